@@ -1,0 +1,86 @@
+//! The command line: global options and the list of subcommands. What a subcommand takes stands in its own file under `cmd/`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::cmd;
+use crate::cmd::context::{Context, Format};
+use crate::model::exit::Exit;
+
+/// Contracts, attestations and gates: lint them, run them on a B200, publish a table that can be trusted.
+#[derive(Debug, Parser)]
+#[command(name = "nmoe-gates", version, max_term_width = 120, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every subcommand takes, before or after its name.
+#[derive(Debug, Args)]
+struct Global {
+    /// Policy checkout: registry, settings, templates.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
+    /// Checkout under test; the policy checkout where absent.
+    #[arg(long, global = true, value_name = "DIR")]
+    subject: Option<PathBuf>,
+    /// How to print the outcome; each command names what it can.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    format: Option<Format>,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    color: When,
+    /// Say less; twice: nothing but the outcome.
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    quiet: u8,
+    /// Say more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
+    Explain(cmd::explain::Args),
+}
+
+/// Runs one command line; the exit code is all that is left of it.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usable = !error.use_stderr();
+            // A closed pipe is the reader's choice, not our failure.
+            let _ = error.print();
+            return if usable { Exit::Passed } else { Exit::Unusable };
+        }
+    };
+    let global = cli.global;
+    let context = Context {
+        subject: global.subject.unwrap_or_else(|| global.repo.clone()),
+        repo: global.repo,
+        format: global.format,
+        color: match global.color {
+            When::Auto => None,
+            When::Always => Some(true),
+            When::Never => Some(false),
+        },
+        talk: i16::from(global.verbose) - i16::from(global.quiet),
+    };
+    let outcome = match cli.command {
+        Command::Explain(args) => cmd::explain::run(&context, &args),
+    };
+    outcome.unwrap_or_else(|error| cmd::fail(&error))
+}

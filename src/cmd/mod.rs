@@ -1,0 +1,27 @@
+//! One file per subcommand: gather what it needs, let a room decide, present what came of it.
+
+use crate::model::exit::Exit;
+
+pub mod context;
+pub mod explain;
+
+/// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoJudgement(pub String);
+
+/// Says what went wrong on standard error and returns how the process ends.
+pub fn fail(error: &anyhow::Error) -> Exit {
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    {
+        return Exit::Passed;
+    }
+    context::say(&format!("error: {error:#}"));
+    if error.downcast_ref::<NoJudgement>().is_some() {
+        Exit::NoJudgement
+    } else {
+        Exit::Unusable
+    }
+}

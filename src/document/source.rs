@@ -1,0 +1,100 @@
+//! A document as it was given: its name, its text, and the way from byte offsets to lines and columns.
+
+use std::ops::Range;
+
+/// A stretch of bytes of the whole document.
+pub type Span = Range<usize>;
+
+/// A line and a column, both from 1; columns in code points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1, in code points.
+    pub column: u32,
+}
+
+/// A whole document. A byte-order mark at its start is not part of the text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    name: Option<String>,
+    text: String,
+    lines: Vec<usize>,
+    had_bom: bool,
+}
+
+impl Source {
+    /// A document with this name (none for standard input) and this text.
+    pub fn new(name: Option<String>, text: impl Into<String>) -> Self {
+        let mut text: String = text.into();
+        let had_bom = text.starts_with('\u{feff}');
+        if had_bom {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        let lines = std::iter::once(0)
+            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
+            .collect();
+        Source {
+            name,
+            text,
+            lines,
+            had_bom,
+        }
+    }
+
+    /// The name as the user gave it; none for standard input.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The text without a byte-order mark.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a byte-order mark was dropped; an edit puts it back.
+    pub fn had_bom(&self) -> bool {
+        self.had_bom
+    }
+
+    /// The line and column of a byte offset; an offset past the end is the end, one inside a character is its start.
+    pub fn place(&self, offset: usize) -> Place {
+        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
+        let line = self.lines.partition_point(|&start| start <= offset).max(1) - 1;
+        let start = self.lines[line];
+        let column = self.text[start..offset].chars().count() + 1;
+        Place {
+            line: clamp(line + 1),
+            column: clamp(column),
+        }
+    }
+
+    /// The first and last place of a stretch.
+    pub fn places(&self, span: &Span) -> (Place, Place) {
+        (self.place(span.start), self.place(span.end.max(span.start)))
+    }
+}
+
+fn clamp(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_code_points_and_skip_the_bom() {
+        let source = Source::new(None, "\u{feff}aß\r\n→b\n");
+        assert!(source.had_bom());
+        assert_eq!(source.place(0), Place { line: 1, column: 1 });
+        assert_eq!(source.place("aß".len()), Place { line: 1, column: 3 });
+        assert_eq!(source.place("aß\r\n→".len()), Place { line: 2, column: 2 });
+        assert_eq!(source.place(usize::MAX), Place { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn an_offset_inside_a_character_is_its_start() {
+        assert_eq!(Source::new(None, "a→b").place(2), Place { line: 1, column: 2 });
+    }
+}

@@ -1,0 +1,144 @@
+//! The `git` command, with its environment scrubbed so that neither the caller's variables nor a hostile checkout steer it.
+//!
+//! Knows nothing of pull requests or contracts: arguments in, bytes out.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Settings that keep a checkout's own configuration from running anything: hooks, monitors, filters, foreign protocols.
+const INERT: [&str; 6] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "protocol.ext.allow=never",
+    "submodule.recurse=false",
+    "core.untrackedCache=false",
+    "gc.auto=0",
+];
+
+/// What went wrong with a git command.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// git itself could not be started.
+    #[error("cannot run git: {0}; install git and put it on PATH")]
+    Start(#[from] io::Error),
+    /// git ended with a non-zero exit code.
+    #[error("git {command} failed with exit code {code}: {message}")]
+    Failed {
+        /// The git subcommand.
+        command: String,
+        /// Its exit code, or −1 after a signal.
+        code: i32,
+        /// The first line of what it said.
+        message: String,
+    },
+    /// git printed something that is not UTF-8 where text was expected.
+    #[error("git {0} printed text that is not UTF-8")]
+    NotText(String),
+}
+
+/// A repository or worktree to run git in.
+#[derive(Clone, Debug)]
+pub struct Git {
+    dir: PathBuf,
+}
+
+impl Git {
+    /// git in this directory.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Git { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The command with its scrubbed environment; nothing has been started.
+    pub fn command<I, S>(&self, args: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(&self.dir)
+            .stdin(Stdio::null());
+        for setting in INERT {
+            command.arg("-c").arg(setting);
+        }
+        command.args(args);
+        command
+    }
+
+    /// Runs git and returns what it printed, whatever its exit code.
+    pub fn output<I, S>(&self, args: I) -> Result<Output, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Ok(self.command(args).output()?)
+    }
+
+    /// Runs git and returns its standard output; a non-zero exit code is an error.
+    pub fn bytes<I, S>(&self, args: I) -> Result<Vec<u8>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let args: Vec<S> = args.into_iter().collect();
+        let name = args
+            .first()
+            .map(|a| a.as_ref().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let output = self.output(args)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(GitError::Failed {
+            command: name,
+            code: output.status.code().unwrap_or(-1),
+            message: said
+                .lines()
+                .find(|l| !l.trim().is_empty())
+                .unwrap_or("no message")
+                .trim()
+                .to_owned(),
+        })
+    }
+
+    /// Like [`Git::bytes`], as text without the last line end.
+    pub fn text<I, S>(&self, args: I) -> Result<String, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let args: Vec<S> = args.into_iter().collect();
+        let name = args
+            .first()
+            .map(|a| a.as_ref().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let mut text = String::from_utf8(self.bytes(args)?).map_err(|_| GitError::NotText(name))?;
+        text.truncate(text.trim_end_matches(['\n', '\r']).len());
+        Ok(text)
+    }
+
+    /// The full id of the commit that a revision names; `None` where there is none, or the text is an option.
+    pub fn commit(&self, revision: &str) -> Result<Option<String>, GitError> {
+        let peeled = format!("{revision}^{{commit}}");
+        let output = self.output(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled])?;
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.status.success() && id.len() >= 40).then_some(id))
+    }
+}

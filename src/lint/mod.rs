@@ -1,0 +1,1 @@
+//! Rules over documents: one file per family, one table of codes.

@@ -1,0 +1,54 @@
+//! How the process ends. One closed list, printed by `explain exit-codes`.
+
+use std::process::ExitCode;
+
+/// The way a command ended, told apart so that a script can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Passed, or clean.
+    Passed,
+    /// A gate failed, or there is a finding of severity error.
+    Failed,
+    /// The command line or a file could not be used.
+    Unusable,
+    /// No judgement was possible: refused preflight, pending, inconclusive, invalid, an unreachable API.
+    NoJudgement,
+    /// Cancelled by SIGINT.
+    Interrupted,
+    /// Cancelled by SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// Every way to end, with its number and meaning, in the order of the numbers.
+    pub const TABLE: [(Exit, u8, &'static str); 6] = [
+        (Exit::Passed, 0, "passed, or clean"),
+        (Exit::Failed, 1, "a gate failed, or a finding of severity error"),
+        (Exit::Unusable, 2, "the command line or a file could not be used"),
+        (
+            Exit::NoJudgement,
+            3,
+            "no judgement was possible: preflight refused, pending, inconclusive, invalid, the API unreachable",
+        ),
+        (Exit::Interrupted, 130, "cancelled by SIGINT"),
+        (Exit::Terminated, 143, "cancelled by SIGTERM"),
+    ];
+
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Passed => 0,
+            Exit::Failed => 1,
+            Exit::Unusable => 2,
+            Exit::NoJudgement => 3,
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}

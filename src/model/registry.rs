@@ -1,0 +1,234 @@
+//! The registry: gates and bundles, as `configs/gates/gates.toml` names them.
+//!
+//! A file written for the incumbent loads unchanged; every key that ours adds is optional.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole file, in its own order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Version and target name.
+    #[serde(default)]
+    pub meta: Meta,
+    /// Hardware targets by name; `b200` is the one there is.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub target: IndexMap<String, Target>,
+    /// Gates by id.
+    #[serde(default)]
+    pub gates: IndexMap<String, Gate>,
+    /// Bundles: named lists of gate ids.
+    #[serde(default)]
+    pub bundles: IndexMap<String, Vec<String>>,
+}
+
+/// About the file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    /// Version of the format; `"1"`.
+    #[serde(default)]
+    pub version: String,
+    /// Default target of GPU gates.
+    #[serde(default)]
+    pub target: String,
+}
+
+/// A hardware target and how its kernel library is built.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Target {
+    /// Compute capability that every GPU must have exactly, such as `10.0`.
+    pub compute_capability: String,
+    /// Architecture that kernels must be built for, such as `sm_100a`.
+    pub arch: String,
+    /// Globs of the kernel libraries in the subject.
+    pub kernels: Vec<String>,
+    /// Command that builds them in the subject.
+    pub build: String,
+    /// GPUs of one runner.
+    pub gpus: u32,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target {
+            compute_capability: "10.0".to_owned(),
+            arch: "sm_100a".to_owned(),
+            kernels: vec!["nmoe/csrc/*.so".to_owned()],
+            build: "make -C nmoe/csrc".to_owned(),
+            gpus: 8,
+        }
+    }
+}
+
+/// Where a gate runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// On a CPU, by whoever wrote the change.
+    A,
+    /// On a B200, by the maintainer, on the merge result.
+    B,
+}
+
+/// What a gate is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GateKind {
+    /// A command; passes with exit code 0.
+    #[default]
+    #[serde(alias = "cmd")]
+    Command,
+    /// A comparison of another gate's metric with its baseline.
+    Perf,
+    /// Run elsewhere; turns green only by a recorded result.
+    External,
+    /// The kernel library's own self-checks.
+    Kernel,
+}
+
+/// A named check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Where it runs.
+    pub tier: Tier,
+    /// What it is; absent means a command.
+    #[serde(default)]
+    pub kind: GateKind,
+    /// Shell text, run by `bash -eo pipefail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmd: Option<String>,
+    /// Seconds until it is killed; 0 means no limit.
+    #[serde(default)]
+    pub timeout_s: u64,
+    /// Seconds without a byte of output until it is killed; 0 means no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub silence_timeout_s: u64,
+    /// GPUs it needs; with 1 or more it needs the target.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub gpus: u32,
+    /// Environment variables that must be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// Files that the subject must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires_files: Vec<String>,
+    /// Environment variables to pass on where set, beside `requires`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Metrics taken from the output, beside `node_tps`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    /// Globs of files in the subject that a run leaves for people to look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+    /// Whether the kernel library is inspected, loaded and self-checked first; absent means `gpus` ≥ 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<bool>,
+    /// What processes left behind by a gate that ended 0 mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaks: Option<Leaks>,
+    /// Perf: the gate whose metric is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_gate: Option<String>,
+    /// Perf: the metric, `<name>_p50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Perf: pairs of launches to begin with; 1 keeps the threshold-only verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<u32>,
+    /// Perf: most pairs before the verdict is `inconclusive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_pairs: Option<u32>,
+    /// Perf: steps at the start of a launch that do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<u32>,
+    /// Perf: appended to the compared command in both arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perf_args: Option<String>,
+}
+
+/// What processes left behind by a gate that ended 0 mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Leaks {
+    /// Counted and shown; the gate passes.
+    Report,
+    /// The gate fails with `leaked_processes`.
+    Fail,
+}
+
+/// A number taken from a gate's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Lower-case letters, digits, `_`.
+    pub name: String,
+    /// Regular expression with one group around the number; absent means `<name>: <number>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Unit for people, such as `tokens/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Which way is better; absent means higher.
+    #[serde(default)]
+    pub direction: Direction,
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Throughput and the like.
+    #[default]
+    Higher,
+    /// Latency, memory, loss and the like.
+    Lower,
+}
+
+impl Gate {
+    /// Whether the gate needs the target: GPUs of the right kind, and as many.
+    pub fn needs_target(&self) -> bool {
+        self.gpus >= 1 || self.kernel == Some(true)
+    }
+
+    /// Whether the kernel library is inspected, loaded and self-checked before the gate.
+    pub fn needs_kernels(&self) -> bool {
+        self.kernel.unwrap_or(self.gpus >= 1)
+    }
+}
+
+impl Registry {
+    /// The target that GPU gates need; what the file leaves out has the incumbent's values.
+    pub fn target(&self) -> Target {
+        let name = if self.meta.target.is_empty() {
+            "b200"
+        } else {
+            &self.meta.target
+        };
+        self.target.get(name).cloned().unwrap_or_default()
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
+fn is_zero_u32(n: &u32) -> bool {
+    *n == 0
+}

@@ -1,0 +1,188 @@
+//! What a run leaves: `results.json`. It keeps the incumbent's keys and adds to them; it holds no free text from a gate.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::evidence::Evidence;
+use crate::model::registry::Direction;
+use crate::model::verdict::{Overall, Reason, Verdict};
+
+/// Version of the results format.
+pub const SCHEMA: u32 = 1;
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// Format version; 1.
+    pub schema: u32,
+    /// Bundle that was asked for; `single` for one gate, `tier_a` for that tier, null for a list of gates.
+    pub bundle: Option<String>,
+    /// The selection, in the order it was run.
+    pub gate_ids: Vec<String>,
+    /// What came of the selection.
+    pub overall: Overall,
+    /// Gates that the contract requires and the selection did not cover.
+    #[serde(default)]
+    pub uncovered: Vec<String>,
+    /// What all this is about.
+    pub evidence: Evidence,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// Wall time of the run in seconds.
+    pub duration_s: Option<f64>,
+    /// One entry per gate of the selection.
+    pub results: IndexMap<String, GateResult>,
+}
+
+/// What came of one gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateResult {
+    /// The verdict.
+    pub status: Verdict,
+    /// Why; null for a plain pass.
+    pub reason: Option<Reason>,
+    /// Exit code of the command; null where it has none.
+    pub rc: Option<i32>,
+    /// Signal that ended the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Wall time in seconds.
+    pub duration_s: Option<f64>,
+    /// Median of all `node_tps` samples, tokens per second.
+    pub node_tps_p50: Option<f64>,
+    /// How many `node_tps` samples there were.
+    #[serde(default)]
+    pub node_tps_samples: u64,
+    /// Environment variables that were missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_env: Vec<String>,
+    /// Files that were missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_files: Vec<String>,
+    /// Processes it left behind, which were ended.
+    #[serde(default)]
+    pub leaks: u32,
+    /// Every metric that was taken, `node_tps` among them.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub metrics: IndexMap<String, Series>,
+    /// A perf gate's comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perf: Option<PerfResult>,
+    /// Rows of a kernel gate, or of the check before a GPU gate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_checks: Vec<KernelCheck>,
+    /// Who supplied an external result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplied_by: Option<String>,
+}
+
+impl GateResult {
+    /// A result with this verdict and reason and nothing measured.
+    pub fn new(status: Verdict, reason: Option<Reason>) -> Self {
+        GateResult {
+            status,
+            reason,
+            rc: None,
+            signal: None,
+            duration_s: None,
+            node_tps_p50: None,
+            node_tps_samples: 0,
+            missing_env: Vec::new(),
+            missing_files: Vec::new(),
+            leaks: 0,
+            metrics: IndexMap::new(),
+            perf: None,
+            kernel_checks: Vec::new(),
+            supplied_by: None,
+        }
+    }
+}
+
+/// The samples of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Unit, as the registry has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Which way is better.
+    #[serde(default)]
+    pub direction: Direction,
+    /// How many samples there were.
+    pub count: u64,
+    /// Median of all samples.
+    pub p50: Option<f64>,
+    /// Samples in order; thinned evenly where there were more than the cap, `count` tells the truth.
+    pub samples: Vec<f64>,
+}
+
+/// A comparison of two arms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerfResult {
+    /// The gate that was compared.
+    pub compare_gate: String,
+    /// The metric that was compared.
+    pub metric: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// Commit of the baseline.
+    pub baseline_sha: Option<String>,
+    /// Median of the baseline, in the metric's unit.
+    pub baseline: Option<f64>,
+    /// Median of the change, in the metric's unit.
+    pub result: Option<f64>,
+    /// Percent; negative is worse for a metric where higher is better.
+    pub delta_pct: Option<f64>,
+    /// Interval of `delta_pct`, percent.
+    pub interval_pct: Option<[f64; 2]>,
+    /// The budget that was in force, percent.
+    pub budget_pct: Option<f64>,
+    /// How it was decided: `paired`, or `threshold` for a single pair.
+    pub method: String,
+    /// Whether stored A/A noise took part.
+    pub calibrated: bool,
+    /// A real loss that the budget allows.
+    pub regression_inside_budget: bool,
+    /// How many more pairs would decide, where the verdict is inconclusive.
+    pub more_pairs: Option<u32>,
+    /// Change of total tokens over total time, percent: shows stalls that a median hides.
+    pub total_delta_pct: Option<f64>,
+    /// Every pair, in the order it was run.
+    pub pairs: Vec<PerfPair>,
+    /// Launches set aside, by what spoiled them.
+    pub spoiled: u32,
+    /// GPU-minutes spent on both arms.
+    pub gpu_minutes: Option<f64>,
+}
+
+/// One pair of launches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerfPair {
+    /// `ab` (baseline first) or `ba`.
+    pub order: String,
+    /// Median of the baseline launch.
+    pub baseline: f64,
+    /// Median of the head launch.
+    pub result: f64,
+    /// ln(result) − ln(baseline).
+    pub log_ratio: f64,
+}
+
+/// One check of a kernel library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KernelCheck {
+    /// Name of the check, from a closed list or a library's ABI (lower-case letters, digits, `_`).
+    pub name: String,
+    /// What came of it.
+    pub status: Verdict,
+    /// What was proven, from a closed list.
+    pub reason: Option<Reason>,
+    /// Wall time in seconds.
+    pub duration_s: Option<f64>,
+}

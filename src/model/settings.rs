@@ -1,0 +1,70 @@
+//! `configs/nmoe-gates.toml`: names, hotspots, allowances, defaults. Every key has a default and the file may be absent.
+//!
+//! Each room has its own table here; the room reads it, this file only says what there is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where the settings are, in the policy checkout.
+pub const PATH: &str = "configs/nmoe-gates.toml";
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Branches and worktrees.
+    pub naming: Naming,
+    /// Files that many contracts touch.
+    pub hotspots: Hotspots,
+}
+
+/// Branches and worktrees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Naming {
+    /// Branch that work starts from and is merged into.
+    pub base: String,
+    /// Remote that holds it.
+    pub remote: String,
+    /// Branch name; `{issue}` and `{slug}` are filled in.
+    pub branch: String,
+    /// Worktree, relative to the checkout; `{issue}` and `{slug}` are filled in.
+    pub worktree: String,
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Naming {
+            base: "master".to_owned(),
+            remote: "origin".to_owned(),
+            branch: "issue/{issue}-{slug}".to_owned(),
+            worktree: "../nmoe-worktrees/issue-{issue}-{slug}".to_owned(),
+        }
+    }
+}
+
+/// Files that many contracts touch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hotspots {
+    /// Two contracts that touch one of these are not worked on at once.
+    pub core: Vec<String>,
+    /// Files that only grow at the end: sharing them is worth a hint, no more.
+    pub append_only: Vec<String>,
+}
+
+impl Default for Hotspots {
+    fn default() -> Self {
+        Hotspots {
+            core: [
+                "nmoe/train.py",
+                "nmoe/config.py",
+                "nmoe/moe.py",
+                "nmoe/blockscaled/grouped.py",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            append_only: vec!["CHANGELOG.md".to_owned()],
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What came of a gate and of a run: verdicts and the closed list of reasons, each with its public-safe remedy.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What came of one gate. Only `Pass` is green.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It ran and did what it must.
+    Pass,
+    /// It ran and did not.
+    Fail,
+    /// It ran, and the data cannot decide.
+    Inconclusive,
+    /// It could not be judged: something it needs is missing or spoiled.
+    Invalid,
+    /// It was not started.
+    NotRun,
+    /// It is run elsewhere and nothing was recorded yet.
+    Pending,
+    /// The run was cancelled while it ran or before.
+    Cancelled,
+}
+
+/// What came of a whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(
+    missing_docs,
+    reason = "each is the verdict of the same name, over the selection"
+)]
+pub enum Overall {
+    Pass,
+    Fail,
+    Inconclusive,
+    Invalid,
+    Cancelled,
+}
+
+impl Verdict {
+    /// The word in results, tables and outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "fail",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::Invalid => "invalid",
+            Verdict::NotRun => "not_run",
+            Verdict::Pending => "pending",
+            Verdict::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Overall {
+    /// The word in results, tables and outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Overall::Pass => "pass",
+            Overall::Fail => "fail",
+            Overall::Inconclusive => "inconclusive",
+            Overall::Invalid => "invalid",
+            Overall::Cancelled => "cancelled",
+        }
+    }
+
+    /// Any fail → fail; else any cancelled → cancelled; else any invalid → invalid; else anything that is not
+    /// a pass, or nothing at all → inconclusive; else pass.
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Overall {
+        let (mut any, mut fail, mut cancelled, mut invalid, mut open) = (false, false, false, false, false);
+        for verdict in verdicts {
+            any = true;
+            match verdict {
+                Verdict::Pass => {}
+                Verdict::Fail => fail = true,
+                Verdict::Cancelled => cancelled = true,
+                Verdict::Invalid => invalid = true,
+                Verdict::Inconclusive | Verdict::NotRun | Verdict::Pending => open = true,
+            }
+        }
+        match (fail, cancelled, invalid, open || !any) {
+            (true, ..) => Overall::Fail,
+            (_, true, ..) => Overall::Cancelled,
+            (_, _, true, _) => Overall::Invalid,
+            (_, _, _, true) => Overall::Inconclusive,
+            _ => Overall::Pass,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($name:ident = $word:literal, $says:literal, $remedy:literal;)*) => {
+        /// Why a gate has the verdict it has: a closed list, never free text from a gate.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Reason {
+            $(#[doc = $says] #[serde(rename = $word)] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The word in results, tables and outputs.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => $word,)* }
+            }
+
+            /// What it says, in one sentence.
+            pub fn says(self) -> &'static str {
+                match self { $(Reason::$name => $says,)* }
+            }
+
+            /// What to do about it, safe to publish; empty where nothing is to be done.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Reason::$name => $remedy,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    ExitCode = "exit_code", "The command ended with a non-zero exit code.",
+        "Read the gate's part of the job's log; run the same gate at your own prompt with `run --gate ID`.";
+    Signal = "signal", "The command was ended by a signal that this tool did not send.",
+        "Look in the job's log for an out-of-memory kill or a crash.";
+    Timeout = "timeout", "The command ran longer than `timeout_s`.",
+        "Find what hangs, or raise `timeout_s` in the registry.";
+    Silence = "silence", "The command printed nothing for `silence_timeout_s`.",
+        "Find what hangs, or raise `silence_timeout_s` in the registry.";
+    LeakedProcesses = "leaked_processes", "The command ended and left processes behind, and the registry forbids that.",
+        "Make the command wait for what it starts.";
+    MissingEnv = "missing_env", "The runner lacks an environment variable that the registry's `requires` names.",
+        "Mend the runner's configuration; paste no cluster details here.";
+    MissingFile = "missing_file", "The gate names a file that the merge result does not have.",
+        "Add the file to the change, or correct `requires_files` in the registry.";
+    NoGpu = "no_gpu", "The gate needs a GPU and none was found.",
+        "Run it on the B200 runner.";
+    OffTarget = "off_target", "The machine's GPUs are not what the gate needs.",
+        "Run it on the B200 runner (`sm_100a`, compute capability 10.0, as many GPUs as the gate's `gpus`); there is no fallback.";
+    Prerequisite = "prerequisite", "The machine lacks something that this tool itself needs.",
+        "Run `nmoe-gates doctor` there.";
+    BadRegistry = "bad_registry", "The gate's definition in the registry cannot be used.",
+        "Run `nmoe-gates lint registry`.";
+    BuildFailed = "build_failed", "The kernel build in the subject failed.",
+        "Read the build's part of the job's log; run the registry's build command in the change.";
+    KernelMissing = "kernel_missing", "No kernel library was found where the registry says.",
+        "Check the registry's `[target]` and that the build writes there.";
+    KernelStale = "kernel_stale", "The kernel library was not built from this checkout in this run.",
+        "Build it from the checkout under test.";
+    KernelOffTarget = "kernel_off_target", "The kernel library holds something else than `sm_100a` code.",
+        "Build with `-gencode arch=compute_100a,code=sm_100a` alone; see `kernels inspect`.";
+    KernelFailed = "kernel_failed", "A self-check of the kernel library failed, or loading it did.",
+        "Run `nmoe-gates kernels check` on the target.";
+    KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
+        "Run `nmoe-gates doctor` there.";
+    Tampered = "tampered", "Something that the gate must not touch was changed while it ran.",
+        "Find out what in the change writes to the runner's files or the records of the run.";
+    NoSamples = "no_samples", "The output held too few samples of the metric to judge.",
+        "Raise the gate's steps, or give the perf gate `perf_args = \"--log_every=1\"`.";
+    CompareMissing = "compare_missing", "The gate that should be compared was not run, or did not pass.",
+        "Run a bundle that holds the compare gate too; check that the budget matches the contract.";
+    BaselineFailed = "baseline_failed", "The baseline could not be built or run.",
+        "Check that the base itself is sound; see the baseline's part of the job's log.";
+    BadBaseline = "bad_baseline", "The baseline that was asked for is not a commit that may be compared with.",
+        "Leave `baseline_ref` empty for the base parent of the merge.";
+    OverBudget = "over_budget", "The change is slower than the budget allows.",
+        "Check that the intended gate was compared and that the budget matches the contract; else make the change faster.";
+    Noisy = "noisy", "The measurements vary too much to decide.",
+        "Run again on a quiet machine, or raise `max_pairs`.";
+    Spoiled = "spoiled", "The measurements were disturbed: throttling, a hardware error, or a foreign process.",
+        "Run again on a quiet machine.";
+    StoppedAfterFailure = "stopped_after_failure", "An earlier gate failed and the run stopped there.",
+        "Mend the earlier failure, or run with `--keep-going`.";
+    Refused = "refused", "Preflight refused the run, so nothing was started.",
+        "See the gates marked `invalid`.";
+    External = "external", "The gate is run elsewhere; its verdict comes from a recorded result.",
+        "Give the recorded result with `--external ID=RESULTS`.";
+    StaleEvidence = "stale_evidence", "The recorded result is about something else than what is judged here.",
+        "Run the gate again for these commits.";
+    DiskFull = "disk_full", "The disk was full, or could not be written.",
+        "Free space on the runner.";
+    Internal = "internal", "This tool failed at its own work.",
+        "Report it, with the job's log.";
+    CancelledRun = "cancelled", "The run was cancelled.",
+        "Start it again.";
+}

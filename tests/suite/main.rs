@@ -1,0 +1,12 @@
+//! The one integration binary: it drives the real `nmoe-gates` the way a person or a workflow would.
+//!
+//! Slow families are named `slow_…` so that a filter can leave them out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+mod command_line;
+mod driver;
+mod layers;
