@@ -2,8 +2,17 @@
 //!
 //! Knows nothing of contracts, gates or findings. What it cannot read it returns as a [`Defect`].
 
+pub mod block;
+pub mod mapped;
+pub mod markdown;
+pub mod node;
 pub mod source;
+pub mod toml_tree;
+pub mod yaml;
 
+pub use block::Block;
+pub use mapped::Mapped;
+pub use node::Node;
 pub use source::{Place, Source, Span};
 
 /// Something that makes a document unreadable or ambiguous, before anybody looks at what it says.

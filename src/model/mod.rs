@@ -8,6 +8,7 @@ pub mod event;
 pub mod evidence;
 pub mod exit;
 pub mod finding;
+pub mod read;
 pub mod registry;
 pub mod results;
 pub mod settings;

@@ -1,0 +1,299 @@
+//! Finds the block: the YAML of an issue's or pull request's body, fenced or bare, told by its top-level key.
+
+use crate::document::Defect;
+use crate::document::mapped::Mapped;
+use crate::document::markdown::{self, Fence, Outline};
+use crate::document::source::{Source, Span};
+
+/// The YAML block of a document.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its text, with the way back to the document.
+    pub content: Mapped,
+    /// The opening fence; none for a bare file.
+    pub opening: Option<Span>,
+}
+
+/// What was found in a document.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The block, where there is one.
+    pub block: Option<Block>,
+    /// What is wrong with the way it stands there.
+    pub defects: Vec<Defect>,
+    /// The Markdown around it; empty for a bare file.
+    pub outline: Outline,
+    /// The body as it was read: line ends unified, written-out ones decoded.
+    pub body: Mapped,
+}
+
+/// Finds the block whose top level has this key.
+pub fn find(source: &Source, key: &str) -> Found {
+    let body = Mapped::lines_of(source.text(), 0);
+    if memchr::memmem::find(body.text().as_bytes(), key.as_bytes()).is_none() {
+        // Nothing to find, however long the body is; its outline is of no use without a block.
+        return Found {
+            defects: vec![absent(&body, key, &[])],
+            block: None,
+            outline: Outline::default(),
+            body,
+        };
+    }
+    let found = find_in(body, key);
+    if found.block.is_some() || !looks_escaped(found.body.text()) {
+        return found;
+    }
+    let mut real = find_in(found.body.unescape(), key);
+    if real.block.is_none() {
+        return found;
+    }
+    let at = found.body.text().find("\\n").unwrap_or(0);
+    real.defects.push(Defect {
+        kind: "literal-newlines",
+        span: found.body.span(&(at..at + 2)),
+        message: "the body holds a backslash and an `n` where its lines should end".to_owned(),
+        help: Some(
+            "GitHub shows this as one long line; pass the body by file (`gh … --body-file FILE`) or with real line ends"
+                .to_owned(),
+        ),
+    });
+    real
+}
+
+fn find_in(body: Mapped, key: &str) -> Found {
+    if is_bare(body.text(), key) {
+        return Found {
+            block: Some(Block {
+                content: body.clone(),
+                opening: None,
+            }),
+            defects: Vec::new(),
+            outline: Outline::default(),
+            body,
+        };
+    }
+    let outline = markdown::outline(&body);
+    let mut defects = Vec::new();
+    let mut block: Option<Block> = None;
+    for fence in &outline.fences {
+        if !has_key(fence.content.text(), key) || !matches!(fence.info.as_str(), "" | "yaml" | "yml") {
+            continue;
+        }
+        if block.is_some() {
+            defects.push(Defect {
+                kind: "several-blocks",
+                span: fence.opening.clone(),
+                message: format!("a second block with the key `{key}`"),
+                help: Some("keep one; the first is read".to_owned()),
+            });
+            continue;
+        }
+        let mut content = fence.content.clone();
+        if !fence.closed {
+            defects.push(Defect {
+                kind: "unclosed-fence",
+                span: fence.opening.clone(),
+                message: "the block is opened and never closed".to_owned(),
+                help: Some("put a line with the same fence after its last line".to_owned()),
+            });
+            content = up_to_heading(content);
+        }
+        block = Some(Block {
+            content,
+            opening: Some(fence.opening.clone()),
+        });
+    }
+    if block.is_none() {
+        defects.push(absent(&body, key, &outline.fences));
+    }
+    Found {
+        block,
+        defects,
+        outline,
+        body,
+    }
+}
+
+fn absent(body: &Mapped, key: &str, fences: &[Fence]) -> Defect {
+    let mut defect = Defect {
+        kind: "no-block",
+        span: body.span(&(0..first_line(body.text()))),
+        message: format!("there is no YAML block with the key `{key}`"),
+        help: Some("put the form's block into a fence that opens with ```yaml".to_owned()),
+    };
+    if let Some(fence) = fences.iter().find(|f| has_key(f.content.text(), key)) {
+        defect.span = fence.opening.clone();
+        defect.message = format!("the block with the key `{key}` is marked as `{}`", fence.info);
+        defect.help = Some("open it with ```yaml".to_owned());
+    } else if let Some(at) = key_line(body.text(), key) {
+        defect.span = body.span(&(at..at + key.len()));
+        defect.message = format!("the key `{key}` stands here outside of a fenced block");
+    }
+    defect
+}
+
+fn first_line(text: &str) -> usize {
+    text.find('\n').unwrap_or(text.len())
+}
+
+/// Where a line begins with the key and a colon, at whatever depth.
+fn key_line(text: &str, key: &str) -> Option<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let inner = line.trim_start();
+        if is_key(inner, key) {
+            return Some(start + (line.len() - inner.len()));
+        }
+        start += line.len();
+    }
+    None
+}
+
+fn is_key(line: &str, key: &str) -> bool {
+    let line = line.strip_prefix(['"', '\'']).unwrap_or(line);
+    line.strip_prefix(key)
+        .map(|rest| rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start())
+        .is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// The lines that say something, each with its indentation.
+fn content_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .map(|line| (line.len() - line.trim_start().len(), line.trim()))
+        .filter(|(_, line)| {
+            !line.is_empty() && !line.starts_with('#') && *line != "---" && !line.starts_with('%')
+        })
+}
+
+/// Whether this YAML has the key at its top level, whatever stands before it.
+fn has_key(text: &str, key: &str) -> bool {
+    let mut lines = content_lines(text);
+    let Some((indent, first)) = lines.next() else {
+        return false;
+    };
+    let first = first.strip_prefix("--- ").unwrap_or(first);
+    if let Some(inner) = first.strip_prefix('{') {
+        return is_key(inner.trim_start(), key) || key_line(text, key).is_some();
+    }
+    is_key(first, key) || lines.any(|(i, line)| i <= indent && is_key(line, key))
+}
+
+/// A bare YAML file: its first line with something on it is a key, and the key we look for is at that depth.
+fn is_bare(text: &str, key: &str) -> bool {
+    let Some((_, first)) = content_lines(text).next() else {
+        return false;
+    };
+    let word = first.split([':', ' ']).next().unwrap_or_default();
+    let keyish = word.trim_matches(['"', '\'']);
+    let starts = first.starts_with('{')
+        || first.contains(':')
+            && !keyish.is_empty()
+            && keyish
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+    starts && has_key(text, key) && !fenced_before_key(text, key)
+}
+
+fn fenced_before_key(text: &str, key: &str) -> bool {
+    let key_at = key_line(text, key).unwrap_or(text.len());
+    text[..key_at]
+        .lines()
+        .any(|l| l.trim_start().starts_with("```") || l.trim_start().starts_with("~~~"))
+}
+
+fn looks_escaped(text: &str) -> bool {
+    let written = memchr::memmem::find_iter(text.as_bytes(), b"\\n").take(4).count();
+    written > 3 && memchr::memchr_iter(b'\n', text.as_bytes()).take(40).count() < 40
+}
+
+/// What an unclosed block swallowed behind it begins at the next heading.
+fn up_to_heading(content: Mapped) -> Mapped {
+    let text = content.text();
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("## ") || line.starts_with("### ") {
+            let mut cut = Mapped::default();
+            cut.push(&text[..end], 0);
+            return content.compose(cut);
+        }
+        end += line.len();
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> (Option<String>, Vec<&'static str>) {
+        let found = find(&Source::new(None, text), "nmoe");
+        (
+            found.block.map(|b| b.content.text().to_owned()),
+            found.defects.iter().map(|d| d.kind).collect(),
+        )
+    }
+
+    const INNER: &str = "nmoe:\n  issue: 01\n";
+
+    #[test]
+    fn a_block_is_found_however_it_is_fenced() {
+        for text in [
+            "```yaml\nnmoe:\n  issue: 01\n```\n",
+            "```YAML title=x\nnmoe:\n  issue: 01\n```",
+            "~~~yml\nnmoe:\n  issue: 01\n~~~\n",
+            "prose\n\n````\nnmoe:\n  issue: 01\n````\nmore",
+            "- item\n\n  ```yaml\n  nmoe:\n    issue: 01\n  ```\n",
+            "> ```yaml\n> nmoe:\n>   issue: 01\n> ```\n",
+            "  ```yaml\n  nmoe:\n    issue: 01\n  ```\n",
+            "    ```yaml\n    nmoe:\n      issue: 01\n    ```\n",
+            "\u{feff}```yaml\r\nnmoe:\r\n  issue: 01\r\n```\r\n",
+            "```python\nnmoe: 1\n```\n\n```yaml\nother: 1\n```\n\n```yaml\nnmoe:\n  issue: 01\n```\n",
+            INNER,
+        ] {
+            assert_eq!(kinds(text), (Some(INNER.to_owned()), vec![]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_key_does_not_hide_it() {
+        for inner in [
+            "# a comment\nnmoe: {}\n",
+            "---\nnmoe: {}\n",
+            "scope:\n  allow: []\nnmoe: {}\n",
+            "\"nmoe\": {}\n",
+            "{nmoe: {}}\n",
+            "  nmoe: {}\n",
+        ] {
+            assert_eq!(
+                kinds(&format!("x\n```yaml\n{inner}```\n")).0.as_deref(),
+                Some(inner)
+            );
+        }
+        assert_eq!(kinds("```yaml\nother:\n  nmoe: 1\n```\n").0, None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_place_of_the_block_is_said() {
+        assert_eq!(kinds("nothing").1, ["no-block"]);
+        assert_eq!(kinds("Some prose.\n\nnmoe:\n  issue: 1\n").1, ["no-block"]);
+        assert_eq!(kinds("```json\nnmoe: 1\n```\n").1, ["no-block"]);
+        let open = kinds("a\n\n```yaml\nnmoe:\n  issue: 01\n\n## Summary\n- x\n");
+        assert_eq!(
+            open,
+            (Some("nmoe:\n  issue: 01\n\n".to_owned()), vec!["unclosed-fence"])
+        );
+        let two = "```yaml\nnmoe: 1\n```\n\n```yaml\nnmoe: 2\n```\n";
+        assert_eq!(kinds(two).1, ["several-blocks"]);
+    }
+
+    #[test]
+    fn written_out_line_ends_are_a_finding_and_still_read() {
+        let text = "Summary:\\n\\n```yaml\\nnmoe:\\n  issue: 01\\n```\\n";
+        let found = find(&Source::new(None, text), "nmoe");
+        assert_eq!(found.defects[0].kind, "literal-newlines");
+        let content = found.block.unwrap().content;
+        assert_eq!(content.text(), INNER);
+        let at = content.text().find("issue").unwrap();
+        assert!(text[content.origin(at)..].starts_with("issue"));
+    }
+}

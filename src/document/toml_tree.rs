@@ -1,0 +1,102 @@
+//! TOML with positions. A file with several syntax errors gives them all, and the tree of what could be read.
+
+use toml::de::{DeTable, DeValue};
+
+use crate::document::Defect;
+use crate::document::node::{Entry, Kind, Node, Scalar, Value};
+
+/// Reads a TOML text. The tree is there whatever the defects; spans are bytes of the text.
+pub fn parse(text: &str) -> (Node, Vec<Defect>) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut defects: Vec<Defect> = Vec::new();
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim().replace('\n', "; ");
+        let kind = if message.contains("duplicate key") {
+            "duplicate-key"
+        } else {
+            "invalid-toml"
+        };
+        // One slip often gives several errors at one place; the first says what is wrong.
+        if defects.last().is_none_or(|d| d.span.start != span.start) {
+            defects.push(Defect {
+                kind,
+                span,
+                message,
+                help: None,
+            });
+        }
+    }
+    let span = table.span();
+    (map(table.get_ref(), span), defects)
+}
+
+fn map(table: &DeTable<'_>, span: std::ops::Range<usize>) -> Node {
+    let entries = table
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            key_span: key.span(),
+            node: node(value.get_ref(), value.span()),
+        })
+        .collect();
+    Node {
+        span,
+        value: Value::Map(entries),
+    }
+}
+
+fn node(value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
+    let scalar = |text: String, kind: Kind| Value::Scalar(Scalar { text, kind });
+    let value = match value {
+        DeValue::String(s) => scalar(s.to_string(), Kind::Text),
+        DeValue::Integer(i) => {
+            let number = i64::from_str_radix(i.as_str(), i.radix());
+            // Past 2^53 a float is not exact; no key of ours goes there.
+            #[expect(clippy::cast_precision_loss, reason = "only compared with small bounds")]
+            let number = number.map_or(f64::INFINITY, |n| n as f64);
+            scalar(i.to_string(), Kind::Number(number))
+        }
+        DeValue::Float(f) => scalar(
+            f.to_string(),
+            Kind::Number(f.as_str().parse().unwrap_or(f64::NAN)),
+        ),
+        DeValue::Boolean(b) => scalar(b.to_string(), Kind::Bool(*b)),
+        DeValue::Datetime(d) => scalar(d.to_string(), Kind::Text),
+        DeValue::Array(items) => Value::List(items.iter().map(|i| node(i.get_ref(), i.span())).collect()),
+        DeValue::Table(table) => return map(table, span),
+    };
+    Node { span, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_keys_and_values() {
+        let text = "[gates.\"cpu:import\"]\ntier = \"a\"\nn = 30\n[bundles]\nx = [\"a\", \"b\"]\n";
+        let (root, defects) = parse(text);
+        assert!(defects.is_empty());
+        let gate = root.entry_at(&["gates", "cpu:import"]).unwrap();
+        assert_eq!(&text[gate.key_span.clone()], "\"cpu:import\"");
+        let tier = root.at(&["gates", "cpu:import", "tier"]).unwrap();
+        assert_eq!((&text[tier.span.clone()], tier.text()), ("\"a\"", Some("a")));
+        assert_eq!(
+            root.at(&["gates", "cpu:import", "n"]).unwrap().number(),
+            Some(30.0)
+        );
+        let x = root.at(&["bundles", "x"]).unwrap();
+        assert_eq!(&text[x.items()[1].span.clone()], "\"b\"");
+    }
+
+    #[test]
+    fn every_syntax_error_shows_and_the_rest_is_read() {
+        let text = "a = 1\nb = = 2\nc = 3\na = 4\nd = [1, \n";
+        let (root, defects) = parse(text);
+        let kinds: Vec<_> = defects.iter().map(|d| (d.kind, d.span.start)).collect();
+        assert!(kinds.len() >= 3, "{defects:?}");
+        assert!(kinds.iter().any(|k| k.0 == "duplicate-key"), "{defects:?}");
+        assert_eq!(root.get("c").unwrap().number(), Some(3.0));
+    }
+}
