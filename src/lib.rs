@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cmd;
 pub mod document;
 pub mod git;
+pub mod github;
 pub mod lint;
 pub mod model;
 pub mod sys;

@@ -2,6 +2,7 @@
 
 use crate::model::exit::Exit;
 
+pub mod api;
 pub mod context;
 pub mod explain;
 

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod api;
 mod command_line;
 mod driver;
+mod github;
 mod layers;

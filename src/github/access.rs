@@ -1,0 +1,317 @@
+//! Where the API is and as whom it is asked: read once from the environment, checked before anything is sent.
+
+use std::fmt;
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use crate::github::fault::Fault;
+
+/// A credential. It can be sent, and nothing else: it has no way to be printed.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A token as it stands in the environment; `None` where it is blank.
+    fn parse(name: &str, text: &str) -> Result<Option<Self>, Fault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Some(Token(text.to_owned())))
+        } else {
+            Err(Fault::setting(format!(
+                "{name} holds characters that no token has; set it again"
+            )))
+        }
+    }
+
+    /// The value of the `Authorization` header.
+    pub(super) fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A repository's name on GitHub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// User or organisation.
+    pub owner: String,
+    /// Name of the repository.
+    pub name: String,
+}
+
+impl Repository {
+    /// From `owner/name`; `None` where the text is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (owner, name) = text.split_once('/')?;
+        let plain = |s: &str, extra: &[u8], most: usize| {
+            (1..=most).contains(&s.len())
+                && s.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
+        };
+        (plain(owner, b"-_", 100) && plain(name, b"-_.", 100) && !matches!(name, "." | "..")).then(|| {
+            Repository {
+                owner: owner.to_owned(),
+                name: name.to_owned(),
+            }
+        })
+    }
+
+    /// From the URL of a git remote: `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…`.
+    pub fn of_remote(url: &str) -> Option<Self> {
+        let path = match url.split_once("://") {
+            Some((_, rest)) => rest.split_once('/')?.1,
+            None => url.split_once(':')?.1,
+        };
+        let path = path.trim_matches('/');
+        Repository::parse(path.strip_suffix(".git").unwrap_or(path))
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+/// Where the API is. A request or a redirect to any other origin is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    origin: String,
+    prefix: String,
+}
+
+impl Base {
+    /// From a URL such as `https://api.github.com` or `https://ghe.example/api/v3`. Plain http is for this machine alone.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
+        let wrong = |why: &str| Fault::setting(format!("{name} {why}"));
+        let uri: Uri = text.trim().parse().map_err(|_| wrong("is not a URL"))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(wrong("is not a URL with a scheme and a host"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "holds a user name; put the token into GITHUB_TOKEN instead",
+            ));
+        }
+        let host = authority.host().trim_matches(['[', ']']);
+        let local = host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        if scheme != "https" && !(scheme == "http" && local) {
+            return Err(wrong(
+                "must begin with https://, or the token would travel in the open",
+            ));
+        }
+        Ok(Base {
+            origin: origin(&uri).unwrap_or_default(),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The full URL of a path of the API.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{}{path}", self.origin, self.prefix)
+    }
+
+    /// The URL of the GraphQL endpoint: beside `/api/v3` on an Enterprise host, below the base elsewhere.
+    pub(super) fn graphql(&self) -> String {
+        let prefix = self.prefix.strip_suffix("/v3").unwrap_or(&self.prefix);
+        format!("{}{prefix}/graphql", self.origin)
+    }
+
+    /// The absolute URL that a `Location` or `Link` names, if it stays at this origin.
+    pub(super) fn stays(&self, target: &str) -> Option<String> {
+        if target.starts_with('/') && !target.starts_with("//") {
+            return Some(format!("{}{target}", self.origin));
+        }
+        let uri: Uri = target.parse().ok()?;
+        (origin(&uri)? == self.origin).then(|| target.to_owned())
+    }
+}
+
+/// Scheme, host and port, the port always named; `None` where there is a user name in it, or no host.
+fn origin(uri: &Uri) -> Option<String> {
+    let scheme = uri.scheme_str()?;
+    let authority = uri.authority()?;
+    if authority.as_str().contains('@') {
+        return None;
+    }
+    let port = authority
+        .port_u16()
+        .unwrap_or(if scheme == "https" { 443 } else { 80 });
+    Some(format!(
+        "{scheme}://{}:{port}",
+        authority.host().to_ascii_lowercase()
+    ))
+}
+
+/// Everything that decides where requests go, as whom, and for how long.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Where the API is.
+    pub base: Base,
+    /// As whom; `None` asks anonymously and cannot write.
+    pub token: Option<Token>,
+    /// Which repository, where the environment names one.
+    pub repository: Option<Repository>,
+    /// PEM text of the only certificate authorities to trust, in place of the built-in ones.
+    pub authorities: Option<Vec<u8>>,
+    /// Longest time for one request with its answer.
+    pub timeout: Duration,
+    /// Longest time spent on waiting between tries of one request, all waits together.
+    pub patience: Duration,
+}
+
+impl Access {
+    /// From the variables that GitHub Actions sets: `GITHUB_API_URL`, `GITHUB_TOKEN` (else `GH_TOKEN`), `GITHUB_REPOSITORY`;
+    /// `SSL_CERT_FILE` for private authorities; `NMOE_API_TIMEOUT_S` (30) and `NMOE_API_PATIENCE_S` (120).
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
+        let set = |name: &str| variable(name).filter(|text| !text.trim().is_empty());
+        let seconds = |name: &str, default: u64| match set(name) {
+            None => Ok(Duration::from_secs(default)),
+            Some(text) => match text.trim().parse::<u64>() {
+                Ok(n) if n <= 3600 => Ok(Duration::from_secs(n)),
+                _ => Err(Fault::setting(format!(
+                    "{name} must be a whole number of seconds, at most 3600"
+                ))),
+            },
+        };
+        let mut token = None;
+        for name in ["GITHUB_TOKEN", "GH_TOKEN"] {
+            if token.is_none() {
+                token = Token::parse(name, &variable(name).unwrap_or_default())?;
+            }
+        }
+        let repository = match set("GITHUB_REPOSITORY") {
+            None => None,
+            Some(text) => Some(
+                Repository::parse(text.trim())
+                    .ok_or_else(|| Fault::setting("GITHUB_REPOSITORY must be `owner/name`".to_owned()))?,
+            ),
+        };
+        let authorities = match set("SSL_CERT_FILE") {
+            None => None,
+            Some(path) => Some(std::fs::read(path).map_err(|e| {
+                Fault::setting(format!(
+                    "SSL_CERT_FILE cannot be read ({}); unset it or name a readable PEM file",
+                    e.kind()
+                ))
+            })?),
+        };
+        let api = set("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
+        Ok(Access {
+            base: Base::parse("GITHUB_API_URL", &api)?,
+            token,
+            repository,
+            authorities,
+            timeout: seconds("NMOE_API_TIMEOUT_S", 30)?.max(Duration::from_secs(1)),
+            patience: seconds("NMOE_API_PATIENCE_S", 120)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Result<Access, Fault> {
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect();
+        Access::from_env(move |name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+    }
+
+    #[test]
+    fn a_token_has_no_way_to_be_printed() {
+        let access = env(&[("GITHUB_TOKEN", "  sesame\n")]).unwrap();
+        assert!(!format!("{access:?}").contains("sesame"));
+        assert_eq!(access.token.unwrap().authorization(), "Bearer sesame");
+        let fault = env(&[("GITHUB_TOKEN", "ses ame")]).unwrap_err().to_string();
+        assert!(
+            !fault.contains("ame;") && fault.contains("GITHUB_TOKEN"),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn the_first_token_that_is_set_is_used() {
+        let access = env(&[("GITHUB_TOKEN", " "), ("GH_TOKEN", "second")]).unwrap();
+        assert_eq!(access.token.unwrap().authorization(), "Bearer second");
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        for good in [
+            "http://127.0.0.1:8080",
+            "http://localhost:1/api/v3/",
+            "http://[::1]:9",
+            "https://h.example",
+        ] {
+            assert!(Base::parse("X", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://h.example",
+            "h.example",
+            "https://u@h.example",
+            "",
+            "ftp://127.0.0.1",
+            "https://",
+        ] {
+            assert!(Base::parse("X", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_origin_is_followed() {
+        let base = Base::parse("X", "https://h.example/api/v3").unwrap();
+        assert!(base.stays("https://H.example:443/api/v3/x").is_some());
+        assert_eq!(
+            base.stays("/repositories/1").unwrap(),
+            "https://h.example:443/repositories/1"
+        );
+        for bad in [
+            "https://h.example:444/",
+            "http://h.example/",
+            "https://h.example@e.example/",
+            "//e.example/x",
+            "x",
+        ] {
+            assert!(base.stays(bad).is_none(), "{bad}");
+        }
+        assert_eq!(base.graphql(), "https://h.example:443/api/graphql");
+        assert_eq!(
+            Base::parse("X", "https://h.example").unwrap().graphql(),
+            "https://h.example:443/graphql"
+        );
+    }
+
+    #[test]
+    fn repositories_are_named_by_remotes_too() {
+        for url in [
+            "https://github.com/o-1/n.x.git",
+            "git@github.com:o-1/n.x.git",
+            "ssh://git@github.com/o-1/n.x",
+            "https://github.com/o-1/n.x/",
+        ] {
+            assert_eq!(
+                Repository::of_remote(url).unwrap().to_string(),
+                "o-1/n.x",
+                "{url}"
+            );
+        }
+        for bad in ["o/..", "o", "o/n/x", "o /n", "/n", "o/", "o/n?x"] {
+            assert!(Repository::parse(bad).is_none(), "{bad}");
+        }
+        assert!(env(&[("GITHUB_REPOSITORY", "nonsense")]).is_err());
+    }
+}

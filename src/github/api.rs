@@ -1,0 +1,229 @@
+//! What is asked of GitHub and what is written to it, one method each. Paths are made of checked names, numbers and
+//! hexadecimal ids alone.
+
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::github::access::Repository;
+use crate::github::client::{Client, Repeat};
+use crate::github::fault::Fault;
+use crate::github::types::{Authorship, Comment, Commit, Issue, Object, Pull, Review, State, Status, User};
+
+/// Most characters of a comment or a description.
+pub const LONGEST_BODY: usize = 65_536;
+
+/// Most characters of a commit status's line.
+const LONGEST_LINE: usize = 140;
+
+/// One repository, as its GitHub tells it.
+pub struct Hub {
+    client: Client,
+    repository: Repository,
+}
+
+/// An object id that may stand in a path.
+fn id(text: &str) -> Result<&str, Fault> {
+    if matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(text)
+    } else {
+        Err(Fault::setting(
+            "a commit must be named by its full id, 40 hexadecimal digits".to_owned(),
+        ))
+    }
+}
+
+impl Hub {
+    /// The repository, over this client.
+    pub fn new(client: Client, repository: Repository) -> Self {
+        Hub { client, repository }
+    }
+
+    /// Which repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/repos/{}{rest}", self.repository)
+    }
+
+    /// An issue; a pull request's number gives its issue side.
+    pub fn issue(&self, number: u64) -> Result<Issue, Fault> {
+        self.client.get(&self.path(&format!("/issues/{number}")))
+    }
+
+    /// Every open issue, oldest first, pull requests left out.
+    pub fn open_issues(&self) -> Result<Vec<Issue>, Fault> {
+        let mut all: Vec<Issue> = self
+            .client
+            .list(&self.path("/issues?state=open&sort=created&direction=asc"))?;
+        all.retain(|issue| issue.pull_request.is_none());
+        all.sort_by_key(|issue| issue.number);
+        all.dedup_by_key(|issue| issue.number);
+        Ok(all)
+    }
+
+    /// Who wrote an issue and who edited its text last; needs a token.
+    pub fn authorship(&self, number: u64) -> Result<Authorship, Fault> {
+        let data = self.client.query(
+            "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login} editor{login} lastEditedAt}}}",
+            &json!({"owner": self.repository.owner, "name": self.repository.name, "number": number}),
+        )?;
+        let issue = &data["repository"]["issue"];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Ok(Authorship {
+            author: text(&issue["author"]["login"]),
+            editor: text(&issue["editor"]["login"]),
+            edited_at: text(&issue["lastEditedAt"]),
+        })
+    }
+
+    /// A pull request.
+    pub fn pull(&self, number: u64) -> Result<Pull, Fault> {
+        self.client.get(&self.path(&format!("/pulls/{number}")))
+    }
+
+    /// Every open pull request, oldest first.
+    pub fn open_pulls(&self) -> Result<Vec<Pull>, Fault> {
+        let mut all: Vec<Pull> = self
+            .client
+            .list(&self.path("/pulls?state=open&sort=created&direction=asc"))?;
+        all.sort_by_key(|pull| pull.number);
+        all.dedup_by_key(|pull| pull.number);
+        Ok(all)
+    }
+
+    /// Replaces the description of a pull request.
+    pub fn update_pull_body(&self, number: u64, body: &str) -> Result<(), Fault> {
+        self.client
+            .write(
+                &Method::PATCH,
+                &self.path(&format!("/pulls/{number}")),
+                Some(&json!({ "body": body })),
+                Repeat::Safe,
+            )
+            .map(drop)
+    }
+
+    /// The reviews of a pull request, oldest first.
+    pub fn reviews(&self, number: u64) -> Result<Vec<Review>, Fault> {
+        self.client.list(&self.path(&format!("/pulls/{number}/reviews")))
+    }
+
+    /// The comments of an issue or a pull request, oldest first.
+    pub fn comments(&self, number: u64) -> Result<Vec<Comment>, Fault> {
+        let mut all: Vec<Comment> = self
+            .client
+            .list(&self.path(&format!("/issues/{number}/comments")))?;
+        all.sort_by_key(|comment| comment.id);
+        all.dedup_by_key(|comment| comment.id);
+        Ok(all)
+    }
+
+    /// Writes a new comment. After a broken answer it may be there all the same: see [`Fault::may_have_happened`].
+    pub fn create_comment(&self, number: u64, body: &str) -> Result<Comment, Fault> {
+        let path = self.path(&format!("/issues/{number}/comments"));
+        let answer = self.client.write(
+            &Method::POST,
+            &path,
+            Some(&json!({ "body": body })),
+            Repeat::Careful,
+        )?;
+        shaped(answer, "POST", &path)
+    }
+
+    /// Replaces the text of a comment.
+    pub fn update_comment(&self, comment: u64, body: &str) -> Result<Comment, Fault> {
+        let path = self.path(&format!("/issues/comments/{comment}"));
+        let answer = self.client.write(
+            &Method::PATCH,
+            &path,
+            Some(&json!({ "body": body })),
+            Repeat::Safe,
+        )?;
+        shaped(answer, "PATCH", &path)
+    }
+
+    /// Deletes a comment; one that is gone already is no fault.
+    pub fn delete_comment(&self, comment: u64) -> Result<(), Fault> {
+        let path = self.path(&format!("/issues/comments/{comment}"));
+        match self.client.write(&Method::DELETE, &path, None, Repeat::Safe) {
+            Err(fault) if !fault.is_missing() => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// The login that this token writes as. An Actions token may not ask, and always writes as one app.
+    pub fn login(&self) -> Result<String, Fault> {
+        match self.client.get::<User>("/user") {
+            Ok(user) => Ok(user.login),
+            Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok("github-actions[bot]".to_owned()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Sets a commit status. Setting it twice is the same as once.
+    pub fn set_status(
+        &self,
+        commit: &str,
+        context: &str,
+        state: State,
+        line: &str,
+        target: Option<&str>,
+    ) -> Result<(), Fault> {
+        let mut body = json!({
+            "state": state.as_str(),
+            "context": context,
+            "description": line.chars().take(LONGEST_LINE).collect::<String>(),
+        });
+        if let Some(target) = target {
+            body["target_url"] = json!(target);
+        }
+        let path = self.path(&format!("/statuses/{}", id(commit)?));
+        self.client
+            .write(&Method::POST, &path, Some(&body), Repeat::Safe)
+            .map(drop)
+    }
+
+    /// The statuses of a commit, newest first; of each context the first one counts.
+    pub fn statuses(&self, commit: &str) -> Result<Vec<Status>, Fault> {
+        self.client
+            .list(&self.path(&format!("/commits/{}/statuses", id(commit)?)))
+    }
+
+    /// A commit object.
+    pub fn commit(&self, commit: &str) -> Result<Commit, Fault> {
+        self.client
+            .get(&self.path(&format!("/git/commits/{}", id(commit)?)))
+    }
+
+    /// The commit that `refs/pull/N/merge` names now; `None` where there is no merge (a conflict, or not made yet).
+    pub fn merge_ref(&self, pull: u64) -> Result<Option<String>, Fault> {
+        #[derive(serde::Deserialize)]
+        struct Ref {
+            object: Object,
+        }
+        match self
+            .client
+            .get::<Ref>(&self.path(&format!("/git/ref/pull/{pull}/merge")))
+        {
+            Ok(found) => Ok(Some(found.object.sha)),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+fn shaped<T: serde::de::DeserializeOwned>(
+    answer: Option<Value>,
+    method: &str,
+    path: &str,
+) -> Result<T, Fault> {
+    answer
+        .and_then(|value| serde_json::from_value(value).ok())
+        .ok_or_else(|| Fault {
+            request: format!("{method} {path}"),
+            cause: crate::github::fault::Cause::Shape("no such object".to_owned()),
+            tries: 1,
+        })
+}

@@ -1,0 +1,369 @@
+//! One request and its answer: sent to one origin only, bounded in time and size, retried where that is safe.
+//!
+//! What is asked for is the business of [`crate::github::api`].
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{HeaderMap, Method, Request};
+
+use crate::github::access::Access;
+use crate::github::fault::{Break, Cause, Fault, plain};
+use crate::github::retry::{self, Clock, RealClock};
+
+/// Largest answer that is read.
+const LARGEST: u64 = 16 << 20;
+
+/// Most pages of one list, 100 entries each.
+const PAGES: usize = 50;
+
+/// Most redirects of one request, all within the API's own origin.
+const REDIRECTS: usize = 3;
+
+/// A client of one GitHub host.
+pub struct Client {
+    agent: ureq::Agent,
+    access: Access,
+    clock: Box<dyn Clock>,
+}
+
+/// An answer with a status of success.
+struct Reply {
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// Whether doing a request twice is the same as doing it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It may be tried again whatever happened.
+    Safe,
+    /// It may be tried again only if it certainly did not happen.
+    Careful,
+}
+
+impl Client {
+    /// A client on the machine's own clock.
+    pub fn new(access: Access) -> Result<Self, Fault> {
+        Client::with_clock(access, Box::new(RealClock))
+    }
+
+    /// A client on this clock; tests pass one that does not wait.
+    pub fn with_clock(access: Access, clock: Box<dyn Clock>) -> Result<Self, Fault> {
+        let mut tls = ureq::tls::TlsConfig::builder();
+        if let Some(pem) = &access.authorities {
+            let certificates: Vec<_> = ureq::tls::parse_pem(pem)
+                .filter_map(|item| match item {
+                    Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(certificate),
+                    _ => None,
+                })
+                .collect();
+            if certificates.is_empty() {
+                return Err(Fault::setting(
+                    "SSL_CERT_FILE holds no certificate in PEM form".to_owned(),
+                ));
+            }
+            tls = tls.root_certs(ureq::tls::RootCerts::from(certificates));
+        }
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("nmoe-gates/", env!("CARGO_PKG_VERSION")))
+            .accept("application/vnd.github+json")
+            .timeout_connect(Some(access.timeout.min(Duration::from_secs(10))))
+            .timeout_global(Some(access.timeout))
+            .max_idle_age(Duration::from_secs(5))
+            .tls_config(tls.build())
+            .build();
+        Ok(Client {
+            agent: config.new_agent(),
+            access,
+            clock,
+        })
+    }
+
+    /// Where requests go and as whom.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// GET, as this type.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        let reply = self.send(&Method::GET, &self.access.base.url(path), None, Repeat::Safe)?;
+        read(&reply, "GET", path)
+    }
+
+    /// GET of a list, all its pages, by the `Link` header.
+    pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Fault> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut next = Some(self.access.base.url(&format!("{path}{separator}per_page=100")));
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(url) = next else { return Ok(all) };
+            let reply = self.send(&Method::GET, &url, None, Repeat::Safe)?;
+            all.extend(read::<Vec<T>>(&reply, "GET", path)?);
+            next = match link_next(&reply.headers) {
+                None => None,
+                Some(link) => Some(
+                    self.access
+                        .base
+                        .stays(&link)
+                        .ok_or_else(|| fault(&Method::GET, path, Cause::Redirected))?,
+                ),
+            };
+        }
+        match next {
+            None => Ok(all),
+            Some(_) => Err(fault(&Method::GET, path, Cause::TooLarge)),
+        }
+    }
+
+    /// A request that changes something; needs a token.
+    pub fn write(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        repeat: Repeat,
+    ) -> Result<Option<Value>, Fault> {
+        if self.access.token.is_none() {
+            return Err(fault(method, path, Cause::NoToken));
+        }
+        let reply = self.send(method, &self.access.base.url(path), body, repeat)?;
+        if reply.body.is_empty() {
+            return Ok(None);
+        }
+        read(&reply, method.as_str(), path).map(Some)
+    }
+
+    /// A GraphQL query that only reads; needs a token. Returns its `data`.
+    pub fn query(&self, query: &str, variables: &Value) -> Result<Value, Fault> {
+        let path = "/graphql";
+        if self.access.token.is_none() {
+            return Err(fault(&Method::POST, path, Cause::NoToken));
+        }
+        let body = serde_json::json!({"query": query, "variables": variables});
+        let url = self.access.base.graphql();
+        let reply = self.send(&Method::POST, &url, Some(&body), Repeat::Safe)?;
+        let mut answer: Value = read(&reply, "POST", path)?;
+        match answer.get_mut("data").map(Value::take) {
+            Some(data) if !data.is_null() && answer.get("errors").is_none() => Ok(data),
+            _ => Err(fault(
+                &Method::POST,
+                path,
+                Cause::Shape(plain(
+                    answer["errors"][0]["message"].as_str().unwrap_or("no data"),
+                )),
+            )),
+        }
+    }
+
+    /// Sends, follows redirects within the origin, retries where that is safe and the patience lasts.
+    fn send(&self, method: &Method, url: &str, body: Option<&Value>, repeat: Repeat) -> Result<Reply, Fault> {
+        let mut waited = Duration::ZERO;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut failed = match self.follow(method, url, body) {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            failed.tries = tries;
+            match retry::wait(&failed, tries, repeat == Repeat::Safe, self.clock.chance()) {
+                Some(wait) if waited + wait <= self.access.patience => {
+                    waited += wait;
+                    self.clock.sleep(wait);
+                }
+                _ => return Err(failed),
+            }
+        }
+    }
+
+    fn follow(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<Reply, Fault> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let (status, reply) = self.once(method, &url, body)?;
+            match status {
+                200..=299 => return Ok(reply),
+                // A renamed repository. Only a read may follow where the method could change on the way.
+                301 | 302 if *method == Method::GET => {}
+                307 | 308 => {}
+                300..=399 => return Err(fault(method, &url, Cause::Redirected)),
+                _ => return Err(fault(method, &url, self.refusal(status, &reply))),
+            }
+            url = header(&reply.headers, "location")
+                .and_then(|target| self.access.base.stays(target))
+                .ok_or_else(|| fault(method, &url, Cause::Redirected))?;
+        }
+        Err(fault(method, &url, Cause::Redirected))
+    }
+
+    fn once(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<(u16, Reply), Fault> {
+        let broken = |cause| fault(method, url, cause);
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(url)
+            .header("x-github-api-version", "2022-11-28");
+        if let Some(token) = &self.access.token {
+            request = request.header("authorization", token.authorization());
+        }
+        let answer = match body {
+            Some(body) => {
+                let request = request
+                    .header("content-type", "application/json")
+                    .body(body.to_string().into_bytes())
+                    .map_err(|_| broken(Cause::Unreachable(Break::Protocol)))?;
+                self.agent.run(request)
+            }
+            None => {
+                let request = request
+                    .body(())
+                    .map_err(|_| broken(Cause::Unreachable(Break::Protocol)))?;
+                self.agent.run(request)
+            }
+        };
+        let mut answer = answer.map_err(|e| broken(cause_of(&e)))?;
+        let status = answer.status().as_u16();
+        let mut text = Vec::new();
+        answer
+            .body_mut()
+            .as_reader()
+            .take(LARGEST + 1)
+            .read_to_end(&mut text)
+            .map_err(|e| broken(cause_of(&ureq::Error::from(e))))?;
+        if text.len() as u64 > LARGEST {
+            return Err(broken(Cause::TooLarge));
+        }
+        Ok((
+            status,
+            Reply {
+                headers: answer.headers().clone(),
+                body: text,
+            },
+        ))
+    }
+
+    fn refusal(&self, status: u16, reply: &Reply) -> Cause {
+        let message = serde_json::from_slice::<Value>(&reply.body)
+            .ok()
+            .and_then(|answer| answer["message"].as_str().map(plain))
+            .unwrap_or_default();
+        let limited = retry::limited(
+            status,
+            &message,
+            |name| header(&reply.headers, name),
+            self.clock.now(),
+        );
+        limited.unwrap_or_else(|| Cause::Status {
+            status,
+            message,
+            needs: (status == 403)
+                .then(|| header(&reply.headers, "x-accepted-github-permissions").map(plain))
+                .flatten()
+                .filter(|needs| !needs.is_empty()),
+        })
+    }
+}
+
+/// A fault of this request. Of a whole URL only the path is named: the host may be nobody's business.
+fn fault(method: &Method, url: &str, cause: Cause) -> Fault {
+    let path = url.split_once("://").map_or(url, |(_, rest)| {
+        rest.find('/').map_or("/", |slash| &rest[slash..])
+    });
+    let path = path.split('?').next().unwrap_or(path);
+    Fault {
+        request: format!("{method} {path}"),
+        cause,
+        tries: 1,
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn read<T: DeserializeOwned>(reply: &Reply, method: &str, path: &str) -> Result<T, Fault> {
+    let failed = |cause| Fault {
+        request: format!("{method} {}", path.split('?').next().unwrap_or(path)),
+        cause,
+        tries: 1,
+    };
+    if !header(&reply.headers, "content-type").is_some_and(|kind| kind.contains("json")) {
+        return Err(failed(Cause::NotJson));
+    }
+    serde_json::from_slice(&reply.body).map_err(|e| {
+        failed(if e.is_data() {
+            Cause::Shape(plain(&e.to_string()))
+        } else {
+            Cause::NotJson
+        })
+    })
+}
+
+/// The target of `rel="next"` in a `Link` header.
+fn link_next(headers: &HeaderMap) -> Option<String> {
+    header(headers, "link")?.split(',').find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        parameters
+            .split(';')
+            .any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next"))
+            .then(|| target.to_owned())
+    })
+}
+
+/// Our word for what the transport says; its own words may hold hosts and addresses.
+fn cause_of(error: &ureq::Error) -> Cause {
+    use std::io::ErrorKind;
+    let broke = match error {
+        ureq::Error::HostNotFound | ureq::Error::Timeout(ureq::Timeout::Resolve) => Break::Name,
+        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => Break::Connect,
+        ureq::Error::Timeout(_) => Break::Timeout,
+        ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_) | ureq::Error::TlsRequired => {
+            Break::Tls
+        }
+        ureq::Error::InvalidProxyUrl | ureq::Error::ConnectProxyFailed(_) => Break::Proxy,
+        ureq::Error::BodyExceedsLimit(_) | ureq::Error::LargeResponseHeader(..) => return Cause::TooLarge,
+        ureq::Error::Io(e) => match e.kind() {
+            ErrorKind::InvalidData => Break::Tls,
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Break::Timeout,
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof => Break::Cut,
+            _ => Break::Connect,
+        },
+        ureq::Error::BodyStalled => Break::Cut,
+        _ => Break::Protocol,
+    };
+    Cause::Unreachable(broke)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "link",
+            "<https://h/x?page=1>; rel=\"prev\", <https://h/x?page=3>; rel=\"next\", <https://h/x?page=9>; rel=\"last\""
+                .parse()
+                .unwrap(),
+        );
+        assert_eq!(link_next(&headers).as_deref(), Some("https://h/x?page=3"));
+        assert_eq!(link_next(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_fault_names_no_host() {
+        let text = fault(&Method::GET, "https://h.internal:1/repos/o/n?x=1", Cause::NotJson).to_string();
+        assert!(
+            text.starts_with("GitHub: GET /repos/o/n: ") && !text.contains("internal"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,565 @@
+//! A GitHub on this machine: issues, pull requests, comments, statuses, with GitHub's paging and refusals, and with faults
+//! on demand. It records every request. One connection carries one request, so that a fault can break it anywhere.
+#![allow(dead_code, reason = "a fake offers more than each state of the suite uses")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::driver::Call;
+
+/// The repository that the fake has.
+pub const REPOSITORY: &str = "octo-org/trainer";
+
+/// What the fake takes for a token.
+pub const TOKEN: &str = "open-sesame";
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// GET, POST, …
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Body as JSON; null where there was none.
+    pub body: Value,
+}
+
+/// Something that goes wrong with an answer.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This status with this message and these headers.
+    Status(u16, &'static str, Vec<(&'static str, String)>),
+    /// The connection is reset before an answer.
+    Reset,
+    /// The request takes effect, then the connection is reset.
+    DoneThenReset,
+    /// No answer within any reasonable time.
+    Silence,
+    /// Half of the body, then the end.
+    Truncated,
+    /// A byte of the body now and then.
+    Slow,
+    /// HTML with status 200, as a login page would.
+    Html,
+    /// A redirect to this place.
+    Redirect(u16, String),
+    /// A body of this many bytes.
+    Huge(usize),
+    /// Bytes that are no HTTP.
+    Garbage,
+}
+
+/// What the fake knows.
+pub struct State {
+    /// Issues and the issue side of pull requests, by number.
+    pub issues: BTreeMap<u64, Value>,
+    /// Pull requests by number.
+    pub pulls: BTreeMap<u64, Value>,
+    /// Comments in the order of their ids.
+    pub comments: Vec<Value>,
+    /// Reviews by pull request.
+    pub reviews: BTreeMap<u64, Vec<Value>>,
+    /// Statuses by commit, newest first.
+    pub statuses: BTreeMap<String, Vec<Value>>,
+    /// Commit objects by id.
+    pub commits: BTreeMap<String, Value>,
+    /// Refs without `refs/`, such as `pull/5/merge`, to ids.
+    pub refs: BTreeMap<String, String>,
+    /// Author and last editor by issue, as GraphQL tells them.
+    pub editors: BTreeMap<u64, (String, Option<String>)>,
+    /// Whom the token is for. `github-actions[bot]` may not ask who it is.
+    pub login: String,
+    /// Whether the token may write.
+    pub may_write: bool,
+    /// Most entries of one page, whatever was asked for.
+    pub page: usize,
+    /// Every request so far.
+    pub seen: Vec<Seen>,
+    faults: Vec<(String, String, Fault, usize)>,
+    /// Called before a request is answered, outside the lock: where tests move things in between.
+    #[allow(clippy::type_complexity, reason = "one place")]
+    before: Option<Arc<dyn Fn(&Seen, &mut State) + Send + Sync>>,
+    next_id: u64,
+}
+
+/// A running fake; it stops when dropped.
+pub struct Api {
+    url: String,
+    state: Arc<Mutex<State>>,
+    address: std::net::SocketAddr,
+}
+
+impl Api {
+    /// A fake with nothing in it.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State::empty()));
+        let shared = Arc::downgrade(&state);
+        let url = format!("http://{address}");
+        let base = url.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(state) = shared.upgrade() else { break };
+                let base = base.clone();
+                std::thread::spawn(move || serve(stream, &state, &base));
+            }
+        });
+        Api { url, state, address }
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it knows, to look at and to change.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The call, pointed at this fake with a token.
+    pub fn serves(&self, call: Call) -> Call {
+        call.env("GITHUB_API_URL", &self.url)
+            .env("GITHUB_REPOSITORY", REPOSITORY)
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("NMOE_API_TIMEOUT_S", "2")
+            .env("NMOE_API_PATIENCE_S", "4")
+    }
+
+    /// An open issue.
+    pub fn issue(&self, number: u64, title: &str, body: &str) {
+        self.state().issues.insert(
+            number,
+            json!({"number": number, "title": title, "body": body, "state": "open",
+                   "user": {"login": "captain"}, "updated_at": "2026-01-01T00:00:00Z"}),
+        );
+    }
+
+    /// An open pull request of a branch against `master`.
+    pub fn pull(&self, number: u64, branch: &str, head: &str, base: &str, body: &str) {
+        let mut state = self.state();
+        state.issues.insert(
+            number,
+            json!({"number": number, "title": "A change", "body": body, "state": "open",
+                   "user": {"login": "writer"}, "pull_request": {}, "updated_at": "2026-01-01T00:00:00Z"}),
+        );
+        state.pulls.insert(
+            number,
+            json!({"number": number, "title": "A change", "body": body, "state": "open", "draft": false,
+                   "merged": false, "mergeable": true, "user": {"login": "writer"},
+                   "head": {"ref": branch, "sha": head, "repo": {"full_name": REPOSITORY}},
+                   "base": {"ref": "master", "sha": base, "repo": {"full_name": REPOSITORY}}}),
+        );
+    }
+
+    /// A comment by somebody; returns its id.
+    pub fn comment(&self, number: u64, login: &str, body: &str) -> u64 {
+        self.state().add_comment(number, login, body)["id"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// The texts of the comments on a number, oldest first.
+    pub fn comments(&self, number: u64) -> Vec<String> {
+        self.state()
+            .comments
+            .iter()
+            .filter(|c| c["issue"] == number)
+            .map(|c| c["body"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The next `times` requests with this method (`*`: any) and this start of the path go wrong.
+    pub fn fault(&self, method: &str, path: &str, fault: Fault, times: usize) {
+        self.state()
+            .faults
+            .push((method.to_owned(), path.to_owned(), fault, times));
+    }
+
+    /// Called with every request before it is answered.
+    pub fn before(&self, hook: impl Fn(&Seen, &mut State) + Send + Sync + 'static) {
+        self.state().before = Some(Arc::new(hook));
+    }
+
+    /// The requests so far, as `METHOD /path?query`.
+    pub fn log(&self) -> Vec<String> {
+        self.state()
+            .seen
+            .iter()
+            .map(|s| format!("{} {}", s.method, s.path))
+            .collect()
+    }
+
+    /// The requests that change something, as `METHOD /path`.
+    pub fn writes(&self) -> Vec<String> {
+        self.log()
+            .into_iter()
+            .filter(|line| !line.starts_with("GET ") && !line.contains("/graphql"))
+            .collect()
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        // Wakes the listener; by then the state may be gone, which ends it.
+        self.state = Arc::new(Mutex::new(State::empty()));
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+    }
+}
+
+impl State {
+    fn empty() -> Self {
+        State {
+            issues: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            comments: Vec::new(),
+            reviews: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            refs: BTreeMap::new(),
+            editors: BTreeMap::new(),
+            login: "github-actions[bot]".to_owned(),
+            may_write: true,
+            page: 100,
+            seen: Vec::new(),
+            faults: Vec::new(),
+            before: None,
+            next_id: 1000,
+        }
+    }
+
+    /// Adds a comment and returns it.
+    pub fn add_comment(&mut self, number: u64, login: &str, body: &str) -> Value {
+        self.next_id += 1;
+        let comment = json!({"id": self.next_id, "issue": number, "body": body, "user": {"login": login},
+            "html_url": format!("https://github.example/{REPOSITORY}/pull/{number}#issuecomment-{}", self.next_id)});
+        self.comments.push(comment.clone());
+        comment
+    }
+
+    fn fault_for(&mut self, method: &str, path: &str) -> Option<Fault> {
+        let found = self.faults.iter_mut().find(|(m, p, _, times)| {
+            *times > 0 && (m == "*" || m == method) && path.starts_with(p.as_str())
+        })?;
+        found.3 -= 1;
+        Some(found.2.clone())
+    }
+
+    fn answer(&mut self, seen: &Seen, base: &str) -> (u16, Value, Vec<(&'static str, String)>) {
+        let refuse = |status: u16, says: &str| (status, json!({"message": says}), Vec::new());
+        let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
+        let token = seen.headers.get("authorization").map(String::as_str);
+        if token.is_some_and(|t| t != format!("Bearer {TOKEN}")) {
+            return refuse(401, "Bad credentials");
+        }
+        if path == "/user" {
+            return if self.login.ends_with("[bot]") {
+                refuse(403, "Resource not accessible by integration")
+            } else {
+                (200, json!({"login": self.login}), Vec::new())
+            };
+        }
+        if path == "/graphql" {
+            let number = seen.body["variables"]["number"].as_u64().unwrap_or(0);
+            let Some((author, editor)) = self.editors.get(&number) else {
+                return (
+                    200,
+                    json!({"data": {"repository": {"issue": null}}, "errors": [{"message": "NOT_FOUND"}]}),
+                    Vec::new(),
+                );
+            };
+            let editor = editor.as_ref().map(|login| json!({"login": login}));
+            return (
+                200,
+                json!({"data": {"repository": {"issue": {"author": {"login": author}, "editor": editor,
+                    "lastEditedAt": editor.as_ref().map(|_| "2026-01-02T00:00:00Z")}}}}),
+                Vec::new(),
+            );
+        }
+        let Some(rest) = path.strip_prefix(&format!("/repos/{REPOSITORY}/")) else {
+            return refuse(404, "Not Found");
+        };
+        if seen.method != "GET" && (token.is_none() || !self.may_write) {
+            return (
+                403,
+                json!({"message": "Resource not accessible by integration"}),
+                vec![(
+                    "x-accepted-github-permissions",
+                    "issues=write; pull_requests=write".to_owned(),
+                )],
+            );
+        }
+        let parts: Vec<&str> = rest.split('/').collect();
+        let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+        let one = |found: Option<&Value>| {
+            found.map_or_else(|| refuse(404, "Not Found"), |v| (200, v.clone(), Vec::new()))
+        };
+        match (seen.method.as_str(), parts.as_slice()) {
+            ("GET", ["issues"]) => self.page(
+                self.issues
+                    .values()
+                    .filter(|i| i["state"] == "open")
+                    .cloned()
+                    .collect(),
+                path,
+                query,
+                base,
+            ),
+            ("GET", ["issues", n]) => one(self.issues.get(&number(n))),
+            ("GET", ["pulls"]) => self.page(
+                self.pulls
+                    .values()
+                    .filter(|p| p["state"] == "open")
+                    .cloned()
+                    .collect(),
+                path,
+                query,
+                base,
+            ),
+            ("GET", ["pulls", n]) => one(self.pulls.get(&number(n))),
+            ("PATCH", ["pulls", n]) => {
+                let n = number(n);
+                let Some(pull) = self.pulls.get_mut(&n) else {
+                    return refuse(404, "Not Found");
+                };
+                pull["body"] = seen.body["body"].clone();
+                let pull = pull.clone();
+                if let Some(issue) = self.issues.get_mut(&n) {
+                    issue["body"] = seen.body["body"].clone();
+                }
+                (200, pull, Vec::new())
+            }
+            ("GET", ["pulls", n, "reviews"]) => self.page(
+                self.reviews.get(&number(n)).cloned().unwrap_or_default(),
+                path,
+                query,
+                base,
+            ),
+            ("GET", ["issues", n, "comments"]) => {
+                let n = number(n);
+                let all = self
+                    .comments
+                    .iter()
+                    .filter(|c| c["issue"] == n)
+                    .cloned()
+                    .collect();
+                self.page(all, path, query, base)
+            }
+            ("POST", ["issues", n, "comments"]) => {
+                let n = number(n);
+                let text = seen.body["body"].as_str().unwrap_or_default().to_owned();
+                if !self.issues.contains_key(&n) {
+                    return refuse(404, "Not Found");
+                }
+                if text.is_empty() || text.chars().count() > 65_536 {
+                    return refuse(422, "Validation Failed");
+                }
+                let login = self.login.clone();
+                (201, self.add_comment(n, &login, &text), Vec::new())
+            }
+            ("PATCH", ["issues", "comments", n]) => {
+                let n = number(n);
+                match self.comments.iter_mut().find(|c| c["id"] == n) {
+                    None => refuse(404, "Not Found"),
+                    Some(comment) => {
+                        comment["body"] = seen.body["body"].clone();
+                        (200, comment.clone(), Vec::new())
+                    }
+                }
+            }
+            ("DELETE", ["issues", "comments", n]) => {
+                let n = number(n);
+                let before = self.comments.len();
+                self.comments.retain(|c| c["id"] != n);
+                if self.comments.len() == before {
+                    refuse(404, "Not Found")
+                } else {
+                    (204, Value::Null, Vec::new())
+                }
+            }
+            ("POST", ["statuses", sha]) => {
+                let statuses = self.statuses.entry((*sha).to_owned()).or_default();
+                statuses.insert(0, seen.body.clone());
+                (201, seen.body.clone(), Vec::new())
+            }
+            ("GET", ["commits", sha, "statuses"]) => self.page(
+                self.statuses.get(*sha).cloned().unwrap_or_default(),
+                path,
+                query,
+                base,
+            ),
+            ("GET", ["git", "commits", sha]) => one(self.commits.get(*sha)),
+            ("GET", ["git", "ref", ..]) => {
+                let name = parts[2..].join("/");
+                match self.refs.get(&name) {
+                    None => refuse(404, "Not Found"),
+                    Some(sha) => (
+                        200,
+                        json!({"ref": format!("refs/{name}"), "object": {"sha": sha, "type": "commit"}}),
+                        Vec::new(),
+                    ),
+                }
+            }
+            _ => refuse(404, "Not Found"),
+        }
+    }
+
+    /// One page, with the links that GitHub gives.
+    fn page(
+        &self,
+        all: Vec<Value>,
+        path: &str,
+        query: &str,
+        base: &str,
+    ) -> (u16, Value, Vec<(&'static str, String)>) {
+        let parameter = |name: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())
+        };
+        let size = parameter("per_page").unwrap_or(30).min(100).min(self.page);
+        let page = parameter("page").unwrap_or(1).max(1);
+        let others: Vec<&str> = query.split('&').filter(|p| !p.starts_with("page=")).collect();
+        let link = |n: usize| format!("<{base}{path}?{}&page={n}>", others.join("&"));
+        let last = all.len().div_ceil(size).max(1);
+        let mut links = Vec::new();
+        if page < last {
+            links.push(format!(
+                "{}; rel=\"next\", {}; rel=\"last\"",
+                link(page + 1),
+                link(last)
+            ));
+        }
+        if page > 1 {
+            links.push(format!(
+                "{}; rel=\"prev\", {}; rel=\"first\"",
+                link(page - 1),
+                link(1)
+            ));
+        }
+        let entries: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
+        let headers = if links.is_empty() {
+            Vec::new()
+        } else {
+            vec![("link", links.join(", "))]
+        };
+        (200, Value::Array(entries), headers)
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Seen> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers
+        .get("content-length")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Some(Seen {
+        method,
+        path,
+        headers,
+        body,
+    })
+}
+
+fn serve(mut stream: TcpStream, state: &Mutex<State>, base: &str) {
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    let Some(seen) = read(&stream) else { return };
+    let (fault, (status, body, headers)) = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(seen.clone());
+        if let Some(hook) = state.before.clone() {
+            hook(&seen, &mut state);
+        }
+        let fault = state.fault_for(&seen.method, &seen.path);
+        match &fault {
+            None | Some(Fault::DoneThenReset | Fault::Truncated | Fault::Slow) => {
+                let answer = state.answer(&seen, base);
+                (fault, answer)
+            }
+            Some(Fault::Status(status, says, headers)) => {
+                let answer = (*status, json!({ "message": says }), headers.clone());
+                (None, answer)
+            }
+            Some(_) => (fault, (200, Value::Null, Vec::new())),
+        }
+    };
+    let text = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let head = |status: u16, kind: &str, length: usize, headers: &[(&str, String)]| {
+        let mut head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n"
+        );
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head + "\r\n"
+    };
+    let json = "application/json; charset=utf-8";
+    // The other side may be gone already; that is its test's business.
+    let _ = match fault {
+        None => stream.write_all((head(status, json, text.len(), &headers) + &text).as_bytes()),
+        Some(Fault::Truncated) => {
+            stream.write_all((head(status, json, text.len(), &headers) + &text[..text.len() / 2]).as_bytes())
+        }
+        Some(Fault::Slow) => {
+            let mut sent = stream.write_all(head(status, json, text.len(), &headers).as_bytes());
+            for byte in text.bytes() {
+                if sent.is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(200));
+                sent = stream.write_all(&[byte]);
+            }
+            sent
+        }
+        Some(Fault::Html) => {
+            let page = "<html>sign in</html>";
+            stream.write_all((head(200, "text/html", page.len(), &[]) + page).as_bytes())
+        }
+        Some(Fault::Redirect(status, to)) => {
+            stream.write_all(head(status, json, 0, &[("location", to)]).as_bytes())
+        }
+        Some(Fault::Huge(bytes)) => stream
+            .write_all(head(200, json, bytes, &[]).as_bytes())
+            .and_then(|()| stream.write_all(&vec![b' '; bytes])),
+        Some(Fault::Garbage) => stream.write_all(b"SSH-2.0-nonsense\r\n\r\n"),
+        Some(Fault::Silence) => {
+            // Until the other side gives up and closes.
+            let mut rest = [0; 1];
+            let _ = stream.read(&mut rest);
+            Ok(())
+        }
+        Some(Fault::Reset | Fault::DoneThenReset) => {
+            let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+            Ok(())
+        }
+        Some(Fault::Status(..)) => Ok(()),
+    };
+}

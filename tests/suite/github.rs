@@ -1,0 +1,310 @@
+//! The GitHub client against the fake: paging, limits, faults, redirects, and what it says about each.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nmoe_gates::github::access::{Access, Repository};
+use nmoe_gates::github::api::Hub;
+use nmoe_gates::github::client::Client;
+use nmoe_gates::github::fault::{Break, Cause};
+use nmoe_gates::github::retry::Clock;
+use nmoe_gates::github::types::State;
+
+use crate::api::{Api, Fault, REPOSITORY, TOKEN};
+
+/// A clock that writes down the waits and makes none.
+#[derive(Clone, Default)]
+struct Still(Arc<Mutex<Vec<Duration>>>);
+
+impl Clock for Still {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000)
+    }
+    fn sleep(&self, wait: Duration) {
+        self.0.lock().unwrap().push(wait);
+    }
+    fn chance(&self) -> f64 {
+        1.0
+    }
+}
+
+fn hub_with(api: &Api, extra: &[(&str, &str)]) -> (Hub, Still) {
+    let access = Access::from_env(|name| {
+        let found = extra.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        match name {
+            _ if found.is_some() => found.map(str::to_owned),
+            "GITHUB_API_URL" => Some(api.url().to_owned()),
+            "GITHUB_TOKEN" => Some(TOKEN.to_owned()),
+            "NMOE_API_TIMEOUT_S" => Some("1".to_owned()),
+            _ => None,
+        }
+    })
+    .unwrap();
+    let clock = Still::default();
+    let client = Client::with_clock(access, Box::new(clock.clone())).unwrap();
+    (Hub::new(client, Repository::parse(REPOSITORY).unwrap()), clock)
+}
+
+fn hub(api: &Api) -> (Hub, Still) {
+    hub_with(api, &[])
+}
+
+const SHA: &str = "1111111111111111111111111111111111111111";
+
+#[test]
+fn lists_are_read_to_the_last_page() {
+    let api = Api::start();
+    for n in 1..=7 {
+        api.issue(n, "An issue", "");
+    }
+    api.pull(8, "b", SHA, SHA, "");
+    api.state().page = 3;
+    let (hub, _) = hub(&api);
+    let numbers: Vec<u64> = hub.open_issues().unwrap().iter().map(|i| i.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7], "no pull request among them");
+    assert_eq!(api.log().len(), 3);
+    assert_eq!(hub.open_pulls().unwrap().len(), 1);
+}
+
+#[test]
+fn reads_and_writes_arrive_as_they_were_meant() {
+    let api = Api::start();
+    api.pull(5, "issue/01-x", SHA, SHA, "body");
+    api.state().refs.insert("pull/5/merge".to_owned(), SHA.to_owned());
+    api.state()
+        .editors
+        .insert(5, ("captain".to_owned(), Some("editor".to_owned())));
+    let (hub, _) = hub(&api);
+    assert_eq!(hub.pull(5).unwrap().head.branch, "issue/01-x");
+    assert_eq!(hub.merge_ref(5).unwrap().as_deref(), Some(SHA));
+    assert_eq!(hub.merge_ref(6).unwrap(), None);
+    assert_eq!(hub.authorship(5).unwrap().editor.as_deref(), Some("editor"));
+    assert_eq!(hub.login().unwrap(), "github-actions[bot]");
+    let comment = hub.create_comment(5, "hello").unwrap();
+    hub.update_comment(comment.id, "again").unwrap();
+    assert_eq!(hub.comments(5).unwrap()[0].body, "again");
+    hub.delete_comment(comment.id).unwrap();
+    hub.delete_comment(comment.id).unwrap();
+    hub.update_pull_body(5, "new").unwrap();
+    assert_eq!(hub.issue(5).unwrap().body, "new");
+    hub.set_status(SHA, "gates/full", State::Success, &"x".repeat(500), None)
+        .unwrap();
+    let status = &hub.statuses(SHA).unwrap()[0];
+    assert_eq!(
+        (status.state.as_str(), status.description.len()),
+        ("success", 140)
+    );
+    assert!(
+        hub.set_status("main/../x", "c", State::Error, "", None)
+            .unwrap_err()
+            .is_setting()
+    );
+    for seen in &api.state().seen {
+        assert_eq!(seen.headers["authorization"], format!("Bearer {TOKEN}"));
+        assert_eq!(seen.headers["x-github-api-version"], "2022-11-28");
+    }
+}
+
+#[test]
+fn a_storm_is_waited_out_and_a_lasting_one_is_not() {
+    let api = Api::start();
+    api.issue(1, "An issue", "");
+    api.fault("GET", "/", Fault::Status(502, "Bad Gateway", vec![]), 3);
+    let (hub, clock) = hub(&api);
+    hub.issue(1).unwrap();
+    assert_eq!(
+        clock
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Duration::as_millis)
+            .collect::<Vec<_>>(),
+        [500, 1000, 2000]
+    );
+    api.fault("GET", "/", Fault::Status(503, "Unavailable", vec![]), 99);
+    let fault = hub.issue(1).unwrap_err();
+    assert_eq!((fault.status(), fault.tries), (Some(503), 6));
+}
+
+#[test]
+fn rate_limits_are_honoured_within_the_patience() {
+    let api = Api::start();
+    api.issue(1, "An issue", "");
+    let (hub, clock) = hub(&api);
+    api.fault(
+        "GET",
+        "/",
+        Fault::Status(429, "slow down", vec![("retry-after", "7".to_owned())]),
+        1,
+    );
+    api.fault(
+        "GET",
+        "/",
+        Fault::Status(
+            403,
+            "API rate limit exceeded",
+            vec![
+                ("x-ratelimit-remaining", "0".to_owned()),
+                ("x-ratelimit-reset", "1000030".to_owned()),
+            ],
+        ),
+        1,
+    );
+    api.fault(
+        "GET",
+        "/",
+        Fault::Status(403, "You have exceeded a secondary rate limit", vec![]),
+        1,
+    );
+    hub.issue(1).unwrap();
+    assert_eq!(
+        clock
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Duration::as_secs)
+            .collect::<Vec<_>>(),
+        [7, 31, 60]
+    );
+    api.fault(
+        "GET",
+        "/",
+        Fault::Status(429, "slow down", vec![("retry-after", "3600".to_owned())]),
+        1,
+    );
+    let fault = hub.issue(1).unwrap_err();
+    assert_eq!(fault.tries, 1, "an hour is longer than the patience");
+    assert!(fault.to_string().contains("ends in 3600 s"), "{fault}");
+    // A comment that was certainly not written is written again.
+    api.fault(
+        "POST",
+        "/",
+        Fault::Status(429, "slow down", vec![("retry-after", "1".to_owned())]),
+        1,
+    );
+    hub.create_comment(1, "x").unwrap();
+    assert_eq!(api.comments(1).len(), 1);
+}
+
+#[test]
+fn broken_answers_are_told_apart() {
+    let api = Api::start();
+    api.issue(1, "An issue", &"x".repeat(100));
+    let (hub, _) = hub(&api);
+    let unreachable = |b| Cause::Unreachable(b);
+    for (fault, cause) in [
+        (Fault::Reset, unreachable(Break::Cut)),
+        (Fault::Silence, unreachable(Break::Timeout)),
+        (Fault::Truncated, unreachable(Break::Cut)),
+        (Fault::Slow, unreachable(Break::Timeout)),
+        (Fault::Garbage, unreachable(Break::Protocol)),
+        (Fault::Html, Cause::NotJson),
+        (Fault::Huge(17 << 20), Cause::TooLarge),
+    ] {
+        let often = matches!(cause, Cause::Unreachable(Break::Cut | Break::Timeout));
+        // A timeout takes a real second, so those are tried as little as the patience allows.
+        let (patient, _) = hub_with(&api, &[("NMOE_API_PATIENCE_S", "0")]);
+        api.fault("GET", "/", fault.clone(), 1);
+        assert_eq!(patient.issue(1).unwrap_err().cause, cause, "{fault:?}");
+        if often {
+            api.fault("GET", "/", fault.clone(), 1);
+            hub.issue(1).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_write_that_may_have_happened_is_not_repeated_blindly() {
+    let api = Api::start();
+    api.issue(1, "An issue", "");
+    let (hub, _) = hub(&api);
+    api.fault("POST", "/", Fault::DoneThenReset, 1);
+    let fault = hub.create_comment(1, "once").unwrap_err();
+    assert!(fault.may_have_happened() && fault.tries == 1);
+    assert_eq!(api.comments(1), ["once"]);
+    api.fault("PATCH", "/", Fault::DoneThenReset, 1);
+    let id = hub.comments(1).unwrap()[0].id;
+    hub.update_comment(id, "twice").unwrap();
+}
+
+#[test]
+fn the_token_follows_no_redirect_to_another_host() {
+    let (api, other) = (Api::start(), Api::start());
+    api.issue(1, "An issue", "");
+    let (hub, _) = hub(&api);
+    let to = |base: &str| format!("{base}/repos/{REPOSITORY}/issues/1");
+    for target in [
+        to(other.url()),
+        to(&other.url().replace("127.0.0.1", "localhost")),
+        format!("//{}/", &other.url()[7..]),
+    ] {
+        api.fault("GET", "/", Fault::Redirect(302, target), 1);
+        assert_eq!(hub.issue(1).unwrap_err().cause, Cause::Redirected);
+    }
+    assert!(other.log().is_empty());
+    api.fault("GET", "/", Fault::Redirect(301, to(api.url())), 1);
+    api.fault("GET", "/", Fault::Redirect(307, to("")), 1);
+    hub.issue(1).unwrap();
+    api.fault("GET", "/", Fault::Redirect(301, to(api.url())), 99);
+    assert_eq!(hub.issue(1).unwrap_err().cause, Cause::Redirected, "in circles");
+    api.fault("POST", "/", Fault::Redirect(301, to(api.url())), 1);
+    assert_eq!(hub.create_comment(1, "x").unwrap_err().cause, Cause::Redirected);
+}
+
+#[test]
+fn a_next_page_on_another_host_is_not_fetched() {
+    let (api, other) = (Api::start(), Api::start());
+    api.issue(1, "An issue", "");
+    let (hub, _) = hub(&api);
+    let link = format!("<{}/x>; rel=\"next\"", other.url());
+    api.fault("GET", "/", Fault::Status(200, "", vec![("link", link)]), 1);
+    assert!(hub.comments(1).is_err());
+    assert!(other.log().is_empty());
+}
+
+#[test]
+fn refusals_say_their_cause_and_remedy_and_no_secret() {
+    let api = Api::start();
+    api.issue(1, "An issue", "");
+    let says = |hub: &Hub| hub.create_comment(1, "x").unwrap_err().to_string();
+    let (wrong, _) = hub_with(&api, &[("GITHUB_TOKEN", "wrong-sesame")]);
+    let text = says(&wrong);
+    assert!(
+        text.contains("401 (Bad credentials)") && text.contains("expired"),
+        "{text}"
+    );
+    assert!(!text.contains("sesame") && !text.contains("127.0.0.1"), "{text}");
+    let (nobody, _) = hub_with(&api, &[("GITHUB_TOKEN", "")]);
+    assert_eq!(nobody.create_comment(1, "x").unwrap_err().cause, Cause::NoToken);
+    nobody.issue(1).unwrap();
+    api.state().may_write = false;
+    let (hub, _) = hub(&api);
+    assert!(
+        says(&hub).contains("which needs issues=write; pull_requests=write"),
+        "{}",
+        says(&hub)
+    );
+    assert!(hub.issue(404).unwrap_err().is_missing());
+}
+
+#[test]
+fn nobody_at_home_is_unreachable() {
+    let api = Api::start();
+    let (hub, clock) = hub_with(&api, &[("GITHUB_API_URL", "http://127.0.0.1:9")]);
+    let fault = hub.issue(1).unwrap_err();
+    assert_eq!(fault.cause, Cause::Unreachable(Break::Connect));
+    assert_eq!(clock.0.lock().unwrap().len(), 5);
+    let (hub, _) = hub_with(
+        &api,
+        &[
+            ("GITHUB_API_URL", "https://no-such-host.invalid"),
+            ("NMOE_API_PATIENCE_S", "0"),
+        ],
+    );
+    assert!(matches!(
+        hub.issue(1).unwrap_err().cause,
+        Cause::Unreachable(Break::Name | Break::Connect)
+    ));
+}
