@@ -54,6 +54,8 @@ enum When {
 enum Command {
     /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
     Explain(cmd::explain::Args),
+    /// Look into kernel libraries, check them, ask the driver what GPUs there are.
+    Kernels(cmd::kernels::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -81,6 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let outcome = match cli.command {
         Command::Explain(args) => cmd::explain::run(&context, &args),
+        Command::Kernels(args) => cmd::kernels::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

@@ -8,6 +8,7 @@ pub mod cmd;
 pub mod document;
 pub mod git;
 pub mod github;
+pub mod kernel;
 pub mod lint;
 pub mod model;
 pub mod sys;

@@ -1,7 +1,45 @@
 //! Arguments in, exit code out.
+//!
+//! The release binary is static, so that one file runs on every Linux host and even in an empty root. Static glibc has one
+//! trap: a name look-up may load the host's NSS modules, built against another glibc. [`keep_lookups_inside`] closes it.
 
 use std::process::ExitCode;
 
+#[cfg(all(not(debug_assertions), target_os = "linux"))]
+const _: () = assert!(
+    cfg!(target_feature = "crt-static"),
+    "a release is a static binary: build in the repository, where `.cargo/config.toml` asks for it, and leave RUSTFLAGS unset"
+);
+
 fn main() -> ExitCode {
+    keep_lookups_inside();
     nmoe_gates::cli::main(std::env::args_os()).into()
 }
+
+/// Has glibc look names up in files and DNS alone, which it can do without loading anything.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
+#[expect(unsafe_code, reason = "glibc offers this setting as a C function only")]
+fn keep_lookups_inside() {
+    use std::ffi::{CStr, c_char, c_int};
+
+    unsafe extern "C" {
+        fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
+    }
+    const DATABASES: [(&CStr, &CStr); 6] = [
+        (c"hosts", c"files dns"),
+        (c"networks", c"files"),
+        (c"services", c"files"),
+        (c"protocols", c"files"),
+        (c"passwd", c"files"),
+        (c"group", c"files"),
+    ];
+    for (database, services) in DATABASES {
+        // SAFETY: both are NUL-terminated and live for ever, and no thread but this one exists yet.
+        let failed = unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
+        // It can fail only for want of memory; the default then stays in force.
+        debug_assert_eq!(failed, 0, "{database:?}");
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static")))]
+fn keep_lookups_inside() {}

@@ -5,6 +5,7 @@ use crate::model::exit::Exit;
 pub mod api;
 pub mod context;
 pub mod explain;
+pub mod kernels;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
 #[derive(Debug, thiserror::Error)]

@@ -11,4 +11,6 @@ mod api;
 mod command_line;
 mod driver;
 mod github;
+mod kernel_inspect;
+mod kernel_static;
 mod layers;

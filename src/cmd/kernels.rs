@@ -1,0 +1,124 @@
+//! `kernels`: what a kernel library holds, as a table or as JSON.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::kernel::fault::Fault;
+use crate::kernel::inspect::{Arch, EntryReport, Inspection, inspect};
+use crate::kernel::snapshot::{Snapshot, Untaken};
+use crate::model::exit::Exit;
+
+/// Arguments of `kernels`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List what libraries hold, without loading them, and say whether that is `sm_100a` and nothing else.
+    Inspect(Inspect),
+}
+
+/// Arguments of `kernels inspect`.
+#[derive(Debug, clap::Args)]
+struct Inspect {
+    /// Shared objects, object files, cubins or containers.
+    #[arg(value_name = "LIB", required = true)]
+    libraries: Vec<PathBuf>,
+    /// Architecture that every entry must be for.
+    #[arg(long, default_value_t = Arch::SM_100A)]
+    arch: Arch,
+    /// A kernel that each library must name; may be given several times.
+    #[arg(long, value_name = "KERNEL")]
+    expect: Vec<String>,
+}
+
+/// Runs `kernels`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::Inspect(args) => run_inspect(context, args),
+    }
+}
+
+fn run_inspect(context: &Context, args: &Inspect) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let (mut text, mut rows, mut clean) = (String::new(), Vec::new(), true);
+    for path in &args.libraries {
+        let inspection = match Snapshot::take(path) {
+            Ok(snapshot) => inspect(snapshot.bytes(), args.arch, &args.expect),
+            Err(error @ Untaken::Io(_)) => anyhow::bail!("{}: {error}", path.display()),
+            Err(error) => anyhow::bail!("{}: {error}; give a library file", path.display()),
+        };
+        clean &= inspection.is_clean();
+        match format {
+            Format::Json => rows.push(as_json(path, &inspection)),
+            _ => describe(&mut text, path, &inspection),
+        }
+    }
+    if format == Format::Json {
+        text = format!("{}\n", json!({"schema": 1, "clean": clean, "libraries": rows}));
+    }
+    print(&text)?;
+    Ok(if clean { Exit::Passed } else { Exit::Failed })
+}
+
+fn as_json(path: &Path, inspection: &Inspection) -> serde_json::Value {
+    let faults: Vec<_> = inspection
+        .faults
+        .iter()
+        .map(|fault| json!({"code": fault.word(), "message": fault.to_string()}))
+        .collect();
+    json!({
+        "path": path.display().to_string(),
+        "kind": inspection.kind,
+        "size": inspection.size,
+        "sha256": inspection.sha256,
+        "wanted": inspection.wanted.to_string(),
+        "clean": inspection.is_clean(),
+        "verdict": inspection.verdict(),
+        "faults": faults,
+        "entries": inspection.entries,
+        "needs": inspection.needs,
+    })
+}
+
+fn describe(text: &mut String, path: &Path, inspection: &Inspection) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", path.display());
+    let _ = writeln!(text, "  sha256 {}, {} bytes", inspection.sha256, inspection.size);
+    for entry in &inspection.entries {
+        let _ = writeln!(text, "  {}", row(entry));
+        for kernel in &entry.kernels {
+            let _ = writeln!(text, "      {}", kernel.escape_debug());
+        }
+    }
+    let _ = writeln!(text, "  {}", inspection.verdict());
+    if inspection.faults.len() > 1 {
+        for fault in inspection.faults.iter().map(Fault::to_string) {
+            let _ = writeln!(text, "    - {}", fault.escape_debug());
+        }
+    }
+}
+
+fn row(entry: &EntryReport) -> String {
+    let arch = Arch {
+        sm: entry.sm,
+        variant: entry.variant,
+    };
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    format!(
+        "{:<7} {:<9} {:>10} bytes  {:<4}  {}+{:#x}",
+        word(json!(entry.kind)),
+        arch.to_string(),
+        entry.size,
+        word(json!(entry.compression)),
+        entry.section.unwrap_or("file"),
+        entry.offset,
+    )
+}

@@ -1,0 +1,200 @@
+//! NVIDIA's «fat binary» container: from the bytes of a section to its entries. Knows the layout, not what is allowed.
+//!
+//! The layout is not documented by NVIDIA; the offsets below were read off files of CUDA 12.9 and 13.x and are held
+//! against `cuobjdump` by `scripts/prove-inspection`. Everything is bounds-checked: the bytes may be hostile.
+
+use serde::Serialize;
+
+/// First bytes of a blob: magic, version 1, header size 16.
+pub const MAGIC: [u8; 8] = [0x50, 0xED, 0x55, 0xBA, 0x01, 0x00, 0x10, 0x00];
+
+const BLOB_HEADER: usize = 16;
+const ENTRY_HEADER: usize = 64;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Text that the driver compiles for whatever GPU there is.
+    Ptx,
+    /// Machine code for one architecture.
+    Cubin,
+    /// Intermediate code for link-time optimisation.
+    Lto,
+    /// A kind that this tool does not know.
+    Unknown,
+}
+
+/// How an entry's payload is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// An LZ4 block.
+    Lz4,
+    /// A Zstandard frame.
+    Zstd,
+}
+
+/// The letter behind an SM number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// `sm_100a`: this architecture alone, with all it can do.
+    A,
+    /// `sm_100f`: its family.
+    F,
+}
+
+impl Variant {
+    /// The letter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Variant::A => "a",
+            Variant::F => "f",
+        }
+    }
+}
+
+/// One entry, its payload still as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Offset of the entry's header in the section.
+    pub offset: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// SM number, such as 100.
+    pub sm: u32,
+    /// Whether the header says 'a'.
+    pub arch_specific: bool,
+    /// Whether the header says 'f'.
+    pub family: bool,
+    /// How the payload is stored.
+    pub compression: Compression,
+    /// Size once unpacked, as the header claims.
+    pub size: u64,
+    /// The payload as it is stored, padding cut off.
+    pub payload: &'a [u8],
+}
+
+/// Where a container stops making sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at {offset:#x}: {why}")]
+pub struct Malformed {
+    /// Offset in the section.
+    pub offset: usize,
+    /// What is wrong there.
+    pub why: &'static str,
+}
+
+/// Reads every entry of every blob of a section. Zero padding may stand between blobs; anything else is malformed.
+pub fn entries(section: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(padding) = section
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|b| *b != 0))
+    {
+        // Blobs are aligned to 8; the padding before one is part of no blob.
+        at += padding;
+        let bad = |why| Malformed { offset: at, why };
+        let header = section
+            .get(at..at + BLOB_HEADER)
+            .ok_or(bad("a blob's header is cut off"))?;
+        if header.get(..8) != Some(&MAGIC) {
+            return Err(bad("neither padding nor a container of the known version"));
+        }
+        let size = u64_at(header, 8).ok_or(bad("a blob's header is cut off"))?;
+        let start = at + BLOB_HEADER;
+        let end = usize::try_from(size)
+            .ok()
+            .and_then(|size| start.checked_add(size))
+            .filter(|end| *end <= section.len())
+            .ok_or(bad("a blob is larger than its section"))?;
+        let mut inside = start;
+        while inside < end {
+            let (entry, next) = entry(section, inside, end)?;
+            found.push(entry);
+            inside = next;
+        }
+        at = end;
+    }
+    Ok(found)
+}
+
+fn entry(section: &[u8], at: usize, end: usize) -> Result<(Entry<'_>, usize), Malformed> {
+    let bad = |why| Malformed { offset: at, why };
+    let header = section
+        .get(at..end)
+        .filter(|rest| rest.len() >= ENTRY_HEADER)
+        .ok_or(bad("an entry's header is cut off"))?;
+    let short = bad("an entry's header is cut off");
+    let kind = match u16_at(header, 0).ok_or(short.clone())? {
+        1 => Kind::Ptx,
+        2 => Kind::Cubin,
+        8 => Kind::Lto,
+        _ => Kind::Unknown,
+    };
+    let header_size = u32_at(header, 4).ok_or(short.clone())? as usize;
+    let stored = u64_at(header, 8).ok_or(short.clone())?;
+    let packed = u32_at(header, 16).ok_or(short.clone())?;
+    let sm = u32_at(header, 28).ok_or(short.clone())?;
+    let flags = u64_at(header, 40).ok_or(short.clone())?;
+    let raw = u64_at(header, 56).ok_or(short)?;
+    if header_size < ENTRY_HEADER {
+        return Err(bad("an entry's header is smaller than any known"));
+    }
+    let start = at
+        .checked_add(header_size)
+        .filter(|start| *start <= end)
+        .ok_or(bad("an entry's header is larger than its blob"))?;
+    let next = usize::try_from(stored)
+        .ok()
+        .and_then(|stored| start.checked_add(stored))
+        .filter(|next| *next <= end)
+        .ok_or(bad("an entry is larger than its blob"))?;
+    let payload = section
+        .get(start..next)
+        .ok_or(bad("an entry is larger than its blob"))?;
+    let compression = match flags & 0xA000 {
+        0 => Compression::None,
+        0x2000 => Compression::Lz4,
+        0x8000 => Compression::Zstd,
+        _ => return Err(bad("an entry claims two compressions at once")),
+    };
+    let (payload, size) = match compression {
+        Compression::None => (payload, stored),
+        Compression::Lz4 | Compression::Zstd => (
+            payload
+                .get(..packed as usize)
+                .ok_or(bad("an entry's compressed size is larger than its payload"))?,
+            raw,
+        ),
+    };
+    Ok((
+        Entry {
+            offset: at,
+            kind,
+            sm,
+            arch_specific: flags & 0x10_0000 != 0,
+            family: flags & 0x20_0000 != 0,
+            compression,
+            size,
+            payload,
+        },
+        next,
+    ))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}

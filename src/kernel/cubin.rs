@@ -1,0 +1,126 @@
+//! Device code as ELF: which SM, whether for that architecture alone, which kernels. Knows one file, not a container.
+
+use object::elf::FileHeader64;
+use object::endian::LittleEndian;
+use object::read::elf::{FileHeader as _, SectionHeader as _};
+
+/// ELF machine number of NVIDIA CUDA.
+const EM_CUDA: u16 = 190;
+
+/// Section whose attributes say what a cubin may run on.
+const COMPAT: &[u8] = b".nv.compat";
+
+/// Every kernel has a constant bank of this name with its own behind it.
+const BANK: &[u8] = b".nv.constant0.";
+
+/// The attribute of [`COMPAT`] that is 1 where code is for its architecture alone.
+const ATTRIBUTE_ARCH_SPECIFIC: u8 = 9;
+
+/// The first bytes of a cubin that stands alone: 64-bit, little-endian, and one of NVIDIA's two ABI numbers.
+pub const HEADS: [[u8; 8]; 2] = [
+    [0x7F, b'E', b'L', b'F', 2, 1, 1, 0x41],
+    [0x7F, b'E', b'L', b'F', 2, 1, 1, 0x33],
+];
+
+/// What a cubin says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cubin {
+    /// SM number, such as 100.
+    pub sm: u32,
+    /// Whether it is for that architecture alone (`sm_100a`).
+    pub arch_specific: bool,
+    /// Names of its kernels, in the order of the file.
+    pub kernels: Vec<String>,
+}
+
+/// Reads a cubin; the error says in a few words why these bytes are none.
+pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
+    let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|_| "it is not a 64-bit ELF file")?;
+    let endian = header.endian().map_err(|_| "it is not little-endian")?;
+    if header.e_machine(endian).0 != EM_CUDA {
+        return Err("its ELF machine is not CUDA");
+    }
+    let flags = header.e_flags(endian).0;
+    // CUDA 13's ABI keeps the SM in the second byte; the older one in the first.
+    let (sm, flagged) = match header.e_ident().os_abi.0 {
+        0x41 => ((flags >> 8) & 0xFF, flags & 8 != 0),
+        _ => (flags & 0xFF, flags & 0x800 != 0),
+    };
+    let sections = header
+        .sections(endian, bytes)
+        .map_err(|_| "its section table is damaged")?;
+    let (mut arch_specific, mut kernels) = (flagged, Vec::new());
+    for section in sections.iter() {
+        let name = sections
+            .section_name(endian, section)
+            .map_err(|_| "its section names are damaged")?;
+        if name == COMPAT {
+            let data = section
+                .data(endian, bytes)
+                .map_err(|_| "its compatibility attributes lie outside the file")?;
+            arch_specific |= attribute(data, ATTRIBUTE_ARCH_SPECIFIC)
+                .ok_or("its compatibility attributes are damaged")?
+                == 1;
+        } else if let Some(kernel) = name.strip_prefix(BANK) {
+            kernels.push(String::from_utf8_lossy(kernel).into_owned());
+        }
+    }
+    Ok(Cubin {
+        sm,
+        arch_specific,
+        kernels,
+    })
+}
+
+/// The value of an attribute, 0 where it is absent; `None` where the list is damaged.
+/// An attribute is a format byte, a number, and two bytes: its value, or under format 4 the length of what follows.
+fn attribute(mut data: &[u8], wanted: u8) -> Option<u16> {
+    let mut value = 0;
+    while let [format, number, low, high, rest @ ..] = data {
+        let word = u16::from_le_bytes([*low, *high]);
+        match format {
+            0 => break,
+            4 => data = rest.get(usize::from(word)..)?,
+            _ => data = rest,
+        }
+        if *number == wanted && *format != 4 {
+            value = word;
+        }
+    }
+    Some(value)
+}
+
+/// The kernels that PTX text declares.
+pub fn ptx_kernels(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    text.match_indices(".entry")
+        .filter_map(|(at, word)| {
+            let name: String = text
+                .get(at + word.len()..)?
+                .trim_start()
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+                .collect();
+            (!name.is_empty()).then_some(name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_every_format_are_stepped_over() {
+        let list = [4, 11, 8, 0, 9, 9, 1, 0, 0, 0, 0, 0, 3, 7, 1, 1, 2, 9, 1, 0];
+        assert_eq!(attribute(&list, 9), Some(1));
+        assert_eq!(attribute(&list, 8), Some(0));
+        assert_eq!(attribute(&[4, 11, 200, 0, 1], 9), None);
+    }
+
+    #[test]
+    fn ptx_names_its_kernels() {
+        let text = b".version 9.0\n.target sm_100a\n.visible .entry scale(\n.param .u64 p) .entry\n  add$1 (";
+        assert_eq!(ptx_kernels(text), ["scale", "add$1"]);
+    }
+}

@@ -1,0 +1,250 @@
+//! `kernels inspect`: what real containers hold, and that no bytes whatever bring the reader down.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nmoe_gates::kernel::container::MAGIC;
+use nmoe_gates::kernel::inspect::{Arch, inspect};
+use serde_json::Value;
+
+use crate::driver::Place;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/kernel")
+        .join(format!("{name}.fatbin"))
+}
+
+fn look(place: &Place, path: &Path, code: i32) -> Value {
+    let path = path.to_str().unwrap();
+    let out = place
+        .gates(["kernels", "inspect", path, "--format", "json"])
+        .run()
+        .exits(code);
+    out.json()["libraries"][0].take()
+}
+
+/// A host library with this container in it, as nvcc would have made it.
+fn library(
+    place: &Place,
+    name: &str,
+    container: &Path,
+    section: &str,
+    extra: &str,
+    link: &[&str],
+) -> PathBuf {
+    let source = place.path(&format!("{name}.c"));
+    let text = format!(
+        "__asm__(\".section {section},\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.previous\\n\");\n{extra}\nint entry(void) {{ return 0; }}\n",
+        container.display()
+    );
+    std::fs::write(&source, text).unwrap();
+    let output = place.path(name);
+    let status = Command::new("cc")
+        .args(link)
+        .arg("-fPIC")
+        .arg("-o")
+        .arg(&output)
+        .arg(&source)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    output
+}
+
+#[test]
+fn every_container_is_told_for_what_it_is() {
+    let place = Place::new();
+    let cases = [
+        ("sm_100a_plain", "none", None),
+        ("sm_100a_lz4", "lz4", None),
+        ("sm_100a_zstd", "zstd", None),
+        ("sm_100a_cuda129_zstd", "zstd", None),
+        ("sm_100_zstd", "zstd", Some("other_arch")),
+        ("sm_100f_zstd", "zstd", Some("other_arch")),
+        ("sm_103a_zstd", "zstd", Some("other_arch")),
+        ("sm_90a_zstd", "zstd", Some("other_arch")),
+        ("mixed_zstd", "zstd", Some("other_arch")),
+        ("ptx_zstd", "zstd", Some("ptx")),
+        ("both_zstd", "zstd", Some("ptx")),
+        ("lto_zstd", "zstd", Some("lto")),
+    ];
+    for (name, compression, fault) in cases {
+        let seen = look(&place, &fixture(name), i32::from(fault.is_some()));
+        assert_eq!(seen["clean"], fault.is_none(), "{name}: {seen}");
+        assert_eq!(seen["faults"][0]["code"].as_str(), fault, "{name}");
+        assert_eq!(seen["entries"][0]["compression"], compression, "{name}");
+        if fault != Some("lto") {
+            let mut kernels: Vec<_> = seen["entries"][0]["kernels"].as_array().unwrap().clone();
+            kernels.sort_by_key(ToString::to_string);
+            assert_eq!(kernels, ["add", "scale"], "{name}");
+        }
+    }
+}
+
+#[test]
+fn shared_objects_and_object_files_are_read_alike() {
+    let place = Place::new();
+    let good = fixture("sm_100a_zstd");
+    for (name, link) in [("a.so", &["-shared"][..]), ("a.o", &["-c"])] {
+        let path = library(&place, name, &good, ".nv_fatbin", "", link);
+        let seen = look(&place, &path, 0);
+        assert_eq!(seen["verdict"], "sm_100a and nothing else");
+        assert_eq!(seen["entries"][0]["section"], ".nv_fatbin");
+    }
+    let path = library(&place, "rdc.o", &good, "__nv_relfatbin", "", &["-c"]);
+    assert_eq!(look(&place, &path, 0)["entries"][0]["section"], "__nv_relfatbin");
+}
+
+#[test]
+fn code_that_hides_outside_its_sections_is_found() {
+    let place = Place::new();
+    let good = fixture("sm_100a_zstd");
+    let hidden = format!(
+        "__asm__(\".section .rodata\\n.incbin \\\"{}\\\"\\n.previous\\n\");",
+        fixture("sm_103a_zstd").display()
+    );
+    let path = library(&place, "hidden.so", &good, ".nv_fatbin", &hidden, &["-shared"]);
+    assert_eq!(look(&place, &path, 1)["faults"][0]["code"], "stray");
+    let ptx = "const char text[] = \".version 9.0\\n.target sm_90\\n\";";
+    let path = library(&place, "jit.so", &good, ".nv_fatbin", ptx, &["-shared"]);
+    assert_eq!(look(&place, &path, 1)["faults"][0]["code"], "stray");
+}
+
+#[test]
+fn what_should_be_there_and_is_not_is_named() {
+    let place = Place::new();
+    let good = fixture("sm_100a_zstd");
+    let path = good.to_str().unwrap();
+    place
+        .gates(["kernels", "inspect", path, "--expect", "add"])
+        .run()
+        .exits(0);
+    let out = place
+        .gates(["kernels", "inspect", path, "--expect", "moe_gather"])
+        .run()
+        .exits(1);
+    assert!(out.stdout.contains("`moe_gather`"), "{}", out.stdout);
+
+    let source = place.path("host.c");
+    std::fs::write(&source, "int entry(void) { return 0; }\n").unwrap();
+    let host = place.path("host.so");
+    assert!(
+        Command::new("cc")
+            .arg("-shared")
+            .arg("-o")
+            .arg(&host)
+            .arg(&source)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(look(&place, &host, 1)["faults"][0]["code"], "no_device_code");
+}
+
+#[test]
+fn what_is_no_library_is_said_to_be_none() {
+    let place = Place::new();
+    for (name, bytes) in [
+        ("empty", &b""[..]),
+        ("text", b"hello"),
+        ("cut.so", b"\x7fELF\x02\x01\x01"),
+        ("cut.fatbin", &MAGIC),
+    ] {
+        place.file(name, bytes);
+        look(&place, &place.repo().join(name), 1);
+    }
+    let out = place
+        .gates(["kernels", "inspect", "/dev/null", "."])
+        .run()
+        .exits(2);
+    assert!(out.stderr.contains("not a regular file"), "{}", out.stderr);
+    place.gates(["kernels", "inspect", "absent.so"]).run().exits(2);
+    let fifo = place.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    place
+        .gates(["kernels", "inspect", fifo.to_str().unwrap()])
+        .run()
+        .exits(2);
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_unpacks() {
+    let mut bytes = std::fs::read(fixture("sm_100a_zstd")).unwrap();
+    // The header claims 16 GiB; neither the claim nor the true size may be believed.
+    bytes[16 + 56..16 + 64].copy_from_slice(&(16u64 << 30).to_le_bytes());
+    let seen = inspect(&bytes, Arch::SM_100A, &[]);
+    assert_eq!(seen.faults[0].word(), "unreadable");
+    let mut bytes = std::fs::read(fixture("sm_100a_lz4")).unwrap();
+    bytes[16 + 56..16 + 64].copy_from_slice(&(512u64 << 20).to_le_bytes());
+    assert_eq!(inspect(&bytes, Arch::SM_100A, &[]).faults[0].word(), "unreadable");
+}
+
+/// A small generator with a fixed seed: the same mutants every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+#[test]
+fn ten_thousand_mutants_are_read_without_a_panic_and_none_gains_a_kernel() {
+    let place = Place::new();
+    let mut seeds: Vec<Vec<u8>> = [
+        "sm_100a_plain",
+        "sm_100a_lz4",
+        "sm_100a_zstd",
+        "mixed_zstd",
+        "ptx_zstd",
+    ]
+    .iter()
+    .map(|name| std::fs::read(fixture(name)).unwrap())
+    .collect();
+    let object = library(
+        &place,
+        "seed.o",
+        &fixture("sm_100a_zstd"),
+        ".nv_fatbin",
+        "",
+        &["-c"],
+    );
+    seeds.push(std::fs::read(object).unwrap());
+    // A container's 16 + 64 bytes of headers, then the cubin itself.
+    seeds.push(seeds[0][16 + 112..].to_vec());
+    assert_eq!(inspect(&seeds[6], Arch::SM_100A, &[]).entries.len(), 1);
+    let mut dice = Dice(100);
+    for round in 0..10_500 {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        match dice.below(4) {
+            0 => bytes.truncate(dice.below(bytes.len())),
+            1 => {
+                let at = dice.below(bytes.len().saturating_sub(8));
+                let value = [0, 1, u64::MAX, u64::MAX / 2, 1 << 31, 1 << 20][dice.below(6)];
+                bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+            _ => {
+                for _ in 0..=dice.below(8) {
+                    // Half of the changes go where the headers are.
+                    let reach = if dice.below(2) == 0 {
+                        bytes.len().min(128)
+                    } else {
+                        bytes.len()
+                    };
+                    let at = dice.below(reach);
+                    bytes[at] = u8::try_from(dice.below(256)).unwrap();
+                }
+            }
+        }
+        let seen = inspect(&bytes, Arch::SM_100A, &[]);
+        assert_eq!(seen.is_clean(), seen.faults.is_empty());
+        if seen.is_clean() {
+            assert!(seen.entries.iter().any(|e| !e.kernels.is_empty()));
+        }
+    }
+}
