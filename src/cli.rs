@@ -56,6 +56,8 @@ enum Command {
     Explain(cmd::explain::Args),
     /// Look into kernel libraries, check them, ask the driver what GPUs there are.
     Kernels(cmd::kernels::Args),
+    /// List the registry's gates, show one, or resolve a selection.
+    Gates(cmd::gates::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -84,6 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match cli.command {
         Command::Explain(args) => cmd::explain::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
+        Command::Gates(args) => cmd::gates::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

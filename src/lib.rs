@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod document;
+pub mod gate;
 pub mod git;
 pub mod github;
 pub mod kernel;

@@ -13,4 +13,5 @@ mod driver;
 mod github;
 mod kernel_inspect;
 mod kernel_static;
+mod gates;
 mod layers;

@@ -1,0 +1,331 @@
+//! `gates`: the registry, read. What there is, what one gate says, and what a request resolves to.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::policy;
+use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
+use crate::model::exit::Exit;
+use crate::model::registry::{Gate, Registry, Tier};
+
+/// Arguments of `gates`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Every gate and bundle.
+    List(ListArgs),
+    /// One gate in full.
+    Show {
+        /// Gate id.
+        id: String,
+    },
+    /// The gates that a bundle, a list, a tier or a contract comes to.
+    Resolve(ResolveArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only gates of this tier.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<TierName>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ResolveArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Contract to cover: an issue body or a bare YAML file, `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+}
+
+/// The options that select gates, shared by every command that takes them.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Which {
+    /// A bundle of the registry, or `single` with one --gate.
+    #[arg(long, value_name = "NAME")]
+    bundle: Option<String>,
+    /// A gate; may be given several times.
+    #[arg(long = "gate", value_name = "ID", num_args = 1..)]
+    gates: Vec<String>,
+    /// Every gate of a tier.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<TierName>,
+}
+
+impl Which {
+    /// As the gate room takes it.
+    pub fn request(&self) -> Request {
+        Request {
+            bundle: self.bundle.clone().filter(|b| !b.is_empty()),
+            gates: self.gates.iter().filter(|g| !g.is_empty()).cloned().collect(),
+            tier: self.tier.map(Into::into),
+        }
+    }
+}
+
+/// A tier on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TierName {
+    /// On a CPU, by whoever wrote the change.
+    A,
+    /// On a B200, by the maintainer.
+    B,
+}
+
+impl From<TierName> for Tier {
+    fn from(name: TierName) -> Tier {
+        match name {
+            TierName::A => Tier::A,
+            TierName::B => Tier::B,
+        }
+    }
+}
+
+/// Runs `gates`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let registry = policy::registry(context)?.value;
+    match &args.action {
+        Action::List(args) => list(context, &registry, args.tier.map(Into::into)),
+        Action::Show { id } => show(context, &registry, id),
+        Action::Resolve(args) => resolve(context, &registry, args),
+    }
+}
+
+fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
+    let gates: Vec<(&String, &Gate)> = registry
+        .gates
+        .iter()
+        .filter(|(_, g)| tier.is_none_or(|t| t == g.tier))
+        .collect();
+    match format {
+        Format::Json => {
+            let gates: Vec<Value> = gates.iter().map(|(id, gate)| row(id, gate)).collect();
+            print(&format!(
+                "{}\n",
+                json!({"schema": 1, "gates": gates, "bundles": registry.bundles})
+            ))?;
+        }
+        Format::Matrix => print(&format!(
+            "{}\n",
+            matrix(gates.iter().map(|(id, g)| (id.as_str(), *g)))
+        ))?,
+        _ => {
+            let mut text = table(gates.into_iter().map(|(id, gate)| (id.as_str(), gate)));
+            if tier.is_none() && !registry.bundles.is_empty() {
+                text.push_str("\nBundles\n");
+                for (name, ids) in &registry.bundles {
+                    let _ = writeln!(text, "  {name}: {}", ids.join(", "));
+                }
+            }
+            print(&text)?;
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let Some(gate) = registry.gates.get(id) else {
+        bail!(select::SelectError::UnknownGate {
+            id: id.to_owned(),
+            nearest: select::nearest(id, registry.gates.keys().map(String::as_str)),
+        });
+    };
+    let bundles: Vec<&str> = registry
+        .bundles
+        .iter()
+        .filter(|(_, ids)| ids.iter().any(|g| g == id))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if format == Format::Json {
+        let mut value = serde_json::to_value(gate)?;
+        if let Value::Object(map) = &mut value {
+            map.shift_insert(0, "id".to_owned(), json!(id));
+            map.insert("bundles".to_owned(), json!(bundles));
+        }
+        print(&format!("{value}\n"))?;
+        return Ok(Exit::Passed);
+    }
+    let mut text = format!(
+        "{id}\n  tier {}, {}\n",
+        tier_name(gate.tier),
+        kind_name(gate.kind)
+    );
+    let mut line = |label: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "  {label}: {value}");
+        }
+    };
+    let seconds = |n: u64| if n == 0 { String::new() } else { format!("{n} s") };
+    line("note", gate.note.clone().unwrap_or_default());
+    line(
+        "GPUs",
+        if gate.gpus == 0 {
+            String::new()
+        } else {
+            gate.gpus.to_string()
+        },
+    );
+    line("timeout", seconds(gate.timeout_s));
+    line("silence timeout", seconds(gate.silence_timeout_s));
+    line("requires", gate.requires.join(", "));
+    line("requires files", gate.requires_files.join(", "));
+    line("compares", gate.compare_gate.clone().unwrap_or_default());
+    line("metric", gate.metric.clone().unwrap_or_default());
+    line("in bundles", bundles.join(", "));
+    if let Some(cmd) = &gate.cmd {
+        text.push_str("  command:\n");
+        for l in cmd.trim().lines() {
+            let _ = writeln!(text, "    {l}");
+        }
+    }
+    print(&text)?;
+    Ok(Exit::Passed)
+}
+
+fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
+    let contract = args.contract.as_deref().map(policy::contract).transpose()?;
+    let covering = contract
+        .as_ref()
+        .and_then(|c| select::smallest_bundle(registry, &c.value));
+    // A contract alone asks for the smallest bundle that covers it, or for its gates where none does.
+    let request = match (&contract, args.which.request()) {
+        (Some(contract), request) if request == Request::default() => {
+            let needed = select::tier_b(registry, &contract.value);
+            match covering.filter(|_| !needed.is_empty()) {
+                Some(bundle) => Request {
+                    bundle: Some(bundle.to_owned()),
+                    ..Request::default()
+                },
+                None => Request {
+                    gates: needed,
+                    ..Request::default()
+                },
+            }
+        }
+        (_, request) => request,
+    };
+    let selection = if contract.is_some() && request == Request::default() {
+        Selection::default()
+    } else {
+        select::resolve(registry, &request)?
+    };
+    let missing: Vec<String> = contract
+        .as_ref()
+        .map(|c| {
+            select::tier_b(registry, &c.value)
+                .into_iter()
+                .filter(|id| !selection.gate_ids.contains(id))
+                .collect()
+        })
+        .unwrap_or_default();
+    if !missing.is_empty() {
+        say(&format!(
+            "warning: the selection does not cover the contract: {}{}",
+            missing.join(", "),
+            covering
+                .map(|b| format!("; the smallest bundle that does is `{b}`"))
+                .unwrap_or_default()
+        ));
+    }
+    if contract.is_some() && covering.is_none() {
+        say("warning: no bundle covers the contract; name its gates with --gate");
+    }
+    let gates = selection
+        .gate_ids
+        .iter()
+        .filter_map(|id| registry.gates.get(id).map(|g| (id.as_str(), g)));
+    match format {
+        Format::Matrix => print(&format!("{}\n", matrix(gates)))?,
+        Format::Json => {
+            let mut value = json!({
+                "schema": 1,
+                "bundle": selection.bundle,
+                "gate_ids": selection.gate_ids,
+                "gates": gates.map(|(id, gate)| row(id, gate)).collect::<Vec<_>>(),
+            });
+            if let Some(contract) = &contract {
+                value["contract"] = json!({
+                    "issue": contract.value.nmoe.issue,
+                    "smallest_bundle": covering,
+                    "uncovered": missing,
+                });
+            }
+            print(&format!("{value}\n"))?;
+        }
+        _ => {
+            let mut text = String::new();
+            if contract.is_some() {
+                let _ = writeln!(
+                    text,
+                    "Smallest bundle that covers the contract: {}\n",
+                    covering.unwrap_or("none")
+                );
+            }
+            text.push_str(&table(gates));
+            print(&text)?;
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+fn row(id: &str, gate: &Gate) -> Value {
+    json!({
+        "id": id,
+        "tier": tier_name(gate.tier),
+        "kind": kind_name(gate.kind),
+        "gpus": gate.gpus,
+        "timeout_s": gate.timeout_s,
+        "requires": gate.requires,
+        "requires_files": gate.requires_files,
+    })
+}
+
+/// A strategy matrix for GitHub Actions, `fromJSON`-ready: one line.
+fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
+    let include: Vec<Value> = gates
+        .map(|(id, gate)| {
+            json!({
+                "gate": id,
+                "tier": tier_name(gate.tier),
+                "kind": kind_name(gate.kind),
+                "gpus": gate.gpus,
+                "timeout_s": gate.timeout_s,
+            })
+        })
+        .collect();
+    json!({ "include": include })
+}
+
+fn table<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> String {
+    let rows: Vec<(&str, &Gate)> = gates.collect();
+    let width = rows.iter().map(|(id, _)| id.len()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:width$}  tier  kind      gpus  timeout\n", "gate");
+    for (id, gate) in rows {
+        let timeout = match gate.timeout_s {
+            0 => "-".to_owned(),
+            n => format!("{n} s"),
+        };
+        let _ = writeln!(
+            text,
+            "{id:width$}  {:4}  {:8}  {:4}  {timeout}",
+            tier_name(gate.tier),
+            kind_name(gate.kind),
+            gate.gpus
+        );
+    }
+    text
+}

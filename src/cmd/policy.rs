@@ -1,0 +1,86 @@
+//! What the policy checkout and the user's files say, read for commands that act on it: the registry and the contract.
+//!
+//! Judges nothing: a file that cannot be used is an error that points at the lint which explains it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use sha2::{Digest as _, Sha256};
+
+use crate::cmd::context::{self, Context};
+use crate::model::contract::Contract;
+use crate::model::registry::Registry;
+
+/// A document with the digest of the bytes it was read from.
+#[derive(Clone, Debug)]
+pub struct Read<T> {
+    /// What it says.
+    pub value: T,
+    /// SHA-256 of the file, hex.
+    pub sha256: String,
+}
+
+/// Reads the registry of the policy checkout.
+///
+/// # Errors
+/// The file cannot be read or is no registry; the message points at `lint registry`.
+pub fn registry(context: &Context) -> anyhow::Result<Read<Registry>> {
+    let path = context.registry_path();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the registry {}", path.display()))?;
+    let value = toml::from_str(&text).map_err(|e| {
+        anyhow!(
+            "cannot use the registry {}; `nmoe-gates lint registry` says more\n{e}",
+            path.display()
+        )
+    })?;
+    Ok(Read {
+        value,
+        sha256: sha256(text.as_bytes()),
+    })
+}
+
+/// Reads a contract from an issue body, a bare YAML file or standard input (`-`).
+///
+/// # Errors
+/// The file cannot be read, holds no contract, or one that is no contract; the message points at `lint contract`.
+pub fn contract(path: &Path) -> anyhow::Result<Read<Contract>> {
+    let text = context::read_input(path)?;
+    let value = extract(&text).map_err(|e| {
+        anyhow!(
+            "cannot use the contract {}; `nmoe-gates lint contract` says more\n{e}",
+            path.display()
+        )
+    })?;
+    Ok(Read {
+        value,
+        sha256: sha256(text.as_bytes()),
+    })
+}
+
+fn extract(text: &str) -> anyhow::Result<Contract> {
+    let text = text.trim_start_matches('\u{feff}');
+    let start = text
+        .lines()
+        .find(|l| l.starts_with("nmoe:"))
+        .map(|l| l.as_ptr() as usize - text.as_ptr() as usize)
+        .ok_or_else(|| anyhow!("it has no block with the key `nmoe`"))?;
+    let block: String = text[start..]
+        .lines()
+        .take_while(|l| !l.starts_with("```") && !l.starts_with("~~~"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    Ok(serde_yaml::from_str(&block)?)
+}
+
+/// SHA-256 in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}

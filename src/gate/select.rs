@@ -1,0 +1,285 @@
+//! Which gates: a bundle, a list, a tier or a contract in, an ordered list without repeats out.
+//!
+//! Knows the registry and nothing of the machine.
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
+use crate::model::contract::Contract;
+use crate::model::registry::{GateKind, Registry, Tier};
+
+/// The bundle name that stands for one gate.
+pub const SINGLE: &str = "single";
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// A bundle of the registry, or [`SINGLE`].
+    pub bundle: Option<String>,
+    /// Gate ids.
+    pub gates: Vec<String>,
+    /// Every gate of this tier.
+    pub tier: Option<Tier>,
+}
+
+/// What that means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Name of the selection: a bundle, `single`, `tier_a`, `tier_b`, or none for a list of gates.
+    pub bundle: Option<String>,
+    /// Gate ids in the order they were asked for, each once.
+    pub gate_ids: Vec<String>,
+}
+
+/// Why a request cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// Neither bundle nor gate nor tier.
+    #[error("nothing is selected; give --bundle NAME, --gate ID or --tier a")]
+    Nothing,
+    /// No such gate.
+    #[error("there is no gate `{id}`{}", hint(.nearest.as_deref()))]
+    UnknownGate {
+        /// What was asked for.
+        id: String,
+        /// The closest id there is.
+        nearest: Option<String>,
+    },
+    /// No such bundle.
+    #[error("there is no bundle `{name}`{}", hint(.nearest.as_deref()))]
+    UnknownBundle {
+        /// What was asked for.
+        name: String,
+        /// The closest name there is.
+        nearest: Option<String>,
+    },
+    /// A bundle names a gate that the registry does not have.
+    #[error("bundle `{bundle}` names gate `{id}`, which the registry does not have{}", hint(.nearest.as_deref()))]
+    DanglingBundle {
+        /// The bundle.
+        bundle: String,
+        /// What it names.
+        id: String,
+        /// The closest id there is.
+        nearest: Option<String>,
+    },
+    /// `single` with no gate or several.
+    #[error("bundle `single` takes exactly one --gate, {0} were given")]
+    NotSingle(usize),
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest
+        .map(|n| format!("; did you mean `{n}`?"))
+        .unwrap_or_default()
+}
+
+/// Resolves a request. Bundle first, then gates, then the tier; repeats are dropped, order is kept.
+///
+/// # Errors
+/// A name that the registry does not have, with the nearest one; an empty request; `single` without exactly one gate.
+pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, SelectError> {
+    let single = request.bundle.as_deref() == Some(SINGLE);
+    if single && request.gates.len() != 1 {
+        return Err(SelectError::NotSingle(request.gates.len()));
+    }
+    if request.bundle.is_none() && request.gates.is_empty() && request.tier.is_none() {
+        return Err(SelectError::Nothing);
+    }
+    let mut ids: Vec<&str> = Vec::new();
+    if let Some(name) = request.bundle.as_deref().filter(|_| !single) {
+        let bundle = registry
+            .bundles
+            .get(name)
+            .ok_or_else(|| SelectError::UnknownBundle {
+                name: name.to_owned(),
+                nearest: nearest(name, registry.bundles.keys().map(String::as_str).chain([SINGLE])),
+            })?;
+        for id in bundle {
+            if !registry.gates.contains_key(id) {
+                return Err(SelectError::DanglingBundle {
+                    bundle: name.to_owned(),
+                    id: id.clone(),
+                    nearest: nearest(id, registry.gates.keys().map(String::as_str)),
+                });
+            }
+            ids.push(id);
+        }
+    }
+    for id in &request.gates {
+        if !registry.gates.contains_key(id) {
+            return Err(SelectError::UnknownGate {
+                id: id.clone(),
+                nearest: nearest(id, registry.gates.keys().map(String::as_str)),
+            });
+        }
+        ids.push(id);
+    }
+    if let Some(tier) = request.tier {
+        ids.extend(
+            registry
+                .gates
+                .iter()
+                .filter(|(_, g)| g.tier == tier)
+                .map(|(id, _)| id.as_str()),
+        );
+    }
+    let mut seen = HashSet::new();
+    let gate_ids: Vec<String> = ids
+        .into_iter()
+        .filter(|id| seen.insert(*id))
+        .map(str::to_owned)
+        .collect();
+    let bundle = match (&request.bundle, request.gates.len(), request.tier) {
+        (Some(name), 0, None) => Some(name.clone()),
+        (Some(_), 1, None) if single => Some(SINGLE.to_owned()),
+        (None, 1, None) => Some(SINGLE.to_owned()),
+        (None, 0, Some(Tier::A)) => Some("tier_a".to_owned()),
+        (None, 0, Some(Tier::B)) => Some("tier_b".to_owned()),
+        _ => None,
+    };
+    Ok(Selection { bundle, gate_ids })
+}
+
+/// The closest of some names, if any is close enough to be meant.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let limit = (wanted.chars().count() / 3).max(2);
+    names
+        .into_iter()
+        .filter(|name| name.len().abs_diff(wanted.len()) <= limit)
+        .map(|name| (strsim::osa_distance(wanted, name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name.to_owned())
+}
+
+/// Every gate a contract needs, in its order, each once: the required ones, then the perf gate and what it compares.
+pub fn required(contract: &Contract) -> Vec<String> {
+    let perf = contract.gates.perf.iter().flat_map(|p| [&p.compare, &p.gate]);
+    let mut seen = HashSet::new();
+    contract
+        .gates
+        .required
+        .iter()
+        .chain(perf)
+        .filter(|id| !id.is_empty() && seen.insert(id.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// The gates of a contract that a selection does not cover.
+pub fn uncovered(contract: &Contract, gate_ids: &[String]) -> Vec<String> {
+    let covered: HashSet<&str> = gate_ids.iter().map(String::as_str).collect();
+    required(contract)
+        .into_iter()
+        .filter(|id| !covered.contains(id.as_str()))
+        .collect()
+}
+
+/// What a bundle has to cover: the contract's gates but those of Tier A, which whoever wrote the change runs.
+pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<String> {
+    required(contract)
+        .into_iter()
+        .filter(|id| registry.gates.get(id).is_none_or(|g| g.tier == Tier::B))
+        .collect()
+}
+
+/// The bundle with the fewest gates that covers a contract's Tier-B gates; of equals the one that stands first.
+/// None where no bundle does.
+pub fn smallest_bundle<'a>(registry: &'a Registry, contract: &Contract) -> Option<&'a str> {
+    let needed = tier_b(registry, contract);
+    smallest(&registry.bundles, &needed)
+}
+
+fn smallest<'a>(bundles: &'a IndexMap<String, Vec<String>>, needed: &[String]) -> Option<&'a str> {
+    bundles
+        .iter()
+        .map(|(name, ids)| (name, ids.iter().map(String::as_str).collect::<HashSet<_>>()))
+        .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id.as_str())))
+        .min_by_key(|(_, ids)| ids.len())
+        .map(|(name, _)| name.as_str())
+}
+
+/// The word for a kind in listings and matrices.
+pub fn kind_name(kind: GateKind) -> &'static str {
+    match kind {
+        GateKind::Command => "command",
+        GateKind::Perf => "perf",
+        GateKind::External => "external",
+        GateKind::Kernel => "kernel",
+    }
+}
+
+/// The letter for a tier in listings and matrices.
+pub fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::A => "a",
+        Tier::B => "b",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use super::*;
+
+    fn registry() -> Registry {
+        toml::from_str(
+            r#"
+            [gates."cpu:import"]
+            tier = "a"
+            cmd = "true"
+            [gates."b200:one"]
+            tier = "b"
+            cmd = "true"
+            [gates."b200:two"]
+            tier = "b"
+            cmd = "true"
+            [bundles]
+            pair = ["b200:two", "b200:one", "b200:two"]
+            dangling = ["b200:on"]
+            "#,
+        )
+        .unwrap()
+    }
+
+    fn ask(bundle: Option<&str>, gates: &[&str]) -> Result<Selection, SelectError> {
+        let request = Request {
+            bundle: bundle.map(str::to_owned),
+            gates: gates.iter().map(|g| (*g).to_owned()).collect(),
+            tier: None,
+        };
+        resolve(&registry(), &request)
+    }
+
+    #[test]
+    fn repeats_are_dropped_and_order_is_kept() {
+        let selection = ask(Some("pair"), &["cpu:import", "b200:two"]).unwrap();
+        assert_eq!(selection.gate_ids, ["b200:two", "b200:one", "cpu:import"]);
+        assert_eq!(selection.bundle, None);
+        assert_eq!(ask(Some("pair"), &[]).unwrap().bundle.as_deref(), Some("pair"));
+    }
+
+    #[test]
+    fn one_gate_is_single() {
+        assert_eq!(
+            ask(None, &["b200:one"]).unwrap(),
+            ask(Some("single"), &["b200:one"]).unwrap()
+        );
+        assert_eq!(ask(Some("single"), &[]), Err(SelectError::NotSingle(0)));
+        assert_eq!(ask(None, &[]), Err(SelectError::Nothing));
+    }
+
+    #[test]
+    fn an_unknown_name_comes_with_the_nearest() {
+        let said = |r: Result<Selection, SelectError>| r.unwrap_err().to_string();
+        assert!(said(ask(None, &["b200:tow"])).ends_with("did you mean `b200:two`?"));
+        assert!(said(ask(Some("piar"), &[])).ends_with("did you mean `pair`?"));
+        assert!(said(ask(Some("dangling"), &[])).contains("bundle `dangling` names gate `b200:on`"));
+        assert_eq!(
+            said(ask(None, &["entirely-else"])),
+            "there is no gate `entirely-else`"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! `gates`: the registry read, selections resolved.
+
+use std::path::Path;
+
+use crate::driver::Place;
+
+fn place() -> Place {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = Place::new();
+    for (name, from) in [
+        ("configs/gates/gates.toml", "configs/gates/gates.toml"),
+        ("contract.md", "tests/fixtures/engine/contract.md"),
+    ] {
+        place.file(name, std::fs::read(root.join(from)).unwrap());
+    }
+    place
+}
+
+#[test]
+fn the_stable_ids_and_bundles_are_there() {
+    let json = place()
+        .gates(["gates", "list", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    let ids: Vec<&str> = json["gates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|g| g["id"].as_str().unwrap())
+        .collect();
+    insta::assert_snapshot!(ids.join(" "), @"cpu:import cpu:compileall b200:moonlet_1x10 b200:moonlight_8x20 b200:moonlight_frozen_8x20 b200:profile_fp8 b200:profile_nvfp4 b200:frozen_profile_fp8 b200:frozen_profile_nvfp4 zero2:resume_determinism perf:baseline_delta");
+    let bundles: Vec<&String> = json["bundles"].as_object().unwrap().keys().collect();
+    insta::assert_debug_snapshot!(bundles, @r#"
+    [
+        "hot_path_min",
+        "blockscaled_full",
+        "zero2_full",
+        "frozen_full",
+        "full",
+    ]
+    "#);
+}
+
+#[test]
+fn a_selection_keeps_its_order_and_drops_repeats() {
+    let json = place()
+        .gates(["gates", "resolve", "--format", "json", "--bundle", "hot_path_min"])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(
+        json["gate_ids"],
+        serde_json::json!(["b200:moonlet_1x10", "b200:moonlight_8x20"])
+    );
+    let json = place()
+        .gates([
+            "gates",
+            "resolve",
+            "--format",
+            "json",
+            "--gate",
+            "cpu:compileall",
+            "--gate",
+            "cpu:import",
+            "--gate",
+            "cpu:compileall",
+        ])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(
+        json["gate_ids"],
+        serde_json::json!(["cpu:compileall", "cpu:import"])
+    );
+    let json = place()
+        .gates(["gates", "resolve", "--tier", "a", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(json["bundle"], "tier_a");
+}
+
+#[test]
+fn a_matrix_is_one_line_that_a_workflow_can_read() {
+    let out = place()
+        .gates([
+            "gates",
+            "resolve",
+            "--bundle",
+            "hot_path_min",
+            "--format",
+            "matrix",
+        ])
+        .run()
+        .exits(0);
+    assert_eq!(out.stdout.matches('\n').count(), 1, "{}", out.stdout);
+    let include = out.json()["include"].clone();
+    assert_eq!(include[0]["gate"], "b200:moonlet_1x10");
+    assert_eq!(include[1]["gpus"], 8);
+}
+
+#[test]
+fn row_09_an_unknown_name_is_named_with_the_nearest() {
+    let out = place().gates(["gates", "show", "cpu:imprt"]).run().exits(2);
+    assert!(
+        out.stderr.contains("did you mean `cpu:import`?"),
+        "{}",
+        out.stderr
+    );
+    let out = place()
+        .gates(["gates", "resolve", "--bundle", "hotpath_min"])
+        .run()
+        .exits(2);
+    assert!(
+        out.stderr.contains("did you mean `hot_path_min`?"),
+        "{}",
+        out.stderr
+    );
+    let broken = Place::new();
+    broken.file("configs/gates/gates.toml", "[gates.\"a\"\ntier = 1");
+    let out = broken.gates(["gates", "list"]).run().exits(2);
+    assert!(out.stderr.contains("lint registry"), "{}", out.stderr);
+}
+
+#[test]
+fn the_smallest_bundle_that_covers_a_contract_is_named() {
+    let json = place()
+        .gates([
+            "gates",
+            "resolve",
+            "--contract",
+            "contract.md",
+            "--format",
+            "json",
+        ])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(json["bundle"], "blockscaled_full");
+    assert_eq!(json["contract"]["uncovered"], serde_json::json!([]));
+    let out = place()
+        .gates([
+            "gates",
+            "resolve",
+            "--contract",
+            "contract.md",
+            "--bundle",
+            "hot_path_min",
+            "--format",
+            "json",
+        ])
+        .run()
+        .exits(0);
+    assert!(
+        out.stderr
+            .contains("does not cover the contract: b200:profile_fp8"),
+        "{}",
+        out.stderr
+    );
+    assert!(out.stderr.contains("`blockscaled_full`"), "{}", out.stderr);
+}
