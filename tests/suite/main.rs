@@ -10,8 +10,9 @@
 mod api;
 mod command_line;
 mod driver;
+mod gates;
+mod github;
 mod github;
 mod kernel_inspect;
 mod kernel_static;
-mod gates;
 mod layers;
