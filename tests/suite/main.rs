@@ -12,7 +12,6 @@ mod command_line;
 mod driver;
 mod gates;
 mod github;
-mod github;
 mod kernel_inspect;
 mod kernel_static;
 mod layers;
