@@ -12,4 +12,5 @@ pub mod github;
 pub mod kernel;
 pub mod lint;
 pub mod model;
+pub mod safety;
 pub mod sys;

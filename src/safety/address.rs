@@ -1,0 +1,280 @@
+//! Addresses of private networks: RFC 1918, carrier-grade NAT, IPv6 unique-local and link-local.
+//!
+//! A version number has the same form as an IPv4 address; what stands around it tells them apart.
+
+use super::codes::PRIVATE_ADDRESS;
+use super::rule::Found;
+use super::rule::Hit;
+use super::rule::Rule;
+use super::rule::after;
+use super::rule::is_word;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::look(&PRIVATE_ADDRESS, &["10.", "172.", "192.168.", "100."], ipv4),
+    Rule::look(&PRIVATE_ADDRESS, &["fd", "fc", "fe80:"], ipv6),
+    Rule::look(&PRIVATE_ADDRESS, &["0x0a", "0xac1", "0xc0a8"], hexadecimal),
+];
+
+/// Network names everyone writes when they speak of the ranges as such.
+const RANGES: &[&[u8]] = &[b"10.0.0.0", b"172.16.0.0", b"192.168.0.0", b"100.64.0.0"];
+
+/// Whether four numbers are an address of a private network.
+pub fn is_private(octets: [u8; 4]) -> bool {
+    match octets {
+        [10, ..] | [192, 168, ..] => true,
+        [172, second, ..] => (16..32).contains(&second),
+        [100, second, ..] => (64..128).contains(&second),
+        _ => false,
+    }
+}
+
+/// Reads four decimal numbers joined by dots at the start of a text; returns them and their length.
+pub fn octets(text: &[u8]) -> Option<([u8; 4], usize)> {
+    let mut out = [0u8; 4];
+    let mut at = 0;
+    for (index, place) in out.iter_mut().enumerate() {
+        if index > 0 {
+            (text.get(at) == Some(&b'.')).then_some(())?;
+            at += 1;
+        }
+        let digits = text[at..]
+            .iter()
+            .take(4)
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        if digits == 0 || digits > 3 || (digits > 1 && text[at] == b'0') {
+            return None;
+        }
+        let number = text[at..at + digits]
+            .iter()
+            .fold(0u16, |n, b| n * 10 + u16::from(b - b'0'));
+        *place = u8::try_from(number).ok()?;
+        at += digits;
+    }
+    Some((out, at))
+}
+
+fn ipv4(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let before = hit.before();
+    if before.is_ascii_alphanumeric() || before == b'.' {
+        return;
+    }
+    let start = hit.span.start;
+    found.looked(16);
+    let Some((numbers, length)) = octets(&hit.text[start..]) else {
+        return;
+    };
+    let end = start + length;
+    if !is_private(numbers) || !ends_address(&hit.text[end..]) {
+        return;
+    }
+    let address = &hit.text[start..end];
+    if RANGES.contains(&address) && after(hit.text, end) != b':' {
+        return;
+    }
+    found.seen(end);
+    if numbers[0] == 10 && is_version(hit, end) {
+        return;
+    }
+    found.leak(&PRIVATE_ADDRESS, start..end);
+}
+
+/// A version goes on with `-rc1`, `+cuda`, `_1`, a fifth number; an address does not, but a range of addresses may.
+fn ends_address(rest: &[u8]) -> bool {
+    match rest {
+        [b'.', digit, ..] => !digit.is_ascii_digit(),
+        [b'-', tail @ ..] => octets(tail).is_some() || !tail.first().is_some_and(u8::is_ascii_alphanumeric),
+        [b'+' | b'~', ..] => false,
+        [b, ..] => !is_word(*b),
+        [] => true,
+    }
+}
+
+/// Words before a number that say it counts releases.
+const VERSION_WORDS: &[&str] = &[
+    "version",
+    "versions",
+    "v",
+    "ver",
+    "release",
+    "released",
+    "releases",
+    "package",
+    "packages",
+    "driver",
+    "toolkit",
+    "cuda",
+    "cudnn",
+    "nccl",
+    "cublas",
+    "cusparse",
+    "cufft",
+    "curand",
+    "cusolver",
+    "npp",
+    "nvjpeg",
+    "nvcc",
+    "nvrtc",
+    "tensorrt",
+    "firmware",
+    "fw",
+    "build",
+    "kernel",
+    "openssl",
+    "glibc",
+    "python",
+    "torch",
+    "macos",
+    "windows",
+    "ios",
+    "android",
+    "chrome",
+    "safari",
+    "mariadb",
+    "postgresql",
+    "postgres",
+    "gcc",
+    "clang",
+    "upgrade",
+    "upgraded",
+    "since",
+    "patch",
+    "revision",
+    "rev",
+    "pkg",
+    "wheel",
+    "debian",
+    "ubuntu",
+    "java",
+    "jdk",
+    "isa",
+    "sdk",
+    "requires",
+    "section",
+    "chapter",
+    "nsight",
+    "oid",
+];
+
+fn is_version(hit: &Hit<'_>, end: usize) -> bool {
+    let lead = hit.lead();
+    let trimmed = lead.trim_ascii_end();
+    // `name==10.2.1.3`, `>= 10.2.1.3`, `lib.so-10.…`, `(v10…` ends earlier.
+    let joined = trimmed.len() == lead.len();
+    if joined && matches!(trimmed.last(), Some(b'-' | b'_' | b'+' | b'~')) {
+        return !lead.ends_with(b"--")
+            && octets(&lead[lead.len().saturating_sub(16)..]).is_none()
+            && !range_before(lead);
+    }
+    if trimmed.ends_with(b"==")
+        || trimmed.ends_with(b">=")
+        || trimmed.ends_with(b"<=")
+        || trimmed.ends_with(b"~=")
+        || trimmed.ends_with(b"!=")
+    {
+        return true;
+    }
+    let tail = &hit.text[end..hit.line().end];
+    if [&b" (amd64"[..], b" (arm64", b" amd64", b" x86_64", b" (x86"]
+        .iter()
+        .any(|arch| tail.starts_with(arch))
+    {
+        return true;
+    }
+    let bare = trimmed
+        .strip_suffix(b":")
+        .or_else(|| trimmed.strip_suffix(b"="))
+        .unwrap_or(trimmed);
+    let bare = bare.strip_suffix(b"\"").unwrap_or(bare);
+    let word = last_word(bare);
+    if word.is_empty() {
+        return false;
+    }
+    let lower = word.to_ascii_lowercase();
+    VERSION_WORDS.iter().any(|w| w.as_bytes() == lower)
+        || lower.ends_with(b"_version")
+        || lower.ends_with(b"-version")
+        || (!joined
+            && (lower.starts_with(b"lib") || lower.starts_with(b"nvidia-") || lower.starts_with(b"cuda-")))
+}
+
+fn range_before(lead: &[u8]) -> bool {
+    let from = lead.len().saturating_sub(16);
+    lead[from..lead.len() - 1].iter().filter(|b| **b == b'.').count() == 3
+}
+
+/// The last word of a text, hyphens included.
+fn last_word(text: &[u8]) -> &[u8] {
+    let start = text
+        .iter()
+        .rposition(|&b| !(is_word(b) || b == b'-'))
+        .map_or(0, |at| at + 1);
+    &text[start..]
+}
+
+fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let before = hit.before();
+    let start = hit.span.start;
+    if is_word(before) || before == b':' || before == b'-' || before == b'.' {
+        return;
+    }
+    let head = &hit.text[start..hit.text.len().min(start + 5)];
+    if head.len() < 5 || !head[..4].iter().all(u8::is_ascii_hexdigit) || head[4] != b':' {
+        return;
+    }
+    let length = hit.text[start..]
+        .iter()
+        .take(46)
+        .take_while(|b| b.is_ascii_hexdigit() || **b == b':' || **b == b'.')
+        .count();
+    found.looked(length);
+    let mut end = start + length;
+    while end > start && matches!(hit.text[end - 1], b':' | b'.') {
+        end -= 1;
+    }
+    // `fd00::` alone names the range; so does anything with a short prefix after it.
+    let text = &hit.text[start..end];
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    if is_word(after(hit.text, end)) || text.parse::<std::net::Ipv6Addr>().is_err() {
+        return;
+    }
+    found.seen(end);
+    found.leak(&PRIVATE_ADDRESS, start..end);
+}
+
+/// `0x0a010203`, where the line speaks of connecting or the number has a port.
+fn hexadecimal(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let start = hit.span.start;
+    let digits = hit.text[start + 2..]
+        .iter()
+        .take(9)
+        .take_while(|b| b.is_ascii_hexdigit())
+        .count();
+    let end = start + 2 + digits;
+    found.looked(digits + 2);
+    if digits != 8 || is_word(hit.before()) || is_word(after(hit.text, end)) {
+        return;
+    }
+    let Some(number) = std::str::from_utf8(&hit.text[start + 2..end])
+        .ok()
+        .and_then(|d| u32::from_str_radix(d, 16).ok())
+    else {
+        return;
+    };
+    if !is_private(number.to_be_bytes()) {
+        return;
+    }
+    let port = after(hit.text, end) == b':' && hit.text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let lead = hit.lead().to_ascii_lowercase();
+    let speaks = [
+        "connect", "addr", "host", "peer", "ping", "ssh", "//", "inet", "ip ",
+    ]
+    .iter()
+    .any(|word| memchr::memmem::find(&lead, word.as_bytes()).is_some());
+    if port || (speaks && !lead.contains(&b';')) {
+        found.leak(&PRIVATE_ADDRESS, start..end);
+    }
+}

@@ -1,0 +1,161 @@
+//! Finding leaks in a text.
+//!
+//! A leak says what kind, where, and a fingerprint for baselines. It never carries what it found.
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use super::anchors::ENGINE;
+use super::codes;
+use super::rule::Raw;
+use super::rule::line;
+use crate::document::source::Source;
+use crate::document::source::Span;
+use crate::model::finding::Code;
+use crate::model::finding::Finding;
+use crate::model::finding::Region;
+
+/// What to look for beyond the built-in rules.
+#[derive(Clone, Debug, Default)]
+pub struct Options {}
+
+/// Something that must not be public. What it is, and where; never the thing itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The kind.
+    pub code: &'static Code,
+    /// Where, in bytes of the text.
+    pub span: Span,
+    /// Tells leaks of one file apart across edits elsewhere in it. A token of high entropy goes into it; of anything that
+    /// could be guessed, only the text around it does.
+    pub fingerprint: String,
+}
+
+impl Leak {
+    /// The leak as a finding in its document.
+    pub fn finding(&self, source: &Source) -> Finding {
+        let (start, end) = source.places(&self.span);
+        let mut finding = self.at(Region {
+            line: start.line,
+            column: start.column,
+            end_line: end.line,
+            end_column: end.column,
+        });
+        finding.path = source.name().map(str::to_owned);
+        finding
+    }
+
+    /// The leak as a finding at a place.
+    pub fn at(&self, region: Region) -> Finding {
+        let help = if codes::is_credential(self.code) {
+            codes::ROTATE
+        } else {
+            "Write a placeholder such as <host>, or a variable; `nmoe-gates explain` tells more."
+        };
+        Finding::new(
+            self.code,
+            format!("{} (fingerprint {})", self.code.title, self.fingerprint),
+        )
+        .at(region)
+        .help(help)
+    }
+}
+
+/// Looks for everything that must not be public. Leaks come in the order of the text and do not overlap.
+pub fn scan(text: impl AsRef<[u8]>, _options: &Options) -> Vec<Leak> {
+    let text = text.as_ref();
+    let (raw, _) = ENGINE.run(text);
+    settle(raw)
+        .into_iter()
+        .map(|Raw { code, span }| Leak {
+            fingerprint: fingerprint(text, code, &span),
+            code,
+            span,
+        })
+        .collect()
+}
+
+/// Orders what was found and drops what lies within or across something found already.
+fn settle(mut raw: Vec<Raw>) -> Vec<Raw> {
+    raw.sort_by(|a, b| {
+        (a.span.start, std::cmp::Reverse(a.span.end)).cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
+    });
+    let mut kept: Vec<Raw> = Vec::with_capacity(raw.len());
+    for next in raw {
+        match kept.last_mut() {
+            Some(last) if next.span.start < last.span.end => last.span.end = last.span.end.max(next.span.end),
+            _ => kept.push(next),
+        }
+    }
+    kept
+}
+
+fn fingerprint(text: &[u8], code: &Code, span: &Span) -> String {
+    let mut hash = Sha256::new();
+    hash.update(code.id);
+    let around = line(text, span.clone());
+    hash.update(text[around.start..span.start].trim_ascii_start());
+    hash.update([0]);
+    hash.update(text[span.end..around.end].trim_ascii_end());
+    let secret = &text[span.clone()];
+    if codes::is_credential(code) && secret.len() >= 24 && super::allow::entropy(secret) > 3.5 {
+        hash.update([1]);
+        hash.update(secret);
+    }
+    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        scan(text, &Options::default())
+            .iter()
+            .map(|leak| leak.code.id)
+            .collect()
+    }
+
+    /// A text of a token's form, put together here so that no scanner of this file finds one.
+    fn token(prefix: &str, length: usize) -> String {
+        let noise = "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglYq8ZtB5xNc4Lm9Fd2Gs0Ew";
+        format!("{prefix}{}", &noise[..length])
+    }
+
+    #[test]
+    fn leaks_are_found_and_said_without_the_thing_itself() {
+        let secret = token("ghp_", 36);
+        let text = format!("one\n| `gate` | {secret} |\n");
+        let leaks = scan(&text, &Options::default());
+        assert_eq!(leaks.len(), 1);
+        assert_eq!(&text[leaks[0].span.clone()], secret);
+        let finding = leaks[0].finding(&Source::new(Some("a.md".to_owned()), text));
+        assert_eq!(
+            finding.region.map(|r| (r.line, r.column, r.end_column)),
+            Some((2, 12, 52))
+        );
+        assert!(!format!("{finding:?}{leaks:?}").contains(&secret[4..12]));
+    }
+
+    #[test]
+    fn addresses_are_not_versions() {
+        for private in [
+            "ssh root@192.168.17.44",
+            "eth0:10.244.3.17<0>",
+            "[fd12:3456:789a:1::17]:29500",
+            "addr 0x0a010203:29500",
+        ] {
+            assert_eq!(codes(private), ["private-address"], "{private}");
+        }
+        for public in [
+            "192.0.2.17",
+            "nvidia-curand==10.3.5.119",
+            "libnpp10 10.2.1.243 (amd64)",
+            "v10.1.2.3-rc1",
+            "10.0.0.0/8 and fe80::/10",
+            "std::fd:: x",
+        ] {
+            assert_eq!(codes(public), [""; 0], "{public}");
+        }
+    }
+}

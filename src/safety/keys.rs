@@ -1,0 +1,284 @@
+//! Private keys, kubeconfigs, and logins stored in the form of some tool.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::allow::is_placeholder;
+use super::allow::looks_random;
+use super::allow::looks_real;
+use super::codes::GITHUB_TOKEN;
+use super::codes::HARD_CODED_SECRET;
+use super::codes::KUBECONFIG;
+use super::codes::PASSWORD_HASH;
+use super::codes::PRIVATE_KEY;
+use super::codes::STORED_LOGIN;
+use super::codes::WEB_TOKEN;
+use super::rule::Found;
+use super::rule::Hit;
+use super::rule::Rule;
+use super::rule::around;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::look(
+        &PRIVATE_KEY,
+        &["private key-----", "private key block-----", "private key ----"],
+        pem,
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["ls0tls1crudjti"],
+        r"LS0tLS1CRUdJTi[0-9A-Za-z+/=]{60,}",
+    )
+    .judged(encloses_private_key),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["putty-user-key-file-"],
+        r"PuTTY-User-Key-File-\d: [a-z0-9-]+\s+Encryption: \S+",
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["age-secret-key-", "age-plugin-"],
+        r"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]+)-1[0-9A-Z]{40,}",
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["untrusted comment: "],
+        r"untrusted comment: [^\r\n]{0,60}(?:secret|encrypted) key[^\r\n]{0,60}\r?\n([0-9A-Za-z+/=]{60,})",
+    ),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["privatekey", "private_key", "presharedkey", "private-key"],
+        r#"(?i:private[_-]?key|presharedkey)["']?\s{0,4}[=:]\s{0,4}["']?([0-9A-Za-z+/]{42,43}=)"#,
+    )
+    .judged(looks_random),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["\"kty\""],
+        r#""d"\s{0,4}:\s{0,4}"([0-9A-Za-z_-]{32,})""#,
+    ),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["xprv", "yprv", "zprv"],
+        r"\b([xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})\b",
+    ),
+    Rule::line(
+        &KUBECONFIG,
+        &[
+            "client-key-data",
+            "client-certificate-data",
+            "certificate-authority-data",
+            "clientkeydata",
+        ],
+        r#"(?i:client-?key-?data|client-certificate-data|certificate-authority-data)["']?\s{0,4}:\s{0,4}["']?([0-9A-Za-z+/=]{40,})"#,
+    ),
+    Rule::at(
+        &KUBECONFIG,
+        &["kind: config"],
+        r"kind: Config\s+(?:preferences: \{\}\s+)?(?:clusters|contexts|users|current-context):",
+    ),
+    Rule::line(
+        &STORED_LOGIN,
+        &["machine "],
+        r"(?:^|\s)machine\s+\S+\s+login\s+\S+\s+password\s+(\S+)",
+    )
+    .judged(is_password),
+    Rule::at(
+        &STORED_LOGIN,
+        &["machine "],
+        r"machine[ \t]+\S+\s+login[ \t]+\S+\s+password[ \t]+(\S+)",
+    )
+    .judged(is_password),
+    Rule::line(
+        &STORED_LOGIN,
+        &["\"auth\"", "identitytoken", "\"registrytoken\""],
+        r#""(?i:auth|identitytoken|registrytoken)"\s{0,4}:\s{0,4}"([0-9A-Za-z+/=_.-]{12,})""#,
+    )
+    .judged(encodes_login),
+    Rule::line(
+        &STORED_LOGIN,
+        &[":5432:", ":3306:", ":*:"],
+        r"(?:^|\s)[\w.*-]+:(?:\d+|\*):[\w*-]+:[\w-]+:([^\s:]{6,})\s*$",
+    )
+    .judged(is_password),
+    Rule::look(&HARD_CODED_SECRET, &["basic "], basic),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$1$", "$5$", "$6$", "$7$", "$y$", "$apr1$", "$gy$"],
+        r"(\$(?:1|5|6|7|y|gy|apr1)\$(?:rounds=\d+\$)?[0-9A-Za-z./$]{4,40}\$[0-9A-Za-z./]{20,})",
+    ),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$2a$", "$2b$", "$2y$"],
+        r"(\$2[aby]\$\d\d\$[0-9A-Za-z./]{53})",
+    ),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$argon2", "$scrypt$", "$pbkdf2"],
+        r"(\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[0-9a-z-]*)\$[^\s:]{30,})",
+    ),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["{ssha", "{sha}", "{smd5}"],
+        r"(\{(?:SSHA\d*|SHA|SMD5)\}[0-9A-Za-z+/=]{24,})",
+    ),
+    Rule::look(&WEB_TOKEN, &["eyj"], json_web_token),
+];
+
+/// A PEM-like block: its first line, and some of the key after it, plain or with `\n` for line ends.
+fn pem(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let line = hit.line();
+    let lead = &hit.text[line.start..hit.span.start];
+    let Some(begin) =
+        memchr::memmem::rfind(lead, b"-- BEGIN ").or_else(|| memchr::memmem::rfind(lead, b"--BEGIN "))
+    else {
+        return;
+    };
+    if !lead[begin..]
+        .iter()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b" -".contains(b))
+    {
+        return;
+    }
+    let dashes = lead[..begin].iter().rev().take_while(|b| **b == b'-').count();
+    let body = hit.span.end;
+    let end = block_end(hit.text, body);
+    found.looked(end - body);
+    found.seen(end);
+    let key = hit.text[body..end]
+        .iter()
+        .filter(|b| b.is_ascii_alphanumeric())
+        .count();
+    let real = key >= 24 && super::allow::entropy(&hit.text[body..end.min(body + 2048)]) > 3.0;
+    if real {
+        found.leak(&PRIVATE_KEY, line.start + begin - dashes..end);
+    }
+}
+
+/// Where a block of base 64 ends: after its `-----END …-----`, or before the first line that is none.
+fn block_end(text: &[u8], from: usize) -> usize {
+    let ceiling = text.len().min(from + 64 * 1024);
+    let mut at = from;
+    let mut end = from;
+    while at < ceiling {
+        let stop = memchr::memchr(b'\n', &text[at..ceiling]).map_or(ceiling, |n| at + n + 1);
+        let row = &text[at..stop];
+        if let Some(tail) = memchr::memmem::find(row, b"--END ") {
+            let rest = &row[tail..];
+            return memchr::memmem::find(rest, b"KEY").map_or(at + tail, |n| {
+                let from = at + tail + n + 3;
+                from + text[from..ceiling]
+                    .iter()
+                    .take_while(|b| b"- BLOCK".contains(b))
+                    .count()
+            });
+        }
+        let content = row.trim_ascii();
+        let content = content
+            .strip_prefix(b"#")
+            .or_else(|| content.strip_prefix(b">"))
+            .unwrap_or(content)
+            .trim_ascii();
+        let headers = memchr::memmem::find(content, b": ").is_some() && content.len() < 100;
+        let base64 = content
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=\\\"',-_".contains(b));
+        if !(base64 || (headers && at > from) || at == from) {
+            break;
+        }
+        if at == from && !base64 {
+            // The rest of the first line is other text; the key may begin on the next one.
+            let literal = content.starts_with(b"\\n");
+            if !literal && !content.is_empty() {
+                let run = content
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || b"+/= \\".contains(b))
+                    .count();
+                return from + row.iter().take_while(|b| b.is_ascii_whitespace()).count() + run;
+            }
+        }
+        if !content.is_empty() {
+            end = at + row.trim_ascii_end().len();
+        }
+        at = stop;
+    }
+    end.max(from)
+}
+
+fn encloses_private_key(token: &[u8]) -> bool {
+    let whole = &token[..token.len() / 4 * 4];
+    let head = &whole[..whole.len().min(80)];
+    STANDARD
+        .decode(head)
+        .is_ok_and(|plain| memchr::memmem::find(&plain, b"PRIVATE KEY").is_some())
+}
+
+/// Whether a text can be a real password.
+pub fn is_password(value: &[u8]) -> bool {
+    value.len() >= 4 && !is_placeholder(value)
+}
+
+fn encodes_login(value: &[u8]) -> bool {
+    match STANDARD.decode(value) {
+        Ok(plain) => memchr::memchr(b':', &plain).is_some_and(|at| is_password(&plain[at + 1..])),
+        Err(_) => value.starts_with(b"eyJ") || (value.len() >= 32 && looks_random(value)),
+    }
+}
+
+/// `Authorization: Basic …`.
+fn basic(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let lead = hit.lead().to_ascii_lowercase();
+    if memchr::memmem::find(&lead, b"auth").is_none() {
+        return;
+    }
+    let tail = hit.tail();
+    let length = tail
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b))
+        .count();
+    found.looked(length + lead.len());
+    let value = &tail[..length];
+    let Ok(plain) = STANDARD.decode(value) else { return };
+    let Some(colon) = memchr::memchr(b':', &plain) else {
+        return;
+    };
+    if !plain.iter().all(|b| b.is_ascii_graphic()) || !is_password(&plain[colon + 1..]) {
+        return;
+    }
+    let code = if plain[colon + 1..].starts_with(b"gh") {
+        &GITHUB_TOKEN
+    } else {
+        &HARD_CODED_SECRET
+    };
+    found.leak(code, hit.span.end..hit.span.end + length);
+}
+
+/// Header, payload, signature: three parts of base 64, the first two JSON objects.
+fn json_web_token(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let start = hit.span.start;
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';
+    if inside(hit.before()) || !hit.text[start..].starts_with(b"eyJ") {
+        return;
+    }
+    let end = around(hit.text, hit.span.clone(), 16 * 1024, inside).end;
+    found.looked(end - start);
+    found.seen(end);
+    let token = &hit.text[start..end];
+    let mut parts = token.split(|b| *b == b'.');
+    let (Some(head), Some(body)) = (parts.next(), parts.next()) else {
+        return;
+    };
+    let signature = parts.next().unwrap_or_default();
+    let json = body.starts_with(b"eyJ") || body.starts_with(b"eyA") || body.starts_with(b"ewo");
+    // An encrypted token has five parts and no readable payload.
+    let encrypted = token.iter().filter(|b| **b == b'.').count() == 4;
+    let sample = memchr::memmem::find(token, b"IjEyMzQ1Njc4OTAi").is_some();
+    if head.len() >= 12
+        && body.len() >= 12
+        && (json && signature.len() >= 16 || encrypted)
+        && looks_real(token)
+        && !sample
+    {
+        found.leak(&WEB_TOKEN, start..end);
+    }
+}

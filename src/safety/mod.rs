@@ -1,0 +1,16 @@
+//! Public safety: what must not leave, found and taken out.
+//!
+//! Text in, places out ([`detect`]); bytes in, clean bytes out ([`redact`]). Knows nothing of contracts, gates or GitHub.
+//!
+//! A family of detectors is one file with a table of [`rule::Rule`]s. Every rule names literal anchors; one automaton looks
+//! for all of them at once, and only where an anchor stands does a rule look closer, within a bounded window.
+
+mod address;
+mod allow;
+mod anchors;
+mod checksum;
+pub mod codes;
+pub mod detect;
+mod keys;
+mod rule;
+mod tokens;
