@@ -56,6 +56,8 @@ pub enum Cause {
     NotJson,
     /// The answer is JSON of another shape than GitHub documents.
     Shape(String),
+    /// Others kept writing to the same comment.
+    Contended,
 }
 
 /// A request that failed: which, and why.
@@ -76,6 +78,15 @@ impl Fault {
             request: String::new(),
             cause: Cause::Setting(says),
             tries: 0,
+        }
+    }
+
+    /// A comment on which several publishers could not agree.
+    pub fn contended(number: u64) -> Self {
+        Fault {
+            request: format!("the comment on {number}"),
+            cause: Cause::Contended,
+            tries: 1,
         }
     }
 
@@ -103,7 +114,11 @@ impl Fault {
             Cause::Unreachable(b) => matches!(b, Break::Timeout | Break::Cut | Break::Protocol),
             Cause::Status { status, .. } => *status >= 500,
             Cause::TooLarge | Cause::NotJson | Cause::Shape(_) => true,
-            Cause::Setting(_) | Cause::NoToken | Cause::Limited { .. } | Cause::Redirected => false,
+            Cause::Setting(_)
+            | Cause::NoToken
+            | Cause::Limited { .. }
+            | Cause::Redirected
+            | Cause::Contended => false,
         }
     }
 
@@ -122,7 +137,9 @@ impl Fault {
                 "try again; NMOE_API_TIMEOUT_S gives a slow network more time"
             }
             Cause::Unreachable(Break::Proxy) => "check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
-            Cause::Unreachable(Break::Cut | Break::Protocol) | Cause::Shape(_) => "try again later",
+            Cause::Unreachable(Break::Cut | Break::Protocol) | Cause::Shape(_) | Cause::Contended => {
+                "try again later"
+            }
             Cause::Limited { .. } => "wait, or use a token with a larger budget",
             Cause::Redirected => {
                 "name the repository in GITHUB_REPOSITORY as it is called today, and the API's own host in GITHUB_API_URL"
@@ -189,6 +206,7 @@ impl fmt::Display for Fault {
             Cause::Redirected => f.write_str("the answer points to another host, which was not followed")?,
             Cause::TooLarge => f.write_str("the answer is too large")?,
             Cause::NotJson => f.write_str("the answer is not JSON")?,
+            Cause::Contended => f.write_str("others keep changing it")?,
             Cause::Shape(what) => write!(f, "the answer has another shape than expected ({what})")?,
         }
         if self.tries > 1 {

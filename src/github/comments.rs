@@ -1,0 +1,396 @@
+//! The sticky comment: one for each pull request and subject of reporting, found by author and marker, and brought to what it
+//! should say, whatever others do at the same time.
+//!
+//! Knows nothing of what the text says. What it must remember (which run is shown, which ran before) it keeps in the marker,
+//! in closed words; what a stranger plants there is not believed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::github::api::Hub;
+use crate::github::fault::Fault;
+use crate::github::types::Comment;
+
+/// How the marker begins; the JSON of [`Marker`] and ` -->` follow.
+const OPEN: &str = "<!-- nmoe-gates ";
+
+/// How it ends.
+const CLOSE: &str = " -->";
+
+/// Most earlier runs that are remembered.
+const REMEMBERED: usize = 20;
+
+/// Most rounds of looking and writing before we give up on agreeing with others.
+const ROUNDS: usize = 8;
+
+/// A run that a comment shows or showed: closed words and ids, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// GitHub's number of the workflow run and of its attempt; a later one is larger. None at a prompt.
+    pub run: Option<(u64, u64)>,
+    /// What came of it: lower-case letters and `_`.
+    pub outcome: String,
+    /// The head commit it was about.
+    pub head: Option<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub at: Option<String>,
+    /// A few words such as `9 pass, 1 fail`: lower-case letters, digits, `,`, `_` and spaces.
+    pub says: String,
+}
+
+impl Shown {
+    fn is_plain(&self) -> bool {
+        let all = |text: &str, most: usize, more: &str| {
+            text.len() <= most
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || more.as_bytes().contains(&b))
+        };
+        all(&self.outcome, 20, "_")
+            && all(&self.says, 120, ", _")
+            && self
+                .head
+                .as_deref()
+                .is_none_or(|id| matches!(id.len(), 40 | 64) && id.bytes().all(|b| b.is_ascii_hexdigit()))
+            && self.at.as_deref().is_none_or(|at| {
+                at.len() <= 40
+                    && at.bytes().all(|b| b.is_ascii_digit() || b"TZ:.+-".contains(&b))
+                    && !at.contains("--")
+            })
+    }
+}
+
+/// The first line of the comment, invisible to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Marker {
+    /// What the comment is about: a bundle, or `gates`.
+    key: String,
+    /// The run that is shown.
+    shown: Shown,
+    /// Runs before it, newest first.
+    before: Vec<Shown>,
+}
+
+impl Marker {
+    fn line(&self) -> String {
+        // `>` and `--` cannot occur: every word in it is plain.
+        format!("{OPEN}{}{CLOSE}", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    fn of(body: &str) -> Option<Self> {
+        let line = body.lines().next()?.trim_end();
+        let marker: Marker = serde_json::from_str(line.strip_prefix(OPEN)?.strip_suffix(CLOSE)?).ok()?;
+        let plain = std::iter::once(&marker.shown)
+            .chain(&marker.before)
+            .all(Shown::is_plain);
+        (plain && marker.before.len() <= REMEMBERED).then_some(marker)
+    }
+}
+
+/// What should be shown.
+pub struct Sticky<'a> {
+    /// What the comment is about; one comment for each. Lower-case letters, digits, `_`, `-`; anything else is replaced.
+    pub key: &'a str,
+    /// The run to show.
+    pub shown: Shown,
+    /// The text, given the runs before, newest first. At most [`Sticky::ROOM`] characters.
+    pub text: &'a dyn Fn(&[Shown]) -> String,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A new comment.
+    Created(String),
+    /// The one there was now says this.
+    Updated(String),
+    /// It said this already.
+    Unchanged(String),
+    /// It shows a newer run, and was left alone.
+    Newer(String),
+}
+
+/// One of our comments.
+#[derive(Clone, Debug)]
+struct Ours {
+    id: u64,
+    body: String,
+    marker: Marker,
+}
+
+/// The next thing to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Create(String),
+    Update(u64, String),
+    Delete(u64),
+    Rest { newer: bool },
+}
+
+impl Sticky<'_> {
+    /// Characters that the text may have beside the marker.
+    pub const ROOM: usize = crate::github::api::LONGEST_BODY - 8 * 1024;
+
+    fn key(&self) -> String {
+        let plain = |c: char| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        };
+        let mut key: String = self.key.chars().take(60).map(plain).collect();
+        while key.contains("--") {
+            key = key.replace("--", "-");
+        }
+        key
+    }
+
+    /// Brings the pull request to one comment that shows this run, or a newer one.
+    ///
+    /// Every round looks at what is there and does one thing; it ends when nothing is left to do. Two publishers that
+    /// race see each other's comments and agree on the oldest.
+    pub fn publish(&self, hub: &Hub, number: u64) -> Result<Done, Fault> {
+        let mut login: Option<String> = None;
+        let mut done = None;
+        for _ in 0..ROUNDS {
+            let found = self.find(hub, number, &mut login)?;
+            match self.step(&found) {
+                Step::Rest { newer } => {
+                    let url = found.first().map(|(c, _)| c.html_url.clone()).unwrap_or_default();
+                    return Ok(match done {
+                        _ if newer => Done::Newer(url),
+                        Some(true) => Done::Created(url),
+                        Some(false) => Done::Updated(url),
+                        None => Done::Unchanged(url),
+                    });
+                }
+                Step::Create(body) => {
+                    match hub.create_comment(number, &body) {
+                        Ok(comment) => login = comment.user.map(|user| user.login).or(login),
+                        // The next round finds out.
+                        Err(fault) if fault.may_have_happened() && done.is_none() => {}
+                        Err(fault) => return Err(fault),
+                    }
+                    done = Some(true);
+                }
+                Step::Update(id, body) => {
+                    match hub.update_comment(id, &body) {
+                        Ok(_) => {}
+                        // Somebody deleted it just now.
+                        Err(fault) if fault.is_missing() => {}
+                        Err(fault) => return Err(fault),
+                    }
+                    done = done.or(Some(false));
+                }
+                Step::Delete(id) => hub.delete_comment(id)?,
+            }
+        }
+        Err(Fault::contended(number))
+    }
+
+    /// Our comments with this key, oldest first.
+    fn find(
+        &self,
+        hub: &Hub,
+        number: u64,
+        login: &mut Option<String>,
+    ) -> Result<Vec<(Comment, Ours)>, Fault> {
+        let key = self.key();
+        let mut found: Vec<(Comment, Ours)> = hub
+            .comments(number)?
+            .into_iter()
+            .filter_map(|comment| {
+                let marker = Marker::of(&comment.body).filter(|marker| marker.key == key)?;
+                let ours = Ours {
+                    id: comment.id,
+                    body: comment.body.clone(),
+                    marker,
+                };
+                Some((comment, ours))
+            })
+            .collect();
+        if !found.is_empty() {
+            let me = match login {
+                Some(me) => me.clone(),
+                None => hub.login()?,
+            };
+            found.retain(|(comment, _)| comment.user.as_ref().is_some_and(|user| user.login == me));
+            *login = Some(me);
+        }
+        Ok(found)
+    }
+
+    fn step(&self, found: &[(Comment, Ours)]) -> Step {
+        let ours: Vec<&Ours> = found.iter().map(|(_, ours)| ours).collect();
+        let Some(oldest) = ours.first() else {
+            return Step::Create(self.body(Vec::new()));
+        };
+        // A run at a prompt has no number: whoever publishes it means it to be shown.
+        let newest = ours.iter().max_by_key(|o| (o.marker.shown.run, o.id));
+        let newer = newest.filter(|o| self.shown.run.is_some() && o.marker.shown.run > self.shown.run);
+        let target = match newer {
+            Some(newest) => newest.body.clone(),
+            None => {
+                let mut before: Vec<Shown> = Vec::new();
+                for ours in ours.iter().rev() {
+                    for shown in std::iter::once(&ours.marker.shown).chain(&ours.marker.before) {
+                        if *shown != self.shown && !before.contains(shown) {
+                            before.push(shown.clone());
+                        }
+                    }
+                }
+                // Newest first; runs without a number stay where they were.
+                before.sort_by_key(|shown| std::cmp::Reverse(shown.run));
+                before.truncate(REMEMBERED);
+                self.body(before)
+            }
+        };
+        if normal(&oldest.body) != normal(&target) {
+            return Step::Update(oldest.id, target);
+        }
+        match ours.last() {
+            Some(extra) if ours.len() > 1 => Step::Delete(extra.id),
+            _ => Step::Rest {
+                newer: newer.is_some(),
+            },
+        }
+    }
+
+    fn body(&self, before: Vec<Shown>) -> String {
+        let text = (self.text)(&before);
+        let marker = Marker {
+            key: self.key(),
+            shown: self.shown.clone(),
+            before,
+        };
+        format!("{}\n{text}", marker.line())
+    }
+}
+
+/// The text without what GitHub may change about it: line ends, and white space at the end.
+fn normal(body: &str) -> String {
+    body.replace('\r', "").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(n: u64) -> Shown {
+        Shown {
+            run: Some((n, 1)),
+            outcome: "pass".to_owned(),
+            head: Some("a".repeat(40)),
+            at: Some("2026-01-01T00:00:00Z".to_owned()),
+            says: "2 pass, 1 not_run".to_owned(),
+        }
+    }
+
+    /// A pull request without network: what publishing does to it, one step at a time.
+    #[derive(Default)]
+    struct Board(Vec<(Comment, Ours)>, u64);
+
+    impl Board {
+        fn step(&mut self, n: u64) -> bool {
+            let text = |before: &[Shown]| format!("run {n} after {}", before.len());
+            let sticky = Sticky {
+                key: "full",
+                shown: run(n),
+                text: &text,
+            };
+            let set = |id, body: String| {
+                let comment = Comment {
+                    id,
+                    body: body.clone(),
+                    user: None,
+                    html_url: String::new(),
+                };
+                (
+                    comment,
+                    Ours {
+                        id,
+                        marker: Marker::of(&body).unwrap(),
+                        body,
+                    },
+                )
+            };
+            match sticky.step(&self.0) {
+                Step::Create(body) => {
+                    self.1 += 1;
+                    self.0.push(set(self.1, body));
+                }
+                Step::Update(id, body) => {
+                    let at = self.0.iter().position(|(c, _)| c.id == id).unwrap();
+                    self.0[at] = set(id, body);
+                }
+                Step::Delete(id) => self.0.retain(|(c, _)| c.id != id),
+                Step::Rest { .. } => return false,
+            }
+            true
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn racing_publishers_end_in_one_comment_that_shows_the_newest(turns in proptest::collection::vec(1u64..5, 0..40)) {
+            let mut board = Board::default();
+            // Two creations at once, as neither saw the other's.
+            for n in [1, 2] {
+                let mut alone = Board(Vec::new(), board.1);
+                alone.step(n);
+                board.1 = alone.1;
+                board.0.extend(alone.0);
+            }
+            for n in turns {
+                board.step(n);
+            }
+            for _ in 0..20 {
+                for n in 1..5 {
+                    board.step(n);
+                }
+            }
+            proptest::prop_assert_eq!(board.0.len(), 1);
+            let marker = &board.0[0].1.marker;
+            proptest::prop_assert_eq!(&marker.shown, &run(4));
+            for n in 1..5 {
+                proptest::prop_assert!(!board.step(n), "settled");
+            }
+        }
+    }
+
+    #[test]
+    fn a_planted_marker_is_not_believed() {
+        let good = Marker {
+            key: "full".to_owned(),
+            shown: run(1),
+            before: vec![run(0)],
+        };
+        assert_eq!(Marker::of(&format!("{}\nx", good.line())), Some(good.clone()));
+        let mut bad = good.clone();
+        bad.shown.says = "x --><img>".to_owned();
+        assert_eq!(Marker::of(&bad.line()), None);
+        bad = good.clone();
+        bad.before = vec![run(1); REMEMBERED + 1];
+        assert_eq!(Marker::of(&bad.line()), None);
+        assert_eq!(
+            Marker::of(&format!("x\n{}", good.line())),
+            None,
+            "only the first line"
+        );
+        assert_eq!(Marker::of("<!-- nmoe-gates {} -->"), None);
+    }
+
+    #[test]
+    fn a_key_cannot_end_the_marker() {
+        let text = |_: &[Shown]| String::new();
+        let sticky = Sticky {
+            key: "--><b>@x FULL",
+            shown: run(1),
+            text: &text,
+        };
+        assert_eq!(sticky.key(), "-b-x-");
+        assert!(Marker::of(&sticky.body(Vec::new())).is_some());
+    }
+}
