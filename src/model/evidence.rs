@@ -33,3 +33,112 @@ pub struct Evidence {
     /// Nonce of the run, from its resolve job; null at a prompt.
     pub run: Option<String>,
 }
+
+/// One of the things a verdict is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is the field of the same name")]
+pub enum Identity {
+    Head,
+    Base,
+    Merge,
+    Tree,
+    Dirty,
+    Registry,
+    Contract,
+    Kernels,
+    Image,
+    Tool,
+    Target,
+    Run,
+}
+
+impl Identity {
+    /// The word in findings and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Identity::Head => "head",
+            Identity::Base => "base",
+            Identity::Merge => "merge",
+            Identity::Tree => "tree",
+            Identity::Dirty => "dirty",
+            Identity::Registry => "registry",
+            Identity::Contract => "contract",
+            Identity::Kernels => "kernels",
+            Identity::Image => "image",
+            Identity::Tool => "tool",
+            Identity::Target => "target",
+            Identity::Run => "run",
+        }
+    }
+}
+
+impl Evidence {
+    /// What makes these results stale for somebody who needs `wanted`: the identities that differ, in the order of the
+    /// fields; empty where the results stand.
+    ///
+    /// What `wanted` leaves null is not asked for. Equal trees are the same code, so that head, base and merge may differ.
+    pub fn stale_for(&self, wanted: &Evidence) -> Vec<Identity> {
+        let other = |found: &Option<String>, wanted: &Option<String>| wanted.is_some() && found != wanted;
+        let same_tree = wanted.tree.is_some() && self.tree == wanted.tree;
+        [
+            (Identity::Head, !same_tree && other(&self.head, &wanted.head)),
+            (Identity::Base, !same_tree && other(&self.base, &wanted.base)),
+            (Identity::Merge, !same_tree && other(&self.merge, &wanted.merge)),
+            (Identity::Tree, other(&self.tree, &wanted.tree)),
+            (Identity::Dirty, self.dirty && !wanted.dirty),
+            (Identity::Registry, other(&self.registry, &wanted.registry)),
+            (Identity::Contract, other(&self.contract, &wanted.contract)),
+            (
+                Identity::Kernels,
+                !wanted.kernels.is_empty() && self.kernels != wanted.kernels,
+            ),
+            (Identity::Image, other(&self.image, &wanted.image)),
+            (Identity::Tool, other(&self.tool, &wanted.tool)),
+            (Identity::Target, other(&self.target, &wanted.target)),
+            (Identity::Run, other(&self.run, &wanted.run)),
+        ]
+        .into_iter()
+        .filter_map(|(identity, differs)| differs.then_some(identity))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(merge: &str, tree: &str) -> Evidence {
+        Evidence {
+            head: Some("h".to_owned()),
+            merge: Some(merge.to_owned()),
+            tree: Some(tree.to_owned()),
+            contract: Some("c".to_owned()),
+            ..Evidence::default()
+        }
+    }
+
+    #[test]
+    fn staleness_names_what_differs() {
+        let have = evidence("m", "t");
+        assert_eq!(
+            have.stale_for(&evidence("n", "u")),
+            [Identity::Merge, Identity::Tree]
+        );
+        let mut edited = have.clone();
+        edited.contract = Some("d".to_owned());
+        assert_eq!(have.stale_for(&edited), [Identity::Contract]);
+        let dirty = Evidence {
+            dirty: true,
+            ..have.clone()
+        };
+        assert_eq!(dirty.stale_for(&have), [Identity::Dirty]);
+    }
+
+    #[test]
+    fn an_equal_tree_keeps_results_and_what_is_not_asked_for_does_not_matter() {
+        assert_eq!(evidence("m", "t").stale_for(&evidence("n", "t")), []);
+        assert_eq!(evidence("m", "t").stale_for(&Evidence::default()), []);
+        assert_eq!(Evidence::default().stale_for(&evidence("m", "t")).len(), 4);
+    }
+}

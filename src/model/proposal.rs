@@ -1,0 +1,224 @@
+//! What a pull request would change about the registry. It is shown beside the table and judges nothing: «proposed, not in force».
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::registry::Registry;
+
+/// Most changes that are listed.
+const LISTED: usize = 60;
+
+/// Longest name that is kept, in characters.
+const NAME: usize = 100;
+
+/// A registry that a pull request proposes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// SHA-256 of the proposed file; null where the change removes it.
+    pub sha256: Option<String>,
+    /// Whether it is a registry at all.
+    pub readable: bool,
+    /// What differs, the first few.
+    pub changes: Vec<Change>,
+    /// How many more differ.
+    pub more: usize,
+}
+
+/// One entry of the registry that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Which table it stands in.
+    pub table: Table,
+    /// Its name; chosen by whoever wrote the change, so it must be quoted.
+    pub name: String,
+    /// What happens to it.
+    pub how: How,
+    /// The keys that differ, where it stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+}
+
+/// A table of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "each is the table of the same name")]
+pub enum Table {
+    Gate,
+    Bundle,
+    Target,
+    Meta,
+}
+
+/// What happens to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum How {
+    Added,
+    Removed,
+    Changed,
+}
+
+impl Table {
+    /// The word in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Table::Gate => "gate",
+            Table::Bundle => "bundle",
+            Table::Target => "target",
+            Table::Meta => "meta",
+        }
+    }
+}
+
+impl How {
+    /// The word in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            How::Added => "added",
+            How::Removed => "removed",
+            How::Changed => "changed",
+        }
+    }
+}
+
+impl Proposal {
+    /// What the proposed registry changes about the one in force; `proposed` is none where it cannot be read.
+    pub fn between(base: &Registry, proposed: Option<&Registry>, sha256: Option<String>) -> Self {
+        let mut changes = Vec::new();
+        if let Some(proposed) = proposed {
+            for (table, before, after) in [
+                (Table::Gate, entries(&base.gates), entries(&proposed.gates)),
+                (Table::Bundle, entries(&base.bundles), entries(&proposed.bundles)),
+                (Table::Target, entries(&base.target), entries(&proposed.target)),
+                (Table::Meta, meta(base), meta(proposed)),
+            ] {
+                compare(table, &before, &after, &mut changes);
+            }
+        }
+        let more = changes.len().saturating_sub(LISTED);
+        changes.truncate(LISTED);
+        Proposal {
+            sha256,
+            readable: proposed.is_some(),
+            changes,
+            more,
+        }
+    }
+}
+
+fn entries<'a, T: Serialize + 'a>(
+    table: impl IntoIterator<Item = (&'a String, &'a T)>,
+) -> BTreeMap<String, Value> {
+    table
+        .into_iter()
+        .map(|(name, entry)| (name.clone(), serde_json::to_value(entry).unwrap_or_default()))
+        .collect()
+}
+
+fn meta(registry: &Registry) -> BTreeMap<String, Value> {
+    let value = serde_json::to_value(&registry.meta).unwrap_or_default();
+    BTreeMap::from([("meta".to_owned(), value)])
+}
+
+fn compare(
+    table: Table,
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+    changes: &mut Vec<Change>,
+) {
+    let mut add = |name: &str, how, keys| {
+        changes.push(Change {
+            table,
+            name: name.chars().take(NAME).collect(),
+            how,
+            keys,
+        });
+    };
+    for (name, old) in before {
+        match after.get(name) {
+            None => add(name, How::Removed, Vec::new()),
+            Some(new) if new != old => add(name, How::Changed, differing(old, new)),
+            Some(_) => {}
+        }
+    }
+    for name in after.keys().filter(|name| !before.contains_key(*name)) {
+        add(name, How::Added, Vec::new());
+    }
+}
+
+/// The keys that differ between two entries; these are ours, from the registry's closed list.
+fn differing(old: &Value, new: &Value) -> Vec<String> {
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
+        return Vec::new();
+    };
+    let mut keys: Vec<String> = old
+        .keys()
+        .chain(new.keys())
+        .filter(|key| old.get(*key) != new.get(*key))
+        .cloned()
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(text: &str) -> Registry {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_change_is_named() {
+        let base = registry(
+            "[meta]\nversion='1'\n[gates.a]\ntier='a'\ncmd='make test'\n[gates.b]\ntier='b'\ncmd='x'\n[bundles]\nfull=['a','b']",
+        );
+        let next = registry(
+            "[meta]\nversion='2'\n[gates.a]\ntier='a'\ncmd='true'\ntimeout_s=1\n[gates.c]\ntier='b'\ncmd='x'\n[bundles]\nfull=['a','c']",
+        );
+        let said: Vec<String> = Proposal::between(&base, Some(&next), None)
+            .changes
+            .iter()
+            .map(|c| {
+                format!(
+                    "{} {} {} {}",
+                    c.table.as_str(),
+                    c.name,
+                    c.how.as_str(),
+                    c.keys.join("+")
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "gate a changed cmd+timeout_s",
+                "gate b removed ",
+                "gate c added ",
+                "bundle full changed ",
+                "meta meta changed version"
+            ]
+        );
+        assert_eq!(Proposal::between(&base, Some(&base), None).changes, []);
+        assert!(!Proposal::between(&base, None, None).readable);
+    }
+
+    #[test]
+    fn a_flood_of_changes_is_counted() {
+        let mut text = String::new();
+        for n in 0..500 {
+            text += &format!("[gates.\"{}{n}\"]\ntier='a'\n", "x".repeat(300));
+        }
+        let proposal = Proposal::between(&Registry::default(), Some(&registry(&text)), None);
+        assert_eq!((proposal.changes.len(), proposal.more), (LISTED, 500 - LISTED));
+        assert!(proposal.changes.iter().all(|c| c.name.len() == NAME));
+    }
+}
