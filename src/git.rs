@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of pull requests or contracts: arguments in, bytes out.
 
+pub mod pathspec;
+
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};

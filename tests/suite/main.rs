@@ -15,3 +15,4 @@ mod github;
 mod kernel_inspect;
 mod kernel_static;
 mod layers;
+mod pathspec;

@@ -1,0 +1,418 @@
+//! Scope globs: git's own pathspecs with `:(glob)` magic, decided without starting git.
+//!
+//! Anchored at the top of the repository; `*` and `?` stop at `/`; `**` crosses it; a name covers itself and all below it;
+//! bytes are compared, not characters. A pattern becomes a small automaton, so that no pattern takes exponential time and two
+//! patterns can be asked whether any path matches both. Knows nothing of contracts.
+
+use std::collections::HashSet;
+
+/// Why a pattern can match nothing sensible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// Nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// An absolute path.
+    #[error("it begins with `/`; patterns already start at the top of the repository")]
+    Absolute,
+    /// It climbs out of the repository.
+    #[error("it leaves the repository through `..`")]
+    Outside,
+    /// A bracket without an end, an unknown class, or a `\` at the end.
+    #[error("a `[` is not closed, names an unknown class, or the pattern ends in `\\`; it can match nothing")]
+    Broken,
+}
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct Pathspec {
+    text: String,
+    literal: usize,
+    wild: Option<Vec<Node>>,
+}
+
+/// A step of the automaton; the position after the last one accepts.
+#[derive(Clone, Debug)]
+enum Node {
+    /// This byte.
+    Byte(u8),
+    /// One byte of this set.
+    One(Box<Set>),
+    /// Any number of bytes; with or without `/` among them.
+    Many { slash: bool },
+    /// Nothing, or the whole way to this position.
+    Skip(usize),
+}
+
+/// A set of bytes, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Set([u64; 4]);
+
+impl Set {
+    fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+    fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
+    }
+    fn of(wanted: impl Fn(u8) -> bool) -> Self {
+        let mut set = Set::default();
+        (0..=255).filter(|b| wanted(*b)).for_each(|b| set.add(b));
+        set
+    }
+    fn meets(&self, other: &Set) -> bool {
+        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
+    }
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b'\\')
+}
+
+impl Pathspec {
+    /// Compiles a pattern as git would read `:(glob)pattern`.
+    pub fn new(pattern: &str) -> Result<Self, BadPattern> {
+        let text = normalise(pattern)?;
+        let bytes = text.as_bytes();
+        let literal = bytes.iter().position(|b| is_special(*b)).unwrap_or(bytes.len());
+        let wild = if literal < bytes.len() {
+            let mut nodes: Vec<Node> = bytes[..literal].iter().map(|b| Node::Byte(*b)).collect();
+            compile(&bytes[literal..], &mut nodes).ok_or(BadPattern::Broken)?;
+            Some(nodes)
+        } else {
+            None
+        };
+        Ok(Pathspec { text, literal, wild })
+    }
+
+    /// The pattern with `./`, `//` and `..` resolved.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it has a wildcard or an escape; without one it is a name that covers itself and all below it.
+    pub fn is_wild(&self) -> bool {
+        self.wild.is_some()
+    }
+
+    /// What every match begins with: the pattern up to its first wildcard.
+    pub fn prefix(&self) -> &str {
+        &self.text[..self.literal]
+    }
+
+    /// Whether everything that begins with its prefix matches: `dir/**` and `**`.
+    pub fn covers_prefix(&self) -> bool {
+        let rest = &self.text[self.literal..];
+        rest == "**" && (self.literal == 0 || self.prefix().ends_with('/'))
+    }
+
+    /// Whether a path of the repository (with `/`, not beginning with one) matches.
+    pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
+        let path = path.as_ref();
+        self.matches_as_name(path) || self.wild.as_deref().is_some_and(|nodes| accepts(nodes, path))
+    }
+
+    /// A pattern is first of all a name, even one with wildcards in it: that file, or all below that directory.
+    fn matches_as_name(&self, path: &[u8]) -> bool {
+        path.strip_prefix(self.text.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || self.text.ends_with('/'))
+    }
+
+    /// Whether some path matches both. Exact, but for names that themselves hold wildcards.
+    pub fn overlaps(&self, other: &Pathspec) -> bool {
+        match (&self.wild, &other.wild) {
+            (None, None) => {
+                self.matches_as_name(other.text.trim_end_matches('/').as_bytes())
+                    || other.matches_as_name(self.text.trim_end_matches('/').as_bytes())
+                    || self.text == other.text
+            }
+            (Some(a), Some(b)) => meet(a, b),
+            (Some(a), None) => other.name_nodes().iter().any(|b| meet(a, b)),
+            (None, Some(b)) => self.name_nodes().iter().any(|a| meet(a, b)),
+        }
+    }
+
+    /// A name as automata: itself, and everything below it.
+    fn name_nodes(&self) -> Vec<Vec<Node>> {
+        let exact: Vec<Node> = self.text.bytes().map(Node::Byte).collect();
+        let mut below = exact.clone();
+        if self.text.ends_with('/') {
+            below.push(Node::Many { slash: true });
+            return vec![below];
+        }
+        below.extend([Node::Byte(b'/'), Node::Many { slash: true }]);
+        vec![exact, below]
+    }
+}
+
+/// `./`, `//` and `..` resolved, as git does before it looks for wildcards.
+fn normalise(pattern: &str) -> Result<String, BadPattern> {
+    if pattern.is_empty() {
+        return Err(BadPattern::Empty);
+    }
+    if pattern.starts_with('/') {
+        return Err(BadPattern::Absolute);
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop().ok_or(BadPattern::Outside)?;
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Err(BadPattern::Empty);
+    }
+    let mut text = parts.join("/");
+    if matches!(pattern.rsplit('/').next(), Some("" | "." | "..")) {
+        text.push('/');
+    }
+    Ok(text)
+}
+
+/// Appends the automaton of a pattern's wild part; `None` where it can match nothing.
+fn compile(p: &[u8], nodes: &mut Vec<Node>) -> Option<()> {
+    let mut i = 0;
+    while i < p.len() {
+        match p[i] {
+            b'\\' => {
+                nodes.push(Node::Byte(*p.get(i + 1)?));
+                i += 2;
+            }
+            b'?' => {
+                nodes.push(Node::One(Box::new(Set::of(|b| b != b'/'))));
+                i += 1;
+            }
+            b'*' => {
+                let start = i;
+                while p.get(i) == Some(&b'*') {
+                    i += 1;
+                }
+                let opens = start == 0 || p[start - 1] == b'/';
+                let ends = i == p.len() || p[i] == b'/' || p[i..].starts_with(b"\\/");
+                let slash = i - start > 1 && opens && ends;
+                if slash && p.get(i) == Some(&b'/') {
+                    // `**/` may also be nothing at all: skip the star and the slash that the loop appends next.
+                    nodes.push(Node::Skip(nodes.len() + 3));
+                }
+                nodes.push(Node::Many { slash });
+            }
+            b'[' => {
+                let (set, after) = class(p, i)?;
+                nodes.push(Node::One(Box::new(set)));
+                i = after;
+            }
+            byte => {
+                nodes.push(Node::Byte(byte));
+                i += 1;
+            }
+        }
+    }
+    Some(())
+}
+
+/// A bracket expression beginning at `p[at]`: its bytes, never `/`, and the position after it.
+fn class(p: &[u8], at: usize) -> Option<(Set, usize)> {
+    let mut i = at + 1;
+    let negated = matches!(p.get(i)?, b'!' | b'^');
+    i += usize::from(negated);
+    let mut set = Set::default();
+    let mut previous: Option<u8> = None;
+    let mut first = true;
+    loop {
+        let c = *p.get(i)?;
+        if c == b']' && !first {
+            break;
+        }
+        first = false;
+        let next = p.get(i + 1).copied();
+        match (c, previous, next) {
+            (b'\\', ..) => {
+                i += 1;
+                set.add(*p.get(i)?);
+                previous = Some(p[i]);
+            }
+            (b'-', Some(low), Some(n)) if n != b']' => {
+                i += 1;
+                if p[i] == b'\\' {
+                    i += 1;
+                }
+                let high = *p.get(i)?;
+                (low..=high).for_each(|b| set.add(b));
+                previous = None;
+            }
+            (b'[', _, Some(b':')) => {
+                let end = i + 2 + p[i + 2..].iter().position(|b| *b == b']')?;
+                if end > i + 2 && p[end - 1] == b':' {
+                    let named = named_class(&p[i + 2..end - 1])?;
+                    (0..4).for_each(|n| set.0[n] |= named.0[n]);
+                    previous = None;
+                    i = end;
+                } else {
+                    set.add(b'[');
+                    previous = Some(b'[');
+                }
+            }
+            (c, ..) => {
+                set.add(c);
+                previous = Some(c);
+            }
+        }
+        i += 1;
+    }
+    Some((Set::of(|b| b != b'/' && set.has(b) != negated), i + 1))
+}
+
+fn named_class(name: &[u8]) -> Option<Set> {
+    let print = |b: u8| (0x20..=0x7e).contains(&b);
+    let space = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    Some(match name {
+        b"alnum" => Set::of(|b| b.is_ascii_alphanumeric()),
+        b"alpha" => Set::of(|b| b.is_ascii_alphabetic()),
+        b"blank" => Set::of(|b| matches!(b, b' ' | b'\t')),
+        b"cntrl" => Set::of(|b| b.is_ascii_control()),
+        b"digit" => Set::of(|b| b.is_ascii_digit()),
+        b"graph" => Set::of(|b| print(b) && !space(b)),
+        b"lower" => Set::of(|b| b.is_ascii_lowercase()),
+        b"print" => Set::of(print),
+        b"punct" => Set::of(|b| b.is_ascii_punctuation()),
+        b"space" => Set::of(space),
+        b"upper" => Set::of(|b| b.is_ascii_uppercase()),
+        b"xdigit" => Set::of(|b| b.is_ascii_hexdigit()),
+        _ => return None,
+    })
+}
+
+/// Adds a position and all that can be reached from it without reading a byte.
+fn enter(nodes: &[Node], at: usize, states: &mut [bool]) {
+    if states[at] {
+        return;
+    }
+    states[at] = true;
+    match nodes.get(at) {
+        Some(Node::Many { .. }) => enter(nodes, at + 1, states),
+        Some(Node::Skip(to)) => {
+            enter(nodes, at + 1, states);
+            enter(nodes, *to, states);
+        }
+        _ => {}
+    }
+}
+
+/// Where a byte leads from a position, and whether that position stays.
+fn reads(node: &Node, byte: u8) -> bool {
+    match node {
+        Node::Byte(b) => *b == byte,
+        Node::One(set) => set.has(byte),
+        Node::Many { slash } => *slash || byte != b'/',
+        Node::Skip(_) => false,
+    }
+}
+
+fn accepts(nodes: &[Node], text: &[u8]) -> bool {
+    let mut now = vec![false; nodes.len() + 1];
+    let mut then = now.clone();
+    enter(nodes, 0, &mut now);
+    for byte in text {
+        then.fill(false);
+        for (at, node) in nodes.iter().enumerate() {
+            if now[at] && reads(node, *byte) {
+                let stays = matches!(node, Node::Many { .. });
+                enter(nodes, if stays { at } else { at + 1 }, &mut then);
+            }
+        }
+        std::mem::swap(&mut now, &mut then);
+    }
+    now[nodes.len()]
+}
+
+fn bytes_of(node: &Node) -> Set {
+    match node {
+        Node::One(set) => **set,
+        node => Set::of(|b| reads(node, b)),
+    }
+}
+
+/// Whether two automata accept a common text: a search over pairs of positions.
+fn meet(a: &[Node], b: &[Node]) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![(0, 0)];
+    while let Some((i, j)) = open.pop() {
+        if !seen.insert((i, j)) {
+            continue;
+        }
+        if i == a.len() && j == b.len() {
+            return true;
+        }
+        for (nodes, at, left) in [(a, i, true), (b, j, false)] {
+            let mut jump = |to| open.push(if left { (to, j) } else { (i, to) });
+            match nodes.get(at) {
+                Some(Node::Many { .. }) => jump(at + 1),
+                Some(Node::Skip(to)) => {
+                    jump(at + 1);
+                    jump(*to);
+                }
+                _ => {}
+            }
+        }
+        if let (Some(x), Some(y)) = (a.get(i), b.get(j))
+            && bytes_of(x).meets(&bytes_of(y))
+        {
+            let step = |node: &Node, at: usize| if matches!(node, Node::Many { .. }) { at } else { at + 1 };
+            open.push((step(x, i), step(y, j)));
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pathspec::new(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn a_name_covers_itself_and_all_below() {
+        assert!(matches("nmoe", "nmoe") && matches("nmoe", "nmoe/a/b") && !matches("nmoe", "nmoe2"));
+        assert!(matches("nmoe/", "nmoe/a") && !matches("nmoe/", "nmoe"));
+    }
+
+    #[test]
+    fn one_star_stops_at_a_slash_and_two_do_not() {
+        assert!(matches("a/*.py", "a/x.py") && !matches("a/*.py", "a/b/x.py") && !matches("*.md", "docs/x.md"));
+        assert!(matches("**/x", "x") && matches("**/x", "a/b/x") && matches("a/**", "a/b/c") && !matches("a/**", "a"));
+    }
+
+    #[test]
+    fn hostile_stars_take_no_time() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!matches(&pattern, &"a".repeat(5000)));
+    }
+
+    #[test]
+    fn overlap_is_a_common_path() {
+        let overlap = |a: &str, b: &str| Pathspec::new(a).unwrap().overlaps(&Pathspec::new(b).unwrap());
+        assert!(overlap("nmoe/**", "nmoe/train.py") && overlap("nmoe", "nmoe/train.py"));
+        assert!(overlap("**/*.py", "nmoe/t*") && !overlap("*.py", "nmoe/train.py"));
+        assert!(!overlap("a/*.py", "a/*.md") && overlap("a/b*", "a/*c") && !overlap("a", "ab"));
+    }
+
+    #[test]
+    fn what_cannot_match_is_refused() {
+        for (pattern, why) in [
+            ("", BadPattern::Empty),
+            ("/a", BadPattern::Absolute),
+            ("a/../../b", BadPattern::Outside),
+            ("a[b", BadPattern::Broken),
+            ("a[[:nope:]]", BadPattern::Broken),
+            ("a\\", BadPattern::Broken),
+        ] {
+            assert_eq!(Pathspec::new(pattern).unwrap_err(), why, "{pattern}");
+        }
+    }
+}
