@@ -12,5 +12,6 @@ pub mod github;
 pub mod kernel;
 pub mod lint;
 pub mod model;
+pub mod plan;
 pub mod safety;
 pub mod sys;

@@ -120,6 +120,10 @@ impl Pathspec {
 
     /// Whether some path matches both. Exact, but for names that themselves hold wildcards.
     pub fn overlaps(&self, other: &Pathspec) -> bool {
+        let (a, b) = (self.prefix(), other.prefix());
+        if !a.starts_with(b.trim_end_matches('/')) && !b.starts_with(a.trim_end_matches('/')) {
+            return false;
+        }
         match (&self.wild, &other.wild) {
             (None, None) => {
                 self.matches_as_name(other.text.trim_end_matches('/').as_bytes())
@@ -361,7 +365,13 @@ fn meet(a: &[Node], b: &[Node]) -> bool {
         if let (Some(x), Some(y)) = (a.get(i), b.get(j))
             && bytes_of(x).meets(&bytes_of(y))
         {
-            let step = |node: &Node, at: usize| if matches!(node, Node::Many { .. }) { at } else { at + 1 };
+            let step = |node: &Node, at: usize| {
+                if matches!(node, Node::Many { .. }) {
+                    at
+                } else {
+                    at + 1
+                }
+            };
             open.push((step(x, i), step(y, j)));
         }
     }
@@ -384,8 +394,15 @@ mod tests {
 
     #[test]
     fn one_star_stops_at_a_slash_and_two_do_not() {
-        assert!(matches("a/*.py", "a/x.py") && !matches("a/*.py", "a/b/x.py") && !matches("*.md", "docs/x.md"));
-        assert!(matches("**/x", "x") && matches("**/x", "a/b/x") && matches("a/**", "a/b/c") && !matches("a/**", "a"));
+        assert!(
+            matches("a/*.py", "a/x.py") && !matches("a/*.py", "a/b/x.py") && !matches("*.md", "docs/x.md")
+        );
+        assert!(
+            matches("**/x", "x")
+                && matches("**/x", "a/b/x")
+                && matches("a/**", "a/b/c")
+                && !matches("a/**", "a")
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod exit;
 pub mod finding;
 pub mod proposal;
+pub mod next;
 pub mod read;
 pub mod registry;
 pub mod resolution;

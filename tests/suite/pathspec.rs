@@ -82,7 +82,9 @@ fn ten_thousand_pairs_are_decided_as_git_decides_them() {
     let (mut pairs, mut hits) = (0, 0);
     for pattern in &patterns {
         // What we refuse, git takes for a pattern that matches nothing, or refuses too.
-        let Ok(ours) = Pathspec::new(pattern) else { continue };
+        let Ok(ours) = Pathspec::new(pattern) else {
+            continue;
+        };
         let listed = place.git(["ls-files", "-z", "--", &format!(":(glob){pattern}")]);
         let theirs: BTreeSet<&str> = listed.split_terminator('\0').collect();
         for path in &held {

@@ -1,0 +1,387 @@
+//! Who waits for whom: dependencies, cycles and missing ends as paths, the critical path. Linear in contracts and dependencies.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::model::finding::Finding;
+use crate::plan::{Item, codes, natural};
+
+/// The dependencies of a set of contracts, by their positions in it.
+#[derive(Debug)]
+pub struct Graph {
+    /// Position of each id.
+    pub index: HashMap<String, usize>,
+    /// For each contract, those of the set that must be merged before it.
+    pub waits_for: Vec<Vec<usize>>,
+    /// For each contract, those that wait for it.
+    pub needed_by: Vec<Vec<usize>>,
+    /// Dependencies that are in no document and not merged: (contract, id).
+    missing: Vec<(usize, String)>,
+    /// Contracts in the order in which they could be merged; those behind a cycle or a missing end are left out.
+    order: Vec<usize>,
+    /// For each contract, how many contracts the longest chain from it to the end holds, itself included.
+    pub depth: Vec<usize>,
+}
+
+impl Graph {
+    /// Builds the graph. Ids in `done` are merged and wait for nobody.
+    pub fn new(items: &[Item], done: &[String]) -> Self {
+        let index: HashMap<String, usize> = items
+            .iter()
+            .enumerate()
+            .map(|(n, i)| (i.issue.clone(), n))
+            .collect();
+        let done: HashSet<&str> = done.iter().map(String::as_str).collect();
+        let mut waits_for = vec![Vec::new(); items.len()];
+        let mut needed_by = vec![Vec::new(); items.len()];
+        let mut missing = Vec::new();
+        for (n, item) in items.iter().enumerate() {
+            for id in &item.depends_on {
+                match index.get(id) {
+                    _ if done.contains(id.as_str()) => {}
+                    Some(&other) if waits_for[n].contains(&other) => {}
+                    Some(&other) => {
+                        waits_for[n].push(other);
+                        needed_by[other].push(n);
+                    }
+                    None => missing.push((n, id.clone())),
+                }
+            }
+        }
+        let stuck: HashSet<usize> = missing.iter().map(|(n, _)| *n).collect();
+        let mut open: Vec<usize> = waits_for.iter().map(Vec::len).collect();
+        let mut ready: VecDeque<usize> = (0..items.len())
+            .filter(|n| open[*n] == 0 && !stuck.contains(n))
+            .collect();
+        let mut order = Vec::with_capacity(items.len());
+        while let Some(n) = ready.pop_front() {
+            order.push(n);
+            for &m in &needed_by[n] {
+                open[m] -= 1;
+                if open[m] == 0 && !stuck.contains(&m) {
+                    ready.push_back(m);
+                }
+            }
+        }
+        let mut depth = vec![0; items.len()];
+        for &n in order.iter().rev() {
+            depth[n] = 1 + needed_by[n].iter().map(|m| depth[*m]).max().unwrap_or(0);
+        }
+        Graph {
+            index,
+            waits_for,
+            needed_by,
+            missing,
+            order,
+            depth,
+        }
+    }
+
+    /// Contracts that can be merged some day, each after what it waits for.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// The longest chain of dependencies.
+    pub fn critical_path(&self) -> Vec<usize> {
+        // Of equal depths the first in order, so that the answer does not depend on chance.
+        let deepest = |candidates: &[usize]| {
+            candidates
+                .iter()
+                .copied()
+                .filter(|n| self.depth[*n] > 0)
+                .min_by_key(|n| (usize::MAX - self.depth[*n], *n))
+        };
+        let mut path: Vec<usize> = Vec::new();
+        let mut at = deepest(&self.order);
+        while let Some(n) = at {
+            path.push(n);
+            at = deepest(&self.needed_by[n]);
+        }
+        path
+    }
+
+    /// One finding per group of contracts that wait for each other, one per missing end.
+    pub fn findings(&self, items: &[Item]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for cycle in self.cycles() {
+            let way: Vec<&str> = cycle.iter().map(|n| items[*n].issue.as_str()).collect();
+            findings.push(
+                Finding::new(
+                    &codes::DEPENDENCY_CYCLE,
+                    format!("contracts wait for each other: {}", way.join(" → ")),
+                )
+                .in_path(&items[cycle[0]].path)
+                .help("remove one of these `depends_on` entries"),
+            );
+        }
+        for (n, id) in &self.missing {
+            let mut way = self.way_to(*n);
+            way.push(*n);
+            let mut shown: Vec<&str> = way.iter().map(|n| items[*n].issue.as_str()).collect();
+            shown.push(id);
+            let near = self.near(id);
+            let help = match &near {
+                Some(other) => format!("did you mean `{other}`? If `{id}` is merged, say `--done {id}`"),
+                None => format!("if `{id}` is merged, say `--done {id}`; otherwise correct `depends_on`"),
+            };
+            findings.push(
+                Finding::new(
+                    &codes::MISSING_DEPENDENCY,
+                    format!("there is no contract `{id}`: {}", shown.join(" → ")),
+                )
+                .in_path(&items[*n].path)
+                .help(help),
+            );
+        }
+        findings
+    }
+
+    /// Some contract that only this chain of dependents leads from, down to (not including) the given one.
+    fn way_to(&self, n: usize) -> Vec<usize> {
+        let mut way = Vec::new();
+        let mut seen = HashSet::from([n]);
+        let mut at = n;
+        while let Some(&above) = self.needed_by[at].iter().find(|m| seen.insert(**m)) {
+            way.push(above);
+            at = above;
+            if way.len() == 10 {
+                break;
+            }
+        }
+        way.reverse();
+        way
+    }
+
+    fn near(&self, id: &str) -> Option<String> {
+        if self.index.len() > 1000 {
+            return None;
+        }
+        let plain = |s: &str| s.trim_start_matches('0').to_ascii_lowercase();
+        let mut ids: Vec<&String> = self.index.keys().collect();
+        ids.sort_by(|a, b| natural(a, b));
+        ids.iter()
+            .find(|other| plain(other) == plain(id))
+            .map(|other| (*other).clone())
+    }
+
+    /// For each contract that cannot be merged: why, and the way from it to what blocks it.
+    pub fn blocked(&self, items: &[Item]) -> Vec<(usize, &'static str, Vec<String>)> {
+        let mut free = vec![false; items.len()];
+        self.order.iter().for_each(|n| free[*n] = true);
+        let mut hole: HashMap<usize, &str> = HashMap::new();
+        for (n, id) in &self.missing {
+            hole.entry(*n).or_insert(id);
+        }
+        // The way of every blocked contract is its first blocked dependency's way, so one pass from the holes outward is enough.
+        let mut towards: HashMap<usize, Option<usize>> = hole.keys().map(|n| (*n, None)).collect();
+        let mut queue: VecDeque<usize> = hole.keys().copied().collect();
+        queue.make_contiguous().sort_unstable();
+        while let Some(n) = queue.pop_front() {
+            for &m in &self.needed_by[n] {
+                if !towards.contains_key(&m) {
+                    towards.insert(m, Some(n));
+                    queue.push_back(m);
+                }
+            }
+        }
+        let name = |n: usize| items[n].issue.clone();
+        let mut blocked = Vec::new();
+        for n in (0..items.len()).filter(|n| !free[*n]) {
+            let mut way = vec![name(n)];
+            if towards.contains_key(&n) {
+                let mut at = n;
+                while let (Some(Some(to)), true) = (towards.get(&at), way.len() < 20) {
+                    way.push(name(*to));
+                    at = *to;
+                }
+                way.extend(hole.get(&at).map(|id| (*id).to_owned()));
+                blocked.push((n, codes::MISSING_DEPENDENCY.id, way));
+            } else {
+                // Following blocked dependencies must come round: that is the cycle it waits for.
+                let mut seen = HashSet::from([n]);
+                let mut at = n;
+                while let Some(&to) = self.waits_for[at].iter().find(|m| !free[**m]) {
+                    way.push(name(to));
+                    if !seen.insert(to) || way.len() == 20 {
+                        break;
+                    }
+                    at = to;
+                }
+                blocked.push((n, codes::DEPENDENCY_CYCLE.id, way));
+            }
+        }
+        blocked
+    }
+
+    /// One shortest cycle for each group of contracts that wait for each other; first and last are the same.
+    fn cycles(&self) -> Vec<Vec<usize>> {
+        let group = self.groups();
+        let mut size: HashMap<usize, usize> = HashMap::new();
+        group.iter().for_each(|g| *size.entry(*g).or_default() += 1);
+        let mut shown = HashSet::new();
+        let mut cycles = Vec::new();
+        for n in 0..group.len() {
+            let alone = size[&group[n]] == 1 && !self.waits_for[n].contains(&n);
+            if !alone && shown.insert(group[n]) {
+                cycles.push(self.cycle_from(n, &group));
+            }
+        }
+        cycles
+    }
+
+    fn cycle_from(&self, start: usize, group: &[usize]) -> Vec<usize> {
+        let mut from: HashMap<usize, usize> = HashMap::new();
+        let mut queue = VecDeque::from([start]);
+        while let Some(n) = queue.pop_front() {
+            for &m in self.waits_for[n].iter().filter(|m| group[**m] == group[start]) {
+                if m == start {
+                    let mut way = vec![start, n];
+                    while let Some(&before) = from.get(way.last().unwrap_or(&start)) {
+                        way.push(before);
+                    }
+                    if n == start {
+                        way.pop();
+                        way.push(start);
+                    }
+                    way.reverse();
+                    return way;
+                }
+                if !from.contains_key(&m) {
+                    from.insert(m, n);
+                    queue.push_back(m);
+                }
+            }
+        }
+        vec![start]
+    }
+
+    /// Strongly connected components (Tarjan's, without recursion): for each contract the number of its group.
+    fn groups(&self) -> Vec<usize> {
+        const NEW: usize = usize::MAX;
+        let count = self.waits_for.len();
+        let (mut number, mut low, mut group) = (vec![NEW; count], vec![0; count], vec![NEW; count]);
+        let (mut stack, mut work, mut next) = (Vec::new(), Vec::new(), 0);
+        for root in 0..count {
+            if number[root] != NEW {
+                continue;
+            }
+            work.push((root, 0));
+            while let Some((n, edge)) = work.pop() {
+                if edge == 0 {
+                    number[n] = next;
+                    low[n] = next;
+                    next += 1;
+                    stack.push(n);
+                }
+                if let Some(&m) = self.waits_for[n].get(edge) {
+                    work.push((n, edge + 1));
+                    if number[m] == NEW {
+                        work.push((m, 0));
+                    } else if group[m] == NEW {
+                        low[n] = low[n].min(number[m]);
+                    }
+                    continue;
+                }
+                if low[n] == number[n] {
+                    while let Some(m) = stack.pop() {
+                        group[m] = n;
+                        if m == n {
+                            break;
+                        }
+                    }
+                }
+                if let Some((above, _)) = work.last() {
+                    low[*above] = low[*above].min(low[n]);
+                }
+            }
+        }
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(all: &[(&str, &[&str])]) -> Vec<Item> {
+        all.iter()
+            .map(|(id, deps)| Item {
+                issue: (*id).to_owned(),
+                depends_on: deps.iter().map(|d| (*d).to_owned()).collect(),
+                ..Item::default()
+            })
+            .collect()
+    }
+
+    fn messages(all: &[(&str, &[&str])]) -> Vec<String> {
+        let items = items(all);
+        Graph::new(&items, &[])
+            .findings(&items)
+            .into_iter()
+            .map(|f| f.message)
+            .collect()
+    }
+
+    #[test]
+    fn cycles_and_missing_ends_are_paths() {
+        assert_eq!(
+            messages(&[
+                ("1", &["2"]),
+                ("2", &["3"]),
+                ("3", &["1"]),
+                ("4", &["4"]),
+                ("5", &["1"])
+            ]),
+            [
+                "contracts wait for each other: 1 → 2 → 3 → 1",
+                "contracts wait for each other: 4 → 4"
+            ]
+        );
+        assert_eq!(
+            messages(&[("01", &["1"]), ("02", &["01"]), ("03", &["02"])]),
+            ["there is no contract `1`: 03 → 02 → 01 → 1"]
+        );
+    }
+
+    #[test]
+    fn what_is_blocked_says_by_what() {
+        let items = items(&[
+            ("1", &["9"]),
+            ("2", &["1"]),
+            ("3", &["4"]),
+            ("4", &["3"]),
+            ("5", &["4"]),
+            ("6", &[]),
+        ]);
+        let graph = Graph::new(&items, &[]);
+        let shown: Vec<String> = graph
+            .blocked(&items)
+            .into_iter()
+            .map(|(_, because, way)| format!("{because}: {}", way.join(" → ")))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "missing-dependency: 1 → 9",
+                "missing-dependency: 2 → 1 → 9",
+                "dependency-cycle: 3 → 4 → 3",
+                "dependency-cycle: 4 → 3 → 4",
+                "dependency-cycle: 5 → 4 → 3 → 4",
+            ]
+        );
+        assert_eq!(graph.order(), [5]);
+        assert!(Graph::new(&items, &["9".to_owned()]).order().len() == 3);
+    }
+
+    #[test]
+    fn the_critical_path_is_the_longest_chain() {
+        let items = items(&[
+            ("1", &[]),
+            ("2", &["1"]),
+            ("3", &["1"]),
+            ("4", &["3"]),
+            ("5", &[]),
+        ]);
+        assert_eq!(Graph::new(&items, &[]).critical_path(), [0, 2, 3]);
+    }
+}
