@@ -58,6 +58,8 @@ enum Command {
     Kernels(cmd::kernels::Args),
     /// List the registry's gates, show one, or resolve a selection.
     Gates(cmd::gates::Args),
+    /// Plan the open contracts: waves that can run in parallel, hotspots, the critical path.
+    Plan(cmd::plan::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -87,6 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(args) => cmd::explain::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
+        Command::Plan(args) => cmd::plan::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

@@ -4,9 +4,11 @@ use crate::model::exit::Exit;
 
 pub mod api;
 pub mod context;
+pub mod contracts;
 pub mod explain;
 pub mod gates;
 pub mod kernels;
+pub mod plan;
 pub mod policy;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).

@@ -43,6 +43,22 @@ impl Default for Naming {
     }
 }
 
+impl Naming {
+    /// The branch of a contract.
+    pub fn branch_of(&self, issue: &str, slug: &str) -> String {
+        fill(&self.branch, issue, slug)
+    }
+
+    /// The worktree of a contract, relative to the main checkout.
+    pub fn worktree_of(&self, issue: &str, slug: &str) -> String {
+        fill(&self.worktree, issue, slug)
+    }
+}
+
+fn fill(pattern: &str, issue: &str, slug: &str) -> String {
+    pattern.replace("{issue}", issue).replace("{slug}", slug)
+}
+
 /// Files that many contracts touch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

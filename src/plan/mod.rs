@@ -6,6 +6,7 @@ pub mod codes;
 pub mod graph;
 pub mod hotspots;
 pub mod overlap;
+pub mod show;
 pub mod waves;
 
 use std::cmp::Ordering;

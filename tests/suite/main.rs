@@ -16,3 +16,4 @@ mod kernel_inspect;
 mod kernel_static;
 mod layers;
 mod pathspec;
+mod plan;

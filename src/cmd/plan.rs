@@ -1,0 +1,110 @@
+//! `plan`: the open contracts as waves that can run in parallel, with what they would fight over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::cmd::contracts;
+use crate::git::Git;
+use crate::git::merge;
+use crate::model::exit::Exit;
+use crate::model::finding::Severity;
+use crate::model::settings::Naming;
+use crate::plan::{self, Conflict, Facts, Item, show};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Contracts: files, or folders with all below them; GitHub's open issues where absent.
+    #[arg(value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    /// A contract that is merged already; may be given several times.
+    #[arg(long, value_name = "ID")]
+    done: Vec<String>,
+}
+
+/// Runs `plan`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json, Format::Mermaid, Format::Dot])?;
+    let settings = context.settings()?;
+    let documents = contracts::gather(context, &args.paths)?;
+    let (items, findings) = contracts::read(&documents);
+    let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
+    let facts = Facts {
+        done: args.done.clone(),
+        conflicts: conflicts(&Git::at(&context.subject), &settings.naming, &items),
+    };
+    let plan = plan::make(&items, &facts, &settings.hotspots, findings);
+    print(&match format {
+        Format::Json => serde_json::to_string_pretty(&plan)? + "\n",
+        Format::Mermaid => show::mermaid(&plan),
+        Format::Dot => show::dot(&plan),
+        _ => show::human(&plan),
+    })?;
+    let broken = plan.findings.iter().any(|f| f.severity == Severity::Error);
+    Ok(if broken { Exit::Failed } else { Exit::Passed })
+}
+
+/// Which contracts' branches conflict today. A folder of contracts needs no repository, so without one there are none.
+fn conflicts(git: &Git, naming: &Naming, items: &[Item]) -> Vec<Conflict> {
+    let Ok(listed) = git.text([
+        "for-each-ref",
+        "--format=%(refname)",
+        "refs/heads",
+        "refs/remotes",
+    ]) else {
+        return Vec::new();
+    };
+    let refs: BTreeSet<&str> = listed.lines().collect();
+    let remote = |name: &str| format!("refs/remotes/{}/{name}", naming.remote);
+    let find = |name: &str| {
+        [format!("refs/heads/{name}"), remote(name)]
+            .into_iter()
+            .find(|full| refs.contains(full.as_str()))
+    };
+    let Some(base) = [remote(&naming.base), format!("refs/heads/{}", naming.base)]
+        .into_iter()
+        .find(|full| refs.contains(full.as_str()))
+    else {
+        return Vec::new();
+    };
+    let branches: Vec<(&str, String)> = items
+        .iter()
+        .filter_map(|item| {
+            Some((
+                item.issue.as_str(),
+                find(&naming.branch_of(&item.issue, &item.slug))?,
+            ))
+        })
+        .collect();
+    // Only branches that changed a common path can conflict, so only those pairs are tried.
+    let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (n, (_, branch)) in branches.iter().enumerate() {
+        for path in merge::changed(git, &base, branch).unwrap_or_default() {
+            by_path.entry(path).or_default().push(n);
+        }
+    }
+    let mut pairs = BTreeSet::new();
+    for (path, who) in &by_path {
+        // One made a file where the other has a directory.
+        let above = path
+            .match_indices('/')
+            .filter_map(|(at, _)| by_path.get(&path[..at]));
+        let others: Vec<usize> = above.flatten().chain(who).copied().collect();
+        for a in who {
+            pairs.extend(others.iter().filter(|b| *b != a).map(|b| (*a.min(b), *a.max(b))));
+        }
+    }
+    let mut found: Vec<Conflict> = pairs
+        .into_iter()
+        .filter_map(|(a, b)| {
+            let paths = merge::trial(git, &branches[a].1, &branches[b].1).ok()?.conflicts;
+            (!paths.is_empty()).then(|| Conflict {
+                between: [branches[a].0.to_owned(), branches[b].0.to_owned()],
+                paths,
+            })
+        })
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,52 @@
+//! What merging would do, tried in memory: nothing is checked out and no ref moves.
+
+use std::collections::BTreeSet;
+
+use crate::git::{Git, GitError};
+
+/// What came of a trial merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The tree that came of it; with conflict markers in it where there are conflicts.
+    pub tree: String,
+    /// Paths in conflict; empty for a clean merge.
+    pub conflicts: Vec<String>,
+}
+
+/// Tries to merge two commits.
+pub fn trial(git: &Git, ours: &str, theirs: &str) -> Result<Trial, GitError> {
+    let args = [
+        "merge-tree",
+        "--write-tree",
+        "--name-only",
+        "--no-messages",
+        "-z",
+        ours,
+        theirs,
+    ];
+    let output = git.output(args)?;
+    let code = output.status.code().unwrap_or(-1);
+    if code != 0 && code != 1 {
+        return Err(GitError::Failed {
+            command: "merge-tree".to_owned(),
+            code,
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut parts = text.split('\0').filter(|part| !part.is_empty());
+    Ok(Trial {
+        tree: parts.next().unwrap_or_default().trim().to_owned(),
+        conflicts: parts.map(str::to_owned).collect(),
+    })
+}
+
+/// Paths that differ between the merge base of two commits and the second one; a rename counts at both ends.
+pub fn changed(git: &Git, base: &str, head: &str) -> Result<BTreeSet<String>, GitError> {
+    let range = format!("{base}...{head}");
+    let listed = git.bytes(["diff", "--name-only", "--no-renames", "-z", &range, "--"])?;
+    Ok(String::from_utf8_lossy(&listed)
+        .split_terminator('\0')
+        .map(str::to_owned)
+        .collect())
+}
