@@ -139,13 +139,13 @@ pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
                 }
             },
             Ok(None) => {}
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     (items, findings)
 }
 
-fn item(document: &Document) -> Result<Option<Item>, Finding> {
+fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
     // A second copy of the text, for its places, is made only where there is a contract in it.
     if !document.named && memchr::memmem::find(document.text.as_bytes(), CONTRACT_KEY.as_bytes()).is_none() {
         return Ok(None);
@@ -153,7 +153,7 @@ fn item(document: &Document) -> Result<Option<Item>, Finding> {
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
     let unreadable = |span: &Span, says: &str| {
         let (from, to) = source.places(span);
-        Finding::new(&codes::UNREADABLE_CONTRACT, says)
+        let finding = Finding::new(&codes::UNREADABLE_CONTRACT, says)
             .in_path(&document.name)
             .at(Region {
                 line: from.line,
@@ -164,7 +164,8 @@ fn item(document: &Document) -> Result<Option<Item>, Finding> {
             .help(match document.number {
                 Some(number) => format!("`nmoe-gates lint contract --issue {number}` says more"),
                 None => format!("`nmoe-gates lint contract {}` says more", document.name),
-            })
+            });
+        Box::new(finding)
     };
     let found = block::find(&source, CONTRACT_KEY);
     let Some(block) = found.block else {

@@ -1,5 +1,6 @@
 //! Who waits for whom: dependencies, cycles and missing ends as paths, the critical path. Linear in contracts and dependencies.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::finding::Finding;
@@ -178,8 +179,8 @@ impl Graph {
         queue.make_contiguous().sort_unstable();
         while let Some(n) = queue.pop_front() {
             for &m in &self.needed_by[n] {
-                if !towards.contains_key(&m) {
-                    towards.insert(m, Some(n));
+                if let Entry::Vacant(entry) = towards.entry(m) {
+                    entry.insert(Some(n));
                     queue.push_back(m);
                 }
             }
@@ -246,8 +247,8 @@ impl Graph {
                     way.reverse();
                     return way;
                 }
-                if !from.contains_key(&m) {
-                    from.insert(m, n);
+                if let Entry::Vacant(entry) = from.entry(m) {
+                    entry.insert(n);
                     queue.push_back(m);
                 }
             }
