@@ -13,5 +13,6 @@ pub mod kernel;
 pub mod lint;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod safety;
 pub mod sys;

@@ -17,3 +17,4 @@ mod kernel_static;
 mod layers;
 mod pathspec;
 mod plan;
+mod report;

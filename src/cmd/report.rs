@@ -1,0 +1,92 @@
+//! `report`: renders recorded results. It judges nothing: a report of a failure is a success of this command.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cmd::context::{Context, Format, print, say};
+use crate::model::exit::Exit;
+use crate::model::results::Results;
+use crate::report::page::{self, Page};
+use crate::report::view::View;
+use crate::report::{intoto, junit, read, sarif};
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Results of a run; `-` is standard input.
+    results: PathBuf,
+    /// Folder whose templates replace the embedded ones of the same name.
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
+}
+
+/// Runs `report`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[
+        Format::Human,
+        Format::Terminal,
+        Format::Summary,
+        Format::Comment,
+        Format::Json,
+        Format::Junit,
+        Format::Html,
+        Format::InToto,
+        Format::Sarif,
+    ])?;
+    let results = load(&args.results)?;
+    let text = match format {
+        Format::Json => json(&serde_json::to_value(&results)?)?,
+        Format::Junit => junit::xml(&results)?,
+        Format::InToto => json(&intoto::statement(&results)?)?,
+        Format::Sarif => json(&sarif::log(&results))?,
+        Format::Summary => rendered(context, &results, Page::Summary, args.templates.as_deref())?,
+        Format::Comment => rendered(context, &results, Page::Comment, args.templates.as_deref())?,
+        Format::Html => rendered(context, &results, Page::Html, args.templates.as_deref())?,
+        _ => rendered(context, &results, Page::Terminal, args.templates.as_deref())?,
+    };
+    print(&text)?;
+    Ok(Exit::Passed)
+}
+
+fn load(path: &Path) -> anyhow::Result<Results> {
+    if path.as_os_str() == "-" {
+        let mut json = Vec::new();
+        std::io::stdin()
+            .lock()
+            .take(read::MAX_BYTES + 1)
+            .read_to_end(&mut json)
+            .context("cannot read standard input")?;
+        return Ok(read::bytes(&json)?);
+    }
+    read::file(path).with_context(|| path.display().to_string())
+}
+
+fn json(value: &serde_json::Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A page for people; a broken replacement of a template is said, and the embedded one serves.
+fn rendered(
+    context: &Context,
+    results: &Results,
+    page: Page,
+    templates: Option<&Path>,
+) -> anyhow::Result<String> {
+    let color = context
+        .color
+        .unwrap_or_else(|| std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let options = page::Options {
+        templates,
+        color,
+        reserve: 0,
+    };
+    let done = page::render(&View::new(results), page, &options)?;
+    if let Some(complaint) = done.complaint {
+        say(&format!(
+            "error: the templates in --templates cannot be used, so the embedded ones serve: {complaint}"
+        ));
+    }
+    Ok(done.text)
+}

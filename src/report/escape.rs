@@ -1,0 +1,174 @@
+//! Text that others wrote, made inert for the place where it is shown. Nothing is dropped: what cannot be shown is spelled out.
+//!
+//! Two ways out of here: [`code`] quotes a name, [`text`] shows a string in running text. Templates use them by default.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Where text is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// GitHub-flavoured Markdown.
+    Markdown,
+    /// HTML.
+    Html,
+    /// A terminal, or a log.
+    Terminal,
+}
+
+impl Sink {
+    /// The sink of a template, by the end of its name.
+    pub fn of(template: &str) -> Sink {
+        match template.rsplit('.').next() {
+            Some("md") => Sink::Markdown,
+            Some("html") => Sink::Html,
+            _ => Sink::Terminal,
+        }
+    }
+}
+
+/// The same text with control characters, line ends and invisible or direction-changing characters spelled out as `\u{…}`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_hidden(c) => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "{}", c.escape_unicode());
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a character changes how others are shown, or is not shown itself.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A name, quoted: a code span in Markdown, `<code>` in HTML, itself on a terminal.
+pub fn code(sink: Sink, name: &str) -> String {
+    let name = visible(name);
+    match sink {
+        Sink::Terminal => log(&name),
+        Sink::Html => format!("<code>{}</code>", html(&name)),
+        Sink::Markdown => code_span(&name),
+    }
+}
+
+/// A string in running text.
+pub fn text(sink: Sink, words: &str) -> String {
+    let words = visible(words);
+    match sink {
+        Sink::Terminal => log(&words),
+        Sink::Html => html(&words),
+        Sink::Markdown => markdown(&words),
+    }
+}
+
+/// What already is Markdown, as the content of one table cell.
+pub fn cell(markdown: &str) -> String {
+    markdown.replace('|', "\\|").replace(['\r', '\n'], " ")
+}
+
+/// A log on GitHub takes commands: `::` where a line begins, `##[` anywhere in it.
+fn log(text: &str) -> String {
+    let text = text.replace("##[", "#\\#[");
+    if text.trim_start().starts_with("::") {
+        format!("\\{text}")
+    } else {
+        text
+    }
+}
+
+fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn code_span(text: &str) -> String {
+    let (mut longest, mut run) = (0, 0);
+    for c in text.chars() {
+        run = if c == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    let fence = "`".repeat(longest + 1);
+    let edge = |c: Option<char>| matches!(c, None | Some('`' | ' '));
+    let pad = if edge(text.chars().next()) || edge(text.chars().last()) {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// Every character that Markdown or GitHub gives a meaning becomes an entity; a mention and an issue number are broken
+/// by a character of no width as well, since GitHub looks for them after entities are gone.
+fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        let plain = c.is_ascii_alphanumeric()
+            || !c.is_ascii()
+            || matches!(c, ' ' | ',' | '%')
+            || (c == '.' && before.is_ascii_digit());
+        if plain {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "&#{};", u32::from(c));
+        }
+        if matches!(c, '@' | '#') {
+            out.push_str("&#8203;");
+        }
+        before = c;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_span_survives_backticks_and_spaces() {
+        assert_eq!(code(Sink::Markdown, "cpu:import"), "`cpu:import`");
+        assert_eq!(code(Sink::Markdown, "a``b"), "```a``b```");
+        assert_eq!(code(Sink::Markdown, "`x"), "`` `x ``");
+        assert_eq!(code(Sink::Markdown, ""), "`  `");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_spelled_out() {
+        assert_eq!(visible("a\u{202e}b\nc\u{1b}[0m"), "a\\u{202e}b\\nc\\u{1b}[0m");
+    }
+
+    #[test]
+    fn running_text_keeps_numbers_and_breaks_mentions() {
+        assert_eq!(text(Sink::Markdown, "12,345.5 %"), "12,345.5 %");
+        assert_eq!(text(Sink::Markdown, "@a"), "&#64;&#8203;a");
+        assert_eq!(text(Sink::Terminal, " ::error::x ##[y]"), "\\ ::error::x #\\#[y]");
+        assert_eq!(text(Sink::Html, "<b>&"), "&lt;b&gt;&amp;");
+    }
+}

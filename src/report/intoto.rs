@@ -1,0 +1,101 @@
+//! Results as an in-toto Statement with the test-result predicate, ready to be signed.
+//!
+//! Its subjects are the tested commit and the kernel libraries; results that name no commit cannot be attested.
+
+use serde_json::{Value, json};
+
+use crate::model::results::Results;
+use crate::model::verdict::{Overall, Verdict};
+
+/// Why results cannot be attested.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAttestable {
+    /// Nothing to bind the statement to.
+    #[error("these results name no commit, so there is nothing to attest; run the gates on a commit")]
+    NoCommit,
+    /// The commit is not what was tested.
+    #[error("the subject held changes that no commit has; commit them and run the gates again")]
+    Dirty,
+}
+
+/// The statement, unsigned.
+pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
+    let e = &results.evidence;
+    let commit = e
+        .merge
+        .as_ref()
+        .or(e.head.as_ref())
+        .ok_or(NotAttestable::NoCommit)?;
+    if e.dirty {
+        return Err(NotAttestable::Dirty);
+    }
+    let mut subjects = vec![json!({ "name": "merge", "digest": { "gitCommit": commit } })];
+    subjects.extend(
+        e.kernels
+            .iter()
+            .map(|(path, digest)| json!({ "name": path, "digest": { "sha256": bare(digest) } })),
+    );
+    let with = |wanted: &[Verdict]| -> Vec<&String> {
+        let of = |id: &&String| {
+            results
+                .results
+                .get(*id)
+                .is_some_and(|r| wanted.contains(&r.status))
+        };
+        results.gate_ids.iter().filter(of).collect()
+    };
+    Ok(json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects,
+        "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
+        "predicate": {
+            // There is no word for «not decided», and nothing but a pass may look like one.
+            "result": if results.overall == Overall::Pass { "PASSED" } else { "FAILED" },
+            "configuration": configuration(results),
+            "passedTests": with(&[Verdict::Pass]),
+            "warnedTests": with(&[Verdict::Inconclusive, Verdict::NotRun, Verdict::Pending]),
+            "failedTests": with(&[Verdict::Fail, Verdict::Invalid, Verdict::Cancelled]),
+        }
+    }))
+}
+
+/// What the gates were judged by, as resource descriptors.
+fn configuration(results: &Results) -> Vec<Value> {
+    let e = &results.evidence;
+    let digest = |name: &str, sha256: &Option<String>| {
+        sha256
+            .as_ref()
+            .map(|d| json!({ "name": name, "digest": { "sha256": bare(d) } }))
+    };
+    let commit = |name: &str, id: &Option<String>| {
+        id.as_ref()
+            .map(|c| json!({ "name": name, "digest": { "gitCommit": c } }))
+    };
+    let noted = |name: &str, key: &str, value: &Option<String>| {
+        value
+            .as_ref()
+            .map(|v| json!({ "name": name, "annotations": { key: v } }))
+    };
+    [
+        digest("registry", &e.registry),
+        digest("contract", &e.contract),
+        digest("image", &e.image),
+        commit("base", &e.base),
+        commit("head", &e.head),
+        e.tree
+            .as_ref()
+            .map(|t| json!({ "name": "tree", "digest": { "gitTree": t } })),
+        noted("nmoe-gates", "version", &e.tool),
+        noted("target", "name", &e.target),
+        noted("run", "nonce", &e.run),
+        noted("bundle", "name", &results.bundle),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A digest without its algorithm's prefix.
+fn bare(digest: &str) -> &str {
+    digest.strip_prefix("sha256:").unwrap_or(digest)
+}

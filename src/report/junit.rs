@@ -1,0 +1,79 @@
+//! Results as JUnit XML. A gate that was not judged is an error: a viewer must not show it green.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
+
+use crate::model::results::{GateResult, Results};
+use crate::model::verdict::Verdict;
+
+/// The XML text.
+pub fn xml(results: &Results) -> Result<String, SerializeError> {
+    let mut suite = TestSuite::new(results.bundle.as_deref().unwrap_or("gates"));
+    let e = &results.evidence;
+    for (name, value) in [
+        ("merge", &e.merge),
+        ("head", &e.head),
+        ("base", &e.base),
+        ("tool", &e.tool),
+    ] {
+        if let Some(value) = value {
+            suite.add_property(Property::new(name, value.as_str()));
+        }
+    }
+    for gate in &results.uncovered {
+        suite.add_property(Property::new("uncovered", gate.as_str()));
+    }
+    let red = results
+        .results
+        .values()
+        .any(|r| !matches!(r.status, Verdict::Pass | Verdict::NotRun));
+    for id in &results.gate_ids {
+        if let Some(result) = results.results.get(id) {
+            suite.add_test_case(case(id, result, red));
+        }
+    }
+    if let Some(time) = results.duration_s.and_then(seconds) {
+        suite.set_time(time);
+    }
+    let mut report = Report::new("nmoe-gates");
+    if let Some(time) = results.duration_s.and_then(seconds) {
+        report.set_time(time);
+    }
+    report.add_test_suite(suite);
+    report.to_string()
+}
+
+fn case(id: &str, result: &GateResult, red: bool) -> TestCase {
+    let mut status = match result.status {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        // Skipped is shown as harmless, so something else must be red.
+        Verdict::NotRun if red => TestCaseStatus::skipped(),
+        Verdict::NotRun
+        | Verdict::Inconclusive
+        | Verdict::Invalid
+        | Verdict::Pending
+        | Verdict::Cancelled => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    if result.status != Verdict::Pass {
+        status.set_type(result.reason.map_or(result.status.as_str(), |r| r.as_str()));
+        if let Some(reason) = result.reason {
+            status.set_message(reason.says());
+            status.set_description(reason.remedy());
+        }
+    }
+    let mut case = TestCase::new(id, status);
+    case.set_classname(result.status.as_str());
+    if let Some(time) = result.duration_s.and_then(seconds) {
+        case.set_time(time);
+    }
+    if let Some(p50) = result.node_tps_p50 {
+        case.add_property(Property::new("node_tps_p50", p50.to_string()));
+    }
+    case
+}
+
+fn seconds(s: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(s).ok()
+}

@@ -1,0 +1,123 @@
+//! A page for people: a template rendered inside the limit of the place where it goes.
+//!
+//! What does not fit is said in fewer words: without plots, then without the gates that passed, then as counts. A table is never cut.
+
+use std::path::Path;
+
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, Error, context};
+
+use crate::report::templates;
+use crate::report::view::View;
+
+/// A place to show a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// A terminal or a log.
+    Terminal,
+    /// A job summary on GitHub.
+    Summary,
+    /// A comment on a pull request.
+    Comment,
+    /// One self-contained HTML file.
+    Html,
+}
+
+impl Page {
+    fn template(self) -> &'static str {
+        match self {
+            Page::Terminal => "terminal.txt",
+            Page::Summary => "summary.md",
+            Page::Comment => "comment.md",
+            Page::Html => "report.html",
+        }
+    }
+
+    /// The most bytes that GitHub takes there: a job summary has 1 MiB, a comment 65,536 characters.
+    pub fn limit(self) -> usize {
+        match self {
+            Page::Summary => 1 << 20,
+            Page::Comment => 65_536,
+            Page::Terminal | Page::Html => usize::MAX,
+        }
+    }
+}
+
+/// How much is said, most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Everything.
+    Full,
+    /// No plots.
+    NoPlots,
+    /// Only gates that did not pass.
+    OpenGates,
+    /// Counts alone.
+    Counts,
+}
+
+impl Detail {
+    const ALL: [Detail; 4] = [Detail::Full, Detail::NoPlots, Detail::OpenGates, Detail::Counts];
+}
+
+/// How to render.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// A folder whose templates replace the embedded ones.
+    pub templates: Option<&'a Path>,
+    /// Whether a terminal page uses colour.
+    pub color: bool,
+    /// Bytes to leave free below the page's limit, for what the caller adds.
+    pub reserve: usize,
+}
+
+/// A rendered page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// What was wrong with the replaced templates, where the embedded ones served instead.
+    pub complaint: Option<String>,
+}
+
+/// Renders a page. An error is a fault of the embedded templates, and a test renders them all.
+pub fn render(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, Error> {
+    let mut complaint = None;
+    if let Some(dir) = options.templates {
+        let replaced = if dir.is_dir() {
+            templates::environment(Some(dir)).and_then(|env| fitting(&env, view, page, options))
+        } else {
+            let why = format!("{} is not a folder", dir.display());
+            Err(Error::new(minijinja::ErrorKind::TemplateNotFound, why))
+        };
+        match replaced {
+            Ok(text) => return Ok(Rendered { text, complaint }),
+            Err(error) => complaint = Some(format!("{error:#}")),
+        }
+    }
+    let text = fitting(&templates::environment(None)?, view, page, options)?;
+    Ok(Rendered { text, complaint })
+}
+
+/// The page with as much detail as fits.
+fn fitting(env: &Environment<'_>, view: &View, page: Page, options: &Options<'_>) -> Result<String, Error> {
+    let limit = page.limit().saturating_sub(options.reserve);
+    let template = env.get_template(page.template())?;
+    let report = Value::from(Serde(view));
+    for detail in Detail::ALL {
+        let text = template.render(context! {
+            report => report.clone(),
+            plots => detail == Detail::Full,
+            rows => detail != Detail::Counts,
+            passed => matches!(detail, Detail::Full | Detail::NoPlots),
+            color => options.color,
+        })?;
+        if text.len() <= limit {
+            return Ok(text);
+        }
+    }
+    Err(Error::new(
+        minijinja::ErrorKind::InvalidOperation,
+        format!("{} is longer than {limit} bytes even as counts", page.template()),
+    ))
+}

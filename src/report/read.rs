@@ -1,0 +1,273 @@
+//! Results as untrusted input: one regular file of a bounded size, strictly the schema, and consistent in itself.
+//!
+//! [`check`] is the one place that says what consistent means. Whether results are about the right commits is for its callers.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::model::results::{GateResult, Results, SCHEMA};
+use crate::model::verdict::{Overall, Verdict};
+use crate::report::escape::{self, Sink};
+
+/// The largest results file that is read, in bytes.
+pub const MAX_BYTES: u64 = 8 << 20;
+/// The longest name (gate, bundle, variable, file, commit) in bytes.
+const MAX_NAME: usize = 256;
+/// The most gates of one run.
+const MAX_GATES: usize = 100_000;
+
+/// Why results are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such file, or it may not be read.
+    #[error("cannot read the results")]
+    Unreadable(#[from] std::io::Error),
+    /// A link, a folder, a pipe, a device.
+    #[error("the results are {0}, not a regular file")]
+    NotRegular(&'static str),
+    /// Larger than any run writes.
+    #[error("the results are larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// Not the JSON of the schema.
+    #[error("the results do not follow the schema: {0}")]
+    Schema(String),
+    /// The schema, but contradictory or out of bounds.
+    #[error("the results contradict themselves: {0}")]
+    Inconsistent(String),
+}
+
+/// Reads and checks a results file.
+pub fn file(path: &Path) -> Result<Results, Refusal> {
+    bytes(&regular_file(path)?)
+}
+
+/// Reads and checks results from memory.
+pub fn bytes(json: &[u8]) -> Result<Results, Refusal> {
+    if json.len() as u64 > MAX_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    serde_json::from_slice::<UniqueKeys>(json).map_err(schema)?;
+    let results: Results = serde_json::from_slice(json).map_err(schema)?;
+    check(&results)?;
+    Ok(results)
+}
+
+/// What the parser said, which may hold words of the file: made inert, and short.
+fn schema(error: serde_json::Error) -> Refusal {
+    let said = error.to_string();
+    let start: String = escape::text(Sink::Terminal, &said).chars().take(160).collect();
+    let place = format!("line {} column {}", error.line(), error.column());
+    Refusal::Schema(if said.contains(&place) && start.len() < said.len() {
+        format!("{start}… at {place}")
+    } else {
+        start
+    })
+}
+
+/// The bytes of one regular file: no link is followed, nothing that blocks is waited for, and the size is bounded.
+fn regular_file(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let opened = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(rustix::io::Errno::LOOP) => return Err(Refusal::NotRegular("a symbolic link")),
+        Err(rustix::io::Errno::NXIO) => return Err(Refusal::NotRegular("a socket")),
+        other => other.map_err(std::io::Error::from)?,
+    };
+    let stat = rustix::fs::fstat(&opened).map_err(std::io::Error::from)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(Refusal::NotRegular("a folder")),
+        FileType::Fifo => return Err(Refusal::NotRegular("a pipe")),
+        _ => return Err(Refusal::NotRegular("a device")),
+    }
+    let mut content = Vec::new();
+    File::from(opened).take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Whether results are consistent: version, selection, names, numbers, and an overall that follows from the verdicts.
+pub fn check(results: &Results) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::Inconsistent(escape::text(Sink::Terminal, &why)));
+    if results.schema != SCHEMA {
+        return refuse(format!(
+            "`schema` is {}, and this tool reads {SCHEMA}",
+            results.schema
+        ));
+    }
+    if results.gate_ids.len() > MAX_GATES {
+        return refuse(format!("more than {MAX_GATES} gates"));
+    }
+    for name in names(results) {
+        if name.trim().is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            let shown: String = name.chars().take(40).collect();
+            return refuse(format!(
+                "{shown:?} is not a name: it is empty, longer than {MAX_NAME} bytes, or holds a control character"
+            ));
+        }
+    }
+    let selected: BTreeSet<&str> = results.gate_ids.iter().map(String::as_str).collect();
+    if selected.len() != results.gate_ids.len() {
+        return refuse("`gate_ids` names a gate twice".to_owned());
+    }
+    if let Some(gate) = selected.iter().find(|id| !results.results.contains_key(**id)) {
+        return refuse(format!("gate {gate:?} was selected and has no result"));
+    }
+    if let Some(gate) = results.results.keys().find(|id| !selected.contains(id.as_str())) {
+        return refuse(format!("gate {gate:?} has a result and was not selected"));
+    }
+    for (gate, result) in &results.results {
+        if let Some(why) = contradiction(result) {
+            return refuse(format!("gate {gate:?}: {why}"));
+        }
+    }
+    if results.duration_s.is_some_and(|d| d < 0.0) {
+        return refuse("`duration_s` is negative".to_owned());
+    }
+    let overall = Overall::of(results.results.values().map(|r| r.status));
+    if overall != results.overall {
+        return refuse(format!(
+            "`overall` says {}, and the gates say {}",
+            results.overall.as_str(),
+            overall.as_str()
+        ));
+    }
+    Ok(())
+}
+
+/// Every name that somebody else chose and that is shown.
+fn names(results: &Results) -> impl Iterator<Item = &str> {
+    let e = &results.evidence;
+    let ids = [
+        &e.head,
+        &e.base,
+        &e.merge,
+        &e.tree,
+        &e.registry,
+        &e.contract,
+        &e.image,
+        &e.tool,
+        &e.target,
+        &e.run,
+        &results.bundle,
+        &results.started_at,
+    ];
+    let gates = results.results.values().flat_map(|r| {
+        let perf = r.perf.iter().flat_map(|p| {
+            let plain = [p.compare_gate.as_str(), p.metric.as_str(), p.method.as_str()];
+            plain
+                .into_iter()
+                .filter(|n| !n.is_empty())
+                .chain(p.baseline_sha.as_deref())
+        });
+        let units = r.metrics.values().filter_map(|s| s.unit.as_deref());
+        r.missing_env
+            .iter()
+            .chain(&r.missing_files)
+            .chain(r.metrics.keys())
+            .chain(r.kernel_checks.iter().map(|c| &c.name))
+            .chain(&r.supplied_by)
+            .map(String::as_str)
+            .chain(units)
+            .chain(perf)
+    });
+    ids.into_iter()
+        .flatten()
+        .chain(&results.gate_ids)
+        .chain(&results.uncovered)
+        .chain(e.kernels.keys())
+        .chain(e.kernels.values())
+        .map(String::as_str)
+        .chain(gates)
+}
+
+/// What is impossible about one gate's result, if anything.
+fn contradiction(result: &GateResult) -> Option<&'static str> {
+    let pass = result.status == Verdict::Pass;
+    if pass && result.rc.is_some_and(|rc| rc != 0) {
+        return Some("it passes with a non-zero exit code");
+    }
+    if pass && result.signal.is_some() {
+        return Some("it passes and was ended by a signal");
+    }
+    if pass && !(result.missing_env.is_empty() && result.missing_files.is_empty()) {
+        return Some("it passes and lacks what it needs");
+    }
+    if pass && result.kernel_checks.iter().any(|c| c.status != Verdict::Pass) {
+        return Some("it passes and a kernel check did not");
+    }
+    if result.duration_s.is_some_and(|d| d < 0.0) {
+        return Some("its duration is negative");
+    }
+    if result.node_tps_p50.is_some_and(|v| v < 0.0) {
+        return Some("its throughput is negative");
+    }
+    if result.metrics.values().any(|s| s.samples.len() as u64 > s.count) {
+        return Some("a metric has more samples than it counts");
+    }
+    None
+}
+
+/// Any JSON at all, whose objects have each key once.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeys)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = UniqueKeys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<UniqueKeys>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if seen.contains(&key) {
+                return Err(serde::de::Error::custom(format_args!(
+                    "the key {key:?} stands there twice"
+                )));
+            }
+            seen.insert(key);
+            map.next_value::<UniqueKeys>()?;
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,152 @@
+//! The templates: embedded, replaceable one by one from a folder, strict about what is undefined, and escaping by themselves.
+//!
+//! A template gets the view and a [`Detail`]. Strings it prints are escaped for its sink (the end of its name decides);
+//! `code` quotes a name, `prose` renders a sentence, `cell` makes either a table cell.
+
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use serde::Deserialize as _;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::report::escape::{self, Sink};
+use crate::report::view::Prose;
+
+/// The embedded templates by name.
+pub const EMBEDDED: [(&str, &str); 5] = [
+    ("terminal.txt", include_str!("../../templates/terminal.txt")),
+    ("gates.md", include_str!("../../templates/gates.md")),
+    ("summary.md", include_str!("../../templates/summary.md")),
+    ("comment.md", include_str!("../../templates/comment.md")),
+    ("report.html", include_str!("../../templates/report.html")),
+];
+
+/// The largest template file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// An environment with the embedded templates, and those of `replaced` instead where the folder has them.
+pub fn environment(replaced: Option<&Path>) -> Result<Environment<'static>, Error> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()?,
+    );
+    env.set_auto_escape_callback(|name| AutoEscape::Custom(sink_name(Sink::of(name)).into()));
+    env.set_formatter(print);
+    env.add_filter("code", code);
+    env.add_filter("prose", prose);
+    env.add_filter("cell", cell);
+    env.add_filter("pad", pad);
+    env.add_filter("width", width);
+    env.add_filter("paint", paint);
+    for (name, source) in EMBEDDED {
+        match replaced.map(|dir| dir.join(name)).filter(|path| path.exists()) {
+            Some(path) => env.add_template_owned(name, read(&path)?)?,
+            None => env.add_template(name, source)?,
+        }
+    }
+    Ok(env)
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let fail = |why: String| Error::new(ErrorKind::InvalidOperation, format!("{}: {why}", path.display()));
+    let meta = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return Err(fail(format!("not a file of at most {MAX_BYTES} bytes")));
+    }
+    std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))
+}
+
+fn sink_name(sink: Sink) -> &'static str {
+    match sink {
+        Sink::Markdown => "markdown",
+        Sink::Html => "html",
+        Sink::Terminal => "terminal",
+    }
+}
+
+fn sink(state: &State) -> Sink {
+    match state.auto_escape() {
+        AutoEscape::Custom(name) if name == "markdown" => Sink::Markdown,
+        AutoEscape::Custom(name) if name == "html" => Sink::Html,
+        _ => Sink::Terminal,
+    }
+}
+
+fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let shown = match value.kind() {
+        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        _ if value.is_safe() => value.to_string(),
+        _ => escape::text(sink(state), &value.to_string()),
+    };
+    out.write_str(&shown).map_err(Error::from)
+}
+
+fn code(state: &State, name: String) -> Value {
+    Value::from_safe_string(escape::code(sink(state), &name))
+}
+
+fn prose(state: &State, pieces: Value) -> Result<Value, Error> {
+    use crate::report::view::Piece;
+    let sink = sink(state);
+    let out = Prose::deserialize(pieces)?
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Code(name) => escape::code(sink, &name),
+            // Our own words: nothing in them has a meaning in Markdown.
+            Piece::Text(words) if sink == Sink::Markdown => words,
+            Piece::Text(words) => escape::text(sink, &words),
+        })
+        .collect();
+    Ok(Value::from_safe_string(out))
+}
+
+fn cell(state: &State, value: Value) -> Value {
+    let text = if value.is_safe() {
+        value.to_string()
+    } else {
+        escape::text(sink(state), &value.to_string())
+    };
+    Value::from_safe_string(match sink(state) {
+        Sink::Markdown => escape::cell(&text),
+        Sink::Html | Sink::Terminal => text,
+    })
+}
+
+/// How many columns a terminal takes for it.
+fn width(text: String) -> usize {
+    escape::text(Sink::Terminal, &text).width()
+}
+
+/// Filled with spaces to this width, on the left where `right` is set.
+fn pad(text: String, to: usize, right: Option<bool>) -> Value {
+    let shown = escape::text(Sink::Terminal, &text);
+    let fill = " ".repeat(to.saturating_sub(shown.width()));
+    Value::from_safe_string(if right == Some(true) {
+        format!("{fill}{shown}")
+    } else {
+        format!("{shown}{fill}")
+    })
+}
+
+/// In the colour of a verdict, where the page has colour.
+fn paint(state: &State, text: Value, verdict: String) -> Value {
+    let shown = escape::text(sink(state), &text.to_string());
+    let coloured = state.lookup("color").is_some_and(|c| c.is_true());
+    let ink = match verdict.as_str() {
+        "pass" => "32",
+        "fail" => "31",
+        _ => "33",
+    };
+    Value::from_safe_string(if coloured {
+        format!("\u{1b}[1;{ink}m{shown}\u{1b}[0m")
+    } else {
+        shown
+    })
+}

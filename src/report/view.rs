@@ -1,0 +1,454 @@
+//! The view model: results as they are said to people. Every format that people read renders this and nothing else.
+//!
+//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`Piece::Code`]) so that each format quotes them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::results::{GateResult, PerfResult, Results, Series};
+use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::report::number;
+use crate::report::plot;
+
+/// How many names a note lists before it counts the rest.
+const LISTED: usize = 12;
+
+/// A stretch of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// Our own words and numbers.
+    Text(String),
+    /// A name, to be quoted; anybody may have chosen it.
+    Code(String),
+}
+
+/// A sentence in pieces.
+pub type Prose = Vec<Piece>;
+
+/// The whole report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct View {
+    /// The bundle, or nothing for a list of gates.
+    pub bundle: Option<String>,
+    /// The overall verdict, one word.
+    pub overall: &'static str,
+    /// How many gates came to what, in one sentence.
+    pub headline: Prose,
+    /// Gates by verdict, in a fixed order, without zeros.
+    pub counts: Vec<Count>,
+    /// How many gates were selected.
+    pub total: usize,
+    /// The commit that was tested; nothing where there is none.
+    pub commit: Option<String>,
+    /// Head of the pull request.
+    pub head: Option<String>,
+    /// Whether the subject held changes that no commit has.
+    pub dirty: bool,
+    /// One row per gate, in the order they were run.
+    pub gates: Vec<Row>,
+    /// Gates of the contract that the selection did not cover.
+    pub uncovered: Vec<String>,
+    /// What to do, one entry per reason.
+    pub remedies: Vec<Remedy>,
+    /// What the verdict is bound to.
+    pub evidence: Vec<Fact>,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// Wall time of the run.
+    pub duration: Option<String>,
+}
+
+/// Gates with one verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// The verdict.
+    pub status: &'static str,
+    /// How many.
+    pub count: usize,
+}
+
+/// One gate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its id.
+    pub gate: String,
+    /// Its verdict, one word.
+    pub status: &'static str,
+    /// Why, from the closed list; nothing for a plain pass.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence, without its full stop.
+    pub why: Option<Prose>,
+    /// Median throughput.
+    pub node_tps_p50: Option<String>,
+    /// What else there is to say.
+    pub notes: Vec<Prose>,
+    /// Wall time.
+    pub duration: Option<String>,
+    /// Where the gate's time lies in the run, percent of the whole: start and length.
+    pub span: Option<[f64; 2]>,
+    /// Throughput over the samples.
+    pub plot: Option<Plot>,
+}
+
+/// A series as each format draws it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plot {
+    /// Block characters.
+    pub sparkline: String,
+    /// Mermaid text, without its fence.
+    pub mermaid: String,
+    /// Inline SVG.
+    pub svg: String,
+    /// How many samples there were.
+    pub count: u64,
+}
+
+/// What to do about a reason, and for which gates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// The reason.
+    pub reason: &'static str,
+    /// Gates that have it, the first few.
+    pub gates: Vec<String>,
+    /// How many more have it.
+    pub more: usize,
+    /// What happened.
+    pub why: Prose,
+    /// What to do.
+    pub remedy: Prose,
+}
+
+/// One line of the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// What it is.
+    pub label: &'static str,
+    /// Name of the thing, where there may be several.
+    pub name: Option<String>,
+    /// Its identity; nothing where it is unknown.
+    pub value: Option<String>,
+}
+
+impl View {
+    /// The view of results that were checked.
+    pub fn new(results: &Results) -> View {
+        let evidence = &results.evidence;
+        let ordered: Vec<(&String, &GateResult)> = results
+            .gate_ids
+            .iter()
+            .filter_map(|id| results.results.get_key_value(id))
+            .collect();
+        let total_s: f64 = ordered.iter().filter_map(|(_, r)| r.duration_s).sum();
+        let mut before = 0.0;
+        let gates = ordered
+            .iter()
+            .map(|(id, result)| {
+                let span = result.duration_s.filter(|_| total_s > 0.0).map(|d| {
+                    let start = before;
+                    before += d;
+                    [start / total_s * 100.0, d / total_s * 100.0]
+                });
+                Row::new(id, result, span)
+            })
+            .collect();
+        let counts = counts(&ordered);
+        View {
+            bundle: results.bundle.clone(),
+            overall: results.overall.as_str(),
+            headline: vec![said(headline(&counts, ordered.len(), results.overall))],
+            counts,
+            total: ordered.len(),
+            commit: evidence.merge.clone().or_else(|| evidence.head.clone()),
+            head: evidence.head.clone(),
+            dirty: evidence.dirty,
+            gates,
+            uncovered: results.uncovered.clone(),
+            remedies: remedies(&ordered),
+            evidence: facts(results),
+            started_at: results.started_at.clone(),
+            duration: results.duration_s.map(number::duration),
+        }
+    }
+}
+
+impl Row {
+    fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>) -> Row {
+        let series = result.metrics.get("node_tps").filter(|s| s.samples.len() >= 2);
+        Row {
+            gate: id.to_owned(),
+            status: result.status.as_str(),
+            reason: result.reason.map(Reason::as_str),
+            why: result.reason.map(|r| prose(r.says().trim_end_matches('.'))),
+            node_tps_p50: result.node_tps_p50.map(number::quantity),
+            notes: notes(result),
+            duration: result.duration_s.map(number::duration),
+            span,
+            plot: series.map(|s| Plot {
+                sparkline: plot::sparkline(&s.samples),
+                mermaid: plot::mermaid(&s.samples, s.count),
+                svg: plot::svg(&s.samples),
+                count: s.count,
+            }),
+        }
+    }
+}
+
+/// Our own sentence, whose names stand between backticks.
+pub fn prose(sentence: &str) -> Prose {
+    sentence
+        .split('`')
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(at, part)| {
+            if at % 2 == 1 {
+                Piece::Code(part.to_owned())
+            } else {
+                Piece::Text(part.to_owned())
+            }
+        })
+        .collect()
+}
+
+fn said(text: impl Into<String>) -> Piece {
+    Piece::Text(text.into())
+}
+
+/// Names in a row, the first few quoted and the rest counted.
+fn listed(lead: &str, names: &[String]) -> Prose {
+    let mut out = vec![said(lead)];
+    for (at, name) in names.iter().take(LISTED).enumerate() {
+        if at > 0 {
+            out.push(said(", "));
+        }
+        out.push(Piece::Code(name.clone()));
+    }
+    if names.len() > LISTED {
+        out.push(said(format!(" and {} more", names.len() - LISTED)));
+    }
+    out
+}
+
+fn notes(result: &GateResult) -> Vec<Prose> {
+    let mut notes = Vec::new();
+    match (result.rc, result.signal) {
+        (_, Some(signal)) => notes.push(vec![said(format!("signal {signal}"))]),
+        (Some(rc), None) if rc != 0 => notes.push(vec![said(format!("exit code {rc}"))]),
+        _ => {}
+    }
+    if !result.missing_env.is_empty() {
+        notes.push(listed("missing variables: ", &result.missing_env));
+    }
+    if !result.missing_files.is_empty() {
+        notes.push(listed("missing files: ", &result.missing_files));
+    }
+    if let Some(perf) = &result.perf {
+        notes.extend(perf_notes(perf, result.status));
+    }
+    if result.leaks > 0 {
+        let (noun, verb) = if result.leaks == 1 {
+            ("process", "was")
+        } else {
+            ("processes", "were")
+        };
+        notes.push(vec![said(format!(
+            "left {} {noun} behind, which {verb} ended",
+            result.leaks
+        ))]);
+    }
+    notes.extend(kernel_note(result));
+    notes.extend(
+        result
+            .metrics
+            .iter()
+            .filter(|(name, _)| *name != "node_tps")
+            .filter_map(metric_note),
+    );
+    if let Some(who) = &result.supplied_by {
+        notes.push(vec![
+            said("recorded elsewhere, supplied by "),
+            Piece::Code(who.clone()),
+        ]);
+    }
+    notes
+}
+
+fn metric_note((name, series): (&String, &Series)) -> Option<Prose> {
+    let mut note = vec![
+        Piece::Code(format!("{name}_p50")),
+        said(format!(" {}", number::quantity(series.p50?))),
+    ];
+    if let Some(unit) = &series.unit {
+        note.push(said(" "));
+        note.push(Piece::Code(unit.clone()));
+    }
+    Some(note)
+}
+
+fn kernel_note(result: &GateResult) -> Option<Prose> {
+    let checks = &result.kernel_checks;
+    if checks.is_empty() {
+        return None;
+    }
+    let bad: Vec<String> = checks
+        .iter()
+        .filter(|c| c.status != Verdict::Pass)
+        .map(|c| c.name.clone())
+        .collect();
+    let count = format!(
+        "kernel checks: {} of {} passed",
+        checks.len() - bad.len(),
+        checks.len()
+    );
+    Some(if bad.is_empty() {
+        vec![said(count)]
+    } else {
+        listed(&format!("{count}; not "), &bad)
+    })
+}
+
+/// «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+fn perf_notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
+    let mut notes = Vec::new();
+    if let Some(delta) = perf.delta_pct {
+        let mut line = format!("{} %", number::percent(delta, false));
+        if let Some([low, high]) = perf.interval_pct {
+            line += &format!(
+                ", between {} and {}",
+                number::percent(low, false),
+                number::percent(high, false)
+            );
+        }
+        if let Some(budget) = perf.budget_pct {
+            line += &format!(", budget {}", number::percent(budget, true));
+        }
+        notes.push(vec![said(format!("{line}: {}", status.as_str()))]);
+    }
+    if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
+        let mut compared = Vec::new();
+        if !perf.metric.is_empty() {
+            compared.extend([Piece::Code(perf.metric.clone()), said(" ")]);
+        }
+        compared.push(said(format!(
+            "{} against {}",
+            number::quantity(result),
+            number::quantity(baseline)
+        )));
+        if !perf.compare_gate.is_empty() {
+            compared.extend([said(" on "), Piece::Code(perf.compare_gate.clone())]);
+        }
+        if let Some(sha) = &perf.baseline_sha {
+            compared.extend([said(", baseline "), Piece::Code(short(sha))]);
+        }
+        if perf.pairs.len() > 1 {
+            compared.push(said(format!(", {} pairs", perf.pairs.len())));
+        }
+        notes.push(compared);
+    }
+    if perf.regression_inside_budget {
+        notes.push(vec![said("slower, inside the budget")]);
+    }
+    if let Some(more) = perf.more_pairs.filter(|_| status == Verdict::Inconclusive) {
+        notes.push(vec![said(format!("about {more} more pairs would decide"))]);
+    }
+    if perf.spoiled > 0 {
+        notes.push(vec![said(format!("{} spoiled launches set aside", perf.spoiled))]);
+    }
+    if let Some(minutes) = perf.gpu_minutes {
+        notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);
+    }
+    notes
+}
+
+/// The first twelve characters of a commit id.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+fn counts(gates: &[(&String, &GateResult)]) -> Vec<Count> {
+    const ORDER: [Verdict; 7] = [
+        Verdict::Pass,
+        Verdict::Fail,
+        Verdict::Invalid,
+        Verdict::Inconclusive,
+        Verdict::Cancelled,
+        Verdict::Pending,
+        Verdict::NotRun,
+    ];
+    ORDER
+        .into_iter()
+        .map(|verdict| Count {
+            status: verdict.as_str(),
+            count: gates.iter().filter(|(_, r)| r.status == verdict).count(),
+        })
+        .filter(|c| c.count > 0)
+        .collect()
+}
+
+fn headline(counts: &[Count], total: usize, overall: Overall) -> String {
+    if total == 0 {
+        return "No gate was selected, so nothing was proven".to_owned();
+    }
+    if overall == Overall::Pass {
+        return match total {
+            1 => "The gate passed".to_owned(),
+            n => format!("All {n} gates passed"),
+        };
+    }
+    let said: Vec<String> = counts
+        .iter()
+        .map(|c| format!("{} {}", c.count, c.status.replace('_', " ")))
+        .collect();
+    let noun = if total == 1 { "gate" } else { "gates" };
+    format!("{total} {noun}: {}", said.join(", "))
+}
+
+fn remedies(gates: &[(&String, &GateResult)]) -> Vec<Remedy> {
+    let mut out: Vec<Remedy> = Vec::new();
+    for (id, result) in gates {
+        let Some(reason) = result.reason else { continue };
+        if result.status == Verdict::Pass || reason.remedy().is_empty() {
+            continue;
+        }
+        match out.iter_mut().find(|r| r.reason == reason.as_str()) {
+            Some(known) if known.gates.len() < LISTED => known.gates.push((*id).clone()),
+            Some(known) => known.more += 1,
+            None => out.push(Remedy {
+                reason: reason.as_str(),
+                gates: vec![(*id).clone()],
+                more: 0,
+                why: prose(reason.says()),
+                remedy: prose(reason.remedy()),
+            }),
+        }
+    }
+    out
+}
+
+fn facts(results: &Results) -> Vec<Fact> {
+    let e = &results.evidence;
+    let fact = |label, value: &Option<String>| Fact {
+        label,
+        name: None,
+        value: value.clone(),
+    };
+    let mut facts = vec![
+        fact("merge", &e.merge),
+        fact("head", &e.head),
+        fact("base", &e.base),
+        fact("tree", &e.tree),
+        fact("registry", &e.registry),
+        fact("contract", &e.contract),
+    ];
+    facts.extend(e.kernels.iter().map(|(path, digest)| Fact {
+        label: "kernels",
+        name: Some(path.clone()),
+        value: Some(digest.clone()),
+    }));
+    facts.extend([
+        fact("image", &e.image),
+        fact("tool", &e.tool),
+        fact("target", &e.target),
+        fact("run", &e.run),
+    ]);
+    facts
+}

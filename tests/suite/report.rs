@@ -1,0 +1,606 @@
+//! `report`: what people and machines are shown of recorded results, and what is refused.
+
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use serde_json::{Value, json};
+
+use crate::driver::{Outcome, Place};
+
+const MIXED: &str = include_str!("../fixtures/report/mixed.json");
+
+/// Results of these gates, all passed, about some commit.
+fn passed(gates: &[&str]) -> Value {
+    let results: serde_json::Map<String, Value> = gates
+        .iter()
+        .map(|id| {
+            (
+                (*id).to_owned(),
+                json!({ "status": "pass", "reason": null, "rc": 0, "duration_s": 1.0 }),
+            )
+        })
+        .collect();
+    json!({
+        "schema": 1, "bundle": "some", "gate_ids": gates, "overall": "pass",
+        "evidence": { "merge": "3".repeat(40), "head": "1".repeat(40), "dirty": false },
+        "results": results,
+    })
+}
+
+fn report(results: impl ToString, format: &str) -> Outcome {
+    let place = Place::new();
+    place.file("results.json", results.to_string());
+    place.gates(["report", "results.json", "--format", format]).run()
+}
+
+/// What a GFM parser finds in a page.
+#[derive(Debug, Default)]
+struct Page {
+    tables: Vec<Vec<Vec<String>>>,
+    loose: String,
+    html: Vec<String>,
+    links: usize,
+    mermaid: usize,
+}
+
+fn parse(markdown: &str) -> Page {
+    let mut page = Page::default();
+    let mut cell: Option<String> = None;
+    let mut fenced = false;
+    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
+        match event {
+            Event::Start(Tag::Table(_)) => page.tables.push(Vec::new()),
+            Event::Start(Tag::TableHead | Tag::TableRow) => page.tables.last_mut().unwrap().push(Vec::new()),
+            Event::Start(Tag::TableCell) => cell = Some(String::new()),
+            Event::End(TagEnd::TableCell) => {
+                let row = page.tables.last_mut().unwrap().last_mut().unwrap();
+                row.push(cell.take().unwrap());
+            }
+            Event::Start(Tag::Link { .. } | Tag::Image { .. }) => page.links += 1,
+            Event::Start(Tag::CodeBlock(kind)) => {
+                fenced = true;
+                assert!(
+                    matches!(&kind, CodeBlockKind::Fenced(info) if &**info == "mermaid"),
+                    "{kind:?}"
+                );
+                page.mermaid += 1;
+            }
+            Event::End(TagEnd::CodeBlock) => fenced = false,
+            Event::Text(text) if fenced => assert!(!text.contains('@')),
+            Event::Code(text) => {
+                if let Some(cell) = &mut cell {
+                    cell.push_str(&text);
+                }
+            }
+            Event::Text(text) => {
+                page.loose.push_str(&text);
+                if let Some(cell) = &mut cell {
+                    cell.push_str(&text);
+                }
+            }
+            Event::Html(html) | Event::InlineHtml(html) => page.html.push(html.trim().to_owned()),
+            _ => {}
+        }
+    }
+    page
+}
+
+/// Names that would break a table, call somebody, load a picture or run something if they were not quoted.
+fn hostile() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "a|b",
+        "|",
+        "||",
+        "a\\|b",
+        "a\\",
+        "\\",
+        "\\\\",
+        "a\\\\|b",
+        "`",
+        "``",
+        "```",
+        "a`b",
+        "`a",
+        "a`",
+        "`|`",
+        "a``|``b",
+        "``` | ```",
+        "@somebody",
+        "@org/team",
+        "#1",
+        "org/repo#1",
+        "GH-1",
+        "https://example.com/",
+        "www.example.com",
+        "http://example.com|x",
+        "<b>x</b>",
+        "<script>alert(1)</script>",
+        "<img src=https://example.com/x.png>",
+        "<a href=\"javascript:x\">y</a>",
+        "<!-- x",
+        "-->",
+        "<details>",
+        "</td></tr></table>",
+        "</code>",
+        "<br>",
+        "![x](https://example.com/x.png)",
+        "[x](https://example.com)",
+        "[x]: https://example.com",
+        "*x*",
+        "_x_",
+        "**fail**",
+        "~~x~~",
+        "$x$",
+        "$`x`$",
+        "&lt;",
+        "&#124;",
+        "&amp;|",
+        "{{ 7*7 }}",
+        "{% raw %}",
+        "${{ github.token }}",
+        "::error::x",
+        "##[error]x",
+        "a b",
+        " a",
+        "a ",
+        "| pass | 1 |",
+        "--|--",
+        ":--|--:",
+        "# x",
+        "> x",
+        "1. x",
+        "- x",
+        "===",
+        "---",
+        "user@example.com",
+        "ünïcødé",
+        "日本",
+        "'\"",
+        "%0A%0D",
+        "\\u{0a}",
+        "<!-- nmoe-gates -->",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    names.extend(["\u{202e}txt.exe", "a\u{200b}b", "a\u{2028}b", "\u{feff}x"].map(str::to_owned));
+    names
+}
+
+/// A name as a page shows it: what nobody could see is spelled out.
+fn shown(name: &str) -> String {
+    name.chars()
+        .map(|c| match c {
+            '\u{200b}' | '\u{202e}' | '\u{2028}' | '\u{feff}' => c.escape_unicode().to_string(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn the_summary_is_a_table_row_2() {
+    let page = parse(&report(MIXED, "summary").exits(0).stdout);
+    let table = &page.tables[0];
+    assert_eq!(table[0], ["Gate", "Status", "node_tps_p50", "Notes", "Duration"]);
+    let status: Vec<(&str, &str)> = table[1..].iter().map(|row| (&*row[0], &*row[1])).collect();
+    assert_eq!(
+        status,
+        [
+            ("cpu:import", "pass"),
+            ("b200:moonlet_1x10", "invalid"),
+            ("b200:moonlight_8x20", "pass"),
+            ("perf:baseline_delta", "fail"),
+            ("zero2:resume_determinism", "pending"),
+            ("b200:profile_fp8", "fail"),
+        ]
+    );
+    assert_eq!(table[3][2], "12,345");
+    assert!(
+        table[4][3].contains("−11.7 %, between −12.5 and −10.9, budget −10: fail"),
+        "{}",
+        table[4][3]
+    );
+    assert_eq!(page.mermaid, 1);
+    assert_eq!(page.links, 0);
+}
+
+#[test]
+fn the_terminal_shows_the_same() {
+    let out = report(MIXED, "human").exits(0).stdout;
+    insta::assert_snapshot!(out, @r#"
+    Gates: full — fail
+    6 gates: 2 pass, 2 fail, 1 invalid, 1 pending, in 1 h 02 min.
+    About commit 3333333333333333333333333333333333333333, the merge of 1111111111111111111111111111111111111111.
+
+    Gate                      Status   node_tps_p50  Notes                                                         Duration
+    cpu:import                pass                –                                                                0.4 s
+    b200:moonlet_1x10         invalid             –  missing_env                                                   –
+                                                     missing variables: NMOE_DATA_PATH, NMOE_RUN_ROOT
+                                                     missing files: configs/moonlight_frozen.toml
+    b200:moonlight_8x20       pass           12,345  left 2 processes behind, which were ended                     3 min 05 s
+                                                     kernel checks: 1 of 1 passed
+                                                     loss_p50 2.31 nats
+                                                     ▁█████ 6 samples of node_tps
+    perf:baseline_delta       fail           10,900  over_budget                                                   15 min 00 s
+                                                     −11.7 %, between −12.5 and −10.9, budget −10: fail
+                                                     node_tps_p50 10,900 against 12,345 on b200:moonlight_8x20, baseline 222222222222, 2 pairs
+                                                     42.5 GPU-minutes
+    zero2:resume_determinism  pending             –  external                                                      –
+    b200:profile_fp8          fail                –  exit_code                                                     12 s
+                                                     exit code 2
+
+    Not covered: the contract also requires b200:profile_nvfp4.
+
+    What to do
+      missing_env (b200:moonlet_1x10): The runner lacks an environment variable that the registry's requires names. Mend the runner's configuration; paste no cluster details here.
+      over_budget (perf:baseline_delta): The change is slower than the budget allows. Check that the intended gate was compared and that the budget matches the contract; else make the change faster.
+      external (zero2:resume_determinism): The gate is run elsewhere; its verdict comes from a recorded result. Give the recorded result with --external ID=RESULTS.
+      exit_code (b200:profile_fp8): The command ended with a non-zero exit code. Read the gate's part of the job's log; run the same gate at your own prompt with run --gate ID.
+
+    Evidence
+      merge     3333333333333333333333333333333333333333
+      head      1111111111111111111111111111111111111111
+      base      2222222222222222222222222222222222222222
+      tree      4444444444444444444444444444444444444444
+      registry  5555555555555555555555555555555555555555555555555555555555555555
+      contract  6666666666666666666666666666666666666666666666666666666666666666
+      kernels   7777777777777777777777777777777777777777777777777777777777777777  nmoe/csrc/rdep.so
+      image     sha256:8888888888888888888888888888888888888888888888888888888888888888
+      tool      0.1.0
+      target    b200x8
+      run       nonce-1
+    "#);
+    assert_eq!(out, report(MIXED, "terminal").exits(0).stdout);
+}
+
+#[test]
+fn hostile_names_lose_nothing_and_inject_nothing_row_25() {
+    let names = hostile();
+    assert!(names.len() >= 55, "{}", names.len());
+    let plain = parse(&report(passed(&["cpu:import"]), "comment").exits(0).stdout);
+    for name in &names {
+        // As a gate, as a bundle, and in every other place that takes a name.
+        let mut results = passed(&[name, "cpu:import"]);
+        results["bundle"] = json!(name);
+        results["uncovered"] = json!([name]);
+        results["overall"] = json!("invalid");
+        results["evidence"]["kernels"] = json!({ name: name });
+        results["evidence"]["image"] = json!(name);
+        let gate = &mut results["results"][name];
+        gate["status"] = json!("invalid");
+        gate["reason"] = json!("missing_env");
+        gate["missing_env"] = json!([name]);
+        gate["missing_files"] = json!([name]);
+        gate["metrics"] = json!({ name: { "count": 1, "p50": 1.0, "samples": [1.0], "unit": name } });
+        gate["supplied_by"] = json!(name);
+        let out = report(&results, "comment").exits(0).stdout;
+        let page = parse(&out);
+        assert_eq!(page.tables.len(), 2, "{name}\n{out}");
+        assert_eq!(page.tables[0].len(), 3, "{name}\n{out}");
+        for row in &page.tables[0] {
+            assert_eq!(row.len(), 5, "{name}\n{out}");
+        }
+        assert_eq!(page.tables[0][1][0], shown(name), "{out}");
+        assert!(page.tables[0][1][3].contains(&shown(name)), "{name}\n{out}");
+        assert_eq!(page.html, plain.html, "{name}\n{out}");
+        assert_eq!(page.links, 0, "{name}\n{out}");
+        assert!(!page.loose.contains('@'), "{name}\n{out}");
+        assert!(!page.loose.contains("example.com"), "{name}\n{out}");
+    }
+}
+
+#[test]
+fn hostile_names_stay_text_in_every_other_format() {
+    let names = hostile();
+    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut results = passed(&ids);
+    results["overall"] = json!("fail");
+    for name in &names {
+        results["results"][name] = json!({ "status": "fail", "reason": "exit_code", "rc": 1 });
+    }
+    let html = report(&results, "html").exits(0).stdout;
+    for tag in ["<script", "<img", "<b>", "<a ", "<details", "{{"] {
+        assert_eq!(html.contains(tag), tag == "{{", "{tag}\n{html}");
+    }
+    let terminal = report(&results, "terminal").exits(0).stdout;
+    for name in &names {
+        let escaped = shown(name).replace("##[", "#\\#[");
+        assert!(terminal.contains(&escaped), "{name}\n{terminal}");
+    }
+    assert!(!terminal.contains("##["));
+    assert!(!terminal.lines().any(|l| l.trim_start().starts_with("::")));
+    for format in ["json", "sarif", "in-toto"] {
+        report(&results, format).exits(0).json();
+    }
+    let junit = report(&results, "junit").exits(0).stdout;
+    assert_eq!(junit.matches("<testcase ").count(), names.len(), "{junit}");
+}
+
+#[test]
+fn no_terminal_sequence_gets_through() {
+    let mut results = passed(&["cpu:import"]);
+    results["evidence"]["tool"] = json!("x\u{9b}31m\u{202e}");
+    let out = report(&results, "terminal").run_or_refused();
+    assert!(!out.contains('\u{9b}') && !out.contains('\u{202e}'), "{out}");
+}
+
+impl Outcome {
+    /// All that was said, whether the input was refused or not.
+    fn run_or_refused(self) -> String {
+        assert!(matches!(self.code, Some(0 | 2)));
+        self.stdout + &self.stderr
+    }
+}
+
+#[test]
+fn what_is_too_long_is_said_in_fewer_words() {
+    for (gates, format, limit) in [(600, "comment", 65_536), (3_600, "summary", 1 << 20)] {
+        let ids: Vec<String> = (0..gates)
+            .map(|i| format!("cpu:gate_with_a_long_name_{i}_{}", "x".repeat(200)))
+            .collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut results = passed(&ids);
+        results["overall"] = json!("fail");
+        results["results"][ids[7]] = json!({ "status": "fail", "reason": "exit_code", "rc": 1 });
+        let out = report(&results, format).exits(0).stdout;
+        assert!(out.len() <= limit, "{gates} {format}: {}", out.len());
+        let page = parse(&out);
+        let table = &page.tables[0];
+        assert_eq!(table.len(), 2, "only the open gate");
+        assert_eq!(table[1][0], ids[7]);
+        assert!(out.contains("pass"), "{out}");
+        assert!(out.trim_end().ends_with("</details>"));
+    }
+}
+
+#[test]
+fn when_even_the_open_gates_are_too_many_they_are_counted() {
+    let ids: Vec<String> = (0..600)
+        .map(|i| format!("cpu:gate_{i}_{}", "x".repeat(80)))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut results = passed(&ids);
+    results["overall"] = json!("fail");
+    results["uncovered"] = json!(ids);
+    for id in &ids {
+        results["results"][id] = json!({ "status": "fail", "reason": "exit_code", "rc": 1 });
+    }
+    let out = report(&results, "comment").exits(0).stdout;
+    assert!(out.len() <= 65_536);
+    assert_eq!(parse(&out).tables[0], [["Status", "Gates"], ["fail", "600"]]);
+}
+
+#[test]
+fn plots_go_before_rows_do() {
+    let ids: Vec<String> = (0..200).map(|i| format!("b200:gate_{i}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut results = passed(&ids);
+    for id in &ids {
+        let samples: Vec<f64> = (0..100).map(|i| 12_345.678 + f64::from(i)).collect();
+        results["results"][id]["metrics"] =
+            json!({ "node_tps": { "count": 100, "p50": 1.0, "samples": samples } });
+    }
+    let page = parse(&report(&results, "comment").exits(0).stdout);
+    assert_eq!((page.mermaid, page.tables[0].len()), (0, 201));
+    let page = parse(&report(&results, "summary").exits(0).stdout);
+    assert_eq!((page.mermaid, page.tables[0].len()), (200, 201));
+}
+
+#[test]
+fn forged_and_broken_results_are_refused() {
+    let broken = |change: &dyn Fn(&mut Value)| {
+        let mut results = passed(&["cpu:import", "cpu:compileall"]);
+        change(&mut results);
+        results.to_string()
+    };
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let cases: Vec<(&str, String)> = vec![
+        (
+            "overall",
+            broken(&|r| r["results"]["cpu:import"]["status"] = json!("fail")),
+        ),
+        (
+            "not_run is no pass",
+            broken(&|r| r["results"]["cpu:import"]["status"] = json!("not_run")),
+        ),
+        (
+            "missing gate",
+            broken(&|r| drop(r["results"].as_object_mut().unwrap().remove("cpu:import"))),
+        ),
+        (
+            "extra gate",
+            broken(&|r| r["results"]["cpu:other"] = json!({ "status": "pass" })),
+        ),
+        (
+            "a gate twice",
+            broken(&|r| r["gate_ids"] = json!(["cpu:import", "cpu:import"])),
+        ),
+        ("unknown key", broken(&|r| r["note"] = json!("x"))),
+        (
+            "unknown key in a gate",
+            broken(&|r| r["results"]["cpu:import"]["note"] = json!("x")),
+        ),
+        (
+            "unknown status",
+            broken(&|r| r["results"]["cpu:import"]["status"] = json!("skipped")),
+        ),
+        (
+            "free text as reason",
+            broken(&|r| r["results"]["cpu:import"]["reason"] = json!("because")),
+        ),
+        ("another schema", broken(&|r| r["schema"] = json!(2))),
+        (
+            "pass with exit code 1",
+            broken(&|r| r["results"]["cpu:import"]["rc"] = json!(1)),
+        ),
+        (
+            "pass without its files",
+            broken(&|r| r["results"]["cpu:import"]["missing_files"] = json!(["x"])),
+        ),
+        (
+            "negative time",
+            broken(&|r| r["results"]["cpu:import"]["duration_s"] = json!(-1.0)),
+        ),
+        (
+            "line end in a name",
+            broken(&|r| r["uncovered"] = json!(["a\nb"])),
+        ),
+        ("empty name", broken(&|r| r["bundle"] = json!(""))),
+        (
+            "long name",
+            broken(&|r| r["uncovered"] = json!(["x".repeat(300)])),
+        ),
+        ("infinite", broken(&|_| ()).replacen("1.0", "1e999", 1)),
+        ("not a number", broken(&|_| ()).replacen("1.0", "NaN", 1)),
+        (
+            "a key twice",
+            broken(&|_| ()).replacen("\"bundle\"", "\"schema\":1,\"bundle\"", 1),
+        ),
+        (
+            "a gate's result twice",
+            broken(&|_| ()).replacen(
+                "\"results\":{",
+                "\"results\":{\"cpu:import\":{\"status\":\"fail\"},",
+                1,
+            ),
+        ),
+        ("deep", deep),
+        ("empty", String::new()),
+        ("cut off", MIXED[..MIXED.len() / 2].to_owned()),
+        ("a list", "[]".to_owned()),
+        (
+            "too large",
+            format!("{}{}", passed(&["cpu:import"]), " ".repeat(9 << 20)),
+        ),
+    ];
+    for (what, text) in cases {
+        for format in ["summary", "json"] {
+            let out = report(&text, format).exits(2);
+            assert!(out.stdout.is_empty(), "{what}: {}", out.stdout);
+            assert!(
+                out.stderr.starts_with("error: ") && out.stderr.len() < 1000,
+                "{what}: {}",
+                out.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_read() {
+    let place = Place::new();
+    place.file("real.json", passed(&["cpu:import"]).to_string());
+    std::os::unix::fs::symlink("real.json", place.repo().join("link.json")).unwrap();
+    std::fs::create_dir(place.repo().join("folder.json")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.repo().join("pipe.json"), 0o600.into()).unwrap();
+    for (path, says) in [
+        ("link.json", "a symbolic link"),
+        ("folder.json", "a folder"),
+        ("pipe.json", "a pipe"),
+        ("/dev/null", "a device"),
+        ("none.json", "No such file"),
+    ] {
+        let out = place.gates(["report", path]).run().exits(2);
+        assert!(out.stderr.contains(says), "{path}: {}", out.stderr);
+    }
+    let json = std::fs::read(place.repo().join("real.json")).unwrap();
+    place.gates(["report", "-"]).stdin(json).run().exits(0);
+}
+
+#[test]
+fn templates_are_replaced_one_by_one_and_a_broken_one_falls_back() {
+    let place = Place::new();
+    place.file("results.json", MIXED);
+    let render = |format: &str| {
+        place
+            .gates(["report", "results.json", "--templates", "own", "--format", format])
+            .run()
+            .exits(0)
+    };
+    place.file(
+        "own/summary.md",
+        "mine: {{ report.bundle }} {{ report.overall }}\n{% include 'gates.md' %}",
+    );
+    let out = render("summary");
+    assert!(
+        out.stdout.starts_with("mine: full fail\n**6 gates"),
+        "{}",
+        out.stdout
+    );
+    assert_eq!(out.stderr, "");
+    let embedded = report(MIXED, "summary").stdout;
+    for broken in [
+        "{% if %}",
+        "{{ report.no_such_thing }}",
+        "{{ report.bundle | no_such_filter }}",
+        "{% include 'none.md' %}",
+    ] {
+        place.file("own/summary.md", broken);
+        let out = render("summary");
+        assert_eq!(out.stdout, embedded);
+        assert!(out.stderr.starts_with("error: the templates"), "{}", out.stderr);
+        assert!(out.stderr.contains("summary.md"), "{}", out.stderr);
+    }
+    // What a template prints without a word about escaping is escaped all the same.
+    let mut hostile = passed(&["<b>|@x"]);
+    hostile["bundle"] = json!("<b>|@x");
+    place.file("results.json", hostile.to_string());
+    place.file("own/summary.md", "{{ report.bundle }}");
+    assert_eq!(parse(&render("summary").stdout).html.len(), 0);
+    assert!(!render("summary").stdout.contains("@x"));
+}
+
+#[test]
+fn junit_shows_nothing_green_that_was_not_proven() {
+    let out = report(MIXED, "junit").exits(0).stdout;
+    assert!(
+        out.contains(r#"tests="6" skipped="0" failures="2" errors="2""#),
+        "{out}"
+    );
+    let mut idle = passed(&["cpu:import"]);
+    idle["overall"] = json!("inconclusive");
+    idle["results"]["cpu:import"] = json!({ "status": "not_run", "reason": "refused" });
+    assert!(report(&idle, "junit").stdout.contains(r#"errors="1""#));
+}
+
+#[test]
+fn an_in_toto_statement_is_about_the_merge_and_the_kernels() {
+    let json = report(MIXED, "in-toto").exits(0).json();
+    assert_eq!(json["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(
+        json["predicateType"],
+        "https://in-toto.io/attestation/test-result/v0.1"
+    );
+    assert_eq!(json["subject"][0]["digest"]["gitCommit"], "3".repeat(40));
+    assert_eq!(json["subject"][1]["digest"]["sha256"], "7".repeat(64));
+    assert_eq!(json["predicate"]["result"], "FAILED");
+    assert_eq!(
+        json["predicate"]["passedTests"],
+        json!(["cpu:import", "b200:moonlight_8x20"])
+    );
+    assert_eq!(
+        report(passed(&["cpu:import"]), "in-toto").json()["predicate"]["result"],
+        "PASSED"
+    );
+
+    let mut nowhere = passed(&["cpu:import"]);
+    nowhere["evidence"] = json!({ "dirty": false });
+    report(&nowhere, "in-toto").exits(2);
+    let mut dirty = passed(&["cpu:import"]);
+    dirty["evidence"]["dirty"] = json!(true);
+    report(&dirty, "in-toto").exits(2);
+}
+
+#[test]
+fn sarif_names_what_did_not_pass() {
+    let json = report(MIXED, "sarif").exits(0).json();
+    let found = json["runs"][0]["results"].as_array().unwrap();
+    let rules: Vec<&str> = found.iter().map(|r| r["ruleId"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["missing_env", "over_budget", "external", "exit_code"]);
+}
+
+#[test]
+fn json_gives_back_what_was_recorded() {
+    let json = report(MIXED, "json").exits(0).json();
+    let given: Value = serde_json::from_str(MIXED).unwrap();
+    for key in ["schema", "bundle", "gate_ids", "overall", "evidence", "uncovered"] {
+        assert_eq!(json[key], given[key], "{key}");
+    }
+}
