@@ -5,7 +5,10 @@
 
 pub mod container;
 pub mod cubin;
+pub mod driver;
 pub mod fault;
+pub mod host;
 pub mod inspect;
+pub mod load;
 pub mod snapshot;
 pub mod unpack;

@@ -12,6 +12,8 @@ mod command_line;
 mod driver;
 mod gates;
 mod github;
+mod kernel_driver;
+mod kernel_host;
 mod kernel_inspect;
 mod kernel_static;
 mod layers;

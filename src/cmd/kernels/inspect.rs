@@ -1,9 +1,8 @@
-//! `kernels`: what a kernel library holds, as a table or as JSON.
+//! `kernels inspect`: what a kernel library holds, as a table or as JSON.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print};
@@ -12,22 +11,9 @@ use crate::kernel::inspect::{Arch, EntryReport, Inspection, inspect};
 use crate::kernel::snapshot::{Snapshot, Untaken};
 use crate::model::exit::Exit;
 
-/// Arguments of `kernels`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// List what libraries hold, without loading them, and say whether that is `sm_100a` and nothing else.
-    Inspect(Inspect),
-}
-
 /// Arguments of `kernels inspect`.
 #[derive(Debug, clap::Args)]
-struct Inspect {
+pub struct Args {
     /// Shared objects, object files, cubins or containers.
     #[arg(value_name = "LIB", required = true)]
     libraries: Vec<PathBuf>,
@@ -39,14 +25,8 @@ struct Inspect {
     expect: Vec<String>,
 }
 
-/// Runs `kernels`.
+/// Runs `kernels inspect`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    match &args.command {
-        Command::Inspect(args) => run_inspect(context, args),
-    }
-}
-
-fn run_inspect(context: &Context, args: &Inspect) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let (mut text, mut rows, mut clean) = (String::new(), Vec::new(), true);
     for path in &args.libraries {

@@ -1,0 +1,66 @@
+//! Builds the kernel host, which must be dynamic, for embedding in `nmoe-gates`, which must be static.
+//!
+//! One build cannot do both, so this calls Cargo again for that one package, in a target folder of its own and with
+//! the flags of the outer build taken away.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+fn main() {
+    for input in ["kernel-host/src", "kernel-host/Cargo.toml", "build.rs"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    let var = |name: &str| std::env::var(name).unwrap_or_default();
+    let out = PathBuf::from(var("OUT_DIR"));
+    let target_dir = out.join("kernel-host");
+    // A static main of any libc carries a helper of the host's own libc: only that can load the host's libraries.
+    let target = var("TARGET").replace("-musl", "-gnu");
+    let release = var("PROFILE") == "release";
+
+    let mut cargo = Command::new(var("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "kernel-host",
+        "--bin",
+        "kernel-host",
+        "--target",
+        &target,
+    ]);
+    cargo
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .current_dir(var("CARGO_MANIFEST_DIR"));
+    if release {
+        cargo.arg("--release");
+    }
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let ours = name.starts_with("CARGO") && !matches!(&*name, "CARGO" | "CARGO_HOME")
+            || name.starts_with("RUSTC_")
+            || name.ends_with("FLAGS")
+            || name.starts_with("DEP_");
+        // How to reach the registry stays as the user set it.
+        let network = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRIES_", "CARGO_SOURCE_"];
+        if ours && !network.iter().any(|prefix| name.starts_with(prefix)) {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=-crt-static");
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => fail(&format!(
+            "building the kernel host failed ({status}); its messages are above"
+        )),
+        Err(error) => fail(&format!("cannot run cargo for the kernel host: {error}")),
+    }
+    let profile = if release { "release" } else { "debug" };
+    let host = target_dir.join(&target).join(profile).join("kernel-host");
+    println!("cargo::rustc-env=KERNEL_HOST={}", host.display());
+}
+
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    std::process::exit(1);
+}

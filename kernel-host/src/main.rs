@@ -1,0 +1,29 @@
+//! The kernel host: it gets one request, loads what it is told to, and may die of it.
+//!
+//! Standard input is the library, standard output the socket to `nmoe-gates`, standard error a pipe for whatever a
+//! library prints. It leaves by `_exit`, so that no destructor of a library runs.
+
+mod checks;
+mod driver;
+mod link;
+
+use kernel_host::{Reply, Request, VERSION};
+
+use crate::link::Link;
+
+fn main() {
+    let mut link = Link::open();
+    match link.request() {
+        Some(Request::Load { version: VERSION }) => {
+            link.say(&Reply::Hello { version: VERSION });
+            checks::run(&mut link);
+        }
+        Some(Request::Driver { version: VERSION }) => {
+            link.say(&Reply::Hello { version: VERSION });
+            driver::run(&mut link);
+        }
+        _ => link.refuse("request", 0, "a request of another version"),
+    }
+    link.say(&Reply::Done {});
+    link::leave(0);
+}

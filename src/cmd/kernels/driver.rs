@@ -1,0 +1,94 @@
+//! `kernels driver`: the GPUs of this machine, held against what a gate needs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
+use crate::kernel::host::Limits;
+use crate::model::exit::Exit;
+use crate::model::registry::Target;
+
+/// Arguments of `kernels driver`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// GPUs that the gate needs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    gpus: u32,
+    /// Seconds that each step of the driver may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = driver::LIMITS.step.as_secs())]
+    timeout: u64,
+}
+
+/// Runs `kernels driver`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let limit = Duration::from_secs(args.timeout);
+    let asked = probe(&Limits {
+        step: limit,
+        whole: 2 * limit,
+        ..driver::LIMITS
+    });
+    let judged = judge(&asked, &Need::of(&Target::default(), args.gpus));
+    let text = match format {
+        Format::Json => format!("{}\n", as_json(&asked, &judged)),
+        _ => describe(&asked, &judged),
+    };
+    print(&text)?;
+    Ok(if judged.is_ok() {
+        Exit::Passed
+    } else {
+        Exit::NoJudgement
+    })
+}
+
+/// The answer and the judgement as one object.
+pub fn as_json(asked: &Probe, judged: &Result<Driver, Refusal>) -> serde_json::Value {
+    let driver = match asked {
+        Probe::Answered(driver) => json!(driver),
+        _ => json!(null),
+    };
+    match judged {
+        Ok(_) => json!({"schema": 1, "fits": true, "driver": driver}),
+        Err(refusal) => json!({
+            "schema": 1,
+            "fits": false,
+            "reason": refusal.reason,
+            "found": refusal.found,
+            "needed": refusal.needed,
+            "driver": driver,
+        }),
+    }
+}
+
+/// The answer and the judgement as lines.
+pub fn describe(asked: &Probe, judged: &Result<Driver, Refusal>) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Probe::Answered(driver) = asked {
+        let version = driver.version.as_deref().unwrap_or("unknown");
+        let _ = writeln!(text, "driver {version}, CUDA {}.{}", driver.cuda.0, driver.cuda.1);
+        for (index, gpu) in driver.gpus.iter().enumerate() {
+            let (major, minor) = gpu.capability;
+            let memory = gpu.memory >> 30;
+            let _ = writeln!(
+                text,
+                "  {index}  {}  {major}.{minor}  {memory} GiB",
+                gpu.name.escape_debug()
+            );
+        }
+        if driver.health.is_empty() {
+            let _ = writeln!(
+                text,
+                "NVML does not answer: nothing is known of other processes, throttling and memory errors"
+            );
+        }
+    }
+    let _ = match judged {
+        Ok(_) => writeln!(text, "this machine will do"),
+        Err(refusal) => writeln!(text, "{}: {}", refusal.reason.as_str(), refusal.says()),
+    };
+    text
+}

@@ -1,0 +1,260 @@
+//! `kernels driver` against stub drivers: every machine is told for what it is.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::driver::{Outcome, Place};
+
+/// A libcuda whose answers are macros.
+const CUDA: &str = r#"
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#ifndef INIT
+#define INIT return 0;
+#endif
+#ifndef COUNT
+#define COUNT 8
+#endif
+#ifndef MAJOR
+#define MAJOR 10
+#endif
+#ifndef MINOR
+#define MINOR 0
+#endif
+#ifndef NAME
+#define NAME "NVIDIA B200"
+#endif
+int cuInit(unsigned f) { (void)f; INIT }
+int cuDriverGetVersion(int *v) { *v = 13000; return 0; }
+int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
+int cuDeviceGet(int *d, int i) { *d = i; return 0; }
+int cuDeviceGetName(char *s, int n, int d) { (void)d; snprintf(s, n, "%s", NAME); return 0; }
+int cuDeviceTotalMem_v2(size_t *b, int d) { (void)d; *b = 180ull << 30; return 0; }
+int cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 75 ? MAJOR : a == 76 ? MINOR : 0; return 0; }
+"#;
+
+/// A libnvidia-ml whose answers are macros.
+const NVML: &str = r#"
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+#ifndef INIT
+#define INIT return 0;
+#endif
+#ifndef PROCESSES
+#define PROCESSES 0
+#endif
+#ifndef THROTTLE
+#define THROTTLE 1
+#endif
+#ifndef ECC
+#define ECC 0
+#endif
+#ifndef HANDLE
+#define HANDLE 0
+#endif
+#ifndef FAILED_ROWS
+#define FAILED_ROWS 0
+#endif
+#ifndef MIG
+#define MIG 0
+#endif
+int nvmlInit_v2(void) { INIT }
+int nvmlSystemGetDriverVersion(char *s, unsigned n) { snprintf(s, n, "580.65.06"); return 0; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = 8; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **d) { *d = (void *)(size_t)(i + 1); return i == 5 ? HANDLE : 0; }
+int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *n, void *p) { (void)p; *n = (size_t)d == 3 ? PROCESSES : 0; return *n ? 7 : 0; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *d, unsigned long long *r) { (void)d; *r = THROTTLE; return 0; }
+int nvmlDeviceGetTotalEccErrors(void *d, int t, int c, unsigned long long *n) { (void)d; (void)t; (void)c; *n = ECC; return 0; }
+int nvmlDeviceGetRemappedRows(void *d, unsigned *c, unsigned *u, unsigned *p, unsigned *f) { (void)d; *c = 1; *u = 0; *p = 0; *f = FAILED_ROWS; return 0; }
+int nvmlDeviceGetMigMode(void *d, unsigned *m, unsigned *p) { (void)d; *m = MIG; *p = 0; return 0; }
+"#;
+
+/// A machine: what is defined for libcuda and for libnvidia-ml; `None` where the library is absent.
+struct Machine {
+    cuda: Option<&'static [&'static str]>,
+    nvml: Option<&'static [&'static str]>,
+}
+
+const B200: Machine = Machine {
+    cuda: Some(&[]),
+    nvml: Some(&[]),
+};
+
+fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
+    std::fs::create_dir_all(folder).unwrap();
+    let path = folder.join(format!("{name}.c"));
+    std::fs::write(&path, source).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-w", "-o"])
+        .arg(folder.join(name))
+        .arg(&path)
+        .args(defines)
+        .status()
+        .unwrap();
+    assert!(built.success());
+}
+
+fn ask(machine: &Machine, arguments: &[&str]) -> Outcome {
+    let place = Place::new();
+    let folder = place.path("driver");
+    std::fs::create_dir(&folder).unwrap();
+    if let Some(defines) = machine.cuda {
+        compile(&folder, "libcuda.so.1", CUDA, defines);
+    }
+    if let Some(defines) = machine.nvml {
+        compile(&folder, "libnvidia-ml.so.1", NVML, defines);
+    }
+    let mut all = vec!["kernels", "driver", "--format", "json"];
+    all.extend(arguments);
+    place.gates(all).env("LD_LIBRARY_PATH", &folder).run()
+}
+
+#[test]
+fn eight_b200s_will_do_and_are_described() {
+    let seen = ask(&B200, &["--gpus", "8"]).exits(0).json();
+    assert_eq!(seen["fits"], true);
+    assert_eq!(seen["driver"]["cuda"], serde_json::json!([13, 0]));
+    assert_eq!(seen["driver"]["version"], "580.65.06");
+    assert_eq!(seen["driver"]["gpus"].as_array().unwrap().len(), 8);
+    assert_eq!(seen["driver"]["gpus"][0]["name"], "NVIDIA B200");
+    assert_eq!(seen["driver"]["gpus"][7]["memory"], 180u64 << 30);
+}
+
+#[test]
+fn every_other_machine_is_refused_with_what_was_found() {
+    let cuda = |defines| Machine {
+        cuda: Some(defines),
+        nvml: None,
+    };
+    let nvml = |defines| Machine {
+        cuda: Some(&[]),
+        nvml: Some(defines),
+    };
+    let absent = Machine {
+        cuda: None,
+        nvml: None,
+    };
+    let cases: Vec<(&str, Machine, &str, &str)> = vec![
+        (
+            "one of eight",
+            cuda(&["-DCOUNT=1"]),
+            "off_target",
+            "1 × NVIDIA B200 (10.0)",
+        ),
+        (
+            "B300",
+            cuda(&["-DMINOR=3", "-DNAME=\"NVIDIA B300\""]),
+            "off_target",
+            "8 × NVIDIA B300 (10.3)",
+        ),
+        (
+            "H200",
+            cuda(&["-DMAJOR=9", "-DNAME=\"NVIDIA H200\""]),
+            "off_target",
+            "8 × NVIDIA H200 (9.0)",
+        ),
+        (
+            "mixed",
+            cuda(&[
+                "-DMAJOR=(d<6?10:9)",
+                "-DNAME=(d<6?\"NVIDIA B200\":\"NVIDIA H200\")",
+            ]),
+            "off_target",
+            "6 × NVIDIA B200 (10.0), 2 × NVIDIA H200 (9.0)",
+        ),
+        ("no device", cuda(&["-DCOUNT=0"]), "no_gpu", "a driver and no GPU"),
+        ("no driver", absent, "no_gpu", "no NVIDIA driver"),
+        ("stub", cuda(&["-DINIT=return 34;"]), "no_gpu", "error 34"),
+        (
+            "no device, said so",
+            cuda(&["-DINIT=return 100;"]),
+            "no_gpu",
+            "error 100",
+        ),
+        ("not ready", cuda(&["-DINIT=return 802;"]), "no_gpu", "error 802"),
+        ("mismatch", cuda(&["-DINIT=return 803;"]), "no_gpu", "error 803"),
+        ("unknown", cuda(&["-DINIT=return 999;"]), "no_gpu", "error 999"),
+        (
+            "crash",
+            cuda(&["-DINIT=*(volatile int*)0=1;"]),
+            "no_gpu",
+            "signal 11",
+        ),
+        ("exit", cuda(&["-DINIT=_exit(0);"]), "no_gpu", "exit code 0"),
+        (
+            "hang",
+            cuda(&["-DINIT=for(;;)pause();"]),
+            "no_gpu",
+            "said nothing for too long",
+        ),
+        (
+            "hanging NVML",
+            nvml(&["-DINIT=for(;;)pause();"]),
+            "no_gpu",
+            "asked libnvidia-ml",
+        ),
+        (
+            "busy",
+            nvml(&["-DPROCESSES=3"]),
+            "spoiled",
+            "GPU 2: 3 other processes",
+        ),
+        ("hot", nvml(&["-DTHROTTLE=0x40"]), "spoiled", "held down"),
+        (
+            "ECC",
+            nvml(&["-DECC=2"]),
+            "spoiled",
+            "2 uncorrected memory errors",
+        ),
+        ("rows", nvml(&["-DFAILED_ROWS=1"]), "spoiled", "rows"),
+        (
+            "lost",
+            nvml(&["-DHANDLE=15"]),
+            "spoiled",
+            "GPU 5: it has fallen off the bus",
+        ),
+        ("MIG", nvml(&["-DMIG=1"]), "spoiled", "split"),
+    ];
+    let seen: Vec<(Outcome, Value)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = cases
+            .iter()
+            .map(|(_, machine, ..)| {
+                scope.spawn(|| {
+                    let out = ask(machine, &["--gpus", "8", "--timeout", "2"]);
+                    let json = out.json();
+                    (out, json)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    for ((name, _, reason, found), (out, seen)) in cases.iter().zip(&seen) {
+        assert_eq!(out.code, Some(3), "{name}: {seen}");
+        assert_eq!(seen["fits"], false, "{name}: {seen}");
+        assert_eq!(seen["reason"], *reason, "{name}: {seen}");
+        assert!(seen["found"].as_str().unwrap().contains(found), "{name}: {seen}");
+        assert!(
+            seen["needed"]
+                .as_str()
+                .unwrap()
+                .contains("exactly 10.0 (sm_100a)"),
+            "{name}: {seen}"
+        );
+    }
+}
+
+#[test]
+fn without_nvml_the_gpus_still_count_and_idle_clocks_are_no_trouble() {
+    let machine = Machine {
+        cuda: Some(&["-DCOUNT=2"]),
+        nvml: None,
+    };
+    let seen = ask(&machine, &["--gpus", "1"]).exits(0).json();
+    assert_eq!(seen["driver"]["version"], Value::Null);
+    ask(&B200, &["--gpus", "1"]).exits(0);
+}

@@ -1,0 +1,415 @@
+//! The kernel host against libraries that are broken or mean harm: each is told for what it is, and costs the host alone.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::driver::Place;
+
+/// A library with the whole ABI and one self-check that passes. Each case changes something about it.
+const GOOD: &str = r#"
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <pthread.h>
+typedef struct { uint32_t size; int32_t outcome; uint64_t cases, mismatches, index, expected, got; int32_t error, reserved; } report;
+#ifndef ABI
+#define ABI 1
+#endif
+#ifndef COUNT
+#define COUNT 1
+#endif
+#ifndef NAME
+#define NAME "sum_of_two"
+#endif
+#ifndef CHECK
+#define CHECK r->cases = 4; return 0;
+#endif
+uint32_t nmoe_abi_version(void) { return ABI; }
+const char *nmoe_stamp(void) { return "{}"; }
+uint32_t nmoe_check_count(void) { return COUNT; }
+const char *nmoe_check_name(uint32_t i) { (void)i; return NAME; }
+#ifndef NO_RUN
+int32_t nmoe_check_run(uint32_t i, report *r) { (void)i; CHECK }
+#endif
+"#;
+
+struct Library {
+    source: String,
+    flags: Vec<&'static str>,
+    /// What is done to the file afterwards.
+    spoil: fn(&Path),
+}
+
+fn constructor(body: &str) -> Library {
+    defined(
+        &format!("__attribute__((constructor)) static void born(void) {{ {body} }}"),
+        &[],
+    )
+}
+
+fn defined(extra: &str, flags: &[&'static str]) -> Library {
+    Library {
+        source: format!("{GOOD}\n{extra}\n"),
+        flags: flags.to_vec(),
+        spoil: |_| {},
+    }
+}
+
+fn spoiled(spoil: fn(&Path)) -> Library {
+    Library {
+        spoil,
+        ..defined("", &[])
+    }
+}
+
+fn patch(path: &Path, at: usize, bytes: &[u8]) {
+    let mut file = std::fs::read(path).unwrap();
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+    std::fs::write(path, file).unwrap();
+}
+
+fn build(place: &Place, name: &str, library: &Library) -> PathBuf {
+    let source = place.path(&format!("{name}.c"));
+    std::fs::write(&source, &library.source).unwrap();
+    let output = place.path(&format!("{name}.so"));
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O0", "-w", "-o"])
+        .arg(&output)
+        .arg(&source)
+        .args(&library.flags)
+        .status()
+        .unwrap();
+    assert!(built.success(), "{name}");
+    (library.spoil)(&output);
+    output
+}
+
+fn check(place: &Place, path: &Path) -> (Option<i32>, Value, String) {
+    let out = place
+        .gates([
+            "kernels",
+            "check",
+            "--cpu",
+            "--timeout",
+            "1",
+            "--format",
+            "json",
+            path.to_str().unwrap(),
+        ])
+        .run();
+    let seen =
+        serde_json::from_str::<Value>(&out.stdout).map_or(Value::Null, |mut v| v["libraries"][0].take());
+    (out.code, seen, out.stderr)
+}
+
+/// Name, library, the words it may be told by (a loader's choice may differ by version), and the stage.
+type Case = (&'static str, Library, &'static [&'static str], &'static str);
+
+fn cases() -> Vec<Case> {
+    vec![
+        (
+            "segv",
+            constructor("*(volatile int *)0 = 1;"),
+            &["signal"],
+            "load",
+        ),
+        ("abort", constructor("abort();"), &["signal"], "load"),
+        ("illegal", constructor("__builtin_trap();"), &["signal"], "load"),
+        ("terminate", constructor("raise(SIGTERM);"), &["signal"], "load"),
+        (
+            "kill_group",
+            constructor("kill(0, SIGKILL);"),
+            &["signal"],
+            "load",
+        ),
+        ("exit_0", constructor("exit(0);"), &["exited"], "load"),
+        ("exit_3", constructor("_exit(3);"), &["exited"], "load"),
+        ("hang", constructor("for (;;) pause();"), &["silent"], "load"),
+        (
+            "spin",
+            constructor("for (volatile int i = 0;; i++) {}"),
+            &["silent"],
+            "load",
+        ),
+        ("sigstop", constructor("raise(SIGSTOP);"), &["stopped"], "load"),
+        (
+            "flood",
+            constructor(
+                "static char b[65536]; memset(b, 120, sizeof b); for (int i = 0; i < 400; i++) write(1, b, sizeof b);",
+            ),
+            &["flooded"],
+            "load",
+        ),
+        (
+            "forge",
+            constructor("for (int fd = 3; fd < 1024; fd++) write(fd, \"0\\tdone\\n\", 7); _exit(0);"),
+            &["forged"],
+            "load",
+        ),
+        (
+            "garbage",
+            constructor(
+                "static char b[4096]; for (int n = 0; n < 64; n++) for (int fd = 3; fd < 1024; fd++) if (write(fd, b, sizeof b) < 0) continue;",
+            ),
+            &["forged"],
+            "load",
+        ),
+        (
+            "close_all",
+            constructor("for (int fd = 0; fd < 1024; fd++) close(fd);"),
+            &["cut_off"],
+            "load",
+        ),
+        (
+            "stack_overflow",
+            defined(
+                "static int deep(int n) { volatile char b[4096]; b[0] = n; return deep(n + 1) + b[0]; }\n__attribute__((constructor)) static void born(void) { deep(0); }",
+                &[],
+            ),
+            &["signal"],
+            "load",
+        ),
+        (
+            "undefined_symbol",
+            defined(
+                "extern int nowhere(void); int caller(void) { return nowhere(); }",
+                &[],
+            ),
+            &["undefined_symbol"],
+            "load",
+        ),
+        (
+            "static_tls",
+            defined(
+                "static __thread char much[1 << 22]; char *tls(void) { return much; }",
+                &["-ftls-model=initial-exec"],
+            ),
+            &["static_tls"],
+            "load",
+        ),
+        (
+            "truncated",
+            spoiled(|p| {
+                let b = std::fs::read(p).unwrap();
+                std::fs::write(p, &b[..b.len() / 4]).unwrap();
+            }),
+            &["signal", "truncated", "not_loadable"],
+            "load",
+        ),
+        (
+            "header_only",
+            spoiled(|p| {
+                let b = std::fs::read(p).unwrap();
+                std::fs::write(p, &b[..40]).unwrap();
+            }),
+            &["truncated"],
+            "load",
+        ),
+        (
+            "empty",
+            spoiled(|p| std::fs::write(p, "").unwrap()),
+            &["truncated"],
+            "load",
+        ),
+        (
+            "text",
+            spoiled(|p| {
+                std::fs::write(
+                    p,
+                    "hello, this is text and no library at all, however long it goes on ........",
+                )
+                .unwrap()
+            }),
+            &["not_elf"],
+            "load",
+        ),
+        (
+            "wrong_class",
+            spoiled(|p| patch(p, 4, &[1])),
+            &["wrong_machine"],
+            "load",
+        ),
+        (
+            "wrong_machine",
+            spoiled(|p| patch(p, 18, &[183, 0])),
+            &["not_loadable", "wrong_machine", "missing_library"],
+            "load",
+        ),
+        (
+            "damaged_headers",
+            spoiled(|p| patch(p, 32, &[0xFF; 8])),
+            &["not_loadable", "signal", "truncated"],
+            "load",
+        ),
+        ("wrong_abi", defined("", &["-DABI=7"]), &["abi_version"], "abi"),
+        (
+            "missing_symbol",
+            defined("", &["-DNO_RUN"]),
+            &["missing_symbol"],
+            "abi",
+        ),
+        ("no_checks", defined("", &["-DCOUNT=0"]), &["no_checks"], "check"),
+        (
+            "many_checks",
+            defined("", &["-DCOUNT=1000000"]),
+            &["too_many_checks"],
+            "abi",
+        ),
+        (
+            "hostile_name",
+            defined("", &["-DNAME=\"<b>@all</b>\""]),
+            &["check_name"],
+            "check",
+        ),
+        (
+            "crash_in_check",
+            defined("", &["-DCHECK=abort();"]),
+            &["signal"],
+            "check",
+        ),
+        (
+            "hang_in_check",
+            defined("", &["-DCHECK=for(;;)pause();"]),
+            &["silent"],
+            "check",
+        ),
+    ]
+}
+
+#[test]
+fn every_hostile_library_is_told_for_what_it_is() {
+    let place = Place::new();
+    let cases = cases();
+    assert!(cases.len() >= 30);
+    let mut table = String::new();
+    let seen: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = cases
+            .iter()
+            .map(|(name, library, ..)| scope.spawn(|| check(&place, &build(&place, name, library))))
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let mut wrong = false;
+    for ((name, _, words, stage), (code, seen, stderr)) in cases.iter().zip(&seen) {
+        let failure = &seen["failure"];
+        let right = *code == Some(1)
+            && seen["verdict"] == "fail"
+            && words.contains(&failure["code"].as_str().unwrap_or_default())
+            && failure["stage"] == *stage;
+        wrong |= !right;
+        writeln!(
+            table,
+            "{} {name:<18} exit {code:?} {} at {}: {} {stderr}",
+            if right { "ok   " } else { "WRONG" },
+            failure["code"],
+            failure["stage"],
+            failure["message"],
+        )
+        .unwrap();
+    }
+    assert!(!wrong, "\n{table}");
+}
+
+#[test]
+fn a_sound_library_passes_threads_and_thread_locals_and_all() {
+    let place = Place::new();
+    let lively = defined(
+        "static __thread int mine = 3; static void *work(void *a) { (void)a; mine++; return 0; }
+         __attribute__((constructor)) static void born(void) { pthread_t t; pthread_create(&t, 0, work, 0); pthread_join(t, 0); puts(\"hello\"); }",
+        &["-pthread"],
+    );
+    let (code, seen, stderr) = check(&place, &build(&place, "lively", &lively));
+    assert_eq!(code, Some(0), "{seen} {stderr}");
+    assert_eq!(seen["verdict"], "pass");
+    assert_eq!(seen["checks"][0]["name"], "sum_of_two");
+    assert_eq!(seen["leftovers"], 0);
+}
+
+#[test]
+fn a_self_check_that_differs_or_compares_nothing_fails() {
+    let place = Place::new();
+    for (name, body) in [
+        (
+            "differs",
+            "-DCHECK=r->cases=9;r->mismatches=2;r->index=5;r->expected=1;r->got=3;return 1;",
+        ),
+        ("nothing", "-DCHECK=return 0;"),
+        ("cuda_error", "-DCHECK=r->error=700;return 2;"),
+        ("no_outcome", "-DCHECK=r->cases=9;return 77;"),
+    ] {
+        let (code, seen, _) = check(&place, &build(&place, name, &defined("", &[body])));
+        assert_eq!(code, Some(1), "{name}: {seen}");
+        assert_eq!(seen["checks"][0]["status"], "fail", "{name}");
+        assert_eq!(seen["checks"][0]["reason"], "kernel_failed", "{name}");
+    }
+}
+
+#[test]
+fn a_grandchild_that_ran_away_is_ended() {
+    let place = Place::new();
+    let mark = place.path("alive");
+    let runaway = constructor(&format!(
+        "if (fork() == 0) {{ setsid(); if (fork() == 0) {{ FILE *f = fopen(\"{}\", \"w\"); fprintf(f, \"%d\", getpid()); fclose(f); for (;;) pause(); }} _exit(0); }}
+         while (access(\"{}\", R_OK)) usleep(1000); usleep(10000);",
+        mark.display(),
+        mark.display()
+    ));
+    let (code, seen, stderr) = check(&place, &build(&place, "runaway", &runaway));
+    assert_eq!(code, Some(0), "{seen} {stderr}");
+    assert!(seen["leftovers"].as_u64().unwrap() >= 1, "{seen}");
+    let pid = std::fs::read_to_string(mark).unwrap();
+    assert!(!Path::new("/proc").join(pid).exists());
+}
+
+#[test]
+fn what_is_no_file_is_unusable_and_nothing_waits_for_it() {
+    let place = Place::new();
+    let fifo = place.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let huge = place.path("huge.so");
+    std::fs::File::create(&huge).unwrap().set_len(3 << 30).unwrap();
+    for (path, says) in [
+        (place.repo(), "not a regular file"),
+        (fifo, "not a regular file"),
+        (huge, "larger than"),
+        (place.path("absent"), "cannot read"),
+    ] {
+        let (code, _, stderr) = check(&place, &path);
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains(says), "{stderr}");
+    }
+}
+
+#[test]
+fn where_the_host_cannot_run_nothing_is_passed_over() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root may change the root directory");
+        return;
+    }
+    // A root without the dynamic loader: the helper cannot start there.
+    let place = Place::new();
+    let root = place.path("root");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), root.join("nmoe-gates")).unwrap();
+    std::fs::create_dir(root.join("dev")).unwrap();
+    std::fs::write(root.join("dev/urandom"), [7; 64]).unwrap();
+    std::fs::write(root.join("dev/null"), "").unwrap();
+    std::fs::create_dir(root.join("tmp")).unwrap();
+    std::fs::copy(build(&place, "good", &defined("", &[])), root.join("good.so")).unwrap();
+    let out = Command::new("chroot")
+        .arg(&root)
+        .args(["/nmoe-gates", "kernels", "check", "--cpu", "/good.so"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("kernel host cannot run here"), "{stderr}");
+}
