@@ -60,6 +60,8 @@ enum Command {
     Gates(cmd::gates::Args),
     /// Plan the open contracts: waves that can run in parallel, hotspots, the critical path.
     Plan(cmd::plan::Args),
+    /// Put results onto their pull request: one comment, one commit status.
+    Publish(cmd::publish::Args),
     /// Render recorded results for people and for machines.
     Report(cmd::report::Args),
 }
@@ -92,6 +94,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),
+        Command::Publish(args) => cmd::publish::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))

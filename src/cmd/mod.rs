@@ -10,6 +10,7 @@ pub mod gates;
 pub mod kernels;
 pub mod plan;
 pub mod policy;
+pub mod publish;
 pub mod report;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).

@@ -197,6 +197,16 @@ impl Hub {
             .get(&self.path(&format!("/git/commits/{}", id(commit)?)))
     }
 
+    /// A file of a commit; `None` where the commit has none there. The path is one of ours, never a stranger's.
+    pub fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let path = self.path(&format!("/contents/{path}?ref={}", id(commit)?));
+        match self.client.file(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// The commit that `refs/pull/N/merge` names now; `None` where there is no merge (a conflict, or not made yet).
     pub fn merge_ref(&self, pull: u64) -> Result<Option<String>, Fault> {
         #[derive(serde::Deserialize)]

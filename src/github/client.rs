@@ -72,7 +72,6 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("nmoe-gates/", env!("CARGO_PKG_VERSION")))
-            .accept("application/vnd.github+json")
             .timeout_connect(Some(access.timeout.min(Duration::from_secs(10))))
             .timeout_global(Some(access.timeout))
             .max_idle_age(Duration::from_secs(5))
@@ -94,6 +93,13 @@ impl Client {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         let reply = self.send(&Method::GET, &self.access.base.url(path), None, Repeat::Safe)?;
         read(&reply, "GET", path)
+    }
+
+    /// GET of a file's bytes.
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, Fault> {
+        let url = self.access.base.url(path);
+        self.send(&Method::GET, &url, None, Repeat::Safe)
+            .map(|reply| reply.body)
     }
 
     /// GET of a list, all its pages, by the `Link` header.
@@ -206,7 +212,8 @@ impl Client {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(url)
-            .header("x-github-api-version", "2022-11-28");
+            .header("x-github-api-version", "2022-11-28")
+            .header("accept", accept(url));
         if let Some(token) = &self.access.token {
             request = request.header("authorization", token.authorization());
         }
@@ -265,6 +272,15 @@ impl Client {
                 .flatten()
                 .filter(|needs| !needs.is_empty()),
         })
+    }
+}
+
+/// The media type to ask for: the bytes of a file, JSON of all else.
+fn accept(url: &str) -> &'static str {
+    if url.contains("/contents/") {
+        "application/vnd.github.raw+json"
+    } else {
+        "application/vnd.github+json"
     }
 }
 

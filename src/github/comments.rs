@@ -20,7 +20,7 @@ const CLOSE: &str = " -->";
 const REMEMBERED: usize = 20;
 
 /// Most rounds of looking and writing before we give up on agreeing with others.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 40;
 
 /// A run that a comment shows or showed: closed words and ids, nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +156,7 @@ impl Sticky<'_> {
         let mut done = None;
         for _ in 0..ROUNDS {
             let found = self.find(hub, number, &mut login)?;
-            match self.step(&found) {
+            match self.step(&found, done.is_some()) {
                 Step::Rest { newer } => {
                     let url = found.first().map(|(c, _)| c.html_url.clone()).unwrap_or_default();
                     return Ok(match done {
@@ -222,14 +222,18 @@ impl Sticky<'_> {
         Ok(found)
     }
 
-    fn step(&self, found: &[(Comment, Ours)]) -> Step {
+    /// What to do next; `written` tells whether this publisher has had its say, and so gives way to an equal.
+    fn step(&self, found: &[(Comment, Ours)], written: bool) -> Step {
         let ours: Vec<&Ours> = found.iter().map(|(_, ours)| ours).collect();
         let Some(oldest) = ours.first() else {
             return Step::Create(self.body(Vec::new()));
         };
         // A run at a prompt has no number: whoever publishes it means it to be shown.
         let newest = ours.iter().max_by_key(|o| (o.marker.shown.run, o.id));
-        let newer = newest.filter(|o| self.shown.run.is_some() && o.marker.shown.run > self.shown.run);
+        let newer = newest.filter(|o| {
+            let (theirs, mine) = (o.marker.shown.run, self.shown.run);
+            (mine.is_some() && theirs > mine) || (written && theirs == mine && o.marker.shown != self.shown)
+        });
         let target = match newer {
             Some(newest) => newest.body.clone(),
             None => {
@@ -316,7 +320,7 @@ mod tests {
                     },
                 )
             };
-            match sticky.step(&self.0) {
+            match sticky.step(&self.0, false) {
                 Step::Create(body) => {
                     self.1 += 1;
                     self.0.push(set(self.1, body));

@@ -4,6 +4,7 @@
 //! closed words, numbers and quoted names.
 
 pub mod escape;
+pub mod frame;
 pub mod intoto;
 pub mod junit;
 pub mod number;
@@ -12,4 +13,5 @@ pub mod plot;
 pub mod read;
 pub mod sarif;
 pub mod templates;
+pub mod verify;
 pub mod view;

@@ -32,8 +32,8 @@ pub enum Refusal {
     #[error("the results are {0}, not a regular file")]
     NotRegular(&'static str),
     /// Larger than any run writes.
-    #[error("the results are larger than {MAX_BYTES} bytes")]
-    TooLarge,
+    #[error("the results are larger than {0} bytes")]
+    TooLarge(u64),
     /// Not the JSON of the schema.
     #[error("the results do not follow the schema: {0}")]
     Schema(String),
@@ -44,13 +44,22 @@ pub enum Refusal {
 
 /// Reads and checks a results file.
 pub fn file(path: &Path) -> Result<Results, Refusal> {
-    bytes(&regular_file(path)?)
+    file_within(path, MAX_BYTES)
+}
+
+/// Reads and checks a results file of at most so many bytes.
+pub fn file_within(path: &Path, limit: u64) -> Result<Results, Refusal> {
+    let content = regular_file(path, limit)?;
+    if content.len() as u64 > limit {
+        return Err(Refusal::TooLarge(limit));
+    }
+    bytes(&content)
 }
 
 /// Reads and checks results from memory.
 pub fn bytes(json: &[u8]) -> Result<Results, Refusal> {
     if json.len() as u64 > MAX_BYTES {
-        return Err(Refusal::TooLarge);
+        return Err(Refusal::TooLarge(MAX_BYTES));
     }
     serde_json::from_slice::<UniqueKeys>(json).map_err(schema)?;
     let results: Results = serde_json::from_slice(json).map_err(schema)?;
@@ -70,8 +79,8 @@ fn schema(error: serde_json::Error) -> Refusal {
     })
 }
 
-/// The bytes of one regular file: no link is followed, nothing that blocks is waited for, and the size is bounded.
-fn regular_file(path: &Path) -> Result<Vec<u8>, Refusal> {
+/// The bytes of one regular file: no link is followed, nothing that blocks is waited for, and at most `limit` + 1 bytes are read.
+pub fn regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let opened = match rustix::fs::open(path, flags, Mode::empty()) {
         Err(rustix::io::Errno::LOOP) => return Err(Refusal::NotRegular("a symbolic link")),
@@ -86,7 +95,7 @@ fn regular_file(path: &Path) -> Result<Vec<u8>, Refusal> {
         _ => return Err(Refusal::NotRegular("a device")),
     }
     let mut content = Vec::new();
-    File::from(opened).take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    File::from(opened).take(limit + 1).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -72,6 +72,8 @@ pub struct State {
     pub commits: BTreeMap<String, Value>,
     /// Refs without `refs/`, such as `pull/5/merge`, to ids.
     pub refs: BTreeMap<String, String>,
+    /// Files by commit and path.
+    pub files: BTreeMap<(String, String), String>,
     /// Author and last editor by issue, as GraphQL tells them.
     pub editors: BTreeMap<u64, (String, Option<String>)>,
     /// Whom the token is for. `github-actions[bot]` may not ask who it is.
@@ -225,6 +227,7 @@ impl State {
             statuses: BTreeMap::new(),
             commits: BTreeMap::new(),
             refs: BTreeMap::new(),
+            files: BTreeMap::new(),
             editors: BTreeMap::new(),
             login: "github-actions[bot]".to_owned(),
             may_write: true,
@@ -396,6 +399,13 @@ impl State {
                 query,
                 base,
             ),
+            ("GET", ["contents", ..]) => {
+                let commit = query.strip_prefix("ref=").unwrap_or_default().to_owned();
+                match self.files.get(&(commit, parts[1..].join("/"))) {
+                    None => refuse(404, "Not Found"),
+                    Some(text) => (200, json!({ "raw": text }), Vec::new()),
+                }
+            }
             ("GET", ["git", "commits", sha]) => one(self.commits.get(*sha)),
             ("GET", ["git", "ref", ..]) => {
                 let name = parts[2..].join("/");

@@ -19,4 +19,5 @@ mod kernel_static;
 mod layers;
 mod pathspec;
 mod plan;
+mod publish;
 mod report;

@@ -1,0 +1,91 @@
+//! Which issues a pull request says it closes, by the words that GitHub knows (`Fixes #5`, `Closes: #5`, …).
+
+/// The words, in lower case.
+const WORDS: [&str; 9] = [
+    "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved",
+];
+
+/// The numbers of the issues that this description closes, in its order, each once. What stands in a code block or in an
+/// HTML comment is an example.
+pub fn closes(description: &str) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for line in prose(description) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for pair in words.windows(2) {
+            let keyword = pair[0]
+                .trim_start_matches(['-', '*', '(', '_'])
+                .trim_end_matches([':', '*', '_'])
+                .to_ascii_lowercase();
+            let number = pair[1]
+                .strip_prefix('#')
+                .map(|rest| rest.trim_end_matches(|c: char| !c.is_ascii_digit()))
+                .and_then(|digits| digits.parse::<u64>().ok());
+            if let Some(number) = number.filter(|_| WORDS.contains(&keyword.as_str()))
+                && !numbers.contains(&number)
+            {
+                numbers.push(number);
+            }
+        }
+    }
+    numbers
+}
+
+/// The lines that are neither code block nor comment.
+fn prose(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut fence: Option<&str> = None;
+    let mut comment = false;
+    for line in text.lines() {
+        let start = line.trim_start();
+        match fence {
+            Some(mark) => {
+                if start.starts_with(mark) {
+                    fence = None;
+                }
+                continue;
+            }
+            None if !comment => fence = ["```", "~~~"].into_iter().find(|mark| start.starts_with(mark)),
+            None => {}
+        }
+        if fence.is_some() {
+            continue;
+        }
+        let (mut rest, mut kept) = (line, String::new());
+        loop {
+            let mark = if comment { "-->" } else { "<!--" };
+            let found = rest.find(mark);
+            if !comment {
+                kept.push_str(&rest[..found.unwrap_or(rest.len())]);
+                kept.push(' ');
+            }
+            match found {
+                None => break,
+                Some(at) => {
+                    rest = &rest[at + mark.len()..];
+                    comment = !comment;
+                }
+            }
+        }
+        lines.push(kept);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn github_s_words_are_known_and_examples_are_not() {
+        assert_eq!(
+            closes("## Links\n- Fixes: #12\n- closes #3, resolves: #12."),
+            [12, 3]
+        );
+        assert_eq!(closes("**Fixes:** #7"), [7]);
+        assert_eq!(closes("<!-- Fixes: #1 -->\n<!--\nFixes: #2\n--> fixed #3"), [3]);
+        assert_eq!(
+            closes("```\nFixes: #1\n```\nrefs #2, prefixes #3, Fixes: #N, fixes 4"),
+            [0u64; 0]
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! What stands around a published table: notices above it, what the pull request proposes, and the runs before.
+//!
+//! Everything is Markdown of closed words, numbers, hexadecimal ids and quoted names.
+
+use std::fmt::Write as _;
+
+use crate::model::proposal::Proposal;
+use crate::model::resolution::Source;
+use crate::report::escape::Sink;
+use crate::report::escape::cell;
+use crate::report::escape::code;
+
+/// Most runs before that are shown.
+const SHOWN: usize = 10;
+
+/// A run before the one that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What came of it, one word.
+    pub outcome: String,
+    /// The head commit it was about.
+    pub head: Option<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub at: Option<String>,
+    /// A few words.
+    pub says: String,
+    /// Where its log is.
+    pub url: Option<String>,
+}
+
+/// A notice above the table, which must not be overlooked. The sentence is ours.
+pub fn notice(sentence: &str) -> String {
+    format!("> [!WARNING]\n> {sentence}\n\n")
+}
+
+/// What is said in place of a table that is refused.
+pub fn refusal(bundle: Option<&str>, why: &str, about: &str) -> String {
+    let bundle = bundle
+        .map(|bundle| format!(": {}", code(Sink::Markdown, bundle)))
+        .unwrap_or_default();
+    format!(
+        "### Gates{bundle} — ⚠️ refused\n\n**Nothing was proven: {why}.** This was to be about commit {}.\n\n\
+         The job's log says more. Run the gates again; if it happens again, find out what in the change reaches the records of the run.\n",
+        code(Sink::Markdown, about)
+    )
+}
+
+/// The registry that the pull request proposes, beside the one in force.
+pub fn proposal(proposal: &Proposal, source: Source) -> String {
+    let (title, says) = match source {
+        Source::Base => (
+            "proposed, not in force",
+            "This change edits the registry of gates. The table above was made by the base's registry; what follows takes effect once it is merged.",
+        ),
+        Source::Proposed => (
+            "proposed, and in force by a maintainer's choice",
+            "This change edits the registry of gates, and a maintainer chose to run its own definitions. The table above was made by them.",
+        ),
+    };
+    let mut out = format!("\n<details open><summary>Registry: {title}</summary>\n\n{says}\n\n");
+    if proposal.sha256.is_none() {
+        out += "The change removes the registry.\n";
+    } else if !proposal.readable {
+        out += "The proposed file is not a registry: it cannot be read.\n";
+    } else if proposal.changes.is_empty() {
+        out += "No gate, bundle or target changes: only comments or the order do.\n";
+    } else {
+        out += "| What | Name | Change | Keys |\n|:--|:--|:--|:--|\n";
+        for change in &proposal.changes {
+            let keys: Vec<String> = change.keys.iter().map(|key| code(Sink::Markdown, key)).collect();
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                change.table.as_str(),
+                cell(&code(Sink::Markdown, &change.name)),
+                change.how.as_str(),
+                cell(&keys.join(", "))
+            );
+        }
+        if proposal.more > 0 {
+            let _ = writeln!(out, "\nand {} more.", proposal.more);
+        }
+    }
+    out += "\n</details>\n";
+    out
+}
+
+/// The runs before, newest first, folded.
+pub fn history(past: &[Past]) -> String {
+    if past.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n<details><summary>Earlier runs: {}</summary>\n\n| Began | Outcome | Head | Gates |\n|:--|:--|:--|:--|\n",
+        past.len()
+    );
+    for run in past.iter().take(SHOWN) {
+        let began = run.at.as_deref().unwrap_or("–");
+        let began = match &run.url {
+            Some(url) => format!("[{began}]({url})"),
+            None => began.to_owned(),
+        };
+        let head = run.head.as_deref().map_or_else(
+            || "–".to_owned(),
+            |id| code(Sink::Markdown, &id.chars().take(12).collect::<String>()),
+        );
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "| {began} | {} | {head} | {} |",
+            run.outcome,
+            run.says.replace('_', " ")
+        );
+    }
+    out += "\n</details>\n";
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::proposal::{Change, How, Table};
+
+    #[test]
+    fn a_hostile_name_stays_in_its_cell() {
+        let name = "x` | @team <img src=//e> ](//e)\n::error::".to_owned();
+        let change = Change {
+            table: Table::Gate,
+            name,
+            how: How::Added,
+            keys: Vec::new(),
+        };
+        let shown = proposal(
+            &Proposal {
+                sha256: Some(String::new()),
+                readable: true,
+                changes: vec![change],
+                more: 3,
+            },
+            Source::Base,
+        );
+        let row = shown.lines().find(|l| l.starts_with("| gate")).unwrap();
+        assert_eq!(
+            row,
+            "| gate | ``x` \\| @team <img src=//e> ](//e)\\n::error::`` | added |  |"
+        );
+        assert!(shown.contains("not in force") && shown.contains("and 3 more"));
+    }
+}

@@ -1,0 +1,521 @@
+//! `publish` through the real binary, against the fake GitHub: the one comment, its history, what is refused, what is stale.
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, Fault, REPOSITORY};
+use crate::driver::{Call, Outcome, Place};
+
+pub const HEAD: &str = "1111111111111111111111111111111111111111";
+pub const BASE: &str = "2222222222222222222222222222222222222222";
+pub const MERGE: &str = "3333333333333333333333333333333333333333";
+pub const TREE: &str = "4444444444444444444444444444444444444444";
+pub const OTHER: &str = "5555555555555555555555555555555555555555";
+pub const NONCE: &str = "0123456789abcdef0123456789abcdef";
+const BODY: &str = "an agreed contract";
+
+const REGISTRY: &str = r#"
+[gates."cpu:one"]
+tier = "a"
+cmd = "true"
+[gates."b200:two"]
+tier = "b"
+cmd = "python train.py configs/moonlet.toml"
+gpus = 8
+requires = ["NMOE_DATA_PATH"]
+requires_files = ["configs/moonlet.toml"]
+[bundles]
+full = ["cpu:one", "b200:two"]
+"#;
+
+/// A pull request that was resolved, and the policy checkout that publishes about it.
+pub struct Scene {
+    pub api: Api,
+    pub place: Place,
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let scene = Scene {
+            api: Api::start(),
+            place: Place::new(),
+        };
+        scene.place.file("configs/gates/gates.toml", REGISTRY);
+        scene.api.pull(5, "issue/01-x", HEAD, BASE, "Fixes: #1");
+        scene.api.issue(1, "[01] A contract", BODY);
+        scene.set_merge(MERGE, HEAD, TREE);
+        std::fs::write(
+            scene.place.path("resolution.json"),
+            scene.resolution().to_string(),
+        )
+        .unwrap();
+        scene
+    }
+
+    /// What `refs/pull/5/merge` names.
+    pub fn set_merge(&self, merge: &str, head: &str, tree: &str) {
+        let mut state = self.api.state();
+        state.refs.insert("pull/5/merge".to_owned(), merge.to_owned());
+        state.commits.insert(
+            merge.to_owned(),
+            json!({"sha": merge, "tree": {"sha": tree}, "parents": [{"sha": BASE}, {"sha": head}]}),
+        );
+        state.pulls.get_mut(&5).unwrap()["head"]["sha"] = json!(head);
+    }
+
+    pub fn resolution(&self) -> Value {
+        json!({"schema": 1, "repository": REPOSITORY, "pull": 5, "head": HEAD, "base": BASE, "merge": MERGE,
+            "tree": TREE, "bundle": "full", "gate_ids": ["cpu:one", "b200:two"], "uncovered": [],
+            "registry": {"sha256": sha256(REGISTRY), "source": "base", "proposed": null},
+            "contract": {"issue": 1, "sha256": sha256(BODY), "author": "captain", "editor": null,
+                "edited_at": null, "body": BODY},
+            "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 8.0, "nonce": NONCE, "tool": "0.1.0"})
+    }
+
+    /// Results of that run: all pass.
+    pub fn results(&self) -> Value {
+        let pass =
+            json!({"status": "pass", "reason": null, "rc": 0, "duration_s": 1.5, "node_tps_p50": null});
+        json!({"schema": 1, "bundle": "full", "gate_ids": ["cpu:one", "b200:two"], "overall": "pass", "uncovered": [],
+            "evidence": {"head": HEAD, "base": BASE, "merge": MERGE, "tree": TREE, "dirty": false,
+                "registry": sha256(REGISTRY), "contract": sha256(BODY), "kernels": {}, "image": null,
+                "tool": "0.1.0", "target": "b200x8", "run": NONCE},
+            "started_at": "2026-01-02T03:04:05Z", "duration_s": 3.0,
+            "results": {"cpu:one": pass, "b200:two": pass}})
+    }
+
+    /// The call that publishes these results as the report job does.
+    pub fn call(&self, results: &Value) -> Call {
+        self.raw(results.to_string())
+    }
+
+    /// The call that publishes these bytes.
+    pub fn raw(&self, results: impl AsRef<[u8]>) -> Call {
+        std::fs::write(self.place.path("results.json"), results).unwrap();
+        let args = [
+            "publish",
+            "../results.json",
+            "--pr",
+            "5",
+            "--resolution",
+            "../resolution.json",
+        ];
+        self.api
+            .serves(self.place.gates(args))
+            .env("GITHUB_SERVER_URL", "https://github.example")
+    }
+
+    pub fn publish(&self, results: &Value, run: u32) -> Outcome {
+        self.call(results)
+            .env("GITHUB_RUN_ID", run.to_string())
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .run()
+    }
+
+    /// The only comment.
+    #[track_caller]
+    pub fn comment(&self) -> String {
+        let all = self.api.comments(5);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all[0].clone()
+    }
+
+    /// State and line of the newest status of the head.
+    #[track_caller]
+    pub fn status(&self) -> (String, String) {
+        let state = self.api.state();
+        let status = &state.statuses[HEAD][0];
+        assert_eq!(status["context"], "nmoe-gates/full");
+        let text = |key: &str| status[key].as_str().unwrap().to_owned();
+        (text("state"), text("description"))
+    }
+}
+
+fn set(value: &Value, pointer: &str, to: Value) -> Value {
+    let mut value = value.clone();
+    *value.pointer_mut(pointer).unwrap() = to;
+    value
+}
+
+fn failed(results: &Value) -> Value {
+    let results = set(results, "/results/b200:two/status", json!("fail"));
+    let results = set(&results, "/results/b200:two/reason", json!("exit_code"));
+    let results = set(&results, "/results/b200:two/rc", json!(1));
+    set(&results, "/overall", json!("fail"))
+}
+
+#[test]
+fn one_comment_is_created_left_alone_and_brought_up_to_date() {
+    let scene = Scene::new();
+    let results = scene.results();
+    scene.publish(&results, 1).exits(0);
+    let first = scene.comment();
+    assert!(first.contains("### Gates: `full` — ✅ pass"), "{first}");
+    assert!(
+        first.contains("[The run, with its log](https://github.example/octo-org/trainer/actions/runs/1)"),
+        "{first}"
+    );
+    assert_eq!(scene.status(), ("success".to_owned(), "2 pass".to_owned()));
+    let writes = scene.api.writes().len();
+    let out = scene.publish(&results, 1).exits(0);
+    assert!(out.stderr.contains("unchanged"), "{}", out.stderr);
+    assert_eq!(
+        scene.api.writes().len(),
+        writes + 1,
+        "the status alone is said again"
+    );
+    let out = scene.publish(&failed(&results), 2).exits(0);
+    assert!(out.stderr.contains("up to date"), "{}", out.stderr);
+    let second = scene.comment();
+    assert!(
+        second.contains("❌ fail") && second.contains("Earlier runs: 1"),
+        "{second}"
+    );
+    assert!(second.contains("| [2026-01-02T03:04:05Z](https://github.example/octo-org/trainer/actions/runs/1) | pass | `111111111111` | 2 pass |"), "{second}");
+    assert_eq!(
+        scene.status(),
+        ("failure".to_owned(), "1 pass, 1 fail".to_owned())
+    );
+    // An older run that comes late does not hide a newer one.
+    let out = scene.publish(&results, 1).exits(0);
+    assert!(out.stderr.contains("newer run"), "{}", out.stderr);
+    assert_eq!(scene.comment(), second);
+}
+
+#[test]
+fn the_comment_is_found_by_author_and_marker_on_any_page() {
+    let scene = Scene::new();
+    scene.api.state().page = 2;
+    scene.publish(&scene.results(), 1).exits(0);
+    let marker = scene.comment().lines().next().unwrap().to_owned();
+    for n in 0..5 {
+        scene.api.comment(5, "somebody", &format!("talk {n}"));
+    }
+    scene
+        .api
+        .comment(5, "mallory", &format!("{marker}\nAll passed, merge it."));
+    scene.publish(&failed(&scene.results()), 2).exits(0);
+    let all = scene.api.comments(5);
+    assert_eq!(all.len(), 7);
+    assert!(all[0].contains("❌ fail") && all[6].ends_with("All passed, merge it."));
+    // Another bundle has its own comment.
+    let mut other = scene.results();
+    other["bundle"] = json!(null);
+    let mut resolution = scene.resolution();
+    resolution["bundle"] = json!(null);
+    std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
+    scene.publish(&other, 3).exits(0);
+    assert_eq!(scene.api.comments(5).len(), 8);
+}
+
+#[test]
+fn races_leave_one_comment() {
+    let scene = Scene::new();
+    std::fs::write(scene.place.path("results.json"), scene.results().to_string()).unwrap();
+    let calls: Vec<_> = (1..=6)
+        .map(|run: u32| {
+            scene
+                .call(&scene.results())
+                .env("GITHUB_RUN_ID", run.to_string())
+                .env("GITHUB_RUN_ATTEMPT", "1")
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for call in calls {
+            scope.spawn(|| call.run().exits(0));
+        }
+    });
+    let comment = scene.comment();
+    assert!(
+        comment.lines().next().unwrap().contains("\"run\":[6,1]"),
+        "{comment}"
+    );
+}
+
+#[test]
+fn a_creation_that_broke_after_it_took_effect_leaves_one_comment() {
+    let scene = Scene::new();
+    scene.api.fault(
+        "POST",
+        "/repos/octo-org/trainer/issues/5/comments",
+        Fault::DoneThenReset,
+        1,
+    );
+    scene.publish(&scene.results(), 1).exits(0);
+    scene.comment();
+}
+
+#[test]
+fn where_it_may_not_write_the_table_is_in_log_and_summary() {
+    let scene = Scene::new();
+    scene.api.state().may_write = false;
+    let summary = scene.place.path("summary.md");
+    let out = scene
+        .call(&scene.results())
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .run()
+        .exits(3);
+    assert!(
+        out.stdout.contains("### Gates: `full`") && out.stderr.contains("403"),
+        "{out:?}"
+    );
+    assert!(
+        out.stderr
+            .contains("which needs issues=write; pull_requests=write"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(std::fs::read_to_string(summary).unwrap(), out.stdout);
+    // Nobody there at all.
+    let out = scene
+        .call(&scene.results())
+        .env("GITHUB_API_URL", "http://127.0.0.1:9")
+        .env("NMOE_API_PATIENCE_S", "0")
+        .run()
+        .exits(3);
+    assert!(
+        out.stdout.contains("### Gates: `full`") && out.stderr.contains("no connection"),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn what_is_refused_is_published_as_refused() {
+    let scene = Scene::new();
+    let good = scene.results();
+    let text = good.to_string();
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (
+            set(&good, "/overall", json!("fail")).to_string().into(),
+            "contradict",
+        ),
+        (
+            failed(&good)
+                .to_string()
+                .replace("\"overall\":\"fail\"", "\"overall\":\"pass\"")
+                .into(),
+            "contradict",
+        ),
+        (
+            set(&good, "/evidence/run", json!("f".repeat(32)))
+                .to_string()
+                .into(),
+            "what differs: run",
+        ),
+        (
+            set(&good, "/evidence/merge", json!(OTHER)).to_string().into(),
+            "what differs: merge",
+        ),
+        (
+            set(&good, "/evidence/head", json!(OTHER)).to_string().into(),
+            "what differs: head",
+        ),
+        (
+            set(&good, "/evidence/contract", json!("0".repeat(64)))
+                .to_string()
+                .into(),
+            "what differs: contract",
+        ),
+        (
+            set(&good, "/evidence/dirty", json!(true)).to_string().into(),
+            "what differs: dirty",
+        ),
+        (
+            set(&good, "/bundle", json!("other")).to_string().into(),
+            "gates that were to be run",
+        ),
+        (
+            set(&good, "/evidence/image", json!("registry.internal/x"))
+                .to_string()
+                .into(),
+            "names that the registry does not have",
+        ),
+        (
+            set(&good, "/evidence/target", json!("node-17.internal"))
+                .to_string()
+                .into(),
+            "names that the registry does not have",
+        ),
+        (
+            set(&good, "/results/b200:two/duration_s", json!("1e999"))
+                .to_string()
+                .replace("\"1e999\"", "1e999")
+                .into(),
+            "schema",
+        ),
+        (
+            text.replacen("\"schema\":1", "\"schema\":1,\"schema\":1", 1)
+                .into(),
+            "schema",
+        ),
+        (
+            text.replacen("\"schema\":1", "\"schema\":1,\"extra\":1", 1)
+                .into(),
+            "schema",
+        ),
+        (vec![b' '; 257 << 10], "larger than 256 KiB"),
+        ("[".repeat(10_000).into(), "schema"),
+        (vec![0xff, 0xfe], "schema"),
+    ];
+    for (bytes, says) in cases {
+        let out = scene.raw(&bytes).run().exits(3);
+        let comment = scene.comment();
+        assert!(
+            comment.contains("⚠️ refused") && comment.contains(says),
+            "{says}: {comment}"
+        );
+        assert!(
+            !comment.contains("internal") && out.stderr.contains("refused: "),
+            "{comment}\n{}",
+            out.stderr
+        );
+        assert_eq!(scene.status().0, "error");
+    }
+    std::fs::remove_file(scene.place.path("results.json")).unwrap();
+    let args = [
+        "publish",
+        "../results.json",
+        "--pr",
+        "5",
+        "--resolution",
+        "../resolution.json",
+    ];
+    scene.api.serves(scene.place.gates(args)).run().exits(3);
+    assert!(scene.comment().contains("the run left no results"));
+}
+
+#[test]
+fn a_pull_request_that_moved_gets_a_table_about_its_older_state() {
+    let scene = Scene::new();
+    scene.set_merge(OTHER, BASE, "6666666666666666666666666666666666666666");
+    scene.publish(&scene.results(), 1).exits(0);
+    let comment = scene.comment();
+    assert!(
+        comment.contains("older state of the pull request") && comment.contains("head, merge, tree"),
+        "{comment}"
+    );
+    assert_eq!(
+        scene.status(),
+        ("error".to_owned(), "stale: head, merge, tree changed".to_owned())
+    );
+}
+
+#[test]
+fn an_edited_contract_makes_results_stale_and_an_equal_tree_does_not() {
+    let scene = Scene::new();
+    scene.set_merge(OTHER, HEAD, TREE);
+    scene.publish(&scene.results(), 1).exits(0);
+    assert_eq!(scene.status().0, "success");
+    scene.api.issue(1, "[01] A contract", "a weaker contract");
+    scene.publish(&scene.results(), 2).exits(0);
+    assert!(
+        scene.comment().contains("was approved: contract."),
+        "{}",
+        scene.comment()
+    );
+    assert_eq!(scene.status().1, "stale: contract changed");
+}
+
+#[test]
+fn a_proposed_registry_is_shown_and_not_in_force() {
+    let scene = Scene::new();
+    let mut resolution = scene.resolution();
+    resolution["registry"]["proposed"] = json!({"sha256": "0".repeat(64), "readable": true, "more": 0,
+        "changes": [{"table": "gate", "name": "b200:two", "how": "changed", "keys": ["cmd"]}]});
+    std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
+    scene.publish(&scene.results(), 1).exits(0);
+    let comment = scene.comment();
+    assert!(comment.contains("Registry: proposed, not in force"), "{comment}");
+    assert!(
+        comment.contains("| gate | `b200:two` | changed | `cmd` |"),
+        "{comment}"
+    );
+}
+
+#[test]
+fn at_a_prompt_results_are_held_to_the_pull_request_as_it_is() {
+    let scene = Scene::new();
+    let at_prompt = |results: &Value| {
+        std::fs::write(scene.place.path("results.json"), results.to_string()).unwrap();
+        scene
+            .api
+            .serves(scene.place.gates(["publish", "../results.json", "--pr", "5"]))
+            .run()
+    };
+    let mut results = scene.results();
+    results["evidence"]["run"] = json!(null);
+    at_prompt(&results).exits(0);
+    assert_eq!(scene.status().0, "success");
+    at_prompt(&set(&results, "/evidence/head", json!(OTHER))).exits(0);
+    let moved = set(
+        &set(&results, "/evidence/head", json!(OTHER)),
+        "/evidence/tree",
+        json!(OTHER),
+    );
+    at_prompt(&moved).exits(3);
+    // Nobody can tell which bundle these were, so what is known of `full` stays.
+    let all = scene.api.comments(5);
+    assert!(
+        all[0].contains("✅ pass") && all[1].contains("what differs: head, tree"),
+        "{all:#?}"
+    );
+    let mut plain = results.clone();
+    plain["evidence"] = set(&plain["evidence"], "/head", json!(null));
+    plain["evidence"]["merge"] = json!(null);
+    plain["evidence"]["tree"] = json!(null);
+    at_prompt(&plain).exits(3);
+}
+
+#[test]
+fn a_resolution_for_another_pull_request_or_registry_is_no_use() {
+    let scene = Scene::new();
+    let with = |resolution: &Value| {
+        std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
+        scene.publish(&scene.results(), 1)
+    };
+    let good = scene.resolution();
+    assert!(
+        with(&set(&good, "/pull", json!(6)))
+            .exits(2)
+            .stderr
+            .contains("#6, not")
+    );
+    assert!(
+        with(&set(&good, "/registry/sha256", json!("0".repeat(64))))
+            .exits(2)
+            .stderr
+            .contains("not the one that was resolved")
+    );
+    assert!(
+        with(&json!({}))
+            .exits(2)
+            .stderr
+            .contains("no output of `resolve`")
+    );
+    assert!(scene.api.comments(5).is_empty());
+}
+
+#[test]
+fn a_dry_run_prints_and_writes_nothing() {
+    let scene = Scene::new();
+    std::fs::write(scene.place.path("results.json"), scene.results().to_string()).unwrap();
+    let args = [
+        "publish",
+        "../results.json",
+        "--pr",
+        "5",
+        "--resolution",
+        "../resolution.json",
+        "--dry-run",
+    ];
+    let out = scene.api.serves(scene.place.gates(args)).run().exits(0);
+    assert!(out.stdout.contains("### Gates: `full`"));
+    assert!(scene.api.writes().is_empty());
+}
