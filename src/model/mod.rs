@@ -3,6 +3,7 @@
 //! Data only. Nothing here reads a file, runs a process or renders a line; types that two rooms share live here.
 
 pub mod attestation;
+pub mod comparison;
 pub mod contract;
 pub mod event;
 pub mod evidence;

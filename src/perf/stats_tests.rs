@@ -1,0 +1,90 @@
+//! The statistics on numbers that are known, and on numbers that nobody should feed them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Any double at all, hostile ones often.
+pub fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => proptest::num::f64::ANY,
+        4 => -1.0..1.0f64,
+        1 => prop::sample::select(vec![0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE]),
+    ]
+}
+
+#[test]
+fn quantiles_are_those_of_the_tables() {
+    for (p, dof, known) in [
+        (0.975, 1.0, 12.706_204_736_174_7),
+        (0.975, 10.0, 2.228_138_851_964_94),
+        (0.98, 4.0, 2.998_527_872_514_12),
+        (0.98, 1.0, 15.894_544_843_865_3),
+        (0.02, 4.0, -2.998_527_872_514_12),
+        (0.5, 3.0, 0.0),
+    ] {
+        let found = t_quantile(p, dof).unwrap();
+        assert!((found - known).abs() < 1e-9, "{p} {dof}: {found}");
+    }
+    assert_eq!(t_quantile(1.0, 3.0), None);
+    assert_eq!(t_quantile(0.9, 0.0), None);
+    assert_eq!(t_quantile(f64::NAN, 3.0), None);
+}
+
+#[test]
+fn live_and_stored_variance_are_blended_by_their_freedom() {
+    let history = Some(History { sd: 0.02, pairs: 10 });
+    let e = estimate(&[-0.01, 0.01, 0.03], history).unwrap();
+    assert!((e.mean - 0.01).abs() < 1e-15);
+    assert!((e.sd - 0.02).abs() < 1e-12, "both are 0.02: {}", e.sd);
+    assert!((e.dof - 12.0).abs() < 1e-12);
+    assert!(e.calibrated && !e.history_dropped);
+}
+
+#[test]
+fn history_far_below_what_is_seen_is_set_aside() {
+    let history = Some(History { sd: 0.001, pairs: 10 });
+    let e = estimate(&[-0.05, 0.05], history).unwrap();
+    assert!(!e.calibrated && e.history_dropped);
+    assert!((e.dof - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn no_variance_is_no_estimate() {
+    assert_eq!(estimate(&[0.0, 0.0, 0.0], None), None);
+    assert_eq!(estimate(&[0.01], None), None);
+    assert_eq!(estimate(&[], Some(History { sd: 0.01, pairs: 5 })), None);
+    assert!(estimate(&[0.01], Some(History { sd: 0.01, pairs: 5 })).is_some());
+}
+
+#[test]
+fn the_smallest_visible_loss_shrinks_with_pairs() {
+    let history = noise(&[0.01, -0.012, 0.008, -0.009, 0.011, -0.01]).unwrap();
+    let seen: Vec<f64> = (1..6)
+        .map(|n| smallest_visible(history, n, 0.02, 0.8).unwrap())
+        .collect();
+    assert!(seen.windows(2).all(|w| w[0] < w[1] && w[1] < 0.0), "{seen:?}");
+    assert_eq!(noise(&[0.0, 0.0]), None);
+    assert_eq!(noise(&[0.01]), None);
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_and_an_estimate_is_finite(
+        values in prop::collection::vec(any_number(), 0..8),
+        sd in any_number(),
+        pairs in any::<u32>(),
+        alpha in any_number(),
+    ) {
+        let _ = median(&values);
+        let _ = noise(&values);
+        let _ = smallest_visible(History { sd, pairs }, pairs, alpha, 0.8);
+        if let Some(e) = estimate(&values, Some(History { sd, pairs })) {
+            prop_assert!(e.mean.is_finite() || values.iter().any(|v| v.abs() > 1e300));
+            prop_assert!(e.sd > 0.0 && e.dof > 0.0);
+            if let Some([low, high]) = e.interval(alpha.abs() % 0.5) {
+                prop_assert!(low <= high);
+            }
+        }
+    }
+}
