@@ -164,16 +164,13 @@ impl Rule {
             } else {
                 None
             };
-            if have >= fewest {
-                if let Some((verdict, reason)) = decided {
-                    judgement.regression_inside_budget = verdict == Verdict::Pass
-                        && high < 0.0
-                        && judgement
-                            .delta_pct
-                            .is_some_and(|d| d.abs() >= SMALLEST_EFFECT_PCT);
-                    judgement.step = Step::Done(verdict, reason);
-                    return judgement;
-                }
+            if let Some((verdict, reason)) = decided.filter(|_| have >= fewest) {
+                let noticeable = judgement
+                    .delta_pct
+                    .is_some_and(|d| d.abs() >= SMALLEST_EFFECT_PCT);
+                judgement.regression_inside_budget = verdict == Verdict::Pass && high < 0.0 && noticeable;
+                judgement.step = Step::Done(verdict, reason);
+                return judgement;
             }
             judgement.more_pairs = (1..=FORESIGHT).find(|more| {
                 have.saturating_add(*more) >= fewest
