@@ -43,7 +43,8 @@ fn ending(spec: &Pathspec, shape: Shape) -> &str {
     match shape {
         Shape::Wild if !text.contains('\\') => {
             let at = text.rfind(['*', '?', ']', '[']).map_or(0, |at| at + 1);
-            &text[at..]
+            // `**/` may stand for nothing, so its slash is no part of the end.
+            text[at..].strip_prefix('/').unwrap_or(&text[at..])
         }
         Shape::File => text,
         _ => "",
