@@ -64,6 +64,8 @@ enum Command {
     Publish(cmd::publish::Args),
     /// Render recorded results for people and for machines.
     Report(cmd::report::Args),
+    /// Run gates under full supervision and record what came of it.
+    Run(cmd::run::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -96,6 +98,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
+        Command::Run(args) => cmd::run::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

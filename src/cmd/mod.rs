@@ -12,6 +12,7 @@ pub mod plan;
 pub mod policy;
 pub mod publish;
 pub mod report;
+pub mod run;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
 #[derive(Debug, thiserror::Error)]

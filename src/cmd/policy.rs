@@ -8,7 +8,9 @@ use anyhow::{Context as _, anyhow};
 use sha2::{Digest as _, Sha256};
 
 use crate::cmd::context::{self, Context};
+use crate::document::source::Source;
 use crate::model::contract::Contract;
+use crate::model::read;
 use crate::model::registry::Registry;
 
 /// A document with the digest of the bytes it was read from.
@@ -46,31 +48,18 @@ pub fn registry(context: &Context) -> anyhow::Result<Read<Registry>> {
 /// The file cannot be read, holds no contract, or one that is no contract; the message points at `lint contract`.
 pub fn contract(path: &Path) -> anyhow::Result<Read<Contract>> {
     let text = context::read_input(path)?;
-    let value = extract(&text).map_err(|e| {
+    let sha256 = sha256(text.as_bytes());
+    let source = Source::new(Some(path.display().to_string()), text);
+    let value = read::contract(&source).map_err(|defect| {
+        let place = source.place(defect.span.start);
         anyhow!(
-            "cannot use the contract {}; `nmoe-gates lint contract` says more\n{e}",
-            path.display()
+            "cannot use the contract {}, line {}: {}; `nmoe-gates lint contract` says more",
+            path.display(),
+            place.line,
+            defect.message
         )
     })?;
-    Ok(Read {
-        value,
-        sha256: sha256(text.as_bytes()),
-    })
-}
-
-fn extract(text: &str) -> anyhow::Result<Contract> {
-    let text = text.trim_start_matches('\u{feff}');
-    let start = text
-        .lines()
-        .find(|l| l.starts_with("nmoe:"))
-        .map(|l| l.as_ptr() as usize - text.as_ptr() as usize)
-        .ok_or_else(|| anyhow!("it has no block with the key `nmoe`"))?;
-    let block: String = text[start..]
-        .lines()
-        .take_while(|l| !l.starts_with("```") && !l.starts_with("~~~"))
-        .map(|l| format!("{l}\n"))
-        .collect();
-    Ok(serde_yaml::from_str(&block)?)
+    Ok(Read { value, sha256 })
 }
 
 /// SHA-256 in hex.

@@ -2,4 +2,18 @@
 //!
 //! Knows nothing of how a result is shown or published.
 
+pub mod engine;
+pub mod environment;
+pub mod evidence;
+pub mod external;
+pub mod guard;
+pub mod journal;
+pub mod kernels;
+pub mod launch;
+pub mod metrics;
+pub mod neutralise;
+pub mod output;
+pub mod preflight;
+pub mod record;
 pub mod select;
+pub mod verdict;

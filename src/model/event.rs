@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::evidence::Evidence;
 use crate::model::results::GateResult;
+use crate::model::verdict::Reason;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,11 @@ pub enum Event {
         uncovered: Vec<String>,
         /// What it is about.
         evidence: Box<Evidence>,
+    },
+    /// The run as a whole was refused: what was asked for could not be used.
+    RunRefused {
+        /// Why.
+        reason: Reason,
     },
     /// The evidence grew: kernels were built, the target was found.
     EvidenceUpdated {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// Head commit of the pull request, 40 hex digits.
+    /// Head commit of the pull request, or the plain commit under test; 40 hex digits.
     pub head: Option<String>,
     /// Base commit, first parent of the merge.
     pub base: Option<String>,
-    /// The commit under test: the merge, or a plain commit.
+    /// The merge commit under test; null for a plain commit.
     pub merge: Option<String>,
     /// Tree of the commit under test.
     pub tree: Option<String>,
@@ -74,6 +74,20 @@ impl Identity {
 }
 
 impl Evidence {
+    /// The commit under test: the merge, or else the head.
+    pub fn commit(&self) -> Option<&str> {
+        self.merge.as_deref().or(self.head.as_deref())
+    }
+
+    /// Whether both are about the same code: the same commits and tree, nothing uncommitted, and a tree at all.
+    pub fn same_code(&self, other: &Evidence) -> bool {
+        self.tree.is_some()
+            && !self.dirty
+            && !other.dirty
+            && (&self.head, &self.base, &self.merge, &self.tree)
+                == (&other.head, &other.base, &other.merge, &other.tree)
+    }
+
     /// What makes these results stale for somebody who needs `wanted`: the identities that differ, in the order of the
     /// fields; empty where the results stand.
     ///

@@ -23,6 +23,9 @@ pub struct Results {
     pub gate_ids: Vec<String>,
     /// What came of the selection.
     pub overall: Overall,
+    /// Why the run as a whole was refused before any gate was looked at: what was asked for could not be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reason>,
     /// Gates that the contract requires and the selection did not cover.
     #[serde(default)]
     pub uncovered: Vec<String>,
@@ -34,6 +37,16 @@ pub struct Results {
     pub duration_s: Option<f64>,
     /// One entry per gate of the selection.
     pub results: IndexMap<String, GateResult>,
+}
+
+impl Results {
+    /// What the gates' verdicts come to; a refused run is invalid. `overall` must say the same.
+    pub fn judge(&self) -> Overall {
+        match self.refused {
+            Some(_) => Overall::Invalid,
+            None => Overall::of(self.results.values().map(|r| r.status)),
+        }
+    }
 }
 
 /// What came of one gate.

@@ -1,1 +1,8 @@
 //! The machine we run on: environment, clock, files, processes, signals. Knows nothing of gates.
+
+pub mod cgroup;
+pub mod clock;
+pub mod files;
+pub mod process;
+pub mod random;
+pub mod signals;

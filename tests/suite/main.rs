@@ -21,3 +21,5 @@ mod pathspec;
 mod plan;
 mod publish;
 mod report;
+mod run_rows;
+mod stage;

@@ -1,0 +1,636 @@
+//! `run`: select gates, look whether they can run, run them under supervision, record what came of it.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use indexmap::IndexMap;
+
+use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::gates::Which;
+use crate::cmd::policy;
+use crate::gate::engine::{self, Order, PerfCase, PerfJudge, PerfTerms};
+use crate::gate::evidence;
+use crate::gate::external::{self, Recorded};
+use crate::gate::journal;
+use crate::gate::launch::{Supervisor, Watch};
+use crate::gate::output::Output;
+use crate::gate::preflight::{self, Machine};
+use crate::gate::record::{Record, Sink, text};
+use crate::gate::select::{self, Selection};
+use crate::gate::verdict::Fold;
+use crate::model::contract::Contract;
+use crate::model::event::Event;
+use crate::model::evidence::Evidence;
+use crate::model::exit::Exit;
+use crate::model::registry::{GateKind, Registry};
+use crate::model::results::{GateResult, Results, SCHEMA};
+use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::sys::clock;
+use crate::sys::process;
+use crate::sys::signals::{Signals, Stop};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Where the results go; the journal lies beside them. Outside every checkout.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// The contract that the change is held to: an issue body or a bare YAML file, `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+    /// Say what would run and what is missing, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep what an earlier run into the same results has proven for the same evidence.
+    #[arg(long)]
+    resume: bool,
+    /// Go on after a gate has failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Recorded results of a gate that is run elsewhere; may be given several times.
+    #[arg(long, value_name = "ID=RESULTS")]
+    external: Vec<String>,
+    /// Who supplies those results.
+    #[arg(long, value_name = "LOGIN", env = "GITHUB_ACTOR", hide_env_values = true)]
+    supplied_by: Option<String>,
+    /// What a perf gate compares with; empty means the base parent of the merge.
+    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
+    baseline_ref: Option<String>,
+    /// Budget of a perf gate in percent, such as -10; may only tighten the contract's.
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    perf_budget_pct: Option<String>,
+}
+
+/// Why a run is refused before any gate is looked at.
+struct Refused {
+    reason: Reason,
+    error: anyhow::Error,
+}
+
+impl Refused {
+    fn because(reason: Reason) -> impl FnOnce(anyhow::Error) -> Refused {
+        move |error| Refused { reason, error }
+    }
+}
+
+/// What was asked for, read and understood.
+struct Asked {
+    registry: Registry,
+    selection: Selection,
+    contract: Option<Contract>,
+    evidence: Evidence,
+    external: IndexMap<String, Recorded>,
+    perf: PerfTerms,
+}
+
+/// Runs `run`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let path = results_path(context, args.results.as_deref())?;
+    // From here on a signal is ours to answer, and our memory nobody else's to read.
+    let signals = Signals::catch().context("cannot catch signals")?;
+    process::close_to_others().context("cannot close this process to others")?;
+    let asked = match gather(context, args) {
+        Ok(asked) => asked,
+        Err(Refused { reason, error }) => {
+            if !args.dry_run {
+                refuse(&path, reason)?;
+            }
+            return Err(error);
+        }
+    };
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let proven = if args.resume {
+        proven(&path, &asked)?
+    } else {
+        IndexMap::new()
+    };
+    let machine = Machine {
+        variable: &|name| std::env::var_os(name),
+        subject: &context.subject,
+        results: &path,
+    };
+    let runs = |id: &str| !proven.contains_key(id);
+    let refused = preflight::check(
+        &asked.registry,
+        &asked.selection.gate_ids,
+        |id, _| runs(id),
+        &machine,
+    );
+    if args.dry_run {
+        return dry_run(context, format, &asked, &proven, &refused);
+    }
+    let order = Order {
+        uncovered: asked
+            .contract
+            .as_ref()
+            .map(|c| select::uncovered(c, &asked.selection.gate_ids))
+            .unwrap_or_default(),
+        registry: &asked.registry,
+        selection: &asked.selection,
+        evidence: asked.evidence,
+        subject: &context.subject,
+        environment: &environment,
+        refused,
+        proven,
+        external: asked.external,
+        supplied_by: args
+            .supplied_by
+            .as_deref()
+            .filter(|s| is_login(s))
+            .map(str::to_owned),
+        perf: asked.perf,
+        keep_going: args.keep_going,
+        groups: std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true"),
+    };
+    let stream = match format {
+        Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
+        _ => std::io::stdout().as_fd().try_clone_to_owned(),
+    };
+    let output = Output::to(stream?, None).context("cannot start the output")?;
+    let talk = Rc::new(RefCell::new(Talk::new(context)));
+    let mut supervisor =
+        Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
+    let mut record = Record::begin(&path, &engine::opening(&order), Box::new(talk))?;
+    let stop = engine::run(&order, &mut supervisor, &mut record, &mut NoJudge);
+    drop(supervisor);
+    let results = record
+        .results()
+        .ok_or_else(|| anyhow!("the run left no results"))?;
+    present(context, format, &path, &results, record.fault())?;
+    Ok(exit(&results, stop))
+}
+
+fn exit(results: &Results, stop: Option<Stop>) -> Exit {
+    match (stop, results.overall) {
+        (Some(Stop::Interrupt), _) => Exit::Interrupted,
+        (Some(Stop::Terminate), _) => Exit::Terminated,
+        (None, Overall::Pass) => Exit::Passed,
+        (None, Overall::Fail) => Exit::Failed,
+        (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoJudgement,
+    }
+}
+
+/// Where results go: where the user says, or where this checkout's results always are.
+pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = match named.filter(|p| !p.as_os_str().is_empty()) {
+        Some(path) => std::path::absolute(path)?,
+        None => default_results(&context.subject)?,
+    };
+    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        bail!("--results {} names no file", path.display());
+    }
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let there = dir
+        .ancestors()
+        .find_map(|d| d.canonicalize().ok())
+        .unwrap_or_default();
+    for checkout in [&context.repo, &context.subject] {
+        if work_tree(checkout).is_some_and(|root| there.starts_with(root)) {
+            bail!(
+                "results and journal never lie inside a checkout, where the code under test can put its own: {} is inside {}; \
+                 name a path elsewhere, or leave --results away for a private one",
+                path.display(),
+                checkout.display()
+            );
+        }
+    }
+    Ok(path)
+}
+
+/// Where the results of a checkout are when nobody says otherwise: one private folder for each checkout.
+pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+        .or_else(|| {
+            std::env::var_os("HOME")
+                .map(|home| Path::new(&home).join(".local/state"))
+                .filter(|p| p.is_absolute())
+        })
+        .ok_or_else(|| {
+            anyhow!("neither XDG_STATE_HOME nor HOME is set; say where results go with --results FILE")
+        })?;
+    let subject = subject
+        .canonicalize()
+        .with_context(|| format!("cannot find the checkout {}", subject.display()))?;
+    let digest = policy::sha256(subject.as_os_str().as_encoded_bytes());
+    Ok(state.join("nmoe-gates").join(&digest[..16]).join("results.json"))
+}
+
+/// The top of the git work tree that a folder is in.
+fn work_tree(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    dir.ancestors()
+        .find(|d| d.join(".git").exists())
+        .map(Path::to_owned)
+}
+
+fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
+    let bad_registry = Refused::because(Reason::BadRegistry);
+    let registry = policy::registry(context).map_err(bad_registry)?;
+    let selection = select::resolve(&registry.value, &args.which.request())
+        .map_err(|e| Refused::because(Reason::BadRegistry)(e.into()))?;
+    let contract = args
+        .contract
+        .as_deref()
+        .filter(|p| !p.as_os_str().is_empty())
+        .map(policy::contract)
+        .transpose()
+        .map_err(Refused::because(Reason::Refused))?;
+    let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
+    let external = args
+        .external
+        .iter()
+        .filter(|e| !e.is_empty())
+        .map(|given| recorded(&registry.value, &selection, given))
+        .collect::<anyhow::Result<_>>()
+        .map_err(Refused::because(Reason::External))?;
+    if !context.subject.is_dir() {
+        let error = anyhow!(
+            "the checkout under test {} is no folder",
+            context.subject.display()
+        );
+        return Err(Refused::because(Reason::Refused)(error));
+    }
+    // Without git there are no ids; preflight says that it is missing.
+    let mut evidence = evidence::of_subject(&context.subject).unwrap_or_default();
+    evidence.registry = Some(registry.sha256);
+    evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
+    evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
+    evidence.run = std::env::var("NMOE_RUN_NONCE").ok().filter(|n| is_nonce(n));
+    Ok(Asked {
+        registry: registry.value,
+        selection,
+        contract: contract.map(|c| c.value),
+        evidence,
+        external,
+        perf,
+    })
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn is_nonce(text: &str) -> bool {
+    (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// A login as GitHub allows it, or a bot's.
+fn is_login(text: &str) -> bool {
+    let name = text.strip_suffix("[bot]").unwrap_or(text);
+    (1..=39).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The budget and the baseline of perf gates; what the command line says may only be stricter than the contract.
+fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
+    let agreed = contract.and_then(|c| c.gates.perf.as_ref());
+    let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
+    let baseline = baseline.or_else(|| {
+        agreed
+            .and_then(|p| p.baseline_ref.as_deref())
+            .filter(|r| !r.is_empty())
+    });
+    if let Some(name) = baseline
+        && (name.starts_with('-') || name.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
+        let error = anyhow!("`{}` is no git ref to compare with", name.escape_debug());
+        return Err(Refused::because(Reason::BadBaseline)(error));
+    }
+    let refused = |message: String| Refused::because(Reason::Refused)(anyhow!(message));
+    let asked = match args.perf_budget_pct.as_deref().filter(|b| !b.trim().is_empty()) {
+        None => None,
+        Some(text) => match text.trim().parse::<f64>() {
+            Ok(budget) if budget.is_finite() && budget > -100.0 => Some(budget),
+            _ => {
+                return Err(refused(format!(
+                    "--perf-budget-pct `{}` is no percentage such as -10",
+                    text.escape_debug()
+                )));
+            }
+        },
+    };
+    let agreed = match agreed.map(|p| p.budget_pct) {
+        Some(budget) if !budget.is_finite() => {
+            return Err(refused(
+                "the contract's budget_pct is no finite number".to_owned(),
+            ));
+        }
+        agreed => agreed,
+    };
+    if let (Some(asked), Some(agreed)) = (asked, agreed)
+        && asked < agreed
+    {
+        return Err(refused(format!(
+            "--perf-budget-pct {asked} is looser than the contract's {agreed}; it may only be stricter"
+        )));
+    }
+    Ok(PerfTerms {
+        baseline_ref: baseline.map(str::to_owned),
+        budget_pct: asked.or(agreed),
+    })
+}
+
+fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(String, Recorded)> {
+    let (id, path) = given
+        .split_once('=')
+        .ok_or_else(|| anyhow!("--external {given}: write ID=RESULTS"))?;
+    let kind = registry.gates.get(id).map(|g| g.kind);
+    if kind != Some(GateKind::External) {
+        bail!("--external {id}: the registry has no external gate of that name");
+    }
+    if !selection.gate_ids.iter().any(|g| g == id) {
+        bail!("--external {id}: the gate is not selected");
+    }
+    Ok((id.to_owned(), external::read(Path::new(path), id)?))
+}
+
+/// What an earlier run into the same results has proven, if it was about the same code, policy and tool.
+fn proven(path: &Path, asked: &Asked) -> anyhow::Result<IndexMap<String, GateResult>> {
+    let mut fold = Fold::default();
+    for event in journal::read(&journal::beside(path))? {
+        fold.push(&event);
+    }
+    let Some(earlier) = fold.results() else {
+        return Ok(IndexMap::new());
+    };
+    let (was, is) = (&earlier.evidence, &asked.evidence);
+    let same = was.same_code(is)
+        && (&was.registry, &was.contract, &was.tool, &was.image)
+            == (&is.registry, &is.contract, &is.tool, &is.image);
+    Ok(earlier
+        .results
+        .into_iter()
+        .filter(|(id, r)| same && r.status == Verdict::Pass && asked.selection.gate_ids.contains(id))
+        .collect())
+}
+
+/// Leaves results that say why nothing was even looked at.
+fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
+    let started = Event::RunStarted {
+        schema: SCHEMA,
+        at: clock::now(),
+        bundle: None,
+        gate_ids: Vec::new(),
+        uncovered: Vec::new(),
+        evidence: Box::new(Evidence {
+            tool: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            ..Evidence::default()
+        }),
+    };
+    let mut record = Record::begin(path, &[started, Event::RunRefused { reason }], Box::new(()))?;
+    record.push(&Event::RunEnded {
+        at: clock::now(),
+        duration_s: 0.0,
+    });
+    if let Some(results) = record.results() {
+        outputs(path, &results)?;
+    }
+    Ok(())
+}
+
+fn dry_run(
+    context: &Context,
+    format: Format,
+    asked: &Asked,
+    proven: &IndexMap<String, GateResult>,
+    refused: &IndexMap<String, GateResult>,
+) -> anyhow::Result<Exit> {
+    let would = |id: &String| match (
+        proven.get(id),
+        refused.get(id),
+        asked.registry.gates.get(id).map(|g| g.kind),
+    ) {
+        (Some(_), ..) => "proven",
+        (_, Some(_), _) => "refused",
+        (.., Some(GateKind::External)) if !asked.external.contains_key(id) => "pending",
+        _ => "run",
+    };
+    if format == Format::Json {
+        let gates: Vec<serde_json::Value> = asked
+            .selection
+            .gate_ids
+            .iter()
+            .map(|id| {
+                let lacks = refused.get(id);
+                serde_json::json!({
+                    "id": id,
+                    "would": would(id),
+                    "reason": lacks.and_then(|r| r.reason),
+                    "missing_env": lacks.map(|r| r.missing_env.clone()).unwrap_or_default(),
+                    "missing_files": lacks.map(|r| r.missing_files.clone()).unwrap_or_default(),
+                })
+            })
+            .collect();
+        let all = serde_json::json!({
+            "schema": 1, "dry_run": true, "bundle": asked.selection.bundle, "gate_ids": asked.selection.gate_ids,
+            "evidence": asked.evidence, "gates": gates,
+        });
+        print(&format!("{all}\n"))?;
+    } else {
+        let mut lines = String::new();
+        for id in &asked.selection.gate_ids {
+            let why = refused.get(id).map(explain).unwrap_or_default();
+            lines.push_str(&format!("{:8} {id}{why}\n", would(id)));
+        }
+        print(&lines)?;
+        context.note("nothing was run");
+    }
+    Ok(if refused.is_empty() {
+        Exit::Passed
+    } else {
+        Exit::NoJudgement
+    })
+}
+
+/// Why, in a few words after a gate's name.
+fn explain(result: &GateResult) -> String {
+    let mut text = result
+        .reason
+        .map(|r| format!("  {}", r.as_str()))
+        .unwrap_or_default();
+    for missing in [&result.missing_env, &result.missing_files] {
+        if !missing.is_empty() {
+            text.push_str(&format!(": {}", missing.join(", ")));
+        }
+    }
+    if result.leaks > 0 {
+        text.push_str(&format!("  {} left behind", result.leaks));
+    }
+    text
+}
+
+fn present(
+    context: &Context,
+    format: Format,
+    path: &Path,
+    results: &Results,
+    fault: Option<Reason>,
+) -> anyhow::Result<()> {
+    outputs(path, results)?;
+    if let Some(fault) = fault {
+        say(&format!(
+            "error: {} cannot be written ({})",
+            path.display(),
+            fault.as_str()
+        ));
+    }
+    if format == Format::Json {
+        print(&text(results))?;
+        return Ok(());
+    }
+    if !results.uncovered.is_empty() {
+        context.note(&format!(
+            "warning: the contract needs gates that were not selected: {}",
+            results.uncovered.join(", ")
+        ));
+    }
+    context.note(&format!("overall: {}", results.overall.as_str()));
+    context.note(&format!("results: {}", path.display()));
+    Ok(())
+}
+
+/// Tells later steps of a workflow what came of it.
+fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
+    let Some(file) = std::env::var_os("GITHUB_OUTPUT").filter(|f| !f.is_empty()) else {
+        return Ok(());
+    };
+    let path = path.display().to_string();
+    if path.contains(['\n', '\r']) {
+        bail!("the path of the results holds a line's end");
+    }
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&file)
+        .and_then(|mut f| write!(f, "overall={}\nresults={path}\n", results.overall.as_str()))
+        .context("cannot write the step's outputs")
+}
+
+/// Until throughput can be compared a perf gate is not judged.
+struct NoJudge;
+
+impl PerfJudge for NoJudge {
+    fn judge(&mut self, _case: &PerfCase<'_>, _supervisor: &mut Supervisor) -> GateResult {
+        GateResult::new(Verdict::NotRun, Some(Reason::Prerequisite))
+    }
+}
+
+/// Tells people on standard error what goes on.
+struct Talk {
+    quiet: bool,
+    terminal: bool,
+    label: String,
+    limit: Option<Duration>,
+    shown: bool,
+    heartbeat: Duration,
+}
+
+/// How long a gate may be mute before a log hears that it still runs.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+impl Talk {
+    fn new(context: &Context) -> Self {
+        Talk {
+            quiet: context.talk < 0,
+            terminal: std::io::stderr().is_terminal(),
+            label: String::new(),
+            limit: None,
+            shown: false,
+            heartbeat: HEARTBEAT,
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            // Nobody may be looking.
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Watch for Rc<RefCell<Talk>> {
+    fn every(&self) -> Option<Duration> {
+        let talk = self.borrow();
+        (!talk.quiet).then_some(if talk.terminal {
+            Duration::from_secs(1)
+        } else {
+            talk.heartbeat
+        })
+    }
+
+    fn begin(&mut self, label: &str, limit: Option<Duration>) {
+        let mut talk = self.borrow_mut();
+        talk.label = label.to_owned();
+        talk.limit = limit;
+    }
+
+    fn end(&mut self) {
+        self.borrow_mut().clear();
+    }
+
+    fn tick(&mut self, running: Duration, mute: Duration) {
+        let mut talk = self.borrow_mut();
+        let limit = talk
+            .limit
+            .map(|l| format!(" of {} s", l.as_secs()))
+            .unwrap_or_default();
+        if talk.terminal {
+            if mute >= Duration::from_secs(1) {
+                talk.shown = true;
+                // Nobody may be looking.
+                let _ = write!(
+                    std::io::stderr(),
+                    "\r\x1b[K{}: {} s{limit}",
+                    talk.label,
+                    running.as_secs()
+                );
+            }
+        } else if mute >= talk.heartbeat {
+            say(&format!(
+                "{}: running for {} s{limit}, no output for {} s",
+                talk.label,
+                running.as_secs(),
+                mute.as_secs()
+            ));
+        }
+    }
+
+    fn output(&mut self) {
+        self.borrow_mut().clear();
+    }
+}
+
+impl Sink for Rc<RefCell<Talk>> {
+    fn event(&mut self, event: &Event) {
+        let mut talk = self.borrow_mut();
+        talk.clear();
+        if talk.quiet {
+            return;
+        }
+        match event {
+            Event::GateStarted { gate, .. } => say(&format!("run      {gate}")),
+            Event::GateEnded { gate, result } => {
+                let time = result
+                    .duration_s
+                    .map(|s| format!("  {s:.1} s"))
+                    .unwrap_or_default();
+                say(&format!(
+                    "{:8} {gate}{time}{}",
+                    result.status.as_str(),
+                    explain(result)
+                ));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A run from its first event to its last: preflight, then gate after gate, each recorded before the next begins.
+//!
+//! Decides nothing about presentation; what it needs from above (how throughput is compared) it is given.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+
+use crate::gate::environment;
+use crate::gate::external::Recorded;
+use crate::gate::guard::Guard;
+use crate::gate::launch::{Launch, Supervisor};
+use crate::gate::metrics::Meter;
+use crate::gate::record::Record;
+use crate::gate::select::Selection;
+use crate::gate::verdict;
+use crate::model::event::Event;
+use crate::model::evidence::Evidence;
+use crate::model::registry::{Gate, GateKind, Registry};
+use crate::model::results::{GateResult, SCHEMA};
+use crate::model::verdict::{Reason, Verdict};
+use crate::sys::clock;
+use crate::sys::random;
+use crate::sys::signals::Stop;
+
+/// All that a run is about.
+pub struct Order<'a> {
+    /// The registry in force.
+    pub registry: &'a Registry,
+    /// The gates to run.
+    pub selection: &'a Selection,
+    /// Gates of the contract that the selection leaves out.
+    pub uncovered: Vec<String>,
+    /// What the verdicts will be bound to.
+    pub evidence: Evidence,
+    /// The checkout under test.
+    pub subject: &'a Path,
+    /// Our own environment; each gate sees what it may of it.
+    pub environment: &'a [(OsString, OsString)],
+    /// Gates that cannot run, from preflight.
+    pub refused: IndexMap<String, GateResult>,
+    /// Results that hold already, from an earlier run about the same evidence.
+    pub proven: IndexMap<String, GateResult>,
+    /// Recorded results of external gates.
+    pub external: IndexMap<String, Recorded>,
+    /// Who supplied those.
+    pub supplied_by: Option<String>,
+    /// What a perf gate is held to.
+    pub perf: PerfTerms,
+    /// Go on after a failure.
+    pub keep_going: bool,
+    /// Wrap each gate's output in a group of the Actions log.
+    pub groups: bool,
+}
+
+/// What a perf gate is held to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PerfTerms {
+    /// A git ref to compare with; none means the base parent of the merge.
+    pub baseline_ref: Option<String>,
+    /// Budget in percent; −10 means at most 10 % worse.
+    pub budget_pct: Option<f64>,
+}
+
+/// One perf gate to judge.
+pub struct PerfCase<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The perf gate.
+    pub gate: &'a Gate,
+    /// Id of the gate it compares.
+    pub compare_id: &'a str,
+    /// The gate it compares.
+    pub compare: &'a Gate,
+    /// What came of that gate in this run.
+    pub compared: &'a GateResult,
+    /// What it is held to.
+    pub terms: &'a PerfTerms,
+    /// The registry in force.
+    pub registry: &'a Registry,
+    /// What the verdict will be bound to.
+    pub evidence: &'a Evidence,
+    /// The checkout under test.
+    pub subject: &'a Path,
+    /// What the compared command sees of the environment.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+}
+
+/// Judges perf gates; the room that compares throughput is above this one and is passed in.
+pub trait PerfJudge {
+    /// Runs what it needs under the supervisor and judges.
+    fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
+}
+
+/// The events a run begins with: what is asked for, and what holds already.
+pub fn opening(order: &Order<'_>) -> Vec<Event> {
+    let started = Event::RunStarted {
+        schema: SCHEMA,
+        at: clock::now(),
+        bundle: order.selection.bundle.clone(),
+        gate_ids: order.selection.gate_ids.clone(),
+        uncovered: order.uncovered.clone(),
+        evidence: Box::new(order.evidence.clone()),
+    };
+    let proven = order.proven.iter().map(|(gate, result)| Event::GateEnded {
+        gate: gate.clone(),
+        result: Box::new(result.clone()),
+    });
+    std::iter::once(started).chain(proven).collect()
+}
+
+/// Runs an order to its end; how we were asked to stop, if we were.
+pub fn run(
+    order: &Order<'_>,
+    supervisor: &mut Supervisor,
+    record: &mut Record,
+    perf: &mut dyn PerfJudge,
+) -> Option<Stop> {
+    let began = Instant::now();
+    let mut run = Run {
+        order,
+        supervisor,
+        record,
+        done: order.proven.clone(),
+        failed: false,
+    };
+    if order.refused.is_empty() {
+        run.gates(perf);
+    } else {
+        run.refuse();
+    }
+    let stop = run.supervisor.stop();
+    record.push(&Event::RunEnded {
+        at: clock::now(),
+        duration_s: verdict::seconds(began.elapsed()),
+    });
+    stop
+}
+
+struct Run<'a, 'o> {
+    order: &'a Order<'o>,
+    supervisor: &'a mut Supervisor,
+    record: &'a mut Record,
+    done: IndexMap<String, GateResult>,
+    failed: bool,
+}
+
+impl Run<'_, '_> {
+    fn refuse(&mut self) {
+        let order = self.order;
+        for id in order
+            .selection
+            .gate_ids
+            .iter()
+            .filter(|id| !order.proven.contains_key(*id))
+        {
+            let result = order
+                .refused
+                .get(id)
+                .cloned()
+                .unwrap_or_else(|| GateResult::new(Verdict::NotRun, Some(Reason::Refused)));
+            self.end(id, result);
+        }
+    }
+
+    fn gates(&mut self, perf: &mut dyn PerfJudge) {
+        let order = self.order;
+        let waits = |id: &&String| {
+            order
+                .registry
+                .gates
+                .get(*id)
+                .is_some_and(|g| g.kind == GateKind::Perf)
+        };
+        let ids = &order.selection.gate_ids;
+        // What is compared comes before the comparison, wherever they stand.
+        let commands = ids.iter().filter(|id| !waits(id));
+        let comparisons = ids.iter().filter(waits);
+        for id in commands.chain(comparisons) {
+            if self.done.contains_key(id) {
+                continue;
+            }
+            let result = match order.registry.gates.get(id) {
+                None => GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry)),
+                Some(gate) => self.gate(id, gate, perf),
+            };
+            self.end(id, result);
+        }
+    }
+
+    /// One gate's verdict, whether it runs or not.
+    fn gate(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
+        if self.supervisor.stop().is_some() {
+            return GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
+        }
+        if let Some(fault) = self.record.fault() {
+            return GateResult::new(Verdict::Invalid, Some(fault));
+        }
+        if gate.kind == GateKind::External {
+            return match self.order.external.get(id) {
+                Some(recorded) => recorded.judge(&self.order.evidence, self.order.supplied_by.as_deref()),
+                None => GateResult::new(Verdict::Pending, Some(Reason::External)),
+            };
+        }
+        if self.failed && !self.order.keep_going {
+            return GateResult::new(Verdict::NotRun, Some(Reason::StoppedAfterFailure));
+        }
+        self.record.push(&Event::GateStarted {
+            gate: id.to_owned(),
+            at: clock::now(),
+        });
+        let guard = Guard::new(|name| self.variable(name));
+        let silencer = self.open_group(id);
+        let mut result = match gate.kind {
+            GateKind::Perf => self.compare(id, gate, perf),
+            GateKind::Kernel => GateResult::new(Verdict::Invalid, Some(Reason::KernelUnchecked)),
+            GateKind::Command | GateKind::External => self.command(id, gate),
+        };
+        self.close_group(silencer);
+        let untouched = [guard.intact(), self.record.intact()];
+        if untouched.contains(&false) && result.status != Verdict::Cancelled {
+            result.status = Verdict::Fail;
+            result.reason = Some(Reason::Tampered);
+        }
+        result
+    }
+
+    fn command(&mut self, id: &str, gate: &Gate) -> GateResult {
+        let (Some(command), Ok(meter)) = (&gate.cmd, Meter::new(&gate.metrics)) else {
+            return GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry));
+        };
+        let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        let environment = self.environment(gate);
+        let launch = Launch {
+            label: id,
+            command,
+            dir: self.order.subject,
+            environment: &environment,
+            timeout: limit(gate.timeout_s),
+            silence: limit(gate.silence_timeout_s),
+        };
+        match self.supervisor.run(&launch, meter) {
+            Ok(ended) => verdict::of_command(gate, &ended),
+            Err(_) => GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
+        }
+    }
+
+    fn compare(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
+        let order = self.order;
+        let compare = gate
+            .compare_gate
+            .as_deref()
+            .and_then(|id| Some((id, order.registry.gates.get(id)?)));
+        let Some((compare_id, compare)) = compare else {
+            return GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry));
+        };
+        let Some(compared) = self
+            .done
+            .get(compare_id)
+            .filter(|r| r.status == Verdict::Pass)
+            .cloned()
+        else {
+            return GateResult::new(Verdict::Invalid, Some(Reason::CompareMissing));
+        };
+        let environment = self.environment(compare);
+        let case = PerfCase {
+            id,
+            gate,
+            compare_id,
+            compare,
+            compared: &compared,
+            terms: &order.perf,
+            registry: order.registry,
+            evidence: &order.evidence,
+            subject: order.subject,
+            environment: &environment,
+        };
+        perf.judge(&case, self.supervisor)
+    }
+
+    fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
+        environment::of(gate, self.order.environment.iter().cloned())
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let found = self.order.environment.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// Records a gate's end. What it printed is out before anybody hears of it.
+    fn end(&mut self, id: &str, result: GateResult) {
+        while !self.supervisor.output.flush(Some(Duration::from_millis(200))) {
+            if self.supervisor.stop().is_some() {
+                // A reader that is stuck must not keep us from ending in time.
+                self.supervisor.output.flush(Some(Duration::from_millis(500)));
+                break;
+            }
+        }
+        self.failed |= result.status == Verdict::Fail;
+        self.record.push(&Event::GateEnded {
+            gate: id.to_owned(),
+            result: Box::new(result.clone()),
+        });
+        self.done.insert(id.to_owned(), result);
+    }
+
+    /// Opens a group in the Actions log and has the runner take no command from what follows; a second layer behind the
+    /// neutralisation of the output itself.
+    fn open_group(&mut self, id: &str) -> Option<String> {
+        if !self.order.groups {
+            return None;
+        }
+        let name: String = id
+            .chars()
+            .map(|c| if c.is_control() || c == '%' { '?' } else { c })
+            .collect();
+        self.supervisor.output.line(&format!("::group::{name}"));
+        let token = random::token().ok()?;
+        self.supervisor.output.line(&format!("::stop-commands::{token}"));
+        Some(token)
+    }
+
+    fn close_group(&mut self, silencer: Option<String>) {
+        if let Some(token) = silencer {
+            self.supervisor.output.line(&format!("::{token}::"));
+        }
+        if self.order.groups {
+            self.supervisor.output.line("::endgroup::");
+        }
+    }
+}

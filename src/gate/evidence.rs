@@ -1,0 +1,45 @@
+//! What a verdict will be bound to, as far as it can be told before anything runs: commits, tree, digests.
+
+use std::path::Path;
+
+use crate::git::{Git, GitError};
+use crate::model::evidence::Evidence;
+
+/// Reads the commits of a subject: a merge has its base as first parent and its head as second; a plain commit is the
+/// head. Without a repository or a commit every id is null.
+///
+/// # Errors
+/// git cannot be started.
+pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
+    let git = Git::at(subject);
+    let mut evidence = Evidence {
+        tool: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..Evidence::default()
+    };
+    let Ok(text) = started(git.text(["log", "-1", "--no-show-signature", "--format=%H%n%T%n%P"]))? else {
+        return Ok(evidence);
+    };
+    let mut lines = text.lines().map(str::to_owned);
+    let commit = lines.next();
+    evidence.tree = lines.next();
+    let parents = lines.next().unwrap_or_default();
+    match *parents.split(' ').collect::<Vec<_>>() {
+        [base, head] => {
+            evidence.base = Some(base.to_owned());
+            evidence.head = Some(head.to_owned());
+            evidence.merge = commit;
+        }
+        _ => evidence.head = commit,
+    }
+    evidence.dirty = started(git.bytes(["status", "--porcelain=v1", "-z", "--ignore-submodules=none"]))?
+        .map_or(true, |changes| !changes.is_empty());
+    Ok(evidence)
+}
+
+/// An error only where git itself cannot be started; what git refuses is for the caller to read.
+fn started<T>(said: Result<T, GitError>) -> Result<Result<T, GitError>, GitError> {
+    match said {
+        Err(error @ GitError::Start(_)) => Err(error),
+        other => Ok(other),
+    }
+}

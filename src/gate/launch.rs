@@ -1,0 +1,426 @@
+//! One shell command under full supervision: started in a group of its own, watched to an exact deadline, ended with all
+//! it started, its output streamed and measured.
+//!
+//! Everything that runs a command of the subject goes through here: gates, both arms of a perf comparison, kernel builds.
+//! While a launch runs, this process must have no other child under its own care.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::io::{self, PipeReader, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, kill_process_group, pidfd_open};
+
+use crate::gate::metrics::{Measured, Meter};
+use crate::gate::output::Output;
+use crate::sys::cgroup::Cgroup;
+use crate::sys::process::{self, Process};
+use crate::sys::random;
+use crate::sys::signals::{Signals, Stop};
+
+/// From the first request to end until the end is made.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// How long what a gate left may take to end by itself before it counts as left behind.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long the sweep goes on against processes that keep starting others.
+const SWEEP: Duration = Duration::from_secs(3);
+/// How long output is still taken from a pipe that somebody else holds open and writes to.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Size of the pipe and of one read.
+const CHUNK: usize = 256 << 10;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Launch<'a> {
+    /// Name for people who watch.
+    pub label: &'a str,
+    /// Shell text for `bash -eo pipefail`.
+    pub command: &'a str,
+    /// Where.
+    pub dir: &'a Path,
+    /// All that it sees of the environment.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+    /// How long it may run; none means no limit.
+    pub timeout: Option<Duration>,
+    /// How long it may print nothing; none means no limit.
+    pub silence: Option<Duration>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By a signal that we did not send.
+    Signalled(i32),
+    /// It ran past its deadline and was ended.
+    TimedOut,
+    /// It printed nothing for too long and was ended.
+    Silent,
+    /// We were asked to stop and ended it.
+    Stopped(Stop),
+}
+
+/// What a command left.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub end: End,
+    /// Wall time from its start to its own end.
+    pub duration: Duration,
+    /// Processes it left behind after ending by itself; all of them were ended.
+    pub leaks: u32,
+    /// The metrics that were taken.
+    pub metrics: IndexMap<String, Measured>,
+}
+
+/// Whoever watches a command run, to tell people about it.
+pub trait Watch {
+    /// How often to be told; none for never.
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+    /// This runs from now on, with this limit.
+    fn begin(&mut self, _label: &str, _limit: Option<Duration>) {}
+    /// It has ended.
+    fn end(&mut self) {}
+    /// So long it runs and has printed nothing.
+    fn tick(&mut self, _running: Duration, _mute: Duration) {}
+    /// It printed something.
+    fn output(&mut self) {}
+}
+
+/// Nobody watches.
+impl Watch for () {}
+
+/// What all launches of a process share: signals, the output, and which children were there before.
+pub struct Supervisor {
+    /// Signals that ask us to stop.
+    pub signals: Signals,
+    /// Where output goes.
+    pub output: Output,
+    /// Whoever watches.
+    pub watch: Box<dyn Watch>,
+    before: HashSet<Process>,
+    buffer: Vec<u8>,
+}
+
+/// A command that runs.
+struct Running {
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+    pipe: Option<PipeReader>,
+    group: Option<Cgroup>,
+    meter: Meter,
+    started: Instant,
+    heard: Instant,
+    status: Option<WaitStatus>,
+    ended: Option<Instant>,
+}
+
+impl Supervisor {
+    /// A supervisor for the rest of the process, which becomes the parent of everything that is orphaned below it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new(signals: Signals, output: Output, watch: Box<dyn Watch>) -> io::Result<Self> {
+        process::adopt_orphans()?;
+        // What ran below us before is not ours to end.
+        let before = if process::has_children() {
+            process::descendants(&HashSet::new()).into_iter().collect()
+        } else {
+            HashSet::new()
+        };
+        Ok(Supervisor {
+            signals,
+            output,
+            watch,
+            before,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Whether we were asked to stop, and how.
+    pub fn stop(&mut self) -> Option<Stop> {
+        self.signals.stop()
+    }
+
+    /// Runs a command to its end and everything it started with it.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn run(&mut self, launch: &Launch<'_>, meter: Meter) -> io::Result<Ended> {
+        self.buffer.resize(CHUNK, 0);
+        let mut running = start(launch, meter)?;
+        self.watch.begin(launch.label, launch.timeout);
+        let cut = self.watch_over(&mut running, launch);
+        if cut.is_some() {
+            self.ask_to_end(&mut running);
+        } else {
+            self.settle(&mut running);
+        }
+        let left = self.sweep(&mut running);
+        self.drain(&mut running);
+        self.watch.end();
+        self.output.end_of_gate();
+        let end = match (cut, running.status) {
+            (Some(end), _) => end,
+            (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => End::Exited(code),
+                (None, Some(signal)) => End::Signalled(signal),
+                (None, None) => End::Signalled(0),
+            },
+            // It vanished without a status: whoever reaped it was not us.
+            (None, None) => End::Signalled(0),
+        };
+        let ended = running.ended.unwrap_or_else(Instant::now);
+        Ok(Ended {
+            end,
+            duration: ended - running.started,
+            leaks: if cut.is_some() { 0 } else { left },
+            metrics: running.meter.finish(),
+        })
+    }
+
+    /// Until the command ends by itself, or must be ended.
+    fn watch_over(&mut self, running: &mut Running, launch: &Launch<'_>) -> Option<End> {
+        let deadline = launch.timeout.map(|t| running.started + t);
+        let mut told = running.started;
+        loop {
+            running.reap();
+            if running.status.is_some() {
+                return None;
+            }
+            if let Some(stop) = self.signals.stop() {
+                return Some(End::Stopped(stop));
+            }
+            let now = Instant::now();
+            if !self.output.ready() {
+                // Nobody takes what it prints: its silence is not its own.
+                running.heard = now;
+            }
+            if deadline.is_some_and(|d| now >= d) {
+                return Some(End::TimedOut);
+            }
+            let mute = launch.silence.map(|s| running.heard + s);
+            if mute.is_some_and(|m| now >= m) {
+                return Some(End::Silent);
+            }
+            let tick = self.watch.every().map(|every| told + every);
+            if tick.is_some_and(|t| now >= t) {
+                told = now;
+                self.watch.tick(now - running.started, now - running.heard);
+                continue;
+            }
+            let next = [deadline, mute, tick].into_iter().flatten().min();
+            self.wait(running, next.map(|n| n.saturating_duration_since(now)));
+        }
+    }
+
+    /// Waits until something happens, at most this long, and takes what was printed.
+    fn wait(&mut self, running: &mut Running, at_most: Option<Duration>) {
+        // Once a second the dead that nobody else buries are buried.
+        let limit = Duration::from_millis(if running.pidfd.is_some() { 1000 } else { 10 });
+        let timeout = at_most.map_or(limit, |t| t.min(limit));
+        let timeout = Timespec::try_from(timeout).ok();
+        let ready = self.output.ready();
+        let readable = {
+            let [interrupt, terminate] = self.signals.descriptors();
+            let mut fds = vec![
+                PollFd::from_borrowed_fd(interrupt, PollFlags::IN),
+                PollFd::from_borrowed_fd(terminate, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.output.descriptor(), PollFlags::IN),
+            ];
+            if let (None, Some(pidfd)) = (running.ended, &running.pidfd) {
+                fds.push(PollFd::new(pidfd, PollFlags::IN));
+            }
+            let pipe = running.pipe.as_ref().filter(|_| ready);
+            if let Some(pipe) = pipe {
+                fds.push(PollFd::new(pipe, PollFlags::IN));
+            }
+            // An interrupted wait is a short wait.
+            let _ = poll(&mut fds, timeout.as_ref());
+            pipe.is_some() && fds.last().is_some_and(|fd| !fd.revents().is_empty())
+        };
+        self.output.collect();
+        self.signals.stop();
+        if readable {
+            self.take(running);
+        }
+    }
+
+    /// Takes one stretch of output, if there is one and it can be passed on.
+    fn take(&mut self, running: &mut Running) -> bool {
+        let Some(pipe) = running.pipe.as_mut().filter(|_| self.output.ready()) else {
+            return false;
+        };
+        match pipe.read(&mut self.buffer) {
+            Ok(0) => running.pipe = None,
+            Ok(n) => {
+                running.heard = Instant::now();
+                self.watch.output();
+                running.meter.push(&self.buffer[..n]);
+                self.output.push(&self.buffer[..n]);
+                return true;
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => running.pipe = None,
+        }
+        false
+    }
+
+    /// TERM to all of it, then time to end in order; a second signal to us cuts that short.
+    fn ask_to_end(&mut self, running: &mut Running) {
+        let until = Instant::now() + GRACE;
+        let signals = self.signals.count();
+        running.signal_group(Signal::TERM);
+        for left in process::descendants(&self.before) {
+            if left.pid != running.pid {
+                process::signal(left, Signal::TERM);
+            }
+            process::signal(left, Signal::CONT);
+        }
+        loop {
+            running.reap();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.signals.count() > signals.max(1) || !self.any_left(running) {
+                return;
+            }
+            self.wait(running, Some(left.min(Duration::from_millis(20))));
+        }
+    }
+
+    /// Lets what is about to end anyway do so, such as the readers at the end of a pipe.
+    fn settle(&mut self, running: &mut Running) {
+        let until = Instant::now() + SETTLE;
+        loop {
+            running.reap();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.any_left(running) {
+                return;
+            }
+            self.wait(running, Some(left.min(Duration::from_millis(5))));
+        }
+    }
+
+    fn any_left(&self, running: &Running) -> bool {
+        running.status.is_none()
+            || (process::has_children() && !process::descendants(&self.before).is_empty())
+    }
+
+    /// Ends everything that is left; how many processes that were.
+    fn sweep(&mut self, running: &mut Running) -> u32 {
+        let until = Instant::now() + SWEEP;
+        let mut seen: HashSet<Process> = HashSet::new();
+        loop {
+            running.reap();
+            if !self.any_left(running) {
+                break;
+            }
+            let left = process::descendants(&self.before);
+            // All stand still before the first is ended, so that none starts another behind our back.
+            for &one in &left {
+                process::signal(one, Signal::STOP);
+            }
+            seen.extend(left.iter().filter(|p| p.pid != running.pid));
+            if let Some(group) = &running.group {
+                group.kill();
+            }
+            if running.status.is_none() {
+                running.signal_group(Signal::KILL);
+            }
+            for &one in &left {
+                process::signal(one, Signal::KILL);
+            }
+            if Instant::now() >= until {
+                break;
+            }
+            self.wait(running, Some(Duration::from_millis(1)));
+        }
+        u32::try_from(seen.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes what is still in the pipe; somebody out of our reach may hold it open.
+    fn drain(&mut self, running: &mut Running) {
+        let mut until = Instant::now() + DRAIN;
+        while running.pipe.is_some() && Instant::now() < until {
+            if self.output.ready() {
+                if !self.take(running) {
+                    return;
+                }
+            } else {
+                let before = Instant::now();
+                self.wait(running, Some(Duration::from_millis(100)));
+                if self.signals.count() == 0 {
+                    // A slow reader of ours loses nothing.
+                    until += before.elapsed();
+                }
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Takes note of every process below us that has ended, this one among them.
+    fn reap(&mut self) {
+        for (pid, status) in process::reap() {
+            if pid == self.pid {
+                self.status = Some(status);
+                self.ended = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Signals the group, while its leader is not buried and the number is certainly ours.
+    fn signal_group(&self, signal: Signal) {
+        if self.status.is_none() {
+            // An empty group is what we want.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+fn start(launch: &Launch<'_>, meter: Meter) -> io::Result<Running> {
+    let (pipe, writer) = io::pipe()?;
+    rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
+    // A smaller pipe is only slower.
+    let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
+    let group = random::token()
+        .ok()
+        .and_then(|t| Cgroup::create(&format!("nmoe-gates-{}", &t[..12])));
+    let mut command = Command::new("bash");
+    command
+        .args(["-eo", "pipefail", "-c", "--", launch.command])
+        .env_clear()
+        .envs(launch.environment)
+        .current_dir(launch.dir)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .process_group(0);
+    let started = Instant::now();
+    let child = command.spawn()?;
+    drop(command);
+    let pid = Pid::from_child(&child);
+    if let Some(group) = &group {
+        // What it starts before this takes effect is swept process by process.
+        let _ = group.add(pid);
+    }
+    Ok(Running {
+        pid,
+        pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
+        pipe: Some(pipe),
+        group,
+        meter,
+        started,
+        heard: started,
+        status: None,
+        ended: None,
+    })
+}

@@ -1,0 +1,184 @@
+//! Where gate output goes: through a filter chain to a stream, written by a thread of its own.
+//!
+//! A reader that dawdles, stops or goes away never delays a deadline: the supervisor sees that nothing more can be taken
+//! and stops reading from the gate. Memory is bounded by a handful of buffers.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::gate::neutralise::Neutraliser;
+
+/// Buffers of gate output that may wait to be written; the few lines of our own come on top.
+const WAITING: usize = 4;
+
+/// Something that output passes through on its way out.
+pub trait Filter {
+    /// Appends what may go on of the output so far to `out`; the rest is held back.
+    fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
+    /// Appends what was held back.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+/// The stream that gate output goes to.
+pub struct Output {
+    sender: Option<Sender<Vec<u8>>>,
+    returned: Receiver<Vec<u8>>,
+    wake: UnixStream,
+    writer: Option<JoinHandle<()>>,
+    waiting: usize,
+    spare: Vec<Vec<u8>>,
+    neutraliser: Neutraliser,
+    filter: Option<Box<dyn Filter>>,
+    filtered: Vec<u8>,
+}
+
+impl Output {
+    /// Output to this descriptor, through this filter and the neutralisation of workflow commands.
+    ///
+    /// # Errors
+    /// No pipe could be made, or no thread started.
+    pub fn to(stream: OwnedFd, filter: Option<Box<dyn Filter>>) -> io::Result<Self> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let (sender, receiver) = channel::<Vec<u8>>();
+        let (returner, returned) = channel::<Vec<u8>>();
+        let writer = std::thread::Builder::new()
+            .name("output".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || write_all(File::from(stream), &receiver, &returner, waker))?;
+        Ok(Output {
+            sender: Some(sender),
+            returned,
+            wake,
+            writer: Some(writer),
+            waiting: 0,
+            spare: Vec::new(),
+            neutraliser: Neutraliser::default(),
+            filter,
+            filtered: Vec::new(),
+        })
+    }
+
+    /// Whether more can be taken now.
+    pub fn ready(&self) -> bool {
+        self.waiting < WAITING
+    }
+
+    /// A descriptor that becomes readable when more can be taken.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes back the buffers that were written.
+    pub fn collect(&mut self) {
+        let mut bytes = [0u8; 64];
+        while matches!(self.wake.read(&mut bytes), Ok(1..)) {}
+        while let Ok(mut buffer) = self.returned.try_recv() {
+            buffer.clear();
+            self.spare.push(buffer);
+            self.waiting -= 1;
+        }
+    }
+
+    /// Passes on a stretch of gate output. Must be [`Output::ready`].
+    pub fn push(&mut self, bytes: &[u8]) {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        match &mut self.filter {
+            Some(filter) => {
+                self.filtered.clear();
+                filter.push(bytes, &mut self.filtered);
+                self.neutraliser.push(&self.filtered, &mut buffer);
+            }
+            None => self.neutraliser.push(bytes, &mut buffer),
+        }
+        self.send(buffer);
+    }
+
+    /// Ends a gate's output: what the filter held back goes out, and a line that did not end is ended.
+    pub fn end_of_gate(&mut self) {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        if let Some(filter) = &mut self.filter {
+            self.filtered.clear();
+            filter.finish(&mut self.filtered);
+            self.neutraliser.push(&self.filtered, &mut buffer);
+        }
+        if !self.neutraliser.at_line_start() {
+            buffer.push(b'\n');
+        }
+        self.neutraliser = Neutraliser::default();
+        self.send(buffer);
+    }
+
+    /// Writes a line of our own, which no filter touches.
+    pub fn line(&mut self, text: &str) {
+        self.send(format!("{text}\n").into_bytes());
+    }
+
+    fn send(&mut self, buffer: Vec<u8>) {
+        if buffer.is_empty() {
+            self.spare.push(buffer);
+            return;
+        }
+        if self.sender.as_ref().is_some_and(|s| s.send(buffer).is_ok()) {
+            self.waiting += 1;
+        }
+    }
+
+    /// Waits until a buffer was written, or for at most this long.
+    fn wait(&mut self, at_most: Option<Duration>) {
+        let timeout = at_most.and_then(|d| Timespec::try_from(d).ok());
+        // An interrupted wait is a short wait.
+        let _ = poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], timeout.as_ref());
+        self.collect();
+    }
+
+    /// Waits until all that was taken is written, at most this long; whether it is.
+    pub fn flush(&mut self, at_most: Option<Duration>) -> bool {
+        let until = at_most.map(|d| Instant::now() + d);
+        self.collect();
+        while self.waiting > 0 {
+            let left = until.map(|u| u.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|l| l.is_zero()) {
+                return false;
+            }
+            self.wait(left);
+        }
+        true
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.sender = None;
+        if self.flush(Some(Duration::from_secs(1)))
+            && let Some(writer) = self.writer.take()
+        {
+            // A writer that is stuck in a reader's hands is left behind.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The writing thread. A stream that nobody reads any more swallows the rest: a gate is judged all the same.
+fn write_all(mut stream: File, from: &Receiver<Vec<u8>>, back: &Sender<Vec<u8>>, mut waker: UnixStream) {
+    let mut open = true;
+    while let Ok(buffer) = from.recv() {
+        if open {
+            open = stream.write_all(&buffer).is_ok();
+        }
+        let returned = back.send(buffer).is_ok();
+        // A full pipe wakes as well as another byte in it.
+        let _ = waker.write(&[0]);
+        if !returned {
+            return;
+        }
+    }
+}

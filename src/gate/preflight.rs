@@ -1,0 +1,119 @@
+//! Whether a selection can run here, judged before anything is started: everything that is missing, of all gates at once.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::gate::environment;
+use crate::gate::kernels;
+use crate::gate::metrics::Meter;
+use crate::model::registry::{Gate, GateKind, Registry};
+use crate::model::results::GateResult;
+use crate::model::verdict::{Reason, Verdict};
+use crate::sys::files;
+
+/// Least free space where the results go, bytes.
+const FREE: u64 = 16 << 20;
+
+/// What is looked at.
+pub struct Machine<'a> {
+    /// Our own environment.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The checkout under test.
+    pub subject: &'a Path,
+    /// Where the results go.
+    pub results: &'a Path,
+}
+
+/// The gates that cannot run, each with all that it lacks, in the order of the selection.
+pub fn check(
+    registry: &Registry,
+    gate_ids: &[String],
+    runs: impl Fn(&str, &Gate) -> bool,
+    machine: &Machine<'_>,
+) -> IndexMap<String, GateResult> {
+    let everywhere = machine.lacks();
+    gate_ids
+        .iter()
+        .filter_map(|id| registry.gates.get(id).map(|gate| (id, gate)))
+        .filter(|(id, gate)| gate.kind != GateKind::External && runs(id, gate))
+        .filter_map(|(id, gate)| {
+            let mut result = machine.judge(registry, gate, gate_ids)?;
+            if let (Some(reason), None) = (everywhere, result.reason) {
+                result.reason = Some(reason);
+            }
+            result.reason.is_some().then(|| (id.clone(), result))
+        })
+        .collect()
+}
+
+impl Machine<'_> {
+    /// What no gate can do without.
+    fn lacks(&self) -> Option<Reason> {
+        let path = (self.variable)("PATH").unwrap_or_default();
+        if ["bash", "git"].iter().any(|tool| !on_path(&path, tool)) {
+            return Some(Reason::Prerequisite);
+        }
+        let temporary = (self.variable)("TMPDIR").unwrap_or_else(|| OsString::from("/tmp"));
+        let full = [self.results, Path::new(&temporary)]
+            .into_iter()
+            .filter_map(files::free_space)
+            .any(|free| free < FREE);
+        full.then_some(Reason::DiskFull)
+    }
+
+    fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[String]) -> Option<GateResult> {
+        let mut result = GateResult::new(Verdict::Invalid, None);
+        if gate.kind == GateKind::Perf {
+            result.reason = match gate
+                .compare_gate
+                .as_deref()
+                .and_then(|id| registry.gates.get_key_value(id))
+            {
+                None => Some(Reason::BadRegistry),
+                Some((id, _)) => (!gate_ids.contains(id)).then_some(Reason::CompareMissing),
+            };
+            return Some(result);
+        }
+        result.missing_env = gate
+            .requires
+            .iter()
+            .filter(|name| (self.variable)(name).is_none_or(|v| v.is_empty()))
+            .cloned()
+            .collect();
+        result.missing_files = gate
+            .requires_files
+            .iter()
+            .filter(|path| !files::holds(self.subject, path))
+            .cloned()
+            .collect();
+        result.reason = if !usable(gate) {
+            Some(Reason::BadRegistry)
+        } else if !result.missing_env.is_empty() {
+            Some(Reason::MissingEnv)
+        } else if !result.missing_files.is_empty() {
+            Some(Reason::MissingFile)
+        } else {
+            kernels::refuses(gate, &registry.target())
+        };
+        Some(result)
+    }
+}
+
+/// Whether a gate's definition can be run at all.
+fn usable(gate: &Gate) -> bool {
+    let has_command =
+        gate.kind != GateKind::Command || gate.cmd.as_ref().is_some_and(|c| !c.trim().is_empty());
+    has_command
+        && Meter::new(&gate.metrics).is_ok()
+        && !gate.requires.iter().any(|name| environment::never(name))
+}
+
+/// Whether a program stands on a search path.
+fn on_path(path: &OsStr, program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::env::split_paths(path)
+        .filter_map(|dir| std::fs::metadata(dir.join(program)).ok())
+        .any(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

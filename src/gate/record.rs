@@ -1,0 +1,113 @@
+//! Keeps the record of a run: every event into the journal, and the results, a fold over it, replaced whole after each.
+//!
+//! A disk that fails does not stop the fold: the results are still known, and the fault with them.
+
+use std::path::{Path, PathBuf};
+
+use crate::gate::journal::{self, Journal, JournalError};
+use crate::gate::verdict::Fold;
+use crate::model::event::Event;
+use crate::model::results::Results;
+use crate::model::verdict::Reason;
+use crate::sys::files::{self, FileError};
+
+/// Who hears of events as they happen.
+pub trait Sink {
+    /// This has happened and is recorded.
+    fn event(&mut self, event: &Event);
+}
+
+/// Nobody listens.
+impl Sink for () {
+    fn event(&mut self, _event: &Event) {}
+}
+
+/// The record of one run.
+pub struct Record {
+    path: PathBuf,
+    journal: Journal,
+    fold: Fold,
+    fault: Option<Reason>,
+    sink: Box<dyn Sink>,
+}
+
+impl Record {
+    /// Begins the record of a run with these events, in place of what was recorded there before.
+    ///
+    /// # Errors
+    /// The place cannot be used, or another run uses it.
+    pub fn begin(path: &Path, events: &[Event], sink: Box<dyn Sink>) -> Result<Self, JournalError> {
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            files::private_dir(dir)?;
+        }
+        files::vacant_or_regular(path)?;
+        let journal = Journal::begin(&journal::beside(path), events)?;
+        let mut record = Record {
+            path: path.to_owned(),
+            journal,
+            fold: Fold::default(),
+            fault: None,
+            sink,
+        };
+        for event in events {
+            record.fold.push(event);
+            record.sink.event(event);
+        }
+        record.write(false)?;
+        Ok(record)
+    }
+
+    /// Records that something happened. Returns when it is on the disk, or the fault is known.
+    pub fn push(&mut self, event: &Event) {
+        self.fold.push(event);
+        if let Err(error) = self.journal.append(event) {
+            self.fail(files::is_full(&error));
+        }
+        let last = matches!(event, Event::RunEnded { .. });
+        if let Err(error) = self.write(last) {
+            self.fail(error.is_full());
+        }
+        self.sink.event(event);
+    }
+
+    /// Whether nobody but us has written to the journal; what was touched is put right.
+    pub fn intact(&mut self) -> bool {
+        match self.journal.intact() {
+            Ok(intact) => intact,
+            Err(error) => {
+                self.fail(matches!(error, JournalError::File(e) if e.is_full()));
+                false
+            }
+        }
+    }
+
+    /// What keeps the record from being written, if anything does.
+    pub fn fault(&self) -> Option<Reason> {
+        self.fault
+    }
+
+    /// The results as they stand.
+    pub fn results(&self) -> Option<Results> {
+        self.fold.results()
+    }
+
+    fn fail(&mut self, full: bool) {
+        self.fault
+            .get_or_insert(if full { Reason::DiskFull } else { Reason::Internal });
+    }
+
+    fn write(&self, lasting: bool) -> Result<(), FileError> {
+        let Some(results) = self.fold.results() else {
+            return Ok(());
+        };
+        files::replace(&self.path, text(&results).as_bytes(), lasting)
+    }
+}
+
+/// Results as they are written to a file and printed.
+pub fn text(results: &Results) -> String {
+    // Results are plain data: writing them to memory does not fail.
+    let mut text = serde_json::to_string_pretty(results).unwrap_or_default();
+    text.push('\n');
+    text
+}

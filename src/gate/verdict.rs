@@ -1,0 +1,128 @@
+//! From what happened to what it means: one gate's verdict, and the results as a fold over the events of a run.
+//!
+//! Pure: the same events give the same results, read back from a journal or as they happen.
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
+use crate::gate::launch::{End, Ended};
+use crate::gate::metrics::NODE_TPS;
+use crate::model::event::Event;
+use crate::model::registry::{Gate, Leaks};
+use crate::model::results::{GateResult, Results, SCHEMA};
+use crate::model::verdict::{Overall, Reason, Verdict};
+
+/// The verdict on a command that ran.
+pub fn of_command(gate: &Gate, ended: &Ended) -> GateResult {
+    let (status, reason) = match ended.end {
+        End::Exited(0) if ended.leaks > 0 && gate.leaks == Some(Leaks::Fail) => {
+            (Verdict::Fail, Some(Reason::LeakedProcesses))
+        }
+        End::Exited(0) => (Verdict::Pass, None),
+        End::Exited(_) => (Verdict::Fail, Some(Reason::ExitCode)),
+        End::Signalled(_) => (Verdict::Fail, Some(Reason::Signal)),
+        End::TimedOut => (Verdict::Fail, Some(Reason::Timeout)),
+        End::Silent => (Verdict::Fail, Some(Reason::Silence)),
+        End::Stopped(_) => (Verdict::Cancelled, Some(Reason::CancelledRun)),
+    };
+    let mut result = GateResult::new(status, reason);
+    match ended.end {
+        End::Exited(code) => result.rc = Some(code),
+        End::Signalled(signal) => result.signal = Some(signal),
+        End::TimedOut | End::Silent | End::Stopped(_) => {}
+    }
+    result.duration_s = Some(seconds(ended.duration));
+    result.leaks = ended.leaks;
+    result.metrics = ended
+        .metrics
+        .iter()
+        .map(|(name, measured)| (name.clone(), measured.series()))
+        .collect();
+    if let Some(series) = result.metrics.get(NODE_TPS) {
+        result.node_tps_p50 = series.p50;
+        result.node_tps_samples = series.count;
+    }
+    result
+}
+
+/// Seconds, to the millisecond.
+pub fn seconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The results of the last run among these events; none where no run began.
+///
+/// A gate that began and has no end was cut off and is `cancelled`; one that never began is `not_run`.
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    results: Option<Results>,
+    started: HashSet<String>,
+}
+
+impl Fold {
+    /// Takes the next event.
+    pub fn push(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted {
+                at,
+                bundle,
+                gate_ids,
+                uncovered,
+                evidence,
+                ..
+            } => {
+                self.started.clear();
+                let waiting = GateResult::new(Verdict::NotRun, Some(Reason::CancelledRun));
+                self.results = Some(Results {
+                    schema: SCHEMA,
+                    bundle: bundle.clone(),
+                    gate_ids: gate_ids.clone(),
+                    overall: Overall::Inconclusive,
+                    refused: None,
+                    uncovered: uncovered.clone(),
+                    evidence: (**evidence).clone(),
+                    started_at: Some(at.clone()),
+                    duration_s: None,
+                    results: gate_ids
+                        .iter()
+                        .map(|id| (id.clone(), waiting.clone()))
+                        .collect::<IndexMap<_, _>>(),
+                });
+            }
+            Event::RunRefused { reason } => self.change(|r| r.refused = Some(*reason)),
+            Event::EvidenceUpdated { evidence } => self.change(|r| r.evidence = (**evidence).clone()),
+            Event::GateStarted { gate, .. } => {
+                self.started.insert(gate.clone());
+            }
+            Event::GateEnded { gate, result } => {
+                self.started.remove(gate);
+                self.change(|r| {
+                    // A gate that was never selected has no say.
+                    if let Some(entry) = r.results.get_mut(gate) {
+                        *entry = (**result).clone();
+                    }
+                });
+            }
+            Event::RunEnded { duration_s, .. } => self.change(|r| r.duration_s = Some(*duration_s)),
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Results)) {
+        if let Some(results) = &mut self.results {
+            change(results);
+        }
+    }
+
+    /// The results as they stand.
+    pub fn results(&self) -> Option<Results> {
+        let mut results = self.results.clone()?;
+        for gate in &self.started {
+            if let Some(entry) = results.results.get_mut(gate) {
+                *entry = GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
+            }
+        }
+        results.overall = results.judge();
+        Some(results)
+    }
+}

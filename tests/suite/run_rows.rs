@@ -1,0 +1,309 @@
+//! `run`, row by row of what a runner of gates can get wrong: each test names the row it answers.
+
+use crate::driver::Place;
+use crate::stage::Stage;
+
+#[test]
+fn row_01_samples_with_thousands_separators_are_found() {
+    let run = Stage::new()
+        .gate(
+            "cpu:train",
+            "for n in 9,000 12,345 30,000; do echo \"step | node_tps: $n | x\"; done",
+        )
+        .run(&["--gate", "cpu:train"])
+        .exits(0);
+    let gate = run.gate("cpu:train");
+    assert_eq!(gate["node_tps_p50"], 12345.0);
+    assert_eq!(gate["node_tps_samples"], 3);
+    assert_eq!(run.results["bundle"], "single");
+}
+
+#[test]
+fn row_03_a_silent_hang_is_killed_at_the_deadline() {
+    let run = Stage::new()
+        .gate_with("cpu:mute", "sleep 100000", "timeout_s = 1")
+        .run(&["--gate", "cpu:mute"])
+        .exits(1);
+    let gate = run.gate("cpu:mute");
+    assert_eq!(
+        (&gate["status"], &gate["reason"]),
+        (&"fail".into(), &"timeout".into())
+    );
+    let took = gate["duration_s"].as_f64().unwrap();
+    assert!((1.0..30.0).contains(&took), "{took}");
+}
+
+#[test]
+fn row_04_the_same_verdict_each_time() {
+    let stage = Stage::new();
+    for n in 0..3 {
+        stage.gate_with(&format!("cpu:race{n}"), "sleep 2", "timeout_s = 1");
+    }
+    stage.gate_with("cpu:chatty", "while :; do echo x; done", "timeout_s = 1");
+    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    for (_, gate) in run.results["results"].as_object().unwrap() {
+        assert_eq!(gate["reason"], "timeout");
+    }
+}
+
+#[test]
+fn a_gate_that_says_nothing_for_too_long_is_ended() {
+    let run = Stage::new()
+        .gate_with("cpu:mute", "echo once; sleep 1000", "silence_timeout_s = 1")
+        .run(&["--gate", "cpu:mute"])
+        .exits(1);
+    assert_eq!(run.gate("cpu:mute")["reason"], "silence");
+    assert!(run.out.stdout.contains("once"));
+}
+
+#[test]
+fn row_05_a_gate_that_closes_its_output_costs_no_processor() {
+    let stage = Stage::new();
+    stage.gate(
+        "cpu:closed",
+        "exec >&- 2>&-; sleep 1; cat /proc/$PPID/stat > \"$TMPDIR/stat\"",
+    );
+    stage.run(&["--gate", "cpu:closed"]).exits(0);
+    // The tool's own processor time, in clock ticks of a hundredth of a second: a spinning one takes about a hundred.
+    let stat = std::fs::read_to_string(stage.place.path("tmp/stat")).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
+    let ticks: u64 = fields.skip(11).take(2).map(|f| f.parse::<u64>().unwrap()).sum();
+    assert!(ticks < 50, "{ticks} ticks");
+}
+
+#[test]
+fn row_08_everything_that_is_missing_in_one_report() {
+    let stage = Stage::new();
+    stage
+        .gate_with(
+            "cpu:one",
+            "true",
+            "requires = [\"NMOE_A\", \"NMOE_B\"]\nrequires_files = [\"no/such.toml\"]",
+        )
+        .gate_with(
+            "cpu:two",
+            "true",
+            "requires = [\"NMOE_C\"]\nrequires_files = [\"../outside\", \"/etc/passwd\"]",
+        )
+        .gate("cpu:fine", "touch ../ran");
+    let run = stage.run(&["--tier", "a"]).exits(3);
+    assert_eq!(run.results["overall"], "invalid");
+    let one = run.gate("cpu:one");
+    assert_eq!(
+        (&one["status"], &one["reason"]),
+        (&"invalid".into(), &"missing_env".into())
+    );
+    assert_eq!(one["missing_env"], serde_json::json!(["NMOE_A", "NMOE_B"]));
+    assert_eq!(one["missing_files"], serde_json::json!(["no/such.toml"]));
+    assert_eq!(
+        run.gate("cpu:two")["missing_files"],
+        serde_json::json!(["../outside", "/etc/passwd"])
+    );
+    let fine = run.gate("cpu:fine");
+    assert_eq!(
+        (&fine["status"], &fine["reason"]),
+        (&"not_run".into(), &"refused".into())
+    );
+    assert!(!stage.place.path("ran").exists());
+}
+
+#[test]
+fn row_09_what_cannot_be_used_still_leaves_results() {
+    let stage = Stage::new();
+    stage.gate("cpu:ok", "true");
+    for args in [
+        &["--gate", "cpu:okk"][..],
+        &["--bundle", "nope"],
+        &["--gate", "cpu:ok", "--perf-budget-pct", "nan"],
+        &["--gate", "cpu:ok", "--baseline-ref=--lock"],
+    ] {
+        let run = stage.run(args).exits(2);
+        assert_eq!(run.results["overall"], "invalid", "{args:?}");
+        assert!(run.results["refused"].is_string(), "{args:?}");
+    }
+    let run = stage.run(&["--gate", "cpu:okk"]).exits(2);
+    assert!(
+        run.out.stderr.contains("did you mean `cpu:ok`?"),
+        "{}",
+        run.out.stderr
+    );
+    stage.place.file("configs/gates/gates.toml", "[gates");
+    let run = stage.run(&["--gate", "cpu:ok"]).exits(2);
+    assert!(run.out.stderr.contains("lint registry"), "{}", run.out.stderr);
+    assert_eq!(run.results["refused"], "bad_registry");
+}
+
+#[test]
+fn row_11_any_bytes_pass_through() {
+    let stage = Stage::new();
+    stage.gate("cpu:bytes", r"printf 'a\xff\xfe\x00b\n\xc3'");
+    let output = stage
+        .call(&["run", "--gate", "cpu:bytes"])
+        .into_command()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"a\xff\xfe\0b\n\xc3\n");
+}
+
+#[test]
+fn row_12_a_failure_inside_is_a_failure() {
+    let stage = Stage::new();
+    stage
+        .gate("cpu:e", "false; echo on")
+        .gate("cpu:pipe", "false | true; echo on");
+    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    for id in ["cpu:e", "cpu:pipe"] {
+        let gate = run.gate(id);
+        assert_eq!(
+            (&gate["status"], &gate["reason"], &gate["rc"]),
+            (&"fail".into(), &"exit_code".into(), &1.into())
+        );
+    }
+    assert!(!run.out.stdout.contains("on"));
+}
+
+#[test]
+fn row_13_workflow_commands_are_neutralised() {
+    let stage = Stage::new();
+    stage.gate(
+        "cpu:say",
+        r"printf '::error::x\n  ::add-mask::y\na ##[error]z\nold\r::set-output name=a::b\n'",
+    );
+    let call = stage
+        .call(&["run", "--gate", "cpu:say"])
+        .env("GITHUB_ACTIONS", "true");
+    let out = call.run().exits(0);
+    let lines: Vec<&str> = out.stdout.split(['\n', '\r']).collect();
+    assert_eq!(lines[0], "::group::cpu:say");
+    let token = lines[1].strip_prefix("::stop-commands::").unwrap();
+    assert_eq!(token.len(), 32);
+    assert_eq!(
+        lines[2..6],
+        ["\\::error::x", "  \\::add-mask::y", "a ##\\[error]z", "old"]
+    );
+    assert_eq!(
+        lines[6..9],
+        [
+            "\\::set-output name=a::b",
+            &format!("::{token}::"),
+            "::endgroup::"
+        ]
+    );
+}
+
+#[test]
+fn row_14_the_runners_files_are_out_of_reach() {
+    let stage = Stage::new();
+    let folder = stage.place.path("tmp/_runner_file_commands");
+    std::fs::create_dir(&folder).unwrap();
+    let mut call_env = Vec::new();
+    for name in ["ENV", "PATH", "OUTPUT", "STATE", "STEP_SUMMARY"] {
+        let path = folder.join(format!("file_{name}"));
+        std::fs::write(&path, format!("{name}=before\n")).unwrap();
+        call_env.push((format!("GITHUB_{name}"), path));
+    }
+    std::fs::write(folder.join("beside"), "kept").unwrap();
+    stage.gate(
+        "cpu:evil",
+        "env | grep '^GITHUB_' && exit 9; cd \"$TMPDIR/_runner_file_commands\"; for f in *; do echo evil >> $f; done; \
+         rm -f file_ENV; ln -s /etc/passwd file_ENV; mkdir more; rm -f file_STATE; mkfifo file_STATE",
+    );
+    let run = stage.run_with(&["--gate", "cpu:evil"], &call_env).exits(1);
+    let gate = run.gate("cpu:evil");
+    assert_eq!(
+        (&gate["status"], &gate["reason"]),
+        (&"fail".into(), &"tampered".into())
+    );
+    for (name, path) in &call_env {
+        let name = name.strip_prefix("GITHUB_").unwrap();
+        assert!(std::fs::symlink_metadata(path).unwrap().is_file(), "{name}");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rest = text.strip_prefix(&format!("{name}=before\n")).unwrap();
+        if name == "OUTPUT" {
+            assert!(rest.starts_with("overall=fail\nresults=/"), "{rest}");
+            assert_eq!(rest.lines().count(), 2);
+        } else {
+            assert_eq!(rest, "");
+        }
+    }
+    assert_eq!(std::fs::read(folder.join("beside")).unwrap(), b"kept");
+    assert!(!folder.join("more").exists());
+}
+
+#[test]
+fn row_15_after_a_failure_the_rest_has_a_reason() {
+    let stage = Stage::new();
+    stage
+        .gate("cpu:a", "true")
+        .gate("cpu:b", "exit 7")
+        .gate("cpu:c", "true");
+    let run = stage.run(&["--tier", "a"]).exits(1);
+    assert_eq!(run.results["overall"], "fail");
+    assert_eq!(run.gate("cpu:a")["reason"], serde_json::Value::Null);
+    assert_eq!(run.gate("cpu:b")["rc"], 7);
+    let rest = run.gate("cpu:c");
+    assert_eq!(
+        (&rest["status"], &rest["reason"]),
+        (&"not_run".into(), &"stopped_after_failure".into())
+    );
+    assert_eq!(
+        stage.run(&["--tier", "a", "--keep-going"]).exits(1).gate("cpu:c")["status"],
+        "pass"
+    );
+}
+
+#[test]
+fn row_16_pending_is_never_green() {
+    let stage = Stage::new();
+    stage
+        .raw("[gates.\"zero2:x\"]\ntier = \"b\"\nkind = \"external\"\n")
+        .gate("cpu:ok", "true");
+    let run = stage.run(&["--bundle", "single", "--gate", "zero2:x"]).exits(3);
+    assert_eq!(run.results["overall"], "inconclusive");
+    let gate = run.gate("zero2:x");
+    assert_eq!(
+        (&gate["status"], &gate["reason"]),
+        (&"pending".into(), &"external".into())
+    );
+    let run = stage.run(&["--gate", "cpu:ok", "--gate", "zero2:x"]).exits(3);
+    assert_eq!(run.results["overall"], "inconclusive");
+}
+
+#[test]
+fn a_gate_that_needs_a_gpu_is_refused_without_one() {
+    let stage = Stage::new();
+    stage.gate_with("b200:one", "true", "gpus = 1");
+    let run = stage.run(&["--gate", "b200:one"]).exits(3);
+    let reason = run.gate("b200:one")["reason"].as_str().unwrap().to_owned();
+    assert!(["no_gpu", "off_target"].contains(&reason.as_str()), "{reason}");
+}
+
+#[test]
+fn results_never_lie_inside_a_checkout() {
+    let stage = Stage::new();
+    stage.gate("cpu:ok", "true");
+    stage.place.git(["init", "-q"]);
+    let out = stage
+        .call(&["run", "--gate", "cpu:ok", "--results", "out/results.json"])
+        .run()
+        .exits(2);
+    assert!(
+        out.stderr.contains("never lie inside a checkout"),
+        "{}",
+        out.stderr
+    );
+    stage.call(&["run", "--gate", "cpu:ok"]).run().exits(0);
+    assert_eq!(stage.place.git(["status", "--porcelain"]), "?? configs/\n");
+}
+
+#[test]
+fn under_json_the_output_of_gates_is_talk() {
+    let stage = Stage::new();
+    stage.gate("cpu:ok", "echo from the gate");
+    let out = Place::gates(&stage.place, ["run", "--gate", "cpu:ok", "--format", "json"])
+        .run()
+        .exits(0);
+    assert_eq!(out.json()["overall"], "pass");
+    assert!(out.stderr.contains("from the gate"));
+}

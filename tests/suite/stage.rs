@@ -1,0 +1,106 @@
+//! A registry made up gate by gate, and runs over it: what the tests of `run` share.
+#![allow(dead_code, reason = "a stage offers more than each state of the suite uses")]
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::driver::{Call, Outcome, Place};
+
+/// A checkout with a registry.
+pub struct Stage {
+    pub place: Place,
+    registry: RefCell<String>,
+}
+
+/// A run and what it left.
+pub struct Run {
+    pub out: Outcome,
+    pub results: Value,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Stage {
+            place: Place::new(),
+            registry: RefCell::default(),
+        }
+    }
+
+    /// Adds a Tier-A gate with this command.
+    pub fn gate(&self, id: &str, cmd: &str) -> &Self {
+        self.gate_with(id, cmd, "")
+    }
+
+    /// Adds a Tier-A gate with this command and more keys.
+    pub fn gate_with(&self, id: &str, cmd: &str, keys: &str) -> &Self {
+        self.raw(&format!(
+            "[gates.\"{id}\"]\ntier = \"a\"\ncmd = '''\n{cmd}\n'''\n{keys}\n"
+        ))
+    }
+
+    /// Adds text to the registry.
+    pub fn raw(&self, text: &str) -> &Self {
+        let mut registry = self.registry.borrow_mut();
+        writeln!(registry, "{text}").unwrap();
+        self.place.file("configs/gates/gates.toml", registry.as_bytes());
+        self
+    }
+
+    /// Where the results of [`Stage::run`] go.
+    pub fn results(&self) -> PathBuf {
+        self.place.path("home/results.json")
+    }
+
+    /// A call of the tool.
+    pub fn call<S: AsRef<OsStr>>(&self, args: &[S]) -> Call {
+        self.place.gates(args)
+    }
+
+    /// `run` with these arguments and recorded results.
+    pub fn run(&self, args: &[&str]) -> Run {
+        self.run_with(args, &[] as &[(&str, &str)])
+    }
+
+    /// The same with more environment.
+    pub fn run_with<N: AsRef<str>, V: AsRef<OsStr>>(&self, args: &[&str], env: &[(N, V)]) -> Run {
+        let results = self.results();
+        let mut call = self.place.gates(
+            ["run", "--results"]
+                .map(OsStr::new)
+                .into_iter()
+                .chain([results.as_os_str()])
+                .chain(args.iter().map(OsStr::new)),
+        );
+        for (name, value) in env {
+            call = call.env(name.as_ref(), value);
+        }
+        let out = call.run();
+        let results = std::fs::read(results)
+            .ok()
+            .and_then(|b| serde_json::from_slice(&b).ok());
+        Run {
+            results: results.unwrap_or(Value::Null),
+            out,
+        }
+    }
+}
+
+impl Run {
+    #[track_caller]
+    pub fn exits(mut self, code: i32) -> Self {
+        self.out = self.out.exits(code);
+        self
+    }
+
+    /// What came of a gate.
+    #[track_caller]
+    pub fn gate(&self, id: &str) -> &Value {
+        self.results["results"]
+            .get(id)
+            .unwrap_or_else(|| panic!("no result of {id}: {:#}", self.results))
+    }
+}
