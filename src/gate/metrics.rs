@@ -301,7 +301,8 @@ impl Gauge {
                 break;
             };
             let value = found.get(1).unwrap_or(whole);
-            if let Some(value) = number(value.as_bytes()) {
+            // A throughput below nothing is a misprint.
+            if let Some(value) = number(value.as_bytes()).filter(|v| *v >= 0.0 || self.name != NODE_TPS) {
                 self.samples.push(value);
             }
             self.from = (whole.end() - self.shared.min(whole.len())).max(whole.start() + 1);
@@ -422,6 +423,7 @@ mod tests {
             "node_tps:\n1",
             "node_tps 1",
             "node_tps: 1e999",
+            "node_tps: -5",
         ] {
             assert_eq!(node_tps(line), [] as [f64; 0], "{line}");
         }

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::results::{GateResult, Results, SCHEMA};
-use crate::model::verdict::{Overall, Verdict};
+use crate::model::verdict::Verdict;
 use crate::report::escape::{self, Sink};
 
 /// The largest results file that is read, in bytes.
@@ -137,7 +137,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
     if results.duration_s.is_some_and(|d| d < 0.0) {
         return refuse("`duration_s` is negative".to_owned());
     }
-    let overall = Overall::of(results.results.values().map(|r| r.status));
+    let overall = results.judge();
     if overall != results.overall {
         return refuse(format!(
             "`overall` says {}, and the gates say {}",
