@@ -1,0 +1,182 @@
+//! What a job of a workflow is, as far as the rules care: where it runs, what it may write, which code it checks out.
+
+use crate::document::node::{Entry, Node};
+use crate::document::source::Span;
+
+/// A job.
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) span: Span,
+    pub(super) self_hosted: bool,
+    pub(super) has_timeout: bool,
+    pub(super) calls_workflow: bool,
+    /// What is in force: the job's own, else the workflow's.
+    pub(super) permissions: Option<Vec<(String, String, Span)>>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// A step.
+pub(super) struct Step {
+    pub(super) uses: Option<(String, Span)>,
+    /// `run`, and the `script` of an action that takes one.
+    pub(super) scripts: Vec<Span>,
+    /// The text of `run` or `script`, as GitHub reads it.
+    pub(super) text: String,
+    /// Set where the step checks out a change's code.
+    pub(super) change: Option<Checkout>,
+}
+
+/// A checkout of a change's code.
+pub(super) struct Checkout {
+    pub(super) span: Span,
+    /// A ref or a branch rather than a commit.
+    pub(super) moving: bool,
+    /// `persist-credentials: false`.
+    pub(super) drops_credential: bool,
+    /// At the workspace's root rather than in a folder of its own.
+    pub(super) at_root: bool,
+}
+
+/// What in a `ref` says that the code is a change's.
+const CHANGE: [&str; 9] = [
+    "refs/pull/",
+    "pull_request.head",
+    "head_ref",
+    "head.sha",
+    "merge_commit_sha",
+    "outputs.merge",
+    "outputs.head",
+    "inputs.pr",
+    "workflow_run.head",
+];
+/// What in a `ref` says that it is a name, which somebody can move.
+const MOVING: [&str; 4] = ["refs/pull/", "head_ref", "head.ref", "head_branch"];
+
+/// The jobs of a workflow.
+pub(super) fn all(tree: &Node) -> Vec<Job> {
+    let on_change = mentions(tree.get("on"), "pull_request");
+    let inherited = tree.get("permissions").map(permissions);
+    tree.get("jobs")
+        .map(Node::entries)
+        .unwrap_or_default()
+        .iter()
+        .map(|e| job(e, on_change, inherited.as_ref()))
+        .collect()
+}
+
+fn job(entry: &Entry, on_change: bool, inherited: Option<&Vec<(String, String, Span)>>) -> Job {
+    let node = &entry.node;
+    Job {
+        id: entry.key.clone(),
+        span: entry.key_span.clone(),
+        self_hosted: node.get("runs-on").is_some_and(self_hosted),
+        has_timeout: node.get("timeout-minutes").is_some(),
+        calls_workflow: node.get("uses").is_some(),
+        permissions: node
+            .get("permissions")
+            .map(permissions)
+            .or_else(|| inherited.cloned()),
+        steps: node
+            .get("steps")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .map(|n| step(n, on_change))
+            .collect(),
+    }
+}
+
+fn step(node: &Node, on_change: bool) -> Step {
+    let uses = node
+        .get("uses")
+        .and_then(|n| n.text().map(|t| (t.to_owned(), n.span.clone())));
+    let scripts = [node.get("run"), node.at(&["with", "script"])]
+        .into_iter()
+        .flatten();
+    let change = uses
+        .as_ref()
+        .filter(|(u, _)| u.starts_with("actions/checkout@"))
+        .and_then(|(_, span)| {
+            let wanted = node.at(&["with", "ref"]);
+            let text = wanted.and_then(Node::text).unwrap_or_default();
+            let is_change = if text.is_empty() {
+                on_change
+            } else {
+                CHANGE.iter().any(|c| text.contains(c))
+            };
+            is_change.then(|| Checkout {
+                span: wanted.map_or_else(|| span.clone(), |n| n.span.clone()),
+                moving: MOVING.iter().any(|m| text.contains(m)),
+                drops_credential: node.at(&["with", "persist-credentials"]).and_then(Node::text)
+                    == Some("false"),
+                at_root: node.at(&["with", "path"]).is_none(),
+            })
+        });
+    Step {
+        uses,
+        text: scripts
+            .clone()
+            .filter_map(Node::text)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        scripts: scripts.map(|n| n.span.clone()).collect(),
+        change,
+    }
+}
+
+/// A permission by name, its value, and where it stands; `permissions: write-all` has the name `all`.
+fn permissions(node: &Node) -> Vec<(String, String, Span)> {
+    match node.text() {
+        Some(all) => vec![("all".to_owned(), all.to_owned(), node.span.clone())],
+        None => node
+            .entries()
+            .iter()
+            .filter_map(|e| Some((e.key.clone(), e.node.text()?.to_owned(), e.node.span.clone())))
+            .collect(),
+    }
+}
+
+/// A label that GitHub does not host, or one that only the repository's owner knows.
+fn self_hosted(node: &Node) -> bool {
+    let labels: Vec<&str> = node
+        .text()
+        .into_iter()
+        .chain(node.texts().map(|(t, _)| t))
+        .collect();
+    !labels.is_empty()
+        && labels.iter().all(|label| {
+            !label.contains("${{")
+                && !["ubuntu-", "windows-", "macos-"]
+                    .iter()
+                    .any(|hosted| label.starts_with(hosted))
+        })
+}
+
+fn mentions(node: Option<&Node>, event: &str) -> bool {
+    let Some(node) = node else { return false };
+    node.text() == Some(event) || node.texts().any(|(t, _)| t == event) || node.get(event).is_some()
+}
+
+impl Job {
+    /// A permission to write, by name, and where it is given; without any `permissions` there is none to point at.
+    pub(super) fn write_permission(&self) -> Option<(String, Span)> {
+        self.permissions
+            .iter()
+            .flatten()
+            .find(|(_, value, _)| value.starts_with("write"))
+            .map(|(name, _, span)| (name.clone(), span.clone()))
+    }
+
+    /// Where the job reads the registry, or calls the repository's own action, after a change's code took the root.
+    pub(super) fn policy_from_change(&self) -> Option<Span> {
+        let from = self
+            .steps
+            .iter()
+            .position(|s| s.change.as_ref().is_some_and(|c| c.at_root))?;
+        self.steps[from + 1..].iter().find_map(|step| match &step.uses {
+            Some((uses, span)) if uses.starts_with("./") => Some(span.clone()),
+            _ if step.text.contains("gates.toml") => step.scripts.first().cloned(),
+            _ => None,
+        })
+    }
+}

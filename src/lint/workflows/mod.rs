@@ -1,0 +1,181 @@
+//! GitHub workflows of a repository that runs gates: who holds a write token beside a change's code, whose policy judges
+//! it, which commit was meant, and scripts that cannot do what they say.
+//!
+//! General linters know workflows better; these rules know what a gate is. Nothing here runs or fetches anything.
+
+mod codes;
+mod job;
+mod script;
+
+use crate::document::mapped::Mapped;
+use crate::document::node::Node;
+use crate::document::source::{Source, Span};
+use crate::document::yaml;
+use crate::model::finding::{Code, Finding, Region, Severity};
+
+pub use codes::TABLE;
+use job::{Job, Step};
+
+/// Judges one workflow file.
+pub fn lint(source: &Source) -> Vec<Finding> {
+    let content = Mapped::lines_of(source.text(), 0);
+    let (tree, defects) = yaml::parse(&content);
+    let mut sink = Sink {
+        source,
+        findings: Vec::new(),
+    };
+    // Anchors and the like are the forms' business: GitHub reads them, and only a broken file stops us.
+    let Some(tree) = tree else {
+        for defect in defects {
+            sink.push(&codes::UNREADABLE, &defect.span, defect.message);
+        }
+        return sink.findings;
+    };
+    let jobs = job::all(&tree);
+    permissions(&tree, &jobs, &mut sink);
+    for job in &jobs {
+        judge(job, &mut sink);
+        for step in &job.steps {
+            expressions(step, &mut sink);
+            script::judge(step, &mut sink);
+            pinned(step, &mut sink);
+        }
+    }
+    sink.findings.sort_by_key(|f| f.region);
+    sink.findings
+}
+
+/// Where rules put what they find.
+struct Sink<'a> {
+    source: &'a Source,
+    findings: Vec<Finding>,
+}
+
+impl Sink<'_> {
+    fn push(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) {
+        self.push_as(code, code.severity, span, message);
+    }
+
+    fn push_as(&mut self, code: &'static Code, severity: Severity, span: &Span, message: impl Into<String>) {
+        let (start, end) = self.source.places(span);
+        let region = Region {
+            line: start.line,
+            column: start.column,
+            end_line: end.line,
+            end_column: end.column,
+        };
+        let mut finding = Finding::new(code, message).at(region).severity(severity);
+        if let Some(name) = self.source.name() {
+            finding = finding.in_path(name);
+        }
+        self.findings.push(finding);
+    }
+}
+
+fn permissions(tree: &Node, jobs: &[Job], sink: &mut Sink) {
+    if tree.get("permissions").is_none() && jobs.iter().any(|job| job.permissions.is_none()) {
+        sink.push(
+            &codes::DEFAULT_PERMISSIONS,
+            &(tree.span.start..tree.span.start),
+            "the workflow names no permissions, so its jobs get the repository's default token",
+        );
+    }
+}
+
+fn judge(job: &Job, sink: &mut Sink) {
+    let write = job.write_permission();
+    if let (true, Some((name, span))) = (job.self_hosted, &write) {
+        sink.push(
+            &codes::SELF_HOSTED_WRITE,
+            span,
+            format!(
+                "job `{}` runs on a self-hosted runner and may write `{name}`",
+                job.id
+            ),
+        );
+    }
+    for step in &job.steps {
+        let Some(checkout) = &step.change else { continue };
+        if let Some((name, span)) = &write {
+            sink.push(
+                &codes::WRITE_BESIDE_CHANGE,
+                span,
+                format!(
+                    "job `{}` checks out a change's code and may write `{name}`",
+                    job.id
+                ),
+            );
+        }
+        if checkout.moving {
+            sink.push(
+                &codes::MOVING_REF,
+                &checkout.span,
+                format!(
+                    "job `{}` checks out a name that moves, not the commit that was approved",
+                    job.id
+                ),
+            );
+        }
+        if !checkout.drops_credential {
+            sink.push(
+                &codes::PERSISTED_CREDENTIAL,
+                &checkout.span,
+                format!(
+                    "job `{}` leaves its token in the configuration of the change's checkout",
+                    job.id
+                ),
+            );
+        }
+    }
+    if let Some(span) = job.policy_from_change() {
+        sink.push(
+            &codes::POLICY_FROM_CHANGE,
+            &span,
+            format!(
+                "job `{}` takes the registry or the tool from the change that they judge",
+                job.id
+            ),
+        );
+    }
+    if !job.has_timeout && !job.calls_workflow {
+        sink.push(
+            &codes::NO_TIMEOUT,
+            &job.span,
+            format!(
+                "job `{}` has no `timeout-minutes`: a hang holds its runner for six hours",
+                job.id
+            ),
+        );
+    }
+}
+
+fn expressions(step: &Step, sink: &mut Sink) {
+    for text in &step.scripts {
+        let raw = &sink.source.text()[text.clone()];
+        let hits: Vec<usize> = raw.match_indices("${{").map(|(at, _)| text.start + at).collect();
+        for at in hits {
+            sink.push(
+                &codes::SCRIPT_EXPRESSION,
+                &(at..at + 3),
+                "an expression inside a script is code, whatever its value turns out to be",
+            );
+        }
+    }
+}
+
+fn pinned(step: &Step, sink: &mut Sink) {
+    let Some((uses, span)) = &step.uses else { return };
+    let by_commit = uses
+        .rsplit_once('@')
+        .is_some_and(|(_, version)| version.len() == 40 && version.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !uses.starts_with("./") && !uses.starts_with("docker://") && !by_commit {
+        sink.push(
+            &codes::UNPINNED_ACTION,
+            span,
+            format!("`{uses}` can be moved to other code by its owner"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Each fault planted into a clean workflow is found on its own line, and nothing else is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use super::*;
+
+const CLEAN: &str = r#"name: gates
+on: workflow_dispatch
+permissions: {}
+jobs:
+  gates:
+    runs-on: b200
+    timeout-minutes: 90
+    permissions:
+      contents: read
+    steps:
+      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+        with:
+          persist-credentials: false
+      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+        with:
+          ref: ${{ needs.resolve.outputs.merge }}
+          path: subject
+          persist-credentials: false
+      - uses: ./
+        with:
+          command: run
+      - env:
+          BUNDLE: ${{ inputs.bundle }}
+        run: |
+          python - <<'PY'
+          import re
+          print(re.findall(r"\bnode_tps: ([0-9,]+)", "x\n"))
+          PY
+"#;
+
+fn codes_of(text: &str) -> Vec<(&'static str, u32)> {
+    lint(&Source::new(None, text))
+        .iter()
+        .map(|f| (f.code.id, f.region.unwrap().line))
+        .collect()
+}
+
+fn planted(from: &str, to: &str) -> Vec<(&'static str, u32)> {
+    assert!(CLEAN.contains(from), "{from}");
+    codes_of(&CLEAN.replacen(from, to, 1))
+}
+
+#[test]
+fn a_clean_workflow_has_no_findings() {
+    assert_eq!(codes_of(CLEAN), []);
+}
+
+#[test]
+fn each_fault_is_found_where_it_stands() {
+    let write = planted("      contents: read", "      contents: write");
+    assert_eq!(
+        write,
+        [
+            ("workflow-write-beside-change", 9),
+            ("workflow-self-hosted-write", 9)
+        ]
+        .into_iter()
+        .rev()
+        .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        planted("${{ needs.resolve.outputs.merge }}", "refs/pull/7/merge"),
+        [("workflow-moving-ref", 16)]
+    );
+    assert_eq!(
+        planted(
+            "          path: subject\n          persist-credentials: false",
+            "          path: subject"
+        ),
+        [("workflow-persisted-credential", 16)]
+    );
+    assert_eq!(
+        planted("          path: subject\n", ""),
+        [("workflow-policy-from-change", 18)]
+    );
+    assert_eq!(
+        planted(r#"r"\bnode"#, r#"r"\\bnode"#),
+        [("workflow-doubled-backslash", 27)]
+    );
+    assert_eq!(
+        planted(r#""x\n""#, r#""x\\n""#),
+        [("workflow-doubled-backslash", 27)]
+    );
+    assert_eq!(
+        planted("import re", "git worktree add ../base"),
+        [("workflow-unbuilt-baseline", 26)]
+    );
+    assert_eq!(
+        planted("import re", "b = '${{ inputs.bundle }}'"),
+        [("workflow-script-expression", 26)]
+    );
+    assert_eq!(
+        planted("11bd71901bbe5b1630ceea73d27597364c9af683", "v4"),
+        [("workflow-unpinned-action", 11)]
+    );
+    assert_eq!(
+        planted("    timeout-minutes: 90\n", ""),
+        [("workflow-no-timeout", 5)]
+    );
+    assert_eq!(
+        planted("permissions: {}\n", "").first().copied(),
+        None,
+        "each job names its own permissions, so the default never applies"
+    );
+    assert_eq!(
+        planted("on: workflow_dispatch", "on: ["),
+        [("workflow-unreadable", 3)]
+    );
+}
+
+#[test]
+fn a_pull_request_workflow_checks_out_the_change_without_saying_so() {
+    let text = "on: pull_request\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    timeout-minutes: 5\n    permissions: write-all\n    \
+                steps:\n      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n      - uses: ./\n";
+    let ids: Vec<_> = codes_of(text).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(
+        ids,
+        [
+            "workflow-write-beside-change",
+            "workflow-persisted-credential",
+            "workflow-policy-from-change"
+        ]
+    );
+}
