@@ -47,7 +47,13 @@ fn main() {
             cargo.env_remove(&*name);
         }
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=-crt-static");
+    // A reproducible build maps folders away; the helper inside must not bring them back.
+    let outer = var("CARGO_ENCODED_RUSTFLAGS");
+    let flags = outer
+        .split('\x1f')
+        .filter(|flag| flag.starts_with("--remap-path-prefix="))
+        .chain(["-Ctarget-feature=-crt-static"]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
     match cargo.status() {
         Ok(status) if status.success() => {}
         Ok(status) => fail(&format!(
