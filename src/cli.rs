@@ -52,6 +52,8 @@ enum When {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what is missing on this machine and in this repository, each with its remedy.
+    Doctor(cmd::doctor::Args),
     /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
     Explain(cmd::explain::Args),
     /// Look into kernel libraries, check them, ask the driver what GPUs there are.
@@ -92,6 +94,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         talk: i16::from(global.verbose) - i16::from(global.quiet),
     };
     let outcome = match cli.command {
+        Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),

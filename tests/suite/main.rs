@@ -9,6 +9,7 @@
 
 mod api;
 mod command_line;
+mod doctor;
 mod driver;
 mod gates;
 mod github;
