@@ -11,4 +11,6 @@ pub mod host;
 pub mod inspect;
 pub mod load;
 pub mod snapshot;
+pub mod stamp;
+pub mod subject;
 pub mod unpack;

@@ -99,6 +99,14 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
     assert!(built.success());
 }
 
+/// A folder with the driver of eight B200s, for `LD_LIBRARY_PATH`.
+pub fn b200(place: &Place) -> PathBuf {
+    let folder = place.path("b200");
+    compile(&folder, "libcuda.so.1", CUDA, &[]);
+    compile(&folder, "libnvidia-ml.so.1", NVML, &[]);
+    folder
+}
+
 fn ask(machine: &Machine, arguments: &[&str]) -> Outcome {
     let place = Place::new();
     let folder = place.path("driver");

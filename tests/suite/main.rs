@@ -13,6 +13,7 @@ mod doctor;
 mod driver;
 mod gates;
 mod github;
+mod kernel_check;
 mod kernel_driver;
 mod kernel_host;
 mod kernel_inspect;

@@ -1,27 +1,36 @@
-//! `kernels check`: load a library in the kernel host and run its self-checks.
+//! `kernels check`: what a GPU gate finds out before its command, at a prompt.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
+use crate::cmd::kernels::driver as machine;
+use crate::kernel::driver::{LIMITS, Need, judge, probe};
 use crate::kernel::host::Limits;
+use crate::kernel::inspect::Inspection;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
+use crate::kernel::subject::{self, Proof, Rules, outputs, prove};
 use crate::model::exit::Exit;
-use crate::model::verdict::Verdict;
+use crate::model::registry::{Registry, Target};
+use crate::model::verdict::{Reason, Verdict};
 
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Libraries to load.
-    #[arg(value_name = "LIB", required = true)]
+    /// Libraries; the registry's, in the subject, where none is given.
+    #[arg(value_name = "LIB", required_if_eq("cpu", "true"))]
     libraries: Vec<PathBuf>,
-    /// They are host builds with the same ABI: no GPU is asked for, and nothing is proven of device code.
-    #[arg(long, required = true)]
+    /// GPUs that must be there.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    gpus: u32,
+    /// The libraries are host builds with the same ABI: no GPU is asked for, and nothing is proven of device code.
+    #[arg(long)]
     cpu: bool,
     /// Seconds that loading, or one self-check, may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -35,44 +44,161 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         step: Duration::from_secs(args.timeout),
         ..Limits::default()
     };
+    if args.cpu {
+        run_cpu(args, &limits, format)
+    } else {
+        run_target(context, args, limits, format)
+    }
+}
+
+fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit> {
     let (mut text, mut rows, mut good) = (String::new(), Vec::new(), true);
     for path in &args.libraries {
         let library = Snapshot::take(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-        let loading = load(&library, &limits).map_err(|error| NoJudgement(error.to_string()))?;
-        good &= loading.verdict() == Verdict::Pass;
-        match format {
-            Format::Json => rows.push(as_json(path, &loading)),
-            _ => describe(&mut text, path, &loading),
+        let loading = load(&library, limits).map_err(|error| NoJudgement(error.to_string()))?;
+        let verdict = loading.verdict();
+        good &= verdict == Verdict::Pass;
+        rows.push(json!({
+            "path": path.display().to_string(),
+            "verdict": verdict,
+            "failure": failure_json(&loading),
+            "checks": loading.checks,
+            "leftovers": loading.leftovers,
+            "duration_s": loading.seconds,
+        }));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", path.display());
+        for (check, detail) in loading.checks.iter().zip(&loading.details) {
+            row(&mut text, check.status, &check.name, detail);
         }
+        failure_text(&mut text, &loading);
+        let _ = writeln!(
+            text,
+            "  {} on the CPU; nothing is proven of device code",
+            verdict.as_str()
+        );
     }
     if format == Format::Json {
-        text = format!("{}\n", json!({"schema": 1, "libraries": rows}));
+        text = format!("{}\n", json!({"schema": 1, "cpu": true, "libraries": rows}));
     }
     print(&text)?;
     Ok(if good { Exit::Passed } else { Exit::Failed })
 }
 
-fn as_json(path: &Path, loading: &Loading) -> serde_json::Value {
-    let failure = loading
-        .failure
-        .as_ref()
-        .map(|f| json!({"code": f.word, "stage": f.stage, "message": f.says}));
-    json!({
-        "path": path.display().to_string(),
-        "verdict": loading.verdict(),
-        "failure": failure,
-        "checks": loading.checks,
-        "leftovers": loading.leftovers,
-        "duration_s": loading.seconds,
+fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) -> anyhow::Result<Exit> {
+    let target = target(context)?;
+    let libraries = if args.libraries.is_empty() {
+        outputs(&context.subject, &target.kernels)?
+    } else {
+        // The user's paths are relative to here, the registry's to the subject.
+        let here = std::env::current_dir().context("cannot tell the current directory")?;
+        args.libraries.iter().map(|path| here.join(path)).collect()
+    };
+    let asked = probe(&LIMITS);
+    let judged = judge(&asked, &Need::of(&target, args.gpus));
+    let rules = Rules {
+        target: &target,
+        subject: &context.subject,
+        nonce: None,
+        load: judged.is_ok(),
+        limits,
+    };
+    let proofs: Vec<Proof> = libraries.iter().map(|path| prove(path, &rules)).collect();
+    let (verdict, reason) = match (&judged, subject::verdict(&proofs)) {
+        // What fails, fails anywhere; else the machine comes first.
+        (_, failed @ (Verdict::Fail, _)) => failed,
+        (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
+        (Ok(_), verdict) => verdict,
+    };
+    let text = match format {
+        Format::Json => format!(
+            "{}\n",
+            json!({
+                "schema": 1,
+                "verdict": verdict,
+                "reason": reason,
+                "machine": machine::as_json(&asked, &judged),
+                "libraries": proofs.iter().map(proof_json).collect::<Vec<_>>(),
+            })
+        ),
+        _ => {
+            let mut text = machine::describe(&asked, &judged);
+            proofs.iter().for_each(|proof| describe(&mut text, proof));
+            conclude(&mut text, verdict, reason, &target);
+            text
+        }
+    };
+    print(&text)?;
+    Ok(match verdict {
+        Verdict::Pass => Exit::Passed,
+        Verdict::Fail => Exit::Failed,
+        _ => Exit::NoJudgement,
     })
 }
 
-fn describe(text: &mut String, path: &Path, loading: &Loading) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}", path.display());
-    for (check, detail) in loading.checks.iter().zip(&loading.details) {
-        let _ = writeln!(text, "  {:<8} {:<32} {detail}", check.status.as_str(), check.name);
+/// The target of the policy's registry; the default one where there is no registry.
+fn target(context: &Context) -> anyhow::Result<Target> {
+    let path = context.registry_path();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let registry: Registry = toml::from_str(&text)
+                .with_context(|| format!("cannot use {}; run `nmoe-gates lint registry`", path.display()))?;
+            Ok(registry.target())
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Target::default()),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+fn failure_json(loading: &Loading) -> serde_json::Value {
+    let failure = loading.failure.as_ref();
+    json!(failure.map(|f| json!({"code": f.word, "stage": f.stage, "message": f.says})))
+}
+
+fn proof_json(proof: &Proof) -> serde_json::Value {
+    let (verdict, reason) = proof.verdict();
+    json!({
+        "path": proof.path.display().to_string(),
+        "sha256": proof.inspection.as_ref().map(|i| &i.sha256),
+        "device_code": proof.inspection.as_ref().map(|i| !i.is_host_only()),
+        "stamped": proof.stamp.is_some(),
+        "loaded": proof.loading.is_some(),
+        "verdict": verdict,
+        "reason": reason,
+        "faults": proof.inspection.as_ref().map_or(&[][..], |i| &i.faults).iter().map(|f| f.word()).collect::<Vec<_>>(),
+        "failure": proof.loading.as_ref().map(failure_json),
+        "checks": proof.checks,
+    })
+}
+
+fn describe(text: &mut String, proof: &Proof) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", proof.path.display());
+    for (check, detail) in proof.checks.iter().zip(&proof.details) {
+        row(text, check.status, &check.name, detail);
+    }
+    if let Some(loading) = &proof.loading {
+        failure_text(text, loading);
+    }
+    let device_code = proof.inspection.as_ref().is_some_and(Inspection::is_clean);
+    if proof.stamp.is_none() && device_code {
+        let _ = writeln!(
+            text,
+            "  it carries no stamp of ours: inspected, not loaded; only the run that builds it knows that it is fresh"
+        );
+    }
+}
+
+fn row(text: &mut String, status: Verdict, name: &str, detail: &str) {
+    let _ = writeln!(
+        text,
+        "  {:<8} {name:<32} {}",
+        status.as_str(),
+        detail.escape_debug()
+    );
+}
+
+fn failure_text(text: &mut String, loading: &Loading) {
     if let Some(failure) = &loading.failure {
         let stage = if failure.stage.is_empty() {
             "start"
@@ -93,5 +219,27 @@ fn describe(text: &mut String, path: &Path, loading: &Loading) {
             loading.leftovers
         );
     }
-    let _ = writeln!(text, "  {}", loading.verdict().as_str());
+}
+
+fn conclude(text: &mut String, verdict: Verdict, reason: Option<Reason>, target: &Target) {
+    let Some(reason) = reason else {
+        let _ = writeln!(text, "{}", verdict.as_str());
+        return;
+    };
+    let _ = writeln!(
+        text,
+        "{} ({}): {} {}",
+        verdict.as_str(),
+        reason.as_str(),
+        reason.says(),
+        reason.remedy()
+    );
+    if reason == Reason::KernelMissing {
+        let globs = target.kernels.join(", ");
+        let _ = writeln!(
+            text,
+            "looked for {globs} in the subject; `{}` builds them",
+            target.build
+        );
+    }
 }

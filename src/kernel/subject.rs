@@ -1,0 +1,373 @@
+//! The kernel libraries of a checkout: which they are, how the old ones are done away with before a build, and what of the
+//! new ones is proven.
+//!
+//! A library with our stamp is inspected, held against its sources, loaded and self-checked. One without, such as the
+//! subject's own Python extensions, is inspected and never loaded; that it is fresh is known from having deleted it first.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr as _;
+
+use globset::GlobBuilder;
+use ignore::WalkBuilder;
+
+use crate::git::{Git, GitError};
+use crate::kernel::host::Limits;
+use crate::kernel::inspect::{Arch, Inspection, inspect};
+use crate::kernel::load::{Loading, load};
+use crate::kernel::snapshot::{Snapshot, Untaken};
+use crate::kernel::stamp::{Expected, Stamp};
+use crate::model::registry::Target;
+use crate::model::results::KernelCheck;
+use crate::model::verdict::{Reason, Verdict};
+
+/// Where our kernel package stands in a checkout.
+pub const PACKAGE: &str = "nmoe-csrc";
+
+/// Why the libraries of a checkout cannot be listed or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// A glob of the registry leads out of the checkout or is none.
+    #[error("`{0}` is no path of kernel libraries inside the checkout")]
+    Glob(String),
+    /// A library is tracked by git, so its presence says nothing of a build.
+    #[error("{0} is tracked by git: a library must come from a build, not from a commit")]
+    Tracked(String),
+    /// The file system refuses.
+    #[error("{0}: {1}")]
+    Io(String, io::Error),
+    /// git refuses.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// The libraries that the globs name, relative to the checkout, in order.
+pub fn outputs(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, SubjectError> {
+    let mut found = Vec::new();
+    for text in globs {
+        let bad = || SubjectError::Glob(text.clone());
+        let glob = GlobBuilder::new(text)
+            .literal_separator(true)
+            .build()
+            .map_err(|_| bad())?
+            .compile_matcher();
+        let folder = literal_folder(Path::new(text)).ok_or_else(bad)?;
+        let start = subject.join(&folder);
+        let Ok(real) = start.canonicalize() else {
+            continue;
+        };
+        let home = subject
+            .canonicalize()
+            .map_err(|e| SubjectError::Io(text.clone(), e))?;
+        if !real.starts_with(home) {
+            return Err(bad());
+        }
+        for entry in WalkBuilder::new(&start)
+            .standard_filters(false)
+            .follow_links(false)
+            .build()
+        {
+            let entry = entry.map_err(|e| SubjectError::Io(text.clone(), io::Error::other(e)))?;
+            let relative = entry.path().strip_prefix(subject).map_err(|_| bad())?;
+            if entry.file_type().is_some_and(|t| !t.is_dir()) && glob.is_match(relative) {
+                found.push(relative.to_owned());
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The part of a glob before its first wildcard, as a folder; `None` where it leads out of the checkout.
+fn literal_folder(glob: &Path) -> Option<PathBuf> {
+    let mut folder = PathBuf::new();
+    let mut components = glob.components().peekable();
+    while let Some(component) = components.next() {
+        match component {
+            Component::Normal(name) => {
+                let wild = name.to_string_lossy().contains(['*', '?', '[', '{']);
+                if wild || components.peek().is_none() {
+                    break;
+                }
+                folder.push(name);
+            }
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    let climbs = glob.components().any(|c| matches!(c, Component::ParentDir));
+    (!climbs).then_some(folder)
+}
+
+/// Deletes old libraries before a build, so that whatever is there afterwards was built by it. A link is deleted, not
+/// what it points to.
+pub fn clear(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, SubjectError> {
+    let old = outputs(subject, globs)?;
+    let git = Git::at(subject);
+    for path in &old {
+        let tracked = git.output([
+            Path::new("ls-files").as_os_str(),
+            "--error-unmatch".as_ref(),
+            "--".as_ref(),
+            path.as_os_str(),
+        ])?;
+        if tracked.status.success() {
+            return Err(SubjectError::Tracked(path.display().to_string()));
+        }
+    }
+    for path in &old {
+        std::fs::remove_file(subject.join(path))
+            .map_err(|e| SubjectError::Io(path.display().to_string(), e))?;
+    }
+    Ok(old)
+}
+
+/// What is proven of one library.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The library, as it was named.
+    pub path: PathBuf,
+    /// What it holds; none where it could not be read.
+    pub inspection: Option<Inspection>,
+    /// Its stamp, where it is one of ours.
+    pub stamp: Option<Stamp>,
+    /// What came of loading it, where it is ours and was loaded.
+    pub loading: Option<Loading>,
+    /// Every row, in the order it was found out.
+    pub checks: Vec<KernelCheck>,
+    /// What every row found, in words.
+    pub details: Vec<String>,
+}
+
+impl Proof {
+    /// The worst row and its reason; pass where there is none.
+    pub fn verdict(&self) -> (Verdict, Option<Reason>) {
+        worst(self.checks.iter().map(|check| (check.status, check.reason)))
+    }
+
+    fn row(&mut self, what: &str, status: Verdict, reason: Option<Reason>, detail: String) {
+        self.checks.push(KernelCheck {
+            name: format!("{}_{what}", stem(&self.path)),
+            status,
+            reason,
+            duration_s: None,
+        });
+        self.details.push(detail);
+    }
+}
+
+/// How a library is to be proven.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// What it is for.
+    pub target: &'a Target,
+    /// The checkout it belongs to.
+    pub subject: &'a Path,
+    /// Nonce of the run that must have built it, where there is one.
+    pub nonce: Option<&'a str>,
+    /// Whether libraries of ours are loaded and self-checked too; only a machine that will do can.
+    pub load: bool,
+    /// Limits of the kernel host.
+    pub limits: Limits,
+}
+
+/// Proves what can be proven of a library.
+pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
+    let mut proof = Proof {
+        path: path.to_owned(),
+        inspection: None,
+        stamp: None,
+        loading: None,
+        checks: Vec::new(),
+        details: Vec::new(),
+    };
+    let library = match Snapshot::take(&rules.subject.join(path)) {
+        Ok(library) => library,
+        Err(Untaken::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            proof.row(
+                "inspect",
+                Verdict::Invalid,
+                Some(Reason::KernelMissing),
+                "there is no such file".to_owned(),
+            );
+            return proof;
+        }
+        Err(error) => {
+            proof.row(
+                "inspect",
+                Verdict::Invalid,
+                Some(Reason::KernelOffTarget),
+                error.to_string(),
+            );
+            return proof;
+        }
+    };
+    let stamp = Stamp::read(library.bytes());
+    let expected = stamp
+        .as_ref()
+        .ok()
+        .and_then(Option::as_ref)
+        .map(|s| s.kernels.clone())
+        .unwrap_or_default();
+    let arch = Arch::from_str(&rules.target.arch).unwrap_or(Arch::SM_100A);
+    let inspection = inspect(library.bytes(), arch, &expected);
+    let good = inspection.is_clean() || inspection.is_host_only();
+    let detail = if inspection.is_host_only() {
+        "it holds no device code".to_owned()
+    } else {
+        inspection.verdict()
+    };
+    let (status, reason) = if good {
+        (Verdict::Pass, None)
+    } else {
+        (Verdict::Invalid, Some(Reason::KernelOffTarget))
+    };
+    proof.inspection = Some(inspection);
+    proof.row("inspect", status, reason, detail);
+    match stamp {
+        Ok(None) => {}
+        Err(error) => proof.row("fresh", Verdict::Invalid, Some(Reason::KernelStale), error),
+        Ok(Some(stamp)) => {
+            let package = rules.subject.join(PACKAGE);
+            let fresh = stamp.verify(&Expected {
+                arch,
+                package: &package,
+                nonce: rules.nonce,
+            });
+            match &fresh {
+                Ok(()) => proof.row(
+                    "fresh",
+                    Verdict::Pass,
+                    None,
+                    "it was built from these sources".to_owned(),
+                ),
+                Err(stale) => {
+                    proof.row(
+                        "fresh",
+                        Verdict::Invalid,
+                        Some(Reason::KernelStale),
+                        stale.to_string(),
+                    );
+                }
+            }
+            proof.stamp = Some(stamp);
+            if good && fresh.is_ok() && rules.load {
+                run(&mut proof, &library, &rules.limits);
+            }
+        }
+    }
+    proof
+}
+
+/// Loads a library of ours and takes its rows.
+fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
+    match load(library, limits) {
+        Err(error) => {
+            proof.row(
+                "load",
+                Verdict::Invalid,
+                Some(Reason::KernelUnchecked),
+                error.to_string(),
+            );
+        }
+        Ok(loading) => {
+            match &loading.failure {
+                None => proof.row(
+                    "load",
+                    Verdict::Pass,
+                    None,
+                    "it loads, and its self-checks ran".to_owned(),
+                ),
+                Some(failure) => {
+                    let says = format!("{}: {}", failure.word, failure.says);
+                    proof.row("load", Verdict::Fail, Some(Reason::KernelFailed), says);
+                }
+            }
+            proof.checks.extend(loading.checks.iter().cloned());
+            proof.details.extend(loading.details.iter().cloned());
+            proof.loading = Some(loading);
+        }
+    }
+}
+
+/// What all libraries of a checkout come to: the worst of them, and `kernel_missing` where none holds device code.
+pub fn verdict(proofs: &[Proof]) -> (Verdict, Option<Reason>) {
+    let device_code = proofs
+        .iter()
+        .any(|p| p.inspection.as_ref().is_some_and(|i| !i.is_host_only()));
+    let missing = (!device_code).then_some((Verdict::Invalid, Some(Reason::KernelMissing)));
+    worst(proofs.iter().map(Proof::verdict).chain(missing))
+}
+
+fn worst(verdicts: impl Iterator<Item = (Verdict, Option<Reason>)>) -> (Verdict, Option<Reason>) {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::Fail => 2,
+        Verdict::Pass => 0,
+        _ => 1,
+    };
+    // The first of the worst, which is the one to mend first.
+    verdicts.fold((Verdict::Pass, None), |worst, next| {
+        if rank(next.0) > rank(worst.0) { next } else { worst }
+    })
+}
+
+/// A library's name up to its first dot, in the letters that a row's name may have.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    let mut word: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .take(40)
+        .collect();
+    if word.is_empty() {
+        word.push('_');
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_that_climbs_out_names_nothing() {
+        for glob in ["../*.so", "/usr/lib/*.so", "a/../../b/*.so"] {
+            assert!(literal_folder(Path::new(glob)).is_none(), "{glob}");
+        }
+        assert_eq!(
+            literal_folder(Path::new("nmoe/csrc/*.so")),
+            Some("nmoe/csrc".into())
+        );
+        assert_eq!(literal_folder(Path::new("a/b.so")), Some("a".into()));
+        assert_eq!(literal_folder(Path::new("**/*.so")), Some(PathBuf::new()));
+    }
+
+    #[test]
+    fn a_fail_outweighs_an_invalid_and_the_first_of_equals_stands() {
+        let rows = [
+            (Verdict::Pass, None),
+            (Verdict::Invalid, Some(Reason::KernelStale)),
+            (Verdict::Invalid, Some(Reason::KernelOffTarget)),
+        ];
+        assert_eq!(worst(rows.into_iter()).1, Some(Reason::KernelStale));
+        let rows = rows
+            .into_iter()
+            .chain([(Verdict::Fail, Some(Reason::KernelFailed))]);
+        assert_eq!(worst(rows), (Verdict::Fail, Some(Reason::KernelFailed)));
+        assert_eq!(verdict(&[]), (Verdict::Invalid, Some(Reason::KernelMissing)));
+    }
+
+    #[test]
+    fn a_row_is_named_in_plain_letters() {
+        assert_eq!(stem(Path::new("x/rdep.cpython-311-x86_64-linux-gnu.so")), "rdep");
+        assert_eq!(stem(Path::new("x/<Ü>.so")), "___");
+    }
+}
