@@ -2,6 +2,7 @@
 //!
 //! A version number has the same form as an IPv4 address; what stands around it tells them apart.
 
+use super::allow::listed;
 use super::codes::PRIVATE_ADDRESS;
 use super::rule::Found;
 use super::rule::Hit;
@@ -92,70 +93,10 @@ fn ends_address(rest: &[u8]) -> bool {
 }
 
 /// Words before a number that say it counts releases.
-const VERSION_WORDS: &[&str] = &[
-    "version",
-    "versions",
-    "v",
-    "ver",
-    "release",
-    "released",
-    "releases",
-    "package",
-    "packages",
-    "driver",
-    "toolkit",
-    "cuda",
-    "cudnn",
-    "nccl",
-    "cublas",
-    "cusparse",
-    "cufft",
-    "curand",
-    "cusolver",
-    "npp",
-    "nvjpeg",
-    "nvcc",
-    "nvrtc",
-    "tensorrt",
-    "firmware",
-    "fw",
-    "build",
-    "kernel",
-    "openssl",
-    "glibc",
-    "python",
-    "torch",
-    "macos",
-    "windows",
-    "ios",
-    "android",
-    "chrome",
-    "safari",
-    "mariadb",
-    "postgresql",
-    "postgres",
-    "gcc",
-    "clang",
-    "upgrade",
-    "upgraded",
-    "since",
-    "patch",
-    "revision",
-    "rev",
-    "pkg",
-    "wheel",
-    "debian",
-    "ubuntu",
-    "java",
-    "jdk",
-    "isa",
-    "sdk",
-    "requires",
-    "section",
-    "chapter",
-    "nsight",
-    "oid",
-];
+const VERSION_WORDS: &str = "version versions v ver release released releases package packages driver toolkit cuda cudnn nccl cublas \
+    cusparse cufft curand cusolver npp nvjpeg nvcc nvrtc tensorrt firmware fw build kernel openssl glibc python \
+    torch macos windows ios android chrome safari mariadb postgresql postgres gcc clang upgrade upgraded since \
+    patch revision rev pkg wheel debian ubuntu java jdk isa sdk requires section chapter nsight oid";
 
 fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     let lead = hit.lead();
@@ -192,7 +133,7 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
         return false;
     }
     let lower = word.to_ascii_lowercase();
-    VERSION_WORDS.iter().any(|w| w.as_bytes() == lower)
+    listed(VERSION_WORDS, &lower)
         || lower.ends_with(b"_version")
         || lower.ends_with(b"-version")
         || (!joined

@@ -1,196 +1,39 @@
 //! What is public, however private it looks: placeholders, examples, documentation's names, regular strings.
 
 /// Words that mark a value as an example. Matched without regard to case, anywhere in the value.
-const PLACEHOLDERS: &[&str] = &[
-    "example",
-    "placeholder",
-    "changeme",
-    "change_me",
-    "change-me",
-    "change_this",
-    "replace",
-    "redacted",
-    "dummy",
-    "xxxx",
-    "****",
-    "....",
-    "your_",
-    "your-",
-    "yourt",
-    "yourp",
-    "yours",
-    "<your",
-    "insert",
-    "notreal",
-    "not-real",
-    "not_real",
-    "notasecret",
-    "not-a-",
-    "not_a_",
-    "fake_",
-    "fake-",
-    "fakes",
-    "faket",
-    "mock_",
-    "mock-",
-    "sample",
-    "foobar",
-    "deadbeef",
-    "cafebabe",
-    "abcdefgh",
-    "abcdef12",
-    "abcdef01",
-    "01234567",
-    "12345678",
-    "98765432",
-    "aaaaaaaa",
-    "00000000",
-    "11111111",
-    "s3cr3t",
-    "lorem",
-    "todo",
-    "fixme",
-    "dontuse",
-    "invalid",
-    "somesecret",
-    "some-secret",
-    "some_secret",
-    "mysecret",
-    "my-secret",
-    "my_secret",
-    "mytoken",
-    "my-token",
-    "my_token",
-    "mypass",
-    "my-pass",
-    "my_pass",
-    "the_token",
-    "testtoken",
-    "test-token",
-    "test_token",
-    "testsecret",
-    "test-secret",
-    "test_secret",
-    "secret-key",
-    "secret_key",
-    "supersecret",
-    "super-secret",
-    "super_secret",
-    "masked",
-    "hidden",
-    "censored",
-    "removed",
-    "omitted",
-];
+const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me change_this replace redacted dummy xxxx **** .... your_ \
+    your- yourt yourp yours <your insert notreal not-real not_real notasecret not-a- not_a_ fake_ fake- fakes \
+    faket mock_ mock- sample foobar deadbeef cafebabe abcdefgh abcdef12 abcdef01 01234567 12345678 98765432 \
+    aaaaaaaa 00000000 11111111 s3cr3t lorem todo fixme dontuse invalid somesecret some-secret some_secret \
+    mysecret my-secret my_secret mytoken my-token my_token mypass my-pass my_pass the_token testtoken test-token \
+    test_token testsecret test-secret test_secret supersecret super-secret super_secret masked hidden censored \
+    removed omitted";
 
 /// Whole values that stand for a password without being one.
-const EMPTY_WORDS: &[&str] = &[
-    "",
-    "pass",
-    "passwd",
-    "password",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "key",
-    "apikey",
-    "api_key",
-    "api-key",
-    "user",
-    "username",
-    "none",
-    "null",
-    "nil",
-    "true",
-    "false",
-    "test",
-    "tests",
-    "testing",
-    "foo",
-    "bar",
-    "baz",
-    "qux",
-    "hello",
-    "world",
-    "string",
-    "str",
-    "bytes",
-    "text",
-    "value",
-    "undefined",
-    "empty",
-    "default",
-    "admin",
-    "root",
-    "guest",
-    "optional",
-    "required",
-    "unset",
-    "auto",
-    "env",
-    "file",
-    "vault",
-    "abc",
-    "abc123",
-    "test123",
-    "pass123",
-    "postgres",
-    "mysql",
-    "redis",
-    "rabbitmq",
-    "minio",
-    "minioadmin",
-    "letmein",
-    "qwerty",
-    "p",
-    "pw",
-    "x",
-    "xx",
-    "xxx",
-    "yes",
-    "no",
-    "on",
-    "off",
-    "credentials",
-    "pass1",
-    "password1",
-    "password123",
-    "secret123",
-    "user1",
-    "demo",
-    "anonymous",
-    "basic",
-    "bearer",
-    "oauth",
-    "oauth2",
-    "oidc",
-    "jwt",
-    "ssh",
-    "tls",
-    "username:password",
-    "user:pass",
-    "user:password",
-    "login:password",
-    "hunter2",
-    "swordfish",
-    "correcthorsebatterystaple",
-    "12345",
-    "123456",
-    "1234",
-    "123",
-];
+const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key apikey api_key api-key user username none null nil true \
+    false test tests testing foo bar baz qux hello world string str bytes text value undefined empty default \
+    admin root guest optional required unset auto env file vault abc abc123 test123 pass123 postgres mysql redis \
+    rabbitmq minio minioadmin letmein qwerty p pw x xx xxx yes no on off credentials pass1 password1 password123 \
+    secret123 user1 demo anonymous basic bearer oauth oauth2 oidc jwt ssh tls secret-key secret_key \
+    username:password user:pass user:password login:password hunter2 swordfish correcthorsebatterystaple 12345 \
+    123456 1234 123";
+
+/// Whether a word is one of a list whose words are parted by blanks.
+pub fn listed(list: &str, word: impl AsRef<[u8]>) -> bool {
+    let word = word.as_ref();
+    !word.is_empty() && list.split(' ').any(|known| known.as_bytes() == word)
+}
 
 /// Whether a value is an example, a template, a variable or nothing at all.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
-    if EMPTY_WORDS.iter().any(|word| word.as_bytes() == lower) {
+    if lower.is_empty() || listed(EMPTY_WORDS, &lower) {
         return true;
     }
     let opens = lower.first().is_none_or(|b| b"<$%{[(*@&".contains(b));
     opens
         || PLACEHOLDERS
-            .iter()
+            .split(' ')
             .any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
         || [
             &b"${"[..],

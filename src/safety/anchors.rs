@@ -9,36 +9,106 @@ use aho_corasick::AhoCorasickKind;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
+use super::disguise;
 use super::rule::Find;
 use super::rule::Found;
 use super::rule::Hit;
+use super::rule::REACH;
+use super::rule::Raw;
 use super::rule::Rule;
 use super::rule::is_word;
 
 /// The rules of all families, ready to run.
 pub struct Engine {
     automaton: Option<AhoCorasick>,
-    /// For each pattern of the automaton: the rules it wakes.
-    wakes: Vec<Vec<u16>>,
+    /// For each pattern of the automaton: what it wakes.
+    wakes: Vec<Vec<Wake>>,
+    /// Rules that wait for a single frequent byte, which [`memchr`] finds faster: `-`, `:`, `@`.
+    bytes: [Vec<u16>; 3],
     rules: Vec<(&'static Rule, OnceLock<Option<Regex>>)>,
 }
 
+/// What an anchor wakes.
+#[derive(Clone, Copy)]
+enum Wake {
+    Rule(u16),
+    /// Its line may hide something.
+    Inline,
+    /// It stands in a run of base 64 or hexadecimal that may be worth decoding.
+    Encoded,
+}
+
+/// What one run over a text has found.
+#[derive(Default)]
+pub struct Sweep {
+    /// Leaks, in no order.
+    pub raw: Vec<Raw>,
+    /// Offsets whose lines may hide something.
+    pub disguised: Vec<usize>,
+    /// Places of telling base 64 or hexadecimal.
+    pub encoded: Vec<Range<usize>>,
+    /// Offsets where a token begins that goes on after a line end or a quote.
+    pub broken: Vec<usize>,
+    /// Bytes that rules have looked at.
+    pub work: u64,
+}
+
+/// Whether a run also gathers the places where a disguise may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Rules and places.
+    Full,
+    /// Rules only: the text is an undone disguise itself.
+    Rules,
+}
+
+const FREQUENT: [&str; 3] = ["-", ":", "@"];
+
 /// The families.
-static FAMILIES: &[&[Rule]] = &[super::tokens::RULES, super::keys::RULES, super::address::RULES];
+static FAMILIES: &[&[Rule]] = &[
+    super::tokens::RULES,
+    super::keys::RULES,
+    super::assign::RULES,
+    super::links::RULES,
+    super::address::RULES,
+    super::hosts::RULES,
+    super::nodes::RULES,
+    super::cluster::RULES,
+    super::hardware::RULES,
+    super::cloud::RULES,
+    super::paths::RULES,
+    super::people::RULES,
+];
 
 /// The engine, built at the first look.
 pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(FAMILIES));
 
 impl Engine {
     fn new(families: &'static [&'static [Rule]]) -> Self {
-        let mut anchors: indexmap::IndexMap<&'static str, Vec<u16>> = indexmap::IndexMap::new();
+        let mut anchors: indexmap::IndexMap<String, Vec<Wake>> = indexmap::IndexMap::new();
+        let mut bytes: [Vec<u16>; 3] = Default::default();
         let mut rules = Vec::new();
         for rule in families.iter().copied().flatten() {
             let index = u16::try_from(rules.len()).unwrap_or(u16::MAX);
             for anchor in rule.anchors {
-                anchors.entry(anchor).or_default().push(index);
+                match FREQUENT.iter().position(|frequent| frequent == anchor) {
+                    Some(which) => bytes[which].push(index),
+                    None => anchors
+                        .entry((*anchor).to_owned())
+                        .or_default()
+                        .push(Wake::Rule(index)),
+                }
             }
             rules.push((rule, OnceLock::new()));
+        }
+        for literal in disguise::INLINE {
+            anchors
+                .entry((*literal).to_owned())
+                .or_default()
+                .push(Wake::Inline);
+        }
+        for literal in disguise::encoded_anchors() {
+            anchors.entry(literal).or_default().push(Wake::Encoded);
         }
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -48,59 +118,78 @@ impl Engine {
         Engine {
             automaton,
             wakes: anchors.into_values().collect(),
+            bytes,
             rules,
         }
     }
 
     /// Runs all rules over a text.
-    pub fn run(&self, text: &[u8]) -> (Vec<super::rule::Raw>, u64) {
-        let mut raw = Vec::new();
-        let mut work = 0;
+    pub fn run(&self, text: &[u8], depth: Depth) -> Sweep {
+        let mut sweep = Sweep::default();
         let mut cursors = vec![0usize; self.rules.len()];
         let Some(automaton) = &self.automaton else {
-            return (raw, work);
+            return sweep;
         };
         for hit in automaton.find_overlapping_iter(text) {
-            for &index in &self.wakes[hit.pattern().as_usize()] {
-                let index = usize::from(index);
-                if hit.start() < cursors[index] {
-                    continue;
+            for &wake in &self.wakes[hit.pattern().as_usize()] {
+                match wake {
+                    Wake::Rule(index) => self.wake(index, text, hit.range(), &mut cursors, &mut sweep),
+                    Wake::Inline if depth == Depth::Full => {
+                        if disguise::may_hide(text, hit.range()) {
+                            sweep.disguised.push(hit.start());
+                        }
+                    }
+                    Wake::Encoded if depth == Depth::Full => sweep.encoded.push(hit.range()),
+                    Wake::Inline | Wake::Encoded => {}
                 }
-                let mut found = Found {
-                    raw: &mut raw,
-                    cursor: &mut cursors[index],
-                    work: &mut work,
-                };
-                self.look(index, text, hit.range(), &mut found);
             }
         }
-        (raw, work)
+        for at in memchr::memchr3_iter(b'-', b':', b'@', text) {
+            let which = usize::from(text[at] == b':') + 2 * usize::from(text[at] == b'@');
+            for &index in &self.bytes[which] {
+                self.wake(index, text, at..at + 1, &mut cursors, &mut sweep);
+            }
+        }
+        sweep
     }
 
-    fn look(&self, index: usize, text: &[u8], span: Range<usize>, found: &mut Found<'_>) {
+    fn wake(&self, index: u16, text: &[u8], span: Range<usize>, cursors: &mut [usize], sweep: &mut Sweep) {
+        let index = usize::from(index);
+        if span.start < cursors[index] {
+            return;
+        }
+        let mut found = Found {
+            raw: &mut sweep.raw,
+            cursor: &mut cursors[index],
+            work: &mut sweep.work,
+        };
         let (rule, compiled) = &self.rules[index];
         let hit = Hit { text, span };
         match rule.find {
-            Find::Look(look) => look(&hit, found),
+            Find::Look(look) => look(&hit, &mut found),
             Find::At(pattern) => {
-                if is_word(hit.before()) && is_word(text[hit.span.start]) {
+                let start = hit.span.start;
+                if is_word(hit.before()) && is_word(text[start]) {
                     return;
                 }
-                let end = text.len().min(hit.span.end + super::rule::REACH);
-                found.looked(end - hit.span.start);
-                self.matches(rule, compiled, pattern, text, hit.span.start..end, true, found);
+                let window = start..text.len().min(hit.span.end + REACH);
+                found.looked(hit.span.len() + 64);
+                let matched = self.matches(rule, compiled, pattern, text, window, &mut found);
+                if !matched && disguise::goes_on(text, hit.span.end) {
+                    sweep.broken.push(start);
+                }
             }
             Find::Line(pattern) => {
                 let line = hit.line();
                 let from = line.start.max(*found.cursor);
                 found.looked(line.end - from);
-                self.matches(rule, compiled, pattern, text, from..line.end, false, found);
+                self.matches(rule, compiled, pattern, text, from..line.end, &mut found);
                 found.seen(line.end);
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call of one rule")]
+    /// Runs a pattern over a window; says whether it matched anything at all.
     fn matches(
         &self,
         rule: &'static Rule,
@@ -108,10 +197,10 @@ impl Engine {
         pattern: &str,
         text: &[u8],
         window: Range<usize>,
-        anchored: bool,
         found: &mut Found<'_>,
-    ) {
+    ) -> bool {
         let regex = compiled.get_or_init(|| {
+            let anchored = matches!(rule.find, Find::At(_));
             let pattern = if anchored {
                 format!("^(?:{pattern})")
             } else {
@@ -119,22 +208,30 @@ impl Engine {
             };
             RegexBuilder::new(&pattern).unicode(false).build().ok()
         });
-        let Some(regex) = regex else { return };
         let part = &text[window.clone()];
-        if !regex.is_match(part) {
-            return;
-        }
+        let Some(regex) = regex.as_ref().filter(|regex| regex.is_match(part)) else {
+            return false;
+        };
         for groups in regex.captures_iter(part) {
-            if let Some(secret) = groups.get(1).or_else(|| groups.get(0))
-                && (rule.judge)(secret.as_bytes())
-            {
-                found.leak(
-                    rule.code,
-                    window.start + secret.start()..window.start + secret.end(),
-                );
+            if let Some(secret) = groups.get(1).or_else(|| groups.get(0)) {
+                let mut span = window.start + secret.start()..window.start + secret.end();
+                if span.end == window.end {
+                    // The window cut it off: the rest of a token belongs to it.
+                    span.end += text[span.end..].iter().take_while(|&&b| is_token(b)).count();
+                    found.looked(span.end - window.end);
+                }
+                found.seen(span.end);
+                if (rule.judge)(secret.as_bytes()) {
+                    found.leak(rule.code, span);
+                }
             }
         }
+        true
     }
+}
+
+fn is_token(b: u8) -> bool {
+    is_word(b) || b"+/=.~%-".contains(&b)
 }
 
 #[cfg(test)]

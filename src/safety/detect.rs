@@ -5,8 +5,11 @@
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::anchors::Depth;
 use super::anchors::ENGINE;
 use super::codes;
+use super::disguise;
+use super::disguise::View;
 use super::rule::Raw;
 use super::rule::line;
 use crate::document::source::Source;
@@ -62,9 +65,9 @@ impl Leak {
 }
 
 /// Looks for everything that must not be public. Leaks come in the order of the text and do not overlap.
-pub fn scan(text: impl AsRef<[u8]>, _options: &Options) -> Vec<Leak> {
+pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
     let text = text.as_ref();
-    let (raw, _) = ENGINE.run(text);
+    let (raw, _) = look(text, options);
     settle(raw)
         .into_iter()
         .map(|Raw { code, span }| Leak {
@@ -73,6 +76,58 @@ pub fn scan(text: impl AsRef<[u8]>, _options: &Options) -> Vec<Leak> {
             span,
         })
         .collect()
+}
+
+/// All that is found, in no order, and how many bytes were looked at for it.
+fn look(text: &[u8], _options: &Options) -> (Vec<Raw>, u64) {
+    let sweep = ENGINE.run(text, Depth::Full);
+    let mut raw = sweep.raw;
+    let mut work = sweep.work;
+    let mut through = |view: &View, raw: &mut Vec<Raw>| {
+        let inner = ENGINE.run(&view.text, Depth::Rules);
+        work += inner.work + view.text.len() as u64;
+        raw.extend(
+            inner
+                .raw
+                .into_iter()
+                .filter(|leak| view.differs(&leak.span, text))
+                .map(|leak| Raw {
+                    code: leak.code,
+                    span: view.back(&leak.span),
+                }),
+        );
+    };
+    let mut seen = 0;
+    for at in sweep.disguised {
+        if at >= seen {
+            let row = line(text, at..at);
+            seen = row.end.max(at + 1);
+            if let Some(view) = disguise::undone(text, row) {
+                through(&view, &mut raw);
+            }
+        }
+    }
+    seen = 0;
+    for hit in sweep.encoded {
+        if hit.start >= seen {
+            let (end, view) = disguise::decoded(text, hit);
+            seen = end;
+            if let Some(view) = view {
+                through(&view, &mut raw);
+            }
+        }
+    }
+    seen = 0;
+    for at in sweep.broken {
+        if at >= seen {
+            let stretch = at..text.len().min(at + 320);
+            seen = stretch.end;
+            if let Some(view) = disguise::joined(text, stretch) {
+                through(&view, &mut raw);
+            }
+        }
+    }
+    (raw, work)
 }
 
 /// Orders what was found and drops what lies within or across something found already.

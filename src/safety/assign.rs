@@ -1,0 +1,330 @@
+//! Secrets without a form of their own: a name that says what the value is, and a value that looks random or typed by a person.
+
+use super::allow::entropy;
+use super::allow::is_placeholder;
+use super::allow::listed;
+use super::allow::looks_random;
+use super::allow::reads_like_words;
+use super::codes::HARD_CODED_SECRET;
+use super::keys::is_password;
+use super::rule::Found;
+use super::rule::Hit;
+use super::rule::Rule;
+use super::rule::after;
+use super::rule::around;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::look(
+        &HARD_CODED_SECRET,
+        &[
+            "password", "passwd", "passphrase", "pwd", "passcode", "_pass", "-pass", "secret", "token", "api_key", "apikey", "api-key",
+            "api key", "app_key", "appkey", "app-key", "access_key", "accesskey", "access-key", "auth_key", "authkey", "auth-key", "license_key", "master_key",
+            "encryption_key", "signing_key", "private_key", "service_key", "account_key", "credential", "_pat", "_psk", "_salt",
+        ],
+        assignment,
+    ),
+    Rule::line(&HARD_CODED_SECRET, &["bearer "], r#"(?i:bearer)\s{1,4}([0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["authorization"], r#"(?i:authorization)["']?\s{0,4}[:=]\s{0,4}["']?(?i:token|apikey|key|bot)?\s{0,4}([0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["sshpass"], r#"sshpass\s+-p\s*["']?([^\s"']{4,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["mysql", "mariadb", "mongo"], r#"(?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|mongodump)\s(?:[^|;]{0,200}\s)?(?:-p|-p\s)["']?([^\s"'=-][^\s"']{5,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["curl", "wget", "--user", "http "], r#"\s(?:-u|--user)[\s=]{0,2}["']?[\w.@+-]+:([^\s"'@:/]{4,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["docker login", "podman login", "helm registry login", "az login", "redis-cli", "ldapsearch", "smbclient", "htpasswd"], r#"\s(?:-p|-a|-w|-U \S+%)\s?["']?([^\s"'-][^\s"']{5,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["cargo login", "vault login", "npm login", "doppler login", "wandb login", "huggingface-cli login", "hf auth login"], r"(?:login)\s(?:--?\w+[\s=])*([0-9A-Za-z_.-]{20,})").judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["?token=", "&token=", "access_token=", "&key=", "?key=", "api_key=", "apikey="], r"[?&](?:access_|auth_|private_|id_|refresh_)?(?:token|key|api_?key|secret|password|sig|signature|code)=([0-9A-Za-z_.~%+/-]{16,})").judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["echo "], r#"echo\s(?:-n\s)?["']?([^\s"'|]{6,})["']?\s*\|\s*(?:docker|podman|gh|sudo|helm|passwd|chpasswd|kinit|openssl)\b"#).judged(strong_password),
+];
+
+/// Endings of names whose value is about a secret and not the secret.
+const ABOUT: &str = "path file files filename name names id ids type types url uri endpoint hash digest len length size count \
+    field fields version env env_var var index idx limit max min ttl expiry expires expiration timeout policy \
+    prompt label parallelism algorithm scheme format prefix suffix header regex pattern scanner ref manager \
+    provider store class kind mode enabled required valid usage budget rate per_second per_s s embedding \
+    embeddings column arn location dir host user username email input output in out pos position offset mask map \
+    set list dict str string bytes data_path helper callback fn func handler lookup description hint message msg \
+    text title placeholder status state fingerprint checksum sha sha1 sha256 md5 stream kinds table tree iter \
+    line span";
+
+/// Names that have `token` or `key` in them and mean something else.
+const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_token mask_token max_token num_token n_token \
+    next_token stop_token special_token tokens_per tokens tokenizer tokenize token_id token_type token_count \
+    cache_key cache-key primary_key foreign_key sort_key public_key public-key pub_key key_id keyring keyboard \
+    keyword csrf xsrf idempotency tokenstream token_stream secretary publictoken public_token page_token \
+    pagetoken continuation nexttoken pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
+    _passthrough bypass pass_";
+
+fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let text = hit.text;
+    let name = around(text, hit.span.clone(), 48, |b| {
+        b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.'
+    });
+    found.looked(name.len());
+    found.seen(name.end);
+    let Some(value_at) = past_equals(text, name.end) else {
+        return;
+    };
+    let lower = text[name.clone()].to_ascii_lowercase();
+    let lower = trim_dashes(&lower);
+    let (value, quoted) = value(text, value_at.at);
+    found.looked(value.len() + 8);
+    let bytes = &text[value.clone()];
+    if about(lower, hit.text[hit.span.clone()].to_ascii_lowercase().as_slice()) || bytes.len() > 512 {
+        return;
+    }
+    let password = ["pass", "pwd", "_psk"]
+        .iter()
+        .any(|word| memchr::memmem::find(lower, word.as_bytes()).is_some());
+    let shell = value_at.tight || value_at.flag;
+    let real = if password {
+        if quoted {
+            strong_password(bytes) || (shell && typed_password(bytes))
+        } else {
+            !is_expression(text, &value)
+                && (strong_password(bytes) || (value_at.tight && typed_password(bytes)))
+        }
+    } else {
+        (quoted || !is_expression(text, &value)) && is_key_material(bytes)
+    };
+    if real {
+        found.seen(value.end);
+        found.leak(&HARD_CODED_SECRET, value);
+    }
+}
+
+fn trim_dashes(name: &[u8]) -> &[u8] {
+    let from = name
+        .iter()
+        .position(|b| *b != b'-' && *b != b'.')
+        .unwrap_or(name.len());
+    let name = &name[from..];
+    let to = name
+        .iter()
+        .rposition(|b| *b != b'-' && *b != b'.')
+        .map_or(0, |at| at + 1);
+    &name[..to]
+}
+
+/// Whether a name is about a secret rather than one.
+fn about(name: &[u8], anchor: &[u8]) -> bool {
+    if HARMLESS
+        .split(' ')
+        .any(|word| memchr::memmem::find(name, word.as_bytes()).is_some())
+    {
+        return true;
+    }
+    if anchor == b"_pat" || anchor == b"_salt" {
+        return !name.ends_with(anchor);
+    }
+    let last = name
+        .rsplit(|b| matches!(b, b'_' | b'-' | b'.'))
+        .next()
+        .unwrap_or(name);
+    listed(ABOUT, last) && last.len() < name.len()
+}
+
+/// Where a value begins after a name, and how it is joined to it.
+struct Value {
+    at: usize,
+    /// `name=value` without blanks, as in a shell, a URL or an environment file.
+    tight: bool,
+    /// `--name value`.
+    flag: bool,
+}
+
+fn past_equals(text: &[u8], from: usize) -> Option<Value> {
+    let mut at = from;
+    let quote = matches!(after(text, at), b'"' | b'\'' | b'`' | b']');
+    while matches!(after(text, at), b'"' | b'\'' | b'`' | b'\\' | b']') && at < from + 3 {
+        at += 1;
+    }
+    let blanks = |at: usize| {
+        text[at..]
+            .iter()
+            .take(8)
+            .take_while(|b| **b == b' ' || **b == b'\t')
+            .count()
+    };
+    let gap = blanks(at);
+    at += gap;
+    let rest = &text[at..];
+    let length = match rest {
+        [b':', b'=', ..] | [b'=', b'>', ..] | [b'?', b'=', ..] => 2,
+        [b'=', b'=', ..] | [b'=', b'~', ..] | [b':', b':', ..] | [b'!', ..] => return None,
+        [b'=' | b':', ..] => 1,
+        [b'|', ..] if gap > 0 => 1,
+        [b',', ..] if quote => 1,
+        [b, ..] if gap > 0 && (b.is_ascii_graphic()) && flag(text, from) => 0,
+        [b'i', b's', b' ', ..] if gap > 0 => 2,
+        _ => return None,
+    };
+    at += length;
+    let gap_after = blanks(at);
+    Some(Value {
+        at: at + gap_after,
+        tight: gap == 0 && gap_after == 0 && length == 1 && rest.first() == Some(&b'='),
+        flag: length == 0,
+    })
+}
+
+/// Whether the word that ends here began with `--`.
+fn flag(text: &[u8], end: usize) -> bool {
+    let word = around(text, end..end, 48, |b| {
+        b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
+    });
+    text[word].starts_with(b"--")
+}
+
+/// The value that begins here, and whether it stands in quotes.
+fn value(text: &[u8], at: usize) -> (std::ops::Range<usize>, bool) {
+    let mut start = at;
+    while matches!(after(text, start), b'\\' | b'b' | b'r' | b'f' | b'u')
+        && matches!(after(text, start + 1), b'"' | b'\'')
+    {
+        start += 1;
+    }
+    let opening = after(text, start);
+    let ceiling = text.len().min(start + 600);
+    if matches!(opening, b'"' | b'\'' | b'`') {
+        start += 1;
+        let end = text[start.min(ceiling)..ceiling]
+            .iter()
+            .position(|&b| b == opening || b == b'\n')
+            .map_or(ceiling, |n| start + n);
+        let end = if end > start && text[end - 1] == b'\\' {
+            end - 1
+        } else {
+            end
+        };
+        return (start..end.max(start), true);
+    }
+    let length = text[start.min(ceiling)..ceiling]
+        .iter()
+        .position(|&b| {
+            b.is_ascii_whitespace()
+                || matches!(
+                    b,
+                    b'"' | b'\'' | b'`' | b',' | b';' | b'|' | b'<' | b'>' | b')' | b']' | b'}'
+                )
+        })
+        .unwrap_or(ceiling - start.min(ceiling));
+    (start..start + length, false)
+}
+
+/// Whether an unquoted value is code: a call, an attribute, a type, a number.
+fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
+    let bytes = &text[value.clone()];
+    let next = after(text, value.end);
+    if bytes
+        .iter()
+        .any(|b| matches!(b, b'(' | b'[' | b'{' | b'$' | b'*'))
+        || matches!(next, b'<' | b'>' | b']')
+    {
+        return true;
+    }
+    if bytes
+        .iter()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'%'))
+    {
+        return true;
+    }
+    // A path of names: `self.secret`, `config::KEY`, `a->b`.
+    let names = bytes.iter().all(|b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-' | b'>' | b'&' | b'?' | b'!')
+    });
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    names
+        && (reads_like_words(bytes)
+            || (digits == 0 && !(mixed_case(bytes) && bytes.len() >= 12))
+            || bytes.contains(&b'.') && bytes.len() < 24 && digits < 3)
+}
+
+fn mixed_case(bytes: &[u8]) -> bool {
+    let flips = bytes
+        .windows(2)
+        .filter(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase())
+        .count();
+    flips >= 2
+}
+
+/// How many of lower case, upper case, digits and other signs a text has.
+fn classes(bytes: &[u8]) -> usize {
+    usize::from(bytes.iter().any(u8::is_ascii_lowercase))
+        + usize::from(bytes.iter().any(u8::is_ascii_uppercase))
+        + usize::from(bytes.iter().any(u8::is_ascii_digit))
+        + usize::from(bytes.iter().any(|b| b.is_ascii_punctuation()))
+}
+
+/// A password nobody would take for a word.
+pub fn strong_password(bytes: &[u8]) -> bool {
+    bytes.len() >= 8
+        && bytes.len() <= 128
+        && bytes.iter().all(|b| b.is_ascii_graphic())
+        && classes(bytes) >= 3
+        && (bytes.iter().any(u8::is_ascii_digit) || mixed_case(bytes))
+        && entropy(bytes) >= 2.7
+        && is_password(bytes)
+        && !reads_like_words(bytes)
+        && !bytes.starts_with(b"/")
+        && !bytes.starts_with(b"./")
+        && memchr::memmem::find(bytes, b"://").is_none()
+        && !bytes.iter().any(|b| {
+            matches!(b, b'(' | b'{' | b'[') && bytes.last().is_some_and(|l| matches!(l, b')' | b'}' | b']'))
+        })
+}
+
+/// A password given in a shell's way: letters and digits will do.
+fn typed_password(bytes: &[u8]) -> bool {
+    bytes.len() >= 8
+        && bytes.iter().all(|b| b.is_ascii_graphic())
+        && classes(bytes) >= 2
+        && bytes.iter().any(u8::is_ascii_digit)
+        && entropy(bytes) >= 2.5
+        && is_password(bytes)
+        && !reads_like_words(bytes)
+        && !bytes.starts_with(b"/")
+}
+
+/// A key: long, random, and neither a UUID nor a number.
+fn is_key_material(bytes: &[u8]) -> bool {
+    let body = bytes.iter().filter(|b| b.is_ascii_alphanumeric()).count();
+    if bytes.len() < 16
+        || body * 10 < bytes.len() * 8
+        || !bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=_.~-:".contains(b))
+    {
+        return false;
+    }
+    if is_placeholder(bytes)
+        || is_uuid(bytes)
+        || reads_like_words(bytes)
+        || bytes.starts_with(b"/")
+        || bytes.starts_with(b"sha256:")
+    {
+        return false;
+    }
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    let letters = bytes.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    (digits >= 2 || digits == 1 && mixed_case(bytes))
+        && letters >= 4
+        && digits + letters >= 14
+        && entropy(bytes) >= 3.0
+        && bytes
+            .iter()
+            .filter(|b| matches!(b, b'.' | b'_' | b'-' | b'/' | b':'))
+            .count()
+            * 6
+            <= bytes.len()
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits.
+pub fn is_uuid(bytes: &[u8]) -> bool {
+    bytes.len() == 36
+        && bytes.iter().enumerate().all(|(at, b)| {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                *b == b'-'
+            } else {
+                b.is_ascii_hexdigit()
+            }
+        })
+}

@@ -1,0 +1,658 @@
+//! Texts that hide what they say: invisible characters, look-alikes, escapes, encodings, lines cut in two.
+//!
+//! A disguise is undone into a second text, a [`View`], that remembers where each of its bytes came from. The rules then look
+//! at the view as they look at the text itself.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::general_purpose::GeneralPurposeConfig;
+
+use super::rule::after;
+use super::rule::around;
+use super::rule::before;
+
+/// What a stretch of the text says once its disguise is undone.
+pub struct View {
+    /// The undone text.
+    pub text: Vec<u8>,
+    /// For each byte of it, and one past its end: the offset in the original that it came from.
+    pub origin: Vec<usize>,
+}
+
+impl View {
+    fn new(capacity: usize) -> Self {
+        View {
+            text: Vec::with_capacity(capacity),
+            origin: Vec::with_capacity(capacity + 1),
+        }
+    }
+
+    fn push(&mut self, byte: u8, origin: usize) {
+        self.text.push(byte);
+        self.origin.push(origin);
+    }
+
+    fn close(mut self, end: usize) -> Self {
+        self.origin.push(end);
+        self
+    }
+
+    /// Whether a stretch of the view reads differently in the original, or is set off there by something undone.
+    pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
+        let back = self.back(span);
+        let apart =
+            |at: usize| at > 0 && at < self.origin.len() && self.origin[at] != self.origin[at - 1] + 1;
+        original[back] != self.text[span.clone()] || apart(span.start) || apart(span.end)
+    }
+
+    /// The stretch of the original that a stretch of the view came from.
+    pub fn back(&self, span: &Range<usize>) -> Range<usize> {
+        self.origin[span.start]..self.origin[span.end].max(self.origin[span.end - 1] + 1)
+    }
+}
+
+/// Literals that may begin a disguise within a line.
+pub const INLINE: &[&str] = &[
+    "\u{200b}",
+    "\u{200c}",
+    "\u{200d}",
+    "\u{2060}",
+    "\u{feff}",
+    "\u{ad}",
+    "\u{180e}",
+    "\u{2010}",
+    "\u{2011}",
+    "\u{2012}",
+    "\u{2013}",
+    "\u{2212}",
+    "\u{2024}",
+    "\u{ff0e}",
+    "\u{3002}",
+    "\u{202e}",
+    "\u{200e}",
+    "\u{200f}",
+    "\u{2061}",
+    "\u{2062}",
+    "\u{2063}",
+    "\u{2064}",
+    "\u{fe0f}",
+    "\u{1b}[",
+    "&#",
+    "&period;",
+    "&lowbar;",
+    "&hyphen;",
+    "&dash;",
+    "&shy;",
+    "&zerowidthspace;",
+    "&commat;",
+    "&colon;",
+    "&sol;",
+    "%2",
+    "%3",
+    "%4",
+    "%5",
+    "%6",
+    "%7",
+    "\\u00",
+    "\\x2",
+    "\\x3",
+    "\\x4",
+    "\\x5",
+    "\\x6",
+    "\\x7",
+    "\\_",
+    "\\-",
+    "\\.",
+    "[.]",
+    "(.)",
+    "[dot]",
+    "(dot)",
+    "{.}",
+    "[:]",
+    "hxxp",
+    " dot ",
+    "<wbr",
+    "<!--",
+    "<b>",
+    "**",
+    "\u{ff1a}",
+    "\u{ff0d}",
+    "\u{ff3f}",
+    // Look-alike letters: Cyrillic and Greek.
+    "\u{430}",
+    "\u{435}",
+    "\u{43e}",
+    "\u{440}",
+    "\u{441}",
+    "\u{443}",
+    "\u{445}",
+    "\u{455}",
+    "\u{456}",
+    "\u{458}",
+    "\u{501}",
+    "\u{4bb}",
+    "\u{51b}",
+    "\u{51d}",
+    "\u{261}",
+    "\u{410}",
+    "\u{412}",
+    "\u{415}",
+    "\u{41a}",
+    "\u{41c}",
+    "\u{41d}",
+    "\u{41e}",
+    "\u{420}",
+    "\u{421}",
+    "\u{422}",
+    "\u{425}",
+    "\u{3bf}",
+    "\u{3b1}",
+    "\u{3bd}",
+    "\u{3c1}",
+    "\u{406}",
+    "\u{43a}",
+    "\u{442}",
+    "\u{43c}",
+    "\u{578}",
+    "\u{131}",
+];
+
+/// The cheap look at a literal of [`INLINE`]: whether it stands where it could hide something, inside a word.
+pub fn may_hide(text: &[u8], hit: Range<usize>) -> bool {
+    let (left, right) = (before(text, hit.start), after(text, hit.end));
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');
+    let unreserved = |digits: Option<&[u8]>| {
+        digits
+            .and_then(|digits| byte_of(digits, 16))
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
+    match text[hit.start] {
+        b'%' => {
+            unreserved(text.get(hit.start + 1..hit.start + 3))
+                && (word(left) || word(after(text, hit.start + 3)))
+        }
+        b'\\' => match text[hit.start + 1] {
+            b'u' => unreserved(text.get(hit.start + 4..hit.start + 6)),
+            b'x' => {
+                unreserved(text.get(hit.start + 2..hit.start + 4))
+                    && (word(left) || word(after(text, hit.start + 4)))
+            }
+            _ => word(left) && word(right),
+        },
+        b'*' | b'<' => left.is_ascii_alphanumeric(),
+        b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
+        b'&' if hit.len() == 2 => right.is_ascii_digit() || right == b'x' || right == b'X',
+        0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
+            left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
+        }
+        0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
+        _ => true,
+    }
+}
+
+/// Whether a token that begins before `from` goes on beyond a line end or between two quotes.
+pub fn goes_on(text: &[u8], from: usize) -> bool {
+    let run = text[from..]
+        .iter()
+        .take(64)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        .count();
+    let at = from + run;
+    let glue = text[at..].iter().take(32).take_while(|b| is_glue(**b)).count();
+    run < 64 && is_joint(&text[at..at + glue]) && after(text, at + glue).is_ascii_alphanumeric()
+}
+
+fn is_glue(b: u8) -> bool {
+    b.is_ascii_whitespace() || b"\"'`+\\.>#*".contains(&b)
+}
+
+/// A line end, or the end of one quoted text and the beginning of the next.
+fn is_joint(glue: &[u8]) -> bool {
+    let quotes = glue.iter().filter(|b| matches!(b, b'"' | b'\'' | b'`')).count();
+    memchr::memchr(b'\n', glue).is_some() || quotes == 2
+}
+
+/// Texts every base 64 of which, at each of the three alignments, is worth decoding.
+const TELLING: &[&str] = &[
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "github_pat_",
+    "glpat-",
+    "AKIA",
+    "ASIA",
+    "hf_",
+    "sk-ant-",
+    "sk-proj-",
+    "nvapi-",
+    "xoxb-",
+    "xoxp-",
+    "pypi-",
+    "npm_",
+    "AIza",
+    "sk_live_",
+    "dckr_pat",
+    "PRIVATE KEY",
+    "password",
+    "PASSWORD",
+    "secret",
+    "SECRET",
+    "token",
+    "TOKEN",
+    "api_key",
+    "API_KEY",
+    "client-key",
+    ".internal",
+    ".svc.cluster",
+    ".corp",
+    ".local",
+    ".lan",
+    "namespace",
+    "kubeconfig",
+    "current-context",
+    "192.168.",
+    "://10.",
+    "@10.",
+    "gpu-",
+    "b200-",
+    "/home/",
+    "/mnt/",
+    "kind: Config",
+    "hooks.slack",
+    "WANDB",
+    "postgres://",
+    "wandb",
+];
+
+/// The literals of base 64 and hexadecimal that tell of something worth decoding.
+pub fn encoded_anchors() -> Vec<String> {
+    let alphabet = STANDARD;
+    let mut out: Vec<String> = Vec::new();
+    for plain in TELLING {
+        for shift in 0..3usize {
+            let mut bytes = vec![0u8; shift];
+            bytes.extend_from_slice(plain.as_bytes());
+            let text = alphabet.encode(&bytes);
+            // The first and last characters mix in bits of the neighbours.
+            let from = [0, 2, 3][shift];
+            let whole = bytes.len() * 8 / 6;
+            if let Some(core) = text.get(from..whole)
+                && core.len() >= 5
+            {
+                out.push(core.to_ascii_lowercase());
+            }
+        }
+        if plain.len() >= 4 && !plain.contains("//") {
+            out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
+        }
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+const STANDARD: GeneralPurpose = engine(base64::alphabet::STANDARD);
+const URL_SAFE: GeneralPurpose = engine(base64::alphabet::URL_SAFE);
+
+const fn engine(alphabet: base64::alphabet::Alphabet) -> GeneralPurpose {
+    GeneralPurpose::new(
+        &alphabet,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    )
+}
+
+/// The run of base 64 or hexadecimal around a hit, decoded, where it decodes to text. Also says where the run ends.
+pub fn decoded(text: &[u8], hit: Range<usize>) -> (usize, Option<View>) {
+    let is_digit = |b: u8| b.is_ascii_alphanumeric() || b"+/_-".contains(&b);
+    let run = around(text, hit.clone(), 4096, is_digit);
+    let bytes = &text[run.clone()];
+    let hex = bytes.len().is_multiple_of(2) && bytes.iter().all(u8::is_ascii_hexdigit);
+    let plain: Option<Vec<u8>> = if hex {
+        bytes
+            .chunks(2)
+            .map(|pair| {
+                std::str::from_utf8(pair)
+                    .ok()
+                    .and_then(|p| u8::from_str_radix(p, 16).ok())
+            })
+            .collect()
+    } else {
+        let url_safe = bytes.iter().any(|b| matches!(b, b'_' | b'-'));
+        // A run cut short still decodes up to its last whole group.
+        let bytes = if bytes.len() % 4 == 1 {
+            &bytes[..bytes.len() - 1]
+        } else {
+            bytes
+        };
+        if url_safe {
+            URL_SAFE.decode(bytes).ok()
+        } else {
+            STANDARD.decode(bytes).ok()
+        }
+    };
+    let printable = |plain: &[u8]| {
+        let good = plain
+            .iter()
+            .filter(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+            .count();
+        plain.len() >= 8 && good * 20 >= plain.len() * 19
+    };
+    let view = plain.filter(|plain| printable(plain)).map(|plain| {
+        // The whole run is the leak, whatever part of it says so.
+        let origin = std::iter::repeat_n(run.start, plain.len())
+            .chain([run.end])
+            .collect();
+        View { text: plain, origin }
+    });
+    (run.end, view)
+}
+
+/// A stretch with everything undone that hides within a line. `None` where nothing was.
+pub fn undone(text: &[u8], stretch: Range<usize>) -> Option<View> {
+    let mut view = View::new(stretch.len());
+    let mut at = stretch.start;
+    let mut changed = false;
+    while at < stretch.end {
+        let rest = &text[at..stretch.end];
+        match step(text, at, rest) {
+            Some((length, replacement)) => {
+                changed = true;
+                for &byte in replacement.as_bytes() {
+                    view.push(byte, at);
+                }
+                at += length;
+            }
+            None => {
+                view.push(text[at], at);
+                at += 1;
+            }
+        }
+    }
+    changed.then(|| view.close(stretch.end))
+}
+
+/// What begins here, how long it is and what it stands for.
+fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
+    match rest[0] {
+        b'%' => byte_of(rest.get(1..3)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (3, b.into())),
+        b'\\' => escape(rest),
+        b'&' => entity(rest),
+        b'\x1b' => ansi(rest).map(|length| (length, Replacement::NOTHING)),
+        b'[' | b'(' | b'{' => defanged(rest),
+        b'h' | b'H' if rest.len() > 5 && rest[..4].eq_ignore_ascii_case(b"hxxp") => {
+            Some((4, Replacement::text(b"http")))
+        }
+        b' ' if rest.len() > 5 && rest[..5].eq_ignore_ascii_case(b" dot ") && rest[5].is_ascii_digit() => {
+            Some((5, b'.'.into()))
+        }
+        b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
+        b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
+        0x80.. => character(text, at, rest),
+        _ => None,
+    }
+}
+
+/// Up to four bytes that stand for a disguise.
+struct Replacement {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+impl Replacement {
+    const NOTHING: Replacement = Replacement {
+        bytes: [0; 4],
+        length: 0,
+    };
+
+    fn text(text: &[u8; 4]) -> Self {
+        Replacement {
+            bytes: *text,
+            length: 4,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl From<u8> for Replacement {
+    fn from(byte: u8) -> Self {
+        Replacement {
+            bytes: [byte, 0, 0, 0],
+            length: 1,
+        }
+    }
+}
+
+fn byte_of(digits: &[u8], radix: u32) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
+}
+
+/// `\u0067`, `\x67`, and Markdown's backslash before a sign.
+fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
+    match rest.get(1)? {
+        b'u' if rest.get(2..4)? == b"00" => byte_of(rest.get(4..6)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (6, b.into())),
+        b'x' => byte_of(rest.get(2..4)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (4, b.into())),
+        sign @ (b'_' | b'-' | b'.' | b'*' | b'@' | b':' | b'#') => Some((2, (*sign).into())),
+        _ => None,
+    }
+}
+
+/// `&#103;`, `&#x67;`, `&lowbar;`.
+fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
+    let end = memchr::memchr(b';', &rest[..rest.len().min(18)])?;
+    let name = &rest[1..end];
+    let byte = match name {
+        [b'#', b'x' | b'X', digits @ ..] => std::str::from_utf8(digits)
+            .ok()
+            .and_then(|d| u32::from_str_radix(d, 16).ok())?,
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        b"period" => u32::from(b'.'),
+        b"lowbar" | b"UnderBar" => u32::from(b'_'),
+        b"hyphen" | b"dash" => u32::from(b'-'),
+        b"commat" => u32::from(b'@'),
+        b"colon" => u32::from(b':'),
+        b"sol" => u32::from(b'/'),
+        b"equals" => u32::from(b'='),
+        b"shy" | b"ZeroWidthSpace" | b"NoBreak" | b"zwj" | b"zwnj" => 0x200b,
+        _ => return None,
+    };
+    match char::from_u32(byte)? {
+        sign if sign.is_ascii_graphic() => Some((end + 1, u8::try_from(byte).ok()?.into())),
+        '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' => Some((end + 1, Replacement::NOTHING)),
+        _ => None,
+    }
+}
+
+/// A colour or cursor sequence.
+fn ansi(rest: &[u8]) -> Option<usize> {
+    (rest.get(1) == Some(&b'[')).then_some(())?;
+    let length = rest[2..].iter().take(24).position(|b| b.is_ascii_alphabetic())?;
+    Some(length + 3)
+}
+
+/// `[.]`, `(dot)`, `[:]`.
+fn defanged(rest: &[u8]) -> Option<(usize, Replacement)> {
+    let end = rest
+        .iter()
+        .take(6)
+        .position(|b| matches!(b, b']' | b')' | b'}'))?;
+    let sign = match &rest[1..end] {
+        b"." => b'.',
+        b":" => b':',
+        b"@" => b'@',
+        inner if inner.eq_ignore_ascii_case(b"dot") => b'.',
+        inner if inner.eq_ignore_ascii_case(b"at") => b'@',
+        _ => return None,
+    };
+    Some((end + 1, sign.into()))
+}
+
+/// An HTML tag or comment inside a word.
+fn tag(rest: &[u8]) -> Option<usize> {
+    if rest.starts_with(b"<!--") {
+        let end = memchr::memmem::find(&rest[..rest.len().min(256)], b"-->")?;
+        return Some(end + 3);
+    }
+    let known = [
+        &b"<wbr"[..],
+        b"<b>",
+        b"</b>",
+        b"<i>",
+        b"</i>",
+        b"<em>",
+        b"</em>",
+        b"<span",
+        b"</span",
+        b"<strong>",
+        b"</strong>",
+        b"<code>",
+        b"</code>",
+        b"<u>",
+        b"</u>",
+    ]
+    .iter()
+    .any(|name| rest.starts_with(name));
+    known
+        .then(|| memchr::memchr(b'>', &rest[..rest.len().min(64)]))
+        .flatten()
+        .map(|end| end + 1)
+}
+
+/// A character beyond ASCII: dropped, or the ASCII it looks like where it stands in an ASCII word.
+fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
+    let length = match rest[0] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    let c = std::str::from_utf8(rest.get(..length)?).ok()?.chars().next()?;
+    if is_invisible(c) {
+        return Some((length, Replacement::NOTHING));
+    }
+    let sign = look_alike(c)?;
+    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80;
+    (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, sign.into()))
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{180e}' | '\u{fe00}'..='\u{fe0f}' | '\u{34f}')
+}
+
+/// The ASCII character that another one is easily taken for.
+fn look_alike(c: char) -> Option<u8> {
+    Some(match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{2043}' => b'-',
+        '\u{2024}' | '\u{3002}' | '\u{fe52}' => b'.',
+        '\u{ff01}'..='\u{ff5e}' => u8::try_from(u32::from(c) - 0xfee0).ok()?,
+        'а' | 'α' | 'ɑ' => b'a',
+        'е' | 'ҽ' => b'e',
+        'о' | 'ο' => b'o',
+        'р' | 'ρ' => b'p',
+        'с' | 'ϲ' => b'c',
+        'у' | 'γ' => b'y',
+        'х' | 'χ' => b'x',
+        'ѕ' => b's',
+        'і' | 'ι' | 'ı' => b'i',
+        'ј' => b'j',
+        'ԁ' => b'd',
+        'һ' => b'h',
+        'ԛ' => b'q',
+        'ԝ' => b'w',
+        'ɡ' => b'g',
+        'ո' => b'n',
+        'ν' => b'v',
+        'к' => b'k',
+        'т' => b't',
+        'м' => b'm',
+        'А' | 'Α' => b'A',
+        'В' | 'Β' => b'B',
+        'Е' | 'Ε' => b'E',
+        'К' | 'Κ' => b'K',
+        'М' | 'Μ' => b'M',
+        'Н' | 'Η' => b'H',
+        'О' | 'Ο' => b'O',
+        'Р' | 'Ρ' => b'P',
+        'С' => b'C',
+        'Т' | 'Τ' => b'T',
+        'Х' | 'Χ' => b'X',
+        'І' | 'Ι' => b'I',
+        _ => return None,
+    })
+}
+
+/// A stretch with line ends, quotes and signs of concatenation between two halves of a word taken out.
+pub fn joined(text: &[u8], stretch: Range<usize>) -> Option<View> {
+    let mut view = View::new(stretch.len());
+    let mut at = stretch.start;
+    let mut changed = false;
+    while at < stretch.end {
+        let glue = text[at..stretch.end]
+            .iter()
+            .take(64)
+            .take_while(|b| is_glue(**b))
+            .count();
+        if glue > 0 && is_joint(&text[at..at + glue]) {
+            changed = true;
+            at += glue;
+        } else {
+            let literal = glue.max(1);
+            for offset in 0..literal {
+                view.push(text[at + offset], at + offset);
+            }
+            at += literal;
+        }
+    }
+    changed.then(|| view.close(stretch.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn undo(text: &str) -> String {
+        undone(text.as_bytes(), 0..text.len()).map_or_else(
+            || text.to_owned(),
+            |view| String::from_utf8_lossy(&view.text).into_owned(),
+        )
+    }
+
+    #[test]
+    fn disguises_are_undone() {
+        for (hidden, plain) in [
+            ("ab\u{200b}cd", "abcd"),
+            ("g\u{440}u\u{2011}b200", "gpu-b200"),
+            ("A%4BIA", "AKIA"),
+            ("&#103;hp&lowbar;", "ghp_"),
+            ("\\u0067hp\\_x", "ghp_x"),
+            ("node[.]corp (dot) hxxp://", "node.corp . http://"),
+            ("gh\u{1b}[1mp_\u{1b}[0m", "ghp_"),
+            ("10 dot 2 dot 3", "10.2.3"),
+        ] {
+            assert_eq!(undo(hidden), plain);
+        }
+        assert!(undone("plain".as_bytes(), 0..5).is_none());
+    }
+
+    #[test]
+    fn a_view_knows_where_it_came_from() {
+        let text = "x ab\u{200b}cd y";
+        let view = undone(text.as_bytes(), 0..text.len());
+        let back = view.map(|view| view.back(&(2..6)));
+        assert_eq!(back, Some(2..9));
+    }
+}

@@ -1,0 +1,79 @@
+//! Identities of hardware: GPU UUIDs, MAC addresses, InfiniBand GUIDs, serial numbers, machine ids.
+
+use super::codes::HARDWARE_ID;
+use super::rule::Found;
+use super::rule::Hit;
+use super::rule::Rule;
+use super::rule::after;
+use super::rule::before;
+use super::rule::is_word;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::line(&HARDWARE_ID, &["gpu-", "mig-"], r"\b((?:MIG-)?(?:GPU|MIG)-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"),
+    Rule::look(&HARDWARE_ID, &[":"], mac),
+    Rule::line(&HARDWARE_ID, &["ether", "hwaddr", "mac", "lladdr", "perm_addr"], r"(?i:ether|hw_?addr|mac|mac_?addr(?:ess)?|lladdr)[\s=:\x22']{1,4}((?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})\b"),
+    Rule::line(&HARDWARE_ID, &["guid", "gid", "lid"], r"(?i:guid|gid)\w*[^0-9a-fA-F\n]{1,40}((?:0x)?[0-9a-fA-F]{16}|(?:[0-9a-fA-F]{4}:){3,7}[0-9a-fA-F]{4})\b").judged(is_identity),
+    Rule::line(&HARDWARE_ID, &["machine-id", "machine_id", "machineid", "boot_id", "boot-id", "hostid", "host id", "host_id", "systemuuid", "system uuid", "product_uuid", "machine id"], r"(?i:machine[-_ ]?id|boot[-_ ]?id|host[-_ ]?id|system[-_ ]?uuid|product_uuid)[^0-9a-fA-F\n]{1,8}([0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{8})\b").judged(is_identity),
+    Rule::line(&HARDWARE_ID, &["serial", "s/n", "asset tag", "service tag", "chassis"], r"(?i:serial(?:[ _-]?(?:number|no|num))?|s/n|(?:asset|service)[ _-]?tag)\.?\x22?\s{0,40}[:=#]\s{0,4}\x22?([A-Z0-9][A-Z0-9-]{6,24})\b").judged(is_serial),
+    Rule::line(&HARDWARE_ID, &["uuid"], r"(?i:gpu|dmi|system|board|vbios|device)[ _-]?(?i:uuid)[\s:=\x22]{1,40}([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})").judged(is_identity),
+];
+
+/// Six pairs of hexadecimal digits. Looks from every first colon.
+fn mac(hit: &Hit<'_>, found: &mut Found<'_>) {
+    let text = hit.text;
+    let Some(start) = hit.span.start.checked_sub(2) else {
+        return;
+    };
+    let Some(address) = text.get(start..start + 17) else {
+        return;
+    };
+    // The cheap look first: most colons have no second one three bytes on.
+    if address[5] != b':' || address[8] != b':' {
+        return;
+    }
+    found.looked(17);
+    let formed = address.iter().enumerate().all(|(at, b)| {
+        if at % 3 == 2 {
+            *b == b':'
+        } else {
+            b.is_ascii_hexdigit()
+        }
+    });
+    let (left, right) = (before(text, start), after(text, start + 17));
+    if !formed
+        || is_word(left)
+        || left == b':'
+        || left == b'-'
+        || is_word(right)
+        || (right == b':' && text.get(start + 18).is_some_and(u8::is_ascii_hexdigit))
+    {
+        return;
+    }
+    // A clock with a date would have no letters; addresses without any are rare enough.
+    let letters = address.iter().any(u8::is_ascii_alphabetic);
+    let documentation = address[..14].eq_ignore_ascii_case(b"00:00:5e:00:53")
+        || address[..8].eq_ignore_ascii_case(b"de:ad:be")
+        || address.eq_ignore_ascii_case(b"aa:bb:cc:dd:ee:ff")
+        || address.eq_ignore_ascii_case(b"00:11:22:33:44:55");
+    let blank = address.iter().all(|b| matches!(b, b'0' | b':'))
+        || address.iter().all(|b| matches!(b, b'f' | b'F' | b':'));
+    if letters && !documentation && !blank {
+        found.leak(&HARDWARE_ID, start..start + 17);
+    }
+}
+
+fn is_identity(id: &[u8]) -> bool {
+    let hex = id.strip_prefix(b"0x").unwrap_or(id);
+    let first = hex.first().copied().unwrap_or(b'0');
+    let zeros = hex.iter().filter(|b| **b == b'0').count();
+    hex.iter().any(|b| *b != first && *b != b'-' && *b != b':')
+        && zeros * 4 < hex.len() * 3
+        && !hex.starts_with(b"01234567")
+        && !hex.starts_with(b"12345678")
+}
+
+fn is_serial(id: &[u8]) -> bool {
+    let digits = id.iter().filter(|b| b.is_ascii_digit()).count();
+    digits >= 4 && is_identity(id) && !super::assign::is_uuid(id)
+}

@@ -1,0 +1,181 @@
+//! Names of machines, where a prompt, a message or a field says that they are.
+
+use super::allow::is_placeholder;
+use super::allow::listed;
+use super::codes::NODE_NAME;
+use super::codes::PRIVATE_HOST;
+use super::hosts;
+use super::rule::Rule;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] [NR]CCL ").judged(is_machine),
+    Rule::line(&NODE_NAME, &[":~", ":/", "]$ ", "]# ", " ~]"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)").judged(is_login),
+    Rule::line(
+        &NODE_NAME,
+        &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
+        r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:host(?:_?names?)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
+    )
+    .judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+)\b").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename=", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["ready "], r"(?:^|\s)([a-z][a-z0-9.-]*\d[a-z0-9.-]*)\s+(?:Not)?Ready(?:,SchedulingDisabled)?\s").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top) nodes?\s)(?:--?\S+\s)*([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["successfully assigned"], r"(?i:assigned) (?:\S+ )?to ([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|-H|-w)[\s=]{1,2}([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["ssh ", "scp ", "rsync ", "sftp ", "mosh "], r"(?:^|[\s`$(;&|])(?:ssh|scp|rsync|sftp|mosh)\s(?:-\S+\s(?:[\w./~-]+\s)?)*?(?:[^\s@]+\s)?((?:[a-z_][\w.-]*@)?[A-Za-z][\w.-]*(?:-|\d)[\w-]*)(?::|\s|$|[`'\x22])").judged(is_ssh_target),
+    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused)? (?:to|from|by)|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.]|$)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").judged(is_numbered_machine),
+    // A machine of a GPU cluster by its shape: kind of machine, then a number with a leading zero, a rack, or a second kind.
+    Rule::line(
+        &NODE_NAME,
+        &["gpu", "dgx", "hgx", "b200", "b300", "gb200", "gb300", "h100", "h200", "a100", "mi300", "rack", "cn0", "node0", "node-0", "worker-0", "compute-0", "login0", "login-0", "bastion-", "slurm-", "trn1", "gn0"],
+        r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,3}(?:gpu|dgx|hgx|g?b[23]00|h[12]00|a100|mi300x?|trn1|cn|gn|node|worker|compute|login)(?:-[a-z0-9]+){0,2}?-?(?:0\d{1,3}|[a-z]+\d{2,4}|(?:rack|r)\d+-[a-z]+\d+)(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$)|-?\[)",
+    )
+    .judged(is_shaped),
+    Rule::line(&NODE_NAME, &["gpu-b", "gpu-h", "gpu-a", "dgx-b", "dgx-h", "dgx-a", "hgx-b", "hgx-h", "b200-gpu", "h100-gpu", "b200-node", "h100-node", "gpu-node", "b200-rack", "gpu-worker"], r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,2}(?:(?:gpu|dgx|hgx)-(?:g?b[23]00|h[12]00|a100)|(?:g?b[23]00|h[12]00|a100|gpu)-(?:gpu|node|rack|worker))-?[a-z]?\d{1,4}(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$))").judged(is_machine),
+    Rule::line(&PRIVATE_HOST, &["permanently added", "known_hosts", "known hosts", "host key"], r"(?i:permanently added|host key for|host) '?\[?([A-Za-z][\w.-]*\.[\w.-]+)\]?").judged(|host| !hosts::is_public(host)),
+    Rule::line(&PRIVATE_HOST, &[":/vol", ":/export", ":/data", ":/home", ":/mnt", ":/srv", "nfs4 ", "nfs "], r"(?:^|[\s,])([a-z][a-z0-9.-]*\d[a-z0-9.-]*):/(?:vol|exports?|data|home|mnt|srv|nfs|shared?|scratch|pool|tank)\b").judged(is_machine),
+];
+
+/// Names in the place of a machine that name none.
+const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24.04 github-hosted node-exporter host-network \
+    my-host your-host host-name node-name my-node your-node node-selector localhost4 localhost6 ip6-localhost \
+    ip6-loopback runner-latest single-node multi-node x86_64 utf-8 utf8 sha256 sha-256 base64 ipv4 ipv6 http2 \
+    host-only cross-compile test-host example-host node-role self-signed read-only node18 node20 node22 node24 \
+    ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
+
+/// A name that can be a machine's.
+fn is_machine(name: &[u8]) -> bool {
+    let text = std::str::from_utf8(name).unwrap_or_default().to_ascii_lowercase();
+    let bare = text.split('.').next().unwrap_or_default();
+    name.len() >= 2
+        && !listed(NOBODY, &text)
+        && !listed(NOBODY, bare)
+        && !is_placeholder(name)
+        && !text.starts_with("my-")
+        && !text.starts_with("your-")
+        && !text.starts_with("some-")
+        && !matches!(
+            text.rsplit('.').next(),
+            Some(
+                "py" | "rs"
+                    | "toml"
+                    | "yaml"
+                    | "yml"
+                    | "json"
+                    | "md"
+                    | "sh"
+                    | "txt"
+                    | "js"
+                    | "ts"
+                    | "c"
+                    | "h"
+                    | "cc"
+                    | "cpp"
+                    | "go"
+                    | "html"
+                    | "log"
+                    | "service"
+            )
+        )
+        && !(text.contains('.')
+            && text
+                .rsplit('.')
+                .next()
+                .is_some_and(|last| last.chars().all(|c| c.is_ascii_alphabetic()))
+            && hosts::is_public(text.as_bytes()))
+}
+
+/// A machine's name with a number or two hyphens in it.
+fn is_numbered_machine(name: &[u8]) -> bool {
+    let digits = name.iter().any(u8::is_ascii_digit);
+    let hyphens = name.iter().filter(|b| **b == b'-').count();
+    let underscore = name.contains(&b'_');
+    let camel = name
+        .windows(2)
+        .any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
+    let number = name.iter().skip(1).all(|b| b.is_ascii_digit());
+    let versions = name
+        .windows(3)
+        .filter(|w| w[0].is_ascii_digit() && w[1] == b'.' && w[2].is_ascii_digit())
+        .count();
+    let hyphen_number = digits
+        && (hyphens > 0
+            || name.contains(&b'.')
+            || name.contains(&b'[')
+            || name.last().is_some_and(u8::is_ascii_digit));
+    !underscore && !camel && !number && versions == 0 && (hyphen_number || hyphens >= 2) && is_machine(name)
+}
+
+/// `user@host` of a prompt.
+fn is_login(login: &[u8]) -> bool {
+    let Some(at) = memchr::memchr(b'@', login) else {
+        return false;
+    };
+    let host = &login[at + 1..];
+    let container = host.len() == 12 && host.iter().all(u8::is_ascii_hexdigit);
+    !container
+        && !matches!(
+            host,
+            b"host"
+                | b"hostname"
+                | b"machine"
+                | b"server"
+                | b"localhost"
+                | b"container"
+                | b"computer"
+                | b"laptop"
+                | b"ubuntu"
+                | b"debian"
+                | b"docker"
+        )
+        && is_machine(host)
+}
+
+/// The target of ssh: a private name, never a public one.
+fn is_ssh_target(target: &[u8]) -> bool {
+    let host = target.rsplit(|b| *b == b'@').next().unwrap_or_default();
+    is_numbered_machine(host)
+        && (!host.contains(&b'.') || !hosts::is_public(host))
+        && !host.starts_with(b"id_")
+        && !host.starts_with(b"ed25519")
+        && !host.starts_with(b"git@")
+}
+
+/// A kind of machine with a number; a bare product name is none.
+fn is_shaped(name: &[u8]) -> bool {
+    let text = std::str::from_utf8(name).unwrap_or_default();
+    let last = text.rsplit('-').next().unwrap_or_default();
+    let product = matches!(
+        last,
+        "b200"
+            | "b300"
+            | "gb200"
+            | "gb300"
+            | "h100"
+            | "h200"
+            | "a100"
+            | "mi300"
+            | "mi300x"
+            | "trn1"
+            | "sm100"
+            | "fp16"
+            | "bf16"
+            | "fp8"
+            | "int8"
+            | "fp32"
+            | "fp64"
+            | "tf32"
+            | "cu129"
+            | "v100"
+    );
+    let format = last.starts_with("fp")
+        || last.starts_with("bf")
+        || last.starts_with("int")
+        || last.starts_with("cu")
+        || last.starts_with("sm")
+        || last.starts_with("v0")
+        || last.starts_with("py");
+    text.contains('-') && !product && !format && is_machine(name)
+}
