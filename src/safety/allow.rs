@@ -50,6 +50,15 @@ pub fn is_placeholder(value: &[u8]) -> bool {
         .any(|part| memchr::memmem::find(&lower, part).is_some())
 }
 
+/// Whether a name is one that half of all machines have.
+pub fn is_common_name(name: &str) -> bool {
+    listed(EMPTY_WORDS, name.to_ascii_lowercase()) || listed(COMMON_NAMES, name.to_ascii_lowercase())
+}
+
+/// Names of users, hosts and zones that say nothing of whose they are.
+const COMMON_NAMES: &str = "ubuntu debian nobody docker vscode node app build builder ci dev worker master localhost localdomain buildkitsandbox \
+    kubernetes github actions container workspace host runner root default home user agent system linux";
+
 /// Whether a text of a token's form can be a real one: no placeholder, and not the same few characters over and over.
 pub fn looks_real(token: &[u8]) -> bool {
     let mut seen = [false; 256];

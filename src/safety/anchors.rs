@@ -53,6 +53,15 @@ pub struct Sweep {
     pub work: u64,
 }
 
+/// What a rule sees of the text around an anchor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it: what spans lines is found too.
+    Text,
+    /// Its line and nothing else, so that each line can be judged by itself.
+    Line,
+}
+
 /// Whether a run also gathers the places where a disguise may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -60,6 +69,28 @@ pub enum Depth {
     Full,
     /// Rules only: the text is an undone disguise itself.
     Rules,
+}
+
+/// A run in progress.
+struct Run<'t> {
+    text: &'t [u8],
+    /// For each rule: where it may look next.
+    cursors: Vec<usize>,
+    /// The stretch that rules see now.
+    seen: Range<usize>,
+    sweep: Sweep,
+}
+
+impl Run<'_> {
+    /// Moves on to the line of this offset, where only lines are seen.
+    fn see(&mut self, at: usize) {
+        if at >= self.seen.end {
+            let start = memchr::memrchr2(b'\n', b'\r', &self.text[self.seen.end..at])
+                .map_or(self.seen.end, |n| self.seen.end + n + 1);
+            let end = memchr::memchr2(b'\n', b'\r', &self.text[at..]).map_or(self.text.len(), |n| at + n);
+            self.seen = start..end;
+        }
+    }
 }
 
 const FREQUENT: [&str; 3] = ["-", ":", "@"];
@@ -124,69 +155,96 @@ impl Engine {
     }
 
     /// Runs all rules over a text.
-    pub fn run(&self, text: &[u8], depth: Depth) -> Sweep {
-        let mut sweep = Sweep::default();
-        let mut cursors = vec![0usize; self.rules.len()];
+    pub fn run(&self, text: &[u8], depth: Depth, scope: Scope) -> Sweep {
+        let mut run = Run {
+            text,
+            cursors: vec![0; self.rules.len()],
+            seen: match scope {
+                Scope::Text => 0..text.len(),
+                Scope::Line => 0..0,
+            },
+            sweep: Sweep::default(),
+        };
         let Some(automaton) = &self.automaton else {
-            return sweep;
+            return run.sweep;
         };
         for hit in automaton.find_overlapping_iter(text) {
             for &wake in &self.wakes[hit.pattern().as_usize()] {
                 match wake {
-                    Wake::Rule(index) => self.wake(index, text, hit.range(), &mut cursors, &mut sweep),
+                    Wake::Rule(index) => self.wake(index, hit.range(), &mut run),
                     Wake::Inline if depth == Depth::Full => {
                         if disguise::may_hide(text, hit.range()) {
-                            sweep.disguised.push(hit.start());
+                            run.sweep.disguised.push(hit.start());
                         }
                     }
-                    Wake::Encoded if depth == Depth::Full => sweep.encoded.push(hit.range()),
+                    Wake::Encoded if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
                     Wake::Inline | Wake::Encoded => {}
                 }
             }
         }
+        if scope == Scope::Line {
+            run.seen = 0..0;
+        }
         for at in memchr::memchr3_iter(b'-', b':', b'@', text) {
             let which = usize::from(text[at] == b':') + 2 * usize::from(text[at] == b'@');
             for &index in &self.bytes[which] {
-                self.wake(index, text, at..at + 1, &mut cursors, &mut sweep);
+                self.wake(index, at..at + 1, &mut run);
             }
         }
-        sweep
+        run.sweep
     }
 
-    fn wake(&self, index: u16, text: &[u8], span: Range<usize>, cursors: &mut [usize], sweep: &mut Sweep) {
+    fn wake(&self, index: u16, span: Range<usize>, run: &mut Run<'_>) {
         let index = usize::from(index);
-        if span.start < cursors[index] {
+        if span.start < run.cursors[index] {
             return;
         }
+        run.see(span.start);
+        let base = run.seen.start;
+        let text = &run.text[run.seen.clone()];
+        let span = span.start - base..span.end - base;
+        let known = run.sweep.raw.len();
+        let mut cursor = run.cursors[index].saturating_sub(base);
         let mut found = Found {
-            raw: &mut sweep.raw,
-            cursor: &mut cursors[index],
-            work: &mut sweep.work,
+            raw: &mut run.sweep.raw,
+            cursor: &mut cursor,
+            work: &mut run.sweep.work,
         };
+        let broken = self.look(index, text, span.clone(), &mut found);
+        run.cursors[index] = cursor + base;
+        if broken {
+            run.sweep.broken.push(span.start + base);
+        }
+        for raw in &mut run.sweep.raw[known..] {
+            raw.span = raw.span.start + base..raw.span.end + base;
+        }
+    }
+
+    /// Lets one rule look; says whether a token begins here and goes on elsewhere.
+    fn look(&self, index: usize, text: &[u8], span: Range<usize>, found: &mut Found<'_>) -> bool {
         let (rule, compiled) = &self.rules[index];
         let hit = Hit { text, span };
         match rule.find {
-            Find::Look(look) => look(&hit, &mut found),
+            Find::Look(look) => look(&hit, found),
             Find::At(pattern) => {
                 let start = hit.span.start;
                 if is_word(hit.before()) && is_word(text[start]) {
-                    return;
+                    return false;
                 }
                 let window = start..text.len().min(hit.span.end + REACH);
                 found.looked(hit.span.len() + 64);
-                let matched = self.matches(rule, compiled, pattern, text, window, &mut found);
-                if !matched && disguise::goes_on(text, hit.span.end) {
-                    sweep.broken.push(start);
-                }
+                let matched = self.matches(rule, compiled, pattern, text, window, found);
+                return !matched && disguise::goes_on(text, hit.span.end);
             }
             Find::Line(pattern) => {
                 let line = hit.line();
                 let from = line.start.max(*found.cursor);
                 found.looked(line.end - from);
-                self.matches(rule, compiled, pattern, text, from..line.end, &mut found);
+                self.matches(rule, compiled, pattern, text, from..line.end, found);
                 found.seen(line.end);
             }
         }
+        false
     }
 
     /// Runs a pattern over a window; says whether it matched anything at all.

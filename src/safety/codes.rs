@@ -385,3 +385,32 @@ pub fn is_credential(code: &Code) -> bool {
         .take_while(|known| known.id != PRIVATE_ADDRESS.id)
         .any(|known| known.id == code.id)
 }
+
+/// Whether the text of a finding of this kind must not be shown.
+pub fn is_private(code: &Code) -> bool {
+    is_credential(code)
+        || TABLE
+            .iter()
+            .skip_while(|known| known.id != PRIVATE_ADDRESS.id)
+            .take_while(|known| known.id != UNUSED_ALLOWANCE.id)
+            .any(|known| known.id == code.id)
+}
+
+/// What a clean text says instead of a leak.
+pub fn placeholder(code: &Code) -> &'static str {
+    match code.id {
+        "private-address" => "[address]",
+        "private-host" | "node-name" | "cluster-dns" | "internal-url" => "[host]",
+        "pod-name" => "[pod]",
+        "cluster-namespace" => "[namespace]",
+        "volume-claim" => "[volume]",
+        "kube-context" => "[cluster]",
+        "hardware-id" => "[hardware]",
+        "cloud-account" => "[account]",
+        "runbook" => "[link]",
+        "private-path" => "[path]",
+        "personal-identity" => "[person]",
+        "private-term" => "[private]",
+        _ => "[secret]",
+    }
+}

@@ -7,11 +7,13 @@ use sha2::Sha256;
 
 use super::anchors::Depth;
 use super::anchors::ENGINE;
+use super::anchors::Scope;
 use super::codes;
 use super::disguise;
 use super::disguise::View;
 use super::rule::Raw;
 use super::rule::line;
+use super::terms::Terms;
 use crate::document::source::Source;
 use crate::document::source::Span;
 use crate::model::finding::Code;
@@ -20,7 +22,16 @@ use crate::model::finding::Region;
 
 /// What to look for beyond the built-in rules.
 #[derive(Clone, Debug, Default)]
-pub struct Options {}
+pub struct Options {
+    terms: Terms,
+}
+
+impl Options {
+    /// The built-in rules, and these private terms.
+    pub fn with_terms(terms: Terms) -> Self {
+        Options { terms }
+    }
+}
 
 /// Something that must not be public. What it is, and where; never the thing itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +48,13 @@ pub struct Leak {
 impl Leak {
     /// The leak as a finding in its document.
     pub fn finding(&self, source: &Source) -> Finding {
-        let (start, end) = source.places(&self.span);
+        // A private term's place must not tell its length: the whole line stands for it.
+        let span = if self.code.id == codes::PRIVATE_TERM.id {
+            line(source.text().as_bytes(), self.span.clone())
+        } else {
+            self.span.clone()
+        };
+        let (start, end) = source.places(&span);
         let mut finding = self.at(Region {
             line: start.line,
             column: start.column,
@@ -67,7 +84,7 @@ impl Leak {
 /// Looks for everything that must not be public. Leaks come in the order of the text and do not overlap.
 pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
     let text = text.as_ref();
-    let (raw, _) = look(text, options);
+    let (raw, _) = look(text, options, Scope::Text);
     settle(raw)
         .into_iter()
         .map(|Raw { code, span }| Leak {
@@ -78,13 +95,30 @@ pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
         .collect()
 }
 
+/// What a look at each line alone finds, in the order of the text, without overlap.
+pub(super) fn by_line(text: &[u8], options: &Options) -> Vec<Raw> {
+    settle(look(text, options, Scope::Line).0)
+}
+
 /// All that is found, in no order, and how many bytes were looked at for it.
-fn look(text: &[u8], _options: &Options) -> (Vec<Raw>, u64) {
-    let sweep = ENGINE.run(text, Depth::Full);
+fn look(text: &[u8], options: &Options, scope: Scope) -> (Vec<Raw>, u64) {
+    let sweep = ENGINE.run(text, Depth::Full, scope);
     let mut raw = sweep.raw;
+    let private = |text: &[u8]| {
+        options.terms.find(text).into_iter().map(|span| Raw {
+            code: &codes::PRIVATE_TERM,
+            span,
+        })
+    };
+    if !options.terms.is_empty() {
+        raw.extend(private(text));
+    }
     let mut work = sweep.work;
     let mut through = |view: &View, raw: &mut Vec<Raw>| {
-        let inner = ENGINE.run(&view.text, Depth::Rules);
+        let mut inner = ENGINE.run(&view.text, Depth::Rules, Scope::Text);
+        if !options.terms.is_empty() {
+            inner.raw.extend(private(&view.text));
+        }
         work += inner.work + view.text.len() as u64;
         raw.extend(
             inner
@@ -118,7 +152,8 @@ fn look(text: &[u8], _options: &Options) -> (Vec<Raw>, u64) {
         }
     }
     seen = 0;
-    for at in sweep.broken {
+    // Only a look at the whole text gathers these.
+    for at in sweep.broken.into_iter().filter(|_| scope == Scope::Text) {
         if at >= seen {
             let stretch = at..text.len().min(at + 320);
             seen = stretch.end;
