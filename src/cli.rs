@@ -56,6 +56,8 @@ enum Command {
     Doctor(cmd::doctor::Args),
     /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
     Explain(cmd::explain::Args),
+    /// Validate contracts, attestations and the registry.
+    Lint(cmd::lint::Args),
     /// Look into kernel libraries, check them, ask the driver what GPUs there are.
     Kernels(cmd::kernels::Args),
     /// List the registry's gates, show one, or resolve a selection.
@@ -96,6 +98,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match cli.command {
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args),
+        Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),

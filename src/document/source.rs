@@ -69,6 +69,21 @@ impl Source {
         }
     }
 
+    /// The byte offset of a line and column; past the end of a line it is that end, past the last line the document's.
+    pub fn offset(&self, place: Place) -> usize {
+        let Some(&start) = self.lines.get(place.line.max(1) as usize - 1) else {
+            return self.text.len();
+        };
+        let end = self
+            .lines
+            .get(place.line.max(1) as usize)
+            .map_or(self.text.len(), |&next| next - 1);
+        self.text[start..end]
+            .char_indices()
+            .nth(place.column.max(1) as usize - 1)
+            .map_or(end, |(at, _)| start + at)
+    }
+
     /// The first and last place of a stretch.
     pub fn places(&self, span: &Span) -> (Place, Place) {
         (self.place(span.start), self.place(span.end.max(span.start)))
@@ -91,6 +106,16 @@ mod tests {
         assert_eq!(source.place("aß".len()), Place { line: 1, column: 3 });
         assert_eq!(source.place("aß\r\n→".len()), Place { line: 2, column: 2 });
         assert_eq!(source.place(usize::MAX), Place { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn a_place_leads_back_to_its_offset() {
+        let source = Source::new(None, "aß→\n\nb");
+        for at in [0, 1, 3, 6, 7, 8] {
+            assert_eq!(source.offset(source.place(at)), at);
+        }
+        assert_eq!(source.offset(Place { line: 1, column: 99 }), 6);
+        assert_eq!(source.offset(Place { line: 99, column: 1 }), 9);
     }
 
     #[test]

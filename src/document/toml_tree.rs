@@ -7,7 +7,8 @@ use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 
 /// Reads a TOML text. The tree is there whatever the defects; spans are bytes of the text.
 pub fn parse(text: &str) -> (Node, Vec<Defect>) {
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|e| e.span().map_or(0, |s| s.start));
     let mut defects: Vec<Defect> = Vec::new();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
@@ -17,8 +18,16 @@ pub fn parse(text: &str) -> (Node, Vec<Defect>) {
         } else {
             "invalid-toml"
         };
-        // One slip often gives several errors at one place; the first says what is wrong.
-        if defects.last().is_none_or(|d| d.span.start != span.start) {
+        // One slip often gives several errors on its line, and a table that stands twice one for each key in it; the
+        // first says what is wrong.
+        let echo = defects.last().is_some_and(|last| {
+            let between = text.get(last.span.start..span.start).unwrap_or_default();
+            let line = text[..last.span.start].rsplit('\n').next().unwrap_or_default();
+            let twice =
+                last.kind == "duplicate-key" && kind == last.kind && line.trim_start().starts_with('[');
+            !between.contains('\n') || twice && !between.contains("\n[")
+        });
+        if !echo {
             defects.push(Defect {
                 kind,
                 span,

@@ -36,8 +36,8 @@ pub fn parse(content: &Mapped) -> (Option<Node>, Vec<Defect>) {
             let refused = match (stop, serde_yaml::from_str::<serde_yaml::Value>(text)) {
                 (Stop::Deep(span), _) => too_deep(span),
                 (Stop::Refused(defect), _) => defect,
-                (Stop::Syntax(span, said), Ok(_)) => disagreement(span, &said),
-                (Stop::Syntax(span, said), Err(error)) => syntax(content, &error, Some((span, said))),
+                (Stop::Syntax(at, said), Ok(_)) => disagreement(content.span(&at_text(text, at)), &said),
+                (Stop::Syntax(at, _), Err(error)) => syntax(content, &error, Some(at)),
             };
             defects.push(refused);
             (None, defects)
@@ -99,40 +99,87 @@ fn disagreement(span: Span, said: &str) -> Defect {
     )
 }
 
-fn syntax(content: &Mapped, error: &serde_yaml::Error, other: Option<(Span, String)>) -> Defect {
+fn syntax(content: &Mapped, error: &serde_yaml::Error, other: Option<usize>) -> Defect {
     let text = content.text();
-    let here = error.location().map(|l| {
-        let mut at = text.floor_char_boundary(l.index().min(text.len()));
-        // The end of the text is nowhere to look: the last line with something on it is.
-        if text[at..].trim().is_empty() {
-            at = text.trim_end().char_indices().next_back().map_or(0, |(i, _)| i);
-        }
-        let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-        content.span(&(at..end))
-    });
-    // Both point where they noticed; the earlier one is nearer to the slip.
-    let span = match (here, other) {
-        (Some(a), Some((b, _))) => {
-            if b.start < a.start {
-                b
-            } else {
-                a
-            }
-        }
-        (Some(span), None) | (None, Some((span, _))) => span,
-        (None, None) => content.extent(),
-    };
     let mut message = error.to_string();
     // The place is ours to tell, in lines of the document rather than of the block.
     if let Some(at) = message.find(" at line ") {
         message.truncate(at);
     }
+    let here = error
+        .location()
+        .map(|l| text.floor_char_boundary(l.index().min(text.len())));
+    // Both readers point where they noticed; the earlier one is nearer to the slip.
+    let noticed = here.into_iter().chain(other).min().unwrap_or(0);
+    let span = content.span(&at_text(text, slip(text, noticed, &message)));
     defect(
         "invalid-yaml",
         span,
         format!("the block is not YAML: {message}"),
         "",
     )
+}
+
+/// Where the slip is, given where a reader noticed it: some faults show only on a later line.
+fn slip(text: &str, noticed: usize, message: &str) -> usize {
+    // The end of the text is nowhere to look: the last line with something on it is.
+    let last = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
+    let at = noticed.min(last);
+    let before = &text[..at];
+    let first_of_line = before.rsplit('\n').next().is_some_and(|l| l.trim().is_empty());
+    if message.contains("expected ':'") && first_of_line {
+        let said = before.trim_end();
+        let line = said.rfind('\n').map_or(0, |n| n + 1);
+        return line + (said[line..].len() - said[line..].trim_start().len());
+    }
+    if message.contains("tab character") {
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        let mut start = line_start;
+        for line in text[line_start..].split_inclusive('\n') {
+            let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+            if let Some(tab) = line[..blank].find('\t') {
+                return start + tab;
+            }
+            start += line.len();
+        }
+    }
+    if message.contains("expected ','") {
+        return unclosed(before).unwrap_or(at);
+    }
+    at
+}
+
+/// The innermost bracket that is open at the end of a text.
+fn unclosed(text: &str) -> Option<usize> {
+    let (mut open, mut quote, mut comment, mut previous) = (Vec::new(), None, false, '\n');
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (_, '\n') => comment = false,
+            _ if comment => {}
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '#') if previous.is_whitespace() => comment = true,
+            (None, '"' | '\'') if !previous.is_alphanumeric() => quote = Some(c),
+            (None, '[' | '{') => open.push(at),
+            (None, ']' | '}') => {
+                open.pop();
+            }
+            _ => {}
+        }
+        previous = c;
+    }
+    open.pop()
+}
+
+/// The character at this offset; from the end of a line, the first of the next line that has one.
+fn at_text(text: &str, at: usize) -> Span {
+    let start = at + text[at..].len() - text[at..].trim_start_matches('\n').len();
+    let start = if start < text.len() { start } else { at };
+    start
+        ..text[start..]
+            .chars()
+            .next()
+            .map_or(start, |c| start + c.len_utf8())
 }
 
 /// Gives every scalar the type that `serde_yaml` takes it for; an error is where the two readings part.
@@ -177,7 +224,7 @@ fn kind_of(text: &str) -> Kind {
 }
 
 enum Stop {
-    Syntax(Span, String),
+    Syntax(usize, String),
     Deep(Span),
     Refused(Defect),
 }
@@ -214,17 +261,21 @@ impl<'a> Reader<'a> {
         self.content.span(&range)
     }
 
+    /// Where the `-` of an empty entry stands.
+    fn dash_before(&self, mark: &Mark) -> Span {
+        let at = self.byte(mark.start.index());
+        let text = &self.content.text()[..at];
+        let dash = text.rfind(['-', ',', '[', '?', '{']).unwrap_or(at);
+        self.content
+            .span(&(dash..(dash + 1).min(self.content.text().len())))
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Mark), Stop> {
         match self.parser.next_event() {
             Some(Ok(pair)) => Ok(pair),
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
-                let text = self.content.text();
-                let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-                Err(Stop::Syntax(
-                    self.content.span(&(at..end)),
-                    error.info().to_owned(),
-                ))
+                Err(Stop::Syntax(at, error.info().to_owned()))
             }
             None => Ok((Event::StreamEnd, Mark::default())),
         }
@@ -295,8 +346,8 @@ impl<'a> Reader<'a> {
             }
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
-                if plain && text.is_empty() || span.is_empty() {
-                    span = key.cloned().unwrap_or(span);
+                if plain && text.is_empty() {
+                    span = key.cloned().unwrap_or_else(|| self.dash_before(mark));
                 }
                 Value::Scalar(Scalar {
                     kind: if plain { kind_of_plain(&text) } else { Kind::Text },
@@ -311,12 +362,15 @@ impl<'a> Reader<'a> {
                         span.end = span.end.max(items.last().map_or(0, |n: &Node| n.span.end));
                         break Value::List(items);
                     }
-                    items.push(self.node(event, &mark, depth + 1, Some(&span))?);
+                    items.push(self.node(event, &mark, depth + 1, None)?);
                 }
             }
             Event::MappingStart(..) => self.map(depth, &mut span)?,
             _ => {
-                return Err(Stop::Syntax(span, "unexpected event".to_owned()));
+                return Err(Stop::Syntax(
+                    self.byte(mark.start.index()),
+                    "unexpected event".to_owned(),
+                ));
             }
         };
         Ok(Node { span, value })

@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod client;
 pub mod closing;
+pub mod command;
 pub mod comments;
 pub mod fault;
 pub mod retry;

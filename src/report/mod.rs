@@ -4,6 +4,7 @@
 //! closed words, numbers and quoted names.
 
 pub mod escape;
+pub mod findings;
 pub mod frame;
 pub mod intoto;
 pub mod junit;

@@ -19,6 +19,7 @@ mod kernel_host;
 mod kernel_inspect;
 mod kernel_static;
 mod layers;
+mod lint_defects;
 mod pathspec;
 mod plan;
 mod publish;

@@ -1,0 +1,37 @@
+//! `lint`: one subcommand per kind of document; each gathers the facts, lets the rules judge, and prints the findings.
+
+mod attestation;
+mod contract;
+mod gather;
+mod registry;
+
+use clap::Subcommand;
+
+use crate::cmd::context::Context;
+use crate::model::exit::Exit;
+
+/// Arguments of `lint`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Validate issue bodies or bare YAML files against the form, the registry and the checkout.
+    Contract(contract::Args),
+    /// Validate pull-request bodies, and hold them against contract, branch, commits and recorded results.
+    Attestation(attestation::Args),
+    /// Validate the registry, and hold it against the checkout and the ids of an earlier revision.
+    Registry(registry::Args),
+}
+
+/// Runs `lint`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::Contract(args) => contract::run(context, args),
+        What::Attestation(args) => attestation::run(context, args),
+        What::Registry(args) => registry::run(context, args),
+    }
+}

@@ -1,0 +1,86 @@
+//! `lint attestation`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::cmd::context::{self, Context};
+use crate::cmd::lint::gather::{self, Documents};
+use crate::cmd::present;
+use crate::git::Git;
+use crate::lint;
+use crate::lint::claims::Evidence;
+use crate::model::exit::Exit;
+use crate::model::results::Results;
+
+/// Arguments of `lint attestation`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Pull-request bodies; `-` is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The contract that was agreed: an issue's body or a bare YAML file.
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+    /// Where the change branched off.
+    #[arg(long, value_name = "REV", requires = "head")]
+    base: Option<String>,
+    /// Head of the change; `pr_sha` must be it.
+    #[arg(long, value_name = "REV")]
+    head: Option<String>,
+    /// Branch of the change; it must be named after the contract.
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Recorded results; every claim must be in one of them. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    results: Vec<PathBuf>,
+}
+
+/// Runs `lint attestation`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let mut documents = Documents::read(&args.files);
+    let mut findings = Vec::new();
+    let mut agreed = None;
+    let contract = args.contract.as_deref().map(gather::source).transpose()?;
+    if let Some(source) = &contract {
+        (agreed, findings) = lint::contract::agreed(source);
+    }
+    let git = Git::at(&context.subject);
+    let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
+    let evidence = Evidence {
+        branch: args.branch.clone(),
+        head: args.head.as_deref().map(|rev| commit(&git, rev)).transpose()?,
+        has_commit: args.head.is_some().then_some(&has_commit),
+        results: args
+            .results
+            .iter()
+            .map(|path| results(path))
+            .collect::<anyhow::Result<_>>()?,
+    };
+    let facts = gather::facts(context)?;
+    for source in &documents.sources {
+        findings.extend(lint::attestation::lint(
+            source,
+            &facts,
+            agreed.as_ref(),
+            &evidence,
+        ));
+    }
+    documents.sources.extend(contract);
+    let exit = present::findings(context, &documents.sources, &findings)?;
+    Ok(documents.exit(exit))
+}
+
+/// The commit that a revision names in the checkout under test.
+pub fn commit(git: &Git, revision: &str) -> anyhow::Result<String> {
+    match git.commit(revision)? {
+        Some(id) => Ok(id),
+        None => bail!("{} has no commit `{revision}`; fetch it", git.dir().display()),
+    }
+}
+
+fn results(path: &Path) -> anyhow::Result<Results> {
+    let text = context::read_input(path)?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no results file", path.display()))
+}

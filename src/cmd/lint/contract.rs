@@ -1,0 +1,45 @@
+//! `lint contract`.
+
+use std::path::PathBuf;
+
+use crate::cmd::api;
+use crate::cmd::context::Context;
+use crate::cmd::lint::gather::{self, Documents};
+use crate::cmd::present;
+use crate::document::Source;
+use crate::lint;
+use crate::model::exit::Exit;
+
+/// Arguments of `lint contract`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Issue bodies or bare YAML files; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "issue")]
+    files: Vec<PathBuf>,
+    /// GitHub's number of an issue to fetch; may be given several times.
+    #[arg(long, value_name = "N")]
+    issue: Vec<u64>,
+}
+
+/// Runs `lint contract`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let mut documents = Documents::read(&args.files);
+    if !args.issue.is_empty() {
+        let hub = api::hub(context)?;
+        for number in &args.issue {
+            let issue = hub.issue(*number).map_err(api::fault)?;
+            documents
+                .sources
+                .push(Source::new(Some(format!("issue #{number}")), issue.body));
+        }
+    }
+    let facts = gather::facts(context)?;
+    let findings: Vec<_> = documents
+        .sources
+        .iter()
+        .flat_map(|source| lint::contract::lint(source, &facts))
+        .collect();
+    let exit = present::findings(context, &documents.sources, &findings)?;
+    Ok(documents.exit(exit))
+}

@@ -1,0 +1,63 @@
+//! `lint registry`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::cmd::context::Context;
+use crate::cmd::lint::gather;
+use crate::cmd::present;
+use crate::document::Source;
+use crate::document::toml_tree;
+use crate::git::Git;
+use crate::lint;
+use crate::lint::facts::Known;
+use crate::lint::registry::Around;
+use crate::model::exit::Exit;
+
+/// Arguments of `lint registry`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The registry; `configs/gates/gates.toml` of the policy checkout where absent.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A revision whose ids must still be there.
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+}
+
+/// Runs `lint registry`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let path = args.file.clone().unwrap_or_else(|| context.registry_path());
+    let source = gather::source(&path)?;
+    let has_file = |file: &str| context.subject.join(file).exists();
+    let around = Around {
+        has_file: Some(&has_file),
+        base: args
+            .base
+            .as_deref()
+            .map(|base| ids_at(context, base))
+            .transpose()?
+            .flatten(),
+    };
+    let findings = lint::registry::lint(&source, &around);
+    present::findings(context, &[source], &findings)
+}
+
+/// The ids of the registry at a revision; none where it had no registry.
+pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
+    let git = Git::at(&context.repo);
+    let Some(commit) = git.commit(base)? else {
+        bail!("{} has no commit `{base}`; fetch it", git.dir().display());
+    };
+    let relative = context.registry_path();
+    let relative = relative.strip_prefix(&context.repo).unwrap_or(Path::new(""));
+    let object = format!("{commit}:./{}", relative.display());
+    let shown = git.output(["show", &object])?;
+    if !shown.status.success() {
+        return Ok(None);
+    }
+    let text = Source::new(None, String::from_utf8_lossy(&shown.stdout));
+    Ok(Some(Known::read(&toml_tree::parse(text.text()).0)))
+}

@@ -1,0 +1,76 @@
+//! Not a subcommand: prints findings in the format that was asked for, and says how the command ends.
+
+use std::io::IsTerminal as _;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::document::Source;
+use crate::github::command::{Annotation, Level};
+use crate::model::exit::Exit;
+use crate::model::finding::{Code, Finding, Severity};
+use crate::report::findings;
+use crate::safety;
+
+/// The formats that every lint has.
+pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, Format::Sarif];
+
+/// Prints the findings of these documents; an error among them is a failure.
+pub fn findings(context: &Context, documents: &[Source], found: &[Finding]) -> anyhow::Result<Exit> {
+    let format = context.format(&FORMATS)?;
+    let text = match format {
+        Format::Json => findings::json(found, documents.len())?,
+        Format::Sarif => serde_json::to_string_pretty(&findings::sarif(found))? + "\n",
+        Format::Github => found.iter().map(annotation).collect(),
+        _ => findings::human(found, documents, &is_private, colour(context), width()),
+    };
+    print(&text)?;
+    if matches!(format, Format::Human | Format::Github) {
+        context.note(&findings::Summary::of(found, documents.len()).words());
+    }
+    let failed = found.iter().any(|f| f.severity == Severity::Error);
+    Ok(if failed { Exit::Failed } else { Exit::Passed })
+}
+
+/// Kinds of findings whose text must not be shown.
+fn is_private(code: &Code) -> bool {
+    safety::codes::TABLE.contains(&code)
+}
+
+fn annotation(finding: &Finding) -> String {
+    let mut message = finding.message.clone();
+    if let Some(help) = &finding.help {
+        message = format!("{message}\n{help}");
+    }
+    Annotation {
+        level: match finding.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+            Severity::Note => Level::Notice,
+        },
+        message: &message,
+        title: Some(finding.code.id),
+        file: finding.path.as_deref(),
+        line: finding.region.map(|r| r.line),
+        end_line: finding.region.map(|r| r.end_line),
+        column: finding.region.map(|r| r.column),
+        end_column: finding.region.map(|r| r.end_column),
+    }
+    .command()
+}
+
+/// Whether to use colour on standard output: as asked for, else on a terminal unless `NO_COLOR` is set.
+pub fn colour(context: &Context) -> bool {
+    context.color.unwrap_or_else(|| {
+        std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    })
+}
+
+/// Columns of the terminal, or a width that fits a job's log.
+fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns >= 40)
+        .unwrap_or(140)
+}

@@ -1,0 +1,324 @@
+//! Rules about attestations: alone, and against the contract. What was run and pushed is held against them in `claims`.
+
+use crate::document::Node;
+use crate::document::Source;
+use crate::lint::body;
+use crate::lint::claims::{self, Evidence};
+use crate::lint::codes::attestation as codes;
+use crate::lint::codes::contract::{INVALID_BUDGET, PERF_INCONSISTENT};
+use crate::lint::codes::document::MISSING_KEY;
+use crate::lint::contract::{known_gate, perf_block};
+use crate::lint::facts::{Agreed, Facts, Known};
+use crate::lint::forms;
+use crate::lint::shape::{self, Reading, clip};
+use crate::lint::sheet::Sheet;
+use crate::lint::words;
+use crate::model::finding::{Finding, Severity};
+use crate::model::read::{self, ATTESTATION_KEY};
+
+/// Everything that is wrong with an attestation, in the order of the document.
+pub fn lint(
+    source: &Source,
+    facts: &Facts,
+    agreed: Option<&Agreed>,
+    evidence: &Evidence<'_>,
+) -> Vec<Finding> {
+    let mut sheet = Sheet::new(source);
+    sheet.leaks();
+    let opened = body::open(&mut sheet, ATTESTATION_KEY);
+    body::pr_form(&mut sheet, &opened.found);
+    if let Some(root) = &opened.root {
+        shape::check(
+            &mut sheet,
+            root,
+            &forms::ATTESTATION,
+            "",
+            &opened.anchor,
+            Reading::Form,
+        );
+        commits(&mut sheet, root);
+        passed(&mut sheet, root, facts.registry.as_ref());
+        perf(&mut sheet, root, facts.registry.as_ref());
+        if let Some(agreed) = agreed {
+            against(&mut sheet, root, agreed, facts.registry.as_ref());
+        }
+        claimed_perf(&mut sheet, root, agreed, facts.registry.as_ref());
+        claims::check(&mut sheet, root, facts, agreed, evidence);
+        if !sheet.has_errors() {
+            // The tables and the types say the same; where they ever part, the types decide.
+            if let Err(defect) = read::attestation(source) {
+                sheet.defect(defect);
+            }
+        }
+    }
+    sheet.finish()
+}
+
+/// A value that is there and was filled in.
+pub(crate) fn word<'n>(root: &'n Node, keys: &[&str]) -> Option<(&'n str, &'n Node)> {
+    let node = root.at(keys)?;
+    Some((node.text().filter(|t| !words::is_placeholder(t))?, node))
+}
+
+fn perf_of(root: &Node) -> Option<&Node> {
+    root.get("perf").filter(|p| !p.entries().is_empty())
+}
+
+fn commits(sheet: &mut Sheet<'_>, root: &Node) {
+    let baseline = word(root, &["nmoe_pr", "baseline_sha"]);
+    if let (Some((base, node)), Some((head, _))) = (baseline, word(root, &["nmoe_pr", "pr_sha"]))
+        && words::is_sha(base)
+        && words::is_sha(head)
+        && words::same_commit(base, head)
+    {
+        let message = "`baseline_sha` is the attested commit itself";
+        sheet.find(&codes::SAME_COMMIT, &node.span, message).help =
+            Some("name the commit that the change is compared with".to_owned());
+    }
+    let left_in = root
+        .at(&["nmoe_pr", "baseline_sha"])
+        .is_some_and(|n| n.text().is_some());
+    let hot = word(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
+    if left_in || !(hot || perf_of(root).is_some()) {
+        return;
+    }
+    if let Some(entry) = root.entry("nmoe_pr") {
+        let why = if hot { "a hot change" } else { "a perf claim" };
+        let span = root
+            .entry_at(&["nmoe_pr", "baseline_sha"])
+            .unwrap_or(entry)
+            .key_span
+            .clone();
+        let message = format!("{why} needs `baseline_sha`");
+        sheet.find(&codes::MISSING_BASELINE, &span, message).help =
+            Some("add the commit that the change is compared with, 7 to 40 hex digits".to_owned());
+    }
+}
+
+fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+    let Some(known) = known else { return };
+    for (key, tier) in [("tier_a", "a"), ("tier_b", "b")] {
+        let Some(list) = root.at(&["gates_passed", key]) else {
+            continue;
+        };
+        for (id, node) in list.texts() {
+            if !known_gate(sheet, known, id, node) {
+                continue;
+            }
+            let own = known.gates.get(id).map_or("", |g| g.tier.as_str());
+            if !own.is_empty() && own != tier {
+                let message = format!("`{id}` is a gate of tier {own}");
+                sheet.find(&codes::WRONG_TIER, &node.span, message).help =
+                    Some(format!("list it under `tier_{own}`"));
+            }
+        }
+    }
+}
+
+fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+    let Some(perf) = perf_of(root) else { return };
+    if let Some(known) = known {
+        perf_block(sheet, perf, known);
+    }
+    for key in ["baseline", "result"] {
+        let Some(node) = perf.get(key) else { continue };
+        if node.number().is_some_and(|n| n.is_finite() && n <= 0.0) {
+            let message = format!("`perf.{key}` must be above zero");
+            sheet.find(&codes::INVALID_NUMBER, &node.span, message);
+        }
+    }
+    let number = |key: &str| perf.get(key).and_then(Node::number).filter(|n| n.is_finite());
+    if let (Some(budget), Some(node)) = (number("budget_pct"), perf.get("budget_pct"))
+        && budget <= -100.0
+    {
+        sheet.find(
+            &INVALID_BUDGET,
+            &node.span,
+            "a budget of −100 % or less forbids nothing",
+        );
+    }
+    let positive = |key: &str| number(key).filter(|n| *n > 0.0);
+    let true_delta = positive("baseline")
+        .zip(positive("result"))
+        .map(|(b, r)| (r / b - 1.0) * 100.0);
+    let stated = number("delta_pct");
+    if let (Some(actual), Some(stated), Some(node)) = (true_delta, stated, perf.get("delta_pct"))
+        && (actual - stated).abs() > tolerance(perf)
+    {
+        let message = format!("`delta_pct` is {stated}; baseline and result give {actual:.2}");
+        sheet.find(&codes::WRONG_DELTA, &node.span, message).help =
+            Some("it is (result / baseline − 1) × 100".to_owned());
+    }
+    let Some((status, node)) = word(perf, &["status"]) else {
+        return;
+    };
+    if !matches!(status, "pass" | "fail") {
+        if forms::STATUS.contains(&status) {
+            let message = format!("the status is `{status}`: nothing is proven yet");
+            sheet.find(&codes::PERF_PENDING, &node.span, message).help =
+                Some("leave the block out until Tier B has run; `nmoe-gates attest` writes it".to_owned());
+        }
+        return;
+    }
+    for key in ["baseline", "result", "delta_pct"] {
+        let unfilled = perf
+            .get(key)
+            .and_then(Node::scalar)
+            .is_none_or(|s| s.text.trim().is_empty());
+        if unfilled {
+            let span = perf
+                .entry(key)
+                .or_else(|| root.entry("perf"))
+                .map(|e| e.key_span.clone());
+            let message = format!("`perf.{key}` is missing; a status of `{status}` rests on it");
+            sheet.find(&MISSING_KEY, &span.unwrap_or(perf.span.clone()), message);
+        }
+    }
+    let lower = word(perf, &["gate"]).is_some_and(|(gate, _)| known.is_some_and(|k| k.is_lower_better(gate)));
+    // Where lower is better a growth is the loss.
+    let sign = if lower { -1.0 } else { 1.0 };
+    if let (Some(delta), Some(budget)) = (true_delta.or(stated), number("budget_pct")) {
+        let slack = if true_delta.is_some() { 0.0 } else { 1e-9 };
+        let inside = delta * sign >= budget - slack
+            || stated.is_some_and(|s| s * sign >= budget && (s - delta).abs() <= tolerance(perf));
+        if inside != (status == "pass") {
+            let says = if inside { "within" } else { "outside of" };
+            let message =
+                format!("`status` is `{status}`, and {delta:.2} % is {says} the budget of {budget} %");
+            let fix = sheet.fix(&node.span, if inside { "pass" } else { "fail" });
+            sheet.find(&codes::STATUS_DISAGREES, &node.span, message).fix = Some(fix);
+        }
+    }
+}
+
+/// How far a rounded `delta_pct` may be from the quotient of rounded numbers: half of the last digit of each.
+fn tolerance(perf: &Node) -> f64 {
+    let half = |key: &str| {
+        let text = perf.get(key).and_then(Node::text).unwrap_or_default();
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        let digits = mantissa.split_once('.').map_or(0, |(_, d)| d.len());
+        0.5 / 10_f64.powi(i32::try_from(digits.min(12)).unwrap_or(0))
+    };
+    let base = perf
+        .get("baseline")
+        .and_then(Node::number)
+        .unwrap_or(1.0)
+        .abs()
+        .max(1e-9);
+    let result = perf.get("result").and_then(Node::number).unwrap_or(1.0).abs();
+    let of_inputs = 100.0 * (half("result") / base + half("baseline") * result / (base * base));
+    half("delta_pct") + of_inputs.min(0.5) + 1e-9
+}
+
+/// What the contract fixed: id, risk, Tier-A gates, perf block.
+fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Known>) {
+    let fixed = [
+        ("issue", &agreed.issue, &codes::ISSUE_MISMATCH),
+        ("risk", &agreed.risk, &codes::RISK_MISMATCH),
+    ];
+    for (key, fixed, code) in fixed {
+        let (Some((said, node)), Some(fixed)) = (word(root, &["nmoe_pr", key]), fixed) else {
+            continue;
+        };
+        let well_formed = match key {
+            "issue" => words::is_issue_id(said),
+            _ => forms::RISK_WORDS.contains(&said),
+        };
+        if said != fixed && well_formed {
+            let fix = sheet.fix(&node.span, fixed.as_str());
+            let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
+            sheet.find(code, &node.span, message).fix = Some(fix);
+        }
+    }
+    tier_a(sheet, root, agreed, known);
+    let (Some(perf), Some(agreed)) = (perf_of(root), &agreed.perf) else {
+        return;
+    };
+    let fixed = [
+        ("gate", &agreed.gate),
+        ("compare", &agreed.compare),
+        ("metric", &agreed.metric),
+    ];
+    for (key, fixed) in fixed {
+        let (Some((said, node)), Some(fixed)) = (word(perf, &[key]), fixed) else {
+            continue;
+        };
+        // What the registry already contradicts is said once.
+        let by_registry = known
+            .and_then(|k| k.gates.get(agreed.gate.as_deref()?))
+            .is_some_and(|g| match key {
+                "compare" => g.compare_gate.as_deref() == Some(fixed),
+                "metric" => g.metric.as_deref() == Some(fixed),
+                _ => known.is_some_and(|k| !k.gates.contains_key(said)),
+            });
+        if said != fixed && !by_registry {
+            let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
+            sheet.find(&PERF_INCONSISTENT, &node.span, message);
+        }
+    }
+    let said = perf.get("budget_pct").and_then(|n| n.number().map(|v| (v, n)));
+    if let (Some((said, node)), Some(budget)) = (said, agreed.budget_pct)
+        && (said - budget).abs() > 1e-9
+    {
+        let fix = sheet.fix(&node.span, budget.to_string());
+        let message = format!("`budget_pct` is {said}; the contract says {budget}");
+        sheet.find(&PERF_INCONSISTENT, &node.span, message).fix = Some(fix);
+    }
+}
+
+fn tier_a(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Known>) {
+    let Some(entry) = root.entry_at(&["gates_passed", "tier_a"]) else {
+        return;
+    };
+    for id in &agreed.required {
+        let is_a = known
+            .and_then(|k| k.gates.get(id))
+            .map_or(id.starts_with("cpu:"), |g| g.tier == "a");
+        if is_a && !entry.node.texts().any(|(text, _)| text == id) {
+            let message = format!("the contract requires `{id}`, and it is not attested");
+            sheet
+                .find(&codes::TIER_A_UNCOVERED, &entry.key_span, message)
+                .help = Some(format!(
+                "run `nmoe-gates run --gate {id}` and list it here once it passed"
+            ));
+        }
+    }
+}
+
+/// Tier B claimed where a budget was agreed, or the perf gate itself claimed: the numbers belong beside it.
+fn claimed_perf(sheet: &mut Sheet<'_>, root: &Node, agreed: Option<&Agreed>, known: Option<&Known>) {
+    let Some(entry) = root.entry_at(&["gates_passed", "tier_b"]) else {
+        return;
+    };
+    if perf_of(root).is_some() {
+        return;
+    }
+    let listed = entry.node.texts().find(|(id, _)| {
+        known.map_or(id.starts_with("perf:"), |k| {
+            k.gates.get(*id).is_some_and(|g| g.is_perf)
+        })
+    });
+    let hot = word(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
+    let budget = agreed.map_or(hot, |a| a.perf.is_some());
+    let claimed = entry.node.texts().next().is_some();
+    let (span, why) = match listed {
+        Some((id, node)) => (
+            &node.span,
+            format!("`{id}` is listed as passed and there is no `perf` block"),
+        ),
+        None if claimed && budget => (
+            &entry.key_span,
+            "Tier B is claimed for a change with a perf budget and there is no `perf` block".to_owned(),
+        ),
+        None => return,
+    };
+    sheet.find(&codes::MISSING_PERF, span, why).help =
+        Some("add `perf` with the numbers; `nmoe-gates attest --results FILE` writes it".to_owned());
+}
+
+/// While a pull request is a draft, what would be an error is a warning.
+pub fn as_draft(findings: &mut [Finding]) {
+    for finding in findings {
+        finding.severity = finding.severity.min(Severity::Warning);
+    }
+}

@@ -1,0 +1,146 @@
+//! The body around the block: opening it, and what the forms promise outside of the block (summary, safety boxes, order).
+
+use crate::document::Node;
+use crate::document::Span;
+use crate::document::block::{self, Found};
+use crate::document::markdown::Heading;
+use crate::document::yaml;
+use crate::lint::codes::attestation::ATTESTATION_NOT_FIRST;
+use crate::lint::codes::document as codes;
+use crate::lint::sheet::Sheet;
+
+/// A document with its block, as far as it could be read.
+pub struct Opened {
+    /// The tree of the block.
+    pub root: Option<Node>,
+    /// Where missing top-level keys are reported: the first key of the block.
+    pub anchor: Span,
+    /// What was found around it.
+    pub found: Found,
+}
+
+/// Finds and reads the block with this key; what is wrong on the way goes to the sheet.
+pub fn open(sheet: &mut Sheet<'_>, key: &str) -> Opened {
+    let mut found = block::find(sheet.source(), key);
+    for defect in std::mem::take(&mut found.defects) {
+        sheet.defect(defect);
+    }
+    let mut root = None;
+    if let Some(block) = &found.block {
+        let (tree, defects) = yaml::parse(&block.content);
+        for defect in defects {
+            sheet.defect(defect);
+        }
+        root = tree;
+    }
+    let anchor = root
+        .as_ref()
+        .and_then(|r| r.entries().first())
+        .map_or(0..0, |entry| entry.key_span.clone());
+    Opened { root, anchor, found }
+}
+
+/// What the issue form promises outside of its block.
+pub fn issue_form(sheet: &mut Sheet<'_>, found: &Found) {
+    summary(sheet, found);
+    confirmation(sheet, found, 1, &["summary", "notes (optional)"]);
+}
+
+/// What the pull request's form promises outside of its block.
+pub fn pr_form(sheet: &mut Sheet<'_>, found: &Found) {
+    if let Some(opening) = found.block.as_ref().and_then(|b| b.opening.as_ref()) {
+        let before = found
+            .outline
+            .headings
+            .iter()
+            .find(|h| h.span.start < opening.start && !h.text.to_lowercase().contains("attestation"));
+        if let Some(heading) = before {
+            let message = format!("the attestation stands behind the section `{}`", heading.text);
+            sheet.find(&ATTESTATION_NOT_FIRST, opening, message).help =
+                Some("move it to the top of the description".to_owned());
+        }
+    }
+    summary(sheet, found);
+    confirmation(sheet, found, 2, &["summary", "links", "reviewer focus"]);
+}
+
+fn summary(sheet: &mut Sheet<'_>, found: &Found) {
+    let headings = &found.outline.headings;
+    let Some(at) = headings.iter().position(|h| says(h, "summary")) else {
+        return;
+    };
+    let section = section(sheet.source().text(), headings, at);
+    if !section.replace("\\n", "\n").lines().any(says_something) {
+        sheet
+            .find(&codes::EMPTY_SUMMARY, &headings[at].span, "the summary is empty")
+            .help = Some("say in a few sentences what changes and what for".to_owned());
+    }
+}
+
+/// Whether a line is more than the form's own text: a comment, `_No response_`, or a bullet that ends in its colon.
+fn says_something(line: &str) -> bool {
+    let line = line.trim();
+    let unfilled = line.starts_with("- ") && line.ends_with(':');
+    let comment = line.starts_with("<!--") && line.ends_with("-->");
+    !line.is_empty() && line != "-" && !line.eq_ignore_ascii_case("_no response_") && !unfilled && !comment
+}
+
+/// The safety boxes: as many as the form has, all ticked. A body without any section of the form needs none.
+fn confirmation(sheet: &mut Sheet<'_>, found: &Found, boxes: usize, form: &[&str]) {
+    let headings = &found.outline.headings;
+    let is_safety = |h: &Heading| h.text.to_lowercase().replace('-', " ").contains("public safety");
+    let Some(at) = headings.iter().position(is_safety) else {
+        if let Some(heading) = headings.iter().find(|h| form.iter().any(|f| says(h, f))) {
+            let message = "the form's public-safety confirmation is missing";
+            sheet
+                .find(&codes::MISSING_CONFIRMATION, &heading.span, message)
+                .help = Some(format!(
+                "add the section `Public-safety` with its {}",
+                counted(boxes)
+            ));
+        }
+        return;
+    };
+    let end = headings.get(at + 1).map_or(usize::MAX, |next| next.span.start);
+    let inside: Vec<_> = found
+        .outline
+        .boxes
+        .iter()
+        .filter(|b| b.span.start >= headings[at].span.end && b.span.start < end)
+        .collect();
+    for open in inside.iter().filter(|b| !b.ticked) {
+        // No fix is offered: ticking is a statement, not a repair.
+        let finding = sheet.find(
+            &codes::UNTICKED_BOX,
+            &open.span,
+            "this confirmation is not ticked",
+        );
+        finding.help = Some("check that it is true, then tick it: `[x]`".to_owned());
+    }
+    if inside.len() < boxes {
+        let message = format!(
+            "the section has {} tick boxes; the form has {boxes}",
+            inside.len()
+        );
+        sheet
+            .find(&codes::MISSING_CONFIRMATION, &headings[at].span, message)
+            .help = Some(format!("restore the form's {} and tick them", counted(boxes)));
+    }
+}
+
+fn counted(boxes: usize) -> String {
+    if boxes == 1 {
+        "tick box".to_owned()
+    } else {
+        format!("{boxes} tick boxes")
+    }
+}
+
+fn says(heading: &Heading, word: &str) -> bool {
+    heading.text.to_lowercase().starts_with(word)
+}
+
+fn section<'t>(text: &'t str, headings: &[Heading], at: usize) -> &'t str {
+    let end = headings.get(at + 1).map_or(text.len(), |next| next.span.start);
+    text.get(headings[at].span.end..end).unwrap_or_default()
+}

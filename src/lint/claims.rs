@@ -1,0 +1,190 @@
+//! What an attestation claims, held against what was recorded and pushed: results, branch, head.
+
+use crate::document::Node;
+use crate::lint::attestation::word;
+use crate::lint::codes::attestation as codes;
+use crate::lint::facts::{Agreed, Facts};
+use crate::lint::shape::clip;
+use crate::lint::sheet::Sheet;
+use crate::lint::words;
+use crate::model::results::{PerfResult, Results};
+use crate::model::verdict::Verdict;
+
+/// What is known of the branch, the commits and the runs. Absent evidence is not judged.
+#[derive(Default)]
+pub struct Evidence<'f> {
+    /// The branch of the change.
+    pub branch: Option<String>,
+    /// The head commit, 40 hex digits.
+    pub head: Option<String>,
+    /// Whether the repository has a commit.
+    pub has_commit: Option<&'f dyn Fn(&str) -> bool>,
+    /// Recorded results; empty means that none were given.
+    pub results: Vec<Results>,
+}
+
+/// Holds the attestation against the evidence.
+pub fn check(
+    sheet: &mut Sheet<'_>,
+    root: &Node,
+    facts: &Facts,
+    agreed: Option<&Agreed>,
+    evidence: &Evidence<'_>,
+) {
+    branch(sheet, root, facts, agreed, evidence);
+    commits(sheet, root, evidence);
+    if !evidence.results.is_empty() {
+        gates(sheet, root, evidence);
+        perf(sheet, root, evidence);
+    }
+}
+
+fn branch(
+    sheet: &mut Sheet<'_>,
+    root: &Node,
+    facts: &Facts,
+    agreed: Option<&Agreed>,
+    evidence: &Evidence<'_>,
+) {
+    let Some(branch) = &evidence.branch else { return };
+    let said = word(root, &["nmoe_pr", "issue"]);
+    let issue = agreed.and_then(|a| a.issue.as_deref()).or(said.map(|(id, _)| id));
+    let Some(issue) = issue else { return };
+    let slug = agreed.and_then(|a| a.slug.as_deref());
+    let pattern = facts.naming.branch.replace("{issue}", issue);
+    let good = match slug {
+        Some(slug) => *branch == pattern.replace("{slug}", slug),
+        None => match pattern.split_once("{slug}") {
+            Some((before, after)) => branch
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
+                .is_some_and(words::is_slug),
+            None => *branch == pattern,
+        },
+    };
+    if !good {
+        let node = root
+            .at(&["nmoe_pr", "issue"])
+            .map_or(root.span.clone(), |n| n.span.clone());
+        let wanted = pattern.replace("{slug}", slug.unwrap_or("<slug>"));
+        let message = format!("the branch is `{}`; this contract's is `{wanted}`", clip(branch));
+        sheet.find(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
+            "`git branch -m {wanted}`, or attest the contract that the branch is named after"
+        ));
+    }
+}
+
+fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+    let valid = |key: &str| word(root, &["nmoe_pr", key]).filter(|(sha, _)| words::is_sha(sha));
+    if let (Some((sha, node)), Some(head)) = (valid("pr_sha"), &evidence.head)
+        && !words::same_commit(sha, head)
+    {
+        let fix = sheet.fix(&node.span, head.get(..sha.len()).unwrap_or(head));
+        let short = head.get(..12).unwrap_or(head);
+        let message = format!("`pr_sha` is `{sha}`; the head is `{short}`");
+        let finding = sheet.find(&codes::WRONG_HEAD, &node.span, message);
+        finding.help =
+            Some("run the gates on the head and refresh the block with `nmoe-gates attest`".to_owned());
+        finding.fix = Some(fix);
+    }
+    let baseline = valid("baseline_sha").filter(|(sha, _)| evidence.has_commit.is_some_and(|has| !has(sha)));
+    if let Some((sha, node)) = baseline {
+        let message = format!("the repository has no commit `{sha}`");
+        sheet.find(&codes::UNKNOWN_COMMIT, &node.span, message).help =
+            Some("fetch it, or correct the digits".to_owned());
+    }
+    if let Some((sha, node)) = valid("pr_sha") {
+        for results in &evidence.results {
+            let ids = [&results.evidence.head, &results.evidence.merge];
+            let any = ids.iter().any(|id| id.is_some());
+            if any
+                && !ids
+                    .iter()
+                    .any(|id| id.as_deref().is_some_and(|id| words::same_commit(sha, id)))
+            {
+                let about = ids
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map_or("", |id| id.get(..12).unwrap_or(id));
+                let message = format!("`pr_sha` is `{sha}`; the results are about `{}`", clip(about));
+                sheet.find(&codes::FOREIGN_RESULTS, &node.span, message).help =
+                    Some("run the gates on the attested commit".to_owned());
+            }
+        }
+    }
+}
+
+fn gates(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+    for key in ["tier_a", "tier_b"] {
+        let Some(list) = root.at(&["gates_passed", key]) else {
+            continue;
+        };
+        for (id, node) in list.texts().filter(|(id, _)| !words::is_placeholder(id)) {
+            let recorded: Vec<Verdict> = evidence
+                .results
+                .iter()
+                .filter_map(|r| r.results.get(id).map(|g| g.status))
+                .collect();
+            if recorded.contains(&Verdict::Pass) {
+                continue;
+            }
+            let says = recorded.last().map_or("hold nothing about it", |v| v.as_str());
+            let message = match recorded.last() {
+                Some(_) => format!("`{}` is claimed as passed; the results say {says}", clip(id)),
+                None => format!("`{}` is claimed as passed; the results {says}", clip(id)),
+            };
+            sheet.find(&codes::UNPROVEN_CLAIM, &node.span, message).help =
+                Some("list only what the recorded results show as `pass`".to_owned());
+        }
+    }
+}
+
+fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+    let Some(claim) = root.get("perf").filter(|p| !p.entries().is_empty()) else {
+        return;
+    };
+    let gate = word(claim, &["gate"]).map_or("", |(id, _)| id);
+    let recorded = evidence.results.iter().rev().find_map(|r| {
+        let result = r.results.get(gate)?;
+        Some((result.status, result.perf.as_ref()?))
+    });
+    let of = |get: fn(&PerfResult) -> Option<f64>| recorded.and_then(|(_, p)| get(p));
+    let measured = [
+        ("baseline", of(|p| p.baseline)),
+        ("result", of(|p| p.result)),
+        ("delta_pct", of(|p| p.delta_pct)),
+    ];
+    for (key, measured) in measured {
+        let Some((said, node)) = claim.get(key).and_then(|n| n.number().map(|v| (v, n))) else {
+            continue;
+        };
+        let text = node.text().unwrap_or_default();
+        let message = match measured {
+            Some(measured) if rounds_to(measured, text, said) => continue,
+            Some(measured) => format!("`perf.{key}` is {said}; the results have {measured}"),
+            None => format!("`perf.{key}` is {said}; the results hold no such measurement"),
+        };
+        sheet.find(&codes::UNMEASURED_NUMBER, &node.span, message).help =
+            Some("`nmoe-gates attest --results FILE` writes what was measured".to_owned());
+    }
+    if let (Some((said, node)), Some((status, _))) = (word(claim, &["status"]), recorded)
+        && said != status.as_str()
+    {
+        let fix = sheet.fix(&node.span, status.as_str());
+        let message = format!(
+            "`perf.status` is `{}`; the results say `{}`",
+            clip(said),
+            status.as_str()
+        );
+        sheet.find(&codes::UNPROVEN_CLAIM, &node.span, message).fix = Some(fix);
+    }
+}
+
+/// Whether a measured number is what was written, rounded to the digits that were written.
+fn rounds_to(measured: f64, text: &str, said: f64) -> bool {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits = digits.split_once('.').map_or(0, |(_, d)| d.len().min(12));
+    let unit = 10_f64.powi(-i32::try_from(digits).unwrap_or(0));
+    (measured - said).abs() <= 0.5 * unit + 1e-9 * measured.abs().max(1.0)
+}

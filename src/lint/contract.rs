@@ -1,0 +1,346 @@
+//! Rules about contracts.
+
+use crate::document::Node;
+use crate::document::Source;
+use crate::document::node::Entry;
+use crate::git::pathspec::Pathspec;
+use crate::lint::body;
+use crate::lint::codes::contract as codes;
+use crate::lint::facts::{Agreed, Facts, Known};
+use crate::lint::forms;
+use crate::lint::shape::{self, Reading, clip};
+use crate::lint::sheet::Sheet;
+use crate::lint::words;
+use crate::model::finding::Finding;
+use crate::model::read::{self, CONTRACT_KEY};
+
+/// What a contract fixes, for an attestation to be held against; findings where it cannot be read.
+pub fn agreed(source: &Source) -> (Option<Agreed>, Vec<Finding>) {
+    let mut sheet = Sheet::new(source);
+    let opened = body::open(&mut sheet, CONTRACT_KEY);
+    (opened.root.as_ref().map(Agreed::read), sheet.finish())
+}
+
+/// Everything that is wrong with a contract, in the order of the document.
+pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
+    let mut sheet = Sheet::new(source);
+    sheet.leaks();
+    let opened = body::open(&mut sheet, CONTRACT_KEY);
+    body::issue_form(&mut sheet, &opened.found);
+    if let Some(root) = &opened.root {
+        shape::check(
+            &mut sheet,
+            root,
+            &forms::CONTRACT,
+            "",
+            &opened.anchor,
+            Reading::Form,
+        );
+        dependencies(&mut sheet, root);
+        scope(&mut sheet, root, facts);
+        if let Some(entry) = root.entry_at(&["contract", "invariants"]) {
+            invariants(&mut sheet, entry);
+        }
+        gates(&mut sheet, root, facts.registry.as_ref());
+        budget(&mut sheet, root);
+        if !sheet.has_errors() {
+            // The tables and the types say the same; where they ever part, the types decide.
+            if let Err(defect) = read::contract(source) {
+                sheet.defect(defect);
+            }
+        }
+    }
+    sheet.finish()
+}
+
+fn filled(node: &Node) -> Option<&str> {
+    node.text().filter(|t| !words::is_placeholder(t))
+}
+
+fn dependencies(sheet: &mut Sheet<'_>, root: &Node) {
+    let own = root.at(&["nmoe", "issue"]).and_then(filled);
+    let Some(list) = root.at(&["nmoe", "depends_on"]) else {
+        return;
+    };
+    for (id, node) in list.texts().filter(|(id, _)| Some(*id) == own) {
+        let message = format!("`{id}` depends on itself");
+        sheet.find(&codes::SELF_DEPENDENCY, &node.span, message).help =
+            Some("name the contract that must be merged first, or remove the entry".to_owned());
+    }
+}
+
+/// The patterns of a list; one that is none is a finding.
+fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(Pathspec, &'n Node)> {
+    let mut good = Vec::new();
+    for (text, node) in list.into_iter().flat_map(Node::texts) {
+        if words::is_placeholder(text) {
+            continue;
+        }
+        let fault = if text.starts_with('!') {
+            Some("a leading `!` has no meaning here; put the pattern into `deny`".to_owned())
+        } else if text.contains('\n') {
+            Some("it holds a line end".to_owned())
+        } else {
+            match Pathspec::new(text) {
+                Ok(pattern) => {
+                    good.push((pattern, node));
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            }
+        };
+        if let Some(fault) = fault {
+            let message = format!("`{}` is no pattern over paths", clip(text));
+            sheet.find(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
+        }
+    }
+    good
+}
+
+fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
+    let allow = patterns(sheet, root.at(&["scope", "allow"]));
+    let deny = patterns(sheet, root.at(&["scope", "deny"]));
+    let hotspots = patterns(sheet, root.at(&["nmoe", "merge_hotspots"]));
+    for (pattern, node) in &allow {
+        if let Some((denied, _)) = deny.iter().find(|(d, _)| swallows(d, pattern)) {
+            let message = format!("`deny` takes away all of `{}`", pattern.as_str());
+            sheet.find(&codes::ALLOW_SWALLOWED, &node.span, message).help = Some(format!(
+                "`{}` in `deny` covers it, and `deny` wins",
+                denied.as_str()
+            ));
+        }
+    }
+    for (pattern, node) in &hotspots {
+        let allowed = allow.is_empty() || allow.iter().any(|(a, _)| a.overlaps(pattern));
+        if !allowed || deny.iter().any(|(d, _)| swallows(d, pattern)) {
+            let message = format!("the hotspot `{}` is outside of the scope", pattern.as_str());
+            sheet
+                .find(&codes::HOTSPOT_OUTSIDE_SCOPE, &node.span, message)
+                .help = Some("allow it to change, or remove it from `merge_hotspots`".to_owned());
+        }
+    }
+    let declares = allow.iter().any(|(pattern, _)| !pattern.is_wild());
+    let Some(entry) = root
+        .entry_at(&["scope", "allow"])
+        .filter(|_| !allow.is_empty() && !declares)
+    else {
+        return;
+    };
+    let Some(files) = facts.files.get() else { return };
+    if !allow
+        .iter()
+        .any(|(pattern, _)| files.iter().any(|f| pattern.matches(f)))
+    {
+        let message = "`scope.allow` matches no file of the checkout and names none";
+        sheet
+            .find(&codes::ALLOW_MATCHES_NOTHING, &entry.key_span, message)
+            .help = Some("check the spelling; name a file that is yet to come without wildcards".to_owned());
+    }
+}
+
+/// Whether one pattern covers all of another, judged by names that nobody uses in place of the other's wildcards.
+fn swallows(outer: &Pathspec, inner: &Pathspec) -> bool {
+    if !inner.is_wild() {
+        return outer.matches(inner.as_str().trim_end_matches('/'));
+    }
+    if outer.as_str() == inner.as_str() {
+        return true;
+    }
+    let fill = |any: &str, one: &str| {
+        let mut out = String::new();
+        let mut rest = inner.as_str();
+        while let Some(c) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("**") {
+                out.push_str(any);
+                rest = after;
+            } else if c == '*' || c == '?' {
+                out.push_str(one);
+                rest = &rest[1..];
+            } else if c == '[' || c == '\\' {
+                return None;
+            } else {
+                out.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+        Some(out)
+    };
+    [("q7z", "j"), ("x0/w9.kk", "w")]
+        .iter()
+        .all(|(any, one)| fill(any, one).is_some_and(|path| outer.matches(path)))
+}
+
+/// A non-negotiable: what it is, the words that name it, and words that must stand beside them.
+struct Invariant {
+    what: &'static str,
+    any: &'static [&'static str],
+    beside: &'static [&'static str],
+}
+
+/// What every contract states; recognised by key terms, because the sentences are the author's.
+const INVARIANTS: [Invariant; 3] = [
+    Invariant {
+        what: "B200-only (sm_100a)",
+        any: &["b200", "sm_100a", "sm100a", "sm_100"],
+        beside: &[],
+    },
+    Invariant {
+        what: "no NCCL all-to-all on the MoE path",
+        any: &[
+            "all-to-all",
+            "all to all",
+            "all_to_all",
+            "alltoall",
+            "all2all",
+            "a2a",
+        ],
+        beside: &[
+            "no ", "no-", "not", "never", "without", "forbid", "avoid", "free", "ban", "rdep",
+        ],
+    },
+    Invariant {
+        what: "TOML-only configuration, container-first execution",
+        any: &["toml", "container"],
+        beside: &[],
+    },
+];
+
+/// What an entry says; one that its `: ` made a map still says it.
+fn sentence(item: &Node) -> String {
+    let pairs = item
+        .entries()
+        .iter()
+        .map(|e| format!("{} {}", e.key, e.node.text().unwrap_or_default()));
+    item.text().map_or_else(|| pairs.collect(), str::to_owned)
+}
+
+fn invariants(sheet: &mut Sheet<'_>, entry: &Entry) {
+    let items = entry.node.items().iter();
+    let sentences: Vec<String> = items.map(|item| sentence(item).to_lowercase()).collect();
+    if sentences.is_empty() {
+        return;
+    }
+    for invariant in &INVARIANTS {
+        let named = sentences.iter().any(|s| {
+            invariant.any.iter().any(|w| s.contains(w))
+                && (invariant.beside.is_empty() || invariant.beside.iter().any(|w| s.contains(w)))
+        });
+        if !named {
+            let message = format!("the invariant «{}» is not named", invariant.what);
+            sheet
+                .find(&codes::MISSING_INVARIANT, &entry.key_span, message)
+                .help = Some("it is not negotiable: add it in your own words".to_owned());
+        }
+    }
+}
+
+/// Judges one gate id; whether the registry has it.
+pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &Node) -> bool {
+    if words::is_placeholder(id) || known.gates.contains_key(id) {
+        return known.gates.contains_key(id);
+    }
+    let meant = words::nearest(id, known.gates.keys().map(String::as_str));
+    let fix = meant.map(|m| sheet.fix(&node.span, m));
+    let message = format!("the registry has no gate `{}`", clip(id));
+    let finding = sheet.find(&codes::UNKNOWN_GATE, &node.span, message);
+    finding.help = Some(match meant {
+        _ if known.bundles.iter().any(|b| b == id) => {
+            format!("`{id}` is a bundle; name its gates (`nmoe-gates gates resolve --bundle {id}`)")
+        }
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "`nmoe-gates gates list` prints the ids".to_owned(),
+    });
+    finding.fix = fix;
+    false
+}
+
+fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+    let required = root.at(&["gates", "required"]);
+    if let (Some(known), Some(list)) = (known, required) {
+        for (id, node) in list.texts() {
+            known_gate(sheet, known, id, node);
+        }
+    }
+    let Some(perf) = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty()) else {
+        return;
+    };
+    if let Some(known) = known {
+        perf_block(sheet, perf, known);
+    }
+    let compare = perf.get("compare").and_then(|n| filled(n).map(|t| (t, n)));
+    if let (Some((id, node)), Some(list)) = (compare, required) {
+        let exists = known.is_none_or(|k| k.gates.contains_key(id));
+        if exists && !list.items().is_empty() && !list.texts().any(|(t, _)| t == id) {
+            let message = format!("the compared gate `{id}` is not in `gates.required`");
+            sheet.find(&codes::COMPARE_NOT_REQUIRED, &node.span, message).help =
+                Some(format!("add `{id}` to `gates.required`"));
+        }
+    }
+}
+
+/// Holds a perf block, a contract's or an attestation's, against the registry.
+pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &Known) {
+    let value = |key: &str| perf.get(key).and_then(|n| filled(n).map(|t| (t, n)));
+    let Some((id, node)) = value("gate") else { return };
+    let compare_exists =
+        value("compare").is_some_and(|(compare, node)| known_gate(sheet, known, compare, node));
+    if !known_gate(sheet, known, id, node) {
+        return;
+    }
+    let Some(gate) = known.gates.get(id) else { return };
+    if !gate.is_perf {
+        let perfs: Vec<&str> = known
+            .gates
+            .iter()
+            .filter(|(_, g)| g.is_perf)
+            .map(|(i, _)| i.as_str())
+            .collect();
+        let message = format!("`{id}` is no perf gate");
+        sheet.find(&codes::PERF_INCONSISTENT, &node.span, message).help =
+            Some(format!("the registry's perf gates: {}", perfs.join(", ")));
+        return;
+    }
+    for (key, fixed) in [("compare", &gate.compare_gate), ("metric", &gate.metric)] {
+        let (Some((said, node)), Some(fixed)) = (value(key), fixed) else {
+            continue;
+        };
+        if said != fixed && (key != "compare" || compare_exists) {
+            let fix = sheet.fix(&node.span, fixed.as_str());
+            let message = format!(
+                "`{key}` is `{}`; the registry has `{fixed}` for `{id}`",
+                clip(said)
+            );
+            let finding = sheet.find(&codes::PERF_INCONSISTENT, &node.span, message);
+            finding.help = Some(format!("write `{fixed}`"));
+            finding.fix = Some(fix);
+        }
+    }
+}
+
+fn budget(sheet: &mut Sheet<'_>, root: &Node) {
+    let word = |keys: &[&str]| root.at(keys).and_then(filled);
+    let perf = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty());
+    if word(&["nmoe", "risk"]) == Some("hot")
+        && perf.is_none()
+        && let Some(entry) = root.entry("gates")
+    {
+        let message = "a hot change needs an explicit budget: `gates.perf` is missing";
+        sheet.find(&codes::MISSING_BUDGET, &entry.key_span, message).help =
+            Some("add `perf` with gate, compare, metric and `budget_pct`, such as -10".to_owned());
+    }
+    let Some(node) = perf.and_then(|p| p.get("budget_pct")) else {
+        return;
+    };
+    let Some(budget) = node.number().filter(|n| n.is_finite()) else {
+        return;
+    };
+    if budget <= -100.0 {
+        let message = "a budget of −100 % or less forbids nothing";
+        sheet.find(&codes::INVALID_BUDGET, &node.span, message).help =
+            Some("-10 means: at most 10 % worse than the baseline".to_owned());
+    } else if budget > 0.0 && word(&["nmoe", "kind"]) != Some("perf") {
+        let message = "a budget above zero demands a gain";
+        sheet.find(&codes::POSITIVE_BUDGET, &node.span, message).help =
+            Some(format!("for a loss of at most {budget} % write -{budget}"));
+    }
+}

@@ -1,0 +1,473 @@
+//! Rules about the registry: alone, against the checkout under test, and against the ids of an earlier revision.
+
+use crate::document::Node;
+use crate::document::Source;
+use crate::document::Span;
+use crate::document::node::{Entry, Value};
+use crate::document::toml_tree;
+use crate::git::pathspec::Pathspec;
+use crate::lint::codes::contract::{INVALID_GLOB, UNKNOWN_GATE};
+use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
+use crate::lint::codes::registry as codes;
+use crate::lint::command;
+use crate::lint::facts::Known;
+use crate::lint::forms;
+use crate::lint::shape::{self, Reading, clip};
+use crate::lint::sheet::Sheet;
+use crate::lint::words;
+use crate::model::finding::Finding;
+use crate::model::registry::Registry;
+
+/// What a registry is held against. Absent facts are not judged.
+#[derive(Default)]
+pub struct Around<'f> {
+    /// Whether the checkout under test has a file.
+    pub has_file: Option<&'f dyn Fn(&str) -> bool>,
+    /// The ids of the registry at the base.
+    pub base: Option<Known>,
+}
+
+/// Everything that is wrong with a registry, in the order of the file.
+pub fn lint(source: &Source, around: &Around<'_>) -> Vec<Finding> {
+    let mut sheet = Sheet::new(source);
+    sheet.leaks();
+    let (root, defects) = toml_tree::parse(source.text());
+    let readable = defects.is_empty();
+    for defect in defects {
+        sheet.defect(defect);
+    }
+    let anchor = root.entries().first().map_or(0..0, |e| e.key_span.clone());
+    shape::check(&mut sheet, &root, &forms::REGISTRY, "", &anchor, Reading::File);
+    head(&mut sheet, &root);
+    let missing = gates(&mut sheet, &root, around);
+    bundles(&mut sheet, &root, &missing);
+    if let (Some(base), true) = (&around.base, readable) {
+        vanished(&mut sheet, &root, base, &anchor);
+    }
+    if readable && !sheet.has_errors() {
+        // The tables above and the types say the same; where they ever part, the types decide.
+        if let Err(error) = toml::from_str::<Registry>(source.text()) {
+            let span = error.span().unwrap_or(0..0);
+            sheet.find(&WRONG_TYPE, &span, error.message().to_owned());
+        }
+    }
+    sheet.finish()
+}
+
+fn head(sheet: &mut Sheet<'_>, root: &Node) {
+    if let Some(node) = root.at(&["meta", "version"])
+        && node.text().is_some_and(|v| v != "1")
+    {
+        let message = format!("version `{}` is not known", clip(node.text().unwrap_or_default()));
+        sheet.find(&codes::UNSUPPORTED_VERSION, &node.span, message).help = Some("it is \"1\"".to_owned());
+    }
+    for target in root.get("target").map(Node::entries).unwrap_or_default() {
+        for (key, only) in [("compute_capability", "10.0"), ("arch", "sm_100a")] {
+            let Some((said, node)) = target.node.get(key).and_then(|n| n.text().map(|t| (t, n))) else {
+                continue;
+            };
+            if said != only {
+                let message = format!(
+                    "`{key}` is `{}`; the target is `{only}` and nothing else",
+                    clip(said)
+                );
+                sheet.find(&codes::OFF_TARGET_DEFINITION, &node.span, message);
+            }
+        }
+        for (text, node) in target.node.get("kernels").into_iter().flat_map(Node::texts) {
+            glob(sheet, text, node);
+        }
+    }
+}
+
+fn glob(sheet: &mut Sheet<'_>, text: &str, node: &Node) {
+    if let Err(error) = Pathspec::new(text) {
+        let message = format!("`{}` is no pattern over paths", clip(text));
+        sheet.find(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+    }
+}
+
+fn kind(gate: &Node) -> &str {
+    match gate.get("kind").and_then(Node::text) {
+        None | Some("cmd") => "command",
+        Some(kind) => kind,
+    }
+}
+
+fn text<'n>(gate: &'n Node, key: &str) -> Option<&'n str> {
+    gate.get(key).and_then(Node::text)
+}
+
+/// Judges every gate; returns the ids of those whose required files are missing, each with the first of them.
+fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<(&'n str, &'n str)> {
+    let gates = root.get("gates").map(Node::entries).unwrap_or_default();
+    let most = root
+        .get("target")
+        .and_then(|t| t.entries().first())
+        .and_then(|t| t.node.get("gpus"))
+        .and_then(Node::number)
+        .unwrap_or(8.0);
+    let mut missing = Vec::new();
+    for entry in gates {
+        if !words::is_gate_id(&entry.key) {
+            let message = format!("`{}` cannot be an id", clip(&entry.key));
+            sheet.find(&codes::INVALID_GATE_ID, &entry.key_span, message).help =
+                Some("letters, digits, `_`, `.`, `-` and `:`, 64 at most".to_owned());
+        }
+        shape_of_gate(sheet, entry, most);
+        variables(sheet, &entry.node);
+        if let Some(node) = entry.node.get("cmd") {
+            for trick in command::tricks(node.text().unwrap_or_default()) {
+                let span = within(sheet.source(), node, trick.text);
+                let message = format!(
+                    "the command of `{}` cannot be trusted: {}",
+                    clip(&entry.key),
+                    trick.why
+                );
+                sheet.find(&codes::UNSAFE_COMMAND, &span, message).help = Some(trick.instead.to_owned());
+            }
+        }
+        metrics(sheet, &entry.node);
+        for (pattern, node) in entry.node.get("artifacts").into_iter().flat_map(Node::texts) {
+            glob(sheet, pattern, node);
+        }
+        if let Some(first) = files(sheet, entry, around) {
+            missing.push((entry.key.as_str(), first));
+        }
+    }
+    for entry in gates.iter().filter(|e| kind(&e.node) == "perf") {
+        perf(sheet, entry, gates);
+    }
+    missing
+}
+
+fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
+    let gate = &entry.node;
+    let id = clip(&entry.key);
+    let kind = kind(gate);
+    if kind == "command" && text(gate, "cmd").is_none() {
+        let message = format!("`{id}` has no command");
+        let span = gate.entry("cmd").map_or(&entry.key_span, |e| &e.node.span);
+        sheet.find(&codes::GATE_WITHOUT_COMMAND, span, message).help =
+            Some("add `cmd`, or say `kind = \"external\"` where it is run elsewhere".to_owned());
+    }
+    const PERF_KEYS: &[&str] = &[
+        "compare_gate",
+        "metric",
+        "pairs",
+        "max_pairs",
+        "warmup_steps",
+        "perf_args",
+    ];
+    for key in gate.entries() {
+        let unused = (PERF_KEYS.contains(&key.key.as_str()) && kind != "perf")
+            || (key.key == "cmd" && kind != "command" && forms_has(kind));
+        if unused {
+            let message = format!("`{}` means nothing for a gate of kind {kind}", key.key);
+            sheet.find(&codes::UNUSED_KEY, &key.key_span, message).help = Some("remove it".to_owned());
+        }
+    }
+    let gpus = gate.get("gpus").and_then(|n| n.number().map(|v| (v, n)));
+    if let Some((_, node)) = gpus.filter(|(n, _)| *n > most) {
+        let message = format!("`{id}` needs more GPUs than the target's {most}");
+        sheet.find(&codes::TOO_MANY_GPUS, &node.span, message);
+    }
+    if text(gate, "tier") == Some("a") {
+        let kernel = gate.get("kernel").filter(|n| n.text() == Some("true"));
+        if let Some(node) = gpus.filter(|(n, _)| *n >= 1.0).map(|(_, n)| n).or(kernel) {
+            let message = format!("`{id}` is Tier A and needs the target");
+            sheet.find(&codes::TIER_A_NEEDS_GPU, &node.span, message).help =
+                Some("write `tier = \"b\"`".to_owned());
+        }
+    }
+}
+
+fn forms_has(kind: &str) -> bool {
+    matches!(kind, "perf" | "external" | "kernel")
+}
+
+fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
+    let declared: Vec<(&str, &Node)> = ["requires", "env"]
+        .iter()
+        .filter_map(|key| gate.get(key))
+        .flat_map(Node::texts)
+        .collect();
+    for (name, node) in &declared {
+        if command::is_forbidden_variable(name) {
+            let message = format!("`{}` never reaches a gate", clip(name));
+            sheet.find(&codes::FORBIDDEN_ENV, &node.span, message).help = Some("remove it".to_owned());
+        }
+    }
+    let Some(node) = gate.get("cmd") else { return };
+    for (name, written) in command::variables(node.text().unwrap_or_default()) {
+        let span = within(sheet.source(), node, written);
+        if command::is_forbidden_variable(name) {
+            let message = format!("the command reads `{name}`, which never reaches a gate");
+            sheet.find(&codes::FORBIDDEN_ENV, &span, message);
+        } else if !command::is_base_variable(name) && !declared.iter().any(|(d, _)| *d == name) {
+            let message = format!("the command reads `{name}`, which the gate does not declare");
+            sheet.find(&codes::UNDECLARED_ENV, &span, message).help = Some(format!(
+                "add \"{name}\" to `requires`, or to `env` where it may be absent"
+            ));
+        }
+    }
+}
+
+/// Where a piece of a string stands: strings have escapes, so the piece is looked for in what was written.
+fn within(source: &Source, node: &Node, piece: &str) -> Span {
+    let first = piece.lines().next().unwrap_or_default().trim();
+    source
+        .text()
+        .get(node.span.clone())
+        .filter(|_| !first.is_empty())
+        .and_then(|written| written.find(first))
+        .map_or(node.span.clone(), |at| {
+            let start = node.span.start + at;
+            start..start + first.len()
+        })
+}
+
+fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
+    let mut names: Vec<&str> = Vec::new();
+    for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
+        if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
+            if names.contains(&name) {
+                let message = format!("the metric `{}` stands here a second time", clip(name));
+                sheet.find(&DUPLICATE_ENTRY, &node.span, message);
+            }
+            names.push(name);
+        }
+        let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
+            continue;
+        };
+        let fault = match regex::Regex::new(pattern) {
+            Err(error) => {
+                let said = error.to_string();
+                said.lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned()
+            }
+            Ok(regex) if regex.captures_len() != 2 => {
+                format!(
+                    "it has {} groups; one must stand around the number",
+                    regex.captures_len() - 1
+                )
+            }
+            Ok(_) => continue,
+        };
+        sheet.find(
+            &codes::INVALID_PATTERN,
+            &node.span,
+            format!("the pattern cannot be used: {fault}"),
+        );
+    }
+}
+
+fn files<'n>(sheet: &mut Sheet<'_>, entry: &'n Entry, around: &Around<'_>) -> Option<&'n str> {
+    let mut first = None;
+    for (path, node) in entry.node.get("requires_files").into_iter().flat_map(Node::texts) {
+        let inside =
+            !path.starts_with('/') && !path.split('/').any(|part| part == "..") && !path.contains('\0');
+        if !inside {
+            let message = format!("`{}` is no path inside the repository", clip(path));
+            sheet.find(&codes::INVALID_PATH, &node.span, message);
+            continue;
+        }
+        if around.has_file.is_some_and(|has| !has(path)) {
+            let message = format!(
+                "`{}` requires `{}`, which the checkout does not have",
+                clip(&entry.key),
+                clip(path)
+            );
+            sheet.find(&codes::MISSING_FILE, &node.span, message).help = Some(
+                "add the file, or correct the path; until then every bundle with this gate is refused"
+                    .to_owned(),
+            );
+            first.get_or_insert(path);
+        }
+    }
+    first
+}
+
+fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
+    let gate = &entry.node;
+    let id = clip(&entry.key);
+    for key in ["compare_gate", "metric"] {
+        if gate.entry(key).is_none() {
+            let message = format!("the perf gate `{id}` has no `{key}`");
+            sheet.find(&MISSING_KEY, &entry.key_span, message);
+        }
+    }
+    for key in ["pairs", "max_pairs"] {
+        let Some((said, node)) = gate.get(key).and_then(|n| n.number().map(|v| (v, n))) else {
+            continue;
+        };
+        if said < 1.0 {
+            sheet.find(&WRONG_TYPE, &node.span, format!("`{key}` must be 1 or more"));
+        }
+    }
+    let bound = |key: &str| gate.get(key).and_then(Node::number);
+    if let (Some(pairs), Some(max), Some(node)) = (bound("pairs"), bound("max_pairs"), gate.get("max_pairs"))
+        && pairs > max
+        && max >= 1.0
+    {
+        sheet.find(&WRONG_TYPE, &node.span, "`max_pairs` is below `pairs`");
+    }
+    let Some((compared_id, compare)) = gate.get("compare_gate").and_then(|n| n.text().map(|t| (t, n))) else {
+        return;
+    };
+    let Some(compared) = gates.iter().find(|g| g.key == compared_id) else {
+        unknown(sheet, compared_id, compare, gates);
+        return;
+    };
+    if kind(&compared.node) != "command" {
+        let message = format!(
+            "`{}` is of kind {} and prints nothing to compare",
+            clip(compared_id),
+            kind(&compared.node)
+        );
+        sheet
+            .find(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+            .help = Some("compare a gate that runs a command".to_owned());
+        return;
+    }
+    let command = text(&compared.node, "cmd").unwrap_or_default();
+    if let Some((metric, node)) = gate.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
+        let own = compared.node.get("metrics").map(Node::items).unwrap_or_default();
+        let names = || own.iter().filter_map(|m| text(m, "name"));
+        let name = metric.strip_suffix("_p50");
+        if !name.is_some_and(|n| n == "node_tps" || names().any(|own| own == n)) {
+            let known: Vec<String> = std::iter::once("node_tps")
+                .chain(names())
+                .map(|n| format!("{n}_p50"))
+                .collect();
+            let message = format!("`{}` cannot yield `{}`", clip(compared_id), clip(metric));
+            sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
+                Some(format!("it yields {}", known.join(", ")));
+            return;
+        }
+        let processes = command::option(command, "nproc_per_node").unwrap_or(1);
+        if name == Some("node_tps")
+            && command::is_trainer(command)
+            && processes <= 1
+            && !names().any(|n| n == "node_tps")
+        {
+            let message = format!(
+                "`{}` trains in one process, which prints no node_tps",
+                clip(compared_id)
+            );
+            sheet
+                .find(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+                .help = Some("compare a gate that trains in several processes".to_owned());
+            return;
+        }
+    }
+    let whole = format!("{command} {}", text(gate, "perf_args").unwrap_or_default());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from 0, checked by the shape"
+    )]
+    let warmup = bound("warmup_steps").map(|n| n as u64);
+    if let Some((have, need)) = command::samples(&whole, warmup, bound("pairs") == Some(1.0))
+        && have < need
+    {
+        let message = format!(
+            "`{}` leaves {have} samples after the warm-up; a verdict takes {need}",
+            clip(compared_id)
+        );
+        sheet.find(&codes::TOO_FEW_SAMPLES, &compare.span, message).help = Some(
+            "add `perf_args = \"--log_every=1\"` to the perf gate, or give the compared gate more steps"
+                .to_owned(),
+        );
+    }
+}
+
+fn unknown(sheet: &mut Sheet<'_>, id: &str, node: &Node, gates: &[Entry]) {
+    let meant = words::nearest(id, gates.iter().map(|g| g.key.as_str()));
+    let fix = meant.map(|m| sheet.fix(&node.span, format!("\"{m}\"")));
+    let message = format!("there is no gate `{}`", clip(id));
+    let finding = sheet.find(&UNKNOWN_GATE, &node.span, message);
+    finding.help = meant.map(|m| format!("did you mean `{m}`?"));
+    finding.fix = fix;
+}
+
+fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
+    let gates = root.get("gates").map(Node::entries).unwrap_or_default();
+    let bundles = root.get("bundles").map(Node::entries).unwrap_or_default();
+    let stops = |bundle: &Entry, perf: &str| {
+        let inside: Vec<&str> = bundle.node.texts().map(|(id, _)| id).collect();
+        missing
+            .iter()
+            .copied()
+            .find(|(id, _)| *id != perf && inside.contains(id))
+    };
+    for bundle in bundles {
+        if matches!(bundle.key.as_str(), "single" | "tier_a") {
+            let message = format!("`{}` cannot be the name of a bundle", bundle.key);
+            sheet.find(&codes::RESERVED_NAME, &bundle.key_span, message);
+        } else if !words::is_gate_id(&bundle.key) {
+            let message = format!("`{}` cannot be the name of a bundle", clip(&bundle.key));
+            sheet.find(&codes::INVALID_GATE_ID, &bundle.key_span, message);
+        }
+        if bundle.node.items().is_empty() && matches!(bundle.node.value, Value::List(_)) {
+            let message = format!("the bundle `{}` names no gate", clip(&bundle.key));
+            sheet.find(&EMPTY_VALUE, &bundle.node.span, message);
+        }
+        for (id, node) in bundle.node.texts() {
+            let Some(gate) = gates.iter().find(|g| g.key == id) else {
+                unknown(sheet, id, node, gates);
+                continue;
+            };
+            if kind(&gate.node) != "perf" {
+                continue;
+            }
+            let compared = text(&gate.node, "compare_gate").filter(|c| gates.iter().any(|g| g.key == *c));
+            if let Some(compared) = compared
+                && !bundle.node.texts().any(|(other, _)| other == compared)
+            {
+                let message = format!(
+                    "`{}` compares `{}`, which is not in this bundle",
+                    clip(id),
+                    clip(compared)
+                );
+                sheet
+                    .find(&codes::COMPARE_NOT_IN_BUNDLE, &node.span, message)
+                    .help = Some(format!("add `{}` before it", clip(compared)));
+            }
+            let reachable = bundles
+                .iter()
+                .any(|b| b.node.texts().any(|(other, _)| other == id) && stops(b, id).is_none());
+            if let (Some((dead, file)), false) = (stops(bundle, id), reachable) {
+                let message = format!(
+                    "`{}` cannot reach `{}`: it is refused because `{}` requires `{}`, which is missing",
+                    clip(&bundle.key),
+                    clip(id),
+                    clip(dead),
+                    clip(file)
+                );
+                sheet.find(&codes::PERF_UNREACHABLE, &node.span, message).help = Some(
+                    "no other bundle has the perf gate; add the file, or a bundle without that gate"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+}
+
+fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &Known, anchor: &Span) {
+    let here = Known::read(root);
+    let gates = base.gates.keys().filter(|id| !here.gates.contains_key(*id));
+    let bundles = base.bundles.iter().filter(|id| !here.bundles.contains(id));
+    for (what, key, id) in gates
+        .map(|id| ("gate", "gates", id))
+        .chain(bundles.map(|id| ("bundle", "bundles", id)))
+    {
+        let span = root.entry(key).map_or(anchor, |e| &e.key_span);
+        let message = format!("the {what} `{}` is in the base and not here", clip(id));
+        sheet.find(&codes::VANISHED_ID, span, message).help =
+            Some("keep the id; contracts, attestations and workflows name it".to_owned());
+    }
+}

@@ -1,0 +1,341 @@
+//! Which keys a document has and what their values look like: one table per form, one walk for all of them.
+//!
+//! The tables say the same as the types in `model`; a test holds the two together.
+
+use crate::document::Span;
+use crate::document::node::{Entry, Kind, Node, Value};
+use crate::lint::codes::document as codes;
+use crate::lint::sheet::Sheet;
+use crate::lint::words;
+use crate::model::finding::Code;
+
+/// What a value looks like.
+#[derive(Debug)]
+pub enum Shape {
+    /// Text; numbers and the like are taken as written.
+    Text(Option<Word>),
+    /// A sentence: text in which `<…>` and `|` are nothing special.
+    Sentence,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A finite number.
+    Number,
+    /// A whole number from 0.
+    Whole,
+    /// `true` or `false`.
+    Flag,
+    /// A list of such values.
+    List(&'static Shape),
+    /// A map with these keys.
+    Map(&'static [Key]),
+    /// A map with free keys and such values.
+    Table(&'static Shape),
+}
+
+/// A judgement about a word, and the code of the finding where it fails.
+#[derive(Debug)]
+pub struct Word {
+    /// Whether the word will do.
+    pub good: fn(&str) -> bool,
+    /// The code where it will not.
+    pub code: &'static Code,
+    /// What it should be, to follow "must be".
+    pub must_be: &'static str,
+}
+
+/// A key of a map.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it must be there, or may be empty.
+    pub need: Need,
+    /// Its value.
+    pub shape: Shape,
+}
+
+/// Whether a key must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It must, with a value.
+    Required,
+    /// It must, and a list may have no entries.
+    RequiredMayBeEmpty,
+    /// It may be left out; if it is there it has a value.
+    Optional,
+    /// It may be left out or left without a value.
+    MayBeEmpty,
+}
+
+/// How strictly words are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A form that people fill in: placeholders are findings, numbers are text where text is needed.
+    Form,
+    /// A file with types of its own.
+    File,
+}
+
+/// Holds a tree against a shape. `anchor` is where missing keys of the top level are reported.
+pub fn check(sheet: &mut Sheet<'_>, node: &Node, shape: &Shape, name: &str, anchor: &Span, reading: Reading) {
+    Walk { sheet, reading }.value(node, shape, name, anchor, Need::Required);
+}
+
+struct Walk<'s, 'a> {
+    sheet: &'s mut Sheet<'a>,
+    reading: Reading,
+}
+
+impl Walk<'_, '_> {
+    fn value(&mut self, node: &Node, shape: &Shape, name: &str, anchor: &Span, need: Need) {
+        if self.is_empty(node, shape) {
+            let empty_text = node.scalar().is_some_and(|s| s.text.is_empty());
+            let fine = match need {
+                Need::MayBeEmpty => true,
+                Need::RequiredMayBeEmpty => !empty_text && node.scalar().is_none(),
+                Need::Optional => node.scalar().is_none(),
+                Need::Required => false,
+            };
+            if !fine {
+                self.sheet
+                    .find(&codes::EMPTY_VALUE, &node.span, format!("`{name}` is empty"))
+                    .help = Some(wanted(shape));
+            }
+            return;
+        }
+        match shape {
+            Shape::List(inner) => self.list(node, inner, name, shape),
+            Shape::Map(keys) => self.map(node, keys, name, anchor, shape),
+            Shape::Table(inner) => {
+                if !matches!(node.value, Value::Map(_)) {
+                    return self.wrong(node, name, shape);
+                }
+                for entry in node.entries() {
+                    let name = format!("{name}.{}", entry.key);
+                    self.value(
+                        &entry.node,
+                        inner,
+                        &name,
+                        &entry.key_span,
+                        Need::RequiredMayBeEmpty,
+                    );
+                }
+            }
+            _ => self.scalar(node, shape, name),
+        }
+    }
+
+    fn is_empty(&self, node: &Node, shape: &Shape) -> bool {
+        match &node.value {
+            Value::Scalar(s) => {
+                s.kind == Kind::Null
+                    || (s.text.trim().is_empty() && !matches!(shape, Shape::Map(_) | Shape::Table(_)))
+            }
+            Value::List(items) => items.is_empty() && matches!(shape, Shape::List(_)),
+            Value::Map(_) => false,
+        }
+    }
+
+    fn list(&mut self, node: &Node, inner: &Shape, name: &str, shape: &Shape) {
+        let Value::List(items) = &node.value else {
+            return self.wrong(node, name, shape);
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        for item in items {
+            self.value(
+                item,
+                inner,
+                &format!("an entry of {name}"),
+                &item.span,
+                Need::Required,
+            );
+            let Some(text) = item.text() else { continue };
+            if seen.contains(&text) {
+                let message = format!("`{text}` stands in `{name}` a second time");
+                self.sheet.find(&codes::DUPLICATE_ENTRY, &item.span, message);
+            }
+            seen.push(text);
+        }
+    }
+
+    fn map(&mut self, node: &Node, keys: &[Key], name: &str, anchor: &Span, shape: &Shape) {
+        let Value::Map(entries) = &node.value else {
+            return self.wrong(node, name, shape);
+        };
+        for entry in entries {
+            match keys.iter().find(|k| k.name == entry.key) {
+                Some(key) => {
+                    let name = join(name, key.name);
+                    self.value(&entry.node, &key.shape, &name, &entry.key_span, key.need);
+                }
+                None => self.unknown(entry, entries, keys, name),
+            }
+        }
+        for key in keys {
+            let needed = matches!(key.need, Need::Required | Need::RequiredMayBeEmpty);
+            if !needed
+                || entries
+                    .iter()
+                    .any(|e| e.key == key.name || self.means(e, entries, keys) == Some(key.name))
+            {
+                continue;
+            }
+            let message = format!("`{}` is missing", join(name, key.name));
+            self.sheet.find(&codes::MISSING_KEY, anchor, message).help =
+                Some(format!("add `{}`: {}", key.name, wanted(&key.shape)));
+        }
+    }
+
+    /// The key that an unknown one is a misspelling of: then it is not missing as well.
+    fn means(&self, entry: &Entry, entries: &[Entry], keys: &[Key]) -> Option<&'static str> {
+        if keys.iter().any(|k| k.name == entry.key) {
+            return None;
+        }
+        let absent = keys.iter().filter(|k| !entries.iter().any(|e| e.key == k.name));
+        words::nearest(&entry.key, absent.map(|k| k.name))
+    }
+
+    fn unknown(&mut self, entry: &Entry, entries: &[Entry], keys: &[Key], name: &str) {
+        let meant = self.means(entry, entries, keys);
+        let fix = meant.map(|m| self.sheet.fix(&entry.key_span, m));
+        let place = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" in `{name}`")
+        };
+        let finding = self.sheet.find(
+            &codes::UNKNOWN_KEY,
+            &entry.key_span,
+            format!("there is no key `{}`{place}", entry.key),
+        );
+        finding.help = Some(match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.reading == Reading::Form => {
+                let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
+                format!(
+                    "the keys are {}; anything else belongs outside of the block",
+                    known.join(", ")
+                )
+            }
+            None => {
+                let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
+                format!("the keys are {}", known.join(", "))
+            }
+        });
+        finding.fix = fix;
+    }
+
+    fn scalar(&mut self, node: &Node, shape: &Shape, name: &str) {
+        let Some(scalar) = node.scalar() else {
+            return self.wrong(node, name, shape);
+        };
+        let text = scalar.text.trim();
+        if self.reading == Reading::Form && !matches!(shape, Shape::Sentence) && words::is_placeholder(text) {
+            let message = format!("`{name}` still holds the placeholder `{text}`");
+            self.sheet
+                .find(&codes::UNFILLED_PLACEHOLDER, &node.span, message)
+                .help = Some(wanted(shape));
+            return;
+        }
+        match (shape, scalar.kind) {
+            (Shape::Text(_) | Shape::Sentence | Shape::OneOf(_), kind)
+                if self.reading == Reading::File && kind != Kind::Text =>
+            {
+                self.wrong(node, name, shape);
+            }
+            (Shape::Text(Some(word)), _) if !(word.good)(text) => {
+                let message = format!("`{name}` is `{}`; it must be {}", clip(text), word.must_be);
+                self.sheet.find(word.code, &node.span, message);
+            }
+            (Shape::OneOf(known), _) if !known.contains(&text) => {
+                let meant = words::nearest(text, known.iter().copied());
+                let fix = meant.map(|m| {
+                    let quoted = if self.reading == Reading::File {
+                        format!("\"{m}\"")
+                    } else {
+                        m.to_owned()
+                    };
+                    self.sheet.fix(&node.span, quoted)
+                });
+                let message = format!("`{name}` is `{}`", clip(text));
+                let finding = self.sheet.find(&codes::INVALID_VALUE, &node.span, message);
+                let set = known.join(", ");
+                finding.help = Some(match meant {
+                    Some(meant) => format!("did you mean `{meant}`? It is one of {set}"),
+                    None => format!("it is one of {set}"),
+                });
+                finding.fix = fix;
+            }
+            (Shape::Number, Kind::Number(n)) if n.is_finite() => {}
+            (Shape::Whole, Kind::Number(n)) if n >= 0.0 && n.fract() == 0.0 && n < 1e15 => {}
+            (Shape::Flag, Kind::Bool(_)) => {}
+            (Shape::Number | Shape::Whole | Shape::Flag, _) => self.wrong(node, name, shape),
+            _ => {}
+        }
+    }
+
+    fn wrong(&mut self, node: &Node, name: &str, shape: &Shape) {
+        let is = match &node.value {
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+            Value::Scalar(s) => match s.kind {
+                Kind::Null => "nothing",
+                Kind::Bool(_) => "true or false",
+                Kind::Number(n) if n.is_finite() => "a number",
+                Kind::Number(_) => "not a finite number",
+                Kind::Text => "text",
+            },
+        };
+        let sentence =
+            matches!(shape, Shape::Sentence | Shape::Text(_)) && matches!(node.value, Value::Map(_));
+        let quoted = matches!(shape, Shape::Number)
+            && node
+                .scalar()
+                .is_some_and(|s| s.text.trim().parse::<f64>().is_ok_and(f64::is_finite));
+        let finding = self
+            .sheet
+            .find(&codes::WRONG_TYPE, &node.span, format!("`{name}` is {is}"));
+        finding.help = Some(if sentence {
+            "put the text into quotes: its `: ` makes it a map".to_owned()
+        } else if quoted {
+            "write the number without quotes".to_owned()
+        } else {
+            wanted(shape)
+        });
+    }
+}
+
+fn join(name: &str, key: &str) -> String {
+    if name.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{name}.{key}")
+    }
+}
+
+/// A value as a message may show it: whole where it is short.
+pub fn clip(text: &str) -> String {
+    if text.chars().count() <= 60 {
+        return text.replace(['\n', '\r', '\t', '`'], " ");
+    }
+    let head: String = text.chars().take(57).collect();
+    format!("{}…", head.replace(['\n', '\r', '\t', '`'], " "))
+}
+
+fn wanted(shape: &Shape) -> String {
+    match shape {
+        Shape::Text(Some(word)) => format!("it must be {}", word.must_be),
+        Shape::Text(None) => "it needs text".to_owned(),
+        Shape::Sentence => "it needs a sentence".to_owned(),
+        Shape::OneOf(known) => format!("one of {}", known.join(", ")),
+        Shape::Number => "it needs a finite number".to_owned(),
+        Shape::Whole => "it needs a whole number".to_owned(),
+        Shape::Flag => "it needs true or false".to_owned(),
+        Shape::List(_) => "it needs a list".to_owned(),
+        Shape::Map(keys) => {
+            let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
+            format!("it needs a map of {}", known.join(", "))
+        }
+        Shape::Table(_) => "it needs a map".to_owned(),
+    }
+}

@@ -1,0 +1,109 @@
+//! The sheet that rules write their findings on: it knows the document, turns spans into places, and sorts at the end.
+
+use crate::document::Defect;
+use crate::document::Source;
+use crate::document::Span;
+use crate::lint::codes;
+use crate::model::finding::{Code, Finding, Fix, Region, Severity};
+use crate::safety::detect;
+
+/// The findings of one document.
+pub struct Sheet<'a> {
+    source: &'a Source,
+    findings: Vec<Finding>,
+    /// What must not be shown, in no message either.
+    private: Vec<&'a str>,
+}
+
+impl<'a> Sheet<'a> {
+    /// An empty sheet for this document.
+    pub fn new(source: &'a Source) -> Self {
+        Sheet {
+            source,
+            findings: Vec::new(),
+            private: Vec::new(),
+        }
+    }
+
+    /// The document.
+    pub fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    /// Writes a finding down; the caller may add help, a fix or another weight.
+    pub fn find(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) -> &mut Finding {
+        let mut finding = Finding::new(code, message).at(region(self.source, span));
+        finding.path = self.source.name().map(str::to_owned);
+        self.findings.push(finding);
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    /// Writes a defect of the document down.
+    pub fn defect(&mut self, defect: Defect) {
+        let code = codes::find(defect.kind).unwrap_or(&codes::document::INVALID_YAML);
+        self.find(code, &defect.span, defect.message).help = defect.help;
+    }
+
+    /// A change that puts this text in place of a stretch.
+    pub fn fix(&self, span: &Span, replacement: impl Into<String>) -> Fix {
+        let replacement = replacement.into();
+        Fix {
+            description: format!("write `{replacement}`"),
+            region: region(self.source, span),
+            replacement,
+        }
+    }
+
+    /// Takes a finding that was made elsewhere.
+    pub fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Writes down what must not be public, wherever in the document it stands.
+    pub fn leaks(&mut self) {
+        let text = self.source.text();
+        for leak in detect::scan(text, &detect::Options::default()) {
+            self.private.extend(text.get(leak.span.clone()));
+            self.findings.push(leak.finding(self.source));
+        }
+    }
+
+    /// Whether a finding of severity error is on the sheet.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|f| f.severity == Severity::Error)
+    }
+
+    /// The findings in the order of their places.
+    pub fn finish(mut self) -> Vec<Finding> {
+        self.findings.sort_by_key(|f| f.region);
+        let hide = |text: &mut String| {
+            for secret in self.private.iter().filter(|s| s.len() >= 4) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "[private]");
+                }
+            }
+        };
+        for finding in &mut self.findings {
+            hide(&mut finding.message);
+            finding.help.as_mut().map(hide);
+            if let Some(fix) = &mut finding.fix {
+                hide(&mut fix.description);
+                hide(&mut fix.replacement);
+            }
+        }
+        self.findings.dedup();
+        self.findings
+    }
+}
+
+/// Lines and columns of a stretch of bytes.
+pub fn region(source: &Source, span: &Span) -> Region {
+    let (start, end) = source.places(span);
+    Region {
+        line: start.line,
+        column: start.column,
+        end_line: end.line,
+        end_column: end.column,
+    }
+}

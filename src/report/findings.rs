@@ -1,0 +1,279 @@
+//! Findings made readable: snippets for people, JSON and SARIF for machines.
+//!
+//! Takes findings and the documents they are about; knows nothing of the rules that found them.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::document::Source;
+use crate::document::source::Place;
+use crate::model::finding::{Code, Finding, FindingJson, Region, Severity};
+
+/// Version of the findings format.
+pub const SCHEMA: u32 = 1;
+
+/// What every lint prints with `--format json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Format version; 1.
+    pub schema: u32,
+    /// Every finding, document by document, in the order of their places.
+    pub findings: Vec<FindingJson>,
+    /// How many there are.
+    pub summary: Summary,
+}
+
+/// How many findings there are, and in how many documents was looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Documents that were read.
+    pub documents: usize,
+    /// Findings of severity error.
+    pub errors: usize,
+    /// Findings of severity warning.
+    pub warnings: usize,
+    /// Findings of severity note.
+    pub notes: usize,
+}
+
+impl Summary {
+    /// Counts findings.
+    pub fn of(findings: &[Finding], documents: usize) -> Self {
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+        Summary {
+            documents,
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            notes: count(Severity::Note),
+        }
+    }
+
+    /// The count in words.
+    pub fn words(&self) -> String {
+        let some = |n: usize, what: &str| match n {
+            1 => format!("1 {what}"),
+            n => format!("{n} {what}s"),
+        };
+        let parts: Vec<String> = [
+            (self.errors, "error"),
+            (self.warnings, "warning"),
+            (self.notes, "note"),
+        ]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| some(n, what))
+        .collect();
+        let found = if parts.is_empty() {
+            "no findings".to_owned()
+        } else {
+            parts.join(", ")
+        };
+        format!("{found} in {}", some(self.documents, "document"))
+    }
+}
+
+/// The JSON of a set of findings, with a line end.
+pub fn json(findings: &[Finding], documents: usize) -> serde_json::Result<String> {
+    let report = Report {
+        schema: SCHEMA,
+        findings: findings.iter().map(FindingJson::from).collect(),
+        summary: Summary::of(findings, documents),
+    };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// The snippets of a set of findings. `is_private` tells the kinds whose text must not be shown; it is masked in every snippet.
+pub fn human(
+    findings: &[Finding],
+    documents: &[Source],
+    is_private: &dyn Fn(&Code) -> bool,
+    colour: bool,
+    width: usize,
+) -> String {
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let renderer = renderer.term_width(width);
+    let mut out = String::new();
+    let mut shown: Option<Source> = None;
+    for finding in findings {
+        if shown.as_ref().is_none_or(|s| s.name() != finding.path.as_deref()) {
+            shown = documents
+                .iter()
+                .find(|d| d.name() == finding.path.as_deref())
+                .map(|d| masked(d, findings, is_private));
+        }
+        out.push_str(&renderer.render(&groups(finding, shown.as_ref())));
+        out.push_str("\n\n");
+    }
+    out
+}
+
+/// The document with everything private in it struck out, character by character, so that places stay.
+fn masked(document: &Source, findings: &[Finding], is_private: &dyn Fn(&Code) -> bool) -> Source {
+    let mut text = document.text().to_owned();
+    let mut spans: Vec<_> = findings
+        .iter()
+        .filter(|f| is_private(f.code) && f.path.as_deref() == document.name())
+        .filter_map(|f| f.region.map(|r| span(document, &r)))
+        .collect();
+    spans.sort_by_key(|s| std::cmp::Reverse(s.start));
+    for span in spans {
+        let Some(secret) = text.get(span.clone()) else {
+            continue;
+        };
+        let stars: String = secret
+            .chars()
+            .map(|c| if c == '\n' { '\n' } else { '*' })
+            .collect();
+        text.replace_range(span, &stars);
+    }
+    Source::new(document.name().map(str::to_owned), text)
+}
+
+fn span(document: &Source, region: &Region) -> std::ops::Range<usize> {
+    let offset = |line, column| document.offset(Place { line, column });
+    offset(region.line, region.column)..offset(region.end_line, region.end_column)
+}
+
+fn groups<'f>(finding: &'f Finding, document: Option<&'f Source>) -> Vec<Group<'f>> {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level.primary_title(finding.message.as_str()).id(finding.code.id);
+    let mut group = match (document, finding.region) {
+        (Some(document), Some(region)) => {
+            let path = document.name().unwrap_or("<stdin>");
+            // Only the lines around it: a renderer that searches a whole body for each finding is quadratic.
+            let first = region.line.saturating_sub(1).max(1);
+            let start = document.offset(Place {
+                line: first,
+                column: 1,
+            });
+            let end = document.offset(Place {
+                line: region.end_line.max(region.line).saturating_add(1),
+                column: 1,
+            });
+            let span = span(document, &region);
+            let text = document.text().get(start..end.max(start)).unwrap_or_default();
+            let inner = span.start.saturating_sub(start)..span.end.saturating_sub(start).min(text.len());
+            title.element(
+                Snippet::source(text)
+                    .path(path)
+                    .line_start(first as usize)
+                    .annotation(AnnotationKind::Primary.span(inner)),
+            )
+        }
+        _ => Group::with_title(title),
+    };
+    if let Some(help) = &finding.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    vec![group]
+}
+
+/// A SARIF 2.1.0 log of a set of findings.
+pub fn sarif(findings: &[Finding]) -> Value {
+    let mut codes: Vec<&Code> = Vec::new();
+    for finding in findings {
+        if !codes.contains(&finding.code) {
+            codes.push(finding.code);
+        }
+    }
+    let rules: Vec<Value> = codes
+        .iter()
+        .map(|code| {
+            json!({
+                "id": code.id,
+                "shortDescription": { "text": code.title },
+                "fullDescription": { "text": code.explain },
+                "defaultConfiguration": { "level": level(code.severity) },
+            })
+        })
+        .collect();
+    let results: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            let mut text = finding.message.clone();
+            if let Some(help) = &finding.help {
+                text = format!("{text}\n{help}");
+            }
+            let mut result = json!({
+                "ruleId": finding.code.id,
+                "ruleIndex": codes.iter().position(|c| *c == finding.code),
+                "level": level(finding.severity),
+                "message": { "text": text },
+            });
+            let uri = finding.path.as_deref().map_or_else(|| "stdin".to_owned(), uri);
+            let mut place = json!({ "artifactLocation": { "uri": uri } });
+            if let Some(region) = finding.region {
+                place["region"] = sarif_region(&region);
+                if let Some(fix) = &finding.fix {
+                    result["fixes"] = json!([{
+                        "description": { "text": fix.description },
+                        "artifactChanges": [{
+                            "artifactLocation": { "uri": uri },
+                            "replacements": [{
+                                "deletedRegion": sarif_region(&fix.region),
+                                "insertedContent": { "text": fix.replacement },
+                            }],
+                        }],
+                    }]);
+                }
+            }
+            result["locations"] = json!([{ "physicalLocation": place }]);
+            result
+        })
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "nmoe-gates",
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn sarif_region(region: &Region) -> Value {
+    json!({
+        "startLine": region.line,
+        "startColumn": region.column,
+        "endLine": region.end_line,
+        "endColumn": region.end_column,
+    })
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+/// A path as a relative URI reference: what a URI cannot hold is percent-encoded.
+fn uri(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes()
+        .fold(String::with_capacity(path.len()), |mut uri, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                // Writing to a string does not fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
+            uri
+        })
+}
