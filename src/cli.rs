@@ -70,6 +70,8 @@ enum Command {
     Report(cmd::report::Args),
     /// Run gates under full supervision and record what came of it.
     Run(cmd::run::Args),
+    /// Decide once what a Tier-B run of a pull request is about: commits, contract, gates, cost.
+    Resolve(cmd::resolve::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -103,6 +105,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Gates(args) => cmd::gates::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),
+        Command::Resolve(args) => cmd::resolve::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
         Command::Run(args) => cmd::run::run(&context, &args),
     };

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod present;
 pub mod publish;
 pub mod report;
+pub mod resolve;
 pub mod run;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).

@@ -38,6 +38,11 @@ impl Hub {
         Hub { client, repository }
     }
 
+    /// Waits, on the client's clock.
+    pub fn pause(&self, wait: std::time::Duration) {
+        self.client.pause(wait);
+    }
+
     /// Which repository.
     pub fn repository(&self) -> &Repository {
         &self.repository

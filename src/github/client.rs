@@ -89,6 +89,11 @@ impl Client {
         &self.access
     }
 
+    /// Waits, on the client's clock, at most for its patience.
+    pub fn pause(&self, wait: Duration) {
+        self.clock.sleep(wait.min(self.access.patience));
+    }
+
     /// GET, as this type.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         let reply = self.send(&Method::GET, &self.access.base.url(path), None, Repeat::Safe)?;

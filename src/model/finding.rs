@@ -18,6 +18,17 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// The word in findings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
 /// A row of the table of codes: a kind of finding with a stable kebab-case name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {

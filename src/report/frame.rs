@@ -5,10 +5,13 @@
 use std::fmt::Write as _;
 
 use crate::model::proposal::Proposal;
+use crate::model::resolution::Resolution;
 use crate::model::resolution::Source;
 use crate::report::escape::Sink;
 use crate::report::escape::cell;
 use crate::report::escape::code;
+use crate::report::escape::text;
+use crate::report::number;
 
 /// Most runs before that are shown.
 const SHOWN: usize = 10;
@@ -83,6 +86,75 @@ pub fn proposal(proposal: &Proposal, source: Source) -> String {
         }
     }
     out += "\n</details>\n";
+    out
+}
+
+/// What a maintainer approves: commits, gates, cost, contract, and what the lints say.
+pub fn resolution(resolution: &Resolution) -> String {
+    let md = |name: &str| code(Sink::Markdown, name);
+    let mut out = String::from("### Tier B: what is to be approved\n\n| What | Which |\n|:--|:--|\n");
+    let mut row = |what: &str, which: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| {what} | {} |", cell(which));
+    };
+    row("pull request", &resolution.pull.to_string());
+    row("head", &md(&resolution.head));
+    row("base", &md(&resolution.base));
+    row("merge, the commit under test", &md(&resolution.merge));
+    let gates: Vec<String> = resolution.gate_ids.iter().map(|id| md(id)).collect();
+    let bundle = resolution.bundle.as_deref().map(md).unwrap_or_default();
+    row("gates", &format!("{bundle} {}", gates.join(", ")));
+    if !resolution.uncovered.is_empty() {
+        let more: Vec<String> = resolution.uncovered.iter().map(|id| md(id)).collect();
+        row(
+            "**not covered**, though the contract requires it",
+            &more.join(", "),
+        );
+    }
+    match resolution.gpu_minutes {
+        Some(minutes) => row(
+            "cost at most",
+            &format!("{} GPU-minutes", number::quantity(minutes)),
+        ),
+        None => row("cost at most", "unlimited: a gate on GPUs has no `timeout_s`"),
+    }
+    match &resolution.contract {
+        None => row(
+            "contract",
+            "**none**: the pull request closes no issue that holds one",
+        ),
+        Some(contract) => {
+            row(
+                "contract",
+                &format!("issue {}, {}", contract.issue, md(&contract.sha256)),
+            );
+            let who = |login: &Option<String>| login.as_deref().map_or("unknown".to_owned(), md);
+            row("written by", &who(&contract.author));
+            if let Some(at) = &contract.edited_at {
+                row(
+                    "last edited",
+                    &format!("by {}, {}", who(&contract.editor), md(at)),
+                );
+            }
+        }
+    }
+    let findings = &resolution.findings;
+    row(
+        "lint of contract and attestation",
+        &format!("{} errors, {} warnings", findings.errors, findings.warnings),
+    );
+    for finding in &findings.shown {
+        let _ = writeln!(
+            out,
+            "\n- {} {}: {}",
+            finding.severity.as_str(),
+            md(&finding.code),
+            text(Sink::Markdown, &finding.message)
+        );
+    }
+    if let Some(proposed) = &resolution.registry.proposed {
+        out += &proposal(proposed, resolution.registry.source);
+    }
     out
 }
 

@@ -517,10 +517,12 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, base: &str) {
             Some(_) => (fault, (200, Value::Null, Vec::new())),
         }
     };
-    let text = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
+    let text = match &body {
+        Value::Null => String::new(),
+        Value::Object(file) if file.contains_key("raw") => {
+            file["raw"].as_str().unwrap_or_default().to_owned()
+        }
+        other => other.to_string(),
     };
     let head = |status: u16, kind: &str, length: usize, headers: &[(&str, String)]| {
         let mut head = format!(

@@ -24,5 +24,6 @@ mod pathspec;
 mod plan;
 mod publish;
 mod report;
+mod resolve;
 mod run_rows;
 mod stage;

@@ -1,0 +1,281 @@
+//! `resolve`: what a Tier-B run of a pull request will be about, decided once and before any of its code runs: commits,
+//! contract, gates, cost. A maintainer approves this; the gates job runs exactly this; the report job holds results to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::cmd::NoJudgement;
+use crate::cmd::api;
+use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::gates::Which;
+use crate::cmd::policy;
+use crate::document::source::Source as Text;
+use crate::gate::select;
+use crate::github::api::Hub;
+use crate::github::closing;
+use crate::github::types::{Authorship, Commit, Pull};
+use crate::model::contract::Contract;
+use crate::model::exit::Exit;
+use crate::model::proposal::Proposal;
+use crate::model::read;
+use crate::model::registry::{Gate, GateKind, Registry};
+use crate::model::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
+use crate::report::frame;
+use crate::sys::random;
+
+/// Where the registry is in a commit.
+const REGISTRY: &str = "configs/gates/gates.toml";
+
+/// Largest resolution in bytes: it travels as a variable of a process, and one of those holds 128 KiB.
+const LARGEST: usize = 120_000;
+
+/// How often GitHub is asked for a merge that it is still making, and how long we wait in between.
+const ASKS: u32 = 6;
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Pairs of launches of a perf gate where the registry does not say.
+const PAIRS: u32 = 6;
+
+/// Arguments of `resolve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Number of the pull request.
+    #[arg(long, value_name = "N")]
+    pr: u64,
+    #[command(flatten)]
+    which: Which,
+    /// GitHub's number of the issue that holds the contract; absent, the one that the pull request says it closes.
+    #[arg(long, value_name = "N")]
+    issue: Option<u64>,
+    /// Let the pull request's own registry be in force, though nobody has merged it.
+    #[arg(long)]
+    registry_from_change: bool,
+    /// Where the resolution goes, as one line of JSON.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs `resolve`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let hub = api::hub(context)?;
+    let pull = hub.pull(args.pr).map_err(api::fault)?;
+    if pull.state != "open" {
+        return Err(refused(format!("pull request {} is not open", args.pr)));
+    }
+    let merge = merge(&hub, &pull)?;
+    let base = merge.parents.first().map(|p| p.sha.clone()).unwrap_or_default();
+    let (registry, facts) = registry(context, &hub, args, &base, &merge.sha)?;
+    let selection = select::resolve(&registry, &args.which.request())?;
+    let contract = contract(&hub, args, &pull)?;
+    let agreed = contract
+        .as_ref()
+        .and_then(|facts| read::contract(&Text::new(None, facts.body.as_str())).ok());
+    let resolution = Resolution {
+        schema: SCHEMA,
+        repository: hub.repository().to_string(),
+        pull: pull.number,
+        head: pull.head.sha.clone(),
+        base,
+        merge: merge.sha,
+        tree: merge.tree.sha,
+        uncovered: agreed
+            .as_ref()
+            .map(|contract| select::uncovered(contract, &selection.gate_ids))
+            .unwrap_or_default(),
+        gpu_minutes: gpu_minutes(&registry, &selection.gate_ids),
+        bundle: selection.bundle,
+        gate_ids: selection.gate_ids,
+        registry: facts,
+        contract,
+        findings: Findings::default(),
+        nonce: random::token().context("the system has no randomness to give")?,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let line = serde_json::to_string(&resolution)?;
+    if line.len() > LARGEST {
+        bail!("the contract is too long to travel between jobs; an issue body should stay below 64 KiB");
+    }
+    if let Some(path) = &args.output {
+        std::fs::write(path, format!("{line}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let shown = frame::resolution(&resolution);
+    append("GITHUB_STEP_SUMMARY", &shown)?;
+    append("GITHUB_OUTPUT", &format!("merge={}\n", resolution.merge))?;
+    print(&if format == Format::Json {
+        line + "\n"
+    } else {
+        shown
+    })?;
+    Ok(Exit::Passed)
+}
+
+fn refused(why: String) -> anyhow::Error {
+    anyhow::Error::new(NoJudgement(why))
+}
+
+/// The merge of exactly this head. GitHub makes it in its own time, and the ref may still name the merge of an earlier head.
+fn merge(hub: &Hub, pull: &Pull) -> anyhow::Result<Commit> {
+    for ask in 1..=ASKS {
+        if let Some(id) = hub.merge_ref(pull.number).map_err(api::fault)? {
+            let commit = hub.commit(&id).map_err(api::fault)?;
+            match commit.parents.as_slice() {
+                [_, head] if head.sha == pull.head.sha => return Ok(commit),
+                _ => {}
+            }
+        }
+        if pull.mergeable == Some(false) {
+            return Err(refused(format!(
+                "pull request {} conflicts with its base, so there is no merge to test; rebase it",
+                pull.number
+            )));
+        }
+        if ask < ASKS {
+            say("GitHub has no merge of the present head yet; asking again");
+            hub.pause(PAUSE);
+        }
+    }
+    Err(refused(format!(
+        "GitHub made no merge of pull request {} with its present head; try again later, or rebase it",
+        pull.number
+    )))
+}
+
+/// The registry in force, and what the pull request proposes beside it.
+fn registry(
+    context: &Context,
+    hub: &Hub,
+    args: &Args,
+    base: &str,
+    merge: &str,
+) -> anyhow::Result<(Registry, RegistryFacts)> {
+    let in_force = policy::registry(context)?;
+    let file = |commit: &str| hub.file(commit, REGISTRY).map_err(api::fault);
+    let (before, after) = (file(base)?, file(merge)?);
+    let changed = before != after;
+    let text = after.and_then(|bytes| String::from_utf8(bytes).ok());
+    let sha256 = text.as_deref().map(|text| policy::sha256(text.as_bytes()));
+    let proposed: Option<Registry> = text.as_deref().and_then(|text| toml::from_str(text).ok());
+    let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
+    if !args.registry_from_change {
+        let facts = RegistryFacts {
+            sha256: in_force.sha256,
+            source: Source::Base,
+            proposed: proposal,
+        };
+        return Ok((in_force.value, facts));
+    }
+    let (Some(registry), Some(sha256)) = (proposed, sha256) else {
+        return Err(refused(
+            "the pull request's own registry was asked for, and it holds none that can be read".to_owned(),
+        ));
+    };
+    let facts = RegistryFacts {
+        sha256,
+        source: Source::Proposed,
+        proposed: proposal,
+    };
+    Ok((registry, facts))
+}
+
+/// The contract, read once: of the issue that was named, else of the first closed one that holds a contract, the
+/// attestation's own where it names one.
+fn contract(hub: &Hub, args: &Args, pull: &Pull) -> anyhow::Result<Option<ContractFacts>> {
+    let numbers = match args.issue {
+        Some(number) => vec![number],
+        None => closing::closes(&pull.body),
+    };
+    let attested = read::attestation(&Text::new(None, pull.body.as_str())).ok();
+    let mut found: Option<(u64, String, Contract)> = None;
+    // A description that closes a hundred issues is no work item.
+    for number in numbers.into_iter().take(10) {
+        let issue = match hub.issue(number) {
+            Ok(issue) => issue,
+            Err(fault) if fault.is_missing() && args.issue.is_none() => continue,
+            Err(fault) => return Err(api::fault(fault)),
+        };
+        match read::contract(&Text::new(None, issue.body.as_str())) {
+            Ok(contract) => {
+                let own = attested
+                    .as_ref()
+                    .is_none_or(|attested| attested.nmoe_pr.issue == contract.nmoe.issue);
+                if own || found.is_none() {
+                    found = Some((number, issue.body, contract));
+                }
+                if own {
+                    break;
+                }
+            }
+            Err(defect) if args.issue.is_some() => {
+                bail!("issue {number} holds no usable contract: {}", defect.message)
+            }
+            Err(_) => {}
+        }
+    }
+    let Some((issue, body, _)) = found else {
+        say(
+            "warning: the pull request names no issue with a contract (`Fixes: #N`), so there is none to hold it to",
+        );
+        return Ok(None);
+    };
+    // Only GraphQL tells the editor; where it does not answer, the digest still binds the text.
+    let authorship = hub.authorship(issue).unwrap_or_else(|fault| {
+        say(&format!("warning: who edited the contract is unknown: {fault}"));
+        Authorship::default()
+    });
+    Ok(Some(ContractFacts {
+        issue,
+        sha256: policy::sha256(body.as_bytes()),
+        author: authorship.author,
+        editor: authorship.editor,
+        edited_at: authorship.edited_at,
+        body,
+    }))
+}
+
+/// Most GPU-minutes that the selection can take, by its time limits; none where a gate on GPUs has none.
+fn gpu_minutes(registry: &Registry, gate_ids: &[String]) -> Option<f64> {
+    let mut seconds = 0;
+    for gate in gate_ids.iter().filter_map(|id| registry.gates.get(id)) {
+        seconds += match gate.kind {
+            GateKind::External => 0,
+            GateKind::Command | GateKind::Kernel => once(gate)?,
+            GateKind::Perf => {
+                let compared = gate.compare_gate.as_ref().and_then(|id| registry.gates.get(id));
+                let pairs = gate.max_pairs.or(gate.pairs).unwrap_or(PAIRS);
+                compared
+                    .map_or(Some(0), once)?
+                    .saturating_mul(2 * u64::from(pairs))
+            }
+        };
+    }
+    #[expect(clippy::cast_precision_loss, reason = "minutes for people")]
+    let minutes = seconds as f64 / 60.0;
+    Some(minutes)
+}
+
+/// GPU-seconds of one launch at most.
+fn once(gate: &Gate) -> Option<u64> {
+    match (gate.gpus, gate.timeout_s) {
+        (0, _) => Some(0),
+        (_, 0) => None,
+        (gpus, limit) => Some(limit.saturating_mul(u64::from(gpus))),
+    }
+}
+
+/// Adds to one of the runner's files, where there is one.
+fn append(variable: &str, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write the file behind {variable}"))
+}

@@ -1,0 +1,278 @@
+//! `resolve` through the real binary: what a maintainer approves, and what is not resolved at all.
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, REPOSITORY};
+use crate::driver::{Call, Place};
+
+const HEAD: &str = "1111111111111111111111111111111111111111";
+const BASE: &str = "2222222222222222222222222222222222222222";
+const MERGE: &str = "3333333333333333333333333333333333333333";
+const TREE: &str = "4444444444444444444444444444444444444444";
+
+const REGISTRY: &str = r#"
+[gates."cpu:one"]
+tier = "a"
+cmd = "true"
+timeout_s = 60
+[gates."b200:two"]
+tier = "b"
+cmd = "python train.py"
+gpus = 8
+timeout_s = 600
+[gates."perf:delta"]
+tier = "b"
+kind = "perf"
+compare_gate = "b200:two"
+metric = "node_tps_p50"
+pairs = 2
+[bundles]
+full = ["cpu:one", "b200:two", "perf:delta"]
+small = ["b200:two"]
+"#;
+
+const CONTRACT: &str = "### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n  issue: 03a\n  slug: attention\n  kind: perf\n  risk: hot\n  complexity: M\nscope:\n  allow: [\"nmoe/**\"]\ncontract:\n  invariants: [\"B200-only\"]\ngates:\n  required: [\"cpu:one\", \"b200:two\"]\n```\n";
+
+const BODY: &str = "## PR Attestation (YAML, required)\n```yaml\nnmoe_pr:\n  issue: 03a\n  pr_sha: 1111111\n  risk: hot\ngates_passed:\n  tier_a: [\"cpu:one\"]\n  tier_b: []\n```\n## Links\nFixes: #7\nFixes: #6\n";
+
+struct Scene {
+    api: Api,
+    place: Place,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Scene {
+            api: Api::start(),
+            place: Place::new(),
+        };
+        scene.place.file("configs/gates/gates.toml", REGISTRY);
+        scene.api.pull(5, "issue/03a-attention", HEAD, BASE, BODY);
+        scene.api.issue(6, "[03a] Attention", CONTRACT);
+        scene.api.issue(7, "[04] Another", &CONTRACT.replace("03a", "04"));
+        scene.merge_of(HEAD);
+        {
+            let mut state = scene.api.state();
+            state
+                .editors
+                .insert(6, ("captain".to_owned(), Some("editor".to_owned())));
+            for commit in [BASE, MERGE] {
+                state.files.insert(
+                    (commit.to_owned(), "configs/gates/gates.toml".to_owned()),
+                    REGISTRY.to_owned(),
+                );
+            }
+        }
+        scene
+    }
+
+    fn merge_of(&self, head: &str) {
+        let mut state = self.api.state();
+        state.refs.insert("pull/5/merge".to_owned(), MERGE.to_owned());
+        state.commits.insert(
+            MERGE.to_owned(),
+            json!({"sha": MERGE, "tree": {"sha": TREE}, "parents": [{"sha": BASE}, {"sha": head}]}),
+        );
+    }
+
+    fn call(&self, more: &[&str]) -> Call {
+        let args = [&["resolve", "--pr", "5"], more].concat();
+        self.api
+            .serves(self.place.gates(args))
+            .env("NMOE_API_PATIENCE_S", "0")
+    }
+
+    fn json(&self, more: &[&str]) -> Value {
+        self.call(&[more, &["--format", "json"]].concat())
+            .run()
+            .exits(0)
+            .json()
+    }
+
+    fn propose(&self, text: &str) {
+        let key = (MERGE.to_owned(), "configs/gates/gates.toml".to_owned());
+        self.api.state().files.insert(key, text.to_owned());
+    }
+}
+
+#[test]
+fn ids_contract_gates_and_cost_are_decided_once() {
+    let scene = Scene::new();
+    let said = scene.json(&["--bundle", "full"]);
+    assert_eq!(said["repository"], REPOSITORY);
+    let ids = ["head", "base", "merge", "tree"].map(|key| said[key].as_str().unwrap().to_owned());
+    assert_eq!(ids, [HEAD, BASE, MERGE, TREE]);
+    assert_eq!(said["gate_ids"], json!(["cpu:one", "b200:two", "perf:delta"]));
+    assert_eq!(said["uncovered"], json!([]));
+    // One launch on 8 GPUs for 10 minutes, and two pairs of them.
+    assert_eq!(said["gpu_minutes"], 80.0 + 320.0);
+    let contract = &said["contract"];
+    assert_eq!(
+        contract["issue"], 6,
+        "the one that the attestation names, not the first that is closed"
+    );
+    assert_eq!(
+        (&contract["author"], &contract["editor"]),
+        (&json!("captain"), &json!("editor"))
+    );
+    assert_eq!(contract["body"], CONTRACT);
+    assert_eq!(said["registry"]["proposed"], json!(null));
+    let nonce = said["nonce"].as_str().unwrap();
+    assert!(nonce.len() == 32 && nonce != scene.json(&["--bundle", "full"])["nonce"]);
+    assert_eq!(
+        scene.json(&["--bundle", "small"])["uncovered"],
+        json!(["cpu:one"])
+    );
+    assert!(scene.api.writes().is_empty(), "resolving only reads");
+}
+
+#[test]
+fn outputs_and_summary_are_for_the_workflow() {
+    let scene = Scene::new();
+    let path = |name: &str| scene.place.path(name);
+    let out = scene
+        .call(&["--bundle", "small", "--output", "../resolution.json"])
+        .env("GITHUB_OUTPUT", path("output"))
+        .env("GITHUB_STEP_SUMMARY", path("summary"))
+        .run()
+        .exits(0);
+    assert_eq!(
+        std::fs::read_to_string(path("output")).unwrap(),
+        format!("merge={MERGE}\n")
+    );
+    let summary = std::fs::read_to_string(path("summary")).unwrap();
+    assert_eq!(summary, out.stdout);
+    assert!(
+        summary.contains(&format!("| merge, the commit under test | `{MERGE}` |")),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("80 GPU-minutes") && summary.contains("by `editor`"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("**not covered**, though the contract requires it | `cpu:one`"),
+        "{summary}"
+    );
+    let file = std::fs::read_to_string(path("resolution.json")).unwrap();
+    assert_eq!(file.lines().count(), 1);
+    serde_json::from_str::<Value>(&file).unwrap();
+}
+
+#[test]
+fn a_merge_of_another_head_is_not_taken() {
+    let scene = Scene::new();
+    scene.merge_of(BASE);
+    let out = scene.call(&["--bundle", "full"]).run().exits(3);
+    assert!(
+        out.stderr
+            .contains("no merge of pull request 5 with its present head"),
+        "{}",
+        out.stderr
+    );
+    // It arrives while we ask.
+    scene.api.before(|seen, state| {
+        if seen.path.contains("/git/commits/") {
+            state.commits.get_mut(MERGE).unwrap()["parents"][1]["sha"] = json!(HEAD);
+        }
+    });
+    scene.call(&["--bundle", "full"]).run().exits(0);
+    scene.api.state().refs.clear();
+    scene.api.state().pulls.get_mut(&5).unwrap()["mergeable"] = json!(false);
+    assert!(
+        scene
+            .call(&["--bundle", "full"])
+            .run()
+            .exits(3)
+            .stderr
+            .contains("conflicts")
+    );
+    scene.api.state().pulls.get_mut(&5).unwrap()["state"] = json!("closed");
+    assert!(
+        scene
+            .call(&["--bundle", "full"])
+            .run()
+            .exits(3)
+            .stderr
+            .contains("not open")
+    );
+}
+
+#[test]
+fn a_registry_of_the_change_is_shown_and_in_force_only_on_request() {
+    let scene = Scene::new();
+    scene.propose(
+        &REGISTRY
+            .replace("python train.py", "true")
+            .replace("gpus = 8\n", ""),
+    );
+    let said = scene.json(&["--bundle", "full"]);
+    assert_eq!(said["registry"]["source"], "base");
+    assert_eq!(said["gpu_minutes"], 400.0, "by the base's registry");
+    assert_eq!(
+        said["registry"]["proposed"]["changes"],
+        json!([{"table": "gate", "name": "b200:two", "how": "changed", "keys": ["cmd", "gpus"]}])
+    );
+    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    assert!(
+        out.stdout.contains("Registry: proposed, not in force"),
+        "{}",
+        out.stdout
+    );
+    let own = scene.json(&["--bundle", "full", "--registry-from-change"]);
+    assert_eq!(own["registry"]["source"], "proposed");
+    assert_eq!(own["gpu_minutes"], 0.0);
+    assert_ne!(own["registry"]["sha256"], said["registry"]["sha256"]);
+    scene.propose("not = [toml");
+    assert_eq!(
+        scene.json(&["--bundle", "full"])["registry"]["proposed"]["readable"],
+        false
+    );
+    scene
+        .call(&["--bundle", "full", "--registry-from-change"])
+        .run()
+        .exits(3);
+}
+
+#[test]
+fn a_base_that_moved_on_is_not_the_change_s_doing() {
+    let scene = Scene::new();
+    for commit in [BASE, MERGE] {
+        let key = (commit.to_owned(), "configs/gates/gates.toml".to_owned());
+        scene
+            .api
+            .state()
+            .files
+            .insert(key, "[gates.old]\ntier='a'\n".to_owned());
+    }
+    assert_eq!(
+        scene.json(&["--bundle", "full"])["registry"]["proposed"],
+        json!(null)
+    );
+}
+
+#[test]
+fn without_contract_or_editor_it_says_so() {
+    let scene = Scene::new();
+    scene.api.state().editors.clear();
+    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    assert!(
+        out.stderr.contains("who edited the contract is unknown"),
+        "{}",
+        out.stderr
+    );
+    scene.api.pull(5, "b", HEAD, BASE, "Fixes: #99");
+    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    assert!(
+        out.stderr.contains("no issue with a contract") && out.stdout.contains("| contract | **none**"),
+        "{out:?}"
+    );
+    assert_eq!(
+        scene.json(&["--bundle", "full", "--issue", "6"])["contract"]["issue"],
+        6
+    );
+    scene.call(&["--bundle", "full", "--issue", "99"]).run().exits(3);
+    scene.api.issue(8, "x", "no contract");
+    scene.call(&["--bundle", "full", "--issue", "8"]).run().exits(2);
+    scene.call(&["--bundle", "ful"]).run().exits(2);
+}
