@@ -4,6 +4,7 @@ mod attestation;
 mod contract;
 mod gather;
 mod registry;
+mod workflows;
 
 use clap::Subcommand;
 
@@ -25,6 +26,8 @@ enum What {
     Attestation(attestation::Args),
     /// Validate the registry, and hold it against the checkout and the ids of an earlier revision.
     Registry(registry::Args),
+    /// Find what workflows do wrong around gates: tokens beside a change's code, moving refs, policy from the change.
+    Workflows(workflows::Args),
 }
 
 /// Runs `lint`.
@@ -33,5 +36,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         What::Contract(args) => contract::run(context, args),
         What::Attestation(args) => attestation::run(context, args),
         What::Registry(args) => registry::run(context, args),
+        What::Workflows(args) => workflows::run(context, args),
     }
 }

@@ -20,6 +20,7 @@ mod kernel_inspect;
 mod kernel_static;
 mod layers;
 mod lint_defects;
+mod lint_workflows;
 mod pathspec;
 mod plan;
 mod publish;

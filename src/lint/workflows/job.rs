@@ -20,8 +20,6 @@ pub(super) struct Step {
     pub(super) uses: Option<(String, Span)>,
     /// `run`, and the `script` of an action that takes one.
     pub(super) scripts: Vec<Span>,
-    /// The text of `run` or `script`, as GitHub reads it.
-    pub(super) text: String,
     /// Set where the step checks out a change's code.
     pub(super) change: Option<Checkout>,
 }
@@ -114,11 +112,6 @@ fn step(node: &Node, on_change: bool) -> Step {
         });
     Step {
         uses,
-        text: scripts
-            .clone()
-            .filter_map(Node::text)
-            .collect::<Vec<_>>()
-            .join("\n"),
         scripts: scripts.map(|n| n.span.clone()).collect(),
         change,
     }
@@ -168,15 +161,18 @@ impl Job {
     }
 
     /// Where the job reads the registry, or calls the repository's own action, after a change's code took the root.
-    pub(super) fn policy_from_change(&self) -> Option<Span> {
+    pub(super) fn policy_from_change(&self, document: &str) -> Option<Span> {
+        const REGISTRY: &str = "gates.toml";
         let from = self
             .steps
             .iter()
             .position(|s| s.change.as_ref().is_some_and(|c| c.at_root))?;
         self.steps[from + 1..].iter().find_map(|step| match &step.uses {
             Some((uses, span)) if uses.starts_with("./") => Some(span.clone()),
-            _ if step.text.contains("gates.toml") => step.scripts.first().cloned(),
-            _ => None,
+            _ => step.scripts.iter().find_map(|script| {
+                let at = script.start + document[script.clone()].find(REGISTRY)?;
+                Some(at..at + REGISTRY.len())
+            }),
         })
     }
 }

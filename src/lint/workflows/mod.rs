@@ -127,7 +127,7 @@ fn judge(job: &Job, sink: &mut Sink) {
             );
         }
     }
-    if let Some(span) = job.policy_from_change() {
+    if let Some(span) = job.policy_from_change(sink.source.text()) {
         sink.push(
             &codes::POLICY_FROM_CHANGE,
             &span,

@@ -1,0 +1,49 @@
+//! `lint workflows`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::cmd::context::Context;
+use crate::cmd::lint::gather;
+use crate::cmd::present;
+use crate::lint;
+use crate::model::exit::Exit;
+
+/// Arguments of `lint workflows`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Workflow files; all of `.github/workflows` of the policy checkout where absent.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Runs `lint workflows`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let files = if args.files.is_empty() {
+        all(context)?
+    } else {
+        args.files.clone()
+    };
+    let sources = files
+        .iter()
+        .map(|file| gather::source(file))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
+    present::findings(context, &sources, &findings)
+}
+
+fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let dir = context.repo.join(".github/workflows");
+    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "yml" || e == "yaml"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        bail!("{} holds no workflow", dir.display());
+    }
+    Ok(files)
+}

@@ -1,0 +1,66 @@
+//! `lint workflows` on a workflow of the incumbent's shape: every one of its faults is named where it stands.
+
+use crate::driver::Place;
+
+/// Written anew in the shape that the incumbent's has: one job that holds everything.
+const INCUMBENT: &str = r#"name: gates
+on:
+  workflow_dispatch:
+    inputs:
+      pr: {type: string}
+jobs:
+  gates:
+    runs-on: b200
+    permissions:
+      contents: read
+      pull-requests: write
+    steps:
+      - uses: actions/checkout@v4
+        with:
+          ref: refs/pull/${{ inputs.pr }}/merge
+      - run: |
+          python - <<'PY'
+          import re, subprocess, tomllib
+          gates = tomllib.load(open("configs/gates/gates.toml", "rb"))
+          tps = re.findall(r"\\bnode_tps:\\s*([0-9,]+)", log)
+          subprocess.check_call(["git", "worktree", "add", "--detach", "base", ref])
+          open("summary.md", "w").write("\\n".join(rows))
+          PY
+"#;
+
+#[test]
+fn the_incumbents_faults_are_found_by_name_and_line() {
+    let place = Place::new();
+    place.file(".github/workflows/gates.yml", INCUMBENT);
+    let report = place
+        .gates(["lint", "workflows", "--format", "json"])
+        .run()
+        .exits(1)
+        .json();
+    let found: Vec<(&str, u64)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (f["code"].as_str().unwrap(), f["line"].as_u64().unwrap()))
+        .collect();
+    for expected in [
+        ("workflow-no-timeout", 7),
+        ("workflow-self-hosted-write", 11),
+        ("workflow-write-beside-change", 11),
+        ("workflow-unpinned-action", 13),
+        ("workflow-moving-ref", 15),
+        ("workflow-persisted-credential", 15),
+        ("workflow-policy-from-change", 19),
+        ("workflow-doubled-backslash", 20),
+        ("workflow-unbuilt-baseline", 21),
+        ("workflow-doubled-backslash", 22),
+    ] {
+        assert!(found.contains(&expected), "{expected:?} is not among {found:#?}");
+    }
+}
+
+#[test]
+fn a_folder_without_workflows_is_unusable() {
+    let out = Place::new().gates(["lint", "workflows"]).run().exits(2);
+    assert!(out.stderr.contains(".github/workflows"), "{}", out.stderr);
+}
