@@ -14,6 +14,7 @@ mod driver;
 mod gates;
 mod github;
 mod kernel_check;
+mod kernel_csrc;
 mod kernel_driver;
 mod kernel_host;
 mod kernel_inspect;

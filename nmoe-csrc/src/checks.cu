@@ -1,0 +1,2 @@
+// The self-checks, for the device.
+#include "checks.h"

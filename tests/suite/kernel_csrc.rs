@@ -1,0 +1,188 @@
+//! The kernel package: its host build proves itself, and its stamp stands for its sources.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nmoe_gates::kernel::inspect::{Arch, inspect};
+use nmoe_gates::kernel::stamp::{Expected, Stale, Stamp, digest};
+
+use crate::driver::Place;
+
+fn package() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("nmoe-csrc")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_host_build_passes_every_self_check() {
+    let Some(library) = nmoe_csrc::host_library() else {
+        eprintln!("skipped: there is no C++ compiler");
+        return;
+    };
+    let place = Place::new();
+    let out = place
+        .gates([
+            "kernels",
+            "check",
+            "--cpu",
+            "--format",
+            "json",
+            library.to_str().unwrap(),
+        ])
+        .run()
+        .exits(0);
+    let seen = out.json();
+    let checks = seen["libraries"][0]["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 12, "{seen}");
+    assert!(checks.iter().all(|c| c["status"] == "pass"), "{seen}");
+}
+
+#[test]
+fn the_stamp_stands_for_the_sources_and_for_no_others() {
+    let Some(library) = nmoe_csrc::host_library() else {
+        eprintln!("skipped: there is no C++ compiler");
+        return;
+    };
+    let stamp = Stamp::read(&std::fs::read(library).unwrap()).unwrap().unwrap();
+    assert_eq!((stamp.schema, stamp.abi, stamp.arch.as_str()), (1, 1, "host"));
+    assert_eq!(
+        digest(&package(), &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    let place = Place::new();
+    let elsewhere = place.path("elsewhere");
+    copy(&package(), &elsewhere);
+    assert_eq!(
+        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    let header = elsewhere.join("src/elements.h");
+    let text = std::fs::read_to_string(&header)
+        .unwrap()
+        .replace("448.0f", "447.0f");
+    std::fs::write(&header, text).unwrap();
+    assert_ne!(
+        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    assert_ne!(digest(&package(), "-O0", &stamp.compiler).unwrap(), stamp.sources);
+}
+
+#[test]
+fn the_device_build_is_for_sm_100a_and_fresh() {
+    let Some(library) = nmoe_csrc::device_library() else {
+        eprintln!("skipped: the kernels were built without nvcc");
+        return;
+    };
+    let bytes = std::fs::read(library).unwrap();
+    let stamp = Stamp::read(&bytes).unwrap().unwrap();
+    assert!(!stamp.kernels.is_empty());
+    let seen = inspect(&bytes, Arch::SM_100A, &stamp.kernels);
+    assert!(seen.is_clean(), "{}", seen.verdict());
+    let package = package();
+    let expected = Expected {
+        arch: Arch::SM_100A,
+        package: &package,
+        nonce: Some("another run's"),
+    };
+    assert!(matches!(stamp.verify(&expected), Err(Stale::Nonce)));
+}
+
+/// A library with a stamp, device code and the ABI, as a build for the target would leave it, but runnable here.
+fn stamped(place: &Place, package: &Path, nonce: &str) {
+    let sources = digest(package, "-O3", "nvcc 13.0.88").unwrap();
+    let stamp = format!(
+        r#"{{"schema":1,"abi":1,"arch":"sm_100a","sources":"{sources}","flags":"-O3","compiler":"nvcc 13.0.88","commit":null,"dirty":false,"nonce":"{nonce}","kernels":["add","scale"]}}"#
+    );
+    let bytes: Vec<String> = stamp.bytes().map(|b| b.to_string()).collect();
+    let container = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernel/sm_100a_zstd.fatbin");
+    let source = format!(
+        "#include <stdint.h>\n\
+         __asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.previous\\n\");\n\
+         __attribute__((section(\".note.nmoe\"), used, aligned(4))) static const struct {{ uint32_t n, d, t; char name[8]; char text[{}]; }} note = {{5, {}, 1, \"NMOE\", {{{}}}}};\n\
+         typedef struct {{ uint32_t size; int32_t outcome; uint64_t cases, mismatches, index, expected, got; int32_t error, reserved; }} report;\n\
+         uint32_t nmoe_abi_version(void) {{ return 1; }}\n\
+         const char *nmoe_stamp(void) {{ return \"{{}}\"; }}\n\
+         uint32_t nmoe_check_count(void) {{ return 2; }}\n\
+         const char *nmoe_check_name(uint32_t i) {{ return i ? \"gather\" : \"scatter\"; }}\n\
+         int32_t nmoe_check_run(uint32_t i, report *r) {{ (void)i; r->cases = 8; return 0; }}\n",
+        container.display(),
+        bytes.len(),
+        bytes.len(),
+        bytes.join(",")
+    );
+    let path = place.path("stamped.c");
+    std::fs::write(&path, source).unwrap();
+    let output = place.repo().join("nmoe-csrc/build/libnmoe_kernels.so");
+    std::fs::create_dir_all(output.parent().unwrap()).unwrap();
+    assert!(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-w", "-o"])
+            .arg(&output)
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn on_target_a_library_of_ours_is_loaded_if_it_is_fresh_and_refused_if_not() {
+    let place = Place::new();
+    let driver = crate::kernel_driver::b200(&place);
+    let package = place.repo().join("nmoe-csrc");
+    for folder in ["include", "src"] {
+        std::fs::create_dir_all(package.join(folder)).unwrap();
+        std::fs::write(package.join(folder).join("a.h"), "/* a source */\n").unwrap();
+    }
+    for file in ["build.rs", "Cargo.toml"] {
+        std::fs::write(package.join(file), "").unwrap();
+    }
+    place.file(
+        "configs/gates/gates.toml",
+        "[target.b200]\nkernels = [\"nmoe-csrc/build/*.so\"]\n",
+    );
+    stamped(&place, &package, "n1");
+    let check = |code: i32| {
+        place
+            .gates(["kernels", "check", "--format", "json"])
+            .env("LD_LIBRARY_PATH", &driver)
+            .run()
+            .exits(code)
+            .json()
+    };
+    let seen = check(0);
+    assert_eq!(seen["verdict"], "pass");
+    let rows: Vec<_> = seen["libraries"][0]["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "libnmoe_kernels_inspect",
+            "libnmoe_kernels_fresh",
+            "libnmoe_kernels_load",
+            "scatter",
+            "gather"
+        ]
+    );
+    // A source changes after the build: the library is stale, and is not loaded.
+    std::fs::write(package.join("src/a.h"), "/* another */\n").unwrap();
+    let seen = check(3);
+    assert_eq!(seen["reason"], "kernel_stale");
+    assert_eq!(seen["libraries"][0]["loaded"], false);
+}
