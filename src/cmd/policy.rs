@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::cmd::context::{self, Context};
@@ -12,6 +12,8 @@ use crate::document::source::Source;
 use crate::model::contract::Contract;
 use crate::model::read;
 use crate::model::registry::Registry;
+use crate::model::resolution::{self, Resolution, Source as Whose};
+use crate::report::read as untrusted;
 
 /// A document with the digest of the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -39,6 +41,59 @@ pub fn registry(context: &Context) -> anyhow::Result<Read<Registry>> {
     Ok(Read {
         value,
         sha256: sha256(text.as_bytes()),
+    })
+}
+
+/// The largest resolution that is read, in bytes.
+const LARGEST_RESOLUTION: u64 = 1 << 20;
+
+/// Reads what `resolve` decided.
+///
+/// # Errors
+/// The file cannot be read, or is no output of `resolve`.
+pub fn resolution(path: &Path) -> anyhow::Result<Resolution> {
+    let bytes = untrusted::regular_file(path, LARGEST_RESOLUTION)
+        .with_context(|| format!("cannot use the resolution {}", path.display()))?;
+    let resolution: Resolution = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is no output of `resolve`", path.display()))?;
+    if resolution.schema != resolution::SCHEMA {
+        bail!(
+            "{} has format {}, and this tool reads {}",
+            path.display(),
+            resolution.schema,
+            resolution::SCHEMA
+        );
+    }
+    Ok(resolution)
+}
+
+/// The registry that was resolved: the policy checkout's, or the subject's own where a maintainer chose that.
+///
+/// # Errors
+/// It cannot be used, or is not the one that was resolved.
+pub fn resolved_registry(context: &Context, resolution: &Resolution) -> anyhow::Result<Read<Registry>> {
+    let found = match resolution.registry.source {
+        Whose::Base => registry(context),
+        Whose::Proposed => registry(&Context {
+            repo: context.subject.clone(),
+            ..context.clone()
+        }),
+    }?;
+    if found.sha256 != resolution.registry.sha256 {
+        bail!(
+            "the registry here is not the one that was resolved; check out the commit that `resolve` ran on"
+        );
+    }
+    Ok(found)
+}
+
+/// The contract that was resolved; none where there was none, or it is no contract.
+pub fn resolved_contract(resolution: &Resolution) -> Option<Read<Contract>> {
+    let facts = resolution.contract.as_ref()?;
+    let value = read::contract(&Source::new(None, facts.body.as_str())).ok()?;
+    Some(Read {
+        value,
+        sha256: facts.sha256.clone(),
     })
 }
 

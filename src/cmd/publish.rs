@@ -16,7 +16,7 @@ use crate::github::types::{Pull, State};
 use crate::model::evidence::{Evidence, Identity};
 use crate::model::exit::Exit;
 use crate::model::registry::Registry;
-use crate::model::resolution::{self, Resolution, Source};
+use crate::model::resolution::{Resolution, Source};
 use crate::model::results::Results;
 use crate::model::verdict::Overall;
 use crate::report::frame::{self, Past};
@@ -27,9 +27,6 @@ use crate::report::view::View;
 
 /// Bytes of a comment kept free for what stands around the table.
 const FRAME: usize = 16 << 10;
-
-/// The largest resolution that is read, in bytes.
-const LARGEST_RESOLUTION: u64 = 1 << 20;
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -54,7 +51,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human])?;
     let hub = api::hub(context)?;
-    let resolution = args.resolution.as_deref().map(read_resolution).transpose()?;
+    let resolution = args.resolution.as_deref().map(policy::resolution).transpose()?;
     if let Some(resolution) = &resolution
         && (resolution.pull != args.pr || resolution.repository != hub.repository().to_string())
     {
@@ -165,22 +162,6 @@ fn without_run(evidence: &Evidence) -> Evidence {
         run: None,
         ..evidence.clone()
     }
-}
-
-fn read_resolution(path: &Path) -> anyhow::Result<Resolution> {
-    let bytes = read::regular_file(path, LARGEST_RESOLUTION)
-        .with_context(|| format!("cannot use the resolution {}", path.display()))?;
-    let resolution: Resolution = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is no output of `resolve`", path.display()))?;
-    if resolution.schema != resolution::SCHEMA {
-        bail!(
-            "{} has format {}, and this tool reads {}",
-            path.display(),
-            resolution.schema,
-            resolution::SCHEMA
-        );
-    }
-    Ok(resolution)
 }
 
 /// The registry in force: the policy checkout's, or the pull request's own where a maintainer chose that.

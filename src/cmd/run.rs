@@ -29,6 +29,7 @@ use crate::model::event::Event;
 use crate::model::evidence::Evidence;
 use crate::model::exit::Exit;
 use crate::model::registry::{GateKind, Registry};
+use crate::model::resolution::Resolution;
 use crate::model::results::{GateResult, Results, SCHEMA};
 use crate::model::verdict::{Overall, Reason, Verdict};
 use crate::sys::clock;
@@ -46,6 +47,9 @@ pub struct Args {
     /// The contract that the change is held to: an issue body or a bare YAML file, `-` for standard input.
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
+    /// What `resolve` decided: the run is held to its commits, contract, registry and gates.
+    #[arg(long, value_name = "FILE", conflicts_with = "contract")]
+    resolution: Option<PathBuf>,
     /// Say what would run and what is missing, and run nothing.
     #[arg(long)]
     dry_run: bool,
@@ -235,17 +239,32 @@ fn work_tree(dir: &Path) -> Option<PathBuf> {
 }
 
 fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
-    let bad_registry = Refused::because(Reason::BadRegistry);
-    let registry = policy::registry(context).map_err(bad_registry)?;
-    let selection = select::resolve(&registry.value, &args.which.request())
-        .map_err(|e| Refused::because(Reason::BadRegistry)(e.into()))?;
-    let contract = args
-        .contract
+    let stale = Refused::because(Reason::StaleEvidence);
+    let resolution = args
+        .resolution
         .as_deref()
-        .filter(|p| !p.as_os_str().is_empty())
-        .map(policy::contract)
+        .map(policy::resolution)
         .transpose()
         .map_err(Refused::because(Reason::Refused))?;
+    let bad_registry = Refused::because(Reason::BadRegistry);
+    let registry = match &resolution {
+        Some(resolution) => policy::resolved_registry(context, resolution),
+        None => policy::registry(context),
+    }
+    .map_err(bad_registry)?;
+    let selection = select::resolve(&registry.value, &args.which.request())
+        .map_err(|e| Refused::because(Reason::BadRegistry)(e.into()))?;
+    let contract = match &resolution {
+        // What was approved counts, even where it is no contract: its findings were shown.
+        Some(resolution) => policy::resolved_contract(resolution),
+        None => args
+            .contract
+            .as_deref()
+            .filter(|p| !p.as_os_str().is_empty())
+            .map(policy::contract)
+            .transpose()
+            .map_err(Refused::because(Reason::Refused))?,
+    };
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     let external = args
         .external
@@ -267,6 +286,11 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
     evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
     evidence.run = std::env::var("NMOE_RUN_NONCE").ok().filter(|n| is_nonce(n));
+    if let Some(resolution) = &resolution {
+        evidence.run = Some(resolution.nonce.clone());
+        evidence.contract = resolution.contract.as_ref().map(|c| c.sha256.clone());
+        held_to(resolution, &selection, &evidence).map_err(stale)?;
+    }
     Ok(Asked {
         registry: registry.value,
         selection,
@@ -275,6 +299,26 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
         external,
         perf,
     })
+}
+
+/// Whether this run is the one that was resolved: the same gates on the same commits.
+fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) -> anyhow::Result<()> {
+    if selection.gate_ids != resolution.gate_ids || selection.bundle != resolution.bundle {
+        bail!("other gates were resolved than are asked for; resolve again and have that approved");
+    }
+    let differ: Vec<&str> = evidence
+        .stale_for(&resolution.evidence())
+        .into_iter()
+        .map(|identity| identity.as_str())
+        .collect();
+    if !differ.is_empty() {
+        bail!(
+            "the checkout under test is not what was resolved ({} differ); check out {}",
+            differ.join(", "),
+            resolution.merge
+        );
+    }
+    Ok(())
 }
 
 fn is_digest(text: &str) -> bool {

@@ -1,0 +1,95 @@
+//! `run --resolution`: the run is held to what was resolved and approved.
+
+use serde_json::{Value, json};
+
+use crate::driver::Place;
+
+const REGISTRY: &str =
+    "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nsmall = [\"cpu:one\"]\n";
+const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// A checkout that is a merge, and the resolution of it.
+fn scene() -> (Place, Value) {
+    let place = Place::new();
+    place.file("configs/gates/gates.toml", REGISTRY);
+    place.git(["init", "--quiet"]);
+    place.git(["add", "."]);
+    place.git(["commit", "--quiet", "--message", "base"]);
+    place.git(["checkout", "--quiet", "-b", "change"]);
+    place.file("a", "a");
+    place.git(["add", "."]);
+    place.git(["commit", "--quiet", "--message", "head"]);
+    place.git(["checkout", "--quiet", "master"]);
+    place.git(["merge", "--quiet", "--no-ff", "--message", "merge", "change"]);
+    let id = |name: &str| place.git(["rev-parse", name]).trim().to_owned();
+    let resolution = json!({
+        "schema": 1, "repository": "octo-org/trainer", "pull": 5,
+        "head": id("change"), "base": id("HEAD^1"), "merge": id("HEAD"), "tree": id("HEAD^{tree}"),
+        "bundle": "small", "gate_ids": ["cpu:one"], "uncovered": [],
+        "registry": { "sha256": sha256(REGISTRY), "source": "base", "proposed": null },
+        "contract": { "issue": 1, "sha256": sha256("agreed"), "author": "captain", "editor": null, "edited_at": null, "body": "agreed" },
+        "findings": { "errors": 0, "warnings": 0, "shown": [] }, "gpu_minutes": 0.0, "nonce": NONCE, "tool": "0.1.0",
+    });
+    (place, resolution)
+}
+
+fn run(place: &Place, resolution: &Value, bundle: &[&str]) -> (Option<i32>, Value, String) {
+    std::fs::write(place.path("resolution.json"), resolution.to_string()).unwrap();
+    let args = [
+        "run",
+        "--results",
+        "../results.json",
+        "--resolution",
+        "../resolution.json",
+    ];
+    let out = place.gates([&args, bundle].concat()).run();
+    let results = std::fs::read_to_string(place.path("results.json")).unwrap_or_else(|_| "null".to_owned());
+    (out.code, serde_json::from_str(&results).unwrap(), out.stderr)
+}
+
+#[test]
+fn what_was_resolved_is_run_and_its_identity_echoed() {
+    let (place, resolution) = scene();
+    let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+    assert_eq!(code, Some(0), "{said}");
+    let evidence = &results["evidence"];
+    assert_eq!(evidence["run"], NONCE);
+    assert_eq!(evidence["contract"], resolution["contract"]["sha256"]);
+    for id in ["head", "base", "merge", "tree"] {
+        assert_eq!(evidence[id], resolution[id], "{id}");
+    }
+}
+
+#[test]
+fn anything_else_is_refused_and_never_a_pass() {
+    let other = "5".repeat(40);
+    for (what, value) in [
+        ("merge", json!(other)),
+        ("head", json!(other)),
+        ("gate_ids", json!(["cpu:one", "cpu:two"])),
+        ("bundle", json!("large")),
+    ] {
+        let (place, mut resolution) = scene();
+        resolution[what] = value;
+        if what == "merge" || what == "head" {
+            // An equal tree would be the same code.
+            resolution["tree"] = json!(other);
+        }
+        let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+        assert_eq!(code, Some(2), "{what}: {said}");
+        assert_ne!(results["overall"], "pass", "{what}");
+    }
+    let (place, mut resolution) = scene();
+    resolution["registry"]["sha256"] = json!("6".repeat(64));
+    let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert_ne!(results["overall"], "pass");
+}
