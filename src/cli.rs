@@ -66,6 +66,8 @@ enum Command {
     Plan(cmd::plan::Args),
     /// Put results onto their pull request: one comment, one commit status.
     Publish(cmd::publish::Args),
+    /// Go the whole way in a sample repository.
+    Demo(cmd::demo::Args),
     /// Render recorded results for people and for machines.
     Report(cmd::report::Args),
     /// Run gates under full supervision and record what came of it.
@@ -106,6 +108,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),
         Command::Resolve(args) => cmd::resolve::run(&context, &args),
+        Command::Demo(args) => cmd::demo::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
         Command::Run(args) => cmd::run::run(&context, &args),
     };

@@ -5,6 +5,7 @@ use crate::model::exit::Exit;
 pub mod api;
 pub mod context;
 pub mod contracts;
+pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod gates;

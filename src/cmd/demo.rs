@@ -1,0 +1,228 @@
+//! `demo`: the whole way from a contract to a table, before the user's eyes, in a sample repository of its own.
+//!
+//! Every step is a call of this very program, shown as one would type it.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+
+use crate::cmd::context::{Context, Format, print};
+use crate::git::Git;
+use crate::model::exit::Exit;
+
+/// The sample repository by path.
+const SAMPLE: [(&str, &str); 6] = [
+    ("README.md", include_str!("../../examples/demo/README.md")),
+    (
+        "configs/gates/gates.toml",
+        include_str!("../../examples/demo/configs/gates/gates.toml"),
+    ),
+    (
+        "configs/tiny.toml",
+        include_str!("../../examples/demo/configs/tiny.toml"),
+    ),
+    (
+        "nmoe/__init__.py",
+        include_str!("../../examples/demo/nmoe/__init__.py"),
+    ),
+    ("nmoe/train.py", include_str!("../../examples/demo/nmoe/train.py")),
+    (".gitignore", "__pycache__/\n"),
+];
+/// What the sample's pull request changes: `configs/tiny.toml`.
+const CHANGE: &str = include_str!("../../examples/demo/change.toml");
+const ISSUE: &str = include_str!("../../examples/demo/issue.md");
+const PULL_REQUEST: &str = include_str!("../../examples/demo/pull_request.md");
+const BRANCH: &str = "issue/01-bigger-batch";
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Unpack the sample here and leave it there; the folder must be new or empty.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// One call of this program.
+struct Step {
+    says: &'static str,
+    args: Vec<String>,
+}
+
+/// Runs `demo`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&[Format::Human])?;
+    let cancelled = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&cancelled)).context("cannot listen for signals")?;
+    }
+    let temporary;
+    let place = match &args.keep {
+        Some(dir) => {
+            fresh(dir)?;
+            dir.canonicalize()
+                .with_context(|| format!("cannot use {}", dir.display()))?
+        }
+        None => {
+            temporary = tempfile::TempDir::with_prefix("nmoe-gates-demo-").context("cannot make a folder")?;
+            temporary.path().to_owned()
+        }
+    };
+    let (base, head, merge) = unpack(&place).context("cannot unpack the sample")?;
+    print(&format!(
+        "This is a sample: a stand-in for a training repository, whose trainer counts steps and trains nothing.\n\
+         It lies in {}{}, with a pull request that is merged on trial:\n  base {base}, head {head}, merge {merge}\n",
+        place.display(),
+        if args.keep.is_some() {
+            ""
+        } else {
+            " until the end of this demo"
+        },
+    ))?;
+    let color = context.color.unwrap_or_else(|| std::io::stdout().is_terminal());
+    let steps = steps(&base, &head);
+    for (at, step) in steps.iter().enumerate() {
+        print(&format!(
+            "\n=== {} of {}: {}\n$ nmoe-gates {}\n",
+            at + 1,
+            steps.len(),
+            step.says,
+            step.args.join(" ")
+        ))?;
+        let code = call(&place, &step.args, color)?;
+        if cancelled.load(Ordering::Relaxed) {
+            return Ok(Exit::Interrupted);
+        }
+        if code != Some(0) {
+            print("\nThis step should have passed here, so the demo ends.\n")?;
+            return Ok(Exit::Failed);
+        }
+    }
+    print(
+        "\nThat was the sample. In your repository: `nmoe-gates lint contract`, `run --tier a`, and a maintainer's Tier B.\n",
+    )?;
+    Ok(Exit::Passed)
+}
+
+fn steps(base: &str, head: &str) -> Vec<Step> {
+    let step = |says, line: &str| Step {
+        says,
+        args: line.split(' ').map(str::to_owned).collect(),
+    };
+    vec![
+        step(
+            "the issue is a contract. Is it complete?",
+            "lint contract ../issue.md",
+        ),
+        step(
+            "the pull request is an attestation. Does it agree with the contract and with what was changed?",
+            &format!(
+                "lint attestation ../pull_request.md --contract ../issue.md --base {base} --head {head} --branch {BRANCH}"
+            ),
+        ),
+        step("the registry names the gates. Can they be run?", "lint registry"),
+        step(
+            "which gates are run, and do they cover the contract?",
+            "gates resolve --bundle demo --contract ../issue.md",
+        ),
+        step(
+            "Tier A, as whoever wrote the change runs it at a prompt",
+            "run --tier a --results ../tier-a.json",
+        ),
+        step(
+            "the bundle, as a maintainer releases it for a B200. These gates need no GPU; a real one is refused off target",
+            "run --bundle demo --contract ../issue.md --results ../results.json",
+        ),
+        step(
+            "what a job summary and a comment show, for a terminal",
+            "report ../results.json",
+        ),
+    ]
+}
+
+/// Calls this program in the sample's checkout and returns its exit code.
+fn call(place: &Path, args: &[String], color: bool) -> anyhow::Result<Option<i32>> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let status = Command::new(program)
+        .args(args)
+        .args(["--color", if color { "always" } else { "never" }])
+        .current_dir(place.join("repo"))
+        .env("XDG_STATE_HOME", place.join("state"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .status()
+        .context("cannot start this program")?;
+    Ok(status.code())
+}
+
+/// A folder that is new or empty.
+fn fresh(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if std::fs::read_dir(dir)?.next().is_some() {
+        bail!("{} is not empty; name a new folder", dir.display());
+    }
+    Ok(())
+}
+
+/// Unpacks the sample with its history and returns its base, head and merge.
+fn unpack(place: &Path) -> anyhow::Result<(String, String, String)> {
+    let repo = place.join("repo");
+    for (path, content) in SAMPLE {
+        write(&repo.join(path), content)?;
+    }
+    let git = Git::at(&repo);
+    let run = |args: &[&str]| {
+        let identity = [
+            "-c",
+            "user.name=Sample",
+            "-c",
+            "user.email=sample@example.com",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "init.defaultBranch=master",
+        ];
+        let args: Vec<OsString> = identity.iter().chain(args).map(OsString::from).collect();
+        git.text(args)
+    };
+    run(&["init", "--quiet", "--template="])?;
+    run(&["add", "."])?;
+    run(&["commit", "--quiet", "--message", "The sample"])?;
+    run(&["checkout", "--quiet", "-b", BRANCH])?;
+    write(&repo.join("configs/tiny.toml"), CHANGE)?;
+    run(&[
+        "commit",
+        "--quiet",
+        "--all",
+        "--message",
+        "Double the tokens of a step",
+    ])?;
+    run(&["checkout", "--quiet", "--detach", "master"])?;
+    run(&[
+        "merge",
+        "--quiet",
+        "--no-ff",
+        "--message",
+        "Merge the change on trial",
+        BRANCH,
+    ])?;
+    let (base, head, merge) = (
+        run(&["rev-parse", "master"])?,
+        run(&["rev-parse", BRANCH])?,
+        run(&["rev-parse", "HEAD"])?,
+    );
+    write(&place.join("issue.md"), ISSUE)?;
+    let attestation = PULL_REQUEST.replace("@BASE@", &base).replace("@HEAD@", &head);
+    write(&place.join("pull_request.md"), &attestation)?;
+    Ok((base, head, merge))
+}
+
+fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}

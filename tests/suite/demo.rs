@@ -1,0 +1,47 @@
+//! `demo`: the whole way, and nothing left behind.
+
+use crate::driver::Place;
+
+#[test]
+fn slow_demo_goes_the_whole_way_and_leaves_nothing() {
+    let place = Place::new();
+    let out = place.gates(["demo"]).run().exits(0);
+    let at = |needle: &str| {
+        out.stdout
+            .find(needle)
+            .unwrap_or_else(|| panic!("no {needle} in\n{}", out.stdout))
+    };
+    let way = [
+        at("This is a sample"),
+        at("$ nmoe-gates lint contract"),
+        at("$ nmoe-gates lint attestation"),
+        at("$ nmoe-gates lint registry"),
+        at("$ nmoe-gates gates resolve"),
+        at("$ nmoe-gates run --tier a"),
+        at("$ nmoe-gates run --bundle demo"),
+        at("$ nmoe-gates report"),
+        at("Gates: demo — pass"),
+        at("demo:tiny_1x40  pass"),
+    ];
+    assert!(way.is_sorted(), "{}", out.stdout);
+    for folder in ["tmp", "home", "repo"] {
+        let left: Vec<_> = std::fs::read_dir(place.path(folder)).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn slow_demo_keeps_its_sample_where_it_is_told_to() {
+    let place = Place::new();
+    place.gates(["demo", "--keep", "sample"]).run().exits(0);
+    for file in [
+        "issue.md",
+        "pull_request.md",
+        "results.json",
+        "repo/nmoe/train.py",
+    ] {
+        assert!(place.repo().join("sample").join(file).is_file(), "{file}");
+    }
+    let again = place.gates(["demo", "--keep", "sample"]).run().exits(2);
+    assert!(again.stderr.contains("is not empty"), "{}", again.stderr);
+}
