@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::model::exit::Exit;
 use crate::model::results::Results;
+use crate::model::verdict::Verdict;
 use crate::report::page::{self, Page};
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
@@ -34,12 +35,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Html,
         Format::InToto,
         Format::Sarif,
+        Format::Github,
     ])?;
     let results = load(&args.results)?;
     let text = match format {
         Format::Json => json(&serde_json::to_value(&results)?)?,
         Format::Junit => junit::xml(&results)?,
         Format::InToto => json(&intoto::statement(&results)?)?,
+        Format::Github => outputs(&results),
         Format::Sarif => json(&sarif::log(&results))?,
         Format::Summary => rendered(context, &results, Page::Summary, args.templates.as_deref())?,
         Format::Comment => rendered(context, &results, Page::Comment, args.templates.as_deref())?,
@@ -65,6 +68,20 @@ fn load(path: &Path) -> anyhow::Result<Results> {
 
 fn json(value: &serde_json::Value) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Outputs of a workflow's step, one `name=value` a line: closed words and numbers.
+fn outputs(results: &Results) -> String {
+    let passed = results
+        .results
+        .values()
+        .filter(|r| r.status == Verdict::Pass)
+        .count();
+    format!(
+        "overall={}\npassed={passed}\ntotal={}\n",
+        results.overall.as_str(),
+        results.gate_ids.len()
+    )
 }
 
 /// A page for people; a broken replacement of a template is said, and the embedded one serves.

@@ -7,12 +7,16 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod act;
 mod api;
 mod command_line;
+mod demo;
 mod doctor;
 mod driver;
 mod gates;
 mod github;
+mod held;
+mod house;
 mod kernel_check;
 mod kernel_csrc;
 mod kernel_driver;

@@ -1,0 +1,268 @@
+//! The workflows as they are, run by act on this machine, with stand-ins for checkout and artifacts and a local API.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use crate::api::{Api, REPOSITORY, TOKEN};
+use crate::driver::{Place, git};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const PULL: u64 = 5;
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a test that did not run must not look like one that passed"
+)]
+fn say_skipped(why: &str) {
+    eprintln!("SKIPPED, NOT PASSED: the workflows were not run, since scripts/tools failed: {why}");
+}
+
+/// act, installed by `scripts/tools`; nothing where it cannot be had and nobody insists.
+fn act() -> Option<&'static Path> {
+    static ACT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    ACT.get_or_init(|| {
+        let made = Command::new("scripts/tools").current_dir(ROOT).output().unwrap();
+        if made.status.success() {
+            let bin = String::from_utf8(made.stdout).unwrap();
+            return Some(Path::new(bin.trim()).join("act"));
+        }
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(
+            std::env::var_os("NMOE_GATES_REQUIRE_TOOLS").is_none(),
+            "scripts/tools failed: {why}"
+        );
+        say_skipped(&why);
+        None
+    })
+    .as_deref()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+/// A repository with the sample, this action and these workflows; a pull request; the API that knows of it.
+struct Stage {
+    place: Place,
+    api: Api,
+    head: String,
+}
+
+/// What act left.
+struct Ran {
+    passed: bool,
+    log: String,
+}
+
+impl Stage {
+    /// A pull request that changes one file to this.
+    fn new(path: &str, content: &str) -> Self {
+        let place = Place::new();
+        for file in ["action.yml", "Cargo.toml", ".github/workflows/tier-b.yml"] {
+            place.file(file, read(file));
+        }
+        for script in ["scripts/get", "scripts/action"] {
+            place.file(script, "");
+            std::fs::copy(Path::new(ROOT).join(script), place.repo().join(script)).unwrap();
+        }
+        for file in ["nmoe/__init__.py", "nmoe/train.py", "configs/tiny.toml"] {
+            place.file(file, read(&format!("examples/demo/{file}")));
+        }
+        let registry = read("examples/demo/configs/gates/gates.toml").replace(
+            "[bundles]",
+            "[gates.\"demo:needs\"]\ntier = \"b\"\nrequires = [\"NMOE_DATA_PATH\", \"NMOE_RUN_ROOT\"]\nrequires_files = [\"configs/none.toml\"]\ncmd = \"true\"\n\n[bundles]\nneeds = [\"demo:needs\"]",
+        );
+        place.file("configs/gates/gates.toml", &registry);
+        place.git(["init", "--quiet"]);
+        place.git(["add", "."]);
+        place.git(["commit", "--quiet", "--message", "The base"]);
+        place.git(["checkout", "--quiet", "-b", "issue/01-bigger-batch"]);
+        place.file(path, content);
+        place.git(["add", "."]);
+        place.git(["commit", "--quiet", "--message", "The change"]);
+        place.git(["checkout", "--quiet", "--detach", "master"]);
+        place.git([
+            "merge",
+            "--quiet",
+            "--no-ff",
+            "--message",
+            "The merge",
+            "issue/01-bigger-batch",
+        ]);
+        let id = |name: &str| place.git(["rev-parse", name]).trim().to_owned();
+        let (base, head, merge) = (id("master"), id("issue/01-bigger-batch"), id("HEAD"));
+        let tree = id("HEAD^{tree}");
+        place.git(["checkout", "--quiet", "master"]);
+        let origin = place.path("origin.git");
+        git(
+            &place.path("."),
+            ["clone", "--quiet", "--bare", "repo", "origin.git"],
+        );
+        for (name, id) in [("head", &head), ("merge", &merge)] {
+            git(&origin, ["fetch", "--quiet", "../repo", id]);
+            git(&origin, ["update-ref", &format!("refs/pull/{PULL}/{name}"), id]);
+        }
+
+        let api = Api::start();
+        api.issue(1, "[01] A bigger batch", &read("examples/demo/issue.md"));
+        let body = read("examples/demo/pull_request.md")
+            .replace("@BASE@", &base)
+            .replace("@HEAD@", &head);
+        api.pull(PULL, "issue/01-bigger-batch", &head, &base, &body);
+        let mut state = api.state();
+        state.refs.insert(format!("pull/{PULL}/merge"), merge.clone());
+        state.commits.insert(
+            merge.clone(),
+            json!({ "sha": merge, "tree": { "sha": tree }, "parents": [{ "sha": base }, { "sha": head }] }),
+        );
+        for commit in [&base, &merge] {
+            let path = (commit.clone(), "configs/gates/gates.toml".to_owned());
+            state.files.insert(path, registry.clone());
+        }
+        drop(state);
+        Stage { place, api, head }
+    }
+
+    /// Runs one workflow for one event; nothing where act is not there.
+    fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
+        let act = act()?;
+        let stand_ins = [
+            ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
+            ("upload-artifact", "ea165f8d65b6e75b540449e92b4886f43607fa02"),
+            ("download-artifact", "d3f86a106a0bac45b974a628896c90dbdf5c8093"),
+        ]
+        .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"));
+        let program = Path::new(env!("CARGO_BIN_EXE_nmoe-gates")).parent().unwrap();
+        let path = format!(
+            "{}:{}",
+            program.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let in_place = |name: &str| self.place.path(name).display().to_string();
+        let output = Command::new(act)
+            .args([event, "--workflows", &format!(".github/workflows/{workflow}")])
+            .args([
+                "--platform=b200=-self-hosted",
+                "--platform=ubuntu-latest=-self-hosted",
+            ])
+            .args(["--no-skip-checkout", "--no-cache-server", "--action-offline-mode"])
+            .args(["--action-cache-path", &in_place("home/act")])
+            .args(stand_ins)
+            .args(["--secret", &format!("GITHUB_TOKEN={TOKEN}")])
+            .args(["--env", &format!("GITHUB_API_URL={}", self.api.url())])
+            .args(["--env", &format!("GITHUB_REPOSITORY={REPOSITORY}")])
+            .args(["--env", "NMOE_API_PATIENCE_S=4"])
+            .args(["--env", &format!("STAND_IN_ORIGIN={}", in_place("origin.git"))])
+            .args(["--env", &format!("STAND_IN_ARTIFACTS={}", in_place("artifacts"))])
+            .args(args)
+            .current_dir(self.place.repo())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", in_place("home"))
+            .env("TMPDIR", in_place("tmp"))
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let log =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        Some(Ran {
+            passed: output.status.success(),
+            log,
+        })
+    }
+
+    /// Tier B by hand.
+    fn tier_b(&self, inputs: &[(&str, &str)]) -> Option<Ran> {
+        let pull = PULL.to_string();
+        let args: Vec<String> = [("pr_number", &*pull)]
+            .iter()
+            .chain(inputs)
+            .flat_map(|(name, value)| ["--input".to_owned(), format!("{name}={value}")])
+            .collect();
+        self.run("workflow_dispatch", "tier-b.yml", &args)
+    }
+
+    /// The only comment, and the state of the head's commit status.
+    #[track_caller]
+    fn published(&self, ran: &Ran) -> (String, String) {
+        let comments = self.api.comments(PULL);
+        assert_eq!(comments.len(), 1, "{}", ran.log);
+        let state = self.api.state();
+        let status = state.statuses[&self.head][0]["state"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (comments[0].clone(), status)
+    }
+}
+
+#[test]
+fn slow_act_tier_b_passes() {
+    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    assert!(ran.log.contains("::set-output:: overall=pass\n"), "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
+    assert!(comment.contains(&stage.head), "{comment}");
+    assert_eq!(status, "success");
+}
+
+#[test]
+fn slow_act_tier_b_fails() {
+    let trainer = read("examples/demo/nmoe/train.py").replace("    main(sys.argv[1:])", "    sys.exit(7)");
+    let stage = Stage::new("nmoe/train.py", &trainer);
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x10` | **fail** |"), "{comment}");
+    assert!(
+        comment.contains("| `demo:tiny_1x40` | **not_run** |"),
+        "{comment}"
+    );
+    assert_eq!(status, "failure");
+}
+
+#[test]
+fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() {
+    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let Some(ran) = stage.tier_b(&[("bundle", "needs")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    assert!(
+        ran.log.contains("::set-output:: overall=invalid\n"),
+        "{}",
+        ran.log
+    );
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:needs` | **invalid** |"), "{comment}");
+    for missing in ["NMOE_DATA_PATH", "NMOE_RUN_ROOT", "configs/none.toml"] {
+        assert!(comment.contains(missing), "{comment}");
+    }
+    assert_ne!(status, "success");
+}
+
+#[test]
+fn slow_act_tier_b_runs_a_single_gate() {
+    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let Some(ran) = stage.tier_b(&[("bundle", "single"), ("single_gate", "demo:tiny_1x10")]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x10` | pass |"), "{comment}");
+    assert!(!comment.contains("| `demo:tiny_1x40` |"), "{comment}");
+    // One gate of four proves that gate, not the contract.
+    assert!(comment.contains("**Not covered:**"), "{comment}");
+    assert_eq!(status, "pending");
+}
