@@ -18,6 +18,7 @@ use crate::gate::engine::{self, Order, PerfCase, PerfJudge, PerfTerms};
 use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
+use crate::gate::kernels;
 use crate::gate::launch::{Supervisor, Watch};
 use crate::gate::output::Output;
 use crate::gate::preflight::{self, Machine};
@@ -32,6 +33,7 @@ use crate::model::registry::{GateKind, Registry};
 use crate::model::resolution::Resolution;
 use crate::model::results::{GateResult, Results, SCHEMA};
 use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::report::read;
 use crate::sys::clock;
 use crate::sys::process;
 use crate::sys::signals::{Signals, Stop};
@@ -72,6 +74,9 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     perf_budget_pct: Option<String>,
 }
+
+/// Largest file of recorded results that is read, bytes.
+const EXTERNAL: u64 = 256 << 10;
 
 /// Why a run is refused before any gate is looked at.
 struct Refused {
@@ -117,7 +122,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     } else {
         IndexMap::new()
     };
+    let target = kernels::Machine::default();
     let machine = Machine {
+        target: &target,
         variable: &|name| std::env::var_os(name),
         subject: &context.subject,
         results: &path,
@@ -129,6 +136,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         |id, _| runs(id),
         &machine,
     );
+    if let Some(lacks) = target.says() {
+        say(&lacks);
+    }
     if args.dry_run {
         return dry_run(context, format, &asked, &proven, &refused);
     }
@@ -396,7 +406,11 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
     if !selection.gate_ids.iter().any(|g| g == id) {
         bail!("--external {id}: the gate is not selected");
     }
-    Ok((id.to_owned(), external::read(Path::new(path), id)?))
+    let results =
+        read::file_within(Path::new(path), EXTERNAL).with_context(|| format!("--external {id}: {path}"))?;
+    let recorded = external::of_gate(results, id)
+        .ok_or_else(|| anyhow!("--external {id}: {path} has no result of it"))?;
+    Ok((id.to_owned(), recorded))
 }
 
 /// What an earlier run into the same results has proven, if it was about the same code, policy and tool.

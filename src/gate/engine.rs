@@ -132,12 +132,13 @@ pub fn run(
     } else {
         run.refuse();
     }
-    let stop = run.supervisor.stop();
-    record.push(&Event::RunEnded {
+    run.record.push(&Event::RunEnded {
         at: clock::now(),
         duration_s: verdict::seconds(began.elapsed()),
     });
-    stop
+    // All is recorded; a slow reader may take its time, until we are asked to stop.
+    while run.supervisor.stop().is_none() && !run.supervisor.output.flush(Some(Duration::from_millis(200))) {}
+    run.supervisor.stop()
 }
 
 struct Run<'a, 'o> {
@@ -290,15 +291,10 @@ impl Run<'_, '_> {
         found.map(|(_, value)| value.clone())
     }
 
-    /// Records a gate's end. What it printed is out before anybody hears of it.
+    /// Records a gate's end; what it printed is out before, where it can be.
     fn end(&mut self, id: &str, result: GateResult) {
-        while !self.supervisor.output.flush(Some(Duration::from_millis(200))) {
-            if self.supervisor.stop().is_some() {
-                // A reader that is stuck must not keep us from ending in time.
-                self.supervisor.output.flush(Some(Duration::from_millis(500)));
-                break;
-            }
-        }
+        // A reader that dawdles keeps the verdict from nobody.
+        self.supervisor.output.flush(Some(Duration::from_secs(1)));
         self.failed |= result.status == Verdict::Fail;
         self.record.push(&Event::GateEnded {
             gate: id.to_owned(),

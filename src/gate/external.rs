@@ -1,31 +1,8 @@
-//! Results of gates that were run elsewhere: read as untrusted data, and used only where they are about the same code.
-
-use std::path::Path;
+//! Results of gates that were run elsewhere: used only where they are about the same code.
 
 use crate::model::evidence::Evidence;
-use crate::model::results::{GateResult, Results, SCHEMA};
+use crate::model::results::{GateResult, Results};
 use crate::model::verdict::{Reason, Verdict};
-use crate::sys::files;
-
-/// Largest results file that is read.
-const CAP: u64 = 256 << 10;
-
-/// Why recorded results cannot be used at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ExternalError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(#[from] files::FileError),
-    /// It is not what this tool writes.
-    #[error("{0} holds no results of this tool: {1}")]
-    NotResults(String, serde_json::Error),
-    /// It is of another version.
-    #[error("{0} has schema {1}, this tool reads {SCHEMA}")]
-    Schema(String, u32),
-    /// It says nothing of the gate.
-    #[error("{0} has no result of gate `{1}`")]
-    NoGate(String, String),
-}
 
 /// What a results file says of one gate.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,24 +13,10 @@ pub struct Recorded {
     pub evidence: Evidence,
 }
 
-/// Reads what a results file says of one gate.
-///
-/// # Errors
-/// The file cannot be used, or says nothing of the gate.
-pub fn read(path: &Path, gate: &str) -> Result<Recorded, ExternalError> {
-    let name = || path.display().to_string();
-    let bytes = files::read_regular(path, CAP)?;
-    let mut results: Results =
-        serde_json::from_slice(&bytes).map_err(|e| ExternalError::NotResults(name(), e))?;
-    if results.schema != SCHEMA {
-        return Err(ExternalError::Schema(name(), results.schema));
-    }
-    let result = results
-        .results
-        .swap_remove(gate)
-        .ok_or_else(|| ExternalError::NoGate(name(), gate.to_owned()))?;
-    Ok(Recorded {
-        result,
+/// What recorded results say of one gate; none where they say nothing.
+pub fn of_gate(mut results: Results, gate: &str) -> Option<Recorded> {
+    Some(Recorded {
+        result: results.results.swap_remove(gate)?,
         evidence: results.evidence,
     })
 }

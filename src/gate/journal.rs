@@ -157,3 +157,116 @@ fn lines(events: &[Event]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gate::verdict::Fold;
+    use crate::model::evidence::Evidence;
+    use crate::model::results::GateResult;
+    use crate::model::verdict::{Overall, Reason, Verdict};
+
+    fn started(gates: &[&str]) -> Event {
+        Event::RunStarted {
+            schema: 1,
+            at: "2026-01-01T00:00:00Z".to_owned(),
+            bundle: None,
+            gate_ids: gates.iter().map(|g| (*g).to_owned()).collect(),
+            uncovered: Vec::new(),
+            evidence: Box::new(Evidence::default()),
+        }
+    }
+
+    fn verdicts() -> impl Strategy<Value = Verdict> {
+        prop_oneof![
+            Just(Verdict::Pass),
+            Just(Verdict::Fail),
+            Just(Verdict::Invalid),
+            Just(Verdict::Pending),
+            Just(Verdict::Cancelled),
+        ]
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let gate = prop_oneof![Just("a"), Just("b"), Just("stranger")].prop_map(str::to_owned);
+        prop_oneof![
+            Just(started(&["a", "b"])),
+            gate.clone().prop_map(|gate| Event::GateStarted {
+                gate,
+                at: String::new()
+            }),
+            (gate, verdicts()).prop_map(|(gate, verdict)| Event::GateEnded {
+                gate,
+                result: Box::new(GateResult::new(verdict, None)),
+            }),
+            Just(Event::RunRefused {
+                reason: Reason::BadRegistry
+            }),
+            Just(Event::RunEnded {
+                at: String::new(),
+                duration_s: 1.0
+            }),
+        ]
+    }
+
+    fn fold(events: &[Event]) -> Option<crate::model::results::Results> {
+        let mut fold = Fold::default();
+        events.iter().for_each(|e| fold.push(e));
+        fold.results()
+    }
+
+    proptest! {
+        #[test]
+        fn a_journal_cut_anywhere_is_a_prefix(events in prop::collection::vec(event(), 0..12), cut in any::<prop::sample::Index>()) {
+            let bytes = lines(&events);
+            let at = cut.index(bytes.len() + 1);
+            let read = parse(&bytes[..at]);
+            prop_assert_eq!(&events[..read.len()], read.as_slice());
+            let whole = memchr::memchr_iter(b'\n', &bytes[..at]).count();
+            prop_assert_eq!(read.len(), whole);
+            // What follows a torn line is not believed.
+            let mut torn = bytes[..at].to_vec();
+            torn.extend_from_slice(b"{\"event\"\n");
+            torn.extend_from_slice(&lines(&[Event::RunRefused { reason: Reason::Internal }]));
+            prop_assert!(parse(&torn).len() <= events.len());
+        }
+
+        #[test]
+        fn results_are_green_only_where_every_gate_of_the_run_ended_green(events in prop::collection::vec(event(), 0..20)) {
+            let Some(results) = fold(&events) else { return Ok(()) };
+            prop_assert_eq!(results.results.keys().collect::<Vec<_>>(), results.gate_ids.iter().collect::<Vec<_>>());
+            prop_assert_eq!(results.overall, results.judge());
+            let last = events.iter().rposition(|e| matches!(e, Event::RunStarted { .. })).unwrap();
+            let ended = |id: &str| events[last..].iter().rev().find_map(|e| match e {
+                Event::GateStarted { gate, .. } if gate == id => Some(false),
+                Event::GateEnded { gate, result } if gate == id => Some(result.status == Verdict::Pass),
+                _ => None,
+            });
+            if results.overall == Overall::Pass {
+                prop_assert_eq!((ended("a"), ended("b")), (Some(true), Some(true)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_writer_and_a_hostile_place_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("r.journal");
+        let first = Journal::begin(&path, &[started(&["a"])]).unwrap();
+        assert!(matches!(Journal::begin(&path, &[]), Err(JournalError::Busy(_))));
+        drop(first);
+        let mut second = Journal::begin(&path, &[started(&["b"])]).unwrap();
+        assert!(second.intact().unwrap());
+        std::fs::write(&path, "forged").unwrap();
+        assert!(!second.intact().unwrap());
+        second
+            .append(&Event::RunRefused {
+                reason: Reason::Internal,
+            })
+            .unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
+    }
+}

@@ -1,16 +1,41 @@
 //! The one door between gates and kernels: whether the target is there, and what the kernel library proves.
 
-use std::path::Path;
+use std::cell::{OnceCell, RefCell};
 
+use crate::kernel::driver::{self, Need, Probe};
+use crate::kernel::host::Limits;
 use crate::model::registry::{Gate, Target};
 use crate::model::verdict::Reason;
 
-/// Why this machine cannot run a gate that needs the target; none where it can, or where the gate needs none.
-pub fn refuses(gate: &Gate, _target: &Target) -> Option<Reason> {
-    if !gate.needs_target() {
-        return None;
+/// The GPUs of this machine, looked at once and only where a gate needs them.
+#[derive(Debug, Default)]
+pub struct Machine {
+    probe: OnceCell<Probe>,
+    lacks: RefCell<Option<String>>,
+}
+
+impl Machine {
+    /// Why this machine cannot run a gate that needs the target; none where it can, or where the gate needs none.
+    pub fn refuses(&self, gate: &Gate, target: &Target) -> Option<Reason> {
+        if !gate.needs_target() {
+            return None;
+        }
+        let probe = self.probe.get_or_init(|| driver::probe(&Limits::default()));
+        let refusal = driver::judge(probe, &Need::of(target, gate.gpus)).err()?;
+        self.lacks.borrow_mut().get_or_insert_with(|| refusal.says());
+        Some(refusal.reason)
     }
-    // Without a look through the driver no GPU is taken for the right one.
-    let any = (0..64).any(|n| Path::new(&format!("/dev/nvidia{n}")).exists());
-    Some(if any { Reason::OffTarget } else { Reason::NoGpu })
+
+    /// What was found and what is needed, where a gate was refused.
+    pub fn says(&self) -> Option<String> {
+        self.lacks.borrow().clone()
+    }
+
+    /// The target that was found, such as `b200x8`; none where nobody looked or there is none.
+    pub fn found(&self) -> Option<String> {
+        match self.probe.get() {
+            Some(Probe::Answered(driver)) => driver.target(),
+            _ => None,
+        }
+    }
 }

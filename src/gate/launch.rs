@@ -30,8 +30,6 @@ pub const GRACE: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(200);
 /// How long the sweep goes on against processes that keep starting others.
 const SWEEP: Duration = Duration::from_secs(3);
-/// How long output is still taken from a pipe that somebody else holds open and writes to.
-const DRAIN: Duration = Duration::from_secs(2);
 /// Size of the pipe and of one read.
 const CHUNK: usize = 256 << 10;
 
@@ -251,13 +249,13 @@ impl Supervisor {
         self.output.collect();
         self.signals.stop();
         if readable {
-            self.take(running);
+            self.take(running, false);
         }
     }
 
-    /// Takes one stretch of output, if there is one and it can be passed on.
-    fn take(&mut self, running: &mut Running) -> bool {
-        let Some(pipe) = running.pipe.as_mut().filter(|_| self.output.ready()) else {
+    /// Takes one stretch of output, if there is one and it can be passed on, or must be.
+    fn take(&mut self, running: &mut Running, must: bool) -> bool {
+        let Some(pipe) = running.pipe.as_mut().filter(|_| must || self.output.ready()) else {
             return false;
         };
         match pipe.read(&mut self.buffer) {
@@ -346,21 +344,12 @@ impl Supervisor {
         u32::try_from(seen.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes what is still in the pipe; somebody out of our reach may hold it open.
+    /// Takes what is still in the pipe, whether or not the reader keeps up: all that wrote to it is gone, so it is no more
+    /// than a pipe holds. Somebody out of our reach may hold it open and write on; that is cut off.
     fn drain(&mut self, running: &mut Running) {
-        let mut until = Instant::now() + DRAIN;
-        while running.pipe.is_some() && Instant::now() < until {
-            if self.output.ready() {
-                if !self.take(running) {
-                    return;
-                }
-            } else {
-                let before = Instant::now();
-                self.wait(running, Some(Duration::from_millis(100)));
-                if self.signals.count() == 0 {
-                    // A slow reader of ours loses nothing.
-                    until += before.elapsed();
-                }
+        for _ in 0..4 {
+            if !self.take(running, true) {
+                return;
             }
         }
     }

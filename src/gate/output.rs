@@ -88,7 +88,7 @@ impl Output {
         }
     }
 
-    /// Passes on a stretch of gate output. Must be [`Output::ready`].
+    /// Passes on a stretch of gate output; memory stays bounded where the caller waits for [`Output::ready`].
     pub fn push(&mut self, bytes: &[u8]) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         match &mut self.filter {

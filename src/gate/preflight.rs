@@ -18,6 +18,8 @@ const FREE: u64 = 16 << 20;
 
 /// What is looked at.
 pub struct Machine<'a> {
+    /// Its GPUs.
+    pub target: &'a kernels::Machine,
     /// Our own environment.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The checkout under test.
@@ -95,7 +97,7 @@ impl Machine<'_> {
         } else if !result.missing_files.is_empty() {
             Some(Reason::MissingFile)
         } else {
-            kernels::refuses(gate, &registry.target())
+            self.target.refuses(gate, &registry.target())
         };
         Some(result)
     }

@@ -31,5 +31,8 @@ mod plan;
 mod publish;
 mod report;
 mod resolve;
+mod run_escape;
+mod run_record;
 mod run_rows;
+mod run_world;
 mod stage;

@@ -1,0 +1,227 @@
+//! Whatever a gate starts ends with it: processes that flee in every known way, signals to the tool, the tool killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// Ways to get away, as shell text; `$1` is the process to leave behind.
+const WAYS: &[(&str, &str)] = &[
+    ("background", "$1 &"),
+    ("setsid", "setsid $1 &"),
+    ("double fork", "( ( setsid $1 & ) & )"),
+    ("own group", "set -m; $1 & set +m"),
+    ("closed output", "setsid $1 >/dev/null 2>&1 </dev/null &"),
+    ("deaf", "(trap '' TERM HUP INT; $1; $1) &"),
+    (
+        "holds the pipe",
+        "setsid bash -c \"while $1 & sleep 0.01; do echo still here; done\" &",
+    ),
+    (
+        "tree",
+        "for n in 1 2 3 4 5 6 7 8; do setsid bash -c \"setsid $1 & $1\" & done",
+    ),
+    ("hops", "bash -c 'f() { sleep 0.002; f & }; f' & $1 &"),
+];
+
+/// A duration that nobody else sleeps for.
+fn mark(n: usize) -> String {
+    let token = std::process::id();
+    format!("86400.{token}{n:03}")
+}
+
+fn alive(mark: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.windows(mark.len()).any(|w| w == mark.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn end(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn row_07_a_gate_ends_when_its_process_ends_and_leaks_are_counted() {
+    let stage = Stage::new();
+    for (n, (_, way)) in WAYS.iter().enumerate() {
+        stage.gate_with(
+            &format!("cpu:leak{n}"),
+            &format!("set -- 'sleep {}'\n{way}\nsleep 0.1", mark(n)),
+            "timeout_s = 60",
+        );
+    }
+    let run = stage.run(&["--tier", "a"]).exits(0);
+    for (n, (name, _)) in WAYS.iter().enumerate() {
+        let gate = run.gate(&format!("cpu:leak{n}"));
+        assert_eq!(gate["status"], "pass", "{name}");
+        assert!(gate["leaks"].as_u64().unwrap() >= 1, "{name}: {gate}");
+        assert!(gate["duration_s"].as_f64().unwrap() < 30.0, "{name}: {gate}");
+        assert!(alive(&mark(n)).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn row_06_no_process_of_a_gate_survives_its_deadline() {
+    let stage = Stage::new();
+    for (n, (_, way)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
+        let hang = format!("set -- 'sleep {}'\n{way}\ntrap '' TERM\n$1\n$1", mark(100 + n));
+        stage.gate_with(&format!("cpu:hang{n}"), &hang, "timeout_s = 1");
+    }
+    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    for (n, (name, _)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
+        assert_eq!(run.gate(&format!("cpu:hang{n}"))["reason"], "timeout", "{name}");
+        assert!(alive(&mark(100 + n)).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn t08_a_burst_of_processes_is_swept() {
+    let stage = Stage::new();
+    let burst = format!("for n in $(seq 400); do (setsid sleep {} &); done", mark(200));
+    stage.gate("cpu:burst", &burst);
+    let run = stage.run(&["--gate", "cpu:burst"]).exits(0);
+    assert_eq!(run.gate("cpu:burst")["leaks"], 400);
+    assert!(alive(&mark(200)).is_empty());
+}
+
+#[test]
+fn what_ends_by_itself_is_no_leak_and_the_registry_may_forbid_leaks() {
+    let stage = Stage::new();
+    stage
+        .gate("cpu:tidy", "echo x > >(cat >/dev/null; sleep 0.02)")
+        .gate_with(
+            "cpu:strict",
+            &format!("sleep {} &", mark(201)),
+            "leaks = \"fail\"",
+        );
+    let run = stage.run(&["--tier", "a"]).exits(1);
+    assert_eq!(run.gate("cpu:tidy")["leaks"], 0);
+    assert_eq!(run.gate("cpu:strict")["reason"], "leaked_processes");
+    assert_eq!(run.gate("cpu:strict")["rc"], 0);
+}
+
+#[test]
+fn what_ran_before_is_not_ours_to_end() {
+    let stage = Stage::new();
+    stage.gate("cpu:leak", &format!("setsid sleep {} &", mark(203)));
+    let tool = stage.call(&["run", "--gate", "cpu:leak"]).into_command();
+    let mut shell = Command::new("bash");
+    shell
+        .arg("-c")
+        .arg(format!("sleep {} & exec \"$@\"", mark(202)))
+        .arg("bash")
+        .arg(tool.get_program())
+        .args(tool.get_args());
+    shell.current_dir(tool.get_current_dir().unwrap());
+    shell.env("XDG_STATE_HOME", stage.place.path("home"));
+    let status = shell
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let [bystander] = alive(&mark(202))[..] else {
+        panic!("the bystander is gone")
+    };
+    end(bystander, Signal::KILL);
+    assert!(alive(&mark(203)).is_empty());
+}
+
+/// Starts `run` on a gate that says `up`, and waits until it has.
+fn started(stage: &Stage) -> Child {
+    let results = stage.results();
+    let mut command = stage
+        .call(&["run", "--tier", "a", "--results", results.to_str().unwrap()])
+        .into_command();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "up");
+    // Read on in the background, so that the tool is never held up.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
+}
+
+fn recorded(stage: &Stage) -> Value {
+    serde_json::from_slice(&std::fs::read(stage.results()).unwrap()).unwrap()
+}
+
+#[test]
+fn row_20_a_signal_ends_the_gate_and_completes_the_record() {
+    for (n, (signal, code)) in [(Signal::INT, 130), (Signal::TERM, 143)].into_iter().enumerate() {
+        let stage = Stage::new();
+        let hang = format!(
+            "trap '' TERM INT; setsid sleep {m} & echo up; sleep {m}; sleep {m}",
+            m = mark(300 + n)
+        );
+        stage
+            .gate("cpu:first", "true")
+            .gate("cpu:hang", &hang)
+            .gate("cpu:rest", "true");
+        let mut child = started(&stage);
+        end(child.id().cast_signed(), signal);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let results = recorded(&stage);
+        assert_eq!(results["overall"], "cancelled");
+        assert_eq!(results["results"]["cpu:first"]["status"], "pass");
+        for id in ["cpu:hang", "cpu:rest"] {
+            assert_eq!(results["results"][id]["status"], "cancelled", "{id}");
+        }
+        assert!(results["duration_s"].is_number());
+        let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
+        assert!(
+            journal.ends_with('\n') && journal.lines().last().unwrap().contains("run_ended"),
+            "{journal}"
+        );
+        assert!(alive(&mark(300 + n)).is_empty());
+    }
+}
+
+#[test]
+fn killed_outright_the_record_is_readable_and_the_next_run_works() {
+    let stage = Stage::new();
+    stage
+        .gate("cpu:first", "true")
+        .gate("cpu:hang", &format!("echo up; sleep {}", mark(310)));
+    let mut child = started(&stage);
+    end(child.id().cast_signed(), Signal::KILL);
+    child.wait().unwrap();
+    for pid in alive(&mark(310)) {
+        end(pid, Signal::KILL);
+    }
+    let results = recorded(&stage);
+    assert_eq!(results["overall"], "cancelled");
+    assert_eq!(results["results"]["cpu:first"]["status"], "pass");
+    assert_eq!(results["results"]["cpu:hang"]["status"], "cancelled");
+    assert!(results["duration_s"].is_null());
+    let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
+    for line in journal.lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    stage.run(&["--gate", "cpu:first"]).exits(0);
+}
+
+#[test]
+fn two_runs_do_not_share_results() {
+    let stage = Stage::new();
+    stage.gate("cpu:hang", &format!("echo up; sleep {}", mark(311)));
+    let mut child = started(&stage);
+    let run = stage.run(&["--gate", "cpu:hang"]).exits(2);
+    assert!(run.out.stderr.contains("another run"), "{}", run.out.stderr);
+    end(child.id().cast_signed(), Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}

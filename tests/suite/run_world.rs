@@ -1,0 +1,199 @@
+//! `run` and its surroundings: what a gate sees of the environment and of us, floods, readers that dawdle.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::stage::Stage;
+
+fn seen(stdout: &str) -> BTreeMap<String, String> {
+    stdout
+        .split('\0')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
+}
+
+#[test]
+fn t07_a_gate_sees_the_allow_list_and_what_the_registry_names() {
+    let stage = Stage::new();
+    stage.gate_with(
+        "cpu:env",
+        "env -0",
+        "requires = [\"NMOE_DATA_PATH\"]\nenv = [\"MY_FLAG\", \"GITHUB_TOKEN\", \"UNSET_ONE\"]",
+    );
+    let mut call = stage.call(&["run", "--gate", "cpu:env"]);
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for n in 0..500 {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let stem = [
+            "KUBERNETES_",
+            "AWS_",
+            "GITHUB_",
+            "RUNNER_",
+            "NMOE_PRIVATE_",
+            "ACTIONS_",
+            "X",
+            "BASH_FUNC_",
+        ][n % 8];
+        call = call.env(&format!("{stem}{seed:X}"), "leak");
+    }
+    for name in [
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "GITHUB_ENV",
+        "GITHUB_PATH",
+        "GITHUB_STATE",
+        "GITHUB_STEP_SUMMARY",
+        "NMOE_PRIVATE_TERMS",
+        "LD_PRELOAD",
+        "NVIDIA_API_KEY",
+        "CUDA_SECRET",
+        "NMOE_OTHER",
+    ] {
+        call = call.env(name, "leak");
+    }
+    for name in [
+        "NMOE_DATA_PATH",
+        "MY_FLAG",
+        "CUDA_VISIBLE_DEVICES",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "LC_TIME",
+    ] {
+        call = call.env(name, "wanted");
+    }
+    let out = call.run().exits(0);
+    let seen = seen(&out.stdout);
+    let wanted = seen.values().filter(|v| *v == "wanted").count();
+    assert_eq!(wanted, 6, "{seen:?}");
+    let known = ["PATH", "HOME", "TMPDIR", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"];
+    for (name, value) in &seen {
+        assert!(
+            value == "wanted" || known.contains(&name.as_str()),
+            "{name}={value}"
+        );
+    }
+    assert!(!out.stdout.contains("leak"));
+}
+
+#[test]
+fn t02_our_memory_is_closed_to_a_gate_of_the_same_user() {
+    let root = rustix::process::geteuid().is_root();
+    let stage = Stage::new();
+    stage.gate(
+        "cpu:spy",
+        "test \"$(id -u)\" = 0 && exit 0\ncat /proc/$PPID/environ >/dev/null 2>&1 && exit 9\n(: < /proc/$PPID/mem) 2>/dev/null && exit 8\nexit 0",
+    );
+    if !root {
+        stage.run(&["--gate", "cpu:spy"]).exits(0);
+        return;
+    }
+    // As root every memory is open: become nobody, with a copy of the tool that nobody may run.
+    let tool = stage.place.path("tool");
+    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), &tool).unwrap();
+    for dir in [".", "repo", "home", "tmp"] {
+        std::fs::set_permissions(stage.place.path(dir), std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let out = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&tool)
+        .args(["run", "--gate", "cpu:spy"])
+        .current_dir(stage.place.repo())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", stage.place.path("home"))
+        .env("TMPDIR", stage.place.path("tmp"))
+        .output();
+    // Without setpriv there is no way to become somebody else here.
+    if let Ok(out) = out {
+        assert_eq!(
+            out.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+}
+
+#[test]
+fn row_10_memory_is_flat_whatever_comes() {
+    let stage = Stage::new();
+    let peak = "grep VmHWM /proc/$PPID/status > \"$TMPDIR/peak\"";
+    stage.gate(
+        "cpu:flood",
+        &format!("head -c 40000000 < <(yes); head -c 40000000 /dev/zero; head -c 40000000 /dev/zero | tr '\\0' '['; {peak}"),
+    );
+    let file = std::fs::File::create(stage.place.path("home/out")).unwrap();
+    let status = stage
+        .call(&["run", "--gate", "cpu:flood"])
+        .into_command()
+        .stdout(file)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let size = std::fs::metadata(stage.place.path("home/out")).unwrap().len();
+    assert_eq!(size, 120_000_001, "all of it and a line's end");
+    let peak = std::fs::read_to_string(stage.place.path("tmp/peak")).unwrap();
+    let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kib < 24 * 1024, "{kib} KiB");
+}
+
+#[test]
+fn a_reader_that_stops_delays_no_deadline() {
+    let stage = Stage::new();
+    stage.gate_with(
+        "cpu:chatty",
+        "while :; do echo 0123456789012345678901234567890123456789; done",
+        "timeout_s = 1",
+    );
+    let results = stage.results();
+    let mut command = stage
+        .call(&[
+            "run",
+            "--gate",
+            "cpu:chatty",
+            "--results",
+            results.to_str().unwrap(),
+        ])
+        .into_command();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Nobody reads; the verdict is recorded all the same.
+    let verdict = || {
+        let text = std::fs::read(&results).ok()?;
+        let results: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        (results["overall"] == "fail").then_some(results)
+    };
+    let found = loop {
+        if let Some(found) = verdict() {
+            break found;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended without a verdict");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(found["results"]["cpu:chatty"]["reason"], "timeout");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_reader_that_is_gone_changes_no_verdict() {
+    let stage = Stage::new();
+    stage.gate("cpu:long", "head -c 3000000 < <(yes)");
+    let mut command = stage.call(&["run", "--gate", "cpu:long"]).into_command();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
