@@ -13,6 +13,7 @@ use crate::gate::environment;
 use crate::gate::external::Recorded;
 use crate::gate::guard::Guard;
 use crate::gate::launch::{Launch, Supervisor};
+use crate::gate::library::{self, Library};
 use crate::gate::metrics::Meter;
 use crate::gate::record::Record;
 use crate::gate::select::Selection;
@@ -125,6 +126,7 @@ pub fn run(
         supervisor,
         record,
         done: order.proven.clone(),
+        library: None,
         failed: false,
     };
     if order.refused.is_empty() {
@@ -146,6 +148,8 @@ struct Run<'a, 'o> {
     supervisor: &'a mut Supervisor,
     record: &'a mut Record,
     done: IndexMap<String, GateResult>,
+    /// The kernel libraries, from the first gate on that stands on them.
+    library: Option<Library>,
     failed: bool,
 }
 
@@ -215,11 +219,15 @@ impl Run<'_, '_> {
         });
         let guard = Guard::new(|name| self.variable(name));
         let silencer = self.open_group(id);
-        let mut result = match gate.kind {
-            GateKind::Perf => self.compare(id, gate, perf),
-            GateKind::Kernel => GateResult::new(Verdict::Invalid, Some(Reason::KernelUnchecked)),
-            GateKind::Command | GateKind::External => self.command(id, gate),
+        let library = stands_on_kernels(gate).then(|| self.library(gate));
+        let mut result = match library.as_ref().and_then(|library| library.decides(gate.kind)) {
+            Some(decided) => decided,
+            None if gate.kind == GateKind::Perf => self.compare(id, gate, perf),
+            None => self.command(id, gate),
         };
+        if let Some(library) = library {
+            result.kernel_checks = library.checks;
+        }
         self.close_group(silencer);
         let untouched = [guard.intact(), self.record.intact()];
         if untouched.contains(&false) && result.status != Verdict::Cancelled {
@@ -282,6 +290,30 @@ impl Run<'_, '_> {
         perf.judge(&case, self.supervisor)
     }
 
+    /// The kernel libraries of this run, built and proven for the first gate that asks.
+    fn library(&mut self, gate: &Gate) -> Library {
+        if let Some(library) = &self.library {
+            return library.clone();
+        }
+        let order = self.order;
+        let library = library::prepare(
+            order.subject,
+            &order.registry.target(),
+            &self.environment(gate),
+            order.evidence.run.as_deref(),
+            self.supervisor,
+        );
+        let evidence = Evidence {
+            kernels: library.digests.clone(),
+            ..order.evidence.clone()
+        };
+        self.record.push(&Event::EvidenceUpdated {
+            evidence: Box::new(evidence),
+        });
+        self.library = Some(library.clone());
+        library
+    }
+
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
         environment::of(gate, self.order.environment.iter().cloned())
     }
@@ -326,5 +358,14 @@ impl Run<'_, '_> {
         if self.order.groups {
             self.supervisor.output.line("::endgroup::");
         }
+    }
+}
+
+/// Whether the kernel libraries are built and proven before this gate. A comparison's arms build their own.
+fn stands_on_kernels(gate: &Gate) -> bool {
+    match gate.kind {
+        GateKind::Command => gate.needs_kernels(),
+        GateKind::Kernel => true,
+        GateKind::Perf | GateKind::External => false,
     }
 }

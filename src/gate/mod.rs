@@ -10,6 +10,7 @@ pub mod guard;
 pub mod journal;
 pub mod kernels;
 pub mod launch;
+pub mod library;
 pub mod metrics;
 pub mod neutralise;
 pub mod output;

@@ -196,12 +196,12 @@ pub enum Direction {
 impl Gate {
     /// Whether the gate needs the target: GPUs of the right kind, and as many.
     pub fn needs_target(&self) -> bool {
-        self.gpus >= 1 || self.kernel == Some(true)
+        self.gpus >= 1 || self.kernel == Some(true) || self.kind == GateKind::Kernel
     }
 
     /// Whether the kernel library is inspected, loaded and self-checked before the gate.
     pub fn needs_kernels(&self) -> bool {
-        self.kernel.unwrap_or(self.gpus >= 1)
+        self.kernel.unwrap_or(self.gpus >= 1) || self.kind == GateKind::Kernel
     }
 }
 

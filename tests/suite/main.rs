@@ -22,6 +22,7 @@ mod kernel_csrc;
 mod kernel_driver;
 mod kernel_host;
 mod kernel_inspect;
+mod kernel_run;
 mod kernel_static;
 mod layers;
 mod lint_defects;

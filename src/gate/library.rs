@@ -1,0 +1,146 @@
+//! The kernel libraries of a run: the old ones deleted, the new ones built from the subject, and proven, once for all gates.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::gate::launch::{End, Launch, Supervisor};
+use crate::gate::metrics::Meter;
+use crate::kernel::host::Limits;
+use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
+use crate::model::registry::{GateKind, Target};
+use crate::model::results::{GateResult, KernelCheck};
+use crate::model::verdict::{Reason, Verdict};
+use crate::sys::random;
+
+/// How long a build may take.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The variable that gives a build the nonce of the run, for the stamp.
+const NONCE: &str = "NMOE_RUN_NONCE";
+
+/// What is known of the libraries of this run.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// What they come to.
+    pub verdict: Verdict,
+    /// Why; none where they passed.
+    pub reason: Option<Reason>,
+    /// Every row, for the results.
+    pub checks: Vec<KernelCheck>,
+    /// SHA-256 of each, by its path in the subject.
+    pub digests: BTreeMap<String, String>,
+    /// Whether self-checks ran, which only a library of ours has.
+    self_checked: bool,
+}
+
+impl Library {
+    fn without(verdict: Verdict, reason: Reason) -> Self {
+        Library {
+            verdict,
+            reason: Some(reason),
+            checks: Vec::new(),
+            digests: BTreeMap::new(),
+            self_checked: false,
+        }
+    }
+
+    /// What a gate of this kind comes to because of the libraries alone; none where its command may start.
+    pub fn decides(&self, kind: GateKind) -> Option<GateResult> {
+        let (verdict, reason) = match (self.verdict, kind) {
+            (Verdict::Pass, GateKind::Kernel) if self.self_checked => (Verdict::Pass, None),
+            (Verdict::Pass, GateKind::Kernel) => (Verdict::Invalid, Some(Reason::KernelMissing)),
+            (Verdict::Pass, _) => return None,
+            (verdict, _) => (verdict, self.reason),
+        };
+        let mut result = GateResult::new(verdict, reason);
+        result.kernel_checks.clone_from(&self.checks);
+        Some(result)
+    }
+}
+
+/// Deletes, builds and proves. `nonce` is the run's; a fresh one takes its place at a prompt.
+pub fn prepare(
+    subject: &Path,
+    target: &Target,
+    environment: &BTreeMap<OsString, OsString>,
+    nonce: Option<&str>,
+    supervisor: &mut Supervisor,
+) -> Library {
+    let Some(nonce) = nonce.map(str::to_owned).or_else(|| random::token().ok()) else {
+        return Library::without(Verdict::Invalid, Reason::Prerequisite);
+    };
+    if let Err(error) = clear(subject, &target.kernels) {
+        return refused(&error, supervisor);
+    }
+    let mut environment = environment.clone();
+    environment.insert(NONCE.into(), nonce.clone().into());
+    let launch = Launch {
+        label: "kernels",
+        command: &target.build,
+        dir: subject,
+        environment: &environment,
+        timeout: Some(BUILD_TIMEOUT),
+        silence: None,
+    };
+    let Ok(meter) = Meter::new(&[]) else {
+        return Library::without(Verdict::Invalid, Reason::Internal);
+    };
+    match supervisor.run(&launch, meter).map(|ended| ended.end) {
+        Ok(End::Exited(0)) => {}
+        Ok(End::Stopped(_)) => return Library::without(Verdict::Cancelled, Reason::CancelledRun),
+        Ok(_) => return Library::without(Verdict::Invalid, Reason::BuildFailed),
+        Err(_) => return Library::without(Verdict::Invalid, Reason::Prerequisite),
+    }
+    let libraries = match outputs(subject, &target.kernels) {
+        Ok(libraries) => libraries,
+        Err(error) => return refused(&error, supervisor),
+    };
+    let rules = Rules {
+        target,
+        subject,
+        nonce: Some(&nonce),
+        load: true,
+        limits: Limits::default(),
+    };
+    let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
+    let (verdict, reason) = subject::verdict(&proofs);
+    let mut library = Library {
+        verdict,
+        reason,
+        checks: Vec::new(),
+        digests: BTreeMap::new(),
+        self_checked: proofs.iter().any(|p| p.loading.is_some()),
+    };
+    for proof in &proofs {
+        for (check, detail) in proof.checks.iter().zip(&proof.details) {
+            let line = format!(
+                "kernels: {} {}: {}",
+                check.status.as_str(),
+                check.name,
+                detail.escape_debug()
+            );
+            supervisor.output.line(&line);
+        }
+        library.checks.extend(proof.checks.iter().cloned());
+        if let Some(inspection) = &proof.inspection {
+            library
+                .digests
+                .insert(proof.path.display().to_string(), inspection.sha256.clone());
+        }
+    }
+    library
+}
+
+fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> Library {
+    supervisor
+        .output
+        .line(&format!("kernels: {}", error.to_string().escape_debug()));
+    let reason = match error {
+        SubjectError::Glob(_) => Reason::BadRegistry,
+        SubjectError::Tracked(_) => Reason::KernelStale,
+        SubjectError::Io(..) | SubjectError::Git(_) => Reason::Prerequisite,
+    };
+    Library::without(Verdict::Invalid, reason)
+}

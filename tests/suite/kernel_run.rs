@@ -1,0 +1,233 @@
+//! Kernel libraries in a run: built from the subject, proven before a GPU gate's command, and a gate of their own.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::driver::{Outcome, Place};
+
+/// A checkout whose build copies this container, wrapped as a library, to where the registry looks.
+fn checkout(container: &str, build: &str) -> Place {
+    let place = Place::new();
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/kernel/{container}.fatbin"));
+    place
+        .file("nmoe/csrc/device.fatbin", std::fs::read(fixture).unwrap())
+        .file(
+            "nmoe/csrc/rdep.c",
+            "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n",
+        )
+        .file(
+            "configs/gates/gates.toml",
+            format!(
+                "[target.b200]\nbuild = '''{build}'''\n\
+                 [gates.\"b200:train\"]\ntier = \"b\"\ngpus = 8\ncmd = \"touch ran; echo 'node_tps: 12,345'\"\n\
+                 [gates.\"b200:again\"]\ntier = \"b\"\ngpus = 8\ncmd = \"test -e nmoe/csrc/rdep.so\"\n\
+                 [gates.\"b200:kernels\"]\ntier = \"b\"\nkind = \"kernel\"\n"
+            ),
+        )
+        .file(".gitignore", "*.so\nran\nbuilds\n");
+    place.git(["init", "-q"]);
+    place.git(["add", "-A"]);
+    place.git(["commit", "-qm", "base"]);
+    place
+}
+
+const BUILD: &str = "echo x >> builds; cc -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c";
+
+fn run(place: &Place, gates: &[&str]) -> (Outcome, Value) {
+    let driver = crate::kernel_driver::b200(place);
+    let results = place.path("results.json");
+    let mut args = vec!["run", "--results", results.to_str().unwrap(), "--keep-going"];
+    for gate in gates {
+        args.extend(["--gate", gate]);
+    }
+    let out = place.gates(args).env("LD_LIBRARY_PATH", &driver).run();
+    let text = std::fs::read_to_string(&results).unwrap_or_else(|e| panic!("{e}: {out:?}"));
+    (out, serde_json::from_str(&text).unwrap())
+}
+
+#[test]
+fn a_gpu_gate_runs_on_what_this_run_built_and_says_what_was_proven() {
+    let place = checkout("sm_100a_zstd", BUILD);
+    // A library from before must not be taken for this run's.
+    place.file("nmoe/csrc/stale.so", "old");
+    let (out, results) = run(&place, &["b200:train", "b200:again"]);
+    let out = out.exits(0);
+    assert_eq!(results["overall"], "pass", "{results}");
+    assert!(!place.repo().join("nmoe/csrc/stale.so").exists());
+    let train = &results["results"]["b200:train"];
+    assert_eq!(train["kernel_checks"][0]["name"], "rdep_inspect");
+    assert_eq!(train["kernel_checks"][0]["status"], "pass");
+    let digest = results["evidence"]["kernels"]["nmoe/csrc/rdep.so"]
+        .as_str()
+        .unwrap();
+    assert_eq!(digest.len(), 64);
+    assert!(
+        out.stdout.contains("rdep_inspect: sm_100a and nothing else"),
+        "{}",
+        out.stdout
+    );
+    // Built once, for both gates.
+    let builds = std::fs::read_to_string(place.repo().join("builds")).unwrap();
+    assert_eq!(builds.lines().count(), 1);
+}
+
+#[test]
+fn a_library_that_will_not_do_keeps_the_command_from_starting() {
+    for (container, build, reason) in [
+        ("both_zstd", BUILD, "kernel_off_target"),
+        ("sm_103a_zstd", BUILD, "kernel_off_target"),
+        ("sm_100a_zstd", "true", "kernel_missing"),
+        ("sm_100a_zstd", "false", "build_failed"),
+    ] {
+        let place = checkout(container, build);
+        let (out, results) = run(&place, &["b200:train"]);
+        out.exits(3);
+        let train = &results["results"]["b200:train"];
+        assert_eq!(train["status"], "invalid", "{train}");
+        assert_eq!(train["reason"], reason, "{train}");
+        assert!(
+            !place.repo().join("ran").exists(),
+            "{container}: the command was started"
+        );
+    }
+}
+
+#[test]
+fn a_library_that_git_tracks_is_stale_whatever_it_holds() {
+    let place = checkout("sm_100a_zstd", BUILD);
+    place.file("nmoe/csrc/rdep.so", "committed");
+    place.git(["add", "-f", "nmoe/csrc/rdep.so"]);
+    place.git(["commit", "-qm", "a binary"]);
+    let (out, results) = run(&place, &["b200:train"]);
+    out.exits(3);
+    assert_eq!(results["results"]["b200:train"]["reason"], "kernel_stale");
+    assert_eq!(
+        std::fs::read_to_string(place.repo().join("nmoe/csrc/rdep.so")).unwrap(),
+        "committed"
+    );
+}
+
+#[test]
+fn a_kernel_gate_needs_self_checks_and_there_are_none_in_a_foreign_library() {
+    let place = checkout("sm_100a_zstd", BUILD);
+    let (out, results) = run(&place, &["b200:kernels"]);
+    out.exits(3);
+    let gate = &results["results"]["b200:kernels"];
+    assert_eq!(gate["reason"], "kernel_missing");
+    assert_eq!(gate["kernel_checks"][0]["status"], "pass");
+}
+
+#[test]
+fn off_target_nothing_is_built() {
+    let place = checkout("sm_100a_zstd", BUILD);
+    let results = place.path("results.json");
+    let out = place
+        .gates([
+            "run",
+            "--gate",
+            "b200:kernels",
+            "--results",
+            results.to_str().unwrap(),
+        ])
+        .run()
+        .exits(3);
+    assert!(out.stderr.contains("no NVIDIA driver"), "{}", out.stderr);
+    assert!(!place.repo().join("builds").exists());
+}
+
+/// A checkout with a kernel package whose build makes a stamped library with two self-checks.
+fn with_package(nonce: &str) -> Place {
+    let place = checkout("sm_100a_zstd", "unused");
+    for file in ["build.rs", "Cargo.toml", "include/a.h", "src/a.h"] {
+        place.file(&format!("nmoe-csrc/{file}"), "/* a source */\n");
+    }
+    let sources =
+        nmoe_gates::kernel::stamp::digest(&place.repo().join("nmoe-csrc"), "-O3", "nvcc 13.0.88").unwrap();
+    let (before, after) = (
+        format!(
+            r#"{{\"schema\":1,\"abi\":1,\"arch\":\"sm_100a\",\"sources\":\"{sources}\",\"flags\":\"-O3\",\"compiler\":\"nvcc 13.0.88\",\"commit\":null,\"dirty\":false,\"nonce\":\""#
+        ),
+        r#"\",\"kernels\":[\"add\"]}"#,
+    );
+    place.file(
+        "lib.c",
+        format!(
+            "#include <stdint.h>\n\
+             __asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\n\
+             #define TEXT \"{before}\" NONCE \"{after}\"\n\
+             __attribute__((section(\".note.nmoe\"), used, aligned(4))) static const struct {{ uint32_t n, d, t; char name[8]; char text[sizeof TEXT]; }} note = {{5, sizeof TEXT - 1, 1, \"NMOE\", TEXT}};\n\
+             typedef struct {{ uint32_t size; int32_t outcome; uint64_t cases, mismatches, index, expected, got; int32_t error, reserved; }} report;\n\
+             uint32_t nmoe_abi_version(void) {{ return 1; }}\n\
+             const char *nmoe_stamp(void) {{ return TEXT; }}\n\
+             uint32_t nmoe_check_count(void) {{ return 2; }}\n\
+             const char *nmoe_check_name(uint32_t i) {{ return i ? \"gather\" : \"scatter\"; }}\n\
+             int32_t nmoe_check_run(uint32_t i, report *r) {{ r->cases = 8; r->mismatches = i * MISMATCHES; return r->mismatches ? 1 : 0; }}\n"
+        ),
+    );
+    let registry = std::fs::read_to_string(place.repo().join("configs/gates/gates.toml")).unwrap();
+    let build = format!(
+        "mkdir -p nmoe-csrc/build; cc -shared -fPIC -w -DMISMATCHES=${{MISMATCHES:-0}} -DNONCE='\"{nonce}\"' -o nmoe-csrc/build/libnmoe_kernels.so lib.c"
+    )
+    .replace("'\"$NMOE_RUN_NONCE\"'", "\"\\\"$NMOE_RUN_NONCE\\\"\"");
+    place.file(
+        "configs/gates/gates.toml",
+        registry.replace(
+            "build = '''unused'''",
+            &format!("kernels = [\"nmoe-csrc/build/*.so\"]\nbuild = '''{build}'''"),
+        ),
+    );
+    place
+}
+
+#[test]
+fn a_kernel_gate_is_the_self_checks_row_by_row() {
+    let place = with_package("$NMOE_RUN_NONCE");
+    let (out, results) = run(&place, &["b200:kernels", "b200:train"]);
+    out.exits(0);
+    let gate = &results["results"]["b200:kernels"];
+    assert_eq!(gate["status"], "pass", "{gate}");
+    let names: Vec<_> = gate["kernel_checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "libnmoe_kernels_inspect",
+            "libnmoe_kernels_fresh",
+            "libnmoe_kernels_load",
+            "scatter",
+            "gather"
+        ]
+    );
+}
+
+#[test]
+fn a_library_with_another_runs_nonce_is_stale_and_one_that_computes_wrong_fails() {
+    let place = with_package("0123456789abcdef0123456789abcdef");
+    let (out, results) = run(&place, &["b200:kernels"]);
+    out.exits(3);
+    assert_eq!(results["results"]["b200:kernels"]["reason"], "kernel_stale");
+
+    let place = with_package("$NMOE_RUN_NONCE");
+    let registry = place.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    std::fs::write(
+        &registry,
+        text.replace("build = '''", "build = '''MISMATCHES=3; "),
+    )
+    .unwrap();
+    let (out, results) = run(&place, &["b200:train"]);
+    out.exits(1);
+    let gate = &results["results"]["b200:train"];
+    assert_eq!(
+        (gate["status"].as_str(), gate["reason"].as_str()),
+        (Some("fail"), Some("kernel_failed"))
+    );
+    assert_eq!(gate["kernel_checks"][4]["status"], "fail");
+    assert!(!place.repo().join("ran").exists());
+}
