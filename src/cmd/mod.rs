@@ -11,6 +11,7 @@ pub mod explain;
 pub mod gates;
 pub mod kernels;
 pub mod lint;
+pub mod lint_scope;
 pub mod plan;
 pub mod policy;
 pub mod present;

@@ -14,6 +14,8 @@ pub mod registry;
 pub mod shape;
 pub mod sheet;
 pub mod words;
+
+pub mod scope;
 pub mod workflows;
 
 pub use facts::Facts;

@@ -1,0 +1,154 @@
+//! What a diff changes, held against a contract's `scope`. Judges paths and link targets; knobs are next door.
+
+pub mod codes;
+pub mod knobs;
+
+use crate::git::diff::{Change, Kind, Side};
+use crate::git::pathspec::Pathspec;
+use crate::model::contract::Scope;
+use crate::model::finding::Finding;
+
+/// A scope with its patterns compiled. A pattern that is none matches nothing; `lint contract` speaks of it.
+pub struct Judge {
+    allow: Vec<Pathspec>,
+    deny: Vec<Pathspec>,
+    empty: bool,
+}
+
+enum Ruling<'a> {
+    Allowed,
+    Denied(&'a Pathspec),
+    Outside,
+}
+
+impl Judge {
+    /// Compiles a scope.
+    pub fn new(scope: &Scope) -> Self {
+        let compile =
+            |texts: &[String]| -> Vec<Pathspec> { texts.iter().filter_map(|t| Pathspec::new(t).ok()).collect() };
+        Judge {
+            allow: compile(&scope.allow),
+            deny: compile(&scope.deny),
+            empty: scope.allow.is_empty(),
+        }
+    }
+
+    fn rule(&self, path: &[u8]) -> Ruling<'_> {
+        if let Some(deny) = self.deny.iter().find(|d| d.matches(path)) {
+            return Ruling::Denied(deny);
+        }
+        if self.allow.iter().any(|a| a.matches(path)) {
+            Ruling::Allowed
+        } else {
+            Ruling::Outside
+        }
+    }
+
+    /// Whether a path may change.
+    pub fn allows(&self, path: &[u8]) -> bool {
+        matches!(self.rule(path), Ruling::Allowed)
+    }
+
+    /// The findings of one change; `target` is where a new or changed link leads.
+    pub fn check(&self, change: &Change, target: Option<&[u8]>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if change.renamed() {
+            let (from, to) = (change.old.shown(), change.new.shown());
+            findings.extend(self.judge(&change.old, &format!("moved to `{to}`")));
+            findings.extend(self.judge(&change.new, &format!("moved from `{from}`")));
+        } else {
+            findings.extend(self.judge(&change.new, what_happened(change)));
+        }
+        if let Some(target) = target {
+            findings.extend(self.judge_link(&change.new, target));
+        }
+        findings
+    }
+
+    fn judge(&self, side: &Side, happened: &str) -> Option<Finding> {
+        let path = side.shown();
+        let finding = match self.rule(&side.path) {
+            Ruling::Allowed => return None,
+            Ruling::Denied(deny) => Finding::new(
+                &codes::DENIED_PATH,
+                format!("`{path}` is {happened}, and `scope.deny` has `{}`", deny.as_str()),
+            ),
+            Ruling::Outside => {
+                let why = if self.empty {
+                    "`scope.allow` is empty"
+                } else {
+                    "no entry of `scope.allow` covers it"
+                };
+                Finding::new(&codes::OUT_OF_SCOPE, format!("`{path}` is {happened}, and {why}"))
+            }
+        };
+        Some(
+            finding
+                .in_path(path)
+                .help("take the change back, or have the contract's scope changed first"),
+        )
+    }
+
+    fn judge_link(&self, link: &Side, target: &[u8]) -> Option<Finding> {
+        let shown = String::from_utf8_lossy(target);
+        let says = match resolve(&link.path, target) {
+            None => format!("`{}` leads out of the repository, to `{shown}`", link.shown()),
+            Some(inside) if self.allows(&inside) => return None,
+            Some(inside) => format!(
+                "`{}` leads to `{}`, which the scope does not allow",
+                link.shown(),
+                String::from_utf8_lossy(&inside)
+            ),
+        };
+        Some(
+            Finding::new(&codes::LINK_OUT_OF_SCOPE, says)
+                .in_path(link.shown())
+                .help("link to something inside the scope, or copy what is needed"),
+        )
+    }
+}
+
+fn what_happened(change: &Change) -> &'static str {
+    match (change.old.kind, change.new.kind) {
+        (_, Kind::Absent) => "deleted",
+        (_, Kind::Submodule) | (Kind::Submodule, _) => "changed as a submodule",
+        (Kind::Absent, Kind::Link) => "added as a link",
+        (Kind::Absent, _) => "added",
+        (old, new) if old != new && change.same_content() => "changed in its mode",
+        _ => "changed",
+    }
+}
+
+/// Where a link leads, from the top of the repository; `None` where that is outside.
+fn resolve(link: &[u8], target: &[u8]) -> Option<Vec<u8>> {
+    if target.starts_with(b"/") {
+        return None;
+    }
+    let mut parts: Vec<&[u8]> = link.split(|b| *b == b'/').collect();
+    parts.pop();
+    for part in target.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(&b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_resolved_inside_the_repository() {
+        let at = |link: &str, target: &str| resolve(link.as_bytes(), target.as_bytes());
+        assert_eq!(at("a/b/link", "../c").unwrap(), b"a/c");
+        assert_eq!(at("link", "a/./b").unwrap(), b"a/b");
+        assert_eq!(at("a/link", "../../x"), None);
+        assert_eq!(at("a/link", "/etc"), None);
+        assert_eq!(at("a/link", ".."), None);
+    }
+}
