@@ -74,6 +74,8 @@ enum Command {
     Run(cmd::run::Args),
     /// Decide once what a Tier-B run of a pull request is about: commits, contract, gates, cost.
     Resolve(cmd::resolve::Args),
+    /// Start a contract: claim it, make its branch and worktree; or clean up what is merged.
+    Start(cmd::start::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -111,6 +113,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(args) => cmd::demo::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
         Command::Run(args) => cmd::run::run(&context, &args),
+        Command::Start(args) => cmd::start::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of pull requests or contracts: arguments in, bytes out.
 
+pub mod claims;
 pub mod diff;
 pub mod merge;
+pub mod merged;
 pub mod pathspec;
 
 use std::ffi::OsStr;

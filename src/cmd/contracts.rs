@@ -88,6 +88,29 @@ pub fn gather(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Docume
     .collect()
 }
 
+/// The ids of contracts whose issues are closed as completed. A folder holds open contracts alone, so it tells none.
+pub fn merged(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    if !named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let closed = api::hub(context)?.closed_issues().map_err(api::fault)?;
+    let documents: Vec<Document> = closed
+        .into_iter()
+        .filter(|issue| issue.state_reason.as_deref() != Some("not_planned"))
+        .map(|issue| Document {
+            name: format!("issue #{}", issue.number),
+            text: issue.body,
+            number: Some(issue.number),
+            named: false,
+        })
+        .collect();
+    Ok(read(&documents)
+        .0
+        .into_iter()
+        .map(|(item, _)| item.issue)
+        .collect())
+}
+
 /// Every Markdown and YAML file of a folder, in the order of their names; hidden ones are left out.
 fn folder(dir: &Path, found: &mut Vec<(PathBuf, bool)>) -> anyhow::Result<()> {
     let mut entries = std::fs::read_dir(dir)

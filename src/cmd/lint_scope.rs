@@ -98,13 +98,20 @@ pub fn fork(git: &Git, base: &str, head: &str) -> anyhow::Result<String> {
 }
 
 /// Judges changes since a commit.
-pub fn judge(git: &Git, contract: &Contract, changes: &[Change], since: &str) -> anyhow::Result<Vec<Finding>> {
+pub fn judge(
+    git: &Git,
+    contract: &Contract,
+    changes: &[Change],
+    since: &str,
+) -> anyhow::Result<Vec<Finding>> {
     let judge = Judge::new(&contract.scope);
     let mut findings = Vec::new();
     let mut elsewhere = None;
     for change in changes {
         let target = match change.new.kind {
-            Kind::Link if !change.same_content() || change.renamed() => Some(diff::blob(git, &change.new.id)?),
+            Kind::Link if !change.same_content() || change.renamed() => {
+                Some(diff::blob(git, &change.new.id)?)
+            }
             _ => None,
         };
         findings.extend(judge.check(change, target.as_deref()));

@@ -1,6 +1,7 @@
 //! One file per subcommand: gather what it needs, let a room decide, present what came of it.
 
 use crate::model::exit::Exit;
+use crate::model::next::Next;
 
 pub mod api;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod publish;
 pub mod report;
 pub mod resolve;
 pub mod run;
+pub mod start;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +41,19 @@ pub fn fail(error: &anyhow::Error) -> Exit {
     } else {
         Exit::Unusable
     }
+}
+
+/// Steps as people read them: one line each, commands last.
+fn next_steps(next: &[Next]) -> String {
+    let mut out = String::new();
+    for (n, step) in next.iter().enumerate() {
+        let head = if n == 0 { "next: " } else { "      " };
+        let command = step
+            .command
+            .as_ref()
+            .map(|c| format!(": {c}"))
+            .unwrap_or_default();
+        out.push_str(&format!("{head}{}{command} ({})\n", step.what, step.who.as_str()));
+    }
+    out
 }

@@ -1,11 +1,12 @@
 //! `plan`: the open contracts as waves that can run in parallel, with what they would fight over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::contracts;
 use crate::git::Git;
+use crate::git::claims;
 use crate::git::merge;
 use crate::model::exit::Exit;
 use crate::model::finding::Severity;
@@ -31,7 +32,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (items, findings) = contracts::read(&documents);
     let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
     let facts = Facts {
-        done: args.done.clone(),
+        done: done(context, args, &items)?,
         conflicts: conflicts(&Git::at(&context.subject), &settings.naming, &items),
     };
     let plan = plan::make(&items, &facts, &settings.hotspots, findings);
@@ -43,6 +44,30 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     })?;
     let broken = plan.findings.iter().any(|f| f.severity == Severity::Error);
     Ok(if broken { Exit::Failed } else { Exit::Passed })
+}
+
+/// What is merged: said so, noted on the remote, or closed on GitHub; the latter is asked only where a dependency is missing.
+fn done(context: &Context, args: &Args, items: &[Item]) -> anyhow::Result<Vec<String>> {
+    let mut done = args.done.clone();
+    // Without a repository nothing is noted.
+    done.extend(
+        claims::listed(&Git::at(&context.subject), claims::DONE)
+            .unwrap_or_default()
+            .into_keys(),
+    );
+    let known: HashSet<&str> = items
+        .iter()
+        .map(|item| item.issue.as_str())
+        .chain(done.iter().map(String::as_str))
+        .collect();
+    if items
+        .iter()
+        .flat_map(|item| &item.depends_on)
+        .any(|id| !known.contains(id.as_str()))
+    {
+        done.extend(contracts::merged(context, &args.paths)?);
+    }
+    Ok(done)
 }
 
 /// Which contracts' branches conflict today. A folder of contracts needs no repository, so without one there are none.

@@ -108,7 +108,11 @@ fn parse(bytes: &[u8]) -> Option<Vec<Change>> {
         };
         let path = fields.next()?.to_vec();
         let moved = status.starts_with(['R', 'C']);
-        let new_path = if moved { fields.next()?.to_vec() } else { path.clone() };
+        let new_path = if moved {
+            fields.next()?.to_vec()
+        } else {
+            path.clone()
+        };
         let side = |path, mode, id: &str| Side {
             path,
             kind: Kind::of(mode),
@@ -137,7 +141,10 @@ mod tests {
         let raw = b":100644 100644 aa bb R090\0old\0n\xff w\0:000000 160000 00 cc A\0sub\0";
         let changes = parse(raw).unwrap();
         assert!(changes[0].renamed() && changes[0].new.path == b"n\xff w");
-        assert_eq!((changes[1].old.kind, changes[1].new.kind), (Kind::Absent, Kind::Submodule));
+        assert_eq!(
+            (changes[1].old.kind, changes[1].new.kind),
+            (Kind::Absent, Kind::Submodule)
+        );
         assert_eq!(parse(b":nonsense\0"), None);
         assert_eq!(parse(b""), Some(Vec::new()));
     }

@@ -59,12 +59,19 @@ impl Hub {
 
     /// Every open issue, oldest first, pull requests left out.
     pub fn open_issues(&self) -> Result<Vec<Issue>, Fault> {
+        self.issues("open")
+    }
+
+    /// Every closed issue, oldest first, pull requests left out.
+    pub fn closed_issues(&self) -> Result<Vec<Issue>, Fault> {
+        self.issues("closed")
+    }
+
+    fn issues(&self, state: &str) -> Result<Vec<Issue>, Fault> {
         let mut all: Vec<Issue> = self
             .client
-            .list(&self.path("/issues?state=open&sort=created&direction=asc"))?;
+            .list(&self.path(&format!("/issues?state={state}&sort=created&direction=asc")))?;
         all.retain(|issue| issue.pull_request.is_none());
-        all.sort_by_key(|issue| issue.number);
-        all.dedup_by_key(|issue| issue.number);
         Ok(all)
     }
 

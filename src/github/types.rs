@@ -21,6 +21,9 @@ pub struct Issue {
     pub body: String,
     /// `open` or `closed`.
     pub state: String,
+    /// Why it is closed: `completed`, `not_planned`, `duplicate`; none while it is open.
+    #[serde(default)]
+    pub state_reason: Option<String>,
     /// Who opened it; none for a deleted account.
     pub user: Option<User>,
     /// Present where this is a pull request.

@@ -24,8 +24,9 @@ enum Ruling<'a> {
 impl Judge {
     /// Compiles a scope.
     pub fn new(scope: &Scope) -> Self {
-        let compile =
-            |texts: &[String]| -> Vec<Pathspec> { texts.iter().filter_map(|t| Pathspec::new(t).ok()).collect() };
+        let compile = |texts: &[String]| -> Vec<Pathspec> {
+            texts.iter().filter_map(|t| Pathspec::new(t).ok()).collect()
+        };
         Judge {
             allow: compile(&scope.allow),
             deny: compile(&scope.deny),

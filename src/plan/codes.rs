@@ -1,4 +1,4 @@
-//! The findings of a plan.
+//! The findings of planning and starting.
 
 use crate::model::finding::{Code, Severity};
 
@@ -46,10 +46,89 @@ pub static UNREADABLE_CONTRACT: Code = Code {
     good: "nmoe:\n  issue: 07",
 };
 
-/// Every finding of a plan.
+/// A dependency that is not merged.
+pub static DEPENDENCY_OPEN: Code = Code {
+    id: "dependency-open",
+    severity: Severity::Error,
+    title: "A dependency is not merged",
+    explain: "Work starts from the base branch, and what it depends on is not there yet. Wait for it, or take a contract of \
+              the first wave: `nmoe-gates plan`. What is known to be merged can be said with `--done ID`.",
+    bad: "depends_on: [03]  # issue of contract 03 is open",
+    good: "depends_on: [03]  # issue of contract 03 is closed as completed",
+};
+
+/// No such contract.
+pub static UNKNOWN_CONTRACT: Code = Code {
+    id: "unknown-contract",
+    severity: Severity::Error,
+    title: "There is no contract with this id",
+    explain: "Contracts go by the id in their block (`nmoe.issue`), which is text and not GitHub's number.",
+    bad: "nmoe-gates start 3",
+    good: "nmoe-gates start 03a",
+};
+
+/// An id or slug that cannot name a branch.
+pub static UNUSABLE_NAME: Code = Code {
+    id: "unusable-name",
+    severity: Severity::Error,
+    title: "Id or slug cannot name a branch",
+    explain: "Branch and worktree are named by id and slug: letters, digits, `.` and `-`, not beginning with `.` or `-`.",
+    bad: "slug: ../../x",
+    good: "slug: attention",
+};
+
+/// Somebody works on it.
+pub static CLAIMED: Code = Code {
+    id: "claimed",
+    severity: Severity::Error,
+    title: "Somebody has claimed the contract",
+    explain: "A claim is a ref on the remote that only one starter can create. It goes away when the work is merged \
+              (`start --clean`) or given up (`start ID --release`).",
+    bad: "nmoe-gates start 07  # while 07 is claimed",
+    good: "nmoe-gates plan  # take another one",
+};
+
+/// It is merged.
+pub static ALREADY_MERGED: Code = Code {
+    id: "already-merged",
+    severity: Severity::Error,
+    title: "The contract is merged already",
+    explain: "The remote notes it as done. More work takes a contract of its own.",
+    bad: "nmoe-gates start 07  # 07 is merged",
+    good: "nmoe-gates start 08",
+};
+
+/// Its branch exists.
+pub static BRANCH_EXISTS: Code = Code {
+    id: "branch-exists",
+    severity: Severity::Error,
+    title: "The contract's branch exists",
+    explain: "Somebody works on it, or did. Its work is never overwritten: go on there, or have it merged or deleted first.",
+    bad: "git branch  # issue/07-attention",
+    good: "nmoe-gates start --clean  # removes it once it is merged",
+};
+
+/// Its worktree exists.
+pub static WORKTREE_EXISTS: Code = Code {
+    id: "worktree-exists",
+    severity: Severity::Error,
+    title: "The contract's worktree exists",
+    explain: "There is something where the worktree would be. It is never overwritten.",
+    bad: "ls ../nmoe-worktrees  # issue-07-attention",
+    good: "git worktree remove ../nmoe-worktrees/issue-07-attention",
+};
+
+/// Every finding of planning and starting.
 pub static TABLE: &[&Code] = &[
     &DEPENDENCY_CYCLE,
     &MISSING_DEPENDENCY,
     &DUPLICATE_CONTRACT,
     &UNREADABLE_CONTRACT,
+    &DEPENDENCY_OPEN,
+    &UNKNOWN_CONTRACT,
+    &UNUSABLE_NAME,
+    &CLAIMED,
+    &ALREADY_MERGED,
+    &BRANCH_EXISTS,
+    &WORKTREE_EXISTS,
 ];

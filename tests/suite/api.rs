@@ -309,7 +309,14 @@ impl State {
             ("GET", ["issues"]) => self.page(
                 self.issues
                     .values()
-                    .filter(|i| i["state"] == "open")
+                    .filter(|i| {
+                        let wanted = if query.contains("state=closed") {
+                            "closed"
+                        } else {
+                            "open"
+                        };
+                        i["state"] == wanted
+                    })
                     .cloned()
                     .collect(),
                 path,

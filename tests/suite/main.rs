@@ -37,3 +37,4 @@ mod run_record;
 mod run_rows;
 mod run_world;
 mod stage;
+mod start;

@@ -223,14 +223,20 @@ mod tests {
     fn added_changed_and_removed_keys_must_be_declared() {
         let old = Some("a = 1\n[t]\nb = 2\nc = 3\n");
         let new = Some("a = 1 # same\n[t]\nb = 20\nd = 4\n");
-        assert_eq!(shown(&[], &[], old, new), ["3 `t.b` is changed", "4 `t.d` is added", "0 `t.c` is removed"]);
+        assert_eq!(
+            shown(&[], &[], old, new),
+            ["3 `t.b` is changed", "4 `t.d` is added", "0 `t.c` is removed"]
+        );
         assert_eq!(shown(&["d"], &["t.b", "c"], old, new), Vec::<String>::new());
         assert_eq!(shown(&["t.b", "d"], &["c"], old, new), ["3 `t.b` is changed"]);
     }
 
     #[test]
     fn in_a_new_file_only_new_keys_are_new() {
-        assert_eq!(shown(&[], &[], None, Some("dim = 1\nwindow = 2\n")), ["2 `window` is added"]);
+        assert_eq!(
+            shown(&[], &[], None, Some("dim = 1\nwindow = 2\n")),
+            ["2 `window` is added"]
+        );
         assert_eq!(shown(&[], &[], Some("gone = 1\n"), None), Vec::<String>::new());
         assert_eq!(shown(&[], &[], None, Some("dim = \n")).len(), 1);
     }
@@ -240,7 +246,13 @@ mod tests {
         for path in ["configs/moonlet.toml", "x.toml"] {
             assert_eq!(is_config(path), Config::Toml, "{path}");
         }
-        for path in ["configs/a.yaml", "nmoe/config.json", "run.env", ".env", "settings.ini"] {
+        for path in [
+            "configs/a.yaml",
+            "nmoe/config.json",
+            "run.env",
+            ".env",
+            "settings.ini",
+        ] {
             assert_eq!(is_config(path), Config::Foreign, "{path}");
         }
         for path in [

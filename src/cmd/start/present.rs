@@ -1,0 +1,119 @@
+//! What came of `start`, for people and for agents.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::cmd::start::{Finding, FindingJson, Item, Next, Site, Who};
+use crate::model::exit::Exit;
+use crate::model::finding::Severity;
+
+/// What `start` prints.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: u32,
+    issue: String,
+    started: bool,
+    branch: Option<String>,
+    worktree: Option<String>,
+    base: Option<String>,
+    claim: Option<String>,
+    findings: Vec<FindingJson>,
+    next: Vec<Next>,
+}
+
+impl Report {
+    fn new(issue: &str, findings: &[Finding], next: Vec<Next>) -> Self {
+        Report {
+            schema: 1,
+            issue: issue.to_owned(),
+            started: false,
+            branch: None,
+            worktree: None,
+            base: None,
+            claim: None,
+            findings: findings.iter().map(FindingJson::from).collect(),
+            next,
+        }
+    }
+
+    /// Nothing was made.
+    pub fn refused(issue: &str, findings: &[Finding], next: Vec<Next>) -> Self {
+        Report::new(issue, findings, next)
+    }
+
+    /// A claim was taken back.
+    pub fn released(issue: &str, claim: &str, next: Next) -> Self {
+        Report {
+            claim: Some(claim.to_owned()),
+            ..Report::new(issue, &[], vec![next])
+        }
+    }
+
+    /// Branch and worktree are there.
+    pub fn started(site: &Site, item: &Item, base: &str, claim: &str) -> Self {
+        let worktree = site.worktree(item).display().to_string();
+        let next = vec![
+            Next::run(
+                Who::Author,
+                "go to the worktree and do the work",
+                format!("cd {worktree}"),
+            ),
+            Next::run(
+                Who::Author,
+                "before each commit: stay in scope",
+                "nmoe-gates lint scope",
+            ),
+            Next::run(Who::Author, "prove it on this machine", "nmoe-gates run --tier a"),
+            Next::run(
+                Who::Author,
+                "write down what was proven, for `gh pr create --body-file pr.md`",
+                "nmoe-gates attest --write pr.md",
+            ),
+        ];
+        Report {
+            started: true,
+            branch: Some(site.branch(item)),
+            worktree: Some(worktree),
+            base: Some(base.to_owned()),
+            claim: Some(claim.to_owned()),
+            ..Report::new(&item.issue, &[], next)
+        }
+    }
+
+    /// Prints it; a refusal is a judged failure.
+    pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
+        if context.format == Some(Format::Json) {
+            print(&(serde_json::to_string_pretty(self)? + "\n"))?;
+        } else {
+            print(&self.human())?;
+        }
+        let refused = self.findings.iter().any(|f| f.severity == Severity::Error);
+        Ok(if refused { Exit::Failed } else { Exit::Passed })
+    }
+
+    fn human(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        match (&self.branch, &self.worktree, &self.claim) {
+            (Some(branch), Some(worktree), _) => {
+                let _ = writeln!(out, "started {}: branch {branch} in {worktree}", self.issue);
+            }
+            (_, _, Some(_)) => {
+                let _ = writeln!(out, "{} is free again", self.issue);
+            }
+            _ => {
+                let _ = writeln!(out, "{} was not started", self.issue);
+            }
+        }
+        for finding in &self.findings {
+            let _ = writeln!(out, "error[{}]: {}", finding.code, finding.message);
+            if let Some(help) = &finding.help {
+                let _ = writeln!(out, "  help: {help}");
+            }
+        }
+        out.push_str(&crate::cmd::next_steps(&self.next));
+        out
+    }
+}

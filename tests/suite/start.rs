@@ -1,0 +1,305 @@
+//! `start` against real remotes: claims, refusals, races, and cleaning up what is merged.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::api::Api;
+use crate::driver::{Outcome, Place, git};
+use crate::plan::contract;
+
+/// A bare remote beside the checkout, which is a clone of it, and a folder of contracts.
+pub fn world() -> Place {
+    let place = Place::new();
+    git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
+    place.git(["init", "-q"]);
+    place.git(["remote", "add", "origin", "../remote.git"]);
+    place
+        .file("nmoe/train.py", "print('train')\n")
+        .file("README.md", "A trainer.\n");
+    place.git(["add", "."]);
+    place.git(["commit", "-qm", "Begin"]);
+    place.git(["push", "-q", "-u", "origin", "master"]);
+    put(&place, "01", "attention", "");
+    put(&place, "02", "router", "\"01\"");
+    place
+}
+
+/// Puts a contract into the folder.
+pub fn put(place: &Place, issue: &str, slug: &str, depends_on: &str) {
+    let dir = place.path("work");
+    std::fs::create_dir_all(&dir).unwrap();
+    let text = contract(issue, slug, depends_on, "", "docs/**, nmoe/**");
+    std::fs::write(dir.join(format!("{issue}.md")), text).unwrap();
+}
+
+fn start(place: &Place, id: &str) -> Outcome {
+    place
+        .gates(["start", id, "--contract", "../work", "--format", "json"])
+        .run()
+}
+
+fn codes(out: &Outcome) -> Vec<String> {
+    let json = out.json();
+    let findings = json["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|f| f["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn refs(place: &Place) -> Vec<String> {
+    let listed = git(&place.path("remote.git"), ["for-each-ref", "--format=%(refname)"]);
+    listed.lines().map(str::to_owned).collect()
+}
+
+fn work(tree: &Path, file: &str, text: &str) {
+    let path = tree.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+    git(tree, ["add", "-A"]);
+    git(tree, ["commit", "-qm", "Work"]);
+}
+
+#[test]
+fn a_start_claims_branches_and_says_what_is_next() {
+    let place = world();
+    let json = start(&place, "01").exits(0).json();
+    assert_eq!(json["branch"], "issue/01-attention");
+    let tree = PathBuf::from(json["worktree"].as_str().unwrap());
+    assert!(tree.ends_with("nmoe-worktrees/issue-01-attention") && tree.join("nmoe/train.py").is_file());
+    assert_eq!(git(&tree, ["branch", "--show-current"]), "issue/01-attention\n");
+    assert_eq!(git(&tree, ["status", "--porcelain"]), "");
+    assert_eq!(refs(&place), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
+    assert_eq!(json["next"][1]["command"], "nmoe-gates lint scope");
+
+    let again = start(&place, "01").exits(1);
+    assert_eq!(codes(&again), ["claimed", "branch-exists", "worktree-exists"]);
+    assert!(again.json()["next"].as_array().unwrap().len() >= 2);
+
+    let freed = place.gates(["start", "01", "--release"]).run().exits(0);
+    assert!(freed.stdout.starts_with("01 is free again"), "{}", freed.stdout);
+    assert_eq!(refs(&place), ["refs/heads/master"]);
+    assert_eq!(
+        codes(&start(&place, "01").exits(1)),
+        ["branch-exists", "worktree-exists"]
+    );
+    place.gates(["start", "01", "--release"]).run().exits(2);
+}
+
+#[test]
+fn what_cannot_start_leaves_nothing_behind() {
+    let place = world();
+    assert_eq!(codes(&start(&place, "02").exits(1)), ["dependency-open"]);
+    assert_eq!(codes(&start(&place, "1").exits(1)), ["unknown-contract"]);
+    put(&place, "03", "../../x", "");
+    assert_eq!(codes(&start(&place, "03").exits(1)), ["unusable-name"]);
+    std::fs::create_dir_all(place.path("nmoe-worktrees/issue-01-attention")).unwrap();
+    assert_eq!(codes(&start(&place, "01").exits(1)), ["worktree-exists"]);
+    assert_eq!(refs(&place), ["refs/heads/master"]);
+    assert_eq!(place.git(["branch", "--list"]).trim(), "* master");
+    place.gates(["start"]).run().exits(2);
+
+    let said = place
+        .gates(["start", "02", "--contract", "../work", "--done", "01"])
+        .run()
+        .exits(0);
+    assert!(said.stdout.contains("branch issue/02-router"), "{}", said.stdout);
+}
+
+#[test]
+fn a_worktree_that_cannot_be_made_gives_the_claim_back() {
+    let place = world();
+    std::fs::write(place.path("nmoe-worktrees"), "in the way").unwrap();
+    let out = start(&place, "01").exits(2);
+    assert!(out.stderr.contains("cannot make the worktree"), "{}", out.stderr);
+    assert_eq!(refs(&place), ["refs/heads/master"]);
+    assert_eq!(place.git(["branch", "--list"]).trim(), "* master");
+}
+
+#[test]
+fn contracts_come_from_github_and_closed_issues_are_merged() {
+    let place = world();
+    let api = Api::start();
+    api.issue(
+        4,
+        "[01] Attention",
+        &contract("01", "attention", "", "", "nmoe/**"),
+    );
+    api.issue(
+        5,
+        "[02] Router",
+        &contract("02", "router", "\"01\"", "", "nmoe/**"),
+    );
+    let out = api
+        .serves(place.gates(["start", "02", "--format", "json"]))
+        .run()
+        .exits(1);
+    assert_eq!(codes(&out), ["dependency-open"]);
+    api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
+    api.state().issues.get_mut(&4).unwrap()["state_reason"] = "not_planned".into();
+    let out = api
+        .serves(place.gates(["start", "02", "--format", "json"]))
+        .run()
+        .exits(1);
+    assert_eq!(codes(&out), ["dependency-open"]);
+    api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
+    api.serves(place.gates(["start", "02"])).run().exits(0);
+}
+
+#[test]
+fn clean_takes_what_is_merged_and_nothing_else() {
+    let place = world();
+    let names = [
+        "merged",
+        "squashed",
+        "rebased",
+        "conflicted",
+        "open",
+        "dirty",
+        "fresh",
+        "indented",
+    ];
+    for (n, name) in names.iter().enumerate() {
+        put(&place, &format!("1{n}"), name, "");
+        start(&place, &format!("1{n}")).exits(0);
+    }
+    let tree = |n: usize| place.path(&format!("nmoe-worktrees/issue-1{n}-{}", names[n]));
+    let branch = |n: usize| format!("issue/1{n}-{}", names[n]);
+    for n in 0..6 {
+        work(&tree(n), &format!("docs/{n}.md"), "one\ntwo\n");
+        work(&tree(n), &format!("docs/{n}b.md"), "three\n");
+    }
+    // Differs from what the base gets in white space alone, which in Python is a different program.
+    work(&tree(7), "docs/7.py", "if x:\n    a()\nb()\n");
+
+    place.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(0)]);
+    place.git(["merge", "-q", "--squash", &branch(1)]);
+    place.git(["commit", "-qm", "Squash"]);
+    place.git(["cherry-pick", &format!("{}~1", branch(2)), &branch(2)]);
+    place.git(["merge", "-q", "--squash", &branch(3)]);
+    place.git(["commit", "-qm", "Squash the other"]);
+    place.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(5)]);
+    place
+        .file("docs/7.py", "if x:\n    a()\n    b()\n")
+        .git(["add", "."]);
+    place.git(["commit", "-qm", "Looks like it"]);
+    // What came of 13 is changed again, so its content is not in the base any more; as a commit it is.
+    place
+        .file("docs/3.md", "changed\n")
+        .git(["commit", "-qam", "Go on"]);
+    place.git(["push", "-q", "origin", "master"]);
+    std::fs::write(tree(5).join("untracked"), "precious").unwrap();
+
+    let dry = place.gates(["start", "--clean", "--dry-run"]).run().exits(0);
+    insta::assert_snapshot!(dry.stdout.replace(&place.path("").display().to_string(), "…/"), @r"
+    would remove issue/10-merged: merged
+    would remove issue/11-squashed: the base holds all that it changes
+    would remove issue/12-rebased: the base holds all that it changes
+    would remove issue/13-conflicted: squashed into 637928357724
+    kept issue/14-open: it has work that the base lacks
+    kept issue/15-dirty: its worktree …/nmoe-worktrees/issue-15-dirty has uncommitted work
+    kept issue/16-fresh: nothing was done yet
+    kept issue/17-indented: it has work that the base lacks
+    ");
+    let out = place
+        .gates(["start", "--clean", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    let removed: Vec<bool> = out["branches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["removed"].as_bool().unwrap())
+        .collect();
+    assert_eq!(removed, [true, true, true, true, false, false, false, false]);
+    for n in 0..8 {
+        assert_eq!(tree(n).exists(), n >= 4, "{n}");
+        assert_eq!(
+            place.git(["branch", "--list", &branch(n)]).is_empty(),
+            n < 4,
+            "{n}"
+        );
+    }
+    assert!(refs(&place).contains(&"refs/nmoe-gates/done/11".to_owned()));
+    assert!(refs(&place).contains(&"refs/nmoe-gates/claims/14".to_owned()));
+
+    // What is done stays done, and what waited for it can start.
+    assert_eq!(codes(&start(&place, "11").exits(1)), ["already-merged"]);
+    put(&place, "20", "after", "\"11\"");
+    start(&place, "20").exits(0);
+}
+
+#[test]
+fn slow_of_fifty_starts_in_as_many_clones_one_wins() {
+    race(50, true);
+}
+
+#[test]
+fn of_eight_starts_in_one_clone_one_wins() {
+    race(8, false);
+}
+
+fn race(count: usize, clones: bool) {
+    let place = world();
+    let clone = |n: usize| {
+        if clones {
+            place.path(&format!("c{n}/repo"))
+        } else {
+            place.repo()
+        }
+    };
+    if clones {
+        for n in 0..count {
+            let parent = place.path(&format!("c{n}"));
+            std::fs::create_dir(&parent).unwrap();
+            git(&parent, ["clone", "-q", "../remote.git", "repo"]);
+        }
+    }
+    let children: Vec<_> = (0..count)
+        .map(|n| {
+            place
+                .gates(["start", "01", "--contract"])
+                .current_dir(clone(n))
+                .into_command()
+                .arg(place.path("work"))
+                .args(["--format", "json"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut won = 0;
+    for child in children {
+        let out = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout);
+        match out.status.code() {
+            Some(0) => won += 1,
+            Some(1) => assert!(text.contains("\"claimed\""), "{text}"),
+            other => panic!("{other:?} {text} {}", String::from_utf8_lossy(&out.stderr)),
+        }
+    }
+    assert_eq!(won, 1);
+    assert_eq!(refs(&place), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
+    let all: Vec<PathBuf> = if clones {
+        (0..count).map(clone).collect()
+    } else {
+        vec![place.repo()]
+    };
+    let count = |what: &dyn Fn(&Path) -> usize| all.iter().map(|dir| what(dir)).sum::<usize>();
+    assert_eq!(
+        count(&|dir| git(dir, ["branch", "--list", "issue/*"]).lines().count()),
+        1
+    );
+    assert_eq!(
+        count(&|dir| git(dir, ["worktree", "list"]).lines().count()),
+        all.len() + 1
+    );
+    // No loser's claim stays behind as an object, and nothing in the temporary directory.
+    for dir in &all {
+        let loose = git(dir, ["fsck", "--unreachable", "--no-reflogs"]);
+        assert_eq!(loose, "", "{}", dir.display());
+    }
+    assert_eq!(std::fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+}
