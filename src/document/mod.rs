@@ -3,6 +3,7 @@
 //! Knows nothing of contracts, gates or findings. What it cannot read it returns as a [`Defect`].
 
 pub mod block;
+pub mod edit;
 pub mod mapped;
 pub mod markdown;
 pub mod node;

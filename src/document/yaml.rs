@@ -270,6 +270,24 @@ impl<'a> Reader<'a> {
             .span(&(dash..(dash + 1).min(self.content.text().len())))
     }
 
+    /// A quoted scalar up to its closing quote; the parser's own mark goes on to the end of a comment behind it.
+    fn quoted(&self, mark: &Mark) -> Span {
+        let (start, end) = (self.byte(mark.start.index()), self.byte(mark.end.index()));
+        let written = &self.content.text().as_bytes()[start..end];
+        let quote = written.first().copied().unwrap_or(b'"');
+        let mut at = 1;
+        while at < written.len() {
+            match written[at] {
+                b'\\' if quote == b'"' => at += 1,
+                b'\'' if quote == b'\'' && written.get(at + 1) == Some(&b'\'') => at += 1,
+                byte if byte == quote => return self.content.span(&(start..start + at + 1)),
+                _ => {}
+            }
+            at += 1;
+        }
+        self.content.span(&(start..end))
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Mark), Stop> {
         match self.parser.next_event() {
             Some(Ok(pair)) => Ok(pair),
@@ -346,6 +364,9 @@ impl<'a> Reader<'a> {
             }
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
+                if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
+                    span = self.quoted(mark);
+                }
                 if plain && text.is_empty() {
                     span = key.cloned().unwrap_or_else(|| self.dash_before(mark));
                 }

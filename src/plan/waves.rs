@@ -85,6 +85,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         /// Any contracts, cycles and missing ends included.
         #[test]
         fn waves_are_sound_and_maximal(
