@@ -76,6 +76,10 @@ enum Command {
     Resolve(cmd::resolve::Args),
     /// Start a contract: claim it, make its branch and worktree; or clean up what is merged.
     Start(cmd::start::Args),
+    /// Fill the attestation of a pull request from what was really run, or hold it against that.
+    Attest(cmd::attest::Args),
+    /// Say which images a change calls for, in which order, and why.
+    Images(cmd::images::Args),
 }
 
 /// Runs one command line; the exit code is all that is left of it.
@@ -114,6 +118,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Report(args) => cmd::report::run(&context, &args),
         Command::Run(args) => cmd::run::run(&context, &args),
         Command::Start(args) => cmd::start::run(&context, &args),
+        Command::Attest(args) => cmd::attest::run(&context, &args),
+        Command::Images(args) => cmd::images::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
 }

@@ -2,13 +2,14 @@
 
 mod attestation;
 mod contract;
-mod gather;
+pub mod gather;
 mod registry;
 mod workflows;
 
 use clap::Subcommand;
 
 use crate::cmd::context::Context;
+use crate::cmd::lint_scope;
 use crate::model::exit::Exit;
 
 /// Arguments of `lint`.
@@ -28,6 +29,8 @@ enum What {
     Registry(registry::Args),
     /// Find what workflows do wrong around gates: tokens beside a change's code, moving refs, policy from the change.
     Workflows(workflows::Args),
+    /// Hold what a diff changes against a contract's scope and knobs.
+    Scope(lint_scope::Args),
 }
 
 /// Runs `lint`.
@@ -37,5 +40,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         What::Attestation(args) => attestation::run(context, args),
         What::Registry(args) => registry::run(context, args),
         What::Workflows(args) => workflows::run(context, args),
+        What::Scope(args) => lint_scope::run(context, args),
     }
 }

@@ -7,11 +7,13 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::policy;
+use crate::cmd::present;
 use crate::git::Git;
 use crate::git::diff::{self, Change, Kind};
 use crate::lint::scope::Judge;
 use crate::lint::scope::knobs::{self, Config, Keys};
 use crate::model::contract::Contract;
+use crate::model::exit::Exit;
 use crate::model::finding::Finding;
 use crate::model::settings::Naming;
 
@@ -43,8 +45,14 @@ pub fn kept_contract(git: &Git) -> Option<PathBuf> {
     Some(PathBuf::from(path)).filter(|path| path.is_file())
 }
 
-/// The findings of `lint scope`.
-pub fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
+/// Runs `lint scope`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let findings = findings(context, args)?;
+    present::findings(context, &[], &findings)
+}
+
+fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
     let git = Git::at(&context.subject);
     let contract = match args.contract.clone().or_else(|| kept_contract(&git)) {
         Some(path) => policy::contract(&path)?.value,

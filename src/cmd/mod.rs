@@ -4,12 +4,14 @@ use crate::model::exit::Exit;
 use crate::model::next::Next;
 
 pub mod api;
+pub mod attest;
 pub mod context;
 pub mod contracts;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod gates;
+pub mod images;
 pub mod kernels;
 pub mod lint;
 pub mod lint_scope;

@@ -12,12 +12,13 @@ use anyhow::bail;
 
 use crate::cmd::context::{Context, Format};
 use crate::cmd::contracts::{self, Document};
+use crate::cmd::lint::gather;
 use crate::document::Source;
 use crate::git::claims::{self, Claimed};
+use crate::lint;
 use crate::model::exit::Exit;
-use crate::model::finding::{Finding, FindingJson};
+use crate::model::finding::{Finding, FindingJson, Severity};
 use crate::model::next::{Next, Who};
-use crate::model::read;
 use crate::plan::{Item, codes, natural};
 
 use present::Report;
@@ -68,7 +69,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let document = &documents[*at];
 
     let mut findings = faults(context, document)?;
-    findings.extend(unusable(item));
+    if findings.is_empty() {
+        findings.extend(unusable(item));
+    }
     if !findings.is_empty() {
         let command = match document.number {
             Some(number) => format!("nmoe-gates lint contract --issue {number}"),
@@ -123,14 +126,11 @@ fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
 }
 
 /// What is wrong with the contract itself.
-fn faults(_context: &Context, document: &Document) -> anyhow::Result<Vec<Finding>> {
+fn faults(context: &Context, document: &Document) -> anyhow::Result<Vec<Finding>> {
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    Ok(match read::contract(&source) {
-        Ok(_) => Vec::new(),
-        Err(defect) => {
-            vec![Finding::new(&codes::UNREADABLE_CONTRACT, defect.message).in_path(&document.name)]
-        }
-    })
+    let mut findings = lint::contract::lint(&source, &gather::facts(context)?);
+    findings.retain(|finding| finding.severity == Severity::Error);
+    Ok(findings)
 }
 
 fn unusable(item: &Item) -> Option<Finding> {

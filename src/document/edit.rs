@@ -47,7 +47,7 @@ impl<'a> Editor<'a> {
         let written = number(value);
         match map.entry(key) {
             None => self.add(map, key, &written),
-            Some(entry) if entry.node.scalar().is_some_and(|s| s.text == written) => Ok(()),
+            Some(entry) if entry.node.number().is_some_and(|n| (n - value).abs() < 0.005) => Ok(()),
             Some(entry) => self.replace_value(entry, &written),
         }
     }

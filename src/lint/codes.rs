@@ -2,7 +2,9 @@
 //!
 //! `explain` and docs/codes.md are made from it. One file per family of rules.
 
+use crate::lint::scope::codes as scope;
 use crate::model::finding::Code;
+use crate::plan::codes as plan;
 
 /// Declares the codes of one family and the table that lists them.
 macro_rules! codes {
@@ -35,6 +37,8 @@ pub static TABLES: &[(&str, &[&Code])] = &[
     ("Contracts", contract::TABLE),
     ("Attestations", attestation::TABLE),
     ("The registry", registry::TABLE),
+    ("Scope", scope::TABLE),
+    ("Planning, starting, attesting", plan::TABLE),
 ];
 
 /// The code of this name.

@@ -16,6 +16,33 @@ pub struct Settings {
     pub naming: Naming,
     /// Files that many contracts touch.
     pub hotspots: Hotspots,
+    /// Images in the order in which they are built, each on the one before it.
+    pub images: Images,
+}
+
+/// The images, in the order in which they are built.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Images(pub Vec<Image>);
+
+/// An image and what its environment is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Name, such as `train`.
+    pub name: String,
+    /// Globs of the files that decide what is in it.
+    pub files: Vec<String>,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        let image = |name: &str| Image {
+            name: name.to_owned(),
+            files: vec![format!("docker/Dockerfile.{name}")],
+        };
+        Images(["base", "train", "runner"].map(image).to_vec())
+    }
 }
 
 /// Branches and worktrees.

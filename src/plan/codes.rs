@@ -1,4 +1,4 @@
-//! The findings of planning and starting.
+//! The findings of planning, starting and attesting.
 
 use crate::model::finding::{Code, Severity};
 
@@ -118,7 +118,39 @@ pub static WORKTREE_EXISTS: Code = Code {
     good: "git worktree remove ../nmoe-worktrees/issue-07-attention",
 };
 
-/// Every finding of planning and starting.
+/// Results about something else.
+pub static STALE_RESULTS: Code = Code {
+    id: "stale-results",
+    severity: Severity::Warning,
+    title: "Recorded results are about another commit",
+    explain: "What was proven about one commit says nothing of another; only an equal tree is the same code. Run the gates \
+              again on the head that is attested.",
+    bad: "results of 1f0c2ab, attested for 8d1e9b4",
+    good: "results of 8d1e9b4, attested for 8d1e9b4",
+};
+
+/// Results of a dirty tree.
+pub static DIRTY_RESULTS: Code = Code {
+    id: "dirty-results",
+    severity: Severity::Warning,
+    title: "Recorded results are about a tree that no commit has",
+    explain: "The checkout held uncommitted changes when the gates ran, so nobody else can run the same. Commit, then run \
+              them again.",
+    bad: "nmoe-gates run --tier a  # with uncommitted changes",
+    good: "git commit && nmoe-gates run --tier a",
+};
+
+/// No results.
+pub static NO_RESULTS: Code = Code {
+    id: "no-results",
+    severity: Severity::Error,
+    title: "There are no recorded results",
+    explain: "An attestation says what was really run. `run` records its results; `--results FILE` names others.",
+    bad: "nmoe-gates attest --verify pr.md  # nothing was run here",
+    good: "nmoe-gates run --tier a && nmoe-gates attest --verify pr.md",
+};
+
+/// Every finding of planning, starting and attesting.
 pub static TABLE: &[&Code] = &[
     &DEPENDENCY_CYCLE,
     &MISSING_DEPENDENCY,
@@ -131,4 +163,7 @@ pub static TABLE: &[&Code] = &[
     &ALREADY_MERGED,
     &BRANCH_EXISTS,
     &WORKTREE_EXISTS,
+    &STALE_RESULTS,
+    &DIRTY_RESULTS,
+    &NO_RESULTS,
 ];

@@ -2,9 +2,11 @@
 //!
 //! Takes contracts as plain [`Item`]s; knows nothing of files, GitHub or branches.
 
+pub mod attest;
 pub mod codes;
 pub mod graph;
 pub mod hotspots;
+pub mod images;
 pub mod overlap;
 pub mod show;
 pub mod waves;

@@ -9,6 +9,7 @@
 
 mod act;
 mod api;
+mod attest;
 mod command_line;
 mod demo;
 mod doctor;
@@ -17,6 +18,7 @@ mod gates;
 mod github;
 mod held;
 mod house;
+mod images;
 mod kernel_check;
 mod kernel_csrc;
 mod kernel_driver;
@@ -36,5 +38,6 @@ mod run_escape;
 mod run_record;
 mod run_rows;
 mod run_world;
+mod scope;
 mod stage;
 mod start;

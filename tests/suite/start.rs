@@ -92,7 +92,7 @@ fn what_cannot_start_leaves_nothing_behind() {
     assert_eq!(codes(&start(&place, "02").exits(1)), ["dependency-open"]);
     assert_eq!(codes(&start(&place, "1").exits(1)), ["unknown-contract"]);
     put(&place, "03", "../../x", "");
-    assert_eq!(codes(&start(&place, "03").exits(1)), ["unusable-name"]);
+    assert_eq!(codes(&start(&place, "03").exits(1)), ["invalid-slug"]);
     std::fs::create_dir_all(place.path("nmoe-worktrees/issue-01-attention")).unwrap();
     assert_eq!(codes(&start(&place, "01").exits(1)), ["worktree-exists"]);
     assert_eq!(refs(&place), ["refs/heads/master"]);

@@ -1,0 +1,81 @@
+//! Which images a diff calls for: exactly those whose environment changed, and those built on them.
+//!
+//! Code is no part of an image's environment: the runner checks it out and builds it anew for every run.
+
+use serde::Serialize;
+
+use crate::git::diff::{Change, Kind};
+use crate::git::pathspec::Pathspec;
+use crate::model::settings::Image;
+
+/// Whether an image must be rebuilt, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Name of the image.
+    pub name: String,
+    /// Whether it must be rebuilt.
+    pub rebuild: bool,
+    /// Why, one sentence each; for one that need not be rebuilt what was looked at.
+    pub why: Vec<String>,
+}
+
+/// Decides for each image of a chain, in the order in which they are built: each on the one before it.
+pub fn decide(chain: &[Image], changes: &[Change]) -> Vec<Decision> {
+    let mut below: Option<&str> = None;
+    let mut decisions = Vec::new();
+    for image in chain {
+        let files: Vec<Pathspec> = image.files.iter().filter_map(|f| Pathspec::new(f).ok()).collect();
+        let mut why: Vec<String> = changes
+            .iter()
+            .flat_map(|change| touches(change, &files))
+            .collect();
+        why.extend(below.map(|name| format!("it is built on `{name}`")));
+        let rebuild = !why.is_empty();
+        if rebuild {
+            below = Some(&image.name);
+        } else {
+            why.push(format!("nothing changed in {}", image.files.join(", ")));
+        }
+        decisions.push(Decision {
+            name: image.name.clone(),
+            rebuild,
+            why,
+        });
+    }
+    decisions
+}
+
+/// All of them, where there is nothing to compare with.
+pub fn all(chain: &[Image], why: &str) -> Vec<Decision> {
+    let rebuilt = |image: &Image| Decision {
+        name: image.name.clone(),
+        rebuild: true,
+        why: vec![why.to_owned()],
+    };
+    chain.iter().map(rebuilt).collect()
+}
+
+/// What a change does to these files. A mode alone does not reach the image: builds copy content.
+fn touches(change: &Change, files: &[Pathspec]) -> Vec<String> {
+    let is_one = |path: &[u8]| files.iter().any(|f| f.matches(path));
+    let (old, new) = (change.old.shown(), change.new.shown());
+    if change.renamed() {
+        let mut why = Vec::new();
+        if is_one(&change.old.path) {
+            why.push(format!("`{old}` moved to `{new}`"));
+        }
+        if is_one(&change.new.path) {
+            why.push(format!("`{new}` moved here from `{old}`"));
+        }
+        return why;
+    }
+    if !is_one(&change.new.path) || change.same_content() {
+        return Vec::new();
+    }
+    let what = match (change.old.kind, change.new.kind) {
+        (Kind::Absent, _) => "was added",
+        (_, Kind::Absent) => "was removed",
+        _ => "changed",
+    };
+    vec![format!("`{new}` {what}")]
+}
