@@ -230,10 +230,10 @@ impl Wanted {
     pub fn write(&self, editor: &mut Editor<'_>, root: &Node) -> Result<(), Unclear> {
         let change = root.get("nmoe_pr").ok_or_else(|| Unclear("nmoe_pr".to_owned()))?;
         editor.set(change, "issue", &self.issue)?;
-        if let Some(baseline) = &self.baseline_sha {
-            if !says_commit(change, "baseline_sha", baseline) {
-                editor.set(change, "baseline_sha", baseline)?;
-            }
+        if let Some(baseline) = &self.baseline_sha
+            && !says_commit(change, "baseline_sha", baseline)
+        {
+            editor.set(change, "baseline_sha", baseline)?;
         }
         if !says_commit(change, "pr_sha", &self.pr_sha) {
             editor.set(change, "pr_sha", &self.pr_sha)?;
