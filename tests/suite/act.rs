@@ -11,6 +11,7 @@ use crate::driver::{Place, git};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PULL: u64 = 5;
+const REGISTRY: &str = "configs/gates/gates.toml";
 
 #[expect(
     clippy::print_stderr,
@@ -48,6 +49,7 @@ fn read(path: &str) -> String {
 struct Stage {
     place: Place,
     api: Api,
+    base: String,
     head: String,
 }
 
@@ -58,8 +60,18 @@ struct Ran {
 }
 
 impl Stage {
+    /// A pull request that makes the sample's batch bigger.
+    fn bigger_batch() -> Self {
+        Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"))
+    }
+
     /// A pull request that changes one file to this.
     fn new(path: &str, content: &str) -> Self {
+        Stage::changing(&[(path, content)])
+    }
+
+    /// A pull request that changes these files.
+    fn changing(files: &[(&str, &str)]) -> Self {
         let place = Place::new();
         for file in ["action.yml", "Cargo.toml", ".github/workflows/tier-b.yml"] {
             place.file(file, read(file));
@@ -71,16 +83,18 @@ impl Stage {
         for file in ["nmoe/__init__.py", "nmoe/train.py", "configs/tiny.toml"] {
             place.file(file, read(&format!("examples/demo/{file}")));
         }
-        let registry = read("examples/demo/configs/gates/gates.toml").replace(
+        let registry = read(&format!("examples/demo/{REGISTRY}")).replace(
             "[bundles]",
             "[gates.\"demo:needs\"]\ntier = \"b\"\nrequires = [\"NMOE_DATA_PATH\", \"NMOE_RUN_ROOT\"]\nrequires_files = [\"configs/none.toml\"]\ncmd = \"true\"\n\n[bundles]\nneeds = [\"demo:needs\"]",
         );
-        place.file("configs/gates/gates.toml", &registry);
+        place.file(REGISTRY, &registry);
         place.git(["init", "--quiet"]);
         place.git(["add", "."]);
         place.git(["commit", "--quiet", "--message", "The base"]);
         place.git(["checkout", "--quiet", "-b", "issue/01-bigger-batch"]);
-        place.file(path, content);
+        for (path, content) in files {
+            place.file(path, content);
+        }
         place.git(["add", "."]);
         place.git(["commit", "--quiet", "--message", "The change"]);
         place.git(["checkout", "--quiet", "--detach", "master"]);
@@ -118,12 +132,22 @@ impl Stage {
             merge.clone(),
             json!({ "sha": merge, "tree": { "sha": tree }, "parents": [{ "sha": base }, { "sha": head }] }),
         );
-        for commit in [&base, &merge] {
-            let path = (commit.clone(), "configs/gates/gates.toml".to_owned());
-            state.files.insert(path, registry.clone());
+        let proposed = files.iter().find(|(path, _)| *path == REGISTRY);
+        for (commit, text) in [
+            (&base, &*registry),
+            (&merge, proposed.map_or(&*registry, |p| p.1)),
+        ] {
+            state
+                .files
+                .insert((commit.clone(), REGISTRY.to_owned()), text.to_owned());
         }
         drop(state);
-        Stage { place, api, head }
+        Stage {
+            place,
+            api,
+            base,
+            head,
+        }
     }
 
     /// Runs one workflow for one event; nothing where act is not there.
@@ -202,7 +226,7 @@ impl Stage {
 
 #[test]
 fn slow_act_tier_b_passes() {
-    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let stage = Stage::bigger_batch();
     let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
         return;
     };
@@ -234,7 +258,7 @@ fn slow_act_tier_b_fails() {
 
 #[test]
 fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() {
-    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let stage = Stage::bigger_batch();
     let Some(ran) = stage.tier_b(&[("bundle", "needs")]) else {
         return;
     };
@@ -254,7 +278,7 @@ fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() 
 
 #[test]
 fn slow_act_tier_b_runs_a_single_gate() {
-    let stage = Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"));
+    let stage = Stage::bigger_batch();
     let Some(ran) = stage.tier_b(&[("bundle", "single"), ("single_gate", "demo:tiny_1x10")]) else {
         return;
     };
@@ -265,4 +289,104 @@ fn slow_act_tier_b_runs_a_single_gate() {
     // One gate of four proves that gate, not the contract.
     assert!(comment.contains("**Not covered:**"), "{comment}");
     assert_eq!(status, "pending");
+}
+
+#[test]
+fn slow_act_tier_b_with_an_unknown_bundle_is_refused_in_public_row_9() {
+    let stage = Stage::bigger_batch();
+    let Some(ran) = stage.tier_b(&[("bundle", "demoo")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    assert!(ran.log.contains("demoo"), "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("refused"), "{comment}");
+    assert_ne!(status, "success");
+}
+
+#[test]
+fn slow_act_tier_b_is_about_the_commit_that_was_approved_row_23() {
+    let stage = Stage::bigger_batch();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let moved = "7".repeat(40);
+    let (now, base) = (moved.clone(), stage.base.clone());
+    stage.api.before(move |seen, state| {
+        let is_pull = seen.method == "GET" && seen.path.ends_with(&format!("/pulls/{PULL}"));
+        // The first to ask is `resolve`; by the time that anybody asks again, the pull request has moved.
+        if is_pull && asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+            state.pulls.get_mut(&PULL).unwrap()["head"]["sha"] = json!(now);
+            let merge = "8".repeat(40);
+            state.refs.insert(format!("pull/{PULL}/merge"), merge.clone());
+            state.commits.insert(
+                merge.clone(),
+                json!({ "sha": merge, "tree": { "sha": "9".repeat(40) }, "parents": [{ "sha": base }, { "sha": now }] }),
+            );
+        }
+    });
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    let comments = stage.api.comments(PULL);
+    assert_eq!(comments.len(), 1, "{}", ran.log);
+    assert!(comments[0].contains("[!WARNING]"), "{}", comments[0]);
+    assert!(comments[0].contains(&stage.head), "{}", comments[0]);
+    assert!(!stage.api.state().statuses.contains_key(&moved), "{}", ran.log);
+}
+
+#[test]
+fn slow_act_tier_b_is_judged_by_the_registry_of_the_base_row_22() {
+    let registry = read(&format!("examples/demo/{REGISTRY}"))
+        .replace("python3 -m nmoe.train configs/tiny.toml --steps=10", "true")
+        .replace("python3 -m nmoe.train configs/tiny.toml --steps=40", "true");
+    let trainer = read("examples/demo/nmoe/train.py").replace("    main(sys.argv[1:])", "    sys.exit(7)");
+    let stage = Stage::changing(&[(REGISTRY, &registry), ("nmoe/train.py", &trainer)]);
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x10` | **fail** |"), "{comment}");
+    assert!(comment.contains("proposed, not in force"), "{comment}");
+    assert_eq!(status, "failure");
+}
+
+#[test]
+fn slow_act_tier_b_cannot_be_forged_by_files_or_processes_of_the_change_row_21() {
+    let forged = json!({
+        "schema": 1, "bundle": "demo", "gate_ids": ["cpu:import", "cpu:compileall", "demo:tiny_1x10", "demo:tiny_1x40"],
+        "overall": "pass", "evidence": { "dirty": false },
+        "results": { "cpu:import": { "status": "pass" }, "cpu:compileall": { "status": "pass" },
+            "demo:tiny_1x10": { "status": "pass" }, "demo:tiny_1x40": { "status": "pass" } },
+    })
+    .to_string();
+    // A process that outlives its gate and writes over every results file it can find near its home.
+    let trainer = r#"
+import os, pathlib, sys, time
+if __name__ == "__main__":
+    if os.fork() == 0:
+        os.setsid()
+        forged = pathlib.Path("results.json").read_text()
+        for _ in range(200):
+            for found in pathlib.Path(os.environ["HOME"]).rglob("results.json*"):
+                try:
+                    found.write_text(forged)
+                except OSError:
+                    pass
+            time.sleep(0.05)
+        os._exit(0)
+    time.sleep(0.5)
+    sys.exit(7)
+"#;
+    let stage = Stage::changing(&[("results.json", &forged), ("nmoe/train.py", trainer)]);
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(!comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
+    assert!(
+        comment.contains("| `demo:tiny_1x10` | **fail** |") || comment.contains("refused"),
+        "{comment}"
+    );
+    assert_ne!(status, "success");
 }
