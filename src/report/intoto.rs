@@ -80,6 +80,7 @@ fn configuration(results: &Results) -> Vec<Value> {
         digest("registry", &e.registry),
         digest("contract", &e.contract),
         digest("image", &e.image),
+        commit("merge", &e.merge),
         commit("base", &e.base),
         commit("head", &e.head),
         e.tree

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{Api, REPOSITORY, TOKEN};
 use crate::driver::{Place, git};
@@ -156,6 +156,7 @@ impl Stage {
         let stand_ins = [
             ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
             ("upload-artifact", "ea165f8d65b6e75b540449e92b4886f43607fa02"),
+            ("attest", "59d89421af93a897026c735860bf21b6eb4f7b26"),
             ("download-artifact", "d3f86a106a0bac45b974a628896c90dbdf5c8093"),
         ]
         .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"));
@@ -236,6 +237,10 @@ fn slow_act_tier_b_passes() {
     assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
     assert!(comment.contains(&stage.head), "{comment}");
     assert_eq!(status, "success");
+    let attested = stage.place.path("artifacts/attested/predicate.json");
+    let predicate: Value = serde_json::from_slice(&std::fs::read(attested).expect(&ran.log)).unwrap();
+    assert_eq!(predicate["result"], "PASSED");
+    assert_eq!(predicate["passedTests"].as_array().unwrap().len(), 4);
 }
 
 #[test]
