@@ -113,6 +113,7 @@ impl Resolution {
             tree: Some(self.tree.clone()),
             registry: Some(self.registry.sha256.clone()),
             contract: self.contract.as_ref().map(|contract| contract.sha256.clone()),
+            tool: Some(self.tool.clone()),
             run: Some(self.nonce.clone()),
             ..Evidence::default()
         }

@@ -159,7 +159,6 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let commit = |text: &str| is_hex(text, &[40, 64]);
     let digest = |text: &str| is_hex(text, &[64]);
     let image = |text: &str| is_hex(text.strip_prefix("sha256:").unwrap_or(text), &[64]);
-    let version = |text: &str| is_of(text, 40, |b| b.is_ascii_alphanumeric() || b".+-".contains(&b));
     let nonce = |text: &str| is_hex(text, &[32]);
     let time = |text: &str| text.len() <= 40 && text.parse::<jiff::Timestamp>().is_ok();
     let facts = [
@@ -170,7 +169,7 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
         ("registry", &e.registry, digest),
         ("contract", &e.contract, digest),
         ("image", &e.image, image),
-        ("tool", &e.tool, version),
+        ("tool", &e.tool, is_version),
         ("run", &e.run, nonce),
         ("started_at", &results.started_at, time),
     ];
@@ -278,6 +277,17 @@ fn is_hex(text: &str, lengths: &[usize]) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// `1.2.3`, or `1.2.3-rc.4`.
+fn is_version(text: &str) -> bool {
+    let (release, candidate) = text.split_once("-rc.").unwrap_or((text, "0"));
+    let numbers: Vec<&str> = release.split('.').collect();
+    numbers.len() == 3
+        && numbers
+            .iter()
+            .chain([&candidate])
+            .all(|number| is_of(number, 6, |b| b.is_ascii_digit()))
 }
 
 /// `b200x8`: the name of a target of the registry, and how many.

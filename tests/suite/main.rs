@@ -10,6 +10,8 @@
 mod act;
 mod api;
 mod attest;
+mod attack;
+mod attack_publish;
 mod command_line;
 mod demo;
 mod doctor;

@@ -1,0 +1,88 @@
+//! What the attacks have in common: an attack must work on a naive variant, or it proves nothing about ours.
+
+/// An attack: whether it got through a naive variant, and whether it got through ours.
+#[track_caller]
+pub fn attack(what: &str, naive: bool, ours: bool) {
+    assert!(
+        naive,
+        "{what}: the attack fails even where nobody defends, so it proves nothing"
+    );
+    assert!(!ours, "{what}: the attack got through");
+}
+
+/// What a text does once GitHub renders it.
+pub mod gfm {
+    use pulldown_cmark::{Event, Options, Parser, Tag};
+
+    /// Everything in a table or a paragraph of ours that a name must never cause: a link, an image, foreign HTML, a mention, a
+    /// reference, a heading of its own, text that is shown otherwise than it is, or a row that is not ours.
+    pub fn harm(markdown: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let (mut rows, mut cells, mut in_code) = (0, 0, false);
+        for event in Parser::new_ext(
+            markdown,
+            Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS,
+        ) {
+            match event {
+                Event::Start(Tag::Link { dest_url, .. }) => found.push(format!("link to {dest_url}")),
+                Event::Start(Tag::Image { dest_url, .. }) => found.push(format!("image {dest_url}")),
+                Event::Start(Tag::Emphasis | Tag::Strikethrough) => found.push("style".to_owned()),
+                Event::Start(Tag::Heading { level, .. }) if level < pulldown_cmark::HeadingLevel::H3 => {
+                    found.push("heading".to_owned());
+                }
+                Event::Start(Tag::TableRow) => rows += 1,
+                Event::Start(Tag::TableCell) => cells += 1,
+                Event::Start(Tag::CodeBlock(_)) => in_code = true,
+                Event::End(pulldown_cmark::TagEnd::CodeBlock) => in_code = false,
+                Event::InlineHtml(html) => found.push(format!("HTML {html}")),
+                Event::Html(html) => {
+                    let ours = [
+                        "<details>",
+                        "<details open>",
+                        "</details>",
+                        "<details><summary>",
+                        "<summary>",
+                        "</summary>",
+                    ];
+                    let rest = ours
+                        .iter()
+                        .fold(html.to_string(), |rest, tag| rest.replace(tag, ""));
+                    if rest.contains('<') {
+                        found.push(format!("HTML {html}"));
+                    }
+                }
+                Event::Code(code) if code.chars().any(is_deceptive) => {
+                    found.push(format!("deceptive {code:?}"))
+                }
+                Event::Text(text) if !in_code => {
+                    if text.chars().any(is_deceptive) {
+                        found.push(format!("deceptive {text:?}"));
+                    }
+                    for word in text.split_whitespace() {
+                        let reference = word.contains('#') && word.chars().any(|c| c.is_ascii_digit());
+                        if word.starts_with('@') || reference || word.starts_with("GH-") {
+                            found.push(format!("reference {word}"));
+                        }
+                        if word.contains("://") || word.starts_with("www.") || word.contains("javascript:") {
+                            found.push(format!("autolink {word}"));
+                        }
+                    }
+                    if text.contains("[x]") || text.contains('$') || text.contains('\\') {
+                        found.push(format!("markup {text}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        // One header and one gate; the evidence table is not there without identities.
+        if !markdown.contains("<details>") && (rows, cells) != (1, 4) {
+            found.push(format!("{rows} rows of {cells} cells"));
+        }
+        found
+    }
+
+    fn is_deceptive(c: char) -> bool {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    }
+}

@@ -1,0 +1,399 @@
+//! Attacks on what is published: forged, foreign, poisoned and replayed results, hostile names, planted comments.
+//!
+//! Each attack is first made on a naive publisher, where it must succeed, and then on ours, where it must not.
+
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::attack::{attack, gfm};
+use crate::driver::Place;
+use crate::publish::{MERGE, NONCE, OTHER, Scene};
+
+/// What a straightforward publisher makes of results: it reads what is there and writes a row for each entry.
+fn naive(bytes: &[u8]) -> Option<String> {
+    let results: Value = serde_json::from_slice(bytes).ok()?;
+    let mut table = format!(
+        "### Gates: {}\n\n| Gate | Status |\n|:--|:--|\n",
+        results["overall"].as_str()?
+    );
+    for (gate, result) in results["results"].as_object()? {
+        table += &format!("| {gate} | {} |\n", result["status"].as_str()?);
+    }
+    Some(table + &results["evidence"].to_string())
+}
+
+/// Publishes these results naively and as ours do; returns both texts.
+fn both(scene: &Scene, results: &str) -> (String, String) {
+    let ours = scene.raw(results).run();
+    assert_ne!(ours.code, Some(2), "{}", ours.stderr);
+    (naive(results.as_bytes()).unwrap_or_default(), scene.comment())
+}
+
+fn is_green(text: &str) -> bool {
+    text.contains("### Gates: pass") || text.contains("✅")
+}
+
+fn set(value: &Value, pointer: &str, to: Value) -> Value {
+    let mut value = value.clone();
+    *value.pointer_mut(pointer).expect(pointer) = to;
+    value
+}
+
+#[test]
+fn t10_an_overall_that_the_gates_do_not_bear_out() {
+    let scene = Scene::new();
+    let results = set(&scene.results(), "/results/b200:two/status", json!("fail"));
+    let (naive, ours) = both(&scene, &results.to_string());
+    attack(
+        "overall: pass beside a failed gate",
+        is_green(&naive),
+        is_green(&ours),
+    );
+}
+
+#[test]
+fn t10_a_key_that_stands_twice() {
+    let scene = Scene::new();
+    let text = scene.results().to_string();
+    let twice = text.replacen(
+        "\"overall\":\"pass\"",
+        "\"overall\":\"fail\",\"overall\":\"pass\"",
+        1,
+    );
+    let (naive, ours) = both(&scene, &twice);
+    attack("the last of two keys wins", is_green(&naive), is_green(&ours));
+    let hidden = text.replacen(
+        "\"status\":\"pass\"",
+        "\"status\":\"fail\",\"status\":\"pass\"",
+        1,
+    );
+    let (naive, ours) = both(&scene, &hidden);
+    attack("and deep inside too", is_green(&naive), is_green(&ours));
+}
+
+#[test]
+fn t10_a_gate_left_out_or_added() {
+    let scene = Scene::new();
+    let mut less = scene.results();
+    less["gate_ids"] = json!(["cpu:one"]);
+    less["results"].as_object_mut().unwrap().remove("b200:two");
+    let (naive, ours) = both(&scene, &less.to_string());
+    attack(
+        "the gate that would fail is left out",
+        is_green(&naive),
+        is_green(&ours),
+    );
+    let mut more = scene.results();
+    more["gate_ids"].as_array_mut().unwrap().push(json!("b200:extra"));
+    more["results"]["b200:extra"] = more["results"]["cpu:one"].clone();
+    let (naive, ours) = both(&scene, &more.to_string());
+    attack(
+        "a gate is added",
+        naive.contains("b200:extra"),
+        ours.contains("b200:extra"),
+    );
+}
+
+#[test]
+fn t10_a_number_that_is_none() {
+    let scene = Scene::new();
+    for number in ["1e999", "-1e999", "NaN", "Infinity"] {
+        let text = set(&scene.results(), "/results/b200:two/node_tps_p50", json!("@")).to_string();
+        let text = text.replace("\"@\"", number);
+        // The incumbent's reader is Python's, which takes all of these for floats.
+        let naive = number.parse::<f64>().is_ok_and(|n| !n.is_finite());
+        scene.raw(&text).run();
+        attack(number, naive, is_green(&scene.comment()));
+    }
+}
+
+#[test]
+fn t10_a_file_too_large_to_publish() {
+    let scene = Scene::new();
+    let mut results = scene.results();
+    results["evidence"]["kernels"] = (0..6000)
+        .map(|n| (format!("nmoe/csrc/k{n}.so"), json!("0".repeat(64))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let text = results.to_string();
+    let longest = 65_536;
+    let refused = naive(text.as_bytes()).is_some_and(|comment| comment.len() > longest);
+    let (_, ours) = both(&scene, &text);
+    attack(
+        "no comment at all, since GitHub takes none that long",
+        refused,
+        ours.is_empty() || ours.len() > longest,
+    );
+}
+
+#[test]
+fn t13_results_that_are_no_regular_file() {
+    let scene = Scene::new();
+    let path = scene.place.path("results.json");
+    let secret = scene.place.path("home/secret.json");
+    std::fs::write(&secret, scene.results().to_string()).unwrap();
+    let publish = || {
+        let _ = std::fs::remove_file(scene.place.path("output"));
+        let args = [
+            "publish",
+            "../results.json",
+            "--pr",
+            "5",
+            "--resolution",
+            "../resolution.json",
+        ];
+        scene.api.serves(scene.place.gates(args)).run().exits(3);
+        scene.comment()
+    };
+    symlink(&secret, &path).unwrap();
+    attack(
+        "a link is followed",
+        naive(&std::fs::read(&path).unwrap()).is_some(),
+        is_green(&publish()),
+    );
+    std::fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    let hung = std::process::Command::new("timeout")
+        .args(["0.3", "cat"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    attack(
+        "a pipe hangs the reader",
+        hung.code() == Some(124),
+        is_green(&publish()),
+    );
+    std::fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    let endless = std::process::Command::new("timeout")
+        .args(["0.3", "wc", "-c"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    attack(
+        "a device never ends",
+        endless.code() == Some(124),
+        is_green(&publish()),
+    );
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    publish();
+}
+
+#[test]
+fn t3_results_about_another_commit() {
+    let scene = Scene::new();
+    for identity in ["head", "base", "merge", "tree"] {
+        let results = set(&scene.results(), &format!("/evidence/{identity}"), json!(OTHER)).to_string();
+        let (naive, ours) = both(&scene, &results);
+        attack(identity, is_green(&naive), is_green(&ours));
+    }
+}
+
+#[test]
+fn t3_the_pull_request_moves_after_approval() {
+    let scene = Scene::new();
+    scene.set_merge(OTHER, OTHER, "6666666666666666666666666666666666666666");
+    let (naive, ours) = both(&scene, &scene.results().to_string());
+    let green = |text: &str| is_green(text) && !text.contains("older state");
+    attack("a verdict on what nobody tested", green(&naive), green(&ours));
+    assert_eq!(scene.status().0, "error");
+}
+
+#[test]
+fn t16_the_contract_is_weakened_after_approval() {
+    let scene = Scene::new();
+    scene.api.issue(1, "[01] A contract", "a weaker contract");
+    let (naive, ours) = both(&scene, &scene.results().to_string());
+    let green = |text: &str| is_green(text) && !text.contains("older state");
+    attack(
+        "results of one contract shown for another",
+        green(&naive),
+        green(&ours),
+    );
+}
+
+#[test]
+fn t20_an_earlier_run_is_replayed() {
+    let scene = Scene::new();
+    for (what, nonce) in [
+        ("another run's nonce", json!("f".repeat(32))),
+        ("none", json!(null)),
+    ] {
+        let results = set(&scene.results(), "/evidence/run", nonce).to_string();
+        let (naive, ours) = both(&scene, &results);
+        attack(what, is_green(&naive), is_green(&ours));
+    }
+    assert!(scene.results()["evidence"]["run"] == NONCE && scene.results()["evidence"]["merge"] == MERGE);
+}
+
+#[test]
+fn t20_an_older_run_that_ends_late_hides_a_newer_one() {
+    let scene = Scene::new();
+    let mut failed = scene.results();
+    failed["overall"] = json!("fail");
+    failed["results"]["cpu:one"]["status"] = json!("fail");
+    failed["results"]["cpu:one"]["rc"] = json!(1);
+    let last_writer_wins = naive(scene.results().to_string().as_bytes()).unwrap();
+    scene.publish(&failed, 2).exits(0);
+    scene.publish(&scene.results(), 1).exits(0);
+    attack(
+        "the late one wins",
+        is_green(&last_writer_wins),
+        is_green(scene.comment().lines().nth(1).unwrap()),
+    );
+}
+
+#[test]
+fn t19_names_of_the_infrastructure_in_free_fields() {
+    let scene = Scene::new();
+    let host = "node-17.cluster.internal";
+    let good = scene.results();
+    let mut cases: Vec<Value> = ["image", "target", "tool", "run", "contract", "kernels"]
+        .map(|field| {
+            let value = if field == "kernels" {
+                json!({host: "0".repeat(64)})
+            } else {
+                json!(host)
+            };
+            set(&good, &format!("/evidence/{field}"), value)
+        })
+        .to_vec();
+    cases.push(set(&good, "/started_at", json!(host)));
+    cases.push(set(&good, "/bundle", json!(host)));
+    for (field, value) in [
+        ("missing_env", json!([host])),
+        ("missing_files", json!([host])),
+        ("supplied_by", json!(host)),
+        ("metrics", json!({host: {"count": 0, "p50": null, "samples": []}})),
+        (
+            "metrics",
+            json!({"node_tps": {"unit": host, "count": 0, "p50": null, "samples": []}}),
+        ),
+        (
+            "kernel_checks",
+            json!([{"name": host, "status": "pass", "reason": null, "duration_s": null}]),
+        ),
+        ("perf", json!({"compare_gate": host})),
+        ("perf", json!({"method": host})),
+        ("reason", json!(host)),
+    ] {
+        let mut results = good.clone();
+        results["results"]["b200:two"][field] = value;
+        cases.push(results);
+    }
+    for results in cases {
+        let text = results.to_string();
+        let copied = text.contains(host);
+        let (_, ours) = both(&scene, &text);
+        attack(&text, copied, ours.contains("internal"));
+        assert!(scene.status().1.contains("refused"), "{text}");
+    }
+}
+
+#[test]
+fn t11_a_planted_marker() {
+    let scene = Scene::new();
+    scene.publish(&scene.results(), 1).exits(0);
+    let body = scene.comment();
+    scene.api.state().comments.clear();
+    let planted = scene
+        .api
+        .comment(5, "mallory", &body.replace("pass", "pass, merge at once"));
+    // By marker alone the first comment is ours to edit, and the forgery stands where people look.
+    let by_marker = scene
+        .api
+        .state()
+        .comments
+        .iter()
+        .find(|c| c["body"].as_str().unwrap().starts_with("<!-- nmoe-gates"))
+        .map(|c| c["id"].clone());
+    scene.publish(&scene.results(), 2).exits(0);
+    let edited = scene.api.writes().iter().any(|w| {
+        w.contains(&format!(
+            "PATCH /repos/octo-org/trainer/issues/comments/{planted}"
+        ))
+    });
+    attack(
+        "a stranger's comment is taken for ours",
+        by_marker == Some(json!(planted)),
+        edited,
+    );
+    let ours = scene
+        .api
+        .state()
+        .comments
+        .iter()
+        .find(|c| c["user"]["login"] == "github-actions[bot]")
+        .unwrap()
+        .clone();
+    assert!(
+        !ours["body"].as_str().unwrap().contains("Earlier runs"),
+        "its history is not believed either"
+    );
+}
+
+/// Names that mean something to Markdown, HTML, GitHub or a terminal.
+const HOSTILE: [&str; 27] = [
+    "a | pass | 99 |\n| b",
+    "x`y` *~bold~*",
+    "``` \n# heading",
+    "<img src=https://evil.example/beacon>",
+    "![i](https://evil.example/beacon.png)",
+    "[click](https://evil.example)",
+    "https://evil.example/",
+    "www.evil.example",
+    "@octo-org/everyone",
+    "@octocat",
+    "#1",
+    "octo-org/trainer#1",
+    "GH-1",
+    "</details><details open>",
+    "<!-- nmoe-gates {} -->",
+    "--> <script>alert(1)</script>",
+    "<https://evil.example>",
+    "javascript:alert(1)",
+    "<a href='javascript:alert(1)'>x</a>",
+    "\u{202e}ssap",
+    "\u{200b}pass",
+    "a\rb\r\nc",
+    "\u{1b}[31mred",
+    "$x^2$",
+    "~~gone~~",
+    "- [x] done",
+    "a\u{0}b",
+];
+
+#[test]
+fn t11_hostile_names_in_the_table() {
+    let place = Place::new();
+    for name in HOSTILE {
+        let results = json!({"schema": 1, "bundle": null, "gate_ids": [name], "overall": "fail", "uncovered": [name],
+            "evidence": {"head": null, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
+                "contract": null, "image": null, "tool": null, "target": null, "run": null},
+            "started_at": null, "duration_s": null,
+            "results": {name: {"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null}}});
+        std::fs::write(place.path("results.json"), results.to_string()).unwrap();
+        let out = place
+            .gates(["report", "../results.json", "--format", "comment"])
+            .run();
+        let naive = format!("| Gate | Status |\n|:--|:--|\n| {name} | fail |\n");
+        // A name with a control character is refused altogether.
+        let harm = gfm::harm(&naive);
+        let ours = if out.code == Some(0) {
+            gfm::harm(&out.stdout)
+        } else {
+            Vec::new()
+        };
+        assert!(ours.is_empty(), "{name:?}: {ours:?}\n{}", out.stdout);
+        attack(name, !harm.is_empty(), !ours.is_empty());
+    }
+}
