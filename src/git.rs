@@ -23,6 +23,20 @@ const INERT: [&str; 6] = [
     "gc.auto=0",
 ];
 
+/// Subcommands that may run the filters of a checkout's configuration over its files.
+const FILTERING: [&str; 10] = [
+    "add",
+    "archive",
+    "checkout",
+    "diff",
+    "diff-files",
+    "merge",
+    "read-tree",
+    "reset",
+    "status",
+    "worktree",
+];
+
 /// What went wrong with a git command.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -67,6 +81,11 @@ impl Git {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
+        let args: Vec<S> = args.into_iter().collect();
+        let filters = match args.first().and_then(|name| name.as_ref().to_str()) {
+            Some(name) if FILTERING.contains(&name) => self.filters(),
+            _ => Vec::new(),
+        };
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("GIT_") {
@@ -83,8 +102,30 @@ impl Git {
         for setting in INERT {
             command.arg("-c").arg(setting);
         }
+        // By the environment and not by `-c`, since a name may hold anything.
+        for (n, key) in filters.iter().enumerate() {
+            let off = if key.ends_with(".required") { "false" } else { "" };
+            command
+                .env(format!("GIT_CONFIG_KEY_{n}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{n}"), off);
+        }
+        if !filters.is_empty() {
+            command.env("GIT_CONFIG_COUNT", filters.len().to_string());
+        }
         command.args(args);
         command
+    }
+
+    /// The keys that name filters: programs that git would run over the files of a checkout. Reading them runs nothing.
+    fn filters(&self) -> Vec<String> {
+        let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", r"^filter\."]);
+        listed
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .filter_map(|key| std::str::from_utf8(key).ok())
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Runs git and returns what it printed, whatever its exit code.

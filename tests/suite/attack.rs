@@ -86,3 +86,43 @@ pub mod gfm {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     }
 }
+
+/// A log as the Actions runner reads it.
+pub mod runner {
+    /// Commands that take effect in this log, other than the ones that fold and that our own fence uses.
+    ///
+    /// As in the runner: lines end at `\n`, `\r` or both; `::name …::` counts at the start of a line after blanks; `##[name …]` counts
+    /// anywhere in a line; between `::stop-commands::token` and `::token::` nothing does.
+    pub fn commands(log: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut stopped: Option<String> = None;
+        for line in log.split(['\n', '\r']) {
+            let trimmed = line.trim_start();
+            if let Some(token) = &stopped {
+                if trimmed == format!("::{token}::") {
+                    stopped = None;
+                }
+                continue;
+            }
+            if let Some(token) = trimmed.strip_prefix("::stop-commands::") {
+                // A token that a gate could guess is the gate's.
+                if token.len() >= 32 {
+                    stopped = Some(token.to_owned());
+                } else {
+                    found.push(line.to_owned());
+                }
+                continue;
+            }
+            let first = trimmed.strip_prefix("::").and_then(|rest| rest.split_once("::"));
+            let second = line.find("##[").and_then(|at| line[at + 3..].split_once(']'));
+            let name = |command: &str| command.split([' ', ',']).next().unwrap_or_default().to_owned();
+            for command in [first, second].into_iter().flatten() {
+                let name = name(command.0);
+                if !name.is_empty() && !matches!(name.as_str(), "group" | "endgroup") {
+                    found.push(line.to_owned());
+                }
+            }
+        }
+        found
+    }
+}

@@ -12,6 +12,7 @@ mod api;
 mod attest;
 mod attack;
 mod attack_publish;
+mod attack_run;
 mod command_line;
 mod demo;
 mod doctor;

@@ -1,0 +1,609 @@
+//! Attacks by a gate: on the runner's log and files, on our memory and records, on git, and by outliving its run.
+//!
+//! Each attack is first made where nobody defends (`bash -c` in the runner's own environment, as the incumbent has it) and then
+//! inside a gate of ours.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::attack::{attack, runner};
+use crate::driver::git;
+use crate::stage::Stage;
+
+/// A stage with a runner's surroundings, and a gate `evil` that runs this.
+struct Scene {
+    stage: Stage,
+    evil: String,
+}
+
+impl Scene {
+    fn new(evil: &str) -> Self {
+        let stage = Stage::new();
+        stage.gate("cpu:evil", evil);
+        let commands = stage.place.path("home/_runner_file_commands");
+        std::fs::create_dir(&commands).unwrap();
+        let scene = Scene {
+            stage,
+            evil: evil.to_owned(),
+        };
+        for (_, path) in scene.files() {
+            std::fs::write(path, "").unwrap();
+        }
+        scene
+    }
+
+    /// The runner's command files.
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        [
+            "GITHUB_ENV",
+            "GITHUB_PATH",
+            "GITHUB_OUTPUT",
+            "GITHUB_STATE",
+            "GITHUB_STEP_SUMMARY",
+        ]
+        .map(|name| {
+            (
+                name,
+                self.stage
+                    .place
+                    .path(&format!("home/_runner_file_commands/{name}")),
+            )
+        })
+        .to_vec()
+    }
+
+    /// What the runner's environment holds beside.
+    fn environment(&self) -> Vec<(String, String)> {
+        let secret = |name: &str| (name.to_owned(), format!("planted-{}", name.to_lowercase()));
+        let mut all: Vec<(String, String)> = [
+            "GITHUB_TOKEN",
+            "ACTIONS_RUNTIME_TOKEN",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "KUBERNETES_SERVICE_HOST",
+        ]
+        .map(secret)
+        .to_vec();
+        let files = self
+            .files()
+            .into_iter()
+            .map(|(name, path)| (name.to_owned(), path.display().to_string()));
+        all.extend(files);
+        all.push((
+            "VICTIM".to_owned(),
+            self.stage.place.path("home/victim").display().to_string(),
+        ));
+        all.push((
+            "HOME".to_owned(),
+            self.stage.place.path("home").display().to_string(),
+        ));
+        all
+    }
+
+    /// The attack where nobody defends; returns what it printed.
+    fn naive(&self) -> String {
+        let out = Command::new("timeout")
+            .args(["5", "bash", "-c", &self.evil])
+            .current_dir(self.stage.place.repo())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// The attack inside a gate; returns what reached the log.
+    fn ours(&self) -> String {
+        let run = self.stage.run_with(&["--gate", "cpu:evil"], &self.environment());
+        assert_ne!(run.out.code, Some(2), "{}", run.out.stderr);
+        assert!(
+            run.results["results"]["cpu:evil"]["status"].is_string(),
+            "{}",
+            run.out.stderr
+        );
+        run.out.stdout
+    }
+
+    /// The same attack, and whether this holds afterwards where nobody defends, and with ours.
+    #[track_caller]
+    fn attack(&self, what: &str, succeeded: impl Fn(&str) -> bool) {
+        let naive = succeeded(&self.naive());
+        self.clean();
+        attack(what, naive, succeeded(&self.ours()));
+        self.clean();
+    }
+
+    fn clean(&self) {
+        for (_, path) in self.files() {
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(path, "").unwrap();
+        }
+        let _ = std::fs::remove_file(self.stage.place.path("home/victim"));
+    }
+}
+
+#[test]
+fn t04_commands_in_both_grammars_and_behind_every_line_end() {
+    for line in [
+        r"printf '::set-env name=X::1\n'",
+        r"printf '  ::error::at the start after blanks\n'",
+        r"printf 'progress 50%%\r::add-mask::pass\n'",
+        r"printf 'text ##[error]anywhere in a line\n'",
+        r"printf '##[add-matcher]x.json\n'",
+        r"printf '::stop-commands::x\n::x::\n::warning::back\n'",
+        r"printf '::' ; sleep 0.05; printf 'error::in two pieces\n'",
+        r"printf '\xff\xfe::error::behind bytes that are no text\n##[set-output name=a]b\n'",
+        r"printf '\0::debug::x\n\r\r::save-state name=a::b'",
+        r"echo '::group::mine'; echo '::endgroup::'; echo '::save-state name=a::b' >&2",
+    ] {
+        let scene = Scene::new(line);
+        // What the log's filter of old looked for: two colons at the start of a line.
+        let filtered = |text: &str| {
+            text.split('\n')
+                .filter(|l| !l.starts_with("::"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let naive = scene.naive();
+        let ours = scene.ours();
+        let (live, left) = (runner::commands(&naive), runner::commands(&ours));
+        attack(
+            line,
+            !live.is_empty() || naive.is_empty() || filtered(&naive) != naive,
+            !left.is_empty(),
+        );
+    }
+    // The old filter on its own lets most of them through.
+    let through = ["a\r::error::x", "x ##[error]y", " ::error::z"];
+    assert!(
+        through
+            .iter()
+            .all(|line| !line.starts_with("::") && !runner::commands(line).is_empty())
+    );
+}
+
+#[test]
+fn t05_the_runners_files_by_name() {
+    for name in [
+        "GITHUB_ENV",
+        "GITHUB_PATH",
+        "GITHUB_OUTPUT",
+        "GITHUB_STATE",
+        "GITHUB_STEP_SUMMARY",
+    ] {
+        let scene = Scene::new(&format!("echo 'planted=1' >> \"${{{name}:-/dev/null}}\""));
+        let written = |_: &str| {
+            scene
+                .files()
+                .iter()
+                .any(|(_, path)| std::fs::read_to_string(path).unwrap().contains("planted"))
+        };
+        scene.attack(name, written);
+    }
+}
+
+#[test]
+fn t05_the_runners_files_by_search() {
+    let scene = Scene::new(
+        "for f in $(find \"$HOME\" -path '*_runner_file_commands/*' -type f); do echo planted=1 >> \"$f\"; done",
+    );
+    let written = |_: &str| {
+        scene
+            .files()
+            .iter()
+            .any(|(_, path)| std::fs::read_to_string(path).unwrap().contains("planted"))
+    };
+    scene.attack("found and written", written);
+    let run = scene
+        .stage
+        .run_with(&["--gate", "cpu:evil"], &scene.environment());
+    assert_eq!(run.gate("cpu:evil")["reason"], "tampered", "and it is said");
+    assert_ne!(run.results["overall"], "pass");
+}
+
+#[test]
+fn t05_a_new_command_file_or_a_link_in_place_of_one() {
+    for evil in [
+        "d=$(find \"$HOME\" -type d -name _runner_file_commands); echo planted=1 > \"$d/add_path_new\"",
+        "d=$(find \"$HOME\" -type d -name _runner_file_commands); echo planted=1 > \"$HOME/own\"; ln -sf \"$HOME/own\" \"$d/GITHUB_ENV\"",
+    ] {
+        let scene = Scene::new(evil);
+        let folder = scene.stage.place.path("home/_runner_file_commands");
+        let planted = |_: &str| {
+            let mut found = false;
+            for file in std::fs::read_dir(&folder).unwrap().flatten() {
+                if std::fs::read_to_string(file.path())
+                    .unwrap_or_default()
+                    .contains("planted")
+                {
+                    found = true;
+                    std::fs::remove_file(file.path()).unwrap();
+                }
+            }
+            found
+        };
+        scene.attack(evil, planted);
+    }
+}
+
+#[test]
+fn t07_tokens_in_the_environment() {
+    let scene = Scene::new("env -0 | tr '\\0' '\\n'");
+    for name in [
+        "github_token",
+        "actions_runtime_token",
+        "actions_id_token_request_token",
+        "aws_secret_access_key",
+        "kubernetes_service_host",
+    ] {
+        scene.attack(name, |log| log.contains(&format!("planted-{name}")));
+    }
+}
+
+#[test]
+fn t02_the_environment_and_memory_of_the_parent() {
+    // The parent's environment still holds the token; as root nothing closes it, so this becomes nobody.
+    let spy = "tr '\\0' '\\n' < /proc/$PPID/environ; head -c 1 /proc/$PPID/mem 2>&1 | grep -q denied || { (: < /proc/$PPID/mem) 2>/dev/null && echo memory-open; }; true";
+    let stage = Stage::new();
+    stage.gate("cpu:spy", spy);
+    let tool = stage.place.path("tool");
+    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), &tool).unwrap();
+    for dir in [".", "repo", "home", "tmp"] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(stage.place.path(dir), mode).unwrap();
+    }
+    let as_nobody = |program: &Path, args: &[&str]| {
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+                .arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        let out = command
+            .args(args)
+            .current_dir(stage.place.repo())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", stage.place.path("home"))
+            .env("TMPDIR", stage.place.path("tmp"))
+            .env("GITHUB_TOKEN", "planted-token")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    // `env -u` alone, as a careful runner would: the child's environment is clean, the parent's is not.
+    let inner = format!(
+        "env -u GITHUB_TOKEN bash -c '{}'; true",
+        spy.replace('\'', "'\\''")
+    );
+    let naive = as_nobody(Path::new("bash"), &["-c", &inner]);
+    let ours = as_nobody(&tool, &["run", "--gate", "cpu:spy"]);
+    attack(
+        "the parent's environment",
+        naive.contains("planted-token"),
+        ours.contains("planted-token"),
+    );
+    attack(
+        "the parent's memory",
+        naive.contains("memory-open"),
+        ours.contains("memory-open"),
+    );
+}
+
+#[test]
+fn t06_a_link_where_the_results_go() {
+    for file in ["results.json", "results.json.journal"] {
+        let scene = Scene::new("true");
+        let (victim, path) = (
+            scene.stage.place.path("home/victim"),
+            scene.stage.place.path(&format!("home/{file}")),
+        );
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let overwritten = || std::fs::read_to_string(&victim).unwrap() != "precious";
+        Command::new("bash")
+            .args(["-c", "echo '{}' > \"$1\"", "-", &path.display().to_string()])
+            .status()
+            .unwrap();
+        let naive = overwritten();
+        std::fs::write(&victim, "precious").unwrap();
+        scene.stage.run(&["--gate", "cpu:evil"]);
+        attack(file, naive, overwritten());
+    }
+}
+
+#[test]
+fn t10_results_that_the_change_brought_along() {
+    let scene = Scene::new("exit 1");
+    let forged = r#"{"overall": "pass"}"#;
+    for path in ["results.json", "gates/results.json", ".nmoe/results.json"] {
+        scene.stage.place.file(path, forged);
+    }
+    let naive = std::fs::read_to_string(scene.stage.place.repo().join("results.json")).unwrap();
+    let ours = scene.stage.run(&["--gate", "cpu:evil"]).exits(1).results;
+    let green = |results: &Value| results["overall"] == "pass";
+    attack(
+        "a tracked results file is taken for this run's",
+        green(&serde_json::from_str(&naive).unwrap()),
+        green(&ours),
+    );
+}
+
+#[test]
+fn t10_a_gate_that_looks_for_the_results_and_rewrites_them() {
+    let evil = "for f in $(find \"$HOME\" -name 'results.json*' -type f); do printf '{\"overall\":\"pass\"}' > \"$f\"; done; exit 1";
+    let scene = Scene::new(evil);
+    let path = scene.stage.results();
+    std::fs::write(&path, r#"{"overall":"fail"}"#).unwrap();
+    let green = || {
+        serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).is_ok_and(|r| r["overall"] == "pass")
+    };
+    scene.naive();
+    let naive = green();
+    let _ = std::fs::remove_file(&path);
+    scene
+        .stage
+        .run_with(&["--gate", "cpu:evil"], &scene.environment());
+    attack("the record is rewritten while it is made", naive, green());
+}
+
+/// The processes with this mark on their command line that are alive.
+fn alive(mark: &str) -> Vec<rustix::process::Pid> {
+    let marked = |dir: std::fs::DirEntry| {
+        let pid = dir.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(dir.path().join("stat")).ok()?;
+        let line = std::fs::read(dir.path().join("cmdline")).ok()?;
+        let ours = String::from_utf8_lossy(&line)
+            .split('\0')
+            .any(|word| word == mark);
+        (ours && !stat.contains(") Z "))
+            .then(|| rustix::process::Pid::from_raw(pid))
+            .flatten()
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(marked)
+        .collect()
+}
+
+#[test]
+fn t08_processes_that_outlive_their_gate() {
+    let sleeper = |mark: &str| format!("exec -a {mark} sleep 20");
+    for (kind, wrap) in [
+        ("background", "(SLEEP) >/dev/null 2>&1 &"),
+        ("session", "setsid bash -c 'SLEEP' >/dev/null 2>&1 &"),
+        (
+            "double-fork",
+            "bash -c '(setsid bash -c \"SLEEP\" &) &' >/dev/null 2>&1",
+        ),
+        (
+            "deaf",
+            "setsid bash -c 'trap \"\" TERM INT HUP; SLEEP' >/dev/null 2>&1 &",
+        ),
+        ("pipe-holder", "(SLEEP) &"),
+        ("nohup", "nohup bash -c 'SLEEP' >/dev/null 2>&1 &"),
+    ] {
+        let mark = format!("nmoe-mark-{}-{kind}", std::process::id());
+        let scene = Scene::new(&format!("{}\nsleep 0.2", wrap.replace("SLEEP", &sleeper(&mark))));
+        // As the incumbent: the shell is waited for, and nobody looks further.
+        let mut shell = Command::new("bash")
+            .args(["-c", &scene.evil])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        shell.wait().unwrap();
+        let left = alive(&mark);
+        for pid in &left {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(*pid, rustix::process::Signal::KILL);
+        }
+        scene.ours();
+        attack(kind, !left.is_empty(), !alive(&mark).is_empty());
+    }
+}
+
+#[test]
+fn t13_required_files_that_lead_outside() {
+    let stage = Stage::new();
+    stage.place.git(["init", "-q"]);
+    let outside = stage.place.path("home/outside.toml");
+    std::fs::write(&outside, "x").unwrap();
+    std::os::unix::fs::symlink(&outside, stage.place.repo().join("link.toml")).unwrap();
+    for (what, path) in [("a link", "link.toml"), ("two dots", "../home/outside.toml")] {
+        let id = format!("cpu:{}", what.replace(' ', "-"));
+        stage.gate_with(&id, "true", &format!("requires_files = [\"{path}\"]"));
+        let naive = stage.place.repo().join(path).exists();
+        let run = stage.run(&["--gate", &id]);
+        attack(what, naive, run.gate(&id)["status"] == "pass");
+    }
+}
+
+/// A subject whose own git configuration runs programs.
+fn trapped(stage: &Stage, mark: &Path) {
+    let repo = stage.place.repo();
+    let script = format!("#!/bin/sh\necho \"$0\" >> '{}'\ncat\n", mark.display());
+    stage.place.file("trap.sh", &script);
+    let trap = repo.join("trap.sh");
+    let executable: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&trap, executable.clone()).unwrap();
+    stage.place.git(["init", "-q"]);
+    stage
+        .place
+        .file(".gitattributes", "*.txt filter=evil diff=evil\n");
+    stage.place.file("a.txt", "one\n");
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
+    for hook in ["post-checkout", "post-index-change", "reference-transaction"] {
+        let path = repo.join(".git/hooks").join(hook);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy(&trap, &path).unwrap();
+        std::fs::set_permissions(&path, executable.clone()).unwrap();
+    }
+    let trap = trap.display().to_string();
+    for (key, value) in [
+        ("core.fsmonitor", &trap),
+        ("filter.evil.clean", &trap),
+        ("filter.evil.smudge", &trap),
+        ("diff.evil.textconv", &trap),
+    ] {
+        stage.place.git(["config", key, value]);
+    }
+}
+
+#[test]
+fn t14_hooks_monitors_and_filters_of_the_subject() {
+    let stage = Stage::new();
+    stage.gate("cpu:fine", "true");
+    let mark = stage.place.path("home/mark");
+    trapped(&stage, &mark);
+    // A file whose size tells nothing must be read, and so filtered.
+    std::fs::write(stage.place.repo().join("a.txt"), "two\n").unwrap();
+    let ran = || std::fs::remove_file(&mark).is_ok();
+    let naive = |args: &[&str]| {
+        let _ = Command::new("git")
+            .args(args)
+            .current_dir(stage.place.repo())
+            .output()
+            .unwrap();
+        ran()
+    };
+    let (status, worktree) = (
+        naive(&["status", "--porcelain"]),
+        naive(&["worktree", "add", "-q", "--detach", "../home/w", "HEAD"]),
+    );
+    stage.run(&["--gate", "cpu:fine"]);
+    let ours = ran();
+    attack("git status runs a monitor and a filter", status, ours);
+    attack("a worktree runs hooks and filters", worktree, ours);
+}
+
+#[test]
+fn t15_a_baseline_that_is_an_option() {
+    let stage = Stage::new();
+    stage.gate("cpu:fine", "true");
+    stage.place.git(["init", "-q"]);
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
+    // git takes the ref for an option and HEAD for the commit: the change is compared with itself.
+    let naive = Command::new("git")
+        .args(["worktree", "add", "--detach", "../home/w", "--lock"])
+        .current_dir(stage.place.repo())
+        .output()
+        .unwrap();
+    let ours = stage.run(&["--gate", "cpu:fine", "--baseline-ref=--lock"]);
+    attack("--lock", naive.status.success(), ours.out.code == Some(0));
+}
+
+#[test]
+fn t16_a_registry_that_the_change_rewrote() {
+    let stage = Stage::new();
+    stage.gate("cpu:check", "exit 1");
+    let subject = stage.place.path("subject");
+    std::fs::create_dir_all(subject.join("configs/gates")).unwrap();
+    let own = "[gates.\"cpu:check\"]\ntier = \"a\"\ncmd = \"true\"\n";
+    std::fs::write(subject.join("configs/gates/gates.toml"), own).unwrap();
+    let subject = subject.display().to_string();
+    // As the incumbent: the registry of the checkout under test.
+    let naive = stage
+        .run(&["--gate", "cpu:check", "--repo", &subject, "--subject", &subject])
+        .results;
+    let ours = stage.run(&["--gate", "cpu:check", "--subject", &subject]).results;
+    attack(
+        "the gate is `true` now",
+        naive["overall"] == "pass",
+        ours["overall"] == "pass",
+    );
+}
+
+#[test]
+fn t03_the_subject_is_another_commit_than_was_resolved() {
+    let stage = Stage::new();
+    stage.gate("cpu:check", "true");
+    stage.place.git(["init", "-q"]);
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "approved"]);
+    let origin = stage.place.path("origin.git");
+    git(
+        &stage.place.path("."),
+        ["clone", "-q", "--bare", "repo", "origin.git"],
+    );
+    let approved = stage.place.git(["rev-parse", "HEAD"]).trim().to_owned();
+    git(&origin, ["update-ref", "refs/pull/5/merge", &approved]);
+    // After approval the ref moves.
+    stage.place.file("evil.py", "");
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "not approved"]);
+    git(
+        &stage.place.repo(),
+        ["push", "-q", "../origin.git", "HEAD:refs/pull/5/merge"],
+    );
+    let moved = stage.place.path("moved");
+    std::fs::create_dir(&moved).unwrap();
+    git(&moved, ["init", "-q"]);
+    git(&moved, ["fetch", "-q", "../origin.git", "refs/pull/5/merge"]);
+    git(&moved, ["checkout", "-q", "FETCH_HEAD"]);
+    let naive = moved.join("evil.py").exists();
+    let tree = stage.place.git(["rev-parse", "HEAD~1^{tree}"]).trim().to_owned();
+    let registry = std::fs::read(stage.place.repo().join("configs/gates/gates.toml")).unwrap();
+    let sha256: String = {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(&registry)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
+    };
+    let resolution = serde_json::json!({"schema": 1, "repository": "o/n", "pull": 5, "head": approved, "base": approved,
+        "merge": approved, "tree": tree, "bundle": "single", "gate_ids": ["cpu:check"], "uncovered": [],
+        "registry": {"sha256": sha256, "source": "base", "proposed": null}, "contract": null,
+        "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 0.0,
+        "nonce": "0".repeat(32), "tool": env!("CARGO_PKG_VERSION")});
+    let file = stage.place.path("home/resolution.json");
+    std::fs::write(&file, resolution.to_string()).unwrap();
+    let (moved, file) = (moved.display().to_string(), file.display().to_string());
+    let ours = stage.run(&["--gate", "cpu:check", "--subject", &moved, "--resolution", &file]);
+    attack("the moved ref is followed", naive, ours.out.code == Some(0));
+    assert!(
+        ours.out.stderr.contains("not what was resolved"),
+        "{}",
+        ours.out.stderr
+    );
+}
+
+#[test]
+fn t21_a_flood() {
+    let stage = Stage::new();
+    stage.gate("cpu:flood", "yes | head -c 100000000; exit 3");
+    // Collected in memory, as the incumbent has it.
+    let naive = Command::new("bash")
+        .args(["-c", "yes | head -c 100000000"])
+        .output()
+        .unwrap()
+        .stdout
+        .capacity();
+    let call = stage.call(&["run", "--gate", "cpu:flood"]).into_command();
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", "\"$@\" >/dev/null 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); peak=${now:-$peak}; sleep 0.02; done; wait $pid; echo $? $peak", "-"])
+        .arg(call.get_program())
+        .args(call.get_args())
+        .current_dir(stage.place.repo())
+        .env("HOME", stage.place.path("home"));
+    let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    let (code, peak) = said.trim().split_once(' ').unwrap();
+    assert_eq!(code, "1", "the verdict is right all the same");
+    attack(
+        "memory grows with the output",
+        naive > 50 << 20,
+        peak.parse::<u64>().unwrap() > 50 << 10,
+    );
+}
