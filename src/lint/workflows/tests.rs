@@ -109,7 +109,7 @@ fn each_fault_is_found_where_it_stands() {
     );
     assert_eq!(
         planted("on: workflow_dispatch", "on: ["),
-        [("workflow-unreadable", 3)]
+        [("workflow-unreadable", 2)]
     );
 }
 
