@@ -3,6 +3,8 @@
 //! Nothing here loads a library into this process. Files are read as bytes; what must be loaded is loaded by the kernel
 //! host, a helper process that may die. This room knows nothing of gates or of how its findings are shown.
 
+pub mod codes;
+pub mod collectives;
 pub mod container;
 pub mod cubin;
 pub mod driver;

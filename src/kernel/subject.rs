@@ -12,6 +12,7 @@ use globset::GlobBuilder;
 use ignore::WalkBuilder;
 
 use crate::git::{Git, GitError};
+use crate::kernel::collectives::imported;
 use crate::kernel::host::Limits;
 use crate::kernel::inspect::{Arch, Inspection, inspect};
 use crate::kernel::load::{Loading, load};
@@ -223,8 +224,16 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     } else {
         (Verdict::Invalid, Some(Reason::KernelOffTarget))
     };
+    let exchanges: Vec<String> = imported(&inspection.imports)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     proof.inspection = Some(inspection);
     proof.row("inspect", status, reason, detail);
+    if !exchanges.is_empty() {
+        let detail = format!("it imports {}", exchanges.join(", "));
+        proof.row("collectives", Verdict::Fail, Some(Reason::KernelAllToAll), detail);
+    }
     match stamp {
         Ok(None) => {}
         Err(error) => proof.row("fresh", Verdict::Invalid, Some(Reason::KernelStale), error),

@@ -152,6 +152,8 @@ reasons! {
         "Build with `-gencode arch=compute_100a,code=sm_100a` alone; see `kernels inspect`.";
     KernelFailed = "kernel_failed", "A self-check of the kernel library failed, or loading it did.",
         "Run `nmoe-gates kernels check` on the target.";
+    KernelAllToAll = "kernel_all_to_all", "The kernel library takes an NCCL all-to-all from elsewhere.",
+        "Exchange rows by direct writes instead; see `nmoe-gates kernels collectives`.";
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
         "Run `nmoe-gates doctor` there.";
     Tampered = "tampered", "Something that the gate must not touch was changed while it ran.",

@@ -23,6 +23,7 @@ mod held;
 mod house;
 mod images;
 mod kernel_check;
+mod kernel_collectives;
 mod kernel_csrc;
 mod kernel_driver;
 mod kernel_host;

@@ -1,6 +1,7 @@
 //! `kernels`: look into libraries, load and check them, ask the driver. Each subcommand gathers; `kernel` decides.
 
 mod check;
+mod collectives;
 mod driver;
 mod inspect;
 
@@ -22,6 +23,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Check kernel libraries as a GPU gate would: the machine, what they hold, how fresh they are, their self-checks.
     Check(check::Args),
+    /// Look for an NCCL all-to-all on the MoE path: in sources, in a diff, in what libraries import.
+    Collectives(collectives::Args),
     /// Ask the driver what GPUs there are, and whether a gate could run on them.
     Driver(driver::Args),
 }
@@ -31,6 +34,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Inspect(args) => inspect::run(context, args),
         Command::Check(args) => check::run(context, args),
+        Command::Collectives(args) => collectives::run(context, args),
         Command::Driver(args) => driver::run(context, args),
     }
 }
