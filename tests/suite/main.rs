@@ -9,10 +9,10 @@
 
 mod act;
 mod api;
-mod attest;
 mod attack;
 mod attack_publish;
 mod attack_run;
+mod attest;
 mod command_line;
 mod demo;
 mod doctor;
