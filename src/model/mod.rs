@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod exit;
 pub mod finding;
 pub mod next;
+pub mod noise;
 pub mod proposal;
 pub mod read;
 pub mod registry;

@@ -166,8 +166,12 @@ pub struct PerfResult {
     pub total_delta_pct: Option<f64>,
     /// Every pair, in the order it was run.
     pub pairs: Vec<PerfPair>,
-    /// Launches set aside, by what spoiled them.
+    /// Launches that were spoiled, set aside and replaced.
     pub spoiled: u32,
+    /// Launches that counted although their samples drifted: the replacement drifted too.
+    pub unsteady: u32,
+    /// Stored noise was set aside because the pairs vary far more.
+    pub history_dropped: bool,
     /// GPU-minutes spent on both arms.
     pub gpu_minutes: Option<f64>,
 }
@@ -184,6 +188,12 @@ pub struct PerfPair {
     pub result: f64,
     /// ln(result) − ln(baseline).
     pub log_ratio: f64,
+    /// What counted of the baseline launch, in order; thinned evenly where there was much.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline_samples: Vec<f64>,
+    /// The same of the head launch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub result_samples: Vec<f64>,
 }
 
 /// One check of a kernel library.

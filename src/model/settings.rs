@@ -18,6 +18,8 @@ pub struct Settings {
     pub hotspots: Hotspots,
     /// Images in the order in which they are built, each on the one before it.
     pub images: Images,
+    /// The perf gate.
+    pub perf: Perf,
 }
 
 /// The images, in the order in which they are built.
@@ -42,6 +44,31 @@ impl Default for Images {
             files: vec![format!("docker/Dockerfile.{name}")],
         };
         Images(["base", "train", "runner"].map(image).to_vec())
+    }
+}
+
+/// The perf gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Perf {
+    /// Budget in percent where neither the contract nor the command line has one.
+    pub budget_pct: f64,
+    /// Most GPU-minutes that one comparison may spend; 0 means no limit.
+    pub gpu_minutes: f64,
+    /// Commit that the cumulative budget counts from; empty means that there is none.
+    pub epoch: String,
+    /// Percent that all changes since the epoch may cost together.
+    pub cumulative_budget_pct: f64,
+}
+
+impl Default for Perf {
+    fn default() -> Self {
+        Perf {
+            budget_pct: -10.0,
+            gpu_minutes: 0.0,
+            epoch: String::new(),
+            cumulative_budget_pct: -5.0,
+        }
     }
 }
 

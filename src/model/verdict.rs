@@ -168,6 +168,10 @@ reasons! {
         "Leave `baseline_ref` empty for the base parent of the merge.";
     OverBudget = "over_budget", "The change is slower than the budget allows.",
         "Check that the intended gate was compared and that the budget matches the contract; else make the change faster.";
+    BadBudget = "bad_budget", "The budget is not a percentage that a measurement can be held against.",
+        "Use a number above -100 and below 100; -10 allows a loss of 10 %.";
+    GpuMinutes = "gpu_minutes", "The cap on GPU-minutes was reached before the measurements could decide.",
+        "Raise `perf.gpu_minutes` in the settings, or lower the gate's steps.";
     Noisy = "noisy", "The measurements vary too much to decide.",
         "Run again on a quiet machine, or raise `max_pairs`.";
     Spoiled = "spoiled", "The measurements were disturbed: throttling, a hardware error, or a foreign process.",

@@ -12,6 +12,9 @@ pub const ALPHA: f64 = 0.02;
 /// A loss below this many percent is not worth a name.
 pub const SMALLEST_EFFECT_PCT: f64 = 1.0;
 
+/// How surely the finest budget that a calibration allows passes unchanged code and catches a loss of twice its size.
+pub const VISIBLE_POWER: f64 = 0.95;
+
 /// Pairs before the first look where no stored noise helps.
 pub const UNCALIBRATED_PAIRS: u32 = 3;
 

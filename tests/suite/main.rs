@@ -34,6 +34,8 @@ mod layers;
 mod lint_defects;
 mod lint_workflows;
 mod pathspec;
+mod perf_simulation;
+mod perf_statistics;
 mod plan;
 mod publish;
 mod report;

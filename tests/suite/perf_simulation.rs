@@ -1,0 +1,42 @@
+//! What docs/perf.md says of the perf gate's rule is what its simulation gives, and it is good enough.
+
+#[path = "../../examples/perf_sim.rs"]
+#[allow(dead_code, reason = "it is a program of its own; the test asks for a part")]
+mod perf_sim;
+
+#[test]
+fn slow_the_simulation_gives_the_pages_figures() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/perf.md")).unwrap();
+    let level = perf_sim::simulate(perf_sim::SEED, 1.0, perf_sim::RUNS);
+    let rows = perf_sim::rows(&level);
+    assert!(
+        page.contains(&rows),
+        "docs/perf.md is out of date: run `cargo run --example perf_sim -- --write docs/perf.md`\n{rows}"
+    );
+}
+
+#[test]
+fn slow_identical_code_passes_and_twice_the_budget_is_caught() {
+    for noise in [0.4, 1.0, 2.0] {
+        let [wrong_fail, missed, edge] = perf_sim::simulate(7, noise, 400).worst();
+        // 400 comparisons: three standard errors above 5 % are 8.3 %.
+        assert!(
+            wrong_fail <= 2.0 && missed <= 5.0 && edge <= 8.3,
+            "{noise}: {wrong_fail} {missed} {edge}"
+        );
+    }
+}
+
+#[test]
+fn every_rule_has_nine_rows_on_the_page() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/perf.md")).unwrap();
+    for rule in ["this rule, calibrated", "incumbent", "Mann–Whitney", "bootstrap"] {
+        assert_eq!(
+            page.lines()
+                .filter(|l| l.contains(rule) && l.starts_with("| "))
+                .count(),
+            9,
+            "{rule}"
+        );
+    }
+}
