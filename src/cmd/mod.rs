@@ -5,6 +5,7 @@ use crate::model::next::Next;
 
 pub mod api;
 pub mod attest;
+pub mod baseline;
 pub mod context;
 pub mod contracts;
 pub mod demo;

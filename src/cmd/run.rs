@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
+use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::gates::Which;
 use crate::cmd::policy;
@@ -142,6 +143,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if args.dry_run {
         return dry_run(context, format, &asked, &proven, &refused);
     }
+    let mut judge: Box<dyn PerfJudge> =
+        if refused.is_empty() && compares(&asked.registry, &asked.selection.gate_ids) {
+            Box::new(baseline::judge(context, &asked.perf)?)
+        } else {
+            Box::new(NoJudge)
+        };
     let order = Order {
         uncovered: asked
             .contract
@@ -174,7 +181,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
     let mut record = Record::begin(&path, &engine::opening(&order), Box::new(talk))?;
-    let stop = engine::run(&order, &mut supervisor, &mut record, &mut NoJudge);
+    let stop = engine::run(&order, &mut supervisor, &mut record, judge.as_mut());
     drop(supervisor);
     let results = record
         .results()
@@ -276,6 +283,12 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
             .map_err(Refused::because(Reason::Refused))?,
     };
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
+    if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
+        // Before anybody spends a launch on it.
+        baseline::resolve(context, perf.baseline_ref.as_deref())
+            .map_err(Refused::because(Reason::Refused))?
+            .map_err(|e| Refused::because(Reason::BadBaseline)(e.into()))?;
+    }
     let external = args
         .external
         .iter()
@@ -574,13 +587,19 @@ fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
         .context("cannot write the step's outputs")
 }
 
-/// Until throughput can be compared a perf gate is not judged.
+/// Where no perf gate was selected there is nothing to judge.
 struct NoJudge;
 
 impl PerfJudge for NoJudge {
     fn judge(&mut self, _case: &PerfCase<'_>, _supervisor: &mut Supervisor) -> GateResult {
         GateResult::new(Verdict::NotRun, Some(Reason::Prerequisite))
     }
+}
+
+/// Whether a perf gate is among those that run.
+fn compares(registry: &Registry, ids: &[String]) -> bool {
+    ids.iter()
+        .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))
 }
 
 /// Tells people on standard error what goes on.

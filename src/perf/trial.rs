@@ -590,21 +590,31 @@ pub fn thinned(values: &[f64]) -> Vec<f64> {
 
 /// A run root for one launch, removed with everything in it.
 struct RunRoot {
+    folder: PathBuf,
     path: PathBuf,
     _lock: std::fs::File,
 }
 
 impl RunRoot {
     fn new(parent: &Path) -> std::io::Result<Self> {
-        let path = parent.join(&crate::sys::random::token()?[..16]);
+        let folder = parent.join(&crate::sys::random::token()?[..16]);
+        let path = folder.join("run");
         std::fs::create_dir_all(&path)?;
-        let lock = arms::lock(&path)?;
-        Ok(RunRoot { path, _lock: lock })
+        let lock = arms::lock(&folder)?;
+        Ok(RunRoot {
+            folder,
+            path,
+            _lock: lock,
+        })
     }
 }
 
 impl Drop for RunRoot {
     fn drop(&mut self) {
-        arms::remove(&self.path);
+        arms::remove(&self.folder);
+        if let Some(parent) = self.folder.parent() {
+            // Only where it is empty: another run may use it.
+            let _ = std::fs::remove_dir(parent);
+        }
     }
 }

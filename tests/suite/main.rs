@@ -34,6 +34,7 @@ mod layers;
 mod lint_defects;
 mod lint_workflows;
 mod pathspec;
+mod perf_arms;
 mod perf_simulation;
 mod perf_statistics;
 mod plan;
