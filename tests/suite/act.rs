@@ -73,7 +73,12 @@ impl Stage {
     /// A pull request that changes these files.
     fn changing(files: &[(&str, &str)]) -> Self {
         let place = Place::new();
-        for file in ["action.yml", "Cargo.toml", ".github/workflows/tier-b.yml"] {
+        for file in [
+            "action.yml",
+            "Cargo.toml",
+            "checksums.txt",
+            ".github/workflows/tier-b.yml",
+        ] {
             place.file(file, read(file));
         }
         for script in ["scripts/get", "scripts/action"] {

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod driver;
 mod gates;
+mod get_program;
 mod github;
 mod held;
 mod house;

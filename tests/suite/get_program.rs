@@ -1,0 +1,255 @@
+//! How the action gets its program: named, on PATH, downloaded and verified, or built; and how each can be attacked.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::driver::Place;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A program that says this version, and leaves a mark where it was run.
+fn program(place: &Place, says: &str) -> String {
+    format!(
+        "#!/bin/sh\necho ran >>'{}'\necho 'nmoe-gates {says}'\n",
+        place.path("ran").display()
+    )
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What the action sees: a copy of itself, a PATH, a release page.
+struct Stage {
+    place: Place,
+    env: Vec<(String, String)>,
+}
+
+struct Got {
+    code: Option<i32>,
+    said: String,
+    path: Option<PathBuf>,
+}
+
+impl Stage {
+    /// With these lines in checksums.txt; `{asset}` is this machine's.
+    fn new(checksums: &str) -> Self {
+        let place = Place::new();
+        let asset = format!(
+            "{VERSION}/nmoe-gates-{}-unknown-linux-gnu",
+            std::env::consts::ARCH
+        );
+        place.file(
+            "Cargo.toml",
+            format!("[workspace.package]\nversion = \"{VERSION}\"\n"),
+        );
+        place.file("checksums.txt", checksums.replace("{asset}", &asset));
+        place.file("scripts/get", include_str!("../../scripts/get"));
+        std::fs::create_dir(place.path("bin")).unwrap();
+        Stage {
+            place,
+            env: Vec::new(),
+        }
+    }
+
+    fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A program on PATH before everything else.
+    fn on_path(self, name: &str, text: &str) -> Self {
+        let path = self.place.path("bin").join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn was_run(&self) -> bool {
+        self.place.path("ran").exists()
+    }
+
+    fn get(&self) -> Got {
+        let output = self.place.path("output");
+        std::fs::write(&output, "").unwrap();
+        let path = format!("{}:/usr/bin:/bin", self.place.path("bin").display());
+        let mut command = Command::new("bash");
+        command
+            .arg(self.place.repo().join("scripts/get"))
+            .env_clear()
+            .env("PATH", path);
+        command
+            .env("RUNNER_TEMP", self.place.path("tmp"))
+            .env("GITHUB_OUTPUT", &output);
+        command.envs(self.env.iter().map(|(n, v)| (n, v)));
+        let ended = command.output().unwrap();
+        let written = std::fs::read_to_string(output).unwrap();
+        Got {
+            code: ended.status.code(),
+            said: String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned(),
+            path: written
+                .lines()
+                .find_map(|l| l.strip_prefix("path="))
+                .map(PathBuf::from),
+        }
+    }
+}
+
+/// A release page that answers every request in one way and remembers what was asked.
+struct Releases {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+fn releases(status: u16, body: &[u8]) -> Releases {
+    let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.server_addr());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (seen, body) = (Arc::clone(&asked), body.to_vec());
+    // Ends with the test process.
+    std::thread::spawn(move || {
+        for request in server.incoming_requests() {
+            seen.lock().unwrap().push(request.url().to_owned());
+            let _ = request.respond(tiny_http::Response::from_data(body.clone()).with_status_code(status));
+        }
+    });
+    Releases { url, asked }
+}
+
+#[test]
+fn a_program_named_by_the_input_must_have_the_actions_version() {
+    for (says, code) in [(VERSION, 0), ("9.9.9", 2)] {
+        let stage = Stage::new("");
+        let named = stage.place.path("named");
+        std::fs::write(&named, program(&stage.place, says)).unwrap();
+        std::fs::set_permissions(&named, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let got = stage.env("NMOE_GATES_BINARY", named.to_str().unwrap()).get();
+        assert_eq!(got.code, Some(code), "{}", got.said);
+    }
+    let got = Stage::new("").env("NMOE_GATES_BINARY", "/nowhere").get();
+    assert!(
+        got.code == Some(2) && got.said.contains("names no program"),
+        "{}",
+        got.said
+    );
+}
+
+#[test]
+fn a_planted_program_on_path_is_not_even_asked_for_its_version() {
+    let released = b"what was released";
+    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(released)));
+    let page = releases(200, released);
+    let planted = program(&stage.place, VERSION);
+    let stage = stage
+        .on_path("nmoe-gates", &planted)
+        .env("NMOE_GATES_RELEASES", &page.url);
+    let got = stage.get();
+    assert_eq!(got.code, Some(0), "{}", got.said);
+    assert!(
+        !stage.was_run() && got.said.contains("is not the program that was released"),
+        "{}",
+        got.said
+    );
+    assert_eq!(
+        std::fs::read(got.path.unwrap()).unwrap(),
+        released,
+        "the release was taken instead"
+    );
+    let asked = page.asked.lock().unwrap().clone();
+    assert!(
+        asked[0].starts_with(&format!("/v{VERSION}/nmoe-gates-")),
+        "{asked:?}"
+    );
+
+    let stage = Stage::new("");
+    let text = program(&stage.place, VERSION);
+    let stage = stage.on_path("nmoe-gates", &text);
+    assert!(
+        stage.get().said.contains("found on PATH"),
+        "an unreleased version goes by its version"
+    );
+
+    let stage = Stage::new("");
+    let text = program(&stage.place, VERSION);
+    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(text.as_bytes()))).on_path("nmoe-gates", &text);
+    assert!(stage.get().said.contains("as released"));
+}
+
+#[test]
+fn a_tampered_or_truncated_download_ends_the_job_and_is_never_run() {
+    let stage = Stage::new("");
+    let good = program(&stage.place, VERSION);
+    let digest = format!("{}  {{asset}}\n", sha256(good.as_bytes()));
+    for body in [
+        good.replace("echo ran", "echo owned"),
+        good[..good.len() / 2].to_owned(),
+        String::new(),
+    ] {
+        let page = releases(200, body.as_bytes());
+        let stage = Stage::new(&digest).env("NMOE_GATES_RELEASES", &page.url);
+        let got = stage.get();
+        assert!(
+            got.code == Some(2) && got.said.contains("Nothing of it was run"),
+            "{}",
+            got.said
+        );
+        assert!(got.path.is_none() && !stage.was_run());
+        let left = std::fs::read_dir(stage.place.path("tmp")).unwrap().count();
+        assert_eq!(left, 0, "the download is gone");
+    }
+}
+
+#[test]
+fn a_release_that_cannot_be_had_is_built_or_says_why_not() {
+    let cargo =
+        "#!/bin/sh\ncase $1 in build) echo built ;; metadata) echo '{\"target_directory\":\"/t\"}' ;; esac\n";
+    let digest = format!("{}  {{asset}}\n", sha256(b"x"));
+    let missing = releases(404, b"");
+    let got = Stage::new(&digest)
+        .on_path("cargo", cargo)
+        .env("NMOE_GATES_RELEASES", &missing.url)
+        .get();
+    assert!(
+        got.code == Some(0) && got.said.contains("built from source"),
+        "{}",
+        got.said
+    );
+    let got = Stage::new(&digest).env("NMOE_GATES_RELEASES", &missing.url).get();
+    assert!(
+        got.code == Some(2) && got.said.contains("no cargo to build it"),
+        "{}",
+        got.said
+    );
+    // Another machine's release says nothing of this one's.
+    let other = Stage::new(&format!(
+        "{}  {VERSION}/nmoe-gates-riscv64-unknown-linux-gnu\n",
+        sha256(b"x")
+    ));
+    let page = releases(200, b"x");
+    let got = other
+        .on_path("cargo", cargo)
+        .env("NMOE_GATES_RELEASES", &page.url)
+        .get();
+    assert!(got.said.contains("built from source"), "{}", got.said);
+    assert!(page.asked.lock().unwrap().is_empty(), "nothing was downloaded");
+}
+
+#[test]
+fn a_proxy_is_used() {
+    let body = b"through the proxy";
+    let proxy = releases(200, body);
+    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(body)))
+        .env("http_proxy", &proxy.url)
+        .env("NMOE_GATES_RELEASES", "http://releases.example/download");
+    let got = stage.get();
+    assert!(got.said.contains("downloaded and verified"), "{}", got.said);
+    assert!(
+        proxy.asked.lock().unwrap()[0].starts_with("http://releases.example/download/"),
+        "asked for the whole address"
+    );
+}
