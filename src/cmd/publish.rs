@@ -19,6 +19,7 @@ use crate::model::registry::Registry;
 use crate::model::resolution::{Resolution, Source};
 use crate::model::results::Results;
 use crate::model::verdict::Overall;
+use crate::report::escape;
 use crate::report::frame::{self, Past};
 use crate::report::page::{self, Page};
 use crate::report::read;
@@ -87,7 +88,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let written = match now {
         _ if args.dry_run => {
-            print(&report.text(&[])?)?;
+            print(&escape::log(&report.text(&[])?))?;
             return Ok(report.exit());
         }
         Ok(_) => report.write(&hub),
@@ -98,7 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(fault) => {
             // Whoever looks at the job still gets the table.
             let text = report.text(&[])?;
-            print(&text)?;
+            print(&escape::log(&text))?;
             summarise(&text);
             Err(anyhow::Error::new(NoJudgement(format!(
                 "the table could not be published on the pull request, so it is above{}: {fault}",

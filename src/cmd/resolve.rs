@@ -10,18 +10,23 @@ use crate::cmd::NoJudgement;
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::gates::Which;
+use crate::cmd::lint::gather;
 use crate::cmd::policy;
 use crate::document::source::Source as Text;
 use crate::gate::select;
 use crate::github::api::Hub;
 use crate::github::closing;
 use crate::github::types::{Authorship, Commit, Pull};
+use crate::lint;
+use crate::lint::claims::Evidence;
 use crate::model::contract::Contract;
 use crate::model::exit::Exit;
+use crate::model::finding::{FindingJson, Severity};
 use crate::model::proposal::Proposal;
 use crate::model::read;
 use crate::model::registry::{Gate, GateKind, Registry};
 use crate::model::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
+use crate::report::escape;
 use crate::report::frame;
 use crate::sys::random;
 
@@ -34,6 +39,9 @@ const LARGEST: usize = 120_000;
 /// How often GitHub is asked for a merge that it is still making, and how long we wait in between.
 const ASKS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Most findings that are shown to whoever approves.
+const SHOWN: usize = 20;
 
 /// Pairs of launches of a perf gate where the registry does not say.
 const PAIRS: u32 = 6;
@@ -89,8 +97,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         bundle: selection.bundle,
         gate_ids: selection.gate_ids,
         registry: facts,
+        findings: findings(context, &pull, contract.as_ref())?,
         contract,
-        findings: Findings::default(),
         nonce: random::token().context("the system has no randomness to give")?,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -108,7 +116,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     print(&if format == Format::Json {
         line + "\n"
     } else {
-        shown
+        escape::log(&shown)
     })?;
     Ok(Exit::Passed)
 }
@@ -234,6 +242,44 @@ fn contract(hub: &Hub, args: &Args, pull: &Pull) -> anyhow::Result<Option<Contra
         edited_at: authorship.edited_at,
         body,
     }))
+}
+
+/// What the lints say of contract and attestation, as `lint contract` and `lint attestation` would.
+fn findings(context: &Context, pull: &Pull, contract: Option<&ContractFacts>) -> anyhow::Result<Findings> {
+    let facts = gather::facts(context)?;
+    let mut all = Vec::new();
+    let mut agreed = None;
+    if let Some(contract) = contract {
+        let name = format!("issue #{}", contract.issue);
+        let source = Text::new(Some(name), contract.body.as_str());
+        all.extend(lint::contract::lint(&source, &facts));
+        agreed = lint::contract::agreed(&source).0;
+    }
+    let source = Text::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str());
+    let evidence = Evidence {
+        branch: Some(pull.head.branch.clone()),
+        head: Some(pull.head.sha.clone()),
+        ..Evidence::default()
+    };
+    all.extend(lint::attestation::lint(
+        &source,
+        &facts,
+        agreed.as_ref(),
+        &evidence,
+    ));
+    let count = |severity| all.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    all.retain(|finding| finding.severity > Severity::Note);
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let shown = all.iter().take(SHOWN).map(|finding| FindingJson {
+        fix: None,
+        ..finding.into()
+    });
+    Ok(Findings {
+        errors,
+        warnings,
+        shown: shown.collect(),
+    })
 }
 
 /// Most GPU-minutes that the selection can take, by its time limits; none where a gate on GPUs has none.

@@ -77,19 +77,21 @@ pub fn text(sink: Sink, words: &str) -> String {
     }
 }
 
+/// Text for a job's log, where GitHub takes commands: `::` where a line begins, `##[` anywhere in it, a code span included.
+pub fn log(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with("::") {
+            out.push('\\');
+        }
+        out.push_str(&line.replace("##[", "#\\#["));
+    }
+    out
+}
+
 /// What already is Markdown, as the content of one table cell.
 pub fn cell(markdown: &str) -> String {
     markdown.replace('|', "\\|").replace(['\r', '\n'], " ")
-}
-
-/// A log on GitHub takes commands: `::` where a line begins, `##[` anywhere in it.
-fn log(text: &str) -> String {
-    let text = text.replace("##[", "#\\#[");
-    if text.trim_start().starts_with("::") {
-        format!("\\{text}")
-    } else {
-        text
-    }
 }
 
 fn html(text: &str) -> String {

@@ -127,6 +127,29 @@ fn ids_contract_gates_and_cost_are_decided_once() {
 }
 
 #[test]
+fn what_the_lints_say_is_shown_to_whoever_approves() {
+    let scene = Scene::new();
+    let hostile = CONTRACT.replace("cpu:one", "cpu:one\\n::error::x ##[error] @octocat");
+    scene.api.issue(6, "[03a] Attention", &hostile);
+    let said = scene.json(&["--bundle", "full"]);
+    let codes: Vec<&str> = said["findings"]["shown"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect();
+    assert!(codes.contains(&"unknown-gate"), "{codes:?}");
+    assert!(said["findings"]["errors"].as_u64().unwrap() > 0);
+    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    assert!(out.stdout.contains("- error `unknown-gate`"), "{}", out.stdout);
+    assert!(
+        crate::attack::runner::commands(&out.stdout).is_empty(),
+        "{}",
+        out.stdout
+    );
+}
+
+#[test]
 fn outputs_and_summary_are_for_the_workflow() {
     let scene = Scene::new();
     let path = |name: &str| scene.place.path(name);
