@@ -8,6 +8,7 @@
 )]
 
 mod act;
+mod action;
 mod api;
 mod attack;
 mod attack_publish;

@@ -1,0 +1,172 @@
+//! The action's scripts by themselves: inputs are never evaluated, signals arrive, outputs are clean.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::driver::Place;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A step with these inputs, in a checkout with this registry.
+fn step(place: &Place, script: &str, inputs: &[(&str, &str)]) -> Command {
+    // The runner makes these files before the step.
+    std::fs::write(place.path("output"), "").unwrap();
+    std::fs::write(place.path("summary"), "").unwrap();
+    let mut command = Command::new(Path::new(ROOT).join("scripts").join(script));
+    command
+        .current_dir(place.repo())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", place.path("home"))
+        .env("LC_ALL", "C.UTF-8")
+        .env("RUNNER_TEMP", place.path("tmp"))
+        .env("GITHUB_OUTPUT", place.path("output"))
+        .env("GITHUB_STEP_SUMMARY", place.path("summary"))
+        .env("NMOE_GATES", env!("CARGO_BIN_EXE_nmoe-gates"))
+        .env("INPUT_REPO", ".")
+        .stdin(Stdio::null());
+    for (name, value) in inputs {
+        command.env(name, value);
+    }
+    command
+}
+
+fn output(place: &Place) -> String {
+    std::fs::read_to_string(place.path("output")).unwrap_or_default()
+}
+
+fn registry(place: &Place, command: &str) {
+    place.file(
+        "configs/gates/gates.toml",
+        format!(
+            "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = '''{command}'''\n[bundles]\nsmall = [\"cpu:one\"]\n"
+        ),
+    );
+}
+
+#[test]
+fn outputs_are_clean_words_row_2() {
+    let place = Place::new();
+    registry(&place, "echo 'node_tps: 12,345'; exit 3");
+    let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
+    let status = step(&place, "action", &inputs).output().unwrap().status;
+    assert_eq!(status.code(), Some(1));
+    let put = output(&place);
+    assert!(put.lines().any(|l| l == "overall=fail"), "{put}");
+    let results = put.lines().find_map(|l| l.strip_prefix("results=")).unwrap();
+    assert!(Path::new(results).starts_with(place.path("tmp")), "{results}");
+    let summary = std::fs::read_to_string(place.path("summary")).unwrap();
+    assert!(summary.contains("| `cpu:one` | **fail** | 12,345 |"), "{summary}");
+}
+
+#[test]
+fn inputs_are_never_evaluated() {
+    let hostile = [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "x; touch pwned",
+        "x\ntouch pwned",
+        "* ?",
+        "--results=/dev/null",
+        "${IFS}",
+        "'\"",
+    ];
+    for text in hostile {
+        for input in ["INPUT_BUNDLE", "INPUT_OPTIONS", "INPUT_COMMAND", "INPUT_EXTERNAL"] {
+            let place = Place::new();
+            registry(&place, "true");
+            let inputs = [("INPUT_COMMAND", "run"), (input, text)];
+            let out = step(&place, "action", &inputs).output().unwrap();
+            let left: Vec<_> = std::fs::read_dir(place.repo())
+                .unwrap()
+                .map(|e| e.unwrap().file_name())
+                .collect();
+            assert_eq!(left, ["configs"], "{input}={text}");
+            assert_ne!(out.status.code(), Some(0), "{input}={text}");
+            assert!(!output(&place).contains("overall=pass"), "{input}={text}");
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_step_still_reports_row_20() {
+    let place = Place::new();
+    registry(&place, "echo started; sleep 600");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
+        let mut child = step(&place, "action", &inputs)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|l| l.unwrap().contains("started")));
+        // The runner signals the step's own process, not its group.
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        drop(lines);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let put = output(&place);
+        assert!(put.lines().any(|l| l == "overall=cancelled"), "{put}");
+        assert!(
+            std::fs::read_to_string(place.path("summary"))
+                .unwrap()
+                .contains("**cancelled**")
+        );
+    }
+}
+
+#[test]
+fn a_lint_hands_over_its_findings() {
+    let place = Place::new();
+    place.file("issue.md", "no block at all");
+    let inputs = [("INPUT_COMMAND", "lint contract issue.md")];
+    let out = step(&place, "action", &inputs).output().unwrap();
+    assert_eq!(
+        out.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(String::from_utf8_lossy(&out.stdout).contains("::error "));
+    let put = output(&place);
+    let path = put.lines().find_map(|l| l.strip_prefix("findings=")).unwrap();
+    let findings: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(!findings["findings"].as_array().unwrap().is_empty());
+    assert!(put.lines().any(|l| l == "overall=fail"), "{put}");
+}
+
+#[test]
+fn the_program_is_the_named_one_or_the_one_on_path_and_of_this_version() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_nmoe-gates");
+    let get = |inputs: &[(&str, &str)]| {
+        let out = step(&place, "get", inputs).output().unwrap();
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stdout).into_owned(),
+        )
+    };
+    assert_eq!(get(&[("NMOE_GATES_BINARY", program)]).0, Some(0));
+    assert_eq!(output(&place), format!("path={program}\n"));
+
+    place.file("bin/nmoe-gates", "#!/bin/sh\necho 'nmoe-gates 9.9.9'\n");
+    let other = place.repo().join("bin/nmoe-gates");
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, said) = get(&[("NMOE_GATES_BINARY", other.to_str().unwrap())]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("another version"), "{said}");
+    let (code, said) = get(&[("NMOE_GATES_BINARY", "/no/such/program")]);
+    assert_eq!(code, Some(2), "{said}");
+
+    // Neither another version on PATH nor no cargo is passed over in silence.
+    let path = format!("{}:/usr/bin:/bin", other.parent().unwrap().display());
+    let (code, said) = get(&[("PATH", &path)]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("not used") && said.contains("no cargo"), "{said}");
+    let ours = Path::new(program).parent().unwrap().display().to_string();
+    assert_eq!(get(&[("PATH", &format!("{ours}:/usr/bin:/bin"))]).0, Some(0));
+}
