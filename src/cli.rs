@@ -78,6 +78,8 @@ enum Command {
     Start(cmd::start::Args),
     /// Fill the attestation of a pull request from what was really run, or hold it against that.
     Attest(cmd::attest::Args),
+    /// Say what still blocks a merge, who can lift it and how; with --all the order to merge in.
+    Ready(cmd::ready::Args),
     /// Say which images a change calls for, in which order, and why.
     Images(cmd::images::Args),
 }
@@ -119,6 +121,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => cmd::run::run(&context, &args),
         Command::Start(args) => cmd::start::run(&context, &args),
         Command::Attest(args) => cmd::attest::run(&context, &args),
+        Command::Ready(args) => cmd::ready::run(&context, &args),
         Command::Images(args) => cmd::images::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod merge;
 pub mod merged;
 pub mod pathspec;
+pub mod resolution;
 
 use std::ffi::OsStr;
 use std::io;
@@ -62,12 +63,25 @@ pub enum GitError {
 #[derive(Clone, Debug)]
 pub struct Git {
     dir: PathBuf,
+    objects: Option<(PathBuf, PathBuf)>,
 }
 
 impl Git {
     /// git in this directory.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Git { dir: dir.into() }
+        Git {
+            dir: dir.into(),
+            objects: None,
+        }
+    }
+
+    /// The same repository, with new objects written into a folder of the caller's: what is tried leaves nothing behind.
+    pub fn with_scratch_objects(&self, scratch: &Path) -> Result<Self, GitError> {
+        let own = self.text(["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
+        Ok(Git {
+            dir: self.dir.clone(),
+            objects: Some((scratch.to_owned(), own.into())),
+        })
     }
 
     /// The directory.
@@ -99,6 +113,11 @@ impl Git {
             .env("LC_ALL", "C.UTF-8")
             .current_dir(&self.dir)
             .stdin(Stdio::null());
+        if let Some((scratch, own)) = &self.objects {
+            command
+                .env("GIT_OBJECT_DIRECTORY", scratch)
+                .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
+        }
         for setting in INERT {
             command.arg("-c").arg(setting);
         }

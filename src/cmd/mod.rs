@@ -20,6 +20,7 @@ pub mod plan;
 pub mod policy;
 pub mod present;
 pub mod publish;
+pub mod ready;
 pub mod report;
 pub mod resolve;
 pub mod run;

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -84,13 +83,10 @@ pub fn of(git: &Git, issue: &str) -> Result<Option<Claim>, GitError> {
 /// Claims a contract whose work starts from a commit.
 pub fn claim(git: &Git, remote: &str, issue: &str, start: &str) -> Result<Claimed, GitError> {
     let away = Quarantine::new(git)?;
-    let tree = away.text(git, ["hash-object", "-t", "tree", "-w", "--stdin"])?;
+    let tree = away.text(["hash-object", "-t", "tree", "-w", "--stdin"])?;
     // Two claims made in the same second would otherwise be the same object, and both starters would win.
     let message = format!("Claim contract {issue}\n\nNonce: {}", nonce()?);
-    let id = away.text(
-        git,
-        ["commit-tree", "--no-gpg-sign", "-m", &message, "-p", start, &tree],
-    )?;
+    let id = away.text(["commit-tree", "--no-gpg-sign", "-m", &message, "-p", start, &tree])?;
     let name = format!("{CLAIMS}{issue}");
     let mut said = GitError::Failed {
         command: "push".to_owned(),
@@ -99,7 +95,7 @@ pub fn claim(git: &Git, remote: &str, issue: &str, start: &str) -> Result<Claime
     };
     // The remote may be locked by another starter for a moment; then it has not decided yet.
     for _ in 0..5 {
-        let pushed = away.text(git, push(remote, &name, "", &format!("{id}:{name}")));
+        let pushed = away.text(push(remote, &name, "", &format!("{id}:{name}")));
         match (pushed, there(git, remote, &name)?) {
             (_, Some(found)) if found == id => return Ok(Claimed::Won(id)),
             (_, Some(_)) => return Ok(Claimed::Lost),
@@ -161,28 +157,22 @@ fn there(git: &Git, remote: &str, name: &str) -> Result<Option<String>, GitError
 
 /// A place for new objects outside the repository: what loses the race leaves nothing behind.
 struct Quarantine {
-    dir: TempDir,
-    objects: String,
+    git: Git,
+    _dir: TempDir,
 }
 
 impl Quarantine {
     fn new(git: &Git) -> Result<Self, GitError> {
+        let dir = TempDir::with_prefix("nmoe-gates-claim-")?;
         Ok(Quarantine {
-            dir: TempDir::with_prefix("nmoe-gates-claim-")?,
-            objects: git.text(["rev-parse", "--path-format=absolute", "--git-path", "objects"])?,
+            git: git.with_scratch_objects(dir.path())?,
+            _dir: dir,
         })
     }
 
-    fn text<S: AsRef<std::ffi::OsStr>>(
-        &self,
-        git: &Git,
-        args: impl IntoIterator<Item = S>,
-    ) -> Result<String, GitError> {
-        let mut command: Command = git.command(args);
-        command
-            .env("GIT_OBJECT_DIRECTORY", self.dir.path())
-            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects);
-        if !has_identity(git)? {
+    fn text<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String, GitError> {
+        let mut command = self.git.command(args);
+        if !has_identity(&self.git)? {
             // A machine without an identity can still claim; what it commits is its owner's business.
             for role in ["AUTHOR", "COMMITTER"] {
                 command

@@ -5,6 +5,7 @@
 use crate::lint::scope::codes as scope;
 use crate::model::finding::Code;
 use crate::plan::codes as plan;
+use crate::plan::ready;
 
 /// Declares the codes of one family and the table that lists them.
 macro_rules! codes {
@@ -39,6 +40,7 @@ pub static TABLES: &[(&str, &[&Code])] = &[
     ("The registry", registry::TABLE),
     ("Scope", scope::TABLE),
     ("Planning, starting, attesting", plan::TABLE),
+    ("What blocks a merge", ready::TABLE),
 ];
 
 /// The code of this name.

@@ -89,12 +89,12 @@ pub fn fill(source: &Source, wanted: &Wanted) -> Result<String, Unfilled> {
     }
 }
 
-/// Whether results are about this head: its commit by name, or the very tree on a plain commit.
+/// Whether results are about this head: by its name, as the commit that was tested (a branch may end in a merge of its own), or
+/// by its very tree.
 pub fn is_about(evidence: &Evidence, head: &Head) -> bool {
-    match &evidence.head {
-        Some(commit) if *commit == head.commit => true,
-        _ => evidence.merge.is_none() && evidence.tree.as_ref() == Some(&head.tree),
-    }
+    let commits = [&evidence.head, &evidence.merge];
+    commits.into_iter().flatten().any(|commit| *commit == head.commit)
+        || evidence.tree.as_ref() == Some(&head.tree)
 }
 
 /// Decides what the block should say. `before` is what it says now: what it says of this very head stays where no results speak of it.

@@ -8,6 +8,7 @@ pub mod graph;
 pub mod hotspots;
 pub mod images;
 pub mod overlap;
+pub mod ready;
 pub mod show;
 pub mod waves;
 

@@ -33,6 +33,7 @@ mod kernel_inspect;
 mod kernel_run;
 mod kernel_static;
 mod layers;
+mod life;
 mod lint_defects;
 mod lint_workflows;
 mod pathspec;

@@ -1,0 +1,374 @@
+//! What `ready` knows: GitHub's open pull requests and issues, the checkout, the registry, recorded results.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use crate::cmd::NoJudgement;
+use crate::cmd::api;
+use crate::cmd::context::{self, Context};
+use crate::cmd::contracts;
+use crate::cmd::lint::gather;
+use crate::cmd::policy;
+use crate::cmd::ready::is_merged;
+use crate::document::Source;
+use crate::git::Git;
+use crate::git::claims;
+use crate::git::merge;
+use crate::github::api::Hub;
+use crate::github::closing;
+use crate::github::types::Pull;
+use crate::lint;
+use crate::lint::facts::Agreed;
+use crate::model::contract::Contract;
+use crate::model::evidence::Evidence;
+use crate::model::finding::Finding;
+use crate::model::next::{Next, Who};
+use crate::model::read;
+use crate::model::registry::{Registry, Tier};
+use crate::model::results::Results;
+use crate::model::settings::{Hotspots, Naming};
+use crate::plan::ready::{self, Blocker, Step, Waiting};
+use crate::plan::{self, Facts as PlanFacts, Item, natural};
+
+/// Everything around the pull requests that are judged.
+pub struct Around<'a> {
+    context: &'a Context,
+    /// GitHub.
+    pub hub: Hub,
+    /// git, with its new objects in a place that goes away.
+    pub git: Git,
+    _scratch: TempDir,
+    /// Open pull requests.
+    pub open: Vec<Pull>,
+    /// Branches and the remote.
+    pub naming: Naming,
+    hotspots: Hotspots,
+    /// Registry of the policy checkout.
+    pub registry: Registry,
+    /// Its digest.
+    pub registry_sha256: String,
+    /// For the lints.
+    pub facts: lint::Facts,
+    results: Vec<Results>,
+    /// Contracts of open issues, with GitHub's number.
+    contracts: HashMap<u64, Item>,
+    done: BTreeSet<String>,
+    closed: OnceCell<Vec<String>>,
+}
+
+/// The contract that a pull request is held against.
+pub struct Found {
+    /// GitHub's number of its issue.
+    pub issue: u64,
+    /// SHA-256 of the issue's body.
+    pub sha256: String,
+    /// The contract, where it can be read.
+    pub contract: Option<Contract>,
+    /// What it fixes, as far as it says so.
+    pub agreed: Option<Agreed>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+}
+
+impl<'a> Around<'a> {
+    /// Asks GitHub, fetches from the remote and reads the files that the user named.
+    pub fn gather(context: &'a Context, results: &[PathBuf]) -> anyhow::Result<Self> {
+        let settings = context.settings()?;
+        let hub = api::hub(context)?;
+        let here = Git::at(&context.subject);
+        claims::fetch(&here, &settings.naming.remote).map_err(|error| {
+            NoJudgement(format!("cannot fetch from `{}`: {error}", settings.naming.remote))
+        })?;
+        let scratch = TempDir::with_prefix("nmoe-gates-ready-").context("cannot make a temporary folder")?;
+        let registry = policy::registry(context)?;
+        let documents = contracts::gather(context, &[])?;
+        let (items, _) = contracts::read(&documents);
+        let mut results: Vec<Results> = results
+            .iter()
+            .map(|path| {
+                let text = context::read_input(path)?;
+                serde_json::from_str(&text).with_context(|| format!("{} is no results file", path.display()))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        results.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+        Ok(Around {
+            context,
+            open: hub.open_pulls().map_err(api::fault)?,
+            hub,
+            git: here.with_scratch_objects(scratch.path())?,
+            _scratch: scratch,
+            naming: settings.naming,
+            hotspots: settings.hotspots,
+            registry: registry.value,
+            registry_sha256: registry.sha256,
+            facts: gather::facts(context)?,
+            results,
+            contracts: items
+                .into_iter()
+                .filter_map(|(item, n)| Some((documents[n].number?, item)))
+                .collect(),
+            done: claims::listed(&here, claims::DONE)?.into_keys().collect(),
+            closed: OnceCell::new(),
+        })
+    }
+
+    /// Base and head of a pull request as commits that are here.
+    pub fn commits(&self, pull: &Pull) -> anyhow::Result<(String, String)> {
+        let base = format!("refs/remotes/{}/{}", self.naming.remote, pull.base.branch);
+        let base = self.git.commit(&base)?.with_context(|| {
+            let (remote, branch) = (&self.naming.remote, &pull.base.branch);
+            format!("the remote `{remote}` has no branch `{branch}`")
+        })?;
+        if self.git.commit(&pull.head.sha)?.is_none() {
+            let name = format!("refs/pull/{}/head", pull.number);
+            self.git
+                .bytes(["fetch", "--quiet", "--no-tags", &self.naming.remote, &name])
+                .map_err(|error| {
+                    NoJudgement(format!("cannot fetch the head of #{}: {error}", pull.number))
+                })?;
+        }
+        match self.git.commit(&pull.head.sha)? {
+            Some(head) => Ok((base, head)),
+            None => Err(NoJudgement(format!(
+                "#{} moved while it was looked at; run the command again",
+                pull.number
+            ))
+            .into()),
+        }
+    }
+
+    /// The description of a pull request.
+    pub fn body(&self, pull: &Pull) -> Source {
+        Source::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str())
+    }
+
+    /// The contract of the first issue that the description closes and that holds one.
+    pub fn contract(&self, pull: &Pull) -> anyhow::Result<Option<Found>> {
+        for number in closing::closes(&pull.body) {
+            let issue = match self.hub.issue(number) {
+                Ok(issue) => issue,
+                Err(fault) if fault.is_missing() => continue,
+                Err(fault) => return Err(api::fault(fault)),
+            };
+            let source = Source::new(Some(format!("issue #{number}")), issue.body.as_str());
+            let (agreed, _) = lint::contract::agreed(&source);
+            if agreed.is_some() {
+                return Ok(Some(Found {
+                    issue: number,
+                    sha256: policy::sha256(issue.body.as_bytes()),
+                    contract: read::contract(&source).ok(),
+                    agreed,
+                    findings: lint::contract::lint(&source, &self.facts),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Other open pull requests that close the same issue.
+    pub fn rivals(&self, pull: &Pull, issue: u64) -> Vec<u64> {
+        self.open
+            .iter()
+            .filter(|other| other.number != pull.number && closing::closes(&other.body).contains(&issue))
+            .map(|other| other.number)
+            .collect()
+    }
+
+    /// The pull request that closes the issue of this contract.
+    fn pull_of(&self, contract: &str) -> Option<u64> {
+        let (issue, _) = self.contracts.iter().find(|(_, item)| item.issue == contract)?;
+        let closes = |pull: &&Pull| closing::closes(&pull.body).contains(issue);
+        self.open.iter().find(closes).map(|pull| pull.number)
+    }
+
+    /// Dependencies that are not merged.
+    pub fn dependencies(&self, contract: &Contract) -> anyhow::Result<Vec<Blocker>> {
+        let mut blockers = Vec::new();
+        for id in &contract.nmoe.depends_on {
+            if self.done.contains(id) {
+                continue;
+            }
+            if !self.contracts.values().any(|item| item.issue == *id) {
+                let closed = match self.closed.get() {
+                    Some(closed) => closed,
+                    None => {
+                        let closed = contracts::merged(self.context, &[])?;
+                        self.closed.get_or_init(|| closed)
+                    }
+                };
+                if closed.contains(id) {
+                    continue;
+                }
+            }
+            let next = match self.pull_of(id) {
+                Some(number) => Next::run(
+                    Who::MergeCaptain,
+                    format!("merge contract {id} first"),
+                    format!("nmoe-gates ready {number}"),
+                ),
+                None => Next::run(
+                    Who::Author,
+                    format!("contract {id} has no open pull request: start it"),
+                    format!("nmoe-gates start {id}"),
+                ),
+            };
+            blockers.push(Blocker::new(
+                &ready::DEPENDENCY_UNMERGED,
+                format!("contract {id} is not merged"),
+                next,
+            ));
+        }
+        Ok(blockers)
+    }
+
+    /// Open pull requests that go first at a hotspot that both touch.
+    pub fn hotspots(&self, pull: &Pull, contract: &Contract) -> Vec<Blocker> {
+        let in_review: Vec<(&Item, u64)> = self
+            .contracts
+            .values()
+            .filter_map(|item| Some((item, self.pull_of(&item.issue)?)))
+            .filter(|(_, number)| self.open.iter().any(|p| p.number == *number && !p.draft))
+            .collect();
+        let items: Vec<Item> = in_review.iter().map(|(item, _)| (*item).clone()).collect();
+        let index = items
+            .iter()
+            .enumerate()
+            .map(|(n, i)| (i.issue.clone(), n))
+            .collect();
+        let spots = plan::hotspots::find(&items, &PlanFacts::default(), &self.hotspots, &index);
+        let mine = &contract.nmoe.issue;
+        let mut blockers = Vec::new();
+        for (item, number) in in_review {
+            let goes_first = natural(&item.issue, mine).is_lt() && !item.depends_on.contains(mine);
+            let shared = spots
+                .shared
+                .iter()
+                .find(|s| s.exclusive && s.contracts.contains(mine) && s.contracts.contains(&item.issue));
+            if let Some(spot) = shared.filter(|_| goes_first && number != pull.number) {
+                let says = format!(
+                    "#{number} (contract {}) touches `{}` too and goes first",
+                    item.issue, spot.path
+                );
+                let next = Next::run(
+                    Who::MergeCaptain,
+                    "merge that one first",
+                    format!("nmoe-gates ready {number}"),
+                );
+                blockers.push(Blocker::new(&ready::HOTSPOT_ORDER, says, next));
+            }
+        }
+        blockers.sort_by(|a, b| a.message.cmp(&b.message));
+        blockers
+    }
+
+    /// Results about this head or this very tree.
+    pub fn about(&self, head: &str, tree: &str) -> Vec<Results> {
+        self.results
+            .iter()
+            .filter(|r| r.evidence.head.as_deref() == Some(head) || r.evidence.tree.as_deref() == Some(tree))
+            .cloned()
+            .collect()
+    }
+
+    /// The Tier-B gates of a contract.
+    pub fn tier_b(&self, contract: &Contract) -> Vec<String> {
+        let is_b = |id: &&String| {
+            self.registry
+                .gates
+                .get(*id)
+                .is_some_and(|gate| gate.tier == Tier::B)
+        };
+        contract.gates.required.iter().filter(is_b).cloned().collect()
+    }
+
+    /// The order of merging that keeps the most evidence, found by merging for trial.
+    pub fn order(&self, pulls: &[Pull], waiting: &[Waiting]) -> anyhow::Result<Vec<Step>> {
+        let mut commits = HashMap::new();
+        for pull in pulls {
+            commits.insert(pull.number, self.commits(pull)?);
+        }
+        let waiting: Vec<Waiting> = waiting
+            .iter()
+            .filter(|w| {
+                commits
+                    .get(&w.pull)
+                    .is_some_and(|(base, _)| !is_merged(self, base, &w.issue))
+            })
+            .cloned()
+            .collect();
+        let mut bases: HashMap<Vec<u64>, Option<String>> = HashMap::new();
+        let gates: HashMap<u64, &Vec<String>> = waiting.iter().map(|w| (w.pull, &w.gates)).collect();
+        Ok(ready::order(&waiting, |done, pull| {
+            let Some((base, head)) = commits.get(&pull) else {
+                return false;
+            };
+            let Some(base) = self.base_after(base, done, &commits, &mut bases) else {
+                return false;
+            };
+            let Ok(trial) = merge::trial(&self.git, &base, head) else {
+                return false;
+            };
+            let wanted = Evidence {
+                tree: Some(trial.tree.clone()),
+                ..Evidence::default()
+            };
+            let standing = |id: &String| {
+                self.results.iter().any(|r| {
+                    r.evidence.stale_for(&wanted).is_empty()
+                        && r.results
+                            .get(id)
+                            .is_some_and(|gate| gate.status.as_str() == "pass")
+                })
+            };
+            trial.conflicts.is_empty() && gates.get(&pull).is_some_and(|gates| gates.iter().all(standing))
+        }))
+    }
+
+    /// The base after these were merged in this order; none where one of them conflicts.
+    fn base_after(
+        &self,
+        base: &str,
+        done: &[u64],
+        commits: &HashMap<u64, (String, String)>,
+        known: &mut HashMap<Vec<u64>, Option<String>>,
+    ) -> Option<String> {
+        let Some((last, before)) = done.split_last() else {
+            return Some(base.to_owned());
+        };
+        if let Some(found) = known.get(done) {
+            return found.clone();
+        }
+        let after = self.base_after(base, before, commits, known).and_then(|base| {
+            let head = &commits.get(last)?.1;
+            let trial = merge::trial(&self.git, &base, head).ok()?;
+            let identity = [
+                "-c",
+                "user.name=nmoe-gates",
+                "-c",
+                "user.email=nmoe-gates@localhost",
+            ];
+            let commit = [
+                "commit-tree",
+                "--no-gpg-sign",
+                "-m",
+                "Trial",
+                "-p",
+                &base,
+                "-p",
+                head,
+                &trial.tree,
+            ];
+            trial
+                .conflicts
+                .is_empty()
+                .then(|| self.git.text(identity.iter().chain(&commit)).ok())
+                .flatten()
+        });
+        known.insert(done.to_vec(), after.clone());
+        after
+    }
+}

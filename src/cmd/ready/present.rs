@@ -1,0 +1,122 @@
+//! What `ready` prints.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::model::exit::Exit;
+use crate::model::next::{Next, Who};
+use crate::plan::ready::{Blocker, Step};
+
+/// One pull request.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Its number.
+    pub number: u64,
+    /// Contract id; null where there is no contract that can be read.
+    pub issue: Option<String>,
+    /// Head commit.
+    pub head: String,
+    /// Commit of the base branch that it would be merged into now.
+    pub base: String,
+    /// Whether nothing blocks it.
+    pub ready: bool,
+    /// What blocks it.
+    pub blockers: Vec<Blocker>,
+}
+
+/// The whole.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: u32,
+    pulls: Vec<Row>,
+    /// With `--all`: the order of merging.
+    order: Vec<Step>,
+    next: Vec<Next>,
+}
+
+impl Report {
+    /// What is next follows from what blocks.
+    pub fn new(pulls: Vec<Row>, order: Vec<Step>) -> Self {
+        let merge = |row: &&Row| row.ready;
+        let mut next: Vec<Next> = pulls
+            .iter()
+            .filter(merge)
+            .map(|row| {
+                let command = format!(
+                    "gh pr merge {} --merge --match-head-commit {}",
+                    row.number, row.head
+                );
+                Next::run(Who::MergeCaptain, format!("merge #{}", row.number), command)
+            })
+            .collect();
+        for blocker in pulls.iter().flat_map(|row| &row.blockers) {
+            if !next.contains(&blocker.next) {
+                next.push(blocker.next.clone());
+            }
+        }
+        Report {
+            schema: 1,
+            pulls,
+            order,
+            next,
+        }
+    }
+
+    /// Prints it; anything that is blocked is a judged failure.
+    pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
+        if context.format == Some(Format::Json) {
+            print(&(serde_json::to_string_pretty(self)? + "\n"))?;
+        } else {
+            print(&self.human())?;
+        }
+        let blocked = self.pulls.iter().any(|row| !row.ready);
+        Ok(if blocked { Exit::Failed } else { Exit::Passed })
+    }
+
+    fn human(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        for row in &self.pulls {
+            let issue = row.issue.as_deref().unwrap_or("?");
+            let word = if row.ready { "ready" } else { "blocked" };
+            let _ = writeln!(out, "#{} (contract {issue}) is {word}", row.number);
+            for blocker in &row.blockers {
+                let _ = writeln!(out, "  {}: {}", blocker.code, blocker.message);
+                let command = blocker
+                    .next
+                    .command
+                    .as_ref()
+                    .map(|c| format!(": {c}"))
+                    .unwrap_or_default();
+                let _ = writeln!(
+                    out,
+                    "    {}: {}{command}",
+                    blocker.next.who.as_str(),
+                    blocker.next.what
+                );
+            }
+        }
+        if !self.order.is_empty() {
+            out.push_str("\nmerge in this order:\n");
+        }
+        for (n, step) in self.order.iter().enumerate() {
+            let evidence = if step.evidence_stands {
+                "its evidence stands".to_owned()
+            } else if step.rerun.is_empty() {
+                "it needs no Tier B".to_owned()
+            } else {
+                format!("run again first: {}", step.rerun.join(", "))
+            };
+            let _ = writeln!(
+                out,
+                "  {}. #{} (contract {}): {evidence}",
+                n + 1,
+                step.pull,
+                step.issue
+            );
+        }
+        out
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether a merge on a branch does more than settle conflicts: merging is mechanical, and new work belongs into commits of its own.
+
+use crate::git::merge;
+use crate::git::{Git, GitError};
+
+/// A merge commit that changes more than the conflicted hunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooWide {
+    /// The merge commit.
+    pub commit: String,
+    /// Paths that it changes beyond what the merge called for.
+    pub paths: Vec<String>,
+}
+
+/// The merges between two commits that do more than settle conflicts.
+pub fn too_wide(git: &Git, from: &str, to: &str) -> Result<Vec<TooWide>, GitError> {
+    let range = format!("{from}..{to}");
+    let merges = git.text([
+        "rev-list",
+        "--min-parents=2",
+        "--max-parents=2",
+        "--parents",
+        &range,
+    ])?;
+    let mut found = Vec::new();
+    for line in merges.lines() {
+        let ids: Vec<&str> = line.split(' ').collect();
+        let &[commit, ours, theirs] = ids.as_slice() else {
+            continue;
+        };
+        let paths = beyond(git, commit, ours, theirs)?;
+        if !paths.is_empty() {
+            found.push(TooWide {
+                commit: commit.to_owned(),
+                paths,
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<String>, GitError> {
+    let trial = merge::trial(git, ours, theirs)?;
+    let listed = git.bytes([
+        "diff",
+        "--name-only",
+        "--no-renames",
+        "-z",
+        &trial.tree,
+        commit,
+        "--",
+    ])?;
+    let mut paths = Vec::new();
+    for path in String::from_utf8_lossy(&listed).split_terminator('\0') {
+        let settled = trial.conflicts.iter().any(|c| c == path) && {
+            let at = |tree: &str| git.bytes(["cat-file", "blob", &format!("{tree}:{path}")]);
+            match (at(&trial.tree), at(commit)) {
+                (Ok(marked), Ok(done)) => only_hunks_differ(&marked, &done),
+                // One side deleted it: keeping either is a resolution.
+                _ => true,
+            }
+        };
+        if !settled {
+            paths.push(path.to_owned());
+        }
+    }
+    Ok(paths)
+}
+
+/// Whether a resolved file is the marked one with nothing but its conflicted hunks replaced.
+fn only_hunks_differ(marked: &[u8], done: &[u8]) -> bool {
+    let mut agreed: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut inside = false;
+    for line in marked.split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b"<<<<<<< ") {
+            inside = true;
+            agreed.push(Vec::new());
+        } else if inside && line.starts_with(b">>>>>>> ") {
+            inside = false;
+        } else if !inside && let Some(last) = agreed.last_mut() {
+            last.extend_from_slice(line);
+        }
+    }
+    if agreed.len() == 1 {
+        // No markers: a conflict of modes or of binaries, settled by choosing.
+        return true;
+    }
+    let (first, rest) = (&agreed[0], &agreed[1..]);
+    let Some(mut left) = done.strip_prefix(first.as_slice()) else {
+        return false;
+    };
+    for (n, part) in rest.iter().enumerate() {
+        if n + 1 == rest.len() {
+            return left.ends_with(part);
+        }
+        if part.is_empty() {
+            continue;
+        }
+        match memchr::memmem::find(left, part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_conflicted_hunks_may_differ() {
+        let marked = b"a\n<<<<<<< x\n1\n=======\n2\n>>>>>>> y\nb\n<<<<<<< x\n3\n=======\n>>>>>>> y\nc\n";
+        assert!(only_hunks_differ(marked, b"a\n1\n2\nb\nc\n"));
+        assert!(only_hunks_differ(marked, b"a\nb\nanything\nc\n"));
+        assert!(!only_hunks_differ(marked, b"A\n1\nb\nc\n"));
+        assert!(!only_hunks_differ(marked, b"a\n1\nb\nc\nd\n"));
+        assert!(!only_hunks_differ(marked, b"a\n1\nc\n"));
+    }
+}
