@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
@@ -56,6 +56,10 @@ enum Command {
     Doctor(cmd::doctor::Args),
     /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
     Explain(cmd::explain::Args),
+    /// Print the JSON Schema of a document.
+    Schema(cmd::schema::Args),
+    /// Print a shell's completions.
+    Completions(cmd::completions::Args),
     /// Validate contracts, attestations and the registry.
     Lint(cmd::lint::Args),
     /// Look into kernel libraries, check them, ask the driver what GPUs there are.
@@ -110,6 +114,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match cli.command {
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args),
+        Command::Schema(args) => cmd::schema::run(&context, &args),
+        Command::Completions(args) => cmd::completions::run(&context, &args, Cli::command()),
         Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),

@@ -1,37 +1,181 @@
 //! `explain`: what a code or a reason means and how to mend it, from the tables alone.
 
+use std::fmt::Write as _;
+
 use anyhow::bail;
+use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print};
+use crate::lint;
 use crate::model::exit::Exit;
+use crate::model::finding::{Code, Severity};
 use crate::model::verdict::Reason;
+use crate::plan;
+use crate::safety;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A code such as `unknown-gate`, a reason such as `timeout`, or `exit-codes`.
-    code: String,
+    /// A code such as `unknown-gate`, a reason such as `timeout`, or `exit-codes`; absent, everything there is.
+    code: Option<String>,
+    /// Every page as one Markdown document: docs/codes.md.
+    #[arg(long, hide = true, conflicts_with = "code")]
+    pages: bool,
+}
+
+/// Every table of codes, under the heading that it has in the documentation.
+fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
+    let mut tables = lint::codes::TABLES.to_vec();
+    tables.push(("Workflows", lint::workflows::TABLE));
+    tables.push(("Public safety", safety::codes::TABLE));
+    tables.push(("Plans", plan::codes::TABLE));
+    tables
 }
 
 /// Runs `explain`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&[Format::Human])?;
-    if args.code == "exit-codes" {
-        let rows: String = Exit::TABLE
-            .iter()
-            .map(|(_, code, says)| format!("{code:>3}  {says}\n"))
-            .collect();
-        print(&rows)?;
-        return Ok(Exit::Passed);
+    let as_json = context.format(&[Format::Human, Format::Json])? == Format::Json;
+    let tables = tables();
+    let text = match args.code.as_deref() {
+        None if args.pages => pages(&tables),
+        None if as_json => serde_json::to_string_pretty(&everything(&tables))? + "\n",
+        None => list(&tables),
+        Some("exit-codes") => exit_codes(),
+        Some(name) => {
+            let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
+            let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
+            match (code, reason) {
+                (Some(code), _) if as_json => serde_json::to_string_pretty(&object(code))? + "\n",
+                (Some(code), _) => page(code),
+                (None, Some(reason)) => format!("{name}\n\n{}\n{}\n", reason.says(), reason.remedy()),
+                (None, None) => {
+                    let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
+                    let meant =
+                        lint::words::nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
+                    let hint = meant
+                        .map(|m| format!("; did you mean `{m}`?"))
+                        .unwrap_or_default();
+                    bail!("there is no code or reason `{name}`{hint} `nmoe-gates explain` lists all")
+                }
+            }
+        }
+    };
+    print(&text)?;
+    Ok(Exit::Passed)
+}
+
+fn severity(code: &Code) -> &'static str {
+    match code.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
     }
-    if let Some(reason) = Reason::ALL.iter().find(|r| r.as_str() == args.code) {
-        print(&format!(
-            "{}\n\n{}\n{}\n",
+}
+
+fn exit_codes() -> String {
+    Exit::TABLE
+        .iter()
+        .map(|(_, code, says)| format!("{code:>3}  {says}\n"))
+        .collect()
+}
+
+/// One page, for a terminal.
+fn page(code: &Code) -> String {
+    let mut page = format!(
+        "{} ({})\n{}\n\n{}\n",
+        code.id,
+        severity(code),
+        code.title,
+        code.explain
+    );
+    for (heading, example) in [("Wrong:", code.bad), ("Right:", code.good)] {
+        if !example.is_empty() {
+            let lines: String = example.lines().map(|l| format!("    {l}\n")).collect();
+            let _ = write!(page, "\n{heading}\n\n{lines}");
+        }
+    }
+    page
+}
+
+/// Every code and reason, a line each.
+fn list(tables: &[(&str, &[&Code])]) -> String {
+    let mut out = String::new();
+    for (heading, table) in tables {
+        let _ = writeln!(out, "{heading}");
+        for code in *table {
+            let _ = writeln!(out, "  {:<24} {:<8} {}", code.id, severity(code), code.title);
+        }
+        out.push('\n');
+    }
+    out.push_str("Reasons of verdicts\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(out, "  {:<24} {}", reason.as_str(), reason.says());
+    }
+    out.push_str("\nExit codes: `nmoe-gates explain exit-codes`\n");
+    out
+}
+
+fn object(code: &Code) -> Value {
+    json!({
+        "code": code.id,
+        "severity": severity(code),
+        "title": code.title,
+        "explain": code.explain,
+        "bad": code.bad,
+        "good": code.good,
+    })
+}
+
+fn everything(tables: &[(&str, &[&Code])]) -> Value {
+    let codes: Vec<Value> = tables
+        .iter()
+        .flat_map(|(_, t)| t.iter())
+        .map(|c| object(c))
+        .collect();
+    let reasons: Vec<Value> = Reason::ALL
+        .iter()
+        .map(|r| json!({ "reason": r.as_str(), "says": r.says(), "remedy": r.remedy() }))
+        .collect();
+    json!({ "schema": 1, "codes": codes, "reasons": reasons })
+}
+
+/// docs/codes.md.
+fn pages(tables: &[(&str, &[&Code])]) -> String {
+    let mut out = String::from(
+        "# Codes\n\nEvery finding has a code; `nmoe-gates explain CODE` prints its page. This file is made from the same \
+         table (`nmoe-gates explain --pages`) and a test holds it to that.\n",
+    );
+    for (heading, table) in tables {
+        let _ = write!(out, "\n## {heading}\n");
+        for code in *table {
+            let _ = write!(
+                out,
+                "\n### `{}`\n\n**{}.** ({})\n\n{}\n",
+                code.id,
+                code.title,
+                severity(code),
+                code.explain
+            );
+            for (name, example) in [("Wrong", code.bad), ("Right", code.good)] {
+                if !example.is_empty() {
+                    let _ = write!(out, "\n{name}:\n\n~~~~text\n{example}\n~~~~\n");
+                }
+            }
+        }
+    }
+    out.push_str("\n## Reasons of verdicts\n\n| reason | meaning | remedy |\n|---|---|---|\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} |",
             reason.as_str(),
             reason.says(),
             reason.remedy()
-        ))?;
-        return Ok(Exit::Passed);
+        );
     }
-    bail!("there is no code or reason `{}`", args.code)
+    out.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
+    for (_, code, says) in Exit::TABLE {
+        let _ = writeln!(out, "| {code} | {says} |");
+    }
+    out
 }

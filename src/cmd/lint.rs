@@ -2,9 +2,11 @@
 
 mod attestation;
 mod contract;
-pub mod gather;
+mod gather;
+mod pr;
 mod registry;
 mod workflows;
+pub mod gather;
 
 use clap::Subcommand;
 
@@ -31,6 +33,8 @@ enum What {
     Workflows(workflows::Args),
     /// Hold what a diff changes against a contract's scope and knobs.
     Scope(lint_scope::Args),
+    /// Validate the pull request of the current event: body, contract, scope, proposed registry, public safety.
+    Pr(pr::Args),
 }
 
 /// Runs `lint`.
@@ -41,5 +45,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         What::Registry(args) => registry::run(context, args),
         What::Workflows(args) => workflows::run(context, args),
         What::Scope(args) => lint_scope::run(context, args),
+        What::Pr(args) => pr::run(context, args),
     }
 }

@@ -6,6 +6,7 @@ use crate::model::next::Next;
 pub mod api;
 pub mod attest;
 pub mod baseline;
+pub mod completions;
 pub mod context;
 pub mod contracts;
 pub mod demo;
@@ -24,6 +25,7 @@ pub mod ready;
 pub mod report;
 pub mod resolve;
 pub mod run;
+pub mod schema;
 pub mod start;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).

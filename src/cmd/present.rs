@@ -36,6 +36,17 @@ fn is_private(code: &Code) -> bool {
 }
 
 fn annotation(finding: &Finding) -> String {
+    // A description on GitHub is no file of the repository: its place goes into the title.
+    let file = finding.path.as_deref().filter(|p| !p.contains('#'));
+    let place = finding
+        .region
+        .filter(|_| file.is_some() || finding.path.is_none());
+    let title = match (&finding.path, finding.region) {
+        (Some(path), Some(region)) if file.is_none() => {
+            format!("{} ({path}, line {})", finding.code.id, region.line)
+        }
+        _ => finding.code.id.to_owned(),
+    };
     let mut message = finding.message.clone();
     if let Some(help) = &finding.help {
         message = format!("{message}\n{help}");
@@ -47,12 +58,12 @@ fn annotation(finding: &Finding) -> String {
             Severity::Note => Level::Notice,
         },
         message: &message,
-        title: Some(finding.code.id),
-        file: finding.path.as_deref(),
-        line: finding.region.map(|r| r.line),
-        end_line: finding.region.map(|r| r.end_line),
-        column: finding.region.map(|r| r.column),
-        end_column: finding.region.map(|r| r.end_column),
+        title: Some(&title),
+        file,
+        line: place.map(|r| r.line),
+        end_line: place.map(|r| r.end_line),
+        column: place.map(|r| r.column),
+        end_column: place.map(|r| r.end_column),
     }
     .command()
 }

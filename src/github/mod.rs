@@ -9,6 +9,7 @@ pub mod client;
 pub mod closing;
 pub mod command;
 pub mod comments;
+pub mod event;
 pub mod fault;
 pub mod retry;
 pub mod types;

@@ -87,6 +87,10 @@ fn says_something(line: &str) -> bool {
 
 /// The safety boxes: as many as the form has, all ticked. A body without any section of the form needs none.
 fn confirmation(sheet: &mut Sheet<'_>, found: &Found, boxes: usize, form: &[&str]) {
+    if sheet.has(&codes::UNCLOSED_FENCE) {
+        // The block swallowed whatever stands behind it.
+        return;
+    }
     let headings = &found.outline.headings;
     let is_safety = |h: &Heading| h.text.to_lowercase().replace('-', " ").contains("public safety");
     let Some(at) = headings.iter().position(is_safety) else {

@@ -69,6 +69,11 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// Whether a finding of this kind is on the sheet.
+    pub fn has(&self, code: &Code) -> bool {
+        self.findings.iter().any(|f| f.code == code)
+    }
+
     /// Whether a finding of severity error is on the sheet.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|f| f.severity == Severity::Error)

@@ -58,6 +58,11 @@ pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
     if !shown.status.success() {
         return Ok(None);
     }
-    let text = Source::new(None, String::from_utf8_lossy(&shown.stdout));
-    Ok(Some(Known::read(&toml_tree::parse(text.text()).0)))
+    Ok(Some(ids_of(&String::from_utf8_lossy(&shown.stdout))))
+}
+
+/// The ids of a registry's text.
+pub fn ids_of(text: &str) -> Known {
+    let source = Source::new(None, text);
+    Known::read(&toml_tree::parse(source.text()).0)
 }

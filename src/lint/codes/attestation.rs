@@ -66,6 +66,11 @@ codes! {
         "Until Tier B has run, leave the block out; `nmoe-gates attest` writes it from the results.",
         "perf:\n  status: pending",
         "";
+    NO_CONTRACT = "no-contract", Error,
+        "The pull request names no contract",
+        "There is one pull request per contract. `Fixes: #N` in the description, with GitHub's number of the issue, says which.",
+        "## Links\n- Fixes: #",
+        "## Links\n- Fixes: #5";
     WRONG_BRANCH = "wrong-branch", Error,
         "The branch is not named after the contract",
         "Branches are `issue/<NN>-<slug>` (`naming.branch` in the settings), so that branch, worktree and contract find each other.",

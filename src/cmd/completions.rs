@@ -1,0 +1,22 @@
+//! `completions`: what a shell needs to complete the command line.
+
+use clap_complete::Shell;
+
+use crate::cmd::context::{Context, print};
+use crate::model::exit::Exit;
+
+/// Arguments of `completions`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Runs `completions` for this command line.
+pub fn run(_context: &Context, args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "nmoe-gates", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,132 @@
+//! `lint pr`: everything that can be said about a pull request before anybody runs a gate.
+
+use std::path::{Path, PathBuf};
+
+use crate::cmd::api;
+use crate::cmd::context::Context;
+use crate::cmd::lint::{gather, registry};
+use crate::cmd::present;
+use crate::document::Source;
+use crate::git::Git;
+use crate::github::closing;
+use crate::github::event::{self, PullRequest, Side};
+use crate::lint;
+use crate::lint::claims::Evidence;
+use crate::lint::codes::attestation::NO_CONTRACT;
+use crate::lint::registry::Around;
+use crate::lint::sheet::Sheet;
+use crate::model::exit::Exit;
+use crate::model::finding::Finding;
+
+/// Arguments of `lint pr`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A pull request to fetch, in place of the current event's.
+    #[arg(long, value_name = "N")]
+    pr: Option<u64>,
+    /// The contract, in place of the issue that the description closes.
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+}
+
+/// Runs `lint pr`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let pull = pull_request(context, args)?;
+    let body = Source::new(Some(format!("pull request #{}", pull.number)), pull.body.clone());
+    let facts = gather::facts(context)?;
+    let (contract, mut findings) = contract(context, args, &body)?;
+    let mut agreed = None;
+    if let Some(source) = &contract {
+        findings.extend(lint::contract::lint(source, &facts));
+        agreed = lint::contract::agreed(source).0;
+    }
+    let git = Git::at(&context.subject);
+    let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
+    // A shallow checkout knows its own commit and no other; then no commit is judged for existence.
+    let whole = git
+        .text(["rev-parse", "--is-shallow-repository"])
+        .is_ok_and(|said| said == "false");
+    let evidence = Evidence {
+        branch: Some(pull.head.branch.clone()),
+        head: Some(pull.head.sha.clone()),
+        has_commit: whole.then_some(&has_commit),
+        results: Vec::new(),
+    };
+    findings.extend(lint::attestation::lint(&body, &facts, agreed.as_ref(), &evidence));
+    let mut documents = vec![body];
+    documents.extend(contract);
+    findings.extend(proposed_registry(context, &mut documents)?);
+    if pull.draft {
+        lint::attestation::as_draft(&mut findings);
+    }
+    present::findings(context, &documents, &findings)
+}
+
+fn pull_request(context: &Context, args: &Args) -> anyhow::Result<PullRequest> {
+    let Some(number) = args.pr else {
+        return Ok(event::pull_request(|name| std::env::var(name).ok())?);
+    };
+    let pull = api::hub(context)?.pull(number).map_err(api::fault)?;
+    Ok(PullRequest {
+        number: pull.number,
+        body: pull.body,
+        draft: pull.draft,
+        head: Side {
+            branch: pull.head.branch,
+            sha: pull.head.sha,
+        },
+        base: Side {
+            branch: pull.base.branch,
+            sha: pull.base.sha,
+        },
+    })
+}
+
+/// The contract: the file that the user named, else the issue that the description closes.
+fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Option<Source>, Vec<Finding>)> {
+    if let Some(path) = &args.contract {
+        return Ok((Some(gather::source(path)?), Vec::new()));
+    }
+    let Some(number) = closing::closes(body.text()).first().copied() else {
+        let mut sheet = Sheet::new(body);
+        sheet
+            .find(
+                &NO_CONTRACT,
+                &(0..0),
+                "the description names no issue that it fixes",
+            )
+            .help = Some("write `Fixes: #N` with the number of the contract's issue".to_owned());
+        return Ok((None, sheet.finish()));
+    };
+    let issue = api::hub(context)?.issue(number).map_err(api::fault)?;
+    Ok((
+        Some(Source::new(Some(format!("issue #{number}")), issue.body)),
+        Vec::new(),
+    ))
+}
+
+/// The registry of the change, where it differs from the policy's: only then is it this pull request's business.
+fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::Result<Vec<Finding>> {
+    let ours = context.registry_path();
+    let relative = ours
+        .strip_prefix(&context.repo)
+        .unwrap_or(Path::new(""))
+        .to_owned();
+    let theirs = context.subject.join(&relative);
+    let (Ok(policy), Ok(proposed)) = (std::fs::read(&ours), std::fs::read_to_string(&theirs)) else {
+        return Ok(Vec::new());
+    };
+    if policy == proposed.as_bytes() {
+        return Ok(Vec::new());
+    }
+    let source = Source::new(Some(gather::shown(&relative)), proposed);
+    let has_file = |file: &str| context.subject.join(file).exists();
+    let around = Around {
+        has_file: Some(&has_file),
+        base: Some(registry::ids_of(&String::from_utf8_lossy(&policy))),
+    };
+    let findings = lint::registry::lint(&source, &around);
+    documents.push(source);
+    Ok(findings)
+}

@@ -1,0 +1,202 @@
+//! Attestations held against what was recorded and pushed: branch, head, baseline, results, contract.
+
+use serde_json::{Value, json};
+
+use crate::driver::Place;
+
+const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
+const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
+const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
+
+/// A checkout with two commits; returns their ids.
+fn checkout() -> (Place, String, String) {
+    let place = Place::new();
+    place
+        .file("configs/gates/gates.toml", REGISTRY)
+        .file("contract.md", CONTRACT);
+    place.git(["init", "-q"]);
+    let commit = |content: &str| {
+        place.file("nmoe/model.py", content);
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", content]);
+        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let (base, head) = (commit("a"), commit("b"));
+    (place, base, head)
+}
+
+fn body(base: &str, head: &str) -> String {
+    ATTESTATION
+        .replace("800ae9d", &base[..9])
+        .replace("1188731", &head[..12])
+}
+
+fn results(head: &str) -> Value {
+    let gate = |status: &str| json!({ "status": status, "reason": null, "rc": 0, "duration_s": 1.0, "node_tps_p50": null });
+    let mut perf = gate("pass");
+    perf["perf"] = json!({ "baseline": 125_000.4, "result": 118_750.2, "delta_pct": -5.0003 });
+    json!({
+        "schema": 1,
+        "bundle": null,
+        "gate_ids": [],
+        "overall": "pass",
+        "evidence": { "head": head, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
+            "contract": null, "image": null, "tool": null, "target": null, "run": null },
+        "started_at": null,
+        "duration_s": null,
+        "results": {
+            "cpu:import": gate("pass"),
+            "cpu:compileall": gate("pass"),
+            "b200:moonlight_8x20": gate("pass"),
+            "perf:baseline_delta": perf,
+        },
+    })
+}
+
+fn found(place: &Place, body: &str, options: &[&str]) -> Vec<(String, String)> {
+    let mut args = vec!["lint", "attestation", "-", "--format", "json"];
+    args.extend(options);
+    let out = place.gates(&args).stdin(body).run();
+    assert!(matches!(out.code, Some(0 | 1)), "{out:?}");
+    let lines: Vec<&str> = body.lines().collect();
+    out.json()["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            let line = lines[f["line"].as_u64().unwrap() as usize - 1].trim();
+            (f["code"].as_str().unwrap().to_owned(), line.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn the_attested_commit_is_the_head_and_the_baseline_exists() {
+    let (place, base, head) = checkout();
+    let body = body(&base, &head);
+    assert_eq!(found(&place, &body, &["--head", "HEAD"]), []);
+    assert_eq!(found(&place, &body, &["--head", &base])[0].0, "wrong-head");
+    let unknown = body.replace(&base[..9], "0123456789");
+    assert_eq!(
+        found(&place, &unknown, &["--head", "HEAD"]),
+        [("unknown-commit".to_owned(), "baseline_sha: 0123456789".to_owned())]
+    );
+    // Without --head no commit is judged for existence.
+    assert_eq!(found(&place, &unknown, &[]), []);
+    place
+        .gates(["lint", "attestation", "-", "--head", "no-such-ref"])
+        .stdin(body)
+        .run()
+        .exits(2);
+}
+
+#[test]
+fn the_branch_is_named_after_the_contract() {
+    let (place, base, head) = checkout();
+    let body = body(&base, &head);
+    assert_eq!(found(&place, &body, &["--branch", "issue/03a-anything"]), []);
+    for branch in [
+        "fix",
+        "issue/3a-attention",
+        "issue/03a-Attention",
+        "issue/03a",
+        "issue/03a-",
+    ] {
+        let found = found(&place, &body, &["--branch", branch]);
+        assert_eq!(
+            found,
+            [("wrong-branch".to_owned(), "issue: 03a".to_owned())],
+            "{branch}"
+        );
+    }
+    let with = ["--contract", "contract.md", "--branch", "issue/03a-other"];
+    assert_eq!(found(&place, &body, &with)[0].0, "wrong-branch");
+}
+
+#[test]
+fn a_number_that_nobody_measured_is_a_finding() {
+    let (place, base, head) = checkout();
+    let body = body(&base, &head);
+    place.file("results.json", results(&head).to_string());
+    let with = ["--results", "results.json"];
+    assert_eq!(found(&place, &body, &with), []);
+    let faster = body
+        .replace("result: 118750", "result: 123750")
+        .replace("-5.0", "-1.0");
+    assert_eq!(
+        found(&place, &faster, &with),
+        [
+            ("unmeasured-number".to_owned(), "result: 123750".to_owned()),
+            ("unmeasured-number".to_owned(), "delta_pct: -1.0".to_owned()),
+        ]
+    );
+    let mut failed = results(&head);
+    failed["results"]["cpu:compileall"]["status"] = json!("fail");
+    failed["results"]
+        .as_object_mut()
+        .unwrap()
+        .remove("b200:moonlight_8x20");
+    place.file("results.json", failed.to_string());
+    assert_eq!(
+        found(&place, &body, &with),
+        [
+            ("unproven-claim".to_owned(), "- cpu:compileall".to_owned()),
+            (
+                "unproven-claim".to_owned(),
+                "tier_b: [b200:moonlight_8x20]".to_owned()
+            ),
+        ]
+    );
+    place.file("results.json", results(&base).to_string());
+    assert_eq!(found(&place, &body, &with)[0].0, "foreign-results");
+    place.file("results.json", "{}");
+    place
+        .gates(["lint", "attestation", "-", "--results", "results.json"])
+        .stdin(body)
+        .run()
+        .exits(2);
+}
+
+#[test]
+fn tier_b_is_not_claimed_without_its_numbers() {
+    let (place, base, head) = checkout();
+    let body = body(&base, &head);
+    let start = body.find("\nperf:").unwrap();
+    let end = body[start..].find("```").unwrap() + start;
+    let without = format!("{}\n{}", &body[..start], &body[end..]);
+    let with = ["--contract", "contract.md"];
+    assert_eq!(found(&place, &without, &with)[0].0, "missing-perf");
+    let empty = without.replace("[b200:moonlight_8x20]", "[]");
+    assert_eq!(found(&place, &empty, &with), []);
+    let claimed = empty.replace("tier_b: []", "tier_b: [perf:baseline_delta]");
+    assert_eq!(found(&place, &claimed, &[])[0].0, "missing-perf");
+}
+
+#[test]
+fn ids_that_vanished_against_a_base_are_found() {
+    let (place, _, _) = checkout();
+    place
+        .file("configs/moonlet.toml", "")
+        .file("configs/moonlight.toml", "");
+    place.file(
+        "configs/gates/gates.toml",
+        REGISTRY.replace("hot_path_min =", "smoke ="),
+    );
+    let out = place
+        .gates(["lint", "registry", "--base", "HEAD", "--format", "json"])
+        .run()
+        .exits(1)
+        .json();
+    assert_eq!(out["findings"].as_array().unwrap().len(), 1, "{out}");
+    assert_eq!(out["findings"][0]["code"], "vanished-id");
+    assert!(
+        out["findings"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("hot_path_min")
+    );
+    place
+        .gates(["lint", "registry", "--base", "no-such"])
+        .run()
+        .exits(2);
+}

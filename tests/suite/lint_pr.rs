@@ -1,0 +1,127 @@
+//! `lint pr`: the pull request of the current event, as a workflow would have it judged.
+
+use serde_json::{Value, json};
+
+use crate::driver::{Outcome, Place};
+
+const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
+const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
+const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
+
+struct Pull {
+    place: Place,
+    event: Value,
+}
+
+/// A repository with a base and a change on its branch, and the event that GitHub would send.
+fn pull(change: &[(&str, &str)]) -> Pull {
+    let place = Place::new();
+    place
+        .file("configs/gates/gates.toml", REGISTRY)
+        .file("configs/moonlet.toml", "steps = 10\n")
+        .file("configs/moonlight.toml", "steps = 20\n")
+        .file("nmoe/model.py", "a\n");
+    place.git(["init", "-q"]);
+    let commit = |message: &str| {
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", message]);
+        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let base = commit("base");
+    place.git(["checkout", "-qb", "issue/03a-attention"]);
+    for (path, content) in change {
+        place.file(path, content);
+    }
+    let head = commit("change");
+    std::fs::write(place.path("contract.md"), CONTRACT).unwrap();
+    let body = ATTESTATION
+        .replace("800ae9d", &base[..9])
+        .replace("1188731", &head[..9]);
+    let event = json!({
+        "action": "opened",
+        "pull_request": {
+            "number": 7, "body": body, "draft": false,
+            "head": { "ref": "issue/03a-attention", "sha": head },
+            "base": { "ref": "master", "sha": base },
+        },
+    });
+    Pull { place, event }
+}
+
+impl Pull {
+    fn lint(&self, format: &str) -> Outcome {
+        std::fs::write(self.place.path("event.json"), self.event.to_string()).unwrap();
+        self.place
+            .gates(["lint", "pr", "--format", format, "--contract", "../contract.md"])
+            .env("GITHUB_EVENT_PATH", self.place.path("event.json"))
+            .env("GITHUB_EVENT_NAME", "pull_request")
+            .run()
+    }
+
+    fn edit(&mut self, from: &str, to: &str) {
+        let body = self.event["pull_request"]["body"]
+            .as_str()
+            .unwrap()
+            .replace(from, to);
+        self.event["pull_request"]["body"] = json!(body);
+    }
+}
+
+#[test]
+fn a_sound_pull_request_is_clean() {
+    let out = pull(&[("nmoe/model.py", "b\n")]).lint("json").exits(0);
+    assert_eq!(out.json()["findings"], json!([]));
+}
+
+#[test]
+fn a_draft_is_warned_where_others_fail() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.edit("    - cpu:compileall\n", "");
+    let out = pull.lint("github").exits(1);
+    assert!(
+        out.stdout
+            .starts_with("::error title=tier-a-uncovered (pull request #7%2C line 13)::"),
+        "{}",
+        out.stdout
+    );
+    pull.event["pull_request"]["draft"] = json!(true);
+    let out = pull.lint("github").exits(0);
+    assert!(out.stdout.starts_with("::warning "), "{}", out.stdout);
+}
+
+#[test]
+fn the_branch_and_head_are_those_of_the_event() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.event["pull_request"]["head"]["ref"] = json!("my-branch");
+    let base = pull.event["pull_request"]["base"]["sha"].clone();
+    pull.event["pull_request"]["head"]["sha"] = base;
+    let out = pull.lint("json").exits(1).json();
+    let codes: Vec<&str> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["code"].as_str().unwrap())
+        .collect();
+    assert!(
+        codes.contains(&"wrong-branch") && codes.contains(&"wrong-head"),
+        "{codes:?}"
+    );
+}
+
+#[test]
+fn a_body_without_anything_is_judged() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.event["pull_request"]["body"] = Value::Null;
+    let out = pull.lint("json").exits(1).json();
+    assert_eq!(out["findings"][0]["code"], "no-block");
+}
+
+#[test]
+fn an_event_about_something_else_is_unusable() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.event = json!({ "action": "opened" });
+    let out = pull.lint("json").exits(2);
+    assert!(out.stderr.contains("about no pull request"), "{}", out.stderr);
+    let out = pull.place.gates(["lint", "pr"]).run().exits(2);
+    assert!(out.stderr.contains("GITHUB_EVENT_PATH"), "{}", out.stderr);
+}
