@@ -223,3 +223,101 @@ pub static GATE: Shape = Shape::Map(&[
     key("warmup_steps", Optional, Shape::Whole),
     key("perf_args", MayBeEmpty, TEXT),
 ]);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use schemars::schema_for;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Follows a reference, and the one that is not null of several.
+    fn resolve<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+        if let Some(name) = schema["$ref"].as_str() {
+            return resolve(root, root.pointer(name.trim_start_matches('#')).unwrap());
+        }
+        match schema["anyOf"].as_array() {
+            Some(any) => resolve(root, any.iter().find(|s| s["type"] != "null").unwrap()),
+            None => schema,
+        }
+    }
+
+    fn words(schema: &Value) -> BTreeSet<&str> {
+        let listed = schema["enum"].as_array().into_iter().flatten();
+        let each = schema["oneOf"].as_array().into_iter().flatten();
+        listed
+            .chain(
+                each.clone()
+                    .flat_map(|s| s["enum"].as_array().into_iter().flatten()),
+            )
+            .chain(each.map(|s| &s["const"]))
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    /// The table and the type must have the same keys, the same closed sets, and a key that the type needs is required.
+    fn same(root: &Value, schema: &Value, shape: &Shape, name: &str) {
+        let schema = resolve(root, schema);
+        match shape {
+            Shape::Map(keys) => {
+                let ours: BTreeSet<&str> = keys.iter().map(|k| k.name).collect();
+                let properties = schema["properties"]
+                    .as_object()
+                    .unwrap_or_else(|| panic!("{name}: {schema}"));
+                let theirs: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+                assert_eq!(ours, theirs, "{name}");
+                for required in schema["required"].as_array().into_iter().flatten() {
+                    let key = keys.iter().find(|k| required == k.name).unwrap();
+                    assert!(
+                        matches!(key.need, Required | RequiredMayBeEmpty),
+                        "{name}.{}",
+                        key.name
+                    );
+                }
+                for key in *keys {
+                    same(
+                        root,
+                        &properties[key.name],
+                        &key.shape,
+                        &format!("{name}.{}", key.name),
+                    );
+                }
+            }
+            Shape::List(inner) => same(root, &schema["items"], inner, name),
+            Shape::Table(inner) => same(root, &schema["additionalProperties"], inner, name),
+            Shape::OneOf(known) => {
+                let theirs = words(schema);
+                // `perf.status` is free text to the type; `cmd` is another name of `command`.
+                let ours: BTreeSet<&str> = known.iter().copied().filter(|w| *w != "cmd").collect();
+                assert!(theirs.is_empty() || ours == theirs, "{name}: {ours:?} {theirs:?}");
+            }
+            Shape::Number => assert_eq!(kind(schema), "number", "{name}"),
+            Shape::Whole => assert_eq!(kind(schema), "integer", "{name}"),
+            Shape::Flag => assert_eq!(kind(schema), "boolean", "{name}"),
+            Shape::Text(_) | Shape::Sentence => assert_eq!(kind(schema), "string", "{name}"),
+        }
+    }
+
+    fn kind(schema: &Value) -> &str {
+        match &schema["type"] {
+            Value::Array(kinds) => kinds
+                .iter()
+                .filter_map(Value::as_str)
+                .find(|k| *k != "null")
+                .unwrap_or_default(),
+            one => one.as_str().unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn tables_and_types_say_the_same() {
+        let contract = schema_for!(crate::model::contract::Contract).to_value();
+        same(&contract, &contract, &CONTRACT, "contract");
+        let attestation = schema_for!(crate::model::attestation::Attestation).to_value();
+        same(&attestation, &attestation, &ATTESTATION, "attestation");
+        let registry = schema_for!(crate::model::registry::Registry).to_value();
+        same(&registry, &registry, &REGISTRY, "registry");
+    }
+}

@@ -1,0 +1,136 @@
+//! Whatever the text: no lint panics, and every finding stands inside its document.
+
+use nmoe_gates::document::Source;
+use nmoe_gates::document::toml_tree;
+use nmoe_gates::lint::claims::Evidence;
+use nmoe_gates::lint::facts::{Agreed, Facts, Known};
+use nmoe_gates::lint::registry::Around;
+use nmoe_gates::lint::{attestation, contract, registry};
+use nmoe_gates::model::finding::Finding;
+use proptest::prelude::*;
+
+const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
+const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
+const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
+
+/// Pieces that mean something to one of the readers.
+const PIECES: &[&str] = &[
+    "```yaml\n",
+    "```\n",
+    "~~~",
+    "nmoe:",
+    "nmoe_pr:",
+    "gates:",
+    "\n",
+    "\r\n",
+    "\r",
+    "\\n",
+    "  ",
+    "\t",
+    ": ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'",
+    "\"",
+    "\"\"\"",
+    "#",
+    "&a ",
+    "*a",
+    "!t ",
+    "|",
+    ">",
+    "~",
+    "<sha>",
+    "a|b",
+    "é→",
+    "\u{feff}",
+    "\u{0}",
+    "[gates.\"x\"]",
+    "= ",
+    "[[",
+    "## ",
+    "- [ ] ",
+    "<!--",
+    "-->",
+    "1e999",
+    ".nan",
+    "-10",
+    "perf:",
+    "tier = \"a\"",
+];
+
+fn around(text: &str, findings: &[Finding]) {
+    let source = Source::new(None, text);
+    let lines: Vec<usize> = source.text().split('\n').map(|l| l.chars().count()).collect();
+    for finding in findings {
+        let region = finding.region.unwrap();
+        assert!(
+            (region.line, region.column) <= (region.end_line, region.end_column),
+            "{finding:?}"
+        );
+        for (line, column) in [(region.line, region.column), (region.end_line, region.end_column)] {
+            let width = lines
+                .get(line as usize - 1)
+                .unwrap_or_else(|| panic!("{finding:?}"));
+            assert!(column as usize <= width + 1, "{finding:?} in {text:?}");
+        }
+    }
+    assert!(findings.is_sorted_by_key(|f| f.region));
+}
+
+fn all(text: &str) {
+    let source = Source::new(None, text);
+    let facts = Facts {
+        registry: Some(Known::read(&toml_tree::parse(REGISTRY).0)),
+        ..Facts::default()
+    };
+    let (agreed, unreadable) = contract::agreed(&Source::new(None, text));
+    around(text, &unreadable);
+    around(text, &contract::lint(&source, &facts));
+    let agreed = agreed.unwrap_or_else(|| Agreed {
+        issue: Some("03a".to_owned()),
+        ..Agreed::default()
+    });
+    around(
+        text,
+        &attestation::lint(&source, &facts, Some(&agreed), &Evidence::default()),
+    );
+    around(text, &registry::lint(&source, &Around::default()));
+}
+
+fn edited(clean: &str, edits: &[(usize, usize, usize)]) -> String {
+    let mut text = clean.to_owned();
+    for (at, cut, piece) in edits {
+        let start = text.floor_char_boundary(at % (text.len() + 1));
+        let end = text.floor_char_boundary((start + cut).min(text.len()));
+        text.replace_range(start..end.max(start), PIECES[piece % PIECES.len()]);
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        all(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn edited_documents(
+        which in 0..3_usize,
+        edits in prop::collection::vec((any::<usize>(), 0..12_usize, any::<usize>()), 1..6),
+    ) {
+        all(&edited([CONTRACT, ATTESTATION, REGISTRY][which], &edits));
+    }
+
+    #[test]
+    fn pieces(words in prop::collection::vec(0..PIECES.len(), 0..40)) {
+        let text: String = words.into_iter().map(|w| PIECES[w]).collect();
+        all(&text);
+        all(&format!("```yaml\nnmoe:\n{text}"));
+    }
+}
