@@ -26,6 +26,7 @@ pub struct Args {
 /// Every table of codes, under the heading that it has in the documentation.
 fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     let mut tables = lint::codes::TABLES.to_vec();
+    tables.push(("Scope", lint::scope::codes::TABLE));
     tables.push(("Workflows", lint::workflows::TABLE));
     tables.push(("Public safety", safety::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));

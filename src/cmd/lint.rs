@@ -2,11 +2,10 @@
 
 mod attestation;
 mod contract;
-mod gather;
+pub mod gather;
 mod pr;
 mod registry;
 mod workflows;
-pub mod gather;
 
 use clap::Subcommand;
 

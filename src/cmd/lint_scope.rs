@@ -70,9 +70,14 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
         Some(base) => known(&git, base)?,
         None => base_of(&git, &context.settings()?.naming)?,
     };
-    let fork = fork(&git, &base, &head)?;
-    let changes = diff::between(&git, &fork, &head, false)?;
-    judge(&git, &contract, &changes, &fork)
+    between(&git, &contract, &base, &head)
+}
+
+/// Judges what a change did since it left its base.
+pub fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+    let fork = fork(git, base, head)?;
+    let changes = diff::between(git, &fork, head, false)?;
+    judge(git, contract, &changes, &fork)
 }
 
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";

@@ -74,6 +74,61 @@ fn a_sound_pull_request_is_clean() {
 }
 
 #[test]
+fn a_change_outside_of_the_scope_is_found() {
+    let out = pull(&[("nmoe/train.py", "x\n"), ("nmoe/csrc/rdep.cu", "x\n")])
+        .lint("json")
+        .exits(1)
+        .json();
+    let found: Vec<_> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (f["code"].as_str(), f["path"].as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some("denied-path"), Some("nmoe/csrc/rdep.cu")),
+            (Some("out-of-scope"), Some("nmoe/train.py")),
+        ]
+    );
+}
+
+#[test]
+fn a_registry_that_the_change_proposes_is_judged_by_the_policys() {
+    let smoke = REGISTRY.replace("hot_path_min =", "smoke =");
+    let subject = pull(&[("configs/gates/gates.toml", &smoke)]);
+    let policy = pull(&[("nmoe/model.py", "b\n")]).place;
+    std::fs::write(subject.place.path("event.json"), subject.event.to_string()).unwrap();
+    let repo = policy.repo();
+    let options = [
+        "--contract",
+        "../contract.md",
+        "--subject",
+        ".",
+        "--repo",
+        repo.to_str().unwrap(),
+    ];
+    let out = subject
+        .place
+        .gates(["lint", "pr", "--format", "json"].iter().chain(&options))
+        .env("GITHUB_EVENT_PATH", subject.place.path("event.json"))
+        .run()
+        .exits(1)
+        .json();
+    let found: Vec<_> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["code"].as_str().unwrap())
+        .collect();
+    assert!(
+        found.contains(&"out-of-scope") && found.contains(&"vanished-id"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_draft_is_warned_where_others_fail() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.edit("    - cpu:compileall\n", "");

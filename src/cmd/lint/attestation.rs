@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::lint::gather::{self, Documents};
+use crate::cmd::lint_scope;
 use crate::cmd::present;
+use crate::document::Source;
 use crate::git::Git;
 use crate::lint;
 use crate::lint::claims::Evidence;
+use crate::lint::sheet::Sheet;
 use crate::model::exit::Exit;
+use crate::model::finding::Finding;
+use crate::model::read;
 use crate::model::results::Results;
 
 /// Arguments of `lint attestation`.
@@ -50,7 +55,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
     let evidence = Evidence {
         branch: args.branch.clone(),
-        head: args.head.as_deref().map(|rev| commit(&git, rev)).transpose()?,
+        head: args
+            .head
+            .as_deref()
+            .map(|rev| lint_scope::known(&git, rev))
+            .transpose()?,
         has_commit: args.head.is_some().then_some(&has_commit),
         results: args
             .results
@@ -67,16 +76,30 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             &evidence,
         ));
     }
+    if let (Some(contract), Some(base), Some(head)) = (&contract, &args.base, &evidence.head) {
+        let base = lint_scope::known(&git, base)?;
+        let outside = scope(&git, contract, &base, head)?;
+        findings.extend(
+            outside
+                .into_iter()
+                .filter(|f| !findings.contains(f))
+                .collect::<Vec<_>>(),
+        );
+    }
     documents.sources.extend(contract);
     let exit = present::findings(context, &documents.sources, &findings)?;
     Ok(documents.exit(exit))
 }
 
-/// The commit that a revision names in the checkout under test.
-pub fn commit(git: &Git, revision: &str) -> anyhow::Result<String> {
-    match git.commit(revision)? {
-        Some(id) => Ok(id),
-        None => bail!("{} has no commit `{revision}`; fetch it", git.dir().display()),
+/// The changed files against the contract's scope and knobs.
+pub fn scope(git: &Git, contract: &Source, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+    match read::contract(contract) {
+        Ok(agreed) => lint_scope::between(git, &agreed, base, head),
+        Err(defect) => {
+            let mut sheet = Sheet::new(contract);
+            sheet.defect(defect);
+            Ok(sheet.finish())
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
-use crate::cmd::lint::{gather, registry};
+use crate::cmd::lint::{attestation, gather, registry};
 use crate::cmd::present;
 use crate::document::Source;
 use crate::git::Git;
@@ -54,6 +54,27 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         results: Vec::new(),
     };
     findings.extend(lint::attestation::lint(&body, &facts, agreed.as_ref(), &evidence));
+    match &contract {
+        Some(source) if whole => {
+            let (base, head) = (&pull.base.sha, &pull.head.sha);
+            let known = has_commit(base) && has_commit(head);
+            if known {
+                let outside = attestation::scope(&git, source, base, head)?;
+                findings.extend(
+                    outside
+                        .into_iter()
+                        .filter(|f| !findings.contains(f))
+                        .collect::<Vec<_>>(),
+                );
+            } else {
+                context.note("note: the checkout lacks the commits of the event, so the scope is not judged; fetch them");
+            }
+        }
+        Some(_) => {
+            context.note("note: the checkout has no history, so the scope is not judged; fetch it whole")
+        }
+        None => {}
+    }
     let mut documents = vec![body];
     documents.extend(contract);
     findings.extend(proposed_registry(context, &mut documents)?);
