@@ -5,6 +5,7 @@ mod contract;
 pub mod gather;
 mod pr;
 mod registry;
+mod safety;
 mod workflows;
 
 use clap::Subcommand;
@@ -28,6 +29,8 @@ enum What {
     Attestation(attestation::Args),
     /// Validate the registry, and hold it against the checkout and the ids of an earlier revision.
     Registry(registry::Args),
+    /// Look for what must not be public: credentials, cluster identity, private addresses, hosts, paths and people.
+    Safety(safety::Args),
     /// Find what workflows do wrong around gates: tokens beside a change's code, moving refs, policy from the change.
     Workflows(workflows::Args),
     /// Hold what a diff changes against a contract's scope and knobs.
@@ -42,6 +45,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         What::Contract(args) => contract::run(context, args),
         What::Attestation(args) => attestation::run(context, args),
         What::Registry(args) => registry::run(context, args),
+        What::Safety(args) => safety::run(context, args),
         What::Workflows(args) => workflows::run(context, args),
         What::Scope(args) => lint_scope::run(context, args),
         What::Pr(args) => pr::run(context, args),

@@ -15,16 +15,27 @@ pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, F
 
 /// Prints the findings of these documents; an error among them is a failure.
 pub fn findings(context: &Context, documents: &[Source], found: &[Finding]) -> anyhow::Result<Exit> {
+    counted(context, documents, documents.len(), found)
+}
+
+/// Like [`findings`], where `count` documents were looked through and only some, or none, are at hand to be shown.
+pub fn counted(
+    context: &Context,
+    documents: &[Source],
+    count: usize,
+    found: &[Finding],
+) -> anyhow::Result<Exit> {
     let format = context.format(&FORMATS)?;
     let text = match format {
-        Format::Json => findings::json(found, documents.len())?,
+        Format::Json => findings::json(found, count)?,
         Format::Sarif => serde_json::to_string_pretty(&findings::sarif(found))? + "\n",
         Format::Github => found.iter().map(annotation).collect(),
+        _ if documents.is_empty() => findings::lines(found),
         _ => findings::human(found, documents, &is_private, colour(context), width()),
     };
     print(&text)?;
     if matches!(format, Format::Human | Format::Github) {
-        context.note(&findings::Summary::of(found, documents.len()).words());
+        context.note(&findings::Summary::of(found, count).words());
     }
     let failed = found.iter().any(|f| f.severity == Severity::Error);
     Ok(if failed { Exit::Failed } else { Exit::Passed })

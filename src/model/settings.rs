@@ -20,6 +20,33 @@ pub struct Settings {
     pub images: Images,
     /// The perf gate.
     pub perf: Perf,
+    /// What may stay although it looks like a leak.
+    pub safety: Safety,
+}
+
+/// What may stay although it looks like a leak.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Safety {
+    /// Allowances, each with its reason.
+    pub allow: Vec<Allowance>,
+    /// File of known leaks, relative to the checkout.
+    pub baseline: Option<String>,
+}
+
+/// One kind of leak in some files that may stay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allowance {
+    /// Glob of the files, relative to the checkout.
+    pub path: String,
+    /// Code of the finding, such as `private-address`.
+    pub code: String,
+    /// Why the text is harmless.
+    pub reason: String,
+    /// Last day the allowance holds, `YYYY-MM-DD`; without one it holds until it is removed.
+    #[serde(default)]
+    pub expires: Option<String>,
 }
 
 /// The images, in the order in which they are built.

@@ -113,6 +113,29 @@ pub fn human(
     out
 }
 
+/// One line a finding, for documents that are not shown: place, kind, message.
+pub fn lines(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Note => "note",
+            };
+            let path = finding.path.as_deref().unwrap_or("standard input");
+            let place = finding
+                .region
+                .map(|r| format!(":{}:{}", r.line, r.column))
+                .unwrap_or_default();
+            format!(
+                "{path}{place}: {severity}[{}]: {}\n",
+                finding.code.id, finding.message
+            )
+        })
+        .collect()
+}
+
 /// The document with everything private in it struck out, character by character, so that places stay.
 fn masked(document: &Source, findings: &[Finding], is_private: &dyn Fn(&Code) -> bool) -> Source {
     let mut text = document.text().to_owned();

@@ -414,3 +414,18 @@ pub fn placeholder(code: &Code) -> &'static str {
         _ => "[secret]",
     }
 }
+
+/// Whether leaks of this kind have a form that nothing else has, so that they are believed in a binary file too.
+pub fn has_form(code: &Code) -> bool {
+    [
+        &GITHUB_TOKEN,
+        &CLOUD_KEY,
+        &MODEL_API_KEY,
+        &PACKAGE_TOKEN,
+        &SERVICE_TOKEN,
+        &WEB_TOKEN,
+        &PRIVATE_KEY,
+    ]
+    .iter()
+    .any(|known| known.id == code.id)
+}

@@ -7,14 +7,17 @@
 
 mod address;
 mod allow;
+pub mod allowance;
 mod anchors;
 mod assign;
+pub mod change;
 mod checksum;
 mod cloud;
 mod cluster;
 pub mod codes;
 pub mod detect;
 mod disguise;
+pub mod document;
 mod hardware;
 mod hosts;
 pub mod identity;
@@ -27,3 +30,4 @@ pub mod redact;
 mod rule;
 pub mod terms;
 mod tokens;
+pub mod tree;

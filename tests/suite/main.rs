@@ -54,6 +54,7 @@ mod run_escape;
 mod run_record;
 mod run_rows;
 mod run_world;
+mod safety;
 mod scope;
 mod stage;
 mod start;

@@ -1,0 +1,217 @@
+//! `lint safety`: look for what must not be public in files, folders, standard input or a range of commits.
+
+use std::io::IsTerminal as _;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::anyhow;
+use anyhow::bail;
+
+use crate::cmd::context::Context;
+use crate::cmd::context::say;
+use crate::cmd::present;
+use crate::git::Git;
+use crate::model::exit::Exit;
+use crate::model::settings;
+use crate::safety::allowance::Allowances;
+use crate::safety::allowance::Baseline;
+use crate::safety::change;
+use crate::safety::detect::Options;
+use crate::safety::document;
+use crate::safety::document::Placed;
+use crate::safety::terms::Terms;
+use crate::safety::tree;
+use crate::safety::tree::Progress;
+use crate::sys::clock;
+
+/// Arguments of `lint safety`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files and folders to look through; `-` is standard input. Without any: the checkout under test.
+    #[arg(value_name = "PATH", conflicts_with = "diff")]
+    paths: Vec<PathBuf>,
+    /// Look only at what these commits add, and at their messages.
+    #[arg(long, value_name = "BASE..HEAD")]
+    diff: Option<String>,
+    /// Known leaks that may stay for now; entries that are gone are findings.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write the leaks that are there now to a baseline, instead of failing on them.
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    write_baseline: Option<PathBuf>,
+}
+
+/// What was looked through.
+struct Looked {
+    placed: Vec<Placed>,
+    documents: usize,
+    unreadable: usize,
+}
+
+/// Runs `lint safety`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    context.format(&present::FORMATS)?;
+    let options = Options::with_terms(Terms::from_env()?);
+    let settings = context.settings()?.safety;
+    let today = clock::now();
+    let allowances = Allowances::new(&settings.allow, settings::PATH, today.get(..10).unwrap_or(&today))
+        .map_err(|e| anyhow!(e))?;
+    let baseline_path = args
+        .baseline
+        .clone()
+        .or_else(|| settings.baseline.map(|path| context.repo.join(path)));
+    let mut baseline = match baseline_path.as_ref().filter(|_| args.write_baseline.is_none()) {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the baseline {}", path.display()))?;
+            Baseline::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?
+        }
+        None => Baseline::default(),
+    };
+
+    let looked = match &args.diff {
+        Some(range) => in_range(context, range, &options)?,
+        None => in_files(context, &args.paths, &options)?,
+    };
+    let kept: Vec<Placed> = looked
+        .placed
+        .into_iter()
+        .filter(|placed| !allowances.allows(placed))
+        .collect();
+    if let Some(path) = &args.write_baseline {
+        std::fs::write(path, Baseline::write(&kept))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        context.note(&format!("wrote {} known leaks to {}", kept.len(), path.display()));
+        return Ok(Exit::Passed);
+    }
+    let everything = args.diff.is_none() && args.paths.is_empty();
+    let mut findings: Vec<_> = kept
+        .into_iter()
+        .filter(|placed| !baseline.knows(placed))
+        .map(|placed| placed.finding)
+        .collect();
+    findings.extend(allowances.findings(everything));
+    if let Some(path) = baseline_path.filter(|_| everything) {
+        findings.extend(baseline.findings(&path.to_string_lossy()));
+    }
+    let exit = present::counted(context, &[], looked.documents, &findings)?;
+    if looked.unreadable > 0 {
+        bail!("{} could not be read", count(looked.unreadable, "file"));
+    }
+    Ok(exit)
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}
+
+/// What a range of commits adds.
+fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result<Looked> {
+    let git = Git::at(&context.subject);
+    let (base, head) = range
+        .split_once("...")
+        .or_else(|| range.split_once(".."))
+        .unwrap_or((range, "HEAD"));
+    let commit = |revision: &str| -> anyhow::Result<String> {
+        let revision = if revision.is_empty() { "HEAD" } else { revision };
+        git.commit(revision)?.ok_or_else(|| {
+            anyhow!(
+                "--diff: `{revision}` names no commit of {}",
+                context.subject.display()
+            )
+        })
+    };
+    let placed = change::search(&git, &commit(base)?, &commit(head)?, options)?;
+    Ok(Looked {
+        placed,
+        documents: 1,
+        unreadable: 0,
+    })
+}
+
+/// Files, folders and standard input.
+fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::Result<Looked> {
+    let mut paths = if paths.is_empty() {
+        vec![context.subject.clone()]
+    } else {
+        paths.to_vec()
+    };
+    let before = paths.len();
+    paths.retain(|path| path.as_os_str() != "-");
+    let mut placed = Vec::new();
+    let stdin = usize::from(paths.len() < before);
+    if stdin > 0 {
+        let mut text = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut text)
+            .context("cannot read standard input")?;
+        for mut leak in document::look("", &text, options) {
+            leak.finding.path = None;
+            placed.push(leak);
+        }
+    }
+    for path in &paths {
+        std::fs::symlink_metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    let tracked = paths
+        .iter()
+        .filter(|path| path.is_dir())
+        .flat_map(tracked_but_ignored)
+        .collect();
+    let progress = Progress::default();
+    let outcome = watched(context, &progress, || {
+        tree::search(&paths, tracked, options, &progress)
+    });
+    for (path, error) in &outcome.unreadable {
+        say(&format!("cannot read {}: {error}", path.display()));
+    }
+    placed.extend(outcome.placed);
+    let files = progress.files.load(Ordering::Relaxed);
+    Ok(Looked {
+        placed,
+        documents: usize::try_from(files).unwrap_or(usize::MAX) + stdin,
+        unreadable: outcome.unreadable.len(),
+    })
+}
+
+/// Files that git tracks although it ignores their names. Without git, or outside of a checkout, there are none.
+fn tracked_but_ignored(dir: &PathBuf) -> Vec<PathBuf> {
+    let listed = Git::at(dir)
+        .bytes(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"])
+        .unwrap_or_default();
+    listed
+        .split(|b| *b == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| dir.join(String::from_utf8_lossy(name).as_ref()))
+        .filter(|path| path.is_file())
+        .collect()
+}
+
+/// Does long work and says every few seconds how far it has come.
+fn watched<T>(context: &Context, progress: &Progress, work: impl FnOnce() -> T) -> T {
+    let quiet = context.talk < 0;
+    std::thread::scope(|scope| {
+        let (done, waiting) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let terminal = std::io::stderr().is_terminal();
+            let pause = Duration::from_secs(if terminal { 1 } else { 10 });
+            while !quiet && waiting.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let files = progress.files.load(Ordering::Relaxed);
+                let megabytes = progress.bytes.load(Ordering::Relaxed) / 1_000_000;
+                say(&format!("… {files} files, {megabytes} MB so far"));
+            }
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}

@@ -1,0 +1,293 @@
+//! `lint safety` and what it promises: every kind of input, right places, and never a word of what was found.
+
+use crate::driver::Place;
+
+/// A token by its form, put together here so that no scanner finds one in this file.
+fn token() -> String {
+    format!("gh{}_{}", "p", "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY")
+}
+
+/// An address of a private network, put together likewise.
+fn address(last: u8) -> String {
+    format!("10.{}.3.{last}", 20)
+}
+
+#[test]
+fn files_folders_and_standard_input_are_looked_through() {
+    let place = Place::new();
+    let text = format!("first\n→ token {} end\n", token());
+    place
+        .file("docs/notes.md", &text)
+        .file("clean.md", "ssh <user>@<host>, see 192.0.2.17\n")
+        .file("wide.txt", utf16(&text))
+        .file("blob.bin", [b"\0\0".as_slice(), text.as_bytes()].concat());
+    let report = place
+        .gates(["lint", "safety", "--format", "json"])
+        .run()
+        .exits(1)
+        .json();
+    let found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            format!(
+                "{} {} {}:{}",
+                f["path"].as_str().unwrap(),
+                f["code"].as_str().unwrap(),
+                f["line"],
+                f["column"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "blob.bin github-token null:null",
+            "docs/notes.md github-token 2:9",
+            "wide.txt github-token 2:9"
+        ]
+    );
+    assert_eq!(report["summary"]["documents"], 4);
+
+    place.gates(["lint", "safety", "clean.md"]).run().exits(0);
+    place.gates(["lint", "safety", "no-such-file"]).run().exits(2);
+    let report = place
+        .gates(["lint", "safety", "-", "--format", "json"])
+        .stdin(text)
+        .run()
+        .exits(1)
+        .json();
+    assert_eq!(report["findings"][0]["path"], serde_json::Value::Null);
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    std::iter::once(0xfeff)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect()
+}
+
+#[test]
+fn no_format_says_what_was_found() {
+    let place = Place::new();
+    place.file(
+        "a.md",
+        format!("{}\nhost blue-{}-b200-07.internal.corp\n", token(), "heron"),
+    );
+    for format in ["human", "json", "github", "sarif"] {
+        let out = place
+            .gates(["lint", "safety", "-v", "--format", format])
+            .run()
+            .exits(1);
+        let said = format!("{}{}", out.stdout, out.stderr);
+        assert!(said.contains("github-token") && said.contains("a.md"), "{said}");
+        assert!(!said.contains("k6A7i3") && !said.contains("heron"), "{said}");
+    }
+}
+
+#[test]
+fn what_git_ignores_is_left_out_unless_it_is_tracked() {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    place
+        .file(".gitignore", "build/\n")
+        .file("build/tracked.txt", token())
+        .file("build/scratch.txt", token());
+    place.git(["add", "-f", ".gitignore", "build/tracked.txt"]);
+    let out = place.gates(["lint", "safety"]).run().exits(1);
+    assert!(
+        out.stdout.contains("tracked.txt") && !out.stdout.contains("scratch.txt"),
+        "{}",
+        out.stdout
+    );
+    place
+        .gates(["lint", "safety", "build/scratch.txt"])
+        .run()
+        .exits(1);
+}
+
+#[test]
+fn a_range_of_commits_is_judged_by_what_it_adds() {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    place.file("net.txt", format!("old {}\nb\nc\n", address(4)));
+    place.git(["add", "."]);
+    place.git(["commit", "-qm", "one"]);
+    place.file(
+        "net.txt",
+        format!("old {}\nb\nnew {}\nc\n", address(4), address(5)),
+    );
+    place.file("ä b.txt", token());
+    place.git(["add", "."]);
+    place.git([
+        "commit",
+        "-qm",
+        "two",
+        "-m",
+        &format!("as seen on {}", address(6)),
+    ]);
+    let report = place
+        .gates(["lint", "safety", "--diff", "HEAD~1..HEAD", "--format", "json"])
+        .run()
+        .exits(1)
+        .json();
+    let found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (
+                f["path"]
+                    .as_str()
+                    .unwrap()
+                    .split(" commit")
+                    .next()
+                    .unwrap()
+                    .to_owned(),
+                f["line"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let expected =
+        [("net.txt", 3), ("ä b.txt", 1), ("message of", 3)].map(|(path, line)| (path.to_owned(), line));
+    assert_eq!(found, expected);
+    place
+        .gates(["lint", "safety", "--diff", "HEAD..HEAD"])
+        .run()
+        .exits(0);
+    place
+        .gates(["lint", "safety", "--diff", "--output=x..HEAD"])
+        .run()
+        .exits(2);
+}
+
+#[test]
+fn allowances_need_a_reason_and_run_out() {
+    let place = Place::new();
+    let mark = "nmoe-gates: allow";
+    place.file("a.txt", format!("{} # {mark} private-address a made-up example\n# {mark} private-address the next line is an example\n{}\n", address(1), address(2)));
+    place.file("docs/b.txt", address(3));
+    let settings = |expires: &str| {
+        place.file(
+            "configs/nmoe-gates.toml",
+            format!("[[safety.allow]]\npath = \"docs/**\"\ncode = \"private-address\"\nreason = \"examples\"\nexpires = \"{expires}\"\n"),
+        );
+    };
+    settings("2999-12-31");
+    place.gates(["lint", "safety"]).run().exits(0);
+    settings("2020-01-31");
+    let out = place.gates(["lint", "safety"]).run().exits(1);
+    assert!(
+        out.stdout.contains("expired-allowance") && out.stdout.contains("docs/b.txt"),
+        "{}",
+        out.stdout
+    );
+    settings("soon");
+    place.gates(["lint", "safety"]).run().exits(2);
+
+    settings("2999-12-31");
+    place.file("docs/b.txt", "nothing");
+    place.file("a.txt", format!("clean # {mark} private-address nothing is here\nx {mark} no-such-code because\n{} # {mark} private-address\n", address(1)));
+    let out = place.gates(["lint", "safety"]).run().exits(1);
+    for (code, times) in [
+        ("unused-allowance", 2),
+        ("bad-allowance", 2),
+        ("private-address]", 1),
+    ] {
+        assert_eq!(out.stdout.matches(code).count(), times, "{code}\n{}", out.stdout);
+    }
+}
+
+#[test]
+fn a_baseline_knows_the_old_and_reports_the_new() {
+    let place = Place::new();
+    place.file("a.txt", format!("peer {}\n", address(1)));
+    place
+        .gates(["lint", "safety", "--write-baseline", "known.txt"])
+        .run()
+        .exits(0);
+    let baseline = std::fs::read_to_string(place.repo().join("known.txt")).unwrap();
+    assert!(!baseline.contains(&address(1)), "{baseline}");
+    place.file("a.txt", format!("\n\npeer {}\n", address(1)));
+    place
+        .gates(["lint", "safety", "--baseline", "known.txt"])
+        .run()
+        .exits(0);
+    place.file("a.txt", format!("peer {}\npeer {}\n", address(1), address(2)));
+    place
+        .gates(["lint", "safety", "--baseline", "known.txt"])
+        .run()
+        .exits(1);
+    place.file("a.txt", "nothing\n");
+    let out = place
+        .gates(["lint", "safety", "--baseline", "known.txt"])
+        .run()
+        .exits(0);
+    assert!(out.stdout.contains("unused-allowance"), "{}", out.stdout);
+}
+
+#[test]
+fn private_terms_are_found_and_never_said() {
+    let place = Place::new();
+    place.file("a.md", "one\nthe BLUE_heron cluster\n");
+    std::fs::write(place.path("terms"), "# names\nblue-heron\n").unwrap();
+    for (name, value) in [
+        ("NMOE_PRIVATE_TERMS", "blue heron".to_owned()),
+        (
+            "NMOE_PRIVATE_TERMS_FILE",
+            place.path("terms").display().to_string(),
+        ),
+    ] {
+        for format in ["human", "json", "github", "sarif"] {
+            let out = place
+                .gates(["lint", "safety", "--format", format])
+                .env(name, &value)
+                .run()
+                .exits(1);
+            let said = format!("{}{}", out.stdout, out.stderr).to_lowercase();
+            assert!(said.contains("private-term") && !said.contains("heron"), "{said}");
+        }
+        let json = place
+            .gates(["lint", "safety", "--format", "json"])
+            .env(name, &value)
+            .run()
+            .json();
+        let finding = &json["findings"][0];
+        // The whole line stands for the term, so that not even its length is told.
+        assert_eq!(
+            (&finding["line"], &finding["column"], &finding["end_column"]),
+            (&2.into(), &1.into(), &23.into())
+        );
+    }
+    let out = place
+        .gates(["lint", "safety"])
+        .env("NMOE_PRIVATE_TERMS", "ok-name\nre:(heron")
+        .run()
+        .exits(2);
+    assert!(
+        out.stderr.contains("line 2") && !out.stderr.contains("heron"),
+        "{}",
+        out.stderr
+    );
+}
+
+#[test]
+fn a_huge_line_and_a_huge_file_are_looked_through_with_right_places() {
+    let place = Place::new();
+    let mut text = "x".repeat(9 << 20);
+    text.push('\n');
+    text.push_str(&"a line of a log that says nothing\n".repeat(300_000));
+    text.push_str(&format!("peer {}\n", address(1)));
+    place.file("big.log", &text);
+    let report = place
+        .gates(["lint", "safety", "--format", "json"])
+        .run()
+        .exits(1)
+        .json();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&report["findings"][0]["line"], &report["findings"][0]["column"]),
+        (&300_002.into(), &6.into())
+    );
+}
