@@ -48,6 +48,8 @@ mod perf_simulation;
 mod perf_statistics;
 mod plan;
 mod publish;
+
+mod release;
 mod report;
 mod resolve;
 mod run_escape;

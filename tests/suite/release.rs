@@ -1,0 +1,169 @@
+//! The scripts behind the runner images and the release: which runner, which images in which order, which text.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::driver::{Place, git};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn script(name: &str) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .arg(Path::new(ROOT).join("scripts").join(name))
+        .env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+fn out(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// A page of releases that answers the way GitHub's API does, for one version.
+fn releases(digest: &str) -> String {
+    let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.server_addr());
+    let body = serde_json::json!({
+        "tag_name": "v2.337.0",
+        "assets": [
+            {"name": "actions-runner-linux-arm64-2.337.0.tar.gz", "digest": format!("sha256:{}", "0".repeat(64))},
+            {"name": "actions-runner-linux-x64-2.337.0.tar.gz", "digest": digest},
+        ],
+    })
+    .to_string();
+    std::thread::spawn(move || {
+        for request in server.incoming_requests() {
+            let known = [
+                "/repos/actions/runner/releases/latest",
+                "/repos/actions/runner/releases/tags/v2.337.0",
+            ];
+            let status = if known.contains(&request.url()) { 200 } else { 404 };
+            let _ = request.respond(tiny_http::Response::from_string(body.clone()).with_status_code(status));
+        }
+    });
+    url
+}
+
+#[test]
+fn row_28_the_latest_runner_is_found_with_its_digest() {
+    let digest = "a".repeat(64);
+    let url = releases(&format!("sha256:{digest}"));
+    for version in ["latest", "2.337.0", "v2.337.0"] {
+        let ended = script("runner-release")
+            .arg(version)
+            .env("GITHUB_API_URL", &url)
+            .output()
+            .unwrap();
+        assert_eq!(
+            out(&ended).0,
+            format!("version=2.337.0\nsha256={digest}\n"),
+            "{:?}",
+            out(&ended)
+        );
+    }
+    for (version, said) in [("2.1.0", "404"), ("; rm -rf /", "is no version")] {
+        let ended = script("runner-release")
+            .arg(version)
+            .env("GITHUB_API_URL", &url)
+            .output()
+            .unwrap();
+        assert!(
+            !ended.status.success() && out(&ended).1.contains(said),
+            "{:?}",
+            out(&ended)
+        );
+        assert_eq!(out(&ended).0, "");
+    }
+    let silent = releases("");
+    let ended = script("runner-release")
+        .arg("latest")
+        .env("GITHUB_API_URL", &silent)
+        .output()
+        .unwrap();
+    assert!(
+        !ended.status.success() && out(&ended).1.contains("states no SHA-256"),
+        "{:?}",
+        out(&ended)
+    );
+}
+
+#[test]
+fn images_are_built_each_upon_the_digest_of_the_one_below() {
+    let place = Place::new();
+    git(&place.repo(), ["init", "-q"]);
+    place.file(
+        "scripts/build-images",
+        std::fs::read(Path::new(ROOT).join("scripts/build-images")).unwrap(),
+    );
+    place.git(["add", "-A"]);
+    place.git(["commit", "-q", "-m", "x"]);
+    // A docker that writes down what it is asked, and knows a digest for every name.
+    let docker = format!(
+        "#!/bin/sh\ncase \"$2\" in imagetools) echo \"sha256:of-${{4##*:}}\" ;; *) echo \"$*\" >>'{}' ;; esac\n",
+        place.path("asked").display()
+    );
+    std::fs::create_dir(place.path("bin")).unwrap();
+    std::fs::write(place.path("bin/docker"), docker).unwrap();
+    std::fs::set_permissions(place.path("bin/docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let build = |images: &[&str]| {
+        let path = format!(
+            "{}:{}",
+            place.path("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut command = Command::new("bash");
+        command
+            .arg(place.repo().join("scripts/build-images"))
+            .args(images)
+            .env_clear()
+            .env("PATH", path);
+        command
+            .env("IMAGE", "registry.example/octo/gates")
+            .output()
+            .unwrap()
+    };
+    let ended = build(&["base", "train"]);
+    assert!(ended.status.success(), "{:?}", out(&ended));
+    let asked = std::fs::read_to_string(place.path("asked")).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    assert_eq!(lines.len(), 2, "{asked}");
+    assert!(
+        lines[0].contains("docker/Dockerfile.base") && !lines[0].contains("BASE_IMAGE"),
+        "{asked}"
+    );
+    assert!(
+        lines[1].contains("BASE_IMAGE=registry.example/octo/gates@sha256:of-base"),
+        "{asked}"
+    );
+    let ended = build(&["nviz"]);
+    assert!(
+        ended.status.code() == Some(2) && out(&ended).1.contains("no image `nviz`"),
+        "{:?}",
+        out(&ended)
+    );
+}
+
+#[test]
+fn a_release_tells_its_own_section_of_the_changelog() {
+    let place = Place::new();
+    place.file(
+        "scripts/changelog-section",
+        std::fs::read(Path::new(ROOT).join("scripts/changelog-section")).unwrap(),
+    );
+    place.file(
+        "CHANGELOG.md",
+        "# Changelog\n\n## Unreleased\n\n## 1.2.0 (2026-01-01)\n\n- this\n\n## 1.2.0-rc\n- not\n",
+    );
+    let section = |version: &str| {
+        Command::new("bash")
+            .arg(place.repo().join("scripts/changelog-section"))
+            .arg(version)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(out(&section("1.2.0")).0, "- this\n");
+    assert!(!section("9.9.9").status.success());
+}
