@@ -42,6 +42,7 @@ mod lint_forms;
 mod lint_pr;
 mod lint_properties;
 mod lint_workflows;
+mod openapi;
 mod pathspec;
 mod perf_arms;
 mod perf_simulation;
