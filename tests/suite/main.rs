@@ -11,6 +11,7 @@ mod act;
 mod action;
 mod api;
 mod attack;
+mod attack_around;
 mod attack_publish;
 mod attack_run;
 mod attest;

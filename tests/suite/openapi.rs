@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::api::{Fault, Seen};
+use crate::attack::skipped;
 use crate::publish::{HEAD, OTHER, Scene};
 
 /// What the description says about these requests; nothing where the tools cannot be had and nobody insists.
@@ -30,7 +31,9 @@ fn judge(requests: &[Value]) -> Option<(bool, String)> {
         std::env::var_os("NMOE_GATES_REQUIRE_TOOLS").is_none(),
         "scripts/openapi failed: {why}"
     );
-    eprintln!("SKIPPED, NOT PASSED: requests were not validated, since scripts/openapi failed: {why}");
+    skipped(&format!(
+        "requests were not validated, since scripts/openapi failed: {why}"
+    ));
     None
 }
 

@@ -1,0 +1,303 @@
+//! Attacks around a run: on the workflows that carry it, on the libraries it loads, on the tool's own supply, on shared data,
+//! and on whoever reads what was planted where.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::attack::{attack, skipped};
+use crate::driver::Place;
+use crate::stage::Stage;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A workflow of one job that holds everything, in the shape that many repositories have.
+const ONE_JOB: &str = "name: gates
+on:
+  workflow_dispatch:
+    inputs:
+      pr: {type: string}
+jobs:
+  gates:
+    runs-on: b200
+    permissions:
+      pull-requests: write
+    steps:
+      - uses: actions/checkout@v4
+        with:
+          ref: refs/pull/${{ inputs.pr }}/merge
+      - run: ./gates.sh ${{ inputs.pr }}
+";
+
+fn workflows() -> Vec<String> {
+    let folder = Path::new(ROOT).join(".github/workflows");
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    files
+        .map(|file| std::fs::read_to_string(file.path()).unwrap())
+        .collect()
+}
+
+fn jobs(workflow: &str) -> Vec<Value> {
+    let workflow: Value = serde_yaml::from_str(workflow).unwrap();
+    workflow["jobs"].as_object().unwrap().values().cloned().collect()
+}
+
+fn steps(job: &Value) -> impl Iterator<Item = &Value> {
+    job["steps"].as_array().into_iter().flatten()
+}
+
+/// Whether a job checks out code that the base does not hold.
+fn takes_the_change(job: &Value) -> bool {
+    steps(job).any(|step| {
+        let place = step["with"]["ref"].as_str().unwrap_or_default();
+        place.contains("pull") || place.contains("merge") || place.contains("head")
+    })
+}
+
+#[test]
+fn t01_a_write_token_beside_the_change() {
+    let writes = |job: &Value| {
+        job["permissions"]
+            .as_object()
+            .is_some_and(|p| p.values().any(|v| v == "write"))
+    };
+    let exposed = |text: &str| jobs(text).iter().any(|job| takes_the_change(job) && writes(job));
+    attack(
+        "a token that can write",
+        exposed(ONE_JOB),
+        workflows().iter().any(|text| exposed(text)),
+    );
+}
+
+#[test]
+fn t01_a_credential_left_in_the_checkout() {
+    let left = |text: &str| {
+        jobs(text).iter().any(|job| {
+            takes_the_change(job)
+                && steps(job).any(|step| {
+                    let checkout = step["uses"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .starts_with("actions/checkout");
+                    checkout && step["with"]["persist-credentials"] != false
+                })
+        })
+    };
+    attack(
+        "in .git/config",
+        left(ONE_JOB),
+        workflows().iter().any(|text| left(text)),
+    );
+}
+
+#[test]
+fn t01_a_default_of_every_permission() {
+    let open =
+        |text: &str| serde_yaml::from_str::<Value>(text).unwrap()["permissions"] != serde_json::json!({});
+    attack(
+        "permissions that nobody named",
+        open(ONE_JOB),
+        workflows().iter().any(|text| open(text) && text.contains("b200")),
+    );
+}
+
+#[test]
+fn t01_our_lint_sees_what_others_do_not() {
+    let place = Place::new();
+    place.file(".github/workflows/gates.yml", ONE_JOB);
+    place.gates(["lint", "workflows"]).run().exits(1);
+    place.gates(["lint", "workflows", "--repo", ROOT]).run().exits(0);
+}
+
+#[test]
+fn t03_a_ref_that_moves_in_the_workflow() {
+    let moving = |text: &str| {
+        jobs(text).iter().any(|job| {
+            steps(job).any(|step| {
+                step["with"]["ref"]
+                    .as_str()
+                    .is_some_and(|place| place.starts_with("refs/pull/"))
+            })
+        })
+    };
+    attack(
+        "checked out by name",
+        moving(ONE_JOB),
+        workflows().iter().any(|text| moving(text)),
+    );
+}
+
+#[test]
+fn t12_an_input_becomes_part_of_a_script() {
+    let spliced = |text: &str| {
+        jobs(text)
+            .iter()
+            .any(|job| steps(job).any(|step| step["run"].as_str().is_some_and(|run| run.contains("${{"))))
+    };
+    attack(
+        "an expression inside `run`",
+        spliced(ONE_JOB),
+        workflows().iter().any(|text| spliced(text)),
+    );
+    // What it does: the input is a script now.
+    let place = Place::new();
+    let input = "5; touch victim";
+    let naive = format!("echo {input}");
+    Command::new("bash")
+        .args(["-c", &naive])
+        .current_dir(place.repo())
+        .status()
+        .unwrap();
+    let spoiled = std::fs::remove_file(place.repo().join("victim")).is_ok();
+    let action = Path::new(ROOT).join("scripts/action");
+    let tool = env!("CARGO_BIN_EXE_nmoe-gates");
+    for input in [
+        "INPUT_GATE",
+        "INPUT_BUNDLE",
+        "INPUT_PR",
+        "INPUT_BASELINE_REF",
+        "INPUT_OPTIONS",
+        "INPUT_COMMAND",
+    ] {
+        let mut command = Command::new(&action);
+        command
+            .current_dir(place.repo())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", place.path("home"))
+            .env("TMPDIR", place.path("tmp"))
+            .env("NMOE_GATES", tool)
+            .env("INPUT_REPO", ".")
+            .env("INPUT_COMMAND", "gates list")
+            .env(input, "5; touch victim $(touch victim) `touch victim`");
+        let _ = command.output().unwrap();
+        attack(input, spoiled, place.repo().join("victim").exists());
+    }
+}
+
+#[test]
+fn t18_actions_that_a_moved_tag_replaces() {
+    let movable = |text: &str| {
+        jobs(text).iter().any(|job| {
+            steps(job)
+                .filter_map(|step| step["uses"].as_str())
+                .filter(|uses| *uses != "./")
+                .any(|uses| {
+                    let pin = uses.split_once('@').map_or("", |(_, pin)| pin);
+                    pin.len() != 40 || !pin.bytes().all(|b| b.is_ascii_hexdigit())
+                })
+        })
+    };
+    attack(
+        "a tag",
+        movable(ONE_JOB),
+        workflows().iter().any(|text| movable(text)),
+    );
+}
+
+#[test]
+fn t18_a_planted_program_of_another_version() {
+    let place = Place::new();
+    let planted = place.path("home/nmoe-gates");
+    std::fs::write(&planted, "#!/bin/sh\necho 'nmoe-gates 9.9.9'\n").unwrap();
+    std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", place.path("home").display(), "/usr/bin:/bin");
+    let which = Command::new("bash")
+        .args(["-c", "command -v nmoe-gates"])
+        .env("PATH", &path)
+        .output()
+        .unwrap();
+    let output = place.path("output");
+    let get = Command::new(Path::new(ROOT).join("scripts/get"))
+        .env_clear()
+        // No cargo here, so that nothing is built.
+        .env("PATH", &path)
+        .env("HOME", place.path("home"))
+        .env("GITHUB_OUTPUT", &output)
+        .output()
+        .unwrap();
+    let taken = std::fs::read_to_string(&output)
+        .unwrap_or_default()
+        .contains("home/nmoe-gates");
+    attack("whatever is on PATH is run", which.status.success(), taken);
+    assert!(!get.status.success(), "it fails closed");
+}
+
+#[test]
+fn t17_code_that_runs_when_a_library_is_loaded() {
+    let place = Place::new();
+    let mark = place.path("home/mark");
+    let source = format!(
+        "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((constructor)) static void born(void) {{ const char *t = getenv(\"GITHUB_TOKEN\"); FILE *f = fopen(\"{}\", \"w\"); if (f) {{ fputs(t ? t : \"\", f); fclose(f); }} }}\n",
+        mark.display()
+    );
+    std::fs::write(place.path("evil.c"), source).unwrap();
+    let library = place.path("evil.so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(place.path("evil.c"))
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        skipped("there is no C compiler");
+        return;
+    }
+    let stolen = || {
+        let read = std::fs::read_to_string(&mark);
+        let _ = std::fs::remove_file(&mark);
+        read.ok()
+    };
+    // What `ldd` and a loader in our own process come to.
+    Command::new("true")
+        .env("LD_PRELOAD", &library)
+        .env("GITHUB_TOKEN", "planted")
+        .status()
+        .unwrap();
+    let naive = stolen();
+    let path = library.display().to_string();
+    place
+        .gates(["kernels", "inspect", &path])
+        .env("GITHUB_TOKEN", "planted")
+        .run();
+    attack("looking at it runs it", naive.is_some(), stolen().is_some());
+    place
+        .gates(["kernels", "check", &path, "--cpu", "--timeout", "5"])
+        .env("GITHUB_TOKEN", "planted")
+        .run();
+    attack(
+        "loading it gives it a token",
+        naive.is_some_and(|t| t == "planted"),
+        stolen().is_some_and(|t| t == "planted"),
+    );
+}
+
+#[test]
+fn t09_data_that_every_run_shares() {
+    let stage = Stage::new();
+    let data = stage.place.path("home/data");
+    std::fs::create_dir(&data).unwrap();
+    stage.gate_with(
+        "cpu:spoil",
+        "echo x > \"$NMOE_DATA_PATH/spoiled\"",
+        "requires = [\"NMOE_DATA_PATH\"]",
+    );
+    stage.run_with(&["--gate", "cpu:spoil"], &[("NMOE_DATA_PATH", &data)]);
+    let spoiled = data.join("spoiled").exists();
+    let out = stage.call(&["doctor"]).env("NMOE_DATA_PATH", &data).run();
+    let silent = !out.stdout.contains("NMOE_DATA_PATH names can be written");
+    attack("nobody is told", spoiled, silent);
+}
+
+#[test]
+fn t20_two_runs_at_once() {
+    let tier_b = std::fs::read_to_string(Path::new(ROOT).join(".github/workflows/tier-b.yml")).unwrap();
+    let unguarded = |text: &str| {
+        let workflow: Value = serde_yaml::from_str(text).unwrap();
+        workflow["concurrency"]["group"]
+            .as_str()
+            .is_none_or(|group| group.contains("${{"))
+    };
+    attack("two runs share a machine", unguarded(ONE_JOB), unguarded(&tier_b));
+}
