@@ -66,6 +66,8 @@ enum Command {
     Kernels(cmd::kernels::Args),
     /// List the registry's gates, show one, or resolve a selection.
     Gates(cmd::gates::Args),
+    /// Compare throughput from logs, calibrate a gate's noise, keep the history.
+    Perf(cmd::perf::Args),
     /// Plan the open contracts: waves that can run in parallel, hotspots, the critical path.
     Plan(cmd::plan::Args),
     /// Put results onto their pull request: one comment, one commit status.
@@ -119,6 +121,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
+        Command::Perf(args) => cmd::perf::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),
         Command::Resolve(args) => cmd::resolve::run(&context, &args),

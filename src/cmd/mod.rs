@@ -17,6 +17,7 @@ pub mod images;
 pub mod kernels;
 pub mod lint;
 pub mod lint_scope;
+pub mod perf;
 pub mod plan;
 pub mod policy;
 pub mod present;

@@ -2,6 +2,8 @@
 //!
 //! Numbers and verdicts only: nothing a gate printed reaches it.
 
+use crate::model::contract::Risk;
+use crate::model::finding::Severity;
 use crate::model::results::PerfResult;
 use crate::model::verdict::{Reason, Verdict};
 
@@ -35,6 +37,16 @@ pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> 
         text.push_str(" (uncalibrated)");
     }
     text
+}
+
+/// What a perf verdict weighs for a change of this risk: an inconclusive one blocks a hot change, warns on a warm one and is
+/// noted on a cold one; whatever else is no pass always blocks.
+pub fn weight(verdict: Verdict, risk: Risk) -> Severity {
+    match (verdict, risk) {
+        (Verdict::Pass, _) | (Verdict::Inconclusive, Risk::Cold) => Severity::Note,
+        (Verdict::Inconclusive, Risk::Warm) => Severity::Warning,
+        _ => Severity::Error,
+    }
 }
 
 /// One decimal with a true minus sign and always a sign, except for zero.

@@ -190,6 +190,10 @@ impl Rule {
                         .is_some_and(|[low, high]| low >= edge || high < edge)
             });
         }
+        if estimate.is_none() && have < UNCALIBRATED_PAIRS {
+            // At least so many: fewer say nothing of how far pairs lie apart.
+            judgement.more_pairs = Some(UNCALIBRATED_PAIRS - have);
+        }
         if have >= self.max_pairs {
             judgement.step = Step::Done(Verdict::Inconclusive, Some(Reason::Noisy));
         }

@@ -6,7 +6,9 @@
 
 pub mod arms;
 pub mod decision;
+pub mod history;
 pub mod isolate;
 pub mod launch;
+pub mod recorded;
 pub mod stats;
 pub mod trial;

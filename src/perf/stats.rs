@@ -3,6 +3,7 @@
 //! Pure functions over numbers; they know nothing of gates, logs or budgets in words. Every input may be degenerate:
 //! what cannot be estimated is `None`, never a panic and never an interval of width zero that nobody measured.
 
+use crate::model::noise::Noise;
 use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
 
 /// Most history pairs that count: beyond it old noise would outweigh what was just measured.
@@ -15,6 +16,15 @@ pub struct History {
     pub sd: f64,
     /// Pairs it was estimated from; with a known mean of zero these are its degrees of freedom.
     pub pairs: u32,
+}
+
+impl From<&Noise> for History {
+    fn from(noise: &Noise) -> Self {
+        History {
+            sd: noise.sd_pct / 100.0,
+            pairs: noise.pairs,
+        }
+    }
 }
 
 /// What the pairs say of the log ratio's mean.

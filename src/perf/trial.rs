@@ -12,6 +12,7 @@ use crate::gate::launch::{End, Ended, Launch as Command, Supervisor};
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::verdict::seconds;
 use crate::model::comparison;
+use crate::model::evidence::Evidence;
 use crate::model::noise::{NoiseTable, metric_name};
 use crate::model::registry::{Direction, Gate, Metric};
 use crate::model::results::{GateResult, PerfPair, PerfResult};
@@ -47,7 +48,8 @@ pub struct Judge {
 }
 
 /// Why a comparison has no measured verdict.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{why}")]
 pub struct Refusal {
     verdict: Verdict,
     reason: Reason,
@@ -156,14 +158,11 @@ impl Judge {
             arms.check_out()?;
             self.checked_out = true;
         }
-        let machine = case.evidence.target.as_deref().unwrap_or("cpu");
+        let machine = machine_class(case.compare, case.evidence);
         let history = self
             .noise
             .of(case.compare_id, &perf.metric, machine)
-            .map(|n| History {
-                sd: n.sd_pct / 100.0,
-                pairs: n.pairs,
-            });
+            .map(History::from);
         let mut trial = Trial::new(case, arms, supervisor, self.settings.gpu_minutes)?;
         let outcome = trial.build().and_then(|()| trial.pairs(&rule, history, perf));
         perf.spoiled = trial.spoiled;
@@ -175,6 +174,42 @@ impl Judge {
         trial.untouched()?;
         Ok(decided)
     }
+}
+
+/// The class of machine that a gate's noise belongs to: the target it needs, or `cpu`.
+pub fn machine_class<'a>(gate: &Gate, evidence: &'a Evidence) -> &'a str {
+    match &evidence.target {
+        Some(target) if gate.gpus > 0 => target,
+        _ => "cpu",
+    }
+}
+
+/// Log ratios of so many pairs of identical code, launched as a comparison would.
+///
+/// # Errors
+/// A launch did not end well, or its log cannot be judged.
+pub fn calibrate(
+    case: &PerfCase<'_>,
+    arms: &Arms,
+    supervisor: &mut Supervisor,
+    pairs: u32,
+) -> Result<Vec<f64>, Refusal> {
+    arms.check_out()?;
+    let mut trial = Trial::new(case, arms, supervisor, 0.0)?;
+    trial.build()?;
+    trial.settle_in()?;
+    let mut log_ratios = Vec::new();
+    for n in 0..pairs {
+        let [base, head] = trial.pair(n % 2 == 0, false)?;
+        log_ratios.push(head.log - base.log);
+        trial.say(&format!(
+            "pair {} of {pairs}: {:+.2} %",
+            n + 1,
+            percent(head.log - base.log)
+        ));
+    }
+    trial.untouched()?;
+    Ok(log_ratios)
 }
 
 /// One comparison under way.
@@ -338,10 +373,7 @@ impl<'a, 'b> Trial<'a, 'b> {
         perf: &mut PerfResult,
     ) -> Result<(Verdict, Option<Reason>), Refusal> {
         if !rule.threshold {
-            for arm in [Arm::Base, Arm::Head] {
-                // It fills caches and warms the machine; what it says does not count.
-                self.launch(arm)?;
-            }
+            self.settle_in()?;
         }
         let mut log_ratios = Vec::new();
         let mut totals = Vec::new();
@@ -376,6 +408,14 @@ impl<'a, 'b> Trial<'a, 'b> {
                 comparison::sentence(perf, Verdict::Inconclusive, None)
             ));
         }
+    }
+
+    /// One launch of each arm that does not count: it fills caches and warms the machine.
+    fn settle_in(&mut self) -> Result<(), Refusal> {
+        for arm in [Arm::Base, Arm::Head] {
+            self.launch(arm)?;
+        }
+        Ok(())
     }
 
     /// One launch of each arm. A launch whose samples drift is replaced once, since one that drifts again is how this

@@ -46,6 +46,7 @@ mod lint_workflows;
 mod openapi;
 mod pathspec;
 mod perf_arms;
+mod perf_records;
 mod perf_simulation;
 mod perf_statistics;
 mod plan;

@@ -1,0 +1,36 @@
+//! `perf`: a verdict from logs that already exist, the noise of identical code, and the history of what was measured.
+
+mod calibrate;
+mod compare;
+mod history;
+
+use clap::Subcommand;
+
+use crate::cmd::context::Context;
+use crate::model::exit::Exit;
+
+/// Arguments of `perf`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Compare two sets of logs or recorded results, without running anything.
+    Compare(compare::Args),
+    /// Launch identical code in pairs, and store how far its runs lie apart.
+    Calibrate(calibrate::Args),
+    /// Append to the history of medians, show it, and hold it against the cumulative budget.
+    History(history::Args),
+}
+
+/// Runs `perf`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::Compare(args) => compare::run(context, args),
+        What::Calibrate(args) => calibrate::run(context, args),
+        What::History(args) => history::run(context, args),
+    }
+}

@@ -1,0 +1,164 @@
+//! `perf calibrate`: identical code launched in pairs, and what that says of the budgets a gate can be held to.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::json;
+
+use crate::cmd::NoJudgement;
+use crate::cmd::baseline;
+use crate::cmd::context::{Context, Format, print};
+use crate::cmd::policy;
+use crate::gate::engine::{PerfCase, PerfTerms};
+use crate::gate::environment;
+use crate::gate::evidence;
+use crate::gate::kernels;
+use crate::gate::launch::Supervisor;
+use crate::gate::output::Output;
+use crate::gate::preflight::{self, Machine};
+use crate::model::exit::Exit;
+use crate::model::noise::{self, Noise, metric_name};
+use crate::model::registry::GateKind;
+use crate::model::results::GateResult;
+use crate::model::verdict::Verdict;
+use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
+use crate::perf::stats;
+use crate::perf::trial;
+use crate::sys::clock;
+use crate::sys::signals::Signals;
+
+/// What stands above the table.
+const HEAD: &str =
+    "# How far two runs of identical code lie apart; written by `nmoe-gates perf calibrate`.\n\n";
+
+/// Arguments of `perf calibrate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The perf gate.
+    #[arg(long, value_name = "ID")]
+    gate: String,
+    /// Pairs of identical arms; the more, the surer is what later verdicts rest on.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(3..=100))]
+    pairs: u32,
+    /// Where to store it; the policy checkout's table where absent.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// Runs `perf calibrate`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let registry = policy::registry(context)?.value;
+    let gate = registry
+        .gates
+        .get(&args.gate)
+        .filter(|g| g.kind == GateKind::Perf)
+        .ok_or_else(|| anyhow!("`{}` is no perf gate of the registry", args.gate))?;
+    let (compare_id, compare) = gate
+        .compare_gate
+        .as_deref()
+        .and_then(|id| Some((id, registry.gates.get(id)?)))
+        .ok_or_else(|| anyhow!("`{}` compares no gate of the registry", args.gate))?;
+    let mut evidence = evidence::of_subject(&context.subject)?;
+    let commit = match evidence.commit() {
+        Some(commit) if !evidence.dirty => commit.to_owned(),
+        Some(_) => bail!("the checkout holds changes that no commit has; both arms must be the same code"),
+        None => bail!("the checkout has no commit to launch"),
+    };
+    let target = kernels::Machine::default();
+    let path = args
+        .write
+        .clone()
+        .unwrap_or_else(|| context.repo.join(noise::PATH));
+    let machine = Machine {
+        target: &target,
+        variable: &|name| std::env::var_os(name),
+        subject: &context.subject,
+        results: &path,
+    };
+    let refused = preflight::check(&registry, &[compare_id.to_owned()], |_, _| true, &machine);
+    if let Some(result) = refused.values().next() {
+        let lacks: Vec<&str> = result
+            .missing_env
+            .iter()
+            .chain(&result.missing_files)
+            .map(String::as_str)
+            .collect();
+        return Err(NoJudgement(format!(
+            "`{compare_id}` cannot run here: {} {}",
+            result.reason.map_or("", |r| r.says()),
+            lacks.join(", ")
+        ))
+        .into());
+    }
+    evidence.target = target.found();
+    let class = trial::machine_class(compare, &evidence).to_owned();
+    let arms = baseline::set_apart(context, commit.clone())?;
+    let ours: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let output = Output::to(std::io::stderr().as_fd().try_clone_to_owned()?, None)?;
+    let mut supervisor = Supervisor::new(signals, output, Box::new(()))?;
+    let case = PerfCase {
+        id: &args.gate,
+        gate,
+        compare_id,
+        compare,
+        compared: &GateResult::new(Verdict::Pass, None),
+        terms: &PerfTerms::default(),
+        registry: &registry,
+        evidence: &evidence,
+        subject: &context.subject,
+        environment: &environment::of(compare, ours),
+    };
+    let log_ratios = trial::calibrate(&case, &arms, &mut supervisor, args.pairs)
+        .map_err(|refusal| NoJudgement(refusal.to_string()))?;
+    drop(supervisor);
+    drop(arms);
+    let found = stats::noise(&log_ratios)
+        .ok_or_else(|| NoJudgement("the launches do not vary at all, so nothing was measured".to_owned()))?;
+    let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
+    let finest_pct = stats::smallest_visible(found, most, ALPHA, VISIBLE_POWER)
+        .map(percent)
+        .ok_or_else(|| NoJudgement("nothing can be said of so few pairs".to_owned()))?;
+    let entry = Noise {
+        gate: compare_id.to_owned(),
+        metric: metric_name(gate.metric.as_deref().unwrap_or("node_tps_p50")).to_owned(),
+        machine: class,
+        pairs: found.pairs,
+        sd_pct: rounded(found.sd * 100.0),
+        finest_pct: rounded(finest_pct),
+        commit,
+        measured_at: clock::now(),
+    };
+    let mut table = baseline::noise(context)?;
+    table.put(entry.clone());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(&path, format!("{HEAD}{}", toml::to_string(&table)?))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    if format == Format::Json {
+        print(&format!("{}\n", json!({"schema": 1, "noise": entry})))?;
+    } else {
+        print(&format!(
+            "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)\n\
+             finest budget with at most {most} pairs: {:.1} %\n\
+             written to {}\n",
+            entry.gate,
+            entry.metric,
+            entry.machine,
+            entry.pairs,
+            entry.sd_pct,
+            entry.finest_pct,
+            path.display()
+        ))?;
+    }
+    Ok(Exit::Passed)
+}
+
+/// To a ten-thousandth: what is beyond it is no measurement.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

@@ -1,0 +1,199 @@
+//! `perf compare`: a verdict from two sets of logs or results.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::cmd::baseline;
+use crate::cmd::context::{Context, Format, print};
+use crate::cmd::policy;
+use crate::model::comparison;
+use crate::model::contract::Risk;
+use crate::model::exit::Exit;
+use crate::model::finding::Severity;
+use crate::model::noise::metric_name;
+use crate::model::registry::{Direction, Metric};
+use crate::model::verdict::Verdict;
+use crate::perf::decision::Rule;
+use crate::perf::recorded::{self, Compared, Wanted};
+use crate::perf::stats::History;
+
+/// Arguments of `perf compare`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Logs or results of the baseline, one a launch.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    baseline: Vec<PathBuf>,
+    /// Logs or results of the change, as many and in the same order.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    head: Vec<PathBuf>,
+    /// Percent: -10 means at most 10 % worse; the settings' budget where absent.
+    #[arg(long, value_name = "PCT", allow_hyphen_values = true)]
+    budget_pct: Option<f64>,
+    /// The metric.
+    #[arg(long, value_name = "NAME", default_value = "node_tps_p50")]
+    metric: String,
+    /// Which way the metric is better, where the registry does not say.
+    #[arg(long, value_enum)]
+    direction: Option<Better>,
+    /// The gate that was launched: its metrics from the registry, its stored noise, its entry in results.
+    #[arg(long, value_name = "ID")]
+    gate: Option<String>,
+    /// Class of machine whose stored noise counts, such as b200x8.
+    #[arg(long, value_name = "CLASS", default_value = "cpu")]
+    machine: String,
+    /// 1 judges one pair by the bare threshold, as the incumbent does.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: Option<u32>,
+    /// Steps at the start that do not count; the rule's where absent.
+    #[arg(long, value_name = "N")]
+    warmup_steps: Option<u32>,
+    /// Risk of the change: what an inconclusive verdict means for it.
+    #[arg(long, value_enum)]
+    risk: Option<HowHot>,
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Better {
+    Higher,
+    Lower,
+}
+
+/// How near the hot path a change is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HowHot {
+    Hot,
+    Warm,
+    Cold,
+}
+
+/// Runs `perf compare`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let declared = declared(context, args)?;
+    let direction = match (args.direction, &declared) {
+        (Some(Better::Higher), _) => Direction::Higher,
+        (Some(Better::Lower), _) => Direction::Lower,
+        (None, Some(metric)) => metric.direction,
+        (None, None) => Direction::Higher,
+    };
+    let wanted = Wanted {
+        metric: args.metric.clone(),
+        gate: args.gate.clone(),
+        declared,
+    };
+    let budget = match args.budget_pct {
+        Some(budget) => budget,
+        None => context.settings()?.perf.budget_pct,
+    };
+    let launches = u32::try_from(args.baseline.len())?;
+    let rule = Rule::new(budget, direction, args.pairs, Some(launches))?;
+    let history = match &args.gate {
+        Some(gate) => baseline::noise(context)?
+            .of(gate, &args.metric, &args.machine)
+            .map(History::from),
+        None => None,
+    };
+    let read =
+        |paths: &[PathBuf]| -> anyhow::Result<Vec<_>> { paths.iter().map(|p| samples(p, &wanted)).collect() };
+    let mut compared = recorded::compare(
+        &read(&args.baseline)?,
+        &read(&args.head)?,
+        &rule,
+        args.warmup_steps,
+        history,
+    );
+    compared.perf.metric.clone_from(&args.metric);
+    compared.perf.compare_gate = args.gate.clone().unwrap_or_default();
+    match format {
+        Format::Json => print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&as_json(&compared)?)?
+        ))?,
+        _ => print(&as_text(&compared, args.risk))?,
+    }
+    Ok(match compared.verdict {
+        Verdict::Pass => Exit::Passed,
+        Verdict::Fail => Exit::Failed,
+        _ => Exit::NoJudgement,
+    })
+}
+
+/// The metric as the registry declares it for the gate.
+fn declared(context: &Context, args: &Args) -> anyhow::Result<Option<Metric>> {
+    let Some(gate) = &args.gate else {
+        return Ok(None);
+    };
+    if !context.registry_path().exists() {
+        return Ok(None);
+    }
+    let registry = policy::registry(context)?.value;
+    Ok(registry.gates.get(gate).and_then(|g| {
+        g.metrics
+            .iter()
+            .find(|m| m.name == metric_name(&args.metric))
+            .cloned()
+    }))
+}
+
+fn samples(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<crate::perf::launch::Sample>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    recorded::samples(&bytes, wanted)
+        .map_err(|why| anyhow::anyhow!(why))
+        .with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {
+    let mut value = json!({
+        "schema": 1,
+        "status": compared.verdict,
+        "reason": compared.reason,
+        "sentence": comparison::sentence(&compared.perf, compared.verdict, compared.reason),
+        "notes": compared.notes,
+    });
+    if let (Some(object), serde_json::Value::Object(perf)) =
+        (value.as_object_mut(), serde_json::to_value(&compared.perf)?)
+    {
+        object.extend(perf);
+    }
+    Ok(value)
+}
+
+fn as_text(compared: &Compared, risk: Option<HowHot>) -> String {
+    let mut text = comparison::sentence(&compared.perf, compared.verdict, compared.reason);
+    text.push('\n');
+    for (i, pair) in compared.perf.pairs.iter().enumerate() {
+        text.push_str(&format!(
+            "pair {}: {:.1} against {:.1}, {:+.2} %\n",
+            i + 1,
+            pair.result,
+            pair.baseline,
+            (pair.log_ratio.exp_m1()) * 100.0
+        ));
+    }
+    if let Some(total) = compared.perf.total_delta_pct {
+        text.push_str(&format!("total work over total time: {total:+.2} %\n"));
+    }
+    for note in &compared.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    if let Some(risk) = risk {
+        let risk = match risk {
+            HowHot::Hot => Risk::Hot,
+            HowHot::Warm => Risk::Warm,
+            HowHot::Cold => Risk::Cold,
+        };
+        let word = match comparison::weight(compared.verdict, risk) {
+            Severity::Error => "blocks the change",
+            Severity::Warning => "is a warning",
+            Severity::Note => "is noted",
+        };
+        if compared.verdict != Verdict::Pass {
+            text.push_str(&format!("at this risk it {word}\n"));
+        }
+    }
+    text
+}

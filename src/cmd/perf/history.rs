@@ -1,0 +1,115 @@
+//! `perf history`: append results, show what was measured, hold it against the cumulative budget.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::cmd::NoJudgement;
+use crate::cmd::context::{Context, Format, print};
+use crate::git::Git;
+use crate::model::exit::Exit;
+use crate::model::results::Results;
+use crate::perf::history;
+
+/// Arguments of `perf history`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Append the passing comparisons of recorded results, to the policy checkout's ref or to a remote's.
+    Record {
+        /// Results of a run.
+        #[arg(required = true, value_name = "RESULTS")]
+        results: Vec<PathBuf>,
+        /// Remote whose history is appended to as well.
+        #[arg(long, value_name = "REMOTE")]
+        push: Option<String>,
+    },
+    /// Show every entry, oldest first.
+    Show,
+    /// Hold the newest commits against the epoch that the settings pin.
+    Check,
+}
+
+/// Runs `perf history`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let git = Git::at(&context.repo);
+    match &args.what {
+        What::Record { results, push } => {
+            if push.as_deref().is_some_and(|r| r.starts_with('-')) {
+                bail!("--push takes the name of a remote");
+            }
+            let mut entries = Vec::new();
+            for path in results {
+                let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let results: Results = serde_json::from_slice(&bytes)
+                    .with_context(|| format!("{} holds no results", path.display()))?;
+                entries.extend(history::of_results(&results));
+            }
+            let new = history::append(&git, &entries, push.as_deref())?;
+            context.note(&format!("{new} new entries in {}", history::REF));
+            if format == Format::Json {
+                print(&format!("{}\n", json!({"schema": 1, "new": new})))?;
+            }
+            Ok(Exit::Passed)
+        }
+        What::Show => {
+            let entries = history::read(&git)?;
+            if format == Format::Json {
+                print(&format!("{}\n", json!({"schema": 1, "entries": entries})))?;
+                return Ok(Exit::Passed);
+            }
+            for e in entries {
+                print(&format!(
+                    "{}  {:.12}  {}  {}  {}  {:.1}\n",
+                    e.at, e.commit, e.machine, e.gate, e.metric, e.median
+                ))?;
+            }
+            Ok(Exit::Passed)
+        }
+        What::Check => check(context, format, &git),
+    }
+}
+
+fn check(context: &Context, format: Format, git: &Git) -> anyhow::Result<Exit> {
+    let perf = context.settings()?.perf;
+    if perf.epoch.is_empty() {
+        return Err(NoJudgement(
+            "no epoch is pinned: set `perf.epoch` in the settings to a commit that was measured".to_owned(),
+        )
+        .into());
+    }
+    let trends = history::trends(&history::read(git)?, &perf.epoch, perf.cumulative_budget_pct);
+    if format == Format::Json {
+        print(&format!(
+            "{}\n",
+            json!({"schema": 1, "epoch": perf.epoch, "budget_pct": perf.cumulative_budget_pct, "trends": trends})
+        ))?;
+    } else {
+        for t in &trends {
+            let (delta, says) = match (t.delta_pct, t.within) {
+                (Some(delta), Some(true)) => (format!("{delta:+.1} %"), "within"),
+                (Some(delta), _) => (format!("{delta:+.1} %"), "over"),
+                (None, _) => ("unknown".to_owned(), "the epoch was not measured for"),
+            };
+            print(&format!(
+                "{} {} on {} at {:.12}: {} since {:.12}, {says} the cumulative budget of {} %\n",
+                t.gate, t.metric, t.machine, t.newest, delta, perf.epoch, perf.cumulative_budget_pct
+            ))?;
+        }
+    }
+    Ok(if trends.iter().any(|t| t.within == Some(false)) {
+        Exit::Failed
+    } else if trends.is_empty() || trends.iter().any(|t| t.within.is_none()) {
+        Exit::NoJudgement
+    } else {
+        Exit::Passed
+    })
+}

@@ -1,0 +1,318 @@
+//! Verdicts from logs that exist, calibration, and the history of medians.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::driver::{Outcome, Place, git};
+
+/// A log of twenty-four steps around this level, each launch with its own noise.
+fn log(level: f64, launch: u32) -> String {
+    let wiggle = |n: u32| f64::from(n.wrapping_mul(2_654_435_761) >> 16 & 0xff) / 255.0 - 0.5;
+    let level = level * (1.0 + 0.008 * wiggle(launch * 31 + 7));
+    (1..=24u32)
+        .map(|step| {
+            let tps = (level * (1.0 + 0.01 * wiggle(launch * 1000 + step))) as u64;
+            format!(
+                "[rank0] \u{1b}[32mstep: {step:2}  loss: 2.5  node_tps: {},{:03}\u{1b}[0m\r\n",
+                tps / 1000,
+                tps % 1000
+            )
+        })
+        .collect()
+}
+
+fn compare(place: &Place, base: &[String], head: &[String], more: &[&str]) -> Outcome {
+    let write = |arm: &str, logs: &[String]| -> Vec<String> {
+        logs.iter()
+            .enumerate()
+            .map(|(i, text)| {
+                let name = format!("{arm}-{i}.log");
+                place.file(&name, text);
+                name
+            })
+            .collect()
+    };
+    let mut args = vec!["perf".to_owned(), "compare".to_owned(), "--baseline".to_owned()];
+    args.extend(write("base", base));
+    args.push("--head".to_owned());
+    args.extend(write("head", head));
+    args.extend(more.iter().map(|m| (*m).to_owned()));
+    place.gates(args).run()
+}
+
+fn logs(level: f64, from: u32, count: u32) -> Vec<String> {
+    (from..from + count).map(|n| log(level, n)).collect()
+}
+
+#[test]
+fn logs_are_compared_in_words_and_in_json() {
+    let place = Place::new();
+    let (base, same) = (logs(50_000.0, 0, 4), logs(50_000.0, 10, 4));
+    let out = compare(&place, &base, &same, &["--budget-pct", "-10"]).exits(0);
+    let first = out.stdout.lines().next().unwrap();
+    assert!(
+        first.contains(", between ") && first.contains(", budget −10: pass"),
+        "{first}"
+    );
+    let out = compare(&place, &base, &logs(42_500.0, 10, 4), &["--format", "json"]).exits(1);
+    let json = out.json();
+    assert_eq!(json["status"], "fail");
+    assert_eq!(json["reason"], "over_budget");
+    assert_eq!(json["budget_pct"], -10.0);
+    assert_eq!(json["pairs"].as_array().unwrap().len(), 4);
+    let out = compare(
+        &place,
+        &base,
+        &logs(48_500.0, 10, 4),
+        &["--budget-pct=-3", "--risk", "hot"],
+    )
+    .exits(3);
+    assert!(out.stdout.contains("blocks the change"), "{}", out.stdout);
+    assert!(out.stdout.contains("more pair"), "{}", out.stdout);
+}
+
+#[test]
+fn a_metric_that_is_better_lower_is_judged_in_its_own_direction() {
+    let place = Place::new();
+    let of = |level: f64, from| -> Vec<String> {
+        logs(level, from, 4)
+            .iter()
+            .map(|l| l.replace("node_tps", "latency"))
+            .collect()
+    };
+    let more = ["--metric", "latency", "--direction", "lower"];
+    compare(&place, &of(50_000.0, 0), &of(58_000.0, 10), &more).exits(1);
+    compare(&place, &of(50_000.0, 0), &of(42_000.0, 10), &more).exits(0);
+}
+
+#[test]
+fn what_was_not_measured_never_passes() {
+    let place = Place::new();
+    let base = logs(50_000.0, 0, 3);
+    let zero: Vec<String> = vec!["step: 1 node_tps: 0\n".repeat(30); 3];
+    let nan: Vec<String> = vec!["node_tps: NaN\n".repeat(30); 3];
+    let one: Vec<String> = vec!["node_tps: 50,000\n".to_owned(); 3];
+    let constant: Vec<String> = vec!["node_tps: 50,000\n".repeat(30); 3];
+    for head in [vec![String::new(); 3], one, nan, zero.clone(), base[..2].to_vec()] {
+        compare(&place, &base, &head, &[]).exits(3);
+        compare(&place, &head, &base, &[]).exits(3);
+        compare(&place, &head, &head, &[]).exits(3);
+    }
+    compare(&place, &constant, &constant, &[]).exits(3);
+    compare(&place, &zero, &zero, &["--pairs", "1"]).exits(3);
+    for budget in ["nan", "inf", "-inf", "-100"] {
+        compare(&place, &base, &base, &["--budget-pct", budget]).exits(2);
+    }
+}
+
+#[test]
+fn one_pair_is_judged_by_the_threshold_only_when_asked() {
+    let place = Place::new();
+    let (base, head) = (logs(50_000.0, 0, 1), logs(49_000.0, 9, 1));
+    let out = compare(&place, &base, &head, &[]).exits(3);
+    assert!(out.stdout.contains("2 more pairs"), "{}", out.stdout);
+    let out = compare(&place, &base, &head, &["--pairs", "1"]).exits(0);
+    assert!(out.stdout.contains("threshold only"), "{}", out.stdout);
+}
+
+const REGISTRY: &str = r#"
+[gates."cpu:train"]
+tier = "a"
+timeout_s = 60
+requires = ["NMOE_DATA_PATH"]
+cmd = "bash train.sh"
+
+[gates."perf:baseline_delta"]
+tier = "a"
+kind = "perf"
+timeout_s = 0
+compare_gate = "cpu:train"
+metric = "node_tps_p50"
+"#;
+
+const TRAINER: &str = r#"count=$(($(cat "$NMOE_DATA_PATH/count") + 1)); echo "$count" > "$NMOE_DATA_PATH/count"
+awk -v seed="$((count * 7919))" '
+    function random() { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648 - 0.5 }
+    BEGIN {
+        for (i = 0; i < 5; i++) random()
+        level = 100000 * (1 + 0.01 * random())
+        for (step = 1; step <= 24; step++) printf "step: %d node_tps: %d\n", step, level * (1 + 0.01 * random())
+    }'
+"#;
+
+#[test]
+fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    place
+        .file("configs/gates/gates.toml", REGISTRY)
+        .file("train.sh", TRAINER);
+    place.git(["add", "-A"]);
+    place.git(["commit", "-qm", "Base"]);
+    std::fs::create_dir(place.path("data")).unwrap();
+    std::fs::write(place.path("data/count"), "0\n").unwrap();
+    let gates = |args: &[&str]| place.gates(args).env("NMOE_DATA_PATH", place.path("data")).run();
+    let out = gates(&[
+        "perf",
+        "calibrate",
+        "--gate",
+        "perf:baseline_delta",
+        "--pairs",
+        "6",
+    ])
+    .exits(0);
+    assert!(out.stdout.contains("finest budget"), "{}", out.stdout);
+    let table = std::fs::read_to_string(place.repo().join("configs/gates/noise.toml")).unwrap();
+    assert!(
+        table.contains("gate = \"cpu:train\"") && table.contains("pairs = 6"),
+        "{table}"
+    );
+
+    place.git(["add", "-A"]);
+    place.git(["commit", "-qm", "Calibrated"]);
+    let results = place.path("results.json");
+    let results = results.to_str().unwrap();
+    gates(&[
+        "run",
+        "--gate",
+        "cpu:train",
+        "--gate",
+        "perf:baseline_delta",
+        "--results",
+        results,
+    ])
+    .exits(0);
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(results).unwrap()).unwrap();
+    let perf = &found["results"]["perf:baseline_delta"]["perf"];
+    assert_eq!(perf["calibrated"], true);
+    assert_eq!(
+        perf["pairs"].as_array().unwrap().len(),
+        1,
+        "one pair decides: {perf}"
+    );
+
+    // What a dirty checkout launches is no commit's.
+    place.file("train.sh", "true\n");
+    gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"]).exits(2);
+}
+
+fn results(place: &Place, name: &str, commit: &str, baseline: (&str, f64), median: f64) -> PathBuf {
+    let text = serde_json::json!({
+        "schema": 1, "bundle": null, "gate_ids": ["perf:baseline_delta"], "overall": "pass",
+        "evidence": {"head": commit, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
+            "contract": null, "image": null, "tool": null, "target": null, "run": null},
+        "started_at": format!("2026-01-01T00:00:00Z-{name}"), "duration_s": 1.0,
+        "results": {"perf:baseline_delta": {"status": "pass", "reason": null, "rc": null, "duration_s": 1.0,
+            "node_tps_p50": null,
+            "perf": {"compare_gate": "cpu:train", "metric": "node_tps_p50", "direction": "higher",
+                "baseline_sha": baseline.0, "baseline": baseline.1, "result": median, "method": "paired"}}}
+    });
+    let path = place.path(&format!("{name}.json"));
+    std::fs::write(&path, text.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn small_losses_that_each_pass_add_up_against_the_epoch() {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    let ids: Vec<String> = "abcd".chars().map(|c| c.to_string().repeat(40)).collect();
+    let mut median = 100_000.0;
+    for i in 1..4 {
+        let before = median;
+        median *= 0.97;
+        let path = results(&place, &format!("r{i}"), &ids[i], (&ids[i - 1], before), median);
+        place
+            .gates(["perf", "history", "record", path.to_str().unwrap()])
+            .run()
+            .exits(0);
+        // The same results again change nothing.
+        let again = place
+            .gates(["perf", "history", "record", path.to_str().unwrap()])
+            .run()
+            .exits(0);
+        assert!(again.stderr.contains("0 new"), "{}", again.stderr);
+    }
+    place.gates(["perf", "history", "check"]).run().exits(3);
+    place.file(
+        "configs/nmoe-gates.toml",
+        format!("[perf]\nepoch = \"{}\"\n", ids[0]),
+    );
+    let out = place.gates(["perf", "history", "check"]).run().exits(1);
+    assert!(
+        out.stdout.contains("-8.7 %") && out.stdout.contains("over"),
+        "{}",
+        out.stdout
+    );
+    place.file(
+        "configs/nmoe-gates.toml",
+        format!("[perf]\nepoch = \"{}\"\ncumulative_budget_pct = -9.0\n", ids[0]),
+    );
+    place.gates(["perf", "history", "check"]).run().exits(0);
+    // Append-only: each state of the file begins with the one before it.
+    let states: Vec<String> = place
+        .git(["rev-list", "--reverse", "refs/nmoe-gates/perf"])
+        .lines()
+        .map(|id| place.git(["cat-file", "blob", &format!("{id}:records.jsonl")]))
+        .collect();
+    assert_eq!(states.len(), 3);
+    assert!(states.windows(2).all(|w| w[1].starts_with(&w[0])));
+}
+
+#[test]
+fn concurrent_writers_lose_nothing_here_or_on_a_remote() {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    let remote = place.path("remote.git");
+    git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
+    place.git(["remote", "add", "origin", remote.to_str().unwrap()]);
+    git(&place.path(""), ["init", "-q", "other"]);
+    git(
+        &place.path("other"),
+        ["remote", "add", "origin", remote.to_str().unwrap()],
+    );
+    let writers: Vec<_> = (0..6)
+        .map(|i| {
+            let commit = format!("{i}").repeat(40);
+            let path = results(
+                &place,
+                &format!("w{i}"),
+                &commit,
+                (&"f".repeat(40), 100.0 + f64::from(i)),
+                99.0,
+            );
+            let dir = if i % 2 == 0 {
+                place.repo()
+            } else {
+                place.path("other")
+            };
+            let mut command = place
+                .gates([
+                    "perf",
+                    "history",
+                    "record",
+                    path.to_str().unwrap(),
+                    "--push",
+                    "origin",
+                ])
+                .current_dir(dir)
+                .into_command();
+            command.stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    for writer in writers {
+        let output = writer.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let text = git(
+        &remote,
+        ["cat-file", "blob", "refs/nmoe-gates/perf:records.jsonl"],
+    );
+    assert_eq!(text.lines().count(), 12, "{text}");
+}
