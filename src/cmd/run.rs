@@ -1,18 +1,22 @@
 //! `run`: select gates, look whether they can run, run them under supervision, record what came of it.
 
+mod place;
+mod talk;
+mod tell;
+
+pub use place::results_path;
+
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
 use crate::cmd::baseline;
-use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::context::{Context, Format, say};
 use crate::cmd::gates::Which;
 use crate::cmd::policy;
 use crate::gate::engine::{self, Order, PerfCase, PerfJudge, PerfTerms};
@@ -20,10 +24,10 @@ use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
 use crate::gate::kernels;
-use crate::gate::launch::{Supervisor, Watch};
-use crate::gate::output::Output;
+use crate::gate::launch::Supervisor;
+use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
-use crate::gate::record::{Record, Sink, text};
+use crate::gate::record::Record;
 use crate::gate::select::{self, Selection};
 use crate::gate::verdict::Fold;
 use crate::model::contract::Contract;
@@ -35,6 +39,9 @@ use crate::model::resolution::Resolution;
 use crate::model::results::{GateResult, Results, SCHEMA};
 use crate::model::verdict::{Overall, Reason, Verdict};
 use crate::report::read;
+use crate::safety::identity::Identity;
+use crate::safety::redact::Redactor;
+use crate::safety::terms::Terms;
 use crate::sys::clock;
 use crate::sys::process;
 use crate::sys::signals::{Signals, Stop};
@@ -99,6 +106,23 @@ struct Asked {
     evidence: Evidence,
     external: IndexMap<String, Recorded>,
     perf: PerfTerms,
+    redactor: Option<Redactor>,
+}
+
+/// Whether what we print goes into a log that others read.
+fn in_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true")
+}
+
+/// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
+fn redactor() -> anyhow::Result<Option<Redactor>> {
+    let terms = Terms::from_env()?;
+    if terms.is_empty() && !in_actions() {
+        return Ok(None);
+    }
+    let mut identity = Identity::of_machine();
+    identity.terms(terms);
+    Ok(Some(Redactor::new(identity)))
 }
 
 /// Runs `run`.
@@ -141,7 +165,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         say(&lacks);
     }
     if args.dry_run {
-        return dry_run(context, format, &asked, &proven, &refused);
+        return tell::dry_run(context, format, &asked, &proven, &refused);
     }
     let mut judge: Box<dyn PerfJudge> =
         if refused.is_empty() && compares(&asked.registry, &asked.selection.gate_ids) {
@@ -170,14 +194,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .map(str::to_owned),
         perf: asked.perf,
         keep_going: args.keep_going,
-        groups: std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true"),
+        groups: in_actions(),
     };
     let stream = match format {
         Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
-    let output = Output::to(stream?, None).context("cannot start the output")?;
-    let talk = Rc::new(RefCell::new(Talk::new(context)));
+    let filter = asked.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
+    let output = Output::to(stream?, filter).context("cannot start the output")?;
+    let talk = Rc::new(RefCell::new(talk::Talk::new(context)));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
     let mut record = Record::begin(&path, &engine::opening(&order), Box::new(talk))?;
@@ -186,7 +211,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let results = record
         .results()
         .ok_or_else(|| anyhow!("the run left no results"))?;
-    present(context, format, &path, &results, record.fault())?;
+    tell::present(context, format, &path, &results, record.fault())?;
     Ok(exit(&results, stop))
 }
 
@@ -198,61 +223,6 @@ fn exit(results: &Results, stop: Option<Stop>) -> Exit {
         (None, Overall::Fail) => Exit::Failed,
         (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoJudgement,
     }
-}
-
-/// Where results go: where the user says, or where this checkout's results always are.
-pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let path = match named.filter(|p| !p.as_os_str().is_empty()) {
-        Some(path) => std::path::absolute(path)?,
-        None => default_results(&context.subject)?,
-    };
-    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        bail!("--results {} names no file", path.display());
-    }
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let there = dir
-        .ancestors()
-        .find_map(|d| d.canonicalize().ok())
-        .unwrap_or_default();
-    for checkout in [&context.repo, &context.subject] {
-        if work_tree(checkout).is_some_and(|root| there.starts_with(root)) {
-            bail!(
-                "results and journal never lie inside a checkout, where the code under test can put its own: {} is inside {}; \
-                 name a path elsewhere, or leave --results away for a private one",
-                path.display(),
-                checkout.display()
-            );
-        }
-    }
-    Ok(path)
-}
-
-/// Where the results of a checkout are when nobody says otherwise: one private folder for each checkout.
-pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| {
-            std::env::var_os("HOME")
-                .map(|home| Path::new(&home).join(".local/state"))
-                .filter(|p| p.is_absolute())
-        })
-        .ok_or_else(|| {
-            anyhow!("neither XDG_STATE_HOME nor HOME is set; say where results go with --results FILE")
-        })?;
-    let subject = subject
-        .canonicalize()
-        .with_context(|| format!("cannot find the checkout {}", subject.display()))?;
-    let digest = policy::sha256(subject.as_os_str().as_encoded_bytes());
-    Ok(state.join("nmoe-gates").join(&digest[..16]).join("results.json"))
-}
-
-/// The top of the git work tree that a folder is in.
-fn work_tree(dir: &Path) -> Option<PathBuf> {
-    let dir = dir.canonicalize().ok()?;
-    dir.ancestors()
-        .find(|d| d.join(".git").exists())
-        .map(Path::to_owned)
 }
 
 fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
@@ -282,6 +252,7 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
             .transpose()
             .map_err(Refused::because(Reason::Refused))?,
     };
+    let redactor = redactor().map_err(Refused::because(Reason::Prerequisite))?;
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Before anybody spends a launch on it.
@@ -321,6 +292,7 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
         evidence,
         external,
         perf,
+        redactor,
     })
 }
 
@@ -465,126 +437,9 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
         duration_s: 0.0,
     });
     if let Some(results) = record.results() {
-        outputs(path, &results)?;
+        tell::outputs(path, &results)?;
     }
     Ok(())
-}
-
-fn dry_run(
-    context: &Context,
-    format: Format,
-    asked: &Asked,
-    proven: &IndexMap<String, GateResult>,
-    refused: &IndexMap<String, GateResult>,
-) -> anyhow::Result<Exit> {
-    let would = |id: &String| match (
-        proven.get(id),
-        refused.get(id),
-        asked.registry.gates.get(id).map(|g| g.kind),
-    ) {
-        (Some(_), ..) => "proven",
-        (_, Some(_), _) => "refused",
-        (.., Some(GateKind::External)) if !asked.external.contains_key(id) => "pending",
-        _ => "run",
-    };
-    if format == Format::Json {
-        let gates: Vec<serde_json::Value> = asked
-            .selection
-            .gate_ids
-            .iter()
-            .map(|id| {
-                let lacks = refused.get(id);
-                serde_json::json!({
-                    "id": id,
-                    "would": would(id),
-                    "reason": lacks.and_then(|r| r.reason),
-                    "missing_env": lacks.map(|r| r.missing_env.clone()).unwrap_or_default(),
-                    "missing_files": lacks.map(|r| r.missing_files.clone()).unwrap_or_default(),
-                })
-            })
-            .collect();
-        let all = serde_json::json!({
-            "schema": 1, "dry_run": true, "bundle": asked.selection.bundle, "gate_ids": asked.selection.gate_ids,
-            "evidence": asked.evidence, "gates": gates,
-        });
-        print(&format!("{all}\n"))?;
-    } else {
-        let mut lines = String::new();
-        for id in &asked.selection.gate_ids {
-            let why = refused.get(id).map(explain).unwrap_or_default();
-            lines.push_str(&format!("{:8} {id}{why}\n", would(id)));
-        }
-        print(&lines)?;
-        context.note("nothing was run");
-    }
-    Ok(if refused.is_empty() {
-        Exit::Passed
-    } else {
-        Exit::NoJudgement
-    })
-}
-
-/// Why, in a few words after a gate's name.
-fn explain(result: &GateResult) -> String {
-    let mut text = result
-        .reason
-        .map(|r| format!("  {}", r.as_str()))
-        .unwrap_or_default();
-    for missing in [&result.missing_env, &result.missing_files] {
-        if !missing.is_empty() {
-            text.push_str(&format!(": {}", missing.join(", ")));
-        }
-    }
-    if result.leaks > 0 {
-        text.push_str(&format!("  {} left behind", result.leaks));
-    }
-    text
-}
-
-fn present(
-    context: &Context,
-    format: Format,
-    path: &Path,
-    results: &Results,
-    fault: Option<Reason>,
-) -> anyhow::Result<()> {
-    outputs(path, results)?;
-    if let Some(fault) = fault {
-        say(&format!(
-            "error: {} cannot be written ({})",
-            path.display(),
-            fault.as_str()
-        ));
-    }
-    if format == Format::Json {
-        print(&text(results))?;
-        return Ok(());
-    }
-    if !results.uncovered.is_empty() {
-        context.note(&format!(
-            "warning: the contract needs gates that were not selected: {}",
-            results.uncovered.join(", ")
-        ));
-    }
-    context.note(&format!("overall: {}", results.overall.as_str()));
-    context.note(&format!("results: {}", path.display()));
-    Ok(())
-}
-
-/// Tells later steps of a workflow what came of it.
-fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
-    let Some(file) = std::env::var_os("GITHUB_OUTPUT").filter(|f| !f.is_empty()) else {
-        return Ok(());
-    };
-    let path = path.display().to_string();
-    if path.contains(['\n', '\r']) {
-        bail!("the path of the results holds a line's end");
-    }
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(&file)
-        .and_then(|mut f| write!(f, "overall={}\nresults={path}\n", results.overall.as_str()))
-        .context("cannot write the step's outputs")
 }
 
 /// Where no perf gate was selected there is nothing to judge.
@@ -600,114 +455,4 @@ impl PerfJudge for NoJudge {
 fn compares(registry: &Registry, ids: &[String]) -> bool {
     ids.iter()
         .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))
-}
-
-/// Tells people on standard error what goes on.
-struct Talk {
-    quiet: bool,
-    terminal: bool,
-    label: String,
-    limit: Option<Duration>,
-    shown: bool,
-    heartbeat: Duration,
-}
-
-/// How long a gate may be mute before a log hears that it still runs.
-const HEARTBEAT: Duration = Duration::from_secs(30);
-
-impl Talk {
-    fn new(context: &Context) -> Self {
-        Talk {
-            quiet: context.talk < 0,
-            terminal: std::io::stderr().is_terminal(),
-            label: String::new(),
-            limit: None,
-            shown: false,
-            heartbeat: HEARTBEAT,
-        }
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            // Nobody may be looking.
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-impl Watch for Rc<RefCell<Talk>> {
-    fn every(&self) -> Option<Duration> {
-        let talk = self.borrow();
-        (!talk.quiet).then_some(if talk.terminal {
-            Duration::from_secs(1)
-        } else {
-            talk.heartbeat
-        })
-    }
-
-    fn begin(&mut self, label: &str, limit: Option<Duration>) {
-        let mut talk = self.borrow_mut();
-        talk.label = label.to_owned();
-        talk.limit = limit;
-    }
-
-    fn end(&mut self) {
-        self.borrow_mut().clear();
-    }
-
-    fn tick(&mut self, running: Duration, mute: Duration) {
-        let mut talk = self.borrow_mut();
-        let limit = talk
-            .limit
-            .map(|l| format!(" of {} s", l.as_secs()))
-            .unwrap_or_default();
-        if talk.terminal {
-            if mute >= Duration::from_secs(1) {
-                talk.shown = true;
-                // Nobody may be looking.
-                let _ = write!(
-                    std::io::stderr(),
-                    "\r\x1b[K{}: {} s{limit}",
-                    talk.label,
-                    running.as_secs()
-                );
-            }
-        } else if mute >= talk.heartbeat {
-            say(&format!(
-                "{}: running for {} s{limit}, no output for {} s",
-                talk.label,
-                running.as_secs(),
-                mute.as_secs()
-            ));
-        }
-    }
-
-    fn output(&mut self) {
-        self.borrow_mut().clear();
-    }
-}
-
-impl Sink for Rc<RefCell<Talk>> {
-    fn event(&mut self, event: &Event) {
-        let mut talk = self.borrow_mut();
-        talk.clear();
-        if talk.quiet {
-            return;
-        }
-        match event {
-            Event::GateStarted { gate, .. } => say(&format!("run      {gate}")),
-            Event::GateEnded { gate, result } => {
-                let time = result
-                    .duration_s
-                    .map(|s| format!("  {s:.1} s"))
-                    .unwrap_or_default();
-                say(&format!(
-                    "{:8} {gate}{time}{}",
-                    result.status.as_str(),
-                    explain(result)
-                ));
-            }
-            _ => {}
-        }
-    }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::gate::neutralise::Neutraliser;
+use crate::safety::redact::Redactor;
 
 /// Buffers of gate output that may wait to be written; the few lines of our own come on top.
 const WAITING: usize = 4;
@@ -24,6 +25,16 @@ pub trait Filter {
     fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
     /// Appends what was held back.
     fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+impl Filter for Redactor {
+    fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        Redactor::push(self, input, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        Redactor::finish(self, out);
+    }
 }
 
 /// The stream that gate output goes to.

@@ -197,3 +197,27 @@ fn a_reader_that_is_gone_changes_no_verdict() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn private_terms_never_reach_the_output() {
+    let stage = Stage::new();
+    stage.gate(
+        "cpu:say",
+        "printf 'the heron'; printf ' seven\\nnode_tps: 5 heron seven 12\\n'",
+    );
+    let results = stage.results();
+    let out = stage
+        .call(&["run", "--gate", "cpu:say", "--results", results.to_str().unwrap()])
+        .env("NMOE_PRIVATE_TERMS", "heron seven")
+        .run()
+        .exits(0);
+    assert!(!out.stdout.contains("heron"), "{}", out.stdout);
+    assert!(out.stdout.contains("node_tps: 5"), "{}", out.stdout);
+    let results = std::fs::read_to_string(results).unwrap();
+    assert!(results.contains("\"node_tps_p50\": 5.0"), "{results}");
+    stage
+        .call(&["run", "--gate", "cpu:say"])
+        .env("NMOE_PRIVATE_TERMS", "re:(")
+        .run()
+        .exits(2);
+}

@@ -1,0 +1,122 @@
+//! Tells people on standard error what a run is doing: gates as they begin and end, and that a mute one still runs.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal as _, Write as _};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::cmd::context::{Context, say};
+use crate::cmd::run::tell;
+use crate::gate::launch::Watch;
+use crate::gate::record::Sink;
+use crate::model::event::Event;
+
+/// Tells people on standard error what goes on.
+pub(super) struct Talk {
+    quiet: bool,
+    terminal: bool,
+    label: String,
+    limit: Option<Duration>,
+    shown: bool,
+    heartbeat: Duration,
+}
+
+/// How long a gate may be mute before a log hears that it still runs.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+impl Talk {
+    pub(super) fn new(context: &Context) -> Self {
+        Talk {
+            quiet: context.talk < 0,
+            terminal: std::io::stderr().is_terminal(),
+            label: String::new(),
+            limit: None,
+            shown: false,
+            heartbeat: HEARTBEAT,
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            // Nobody may be looking.
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Watch for Rc<RefCell<Talk>> {
+    fn every(&self) -> Option<Duration> {
+        let talk = self.borrow();
+        (!talk.quiet).then_some(if talk.terminal {
+            Duration::from_secs(1)
+        } else {
+            talk.heartbeat
+        })
+    }
+
+    fn begin(&mut self, label: &str, limit: Option<Duration>) {
+        let mut talk = self.borrow_mut();
+        talk.label = label.to_owned();
+        talk.limit = limit;
+    }
+
+    fn end(&mut self) {
+        self.borrow_mut().clear();
+    }
+
+    fn tick(&mut self, running: Duration, mute: Duration) {
+        let mut talk = self.borrow_mut();
+        let limit = talk
+            .limit
+            .map(|l| format!(" of {} s", l.as_secs()))
+            .unwrap_or_default();
+        if talk.terminal {
+            if mute >= Duration::from_secs(1) {
+                talk.shown = true;
+                // Nobody may be looking.
+                let _ = write!(
+                    std::io::stderr(),
+                    "\r\x1b[K{}: {} s{limit}",
+                    talk.label,
+                    running.as_secs()
+                );
+            }
+        } else if mute >= talk.heartbeat {
+            say(&format!(
+                "{}: running for {} s{limit}, no output for {} s",
+                talk.label,
+                running.as_secs(),
+                mute.as_secs()
+            ));
+        }
+    }
+
+    fn output(&mut self) {
+        self.borrow_mut().clear();
+    }
+}
+
+impl Sink for Rc<RefCell<Talk>> {
+    fn event(&mut self, event: &Event) {
+        let mut talk = self.borrow_mut();
+        talk.clear();
+        if talk.quiet {
+            return;
+        }
+        match event {
+            Event::GateStarted { gate, .. } => say(&format!("run      {gate}")),
+            Event::GateEnded { gate, result } => {
+                let time = result
+                    .duration_s
+                    .map(|s| format!("  {s:.1} s"))
+                    .unwrap_or_default();
+                say(&format!(
+                    "{:8} {gate}{time}{}",
+                    result.status.as_str(),
+                    tell::explain(result)
+                ));
+            }
+            _ => {}
+        }
+    }
+}

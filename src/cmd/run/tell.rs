@@ -1,0 +1,137 @@
+//! Says what would be run, and what came of a run: to people, to programs, to later steps of a workflow.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use indexmap::IndexMap;
+
+use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::run::Asked;
+use crate::gate::record::text;
+use crate::model::exit::Exit;
+use crate::model::registry::GateKind;
+use crate::model::results::{GateResult, Results};
+use crate::model::verdict::Reason;
+use crate::report::page::{self, Page};
+use crate::report::view::View;
+
+pub(super) fn dry_run(
+    context: &Context,
+    format: Format,
+    asked: &Asked,
+    proven: &IndexMap<String, GateResult>,
+    refused: &IndexMap<String, GateResult>,
+) -> anyhow::Result<Exit> {
+    let would = |id: &String| match (
+        proven.get(id),
+        refused.get(id),
+        asked.registry.gates.get(id).map(|g| g.kind),
+    ) {
+        (Some(_), ..) => "proven",
+        (_, Some(_), _) => "refused",
+        (.., Some(GateKind::External)) if !asked.external.contains_key(id) => "pending",
+        _ => "run",
+    };
+    if format == Format::Json {
+        let gates: Vec<serde_json::Value> = asked
+            .selection
+            .gate_ids
+            .iter()
+            .map(|id| {
+                let lacks = refused.get(id);
+                serde_json::json!({
+                    "id": id,
+                    "would": would(id),
+                    "reason": lacks.and_then(|r| r.reason),
+                    "missing_env": lacks.map(|r| r.missing_env.clone()).unwrap_or_default(),
+                    "missing_files": lacks.map(|r| r.missing_files.clone()).unwrap_or_default(),
+                })
+            })
+            .collect();
+        let all = serde_json::json!({
+            "schema": 1, "dry_run": true, "bundle": asked.selection.bundle, "gate_ids": asked.selection.gate_ids,
+            "evidence": asked.evidence, "gates": gates,
+        });
+        print(&format!("{all}\n"))?;
+    } else {
+        let mut lines = String::new();
+        for id in &asked.selection.gate_ids {
+            let why = refused.get(id).map(explain).unwrap_or_default();
+            lines.push_str(&format!("{:8} {id}{why}\n", would(id)));
+        }
+        print(&lines)?;
+        context.note("nothing was run");
+    }
+    Ok(if refused.is_empty() {
+        Exit::Passed
+    } else {
+        Exit::NoJudgement
+    })
+}
+
+/// Why, in a few words after a gate's name.
+pub(super) fn explain(result: &GateResult) -> String {
+    let mut text = result
+        .reason
+        .map(|r| format!("  {}", r.as_str()))
+        .unwrap_or_default();
+    for missing in [&result.missing_env, &result.missing_files] {
+        if !missing.is_empty() {
+            text.push_str(&format!(": {}", missing.join(", ")));
+        }
+    }
+    if result.leaks > 0 {
+        text.push_str(&format!("  {} left behind", result.leaks));
+    }
+    text
+}
+
+pub(super) fn present(
+    context: &Context,
+    format: Format,
+    path: &Path,
+    results: &Results,
+    fault: Option<Reason>,
+) -> anyhow::Result<()> {
+    outputs(path, results)?;
+    if let Some(fault) = fault {
+        say(&format!(
+            "error: {} cannot be written ({})",
+            path.display(),
+            fault.as_str()
+        ));
+    }
+    if format == Format::Json {
+        print(&text(results))?;
+        return Ok(());
+    }
+    if context.talk >= 0 {
+        let color = context
+            .color
+            .unwrap_or_else(|| std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        let options = page::Options {
+            color,
+            ..page::Options::default()
+        };
+        say(&page::render(&View::new(results), Page::Terminal, &options)?.text);
+    }
+    context.note(&format!("results: {}", path.display()));
+    Ok(())
+}
+
+/// Tells later steps of a workflow what came of it.
+pub(super) fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
+    let Some(file) = std::env::var_os("GITHUB_OUTPUT").filter(|f| !f.is_empty()) else {
+        return Ok(());
+    };
+    let path = path.display().to_string();
+    if path.contains(['\n', '\r']) {
+        bail!("the path of the results holds a line's end");
+    }
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&file)
+        .and_then(|mut f| write!(f, "overall={}\nresults={path}\n", results.overall.as_str()))
+        .context("cannot write the step's outputs")
+}
