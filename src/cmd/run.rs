@@ -4,7 +4,7 @@ mod place;
 mod talk;
 mod tell;
 
-pub use place::results_path;
+pub use place::{default_results, results_path};
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -181,7 +181,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .unwrap_or_default(),
         registry: &asked.registry,
         selection: &asked.selection,
-        evidence: asked.evidence,
+        evidence: Evidence {
+            target: target.found(),
+            ..asked.evidence
+        },
         subject: &context.subject,
         environment: &environment,
         refused,
@@ -205,7 +208,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let talk = Rc::new(RefCell::new(talk::Talk::new(context)));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
-    let mut record = Record::begin(&path, &engine::opening(&order), Box::new(talk))?;
+    let opening = engine::opening(&order);
+    let mut record = match Record::begin(&path, &opening, Box::new(talk)) {
+        Err(error) if error.is_full() => {
+            // Nothing can be recorded, so nothing is run; what there is to say is still said.
+            let results = unrecorded(&opening)?;
+            drop(supervisor);
+            tell::present(context, format, &path, &results, Some(Reason::DiskFull))?;
+            return Ok(exit(&results, None));
+        }
+        begun => begun?,
+    };
     let stop = engine::run(&order, &mut supervisor, &mut record, judge.as_mut());
     drop(supervisor);
     let results = record
@@ -213,6 +226,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .ok_or_else(|| anyhow!("the run left no results"))?;
     tell::present(context, format, &path, &results, record.fault())?;
     Ok(exit(&results, stop))
+}
+
+/// The results of a run that could not even begin for want of space.
+fn unrecorded(opening: &[Event]) -> anyhow::Result<Results> {
+    let mut fold = Fold::default();
+    for event in opening {
+        fold.push(event);
+    }
+    fold.push(&Event::RunRefused {
+        reason: Reason::DiskFull,
+    });
+    fold.results().ok_or_else(|| anyhow!("the run left no results"))
 }
 
 fn exit(results: &Results, stop: Option<Stop>) -> Exit {

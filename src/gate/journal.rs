@@ -27,6 +27,13 @@ pub enum JournalError {
     Busy(PathBuf),
 }
 
+impl JournalError {
+    /// Whether the disk is full or cannot be written.
+    pub fn is_full(&self) -> bool {
+        matches!(self, JournalError::File(error) if error.is_full())
+    }
+}
+
 /// A journal that is being written.
 #[derive(Debug)]
 pub struct Journal {

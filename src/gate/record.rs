@@ -75,7 +75,7 @@ impl Record {
         match self.journal.intact() {
             Ok(intact) => intact,
             Err(error) => {
-                self.fail(matches!(error, JournalError::File(e) if e.is_full()));
+                self.fail(error.is_full());
                 false
             }
         }

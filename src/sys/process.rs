@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use rustix::process::{
@@ -25,6 +26,28 @@ pub fn adopt_orphans() -> io::Result<()> {
 /// The kernel refuses.
 pub fn close_to_others() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Keeps descriptors that this process was started with from whatever it starts; standard input, output and error aside.
+pub fn keep_descriptors() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open: Vec<i32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        #[expect(
+            unsafe_code,
+            reason = "a descriptor that we did not open has no owner to borrow it from"
+        )]
+        // SAFETY: it is borrowed for one call only; where it was closed in the meantime, the call fails and nothing happens.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        // One that is gone needs no keeping.
+        let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+    }
 }
 
 /// Whether this process has a child at all, alive or dead. One call, no search.

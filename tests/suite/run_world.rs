@@ -221,3 +221,60 @@ fn private_terms_never_reach_the_output() {
         .run()
         .exits(2);
 }
+
+#[test]
+fn t21_a_full_disk_still_ends_in_a_report() {
+    let stage = Stage::new();
+    stage.gate("cpu:ok", "touch \"$TMPDIR/ran\"");
+    let small = stage.place.path("home/small");
+    std::fs::create_dir(&small).unwrap();
+    let tool = stage
+        .call(&["run", "--gate", "cpu:ok", "--format", "json", "--results"])
+        .into_command();
+    let script =
+        "mount -t tmpfs -o size=8k tmpfs \"$1\" && head -c 8k /dev/zero >\"$1/full\"; shift; exec \"$@\"";
+    let out = Command::new("unshare")
+        .args(["-rm", "bash", "-c", script, "bash"])
+        .arg(&small)
+        .arg(tool.get_program())
+        .args(tool.get_args())
+        .arg(small.join("results.json"))
+        .current_dir(stage.place.repo())
+        .env("TMPDIR", stage.place.path("tmp"))
+        .output();
+    // Where no name space may be made there is no disk to fill.
+    let Ok(out) = out else { return };
+    if !small.join("full").exists() && String::from_utf8_lossy(&out.stderr).contains("unshare") {
+        return;
+    }
+    assert_eq!(
+        out.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let results: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(
+        (&results["overall"], &results["refused"]),
+        (&"invalid".into(), &"disk_full".into())
+    );
+    assert!(!stage.place.path("tmp/ran").exists());
+}
+
+#[test]
+fn a_descriptor_that_we_were_given_goes_no_further() {
+    let stage = Stage::new();
+    stage.gate("cpu:fds", "test ! -e /proc/self/fd/7");
+    let tool = stage.call(&["run", "--gate", "cpu:fds"]).into_command();
+    let status = Command::new("bash")
+        .args(["-c", "exec 7</dev/null; exec \"$@\"", "bash"])
+        .arg(tool.get_program())
+        .args(tool.get_args())
+        .current_dir(stage.place.repo())
+        .env("XDG_STATE_HOME", stage.place.path("home"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
