@@ -231,9 +231,10 @@ fn every_other_machine_is_refused_with_what_was_found() {
     let seen: Vec<(Outcome, Value)> = std::thread::scope(|scope| {
         let threads: Vec<_> = cases
             .iter()
-            .map(|(_, machine, ..)| {
-                scope.spawn(|| {
-                    let out = ask(machine, &["--gpus", "8", "--timeout", "2"]);
+            .map(|(name, machine, ..)| {
+                let seconds = if name.contains("hang") { "3" } else { "60" };
+                scope.spawn(move || {
+                    let out = ask(machine, &["--gpus", "8", "--timeout", seconds]);
                     let json = out.json();
                     (out, json)
                 })
