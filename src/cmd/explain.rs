@@ -6,6 +6,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print};
+use crate::kernel;
 use crate::lint;
 use crate::model::exit::Exit;
 use crate::model::finding::{Code, Severity};
@@ -30,6 +31,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     tables.push(("Workflows", lint::workflows::TABLE));
     tables.push(("Public safety", safety::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));
+    tables.push(("Kernels", kernel::codes::TABLE));
     tables
 }
 
