@@ -60,6 +60,7 @@ mod run_record;
 mod run_rows;
 mod run_world;
 mod safety;
+mod safety_corpus;
 mod scope;
 mod stage;
 mod start;
