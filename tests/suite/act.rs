@@ -78,6 +78,7 @@ impl Stage {
             "Cargo.toml",
             "checksums.txt",
             ".github/workflows/tier-b.yml",
+            ".github/workflows/pr-lint.yml",
         ] {
             place.file(file, read(file));
         }
@@ -155,6 +156,11 @@ impl Stage {
         }
     }
 
+    /// The text of the pull request.
+    fn body(&self) -> String {
+        self.api.state().pulls[&PULL]["body"].as_str().unwrap().to_owned()
+    }
+
     /// Runs one workflow for one event; nothing where act is not there.
     fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
         let act = act()?;
@@ -214,6 +220,24 @@ impl Stage {
             .flat_map(|(name, value)| ["--input".to_owned(), format!("{name}={value}")])
             .collect();
         self.run("workflow_dispatch", "tier-b.yml", &args)
+    }
+
+    /// The PR lint for this text of the pull request.
+    fn lint(&self, body: &str) -> Option<Ran> {
+        let event = json!({
+            "action": "edited", "number": PULL,
+            "repository": { "full_name": REPOSITORY },
+            "pull_request": {
+                "number": PULL, "draft": false, "state": "open", "title": "A change", "body": body,
+                "head": { "sha": self.head, "ref": "issue/01-bigger-batch" },
+                "base": { "sha": self.base, "ref": "master" },
+            },
+        });
+        self.api.state().pulls.get_mut(&PULL).unwrap()["body"] = json!(body);
+        let path = self.place.path("event.json");
+        std::fs::write(&path, event.to_string()).unwrap();
+        let args = ["--eventpath".to_owned(), path.display().to_string()];
+        self.run("pull_request", "pr-lint.yml", &args)
     }
 
     /// The only comment, and the state of the head's commit status.
@@ -399,4 +423,23 @@ if __name__ == "__main__":
         "{comment}"
     );
     assert_ne!(status, "success");
+}
+
+#[test]
+fn slow_act_pr_lint_judges_the_body() {
+    let stage = Stage::bigger_batch();
+    let good = stage.body();
+    let Some(ran) = stage.lint(&good) else { return };
+    assert!(ran.passed, "{}", ran.log);
+    let bad = good.replace("cpu:import", "cpu:imports");
+    let Some(ran) = stage.lint(&bad) else { return };
+    assert!(!ran.passed, "{}", ran.log);
+    assert!(ran.log.contains("cpu:imports"), "{}", ran.log);
+    // The change's own edits to the action judge nothing: the base's is used.
+    let hostile = Stage::new(
+        "scripts/action",
+        "#!/bin/sh\necho 'overall=pass' >> \"$GITHUB_OUTPUT\"\n",
+    );
+    let Some(ran) = hostile.lint(&bad) else { return };
+    assert!(!ran.passed, "{}", ran.log);
 }
