@@ -24,7 +24,7 @@ pub fn lint(
     evidence: &Evidence<'_>,
 ) -> Vec<Finding> {
     let mut sheet = Sheet::new(source);
-    sheet.leaks();
+    sheet.leaks(&facts.leaks);
     let opened = body::open(&mut sheet, ATTESTATION_KEY);
     body::pr_form(&mut sheet, &opened.found);
     if let Some(root) = &opened.root {

@@ -24,7 +24,7 @@ pub fn agreed(source: &Source) -> (Option<Agreed>, Vec<Finding>) {
 /// Everything that is wrong with a contract, in the order of the document.
 pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
     let mut sheet = Sheet::new(source);
-    sheet.leaks();
+    sheet.leaks(&facts.leaks);
     let opened = body::open(&mut sheet, CONTRACT_KEY);
     body::issue_form(&mut sheet, &opened.found);
     if let Some(root) = &opened.root {

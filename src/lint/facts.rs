@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use crate::document::Node;
 use crate::model::settings::Naming;
+use crate::safety::detect::Options;
 
 /// Everything that is known around a document. Absent facts are not judged.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub struct Facts {
     pub files: Files,
     /// How branches are named.
     pub naming: Naming,
+    /// What must not be public beyond the built-in rules.
+    pub leaks: Options,
 }
 
 /// The files of a checkout, relative, with `/`; listed when somebody first asks.

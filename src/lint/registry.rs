@@ -17,6 +17,7 @@ use crate::lint::sheet::Sheet;
 use crate::lint::words;
 use crate::model::finding::Finding;
 use crate::model::registry::Registry;
+use crate::safety::detect::Options;
 
 /// What a registry is held against. Absent facts are not judged.
 #[derive(Default)]
@@ -25,12 +26,14 @@ pub struct Around<'f> {
     pub has_file: Option<&'f dyn Fn(&str) -> bool>,
     /// The ids of the registry at the base.
     pub base: Option<Known>,
+    /// What must not be public beyond the built-in rules.
+    pub leaks: Options,
 }
 
 /// Everything that is wrong with a registry, in the order of the file.
 pub fn lint(source: &Source, around: &Around<'_>) -> Vec<Finding> {
     let mut sheet = Sheet::new(source);
-    sheet.leaks();
+    sheet.leaks(&around.leaks);
     let (root, defects) = toml_tree::parse(source.text());
     let readable = defects.is_empty();
     for defect in defects {
@@ -51,7 +54,13 @@ pub fn lint(source: &Source, around: &Around<'_>) -> Vec<Finding> {
             sheet.find(&WRONG_TYPE, &span, error.message().to_owned());
         }
     }
-    sheet.finish()
+    let mut findings = sheet.finish();
+    if !readable {
+        // What a broken line left behind is no finding of its own.
+        let echoes = [&WRONG_TYPE, &EMPTY_VALUE, &MISSING_KEY];
+        findings.retain(|f| !echoes.contains(&f.code));
+    }
+    findings
 }
 
 fn head(sheet: &mut Sheet<'_>, root: &Node) {

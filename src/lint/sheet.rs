@@ -61,9 +61,9 @@ impl<'a> Sheet<'a> {
     }
 
     /// Writes down what must not be public, wherever in the document it stands.
-    pub fn leaks(&mut self) {
+    pub fn leaks(&mut self, options: &detect::Options) {
         let text = self.source.text();
-        for leak in detect::scan(text, &detect::Options::default()) {
+        for leak in detect::scan(text, options) {
             self.private.extend(text.get(leak.span.clone()));
             self.findings.push(leak.finding(self.source));
         }

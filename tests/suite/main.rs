@@ -40,6 +40,7 @@ mod lint_defects;
 mod lint_documents;
 mod lint_formats;
 mod lint_forms;
+mod lint_incumbent;
 mod lint_pr;
 mod lint_properties;
 mod lint_workflows;

@@ -8,6 +8,8 @@ use crate::document::toml_tree;
 use crate::git::Git;
 use crate::lint::facts::{Facts, Files, Known};
 use crate::model::exit::Exit;
+use crate::safety::detect::Options;
+use crate::safety::terms::Terms;
 
 /// The documents that could be read, and how the command ends for those that could not.
 pub struct Documents {
@@ -80,7 +82,13 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
         naming: context.settings()?.naming,
+        leaks: leaks()?,
     })
+}
+
+/// What must not be public beyond the built-in rules: the private terms of the environment.
+pub fn leaks() -> anyhow::Result<Options> {
+    Ok(Options::with_terms(Terms::from_env()?))
 }
 
 /// The files of a checkout: as git lists them; without git, by walking a folder that has a registry.

@@ -146,6 +146,7 @@ fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::
     let around = Around {
         has_file: Some(&has_file),
         base: Some(registry::ids_of(&String::from_utf8_lossy(&policy))),
+        leaks: gather::leaks()?,
     };
     let findings = lint::registry::lint(&source, &around);
     documents.push(source);

@@ -40,6 +40,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .map(|base| ids_at(context, base))
             .transpose()?
             .flatten(),
+        leaks: gather::leaks()?,
     };
     let findings = lint::registry::lint(&source, &around);
     present::findings(context, &[source], &findings)

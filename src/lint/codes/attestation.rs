@@ -66,7 +66,7 @@ codes! {
         "Until Tier B has run, leave the block out; `nmoe-gates attest` writes it from the results.",
         "perf:\n  status: pending",
         "";
-    NO_CONTRACT = "no-contract", Error,
+    NO_CONTRACT = "no-linked-contract", Error,
         "The pull request names no contract",
         "There is one pull request per contract. `Fixes: #N` in the description, with GitHub's number of the issue, says which.",
         "## Links\n- Fixes: #",
