@@ -41,6 +41,7 @@ fn off_target_everything_is_refused_with_what_was_found_and_what_is_needed() {
     ] {
         assert!(out.stdout.contains(word), "{word}: {}", out.stdout);
     }
+    place.gates(["kernels", "check", "absent.so"]).run().exits(2);
     // The libraries are still looked into, and none is loaded.
     library(
         &place,

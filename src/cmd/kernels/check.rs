@@ -92,6 +92,9 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     } else {
         // The user's paths are relative to here, the registry's to the subject.
         let here = std::env::current_dir().context("cannot tell the current directory")?;
+        if let Some(path) = args.libraries.iter().find(|path| !path.is_file()) {
+            anyhow::bail!("{}: there is no such file", path.display());
+        }
         args.libraries.iter().map(|path| here.join(path)).collect()
     };
     let asked = probe(&LIMITS);
