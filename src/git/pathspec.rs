@@ -4,8 +4,6 @@
 //! bytes are compared, not characters. A pattern becomes a small automaton, so that no pattern takes exponential time and two
 //! patterns can be asked whether any path matches both. Knows nothing of contracts.
 
-use std::collections::HashSet;
-
 /// Why a pattern can match nothing sensible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
@@ -333,19 +331,24 @@ fn accepts(nodes: &[Node], text: &[u8]) -> bool {
     now[nodes.len()]
 }
 
-fn bytes_of(node: &Node) -> Set {
-    match node {
-        Node::One(set) => **set,
-        node => Set::of(|b| reads(node, b)),
+/// Whether some byte leads on from both.
+fn common(x: &Node, y: &Node) -> bool {
+    match (x, y) {
+        (Node::Byte(byte), node) | (node, Node::Byte(byte)) => reads(node, *byte),
+        (Node::One(a), Node::One(b)) => a.meets(b),
+        // A set never holds `/`, so any star reads whatever is in it.
+        (Node::One(set), Node::Many { .. }) | (Node::Many { .. }, Node::One(set)) => set.0 != [0; 4],
+        (Node::Many { .. }, Node::Many { .. }) => true,
+        (Node::Skip(_), _) | (_, Node::Skip(_)) => false,
     }
 }
 
 /// Whether two automata accept a common text: a search over pairs of positions.
 fn meet(a: &[Node], b: &[Node]) -> bool {
-    let mut seen = HashSet::new();
+    let mut seen = vec![false; (a.len() + 1) * (b.len() + 1)];
     let mut open = vec![(0, 0)];
     while let Some((i, j)) = open.pop() {
-        if !seen.insert((i, j)) {
+        if std::mem::replace(&mut seen[i * (b.len() + 1) + j], true) {
             continue;
         }
         if i == a.len() && j == b.len() {
@@ -363,7 +366,7 @@ fn meet(a: &[Node], b: &[Node]) -> bool {
             }
         }
         if let (Some(x), Some(y)) = (a.get(i), b.get(j))
-            && bytes_of(x).meets(&bytes_of(y))
+            && common(x, y)
         {
             let step = |node: &Node, at: usize| {
                 if matches!(node, Node::Many { .. }) {

@@ -104,15 +104,15 @@ pub fn find(
     };
 
     let mut touched = Touched::new();
-    for core in settings.core.iter().filter_map(|text| Pathspec::new(text).ok()) {
+    for core in overlap::entries(settings.core.iter().map(|text| (0, text.as_str()))) {
         let mut who: BTreeSet<usize> = BTreeSet::new();
-        for entry in declared.iter().filter(|e| e.spec.overlaps(&core)) {
+        for entry in declared.iter().filter(|e| overlap::share(e, &core)) {
             who.extend(&entry.contracts);
         }
-        for entry in allowed.iter().filter(|e| e.spec.overlaps(&core)) {
-            who.extend(entry.contracts.iter().filter(|n| !denies(**n, &core)));
+        for entry in allowed.iter().filter(|e| overlap::share(e, &core)) {
+            who.extend(entry.contracts.iter().filter(|n| !denies(**n, &core.spec)));
         }
-        touched.insert((HotspotKind::Core, core.as_str().to_owned()), who);
+        touched.insert((HotspotKind::Core, core.spec.as_str().to_owned()), who);
     }
     by_declaration(&declared, settings, &mut touched);
     for conflict in &facts.conflicts {

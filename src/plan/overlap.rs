@@ -4,6 +4,7 @@
 //! own beginning instead of every other glob: near-linear for what people write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use crate::git::pathspec::Pathspec;
 
@@ -51,13 +52,41 @@ fn ending(spec: &Pathspec, shape: Shape) -> &str {
     }
 }
 
-/// Patterns with the same literal beginning, by the length and text of their literal ends.
-type Bucket<'a> = BTreeMap<usize, HashMap<&'a str, Vec<usize>>>;
+/// Patterns with the same literal beginning, by their literal ends, read backwards.
+#[derive(Default)]
+struct Bucket {
+    by_end: BTreeMap<Vec<u8>, Vec<usize>>,
+    lengths: BTreeSet<usize>,
+}
+
+impl Bucket {
+    /// Those whose end this end has at its own end.
+    fn ends_of<'b>(&'b self, backwards: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let shorter = self.lengths.range(..=backwards.len());
+        shorter
+            .filter_map(|n| self.by_end.get(&backwards[..*n]))
+            .flatten()
+            .copied()
+    }
+
+    /// Those that end like this and have more before it.
+    fn ending_in<'b>(&'b self, backwards: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let from = (Bound::Excluded(backwards), Bound::Unbounded);
+        let longer = self.by_end.range::<[u8], _>(from);
+        longer
+            .take_while(|(end, _)| end.starts_with(backwards))
+            .flat_map(|(_, all)| all.iter().copied())
+    }
+}
+
+fn backwards(text: &str) -> Vec<u8> {
+    text.bytes().rev().collect()
+}
 
 /// Patterns of many contracts.
 pub struct Index<'a> {
     entries: &'a [Entry],
-    buckets: HashMap<&'a str, Bucket<'a>>,
+    buckets: HashMap<&'a str, Bucket>,
     lengths: BTreeSet<usize>,
 }
 
@@ -107,12 +136,18 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
 }
 
 /// Whether some path is likely to match both; a name with an extension is taken for a file.
-fn share(a: &Entry, b: &Entry) -> bool {
+pub fn share(a: &Entry, b: &Entry) -> bool {
     match (a.shape, b.shape) {
-        (Shape::File, _) => b.spec.matches(a.spec.as_str()),
-        (_, Shape::File) => a.spec.matches(b.spec.as_str()),
+        (Shape::File, _) => holds(b, a.spec.as_str()),
+        (_, Shape::File) => holds(a, b.spec.as_str()),
         _ => a.spec.overlaps(&b.spec),
     }
+}
+
+fn holds(entry: &Entry, path: &str) -> bool {
+    // Most patterns are told apart by their ends, without a look at the rest.
+    (entry.shape != Shape::Wild || path.ends_with(ending(&entry.spec, entry.shape)))
+        && entry.spec.matches(path)
 }
 
 impl<'a> Index<'a> {
@@ -122,12 +157,8 @@ impl<'a> Index<'a> {
         for (n, entry) in entries.iter().enumerate() {
             let end = ending(&entry.spec, entry.shape);
             let bucket = buckets.entry(entry.spec.prefix()).or_default();
-            bucket
-                .entry(end.len())
-                .or_default()
-                .entry(end)
-                .or_default()
-                .push(n);
+            bucket.by_end.entry(backwards(end)).or_default().push(n);
+            bucket.lengths.insert(end.len());
         }
         let lengths = buckets.keys().map(|prefix| prefix.len()).collect();
         Index {
@@ -141,22 +172,16 @@ impl<'a> Index<'a> {
     pub fn sharing(&self, n: usize, mut visit: impl FnMut(usize) -> bool) {
         let entry = &self.entries[n];
         let text = entry.spec.prefix();
-        let end = ending(&entry.spec, entry.shape);
+        let end = backwards(ending(&entry.spec, entry.shape));
         for &length in self.lengths.range(..=text.len()) {
-            let bucket = text.get(..length).and_then(|prefix| self.buckets.get(prefix));
-            for (&ending_length, by_end) in bucket.into_iter().flatten() {
-                // Both ends are literal, so one must end the other. A tree has no end to compare.
-                let direct = entry.shape != Shape::Tree && ending_length <= end.len();
-                let lookup = direct.then(|| end.get(end.len() - ending_length..)).flatten();
-                let hits: Box<dyn Iterator<Item = &usize>> = match (direct, entry.shape) {
-                    (true, _) => Box::new(lookup.and_then(|e| by_end.get(e)).into_iter().flatten()),
-                    (false, Shape::File) => continue,
-                    (false, _) => Box::new(by_end.values().flatten()),
-                };
-                for &other in hits {
-                    if other != n && share(entry, &self.entries[other]) && !visit(other) {
-                        return;
-                    }
+            let Some(bucket) = text.get(..length).and_then(|prefix| self.buckets.get(prefix)) else {
+                continue;
+            };
+            // Both ends are literal, so one must end the other; a file is its own end, and a tree (end "") may hold any.
+            let longer = (entry.shape != Shape::File).then(|| bucket.ending_in(&end));
+            for other in bucket.ends_of(&end).chain(longer.into_iter().flatten()) {
+                if other != n && share(entry, &self.entries[other]) && !visit(other) {
+                    return;
                 }
             }
         }
