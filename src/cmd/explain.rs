@@ -31,6 +31,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     tables.push(("Workflows", lint::workflows::TABLE));
     tables.push(("Public safety", safety::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));
+    tables.push(("What blocks a merge", plan::ready::TABLE));
     tables.push(("Kernels", kernel::codes::TABLE));
     tables
 }

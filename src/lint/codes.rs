@@ -2,10 +2,7 @@
 //!
 //! `explain` and docs/codes.md are made from it. One file per family of rules.
 
-use crate::lint::scope::codes as scope;
 use crate::model::finding::Code;
-use crate::plan::codes as plan;
-use crate::plan::ready;
 
 /// Declares the codes of one family and the table that lists them.
 macro_rules! codes {
@@ -38,9 +35,6 @@ pub static TABLES: &[(&str, &[&Code])] = &[
     ("Contracts", contract::TABLE),
     ("Attestations", attestation::TABLE),
     ("The registry", registry::TABLE),
-    ("Scope", scope::TABLE),
-    ("Planning, starting, attesting", plan::TABLE),
-    ("What blocks a merge", ready::TABLE),
 ];
 
 /// The code of this name.
