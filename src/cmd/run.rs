@@ -20,6 +20,7 @@ use crate::cmd::context::{Context, Format, say};
 use crate::cmd::gates::Which;
 use crate::cmd::policy;
 use crate::gate::engine::{self, Order, PerfCase, PerfJudge, PerfTerms};
+use crate::gate::environment;
 use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
@@ -122,6 +123,14 @@ fn redactor() -> anyhow::Result<Option<Redactor>> {
     }
     let mut identity = Identity::of_machine();
     identity.terms(terms);
+    for (name, value) in std::env::vars_os() {
+        // A gate gets none of these; one that knows a value all the same does not get it into the log.
+        if let (Some(name), Some(value)) = (name.to_str(), value.to_str())
+            && environment::is_secret(name)
+        {
+            identity.name(value, "[secret]");
+        }
+    }
     Ok(Some(Redactor::new(identity)))
 }
 

@@ -76,7 +76,13 @@ pub fn never(name: &str) -> bool {
             name.as_str(),
             "BASH_ENV" | "ENV" | "LD_PRELOAD" | "LD_AUDIT" | "SHELLOPTS" | "BASHOPTS"
         )
-        || name.split('_').any(|word| SECRET_WORDS.contains(&word))
+        || is_secret(&name)
+}
+
+/// Whether a variable's name says that its value is a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.split('_').any(|word| SECRET_WORDS.contains(&word))
         || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 

@@ -443,3 +443,50 @@ fn slow_act_pr_lint_judges_the_body() {
     let Some(ran) = hostile.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
 }
+
+/// The program of this stage that is running gates, if it has come so far.
+fn gates_process(stage: &Stage) -> Option<rustix::process::Pid> {
+    let home = stage
+        .place
+        .path(".")
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string();
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|dir| {
+        let pid = dir.file_name().to_str()?.parse().ok()?;
+        let line = String::from_utf8_lossy(&std::fs::read(dir.path().join("cmdline")).ok()?).into_owned();
+        let there = std::fs::read_link(dir.path().join("cwd")).ok()?;
+        let words: Vec<&str> = line.split('\0').collect();
+        let runs = words.first()?.ends_with("nmoe-gates") && words.get(1) == Some(&"run");
+        (runs && there.display().to_string().starts_with(&home))
+            .then(|| rustix::process::Pid::from_raw(pid))
+            .flatten()
+    })
+}
+
+#[test]
+fn slow_act_trust_tier_b_cancelled_is_published_as_cancelled_row_20() {
+    // The gate says that it began, and then takes its time.
+    let trainer =
+        "import os, pathlib, time\npathlib.Path(os.environ[\"HOME\"], \"began\").touch()\ntime.sleep(120)\n";
+    let stage = Stage::changing(&[("nmoe/train.py", trainer)]);
+    if act().is_none() {
+        return;
+    }
+    let ran = std::thread::scope(|scope| {
+        let running = scope.spawn(|| stage.tier_b(&[("bundle", "demo")]));
+        while !stage.place.path("home/began").exists() && !running.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        // What the runner does to the step when somebody cancels the job.
+        if let Some(pid) = gates_process(&stage) {
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        }
+        running.join().unwrap().unwrap()
+    });
+    assert!(!ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("**cancelled**"), "{comment}");
+    assert_eq!(status, "error");
+}

@@ -14,6 +14,7 @@ mod attack;
 mod attack_around;
 mod attack_publish;
 mod attack_run;
+mod attack_secrets;
 mod attest;
 mod command_line;
 mod demo;
