@@ -27,7 +27,7 @@ use crate::sys::signals::{Signals, Stop};
 /// From the first request to end until the end is made.
 pub const GRACE: Duration = Duration::from_secs(2);
 /// How long what a gate left may take to end by itself before it counts as left behind.
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_millis(500);
 /// How long the sweep goes on against processes that keep starting others.
 const SWEEP: Duration = Duration::from_secs(3);
 /// Size of the pipe and of one read.
