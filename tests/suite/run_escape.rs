@@ -98,13 +98,11 @@ fn t08_a_burst_of_processes_is_swept() {
 #[test]
 fn what_ends_by_itself_is_no_leak_and_the_registry_may_forbid_leaks() {
     let stage = Stage::new();
-    stage
-        .gate("cpu:tidy", "echo x > >(cat >/dev/null)")
-        .gate_with(
-            "cpu:strict",
-            &format!("sleep {} &", mark(201)),
-            "leaks = \"fail\"",
-        );
+    stage.gate("cpu:tidy", "echo x > >(cat >/dev/null)").gate_with(
+        "cpu:strict",
+        &format!("sleep {} &", mark(201)),
+        "leaks = \"fail\"",
+    );
     let run = stage.run(&["--tier", "a"]).exits(1);
     assert_eq!(run.gate("cpu:tidy")["leaks"], 0);
     assert_eq!(run.gate("cpu:strict")["reason"], "leaked_processes");
