@@ -12,6 +12,7 @@ use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
 use crate::model::finding::Finding;
+use crate::model::noise::NoiseTable;
 use crate::model::read::{self, CONTRACT_KEY};
 
 /// What a contract fixes, for an attestation to be held against; findings where it cannot be read.
@@ -42,7 +43,7 @@ pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
             invariants(&mut sheet, entry);
         }
         gates(&mut sheet, root, facts.registry.as_ref());
-        budget(&mut sheet, root);
+        budget(&mut sheet, root, &facts.noise);
         if !sheet.has_errors() {
             // The tables and the types say the same; where they ever part, the types decide.
             if let Err(defect) = read::contract(source) {
@@ -317,7 +318,7 @@ pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &Known) {
     }
 }
 
-fn budget(sheet: &mut Sheet<'_>, root: &Node) {
+fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
     let word = |keys: &[&str]| root.at(keys).and_then(filled);
     let perf = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty());
     if word(&["nmoe", "risk"]) == Some("hot")
@@ -342,5 +343,16 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node) {
         let message = "a budget above zero demands a gain";
         sheet.find(&codes::POSITIVE_BUDGET, &node.span, message).help =
             Some(format!("for a loss of at most {budget} % write -{budget}"));
+    } else if budget <= 0.0
+        && let Some(gate) = word(&["gates", "perf", "compare"])
+        && let Some(finest) =
+            noise.finest_pct(gate, word(&["gates", "perf", "metric"]).unwrap_or("node_tps_p50"))
+        && budget > finest
+    {
+        let message = format!("a budget of {budget} % is finer than `{gate}` can see");
+        sheet.find(&codes::FINE_BUDGET, &node.span, message).help = Some(format!(
+            "its own noise allows {finest:.1} % or coarser, such as {:.0}",
+            finest.floor()
+        ));
     }
 }

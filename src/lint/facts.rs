@@ -7,6 +7,7 @@ use std::cell::LazyCell;
 use indexmap::IndexMap;
 
 use crate::document::Node;
+use crate::model::noise::NoiseTable;
 use crate::model::settings::Naming;
 use crate::safety::detect::Options;
 
@@ -21,6 +22,8 @@ pub struct Facts {
     pub naming: Naming,
     /// What must not be public beyond the built-in rules.
     pub leaks: Options,
+    /// What budgets each gate can be held to, as far as it was measured.
+    pub noise: NoiseTable,
 }
 
 /// The files of a checkout, relative, with `/`; listed when somebody first asks.

@@ -192,6 +192,30 @@ fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
         "one pair decides: {perf}"
     );
 
+    // The contract can no longer ask for what the gate cannot see.
+    let contract = |budget: &str| {
+        format!(
+            "nmoe:\n  issue: \"01\"\n  slug: a\n  kind: perf\n  risk: hot\n  complexity: S\nscope:\n  allow: [train.sh]\n\
+             contract:\n  invariants: []\ngates:\n  required: [cpu:train]\n  perf:\n    gate: perf:baseline_delta\n    \
+             compare: cpu:train\n    metric: node_tps_p50\n    budget_pct: {budget}\n"
+        )
+    };
+    place
+        .file("fine.yml", contract("-0.1"))
+        .file("coarse.yml", contract("-10"));
+    let out = place
+        .gates(["lint", "contract", "fine.yml", "coarse.yml", "--format", "json"])
+        .run();
+    let found = out.json();
+    let fine: Vec<&Value> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|f| f["code"] == "fine-budget")
+        .collect();
+    assert_eq!(fine.len(), 1, "{}", out.stdout);
+    assert_eq!(fine[0]["path"], "fine.yml");
+
     // What a dirty checkout launches is no commit's.
     place.file("train.sh", "true\n");
     gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"]).exits(2);

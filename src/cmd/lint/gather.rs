@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cmd::baseline;
 use crate::cmd::context::{self, Context};
 use crate::document::Source;
 use crate::document::toml_tree;
@@ -79,6 +80,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     };
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
     Ok(Facts {
+        noise: baseline::noise(context)?,
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
         naming: context.settings()?.naming,

@@ -61,6 +61,11 @@ codes! {
         "`budget_pct` is a finite number of percent above −100: −10 means that the result may be at most 10 % worse than the baseline.",
         "budget_pct: .nan",
         "budget_pct: -10";
+    FINE_BUDGET = "fine-budget", Error,
+        "A budget finer than the gate can see",
+        "Identical code was launched in pairs (`perf calibrate`), and its runs lie so far apart that this budget cannot be judged: most verdicts would be inconclusive. `configs/gates/noise.toml` has the finest budget of each gate.",
+        "budget_pct: -0.5",
+        "budget_pct: -5";
     POSITIVE_BUDGET = "positive-budget", Warning,
         "A budget above zero demands a gain",
         "`budget_pct: 10` is met only by a change that is at least 10 % faster. For a loss of at most 10 % write −10. A contract of kind `perf` may mean the gain.",
