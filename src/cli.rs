@@ -52,6 +52,8 @@ enum When {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Add what a repository lacks to work by contracts: registry, settings, forms, workflows. Never overwrites.
+    Init(cmd::init::Args),
     /// Say what is missing on this machine and in this repository, each with its remedy.
     Doctor(cmd::doctor::Args),
     /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
@@ -114,6 +116,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         talk: i16::from(global.verbose) - i16::from(global.quiet),
     };
     let outcome = match cli.command {
+        Command::Init(args) => cmd::init::run(&context, &args),
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args),
         Command::Schema(args) => cmd::schema::run(&context, &args),

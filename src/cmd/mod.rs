@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod explain;
 pub mod gates;
 pub mod images;
+pub mod init;
 pub mod kernels;
 pub mod lint;
 pub mod lint_scope;

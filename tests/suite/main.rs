@@ -26,6 +26,7 @@ mod github;
 mod held;
 mod house;
 mod images;
+mod init;
 mod kernel_check;
 mod kernel_collectives;
 mod kernel_csrc;

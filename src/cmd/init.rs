@@ -1,0 +1,302 @@
+//! `init`: adds what a repository lacks to work by contracts and attestations: registry, settings, forms, workflows.
+//!
+//! Shows what it does, never overwrites, and run twice does nothing more. The forms and workflows are this project's own
+//! files, so what it recommends is what it runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde::Serialize;
+
+use crate::cmd::context::{Context, Format, print};
+use crate::git::Git;
+use crate::model::exit::Exit;
+use crate::model::registry::Registry;
+use crate::model::settings;
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show what would be written, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Add a section for agents to AGENTS.md.
+    #[arg(long)]
+    agents: bool,
+    /// Add a git hook that judges what is about to be committed.
+    #[arg(long)]
+    hook: bool,
+    /// The action that the workflows call; pin it by commit.
+    #[arg(long, value_name = "OWNER/REPO@REF", default_value = concat!("Noumena-Network/nmoe-gates@v", env!("CARGO_PKG_VERSION")))]
+    action: String,
+}
+
+const ISSUE_FORM: &str = include_str!("../../.github/ISSUE_TEMPLATE/work_item.yml");
+const PR_TEMPLATE: &str = include_str!("../../.github/pull_request_template.md");
+const TIER_B: &str = include_str!("../../.github/workflows/tier-b.yml");
+const PR_LINT: &str = include_str!("../../.github/workflows/pr-lint.yml");
+const REGISTRY: &str = include_str!("../../templates/init/gates.toml");
+const SETTINGS: &str = include_str!("../../templates/init/nmoe-gates.toml");
+const AGENTS: &str = include_str!("../../templates/init/AGENTS.md");
+const HOOK: &str = include_str!("../../templates/init/pre-commit");
+/// Stands at the section's start; where it is found the section is there.
+const AGENTS_MARK: &str = "<!-- nmoe-gates -->";
+/// What GitHub takes for a pull-request template.
+const PR_TEMPLATES: [&str; 4] = [
+    ".github/pull_request_template.md",
+    ".github/PULL_REQUEST_TEMPLATE.md",
+    "pull_request_template.md",
+    "docs/pull_request_template.md",
+];
+
+/// What happens to one file.
+#[derive(Debug, Serialize)]
+struct Step {
+    path: String,
+    action: Action,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip)]
+    content: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Create,
+    Append,
+    Keep,
+}
+
+/// Runs `init`.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let format = context.format(&[Format::Human, Format::Json])?;
+    let repo = &context.repo;
+    let git = Git::at(repo);
+    if !git.output(["rev-parse", "--git-dir"])?.status.success() {
+        bail!(
+            "{} is no git checkout; run `git init` there first",
+            repo.display()
+        );
+    }
+    let steps = plan(repo, &git, args)?;
+    if !args.dry_run {
+        for step in &steps {
+            step.take(repo)?;
+        }
+    }
+    match format {
+        Format::Json => {
+            let value = serde_json::json!({
+                "schema": 1, "written": !args.dry_run, "files": steps, "next": "nmoe-gates doctor",
+            });
+            print(&format!("{value}\n"))?;
+        }
+        _ => print(&human(&steps, args.dry_run))?,
+    }
+    Ok(Exit::Passed)
+}
+
+fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
+    let base = default_branch(git);
+    let registry_path = repo.join("configs/gates/gates.toml");
+    let bundles: Vec<String> = match std::fs::read_to_string(&registry_path) {
+        Ok(text) => toml::from_str::<Registry>(&text)
+            .with_context(|| {
+                format!(
+                    "cannot use {}; see `nmoe-gates lint registry`",
+                    registry_path.display()
+                )
+            })?
+            .bundles
+            .into_keys()
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    let mut steps = vec![
+        Step::new(
+            repo,
+            "configs/gates/gates.toml",
+            render(REGISTRY, context! { packages => packages(repo) })?,
+        ),
+        Step::new(repo, settings::PATH, render(SETTINGS, context! { base => base })?),
+        Step::new(
+            repo,
+            ".github/ISSUE_TEMPLATE/work_item.yml",
+            ISSUE_FORM.to_owned(),
+        ),
+        pr_template(repo),
+        Step::new(
+            repo,
+            ".github/workflows/pr-lint.yml",
+            adapt(PR_LINT, &args.action, &[]),
+        ),
+        Step::new(
+            repo,
+            ".github/workflows/tier-b.yml",
+            adapt(TIER_B, &args.action, &bundles),
+        ),
+    ];
+    if args.agents {
+        steps.push(agents(repo)?);
+    }
+    if args.hook {
+        // Not `--git-path`: our git command runs with its hooks switched off, and would name nowhere.
+        let path = git.text(["rev-parse", "--git-common-dir"])? + "/hooks/pre-commit";
+        let mut step = Step::new(repo, &path, HOOK.to_owned());
+        if step.action == Action::Keep
+            && std::fs::read_to_string(repo.join(&path)).ok().as_deref() != Some(HOOK)
+        {
+            step.note = Some("another hook is there; call `nmoe-gates lint` from it".to_owned());
+        }
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+impl Step {
+    fn new(repo: &Path, path: &str, content: String) -> Self {
+        let there = repo.join(path).symlink_metadata().is_ok();
+        Step {
+            path: path.to_owned(),
+            action: if there { Action::Keep } else { Action::Create },
+            note: None,
+            content,
+        }
+    }
+
+    fn take(&self, repo: &Path) -> anyhow::Result<()> {
+        let path = repo.join(&self.path);
+        let failed = || format!("cannot write {}", path.display());
+        let mut open = std::fs::OpenOptions::new();
+        match self.action {
+            Action::Keep => return Ok(()),
+            Action::Create => open.write(true).create_new(true),
+            Action::Append => open.append(true).create(true),
+        };
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).with_context(failed)?;
+        }
+        let mut file = open.open(&path).with_context(failed)?;
+        std::io::Write::write_all(&mut file, self.content.as_bytes()).with_context(failed)?;
+        if self.content == HOOK {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.set_permissions(std::fs::Permissions::from_mode(0o755))
+                .with_context(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn pr_template(repo: &Path) -> Step {
+    let there = PR_TEMPLATES.iter().find(|path| repo.join(path).is_file());
+    let mut step = Step::new(repo, there.unwrap_or(&PR_TEMPLATES[0]), PR_TEMPLATE.to_owned());
+    let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
+    if step.action == Action::Keep && !text.contains("nmoe_pr") {
+        step.note = Some("it has no attestation block; see `nmoe-gates explain no-block`".to_owned());
+    }
+    step
+}
+
+fn agents(repo: &Path) -> anyhow::Result<Step> {
+    let mut step = Step::new(repo, "AGENTS.md", AGENTS.to_owned());
+    if step.action == Action::Keep {
+        let text = std::fs::read_to_string(repo.join("AGENTS.md")).context("cannot read AGENTS.md")?;
+        if !text.contains(AGENTS_MARK) {
+            step.action = Action::Append;
+            step.content = format!("{}{AGENTS}", if text.ends_with('\n') { "\n" } else { "\n\n" });
+        }
+    }
+    Ok(step)
+}
+
+/// A workflow of ours for another repository: the action comes from outside, and the bundles are that repository's.
+fn adapt(workflow: &str, action: &str, bundles: &[String]) -> String {
+    workflow
+        .lines()
+        // What our own file says of its own action is not true there.
+        .filter(|line| !line.starts_with("# `uses: ./`"))
+        .map(|line| {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let rest = line.trim_start();
+            if rest.starts_with("uses: ./") {
+                format!("{indent}uses: {action}\n")
+            } else if rest.starts_with("options: [") && !bundles.is_empty() {
+                format!("{indent}options: [{}, single]\n", bundles.join(", "))
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect()
+}
+
+fn render(template: &str, values: minijinja::Value) -> anyhow::Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .keep_trailing_newline(true)
+            .build()?,
+    );
+    Ok(environment.render_str(template, values)?)
+}
+
+/// The branch that work starts from, as the remote says, else the one that is checked out.
+fn default_branch(git: &Git) -> String {
+    let remote = git.text(["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]);
+    remote
+        .ok()
+        .and_then(|name| name.strip_prefix("origin/").map(str::to_owned))
+        .or_else(|| git.text(["symbolic-ref", "--short", "HEAD"]).ok())
+        .unwrap_or_else(|| settings::Naming::default().base)
+}
+
+/// Python packages at the top: each with a file that must be there for the gate to mean anything.
+fn packages(repo: &Path) -> Vec<Vec<String>> {
+    let Ok(entries) = std::fs::read_dir(repo) else {
+        return Vec::new();
+    };
+    let mut dirs: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.is_dir())
+        .collect();
+    dirs.sort();
+    dirs.iter()
+        .filter_map(|dir| {
+            let name = dir.file_name()?.to_str()?.to_owned();
+            let mut files: Vec<String> = std::fs::read_dir(dir)
+                .ok()?
+                .filter_map(|e| e.ok()?.file_name().into_string().ok())
+                .filter(|file| file.ends_with(".py"))
+                .collect();
+            // `__init__.py` sorts before every module, and where there is none any module will do.
+            files.sort();
+            let skip =
+                ["tests", "scripts", "examples", "docs"].contains(&name.as_str()) || name.starts_with('.');
+            let first = files.into_iter().next().filter(|_| !skip)?;
+            Some(vec![name.clone(), format!("{name}/{first}")])
+        })
+        .collect()
+}
+
+fn human(steps: &[Step], dry_run: bool) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let action = match step.action {
+            Action::Create => "create",
+            Action::Append => "append",
+            Action::Keep => "keep  ",
+        };
+        let note = step.note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default();
+        text.push_str(&format!("{action}  {}{note}\n", step.path));
+    }
+    text.push_str(if dry_run {
+        "\nnothing was written; run it without --dry-run\n"
+    } else {
+        "\nnext: nmoe-gates doctor\n"
+    });
+    text
+}
