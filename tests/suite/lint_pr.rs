@@ -129,6 +129,21 @@ fn a_registry_that_the_change_proposes_is_judged_by_the_policys() {
 }
 
 #[test]
+fn a_secret_in_the_change_is_found_and_not_shown() {
+    let secret = format!("gh{}_{}", "p", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6");
+    let out = pull(&[("nmoe/model.py", &format!("x = '{secret}'\n"))])
+        .lint("json")
+        .exits(1);
+    assert!(!out.stdout.contains(&secret));
+    assert_eq!(
+        out.json()["findings"][0]["path"],
+        "nmoe/model.py",
+        "{}",
+        out.stdout
+    );
+}
+
+#[test]
 fn a_draft_is_warned_where_others_fail() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.edit("    - cpu:compileall\n", "");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
-use crate::cmd::lint::{attestation, gather, registry};
+use crate::cmd::lint::{attestation, gather, registry, safety};
 use crate::cmd::present;
 use crate::document::Source;
 use crate::git::Git;
@@ -74,6 +74,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             context.note("note: the checkout has no history, so the scope is not judged; fetch it whole")
         }
         None => {}
+    }
+    if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
+        findings.extend(safety::of_change(context, &pull.base.sha, &pull.head.sha)?);
     }
     let mut documents = vec![body];
     documents.extend(contract);

@@ -16,6 +16,7 @@ use crate::cmd::context::say;
 use crate::cmd::present;
 use crate::git::Git;
 use crate::model::exit::Exit;
+use crate::model::finding::Finding;
 use crate::model::settings;
 use crate::safety::allowance::Allowances;
 use crate::safety::allowance::Baseline;
@@ -57,9 +58,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
     let options = Options::with_terms(Terms::from_env()?);
     let settings = context.settings()?.safety;
-    let today = clock::now();
-    let allowances = Allowances::new(&settings.allow, settings::PATH, today.get(..10).unwrap_or(&today))
-        .map_err(|e| anyhow!(e))?;
+    let allowances = allowances(&settings.allow)?;
     let baseline_path = args
         .baseline
         .clone()
@@ -103,6 +102,21 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         bail!("{} could not be read", count(looked.unreadable, "file"));
     }
     Ok(exit)
+}
+
+/// What a change adds that must not be public, for a lint that judges the whole pull request.
+pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+    let options = Options::with_terms(Terms::from_env()?);
+    let allowances = allowances(&context.settings()?.safety.allow)?;
+    let placed = change::search(&Git::at(&context.subject), base, head, &options)?;
+    let kept = placed.into_iter().filter(|placed| !allowances.allows(placed));
+    Ok(kept.map(|placed| placed.finding).collect())
+}
+
+/// The settings' allowances, as they stand today.
+fn allowances(allowed: &[settings::Allowance]) -> anyhow::Result<Allowances> {
+    let today = clock::now();
+    Allowances::new(allowed, settings::PATH, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
 }
 
 fn count(n: usize, what: &str) -> String {
