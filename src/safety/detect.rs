@@ -248,4 +248,49 @@ mod tests {
             assert_eq!(codes(public), [""; 0], "{public}");
         }
     }
+
+    /// Texts made to be looked at again and again: every anchor repeated, bare and with what keeps a rule looking.
+    fn adversaries() -> impl Iterator<Item = (String, String)> {
+        let seeds = [
+            "a@",
+            "eyJ-",
+            "sk-",
+            "password=",
+            "://",
+            "/home/",
+            "-bcdfg",
+            "00:",
+            "%41",
+            "\u{200b}",
+            "Z2hwX",
+            "10.",
+            "&#",
+            "BEGIN PRIVATE KEY-----",
+            "machine ",
+            "ghp_\"\n\"",
+        ];
+        const FILLERS: [&str; 8] = ["", "a", "A1", " ", "=", "\n", "-", "."];
+        seeds.into_iter().flat_map(move |seed| {
+            FILLERS
+                .iter()
+                .map(move |filler| (format!("{seed:?}+{filler:?}"), format!("{seed}{filler}")))
+        })
+    }
+
+    #[test]
+    fn no_text_makes_the_look_more_than_linear() {
+        for (name, unit) in adversaries() {
+            let work = |bytes: usize| {
+                look(
+                    unit.repeat(bytes / unit.len()).as_bytes(),
+                    &Options::default(),
+                    Scope::Text,
+                )
+                .1
+            };
+            let (once, twice) = (work(4 << 10), work(8 << 10));
+            assert!(twice <= once * 5 / 2 + 4096, "{name}: {once} then {twice}");
+            assert!(once <= 600 * (4 << 10), "{name}: {once}");
+        }
+    }
 }

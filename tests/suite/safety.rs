@@ -291,3 +291,25 @@ fn a_huge_line_and_a_huge_file_are_looked_through_with_right_places() {
         (&300_002.into(), &6.into())
     );
 }
+
+#[test]
+fn private_terms_count_in_documents_too() {
+    let place = Place::new();
+    place.file("issue.md", "```yaml\nid: '01'\nslug: blue-heron\n```\n");
+    let out = place
+        .gates(["lint", "contract", "issue.md"])
+        .env("NMOE_PRIVATE_TERMS", "Blue Heron")
+        .run()
+        .exits(1);
+    assert!(
+        out.stdout.contains("private-term") && !out.stdout.contains("heron"),
+        "{}",
+        out.stdout
+    );
+    let out = place
+        .gates(["lint", "contract", "issue.md"])
+        .env("NMOE_PRIVATE_TERMS", "re:(heron")
+        .run()
+        .exits(2);
+    assert!(!out.stderr.contains("heron"), "{}", out.stderr);
+}
