@@ -3,7 +3,6 @@
 use std::cell::{OnceCell, RefCell};
 
 use crate::kernel::driver::{self, Need, Probe};
-use crate::kernel::host::Limits;
 use crate::model::registry::{Gate, Target};
 use crate::model::verdict::Reason;
 
@@ -20,7 +19,7 @@ impl Machine {
         if !gate.needs_target() {
             return None;
         }
-        let probe = self.probe.get_or_init(|| driver::probe(&Limits::default()));
+        let probe = self.probe.get_or_init(|| driver::probe(&driver::LIMITS));
         let refusal = driver::judge(probe, &Need::of(target, gate.gpus)).err()?;
         self.lacks.borrow_mut().get_or_insert_with(|| refusal.says());
         Some(refusal.reason)

@@ -275,6 +275,7 @@ fn a_loss_beyond_the_budget_fails_and_one_inside_it_passes() {
 }
 
 #[test]
+#[ignore = "minutes: scripts/test --all"]
 fn slow_ten_runs_of_each_change_have_the_same_verdict() {
     for (after, status) in [(100_000, "pass"), (97_000, "pass"), (85_000, "fail")] {
         let bench = Bench::speed(100_000, after);

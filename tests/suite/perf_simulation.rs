@@ -5,6 +5,7 @@
 mod perf_sim;
 
 #[test]
+#[ignore = "minutes: scripts/test --all"]
 fn slow_the_simulation_gives_the_pages_figures() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/perf.md")).unwrap();
     let level = perf_sim::simulate(perf_sim::SEED, 1.0, perf_sim::RUNS);
@@ -16,6 +17,7 @@ fn slow_the_simulation_gives_the_pages_figures() {
 }
 
 #[test]
+#[ignore = "minutes: scripts/test --all"]
 fn slow_identical_code_passes_and_twice_the_budget_is_caught() {
     for noise in [0.4, 1.0, 2.0] {
         let [wrong_fail, missed, edge] = perf_sim::simulate(7, noise, 400).worst();

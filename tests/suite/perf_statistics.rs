@@ -29,6 +29,7 @@ json.dump(out, sys.stdout)
 "#;
 
 #[test]
+#[ignore = "minutes: scripts/test --all"]
 fn slow_scipy_agrees_to_nine_digits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = Command::new(root.join("scripts/scipy")).output().unwrap();
