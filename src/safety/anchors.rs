@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::AhoCorasickKind;
@@ -20,8 +22,15 @@ use super::rule::is_word;
 
 /// The rules of all families, ready to run.
 pub struct Engine {
-    automaton: Option<AhoCorasick>,
-    /// For each pattern of the automaton: what it wakes.
+    /// What the automata look for.
+    anchors: Vec<String>,
+    /// Quick to build: for the one document of a lint.
+    quick: OnceLock<Option<AhoCorasick>>,
+    /// Quick to run, and twenty times as long to build: for trees and logs.
+    fast: OnceLock<Option<AhoCorasick>>,
+    /// Bytes that were looked through, until the fast one is worth its building.
+    looked_through: AtomicUsize,
+    /// For each anchor: what it wakes.
     wakes: Vec<Vec<Wake>>,
     /// Rules that wait for a single frequent byte, which [`memchr`] finds faster: `-`, `:`, `@`.
     bytes: [Vec<u16>; 3],
@@ -141,17 +150,37 @@ impl Engine {
         for literal in disguise::encoded_anchors() {
             anchors.entry(literal).or_default().push(Wake::Encoded);
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(anchors.keys())
-            .ok();
+        let (anchors, wakes) = anchors.into_iter().unzip();
         Engine {
-            automaton,
-            wakes: anchors.into_values().collect(),
+            anchors,
+            quick: OnceLock::new(),
+            fast: OnceLock::new(),
+            looked_through: AtomicUsize::new(0),
+            wakes,
             bytes,
             rules,
         }
+    }
+
+    /// The automaton for a text of so many bytes, given what was looked through before.
+    fn automaton(&self, bytes: usize) -> Option<&AhoCorasick> {
+        /// Bytes from which on building the fast one pays.
+        const WORTH: usize = 1 << 20;
+        let before = self.looked_through.fetch_add(bytes, Ordering::Relaxed);
+        let (automaton, kind) = if before.saturating_add(bytes) < WORTH {
+            (&self.quick, AhoCorasickKind::ContiguousNFA)
+        } else {
+            (&self.fast, AhoCorasickKind::DFA)
+        };
+        automaton
+            .get_or_init(|| {
+                AhoCorasick::builder()
+                    .ascii_case_insensitive(true)
+                    .kind(Some(kind))
+                    .build(&self.anchors)
+                    .ok()
+            })
+            .as_ref()
     }
 
     /// Runs all rules over a text.
@@ -165,7 +194,7 @@ impl Engine {
             },
             sweep: Sweep::default(),
         };
-        let Some(automaton) = &self.automaton else {
+        let Some(automaton) = self.automaton(text.len()) else {
             return run.sweep;
         };
         for hit in automaton.find_overlapping_iter(text) {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -40,13 +41,13 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Only an empty group can be removed; the dead leave it within a moment.
-        for _ in 0..50 {
+        let mut pause = Duration::from_micros(20);
+        while pause < Duration::from_millis(100) {
             match std::fs::remove_dir(&self.dir) {
-                Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
-                    std::thread::sleep(std::time::Duration::from_millis(2));
-                }
+                Err(e) if e.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(pause),
                 _ => return,
             }
+            pause *= 2;
         }
     }
 }

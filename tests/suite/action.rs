@@ -13,8 +13,11 @@ fn step(place: &Place, script: &str, inputs: &[(&str, &str)]) -> Command {
     // The runner makes these files before the step.
     std::fs::write(place.path("output"), "").unwrap();
     std::fs::write(place.path("summary"), "").unwrap();
-    let mut command = Command::new(Path::new(ROOT).join("scripts").join(script));
+    // A shell cannot trap what was ignored before it began, as INT is below a job in the background; the runner ignores nothing.
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal=INT,TERM")
+        .arg(Path::new(ROOT).join("scripts").join(script))
         .current_dir(place.repo())
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())

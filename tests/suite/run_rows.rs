@@ -307,3 +307,30 @@ fn under_json_the_output_of_gates_is_talk() {
     assert_eq!(out.json()["overall"], "pass");
     assert!(out.stderr.contains("from the gate"));
 }
+
+#[test]
+fn row_27_an_import_that_proves_nothing_is_refused_where_the_gate_says_what_must_exist() {
+    let stage = Stage::new();
+    let import = "python3 -c 'import trainer'";
+    stage.gate("cpu:hollow", import).gate_with(
+        "cpu:import",
+        import,
+        "requires_files = [\"trainer/__init__.py\"]",
+    );
+    // A namespace package: the import passes over a module that does not even parse.
+    stage.place.file("trainer/moe.py", "def broken(:\n");
+    stage.run(&["--gate", "cpu:hollow"]).exits(0);
+    let run = stage.run(&["--gate", "cpu:import"]).exits(3);
+    let gate = run.gate("cpu:import");
+    assert_eq!(
+        (&gate["status"], &gate["reason"]),
+        (&"invalid".into(), &"missing_file".into())
+    );
+    assert_eq!(gate["missing_files"][0], "trainer/__init__.py");
+    stage
+        .place
+        .file("trainer/__init__.py", "from trainer import moe\n");
+    stage.run(&["--gate", "cpu:import"]).exits(1);
+    stage.place.file("trainer/moe.py", "");
+    stage.run(&["--gate", "cpu:import"]).exits(0);
+}
