@@ -175,15 +175,9 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
     }
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
     let unreadable = |span: &Span, says: &str| {
-        let (from, to) = source.places(span);
         let finding = Finding::new(&codes::UNREADABLE_CONTRACT, says)
             .in_path(&document.name)
-            .at(Region {
-                line: from.line,
-                column: from.column,
-                end_line: to.line,
-                end_column: to.column,
-            })
+            .at(Region::of(&source, span))
             .help(match document.number {
                 Some(number) => format!("`nmoe-gates lint contract --issue {number}` says more"),
                 None => format!("`nmoe-gates lint contract {}` says more", document.name),

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use sha2::{Digest as _, Sha256};
 
 use crate::cmd::context::{self, Context};
 use crate::document::source::Source;
@@ -14,6 +13,7 @@ use crate::model::read;
 use crate::model::registry::Registry;
 use crate::model::resolution::{self, Resolution, Source as Whose};
 use crate::report::read as untrusted;
+use crate::sys::digest::sha256;
 
 /// A document with the digest of the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -115,16 +115,4 @@ pub fn contract(path: &Path) -> anyhow::Result<Read<Contract>> {
         )
     })?;
     Ok(Read { value, sha256 })
-}
-
-/// SHA-256 in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }

@@ -25,6 +25,7 @@ use crate::report::page::{self, Page};
 use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, Selection};
 use crate::report::view::View;
+use crate::sys::digest::sha256;
 
 /// Bytes of a comment kept free for what stands around the table.
 const FRAME: usize = 16 << 10;
@@ -132,7 +133,7 @@ impl Now {
             None => None,
         };
         let contract = match resolution.and_then(|resolution| resolution.contract.as_ref()) {
-            Some(contract) => Some(policy::sha256(hub.issue(contract.issue)?.body.as_bytes())),
+            Some(contract) => Some(sha256(hub.issue(contract.issue)?.body.as_bytes())),
             None => None,
         };
         Ok(Now {
@@ -182,7 +183,7 @@ fn registry(context: &Context, hub: &Hub, resolution: Option<&Resolution>) -> an
                 .map_err(api::fault)?
                 .context("the merge that was resolved holds no registry")?;
             let text = String::from_utf8(bytes).context("the proposed registry is not text")?;
-            let sha256 = policy::sha256(text.as_bytes());
+            let sha256 = sha256(text.as_bytes());
             (
                 toml::from_str(&text).context("the proposed registry cannot be used")?,
                 sha256,

@@ -28,6 +28,7 @@ use crate::model::registry::{Gate, GateKind, Registry};
 use crate::model::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
 use crate::report::escape;
 use crate::report::frame;
+use crate::sys::digest::sha256;
 use crate::sys::random;
 
 /// Where the registry is in a commit.
@@ -165,7 +166,7 @@ fn registry(
     let (before, after) = (file(base)?, file(merge)?);
     let changed = before != after;
     let text = after.and_then(|bytes| String::from_utf8(bytes).ok());
-    let sha256 = text.as_deref().map(|text| policy::sha256(text.as_bytes()));
+    let sha256 = text.as_deref().map(|text| sha256(text.as_bytes()));
     let proposed: Option<Registry> = text.as_deref().and_then(|text| toml::from_str(text).ok());
     let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
     if !args.registry_from_change {
@@ -236,7 +237,7 @@ fn contract(hub: &Hub, args: &Args, pull: &Pull) -> anyhow::Result<Option<Contra
     });
     Ok(Some(ContractFacts {
         issue,
-        sha256: policy::sha256(body.as_bytes()),
+        sha256: sha256(body.as_bytes()),
         author: authorship.author,
         editor: authorship.editor,
         edited_at: authorship.edited_at,

@@ -4,12 +4,11 @@
 //! takes its place when the work is merged. Both are mirrored here by [`fetch`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 
 use tempfile::TempDir;
 
 use crate::git::{Git, GitError};
+use crate::sys::random;
 
 /// Where claims are.
 pub const CLAIMS: &str = "refs/nmoe-gates/claims/";
@@ -85,7 +84,7 @@ pub fn claim(git: &Git, remote: &str, issue: &str, start: &str) -> Result<Claime
     let away = Quarantine::new(git)?;
     let tree = away.text(["hash-object", "-t", "tree", "-w", "--stdin"])?;
     // Two claims made in the same second would otherwise be the same object, and both starters would win.
-    let message = format!("Claim contract {issue}\n\nNonce: {}", nonce()?);
+    let message = format!("Claim contract {issue}\n\nNonce: {}", random::token()?);
     let id = away.text(["commit-tree", "--no-gpg-sign", "-m", &message, "-p", start, &tree])?;
     let name = format!("{CLAIMS}{issue}");
     let mut said = GitError::Failed {
@@ -122,12 +121,6 @@ pub fn finish(git: &Git, remote: &str, issue: &str, claim: &str) -> Result<(), G
     git.bytes(args)?;
     git.bytes(["update-ref", &done, claim])?;
     forget(git, &name)
-}
-
-fn nonce() -> Result<String, GitError> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn forget(git: &Git, name: &str) -> Result<(), GitError> {

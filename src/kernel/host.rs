@@ -4,7 +4,6 @@
 mod orphans;
 mod program;
 
-use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::kernel::host::orphans::Orphans;
+use crate::sys::random;
 
 /// How long and how loud a host may be.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +143,7 @@ pub fn converse(
     limits: &Limits,
 ) -> Result<Conversation, Unavailable> {
     let unavailable = |what: &str, error: io::Error| Unavailable(format!("{what}: {error}"));
-    let nonce = nonce().map_err(|e| unavailable("no random numbers", e))?;
+    let nonce = random::token().map_err(|e| unavailable("no random numbers", e))?;
     let (mut ours, theirs) = UnixStream::pair().map_err(|e| unavailable("no socket", e))?;
     let orphans = Orphans::adopt();
     let begun = Instant::now();
@@ -219,13 +219,6 @@ fn scrub(command: &mut Command) {
             command.env(name, value);
         }
     }
-}
-
-/// 128 random bits as hex.
-fn nonce() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(crate::kernel::inspect::hex(&bytes))
 }
 
 fn end_group(child: &Child) {

@@ -11,12 +11,12 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::kernel::container::{self, Compression, Entry, Kind, Variant};
 use crate::kernel::cubin;
 use crate::kernel::fault::Fault;
 use crate::kernel::unpack::{self, unpack};
+use crate::sys::digest::sha256;
 
 /// Where linkers put device code: whole programs, and relocatable code.
 const SECTIONS: [&str; 2] = [".nv_fatbin", "__nv_relfatbin"];
@@ -146,7 +146,7 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
     let mut reading = Reading {
         inspection: Inspection {
             kind: FileKind::Other,
-            sha256: hex(&Sha256::digest(bytes)),
+            sha256: sha256(bytes),
             size: bytes.len() as u64,
             wanted,
             entries: Vec::new(),
@@ -384,14 +384,4 @@ impl Reading {
     fn fault(&mut self, fault: Fault) {
         self.inspection.faults.push(fault);
     }
-}
-
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

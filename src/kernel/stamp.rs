@@ -8,9 +8,9 @@ use object::LittleEndian;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::kernel::inspect::{Arch, hex};
+use crate::kernel::inspect::Arch;
+use crate::sys::digest::sha256;
 
 /// Owner of the note.
 const OWNER: &[u8] = b"NMOE";
@@ -156,10 +156,10 @@ pub fn digest(package: &Path, flags: &str, compiler: &str) -> std::io::Result<St
     let mut listing = String::new();
     for file in &files {
         let bytes = std::fs::read(package.join(file))?;
-        listing.push_str(&format!("{}  {}\n", hex(&Sha256::digest(&bytes)), file.display()));
+        listing.push_str(&format!("{}  {}\n", sha256(&bytes), file.display()));
     }
     listing.push_str(&format!("flags {flags}\ncompiler {compiler}\n"));
-    Ok(hex(&Sha256::digest(listing.as_bytes())))
+    Ok(sha256(listing.as_bytes()))
 }
 
 fn gather(package: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

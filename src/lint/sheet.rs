@@ -32,7 +32,7 @@ impl<'a> Sheet<'a> {
 
     /// Writes a finding down; the caller may add help, a fix or another weight.
     pub fn find(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) -> &mut Finding {
-        let mut finding = Finding::new(code, message).at(region(self.source, span));
+        let mut finding = Finding::new(code, message).at(Region::of(self.source, span));
         finding.path = self.source.name().map(str::to_owned);
         self.findings.push(finding);
         let last = self.findings.len() - 1;
@@ -50,7 +50,7 @@ impl<'a> Sheet<'a> {
         let replacement = replacement.into();
         Fix {
             description: format!("write `{replacement}`"),
-            region: region(self.source, span),
+            region: Region::of(self.source, span),
             replacement,
         }
     }
@@ -99,16 +99,5 @@ impl<'a> Sheet<'a> {
         }
         self.findings.dedup();
         self.findings
-    }
-}
-
-/// Lines and columns of a stretch of bytes.
-pub fn region(source: &Source, span: &Span) -> Region {
-    let (start, end) = source.places(span);
-    Region {
-        line: start.line,
-        column: start.column,
-        end_line: end.line,
-        end_column: end.column,
     }
 }

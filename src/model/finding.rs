@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Source, Span};
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,19 @@ pub struct Region {
     pub end_line: u32,
     /// Column after the last.
     pub end_column: u32,
+}
+
+impl Region {
+    /// Lines and columns of a stretch of a document's bytes.
+    pub fn of(source: &Source, span: &Span) -> Self {
+        let (start, end) = source.places(span);
+        Region {
+            line: start.line,
+            column: start.column,
+            end_line: end.line,
+            end_column: end.column,
+        }
+    }
 }
 
 /// A change that mends a finding without losing anything.

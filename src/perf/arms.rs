@@ -10,9 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest as _, Sha256};
 
 use crate::git::{Git, GitError};
+use crate::sys::digest::sha256;
 use crate::sys::files;
 use crate::sys::random;
 
@@ -320,7 +320,7 @@ pub fn kernels(checkout: &Path, globs: &[String]) -> io::Result<BTreeMap<String,
             }
             // A link could lead to the other arm's library, or the image's.
             let digest = if meta.is_file() {
-                hex(&Sha256::digest(std::fs::read(&path)?))
+                sha256(&std::fs::read(&path)?)
             } else {
                 NOT_A_FILE.to_owned()
             };
@@ -328,8 +328,4 @@ pub fn kernels(checkout: &Path, globs: &[String]) -> io::Result<BTreeMap<String,
         }
     }
     Ok(found)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

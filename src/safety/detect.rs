@@ -19,6 +19,7 @@ use crate::document::source::Span;
 use crate::model::finding::Code;
 use crate::model::finding::Finding;
 use crate::model::finding::Region;
+use crate::sys::digest::hex;
 
 /// What to look for beyond the built-in rules.
 #[derive(Clone, Debug, Default)]
@@ -54,13 +55,7 @@ impl Leak {
         } else {
             self.span.clone()
         };
-        let (start, end) = source.places(&span);
-        let mut finding = self.at(Region {
-            line: start.line,
-            column: start.column,
-            end_line: end.line,
-            end_column: end.column,
-        });
+        let mut finding = self.at(Region::of(source, &span));
         finding.path = source.name().map(str::to_owned);
         finding
     }
@@ -192,7 +187,7 @@ fn fingerprint(text: &[u8], code: &Code, span: &Span) -> String {
         hash.update([1]);
         hash.update(secret);
     }
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 #[cfg(test)]

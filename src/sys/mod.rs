@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod digest;
 pub mod files;
 pub mod process;
 pub mod random;

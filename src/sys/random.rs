@@ -1,9 +1,10 @@
 //! Randomness from the kernel, for names and tokens that nobody may guess.
 
-use std::fmt::Write as _;
 use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::sys::digest::hex;
 
 /// 128 random bits as 32 hex digits.
 ///
@@ -15,9 +16,5 @@ pub fn token() -> io::Result<String> {
     while filled < bytes.len() {
         filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
     }
-    Ok(bytes.iter().fold(String::with_capacity(32), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Ok(hex(&bytes))
 }

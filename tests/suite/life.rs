@@ -147,8 +147,8 @@ impl Life {
             .as_str()
             .unwrap()
             .to_owned();
-        ran.evidence.contract = Some(nmoe_gates::cmd::policy::sha256(body.as_bytes()));
-        ran.evidence.registry = Some(nmoe_gates::cmd::policy::sha256(REGISTRY.as_bytes()));
+        ran.evidence.contract = Some(nmoe_gates::sys::digest::sha256(body.as_bytes()));
+        ran.evidence.registry = Some(nmoe_gates::sys::digest::sha256(REGISTRY.as_bytes()));
         let path = self.place.path(&format!("{issue}.results"));
         std::fs::write(path, serde_json::to_vec(&ran).unwrap()).unwrap();
     }

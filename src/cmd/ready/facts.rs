@@ -33,6 +33,7 @@ use crate::model::results::Results;
 use crate::model::settings::{Hotspots, Naming};
 use crate::plan::ready::{self, Blocker, Step, Waiting};
 use crate::plan::{self, Facts as PlanFacts, Item, natural};
+use crate::sys::digest::sha256;
 
 /// Everything around the pull requests that are judged.
 pub struct Around<'a> {
@@ -159,7 +160,7 @@ impl<'a> Around<'a> {
             if agreed.is_some() {
                 return Ok(Some(Found {
                     issue: number,
-                    sha256: policy::sha256(issue.body.as_bytes()),
+                    sha256: sha256(issue.body.as_bytes()),
                     contract: read::contract(&source).ok(),
                     agreed,
                     findings: lint::contract::lint(&source, &self.facts),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::Context;
-use crate::cmd::policy;
+use crate::sys::digest::sha256;
 
 /// Where results go: where the user says, or where this checkout's results always are.
 pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -50,7 +50,7 @@ pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
     let subject = subject
         .canonicalize()
         .with_context(|| format!("cannot find the checkout {}", subject.display()))?;
-    let digest = policy::sha256(subject.as_os_str().as_encoded_bytes());
+    let digest = sha256(subject.as_os_str().as_encoded_bytes());
     Ok(state.join("nmoe-gates").join(&digest[..16]).join("results.json"))
 }
 

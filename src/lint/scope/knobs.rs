@@ -133,15 +133,7 @@ pub struct File<'a> {
 /// The keys of one file that the diff adds, changes or removes without the contract naming them.
 pub fn check(knobs: &Knobs, file: &File<'_>) -> Vec<Finding> {
     let source = Source::new(Some(file.path.to_owned()), file.new.unwrap_or_default());
-    let region = |span: &Span| {
-        let (from, to) = source.places(span);
-        Region {
-            line: from.line,
-            column: from.column,
-            end_line: to.line,
-            end_column: to.column,
-        }
-    };
+    let region = |span: &Span| Region::of(&source, span);
     let new = match Keys::read(source.text()) {
         Ok(keys) => keys,
         Err((span, says)) => {

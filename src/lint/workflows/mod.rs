@@ -57,13 +57,7 @@ impl Sink<'_> {
     }
 
     fn push_as(&mut self, code: &'static Code, severity: Severity, span: &Span, message: impl Into<String>) {
-        let (start, end) = self.source.places(span);
-        let region = Region {
-            line: start.line,
-            column: start.column,
-            end_line: end.line,
-            end_column: end.column,
-        };
+        let region = Region::of(self.source, span);
         let mut finding = Finding::new(code, message).at(region).severity(severity);
         if let Some(name) = self.source.name() {
             finding = finding.in_path(name);
