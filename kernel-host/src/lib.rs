@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 /// Version of this protocol. Both sides are one build; a mismatch means a mix-up.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Version of the kernel library's C ABI (`NMOE_ABI_VERSION` in `nmoe-csrc/include/nmoe_kernels.h`).
 pub const ABI: u32 = 1;
@@ -115,8 +115,13 @@ messages! {
             /// Version of the protocol.
             version: u32
         }
-        /// Ask the driver what GPUs there are.
+        /// Ask the driver what GPUs there are, and NVML how they are.
         Driver = "driver" {
+            /// Version of the protocol.
+            version: u32
+        }
+        /// Ask NVML alone.
+        Health = "health" {
             /// Version of the protocol.
             version: u32
         }
@@ -201,12 +206,18 @@ messages! {
             processes: u32,
             /// Reasons for reduced clocks, NVML's bits.
             throttle: u64,
+            /// Nanoseconds since the driver was loaded that heat, the board's limit or reliability held its clocks down.
+            held: u64,
             /// Uncorrected ECC errors since the driver was loaded.
             ecc: u64,
             /// 1 where a row of memory could not be replaced or waits for a reset.
             rows: u32,
+            /// Rows of memory that were replaced for uncorrected errors.
+            remapped: u64,
             /// 1 where the GPU is split (MIG).
-            split: u32
+            split: u32,
+            /// What must be done to it before it can be trusted again, NVML's number; 0 is nothing.
+            recovery: u32
         }
         /// It could not do the next step.
         Refused = "refused" {

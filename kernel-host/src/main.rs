@@ -6,6 +6,7 @@
 mod checks;
 mod driver;
 mod link;
+mod nvml;
 
 use kernel_host::{Reply, Request, VERSION};
 
@@ -21,6 +22,11 @@ fn main() {
         Some(Request::Driver { version: VERSION }) => {
             link.say(&Reply::Hello { version: VERSION });
             driver::run(&mut link);
+            nvml::run(&mut link);
+        }
+        Some(Request::Health { version: VERSION }) => {
+            link.say(&Reply::Hello { version: VERSION });
+            nvml::run(&mut link);
         }
         _ => link.refuse("request", 0, "a request of another version"),
     }

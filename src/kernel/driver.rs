@@ -5,12 +5,10 @@ use std::time::Duration;
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
+use crate::kernel::health::Health;
 use crate::kernel::host::{Conversation, Ending, Limits, converse};
 use crate::model::registry::Target;
 use crate::model::verdict::Reason;
-
-/// NVML's bits for clocks that hardware or heat holds down; idling and user settings are no trouble.
-const HELD_DOWN: u64 = 0x8 | 0x20 | 0x40 | 0x80;
 
 /// How long a driver may take. Without its persistence daemon a real one needs seconds per GPU.
 pub const LIMITS: Limits = Limits {
@@ -28,57 +26,6 @@ pub struct Gpu {
     pub capability: (u32, u32),
     /// Memory in bytes.
     pub memory: u64,
-}
-
-/// What NVML knows of one GPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Health {
-    /// NVML's index, which counts every GPU of the machine.
-    pub index: u32,
-    /// First error code that NVML gave for it, or 0; 15 is a lost GPU, 16 one that needs a reset.
-    pub error: i32,
-    /// Compute processes on it.
-    pub processes: u32,
-    /// Reasons for reduced clocks, NVML's bits.
-    pub throttle: u64,
-    /// Uncorrected ECC errors since the driver was loaded.
-    pub ecc: u64,
-    /// Whether a row of memory could not be replaced, or waits for a reset.
-    pub rows: bool,
-    /// Whether it is split (MIG).
-    pub split: bool,
-}
-
-impl Health {
-    /// Everything that would spoil a run on this GPU, in words.
-    pub fn troubles(&self) -> Vec<String> {
-        let mut troubles = Vec::new();
-        match self.error {
-            0 => {}
-            15 => troubles.push("it has fallen off the bus".to_owned()),
-            16 => troubles.push("it needs a reset".to_owned()),
-            code => troubles.push(format!("NVML gives error {code} for it")),
-        }
-        if self.processes > 0 {
-            troubles.push(format!("{} other processes compute on it", self.processes));
-        }
-        if self.throttle & HELD_DOWN != 0 {
-            troubles.push(format!(
-                "its clocks are held down by heat or power ({:#x})",
-                self.throttle & HELD_DOWN
-            ));
-        }
-        if self.ecc > 0 {
-            troubles.push(format!("it had {} uncorrected memory errors", self.ecc));
-        }
-        if self.rows {
-            troubles.push("its memory has rows that are bad or wait for a reset".to_owned());
-        }
-        if self.split {
-            troubles.push("it is split (MIG)".to_owned());
-        }
-        troubles
-    }
 }
 
 /// What a driver says.
@@ -156,23 +103,7 @@ fn read(conversation: &Conversation) -> Probe {
                 memory: *memory,
             }),
             Reply::Nvml { driver: version } => driver.version = Some(version.clone()),
-            Reply::Health {
-                index,
-                error,
-                processes,
-                throttle,
-                ecc,
-                rows,
-                split,
-            } => driver.health.push(Health {
-                index: *index,
-                error: *error,
-                processes: *processes,
-                throttle: *throttle,
-                ecc: *ecc,
-                rows: *rows != 0,
-                split: *split != 0,
-            }),
+            Reply::Health { .. } => driver.health.extend(Health::of(reply)),
             Reply::Refused { what, .. } if what == "no_driver" => return Probe::NoDriver,
             Reply::Refused { code, detail, .. } => {
                 return Probe::Error {
@@ -282,11 +213,8 @@ pub fn judge(probe: &Probe, need: &Need) -> Result<Driver, Refusal> {
     let troubles: Vec<String> = driver
         .health
         .iter()
-        .flat_map(|h| {
-            h.troubles()
-                .into_iter()
-                .map(move |t| format!("GPU {}: {t}", h.index))
-        })
+        .flat_map(Health::troubles)
+        .map(|trouble| trouble.to_string())
         .collect();
     if !troubles.is_empty() {
         return refuse(Reason::Spoiled, troubles.join(", "));

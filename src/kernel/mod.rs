@@ -9,6 +9,7 @@ pub mod container;
 pub mod cubin;
 pub mod driver;
 pub mod fault;
+pub mod health;
 pub mod host;
 pub mod inspect;
 pub mod load;

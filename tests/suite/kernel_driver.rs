@@ -63,6 +63,17 @@ const NVML: &str = r#"
 #ifndef MIG
 #define MIG 0
 #endif
+#ifndef HELD
+#define HELD 0
+#endif
+#ifndef RECOVERY
+#define RECOVERY 0
+#endif
+#ifndef VIOLATION
+#define VIOLATION 0
+#endif
+/* The rest counts how often it was asked, in a file, so that two readings can differ. */
+static unsigned round_(void) { static int n = -1; if (n < 0) { FILE *f = fopen(ROUNDS, "a+"); fputc('x', f); fseek(f, 0, SEEK_END); n = ftell(f); fclose(f); } return n; }
 int nvmlInit_v2(void) { INIT }
 int nvmlSystemGetDriverVersion(char *s, unsigned n) { snprintf(s, n, "580.65.06"); return 0; }
 int nvmlDeviceGetCount_v2(unsigned *n) { *n = 8; return 0; }
@@ -71,6 +82,8 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *n, void *p) { (vo
 int nvmlDeviceGetCurrentClocksThrottleReasons(void *d, unsigned long long *r) { (void)d; *r = THROTTLE; return 0; }
 int nvmlDeviceGetTotalEccErrors(void *d, int t, int c, unsigned long long *n) { (void)d; (void)t; (void)c; *n = ECC; return 0; }
 int nvmlDeviceGetRemappedRows(void *d, unsigned *c, unsigned *u, unsigned *p, unsigned *f) { (void)d; *c = 1; *u = 0; *p = 0; *f = FAILED_ROWS; return 0; }
+int nvmlDeviceGetViolationStatus(void *d, int p, unsigned long long *v) { (void)d; if (p != 1) return 3; v[0] = 0; v[1] = HELD; return VIOLATION; }
+int nvmlDeviceGetFieldValues(void *d, int n, unsigned *v) { (void)n; if (v[0] != 230) return 2; v[6] = 1; v[7] = 0; v[8] = (size_t)d == 4 ? RECOVERY : 0; v[9] = 0; return 0; }
 int nvmlDeviceGetMigMode(void *d, unsigned *m, unsigned *p) { (void)d; *m = MIG; *p = 0; return 0; }
 "#;
 
@@ -93,6 +106,7 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
         .args(["-shared", "-fPIC", "-w", "-o"])
         .arg(folder.join(name))
         .arg(&path)
+        .arg(format!("-DROUNDS=\"{}\"", folder.join("rounds").display()))
         .args(defines)
         .status()
         .unwrap();
@@ -227,6 +241,12 @@ fn every_other_machine_is_refused_with_what_was_found() {
             "GPU 5: it has fallen off the bus",
         ),
         ("MIG", nvml(&["-DMIG=1"]), "spoiled", "split"),
+        (
+            "reset wanted",
+            nvml(&["-DRECOVERY=1"]),
+            "spoiled",
+            "GPU 3: it needs a reset",
+        ),
     ];
     let seen: Vec<(Outcome, Value)> = std::thread::scope(|scope| {
         let threads: Vec<_> = cases
@@ -266,4 +286,71 @@ fn without_nvml_the_gpus_still_count_and_idle_clocks_are_no_trouble() {
     let seen = ask(&machine, &["--gpus", "1"]).exits(0).json();
     assert_eq!(seen["driver"]["version"], Value::Null);
     ask(&B200, &["--gpus", "1"]).exits(0);
+}
+
+#[test]
+fn what_spoils_a_launch_is_what_came_between_two_readings() {
+    // The first reading asks in round 1, the second in round 2.
+    let cases: [(&str, &[&'static str], Option<&str>, &str); 8] = [
+        ("quiet", &["-DECC=2", "-DHELD=5000000000ull"], None, ""),
+        (
+            "heat",
+            &["-DHELD=round_()*1000000000ull"],
+            Some("throttled"),
+            "held its clocks down for 1.0 of",
+        ),
+        (
+            "ecc",
+            &["-DECC=round_()"],
+            Some("memory"),
+            "1 uncorrected memory errors",
+        ),
+        (
+            "lost",
+            &["-DHANDLE=(round_()>1?15:0)"],
+            Some("lost"),
+            "off the bus",
+        ),
+        ("xid", &["-DRECOVERY=round_()-1"], Some("lost"), "needs a reset"),
+        (
+            "foreign",
+            &["-DPROCESSES=round_()-1"],
+            Some("foreign"),
+            "1 other processes",
+        ),
+        (
+            "brake",
+            &["-DTHROTTLE=(round_()>1?0x80:4)"],
+            Some("throttled"),
+            "0x80",
+        ),
+        (
+            "not told",
+            &["-DVIOLATION=4", "-DHELD=round_()*1000000000ull"],
+            None,
+            "",
+        ),
+    ];
+    for (name, defines, kind, says) in cases {
+        let machine = Machine {
+            cuda: None,
+            nvml: Some(defines),
+        };
+        let out = ask(&machine, &["--watch", "0"]);
+        let seen = out.json();
+        assert_eq!(
+            out.code,
+            Some(if kind.is_some() { 3 } else { 0 }),
+            "{name}: {seen}"
+        );
+        assert_eq!(seen["troubles"][0]["kind"].as_str(), kind, "{name}: {seen}");
+        let told = seen["troubles"][0]["says"].as_str().unwrap_or_default();
+        assert!(told.contains(says), "{name}: {seen}");
+    }
+    let nothing = Machine {
+        cuda: None,
+        nvml: None,
+    };
+    let out = ask(&nothing, &["--watch", "0"]).exits(3);
+    assert!(out.stderr.contains("NVML does not answer"), "{}", out.stderr);
 }

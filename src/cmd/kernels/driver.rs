@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
 use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
+use crate::kernel::health::Reading;
 use crate::kernel::host::Limits;
 use crate::model::exit::Exit;
 use crate::model::registry::Target;
@@ -20,17 +22,24 @@ pub struct Args {
     /// Seconds that each step of the driver may take.
     #[arg(long, value_name = "SECONDS", default_value_t = driver::LIMITS.step.as_secs())]
     timeout: u64,
+    /// Watch the GPUs for so long instead, and say what would have spoiled a launch in that time.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "gpus")]
+    watch: Option<u64>,
 }
 
 /// Runs `kernels driver`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let limit = Duration::from_secs(args.timeout);
-    let asked = probe(&Limits {
+    let limits = Limits {
         step: limit,
         whole: 2 * limit,
         ..driver::LIMITS
-    });
+    };
+    if let Some(seconds) = args.watch {
+        return watch(&limits, Duration::from_secs(seconds), format);
+    }
+    let asked = probe(&limits);
     let judged = judge(&asked, &Need::of(&Target::default(), args.gpus));
     let text = match format {
         Format::Json => format!("{}\n", as_json(&asked, &judged)),
@@ -38,6 +47,30 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     print(&text)?;
     Ok(if judged.is_ok() {
+        Exit::Passed
+    } else {
+        Exit::NoJudgement
+    })
+}
+
+/// Two readings of NVML, and what happened between them.
+fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
+    let silent = || NoJudgement("NVML does not answer, so nothing is known of the GPUs' health".to_owned());
+    let before = Reading::take(limits).ok_or_else(silent)?;
+    std::thread::sleep(time);
+    let after = Reading::take(limits).ok_or_else(silent)?;
+    let troubles = after.troubles_since(&before);
+    let text = match format {
+        Format::Json => {
+            let whole =
+                json!({"schema": 1, "before": before.gpus(), "after": after.gpus(), "troubles": troubles});
+            format!("{whole}\n")
+        }
+        _ if troubles.is_empty() => format!("{} GPUs, and nothing spoiled them\n", after.gpus().len()),
+        _ => troubles.iter().map(|trouble| format!("{trouble}\n")).collect(),
+    };
+    print(&text)?;
+    Ok(if troubles.is_empty() {
         Exit::Passed
     } else {
         Exit::NoJudgement
