@@ -69,14 +69,6 @@ fn build() -> Outcome<()> {
     ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    match var("NMOE_KERNELS_ARCH") {
-        Some(arch) if arch != ARCH => {
-            return Err(
-                format!("these kernels are for {ARCH} alone; NMOE_KERNELS_ARCH asks for {arch}").into(),
-            );
-        }
-        _ => {}
-    }
     let out = PathBuf::from(var("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let device = out.join("libnmoe_kernels.so");
     let host = out.join("libnmoe_kernels_host.so");
@@ -87,6 +79,14 @@ fn build() -> Outcome<()> {
         if let Some(folder) = &copies {
             remove(&folder.join(library.file_name().unwrap_or_default()))?;
         }
+    }
+    match var("NMOE_KERNELS_ARCH") {
+        Some(arch) if arch != ARCH => {
+            return Err(
+                format!("these kernels are for {ARCH} alone; NMOE_KERNELS_ARCH asks for {arch}").into(),
+            );
+        }
+        _ => {}
     }
     let mut built = Vec::new();
     match compiler() {

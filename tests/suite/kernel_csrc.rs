@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use nmoe_gates::kernel::inspect::{Arch, inspect};
 use nmoe_gates::kernel::stamp::{Expected, Stale, Stamp, digest};
@@ -97,6 +98,94 @@ fn the_device_build_is_for_sm_100a_and_fresh() {
         nonce: Some("another run's"),
     };
     assert!(matches!(stamp.verify(&expected), Err(Stale::Nonce)));
+}
+
+#[test]
+fn another_target_is_an_error_of_the_compiler_that_says_which_one_it_must_be() {
+    // The preprocessor as nvcc would call it for the device, with no CUDA header at hand.
+    let place = Place::new();
+    std::fs::write(place.path("cuda_runtime.h"), "").unwrap();
+    let preprocess = |defines: &[&str]| {
+        Command::new("c++")
+            .args(["-E", "-x", "c++", "-std=c++17", "-D__CUDACC__"])
+            .args(defines)
+            .arg("-I")
+            .arg(place.path(""))
+            .arg("-I")
+            .arg(package().join("include"))
+            .arg(package().join("src/platform.h"))
+            .output()
+    };
+    let Ok(wrong) = preprocess(&["-D__CUDA_ARCH__=900"]) else {
+        eprintln!("skipped: there is no C++ compiler");
+        return;
+    };
+    let says = "these kernels are for sm_100a alone: compile with -gencode arch=compute_100a,code=sm_100a";
+    let stderr = String::from_utf8_lossy(&wrong.stderr);
+    assert!(!wrong.status.success() && stderr.contains(says), "{stderr}");
+    let right = preprocess(&["-D__CUDA_ARCH__=1000", "-D__CUDA_ARCH_FEAT_SM100_ALL"]).unwrap();
+    assert!(
+        right.status.success(),
+        "{}",
+        String::from_utf8_lossy(&right.stderr)
+    );
+}
+
+/// Runs a proof with the pinned CUDA tools, which it installs first.
+fn prove(script: &str, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let out = Command::new(root.join("scripts/install-nvcc")).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    });
+    let (cuda, python) = (root.join(".tools/cuda"), root.join(".tools/cuda-venv/bin"));
+    let path = std::env::var("PATH").unwrap();
+    let out = Command::new(root.join("scripts").join(script))
+        .args(arguments)
+        .env(
+            "PATH",
+            format!("{}:{}:{path}", python.display(), cuda.join("bin").display()),
+        )
+        .env("CUDA_HOME", cuda)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(
+        out.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    said
+}
+
+#[test]
+#[ignore = "minutes: scripts/test --all"]
+fn slow_conversions_over_every_float_agree_with_two_oracles_and_blocks_by_the_million() {
+    let library = nmoe_csrc::host_library().expect("a C++ compiler");
+    let said = prove("prove-kernels", &[library.to_str().unwrap()]);
+    eprintln!("{said}");
+    assert_eq!(said.matches("4,294,967,296 cases          0 differ").count(), 5);
+    assert_eq!(said.matches("1,048,576 cases          0 differ").count(), 3);
+}
+
+#[test]
+#[ignore = "minutes: scripts/test --all"]
+fn slow_inspection_agrees_with_cuobjdump_on_every_kind_of_file() {
+    let said = prove("prove-inspection", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    eprintln!("{said}");
+    let files: u32 = said
+        .lines()
+        .find_map(|line| line.split_once(" files: ")?.0.parse().ok())
+        .unwrap();
+    assert!(files >= 40);
+}
+
+#[test]
+#[ignore = "minutes: scripts/test --all"]
+fn slow_the_device_build_has_the_hardwares_conversions_and_no_other_target() {
+    let said = prove("prove-device-build", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    eprintln!("{said}");
 }
 
 /// A library with a stamp, device code and the ABI, as a build for the target would leave it, but runnable here.
