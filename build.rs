@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    for input in ["kernel-host/src", "kernel-host/Cargo.toml", "build.rs"] {
+    for input in ["kernel-host", "build.rs"] {
         println!("cargo::rerun-if-changed={input}");
     }
     let var = |name: &str| std::env::var(name).unwrap_or_default();

@@ -25,14 +25,18 @@ struct Report {
     reserved: i32,
 }
 
-/// Loads the library on the link and runs all of its checks.
+/// Loads the library on the link, or at this path if it is not empty, and runs all of its checks.
 #[expect(
     unsafe_code,
     reason = "loading and calling foreign code is what this program is for"
 )]
-pub fn run(link: &mut Link) {
+pub fn run(link: &mut Link, path: String) {
     link.stage("load");
-    let path = format!("/proc/self/fd/{}", link.library());
+    let path = if path.is_empty() {
+        format!("/proc/self/fd/{}", link.library())
+    } else {
+        path
+    };
     // SAFETY: none can be promised: the library's constructors may do anything. That is why this is its own process.
     let library = match unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) } {
         Ok(library) => library,

@@ -113,7 +113,9 @@ messages! {
         /// Load the library on standard input, ask for its ABI and stamp, run its self-checks.
         Load = "load" {
             /// Version of the protocol.
-            version: u32
+            version: u32,
+            /// Where the same library lies, for a machine where a descriptor has no path; empty elsewhere.
+            path: String
         }
         /// Ask the driver what GPUs there are, and NVML how they are.
         Driver = "driver" {

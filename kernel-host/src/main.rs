@@ -7,6 +7,12 @@ mod checks;
 mod driver;
 mod link;
 mod nvml;
+#[cfg(all(
+    target_env = "gnu",
+    not(target_feature = "crt-static"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod old;
 
 use kernel_host::{Reply, Request, VERSION};
 
@@ -15,9 +21,12 @@ use crate::link::Link;
 fn main() {
     let mut link = Link::open();
     match link.request() {
-        Some(Request::Load { version: VERSION }) => {
+        Some(Request::Load {
+            version: VERSION,
+            path,
+        }) => {
             link.say(&Reply::Hello { version: VERSION });
-            checks::run(&mut link);
+            checks::run(&mut link, path);
         }
         Some(Request::Driver { version: VERSION }) => {
             link.say(&Reply::Hello { version: VERSION });

@@ -1,6 +1,10 @@
 //! A library in the kernel host: was it loaded, is its ABI ours, what did its self-checks find. Every failure has a word.
 
+use std::io;
+use std::path::Path;
+
 use kernel_host::{Reply, Request, VERSION};
+use tempfile::TempDir;
 
 use crate::kernel::host::{Conversation, Ending, Limits, Unavailable, converse};
 use crate::kernel::snapshot::Snapshot;
@@ -50,8 +54,29 @@ impl Loading {
 /// Loads these bytes in a kernel host and runs their self-checks.
 pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable> {
     let sealed = library.sealed().map_err(Unavailable::because)?;
-    let conversation = converse(&Request::Load { version: VERSION }, Some(sealed), limits)?;
+    // Without /proc a descriptor has no path to load from, so the bytes are laid into a folder that is ours alone.
+    let folder = match Path::new("/proc/self/fd").exists() {
+        true => None,
+        false => Some(laid_out(library).map_err(Unavailable::because)?),
+    };
+    let path = folder.as_ref().map_or_else(String::new, |folder| {
+        folder.path().join(LAID_OUT).display().to_string()
+    });
+    let request = Request::Load {
+        version: VERSION,
+        path,
+    };
+    let conversation = converse(&request, Some(sealed), limits)?;
     Ok(read(&conversation))
+}
+
+/// Name of a library in its temporary folder.
+const LAID_OUT: &str = "library.so";
+
+fn laid_out(library: &Snapshot) -> io::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join(LAID_OUT), library.bytes())?;
+    Ok(folder)
 }
 
 fn read(conversation: &Conversation) -> Loading {

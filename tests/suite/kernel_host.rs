@@ -408,7 +408,10 @@ fn where_the_host_cannot_run_nothing_is_passed_over() {
     let place = Place::new();
     let root = place.path("root");
     std::fs::create_dir(&root).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), root.join("nmoe-gates")).unwrap();
+    crate::kernel_static::copy_program(
+        Path::new(env!("CARGO_BIN_EXE_nmoe-gates")),
+        &root.join("nmoe-gates"),
+    );
     std::fs::create_dir(root.join("dev")).unwrap();
     std::fs::write(root.join("dev/urandom"), [7; 64]).unwrap();
     std::fs::write(root.join("dev/null"), "").unwrap();

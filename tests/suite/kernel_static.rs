@@ -1,5 +1,6 @@
 //! The binary itself: one static file that needs nothing of the host.
 
+use std::path::Path;
 use std::process::Command;
 
 use object::LittleEndian;
@@ -9,6 +10,16 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use crate::driver::Place;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_nmoe-gates");
+const KERNEL_HOST: &str = env!("KERNEL_HOST");
+
+/// The oldest glibc that CUDA 12.9 and 13 support, RHEL 8's: the kernel host must not need a newer one.
+const OLDEST_GLIBC: (u32, u32) = (2, 28);
+
+/// Copies by another process: a descriptor of ours, open for writing, could be inherited by whatever another test starts in
+/// that moment, and then the copy could not be run.
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
 
 #[test]
 fn the_binary_has_no_interpreter_and_needs_no_library() {
@@ -33,7 +44,7 @@ fn it_runs_in_an_otherwise_empty_root() {
     let place = Place::new();
     let root = place.path("empty");
     std::fs::create_dir(&root).unwrap();
-    std::fs::copy(BINARY, root.join("nmoe-gates")).unwrap();
+    copy_program(Path::new(BINARY), &root.join("nmoe-gates"));
     let out = Command::new("chroot")
         .arg(&root)
         .args(["/nmoe-gates", "explain", "exit-codes"])
@@ -41,4 +52,85 @@ fn it_runs_in_an_otherwise_empty_root() {
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(String::from_utf8(out.stdout).unwrap().lines().count(), 6);
+}
+
+#[test]
+fn the_kernel_host_needs_no_newer_glibc_than_cuda_does() {
+    let bytes = std::fs::read(KERNEL_HOST).unwrap();
+    let header = FileHeader64::<LittleEndian>::parse(&*bytes).unwrap();
+    let sections = header.sections(LittleEndian, &*bytes).unwrap();
+    let (mut needs, link) = sections.gnu_verneed(LittleEndian, &*bytes).unwrap().unwrap();
+    let strings = sections.strings(LittleEndian, &*bytes, link).unwrap();
+    let mut versions = Vec::new();
+    while let Some((_, mut of_file)) = needs.next().unwrap() {
+        while let Some(version) = of_file.next().unwrap() {
+            let name = version.name(LittleEndian, strings).unwrap();
+            versions.push(String::from_utf8(name.to_vec()).unwrap());
+        }
+    }
+    let glibc: Vec<(u32, u32)> = versions
+        .iter()
+        .filter_map(|v| v.strip_prefix("GLIBC_"))
+        .map(|v| {
+            let mut numbers = v.split('.').map(|n| n.parse().unwrap());
+            (numbers.next().unwrap(), numbers.next().unwrap())
+        })
+        .collect();
+    assert!(glibc.len() > 3, "{versions:?}");
+    assert!(
+        glibc.iter().all(|v| *v <= OLDEST_GLIBC),
+        "a function is bound to a newer glibc than {OLDEST_GLIBC:?}; see kernel-host/build.rs: {versions:?}"
+    );
+    let elf = object::read::elf::ElfFile64::<LittleEndian>::parse(&*bytes).unwrap();
+    let needed: Vec<String> = object::Object::import_libraries(&elf)
+        .unwrap()
+        .map(|l| String::from_utf8(l.unwrap().name().to_vec()).unwrap())
+        .collect();
+    for library in ["libc.so.6", "libdl.so.2", "libpthread.so.0"] {
+        assert!(needed.iter().any(|n| n == library), "{library}: {needed:?}");
+    }
+}
+
+#[test]
+fn a_library_is_loaded_without_proc_too() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root may change the root directory");
+        return;
+    }
+    let Some(library) = nmoe_csrc::host_library() else {
+        eprintln!("skipped: there is no C++ compiler");
+        return;
+    };
+    // A root with what the two programs need of libc, and nothing else.
+    let place = Place::new();
+    let root = place.path("libc");
+    let copy = |from: &Path, to: &str| {
+        let to = root.join(to.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        copy_program(from, &to);
+    };
+    for program in [Path::new(KERNEL_HOST), library] {
+        let listed = Command::new("ldd").arg(program).output().unwrap();
+        for word in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
+            if word.starts_with('/') {
+                copy(Path::new(word), word);
+            }
+        }
+    }
+    copy(Path::new(BINARY), "nmoe-gates");
+    copy(library, "library.so");
+    std::fs::create_dir(root.join("tmp")).unwrap();
+    let out = Command::new("chroot")
+        .arg(&root)
+        .args(["/nmoe-gates", "kernels", "check", "--cpu", "/library.so"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(
+        out.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(said.contains("pass     gather"), "{said}");
+    assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0);
 }
