@@ -11,7 +11,7 @@ use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::policy;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::model::exit::Exit;
-use crate::model::registry::{Gate, Registry, Tier};
+use crate::model::registry::{Gate, GateKind, Registry, Tier};
 
 /// Arguments of `gates`.
 #[derive(Debug, clap::Args)]
@@ -294,16 +294,32 @@ fn row(id: &str, gate: &Gate) -> Value {
     })
 }
 
-/// A strategy matrix for GitHub Actions, `fromJSON`-ready: one line.
+/// A strategy matrix for GitHub Actions, `fromJSON`-ready: one line. A perf gate goes with the gate that it compares, since it needs
+/// that one's run beside its own.
 fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
+    let gates: Vec<(&str, &Gate)> = gates.collect();
+    let compares =
+        |gate: &Gate, id: &str| gate.kind == GateKind::Perf && gate.compare_gate.as_deref() == Some(id);
     let include: Vec<Value> = gates
-        .map(|(id, gate)| {
+        .iter()
+        .filter(|(_, gate)| !gates.iter().any(|(id, _)| compares(gate, id)))
+        .enumerate()
+        .map(|(index, entry)| {
+            let (id, gate) = entry;
+            let follow = gates.iter().filter(|(_, other)| compares(other, id));
+            let part: Vec<&(&str, &Gate)> = std::iter::once(entry).chain(follow).collect();
+            let ids: Vec<&str> = part.iter().map(|(id, _)| *id).collect();
             json!({
+                "index": index,
                 "gate": id,
+                "gates": ids.join(" "),
                 "tier": tier_name(gate.tier),
                 "kind": kind_name(gate.kind),
                 "gpus": gate.gpus,
-                "timeout_s": gate.timeout_s,
+                // 0 is no limit, and no limit is the longest.
+                "timeout_s": if part.iter().any(|(_, gate)| gate.timeout_s == 0) { 0 } else {
+                    part.iter().map(|(_, gate)| gate.timeout_s).sum::<u64>()
+                },
             })
         })
         .collect();

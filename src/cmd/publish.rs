@@ -1,7 +1,7 @@
 //! `publish`: results onto their pull request, as one comment and one commit status. Results are a stranger's until proven
 //! otherwise; what is refused is said there too.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
@@ -21,6 +21,7 @@ use crate::model::results::Results;
 use crate::model::verdict::Overall;
 use crate::report::escape;
 use crate::report::frame::{self, Past};
+use crate::report::join::{self, Whole};
 use crate::report::page::{self, Page};
 use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, Selection};
@@ -33,8 +34,9 @@ const FRAME: usize = 16 << 10;
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Results of a run.
-    results: PathBuf,
+    /// Results of a run; several, or a folder of them, are the parts of one that was resolved.
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
     /// Number of the pull request.
     #[arg(long, value_name = "N")]
     pr: u64,
@@ -199,12 +201,12 @@ fn registry(context: &Context, hub: &Hub, resolution: Option<&Resolution>) -> an
 }
 
 fn judge(
-    path: &Path,
+    paths: &[PathBuf],
     mut evidence: Evidence,
     resolution: Option<&Resolution>,
     registry: &Registry,
 ) -> Result<Results, Refusal> {
-    let results = read::file_within(path, verify::MAX_BYTES)?;
+    let results = read_all(paths, resolution)?;
     if resolution.is_none() && results.evidence.merge == evidence.head && results.evidence.head.is_none() {
         // A run on the head itself, without a merge: there is nothing else that it could be held to.
         evidence = Evidence {
@@ -223,6 +225,27 @@ fn judge(
     };
     verify::verify(&results, &expected)?;
     Ok(results)
+}
+
+/// The results, or those of several runners made into what was resolved.
+fn read_all(paths: &[PathBuf], resolution: Option<&Resolution>) -> Result<Results, Refusal> {
+    let mut parts = Vec::new();
+    for path in paths {
+        for file in join::files(path).map_err(read::Refusal::from)? {
+            parts.push(read::file_within(&file, verify::MAX_BYTES)?);
+        }
+    }
+    // One file is one run, and must be the whole by itself; a folder holds parts, though but one runner left any.
+    if let ([path], [_]) = (paths, &*parts)
+        && !path.is_dir()
+    {
+        return Ok(parts.swap_remove(0));
+    }
+    let whole = resolution.map(|resolution| Whole {
+        bundle: resolution.bundle.as_deref(),
+        gate_ids: &resolution.gate_ids,
+    });
+    join::join(parts, whole)
 }
 
 /// What is to be said, before it is known where.

@@ -3,21 +3,29 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::gates::Which;
+use crate::cmd::policy;
+use crate::gate::select::{self, Request};
 use crate::model::exit::Exit;
 use crate::model::results::Results;
 use crate::model::verdict::Verdict;
+use crate::report::join::{self, Whole};
 use crate::report::page::{self, Page};
+use crate::report::verify::Refusal;
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Results of a run; `-` is standard input.
-    results: PathBuf,
+    /// Results of a run; `-` is standard input. Several, or a folder of them, become one table.
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// Folder whose templates replace the embedded ones of the same name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -37,7 +45,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Sarif,
         Format::Github,
     ])?;
-    let results = load(&args.results)?;
+    let results = joined(context, args)?;
     let text = match format {
         Format::Json => json(&serde_json::to_value(&results)?)?,
         Format::Junit => junit::xml(&results)?,
@@ -51,6 +59,34 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     print(&text)?;
     Ok(Exit::Passed)
+}
+
+/// The results, or several runs' made into one. With a selection they are held to it: what none of them has was not run.
+fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
+    let mut parts = Vec::new();
+    for path in &args.results {
+        let files = join::files(path).with_context(|| path.display().to_string())?;
+        for file in files {
+            parts.push(load(&file)?);
+        }
+    }
+    let request = args.which.request();
+    if request == Request::default() {
+        if parts.len() == 1 {
+            return parts.pop().context("one is there");
+        }
+        return join::join(parts, None).map_err(unusable);
+    }
+    let selection = select::resolve(&policy::registry(context)?.value, &request)?;
+    let whole = Whole {
+        bundle: selection.bundle.as_deref(),
+        gate_ids: &selection.gate_ids,
+    };
+    join::join(parts, Some(whole)).map_err(unusable)
+}
+
+fn unusable(refusal: Refusal) -> anyhow::Error {
+    anyhow!("the results make no one table: {}", refusal.detail)
 }
 
 fn load(path: &Path) -> anyhow::Result<Results> {

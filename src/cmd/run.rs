@@ -330,9 +330,17 @@ fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
     })
 }
 
-/// Whether this run is the one that was resolved: the same gates on the same commits.
+/// Whether this run is the one that was resolved, or one runner's part of it: the same commits, and no other gates. `publish` holds the
+/// parts together to the whole.
 fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) -> anyhow::Result<()> {
-    if selection.gate_ids != resolution.gate_ids || selection.bundle != resolution.bundle {
+    let whole = selection.gate_ids == resolution.gate_ids && selection.bundle == resolution.bundle;
+    let named = matches!(selection.bundle.as_deref(), None | Some(select::SINGLE));
+    let part = named
+        && selection
+            .gate_ids
+            .iter()
+            .all(|id| resolution.gate_ids.contains(id));
+    if !whole && !part {
         bail!("other gates were resolved than are asked for; resolve again and have that approved");
     }
     let differ: Vec<&str> = evidence

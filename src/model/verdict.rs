@@ -180,6 +180,8 @@ reasons! {
         "Mend the earlier failure, or run with `--keep-going`.";
     Refused = "refused", "Preflight refused the run, so nothing was started.",
         "See the gates marked `invalid`.";
+    NoResults = "no_results", "The runner that was to run the gate left no results.",
+        "Look at that runner's job; run the gate again.";
     External = "external", "The gate is run elsewhere; its verdict comes from a recorded result.",
         "Give the recorded result with `--external ID=RESULTS`.";
     StaleEvidence = "stale_evidence", "The recorded result is about something else than what is judged here.",

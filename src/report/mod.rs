@@ -7,6 +7,7 @@ pub mod escape;
 pub mod findings;
 pub mod frame;
 pub mod intoto;
+pub mod join;
 pub mod junit;
 pub mod number;
 pub mod page;

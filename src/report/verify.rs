@@ -89,7 +89,8 @@ pub fn names(identities: &[Identity]) -> String {
 }
 
 impl Refusal {
-    fn new(why: Why, detail: impl Into<String>) -> Self {
+    /// A refusal of this kind, with its details.
+    pub fn new(why: Why, detail: impl Into<String>) -> Self {
         Refusal {
             why,
             detail: detail.into(),

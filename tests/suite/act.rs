@@ -82,6 +82,10 @@ impl Stage {
         ] {
             place.file(file, read(file));
         }
+        place.file(
+            ".github/workflows/tier-b-fan-out.yml",
+            read("examples/tier-b-fan-out.yml"),
+        );
         for script in ["scripts/get", "scripts/action"] {
             place.file(script, "");
             std::fs::copy(Path::new(ROOT).join(script), place.repo().join(script)).unwrap();
@@ -213,13 +217,17 @@ impl Stage {
 
     /// Tier B by hand.
     fn tier_b(&self, inputs: &[(&str, &str)]) -> Option<Ran> {
+        self.by_hand("tier-b.yml", inputs)
+    }
+
+    fn by_hand(&self, workflow: &str, inputs: &[(&str, &str)]) -> Option<Ran> {
         let pull = PULL.to_string();
         let args: Vec<String> = [("pr_number", &*pull)]
             .iter()
             .chain(inputs)
             .flat_map(|(name, value)| ["--input".to_owned(), format!("{name}={value}")])
             .collect();
-        self.run("workflow_dispatch", "tier-b.yml", &args)
+        self.run("workflow_dispatch", workflow, &args)
     }
 
     /// The PR lint for this text of the pull request.
@@ -423,6 +431,33 @@ if __name__ == "__main__":
         "{comment}"
     );
     assert_ne!(status, "success");
+}
+
+#[test]
+fn slow_act_tier_b_fans_out_over_runners_and_comes_back_into_one_table() {
+    let trainer = read("examples/demo/nmoe/train.py").replace(
+        "    main(sys.argv[1:])",
+        "    sys.exit(7 if '--steps=40' in sys.argv else main(sys.argv[1:]))",
+    );
+    let stage = Stage::new("nmoe/train.py", &trainer);
+    let Some(ran) = stage.by_hand("tier-b-fan-out.yml", &[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(!ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    // Each gate had a runner of its own: the failure of one stopped no other.
+    for row in [
+        "| `cpu:import` | pass |",
+        "| `cpu:compileall` | pass |",
+        "| `demo:tiny_1x10` | pass |",
+        "| `demo:tiny_1x40` | **fail** |",
+    ] {
+        assert!(comment.contains(row), "{row}\n{comment}\n{}", ran.log);
+    }
+    assert_eq!(status, "failure");
+    let parts = std::fs::read_dir(stage.place.path("artifacts")).unwrap().count();
+    assert_eq!(parts, 4, "{}", ran.log);
+    assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
 }
 
 #[test]

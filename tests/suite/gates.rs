@@ -160,3 +160,35 @@ fn the_smallest_bundle_that_covers_a_contract_is_named() {
     );
     assert!(out.stderr.contains("`blockscaled_full`"), "{}", out.stderr);
 }
+
+#[test]
+fn a_perf_gate_goes_with_the_gate_that_it_compares() {
+    let out = place()
+        .gates(["gates", "resolve", "--bundle", "full", "--format", "matrix"])
+        .run()
+        .exits(0);
+    let parts = out.json()["include"].clone();
+    let gates: Vec<&str> = parts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["gates"].as_str().unwrap())
+        .collect();
+    let flat: Vec<&str> = gates.iter().flat_map(|g| g.split(' ')).collect();
+    let perf = gates.iter().find(|g| g.contains("perf:baseline_delta")).unwrap();
+    assert!(perf.starts_with("b200:moonlight_8x20 "), "{perf}");
+    let json = place()
+        .gates(["gates", "resolve", "--bundle", "full", "--format", "json"])
+        .run()
+        .json();
+    let mut all: Vec<&str> = json["gate_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|g| g.as_str().unwrap())
+        .collect();
+    let mut flat = flat.clone();
+    flat.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(flat, all, "each gate is in one part");
+}

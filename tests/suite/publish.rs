@@ -523,3 +523,63 @@ fn a_dry_run_prints_and_writes_nothing() {
     assert!(out.stdout.contains("### Gates: `full`"));
     assert!(scene.api.writes().is_empty());
 }
+
+#[test]
+fn the_parts_of_several_runners_are_published_as_one_table() {
+    let stage = Scene::new();
+    let part = |gate: &str| {
+        let mut part = stage.results();
+        part["bundle"] = json!("single");
+        part["gate_ids"] = json!([gate]);
+        part["results"]
+            .as_object_mut()
+            .unwrap()
+            .retain(|id, _| id == gate);
+        if gate == "cpu:one" {
+            part["evidence"]["target"] = Value::Null;
+        }
+        part
+    };
+    let publish = |parts: &[Value]| {
+        let dir = stage.place.path("parts");
+        let _ = std::fs::remove_dir_all(&dir);
+        for (n, part) in parts.iter().enumerate() {
+            let folder = dir.join(n.to_string());
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("results.json"), part.to_string()).unwrap();
+        }
+        let args = [
+            "publish",
+            "../parts",
+            "--pr",
+            "5",
+            "--resolution",
+            "../resolution.json",
+        ];
+        stage.api.serves(stage.place.gates(args)).run()
+    };
+    publish(&[part("b200:two"), part("cpu:one")]).exits(0);
+    let comment = stage.comment();
+    assert!(
+        comment.contains("| `cpu:one` | pass |") && comment.contains("| `b200:two` | pass |"),
+        "{comment}"
+    );
+    assert_eq!(stage.status().0, "success");
+    // A runner that left nothing: its gate is there, and nothing is green.
+    publish(&[part("cpu:one")]).exits(0);
+    assert!(
+        stage.comment().contains("| `b200:two` | **not_run** |"),
+        "{}",
+        stage.comment()
+    );
+    assert_eq!(stage.status().0, "error");
+    // A part about another run, or of another's gate, spoils the whole.
+    let mut foreign = part("b200:two");
+    foreign["evidence"]["run"] = json!("f".repeat(32));
+    publish(&[part("cpu:one"), foreign]).exits(3);
+    assert!(stage.comment().contains("refused"), "{}", stage.comment());
+    publish(&[part("cpu:one"), part("cpu:one"), part("b200:two")]).exits(3);
+    assert_ne!(stage.status().0, "success");
+    // One file alone must be the whole.
+    stage.call(&part("cpu:one")).run().exits(3);
+}

@@ -604,3 +604,70 @@ fn json_gives_back_what_was_recorded() {
         assert_eq!(json[key], given[key], "{key}");
     }
 }
+
+/// Several runs' results beside each other, as a fan-out leaves them.
+fn fan_out(parts: &[Value]) -> Place {
+    let place = Place::new();
+    place.file(
+        "configs/gates/gates.toml",
+        "[gates.\"a\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"b\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"c\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nall = [\"a\", \"b\", \"c\"]\n",
+    );
+    for (n, part) in parts.iter().enumerate() {
+        place.file(&format!("parts/results-{n}/results.json"), part.to_string());
+    }
+    place
+}
+
+#[test]
+fn several_results_become_one_table() {
+    let place = fan_out(&[passed(&["b"]), passed(&["a"])]);
+    let out = place
+        .gates(["report", "parts", "--bundle", "all", "--format", "json"])
+        .run()
+        .exits(0);
+    let joined = out.json();
+    assert_eq!(
+        joined["gate_ids"],
+        json!(["a", "b", "c"]),
+        "in the bundle's order"
+    );
+    assert_eq!(joined["results"]["c"]["reason"], "no_results");
+    assert_eq!(
+        joined["overall"], "inconclusive",
+        "what left nothing is not green"
+    );
+    // What was joined is results like any other.
+    report(&out.stdout, "junit").exits(0);
+    // Without a selection the parts are the whole.
+    let files = ["parts/results-0/results.json", "parts/results-1/results.json"];
+    let out = place
+        .gates(["report", files[0], files[1], "--format", "json"])
+        .run()
+        .exits(0);
+    assert_eq!(out.json()["overall"], "pass");
+    assert_eq!(out.json()["gate_ids"], json!(["b", "a"]));
+}
+
+#[test]
+fn results_that_make_no_one_table_are_refused() {
+    let mut elsewhere = passed(&["b"]);
+    elsewhere["evidence"]["merge"] = json!("4".repeat(40));
+    for (parts, said) in [
+        ([passed(&["a"]), elsewhere], "merge"),
+        ([passed(&["a"]), passed(&["a"])], "in two of the parts"),
+        (
+            [passed(&["a"]), passed(&["z"])],
+            "none of those that were to be run",
+        ),
+    ] {
+        let out = fan_out(&parts)
+            .gates(["report", "parts", "--bundle", "all"])
+            .run()
+            .exits(2);
+        assert!(out.stderr.contains(said), "{}", out.stderr);
+    }
+    let empty = Place::new();
+    std::fs::create_dir(empty.repo().join("parts")).unwrap();
+    let out = empty.gates(["report", "parts"]).run().exits(2);
+    assert!(out.stderr.contains("a folder without results"), "{}", out.stderr);
+}
