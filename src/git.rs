@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of pull requests or contracts: arguments in, bytes out.
 
+pub mod added;
 pub mod claims;
 pub mod diff;
 pub mod merge;

@@ -9,6 +9,7 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::document::Source;
+use crate::git::{Git, GitError, added};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 use crate::model::finding::{Finding, Region, Severity};
 
@@ -54,8 +55,31 @@ pub fn moe_path() -> GlobSet {
     set.build().unwrap_or_default()
 }
 
-/// Every all-to-all of a source, within these lines (from 1; none means all of them).
-pub fn scan(source: &Source, severity: Severity, lines: Option<&[Range<u32>]>) -> Vec<Finding> {
+/// What the commits up to `head` bring with them since they left `base`: in a source of the MoE path that they touch, every
+/// all-to-all is an error, whoever wrote it; in any other source, one on an added line is a warning. Each source is given
+/// as it is at `head`.
+///
+/// # Errors
+/// git cannot be run or refuses.
+pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
+    let path = moe_path();
+    let changed = added::since_fork(git, base, head)?;
+    let mut found = Vec::new();
+    let sources = changed.iter().filter(|file| is_source(&file.path));
+    added::contents(git, head, sources, |file, text| {
+        let source = Source::new(Some(file.path.clone()), String::from_utf8_lossy(text));
+        let findings = if path.is_match(&file.path) {
+            scan(&source, Severity::Error, |_, _| true)
+        } else {
+            scan(&source, Severity::Warning, |first, last| file.adds(first, last))
+        };
+        found.push((source, findings));
+    })?;
+    Ok(found)
+}
+
+/// Every all-to-all of a source on lines that count.
+pub fn scan(source: &Source, severity: Severity, counts: impl Fn(u32, u32) -> bool) -> Vec<Finding> {
     let path = source.name().unwrap_or_default();
     let Some(language) = language(path) else {
         return Vec::new();
@@ -72,7 +96,7 @@ pub fn scan(source: &Source, severity: Severity, lines: Option<&[Range<u32>]>) -
                 return None;
             }
             let (start, end) = source.places(&at);
-            if lines.is_some_and(|lines| !lines.iter().any(|l| l.contains(&start.line))) {
+            if !counts(start.line, end.line) {
                 return None;
             }
             let finding = Finding::new(&MOE_ALL_TO_ALL, format!("`{name}` is an all-to-all through NCCL"))
@@ -176,7 +200,7 @@ mod tests {
 
     fn lines_of(path: &str, text: &str) -> Vec<(u32, u32)> {
         let source = Source::new(Some(path.to_owned()), text);
-        let found = scan(&source, Severity::Error, None);
+        let found = scan(&source, Severity::Error, |_, _| true);
         found
             .iter()
             .filter_map(|f| f.region)

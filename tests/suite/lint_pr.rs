@@ -74,6 +74,82 @@ fn a_sound_pull_request_is_clean() {
 }
 
 #[test]
+fn an_all_to_all_on_the_moe_path_is_an_error_and_elsewhere_a_warning() {
+    let moe = "# all_to_all is not used\ny = rdep.dispatch(x)\ndist.all_to_all_single(y, x)\n";
+    let elsewhere = "a = 1\ndist.all_to_all(a, b)\n";
+    let pull = pull(&[("nmoe/moe.py", moe), ("nmoe/zero2.py", elsewhere)]);
+    let out = pull.lint("json").exits(1).json();
+    let found: Vec<_> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|f| f["code"] == "moe-all-to-all")
+        .map(|f| {
+            (
+                f["path"].as_str(),
+                f["severity"].as_str(),
+                f["line"].as_u64(),
+                f["column"].as_u64(),
+            )
+        })
+        .collect();
+    let expected = [
+        (Some("nmoe/moe.py"), Some("error"), Some(3), Some(6)),
+        (Some("nmoe/zero2.py"), Some("warning"), Some(2), Some(6)),
+    ];
+    assert_eq!(found, expected, "{out}");
+    // An annotation of the changed file, at its line.
+    let out = pull.lint("github").exits(1);
+    assert!(out.stdout.contains("file=nmoe/moe.py,line=3"), "{}", out.stdout);
+}
+
+#[test]
+fn of_the_moe_path_only_what_the_pull_request_touches_is_its_business_but_that_whole() {
+    // The base has grouped sends in one file, and an all-to-all in a file that the change leaves alone.
+    let place = Place::new();
+    place
+        .file("configs/gates/gates.toml", REGISTRY)
+        .file("nmoe/moe.py", "dist.all_to_all(a, b)\n")
+        .file(
+            "nmoe/csrc/rdep.cu",
+            "void f() {\n  ncclSend(a);\n  ncclRecv(b);\n}\n",
+        );
+    place.git(["init", "-q"]);
+    let commit = |message: &str| {
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", message]);
+        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let base = commit("base");
+    // Grouping turns the old sends into an exchange, though their lines are not new.
+    place.file(
+        "nmoe/csrc/rdep.cu",
+        "void f() {\n  ncclGroupStart();\n  ncclSend(a);\n  ncclRecv(b);\n}\n",
+    );
+    let head = commit("change");
+    std::fs::write(place.path("contract.md"), CONTRACT).unwrap();
+    let event = json!({"action": "opened", "pull_request": {
+        "number": 7, "body": ATTESTATION, "draft": false,
+        "head": { "ref": "issue/03a-attention", "sha": head }, "base": { "ref": "master", "sha": base },
+    }});
+    let out = Pull { place, event }.lint("json").exits(1).json();
+    let lines: Vec<_> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|f| f["code"] == "moe-all-to-all")
+        .map(|f| {
+            (
+                f["path"].as_str().unwrap().to_owned(),
+                f["line"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let path = "nmoe/csrc/rdep.cu".to_owned();
+    assert_eq!(lines, [(path.clone(), 3), (path, 4)], "{out}");
+}
+
+#[test]
 fn a_change_outside_of_the_scope_is_found() {
     let out = pull(&[("nmoe/train.py", "x\n"), ("nmoe/csrc/rdep.cu", "x\n")])
         .lint("json")

@@ -1,6 +1,5 @@
 //! `kernels collectives`: no NCCL all-to-all where rows go between experts, in sources, in a diff, in libraries.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,7 +10,7 @@ use crate::cmd::present;
 use crate::document::Source;
 use crate::git::Git;
 use crate::kernel::codes::MOE_ALL_TO_ALL;
-use crate::kernel::collectives::{imported, is_source, moe_path, scan};
+use crate::kernel::collectives::{imported, in_change, is_source, moe_path, scan};
 use crate::kernel::inspect::{Arch, inspect};
 use crate::kernel::snapshot::Snapshot;
 use crate::model::exit::Exit;
@@ -26,7 +25,7 @@ pub struct Args {
     /// Libraries whose imports are looked at too.
     #[arg(value_name = "LIB")]
     libraries: Vec<PathBuf>,
-    /// Look at added lines of every source of this diff too; outside the MoE path they are warnings.
+    /// Look at the lines that HEAD adds since it left BASE in every source too; outside the MoE path they are warnings.
     #[arg(long, value_name = "BASE..HEAD")]
     diff: Option<String>,
 }
@@ -36,14 +35,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (mut documents, mut found) = (Vec::new(), Vec::new());
     let path = moe_path();
     for source in sources(&context.subject)? {
-        found.extend(scan(&source, Severity::Error, None));
+        found.extend(scan(&source, Severity::Error, |_, _| true));
         documents.push(source);
     }
     if let Some(range) = &args.diff {
-        for (source, lines) in changed(&context.subject, range)? {
-            let name = source.name().unwrap_or_default();
-            if !path.is_match(name) {
-                found.extend(scan(&source, Severity::Warning, Some(&lines)));
+        let (base, head) = ends(&context.subject, range)?;
+        for (source, findings) in in_change(&Git::at(&context.subject), &base, &head)? {
+            // The MoE path was looked at as it stands here.
+            if !path.is_match(source.name().unwrap_or_default()) {
+                found.extend(findings);
                 documents.push(source);
             }
         }
@@ -87,52 +87,16 @@ fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
     Ok(found)
 }
 
-/// The sources that a diff adds lines to, as they are at its head, and those lines.
-fn changed(subject: &Path, range: &str) -> anyhow::Result<Vec<(Source, Vec<Range<u32>>)>> {
+/// The commits at both ends of a range.
+fn ends(subject: &Path, range: &str) -> anyhow::Result<(String, String)> {
     let git = Git::at(subject);
-    let (base, head) = range.split_once("..").context("write --diff as BASE..HEAD")?;
+    let (base, head) = range
+        .split_once("...")
+        .or_else(|| range.split_once(".."))
+        .context("write --diff as BASE..HEAD")?;
     let commit = |name: &str| -> anyhow::Result<String> {
         git.commit(name)?
             .with_context(|| format!("`{name}` names no commit"))
     };
-    let (base, head) = (commit(base)?, commit(head)?);
-    let plain = ["--no-ext-diff", "--no-renames", "--no-color"];
-    let listed = git.bytes(
-        ["diff", "--name-only", "-z", "--diff-filter=AM"]
-            .into_iter()
-            .chain(plain)
-            .chain([base.as_str(), head.as_str()]),
-    )?;
-    let mut found = Vec::new();
-    for name in listed
-        .split(|b| *b == 0)
-        .filter_map(|name| std::str::from_utf8(name).ok())
-        .filter(|n| is_source(n))
-    {
-        let text = git.bytes(["show", &format!("{head}:{name}")])?;
-        let hunks = git.bytes(["diff", "--unified=0"].into_iter().chain(plain).chain([
-            base.as_str(),
-            head.as_str(),
-            "--",
-            name,
-        ]))?;
-        let source = Source::new(Some(name.to_owned()), String::from_utf8_lossy(&text));
-        found.push((source, added(&String::from_utf8_lossy(&hunks))));
-    }
-    Ok(found)
-}
-
-/// The added lines of a diff without context: `@@ -a,b +start,count @@`.
-fn added(diff: &str) -> Vec<Range<u32>> {
-    diff.lines()
-        .filter_map(|line| {
-            let plus = line
-                .strip_prefix("@@ ")?
-                .split(' ')
-                .find_map(|word| word.strip_prefix('+'))?;
-            let (start, count) = plus.split_once(',').unwrap_or((plus, "1"));
-            let (start, count): (u32, u32) = (start.parse().ok()?, count.parse().ok()?);
-            Some(start..start.saturating_add(count))
-        })
-        .collect()
+    Ok((commit(base)?, commit(head)?))
 }

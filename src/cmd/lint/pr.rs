@@ -10,6 +10,7 @@ use crate::document::Source;
 use crate::git::Git;
 use crate::github::closing;
 use crate::github::event::{self, PullRequest, Side};
+use crate::kernel::collectives;
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
@@ -75,11 +76,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         None => {}
     }
-    if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
-        findings.extend(safety::of_change(context, &pull.base.sha, &pull.head.sha)?);
-    }
     let mut documents = vec![body];
     documents.extend(contract);
+    if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
+        let (base, head) = (&pull.base.sha, &pull.head.sha);
+        findings.extend(safety::of_change(context, base, head)?);
+        for (source, found) in collectives::in_change(&git, base, head)? {
+            if !found.is_empty() {
+                findings.extend(found);
+                documents.push(source);
+            }
+        }
+    }
     findings.extend(proposed_registry(context, &mut documents)?);
     if pull.draft {
         lint::attestation::as_draft(&mut findings);
