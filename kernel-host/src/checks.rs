@@ -1,6 +1,7 @@
 //! A kernel library behind its C ABI: load it, ask what it is, run its self-checks.
 
 use std::ffi::{CStr, c_char};
+use std::time::Instant;
 
 use kernel_host::{ABI, Reply};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
@@ -80,6 +81,7 @@ pub fn run(link: &mut Link, path: String) {
             size: size_of::<Report>() as u32,
             ..Report::default()
         };
+        let began = Instant::now();
         // SAFETY: the report is as large as its `size` says and outlives the call.
         let outcome = unsafe { check(index, &raw mut report) };
         link.say(&Reply::CheckEnded {
@@ -91,6 +93,7 @@ pub fn run(link: &mut Link, path: String) {
             expected: report.expected,
             got: report.got,
             error: report.error,
+            micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         });
     }
     // Its destructors are as foreign as its constructors.

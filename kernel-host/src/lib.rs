@@ -175,7 +175,9 @@ messages! {
             /// What the kernel has there.
             got: u64,
             /// The CUDA error, or 0.
-            error: i32
+            error: i32,
+            /// How long it took, in microseconds.
+            micros: u64
         }
         /// The driver answers.
         Cuda = "cuda" {

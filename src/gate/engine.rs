@@ -222,10 +222,20 @@ impl Run<'_, '_> {
         let library = stands_on_kernels(gate).then(|| self.library(gate));
         let mut result = match library.as_ref().and_then(|library| library.decides(gate.kind)) {
             Some(decided) => decided,
+            None if library.as_ref().is_some_and(|library| self.is_stale(library)) => {
+                GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
+            }
             None if gate.kind == GateKind::Perf => self.compare(id, gate, perf),
             None => self.command(id, gate),
         };
         if let Some(library) = library {
+            if gate.kind == GateKind::Perf {
+                // It builds both arms by itself, so the next gate's libraries are built and proven anew.
+                self.library = None;
+            } else if result.status == Verdict::Pass && self.is_stale(&library) {
+                result.status = Verdict::Invalid;
+                result.reason = Some(Reason::KernelStale);
+            }
             result.kernel_checks = library.checks;
         }
         self.close_group(silencer);
@@ -312,6 +322,16 @@ impl Run<'_, '_> {
         });
         self.library = Some(library.clone());
         library
+    }
+
+    /// Whether a library is not the one that was proven any more; says which.
+    fn is_stale(&mut self, library: &Library) -> bool {
+        let changed = library.changed(self.order.subject, &self.order.registry.target());
+        if let Some(path) = &changed {
+            let line = format!("kernels: {} is not what was proven any more", path.escape_debug());
+            self.supervisor.output.line(&line);
+        }
+        changed.is_some()
     }
 
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {

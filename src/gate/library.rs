@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::gate::launch::{End, Launch, Supervisor};
 use crate::gate::metrics::Meter;
 use crate::kernel::host::Limits;
+use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
 use crate::model::registry::{GateKind, Target};
 use crate::model::results::{GateResult, KernelCheck};
 use crate::model::verdict::{Reason, Verdict};
+use crate::sys::digest::sha256;
 use crate::sys::random;
 
 /// How long a build may take.
@@ -44,6 +46,24 @@ impl Library {
             digests: BTreeMap::new(),
             self_checked: false,
         }
+    }
+
+    /// The first library of the subject that is no longer what was proven: replaced, removed or added.
+    pub fn changed(&self, subject: &Path, target: &Target) -> Option<String> {
+        let now: BTreeMap<String, Option<String>> = outputs(subject, &target.kernels)
+            .unwrap_or_default()
+            .iter()
+            .map(|path| {
+                let digest = Snapshot::take(&subject.join(path)).map(|library| sha256(library.bytes()));
+                (path.display().to_string(), digest.ok())
+            })
+            .collect();
+        let same = |path: &&String| {
+            let digest = self.digests.get(*path);
+            digest.is_some() && digest == now.get(*path).and_then(Option::as_ref)
+        };
+        let mut all = now.keys().chain(self.digests.keys());
+        all.find(|path| !same(path)).cloned()
     }
 
     /// What a gate of this kind comes to because of the libraries alone; none where its command may start.

@@ -18,6 +18,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use crate::kernel::host::orphans::Orphans;
 use crate::sys::random;
 
+pub use program::SIZE;
+
 /// How long and how loud a host may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

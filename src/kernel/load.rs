@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use kernel_host::{Reply, Request, VERSION};
 use tempfile::TempDir;
@@ -139,6 +140,7 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
         expected,
         got,
         error,
+        micros,
     } = reply
     else {
         return None;
@@ -162,7 +164,9 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
         3 => (Verdict::Invalid, "it cannot run here".to_owned()),
         other => (Verdict::Fail, format!("it returned {other}, which is no outcome")),
     };
-    Some((check_row(name, status), detail))
+    let mut check = check_row(name, status);
+    check.duration_s = Some(Duration::from_micros(*micros).as_secs_f64());
+    Some((check, detail))
 }
 
 fn check_row(name: &str, status: Verdict) -> KernelCheck {

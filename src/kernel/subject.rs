@@ -149,7 +149,7 @@ impl Proof {
 
     fn row(&mut self, what: &str, status: Verdict, reason: Option<Reason>, detail: String) {
         self.checks.push(KernelCheck {
-            name: format!("{}_{what}", stem(&self.path)),
+            name: KernelCheck::of_library(&self.path, what),
             status,
             reason,
             duration_s: None,
@@ -321,27 +321,6 @@ fn worst(verdicts: impl Iterator<Item = (Verdict, Option<Reason>)>) -> (Verdict,
     })
 }
 
-/// A library's name up to its first dot, in the letters that a row's name may have.
-fn stem(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.split('.').next().unwrap_or_default();
-    let mut word: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '_'
-            }
-        })
-        .take(40)
-        .collect();
-    if word.is_empty() {
-        word.push('_');
-    }
-    word
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,11 +351,5 @@ mod tests {
             .chain([(Verdict::Fail, Some(Reason::KernelFailed))]);
         assert_eq!(worst(rows), (Verdict::Fail, Some(Reason::KernelFailed)));
         assert_eq!(verdict(&[]), (Verdict::Invalid, Some(Reason::KernelMissing)));
-    }
-
-    #[test]
-    fn a_row_is_named_in_plain_letters() {
-        assert_eq!(stem(Path::new("x/rdep.cpython-311-x86_64-linux-gnu.so")), "rdep");
-        assert_eq!(stem(Path::new("x/<Ü>.so")), "___");
     }
 }

@@ -1,5 +1,7 @@
 //! What a run leaves: `results.json`. It keeps the incumbent's keys and adds to them; it holds no free text from a gate.
 
+use std::path::Path;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -208,4 +210,40 @@ pub struct KernelCheck {
     pub reason: Option<Reason>,
     /// Wall time in seconds.
     pub duration_s: Option<f64>,
+}
+
+impl KernelCheck {
+    /// The name of what is found out about a library as a whole, such as `rdep_inspect`: the library's name up to its first
+    /// dot, in the letters that a check's name may have.
+    pub fn of_library(library: &Path, what: &str) -> String {
+        let name = library.file_name().unwrap_or_default().to_string_lossy();
+        let stem = name.split('.').next().unwrap_or_default();
+        let mut word: String = stem
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_lowercase()
+                } else {
+                    '_'
+                }
+            })
+            .take(40)
+            .collect();
+        if word.is_empty() {
+            word.push('_');
+        }
+        format!("{word}_{what}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_librarys_check_is_named_in_plain_letters() {
+        let name = |path: &str| KernelCheck::of_library(Path::new(path), "inspect");
+        assert_eq!(name("x/rdep.cpython-311-x86_64-linux-gnu.so"), "rdep_inspect");
+        assert_eq!(name("x/<Ü>.so"), "____inspect");
+    }
 }

@@ -12,6 +12,7 @@ pub mod junit;
 pub mod number;
 pub mod page;
 pub mod plot;
+mod proven;
 pub mod read;
 pub mod sarif;
 pub mod templates;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::results::{GateResult, PerfResult, Results, Series};
 use crate::model::verdict::{Overall, Reason, Verdict};
-use crate::report::number;
 use crate::report::plot;
+use crate::report::{number, proven};
 
 /// How many names a note lists before it counts the rest.
 const LISTED: usize = 12;
@@ -127,6 +127,8 @@ pub struct Fact {
     pub name: Option<String>,
     /// Its identity; nothing where it is unknown.
     pub value: Option<String>,
+    /// What was proven of it, where it is a kernel library.
+    pub proven: Option<String>,
 }
 
 impl View {
@@ -430,6 +432,7 @@ fn facts(results: &Results) -> Vec<Fact> {
         label,
         name: None,
         value: value.clone(),
+        proven: None,
     };
     let mut facts = vec![
         fact("merge", &e.merge),
@@ -443,6 +446,7 @@ fn facts(results: &Results) -> Vec<Fact> {
         label: "kernels",
         name: Some(path.clone()),
         value: Some(digest.clone()),
+        proven: proven::of_library(results, path),
     }));
     facts.extend([
         fact("image", &e.image),

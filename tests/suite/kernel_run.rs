@@ -95,6 +95,53 @@ fn a_library_that_will_not_do_keeps_the_command_from_starting() {
 }
 
 #[test]
+fn a_library_that_is_changed_after_it_was_proven_is_stale() {
+    let rebuild = "cc -DMORE -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c -Wl,--build-id=0x1234";
+    for (name, command, first, second) in [
+        // By the gate itself: what it measured is not what was proven.
+        (
+            "itself",
+            rebuild,
+            ("invalid", "kernel_stale"),
+            ("invalid", "kernel_stale"),
+        ),
+        (
+            "another beside",
+            "cp nmoe/csrc/rdep.so nmoe/csrc/more.so",
+            ("invalid", "kernel_stale"),
+            ("invalid", "kernel_stale"),
+        ),
+        // Between two gates, by one that needs no GPU.
+        ("removed", "true", ("pass", ""), ("invalid", "kernel_stale")),
+        ("left alone", "true", ("pass", ""), ("pass", "")),
+    ] {
+        let place = checkout("sm_100a_zstd", BUILD);
+        let registry = place.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let between = if name == "removed" {
+            "rm nmoe/csrc/rdep.so"
+        } else {
+            "true"
+        };
+        let text = text.replace("touch ran; echo 'node_tps: 12,345'", command)
+            + &format!("[gates.\"cpu:between\"]\ntier = \"a\"\ncmd = \"{between}\"\n");
+        std::fs::write(&registry, text.replace("test -e nmoe/csrc/rdep.so", "true")).unwrap();
+        let (out, results) = run(&place, &["b200:train", "cpu:between", "b200:again"]);
+        for (gate, (status, reason)) in [("b200:train", first), ("b200:again", second)] {
+            let gate = &results["results"][gate];
+            assert_eq!(gate["status"], status, "{name}: {results}");
+            assert_eq!(
+                gate["reason"].as_str().unwrap_or_default(),
+                reason,
+                "{name}: {results}"
+            );
+        }
+        let says = out.stdout.contains("is not what was proven any more");
+        assert_eq!(says, name != "left alone", "{name}: {}", out.stdout);
+    }
+}
+
+#[test]
 fn a_library_that_git_tracks_is_stale_whatever_it_holds() {
     let place = checkout("sm_100a_zstd", BUILD);
     place.file("nmoe/csrc/rdep.so", "committed");

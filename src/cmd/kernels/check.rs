@@ -11,7 +11,7 @@ use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::kernels::driver as machine;
 use crate::kernel::driver::{LIMITS, Need, judge, probe};
-use crate::kernel::host::Limits;
+use crate::kernel::host::{Limits, SIZE};
 use crate::kernel::inspect::Inspection;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
@@ -79,7 +79,10 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
         );
     }
     if format == Format::Json {
-        text = format!("{}\n", json!({"schema": 1, "cpu": true, "libraries": rows}));
+        text = format!(
+            "{}\n",
+            json!({"schema": 1, "cpu": true, "host_bytes": SIZE, "libraries": rows})
+        );
     }
     print(&text)?;
     Ok(if good { Exit::Passed } else { Exit::Failed })

@@ -10,7 +10,10 @@ use std::process::{Child, Command};
 use crate::kernel::snapshot::sealed;
 
 /// The program, as `build.rs` made it.
-static PROGRAM: &[u8] = include_bytes!(env!("KERNEL_HOST"));
+const PROGRAM: &[u8] = include_bytes!(env!("KERNEL_HOST"));
+
+/// How large the program is, in bytes.
+pub const SIZE: usize = PROGRAM.len();
 
 /// Starts the program; `prepare` gives the command its streams.
 pub fn start(prepare: impl Fn(&mut Command) -> io::Result<()>) -> io::Result<Child> {

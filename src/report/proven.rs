@@ -1,0 +1,90 @@
+//! What a run proved of a kernel library, read out of the checks that its gates carry. Knows names of checks, not libraries.
+
+use std::path::Path;
+
+use crate::model::results::{KernelCheck, Results};
+use crate::model::verdict::Verdict;
+
+/// In words of our own: inspected, held against its sources, loaded; nothing where no gate carries a check of it.
+pub fn of_library(results: &Results, path: &str) -> Option<String> {
+    let passed = |what: &str| {
+        let name = KernelCheck::of_library(Path::new(path), what);
+        let rows = results.results.values().flat_map(|r| &r.kernel_checks);
+        let mut found = rows.filter(|check| check.name == name).peekable();
+        found.peek()?;
+        Some(found.all(|check| check.status == Verdict::Pass))
+    };
+    let inspected = passed("inspect")?;
+    let mut said = vec![if inspected {
+        "inspected"
+    } else {
+        "refused by inspection"
+    }];
+    if passed("collectives") == Some(false) {
+        said.push("imports an all-to-all");
+    }
+    said.extend_from_slice(match (passed("fresh"), passed("load")) {
+        (None, _) => &["never loaded by this tool"],
+        (Some(false), _) => &["stale"],
+        (Some(true), None) => &["built from these sources", "not loaded"],
+        (Some(true), Some(true)) => &["built from these sources", "loaded"],
+        (Some(true), Some(false)) => &["built from these sources", "failed to load"],
+    });
+    Some(said.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::results::GateResult;
+
+    fn proven(rows: &[(&str, Verdict)]) -> Option<String> {
+        let mut gate = GateResult::new(Verdict::Pass, None);
+        gate.kernel_checks = rows
+            .iter()
+            .map(|(name, status)| KernelCheck {
+                name: (*name).to_owned(),
+                status: *status,
+                reason: None,
+                duration_s: None,
+            })
+            .collect();
+        let text = include_str!("../../tests/fixtures/report/mixed.json");
+        let mut results: Results = serde_json::from_str(text).unwrap();
+        results.results.clear();
+        results.results.insert("b200:train".to_owned(), gate);
+        of_library(&results, "nmoe/csrc/rdep.cpython-311.so")
+    }
+
+    #[test]
+    fn each_library_is_said_to_be_what_was_proven_of_it_and_no_more() {
+        use Verdict::{Fail, Invalid, Pass};
+        let cases = [
+            (&[][..], None),
+            (&[("gpu_inspect", Pass)], None),
+            (
+                &[("rdep_inspect", Pass)],
+                Some("inspected, never loaded by this tool"),
+            ),
+            (
+                &[("rdep_inspect", Invalid)],
+                Some("refused by inspection, never loaded by this tool"),
+            ),
+            (
+                &[("rdep_inspect", Pass), ("rdep_fresh", Invalid)],
+                Some("inspected, stale"),
+            ),
+            (
+                &[("rdep_inspect", Pass), ("rdep_fresh", Pass), ("rdep_load", Pass)],
+                Some("inspected, built from these sources, loaded"),
+            ),
+            (
+                &[("rdep_inspect", Pass), ("rdep_collectives", Fail)],
+                Some("inspected, imports an all-to-all, never loaded by this tool"),
+            ),
+        ];
+        for (rows, says) in cases {
+            assert_eq!(proven(rows).as_deref(), says, "{rows:?}");
+        }
+    }
+}
