@@ -122,11 +122,13 @@ messages! {
             /// Version of the protocol.
             version: u32
         }
-        /// Ask NVML alone.
-        Health = "health" {
+        /// Ask NVML alone, take note of every Xid from now on, and answer each [`Request::Read`] until the socket closes.
+        Watch = "watch" {
             /// Version of the protocol.
             version: u32
         }
+        /// How the GPUs are now, for a host that watches.
+        Read = "read" {}
     }
 }
 
@@ -223,6 +225,15 @@ messages! {
             /// What must be done to it before it can be trusted again, NVML's number; 0 is nothing.
             recovery: u32
         }
+        /// An Xid that a GPU reported since the host began to watch.
+        Xid = "xid" {
+            /// The GPU's index.
+            index: u32,
+            /// Its number.
+            code: u64
+        }
+        /// The answer to a [`Request::Read`], or the beginning of a watch, is complete.
+        Told = "told" {}
         /// It could not do the next step.
         Refused = "refused" {
             /// What: a word of a closed list.

@@ -3,9 +3,10 @@
 use std::error::Error as _;
 use std::ffi::c_int;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use kernel_host::{EXIT_CUT_OFF, LONGEST, Reply, Request};
 
@@ -87,6 +88,32 @@ impl Link {
         let line = String::from_utf8(line).ok()?;
         self.nonce = line.split('\t').next()?.to_owned();
         Request::decode(&line, &self.nonce)
+    }
+
+    /// The next request, waited for so long: `None` where none came, and then there may be one later.
+    ///
+    /// Where the socket is closed, or something else comes over it, the host leaves.
+    pub fn next(&mut self, wait: Duration) -> Option<Request> {
+        if self.socket.set_read_timeout(Some(wait)).is_err() {
+            leave(EXIT_CUT_OFF);
+        }
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while line.len() < LONGEST {
+            match self.socket.read(&mut byte) {
+                Ok(1) if byte == *b"\n" => break,
+                Ok(1) => line.extend(byte),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock && line.is_empty() => return None,
+                _ => leave(0),
+            }
+        }
+        let line = String::from_utf8(line).unwrap_or_default();
+        let request = Request::decode(&line, &self.nonce);
+        if request.is_none() {
+            leave(EXIT_CUT_OFF);
+        }
+        request
     }
 
     /// Sends a reply. Where the socket is gone there is nobody to work for.

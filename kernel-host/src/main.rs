@@ -33,9 +33,9 @@ fn main() {
             driver::run(&mut link);
             nvml::run(&mut link);
         }
-        Some(Request::Health { version: VERSION }) => {
+        Some(Request::Watch { version: VERSION }) => {
             link.say(&Reply::Hello { version: VERSION });
-            nvml::run(&mut link);
+            nvml::watch(&mut link);
         }
         _ => link.refuse("request", 0, "a request of another version"),
     }

@@ -3,8 +3,9 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
+use std::time::Duration;
 
-use kernel_host::Reply;
+use kernel_host::{Reply, Request};
 use libloading::os::unix::{Library, Symbol};
 
 use crate::driver::{MOST_DEVICES, Status, find, load, text};
@@ -20,7 +21,36 @@ const POLICIES: [c_int; 3] = [1, 3, 5];
 /// The field that says what must be done to a GPU before it can be trusted again.
 const RECOVERY_ACTION: c_uint = 230;
 
+/// The event of an Xid.
+const XID: u64 = 8;
+/// Most Xids that are remembered; after so many nobody needs more.
+const MOST_XIDS: usize = 64;
+/// How often events are gathered while nobody asks.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 type Device = *mut c_void;
+
+/// `nvmlEventData_t`.
+#[repr(C)]
+struct EventData {
+    device: Device,
+    kind: u64,
+    code: u64,
+    gpu_instance: c_uint,
+    compute_instance: c_uint,
+}
+
+impl Default for EventData {
+    fn default() -> Self {
+        EventData {
+            device: null_mut(),
+            kind: 0,
+            code: 0,
+            gpu_instance: 0,
+            compute_instance: 0,
+        }
+    }
+}
 
 /// `nvmlViolationTime_t`.
 #[repr(C)]
@@ -66,37 +96,132 @@ impl Nvml {
     }
 }
 
-/// Reports the health of every GPU of the machine.
-#[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+/// Reports the health of every GPU of the machine, once.
 pub fn run(link: &mut Link) {
-    link.stage("nvml");
-    let Some(nvml) = Nvml::open() else {
+    if let Some((nvml, devices)) = begin(link) {
+        nvml.report(link, devices);
+    }
+}
+
+/// Takes note of Xids, and reports the health of every GPU as often as it is asked, until nobody listens.
+pub fn watch(link: &mut Link) {
+    let Some((nvml, devices)) = begin(link) else {
         return;
     };
+    let mut events = Events::register(&nvml, devices);
+    link.say(&Reply::Told {});
+    loop {
+        let asked = link.next(PATIENCE);
+        events.iter_mut().for_each(Events::gather);
+        if asked == Some(Request::Read {}) {
+            nvml.report(link, devices);
+            for (index, code) in events.iter().flat_map(|events| &events.seen) {
+                link.say(&Reply::Xid {
+                    index: *index,
+                    code: *code,
+                });
+            }
+            link.say(&Reply::Told {});
+        }
+    }
+}
+
+/// Opens NVML and says its version; how many GPUs there are.
+#[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+fn begin(link: &mut Link) -> Option<(Nvml, u32)> {
+    link.stage("nvml");
+    let nvml = Nvml::open()?;
     let mut label = [0 as c_char; 96];
     let mut devices = 0;
     // SAFETY: the functions have the types that NVIDIA documents, and every pointer is to a local of the right size.
     unsafe {
         if (nvml.init)() != SUCCESS || (nvml.driver)(label.as_mut_ptr(), 95) != SUCCESS {
-            return;
+            return None;
         }
         if (nvml.count)(&raw mut devices) != SUCCESS {
             devices = 0;
         }
     }
     link.say(&Reply::Nvml { driver: text(&label) });
-    for index in 0..devices.min(MOST_DEVICES.unsigned_abs()) {
+    Some((nvml, devices.min(MOST_DEVICES.unsigned_abs())))
+}
+
+impl Nvml {
+    /// The handle of a GPU, null where there is none, and what NVML said.
+    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    fn device(&self, index: u32) -> (Device, Status) {
         let mut device: Device = null_mut();
-        // SAFETY: as above.
-        let status = unsafe { (nvml.handle)(index, &raw mut device) };
-        let mut asked = Asked {
-            library: &nvml.library,
-            device,
-            worst: SUCCESS,
+        // SAFETY: the pointer is to a local of the right size.
+        let status = unsafe { (self.handle)(index, &raw mut device) };
+        (device, status)
+    }
+
+    fn report(&self, link: &mut Link, devices: u32) {
+        for index in 0..devices {
+            let (device, status) = self.device(index);
+            let mut asked = Asked {
+                library: &self.library,
+                device,
+                worst: SUCCESS,
+            };
+            asked.keep(status);
+            link.say(&asked.health(index));
+        }
+    }
+}
+
+/// The Xids of all GPUs since they were registered.
+struct Events {
+    set: *mut c_void,
+    wait: Symbol<unsafe extern "C" fn(*mut c_void, *mut EventData, c_uint) -> Status>,
+    devices: Vec<Device>,
+    seen: Vec<(u32, u64)>,
+}
+
+impl Events {
+    /// None where this NVML has no events, and then no Xid is ever told.
+    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    fn register(nvml: &Nvml, devices: u32) -> Option<Self> {
+        let create =
+            find::<unsafe extern "C" fn(*mut *mut c_void) -> Status>(&nvml.library, c"nvmlEventSetCreate")?;
+        let register = find::<unsafe extern "C" fn(Device, u64, *mut c_void) -> Status>(
+            &nvml.library,
+            c"nvmlDeviceRegisterEvents",
+        )?;
+        let mut events = Events {
+            set: null_mut(),
+            wait: find(&nvml.library, c"nvmlEventSetWait_v2")?,
+            devices: (0..devices).map(|index| nvml.device(index).0).collect(),
+            seen: Vec::new(),
         };
-        asked.keep(status);
-        let health = asked.health(index);
-        link.say(&health);
+        // SAFETY: the functions have the types that NVIDIA documents; the set is theirs and is never freed.
+        unsafe {
+            if create(&raw mut events.set) != SUCCESS {
+                return None;
+            }
+            for device in events.devices.iter().filter(|device| !device.is_null()) {
+                // One that cannot tell is left out.
+                register(*device, XID, events.set);
+            }
+        }
+        Some(events)
+    }
+
+    /// Takes what has come in meanwhile.
+    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    fn gather(&mut self) {
+        while self.seen.len() < MOST_XIDS {
+            let mut data = EventData::default();
+            // SAFETY: as above; the pointer is to a local of the right size.
+            if unsafe { (self.wait)(self.set, &raw mut data, 0) } != SUCCESS {
+                return;
+            }
+            let index = self.devices.iter().position(|device| *device == data.device);
+            if let (Some(index), true) = (index, data.kind & XID != 0) {
+                self.seen
+                    .push((u32::try_from(index).unwrap_or(u32::MAX), data.code));
+            }
+        }
     }
 }
 

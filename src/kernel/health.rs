@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
-use crate::kernel::host::{Ending, Limits, converse};
+use crate::kernel::host::{Limits, Standing};
 
 /// NVML's bits for clocks that hardware or heat holds down; idling, user settings and the software power cap are no trouble.
 const HELD_DOWN: u64 = 0x8 | 0x20 | 0x40 | 0x80;
@@ -57,6 +57,8 @@ pub enum Kind {
     Throttled,
     /// Its memory went wrong: uncorrected errors, bad rows.
     Memory,
+    /// The driver reported an Xid.
+    Xid,
     /// It is split (MIG).
     Split,
 }
@@ -69,6 +71,7 @@ impl Kind {
             Kind::Foreign => "foreign",
             Kind::Throttled => "throttled",
             Kind::Memory => "memory",
+            Kind::Xid => "xid",
             Kind::Split => "split",
         }
     }
@@ -231,14 +234,48 @@ fn recovery(action: u32) -> String {
     }
 }
 
+/// NVML, kept open in a process of its own: what its counters say at any moment, and every Xid in between.
+///
+/// Starting it starts a child of this process, and asking it does not; whoever supervises launches and ends whatever else
+/// runs below this process starts it before that, and may then ask while a launch runs.
+pub struct Sentinel {
+    host: Standing,
+}
+
+impl Sentinel {
+    /// Opens NVML; none where it does not answer, and then nothing may be concluded.
+    pub fn start(limits: &Limits) -> Option<Self> {
+        let mut host = Standing::start(&Request::Watch { version: VERSION }, limits).ok()?;
+        host.listen(&Reply::Told {})?;
+        Some(Sentinel { host })
+    }
+
+    /// How the GPUs are now; none where NVML stopped to answer, or has no GPU.
+    pub fn read(&mut self) -> Option<Reading> {
+        let replies = self.host.ask(&Request::Read {}, &Reply::Told {})?;
+        let gpus: Vec<Health> = replies.iter().filter_map(Health::of).collect();
+        let xids = replies.iter().filter_map(|reply| match reply {
+            Reply::Xid { index, code } => Some((*index, *code)),
+            _ => None,
+        });
+        (!gpus.is_empty()).then_some(Reading {
+            at: Instant::now(),
+            xids: xids.collect(),
+            gpus,
+        })
+    }
+}
+
 /// How all GPUs of the machine were at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
     at: Instant,
     gpus: Vec<Health>,
+    /// Every Xid since its sentinel was started, by GPU.
+    xids: Vec<(u32, u64)>,
 }
 
-/// How long NVML may take around a launch.
+/// How long NVML may take to answer.
 pub const LIMITS: Limits = Limits {
     step: Duration::from_secs(20),
     whole: Duration::from_secs(40),
@@ -246,20 +283,19 @@ pub const LIMITS: Limits = Limits {
 };
 
 impl Reading {
-    /// Asks NVML, in a process of its own; none where it does not answer, and then nothing may be concluded. Not to be
-    /// called while a launch of this process runs: whoever supervises one reaps every child.
+    /// One look, by a sentinel that is gone afterwards: nothing of Xids, and not to be taken while a launch of this process
+    /// runs, since whoever supervises one reaps every child.
     pub fn take(limits: &Limits) -> Option<Self> {
-        let conversation = converse(&Request::Health { version: VERSION }, None, limits).ok()?;
-        let gpus: Vec<Health> = conversation.replies.iter().filter_map(Health::of).collect();
-        (conversation.ending == Ending::Done && !gpus.is_empty()).then_some(Reading {
-            at: Instant::now(),
-            gpus,
-        })
+        Sentinel::start(limits)?.read()
     }
 
     /// A reading with these GPUs, for a test of whoever judges readings.
     pub fn with(at: Instant, gpus: Vec<Health>) -> Self {
-        Reading { at, gpus }
+        Reading {
+            at,
+            gpus,
+            xids: Vec::new(),
+        }
     }
 
     /// Every GPU.
@@ -272,8 +308,8 @@ impl Reading {
         self.gpus.iter().flat_map(Health::troubles).collect()
     }
 
-    /// What spoiled a launch that began after `before` and has ended, with all its processes, before this reading. A GPU
-    /// that was there and is no more is lost.
+    /// What spoiled a launch that began after `before` and has ended, with all its processes, before this reading. Both must
+    /// be of the same sentinel for Xids to be known. A GPU that was there and is no more is lost.
     pub fn troubles_since(&self, before: &Reading) -> Vec<Trouble> {
         let between = self.at.saturating_duration_since(before.at);
         let mut found = Vec::new();
@@ -286,6 +322,13 @@ impl Reading {
                     says: "it is no longer there".to_owned(),
                 }),
             }
+        }
+        for (gpu, code) in self.xids.iter().skip(before.xids.len()) {
+            found.push(Trouble {
+                gpu: *gpu,
+                kind: Kind::Xid,
+                says: format!("the driver reported Xid {code}"),
+            });
         }
         found
     }

@@ -3,6 +3,7 @@
 
 mod orphans;
 mod program;
+mod standing;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -19,6 +20,7 @@ use crate::kernel::host::orphans::Orphans;
 use crate::sys::random;
 
 pub use program::SIZE;
+pub use standing::Standing;
 
 /// How long and how loud a host may be.
 #[derive(Clone, Copy, Debug)]
@@ -144,10 +146,39 @@ pub fn converse(
     library: Option<OwnedFd>,
     limits: &Limits,
 ) -> Result<Conversation, Unavailable> {
+    let orphans = Orphans::adopt();
+    let (mut child, mut ear) = spawn(request, library, limits)?;
+    let early = ear.listen(&child);
+    let was_stopped = orphans::state(child.id()) == Some('T');
+    end_group(&child);
+    let status = child
+        .wait()
+        .map_err(|e| Unavailable(format!("it cannot be waited for: {e}")))?;
+    let leftovers = orphans.end();
+    let ending = match early {
+        Some(Ending::Silent | Ending::TooLong) if was_stopped => Ending::Stopped,
+        Some(ending) => ending,
+        None => ear.last_words(status),
+    };
+    if ear.replies.is_empty() && matches!(ending, Ending::Exited(126 | 127)) {
+        return Err(Unavailable(
+            "it does not start; its loader or libc is missing".to_owned(),
+        ));
+    }
+    Ok(Conversation {
+        took: ear.begun.elapsed(),
+        replies: ear.replies,
+        ending,
+        stage: ear.stage,
+        leftovers,
+    })
+}
+
+/// Starts a host and gives it a request.
+fn spawn(request: &Request, library: Option<OwnedFd>, limits: &Limits) -> Result<(Child, Ear), Unavailable> {
     let unavailable = |what: &str, error: io::Error| Unavailable(format!("{what}: {error}"));
     let nonce = random::token().map_err(|e| unavailable("no random numbers", e))?;
     let (mut ours, theirs) = UnixStream::pair().map_err(|e| unavailable("no socket", e))?;
-    let orphans = Orphans::adopt();
     let begun = Instant::now();
     let mut child = program::start(|command| {
         command
@@ -168,7 +199,7 @@ pub fn converse(
     // A host that is gone already is told apart below.
     let _ = ours.write_all(request.encode(&nonce).as_bytes());
 
-    let mut ear = Ear {
+    let ear = Ear {
         socket: ours,
         talk: child.stderr.take(),
         nonce,
@@ -180,30 +211,7 @@ pub fn converse(
         replies: Vec::new(),
         stage: String::new(),
     };
-    let early = ear.listen(&child);
-    let was_stopped = orphans::state(child.id()) == Some('T');
-    end_group(&child);
-    let status = child
-        .wait()
-        .map_err(|e| unavailable("it cannot be waited for", e))?;
-    let leftovers = orphans.end();
-    let ending = match early {
-        Some(Ending::Silent | Ending::TooLong) if was_stopped => Ending::Stopped,
-        Some(ending) => ending,
-        None => ear.last_words(status),
-    };
-    if ear.replies.is_empty() && matches!(ending, Ending::Exited(126 | 127)) {
-        return Err(Unavailable(
-            "it does not start; its loader or libc is missing".to_owned(),
-        ));
-    }
-    Ok(Conversation {
-        replies: ear.replies,
-        ending,
-        stage: ear.stage,
-        leftovers,
-        took: begun.elapsed(),
-    })
+    Ok((child, ear))
 }
 
 /// Leaves the host what loading CUDA needs, and nothing that is ours to keep.

@@ -72,18 +72,25 @@ const NVML: &str = r#"
 #ifndef VIOLATION
 #define VIOLATION 0
 #endif
-/* The rest counts how often it was asked, in a file, so that two readings can differ. */
-static unsigned round_(void) { static int n = -1; if (n < 0) { FILE *f = fopen(ROUNDS, "a+"); fputc('x', f); fseek(f, 0, SEEK_END); n = ftell(f); fclose(f); } return n; }
+#ifndef XID
+#define XID 0
+#endif
+/* Rounds: 1 when events are registered, 2 for the first reading, 3 for the second. Without a watch, 1 is the reading. */
+static unsigned rounds;
+static unsigned round_(void) { return rounds; }
 int nvmlInit_v2(void) { INIT }
 int nvmlSystemGetDriverVersion(char *s, unsigned n) { snprintf(s, n, "580.65.06"); return 0; }
 int nvmlDeviceGetCount_v2(unsigned *n) { *n = 8; return 0; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **d) { *d = (void *)(size_t)(i + 1); return i == 5 ? HANDLE : 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **d) { rounds += i == 0; *d = (void *)(size_t)(i + 1); return i == 5 ? HANDLE : 0; }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *n, void *p) { (void)p; *n = (size_t)d == 3 ? PROCESSES : 0; return *n ? 7 : 0; }
 int nvmlDeviceGetCurrentClocksThrottleReasons(void *d, unsigned long long *r) { (void)d; *r = THROTTLE; return 0; }
 int nvmlDeviceGetTotalEccErrors(void *d, int t, int c, unsigned long long *n) { (void)d; (void)t; (void)c; *n = ECC; return 0; }
 int nvmlDeviceGetRemappedRows(void *d, unsigned *c, unsigned *u, unsigned *p, unsigned *f) { (void)d; *c = 1; *u = 0; *p = 0; *f = FAILED_ROWS; return 0; }
 int nvmlDeviceGetViolationStatus(void *d, int p, unsigned long long *v) { (void)d; if (p != 1) return 3; v[0] = 0; v[1] = HELD; return VIOLATION; }
 int nvmlDeviceGetFieldValues(void *d, int n, unsigned *v) { (void)n; if (v[0] != 230) return 2; v[6] = 1; v[7] = 0; v[8] = (size_t)d == 4 ? RECOVERY : 0; v[9] = 0; return 0; }
+int nvmlEventSetCreate(void **s) { *s = &rounds; return 0; }
+int nvmlDeviceRegisterEvents(void *d, unsigned long long t, void *s) { (void)d; return t == 8 && s == &rounds ? 0 : 2; }
+int nvmlEventSetWait_v2(void *s, unsigned long long *e, unsigned ms) { static unsigned told; if (s != &rounds || ms || told >= (XID)) return 10; told++; e[0] = 7; e[1] = 8; e[2] = 79; return 0; }
 int nvmlDeviceGetMigMode(void *d, unsigned *m, unsigned *p) { (void)d; *m = MIG; *p = 0; return 0; }
 "#;
 
@@ -106,7 +113,6 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
         .args(["-shared", "-fPIC", "-w", "-o"])
         .arg(folder.join(name))
         .arg(&path)
-        .arg(format!("-DROUNDS=\"{}\"", folder.join("rounds").display()))
         .args(defines)
         .status()
         .unwrap();
@@ -290,8 +296,8 @@ fn without_nvml_the_gpus_still_count_and_idle_clocks_are_no_trouble() {
 
 #[test]
 fn what_spoils_a_launch_is_what_came_between_two_readings() {
-    // The first reading asks in round 1, the second in round 2.
-    let cases: [(&str, &[&'static str], Option<&str>, &str); 8] = [
+    // The first reading asks in round 2, the second in round 3.
+    let cases: [(&str, &[&'static str], Option<&str>, &str); 11] = [
         ("quiet", &["-DECC=2", "-DHELD=5000000000ull"], None, ""),
         (
             "heat",
@@ -307,20 +313,25 @@ fn what_spoils_a_launch_is_what_came_between_two_readings() {
         ),
         (
             "lost",
-            &["-DHANDLE=(round_()>1?15:0)"],
+            &["-DHANDLE=(round_()>2?15:0)"],
             Some("lost"),
             "off the bus",
         ),
-        ("xid", &["-DRECOVERY=round_()-1"], Some("lost"), "needs a reset"),
+        (
+            "reset",
+            &["-DRECOVERY=(round_()>2)"],
+            Some("lost"),
+            "needs a reset",
+        ),
         (
             "foreign",
-            &["-DPROCESSES=round_()-1"],
+            &["-DPROCESSES=(round_()>2)"],
             Some("foreign"),
             "1 other processes",
         ),
         (
             "brake",
-            &["-DTHROTTLE=(round_()>1?0x80:4)"],
+            &["-DTHROTTLE=(round_()>2?0x80:4)"],
             Some("throttled"),
             "0x80",
         ),
@@ -330,27 +341,42 @@ fn what_spoils_a_launch_is_what_came_between_two_readings() {
             None,
             "",
         ),
+        ("xid", &["-DXID=round_()-1"], Some("xid"), "Xid 79"),
+        ("an old xid", &["-DXID=1"], None, ""),
+        ("no events", &["-DXID=0"], None, ""),
     ];
-    for (name, defines, kind, says) in cases {
-        let machine = Machine {
-            cuda: None,
-            nvml: Some(defines),
-        };
-        let out = ask(&machine, &["--watch", "0"]);
-        let seen = out.json();
-        assert_eq!(
-            out.code,
-            Some(if kind.is_some() { 3 } else { 0 }),
-            "{name}: {seen}"
-        );
-        assert_eq!(seen["troubles"][0]["kind"].as_str(), kind, "{name}: {seen}");
-        let told = seen["troubles"][0]["says"].as_str().unwrap_or_default();
-        assert!(told.contains(says), "{name}: {seen}");
-    }
-    let nothing = Machine {
-        cuda: None,
-        nvml: None,
+    // Absent, or hanging, crashing and leaving when it is asked a second time.
+    let silent: [Option<&[&'static str]>; 5] = [
+        None,
+        Some(&["-DMIG=(round_()>2?({for(;;)pause();0;}):0)"]),
+        Some(&["-DMIG=(round_()>2?*(volatile int*)0:0)"]),
+        Some(&["-DMIG=(round_()>2?({_exit(0);0;}):0)"]),
+        Some(&["-DINIT=return 9;"]),
+    ];
+    let watch = |nvml, seconds| {
+        let machine = Machine { cuda: None, nvml };
+        ask(&machine, &["--watch", "0", "--timeout", seconds])
     };
-    let out = ask(&nothing, &["--watch", "0"]).exits(3);
-    assert!(out.stderr.contains("NVML does not answer"), "{}", out.stderr);
+    std::thread::scope(|scope| {
+        for (name, defines, kind, says) in cases {
+            scope.spawn(move || {
+                let out = watch(Some(defines), "60");
+                let seen = out.json();
+                assert_eq!(
+                    out.code,
+                    Some(if kind.is_some() { 3 } else { 0 }),
+                    "{name}: {seen}"
+                );
+                assert_eq!(seen["troubles"][0]["kind"].as_str(), kind, "{name}: {seen}");
+                let told = seen["troubles"][0]["says"].as_str().unwrap_or_default();
+                assert!(told.contains(says), "{name}: {seen}");
+            });
+        }
+        for nvml in silent {
+            scope.spawn(move || {
+                let out = watch(nvml, "3").exits(3);
+                assert!(out.stderr.contains("NVML does not answer"), "{}", out.stderr);
+            });
+        }
+    });
 }

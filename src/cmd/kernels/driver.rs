@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
 use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
-use crate::kernel::health::Reading;
+use crate::kernel::health::Sentinel;
 use crate::kernel::host::Limits;
 use crate::model::exit::Exit;
 use crate::model::registry::Target;
@@ -56,9 +56,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Two readings of NVML, and what happened between them.
 fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
     let silent = || NoJudgement("NVML does not answer, so nothing is known of the GPUs' health".to_owned());
-    let before = Reading::take(limits).ok_or_else(silent)?;
+    let mut sentinel = Sentinel::start(limits).ok_or_else(silent)?;
+    let before = sentinel.read().ok_or_else(silent)?;
     std::thread::sleep(time);
-    let after = Reading::take(limits).ok_or_else(silent)?;
+    let after = sentinel.read().ok_or_else(silent)?;
     let troubles = after.troubles_since(&before);
     let text = match format {
         Format::Json => {
