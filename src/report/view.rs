@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::results::{GateResult, PerfResult, Results, Series};
 use crate::model::verdict::{Overall, Reason, Verdict};
 use crate::report::plot;
-use crate::report::{number, proven};
+use crate::report::{kernels, number};
 
 /// How many names a note lists before it counts the rest.
 const LISTED: usize = 12;
@@ -88,6 +88,8 @@ pub struct Row {
     pub span: Option<[f64; 2]>,
     /// Throughput over the samples.
     pub plot: Option<Plot>,
+    /// The kernel checks of a kernel gate, or of what was found out before a GPU gate.
+    pub checks: Vec<kernels::Check>,
 }
 
 /// A series as each format draws it.
@@ -191,6 +193,7 @@ impl Row {
                 svg: plot::svg(&s.samples),
                 count: s.count,
             }),
+            checks: kernels::rows(result),
         }
     }
 }
@@ -446,7 +449,7 @@ fn facts(results: &Results) -> Vec<Fact> {
         label: "kernels",
         name: Some(path.clone()),
         value: Some(digest.clone()),
-        proven: proven::of_library(results, path),
+        proven: kernels::proven_of(results, path),
     }));
     facts.extend([
         fact("image", &e.image),

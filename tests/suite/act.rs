@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::api::{Api, REPOSITORY, TOKEN};
@@ -95,7 +96,23 @@ impl Stage {
         }
         let registry = read(&format!("examples/demo/{REGISTRY}")).replace(
             "[bundles]",
-            "[gates.\"demo:needs\"]\ntier = \"b\"\nrequires = [\"NMOE_DATA_PATH\", \"NMOE_RUN_ROOT\"]\nrequires_files = [\"configs/none.toml\"]\ncmd = \"true\"\n\n[bundles]\nneeds = [\"demo:needs\"]",
+            r#"[gates."demo:needs"]
+tier = "b"
+requires = ["NMOE_DATA_PATH", "NMOE_RUN_ROOT"]
+requires_files = ["configs/none.toml"]
+cmd = "true"
+
+[gates."demo:gpu"]
+tier = "b"
+gpus = 8
+cmd = "test -e nmoe/csrc/rdep.so"
+
+[target.b200]
+build = "sh nmoe/csrc/build.sh"
+
+[bundles]
+needs = ["demo:needs"]
+gpu = ["demo:gpu"]"#,
         );
         place.file(REGISTRY, &registry);
         place.git(["init", "--quiet"]);
@@ -316,6 +333,64 @@ fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() 
         assert!(comment.contains(missing), "{comment}");
     }
     assert_ne!(status, "success");
+}
+
+/// A change whose build makes a library of this container. No commit holds one.
+fn kernels(container: &str) -> Stage {
+    let path = Path::new(ROOT).join(format!("tests/fixtures/kernel/{container}.fatbin"));
+    let text = base64::engine::general_purpose::STANDARD.encode(std::fs::read(path).unwrap());
+    let build =
+        "set -e\ncd nmoe/csrc\nbase64 -d device.txt >device.fatbin\ncc -shared -fPIC -o rdep.so rdep.c\n";
+    let source = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
+    Stage::changing(&[
+        ("nmoe/csrc/device.txt", &text),
+        ("nmoe/csrc/rdep.c", source),
+        ("nmoe/csrc/build.sh", build),
+    ])
+}
+
+#[test]
+fn slow_act_tier_b_builds_the_kernels_of_the_merge_and_says_what_was_proven_of_them() {
+    for (container, row, proven) in [
+        (
+            "sm_100a_zstd",
+            "| `demo:gpu` | pass |",
+            ": inspected, never loaded by this tool |",
+        ),
+        (
+            "sm_103a_zstd",
+            "| `demo:gpu` | **invalid** |",
+            ": refused by inspection, never loaded by this tool |",
+        ),
+    ] {
+        let stage = kernels(container);
+        let driver = crate::kernel_driver::b200(&stage.place);
+        let libraries = format!("LD_LIBRARY_PATH={}", driver.display());
+        let pull = PULL.to_string();
+        let inputs = [
+            "--input",
+            &format!("pr_number={pull}"),
+            "--input",
+            "bundle=gpu",
+            "--env",
+            &libraries,
+        ];
+        let Some(ran) = stage.run("workflow_dispatch", "tier-b.yml", &inputs.map(str::to_owned)) else {
+            return;
+        };
+        let (comment, _) = stage.published(&ran);
+        assert!(comment.contains(row), "{comment}\n{}", ran.log);
+        assert!(
+            comment.contains("| kernels `nmoe/csrc/rdep.so` |") && comment.contains(proven),
+            "{comment}\n{}",
+            ran.log
+        );
+        assert_eq!(
+            comment.contains("`kernel_off_target`"),
+            row.contains("invalid"),
+            "{comment}"
+        );
+    }
 }
 
 #[test]

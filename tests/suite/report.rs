@@ -287,6 +287,39 @@ fn hostile_names_lose_nothing_and_inject_nothing_row_25() {
 }
 
 #[test]
+fn kernel_checks_stand_row_by_row_and_beside_the_library_what_was_proven_of_it() {
+    let mut results = passed(&["b200:train", "b200:kernels"]);
+    let row = |name: &str, status: &str, reason: Value| json!({ "name": name, "status": status, "reason": reason, "duration_s": 0.25 });
+    let rows = json!([
+        row("rdep_inspect", "pass", Value::Null),
+        row("libnmoe_kernels_inspect", "pass", Value::Null),
+        row("libnmoe_kernels_fresh", "pass", Value::Null),
+        row("libnmoe_kernels_load", "pass", Value::Null),
+        row("gather", "fail", json!("kernel_failed")),
+    ]);
+    results["results"]["b200:kernels"] =
+        json!({ "status": "fail", "reason": "kernel_failed", "kernel_checks": rows });
+    results["overall"] = json!("fail");
+    let ours = "nmoe-csrc/build/libnmoe_kernels.so";
+    results["evidence"]["kernels"] = json!({ "nmoe/csrc/rdep.so": "7".repeat(64), ours: "8".repeat(64) });
+    let html = report(&results, "html").exits(0).stdout;
+    for part in [
+        "<h2>Kernel checks</h2>",
+        "<td><code>gather</code></td>",
+        "<code>kernel_failed</code></td><td class=\"number\">0.2 s</td>",
+        "</code>: inspected, never loaded by this tool</td>",
+        "</code>: inspected, built from these sources, loaded</td>",
+    ] {
+        assert!(html.contains(part), "{part}\n{html}");
+    }
+    let terminal = report(&results, "terminal").exits(0).stdout;
+    let said = format!("{ours}: inspected, built from these sources, loaded");
+    assert!(terminal.contains(&said), "{terminal}");
+    let plain = report(passed(&["b200:train"]), "html").exits(0).stdout;
+    assert!(!plain.contains("Kernel checks"), "{plain}");
+}
+
+#[test]
 fn hostile_names_stay_text_in_every_other_format() {
     let names = hostile();
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -1,12 +1,39 @@
-//! What a run proved of a kernel library, read out of the checks that its gates carry. Knows names of checks, not libraries.
+//! The kernel checks that gates carry: row by row, and what they prove of a library. Knows names of checks, not libraries.
 
 use std::path::Path;
 
-use crate::model::results::{KernelCheck, Results};
-use crate::model::verdict::Verdict;
+use serde::Serialize;
 
-/// In words of our own: inspected, held against its sources, loaded; nothing where no gate carries a check of it.
-pub fn of_library(results: &Results, path: &str) -> Option<String> {
+use crate::model::results::{GateResult, KernelCheck, Results};
+use crate::model::verdict::{Reason, Verdict};
+use crate::report::number;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// Its verdict, one word.
+    pub status: &'static str,
+    /// Why, from the closed list; nothing for a pass.
+    pub reason: Option<&'static str>,
+    /// Wall time, where it was taken.
+    pub duration: Option<String>,
+}
+
+/// The rows of a gate, in the order they were found out.
+pub fn rows(result: &GateResult) -> Vec<Check> {
+    let row = |check: &KernelCheck| Check {
+        name: check.name.clone(),
+        status: check.status.as_str(),
+        reason: check.reason.map(Reason::as_str),
+        duration: check.duration_s.map(number::duration),
+    };
+    result.kernel_checks.iter().map(row).collect()
+}
+
+/// What was proven of a library, in words of our own: inspected, held against its sources, loaded; nothing where no gate carries a check of it.
+pub fn proven_of(results: &Results, path: &str) -> Option<String> {
     let passed = |what: &str| {
         let name = KernelCheck::of_library(Path::new(path), what);
         let rows = results.results.values().flat_map(|r| &r.kernel_checks);
@@ -53,7 +80,7 @@ mod tests {
         let mut results: Results = serde_json::from_str(text).unwrap();
         results.results.clear();
         results.results.insert("b200:train".to_owned(), gate);
-        of_library(&results, "nmoe/csrc/rdep.cpython-311.so")
+        proven_of(&results, "nmoe/csrc/rdep.cpython-311.so")
     }
 
     #[test]
