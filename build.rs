@@ -1,9 +1,9 @@
 //! Builds the kernel host, which must be dynamic, for embedding in `nmoe-gates`, which must be static.
 //!
 //! One build cannot do both, so this calls Cargo again for that one package, in a target folder of its own and with
-//! the flags of the outer build taken away.
+//! the flags of the outer build taken away. It is embedded compressed. A release is linked without what it never uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -63,7 +63,47 @@ fn main() {
     }
     let profile = if release { "release" } else { "debug" };
     let host = target_dir.join(&target).join(profile).join("kernel-host");
+    let packed = out.join("kernel-host.lz4");
+    match std::fs::read(&host) {
+        Ok(program) => write(&packed, &lz4_flex::compress_prepend_size(&program)),
+        Err(error) => fail(&format!("cannot read {}: {error}", host.display())),
+    }
     println!("cargo::rustc-env=KERNEL_HOST={}", host.display());
+    println!("cargo::rustc-env=KERNEL_HOST_PACKED={}", packed.display());
+    if release {
+        link_small(&out, &var("TARGET"), &var("HOST"));
+    }
+}
+
+/// Leaves out of a release what it never uses.
+fn link_small(out: &Path, target: &str, host: &str) {
+    // Panics abort and the binary has no symbols: tables for unwinding are a megabyte that nobody reads.
+    let script = out.join("no-unwinding.ld");
+    let rules = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) *(.eh_frame_hdr) *(.gcc_except_table) *(.gcc_except_table.*) } } INSERT AFTER .text;\n";
+    write(&script, rules.as_bytes());
+    println!("cargo::rustc-link-arg-bins=-T");
+    println!("cargo::rustc-link-arg-bins={}", script.display());
+    // Half a megabyte of relocations as a bitmap of a few kilobytes, where the libc that is linked in can read it.
+    if target == "x86_64-unknown-linux-gnu"
+        && target == host
+        && glibc().is_some_and(|version| version >= (2, 36))
+    {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Version of this machine's glibc.
+fn glibc() -> Option<(u32, u32)> {
+    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    let (major, minor) = said.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn write(path: &Path, content: &[u8]) {
+    if let Err(error) = std::fs::write(path, content) {
+        fail(&format!("cannot write {}: {error}", path.display()));
+    }
 }
 
 fn fail(message: &str) -> ! {

@@ -1,17 +1,9 @@
-//! `schema`: the JSON Schema of each document, made from the types that read it.
+//! `schema`: the JSON Schema of each document. A test makes them from the types that read the documents, so that the program need not.
 
 use clap::ValueEnum;
-use schemars::{JsonSchema, schema_for};
-use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, print};
-use crate::model::attestation::Attestation;
-use crate::model::contract::Contract;
 use crate::model::exit::Exit;
-use crate::model::registry::Registry;
-use crate::model::results::Results;
-use crate::model::settings::Settings;
-use crate::report::findings::Report;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
@@ -40,48 +32,91 @@ pub enum Name {
 
 /// Runs `schema`.
 pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    print(&(serde_json::to_string_pretty(&schema(args.name))? + "\n"))?;
+    print(schema(args.name))?;
     Ok(Exit::Passed)
 }
 
-/// The schema of a document.
-fn schema(name: Name) -> Value {
+/// The schema of a document, as `schemas/` has it.
+fn schema(name: Name) -> &'static str {
     match name {
-        Name::Contract => as_written(of::<Contract>("Contract of an nmoe work item")),
-        Name::Attestation => as_written(of::<Attestation>("Attestation of an nmoe pull request")),
-        Name::Registry => of::<Registry>("Registry of gates and bundles"),
-        Name::Results => of::<Results>("Results of a run"),
-        Name::Settings => of::<Settings>("Settings of nmoe-gates"),
-        Name::Findings => of::<Report>("Findings of a lint"),
+        Name::Contract => include_str!("../../schemas/contract.schema.json"),
+        Name::Attestation => include_str!("../../schemas/attestation.schema.json"),
+        Name::Registry => include_str!("../../schemas/registry.schema.json"),
+        Name::Results => include_str!("../../schemas/results.schema.json"),
+        Name::Settings => include_str!("../../schemas/settings.schema.json"),
+        Name::Findings => include_str!("../../schemas/findings.schema.json"),
     }
 }
 
-fn of<T: JsonSchema>(title: &str) -> Value {
-    let mut schema = schema_for!(T).to_value();
-    schema["title"] = json!(title);
-    schema
-}
+#[cfg(test)]
+mod tests {
+    use schemars::{JsonSchema, schema_for};
+    use serde_json::{Value, json};
 
-/// Ids and commits are text whatever they look like, but an editor that reads YAML takes `01` or `1188731` for a number:
-/// what is text to us may be a number to the schema.
-fn as_written(mut schema: Value) -> Value {
-    fn relax(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                let is_word = map.get("enum").is_none() && map.get("const").is_none();
-                if let Some(kind) = map.get_mut("type").filter(|_| is_word) {
-                    if *kind == "string" {
-                        *kind = json!(["string", "number"]);
-                    } else if *kind == json!(["string", "null"]) {
-                        *kind = json!(["string", "number", "null"]);
-                    }
-                }
-                map.values_mut().for_each(relax);
-            }
-            Value::Array(items) => items.iter_mut().for_each(relax),
-            _ => {}
+    use super::*;
+    use crate::model::attestation::Attestation;
+    use crate::model::contract::Contract;
+    use crate::model::registry::Registry;
+    use crate::model::results::Results;
+    use crate::model::settings::Settings;
+    use crate::report::findings::Report;
+
+    /// The schema of a document, made from the type that reads it.
+    fn made(name: Name) -> Value {
+        match name {
+            Name::Contract => as_written(of::<Contract>("Contract of an nmoe work item")),
+            Name::Attestation => as_written(of::<Attestation>("Attestation of an nmoe pull request")),
+            Name::Registry => of::<Registry>("Registry of gates and bundles"),
+            Name::Results => of::<Results>("Results of a run"),
+            Name::Settings => of::<Settings>("Settings of nmoe-gates"),
+            Name::Findings => of::<Report>("Findings of a lint"),
         }
     }
-    relax(&mut schema);
-    schema
+
+    fn of<T: JsonSchema>(title: &str) -> Value {
+        let mut schema = schema_for!(T).to_value();
+        schema["title"] = json!(title);
+        schema
+    }
+
+    /// Ids and commits are text whatever they look like, but an editor that reads YAML takes `01` or `1188731` for a number:
+    /// what is text to us may be a number to the schema.
+    fn as_written(mut schema: Value) -> Value {
+        fn relax(value: &mut Value) {
+            match value {
+                Value::Object(map) => {
+                    let is_word = map.get("enum").is_none() && map.get("const").is_none();
+                    if let Some(kind) = map.get_mut("type").filter(|_| is_word) {
+                        if *kind == "string" {
+                            *kind = json!(["string", "number"]);
+                        } else if *kind == json!(["string", "null"]) {
+                            *kind = json!(["string", "number", "null"]);
+                        }
+                    }
+                    map.values_mut().for_each(relax);
+                }
+                Value::Array(items) => items.iter_mut().for_each(relax),
+                _ => {}
+            }
+        }
+        relax(&mut schema);
+        schema
+    }
+
+    /// `INSTA_UPDATE=always cargo test --lib schema` writes them anew.
+    #[test]
+    fn the_schemas_are_those_of_the_types_that_read_the_documents() {
+        for name in Name::value_variants() {
+            let file = format!("{}.schema.json", name.to_possible_value().unwrap().get_name());
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("schemas")
+                .join(&file);
+            let made = serde_json::to_string_pretty(&made(*name)).unwrap() + "\n";
+            if std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always") {
+                std::fs::write(&path, &made).unwrap();
+                continue;
+            }
+            assert_eq!(schema(*name), made, "{file} is not what the types say");
+        }
+    }
 }
