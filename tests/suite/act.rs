@@ -23,7 +23,7 @@ fn say_skipped(why: &str) {
 }
 
 /// act, installed by `scripts/tools`; nothing where it cannot be had and nobody insists.
-fn act() -> Option<&'static Path> {
+pub fn act() -> Option<&'static Path> {
     static ACT: OnceLock<Option<PathBuf>> = OnceLock::new();
     ACT.get_or_init(|| {
         let made = Command::new("scripts/tools").current_dir(ROOT).output().unwrap();
@@ -42,7 +42,20 @@ fn act() -> Option<&'static Path> {
     .as_deref()
 }
 
-fn read(path: &str) -> String {
+/// Arguments that put this repository's stand-ins in the place of actions from elsewhere.
+pub fn stand_ins() -> Vec<String> {
+    [
+        ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
+        ("upload-artifact", "ea165f8d65b6e75b540449e92b4886f43607fa02"),
+        ("attest", "59d89421af93a897026c735860bf21b6eb4f7b26"),
+        ("download-artifact", "d3f86a106a0bac45b974a628896c90dbdf5c8093"),
+        ("cache", "0057852bfaa89a56745cba8c7296529d2fc39830"),
+    ]
+    .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"))
+    .to_vec()
+}
+
+pub fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
@@ -185,13 +198,6 @@ gpu = ["demo:gpu"]"#,
     /// Runs one workflow for one event; nothing where act is not there.
     fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
         let act = act()?;
-        let stand_ins = [
-            ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
-            ("upload-artifact", "ea165f8d65b6e75b540449e92b4886f43607fa02"),
-            ("attest", "59d89421af93a897026c735860bf21b6eb4f7b26"),
-            ("download-artifact", "d3f86a106a0bac45b974a628896c90dbdf5c8093"),
-        ]
-        .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"));
         let program = Path::new(env!("CARGO_BIN_EXE_nmoe-gates")).parent().unwrap();
         let path = format!(
             "{}:{}",
@@ -207,7 +213,7 @@ gpu = ["demo:gpu"]"#,
             ])
             .args(["--no-skip-checkout", "--no-cache-server", "--action-offline-mode"])
             .args(["--action-cache-path", &in_place("home/act")])
-            .args(stand_ins)
+            .args(stand_ins())
             .args(["--secret", &format!("GITHUB_TOKEN={TOKEN}")])
             .args(["--env", &format!("GITHUB_API_URL={}", self.api.url())])
             .args(["--env", &format!("GITHUB_REPOSITORY={REPOSITORY}")])

@@ -20,7 +20,7 @@ fn program(place: &Place, says: &str) -> String {
     )
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -101,12 +101,13 @@ impl Stage {
 }
 
 /// A release page that answers every request in one way and remembers what was asked.
-struct Releases {
-    url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+pub struct Releases {
+    pub url: String,
+    pub asked: Arc<Mutex<Vec<String>>>,
 }
 
-fn releases(status: u16, body: &[u8]) -> Releases {
+/// A page that answers every request so.
+pub fn releases(status: u16, body: &[u8]) -> Releases {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.server_addr());
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -237,6 +238,27 @@ fn a_release_that_cannot_be_had_is_built_or_says_why_not() {
         .get();
     assert!(got.said.contains("built from source"), "{}", got.said);
     assert!(page.asked.lock().unwrap().is_empty(), "nothing was downloaded");
+}
+
+#[test]
+fn another_machine_gets_its_own_release() {
+    let body = b"an arm64 program";
+    let page = releases(200, body);
+    let checksums = format!(
+        "{}  {VERSION}/nmoe-gates-aarch64-unknown-linux-gnu\n",
+        sha256(body)
+    );
+    let stage = Stage::new(&checksums).env("NMOE_GATES_RELEASES", &page.url);
+    let uname = "#!/bin/sh\ncase $1 in -m) echo aarch64 ;; -s) echo Linux ;; esac\n";
+    let got = stage.on_path("uname", uname).get();
+    assert!(got.said.contains("downloaded and verified"), "{}", got.said);
+    assert!(page.asked.lock().unwrap()[0].ends_with("/nmoe-gates-aarch64-unknown-linux-gnu"));
+    let got = Stage::new("").on_path("uname", "#!/bin/sh\necho Darwin\n").get();
+    assert!(
+        got.code == Some(2) && got.said.contains("use a Linux runner"),
+        "{}",
+        got.said
+    );
 }
 
 #[test]

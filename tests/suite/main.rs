@@ -8,6 +8,7 @@
 )]
 
 mod act;
+mod act_get;
 mod action;
 mod api;
 mod attack;

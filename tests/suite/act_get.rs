@@ -1,0 +1,325 @@
+//! The action used from another repository, run by act: every way in which it gets its program, and how each can be attacked.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::act::{act, read, stand_ins};
+use crate::driver::{Place, git};
+use crate::get_program::{Releases, releases, sha256};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_nmoe-gates");
+/// Where the action is, as the stranger's workflow names it.
+const ACTION: &str = "octo-tools/nmoe-gates";
+
+/// A stranger's repository whose only workflow uses the action, the action somewhere else, and a runner.
+struct Stage {
+    place: Place,
+    env: Vec<String>,
+}
+
+struct Ran {
+    passed: bool,
+    log: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn says(&self, passed: bool, what: &str) -> &Self {
+        assert!(
+            self.passed == passed && self.log.contains(what),
+            "{what:?}\n{}",
+            self.log
+        );
+        self
+    }
+}
+
+/// A program that is the real one, small enough to be released here.
+fn program() -> String {
+    format!("#!/bin/sh\nexec '{PROGRAM}' \"$@\"\n")
+}
+
+/// A program that says this version and leaves a mark where it is run.
+fn evil(place: &Place) -> String {
+    format!(
+        "#!/bin/sh\ntouch '{}'\necho 'nmoe-gates {VERSION}'\n",
+        place.path("owned").display()
+    )
+}
+
+impl Stage {
+    /// With these lines in the action's checksums.txt (`{asset}` is this machine's) and these inputs.
+    fn new(checksums: &str, inputs: &str) -> Self {
+        let place = Place::new();
+        let asset = format!(
+            "{VERSION}/nmoe-gates-{}-unknown-linux-gnu",
+            std::env::consts::ARCH
+        );
+        let action = place.path("action");
+        std::fs::create_dir_all(action.join("scripts")).unwrap();
+        for file in ["action.yml", "Cargo.toml", "scripts/get", "scripts/action"] {
+            std::fs::copy(Path::new(ROOT).join(file), action.join(file)).unwrap();
+        }
+        std::fs::write(action.join("checksums.txt"), checksums.replace("{asset}", &asset)).unwrap();
+        place.file(
+            "configs/gates/gates.toml",
+            "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"echo the gate ran\"\n[bundles]\n",
+        );
+        place.file(
+            ".github/workflows/gates.yml",
+            format!(
+                "on: [push]\npermissions: {{}}\njobs:\n  gates:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n        with:\n          persist-credentials: false\n      - id: gates\n        uses: {ACTION}@v0\n        with:\n          command: run\n          tier: a\n{inputs}      - run: echo \"overall is $OVERALL\"\n        env:\n          OVERALL: ${{{{ steps.gates.outputs.overall }}}}\n"
+            ),
+        );
+        place.git(["init", "--quiet"]);
+        place.git(["add", "."]);
+        place.git(["commit", "--quiet", "--message", "Use the action"]);
+        git(
+            &place.path("."),
+            ["clone", "--quiet", "--bare", "repo", "origin.git"],
+        );
+        std::fs::create_dir(place.path("bin")).unwrap();
+        Stage {
+            place,
+            env: Vec::new(),
+        }
+    }
+
+    /// With the release page of the action's repository here.
+    fn releases(mut self, page: &Releases) -> Self {
+        self.env.push(format!("NMOE_GATES_RELEASES={}", page.url));
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push(format!("{name}={value}"));
+        self
+    }
+
+    /// A program on the runner's PATH before everything else.
+    fn on_path(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        let path = self.place.path("bin").join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn run(&self) -> Option<Ran> {
+        let act = act()?;
+        let here = |name: &str| self.place.path(name).display().to_string();
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", here("bin"));
+        let output = Command::new(act)
+            .args(["push", "--workflows", ".github/workflows/gates.yml"])
+            .arg("--platform=ubuntu-latest=-self-hosted")
+            .args(["--no-skip-checkout", "--no-cache-server", "--action-offline-mode"])
+            .args(["--action-cache-path", &here("home/act")])
+            .args(stand_ins())
+            .arg(format!("--local-repository={ACTION}@v0={}", here("action")))
+            .args(["--secret", "GITHUB_TOKEN=a-token"])
+            .args(["--env", &format!("STAND_IN_ORIGIN={}", here("origin.git"))])
+            .args(["--env", &format!("STAND_IN_ARTIFACTS={}", here("artifacts"))])
+            .args(self.env.iter().flat_map(|pair| ["--env", pair]))
+            .current_dir(self.place.repo())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", here("home"))
+            .env("TMPDIR", here("tmp"))
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let ran = Ran {
+            passed: output.status.success(),
+            log: [output.stdout, output.stderr]
+                .map(|b| String::from_utf8_lossy(&b).into_owned())
+                .concat(),
+        };
+        assert!(
+            !self.place.path("owned").exists(),
+            "something untrusted was run\n{}",
+            ran.log
+        );
+        Some(ran)
+    }
+}
+
+/// What checksums.txt says of a program.
+fn listed(text: impl AsRef<[u8]>) -> String {
+    format!("{}  {{asset}}\n", sha256(text.as_ref()))
+}
+
+#[test]
+fn slow_act_the_program_is_named_or_the_images() {
+    let stage = Stage::new("", &format!("          binary: {PROGRAM}\n"));
+    let Some(ran) = stage.run() else { return };
+    ran.says(true, "named by the input")
+        .says(true, "the gate ran")
+        .says(true, "overall is pass");
+
+    let stage = Stage::new(&listed(program()), "").on_path("nmoe-gates", program());
+    stage
+        .run()
+        .unwrap()
+        .says(true, "found on PATH, as released")
+        .says(true, "overall is pass");
+}
+
+#[test]
+fn slow_act_the_program_is_downloaded_and_held_against_the_digest() {
+    let page = releases(200, program().as_bytes());
+    let Some(ran) = Stage::new(&listed(program()), "").releases(&page).run() else {
+        return;
+    };
+    ran.says(true, "downloaded and verified")
+        .says(true, "overall is pass");
+    // One that was planted on PATH is passed over, unseen.
+    let stage = Stage::new(&listed(program()), "").releases(&page);
+    let planted = evil(&stage.place);
+    let stage = stage.on_path("nmoe-gates", planted);
+    stage
+        .run()
+        .unwrap()
+        .says(true, "is not the program that was released")
+        .says(true, "downloaded and verified");
+}
+
+#[test]
+fn slow_act_a_tampered_or_truncated_download_ends_the_job() {
+    let stage = Stage::new(&listed(program()), "");
+    let page = releases(200, evil(&stage.place).as_bytes());
+    let Some(ran) = stage.releases(&page).run() else {
+        return;
+    };
+    ran.says(false, "Nothing of it was run");
+    let half = program();
+    let page = releases(200, &half.as_bytes()[..half.len() / 2]);
+    let ran = Stage::new(&listed(program()), "").releases(&page).run().unwrap();
+    ran.says(false, "truncated, or tampered with");
+}
+
+#[test]
+fn slow_act_the_attestation_is_asked_for_where_gh_is() {
+    let gh = |answer: &str| {
+        format!(
+            "#!/bin/sh\n[ \"$1 $2 $4 $5\" = \"attestation verify --repo {ACTION}\" ] || exit 9\n[ -n \"$GH_TOKEN\" ] || exit 8\n{answer}\n"
+        )
+    };
+    let page = releases(200, program().as_bytes());
+    for (answer, passed, said) in [
+        ("exit 0", true, "has a build attestation of octo-tools/nmoe-gates"),
+        (
+            "echo 'no attestations found for subject' >&2; exit 1",
+            false,
+            "no valid build attestation",
+        ),
+        (
+            "echo 'HTTP 403: Resource not accessible' >&2; exit 1",
+            true,
+            "could not be asked",
+        ),
+    ] {
+        let stage = Stage::new(&listed(program()), "")
+            .releases(&page)
+            .on_path("gh", gh(answer));
+        let Some(ran) = stage.run() else { return };
+        ran.says(passed, said);
+    }
+}
+
+/// A stand-in for cargo whose build is the real program.
+fn cargo(place: &Place) -> String {
+    let out = place.path("built");
+    let program = out.join(format!(
+        "{}-unknown-linux-gnu/release/nmoe-gates",
+        std::env::consts::ARCH
+    ));
+    format!(
+        "#!/bin/sh\ncase $1 in\nbuild) mkdir -p '{dir}'; cp '{from}' '{to}'; echo builds >>'{log}' ;;\nmetadata) echo '{{\"target_directory\":\"{out}\"}}' ;;\nesac\n",
+        dir = program.parent().unwrap().display(),
+        from = place.path("bin/real").display(),
+        to = program.display(),
+        log = place.path("builds").display(),
+        out = out.display(),
+    )
+}
+
+#[test]
+fn slow_act_the_program_is_built_once_and_kept_where_that_is_asked_for() {
+    // A release that is gone; a proxy that is down.
+    let gone = releases(404, b"");
+    for (cache, builds) in [("true", 1), ("false", 2)] {
+        let stage = Stage::new(&listed("x"), &format!("          cache: {cache}\n")).releases(&gone);
+        let cargo = cargo(&stage.place);
+        let stage = stage.on_path("cargo", cargo).on_path("real", program());
+        let Some(ran) = stage.run() else { return };
+        ran.says(true, "could not be downloaded")
+            .says(true, "built from source")
+            .says(true, "overall is pass");
+        let _ = std::fs::remove_dir_all(stage.place.path("built"));
+        stage.run().unwrap().says(true, "overall is pass");
+        let log = std::fs::read_to_string(stage.place.path("builds")).unwrap();
+        assert_eq!(log.lines().count(), builds, "cache: {cache}");
+    }
+}
+
+#[test]
+fn slow_act_offline_and_wrong_machines_have_a_clear_end() {
+    // No release, no network, no cargo.
+    let Some(ran) = Stage::new("", "").run() else {
+        return;
+    };
+    ran.says(false, "lists no release")
+        .says(false, "no cargo to build it");
+    // A dead proxy before the release, no cargo.
+    let stage = Stage::new(&listed("x"), "")
+        .env("http_proxy", "http://127.0.0.1:1")
+        .env("NMOE_GATES_RELEASES", "http://releases.example/download");
+    stage
+        .run()
+        .unwrap()
+        .says(false, "could not be downloaded")
+        .says(false, "no cargo to build it");
+    // Offline with the program in the image: nothing is asked of anybody.
+    let page = releases(200, b"");
+    let stage = Stage::new(&listed(program()), "")
+        .releases(&page)
+        .on_path("nmoe-gates", program());
+    stage.run().unwrap().says(true, "overall is pass");
+    assert!(page.asked.lock().unwrap().is_empty());
+    // Another machine's program, named and in the image.
+    let other = other_machine();
+    let stage = Stage::new("", "");
+    let named = stage.place.path("named");
+    std::fs::write(&named, &other).unwrap();
+    std::fs::set_permissions(&named, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let inputs = format!("          binary: {}\n", named.display());
+    Stage::new("", &inputs)
+        .run()
+        .unwrap()
+        .says(false, "cannot be run on this machine");
+    let ran = Stage::new("", "").on_path("nmoe-gates", other).run().unwrap();
+    ran.says(false, "cannot be run on this machine")
+        .says(false, "no cargo to build it");
+}
+
+/// This test's own head, said to be for a machine that nobody has.
+fn other_machine() -> Vec<u8> {
+    let mut bytes = std::fs::read(PROGRAM).unwrap();
+    bytes.truncate(1 << 16);
+    // `e_machine`: 0xfeed.
+    bytes[18] = 0xed;
+    bytes[19] = 0xfe;
+    bytes
+}
+
+#[test]
+fn the_actions_own_version_is_the_one_that_is_released() {
+    let said = read("checksums.txt");
+    for line in said.lines().filter(|line| !line.starts_with('#')) {
+        let (digest, name) = line.split_once("  ").unwrap();
+        assert!(digest.len() == 64 && name.contains("/nmoe-gates-"), "{line}");
+    }
+}
