@@ -23,6 +23,26 @@ pub struct Failure {
     pub says: String,
 }
 
+impl Failure {
+    /// The reason of the row that it fails.
+    pub fn reason(&self) -> Reason {
+        match self.word {
+            "signal" => Reason::KernelCrashed,
+            "exited" => Reason::KernelExited,
+            "silent" | "too_long" => Reason::KernelHung,
+            "stopped" => Reason::KernelStopped,
+            "flooded" => Reason::KernelFlooded,
+            "forged" => Reason::KernelForged,
+            "cut_off" => Reason::KernelCutOff,
+            "abi_version" | "missing_symbol" | "no_checks" | "too_many_checks" | "check_name" => {
+                Reason::KernelAbi
+            }
+            "request" => Reason::KernelUnchecked,
+            _ => Reason::KernelUnloadable,
+        }
+    }
+}
+
 /// What came of loading a library.
 #[derive(Clone, Debug)]
 pub struct Loading {
@@ -109,13 +129,10 @@ fn read(conversation: &Conversation) -> Loading {
             _ => {}
         }
     }
-    if let Some(name) = began.filter(|name| is_name(name)) {
-        loading.checks.push(check_row(&name, Verdict::Fail));
-        loading.details.push(conversation.ending.says());
-    }
+    let unfinished = began.filter(|name| is_name(name));
     if conversation.ending != Ending::Done {
         failure = Some((conversation.ending.word(), conversation.ending.says()));
-    } else if failure.is_none() && loading.checks.is_empty() {
+    } else if failure.is_none() && loading.checks.is_empty() && unfinished.is_none() {
         failure = Some((
             "no_checks",
             "it has no self-checks, so nothing is proven".to_owned(),
@@ -126,6 +143,12 @@ fn read(conversation: &Conversation) -> Loading {
         stage: conversation.stage.clone(),
         says,
     });
+    if let Some(name) = unfinished {
+        let mut row = check_row(&name, Verdict::Fail);
+        row.reason = loading.failure.as_ref().map(Failure::reason).or(row.reason);
+        loading.checks.push(row);
+        loading.details.push(conversation.ending.says());
+    }
     loading
 }
 

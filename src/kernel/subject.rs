@@ -142,9 +142,14 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The worst row and its reason; pass where there is none.
+    /// The worst row and its reason; pass where there is none. How a library failed stands in the rows; to a gate it failed.
     pub fn verdict(&self) -> (Verdict, Option<Reason>) {
-        worst(self.checks.iter().map(|check| (check.status, check.reason)))
+        match worst(self.checks.iter().map(|check| (check.status, check.reason))) {
+            (Verdict::Fail, Some(reason)) if reason != Reason::KernelAllToAll => {
+                (Verdict::Fail, Some(Reason::KernelFailed))
+            }
+            other => other,
+        }
     }
 
     fn row(&mut self, what: &str, status: Verdict, reason: Option<Reason>, detail: String) {
@@ -290,7 +295,7 @@ fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
                 ),
                 Some(failure) => {
                     let says = format!("{}: {}", failure.word, failure.says);
-                    proof.row("load", Verdict::Fail, Some(Reason::KernelFailed), says);
+                    proof.row("load", Verdict::Fail, Some(failure.reason()), says);
                 }
             }
             proof.checks.extend(loading.checks.iter().cloned());

@@ -152,6 +152,24 @@ reasons! {
         "Build with `-gencode arch=compute_100a,code=sm_100a` alone; see `kernels inspect`.";
     KernelFailed = "kernel_failed", "A self-check of the kernel library failed, or loading it did.",
         "Run `nmoe-gates kernels check` on the target.";
+    KernelCrashed = "kernel_crashed", "A signal ended the kernel host while it loaded or checked the library.",
+        "Run `nmoe-gates kernels check` on the target under a debugger, or with the library's checks one by one.";
+    KernelExited = "kernel_exited", "The kernel library left the kernel host by itself, half-way.",
+        "Find the `exit` in its constructors or self-checks.";
+    KernelHung = "kernel_hung", "The kernel library took longer than its limit to load or to be checked.",
+        "Run `nmoe-gates kernels check --timeout SECONDS` on the target to see where it stays.";
+    KernelStopped = "kernel_stopped", "The kernel library stopped the kernel host (SIGSTOP).",
+        "Find what raises the signal in its constructors or self-checks.";
+    KernelFlooded = "kernel_flooded", "The kernel library printed or answered without end.",
+        "Take the output out of its constructors and self-checks.";
+    KernelForged = "kernel_forged", "Something that is no reply came from the kernel host.",
+        "Find what in the library writes to descriptors that it did not open.";
+    KernelCutOff = "kernel_cut_off", "The kernel library closed the descriptors of the kernel host.",
+        "Find what in the library closes descriptors that it did not open.";
+    KernelUnloadable = "kernel_unloadable", "The loader refused the kernel library: damaged, for another machine, or in need of what is not there.",
+        "Run `nmoe-gates kernels check` there: it gives the loader's reason.";
+    KernelAbi = "kernel_abi", "The kernel library does not keep to the ABI of `nmoe_kernels.h`.",
+        "Build it from `nmoe-csrc/` as it stands; `nmoe-gates kernels check` says what it lacks.";
     KernelAllToAll = "kernel_all_to_all", "The kernel library takes an NCCL all-to-all from elsewhere.",
         "Exchange rows by direct writes instead; see `nmoe-gates kernels collectives`.";
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",

@@ -210,12 +210,21 @@ fn with_package(nonce: &str) -> Place {
              const char *nmoe_stamp(void) {{ return TEXT; }}\n\
              uint32_t nmoe_check_count(void) {{ return 2; }}\n\
              const char *nmoe_check_name(uint32_t i) {{ return i ? \"gather\" : \"scatter\"; }}\n\
-             int32_t nmoe_check_run(uint32_t i, report *r) {{ r->cases = 8; r->mismatches = i * MISMATCHES; return r->mismatches ? 1 : 0; }}\n"
+             #ifdef BORN\n\
+             #include <unistd.h>\n\
+             #include <signal.h>\n\
+             #include <stdlib.h>\n\
+             __attribute__((constructor)) static void born(void) {{ BORN; }}\n\
+             #endif\n\
+             #ifndef RUN\n\
+             #define RUN\n\
+             #endif\n\
+             int32_t nmoe_check_run(uint32_t i, report *r) {{ RUN; r->cases = 8; r->mismatches = i * MISMATCHES; return r->mismatches ? 1 : 0; }}\n"
         ),
     );
     let registry = std::fs::read_to_string(place.repo().join("configs/gates/gates.toml")).unwrap();
     let build = format!(
-        "mkdir -p nmoe-csrc/build; cc -shared -fPIC -w -DMISMATCHES=${{MISMATCHES:-0}} -DNONCE='\"{nonce}\"' -o nmoe-csrc/build/libnmoe_kernels.so lib.c"
+        "mkdir -p nmoe-csrc/build; cc $EXTRA -shared -fPIC -w -DMISMATCHES=${{MISMATCHES:-0}} -DNONCE='\"{nonce}\"' -o nmoe-csrc/build/libnmoe_kernels.so lib.c"
     )
     .replace("'\"$NMOE_RUN_NONCE\"'", "\"\\\"$NMOE_RUN_NONCE\\\"\"");
     place.file(
@@ -277,4 +286,35 @@ fn a_library_with_another_runs_nonce_is_stale_and_one_that_computes_wrong_fails(
     );
     assert_eq!(gate["kernel_checks"][4]["status"], "fail");
     assert!(!place.repo().join("ran").exists());
+}
+
+#[test]
+fn how_a_library_failed_stands_in_the_rows() {
+    for (what, row, reason) in [
+        ("-DBORN=abort()", "libnmoe_kernels_load", "kernel_crashed"),
+        ("-DBORN=_exit(0)", "libnmoe_kernels_load", "kernel_exited"),
+        ("-DRUN=abort()", "scatter", "kernel_crashed"),
+        ("-Dnmoe_abi_version=other", "libnmoe_kernels_load", "kernel_abi"),
+        ("-DBORN=nowhere()", "libnmoe_kernels_load", "kernel_unloadable"),
+    ] {
+        let place = with_package("$NMOE_RUN_NONCE");
+        let registry = place.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        std::fs::write(
+            &registry,
+            text.replace("build = '''", &format!("build = '''EXTRA=\"{what}\"; ")),
+        )
+        .unwrap();
+        let (out, results) = run(&place, &["b200:kernels"]);
+        out.exits(1);
+        let gate = &results["results"]["b200:kernels"];
+        assert_eq!(gate["reason"], "kernel_failed", "{what}: {gate}");
+        let found = gate["kernel_checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["name"] == row)
+            .unwrap_or_else(|| panic!("{what}: {gate}"));
+        assert_eq!(found["reason"], reason, "{what}: {gate}");
+    }
 }
