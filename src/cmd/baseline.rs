@@ -9,7 +9,7 @@ use crate::gate::engine::PerfTerms;
 use crate::git::Git;
 use crate::model::noise::{self, NoiseTable};
 use crate::perf::arms::{self, ArmError, Arms};
-use crate::perf::trial::Judge;
+use crate::perf::judge::Judge;
 
 /// The commit to compare with.
 ///

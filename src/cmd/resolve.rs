@@ -26,6 +26,7 @@ use crate::model::proposal::Proposal;
 use crate::model::read;
 use crate::model::registry::{Gate, GateKind, Registry};
 use crate::model::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
+use crate::perf::decision::MAX_PAIRS;
 use crate::report::escape;
 use crate::report::frame;
 use crate::sys::digest::sha256;
@@ -43,9 +44,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Most findings that are shown to whoever approves.
 const SHOWN: usize = 20;
-
-/// Pairs of launches of a perf gate where the registry does not say.
-const PAIRS: u32 = 6;
 
 /// Arguments of `resolve`.
 #[derive(Debug, clap::Args)]
@@ -292,7 +290,11 @@ fn gpu_minutes(registry: &Registry, gate_ids: &[String]) -> Option<f64> {
             GateKind::Command | GateKind::Kernel => once(gate)?,
             GateKind::Perf => {
                 let compared = gate.compare_gate.as_ref().and_then(|id| registry.gates.get(id));
-                let pairs = gate.max_pairs.or(gate.pairs).unwrap_or(PAIRS);
+                // One launch of each arm does not count, unless a single pair is held to the bare threshold.
+                let pairs = match gate.pairs {
+                    Some(1) => 1,
+                    _ => 1 + gate.max_pairs.unwrap_or(MAX_PAIRS).max(gate.pairs.unwrap_or(1)),
+                };
                 compared
                     .map_or(Some(0), once)?
                     .saturating_mul(2 * u64::from(pairs))

@@ -145,6 +145,11 @@ impl Supervisor {
         })
     }
 
+    /// Whatever runs below this process now, between two launches, is not theirs, and not ours to end.
+    pub fn spare_what_runs(&mut self) {
+        self.before = process::descendants(&HashSet::new()).into_iter().collect();
+    }
+
     /// Whether we were asked to stop, and how.
     pub fn stop(&mut self) -> Option<Stop> {
         self.signals.stop()

@@ -1,5 +1,6 @@
 //! What a run leaves: `results.json`. It keeps the incumbent's keys and adds to them; it holds no free text from a gate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -146,9 +147,9 @@ pub struct PerfResult {
     pub direction: Direction,
     /// Commit of the baseline.
     pub baseline_sha: Option<String>,
-    /// Median of the baseline, in the metric's unit.
+    /// Geometric mean of the baseline launches' medians, in the metric's unit.
     pub baseline: Option<f64>,
-    /// Median of the change, in the metric's unit.
+    /// The same of the change: result ÷ baseline − 1 is `delta_pct`.
     pub result: Option<f64>,
     /// Percent; negative is worse for a metric where higher is better.
     pub delta_pct: Option<f64>,
@@ -170,12 +171,53 @@ pub struct PerfResult {
     pub pairs: Vec<PerfPair>,
     /// Launches that were spoiled, set aside and replaced.
     pub spoiled: u32,
+    /// The same by what spoiled them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spoiled_by: BTreeMap<Spoiler, u32>,
+    /// Launches used GPUs whose health could not be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unwatched: bool,
     /// Launches that counted although their samples drifted: the replacement drifted too.
     pub unsteady: u32,
     /// Stored noise was set aside because the pairs vary far more.
     pub history_dropped: bool,
     /// GPU-minutes spent on both arms.
     pub gpu_minutes: Option<f64>,
+}
+
+/// What spoils a launch, so that it is set aside and replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoiler {
+    /// Its samples drift.
+    Drift,
+    /// A GPU was lost, or must be reset.
+    Lost,
+    /// Somebody else computed on a GPU.
+    Foreign,
+    /// Heat or power held clocks down.
+    Throttled,
+    /// A GPU's memory went wrong.
+    Memory,
+    /// The driver reported an Xid.
+    Xid,
+    /// A GPU was split (MIG) meanwhile.
+    Split,
+}
+
+impl Spoiler {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Spoiler::Drift => "drift",
+            Spoiler::Lost => "lost",
+            Spoiler::Foreign => "foreign",
+            Spoiler::Throttled => "throttled",
+            Spoiler::Memory => "memory",
+            Spoiler::Xid => "xid",
+            Spoiler::Split => "split",
+        }
+    }
 }
 
 /// One pair of launches.

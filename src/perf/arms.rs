@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::git::{Git, GitError};
 use crate::sys::digest::sha256;
@@ -182,6 +183,10 @@ impl Arms {
             let output = configured(&mut command).output().map_err(GitError::Start)?;
             // A refresh that finds changes says so by its exit code; the comparison after it decides.
             if !output.status.success() && !clean {
+                // git says no more than that it cannot write its index.
+                if is_full(&self.root) {
+                    return Err(io::Error::from(Errno::NOSPC).into());
+                }
                 return Ok(false);
             }
         }
@@ -207,6 +212,9 @@ fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
     if output.status.success() {
         return Ok(());
     }
+    if let Some(full) = no_room(&output.stderr) {
+        return Err(full);
+    }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(ArmError::Git(GitError::Failed {
         command: name,
@@ -220,9 +228,28 @@ fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
     }))
 }
 
+/// git's complaint where it is that the disk is full: it says so in the system's words and in no other way.
+fn no_room(said: &[u8]) -> Option<ArmError> {
+    let said = String::from_utf8_lossy(said);
+    [Errno::NOSPC, Errno::DQUOT]
+        .into_iter()
+        .map(io::Error::from)
+        .find(|error| {
+            let words = error.to_string();
+            said.contains(words.split(" (").next().unwrap_or(&words))
+        })
+        .map(ArmError::Io)
+}
+
+/// Whether hardly anything can be written where this lies.
+pub fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < 64 << 10)
+}
+
 /// Neither the user's nor the system's configuration: filters and hooks live there too.
 fn configured(command: &mut std::process::Command) -> &mut std::process::Command {
     command
+        .env("LC_ALL", "C")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_ATTR_NOSYSTEM", "1")

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// At most five pairs, so that the last look is near.
 fn rule(budget: f64) -> Rule {
-    Rule::new(budget, Direction::Higher, None, None).unwrap()
+    Rule::new(budget, Direction::Higher, None, Some(5)).unwrap()
 }
 
 const QUIET: Option<History> = Some(History { sd: 0.005, pairs: 12 });
@@ -115,6 +116,19 @@ fn budgets_that_mean_nothing_are_refused() {
             "{budget}"
         );
     }
+}
+
+#[test]
+fn more_looks_are_each_held_to_less() {
+    let alpha = |most, pairs| {
+        Rule::new(-10.0, Direction::Higher, None, most)
+            .unwrap()
+            .alpha(pairs)
+    };
+    assert_eq!(alpha(None, MAX_PAIRS), ALPHA);
+    assert_eq!(alpha(None, 1), EARLY_ALPHA);
+    assert_eq!(alpha(Some(3), 1), EARLY_ALPHA);
+    assert_eq!(alpha(Some(2 * MAX_PAIRS), 1), EARLY_ALPHA / 2.0);
 }
 
 #[test]

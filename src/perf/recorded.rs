@@ -5,12 +5,13 @@
 use crate::gate::metrics::NODE_TPS;
 use crate::model::noise::metric_name;
 use crate::model::registry::{Direction, Gate, GateKind, Metric, Tier};
-use crate::model::results::{PerfPair, PerfResult, Results};
+use crate::model::results::{PerfResult, Results};
 use crate::model::verdict::{Reason, Verdict};
 use crate::perf::decision::{Rule, Step};
 use crate::perf::launch::{self, Launch, Sample, Warmup};
+use crate::perf::record::Pairs;
+use crate::perf::samples;
 use crate::perf::stats::History;
-use crate::perf::trial;
 
 /// What to take from a record.
 #[derive(Clone, Debug)]
@@ -45,10 +46,13 @@ pub fn samples(record: &[u8], wanted: &Wanted) -> Result<Vec<Sample>, String> {
     } else {
         vec![declared]
     };
-    let mut meter = trial::meter(&reader(metrics))?;
+    let mut meter = samples::meter(&reader(metrics))?;
     meter.push(record);
     let measured = meter.finish();
-    Ok(trial::pair_with_steps(measured.get(metric), measured.get("step")))
+    Ok(samples::pair_with_steps(
+        measured.get(metric),
+        measured.get("step"),
+    ))
 }
 
 /// A gate that only stands for what is read from a log.
@@ -194,8 +198,7 @@ pub fn compare(
     let (Some(base), Some(head)) = (base, head) else {
         return compared;
     };
-    let mut log_ratios = Vec::new();
-    let mut totals = Vec::new();
+    let mut pairs = Pairs::of_at_most(u32::try_from(base.len()).unwrap_or(u32::MAX));
     for (i, (base, head)) in base.iter().zip(&head).enumerate() {
         if !launch::alike(base, head) && !rule.threshold {
             compared.notes.push(format!(
@@ -206,19 +209,10 @@ pub fn compare(
             ));
             return compared;
         }
-        log_ratios.push(head.log - base.log);
-        totals.push((head.total / base.total).ln());
-        compared.perf.pairs.push(PerfPair {
-            order: "ab".to_owned(),
-            baseline: base.median,
-            result: head.median,
-            log_ratio: head.log - base.log,
-            baseline_samples: trial::thinned(&base.kept),
-            result_samples: trial::thinned(&head.kept),
-        });
+        pairs.push(&mut compared.perf, true, base, head);
     }
-    let judged = rule.judge(&log_ratios, history);
-    trial::record(&mut compared.perf, &judged, &totals);
+    let judged = rule.judge(pairs.log_ratios(), history);
+    pairs.record(&mut compared.perf, &judged);
     (compared.verdict, compared.reason) = match judged.step {
         Step::Done(verdict, reason) => (verdict, reason),
         Step::Another => (Verdict::Inconclusive, Some(Reason::Noisy)),

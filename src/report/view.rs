@@ -356,7 +356,27 @@ fn perf_notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         notes.push(vec![said(format!("about {more} more pairs would decide"))]);
     }
     if perf.spoiled > 0 {
-        notes.push(vec![said(format!("{} spoiled launches set aside", perf.spoiled))]);
+        let noun = if perf.spoiled == 1 { "launch" } else { "launches" };
+        let by: Vec<String> = perf
+            .spoiled_by
+            .iter()
+            .map(|(spoiler, count)| format!("{} {count}", spoiler.word()))
+            .collect();
+        let by = if by.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", by.join(", "))
+        };
+        notes.push(vec![said(format!(
+            "{} spoiled {noun} set aside{by}",
+            perf.spoiled
+        ))]);
+    }
+    if perf.unsteady > 0 {
+        notes.push(vec![said(format!("{} launches not steady", perf.unsteady))]);
+    }
+    if perf.unwatched {
+        notes.push(vec![said("the GPUs' health could not be read")]);
     }
     if let Some(minutes) = perf.gpu_minutes {
         notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);

@@ -121,9 +121,14 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
 
 /// A folder with the driver of eight B200s, for `LD_LIBRARY_PATH`.
 pub fn b200(place: &Place) -> PathBuf {
+    b200_with(place, &[])
+}
+
+/// The same, whose NVML has something to tell.
+pub fn b200_with(place: &Place, nvml: &[&str]) -> PathBuf {
     let folder = place.path("b200");
     compile(&folder, "libcuda.so.1", CUDA, &[]);
-    compile(&folder, "libnvidia-ml.so.1", NVML, &[]);
+    compile(&folder, "libnvidia-ml.so.1", NVML, nvml);
     folder
 }
 

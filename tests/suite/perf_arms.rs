@@ -1,175 +1,10 @@
 //! The perf gate end to end: a stand-in trainer on the CPU whose reported speed a commit changes by a known amount, a real
 //! merge, real builds in both arms.
 
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use serde_json::Value;
-
-use crate::driver::{Call, Outcome, Place, git};
-
-/// Prints a log like the trainer's. The noise comes from a count of launches that lies outside both arms, so it is another
-/// for every launch and the same in every run of the test.
-const TRAINER: &str = r#"set -euo pipefail
-read -r speed < speed.txt
-read -r built < nmoe/csrc/kernel.so
-count=$(($(cat "$NMOE_DATA_PATH/count") + 1)); echo "$count" > "$NMOE_DATA_PATH/count"
-echo "$PWD $NMOE_RUN_ROOT $built" >> "$NMOE_DATA_PATH/launches"
-case "$NMOE_RUN_ROOT" in *perf*) [ -z "$(ls -A "$NMOE_RUN_ROOT")" ] || { echo "a used run root"; exit 1; } ;; esac
-: > "$NMOE_RUN_ROOT/checkpoint"
-case "$PWD" in */baseline) [ ! -e "$NMOE_DATA_PATH/hang-launch" ] || { : > "$NMOE_DATA_PATH/hangs"; sleep 600; } ;; esac
-awk -v seed="$((count * 7919))" -v speed="$speed" '
-    function random() { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648 - 0.5 }
-    BEGIN {
-        for (i = 0; i < 5; i++) random()
-        level = speed * (1 + 0.01 * random())
-        for (step = 1; step <= 24; step++) {
-            tps = int(level * (1 + 0.01 * random()) * (step < 4 ? 0.4 : 1))
-            printf "step: %2d  loss: 2.5  node_tps: %d,%03d\n", step, tps / 1000, tps % 1000
-        }
-    }'
-"#;
-
-const MAKEFILE: &str = r#"kernel.so: kernel.cu
-	case "$$PWD" in */baseline/*) [ ! -e "$$NMOE_DATA_PATH/hang-build" ] || { : > "$$NMOE_DATA_PATH/hangs"; sleep 600; } ;; esac
-	cp kernel.cu kernel.so
-"#;
-
-const REGISTRY: &str = r#"
-[gates."cpu:train"]
-tier = "a"
-timeout_s = 60
-requires = ["NMOE_DATA_PATH", "NMOE_RUN_ROOT"]
-cmd = """
-bash train.sh \
-  --steps=24
-"""
-
-[gates."perf:baseline_delta"]
-tier = "a"
-kind = "perf"
-timeout_s = 0
-compare_gate = "cpu:train"
-metric = "node_tps_p50"
-
-[bundles]
-full = ["cpu:train", "perf:baseline_delta"]
-"#;
-
-/// A policy checkout at the base, and a subject at the merge of a change into it.
-struct Bench {
-    place: Place,
-    base: String,
-}
-
-impl Bench {
-    /// The base says `before`; `change` is committed on a branch and merged.
-    fn new(before: &str, change: impl FnOnce(&Place)) -> Self {
-        Bench::from(before, |_| (), change)
-    }
-
-    /// The same with something more in the base.
-    fn from(before: &str, before_base: impl FnOnce(&Place), change: impl FnOnce(&Place)) -> Self {
-        let place = Place::new();
-        place.git(["init", "-q"]);
-        place
-            .file("configs/gates/gates.toml", REGISTRY)
-            .file("train.sh", TRAINER)
-            .file("speed.txt", format!("{before}\n"))
-            .file(".gitignore", "*.so\n")
-            .file("nmoe/csrc/kernel.cu", "base\n")
-            .file("nmoe/csrc/Makefile", MAKEFILE)
-            .file("nmoe/gone.py", "");
-        before_base(&place);
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Base"]);
-        place.git(["checkout", "-qb", "work"]);
-        place.file("nmoe/csrc/kernel.cu", "head\n");
-        change(&place);
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Change"]);
-        place.git(["checkout", "-q", "master"]);
-        place.file("README", "meanwhile\n");
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Meanwhile"]);
-        let base = place.git(["rev-parse", "HEAD"]).trim().to_owned();
-        place.git(["checkout", "-qb", "merged"]);
-        place.git(["merge", "-q", "--no-ff", "-m", "Merge", "work"]);
-        git(
-            &place.path(""),
-            ["clone", "-q", "--no-hardlinks", "-b", "merged", "repo", "subject"],
-        );
-        place.git(["checkout", "-q", "master"]);
-        for dir in ["data", "runs"] {
-            std::fs::create_dir(place.path(dir)).unwrap();
-        }
-        std::fs::write(place.path("data/count"), "0\n").unwrap();
-        // The workflow builds the subject before the first gate.
-        let built = Command::new("make")
-            .args(["-s", "-C", "nmoe/csrc"])
-            .current_dir(place.path("subject"))
-            .env("NMOE_DATA_PATH", place.path("data"))
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{built:?}");
-        Bench { place, base }
-    }
-
-    /// The same base and a change of the reported speed.
-    fn speed(before: u32, after: u32) -> Self {
-        Bench::new(&before.to_string(), |place| {
-            place.file("speed.txt", format!("{after}\n"));
-        })
-    }
-
-    fn seed(&self, seed: u32) {
-        std::fs::write(self.place.path("data/count"), format!("{seed}\n")).unwrap();
-    }
-
-    fn call(&self, more: &[&str]) -> Call {
-        let results = self.place.path("results.json");
-        let subject = self.place.path("subject");
-        let mut args = vec!["run", "--bundle", "full", "--results", results.to_str().unwrap()];
-        args.extend(["--subject", subject.to_str().unwrap()]);
-        args.extend(more);
-        self.place
-            .gates(args)
-            .env("NMOE_DATA_PATH", self.place.path("data"))
-            .env("NMOE_RUN_ROOT", self.place.path("runs"))
-    }
-
-    fn run(&self, more: &[&str]) -> (Outcome, Value) {
-        let outcome = self.call(more).run();
-        let text = std::fs::read_to_string(self.place.path("results.json")).unwrap();
-        (outcome, serde_json::from_str(&text).unwrap())
-    }
-
-    /// Every folder a comparison may leave something in.
-    fn left_over(&self) -> Vec<PathBuf> {
-        [
-            self.place.path("home/.local/state/nmoe-gates/perf"),
-            self.place.path("runs/nmoe-gates-perf"),
-        ]
-        .iter()
-        .filter_map(|dir| std::fs::read_dir(dir).ok())
-        .flatten()
-        .map(|e| e.unwrap().path())
-        .collect()
-    }
-
-    fn launches(&self) -> Vec<String> {
-        std::fs::read_to_string(self.place.path("data/launches"))
-            .unwrap_or_default()
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
-fn perf(results: &Value) -> &Value {
-    &results["results"]["perf:baseline_delta"]
-}
+use crate::driver::git;
+use crate::perf_bench::{Bench, MAKEFILE, REGISTRY, TRAINER, perf};
 
 #[test]
 fn row_17_both_arms_are_built_from_their_own_checkout() {
@@ -348,51 +183,6 @@ fn row_18_a_baseline_that_has_no_kernels_of_its_own_is_no_baseline() {
 }
 
 #[test]
-fn row_18_killed_at_any_stage_leaves_nothing_that_the_next_run_trips_over() {
-    let bench = Bench::speed(100_000, 100_000);
-    for (stage, signal) in [
-        ("build", "KILL"),
-        ("launch", "KILL"),
-        ("build", "TERM"),
-        ("launch", "TERM"),
-    ] {
-        let hangs = bench.place.path("data/hangs");
-        let hang = bench.place.path(&format!("data/hang-{stage}"));
-        // A hanging orphan of an earlier round may not have written it yet.
-        let _ = std::fs::remove_file(&hangs);
-        std::fs::write(&hang, "").unwrap();
-        let mut command = bench.call(&[]).into_command();
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
-        let mut child = command.spawn().unwrap();
-        wait_for(&hangs);
-        kill(signal, child.id());
-        child.wait().unwrap();
-        std::fs::remove_file(&hang).unwrap();
-        if signal == "TERM" {
-            let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
-            let results: Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(perf(&results)["status"], "cancelled");
-            assert_eq!(
-                bench.left_over(),
-                Vec::<PathBuf>::new(),
-                "after {signal} in the {stage}"
-            );
-        }
-        let (outcome, results) = bench.run(&[]);
-        outcome.exits(0);
-        assert_eq!(perf(&results)["status"], "pass");
-        assert_eq!(
-            bench.left_over(),
-            Vec::<PathBuf>::new(),
-            "after {signal} in the {stage}"
-        );
-    }
-}
-
-#[test]
 fn row_19_the_baseline_is_the_base_parent_of_the_merge_even_when_the_branch_has_moved() {
     let bench = Bench::speed(100_000, 97_000);
     bench.place.file("speed.txt", "10\n");
@@ -436,22 +226,54 @@ fn what_the_change_does_to_the_baseline_is_found_out() {
     assert_eq!(perf(&results)["reason"], "tampered");
 }
 
-fn wait_for(path: &Path) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !path.exists() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{} never came",
-            path.display()
-        );
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
+const CONTRACT: &str = "nmoe:\n  issue: 07\n  slug: x\n  kind: perf\n  risk: warm\n  complexity: S\n  depends_on: []\n  merge_hotspots: []\n\n\
+scope:\n  allow: [\"**\"]\n  deny: []\n\ncontract:\n  invariants:\n    - B200-only (sm_100a)\n    - No NCCL all-to-all on the MoE path\n    \
+- TOML-only, container-first\n  knobs:\n    add: []\n    change: []\n\ngates:\n  required: [cpu:train, perf:baseline_delta]\n  perf:\n    \
+gate: perf:baseline_delta\n    compare: cpu:train\n    metric: node_tps_p50\n    budget_pct: -10\n";
 
-fn kill(signal: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args(["-s", signal, &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
+#[test]
+fn what_was_measured_is_attested_and_the_attestation_holds() {
+    let bench = Bench::speed(100_000, 97_000);
+    let (outcome, results) = bench.run(&[]);
+    outcome.exits(0);
+    let subject = bench.place.path("subject");
+    git(&subject, ["checkout", "-qb", "issue/07-x"]);
+    let [contract, body] = ["contract.yml", "body.md"].map(|name| bench.place.path(name));
+    std::fs::write(&contract, CONTRACT).unwrap();
+    let attest = |more: &[&str]| {
+        let given = [
+            "attest".to_owned(),
+            format!("--subject={}", subject.display()),
+            format!("--contract={}", contract.display()),
+            format!("--results={}", bench.place.path("results.json").display()),
+            format!("--base={}", bench.base),
+        ];
+        bench
+            .place
+            .gates(given.iter().map(String::as_str).chain(more.iter().copied()))
+            .run()
+    };
+    attest(&["--write", body.to_str().unwrap()]).exits(0);
+    let mut text = std::fs::read_to_string(&body).unwrap();
+    let measured = &perf(&results)["perf"];
+    for key in ["baseline", "result", "delta_pct", "budget_pct"] {
+        let line = text
+            .lines()
+            .find_map(|l| l.trim().strip_prefix(&format!("{key}: ")))
+            .unwrap_or_else(|| panic!("{key}: {text}"));
+        let (said, measured) = (line.parse::<f64>().unwrap(), measured[key].as_f64().unwrap());
+        assert!((said - measured).abs() <= 0.01, "{key}: {said} and {measured}");
+    }
+    assert!(text.contains("  status: pass\n"), "{text}");
+    text.push_str(
+        "\n## Summary\n- Slower.\n\n## Links\n- Fixes: #7\n\n## Public-safety (required)\n- [x] No internal names.\n- [x] No credentials.\n\n## Reviewer focus\n- speed.txt\n",
+    );
+    std::fs::write(&body, &text).unwrap();
+    attest(&["--verify", body.to_str().unwrap()]).exits(0);
+    let linted = bench
+        .place
+        .gates(["lint", "attestation", body.to_str().unwrap()])
+        .run()
+        .exits(0);
+    assert!(!linted.stdout.contains("wrong-delta"), "{}", linted.stdout);
 }

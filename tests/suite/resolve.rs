@@ -104,8 +104,8 @@ fn ids_contract_gates_and_cost_are_decided_once() {
     assert_eq!(ids, [HEAD, BASE, MERGE, TREE]);
     assert_eq!(said["gate_ids"], json!(["cpu:one", "b200:two", "perf:delta"]));
     assert_eq!(said["uncovered"], json!([]));
-    // One launch on 8 GPUs for 10 minutes, and two pairs of them.
-    assert_eq!(said["gpu_minutes"], 80.0 + 320.0);
+    // One launch on 8 GPUs for 10 minutes, twelve pairs of them at most, and one that does not count.
+    assert_eq!(said["gpu_minutes"], 80.0 + 26.0 * 80.0);
     let contract = &said["contract"];
     assert_eq!(
         contract["issue"], 6,
@@ -231,7 +231,7 @@ fn a_registry_of_the_change_is_shown_and_in_force_only_on_request() {
     );
     let said = scene.json(&["--bundle", "full"]);
     assert_eq!(said["registry"]["source"], "base");
-    assert_eq!(said["gpu_minutes"], 400.0, "by the base's registry");
+    assert_eq!(said["gpu_minutes"], 2160.0, "by the base's registry");
     assert_eq!(
         said["registry"]["proposed"]["changes"],
         json!([{"table": "gate", "name": "b200:two", "how": "changed", "keys": ["cmd", "gpus"]}])

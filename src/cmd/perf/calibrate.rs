@@ -24,8 +24,8 @@ use crate::model::registry::GateKind;
 use crate::model::results::GateResult;
 use crate::model::verdict::Verdict;
 use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
+use crate::perf::judge;
 use crate::perf::stats;
-use crate::perf::trial;
 use crate::sys::clock;
 use crate::sys::signals::Signals;
 
@@ -95,7 +95,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .into());
     }
     evidence.target = target.found();
-    let class = trial::machine_class(compare, &evidence).to_owned();
+    let class = judge::machine_class(compare, &evidence).to_owned();
     let arms = baseline::set_apart(context, commit.clone())?;
     let ours: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let output = Output::to(std::io::stderr().as_fd().try_clone_to_owned()?, None)?;
@@ -112,7 +112,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         subject: &context.subject,
         environment: &environment::of(compare, ours),
     };
-    let log_ratios = trial::calibrate(&case, &arms, &mut supervisor, args.pairs)
+    let log_ratios = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
         .map_err(|refusal| NoJudgement(refusal.to_string()))?;
     drop(supervisor);
     drop(arms);

@@ -1,0 +1,148 @@
+//! Judges the perf gates of a run: puts budget, baseline and stored noise together, has them tried, and says what came of it.
+//!
+//! Launches nothing and computes nothing itself: `trial` does the one, `decision` the other.
+
+use std::time::Instant;
+
+use crate::gate::engine::{PerfCase, PerfJudge};
+use crate::gate::launch::Supervisor;
+use crate::gate::verdict::seconds;
+use crate::model::comparison;
+use crate::model::evidence::Evidence;
+use crate::model::noise::{NoiseTable, metric_name};
+use crate::model::registry::{Direction, Gate};
+use crate::model::results::{GateResult, PerfResult};
+use crate::model::settings;
+use crate::model::verdict::{Reason, Verdict};
+use crate::perf::arms::{ArmError, Arms};
+use crate::perf::decision::{Rule, percent};
+use crate::perf::refusal::Refusal;
+use crate::perf::site::one_line;
+use crate::perf::stats::History;
+use crate::perf::trial::Trial;
+
+/// Judges perf gates against a baseline that was set apart before any code of the change ran.
+pub struct Judge {
+    baseline: Result<Arms, Refusal>,
+    noise: NoiseTable,
+    settings: settings::Perf,
+    checked_out: bool,
+}
+
+impl Judge {
+    /// A judge for runs against this baseline; a baseline that could not be had is reported when a gate needs it.
+    pub fn new(baseline: Result<Arms, ArmError>, noise: NoiseTable, settings: settings::Perf) -> Self {
+        Judge {
+            baseline: baseline.map_err(Refusal::from),
+            noise,
+            settings,
+            checked_out: false,
+        }
+    }
+}
+
+impl PerfJudge for Judge {
+    fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult {
+        let began = Instant::now();
+        let metric = case.gate.metric.as_deref().unwrap_or("node_tps_p50");
+        let mut perf = PerfResult {
+            compare_gate: case.compare_id.to_owned(),
+            metric: metric.to_owned(),
+            direction: direction(case.compare, metric_name(metric)),
+            ..PerfResult::default()
+        };
+        let (verdict, reason) = match self.compare(case, supervisor, &mut perf) {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                supervisor
+                    .output
+                    .line(&format!("perf: {}", one_line(&refusal.why)));
+                (refusal.verdict, Some(refusal.reason))
+            }
+        };
+        supervisor
+            .output
+            .line(&format!("perf: {}", comparison::sentence(&perf, verdict, reason)));
+        let mut result = GateResult::new(verdict, reason);
+        result.duration_s = Some(seconds(began.elapsed()));
+        result.perf = Some(perf);
+        result
+    }
+}
+
+/// A metric's better direction, as the compared gate declares it.
+fn direction(gate: &Gate, metric: &str) -> Direction {
+    gate.metrics
+        .iter()
+        .find(|m| m.name == metric)
+        .map(|m| m.direction)
+        .unwrap_or_default()
+}
+
+impl Judge {
+    fn compare(
+        &mut self,
+        case: &PerfCase<'_>,
+        supervisor: &mut Supervisor,
+        perf: &mut PerfResult,
+    ) -> Result<(Verdict, Option<Reason>), Refusal> {
+        let budget = case.terms.budget_pct.unwrap_or(self.settings.budget_pct);
+        let rule = Rule::new(budget, perf.direction, case.gate.pairs, case.gate.max_pairs)
+            .map_err(|e| Refusal::new(Verdict::Invalid, Reason::BadBudget, e.to_string()))?;
+        perf.budget_pct = Some(budget);
+        perf.method = rule.method().to_owned();
+        let arms = self.baseline.as_ref().map_err(Clone::clone)?;
+        perf.baseline_sha = Some(arms.baseline_sha.clone());
+        if !self.checked_out {
+            arms.check_out()?;
+            self.checked_out = true;
+        }
+        let machine = machine_class(case.compare, case.evidence);
+        let history = self
+            .noise
+            .of(case.compare_id, &perf.metric, machine)
+            .map(History::from);
+        let mut trial = Trial::new(case, arms, supervisor, self.settings.gpu_minutes)?;
+        let outcome = trial.build().and_then(|()| trial.pairs(&rule, history, perf));
+        trial.account(perf);
+        let decided = outcome?;
+        trial.untouched()?;
+        Ok(decided)
+    }
+}
+
+/// The class of machine that a gate's noise belongs to: the target it needs, or `cpu`.
+pub fn machine_class<'a>(gate: &Gate, evidence: &'a Evidence) -> &'a str {
+    match &evidence.target {
+        Some(target) if gate.gpus > 0 => target,
+        _ => "cpu",
+    }
+}
+
+/// Log ratios of so many pairs of identical code, launched as a comparison would.
+///
+/// # Errors
+/// A launch did not end well, or its log cannot be judged.
+pub fn calibrate(
+    case: &PerfCase<'_>,
+    arms: &Arms,
+    supervisor: &mut Supervisor,
+    pairs: u32,
+) -> Result<Vec<f64>, Refusal> {
+    arms.check_out()?;
+    let mut trial = Trial::new(case, arms, supervisor, 0.0)?;
+    trial.build()?;
+    trial.settle_in()?;
+    let mut log_ratios = Vec::new();
+    for n in 0..pairs {
+        let [base, head] = trial.pair(n % 2 == 0, false)?;
+        log_ratios.push(head.log - base.log);
+        trial.say(&format!(
+            "pair {} of {pairs}: {:+.2} %",
+            n + 1,
+            percent(head.log - base.log)
+        ));
+    }
+    trial.untouched()?;
+    Ok(log_ratios)
+}

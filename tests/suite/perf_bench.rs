@@ -1,0 +1,173 @@
+//! A stand-in for the trainer's repository and its machine, for the perf gate: real history, real builds, real processes.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::driver::{Call, Outcome, Place, git};
+
+/// Prints a log like the trainer's. The noise comes from a count of launches that lies outside both arms, so it is another
+/// for every launch and the same in every run of the test. What a file `at-launch-N` says is done in the N-th launch: the
+/// first is the compared gate, then comes one that does not count per arm, then the pairs.
+pub const TRAINER: &str = r#"set -euo pipefail
+read -r speed < speed.txt
+read -r built < nmoe/csrc/kernel.so
+count=$(($(cat "$NMOE_DATA_PATH/count") + 1)); echo "$count" > "$NMOE_DATA_PATH/count"
+echo "$PWD $NMOE_RUN_ROOT $built" >> "$NMOE_DATA_PATH/launches"
+case "$NMOE_RUN_ROOT" in *perf*) [ -z "$(ls -A "$NMOE_RUN_ROOT")" ] || { echo "a used run root"; exit 1; } ;; esac
+: > "$NMOE_RUN_ROOT/checkpoint"
+[ ! -e "$NMOE_DATA_PATH/at-launch-$count" ] || . "$NMOE_DATA_PATH/at-launch-$count"
+awk -v seed="$((count * 7919))" -v speed="$speed" '
+    function random() { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648 - 0.5 }
+    BEGIN {
+        for (i = 0; i < 5; i++) random()
+        level = speed * (1 + 0.01 * random())
+        for (step = 1; step <= 24; step++) {
+            tps = int(level * (1 + 0.01 * random()) * (step < 4 ? 0.4 : 1))
+            printf "step: %2d  loss: 2.5  node_tps: %d,%03d\n", step, tps / 1000, tps % 1000
+        }
+    }'
+"#;
+
+pub const MAKEFILE: &str = r#".PHONY: kernel.so
+kernel.so: kernel.cu
+	case "$$PWD" in */baseline/*) at=build-base ;; *) at=build-head ;; esac; [ ! -e "$$NMOE_DATA_PATH/at-$$at" ] || . "$$NMOE_DATA_PATH/at-$$at"
+	cp kernel.cu kernel.so
+"#;
+
+pub const REGISTRY: &str = r#"
+[gates."cpu:train"]
+tier = "a"
+timeout_s = 60
+requires = ["NMOE_DATA_PATH", "NMOE_RUN_ROOT"]
+cmd = """
+bash train.sh \
+  --steps=24
+"""
+
+[gates."perf:baseline_delta"]
+tier = "a"
+kind = "perf"
+timeout_s = 0
+compare_gate = "cpu:train"
+metric = "node_tps_p50"
+
+[bundles]
+full = ["cpu:train", "perf:baseline_delta"]
+"#;
+
+/// A policy checkout at the base, and a subject at the merge of a change into it.
+pub struct Bench {
+    pub place: Place,
+    pub base: String,
+}
+
+impl Bench {
+    /// The base says `before`; `change` is committed on a branch and merged.
+    pub fn new(before: &str, change: impl FnOnce(&Place)) -> Self {
+        Bench::from(before, |_| (), change)
+    }
+
+    /// The same with something more in the base.
+    pub fn from(before: &str, before_base: impl FnOnce(&Place), change: impl FnOnce(&Place)) -> Self {
+        let place = Place::new();
+        place.git(["init", "-q"]);
+        place
+            .file("configs/gates/gates.toml", REGISTRY)
+            .file("train.sh", TRAINER)
+            .file("speed.txt", format!("{before}\n"))
+            .file(".gitignore", "*.so\n")
+            .file("nmoe/csrc/kernel.cu", "base\n")
+            .file("nmoe/csrc/Makefile", MAKEFILE)
+            .file("nmoe/gone.py", "");
+        before_base(&place);
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", "Base"]);
+        place.git(["checkout", "-qb", "work"]);
+        place.file("nmoe/csrc/kernel.cu", "head\n");
+        change(&place);
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", "Change"]);
+        place.git(["checkout", "-q", "master"]);
+        place.file("README", "meanwhile\n");
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", "Meanwhile"]);
+        let base = place.git(["rev-parse", "HEAD"]).trim().to_owned();
+        place.git(["checkout", "-qb", "merged"]);
+        place.git(["merge", "-q", "--no-ff", "-m", "Merge", "work"]);
+        git(
+            &place.path(""),
+            ["clone", "-q", "--no-hardlinks", "-b", "merged", "repo", "subject"],
+        );
+        place.git(["checkout", "-q", "master"]);
+        for dir in ["data", "runs"] {
+            std::fs::create_dir(place.path(dir)).unwrap();
+        }
+        std::fs::write(place.path("data/count"), "0\n").unwrap();
+        // The workflow builds the subject before the first gate.
+        let built = Command::new("make")
+            .args(["-s", "-C", "nmoe/csrc"])
+            .current_dir(place.path("subject"))
+            .env("NMOE_DATA_PATH", place.path("data"))
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        Bench { place, base }
+    }
+
+    /// The same base and a change of the reported speed.
+    pub fn speed(before: u32, after: u32) -> Self {
+        Bench::new(&before.to_string(), |place| {
+            place.file("speed.txt", format!("{after}\n"));
+        })
+    }
+
+    pub fn seed(&self, seed: u32) {
+        std::fs::write(self.place.path("data/count"), format!("{seed}\n")).unwrap();
+    }
+
+    pub fn call(&self, more: &[&str]) -> Call {
+        let results = self.place.path("results.json");
+        let subject = self.place.path("subject");
+        let mut args = vec!["run", "--bundle", "full", "--results", results.to_str().unwrap()];
+        args.extend(["--subject", subject.to_str().unwrap()]);
+        args.extend(more);
+        self.place
+            .gates(args)
+            .env("NMOE_DATA_PATH", self.place.path("data"))
+            .env("NMOE_RUN_ROOT", self.place.path("runs"))
+    }
+
+    pub fn run(&self, more: &[&str]) -> (Outcome, Value) {
+        let outcome = self.call(more).run();
+        let text = std::fs::read_to_string(self.place.path("results.json")).unwrap();
+        (outcome, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Every folder a comparison may leave something in.
+    pub fn left_over(&self) -> Vec<PathBuf> {
+        [
+            self.place.path("home/.local/state/nmoe-gates/perf"),
+            self.place.path("runs/nmoe-gates-perf"),
+        ]
+        .iter()
+        .filter_map(|dir| std::fs::read_dir(dir).ok())
+        .flatten()
+        .map(|e| e.unwrap().path())
+        .collect()
+    }
+
+    pub fn launches(&self) -> Vec<String> {
+        std::fs::read_to_string(self.place.path("data/launches"))
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// The perf gate's result.
+pub fn perf(results: &Value) -> &Value {
+    &results["results"]["perf:baseline_delta"]
+}

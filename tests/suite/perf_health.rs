@@ -1,0 +1,66 @@
+//! What the GPUs suffer while a perf gate launches: such launches are set aside, counted and replaced once.
+
+use serde_json::{Value, json};
+
+use crate::driver::Outcome;
+use crate::perf_bench::{Bench, REGISTRY, perf};
+
+/// A comparison of launches that use eight GPUs, whose NVML answers like this.
+fn compared(nvml: &[&str]) -> (Outcome, Value) {
+    let bench = Bench::speed(100_000, 100_000);
+    let registry = REGISTRY.replace(
+        "tier = \"a\"\ntimeout_s = 60",
+        "tier = \"b\"\ngpus = 8\nkernel = false\ntimeout_s = 60",
+    );
+    bench.place.file("configs/gates/gates.toml", registry);
+    let driver = crate::kernel_driver::b200_with(&bench.place, nvml);
+    let outcome = bench.call(&[]).env("LD_LIBRARY_PATH", driver).run();
+    let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
+    assert!(bench.left_over().is_empty());
+    (outcome, serde_json::from_str(&text).unwrap())
+}
+
+#[test]
+fn a_launch_that_the_gpus_spoiled_is_set_aside_counted_and_replaced() {
+    // The first reading of a watch is its second round; the next one is taken after the first launch that counts.
+    for (kind, defines) in [
+        ("foreign", "-DPROCESSES=(round_()==3?2:0)"),
+        ("throttled", "-DHELD=(round_()>2?99000000000ull:0)"),
+        ("memory", "-DECC=(round_()>2?3:0)"),
+        // Told at the beginning of a look.
+        ("xid", "-DXID=(round_()>1)"),
+    ] {
+        let (outcome, results) = compared(&[defines]);
+        let outcome = outcome.exits(0);
+        let gate = perf(&results);
+        assert_eq!(gate["status"], "pass", "{kind}: {gate}");
+        assert_eq!(gate["perf"]["spoiled"], 1, "{kind}: {gate}");
+        assert_eq!(gate["perf"]["spoiled_by"], json!({kind: 1}), "{kind}");
+        assert_eq!(gate["perf"]["unwatched"], Value::Null, "{kind}");
+        let said = format!("a launch of the baseline is set aside and is run again ({kind}): GPU ");
+        assert!(outcome.stdout.contains(&said), "{kind}: {}", outcome.stdout);
+        let table = format!("1 spoiled launch set aside ({kind} 1)");
+        assert!(
+            (outcome.stdout.clone() + &outcome.stderr).contains(&table),
+            "{kind}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_launch_that_is_spoiled_twice_makes_the_comparison_invalid() {
+    let (outcome, results) = compared(&["-DPROCESSES=(round_()>2?1:0)"]);
+    outcome.exits(3);
+    let gate = perf(&results);
+    assert_eq!(gate["status"], "invalid", "{gate}");
+    assert_eq!(gate["reason"], "spoiled");
+    assert_eq!(gate["perf"]["spoiled_by"], json!({"foreign": 2}));
+}
+
+#[test]
+fn gpus_that_nobody_can_watch_are_told() {
+    let (outcome, results) = compared(&["-DINIT=return 999;"]);
+    let gate = perf(&results);
+    outcome.exits(0);
+    assert_eq!(gate["perf"]["unwatched"], true, "{gate}");
+}
