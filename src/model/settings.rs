@@ -66,11 +66,17 @@ pub struct Image {
 
 impl Default for Images {
     fn default() -> Self {
-        let image = |name: &str| Image {
+        let image = |name: &str, more: &[&str]| Image {
             name: name.to_owned(),
-            files: vec![format!("docker/Dockerfile.{name}")],
+            files: std::iter::once(format!("docker/Dockerfile.{name}"))
+                .chain(more.iter().map(|file| (*file).to_owned()))
+                .collect(),
         };
-        Images(["base", "train", "runner"].map(image).to_vec())
+        Images(vec![
+            image("base", &[]),
+            image("train", &["docker/requirements-train.txt"]),
+            image("runner", &[]),
+        ])
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod act;
 mod act_get;
+mod act_release;
 mod action;
 mod api;
 mod attack;

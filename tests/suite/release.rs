@@ -23,7 +23,7 @@ fn out(output: &Output) -> (String, String) {
 }
 
 /// A page of releases that answers the way GitHub's API does, for one version.
-fn releases(digest: &str) -> String {
+pub fn releases(digest: &str) -> String {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.server_addr());
     let body = serde_json::json!({

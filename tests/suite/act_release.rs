@@ -1,0 +1,345 @@
+//! release.yml and build-runner.yml as they are, run by act, with stand-ins for what only GitHub, a registry or minutes have.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::act::{act, read, stand_ins};
+use crate::driver::{Place, git};
+use crate::get_program::sha256;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_nmoe-gates");
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+
+/// A clone of what these workflows read, and a runner whose programs write down what they are asked.
+struct Stage {
+    place: Place,
+}
+
+struct Ran {
+    passed: bool,
+    log: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let place = Place::new();
+        let tracked = Command::new("git")
+            .args([
+                "ls-files",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+                "action.yml",
+                "Cargo.toml",
+                "checksums.txt",
+                ".github/workflows",
+                "scripts",
+                "docker",
+            ])
+            .current_dir(ROOT)
+            .output()
+            .unwrap();
+        for file in String::from_utf8(tracked.stdout).unwrap().lines() {
+            place.file(file, "");
+            std::fs::copy(Path::new(ROOT).join(file), place.repo().join(file)).unwrap();
+        }
+        place.git(["init", "--quiet"]);
+        std::fs::create_dir(place.path("bin")).unwrap();
+        Stage { place }
+    }
+
+    fn commit(&self) -> String {
+        self.place.git(["add", "--all"]);
+        self.place
+            .git(["commit", "--quiet", "--allow-empty", "--message", "A commit"]);
+        self.place.git(["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    /// A program on the runner that writes its words into `asked`, and then does this.
+    fn program(&self, name: &str, then: &str) {
+        let path = self.place.path("bin").join(name);
+        let asked = self.place.path("asked");
+        std::fs::write(
+            &path,
+            format!(
+                "#!/bin/bash\necho \"{name} $*\" >>'{}'\n{then}\n",
+                asked.display()
+            ),
+        )
+        .unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn asked(&self) -> String {
+        std::fs::read_to_string(self.place.path("asked")).unwrap_or_default()
+    }
+
+    fn run(&self, workflow: &str, event: &str, payload: &serde_json::Value, args: &[String]) -> Option<Ran> {
+        let act = act()?;
+        let here = |name: &str| self.place.path(name).display().to_string();
+        let _ = std::fs::remove_dir_all(self.place.path("origin.git"));
+        git(
+            &self.place.path("."),
+            ["clone", "--quiet", "--bare", "repo", "origin.git"],
+        );
+        std::fs::write(self.place.path("event.json"), payload.to_string()).unwrap();
+        let ours = Path::new(PROGRAM).parent().unwrap().display().to_string();
+        let output = Command::new(act)
+            .args([event, "--workflows", &format!(".github/workflows/{workflow}")])
+            .args(
+                ["ubuntu-latest", "ubuntu-24.04", "ubuntu-24.04-arm"]
+                    .map(|l| format!("--platform={l}=-self-hosted")),
+            )
+            .args(["--no-skip-checkout", "--no-cache-server", "--action-offline-mode"])
+            .args([
+                "--action-cache-path",
+                &here("home/act"),
+                "--eventpath",
+                &here("event.json"),
+            ])
+            .args(stand_ins())
+            .args([
+                "--secret",
+                "GITHUB_TOKEN=a-token",
+                "--env",
+                "GITHUB_REPOSITORY=octo-org/gates",
+            ])
+            .args(["--env", &format!("STAND_IN_ORIGIN={}", here("origin.git"))])
+            .args(["--env", &format!("STAND_IN_ARTIFACTS={}", here("artifacts"))])
+            .args(args)
+            .current_dir(self.place.repo())
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:{ours}:{}", here("bin"), std::env::var("PATH").unwrap()),
+            )
+            .env("HOME", here("home"))
+            .env("TMPDIR", here("tmp"))
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Some(Ran {
+            passed: output.status.success(),
+            log: [output.stdout, output.stderr]
+                .map(|b| String::from_utf8_lossy(&b).into_owned())
+                .concat(),
+        })
+    }
+}
+
+/// A stage whose commit can be released, were its digests these.
+fn releasable(listed: &str) -> Stage {
+    let stage = Stage::new();
+    // Minutes of building, left to `scripts/prove-reproducible`; what comes of it here is the real program.
+    let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; ln -s /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
+    stage
+        .place
+        .file("scripts/build-release", built.replace("@PROGRAM@", PROGRAM));
+    let lines: String = TARGETS
+        .iter()
+        .map(|t| format!("{listed}  {VERSION}/nmoe-gates-{t}\n"))
+        .collect();
+    stage.place.file("checksums.txt", lines);
+    stage.place.file(
+        "CHANGELOG.md",
+        format!("# Changelog\n\n## {VERSION}\n\n- What is new.\n\n## 0.0.1\n\n- What is old.\n"),
+    );
+    stage.program(
+        "cargo",
+        "[ \"$1\" != cyclonedx ] || echo '{\"bomFormat\":\"CycloneDX\"}' >nmoe-gates_bin.cdx.json",
+    );
+    for installs in ["sudo", "rustup", "make", "readelf"] {
+        stage.program(installs, "");
+    }
+    stage.program("gh", "[ \"$2\" != create ] || { shift 8; cat \"$1\"; }");
+    stage.commit();
+    stage
+}
+
+fn released() -> String {
+    sha256(format!("#!/bin/sh\nexec \"{PROGRAM}\" \"$@\"\n").as_bytes())
+}
+
+fn tag(version: &str) -> serde_json::Value {
+    json!({"ref": format!("refs/tags/v{version}"), "repository": {"full_name": "octo-org/gates"}})
+}
+
+#[test]
+fn slow_act_a_release_is_built_tried_attested_and_drafted() {
+    let stage = releasable(&released());
+    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let asked = stage.asked();
+    assert!(
+        asked.contains("cargo install --locked cargo-cyclonedx@"),
+        "{asked}"
+    );
+    let draft = asked
+        .lines()
+        .find(|l| l.starts_with("gh release create"))
+        .expect(&ran.log);
+    assert!(
+        draft.contains(&format!("v{VERSION} --draft --verify-tag")),
+        "{draft}"
+    );
+    for target in TARGETS {
+        for suffix in ["", ".sha256", ".cdx.json"] {
+            assert!(
+                draft.contains(&format!("dist/nmoe-gates-{target}{suffix}")),
+                "{target}{suffix}: {draft}"
+            );
+        }
+        let kinds = stage
+            .place
+            .path(&format!("artifacts/attested/nmoe-gates-{target}.kinds"));
+        assert_eq!(std::fs::read_to_string(kinds).unwrap(), "provenance\nsbom\n");
+    }
+    assert!(draft.contains("dist/SHA256SUMS"), "{draft}");
+    // Tried on itself.
+    assert!(
+        ran.log.contains(&format!("nmoe-gates {VERSION}")) && ran.log.contains("Gates: demo"),
+        "{}",
+        ran.log
+    );
+    assert!(!ran.log.contains("Move the major tag"), "{}", ran.log);
+}
+
+#[test]
+fn slow_act_a_release_of_other_bytes_or_another_version_is_not_drafted() {
+    let other = releasable(&"0".repeat(64));
+    let Some(ran) = other.run("release.yml", "push", &tag(VERSION), &[]) else {
+        return;
+    };
+    assert!(
+        !ran.passed && !other.asked().contains("release create"),
+        "{}",
+        ran.log
+    );
+    let stage = releasable(&released());
+    let ran = stage.run("release.yml", "push", &tag("9.9.9"), &[]).unwrap();
+    assert!(!ran.passed && !stage.asked().contains("gh "), "{}", ran.log);
+}
+
+#[test]
+fn slow_act_the_major_tag_follows_what_was_published() {
+    let stage = releasable(&released());
+    stage.program(
+        "gh",
+        "case \"$*\" in\n*/releases\\ --jq*) printf 'v1.2.9\\nv1.2.10\\nv2.0.0\\n' ;;\n*/commits/*) printf '%040d\\n' 7 ;;\n*PATCH*) exit 1 ;;\nesac",
+    );
+    let event = json!({"action": "published", "release": {"tag_name": "v1.2.10", "prerelease": false}});
+    let Some(ran) = stage.run("release.yml", "release", &event, &[]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let moved = format!("-f ref=refs/tags/v1 -f sha={:040}", 7);
+    assert!(stage.asked().contains(&moved), "{}", stage.asked());
+    assert!(
+        !ran.log.contains("Hold the tag"),
+        "nothing is built again\n{}",
+        ran.log
+    );
+    // An older one, published late, moves nothing back.
+    std::fs::remove_file(stage.place.path("asked")).unwrap();
+    let event = json!({"action": "published", "release": {"tag_name": "v1.2.9", "prerelease": false}});
+    let ran = stage.run("release.yml", "release", &event, &[]).unwrap();
+    assert!(
+        ran.passed && !stage.asked().contains("refs/tags"),
+        "{}",
+        stage.asked()
+    );
+}
+
+/// A docker that knows a digest for every name.
+fn docker(stage: &Stage) {
+    stage.program(
+        "docker",
+        "case \"$2\" in imagetools) echo \"sha256:of-${4##*:}\" ;; esac\ncat >/dev/null </dev/stdin || true",
+    );
+}
+
+#[test]
+fn slow_act_images_are_built_exactly_when_their_environment_changed() {
+    for (path, built) in [
+        ("docker/Dockerfile.train", vec!["train", "runner"]),
+        ("docker/requirements-train.txt", vec!["train", "runner"]),
+        ("docker/Dockerfile.base", vec!["base", "train", "runner"]),
+        ("src/lib.rs", vec![]),
+        ("docker/runner-scale-set.yaml", vec![]),
+    ] {
+        let stage = Stage::new();
+        docker(&stage);
+        let before = stage.commit();
+        let text = std::fs::read_to_string(stage.place.repo().join(path)).unwrap_or_default();
+        stage.place.file(path, text + "\n# changed\n");
+        let after = stage.commit();
+        let event = json!({"before": before, "after": after, "ref": "refs/heads/master"});
+        let image = [
+            "--var".to_owned(),
+            "IMAGE_REPOSITORY=registry.example/octo/gates".to_owned(),
+        ];
+        let Some(ran) = stage.run("build-runner.yml", "push", &event, &image) else {
+            return;
+        };
+        assert!(ran.passed, "{path}\n{}", ran.log);
+        let asked = stage.asked();
+        let names: Vec<&str> = asked
+            .lines()
+            .filter_map(|l| l.strip_prefix("docker buildx build --file docker/Dockerfile."))
+            .map(|l| l.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(names, built, "{path}\n{}", ran.log);
+        assert_eq!(
+            asked.contains("docker login registry.example"),
+            !built.is_empty(),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn slow_act_a_new_runner_is_asked_for_by_hand() {
+    let stage = Stage::new();
+    docker(&stage);
+    stage.commit();
+    let digest = "a".repeat(64);
+    let url = crate::release::releases(&format!("sha256:{digest}"));
+    let args = [
+        "--var".to_owned(),
+        "IMAGE_REPOSITORY=registry.example/octo/gates".to_owned(),
+        "--input".to_owned(),
+        "runner_version=latest".to_owned(),
+        "--env".to_owned(),
+        format!("GITHUB_API_URL={url}"),
+    ];
+    let event = json!({"ref": "refs/heads/master", "inputs": {"runner_version": "latest"}});
+    let Some(ran) = stage.run("build-runner.yml", "workflow_dispatch", &event, &args) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let asked = stage.asked();
+    assert!(
+        asked.contains(&format!(
+            "RUNNER_VERSION=2.337.0 --build-arg RUNNER_SHA256={digest}"
+        )),
+        "{asked}"
+    );
+    assert_eq!(asked.matches("docker buildx build").count(), 3, "{asked}");
+}
+
+#[test]
+fn the_version_stands_in_one_place() {
+    let cargo = read("Cargo.toml");
+    assert_eq!(cargo.matches(&format!("version = \"{VERSION}\"")).count(), 1);
+    for member in ["kernel-host/Cargo.toml", "nmoe-csrc/Cargo.toml"] {
+        assert!(read(member).contains("version.workspace = true"), "{member}");
+    }
+}
