@@ -154,6 +154,10 @@ fn releasable(listed: &str) -> Stage {
         "cargo",
         "[ \"$1\" != cyclonedx ] || echo '{\"bomFormat\":\"CycloneDX\"}' >nmoe-gates_bin.cdx.json",
     );
+    stage.program(
+        "docker",
+        "while [ \"$1\" != scripts/build-release ]; do shift; done; exec \"$@\"",
+    );
     for installs in ["sudo", "rustup", "make", "readelf"] {
         stage.program(installs, "");
     }

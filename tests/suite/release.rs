@@ -167,3 +167,29 @@ fn a_release_tells_its_own_section_of_the_changelog() {
     assert_eq!(out(&section("1.2.0")).0, "- this\n");
     assert!(!section("9.9.9").status.success());
 }
+
+/// Runs a script that proves something in minutes, and shows what it said where it fails.
+#[track_caller]
+fn proves(name: &str) {
+    let ended = Command::new(Path::new(ROOT).join("scripts").join(name))
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{:?}", out(&ended));
+}
+
+#[test]
+#[ignore = "two release builds"]
+fn slow_two_builds_in_different_folders_give_the_same_bytes() {
+    proves("prove-reproducible");
+}
+
+#[test]
+#[ignore = "a Debian root, its packages and a release build; only root can"]
+fn slow_the_dockerfiles_run_lines_run() {
+    let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
+    if rustix::process::geteuid().is_root() && there("debootstrap") {
+        proves("prove-images");
+    } else {
+        eprintln!("SKIPPED, NOT PASSED: the RUN lines were not run, since that takes root and debootstrap");
+    }
+}
