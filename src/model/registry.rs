@@ -193,6 +193,16 @@ pub enum Direction {
     Lower,
 }
 
+impl Direction {
+    /// The change, percent, at which a budget is spent: the budget itself, or its mirror image where lower is better.
+    pub fn edge_pct(self, budget_pct: f64) -> f64 {
+        match self {
+            Direction::Higher => budget_pct,
+            Direction::Lower => -budget_pct,
+        }
+    }
+}
+
 impl Gate {
     /// Whether the gate needs the target: GPUs of the right kind, and as many.
     pub fn needs_target(&self) -> bool {

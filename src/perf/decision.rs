@@ -117,10 +117,7 @@ impl Rule {
 
     /// The change, percent, at which the budget is spent: the budget itself, or its mirror image where lower is better.
     pub fn edge_pct(&self) -> f64 {
-        match self.direction {
-            Direction::Higher => self.budget_pct,
-            Direction::Lower => -self.budget_pct,
-        }
+        self.direction.edge_pct(self.budget_pct)
     }
 
     /// 1 where higher is better, −1 where lower is: a log ratio times this is a gain.

@@ -12,7 +12,7 @@ const SPARKS: usize = 40;
 const SVG: (f64, f64) = (600.0, 120.0);
 
 /// At most `most` of the samples, evenly, the first and the last among them.
-fn thinned(samples: &[f64], most: usize) -> Vec<f64> {
+pub(super) fn thinned(samples: &[f64], most: usize) -> Vec<f64> {
     if samples.len() <= most {
         return samples.to_vec();
     }
@@ -21,7 +21,8 @@ fn thinned(samples: &[f64], most: usize) -> Vec<f64> {
         .collect()
 }
 
-fn range(samples: &[f64]) -> (f64, f64) {
+/// Least and greatest.
+pub(super) fn range(samples: &[f64]) -> (f64, f64) {
     samples
         .iter()
         .fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)))
@@ -86,9 +87,10 @@ pub fn svg(samples: &[f64]) -> String {
 }
 
 /// A number as Mermaid reads it: no exponent, no separators.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0" } else { text }.to_owned()
 }
 
 #[cfg(test)]

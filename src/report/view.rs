@@ -4,13 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::results::{GateResult, PerfResult, Results, Series};
+use crate::model::results::{GateResult, Results, Series};
 use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::report::charts::{self, Chart};
+use crate::report::comparison;
 use crate::report::plot;
 use crate::report::{kernels, number};
 
 /// How many names a note lists before it counts the rest.
-const LISTED: usize = 12;
+pub(super) const LISTED: usize = 12;
 
 /// A stretch of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +90,8 @@ pub struct Row {
     pub span: Option<[f64; 2]>,
     /// Throughput over the samples.
     pub plot: Option<Plot>,
+    /// A perf gate's comparison in pictures.
+    pub charts: Vec<Chart>,
     /// The kernel checks of a kernel gate, or of what was found out before a GPU gate.
     pub checks: Vec<kernels::Check>,
 }
@@ -187,6 +191,7 @@ impl Row {
             notes: notes(result),
             duration: result.duration_s.map(number::duration),
             span,
+            charts: result.perf.as_ref().map(charts::of).unwrap_or_default(),
             plot: series.map(|s| Plot {
                 sparkline: plot::sparkline(&s.samples),
                 mermaid: plot::mermaid(&s.samples, s.count),
@@ -214,7 +219,8 @@ pub fn prose(sentence: &str) -> Prose {
         .collect()
 }
 
-fn said(text: impl Into<String>) -> Piece {
+/// Our own words.
+pub(super) fn said(text: impl Into<String>) -> Piece {
     Piece::Text(text.into())
 }
 
@@ -247,7 +253,7 @@ fn notes(result: &GateResult) -> Vec<Prose> {
         notes.push(listed("missing files: ", &result.missing_files));
     }
     if let Some(perf) = &result.perf {
-        notes.extend(perf_notes(perf, result.status));
+        notes.extend(comparison::notes(perf, result.status));
     }
     if result.leaks > 0 {
         let (noun, verb) = if result.leaks == 1 {
@@ -309,84 +315,6 @@ fn kernel_note(result: &GateResult) -> Option<Prose> {
     } else {
         listed(&format!("{count}; not "), &bad)
     })
-}
-
-/// «−1.4 %, between −2.3 and −0.5, budget −10: pass».
-fn perf_notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
-    let mut notes = Vec::new();
-    if let Some(delta) = perf.delta_pct {
-        let mut line = format!("{} %", number::percent(delta, false));
-        if let Some([low, high]) = perf.interval_pct {
-            line += &format!(
-                ", between {} and {}",
-                number::percent(low, false),
-                number::percent(high, false)
-            );
-        }
-        if let Some(budget) = perf.budget_pct {
-            line += &format!(", budget {}", number::percent(budget, true));
-        }
-        notes.push(vec![said(format!("{line}: {}", status.as_str()))]);
-    }
-    if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
-        let mut compared = Vec::new();
-        if !perf.metric.is_empty() {
-            compared.extend([Piece::Code(perf.metric.clone()), said(" ")]);
-        }
-        compared.push(said(format!(
-            "{} against {}",
-            number::quantity(result),
-            number::quantity(baseline)
-        )));
-        if !perf.compare_gate.is_empty() {
-            compared.extend([said(" on "), Piece::Code(perf.compare_gate.clone())]);
-        }
-        if let Some(sha) = &perf.baseline_sha {
-            compared.extend([said(", baseline "), Piece::Code(short(sha))]);
-        }
-        if perf.pairs.len() > 1 {
-            compared.push(said(format!(", {} pairs", perf.pairs.len())));
-        }
-        notes.push(compared);
-    }
-    if perf.regression_inside_budget {
-        notes.push(vec![said("slower, inside the budget")]);
-    }
-    if let Some(more) = perf.more_pairs.filter(|_| status == Verdict::Inconclusive) {
-        notes.push(vec![said(format!("about {more} more pairs would decide"))]);
-    }
-    if perf.spoiled > 0 {
-        let noun = if perf.spoiled == 1 { "launch" } else { "launches" };
-        let by: Vec<String> = perf
-            .spoiled_by
-            .iter()
-            .map(|(spoiler, count)| format!("{} {count}", spoiler.word()))
-            .collect();
-        let by = if by.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", by.join(", "))
-        };
-        notes.push(vec![said(format!(
-            "{} spoiled {noun} set aside{by}",
-            perf.spoiled
-        ))]);
-    }
-    if perf.unsteady > 0 {
-        notes.push(vec![said(format!("{} launches not steady", perf.unsteady))]);
-    }
-    if perf.unwatched {
-        notes.push(vec![said("the GPUs' health could not be read")]);
-    }
-    if let Some(minutes) = perf.gpu_minutes {
-        notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);
-    }
-    notes
-}
-
-/// The first twelve characters of a commit id.
-fn short(id: &str) -> String {
-    id.chars().take(12).collect()
 }
 
 fn counts(gates: &[(&String, &GateResult)]) -> Vec<Count> {

@@ -197,8 +197,34 @@ fn the_summary_is_a_table_row_2() {
         "{}",
         table[4][3]
     );
-    assert_eq!(page.mermaid, 1);
+    // One of samples, one of the pairs.
+    assert_eq!(page.mermaid, 2);
     assert_eq!(page.links, 0);
+}
+
+#[test]
+fn a_comparison_is_drawn_for_github_and_for_a_page() {
+    let mut results: Value = serde_json::from_str(MIXED).unwrap();
+    let pairs = results["results"]["perf:baseline_delta"]["perf"]["pairs"]
+        .as_array_mut()
+        .unwrap();
+    for pair in pairs {
+        pair["baseline_samples"] = json!([12_300.0, 12_400.0, 12_350.0]);
+        pair["result_samples"] = json!([10_900.0, 10_800.0, 10_950.0]);
+    }
+    for format in ["summary", "comment"] {
+        let out = report(&results, format).exits(0).stdout;
+        assert_eq!(parse(&out).mermaid, 3, "{format}");
+        assert!(
+            out.contains("line [12300, 12400, 12350]\n    line [10900, 10800, 10950]"),
+            "{out}"
+        );
+        assert!(out.contains("Blue is the baseline, orange the change."), "{out}");
+    }
+    let page = report(&results, "html").exits(0).stdout;
+    assert_eq!(page.matches("<polyline class=\"base\"").count(), 2);
+    assert_eq!(page.matches("<polyline class=\"head\"").count(), 2);
+    assert!(page.contains("<circle class=\"head\"") && page.contains("<path class=\"edge\""));
 }
 
 #[test]
@@ -221,6 +247,7 @@ fn the_terminal_shows_the_same() {
     perf:baseline_delta       fail           10,900  over_budget                                                   15 min 00 s
                                                      −11.7 %, between −12.5 and −10.9, budget −10: fail
                                                      node_tps_p50 10,900 against 12,345 on b200:moonlight_8x20, baseline 222222222222, 2 pairs
+                                                     pairs: −11.7, −11.7 %
                                                      42.5 GPU-minutes
     zero2:resume_determinism  pending             –  external                                                      –
     b200:profile_fp8          fail                –  exit_code                                                     12 s

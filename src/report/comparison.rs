@@ -1,0 +1,112 @@
+//! A perf comparison as notes of a table: the change and its interval, the pairs, why it is open, what was set aside.
+//!
+//! Numbers, closed words and quoted names; judges nothing.
+
+use crate::model::results::PerfResult;
+use crate::model::verdict::Verdict;
+use crate::report::number;
+use crate::report::view::{LISTED, Piece, Prose, said};
+
+/// What there is to say, the verdict first: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
+    let mut notes = Vec::new();
+    if let Some(delta) = perf.delta_pct {
+        let mut line = format!("{} %", number::percent(delta, false));
+        if let Some([low, high]) = perf.interval_pct {
+            line += &format!(
+                ", between {} and {}",
+                number::percent(low, false),
+                number::percent(high, false)
+            );
+        }
+        if let Some(budget) = perf.budget_pct {
+            line += &format!(", budget {}", number::percent(budget, true));
+        }
+        notes.push(vec![said(format!("{line}: {}", status.as_str()))]);
+    }
+    if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
+        let mut compared = Vec::new();
+        if !perf.metric.is_empty() {
+            compared.extend([Piece::Code(perf.metric.clone()), said(" ")]);
+        }
+        compared.push(said(format!(
+            "{} against {}",
+            number::quantity(result),
+            number::quantity(baseline)
+        )));
+        if !perf.compare_gate.is_empty() {
+            compared.extend([said(" on "), Piece::Code(perf.compare_gate.clone())]);
+        }
+        if let Some(sha) = &perf.baseline_sha {
+            compared.extend([said(", baseline "), Piece::Code(short(sha))]);
+        }
+        if perf.pairs.len() > 1 {
+            compared.push(said(format!(", {} pairs", perf.pairs.len())));
+        }
+        notes.push(compared);
+    }
+    if perf.regression_inside_budget {
+        notes.push(vec![said("slower, inside the budget")]);
+    }
+    if perf.pairs.len() > 1 {
+        let changes: Vec<String> = perf
+            .pairs
+            .iter()
+            .take(LISTED)
+            .map(|pair| number::percent(pair.log_ratio.exp_m1() * 100.0, false))
+            .collect();
+        let more = if perf.pairs.len() > LISTED { " …" } else { "" };
+        notes.push(vec![said(format!("pairs: {}{more} %", changes.join(", ")))]);
+    }
+    if status == Verdict::Inconclusive && perf.delta_pct.is_some() {
+        notes.push(vec![said(match perf.more_pairs {
+            Some(1) => "about 1 more pair would decide".to_owned(),
+            Some(more) => format!("about {more} more pairs would decide"),
+            None => "more pairs would not decide".to_owned(),
+        })]);
+    }
+    match perf.method.as_str() {
+        "threshold" => notes.push(vec![said("threshold only, one pair")]),
+        "paired" if perf.history_dropped => notes.push(vec![said(
+            "uncalibrated: the pairs vary more than twice as much as the stored noise",
+        )]),
+        "paired" if !perf.calibrated => notes.push(vec![said("uncalibrated")]),
+        _ => {}
+    }
+    if let Some(total) = perf.total_delta_pct {
+        let total = number::percent(total, false);
+        notes.push(vec![said(format!("{total} % over total time"))]);
+    }
+    if perf.spoiled > 0 {
+        let noun = if perf.spoiled == 1 { "launch" } else { "launches" };
+        let by: Vec<String> = perf
+            .spoiled_by
+            .iter()
+            .map(|(spoiler, count)| format!("{} {count}", spoiler.word()))
+            .collect();
+        let by = if by.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", by.join(", "))
+        };
+        notes.push(vec![said(format!(
+            "{} spoiled {noun} set aside{by}",
+            perf.spoiled
+        ))]);
+    }
+    if perf.unsteady > 0 {
+        notes.push(vec![said(format!("{} launches not steady", perf.unsteady))]);
+    }
+    if perf.unwatched {
+        notes.push(vec![said("the GPUs' health could not be read")]);
+    }
+    if let Some(minutes) = perf.gpu_minutes {
+        notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);
+    }
+    notes
+}
+
+/// The first twelve characters of a commit id.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
