@@ -113,6 +113,11 @@ pub fn prepare(
         Ok(_) => return Library::without(Verdict::Invalid, Reason::BuildFailed),
         Err(_) => return Library::without(Verdict::Invalid, Reason::Prerequisite),
     }
+    examine(subject, target, Some(&nonce), supervisor)
+}
+
+/// Proves what is built already, by this run where its nonce is given.
+pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor: &mut Supervisor) -> Library {
     let libraries = match outputs(subject, &target.kernels) {
         Ok(libraries) => libraries,
         Err(error) => return refused(&error, supervisor),
@@ -120,7 +125,7 @@ pub fn prepare(
     let rules = Rules {
         target,
         subject,
-        nonce: Some(&nonce),
+        nonce,
         load: true,
         limits: Limits::default(),
     };

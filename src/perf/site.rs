@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::gate::engine::PerfCase;
 use crate::gate::launch::{End, Ended, Launch as Command, Supervisor};
+use crate::gate::library;
+use crate::model::registry::Target;
 use crate::model::verdict::{Reason, Verdict};
 use crate::perf::arms::{self, Arms};
 use crate::perf::isolate;
@@ -133,8 +135,15 @@ impl<'a, 'b> Site<'a, 'b> {
                 if !(needed || named || there(self.dir(arm))) {
                     continue;
                 }
+                if needed && arm == Arm::Base {
+                    self.prove(arm, &target)?;
+                    continue;
+                }
                 let built = self.shell(arm, &target.build, "build", Some(BUILD_LIMIT))?;
                 if built.end == End::Exited(0) {
+                    if needed {
+                        self.prove(arm, &target)?;
+                    }
                     continue;
                 }
                 stopped(&built)?;
@@ -169,6 +178,37 @@ impl<'a, 'b> Site<'a, 'b> {
             ));
         }
         Ok(())
+    }
+
+    /// Has the libraries that launches need proven to be the arm's own. The baseline's are built for that, from nothing; the
+    /// change's were, by this run, and a rebuild could only make others of them.
+    fn prove(&mut self, arm: Arm, target: &Target) -> Result<(), Refusal> {
+        let library = match arm {
+            Arm::Base => {
+                let runs = RunRoot::new(&self.run_root)?;
+                let environment = self.environment(arm, &runs.path);
+                self.say("build of the baseline");
+                let nonce = self.case.evidence.run.as_deref();
+                library::prepare(&self.baseline, target, &environment, nonce, self.supervisor)
+            }
+            Arm::Head => library::examine(&self.subject, target, None, self.supervisor),
+        };
+        if library.verdict == Verdict::Pass {
+            return Ok(());
+        }
+        if library.verdict != Verdict::Cancelled {
+            self.has_room()?;
+        }
+        let verdict = match arm {
+            Arm::Base if library.verdict == Verdict::Fail => Verdict::Invalid,
+            _ => library.verdict,
+        };
+        let reason = match library.reason {
+            Some(Reason::BuildFailed) if arm == Arm::Base => Reason::BaselineFailed,
+            reason => reason.unwrap_or(Reason::KernelMissing),
+        };
+        let why = format!("the kernel libraries of the {} cannot be used", arm.name());
+        Err(Refusal::new(verdict, reason, why))
     }
 
     /// Whether both arms still are what was built, and the baseline's sources what was checked out.

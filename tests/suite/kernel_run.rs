@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::driver::{Outcome, Place};
 
+/// C that wraps `nmoe/csrc/device.fatbin` as a library.
+pub const WRAPPER: &str = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
+
 /// A checkout whose build copies this container, wrapped as a library, to where the registry looks.
 fn checkout(container: &str, build: &str) -> Place {
     let place = Place::new();
@@ -15,7 +18,7 @@ fn checkout(container: &str, build: &str) -> Place {
         .file("nmoe/csrc/device.fatbin", std::fs::read(fixture).unwrap())
         .file(
             "nmoe/csrc/rdep.c",
-            "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n",
+            WRAPPER,
         )
         .file(
             "configs/gates/gates.toml",

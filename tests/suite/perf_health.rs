@@ -57,6 +57,49 @@ fn a_launch_that_is_spoiled_twice_makes_the_comparison_invalid() {
     assert_eq!(gate["perf"]["spoiled_by"], json!({"foreign": 2}));
 }
 
+/// A comparison of launches on GPUs that need kernels; the base's device code is this container's, the change's is sound.
+fn with_kernels(container: &str) -> (Outcome, Value) {
+    let fixture = |name: &str| {
+        let file = format!("tests/fixtures/kernel/{name}.fatbin");
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    };
+    let bench = Bench::from(
+        "100000",
+        |place| {
+            place
+                .file("nmoe/csrc/device.fatbin", fixture(container))
+                .file("nmoe/csrc/rdep.c", crate::kernel_run::WRAPPER);
+        },
+        |place| {
+            place.file("nmoe/csrc/device.fatbin", fixture("sm_100a_zstd"));
+        },
+    );
+    let gate = "tier = \"b\"\ngpus = 8\ntimeout_s = 60";
+    let build = "make -s -C nmoe/csrc; cc -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c";
+    let registry = REGISTRY.replace("tier = \"a\"\ntimeout_s = 60", gate)
+        + &format!("\n[target.b200]\nbuild = '{build}'\nkernels = [\"nmoe/csrc/rdep.so\"]\n");
+    bench.place.file("configs/gates/gates.toml", registry);
+    let driver = crate::kernel_driver::b200_with(&bench.place, &[]);
+    let outcome = bench.call(&[]).env("LD_LIBRARY_PATH", driver).run();
+    let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
+    assert!(bench.left_over().is_empty());
+    (outcome, serde_json::from_str(&text).unwrap())
+}
+
+#[test]
+fn kernels_that_launches_need_are_proven_in_both_arms() {
+    let (outcome, results) = with_kernels("sm_100a_zstd");
+    let outcome = outcome.exits(0);
+    assert_eq!(perf(&results)["status"], "pass", "{results}");
+    let proofs = outcome.stdout.matches("kernels: pass rdep_inspect").count();
+    assert_eq!(proofs, 3, "of the run, and of each arm: {}", outcome.stdout);
+
+    let (outcome, results) = with_kernels("both_zstd");
+    outcome.exits(3);
+    assert_eq!(perf(&results)["status"], "invalid", "{results}");
+    assert_eq!(perf(&results)["reason"], "kernel_off_target");
+}
+
 #[test]
 fn gpus_that_nobody_can_watch_are_told() {
     let (outcome, results) = compared(&["-DINIT=return 999;"]);
