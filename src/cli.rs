@@ -62,6 +62,8 @@ enum Command {
     Schema(cmd::schema::Args),
     /// Print a shell's completions.
     Completions(cmd::completions::Args),
+    /// Print the manual page; with --dir write one for every subcommand.
+    Man(cmd::man::Args),
     /// Validate contracts, attestations and the registry.
     Lint(cmd::lint::Args),
     /// Look into kernel libraries, check them, ask the driver what GPUs there are.
@@ -121,6 +123,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(args) => cmd::explain::run(&context, &args),
         Command::Schema(args) => cmd::schema::run(&context, &args),
         Command::Completions(args) => cmd::completions::run(&context, &args, Cli::command()),
+        Command::Man(args) => cmd::man::run(&context, &args, Cli::command()),
         Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),

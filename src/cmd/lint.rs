@@ -2,6 +2,7 @@
 
 mod attestation;
 mod contract;
+mod fix;
 pub mod gather;
 mod pr;
 mod registry;

@@ -18,6 +18,7 @@ pub mod init;
 pub mod kernels;
 pub mod lint;
 pub mod lint_scope;
+pub mod man;
 pub mod perf;
 pub mod plan;
 pub mod policy;

@@ -37,12 +37,20 @@ pub fn counted(
     if matches!(format, Format::Human | Format::Github) {
         context.note(&findings::Summary::of(found, count).words());
     }
-    let failed = found.iter().any(|f| f.severity == Severity::Error);
-    Ok(if failed { Exit::Failed } else { Exit::Passed })
+    Ok(exit(found))
+}
+
+/// How a command ends that found this.
+pub fn exit(found: &[Finding]) -> Exit {
+    if found.iter().any(|f| f.severity == Severity::Error) {
+        Exit::Failed
+    } else {
+        Exit::Passed
+    }
 }
 
 /// Kinds of findings whose text must not be shown.
-fn is_private(code: &Code) -> bool {
+pub fn is_private(code: &Code) -> bool {
     safety::codes::TABLE.contains(&code)
 }
 

@@ -42,6 +42,7 @@ mod life;
 mod lint_claims;
 mod lint_defects;
 mod lint_documents;
+mod lint_fix;
 mod lint_formats;
 mod lint_forms;
 mod lint_incumbent;

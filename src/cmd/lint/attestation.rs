@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cmd::context::{self, Context};
+use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::lint_scope;
 use crate::cmd::present;
@@ -39,10 +40,16 @@ pub struct Args {
     /// Recorded results; every claim must be in one of them. May be given several times.
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
+    #[command(flatten)]
+    fix: Fixing,
 }
 
 /// Runs `lint attestation`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    judge(context, args, args.fix)
+}
+
+fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     let mut findings = Vec::new();
@@ -86,8 +93,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .collect::<Vec<_>>(),
         );
     }
-    documents.sources.extend(contract);
-    let exit = present::findings(context, &documents.sources, &findings)?;
+    // The contract is only looked at: what was agreed is nobody's to mend here.
+    let exit = match fix.offer(&documents.sources, &findings)? {
+        Offer::None => {
+            documents.sources.extend(contract);
+            present::findings(context, &documents.sources, &findings)?
+        }
+        Offer::Shown => present::exit(&findings),
+        Offer::Written => judge(context, args, Fixing::default())?,
+    };
     Ok(documents.exit(exit))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
+use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::present;
 use crate::document::Source;
@@ -17,12 +18,18 @@ pub struct Args {
     #[arg(value_name = "FILE", required_unless_present = "issue")]
     files: Vec<PathBuf>,
     /// GitHub's number of an issue to fetch; may be given several times.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "write")]
     issue: Vec<u64>,
+    #[command(flatten)]
+    fix: Fixing,
 }
 
 /// Runs `lint contract`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    judge(context, args, args.fix)
+}
+
+fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     if !args.issue.is_empty() {
@@ -40,6 +47,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .iter()
         .flat_map(|source| lint::contract::lint(source, &facts))
         .collect();
-    let exit = present::findings(context, &documents.sources, &findings)?;
+    let exit = match fix.offer(&documents.sources, &findings)? {
+        Offer::None => present::findings(context, &documents.sources, &findings)?,
+        Offer::Shown => present::exit(&findings),
+        Offer::Written => judge(context, args, Fixing::default())?,
+    };
     Ok(documents.exit(exit))
 }

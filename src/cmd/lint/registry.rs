@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use crate::cmd::context::Context;
+use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
 use crate::cmd::present;
 use crate::document::Source;
@@ -24,10 +25,16 @@ pub struct Args {
     /// A revision whose ids must still be there.
     #[arg(long, value_name = "REV")]
     base: Option<String>,
+    #[command(flatten)]
+    fix: Fixing,
 }
 
 /// Runs `lint registry`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    judge(context, args, args.fix)
+}
+
+fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     let source = gather::source(&path)?;
@@ -43,7 +50,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         leaks: gather::leaks()?,
     };
     let findings = lint::registry::lint(&source, &around);
-    present::findings(context, &[source], &findings)
+    let documents = [source];
+    match fix.offer(&documents, &findings)? {
+        Offer::None => present::findings(context, &documents, &findings),
+        Offer::Shown => Ok(present::exit(&findings)),
+        Offer::Written => judge(context, args, Fixing::default()),
+    }
 }
 
 /// The ids of the registry at a revision; none where it had no registry.

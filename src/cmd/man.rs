@@ -1,0 +1,34 @@
+//! `man`: manual pages, made of the same words as `--help`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::cmd::context::{Context, print};
+use crate::model::exit::Exit;
+
+/// Arguments of `man`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Write `nmoe-gates.1` and a page for every subcommand into this folder.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Runs `man` for this command line.
+pub fn run(context: &Context, args: &Args, command: clap::Command) -> anyhow::Result<Exit> {
+    match &args.dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir)
+                .and_then(|()| clap_mangen::generate_to(command, dir))
+                .with_context(|| format!("{}: the pages cannot be written", dir.display()))?;
+            context.note(&format!("wrote the pages into {}", dir.display()));
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page)?;
+            print(&String::from_utf8_lossy(&page))?;
+        }
+    }
+    Ok(Exit::Passed)
+}
