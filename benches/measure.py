@@ -1,0 +1,164 @@
+"""What the benchmarks share: a command measured as a whole process, inputs of a chosen size, and the page that figures go to.
+
+Knows nothing of what is compared.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "target/x86_64-unknown-linux-gnu"
+PAGE = ROOT / "docs/benchmarks.md"
+
+
+class Side:
+    """One command: its wall and processor times, and the largest resident set of it or a process that it waited for."""
+
+    def __init__(self, argv, cwd, env, ends_with=0):
+        self.argv, self.cwd, self.env, self.ends_with = [str(a) for a in argv], cwd, env, ends_with
+        self.walls, self.cpus, self.peak_kib = [], [], 0
+
+    def go(self, times=1):
+        for _ in range(times):
+            began = time.perf_counter()
+            child = subprocess.Popen(self.argv, cwd=self.cwd, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            self.walls.append(time.perf_counter() - began)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if self.ends_with is not None and child.returncode != self.ends_with:
+                sys.exit(f"{' '.join(self.argv)[:200]} ended with {child.returncode}, not {self.ends_with}")
+            self.cpus.append(usage.ru_utime + usage.ru_stime)
+            self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
+        return self
+
+    @property
+    def median(self):
+        """Seconds of wall time."""
+        return statistics.median(self.walls)
+
+    @property
+    def cpu(self):
+        """Seconds of processor time, user and system: what a busy machine disturbs least."""
+        return statistics.median(self.cpus)
+
+    @property
+    def peak(self):
+        return f"{self.peak_kib / 1024:.1f} MiB"
+
+
+def pair(ours, theirs, times):
+    """Runs both in turn, so that whatever disturbs the machine disturbs both alike."""
+    for n in range(times):
+        for side in (ours, theirs) if n % 2 == 0 else (theirs, ours):
+            side.go()
+
+
+def scrubbed(place):
+    """An environment in which nothing of the user's is seen."""
+    return {"PATH": os.environ["PATH"], "HOME": str(place), "TMPDIR": str(place), "LC_ALL": "C.UTF-8"}
+
+
+def shown(seconds):
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def contract(n, depends_on=(), hotspots=("nmoe/train.py",), notes=""):
+    """An issue body with a whole contract."""
+    return f"""### Agent Contract (YAML, required)
+
+```yaml
+nmoe:
+  issue: {n:05}
+  slug: item-{n}
+  kind: perf
+  risk: warm
+  complexity: M
+  depends_on: [{", ".join(f"{d:05}" for d in depends_on)}]
+  merge_hotspots: [{", ".join(hotspots)}]
+scope:
+  allow: [nmoe/part{n}.py, tests/**]
+  deny: [docker/**]
+contract:
+  invariants:
+    - B200-only (sm_100a); fail off-target
+    - No NCCL all-to-all on the MoE path
+    - TOML-only and container-first
+  knobs:
+    add: []
+    change: []
+gates:
+  required:
+    - cpu:import
+    - cpu:compileall
+```
+{notes}"""
+
+
+def registry(gates, bundles=0):
+    """A registry of that many gates, and bundles of ten."""
+    text = "".join(f'[gates."cpu:g{n}"]\ntier = "a"\ntimeout_s = 60\ncmd = "true"\n' for n in range(gates))
+    rows = (f"b{n} = [{', '.join(f'{chr(34)}cpu:g{(n * 7 + k) % gates}{chr(34)}' for k in range(10))}]\n" for n in range(bundles))
+    return text + ("\n[bundles]\n" + "".join(rows) if bundles else "")
+
+
+def checkout(place, name, gates_toml=None):
+    """A folder with a registry: this repository's own, or the one given."""
+    repo = place / name
+    (repo / "configs/gates").mkdir(parents=True)
+    text = gates_toml if gates_toml is not None else (ROOT / "configs/gates/gates.toml").read_text()
+    (repo / "configs/gates/gates.toml").write_text(text)
+    return repo
+
+
+def table(head, rows):
+    """A Markdown table; columns of figures are those whose heading ends in a colon."""
+    names = [name.rstrip(":") for name in head]
+    rule = ["---:" if name.endswith(":") else "---" for name in head]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [names, rule, *rows])
+
+
+def machine():
+    """What the figures were made on, and when."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    return (f"{day}, {os.cpu_count()} processors ({cpu}), Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
+            f"load average {os.getloadavg()[0]:.1f}")
+
+
+def write(part, text):
+    """Replaces one marked part of docs/benchmarks.md."""
+    page = PAGE.read_text()
+    begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    PAGE.write_text(f"{before}{begin}{text.rstrip()}\n{end}{after}")
+
+
+def main(doc, part, measure, add_options=lambda options: None):
+    """Runs a measurement in a private folder that is removed, and prints its part of the page or writes it."""
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--binary", default=TARGET / "release/nmoe-gates", type=Path)
+    options.add_argument("--write", action="store_true", help="write the part of docs/benchmarks.md")
+    add_options(options)
+    options = options.parse_args()
+    options.binary = options.binary.resolve(strict=True)
+    place = Path(tempfile.mkdtemp(prefix="nmoe-gates-bench-"))
+    try:
+        text = measure(options, place)
+    finally:
+        shutil.rmtree(place)
+    print(text)
+    if options.write:
+        write(part, text)
