@@ -21,6 +21,7 @@ mod attest;
 mod command_line;
 mod demo;
 mod doctor;
+mod documented;
 mod driver;
 mod gates;
 mod get_program;
