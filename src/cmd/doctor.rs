@@ -334,16 +334,21 @@ fn workflow_files(repo: &Path) -> Vec<Check> {
             (0, n) => Check::not(
                 State::Hint,
                 "workflows",
-                format!("{path}: {n} warnings"),
+                format!("{path}: {n} warning{}", plural(n)),
                 "see `nmoe-gates lint workflows`",
             ),
             (n, _) => Check::not(
                 State::Missing,
                 "workflows",
-                format!("{path}: {n} errors"),
+                format!("{path}: {n} error{}", plural(n)),
                 "see `nmoe-gates lint workflows`",
             ),
         });
     }
     checks
+}
+
+/// The end of a counted word.
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
 }
