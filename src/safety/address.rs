@@ -13,7 +13,7 @@ use super::rule::is_word;
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
     Rule::look(&PRIVATE_ADDRESS, &["10.", "172.", "192.168.", "100."], ipv4),
-    Rule::look(&PRIVATE_ADDRESS, &["fd", "fc", "fe80:"], ipv6),
+    Rule::look(&PRIVATE_ADDRESS, &[":"], ipv6).gated(ends_private_group),
     Rule::look(&PRIVATE_ADDRESS, &["0x0a", "0xac1", "0xc0a8"], hexadecimal),
 ];
 
@@ -154,14 +154,28 @@ fn last_word(text: &[u8]) -> &[u8] {
     &text[start..]
 }
 
+/// Whether the colon at an offset may end the first group of a private address: `fc00:`, `fd12:`, `fe80:`.
+fn ends_private_group(text: &[u8], at: usize) -> bool {
+    text[..at].last_chunk::<4>().is_some_and(|[f, kind, ..]| {
+        f.eq_ignore_ascii_case(&b'f') && matches!(kind | 0x20, b'c' | b'd' | b'e')
+    })
+}
+
+/// Called at the first colon.
 fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
-    let before = hit.before();
-    let start = hit.span.start;
+    let Some(start) = hit.span.start.checked_sub(4) else {
+        return;
+    };
+    let before = super::rule::before(hit.text, start);
     if is_word(before) || before == b':' || before == b'-' || before == b'.' {
         return;
     }
     let head = &hit.text[start..hit.text.len().min(start + 5)];
     if head.len() < 5 || !head[..4].iter().all(u8::is_ascii_hexdigit) || head[4] != b':' {
+        return;
+    }
+    let link_local = head[1].eq_ignore_ascii_case(&b'e');
+    if link_local && !head.eq_ignore_ascii_case(b"fe80:") {
         return;
     }
     let length = hit.text[start..]

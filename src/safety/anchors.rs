@@ -1,17 +1,14 @@
-//! One automaton over the anchors of all rules, and the rules' patterns, each compiled when it is first needed.
+//! One pass over the anchors of all rules, and the rules' patterns, each compiled when it is first needed.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
-use aho_corasick::AhoCorasick;
-use aho_corasick::AhoCorasickKind;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
 use super::disguise;
+use super::literals::Literals;
 use super::rule::Find;
 use super::rule::Found;
 use super::rule::Hit;
@@ -22,14 +19,7 @@ use super::rule::is_word;
 
 /// The rules of all families, ready to run.
 pub struct Engine {
-    /// What the automata look for.
-    anchors: Vec<String>,
-    /// Quick to build: for the one document of a lint.
-    quick: OnceLock<Option<AhoCorasick>>,
-    /// Quick to run, and twenty times as long to build: for trees and logs.
-    fast: OnceLock<Option<AhoCorasick>>,
-    /// Bytes that were looked through, until the fast one is worth its building.
-    looked_through: AtomicUsize,
+    anchors: Literals,
     /// For each anchor: what it wakes.
     wakes: Vec<Vec<Wake>>,
     /// Rules that wait for a single frequent byte, which [`memchr`] finds faster: `-`, `:`, `@`.
@@ -152,35 +142,11 @@ impl Engine {
         }
         let (anchors, wakes) = anchors.into_iter().unzip();
         Engine {
-            anchors,
-            quick: OnceLock::new(),
-            fast: OnceLock::new(),
-            looked_through: AtomicUsize::new(0),
+            anchors: Literals::new(anchors),
             wakes,
             bytes,
             rules,
         }
-    }
-
-    /// The automaton for a text of so many bytes, given what was looked through before.
-    fn automaton(&self, bytes: usize) -> Option<&AhoCorasick> {
-        /// Bytes from which on building the fast one pays.
-        const WORTH: usize = 1 << 20;
-        let before = self.looked_through.fetch_add(bytes, Ordering::Relaxed);
-        let (automaton, kind) = if before.saturating_add(bytes) < WORTH {
-            (&self.quick, AhoCorasickKind::ContiguousNFA)
-        } else {
-            (&self.fast, AhoCorasickKind::DFA)
-        };
-        automaton
-            .get_or_init(|| {
-                AhoCorasick::builder()
-                    .ascii_case_insensitive(true)
-                    .kind(Some(kind))
-                    .build(&self.anchors)
-                    .ok()
-            })
-            .as_ref()
     }
 
     /// Runs all rules over a text.
@@ -194,16 +160,13 @@ impl Engine {
             },
             sweep: Sweep::default(),
         };
-        let Some(automaton) = self.automaton(text.len()) else {
-            return run.sweep;
-        };
-        for hit in automaton.find_overlapping_iter(text) {
-            for &wake in &self.wakes[hit.pattern().as_usize()] {
+        for hit in self.anchors.find(text) {
+            for &wake in &self.wakes[usize::from(hit.literal)] {
                 match wake {
                     Wake::Rule(index) => self.wake(index, hit.range(), &mut run),
                     Wake::Inline if depth == Depth::Full => {
                         if disguise::may_hide(text, hit.range()) {
-                            run.sweep.disguised.push(hit.start());
+                            run.sweep.disguised.push(hit.start);
                         }
                     }
                     Wake::Encoded if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
@@ -225,7 +188,7 @@ impl Engine {
 
     fn wake(&self, index: u16, span: Range<usize>, run: &mut Run<'_>) {
         let index = usize::from(index);
-        if span.start < run.cursors[index] {
+        if span.start < run.cursors[index] || !(self.rules[index].0.gate)(run.text, span.start) {
             return;
         }
         run.see(span.start);
@@ -319,6 +282,16 @@ impl Engine {
 
 fn is_token(b: u8) -> bool {
     is_word(b) || b"+/=.~%-".contains(&b)
+}
+
+/// The anchors of all rules.
+#[cfg(test)]
+pub fn anchors() -> impl Iterator<Item = &'static str> {
+    FAMILIES
+        .iter()
+        .copied()
+        .flatten()
+        .flat_map(|rule| rule.anchors.iter().copied())
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use super::rule::around;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
-    Rule::look(&POD_NAME, &["-"], generated_name),
+    Rule::look(&POD_NAME, &["-"], generated_name)
+        .gated(|text, at| text.get(at + 1..at + 6).is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))),
     Rule::line(&POD_NAME, &["pod/", "pods/"], r"\bpods?/([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").judged(is_object),
     Rule::line(&POD_NAME, &["pods \"", "pod \"", "pod '", "pods '", "pod `", "pod \\\""], r#"\bpods?\s\\?["'`]([a-z0-9][a-z0-9./-]*-[a-z0-9.-]*[a-z0-9])\\?["'`]"#).judged(is_object),
     Rule::line(&POD_NAME, &["pod"], r#"\b(?i:pod|pod[_-]?name)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])\\?["',}\s]?"#).judged(is_object),

@@ -11,7 +11,8 @@ use super::rule::is_word;
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
     Rule::line(&HARDWARE_ID, &["gpu-", "mig-"], r"\b((?:MIG-)?(?:GPU|MIG)-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"),
-    Rule::look(&HARDWARE_ID, &[":"], mac),
+    // Most colons have no second one three bytes on.
+    Rule::look(&HARDWARE_ID, &[":"], mac).gated(|text, at| text.get(at + 3) == Some(&b':')),
     Rule::line(&HARDWARE_ID, &["ether", "hwaddr", "mac", "lladdr", "perm_addr"], r"(?i:ether|hw_?addr|mac|mac_?addr(?:ess)?|lladdr)[\s=:\x22']{1,4}((?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})\b"),
     Rule::line(&HARDWARE_ID, &["guid", "gid", "lid"], r"(?i:guid|gid)\w*[^0-9a-fA-F\n]{1,40}((?:0x)?[0-9a-fA-F]{16}|(?:[0-9a-fA-F]{4}:){3,7}[0-9a-fA-F]{4})\b").judged(is_identity),
     Rule::line(&HARDWARE_ID, &["machine-id", "machine_id", "machineid", "boot_id", "boot-id", "hostid", "host id", "host_id", "systemuuid", "system uuid", "product_uuid", "machine id"], r"(?i:machine[-_ ]?id|boot[-_ ]?id|host[-_ ]?id|system[-_ ]?uuid|product_uuid)[^0-9a-fA-F\n]{1,8}([0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{8})\b").judged(is_identity),

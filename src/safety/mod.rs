@@ -2,7 +2,7 @@
 //!
 //! Text in, places out ([`detect`]); bytes in, clean bytes out ([`redact`]). Knows nothing of contracts, gates or GitHub.
 //!
-//! A family of detectors is one file with a table of [`rule::Rule`]s. Every rule names literal anchors; one automaton looks
+//! A family of detectors is one file with a table of [`rule::Rule`]s. Every rule names literal anchors; one pass looks
 //! for all of them at once, and only where an anchor stands does a rule look closer, within a bounded window.
 
 mod address;
@@ -23,6 +23,7 @@ mod hosts;
 pub mod identity;
 mod keys;
 mod links;
+mod literals;
 mod nodes;
 mod paths;
 mod people;

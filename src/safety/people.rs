@@ -21,7 +21,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&PERSON, &["(x", " x", "ext.", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b"),
     Rule::line(&PERSON, &["logged in as", "login as", "running as user", "submitted by", "launched by", "started by", "triggered by", "owned by user"], r"(?i:logged in as|login as|running as user|(?:submitted|launched|started|triggered) by|owned by user)[\s:]{1,2}[\x22'`]?@?([a-z][a-z0-9]*[._-]?[a-z0-9]+)\b").judged(is_full_login),
     Rule::line(&PERSON, &["tel:", "phone", "mobile", "cell", "call "], r"(?i:tel|phone|mobile|cell|call)\w*[\s.:]{1,3}(\+\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").judged(|number| memchr::memmem::find(number, b"555").is_none()),
-    Rule::look(&PERSON, &["@"], mail),
+    Rule::look(&PERSON, &["@"], mail).gated(|text, at| after(text, at + 1).is_ascii_alphanumeric()),
 ];
 
 fn is_login(name: &[u8]) -> bool {

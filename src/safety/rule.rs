@@ -15,6 +15,8 @@ pub struct Rule {
     pub code: &'static Code,
     /// Lower-case literals, matched without regard to ASCII case; the rule looks closer where one stands.
     pub anchors: &'static [&'static str],
+    /// The first look, at the few bytes around an anchor's start: whether the closer one can find anything there.
+    pub gate: fn(&[u8], usize) -> bool,
     /// The closer look.
     pub find: Find,
     /// Whether what was found is worth a finding; gets the secret part alone.
@@ -37,6 +39,7 @@ impl Rule {
         Rule {
             code,
             anchors,
+            gate: |_, _| true,
             find: Find::At(pattern),
             judge: super::allow::looks_real,
         }
@@ -47,6 +50,7 @@ impl Rule {
         Rule {
             code,
             anchors,
+            gate: |_, _| true,
             find: Find::Line(pattern),
             judge: super::allow::looks_real,
         }
@@ -61,9 +65,16 @@ impl Rule {
         Rule {
             code,
             anchors,
+            gate: |_, _| true,
             find: Find::Look(look),
             judge: |_| true,
         }
+    }
+
+    /// The same rule, looking closer only where a first look at the text from an offset on allows it.
+    pub const fn gated(mut self, gate: fn(&[u8], usize) -> bool) -> Self {
+        self.gate = gate;
+        self
     }
 
     /// The same rule with another judge of the secret part.
