@@ -32,6 +32,10 @@ void fill_e2m1(uint64_t from, uint64_t count, uint8_t *out) {
     for (uint64_t i = 0; i < count; i++) out[i] = nmoe::ref::e2m1(at(from + i));
 }
 
+void fill_ue8m0(uint64_t from, uint64_t count, uint8_t *out) {
+    for (uint64_t i = 0; i < count; i++) out[i] = nmoe::ref::ue8m0_up(at(from + i));
+}
+
 void fill_samples(uint64_t seed, uint64_t count, float *out) {
     for (uint64_t i = 0; i < count; i++) out[i] = nmoe::sample(seed + i);
 }

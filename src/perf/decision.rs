@@ -9,8 +9,8 @@ use crate::perf::stats::{self, History};
 /// Error probability of each end of the interval that is shown, and of the last look.
 pub const ALPHA: f64 = 0.02;
 
-/// Error probability of each look before the last, where there are at most [`MAX_PAIRS`]. With 2 % at every one of twelve looks a
-/// change at the budget's edge would pass in 8 % of the simulated comparisons; with this it is about 5 %.
+/// Error probability of each look before the last, where there are at most [`MAX_PAIRS`]. Every look is one more chance to err; with
+/// this a change at the budget's edge passes in less than 5 % of the simulated comparisons (docs/perf.md).
 pub const EARLY_ALPHA: f64 = 0.008;
 
 /// A loss below this many percent is not worth a name.
@@ -22,8 +22,8 @@ pub const VISIBLE_POWER: f64 = 0.95;
 /// Pairs before the first look where no stored noise helps.
 pub const UNCALIBRATED_PAIRS: u32 = 3;
 
-/// Most pairs, where the registry does not say. Five leave a third of the comparisons open at a noise of 1 % and a budget of −2 %;
-/// with twelve, twice that budget is caught in 95 %, and what five decide costs nothing more.
+/// Most pairs, where the registry does not say. With twelve, twice a budget of −2 % is caught in 95 % of the simulated comparisons at a
+/// noise of 1 % (docs/perf.md), and what fewer decide costs nothing more.
 pub const MAX_PAIRS: u32 = 12;
 
 /// Most further pairs worth naming; beyond it the answer is «a quieter machine».

@@ -61,15 +61,16 @@ fn logs_are_compared_in_words_and_in_json() {
     assert_eq!(json["reason"], "over_budget");
     assert_eq!(json["budget_pct"], -10.0);
     assert_eq!(json["pairs"].as_array().unwrap().len(), 4);
-    let out = compare(
-        &place,
-        &base,
-        &logs(48_500.0, 10, 4),
-        &["--budget-pct=-3", "--risk", "hot"],
-    )
-    .exits(3);
-    assert!(out.stdout.contains("blocks the change"), "{}", out.stdout);
-    assert!(out.stdout.contains("more pair"), "{}", out.stdout);
+    for (risk, weight) in [
+        ("hot", "blocks the change"),
+        ("warm", "is a warning"),
+        ("cold", "is noted"),
+    ] {
+        let open = logs(48_500.0, 10, 4);
+        let out = compare(&place, &base, &open, &["--budget-pct=-3", "--risk", risk]).exits(3);
+        assert!(out.stdout.contains(weight), "{risk}: {}", out.stdout);
+        assert!(out.stdout.contains("more pair"), "{}", out.stdout);
+    }
 }
 
 #[test]
