@@ -12,6 +12,7 @@ pub mod resolution;
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -25,14 +26,16 @@ const INERT: [&str; 6] = [
     "gc.auto=0",
 ];
 
-/// Subcommands that may run the filters of a checkout's configuration over its files.
-const FILTERING: [&str; 10] = [
+/// Subcommands that may run the filters and merge drivers of a checkout's configuration over its files. Diffs for people, which
+/// may run converters too, are asked for with `--no-ext-diff` and `--no-textconv`.
+const FILTERING: [&str; 11] = [
     "add",
     "archive",
     "checkout",
     "diff",
     "diff-files",
     "merge",
+    "merge-tree",
     "read-tree",
     "reset",
     "status",
@@ -97,8 +100,8 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let args: Vec<S> = args.into_iter().collect();
-        let filters = match args.first().and_then(|name| name.as_ref().to_str()) {
-            Some(name) if FILTERING.contains(&name) => self.filters(),
+        let programs = match args.first().and_then(|name| name.as_ref().to_str()) {
+            Some(name) if FILTERING.contains(&name) => self.programs(),
             _ => Vec::new(),
         };
         let mut command = Command::new("git");
@@ -123,22 +126,29 @@ impl Git {
             command.arg("-c").arg(setting);
         }
         // By the environment and not by `-c`, since a name may hold anything.
-        for (n, key) in filters.iter().enumerate() {
-            let off = if key.ends_with(".required") { "false" } else { "" };
+        for (n, key) in programs.iter().enumerate() {
+            // A merge driver that fails leaves a conflict; an empty one would leave our side and call it merged.
+            let off = if key.ends_with(".required") || key.ends_with(".driver") {
+                "false"
+            } else {
+                ""
+            };
             command
                 .env(format!("GIT_CONFIG_KEY_{n}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{n}"), off);
         }
-        if !filters.is_empty() {
-            command.env("GIT_CONFIG_COUNT", filters.len().to_string());
+        if !programs.is_empty() {
+            command.env("GIT_CONFIG_COUNT", programs.len().to_string());
         }
         command.args(args);
         command
     }
 
-    /// The keys that name filters: programs that git would run over the files of a checkout. Reading them runs nothing.
-    fn filters(&self) -> Vec<String> {
-        let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", r"^filter\."]);
+    /// The keys that name filters and merge drivers: programs that git would run over the files of a checkout. Reading them runs
+    /// nothing.
+    fn programs(&self) -> Vec<String> {
+        let keys = r"^(filter\..*|merge\..*\.driver)$";
+        let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", keys]);
         listed
             .unwrap_or_default()
             .split(|byte| *byte == 0)
@@ -199,6 +209,36 @@ impl Git {
         let mut text = String::from_utf8(self.bytes(args)?).map_err(|_| GitError::NotText(name))?;
         text.truncate(text.trim_end_matches(['\n', '\r']).len());
         Ok(text)
+    }
+
+    /// Whether the checkout holds changes that no commit has, those of its submodules included.
+    ///
+    /// Each submodule is asked by itself: asked through its parent, git would run it with its own settings, filters and all.
+    pub fn is_dirty(&self) -> Result<bool, GitError> {
+        let changes = self.bytes(["status", "--porcelain=v1", "-z", "--ignore-submodules=dirty"])?;
+        if !changes.is_empty() {
+            return Ok(true);
+        }
+        let staged = self.bytes(["ls-files", "-z", "--stage"])?;
+        for entry in staged.split(|byte| *byte == 0) {
+            let Some(path) = entry
+                .strip_prefix(b"160000 ")
+                .and_then(|rest| rest.splitn(2, |b| *b == b'\t').nth(1))
+            else {
+                continue;
+            };
+            let checkout = self.top()?.join(OsStr::from_bytes(path));
+            // One that was never checked out holds nothing.
+            if checkout.join(".git").symlink_metadata().is_ok() && Git::at(checkout).is_dirty()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn top(&self) -> Result<PathBuf, GitError> {
+        self.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])
+            .map(PathBuf::from)
     }
 
     /// The full id of the commit that a revision names; `None` where there is none, or the text is an option.

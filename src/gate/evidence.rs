@@ -31,8 +31,7 @@ pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
         }
         _ => evidence.head = commit,
     }
-    evidence.dirty = started(git.bytes(["status", "--porcelain=v1", "-z", "--ignore-submodules=none"]))?
-        .map_or(true, |changes| !changes.is_empty());
+    evidence.dirty = started(git.is_dirty())?.unwrap_or(true);
     Ok(evidence)
 }
 

@@ -488,6 +488,90 @@ fn t14_hooks_monitors_and_filters_of_the_subject() {
 }
 
 #[test]
+fn t14_filters_of_a_submodule_and_of_large_files() {
+    let stage = Stage::new();
+    stage.gate("cpu:fine", "true");
+    let mark = stage.place.path("home/mark");
+    let trap = stage.place.path("home/trap.sh");
+    std::fs::write(&trap, format!("#!/bin/sh\necho x >> '{}'\ncat\n", mark.display())).unwrap();
+    let executable: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&trap, executable).unwrap();
+    let part = stage.place.path("part");
+    std::fs::create_dir(&part).unwrap();
+    git(&part, ["init", "-q"]);
+    std::fs::write(part.join(".gitattributes"), "*.bin filter=lfs\n").unwrap();
+    std::fs::write(part.join("a.bin"), "one\n").unwrap();
+    git(&part, ["add", "."]);
+    git(&part, ["commit", "-q", "-m", "one"]);
+    stage.place.git(["init", "-q"]);
+    let from = part.display().to_string();
+    stage
+        .place
+        .git(["submodule", "--quiet", "add", from.as_str(), "part"]);
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
+    let inner = stage.place.repo().join("part");
+    let trap = trap.display().to_string();
+    for key in ["clean", "smudge", "process"] {
+        git(&inner, ["config", &format!("filter.lfs.{key}"), trap.as_str()]);
+    }
+    git(&inner, ["config", "filter.lfs.required", "true"]);
+    // As large as before, so that its content must be read, and so filtered.
+    std::fs::write(inner.join("a.bin"), "two\n").unwrap();
+    let ran = || std::fs::remove_file(&mark).is_ok();
+    let naive = |dir: &Path| {
+        let _ = Command::new("git")
+            .args(["status", "--porcelain"])
+            .current_dir(dir)
+            .output()
+            .unwrap();
+        ran()
+    };
+    let (through, within) = (naive(&stage.place.repo()), naive(&inner));
+    let run = stage.run(&["--gate", "cpu:fine"]);
+    let ours = ran();
+    attack("git status runs a submodule's filter", through, ours);
+    attack("git status runs the filter of large files", within, ours);
+    assert_eq!(
+        run.results["evidence"]["dirty"], true,
+        "the submodule's change is seen"
+    );
+}
+
+#[test]
+fn t14_merge_drivers_of_a_checkout() {
+    let stage = Stage::new();
+    let mark = stage.place.path("home/mark");
+    stage.place.git(["init", "-q"]);
+    stage.place.file(".gitattributes", "*.txt merge=evil\n");
+    stage.place.file("a.txt", "one\n");
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
+    for (branch, text) in [("left", "two\n"), ("right", "three\n")] {
+        stage.place.git(["checkout", "-q", "-B", branch, "master"]);
+        stage.place.file("a.txt", text);
+        stage.place.git(["commit", "-q", "-am", branch]);
+    }
+    let trap = format!("echo x >> '{}'", mark.display());
+    stage.place.git(["config", "merge.evil.driver", trap.as_str()]);
+    let ran = || std::fs::remove_file(&mark).is_ok();
+    let _ = Command::new("git")
+        .args(["merge-tree", "--write-tree", "left", "right"])
+        .current_dir(stage.place.repo())
+        .output()
+        .unwrap();
+    let naive = ran();
+    let git = nmoe_gates::git::Git::at(stage.place.repo());
+    let trial = nmoe_gates::git::merge::trial(&git, "left", "right").unwrap();
+    attack("a trial merge runs a merge driver", naive, ran());
+    assert_eq!(
+        trial.conflicts,
+        ["a.txt"],
+        "and what it would have settled is a conflict"
+    );
+}
+
+#[test]
 fn t15_a_baseline_that_is_an_option() {
     let stage = Stage::new();
     stage.gate("cpu:fine", "true");
