@@ -49,6 +49,9 @@ pub struct Args {
     /// Print the comment; write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Where the outcome goes, as one word: the overall verdict, `stale`, or `refused`.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Runs `publish`.
@@ -89,6 +92,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         about: expected.head.clone().unwrap_or_default(),
         judged,
     };
+    if let Some(path) = &args.output {
+        std::fs::write(path, format!("{}\n", report.shown().outcome))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let written = match now {
         _ if args.dry_run => {
             print(&escape::log(&report.text(&[])?))?;

@@ -454,6 +454,8 @@ fn slow_act_tier_b_is_about_the_commit_that_was_approved_row_23() {
     assert!(comments[0].contains("[!WARNING]"), "{}", comments[0]);
     assert!(comments[0].contains(&stage.head), "{}", comments[0]);
     assert!(!stage.api.state().statuses.contains_key(&moved), "{}", ran.log);
+    // What is stale is published as such, and nobody signs it.
+    assert!(!stage.place.path("artifacts/attested").exists(), "{}", ran.log);
 }
 
 #[test]
