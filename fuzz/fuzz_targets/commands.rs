@@ -1,0 +1,26 @@
+//! Workflow commands in a gate's output: cut anywhere, the output is the same; and no line of it is a command to a reader that
+//! splits and compares as the runner does.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nmoe_gates::gate::neutralise::Neutraliser;
+
+fn live(line: &[u8]) -> bool {
+    let visible: Vec<u8> = line.iter().copied().filter(|b| (0x21..=0x7e).contains(b)).collect();
+    let trimmed = line.trim_ascii_start();
+    trimmed.starts_with(b"::") || visible.starts_with(b"::") || line.windows(3).any(|w| w == b"##[")
+}
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (cut, output) = input;
+    let at = usize::from(cut) * output.len() / 256;
+    let (mut whole, mut parts) = (Vec::new(), Vec::new());
+    Neutraliser::default().push(output, &mut whole);
+    let mut neutraliser = Neutraliser::default();
+    neutraliser.push(&output[..at], &mut parts);
+    neutraliser.push(&output[at..], &mut parts);
+    assert_eq!(whole, parts);
+    for line in whole.split(|b| matches!(b, b'\n' | b'\r')) {
+        assert!(!live(line), "{:?}", String::from_utf8_lossy(line));
+    }
+});

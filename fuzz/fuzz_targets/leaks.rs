@@ -1,0 +1,18 @@
+//! The search for leaks: places are within the text, in order, and apart.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nmoe_gates::safety::detect::{Options, scan};
+use nmoe_gates::safety::terms::Terms;
+
+fuzz_target!(|text: &[u8]| {
+    let options = Options::with_terms(Terms::parse("blue heron\nre:crane-[0-9]+").expect("a list of terms"));
+    let mut last = 0;
+    for leak in scan(text, &options) {
+        assert!(last <= leak.span.start && leak.span.start <= leak.span.end && leak.span.end <= text.len());
+        last = leak.span.end;
+    }
+    if let Ok(list) = std::str::from_utf8(text) {
+        let _ = Terms::parse(list);
+    }
+});

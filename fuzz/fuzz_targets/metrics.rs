@@ -1,0 +1,17 @@
+//! A gate's output, read for its metric: cut anywhere, the samples are the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nmoe_gates::gate::metrics::Meter;
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (cut, output) = input;
+    let at = usize::from(cut) * output.len() / 256;
+    let mut whole = Meter::new(&[]).expect("the default metric");
+    let mut parts = whole.clone();
+    whole.push(output);
+    parts.push(&output[..at]);
+    parts.push(&output[at..]);
+    let shown = |meter: Meter| format!("{:?}", meter.finish());
+    assert_eq!(shown(whole), shown(parts));
+});

@@ -1,0 +1,26 @@
+//! Patterns of a scope, beside globset where both mean the same: plain bytes, `*`, `?` and `**` between slashes.
+#![no_main]
+
+use globset::GlobBuilder;
+use libfuzzer_sys::fuzz_target;
+use nmoe_gates::git::pathspec::Pathspec;
+
+fuzz_target!(|input: (&str, &str)| {
+    let (pattern, path) = input;
+    let Ok(ours) = Pathspec::new(pattern) else { return };
+    let matched = ours.matches(path);
+    assert!(ours.overlaps(&ours) || path.is_empty());
+    let plain = |text: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'.');
+        let parts = |text: &str| text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        text.bytes().all(known) && parts(text)
+    };
+    let simple = pattern.split('/').all(|part| part == "**" || !part.contains("**"));
+    if simple && plain(&pattern.replace(['*', '?'], "x")) && plain(path) {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build().expect("a glob").compile_matcher();
+        // A folder's plain name covers all below it, as in git; a pattern with wildcards means whole paths.
+        let below = || path.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'));
+        let theirs = glob.is_match(path) || (!ours.is_wild() && below());
+        assert_eq!(matched, theirs, "{pattern:?} {path:?}");
+    }
+});

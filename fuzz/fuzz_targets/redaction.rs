@@ -1,0 +1,24 @@
+//! Redaction of a stream: cut anywhere, the output is the same, and a second pass changes nothing.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nmoe_gates::safety::identity::Identity;
+use nmoe_gates::safety::redact::Redactor;
+
+fn clean(parts: &[&[u8]]) -> Vec<u8> {
+    let mut redactor = Redactor::new(Identity::none());
+    let mut out = Vec::new();
+    for part in parts {
+        redactor.push(part, &mut out);
+    }
+    redactor.finish(&mut out);
+    out
+}
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (cut, text) = input;
+    let at = usize::from(cut) * text.len() / 256;
+    let whole = clean(&[text]);
+    assert_eq!(whole, clean(&[&text[..at], &text[at..]]));
+    assert_eq!(whole, clean(&[&whole]));
+});
