@@ -105,6 +105,15 @@ gates:
 {notes}"""
 
 
+def contracts(folder, count):
+    """A folder of contracts: each depends on one of the ten before it, one in fifty touches a core file."""
+    for n in range(count):
+        part = folder / f"{n // 1000:03}"
+        part.mkdir(parents=True, exist_ok=True)
+        hotspots = ["nmoe/train.py"] if n % 50 == 0 else []
+        (part / f"{n:05}.md").write_text(contract(n, [n - 1 - n * 7 % 10] if n % 10 else [], hotspots))
+
+
 def registry(gates, bundles=0):
     """A registry of that many gates, and bundles of ten."""
     text = "".join(f'[gates."cpu:g{n}"]\ntier = "a"\ntimeout_s = 60\ncmd = "true"\n' for n in range(gates))

@@ -63,6 +63,19 @@ pub enum GitError {
     NotText(String),
 }
 
+impl GitError {
+    /// What a git that ended with a non-zero exit code said.
+    pub fn failed(command: String, output: &Output) -> Self {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let first = said.lines().map(str::trim).find(|line| !line.is_empty());
+        GitError::Failed {
+            command,
+            code: output.status.code().unwrap_or(-1),
+            message: first.unwrap_or("no message").to_owned(),
+        }
+    }
+}
+
 /// A repository or worktree to run git in.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -174,25 +187,12 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let args: Vec<S> = args.into_iter().collect();
-        let name = args
-            .first()
-            .map(|a| a.as_ref().to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = subcommand(&args);
         let output = self.output(args)?;
         if output.status.success() {
             return Ok(output.stdout);
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(GitError::Failed {
-            command: name,
-            code: output.status.code().unwrap_or(-1),
-            message: said
-                .lines()
-                .find(|l| !l.trim().is_empty())
-                .unwrap_or("no message")
-                .trim()
-                .to_owned(),
-        })
+        Err(GitError::failed(name, &output))
     }
 
     /// Like [`Git::bytes`], as text without the last line end.
@@ -202,10 +202,7 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let args: Vec<S> = args.into_iter().collect();
-        let name = args
-            .first()
-            .map(|a| a.as_ref().to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = subcommand(&args);
         let mut text = String::from_utf8(self.bytes(args)?).map_err(|_| GitError::NotText(name))?;
         text.truncate(text.trim_end_matches(['\n', '\r']).len());
         Ok(text)
@@ -248,4 +245,10 @@ impl Git {
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok((output.status.success() && id.len() >= 40).then_some(id))
     }
+}
+
+fn subcommand<S: AsRef<OsStr>>(args: &[S]) -> String {
+    args.first()
+        .map(|name| name.as_ref().to_string_lossy().into_owned())
+        .unwrap_or_default()
 }

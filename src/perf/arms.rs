@@ -215,17 +215,7 @@ fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
     if let Some(full) = no_room(&output.stderr) {
         return Err(full);
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(ArmError::Git(GitError::Failed {
-        command: name,
-        code: output.status.code().unwrap_or(-1),
-        message: said
-            .lines()
-            .find(|l| !l.trim().is_empty())
-            .unwrap_or("no message")
-            .trim()
-            .to_owned(),
-    }))
+    Err(ArmError::Git(GitError::failed(name, &output)))
 }
 
 /// git's complaint where it is that the disk is full: it says so in the system's words and in no other way.
