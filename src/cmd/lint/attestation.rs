@@ -1,4 +1,4 @@
-//! `lint attestation`.
+//! `lint attestation`: pull-request bodies, held against contract, commits, branch and recorded results as far as they are given. It judges nothing itself.
 
 use std::path::{Path, PathBuf};
 

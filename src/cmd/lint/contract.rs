@@ -1,4 +1,4 @@
-//! `lint contract`.
+//! `lint contract`: issue bodies from files or GitHub, held against the registry. It gathers and presents; what is wrong is known to the rules alone.
 
 use std::path::PathBuf;
 

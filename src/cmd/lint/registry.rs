@@ -1,4 +1,4 @@
-//! `lint registry`.
+//! `lint registry`: the registry, held against the checkout that it is about and the ids of an earlier revision. It judges nothing itself.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `lint workflows`.
+//! `lint workflows`: the workflow files of a checkout. It finds them and presents; what is wrong is known to the rules alone.
 
 use std::path::PathBuf;
 
