@@ -19,6 +19,7 @@ use crate::model::exit::Exit;
 use crate::model::finding::Severity;
 use crate::model::registry::Registry;
 use crate::model::verdict::Reason;
+use crate::sys::files;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -159,7 +160,7 @@ fn git(context: &Context) -> Check {
 
 fn tool(name: &'static str) -> Check {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|dir| dir.join(name).is_file()) {
+    if files::on_path(&path, name) {
         Check::ok(name, "on PATH")
     } else {
         Check::not(

@@ -10,6 +10,7 @@ use crate::kernel;
 use crate::lint;
 use crate::model::exit::Exit;
 use crate::model::finding::{Code, Severity};
+use crate::model::nearest::nearest;
 use crate::model::verdict::Reason;
 use crate::plan;
 use crate::safety;
@@ -54,8 +55,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 (None, Some(reason)) => format!("{name}\n\n{}\n{}\n", reason.says(), reason.remedy()),
                 (None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
-                    let meant =
-                        lint::words::nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
+                    let meant = nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
                     let hint = meant
                         .map(|m| format!("; did you mean `{m}`?"))
                         .unwrap_or_default();

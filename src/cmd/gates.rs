@@ -11,6 +11,7 @@ use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::policy;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::model::exit::Exit;
+use crate::model::nearest::nearest;
 use crate::model::registry::{Gate, GateKind, Registry, Tier};
 
 /// Arguments of `gates`.
@@ -140,7 +141,7 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     let Some(gate) = registry.gates.get(id) else {
         bail!(select::SelectError::UnknownGate {
             id: id.to_owned(),
-            nearest: select::nearest(id, registry.gates.keys().map(String::as_str)),
+            nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
         });
     };
     let bundles: Vec<&str> = registry

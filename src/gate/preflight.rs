@@ -1,6 +1,6 @@
 //! Whether a selection can run here, judged before anything is started: everything that is missing, of all gates at once.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -54,7 +54,7 @@ impl Machine<'_> {
     /// What no gate can do without.
     fn lacks(&self) -> Option<Reason> {
         let path = (self.variable)("PATH").unwrap_or_default();
-        if ["bash", "git"].iter().any(|tool| !on_path(&path, tool)) {
+        if ["bash", "git"].iter().any(|tool| !files::on_path(&path, tool)) {
             return Some(Reason::Prerequisite);
         }
         let temporary = (self.variable)("TMPDIR").unwrap_or_else(|| OsString::from("/tmp"));
@@ -110,12 +110,4 @@ fn usable(gate: &Gate) -> bool {
     has_command
         && Meter::new(&gate.metrics).is_ok()
         && !gate.requires.iter().any(|name| environment::never(name))
-}
-
-/// Whether a program stands on a search path.
-fn on_path(path: &OsStr, program: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::env::split_paths(path)
-        .filter_map(|dir| std::fs::metadata(dir.join(program)).ok())
-        .any(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

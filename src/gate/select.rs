@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use crate::model::contract::Contract;
+use crate::model::nearest::nearest;
 use crate::model::registry::{GateKind, Registry, Tier};
 
 /// The bundle name that stands for one gate.
@@ -94,14 +95,15 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
             .get(name)
             .ok_or_else(|| SelectError::UnknownBundle {
                 name: name.to_owned(),
-                nearest: nearest(name, registry.bundles.keys().map(String::as_str).chain([SINGLE])),
+                nearest: nearest(name, registry.bundles.keys().map(String::as_str).chain([SINGLE]))
+                    .map(str::to_owned),
             })?;
         for id in bundle {
             if !registry.gates.contains_key(id) {
                 return Err(SelectError::DanglingBundle {
                     bundle: name.to_owned(),
                     id: id.clone(),
-                    nearest: nearest(id, registry.gates.keys().map(String::as_str)),
+                    nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
                 });
             }
             ids.push(id);
@@ -111,7 +113,7 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
         if !registry.gates.contains_key(id) {
             return Err(SelectError::UnknownGate {
                 id: id.clone(),
-                nearest: nearest(id, registry.gates.keys().map(String::as_str)),
+                nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
             });
         }
         ids.push(id);
@@ -140,18 +142,6 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
         _ => None,
     };
     Ok(Selection { bundle, gate_ids })
-}
-
-/// The closest of some names, if any is close enough to be meant.
-pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = (wanted.chars().count() / 3).max(2);
-    names
-        .into_iter()
-        .filter(|name| name.len().abs_diff(wanted.len()) <= limit)
-        .map(|name| (strsim::osa_distance(wanted, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name.to_owned())
 }
 
 /// Every gate a contract needs, in its order, each once: the required ones, then the perf gate and what it compares.

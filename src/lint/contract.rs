@@ -12,6 +12,7 @@ use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
 use crate::model::finding::Finding;
+use crate::model::nearest::nearest;
 use crate::model::noise::NoiseTable;
 use crate::model::read::{self, CONTRACT_KEY};
 
@@ -240,7 +241,7 @@ pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &
     if words::is_placeholder(id) || known.gates.contains_key(id) {
         return known.gates.contains_key(id);
     }
-    let meant = words::nearest(id, known.gates.keys().map(String::as_str));
+    let meant = nearest(id, known.gates.keys().map(String::as_str));
     let fix = meant.map(|m| sheet.fix(&node.span, m));
     let message = format!("the registry has no gate `{}`", clip(id));
     let finding = sheet.find(&codes::UNKNOWN_GATE, &node.span, message);

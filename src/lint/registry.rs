@@ -16,6 +16,7 @@ use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
 use crate::model::finding::Finding;
+use crate::model::nearest::nearest;
 use crate::model::registry::Registry;
 use crate::safety::detect::Options;
 
@@ -395,7 +396,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
 }
 
 fn unknown(sheet: &mut Sheet<'_>, id: &str, node: &Node, gates: &[Entry]) {
-    let meant = words::nearest(id, gates.iter().map(|g| g.key.as_str()));
+    let meant = nearest(id, gates.iter().map(|g| g.key.as_str()));
     let fix = meant.map(|m| sheet.fix(&node.span, format!("\"{m}\"")));
     let message = format!("there is no gate `{}`", clip(id));
     let finding = sheet.find(&UNKNOWN_GATE, &node.span, message);

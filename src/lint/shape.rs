@@ -8,6 +8,7 @@ use crate::lint::codes::document as codes;
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
 use crate::model::finding::Code;
+use crate::model::nearest::nearest;
 
 /// What a value looks like.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ impl Walk<'_, '_> {
             return None;
         }
         let absent = keys.iter().filter(|k| !entries.iter().any(|e| e.key == k.name));
-        words::nearest(&entry.key, absent.map(|k| k.name))
+        nearest(&entry.key, absent.map(|k| k.name))
     }
 
     fn unknown(&mut self, entry: &Entry, entries: &[Entry], keys: &[Key], name: &str) {
@@ -248,7 +249,7 @@ impl Walk<'_, '_> {
                 self.sheet.find(word.code, &node.span, message);
             }
             (Shape::OneOf(known), _) if !known.contains(&text) => {
-                let meant = words::nearest(text, known.iter().copied());
+                let meant = nearest(text, known.iter().copied());
                 let fix = meant.map(|m| {
                     let quoted = if self.reading == Reading::File {
                         format!("\"{m}\"")

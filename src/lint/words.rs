@@ -1,4 +1,4 @@
-//! Small judgements about single words: ids, slugs, commits, placeholders, and what a misspelled one was meant to be.
+//! Small judgements about single words: ids, slugs, commits, placeholders.
 
 /// Whether this is an id of a contract: letters, digits, `.`, `-`.
 pub fn is_issue_id(text: &str) -> bool {
@@ -87,24 +87,6 @@ pub fn is_placeholder(text: &str) -> bool {
     bracketed || alternatives
 }
 
-/// What a misspelled word was most likely meant to be.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = word.to_lowercase();
-    // A short word that is half wrong is another word.
-    let reach = (wanted.chars().count() / 3).clamp(1, 4);
-    known
-        .into_iter()
-        .map(|k| (strsim::osa_distance(&wanted, &k.to_lowercase()), k))
-        .filter(|(distance, k)| *distance <= reach || k.len() > 3 && wanted.len() > 3 && tail(k) == wanted)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| k)
-}
-
-/// An id without its family: `baseline_delta` of `perf:baseline_delta`.
-fn tail(id: &str) -> String {
-    id.rsplit(':').next().unwrap_or(id).to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,14 +133,5 @@ mod tests {
             is_sha("1188731") && is_sha(&"a".repeat(40)) && !is_sha("118873") && !is_sha(&"a".repeat(41))
         );
         assert!(same_commit("1188731", "1188731abcdef") && !same_commit("1188731", "1188732"));
-    }
-
-    #[test]
-    fn a_misspelled_word_finds_its_likely_meaning() {
-        let ids = ["cpu:import", "cpu:compileall", "perf:baseline_delta"];
-        assert_eq!(nearest("cpu:improt", ids), Some("cpu:import"));
-        assert_eq!(nearest("baseline_delta", ids), Some("perf:baseline_delta"));
-        assert_eq!(nearest("gpu:nothing_like_it", ids), None);
-        assert_eq!(nearest("Hot", ["hot", "warm", "cold"]), Some("hot"));
     }
 }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod evidence;
 pub mod exit;
 pub mod finding;
+pub mod nearest;
 pub mod next;
 pub mod noise;
 pub mod proposal;

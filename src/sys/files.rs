@@ -1,8 +1,11 @@
 //! Files that others may have tampered with: made privately, replaced whole, read with a limit, never through a link.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -260,6 +263,13 @@ pub fn free_space(path: &Path) -> Option<u64> {
 /// Who a file is: device and inode.
 pub fn identity(meta: &std::fs::Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
+}
+
+/// Whether a program that may be run stands on a search path.
+pub fn on_path(path: &OsStr, program: &str) -> bool {
+    std::env::split_paths(path)
+        .filter_map(|dir| std::fs::metadata(dir.join(program)).ok())
+        .any(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
