@@ -40,6 +40,9 @@ struct Global {
     /// Say more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+    /// Given by the program to itself.
+    #[arg(long, hide = true, value_name = "PID")]
+    kept_by: Option<i32>,
 }
 
 /// When to use colour.
@@ -96,7 +99,8 @@ enum Command {
 
 /// Runs one command line; the exit code is all that is left of it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             let usable = !error.use_stderr();
@@ -116,6 +120,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             When::Never => Some(false),
         },
         talk: i16::from(global.verbose) - i16::from(global.quiet),
+        args: args.into_iter().skip(1).collect(),
+        kept_by: global.kept_by,
     };
     let outcome = match cli.command {
         Command::Init(args) => cmd::init::run(&context, &args),

@@ -1,5 +1,6 @@
 //! What every command gets: the checkouts, the format, how much to say, and the two ways to say it.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,10 @@ pub struct Context {
     pub color: Option<bool>,
     /// How much to say: −1 quiet, 0, 1 verbose, …
     pub talk: i16,
+    /// The arguments that this process was called with, without its name.
+    pub args: Vec<OsString>,
+    /// The process that keeps this one, where one does.
+    pub kept_by: Option<i32>,
 }
 
 impl Context {

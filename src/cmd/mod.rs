@@ -15,6 +15,7 @@ pub mod explain;
 pub mod gates;
 pub mod images;
 pub mod init;
+pub mod kept;
 pub mod kernels;
 pub mod lint;
 pub mod lint_scope;

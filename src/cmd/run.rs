@@ -8,6 +8,7 @@ pub use place::{default_results, results_path};
 
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,9 +16,11 @@ use std::rc::Rc;
 use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
+use crate::cmd::NoJudgement;
 use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, say};
 use crate::cmd::gates::Which;
+use crate::cmd::kept::{self, Role};
 use crate::cmd::policy;
 use crate::gate::engine::{self, Order, PerfCase, PerfJudge, PerfTerms};
 use crate::gate::environment;
@@ -28,7 +31,7 @@ use crate::gate::kernels;
 use crate::gate::launch::Supervisor;
 use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
-use crate::gate::record::Record;
+use crate::gate::record::{self, Record};
 use crate::gate::select::{self, Selection};
 use crate::gate::verdict::Fold;
 use crate::model::contract::Contract;
@@ -44,8 +47,8 @@ use crate::safety::identity::Identity;
 use crate::safety::redact::Redactor;
 use crate::safety::terms::Terms;
 use crate::sys::clock;
-use crate::sys::process;
-use crate::sys::signals::{Signals, Stop};
+use crate::sys::keeper::Worked;
+use crate::sys::signals::Stop;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -138,9 +141,15 @@ fn redactor() -> anyhow::Result<Option<Redactor>> {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let path = results_path(context, args.results.as_deref())?;
-    // From here on a signal is ours to answer, and our memory nobody else's to read.
-    let signals = Signals::catch().context("cannot catch signals")?;
-    process::close_to_others().context("cannot close this process to others")?;
+    // Whoever types a contract must be in the terminal's foreground.
+    let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
+    let before = record::mark(&path);
+    let signals = match kept::role(context, !args.dry_run && !typed)? {
+        Role::Worker(signals) => signals,
+        Role::Alone => return Ok(Exit::Terminated),
+        Role::Keeper(Worked::Ended(code)) => return Ok(kept::exit(code)),
+        Role::Keeper(Worked::Killed(signal)) => return killed(&path, before, signal),
+    };
     let asked = match gather(context, args) {
         Ok(asked) => asked,
         Err(Refused { reason, error }) => {
@@ -235,6 +244,21 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .ok_or_else(|| anyhow!("the run left no results"))?;
     tell::present(context, format, &path, &results, record.fault())?;
     Ok(exit(&results, stop))
+}
+
+/// Puts in order what a run left that was killed outright; what it had started has been ended.
+fn killed(path: &Path, before: Option<record::Mark>, signal: i32) -> anyhow::Result<Exit> {
+    let said = format!("the run was killed (signal {signal}); what it had started was ended");
+    if record::mark(path) == before {
+        return Err(NoJudgement(format!("{said}, and nothing was recorded")).into());
+    }
+    let results = record::recover(path)?;
+    tell::outputs(path, &results)?;
+    Err(NoJudgement(format!(
+        "{said}; {} holds what was recorded until then",
+        path.display()
+    ))
+    .into())
 }
 
 /// The results of a run that could not even begin for want of space.

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -16,6 +17,9 @@ use crate::sys::random;
 /// Longest journal that is read.
 const CAP: u64 = 256 << 20;
 
+/// How long a run that was killed may take to end what it had started and to let go of its journal.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 /// What is wrong with a journal's place.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -25,6 +29,9 @@ pub enum JournalError {
     /// Another run writes there now.
     #[error("another run is writing {0}; wait for its end or name other --results")]
     Busy(PathBuf),
+    /// There is no journal, or no run in it.
+    #[error("beside {0} no run is recorded")]
+    Empty(PathBuf),
 }
 
 impl JournalError {
@@ -69,6 +76,19 @@ pub fn read(path: &Path) -> Result<Vec<Event>, JournalError> {
     }
 }
 
+/// Reads a journal that its writer has left.
+///
+/// # Errors
+/// Somebody writes it, something else than a regular file stands there, or it cannot be read.
+pub fn left(path: &Path) -> Result<Vec<Event>, JournalError> {
+    match files::open_regular(path) {
+        Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() => {
+            Err(JournalError::Busy(path.to_owned()))
+        }
+        _ => read(path),
+    }
+}
+
 impl Journal {
     /// Begins a journal with these events, in place of one that is there. Returns when they are on the disk.
     ///
@@ -76,10 +96,14 @@ impl Journal {
     /// Another run writes there, something hostile stands there, or the disk cannot be written.
     pub fn begin(path: &Path, events: &[Event]) -> Result<Self, JournalError> {
         files::vacant_or_regular(path)?;
-        if let Ok(old) = files::open_regular(path)
+        let until = Instant::now() + LETTING_GO;
+        while let Ok(old) = files::open_regular(path)
             && flock(&old, FlockOperation::NonBlockingLockExclusive).is_err()
         {
-            return Err(JournalError::Busy(path.to_owned()));
+            if Instant::now() >= until {
+                return Err(JournalError::Busy(path.to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         let mut journal = Journal::replacing(path, lines(events))?;
         journal.path = path.to_owned();

@@ -235,12 +235,12 @@ impl Supervisor {
         let timeout = Timespec::try_from(timeout).ok();
         let ready = self.output.ready();
         let readable = {
-            let [interrupt, terminate] = self.signals.descriptors();
-            let mut fds = vec![
-                PollFd::from_borrowed_fd(interrupt, PollFlags::IN),
-                PollFd::from_borrowed_fd(terminate, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.output.descriptor(), PollFlags::IN),
-            ];
+            let mut fds: Vec<_> = self
+                .signals
+                .descriptors()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .into();
+            fds.push(PollFd::from_borrowed_fd(self.output.descriptor(), PollFlags::IN));
             if let (None, Some(pidfd)) = (running.ended, &running.pidfd) {
                 fds.push(PollFd::new(pidfd, PollFlags::IN));
             }

@@ -1,8 +1,10 @@
-//! Keeps the record of a run: every event into the journal, and the results, a fold over it, replaced whole after each.
+//! Keeps the record of a run: every event into the journal, and the results, a fold over it, replaced whole at the end.
 //!
+//! A long run's results are replaced in between too, at most once a second, for whoever looks; the journal is what counts.
 //! A disk that fails does not stop the fold: the results are still known, and the fault with them.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::gate::journal::{self, Journal, JournalError};
 use crate::gate::verdict::Fold;
@@ -10,6 +12,9 @@ use crate::model::event::Event;
 use crate::model::results::Results;
 use crate::model::verdict::Reason;
 use crate::sys::files::{self, FileError};
+
+/// Shortest time between two results of a run that goes on.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Who hears of events as they happen.
 pub trait Sink {
@@ -28,6 +33,7 @@ pub struct Record {
     journal: Journal,
     fold: Fold,
     fault: Option<Reason>,
+    written: Instant,
     sink: Box<dyn Sink>,
 }
 
@@ -47,6 +53,7 @@ impl Record {
             journal,
             fold: Fold::default(),
             fault: None,
+            written: Instant::now(),
             sink,
         };
         for event in events {
@@ -64,7 +71,9 @@ impl Record {
             self.fail(files::is_full(&error));
         }
         let last = matches!(event, Event::RunEnded { .. });
-        if let Err(error) = self.write(last) {
+        if (last || self.written.elapsed() >= BETWEEN)
+            && let Err(error) = self.write(last)
+        {
             self.fail(error.is_full());
         }
         self.sink.event(event);
@@ -96,12 +105,39 @@ impl Record {
             .get_or_insert(if full { Reason::DiskFull } else { Reason::Internal });
     }
 
-    fn write(&self, lasting: bool) -> Result<(), FileError> {
+    fn write(&mut self, lasting: bool) -> Result<(), FileError> {
+        self.written = Instant::now();
         let Some(results) = self.fold.results() else {
             return Ok(());
         };
         files::replace(&self.path, text(&results).as_bytes(), lasting)
     }
+}
+
+/// Which journal stands beside some results, told apart from a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark((u64, u64));
+
+/// The journal that stands there now; none where there is none.
+pub fn mark(results: &Path) -> Option<Mark> {
+    let there = std::fs::symlink_metadata(journal::beside(results)).ok()?;
+    Some(Mark(files::identity(&there)))
+}
+
+/// Brings results up to a journal that nobody writes any more; returns them.
+///
+/// # Errors
+/// Another run writes there, or one of the two cannot be read or written.
+pub fn recover(path: &Path) -> Result<Results, JournalError> {
+    let mut fold = Fold::default();
+    for event in journal::left(&journal::beside(path))? {
+        fold.push(&event);
+    }
+    let results = fold
+        .results()
+        .ok_or_else(|| JournalError::Empty(path.to_owned()))?;
+    files::replace(path, text(&results).as_bytes(), true)?;
+    Ok(results)
 }
 
 /// Results as they are written to a file and printed.

@@ -34,6 +34,12 @@ impl Exit {
         (Exit::Terminated, 143, "cancelled by SIGTERM"),
     ];
 
+    /// The way to end that has this number.
+    pub fn of_code(code: i32) -> Option<Self> {
+        let row = Exit::TABLE.iter().find(|row| i32::from(row.1) == code);
+        row.map(|row| row.0)
+    }
+
     /// The process exit code.
     pub fn code(self) -> u8 {
         match self {

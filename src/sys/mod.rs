@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod digest;
 pub mod files;
+pub mod keeper;
 pub mod process;
 pub mod random;
 pub mod signals;

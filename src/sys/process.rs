@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process,
@@ -139,6 +140,28 @@ pub fn descendants(except: &HashSet<Process>) -> Vec<Process> {
         }
     }
     found
+}
+
+/// Ends every process below this one but the excepted, those too that are started or orphaned meanwhile; gives up at that time.
+pub fn end_descendants(except: &HashSet<Process>, until: Instant) {
+    loop {
+        reap();
+        let left = if has_children() {
+            descendants(except)
+        } else {
+            Vec::new()
+        };
+        if left.is_empty() || Instant::now() >= until {
+            return;
+        }
+        // All stand still before the first is ended, so that none starts another behind our back.
+        for how in [Signal::STOP, Signal::KILL] {
+            for &one in &left {
+                signal(one, how);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Sends a signal; a process that is gone already is fine.

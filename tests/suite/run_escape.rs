@@ -189,27 +189,99 @@ fn row_20_a_signal_ends_the_gate_and_completes_the_record() {
     }
 }
 
-#[test]
-fn killed_outright_the_record_is_readable_and_the_next_run_works() {
+/// A run with a gate that hangs in every way it can, and a pipe that ends when the last of the tool's processes does.
+fn hanging(n: usize) -> (Stage, Child, std::thread::JoinHandle<()>) {
     let stage = Stage::new();
-    stage
-        .gate("cpu:first", "true")
-        .gate("cpu:hang", &format!("echo up; sleep {}", mark(310)));
-    let mut child = started(&stage);
-    end(child.id().cast_signed(), Signal::KILL);
-    child.wait().unwrap();
-    for pid in alive(&mark(310)) {
-        end(pid, Signal::KILL);
-    }
-    let results = recorded(&stage);
+    let mark = mark(n);
+    let hang = format!(
+        "trap '' TERM; setsid sleep {mark} & ( ( setsid sleep {mark} & ) & ); echo up; sleep {mark}; sleep {mark}"
+    );
+    stage.gate("cpu:first", "true").gate("cpu:hang", &hang);
+    let results = stage.results();
+    let mut command = stage
+        .call(&["run", "--tier", "a", "--results", results.to_str().unwrap()])
+        .into_command();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "up");
+    let ended = std::thread::spawn(move || lines.for_each(drop));
+    (stage, child, ended)
+}
+
+/// The process that works below the one that was started.
+fn worker(child: &Child) -> i32 {
+    let id = child.id();
+    let below = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    below.trim().parse().unwrap()
+}
+
+/// The first gate's verdict is kept, the one that ran is cancelled, and the next run finds nothing in its way.
+fn kept_and_goes_on(stage: &Stage) {
+    let results = recorded(stage);
     assert_eq!(results["overall"], "cancelled");
     assert_eq!(results["results"]["cpu:first"]["status"], "pass");
     assert_eq!(results["results"]["cpu:hang"]["status"], "cancelled");
-    assert!(results["duration_s"].is_null());
     let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
     for line in journal.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }
+    stage.run(&["--gate", "cpu:first"]).exits(0);
+}
+
+#[test]
+fn killed_outright_it_ends_what_it_started_and_the_record_is_complete() {
+    let (stage, mut child, ended) = hanging(310);
+    end(child.id().cast_signed(), Signal::KILL);
+    child.wait().unwrap();
+    ended.join().unwrap();
+    assert!(alive(&mark(310)).is_empty());
+    let results = recorded(&stage);
+    assert!(results["duration_s"].is_number(), "{results}");
+    kept_and_goes_on(&stage);
+}
+
+#[test]
+fn the_worker_killed_outright_leaves_nothing_running_and_nothing_unsaid() {
+    let (stage, child, ended) = hanging(312);
+    end(worker(&child), Signal::KILL);
+    let out = child.wait_with_output().unwrap();
+    ended.join().unwrap();
+    assert!(alive(&mark(312)).is_empty());
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("killed (signal 9)") && said.contains("results.json"),
+        "{said}"
+    );
+    assert!(recorded(&stage)["duration_s"].is_null());
+    kept_and_goes_on(&stage);
+}
+
+#[test]
+fn both_killed_at_once_leave_a_record_that_claims_nothing() {
+    let (stage, mut child, ended) = hanging(313);
+    let worker = worker(&child);
+    // Neither sees the other die.
+    end(worker, Signal::STOP);
+    end(child.id().cast_signed(), Signal::KILL);
+    end(worker, Signal::KILL);
+    child.wait().unwrap();
+    ended.join().unwrap();
+    for pid in alive(&mark(313)) {
+        end(pid, Signal::KILL);
+    }
+    // The results are as old as a second; the journal is not, and the next run goes on from it.
+    assert_ne!(recorded(&stage)["overall"], "pass");
+    let again = stage.run(&["--tier", "a", "--resume", "--dry-run"]);
+    assert!(
+        again.out.stdout.contains("proven   cpu:first"),
+        "{}",
+        again.out.stdout
+    );
     stage.run(&["--gate", "cpu:first"]).exits(0);
 }
 

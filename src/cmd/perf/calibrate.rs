@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cmd::NoJudgement;
 use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, print};
+use crate::cmd::kept::{self, Role};
 use crate::cmd::policy;
 use crate::gate::engine::{PerfCase, PerfTerms};
 use crate::gate::environment;
@@ -27,7 +28,7 @@ use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
 use crate::perf::stats;
 use crate::sys::clock;
-use crate::sys::signals::Signals;
+use crate::sys::keeper::Worked;
 
 /// What stands above the table.
 const HEAD: &str =
@@ -50,7 +51,16 @@ pub struct Args {
 /// Runs `perf calibrate`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let signals = Signals::catch().context("cannot catch signals")?;
+    let signals = match kept::role(context, true)? {
+        Role::Worker(signals) => signals,
+        Role::Alone => return Ok(Exit::Terminated),
+        Role::Keeper(Worked::Ended(code)) => return Ok(kept::exit(code)),
+        Role::Keeper(Worked::Killed(signal)) => {
+            let said =
+                format!("killed (signal {signal}); what it had started was ended, and nothing was stored");
+            return Err(NoJudgement(said).into());
+        }
+    };
     let registry = policy::registry(context)?.value;
     let gate = registry
         .gates

@@ -1,0 +1,46 @@
+//! Not a subcommand: how a command that starts others' programs is kept, so that none of them outlives it whatever happens.
+
+use anyhow::Context as _;
+
+use crate::cmd::context::Context;
+use crate::model::exit::Exit;
+use crate::sys::keeper::{self, Worked};
+use crate::sys::process;
+use crate::sys::signals::Signals;
+
+/// Who this process is.
+pub enum Role {
+    /// The one that works; signals are its own to answer.
+    Worker(Signals),
+    /// The one that waited for the worker's end.
+    Keeper(Worked),
+    /// A worker whose keeper was gone before it began.
+    Alone,
+}
+
+/// Finds out which of the two this process is, and keeps the worker if it is the keeper. From here on a signal is ours to answer,
+/// and our memory nobody else's to read.
+///
+/// # Errors
+/// Signals cannot be caught, or the process not be closed to others.
+pub fn role(context: &Context, wanted: bool) -> anyhow::Result<Role> {
+    let signals = || Signals::catch().context("cannot catch signals");
+    process::close_to_others().context("cannot close this process to others")?;
+    if let Some(keeper) = context.kept_by {
+        let signals = signals()?;
+        let kept = keeper::kept_by(keeper).context("cannot follow the process that keeps this one")?;
+        return Ok(if kept { Role::Worker(signals) } else { Role::Alone });
+    }
+    if wanted
+        && let Ok(worked) = keeper::keep(signals()?, &context.args, |pid| format!("--kept-by={pid}").into())
+    {
+        return Ok(Role::Keeper(worked));
+    }
+    // Without /proc, say: the work goes on unkept, as nothing below it could be found either.
+    Ok(Role::Worker(signals()?))
+}
+
+/// How a keeper ends after a worker that ended by itself.
+pub fn exit(code: i32) -> Exit {
+    Exit::of_code(code).unwrap_or(Exit::NoJudgement)
+}

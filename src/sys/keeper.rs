@@ -1,0 +1,98 @@
+//! A keeper above a process that starts others: whatever becomes of either, nothing that was started stays behind.
+//!
+//! The program starts itself once more, in a group of its own, and that one does the work. The keeper passes signals on and waits.
+//! Where the worker is killed, the kernel hands what it started to the keeper, which ends it; where the keeper is killed, the kernel
+//! tells the worker, which ends what it started and itself. Only both killed at once leave anything. Knows nothing of the work.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitStatus, getpid, getppid, kill_process, pidfd_open,
+    set_parent_process_death_signal,
+};
+
+use crate::sys::process;
+use crate::sys::signals::{LEFT_ALONE, Signals, Stop};
+
+/// How long the keeper goes on against processes that keep starting others.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// What became of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worked {
+    /// It ended by itself, with this exit code.
+    Ended(i32),
+    /// A signal ended it; so was everything that it had started.
+    Killed(i32),
+}
+
+/// Has the program do the work that these arguments name, below this process, and waits for its end. The worker finds out by
+/// [`kept_by`] that it is one; `named` makes the argument that says so of this process's number.
+///
+/// # Errors
+/// It cannot be started; nothing has happened then.
+pub fn keep(mut signals: Signals, args: &[OsString], named: impl Fn(i32) -> OsString) -> io::Result<Worked> {
+    let program = std::env::current_exe()?;
+    process::adopt_orphans()?;
+    let before: HashSet<_> = process::descendants(&HashSet::new()).into_iter().collect();
+    let child = Command::new(program)
+        .arg(named(getpid().as_raw_nonzero().get()))
+        .args(args)
+        .process_group(0)
+        .spawn()?;
+    let worker = Pid::from_child(&child);
+    let pidfd = pidfd_open(worker, PidfdFlags::empty()).ok();
+    let status = loop {
+        if let Some((_, status)) = process::reap().into_iter().find(|(pid, _)| *pid == worker) {
+            break status;
+        }
+        {
+            let mut fds: Vec<_> = signals
+                .descriptors()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .into();
+            fds.extend(pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+            let often = Timespec {
+                tv_sec: 0,
+                tv_nsec: 10_000_000,
+            };
+            // An interrupted wait is a short wait.
+            let _ = poll(&mut fds, pidfd.is_none().then_some(&often));
+        }
+        for stop in signals.arrived() {
+            let signal = match stop {
+                Stop::Interrupt => Signal::INT,
+                Stop::Terminate => Signal::TERM,
+            };
+            // One that ended in the meantime needs no telling.
+            let _ = kill_process(worker, signal);
+        }
+    };
+    Ok(worked(status, &before))
+}
+
+fn worked(status: WaitStatus, before: &HashSet<process::Process>) -> Worked {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Worked::Ended(code),
+        (None, signal) => {
+            process::end_descendants(before, Instant::now() + SWEEP);
+            Worked::Killed(signal.unwrap_or(0))
+        }
+    }
+}
+
+/// Whether the process with this number still keeps this one; from now on its death is a signal that asks to stop at once.
+/// Signals must have been caught before.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn kept_by(keeper: i32) -> io::Result<bool> {
+    set_parent_process_death_signal(Some(LEFT_ALONE))?;
+    Ok(getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(keeper))
+}
