@@ -197,6 +197,9 @@ fn hanging(n: usize) -> (Stage, Child, std::thread::JoinHandle<()>) {
         "trap '' TERM; setsid sleep {mark} & ( ( setsid sleep {mark} & ) & ); echo up; sleep {mark}; sleep {mark}"
     );
     stage.gate("cpu:first", "true").gate("cpu:hang", &hang);
+    stage.place.git(["init", "-q"]);
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
     let results = stage.results();
     let mut command = stage
         .call(&["run", "--tier", "a", "--results", results.to_str().unwrap()])
