@@ -4,32 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// A pull request as the event describes it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct PullRequest {
-    /// GitHub's number.
-    pub number: u64,
-    /// Description; empty where the author wrote none.
-    #[serde(default, deserialize_with = "or_empty")]
-    pub body: String,
-    /// Not ready for review.
-    #[serde(default)]
-    pub draft: bool,
-    /// Where the change is.
-    pub head: Side,
-    /// Where it should go.
-    pub base: Side,
-}
-
-/// One side of a pull request.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Side {
-    /// Branch name.
-    #[serde(rename = "ref")]
-    pub branch: String,
-    /// Commit.
-    pub sha: String,
-}
+use crate::github::types::Pull;
 
 /// Why there is no pull request to be had from the event.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +24,11 @@ pub enum NoEvent {
 
 #[derive(Deserialize)]
 struct Event {
-    pull_request: Option<PullRequest>,
+    pull_request: Option<Pull>,
 }
 
 /// The pull request that the current event is about.
-pub fn pull_request(variable: impl Fn(&str) -> Option<String>) -> Result<PullRequest, NoEvent> {
+pub fn pull_request(variable: impl Fn(&str) -> Option<String>) -> Result<Pull, NoEvent> {
     let path = variable("GITHUB_EVENT_PATH")
         .filter(|p| !p.is_empty())
         .ok_or(NoEvent::Unset)?;
@@ -61,8 +36,4 @@ pub fn pull_request(variable: impl Fn(&str) -> Option<String>) -> Result<PullReq
     let event: Event = serde_json::from_str(&text).map_err(|e| NoEvent::Unreadable(e.to_string()))?;
     let name = || variable("GITHUB_EVENT_NAME").unwrap_or_else(|| "unknown".to_owned());
     event.pull_request.ok_or_else(|| NoEvent::Other(name()))
-}
-
-fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -33,17 +33,19 @@ pub struct Issue {
     pub updated_at: Option<String>,
 }
 
-/// A pull request.
+/// A pull request, as the API and as events tell of it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pull {
     /// GitHub's number.
     pub number: u64,
     /// Title.
+    #[serde(default)]
     pub title: String,
     /// Description.
     #[serde(default, deserialize_with = "or_empty")]
     pub body: String,
     /// `open` or `closed`.
+    #[serde(default)]
     pub state: String,
     /// Not ready for review.
     #[serde(default)]

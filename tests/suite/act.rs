@@ -195,6 +195,17 @@ gpu = ["demo:gpu"]"#,
         self.api.state().pulls[&PULL]["body"].as_str().unwrap().to_owned()
     }
 
+    /// The same change from a fork: no branch of it is in the repository, only the refs that GitHub keeps of pull requests.
+    fn forked(self) -> Self {
+        git(
+            &self.place.path("origin.git"),
+            ["update-ref", "-d", "refs/heads/issue/01-bigger-batch"],
+        );
+        let fork = json!({ "full_name": "stranger/trainer" });
+        self.api.state().pulls.get_mut(&PULL).unwrap()["head"]["repo"] = fork;
+        self
+    }
+
     /// Runs one workflow for one event; nothing where act is not there.
     fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
         let act = act()?;
@@ -260,7 +271,7 @@ gpu = ["demo:gpu"]"#,
             "repository": { "full_name": REPOSITORY },
             "pull_request": {
                 "number": PULL, "draft": false, "state": "open", "title": "A change", "body": body,
-                "head": { "sha": self.head, "ref": "issue/01-bigger-batch" },
+                "head": { "sha": self.head, "ref": "issue/01-bigger-batch", "repo": self.api.state().pulls[&PULL]["head"]["repo"] },
                 "base": { "sha": self.base, "ref": "master" },
             },
         });
@@ -560,6 +571,22 @@ fn slow_act_pr_lint_judges_the_body() {
     );
     let Some(ran) = hostile.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
+}
+
+#[test]
+fn slow_act_a_pull_request_from_a_fork_is_linted_run_and_reported() {
+    let stage = Stage::bigger_batch().forked();
+    let Some(ran) = stage.lint(&stage.body()) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
+    assert_eq!(status, "success");
 }
 
 /// The program of this stage that is running gates, if it has come so far.

@@ -1,6 +1,11 @@
 //! What the attacks have in common: an attack must work on a naive variant, or it proves nothing about ours.
 
-/// An attack: whether it got through a naive variant, and whether it got through ours.
+use std::io::Write as _;
+
+/// Where attacks that were tried are listed, for `scripts/prove-attacks`.
+const LIST: &str = "NMOE_GATES_ATTACKS";
+
+/// An attack: whether it got through a naive variant, and whether it got through ours. The test's name begins with its threat.
 #[track_caller]
 pub fn attack(what: &str, naive: bool, ours: bool) {
     assert!(
@@ -8,6 +13,20 @@ pub fn attack(what: &str, naive: bool, ours: bool) {
         "{what}: the attack fails even where nobody defends, so it proves nothing"
     );
     assert!(!ours, "{what}: the attack got through");
+    if let Some(list) = std::env::var_os(LIST) {
+        let thread = std::thread::current();
+        let test = thread
+            .name()
+            .and_then(|name| name.rsplit("::").next())
+            .unwrap_or_default();
+        let mut list = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(list)
+            .unwrap();
+        // One write, so that lines of several tests do not mix.
+        list.write_all(format!("{test}\t{what:?}\n").as_bytes()).unwrap();
+    }
 }
 
 /// Says that something was not tested.

@@ -299,3 +299,21 @@ fn without_contract_or_editor_it_says_so() {
     scene.call(&["--bundle", "full", "--issue", "8"]).run().exits(2);
     scene.call(&["--bundle", "ful"]).run().exits(2);
 }
+
+#[test]
+fn a_change_of_a_fork_is_resolved_even_when_the_fork_is_gone() {
+    let resolved = |repo: Value| {
+        let scene = Scene::new();
+        scene.api.state().pulls.get_mut(&5).unwrap()["head"]["repo"] = repo;
+        let out = scene
+            .call(&["--bundle", "small", "--format", "json"])
+            .run()
+            .exits(0);
+        let mut resolution: Value = serde_json::from_str(&out.stdout).unwrap();
+        resolution["nonce"].take();
+        resolution
+    };
+    let own = resolved(json!({"full_name": REPOSITORY}));
+    assert_eq!(resolved(json!({"full_name": "stranger/trainer"})), own);
+    assert_eq!(resolved(Value::Null), own);
+}

@@ -9,7 +9,8 @@ use crate::cmd::present;
 use crate::document::Source;
 use crate::git::Git;
 use crate::github::closing;
-use crate::github::event::{self, PullRequest, Side};
+use crate::github::event;
+use crate::github::types::Pull;
 use crate::kernel::collectives;
 use crate::lint;
 use crate::lint::claims::Evidence;
@@ -95,24 +96,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     present::findings(context, &documents, &findings)
 }
 
-fn pull_request(context: &Context, args: &Args) -> anyhow::Result<PullRequest> {
+fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {
     let Some(number) = args.pr else {
         return Ok(event::pull_request(|name| std::env::var(name).ok())?);
     };
-    let pull = api::hub(context)?.pull(number).map_err(api::fault)?;
-    Ok(PullRequest {
-        number: pull.number,
-        body: pull.body,
-        draft: pull.draft,
-        head: Side {
-            branch: pull.head.branch,
-            sha: pull.head.sha,
-        },
-        base: Side {
-            branch: pull.base.branch,
-            sha: pull.base.sha,
-        },
-    })
+    api::hub(context)?.pull(number).map_err(api::fault)
 }
 
 /// The contract: the file that the user named, else the issue that the description closes.

@@ -1,0 +1,264 @@
+//! The table of API faults in docs/trust.md, row by row: each fault is made, and what the real binary then says is what the row says.
+
+use crate::api::{Api, Fault};
+use crate::publish::Scene;
+
+/// One way to a row: what goes wrong, more environment, the exit code, and what is said.
+struct Way {
+    row: &'static str,
+    wrong: fn(&Api),
+    env: &'static [(&'static str, &'static str)],
+    exit: i32,
+    says: &'static [&'static str],
+}
+
+fn all(api: &Api, fault: Fault) {
+    api.fault("*", "/", fault, 99);
+}
+
+fn status(api: &Api, status: u16, message: &'static str) {
+    all(api, Fault::Status(status, message, Vec::new()));
+}
+
+const STATUSES: &str = "/repos/octo-org/trainer/statuses";
+
+/// At least one for each row.
+const WAYS: &[Way] = &[
+    Way {
+        row: "host name unknown, no connection",
+        wrong: |_| (),
+        env: &[("GITHUB_API_URL", "http://127.0.0.1:9")],
+        exit: 3,
+        says: &["no connection to the API", "GITHUB_API_URL"],
+    },
+    Way {
+        row: "no answer in time, slow body",
+        wrong: |api| all(api, Fault::Silence),
+        env: &[],
+        exit: 3,
+        says: &["no answer in time"],
+    },
+    Way {
+        row: "no answer in time, slow body",
+        wrong: |api| all(api, Fault::Slow),
+        env: &[],
+        exit: 3,
+        says: &["no answer in time"],
+    },
+    Way {
+        row: "connection reset, truncated body",
+        wrong: |api| all(api, Fault::Reset),
+        env: &[],
+        exit: 3,
+        says: &["the connection broke before the answer was whole"],
+    },
+    Way {
+        row: "connection reset, truncated body",
+        wrong: |api| all(api, Fault::Truncated),
+        env: &[],
+        exit: 3,
+        says: &["the connection broke before the answer was whole"],
+    },
+    Way {
+        row: "bytes that are no HTTP",
+        wrong: |api| all(api, Fault::Garbage),
+        env: &[],
+        exit: 3,
+        says: &["the answer was not HTTP"],
+    },
+    Way {
+        row: "500 to 599",
+        wrong: |api| status(api, 502, "Bad Gateway"),
+        env: &[],
+        exit: 3,
+        says: &["answered 502", "status page"],
+    },
+    Way {
+        row: "429, 403 with a rate limit",
+        wrong: |api| {
+            all(
+                api,
+                Fault::Status(429, "slow down", vec![("retry-after", "3600".to_owned())]),
+            )
+        },
+        env: &[],
+        exit: 3,
+        says: &["the rate limit is reached; it ends in 3600 s"],
+    },
+    Way {
+        row: "429, 403 with a rate limit",
+        wrong: |api| status(api, 403, "You have exceeded a secondary rate limit"),
+        env: &[],
+        exit: 3,
+        says: &["the rate limit is reached"],
+    },
+    Way {
+        row: "401",
+        wrong: |_| (),
+        env: &[("GITHUB_TOKEN", "another-sesame")],
+        exit: 3,
+        says: &["answered 401", "expired"],
+    },
+    Way {
+        row: "403",
+        wrong: |api| {
+            let needs = vec![("x-accepted-github-permissions", "pull_requests=read".to_owned())];
+            all(api, Fault::Status(403, "Resource not accessible", needs));
+        },
+        env: &[],
+        exit: 3,
+        says: &["answered 403", "which needs pull_requests=read"],
+    },
+    Way {
+        row: "404, 410",
+        wrong: |api| status(api, 404, "Not Found"),
+        env: &[],
+        exit: 3,
+        says: &["answered 404", "may not see"],
+    },
+    Way {
+        row: "404, 410",
+        wrong: |api| status(api, 410, "Gone"),
+        env: &[],
+        exit: 3,
+        says: &["answered 410", "deleted"],
+    },
+    Way {
+        row: "422",
+        wrong: |api| status(api, 422, "Validation Failed"),
+        env: &[],
+        exit: 3,
+        says: &["answered 422", "GitHub refused the content"],
+    },
+    Way {
+        row: "redirect within the API's origin",
+        wrong: |api| {
+            let there = format!("{}/repos/octo-org/trainer/pulls/5", api.url());
+            api.fault(
+                "GET",
+                "/repos/octo-org/trainer/pulls/5",
+                Fault::Redirect(301, there),
+                1,
+            );
+        },
+        env: &[],
+        exit: 0,
+        says: &[],
+    },
+    Way {
+        row: "redirect or next page on another host",
+        wrong: |api| all(api, Fault::Redirect(302, "https://elsewhere.example/".to_owned())),
+        env: &[],
+        exit: 3,
+        says: &["the answer points to another host"],
+    },
+    Way {
+        row: "HTML, or no JSON",
+        wrong: |api| all(api, Fault::Html),
+        env: &[],
+        exit: 3,
+        says: &[
+            "the answer is not JSON",
+            "a proxy or a login page may stand in between",
+        ],
+    },
+    Way {
+        row: "more than 16 MiB, or 50 pages",
+        wrong: |api| all(api, Fault::Huge(17 << 20)),
+        env: &[],
+        exit: 3,
+        says: &["the answer is too large"],
+    },
+    Way {
+        row: "a setting that cannot be used",
+        wrong: |_| (),
+        env: &[("NMOE_API_TIMEOUT_S", "soon")],
+        exit: 2,
+        says: &["NMOE_API_TIMEOUT_S must be a whole number of seconds"],
+    },
+    Way {
+        row: "the comment cannot be written",
+        wrong: |api| api.state().may_write = false,
+        env: &[],
+        exit: 3,
+        says: &[
+            "the table could not be published on the pull request",
+            "answered 403",
+        ],
+    },
+    Way {
+        row: "the status cannot be set (403)",
+        wrong: |api| api.fault("POST", STATUSES, Fault::Status(403, "No", Vec::new()), 99),
+        env: &[],
+        exit: 0,
+        says: &["statuses: write"],
+    },
+];
+
+/// Rows that tests elsewhere show.
+const ELSEWHERE: &[&str] = &["certificate not accepted"];
+
+/// The rows of the page: what happens, and the whole row.
+fn rows() -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trust.md")).unwrap();
+    page.lines()
+        .skip_while(|line| !line.starts_with("| what happens |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| (line.split('|').nth(1).unwrap().trim().to_owned(), line.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_row_of_the_pages_table_is_what_a_user_sees() {
+    let rows = rows();
+    for (row, _) in &rows {
+        assert!(
+            ELSEWHERE.contains(&row.as_str()) || WAYS.iter().any(|way| way.row == row),
+            "no test makes `{row}` happen"
+        );
+    }
+    // Some of them wait for a second; none waits for another.
+    std::thread::scope(|scope| {
+        for way in WAYS {
+            let rows = &rows;
+            scope.spawn(move || shown(way, rows));
+        }
+    });
+}
+
+fn shown(way: &Way, rows: &[(String, String)]) {
+    let (_, row) = rows
+        .iter()
+        .find(|(name, _)| name == way.row)
+        .unwrap_or_else(|| panic!("docs/trust.md has no row `{}`", way.row));
+    let scene = Scene::new();
+    (way.wrong)(&scene.api);
+    let mut call = scene
+        .call(&scene.results())
+        .env("NMOE_API_TIMEOUT_S", "1")
+        .env("NMOE_API_PATIENCE_S", "0");
+    for (name, value) in way.env {
+        call = call.env(name, *value);
+    }
+    let out = call.run();
+    assert_eq!(out.code, Some(way.exit), "{}: {}", way.row, out.stderr);
+    for says in way.says {
+        assert!(out.stderr.contains(says), "{}: {}", way.row, out.stderr);
+    }
+    let first = way.says.first().copied().unwrap_or_default();
+    // The page quotes what is said, with `N` for a number that depends.
+    let quoted = first.replace("3600", "N");
+    assert!(
+        first.is_empty() || row.contains(&quoted) || way.says[1..].iter().any(|says| row.contains(says)),
+        "the row does not say `{quoted}`: {row}"
+    );
+    if way.row == "the comment cannot be written" {
+        assert!(out.stdout.contains("b200:two"), "{}", out.stdout);
+    }
+    assert!(
+        !out.stderr.contains("sesame") && !out.stderr.contains("127.0.0.1"),
+        "{}",
+        out.stderr
+    );
+}
