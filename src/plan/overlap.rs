@@ -138,6 +138,7 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
 /// Whether some path is likely to match both; a name with an extension is taken for a file.
 pub fn share(a: &Entry, b: &Entry) -> bool {
     match (a.shape, b.shape) {
+        (Shape::File, Shape::File) => a.spec.as_str() == b.spec.as_str(),
         (Shape::File, _) => holds(b, a.spec.as_str()),
         (_, Shape::File) => holds(a, b.spec.as_str()),
         _ => a.spec.overlaps(&b.spec),
@@ -192,6 +193,13 @@ impl<'a> Index<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn below_a_file_is_nothing_whichever_is_asked_first() {
+        let found = entries(["b/b.py", "b/b.py/b/b.py"].into_iter().enumerate());
+        assert!(!share(&found[0], &found[1]) && !share(&found[1], &found[0]));
+        assert!(share(&found[0], &found[0]));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
