@@ -52,17 +52,29 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Takes a key with its single value out of a map.
+    /// Takes a key with its value out of a map, and of a map that is a value the empty line that sets it apart.
     pub fn remove(&mut self, map: &Node, key: &str) -> Result<(), Unclear> {
         let Some(entry) = map.entry(key) else {
             return Ok(());
         };
         let unclear = || Unclear(key.to_owned());
-        if self.is_flow(map) || entry.node.scalar().is_none() || self.spans_lines(entry) {
+        let whole = matches!(&entry.node.value, Value::Map(entries) if !entries.is_empty());
+        if self.is_flow(map) || !whole && (entry.node.scalar().is_none() || self.spans_lines(entry)) {
             return Err(unclear());
         }
-        let line = self.line(entry.key_span.start);
-        self.edits.push((line, String::new()));
+        let mut lines = self.line(entry.key_span.start);
+        if whole {
+            let end = self.end_of(entry).ok_or_else(unclear)?;
+            lines.end = self.line(end.saturating_sub(1).max(lines.start)).end;
+            let before = self.line(lines.start.saturating_sub(1));
+            if self.text()[before.clone()]
+                .trim_matches(['>', ' ', '\t', '\r', '\n'])
+                .is_empty()
+            {
+                lines.start = before.start;
+            }
+        }
+        self.edits.push((lines, String::new()));
         Ok(())
     }
 
@@ -369,6 +381,20 @@ mod tests {
             e.add(root, "b", "\n  c: 1").unwrap();
         });
         assert_eq!(out, "a:\n  l: []\n\nb:\n  c: 1");
+    }
+
+    #[test]
+    fn a_map_goes_whole_with_the_line_that_sets_it_apart() {
+        let text = "> a:\n>   x: 1\n>\n> p: # optional\n>   q: 1\n>   r:\n>     - 2 # two\n> z: 1\n";
+        let out = edit(&format!("> ```yaml\n{text}> ```\n"), |e, root| {
+            e.remove(root, "p").unwrap();
+            e.remove(root, "none").unwrap();
+        });
+        assert_eq!(out, "> ```yaml\n> a:\n>   x: 1\n> z: 1\n> ```\n");
+        let out = edit("a: 1\n\np:\n  q: <number>", |e, root| {
+            e.remove(root, "p").unwrap()
+        });
+        assert_eq!(out, "a: 1\n");
     }
 
     #[test]

@@ -38,7 +38,18 @@ pub struct Wanted {
     risk: Risk,
     tier_a: Vec<String>,
     tier_b: Vec<String>,
-    perf: Option<Perf>,
+    perf: Claim,
+}
+
+/// What becomes of the claim on throughput.
+#[derive(Clone, Debug, PartialEq)]
+enum Claim {
+    /// It says this.
+    Is(Perf),
+    /// It is about this head, and nothing newer is known.
+    Stays,
+    /// Nobody measured anything on this head: a template's placeholders, or what an earlier head was.
+    Goes,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +164,7 @@ pub fn decide(
         &contract.gates.perf,
         same_head.and_then(|b| b.perf.as_ref()),
     ) {
-        (Some((gate, status, perf)), budget, _) => Some(Perf {
+        (Some((gate, status, perf)), budget, _) => Claim::Is(Perf {
             gate: gate.clone(),
             compare: perf.compare_gate.clone(),
             metric: perf.metric.clone(),
@@ -169,8 +180,8 @@ pub fn decide(
             status: status.as_str(),
         }),
         // Nothing new was measured, and what stands there is about this head.
-        (None, _, Some(_)) => None,
-        (None, Some(budget), None) => Some(Perf {
+        (None, _, Some(_)) => Claim::Stays,
+        (None, Some(budget), None) => Claim::Is(Perf {
             gate: budget.gate.clone(),
             compare: budget.compare.clone(),
             metric: budget.metric.clone(),
@@ -178,12 +189,13 @@ pub fn decide(
             budget_pct: budget.budget_pct,
             status: Verdict::Pending.as_str(),
         }),
-        (None, None, None) => None,
+        (None, None, None) => Claim::Goes,
     };
     let baseline = measured
         .as_ref()
         .and_then(|(_, _, perf)| perf.baseline_sha.clone());
-    let needs_baseline = contract.nmoe.risk == Risk::Hot || contract.gates.perf.is_some() || perf.is_some();
+    let needs_baseline =
+        contract.nmoe.risk == Risk::Hot || contract.gates.perf.is_some() || perf != Claim::Goes;
     let wanted = Wanted {
         issue: contract.nmoe.issue.clone(),
         pr_sha: head.commit.clone(),
@@ -230,10 +242,14 @@ impl Wanted {
     pub fn write(&self, editor: &mut Editor<'_>, root: &Node) -> Result<(), Unclear> {
         let change = root.get("nmoe_pr").ok_or_else(|| Unclear("nmoe_pr".to_owned()))?;
         editor.set(change, "issue", &self.issue)?;
-        if let Some(baseline) = &self.baseline_sha
-            && !says_commit(change, "baseline_sha", baseline)
-        {
-            editor.set(change, "baseline_sha", baseline)?;
+        match &self.baseline_sha {
+            Some(baseline) if !says_commit(change, "baseline_sha", baseline) => {
+                editor.set(change, "baseline_sha", baseline)?;
+            }
+            None if change.get("baseline_sha").is_some_and(is_placeholder) => {
+                editor.remove(change, "baseline_sha")?;
+            }
+            _ => {}
         }
         if !says_commit(change, "pr_sha", &self.pr_sha) {
             editor.set(change, "pr_sha", &self.pr_sha)?;
@@ -247,7 +263,11 @@ impl Wanted {
             None if root.entry("gates_passed").is_some() => return Err(Unclear("gates_passed".to_owned())),
             None => editor.add(root, "gates_passed", &self.passed_lines())?,
         }
-        let Some(perf) = &self.perf else { return Ok(()) };
+        let perf = match &self.perf {
+            Claim::Is(perf) => perf,
+            Claim::Stays => return Ok(()),
+            Claim::Goes => return editor.remove(root, "perf"),
+        };
         let Some(claim) = root.get("perf").filter(|node| !node.entries().is_empty()) else {
             if root.entry("perf").is_some() {
                 return Err(Unclear("perf".to_owned()));
@@ -292,7 +312,7 @@ impl Wanted {
             risk(self.risk)
         ));
         out.push_str(&format!("gates_passed:{}\n", self.passed_lines()));
-        if let Some(perf) = &self.perf {
+        if let Claim::Is(perf) = &self.perf {
             out.push_str(&format!("\nperf:{}\n", perf.lines()));
         }
         out
@@ -325,6 +345,12 @@ fn says_commit(map: &Node, key: &str, commit: &str) -> bool {
     map.get(key)
         .and_then(Node::text)
         .is_some_and(|said| said.len() >= 7 && commit.starts_with(said))
+}
+
+/// What a template has for a value that somebody is to fill in.
+fn is_placeholder(node: &Node) -> bool {
+    node.text()
+        .is_some_and(|said| said.starts_with('<') && said.ends_with('>'))
 }
 
 fn risk(risk: Risk) -> &'static str {

@@ -306,6 +306,44 @@ fn attest_then_verify_is_clean_and_a_changed_number_is_not() {
 }
 
 #[test]
+fn a_template_is_filled_and_what_nobody_measured_goes() {
+    let place = place();
+    let (head, tree) = ids(&place);
+    let recorded = record(&place, "results.json", &results(&head, &tree, &ALL[..2]));
+    let template = include_str!("../../.github/pull_request_template.md");
+    place.file(".github/pull_request_template.md", template);
+    let cold = crate::plan::contract("07", "x", "", "", "docs/**");
+    std::fs::write(place.path("contract.md"), cold).unwrap();
+    let args = [
+        "attest",
+        "--write",
+        "../new.md",
+        "--contract",
+        "../contract.md",
+        "--results",
+        &recorded,
+    ];
+    place.gates(args).run().exits(0);
+    let text = std::fs::read_to_string(place.path("new.md")).unwrap();
+    let (block, rest) = text.split_once("```\n\n## Summary").unwrap();
+    assert!(
+        block.ends_with("  tier_b: []                # filled from the maintainer's run\n"),
+        "{text}"
+    );
+    assert!(!block.contains('<') && template.ends_with(rest), "{text}");
+    // The same where a comparison stands that no result is about.
+    let stale = text.replacen(
+        "```\n\n## S",
+        "perf:\n  gate: perf:baseline_delta\n  result: 7\n```\n\n## S",
+        1,
+    );
+    let stale = stale.replace(&head, &"1".repeat(40));
+    std::fs::write(place.path("new.md"), stale).unwrap();
+    place.gates(args).run().exits(0);
+    assert_eq!(std::fs::read_to_string(place.path("new.md")).unwrap(), text);
+}
+
+#[test]
 fn dirty_or_stale_results_attest_nothing() {
     let place = place();
     let (head, tree) = ids(&place);

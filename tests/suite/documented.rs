@@ -1,20 +1,162 @@
-//! Command lines in README and docs: each is one that the program takes, with those very options; each script that a page names is there.
-//! It does not run them: what they do is held by the tests of their own rooms.
+//! Command lines in README, docs and templates. What a reader could type is run, in a repository in the state that the page speaks
+//! of, and ends as it has to end there; a synopsis, which nobody types, is one that the program takes, with those very options.
 
 use std::path::Path;
 
+use crate::documented_scene::{Scene, State};
 use crate::driver::Place;
 
-/// The commands in fenced shell blocks of a page, with the lines that they go on over.
-fn commands(page: &str) -> Vec<String> {
-    let (mut inside, mut found, mut open) = (None, Vec::<String>::new(), false);
-    for line in page.lines().map(str::trim) {
+/// Lines that are not run here, and why. A line of the pages that begins so is left out; a row that no line begins with is wrong.
+const NOT_RUN: [(&str, &str); 9] = [
+    (
+        "./scripts/demo",
+        "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
+    ),
+    ("./scripts/test", "runs this very test"),
+    ("cargo test --workspace", "runs this very test"),
+    ("cargo insta review", "asks a person"),
+    (
+        "scripts/fuzz --write",
+        "takes an hour; `scripts/test --all` fuzzes for minutes",
+    ),
+    (
+        "scripts/fuzz 1000000",
+        "takes minutes; `scripts/test --all` fuzzes every target",
+    ),
+    (
+        "docker run",
+        "needs a container engine; `scripts/prove-images` runs these commands without one",
+    ),
+    (
+        "gh pr create",
+        "needs GitHub; the scene opens the same pull request on its own",
+    ),
+    (
+        "gh attestation verify",
+        "needs GitHub's attestations; `act_release.rs` holds what is attested",
+    ),
+];
+
+/// Lines that end with something else than 0 where the reader stands, and why that is right.
+const ENDS: [(&str, &str, i32, &str); 14] = [
+    ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
+    (
+        "docs/run.md",
+        "nmoe-gates run --bundle full --contract issue.md",
+        3,
+        NO_B200,
+    ),
+    (
+        "docs/perf.md",
+        "nmoe-gates run --gate b200:moonlight_8x20 --gate perf:baseline_delta --perf-budget-pct -10",
+        3,
+        NO_B200,
+    ),
+    (
+        "docs/perf.md",
+        "nmoe-gates perf calibrate --gate perf:baseline_delta --pairs 12",
+        3,
+        NO_B200,
+    ),
+    (
+        "docs/perf.md",
+        "nmoe-gates perf history check",
+        3,
+        "no epoch is pinned",
+    ),
+    ("docs/adoption.md", "nmoe-gates doctor --runner", 1, NO_B200),
+    ("docs/paths.md", "nmoe-gates doctor --runner", 1, NO_B200),
+    (
+        "docs/paths.md",
+        "nmoe-gates lint attestation pr.md",
+        1,
+        "its boxes are for a person to tick",
+    ),
+    ("docs/paths.md", "nmoe-gates ready 12", 1, NOT_REVIEWED),
+    ("docs/paths.md", "nmoe-gates ready --all", 1, NOT_REVIEWED),
+    (
+        "docs/loop.md",
+        "nmoe-gates ready 12 --results results.json",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/loop.md",
+        "nmoe-gates ready 12 13 --results results.json",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/loop.md",
+        "nmoe-gates ready --all --results results.json",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "templates/init/AGENTS.md",
+        "nmoe-gates ready <PR>",
+        1,
+        NOT_REVIEWED,
+    ),
+];
+
+const NO_B200: &str = "there is no B200 here";
+const NOT_REVIEWED: &str = "nobody has approved the pull request";
+
+/// What stands for a reader's own value in a line of a template.
+const VALUES: [(&str, &str); 4] = [
+    ("<ID>", "03a"),
+    ("<WORKTREE>", "../nmoe-worktrees/issue-03a-attention"),
+    ("<FILE>", "pr.md"),
+    ("<PR>", "12"),
+];
+
+/// Where the reader of a section stands.
+fn state(page: &str, section: &str) -> State {
+    match (page, section) {
+        ("docs/adoption.md", _) | ("docs/paths.md", "## The maintainer") => State::Fresh,
+        ("docs/paths.md", "## The contributor, person or agent")
+        | ("docs/loop.md", "# The loop of work: start, stay in scope, attest, plan, merge")
+        | ("templates/init/AGENTS.md", _) => State::Adopted,
+        _ => State::Worked,
+    }
+}
+
+/// The event that a line's comment speaks of.
+fn event(line: &str) -> Option<&'static str> {
+    match line {
+        "nmoe-gates lint pr" => Some("pull_request"),
+        "nmoe-gates images" => Some("push"),
+        _ => None,
+    }
+}
+
+/// A command line of a page.
+#[derive(Debug)]
+struct Line {
+    page: String,
+    section: String,
+    text: String,
+    synopsis: bool,
+}
+
+/// The command lines of a page: those in shell blocks, and those of our program in other ones, each with the lines that it goes on over.
+fn lines(page: &str, text: &str) -> Vec<Line> {
+    let (mut fence, mut found, mut open, mut section) = (None, Vec::<Line>::new(), false, String::new());
+    for line in text.lines().map(str::trim) {
         if let Some(info) = line.strip_prefix("```") {
-            inside = inside.is_none().then(|| ["sh", "bash"].contains(&info));
+            fence = fence.is_none().then_some(info);
             open = false;
             continue;
         }
-        if inside != Some(true) || line.is_empty() || line.starts_with('#') {
+        let Some(info) = fence else {
+            if line.starts_with('#') {
+                section = line.to_owned();
+            }
+            continue;
+        };
+        let shell = ["sh", "bash"].contains(&info);
+        if line.is_empty() || line.starts_with('#') || !(shell || open || line.starts_with("nmoe-gates ")) {
             continue;
         }
         let said = line.split(" #").next().unwrap().trim();
@@ -22,87 +164,165 @@ fn commands(page: &str) -> Vec<String> {
             .strip_suffix('\\')
             .map_or((said, false), |s| (s.trim(), true));
         if open {
-            let last = found.last_mut().unwrap();
+            let last = &mut found.last_mut().unwrap().text;
             last.push(' ');
             last.push_str(said);
         } else {
-            found.push(said.to_owned());
+            found.push(Line {
+                page: page.to_owned(),
+                section: section.clone(),
+                text: said.to_owned(),
+                synopsis: !shell,
+            });
         }
         open = goes_on;
     }
     found
 }
 
-/// The words of the first simple command that calls the program, up to a pipe, a redirection or the next command. A synopsis is
-/// held with all that it has in brackets, and the first of what it lets one choose.
-fn words(command: &str) -> Option<Vec<String>> {
+/// Every page with its command lines. `docs/codes.md` shows mistakes on purpose.
+fn pages() -> Vec<Vec<Line>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names: Vec<String> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "templates/init/AGENTS.md",
+        "examples/demo/README.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") && name != "codes.md" {
+            names.push(format!("docs/{name}"));
+        }
+    }
+    names.sort();
+    let read = |name: &String| lines(name, &std::fs::read_to_string(root.join(name)).unwrap());
+    names.iter().map(read).collect()
+}
+
+/// The words of a synopsis behind the program's name, with all that it has in brackets, and the first of what it lets one choose.
+fn words(synopsis: &str) -> Vec<String> {
     let plain = |word: &str| {
-        let word = word.trim_matches(['"', '\'', '[', ']', '…']);
-        let word = word.strip_suffix("\\n").unwrap_or(word).replace("<PR>", "1");
+        let word = word.trim_matches(['[', ']', '…']);
         match word.split_once('|') {
+            _ if ["N", "SECONDS"].contains(&word) => "1".to_owned(),
             Some((first, _)) if !first.is_empty() => first.to_owned(),
-            _ => word,
+            _ => word.to_owned(),
         }
     };
-    let mut words = command
-        .split_whitespace()
-        .map(plain)
-        .skip_while(|w| w != "nmoe-gates");
-    words.next()?;
-    let ends = |w: &str| ["|", "&&", "||", ";"].contains(&w) || w.starts_with('>') || w.starts_with("2>");
-    Some(words.take_while(|w| !ends(w)).collect())
+    synopsis.split_whitespace().skip(1).map(plain).collect()
+}
+
+/// What came of a page's lines.
+#[derive(Default)]
+struct Read {
+    ran: usize,
+    wrong: Vec<String>,
+    /// The rows of `NOT_RUN` and `ENDS` that a line met.
+    met: Vec<&'static str>,
+}
+
+/// One reader a page and state, who types the lines in their order.
+fn type_in(page: &[Line]) -> Read {
+    let mut read = Read::default();
+    let mut scenes: Vec<(State, Scene)> = Vec::new();
+    for line in page.iter().filter(|line| !line.synopsis) {
+        let left_out = NOT_RUN.iter().find(|(begins, _)| line.text.starts_with(begins));
+        read.met.extend(left_out.map(|row| row.0));
+        let opens = line.text.starts_with("gh pr create");
+        if left_out.is_some() && !opens {
+            continue;
+        }
+        let wanted = state(&line.page, &line.section);
+        if !scenes.iter().any(|(state, _)| *state == wanted) {
+            scenes.push((wanted, Scene::new(wanted)));
+        }
+        let (_, scene) = scenes.iter_mut().find(|(state, _)| *state == wanted).unwrap();
+        if opens {
+            scene.opens_a_pull_request();
+            continue;
+        }
+        let row = ENDS
+            .iter()
+            .find(|(page, text, ..)| *page == line.page && *text == line.text);
+        read.met.extend(row.map(|row| row.1));
+        let code = row.map_or(0, |row| row.2);
+        let text = VALUES
+            .iter()
+            .fold(line.text.clone(), |text, (name, value)| text.replace(name, value));
+        let left = scene.line(&text, event(&text));
+        read.ran += 1;
+        if left.code != Some(code) {
+            read.wrong.push(format!(
+                "{}: `{text}` ends with {:?}, not {code}:\n{}",
+                line.page, left.code, left.said
+            ));
+        }
+    }
+    read
 }
 
 #[test]
-fn every_documented_command_line_is_one_that_the_program_takes() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![
-        root.join("README.md"),
-        root.join("CONTRIBUTING.md"),
-        root.join("templates/init/AGENTS.md"),
-    ];
-    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "md") {
-            pages.push(path);
-        }
-    }
+fn slow_every_line_that_a_reader_could_type_runs() {
+    let pages = pages();
+    let reads: Vec<Read> = std::thread::scope(|scope| {
+        let readers: Vec<_> = pages.iter().map(|page| scope.spawn(|| type_in(page))).collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+    });
+    let mut wrong: Vec<String> = reads.iter().flat_map(|read| read.wrong.clone()).collect();
+    let met: Vec<&str> = reads.iter().flat_map(|read| read.met.clone()).collect();
+    let rows = NOT_RUN
+        .iter()
+        .map(|row| row.0)
+        .chain(ENDS.iter().map(|row| row.1));
+    wrong.extend(
+        rows.filter(|row| !met.contains(row))
+            .map(|row| format!("no page has `{row}`")),
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let ran: usize = reads.iter().map(|read| read.ran).sum();
+    assert!(ran > 80, "only {ran} lines were run");
+}
+
+#[test]
+fn every_synopsis_is_one_that_the_program_takes() {
     let place = Place::new();
     let (mut wrong, mut held) = (Vec::new(), 0);
-    for page in pages {
-        let text = std::fs::read_to_string(&page).unwrap();
-        let name = page.strip_prefix(root).unwrap().display().to_string();
-        for command in commands(&text) {
-            if let Some(script) = command
-                .split_whitespace()
-                .next()
-                .filter(|w| w.contains("scripts/"))
-                && !root.join(script).is_file()
-            {
-                wrong.push(format!("{name}: there is no {script}"));
-            }
-            let Some(words) = words(&command) else { continue };
-            held += 1;
-            // `--help` stops before anything is done, and only after every word before it was taken.
-            let out = place
-                .gates(words.iter().map(String::as_str).chain(["--help"]))
-                .run();
-            if out.code != Some(0) {
-                wrong.push(format!("{name}: `{command}`: {}", out.stderr.trim()));
-            }
+    for line in pages().into_iter().flatten().filter(|line| line.synopsis) {
+        if !line.text.contains(['[', '…']) && !line.text.chars().any(char::is_uppercase) {
+            wrong.push(format!(
+                "{}: `{}` can be typed: its block is `sh`",
+                line.page, line.text
+            ));
+        }
+        held += 1;
+        // `--help` stops before anything is done, and only after every word before it was taken.
+        let words = words(&line.text);
+        let out = place
+            .gates(words.iter().map(String::as_str).chain(["--help"]))
+            .run();
+        if out.code != Some(0) {
+            wrong.push(format!("{}: `{}`: {}", line.page, line.text, out.stderr.trim()));
         }
     }
-    assert_eq!(wrong, Vec::<String>::new(), "{wrong:#?}");
-    assert!(held > 40, "only {held} command lines were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(held > 10, "only {held} synopses were found");
 }
 
 #[test]
-fn an_option_that_does_not_exist_is_noticed() {
-    let page = "```sh\nnmoe-gates run --tear a   # no such option\n```\n";
-    let words = words(&commands(page)[0]).unwrap();
-    assert_eq!(words, ["run", "--tear", "a"]);
-    let out = Place::new()
-        .gates(words.iter().map(String::as_str).chain(["--help"]))
-        .run();
-    assert_ne!(out.code, Some(0));
+fn what_cannot_run_is_noticed() {
+    let page = "# P\n```sh\nnmoe-gates run --tear a   # no such option\nnmoe-gates \\\n  gates list | head -1\n```\n```text\nnmoe-gates run [--tear a]…\n```\n";
+    let [typed, joined, synopsis] = &lines("p.md", page)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (typed.text.as_str(), synopsis.synopsis),
+        ("nmoe-gates run --tear a", true)
+    );
+    assert_eq!(words(&synopsis.text), ["run", "--tear", "a"]);
+    let mut scene = Scene::new(State::Adopted);
+    assert_eq!(scene.line(&typed.text, None).code, Some(2));
+    assert_eq!(scene.line(&joined.text, None).code, Some(0));
 }

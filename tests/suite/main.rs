@@ -23,6 +23,7 @@ mod command_line;
 mod demo;
 mod doctor;
 mod documented;
+mod documented_scene;
 mod driver;
 mod gates;
 mod get_program;

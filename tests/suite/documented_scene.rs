@@ -1,0 +1,253 @@
+//! Repositories in the states that the pages speak of, with a GitHub on this machine, and a shell in them whose `nmoe-gates` is the
+//! program under test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use nmoe_gates::model::verdict::Verdict;
+
+use crate::api::{Api, REPOSITORY, TOKEN};
+use crate::attest::results;
+use crate::driver::{Place, git};
+use crate::plan::contract;
+
+/// Where a page's reader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A trainer's repository that has never heard of the program.
+    Fresh,
+    /// A repository that works by contracts; nothing of 03a is begun.
+    Adopted,
+    /// In the worktree of 03a: its change is committed and pushed, Tier A has passed, the attestation is written, and GitHub has
+    /// the pull request, 12, beside another one, 13.
+    Worked,
+}
+
+const REGISTRY: &str = r#"
+[meta]
+version = "1"
+target = "b200"
+
+[gates."cpu:import"]
+tier = "a"
+timeout_s = 30
+cmd = "python3 -c 'import nmoe'"
+
+[gates."cpu:compileall"]
+tier = "a"
+timeout_s = 60
+cmd = "python3 -m compileall -q nmoe/"
+
+[gates."b200:moonlight_8x20"]
+tier = "b"
+gpus = 8
+timeout_s = 900
+requires = ["NMOE_DATA_PATH", "NMOE_RUN_ROOT"]
+requires_files = ["configs/moonlight.toml"]
+cmd = "torchrun --nproc_per_node=8 -m nmoe.train configs/moonlight.toml --steps=20 --data_path=${NMOE_DATA_PATH}"
+
+[gates."perf:baseline_delta"]
+tier = "b"
+kind = "perf"
+compare_gate = "b200:moonlight_8x20"
+metric = "node_tps_p50"
+perf_args = "--log_every=1"
+
+[bundles]
+hot_path_min = ["b200:moonlight_8x20"]
+full = ["b200:moonlight_8x20", "perf:baseline_delta"]
+"#;
+
+/// What a reader's folder has that is nobody's business to commit.
+const UNTRACKED: &str = "/issue.md\n/pr.md\n/*.json\n/*.log\n/my-templates\n/report.html\n/junit.xml\n/notes.md\n/parts\n__pycache__\n";
+
+/// A repository with its remote, its GitHub, and where the reader stands in it.
+pub struct Scene {
+    place: Place,
+    api: Api,
+    here: PathBuf,
+}
+
+/// What a command line left.
+pub struct Left {
+    pub code: Option<i32>,
+    pub said: String,
+}
+
+impl Scene {
+    pub fn new(state: State) -> Self {
+        let place = Place::new();
+        std::fs::create_dir(place.path("bin")).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nmoe-gates"), place.path("bin/nmoe-gates")).unwrap();
+        git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
+        place.git(["init", "-q"]);
+        place.git([
+            "remote",
+            "add",
+            "origin",
+            place.path("remote.git").to_str().unwrap(),
+        ]);
+        place
+            .file("nmoe/__init__.py", "")
+            .file("nmoe/train.py", "print('train')\n")
+            .file("docs/a.md", "A trainer.\n")
+            .file(".git/info/exclude", UNTRACKED);
+        if state != State::Fresh {
+            place
+                .file("configs/gates/gates.toml", REGISTRY)
+                .file("configs/moonlight.toml", "steps = 20\n")
+                .file("docker/Dockerfile.base", "FROM scratch\n")
+                .file(
+                    ".github/pull_request_template.md",
+                    include_str!("../../.github/pull_request_template.md"),
+                );
+        }
+        place.git(["add", "-A"]);
+        place.git(["commit", "-qm", "Begin"]);
+        place.git(["push", "-q", "-u", "origin", "master"]);
+        place.git(["remote", "set-head", "origin", "master"]);
+        let here = place.repo();
+        let api = Api::start();
+        api.issue(4, "[01] Data", &contract("01", "data", "", "", "nmoe/**"));
+        api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
+        api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
+        api.issue(5, "[03a] Attention", &attention());
+        api.issue(
+            6,
+            "[04] Router",
+            &contract("04", "router", "\"01\"", "", "docs/**"),
+        );
+        let mut scene = Scene { place, api, here };
+        match state {
+            State::Fresh => {}
+            State::Adopted => scene.supplies(),
+            State::Worked => scene.work(),
+        }
+        scene
+    }
+
+    /// The change of 03a, as far as a pull request.
+    fn work(&mut self) {
+        self.does("nmoe-gates start 03a");
+        self.here = self.place.path("nmoe-worktrees/issue-03a-attention");
+        std::fs::write(self.here.join("nmoe/train.py"), "print('attention')\n").unwrap();
+        git(&self.here, ["commit", "-qam", "Attend locally"]);
+        self.supplies();
+        self.does("nmoe-gates run --tier a");
+        std::fs::remove_file(self.here.join("pr.md")).unwrap();
+        self.does("nmoe-gates attest --write pr.md");
+        self.does("git push -q origin HEAD");
+        self.opens_a_pull_request();
+    }
+
+    /// What `gh pr create` does on GitHub, and what the maintainer's run leaves: pull request 12, its event, results.
+    pub fn opens_a_pull_request(&mut self) {
+        let rev = |rev: &str| git(&self.here, ["rev-parse", rev]).trim().to_owned();
+        let (head, base) = (rev("HEAD"), rev("origin/master"));
+        let body = whole(&std::fs::read_to_string(self.here.join("pr.md")).unwrap());
+        std::fs::write(self.here.join("pr.md"), &body).unwrap();
+        self.api.pull(12, "issue/03a-attention", &head, &base, &body);
+        self.api
+            .pull(13, "issue/04-router", &head, &base, "Nothing is written yet.");
+        let pull = json!({"pull_request": {
+            "number": 12, "body": body, "draft": false,
+            "head": { "ref": "issue/03a-attention", "sha": head }, "base": { "ref": "master", "sha": base },
+        }});
+        std::fs::write(self.place.path("pull_request.json"), pull.to_string()).unwrap();
+        let push = json!({"before": base, "after": head, "ref": "refs/heads/issue/03a-attention"});
+        std::fs::write(self.place.path("push.json"), push.to_string()).unwrap();
+        self.does("nmoe-gates run --tier a --results ~/results.json && cp ~/results.json .");
+    }
+
+    /// The files that the pages name, in the reader's folder.
+    fn supplies(&self) {
+        let write = |name: &str, text: &str| std::fs::write(self.here.join(name), text).unwrap();
+        write("issue.md", &attention());
+        write("notes.md", "Nothing private.\n");
+        write(
+            "pr.md",
+            &whole(include_str!("../../.github/pull_request_template.md")),
+        );
+        std::fs::create_dir(self.here.join("my-templates")).unwrap();
+        write("my-templates/summary.md", "Ours: {{ overall }}\n");
+        // Two launches that were recorded, one of each arm.
+        for (name, level) in [("base.json", 50_000.0), ("head.json", 49_500.0)] {
+            let gate = "b200:moonlight_8x20";
+            let mut recorded = results(&"1".repeat(40), &"2".repeat(40), &[(gate, Verdict::Pass)]);
+            let samples: Vec<f64> = (0..24).map(|step| level + f64::from(step * 37 % 11)).collect();
+            let series = json!({"count": 24, "p50": level + 5.0, "samples": samples});
+            let metrics = &mut recorded.results.get_mut(gate).unwrap().metrics;
+            metrics.insert("node_tps".to_owned(), serde_json::from_value(series).unwrap());
+            write(name, &serde_json::to_string(&recorded).unwrap());
+        }
+        for launch in 0..4u32 {
+            for (arm, level) in [("base", 50_000), ("head", 49_500)] {
+                let steps = (1..=24u32).map(|step| {
+                    let tps = level + (launch * 131 + step * 37) % 400;
+                    format!("step: {step}  loss: 2.5  node_tps: {tps}\n")
+                });
+                write(&format!("{arm}-{launch}.log"), &steps.collect::<String>());
+            }
+        }
+    }
+
+    /// A step of the scene itself, which has to go well.
+    fn does(&mut self, line: &str) {
+        let left = self.line(line, None);
+        assert_eq!(left.code, Some(0), "{line}\n{}", left.said);
+    }
+
+    /// Runs a line of a page as its reader would, in a shell, and stays where it went.
+    pub fn line(&mut self, line: &str, event: Option<&str>) -> Left {
+        let stood = self.place.path("stood");
+        let script = format!("{line}\nended=$?\npwd > \"$STOOD\"\nexit $ended");
+        let path = format!(
+            "{}:{}",
+            self.place.path("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", &script])
+            .current_dir(&self.here)
+            .stdin(Stdio::null())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.place.path("home"))
+            .env("TMPDIR", self.place.path("tmp"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("STOOD", &stood)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GITHUB_API_URL", self.api.url())
+            .env("GITHUB_REPOSITORY", REPOSITORY)
+            .env("GITHUB_TOKEN", TOKEN);
+        for role in ["AUTHOR", "COMMITTER"] {
+            shell
+                .env(format!("GIT_{role}_NAME"), "A")
+                .env(format!("GIT_{role}_EMAIL"), "a@example.com");
+        }
+        if let Some(event) = event {
+            shell
+                .env("GITHUB_EVENT_NAME", event)
+                .env("GITHUB_EVENT_PATH", self.place.path(&format!("{event}.json")));
+        }
+        let out = shell.output().unwrap();
+        self.here = PathBuf::from(std::fs::read_to_string(stood).unwrap().trim());
+        let said = [out.stdout, out.stderr].concat();
+        Left {
+            code: out.status.code(),
+            said: String::from_utf8_lossy(&said).into_owned(),
+        }
+    }
+}
+
+fn attention() -> String {
+    contract("03a", "attention", "\"01\"", "", "nmoe/**")
+}
+
+/// A description as its writer leaves it: sections filled in, boxes ticked, nothing measured claimed.
+fn whole(body: &str) -> String {
+    body.replace("- [ ]", "- [x]").replace("Fixes: #", "Fixes: #5")
+}
