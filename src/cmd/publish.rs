@@ -19,6 +19,7 @@ use crate::model::registry::Registry;
 use crate::model::resolution::{Resolution, Source};
 use crate::model::results::Results;
 use crate::model::verdict::Overall;
+use crate::report::carried;
 use crate::report::escape;
 use crate::report::frame::{self, Past};
 use crate::report::join::{self, Whole};
@@ -29,7 +30,7 @@ use crate::report::view::View;
 use crate::sys::digest::sha256;
 
 /// Bytes of a comment kept free for what stands around the table.
-const FRAME: usize = 16 << 10;
+const FRAME: usize = (12 << 10) + carried::MOST;
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -327,6 +328,11 @@ impl Report<'_> {
                 }
                 text += done.text.trim_end();
                 text += "\n";
+                if self.stale.is_empty()
+                    && let Some(line) = carried::line(results)
+                {
+                    text += &format!("\n{line}\n");
+                }
             }
             Err(refusal) => text += &frame::refusal(self.bundle(), &refusal.why.says(), &self.about),
         }

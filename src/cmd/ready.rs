@@ -1,7 +1,9 @@
 //! `ready`: everything that still blocks a merge, each with who can lift it and the command; with `--all` the order to merge in.
 
+mod attested;
 mod facts;
 mod present;
+mod published;
 
 use std::path::PathBuf;
 
@@ -36,21 +38,28 @@ pub struct Args {
     /// Every open pull request, and the order of merging that keeps the most evidence.
     #[arg(long, conflicts_with = "pulls")]
     all: bool,
-    /// Recorded results of Tier-B runs; may be given several times.
+    /// Recorded results of Tier-B runs, beside those that were published; may be given several times.
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
+    /// Count only results files that the report job signed; `gh` verifies the signatures.
+    #[arg(long, requires = "results")]
+    attested: bool,
 }
 
 /// Runs `ready`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human, Format::Json])?;
-    let around = Around::gather(context, &args.results)?;
+    let mut around = Around::gather(context, &args.results, args.attested)?;
     let pulls: Vec<Pull> = if args.all {
         around.open.clone()
     } else {
         let fetch = |number: &u64| around.hub.pull(*number).map_err(api::fault);
         args.pulls.iter().map(fetch).collect::<anyhow::Result<_>>()?
     };
+    // What is carried in a comment has no signature of its own.
+    for pull in pulls.iter().filter(|_| !args.attested) {
+        around.read_published(pull.number)?;
+    }
     let mut rows = Vec::new();
     let mut waiting = Vec::new();
     for pull in &pulls {
@@ -172,14 +181,10 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
             contract: Some(found.sha256.clone()),
             ..Evidence::default()
         };
-        let results = around.about(&head, &trial.tree);
-        blockers.extend(ready::proven(
-            number,
-            contract,
-            &around.registry,
-            &wanted,
-            &results,
-        ));
+        let results = around.about(number, &head, &trial.tree);
+        blockers.extend(ready::proven(number, contract, &around.registry, &results, |r| {
+            around.stale(r, &wanted, &base)
+        }));
     }
     let row = Row {
         number,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::contract::{Contract, Risk};
-use crate::model::evidence::Evidence;
+use crate::model::evidence::Identity;
 use crate::model::finding::{Code, Severity};
 use crate::model::next::{Next, Who};
 use crate::model::registry::{Registry, Tier};
@@ -112,14 +112,20 @@ impl Blocker {
     }
 }
 
-/// What the recorded results say about a contract's gates on the present merge result.
+/// What the recorded results, oldest first, say about a contract's gates; `stale` tells what makes results be about something else
+/// than the present merge result.
 pub fn proven(
     pull: u64,
     contract: &Contract,
     registry: &Registry,
-    wanted: &Evidence,
     results: &[Results],
+    stale: impl Fn(&Results) -> Vec<Identity>,
 ) -> Vec<Blocker> {
+    let standing: Vec<&Results> = results.iter().filter(|r| stale(r).is_empty()).collect();
+    let verdict = |id: &str| {
+        let gate = standing.iter().rev().find_map(|r| r.results.get(id));
+        gate.map(|gate| gate.status)
+    };
     let mut gates: Vec<&String> = contract
         .gates
         .required
@@ -131,28 +137,27 @@ pub fn proven(
     let open: Vec<&String> = gates
         .iter()
         .copied()
-        .filter(|id| verdict(id, wanted, results) != Some(Verdict::Pass))
+        .filter(|id| verdict(id) != Some(Verdict::Pass))
         .collect();
     let command = run_command(pull, registry, &open);
     let run = || {
         Next::run(
             Who::Maintainer,
-            "run it on the B200 runner, then name its results",
+            "run it on the B200 runner; what it publishes is found",
             command.clone(),
         )
     };
     let mut blockers: Vec<Blocker> = open
         .iter()
         .map(|id| {
-            let stale = results.iter().rev().find(|r| {
+            let elsewhere = results.iter().rev().find(|r| {
                 r.results
                     .get(*id)
                     .is_some_and(|gate| gate.status == Verdict::Pass)
             });
-            match (verdict(id, wanted, results), stale) {
+            match (verdict(id), elsewhere) {
                 (None, Some(r)) => {
-                    let differs: Vec<&str> =
-                        r.evidence.stale_for(wanted).iter().map(|i| i.as_str()).collect();
+                    let differs: Vec<&str> = stale(r).iter().map(|i| i.as_str()).collect();
                     let says = format!(
                         "`{id}` passed on something else; what differs: {}",
                         differs.join(", ")
@@ -185,18 +190,6 @@ pub fn proven(
         blockers.push(Blocker::new(&PERF_UNPROVEN, says, next));
     }
     blockers
-}
-
-/// The verdict of a gate in the last results that stand for the present merge result.
-fn verdict(id: &str, wanted: &Evidence, results: &[Results]) -> Option<Verdict> {
-    let standing = results
-        .iter()
-        .rev()
-        .filter(|r| r.evidence.stale_for(wanted).is_empty());
-    standing
-        .filter_map(|r| r.results.get(id))
-        .map(|gate| gate.status)
-        .next()
 }
 
 /// The workflow run that covers these gates: the smallest bundle that holds them all, one gate alone, or the largest bundle.

@@ -38,7 +38,7 @@ const NOT_RUN: [(&str, &str); 9] = [
 ];
 
 /// Lines that end with something else than 0 where the reader stands, and why that is right.
-const ENDS: [(&str, &str, i32, &str); 14] = [
+const ENDS: [(&str, &str, i32, &str); 16] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
         "docs/run.md",
@@ -76,22 +76,24 @@ const ENDS: [(&str, &str, i32, &str); 14] = [
     ("docs/paths.md", "nmoe-gates ready --all", 1, NOT_REVIEWED),
     (
         "docs/loop.md",
+        "nmoe-gates ready 12 --results results.json --attested",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/trust.md",
+        "nmoe-gates ready 12 --results results.json --attested",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/loop.md",
         "nmoe-gates ready 12 --results results.json",
         1,
         NOT_REVIEWED,
     ),
-    (
-        "docs/loop.md",
-        "nmoe-gates ready 12 13 --results results.json",
-        1,
-        NOT_REVIEWED,
-    ),
-    (
-        "docs/loop.md",
-        "nmoe-gates ready --all --results results.json",
-        1,
-        NOT_REVIEWED,
-    ),
+    ("docs/loop.md", "nmoe-gates ready 12 13", 1, NOT_REVIEWED),
+    ("docs/loop.md", "nmoe-gates ready --all", 1, NOT_REVIEWED),
     (
         "templates/init/AGENTS.md",
         "nmoe-gates ready <PR>",

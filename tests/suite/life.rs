@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use nmoe_gates::model::verdict::Verdict;
+use nmoe_gates::sys::digest::sha256;
 use serde_json::json;
 
 use crate::api::Api;
@@ -106,15 +107,10 @@ impl Life {
         head
     }
 
-    /// The codes of what blocks a pull request, with the results that lie there.
+    /// The codes of what blocks a pull request.
     fn blocked(&self, number: u64) -> Vec<String> {
         let number = number.to_string();
-        let mut args = vec!["ready", number.as_str(), "--format", "json"];
-        let recorded = self.recorded();
-        for path in &recorded {
-            args.extend(["--results", path]);
-        }
-        let json = self.here(&args).json();
+        let json = self.here(&["ready", &number, "--format", "json"]).json();
         let blockers = json["pulls"][0]["blockers"].as_array().unwrap();
         assert_eq!(json["pulls"][0]["ready"], blockers.is_empty());
         for blocker in blockers {
@@ -126,31 +122,38 @@ impl Life {
             .collect()
     }
 
-    fn recorded(&self) -> Vec<String> {
-        let mut paths: Vec<String> = std::fs::read_dir(self.place.path(""))
-            .unwrap()
-            .map(|e| e.unwrap().path().display().to_string())
-            .filter(|p| p.ends_with(".results"))
-            .collect();
-        paths.sort();
-        paths
-    }
-
-    /// A Tier-B run of the maintainer on what would be merged now.
+    /// A Tier-B run of the maintainer on what would be merged now, published on the pull request.
     fn tier_b(&self, issue: u64, head: &str) {
         self.place.git(["fetch", "-q", "origin"]);
+        let base = self.place.git(["rev-parse", "origin/master"]).trim().to_owned();
         let tree = self
             .place
-            .git(["merge-tree", "--write-tree", "origin/master", head]);
-        let mut ran = results(head, tree.trim(), &[("b200:moonlight_8x20", Verdict::Pass)]);
+            .git(["merge-tree", "--write-tree", "origin/master", head])
+            .trim()
+            .to_owned();
+        let merge = sha256(tree.as_bytes())[..40].to_owned();
+        let number = issue + 10;
+        {
+            let mut state = self.api.state();
+            state.refs.insert(format!("pull/{number}/merge"), merge.clone());
+            let commit =
+                json!({"sha": merge, "tree": {"sha": tree}, "parents": [{"sha": base}, {"sha": head}]});
+            state.commits.insert(merge.clone(), commit);
+        }
+        let mut ran = results(head, &tree, &[("b200:moonlight_8x20", Verdict::Pass)]);
         let body = self.api.state().issues[&issue]["body"]
             .as_str()
             .unwrap()
             .to_owned();
-        ran.evidence.contract = Some(nmoe_gates::sys::digest::sha256(body.as_bytes()));
-        ran.evidence.registry = Some(nmoe_gates::sys::digest::sha256(REGISTRY.as_bytes()));
-        let path = self.place.path(&format!("{issue}.results"));
-        std::fs::write(path, serde_json::to_vec(&ran).unwrap()).unwrap();
+        ran.evidence.base = Some(base);
+        ran.evidence.image = Some(format!("sha256:{}", sha256(b"an image")));
+        ran.evidence.merge = Some(merge);
+        ran.evidence.contract = Some(sha256(body.as_bytes()));
+        ran.evidence.registry = Some(sha256(REGISTRY.as_bytes()));
+        let path = self.place.path("tier-b.json");
+        std::fs::write(&path, serde_json::to_vec(&ran).unwrap()).unwrap();
+        self.here(&["publish", path.to_str().unwrap(), "--pr", &number.to_string()])
+            .exits(0);
     }
 
     fn merge(&self, issue: u64, squash: bool) {
@@ -255,20 +258,10 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
             "attestation-faulty",
             "tier-a-missing",
             "hotspot-order",
-            "tier-b-missing"
+            "stale-evidence"
         ]
     );
-    let all = life
-        .here(&[
-            "ready",
-            "--all",
-            "--format",
-            "json",
-            "--results",
-            &life.place.path("1.results").display().to_string(),
-        ])
-        .exits(1)
-        .json();
+    let all = life.here(&["ready", "--all", "--format", "json"]).exits(1).json();
     assert_eq!(all["order"][0]["pull"], 11);
     assert_eq!(all["order"][0]["evidence_stands"], true);
     assert_eq!(all["order"].as_array().unwrap().len(), 4);
@@ -345,4 +338,130 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
     );
     assert_eq!(left.lines().filter(|l| l.contains("/done/")).count(), 5);
     assert_eq!(left.lines().count(), 5);
+}
+
+#[test]
+fn published_evidence_is_believed_only_where_it_is_ours_and_the_status_agrees() {
+    let life = Life::begin();
+    let core = life.start("01");
+    write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+    commit(&core);
+    let head = life.offer(&core, 1);
+    life.tier_b(1, &head);
+    assert_eq!(life.blocked(11), Vec::<String>::new());
+    let ours = life.api.comments(11)[0].clone();
+    let said = || life.here(&["ready", "11"]).stderr;
+
+    // The same words by somebody else.
+    life.api.state().comments.clear();
+    life.api.comment(11, "stranger", &ours);
+    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    assert!(
+        said().contains("a comment of stranger carries results"),
+        "{}",
+        said()
+    );
+
+    // Ours again, but made to say more than the run did.
+    let forged = ours.replace("b200:moonlight_8x20", "b200:unknown");
+    for (body, why) in [
+        (ours.replace("\"schema\":1", "\"schema\":1,\"more\":1"), "schema"),
+        (forged, "names that the registry does not have"),
+    ] {
+        life.api.state().comments.clear();
+        life.api.comment(11, "github-actions[bot]", &body);
+        assert_eq!(life.blocked(11), ["tier-b-missing"]);
+        assert!(said().contains(why), "{}", said());
+    }
+
+    // Ours, and the commit status says otherwise, or nothing.
+    life.api.state().comments.clear();
+    life.api.comment(11, "github-actions[bot]", &ours);
+    assert_eq!(life.blocked(11), Vec::<String>::new());
+    life.api.state().statuses.get_mut(&head).unwrap()[0]["state"] = "failure".into();
+    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    assert!(said().contains("says failure"), "{}", said());
+    life.api.state().statuses.clear();
+    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    assert!(said().contains("there is no status"), "{}", said());
+}
+
+#[test]
+fn evidence_goes_stale_with_the_environment_of_the_image() {
+    let life = Life::begin();
+    let core = life.start("01");
+    write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+    commit(&core);
+    let head = life.offer(&core, 1);
+    life.tier_b(1, &head);
+    let differs = |file: &str| {
+        write(&life.place.repo(), file, &format!("# {file}\n"));
+        commit(&life.place.repo());
+        life.place.git(["push", "-q", "origin", "HEAD:master"]);
+        let json = life.here(&["ready", "11", "--format", "json"]).exits(1).json();
+        let blocker = &json["pulls"][0]["blockers"][0];
+        assert_eq!(blocker["code"], "stale-evidence", "{json}");
+        blocker["message"]
+            .as_str()
+            .unwrap()
+            .rsplit(": ")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(differs("docs/a.md"), "tree");
+    assert_eq!(differs("docker/Dockerfile.train"), "tree, image");
+}
+
+#[test]
+fn only_what_was_signed_counts_when_signatures_are_asked_for() {
+    let life = Life::begin();
+    let core = life.start("01");
+    write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+    commit(&core);
+    let head = life.offer(&core, 1);
+    life.tier_b(1, &head);
+    let file = life.place.path("tier-b.json");
+    let file = file.to_str().unwrap();
+    let statement = life
+        .here(&["report", file, "--format", "in-toto"])
+        .exits(0)
+        .json();
+    // In place of `gh`: it knows one signature, and must be asked for the right signer.
+    let gh = life.place.path("bin/gh");
+    let answers = |statement: &serde_json::Value| {
+        std::fs::create_dir_all(gh.parent().unwrap()).unwrap();
+        let said = json!([{ "verificationResult": { "statement": statement } }]).to_string();
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in\n  *'--repo octo-org/trainer --signer-workflow octo-org/trainer/.github/workflows/tier-b.yml '*) cat <<'END'\n{said}\nEND\n  ;;\n  *) exit 1 ;;\nesac\n"
+        );
+        std::fs::write(&gh, script).unwrap();
+        std::fs::set_permissions(&gh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let ready = || {
+        let path = format!(
+            "{}:{}",
+            gh.parent().unwrap().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let call = life.place.gates(["ready", "11", "--results", file, "--attested"]);
+        life.api
+            .serves(call.current_dir(life.place.repo()).env("PATH", path))
+            .run()
+    };
+    answers(&statement);
+    ready().exits(0);
+    let mut other = statement.clone();
+    other["predicate"]["result"] = "FAILED".into();
+    answers(&other);
+    let out = ready().exits(1);
+    assert!(
+        out.stderr
+            .contains("what was signed is not what these results say"),
+        "{}",
+        out.stderr
+    );
+    std::fs::write(&gh, "#!/bin/sh\nexit 1\n").unwrap();
+    let out = ready().exits(1);
+    assert!(out.stderr.contains("found no signature"), "{}", out.stderr);
 }

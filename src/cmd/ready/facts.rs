@@ -13,10 +13,13 @@ use crate::cmd::context::{self, Context};
 use crate::cmd::contracts;
 use crate::cmd::lint::gather;
 use crate::cmd::policy;
+use crate::cmd::ready::attested;
 use crate::cmd::ready::is_merged;
+use crate::cmd::ready::published;
 use crate::document::Source;
 use crate::git::Git;
 use crate::git::claims;
+use crate::git::diff;
 use crate::git::merge;
 use crate::github::api::Hub;
 use crate::github::closing;
@@ -24,13 +27,14 @@ use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::facts::Agreed;
 use crate::model::contract::Contract;
-use crate::model::evidence::Evidence;
+use crate::model::evidence::{Evidence, Identity};
 use crate::model::finding::Finding;
 use crate::model::next::{Next, Who};
 use crate::model::read;
 use crate::model::registry::{Registry, Tier};
 use crate::model::results::Results;
-use crate::model::settings::{Hotspots, Naming};
+use crate::model::settings::{Hotspots, Image, Naming};
+use crate::plan::images;
 use crate::plan::ready::{self, Blocker, Step, Waiting};
 use crate::plan::{self, Facts as PlanFacts, Item, natural};
 use crate::sys::digest::sha256;
@@ -48,6 +52,7 @@ pub struct Around<'a> {
     /// Branches and the remote.
     pub naming: Naming,
     hotspots: Hotspots,
+    images: Vec<Image>,
     /// Registry of the policy checkout.
     pub registry: Registry,
     /// Its digest.
@@ -55,6 +60,7 @@ pub struct Around<'a> {
     /// For the lints.
     pub facts: lint::Facts,
     results: Vec<Results>,
+    published: HashMap<u64, Vec<Results>>,
     /// Contracts of open issues, with GitHub's number.
     contracts: HashMap<u64, Item>,
     done: BTreeSet<String>,
@@ -77,7 +83,7 @@ pub struct Found {
 
 impl<'a> Around<'a> {
     /// Asks GitHub, fetches from the remote and reads the files that the user named.
-    pub fn gather(context: &'a Context, results: &[PathBuf]) -> anyhow::Result<Self> {
+    pub fn gather(context: &'a Context, results: &[PathBuf], attested: bool) -> anyhow::Result<Self> {
         let settings = context.settings()?;
         let hub = api::hub(context)?;
         let here = Git::at(&context.subject);
@@ -88,14 +94,17 @@ impl<'a> Around<'a> {
         let registry = policy::registry(context)?;
         let documents = contracts::gather(context, &[])?;
         let (items, _) = contracts::read(&documents);
-        let mut results: Vec<Results> = results
-            .iter()
-            .map(|path| {
-                let text = context::read_input(path)?;
-                serde_json::from_str(&text).with_context(|| format!("{} is no results file", path.display()))
-            })
-            .collect::<anyhow::Result<_>>()?;
-        results.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+        let mut recorded: Vec<Results> = Vec::new();
+        for path in results {
+            let text = context::read_input(path)?;
+            let results = serde_json::from_str(&text)
+                .with_context(|| format!("{} is no results file", path.display()))?;
+            if attested && let Err(why) = attested::verify(path, &results, hub.repository()) {
+                context.note(&format!("{} does not count: {why}", path.display()));
+            } else {
+                recorded.push(results);
+            }
+        }
         Ok(Around {
             context,
             open: hub.open_pulls().map_err(api::fault)?,
@@ -104,10 +113,12 @@ impl<'a> Around<'a> {
             _scratch: scratch,
             naming: settings.naming,
             hotspots: settings.hotspots,
+            images: settings.images.0,
             registry: registry.value,
             registry_sha256: registry.sha256,
             facts: gather::facts(context)?,
-            results,
+            results: recorded,
+            published: HashMap::new(),
             contracts: items
                 .into_iter()
                 .filter_map(|(item, n)| Some((documents[n].number?, item)))
@@ -266,13 +277,56 @@ impl<'a> Around<'a> {
         blockers
     }
 
-    /// Results about this head or this very tree.
-    pub fn about(&self, head: &str, tree: &str) -> Vec<Results> {
-        self.results
-            .iter()
-            .filter(|r| r.evidence.head.as_deref() == Some(head) || r.evidence.tree.as_deref() == Some(tree))
+    /// Reads what was published on a pull request, too.
+    pub fn read_published(&mut self, pull: u64) -> anyhow::Result<()> {
+        let found = published::read(&self.hub, pull, &self.registry)?;
+        for doubt in found.doubts {
+            self.context.note(&format!("#{pull}: {doubt}"));
+        }
+        self.published.insert(pull, found.results);
+        Ok(())
+    }
+
+    /// Results that were published on this pull request, and recorded ones about its head or this very tree; the last is the newest.
+    pub fn about(&self, pull: u64, head: &str, tree: &str) -> Vec<Results> {
+        let about = |r: &&Results| {
+            r.evidence.head.as_deref() == Some(head) || r.evidence.tree.as_deref() == Some(tree)
+        };
+        let recorded = self.results.iter().filter(about);
+        let mut found: Vec<Results> = recorded
+            .chain(self.published.get(&pull).into_iter().flatten())
             .cloned()
-            .collect()
+            .collect();
+        found.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+        found
+    }
+
+    /// What makes results be about something else than what is wanted on this base. An image is of another environment where what images
+    /// are made of changed on the base since.
+    pub fn stale(&self, results: &Results, wanted: &Evidence, base: &str) -> Vec<Identity> {
+        let mut stale = results.evidence.stale_for(wanted);
+        if results.evidence.image.is_some()
+            && !stale.contains(&Identity::Image)
+            && results
+                .evidence
+                .base
+                .as_deref()
+                .is_some_and(|was| self.environment_changed(was, base))
+        {
+            stale.push(Identity::Image);
+        }
+        stale
+    }
+
+    /// Whether images must be built anew between two commits of the base. Where the earlier one is not here, nobody can say that nothing
+    /// changed.
+    fn environment_changed(&self, was: &str, base: &str) -> bool {
+        let changes = diff::between(&self.git, was, base, false);
+        changes.map_or(true, |changes| {
+            images::decide(&self.images, &changes)
+                .iter()
+                .any(|image| image.rebuild)
+        })
     }
 
     /// The Tier-B gates of a contract.
@@ -318,12 +372,15 @@ impl<'a> Around<'a> {
                 ..Evidence::default()
             };
             let standing = |id: &String| {
-                self.results.iter().any(|r| {
-                    r.evidence.stale_for(&wanted).is_empty()
-                        && r.results
-                            .get(id)
-                            .is_some_and(|gate| gate.status.as_str() == "pass")
-                })
+                self.results
+                    .iter()
+                    .chain(self.published.values().flatten())
+                    .any(|r| {
+                        r.evidence.stale_for(&wanted).is_empty()
+                            && r.results
+                                .get(id)
+                                .is_some_and(|gate| gate.status.as_str() == "pass")
+                    })
             };
             trial.conflicts.is_empty() && gates.get(&pull).is_some_and(|gates| gates.iter().all(standing))
         }))

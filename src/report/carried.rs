@@ -1,0 +1,94 @@
+//! Verdicts carried inside a published comment, for programs: an HTML comment that people do not see.
+//!
+//! What comes back out of a comment is as much a stranger's as any results file. Whether the comment is ours is known elsewhere.
+
+use crate::model::results::{GateResult, Results};
+use crate::report::read;
+
+/// How the line begins; JSON and ` -->` follow.
+const OPEN: &str = "<!-- nmoe-gates results ";
+
+/// How it ends.
+const CLOSE: &str = " -->";
+
+/// Longest line. A selection of several hundred gates has none, and its results are read from their file.
+pub const MOST: usize = 12 << 10;
+
+/// The line for these results: their verdicts with the reasons, and what they are about. None where it would be too long.
+pub fn line(results: &Results) -> Option<String> {
+    let abridged = Results {
+        results: results
+            .results
+            .iter()
+            .map(|(id, gate)| (id.clone(), GateResult::new(gate.status, gate.reason)))
+            .collect(),
+        ..results.clone()
+    };
+    // Nothing in it can end the comment, and JSON means the same by an escape.
+    let json = serde_json::to_string(&abridged)
+        .ok()?
+        .replace('-', r"\u002d")
+        .replace('<', r"\u003c")
+        .replace('>', r"\u003e");
+    let line = format!("{OPEN}{json}{CLOSE}");
+    (line.len() <= MOST).then_some(line)
+}
+
+/// The results in a comment; none where it carries none.
+pub fn of(body: &str) -> Option<Result<Results, read::Refusal>> {
+    let line = body
+        .lines()
+        .map(str::trim_end)
+        .find(|line| line.starts_with(OPEN))?;
+    let json = line.strip_prefix(OPEN)?.strip_suffix(CLOSE)?;
+    Some(read::bytes(json.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::evidence::Evidence;
+    use crate::model::verdict::{Overall, Reason, Verdict};
+
+    fn results(gates: usize) -> Results {
+        let ids: Vec<String> = (0..gates).map(|n| format!("cpu:g--{n}")).collect();
+        let mut results = Results {
+            schema: 1,
+            bundle: Some("full".to_owned()),
+            gate_ids: ids.clone(),
+            overall: Overall::Pass,
+            refused: None,
+            uncovered: Vec::new(),
+            evidence: Evidence::default(),
+            started_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            duration_s: Some(2.5),
+            results: ids
+                .iter()
+                .map(|id| (id.clone(), GateResult::new(Verdict::Pass, None)))
+                .collect(),
+        };
+        if let Some(last) = results.results.values_mut().last() {
+            *last = GateResult::new(Verdict::Fail, Some(Reason::ExitCode));
+        }
+        results.overall = results.judge();
+        results
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_ends_no_comment() {
+        let results = results(3);
+        let line = line(&results).unwrap();
+        assert_eq!(line.matches("--").count(), 2, "{line}");
+        assert_eq!(
+            of(&format!("<!-- first -->\n{line}\r\ntable")).unwrap().unwrap(),
+            results
+        );
+        assert!(of("a table").is_none());
+        assert!(of(&format!("{OPEN}{{}}{CLOSE}")).unwrap().is_err());
+    }
+
+    #[test]
+    fn too_many_gates_are_not_carried() {
+        assert!(line(&results(2000)).is_none());
+    }
+}
