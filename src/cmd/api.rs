@@ -1,5 +1,7 @@
 //! Not a subcommand: how commands reach GitHub. The repository comes from the environment, else from the checkout's remote.
 
+use std::time::Duration;
+
 use crate::cmd::NoJudgement;
 use crate::cmd::context::Context;
 use crate::git::Git;
@@ -11,7 +13,19 @@ use crate::github::fault::Fault;
 
 /// The repository that this checkout and environment are about.
 pub fn hub(context: &Context) -> anyhow::Result<Hub> {
+    of(
+        context,
+        Access::from_env(|name| std::env::var(name).ok()).map_err(fault)?,
+    )
+}
+
+/// The same, which waits no longer than this between tries.
+pub fn hub_within(context: &Context, patience: Duration) -> anyhow::Result<Hub> {
     let access = Access::from_env(|name| std::env::var(name).ok()).map_err(fault)?;
+    of(context, Access { patience, ..access })
+}
+
+fn of(context: &Context, access: Access) -> anyhow::Result<Hub> {
     let repository = match &access.repository {
         Some(repository) => repository.clone(),
         None => of_remote(context)?,

@@ -7,7 +7,9 @@ use ureq::http::Method;
 use crate::github::access::Repository;
 use crate::github::client::{Client, Repeat};
 use crate::github::fault::Fault;
-use crate::github::types::{Authorship, Comment, Commit, Issue, Object, Pull, Review, State, Status, User};
+use crate::github::types::{
+    Authorship, Comment, Commit, Environment, Issue, Object, Pull, Review, State, Status, User,
+};
 
 /// Most characters of a comment or a description.
 pub const LONGEST_BODY: usize = 65_536;
@@ -93,6 +95,14 @@ impl Hub {
     /// A pull request.
     pub fn pull(&self, number: u64) -> Result<Pull, Fault> {
         self.client.get(&self.path(&format!("/pulls/{number}")))
+    }
+
+    /// Whether an environment has required reviewers.
+    pub fn needs_review(&self, environment: &str) -> Result<bool, Fault> {
+        let name: String = environment.bytes().map(segment).collect();
+        let found: Environment = self.client.get(&self.path(&format!("/environments/{name}")))?;
+        let mut rules = found.protection_rules.iter();
+        Ok(rules.any(|rule| rule.kind == "required_reviewers"))
     }
 
     /// Every open pull request, oldest first.
@@ -248,4 +258,13 @@ fn shaped<T: serde::de::DeserializeOwned>(
             cause: crate::github::fault::Cause::Shape("no such object".to_owned()),
             tries: 1,
         })
+}
+
+/// A byte of a name as it may stand in a path.
+fn segment(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
 }

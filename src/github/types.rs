@@ -135,6 +135,22 @@ pub struct Object {
     pub sha: String,
 }
 
+/// An environment that jobs can wait for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Environment {
+    /// What protects it.
+    #[serde(default)]
+    pub protection_rules: Vec<Rule>,
+}
+
+/// One protection of an environment.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rule {
+    /// `required_reviewers`, `wait_timer`, `branch_policy`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 /// A commit status, as it stands.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {

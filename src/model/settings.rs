@@ -20,6 +20,8 @@ pub struct Settings {
     pub images: Images,
     /// The perf gate.
     pub perf: Perf,
+    /// The runners that there are.
+    pub runner: Runner,
     /// What may stay although it looks like a leak.
     pub safety: Safety,
 }
@@ -101,6 +103,22 @@ impl Default for Perf {
             gpu_minutes: 0.0,
             epoch: String::new(),
             cumulative_budget_pct: -5.0,
+        }
+    }
+}
+
+/// The runners that there are, beside GitHub's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runner {
+    /// Labels that jobs may ask for.
+    pub labels: Vec<String>,
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Runner {
+            labels: vec!["b200".to_owned()],
         }
     }
 }

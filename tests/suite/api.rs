@@ -76,6 +76,8 @@ pub struct State {
     pub files: BTreeMap<(String, String), String>,
     /// Author and last editor by issue, as GraphQL tells them.
     pub editors: BTreeMap<u64, (String, Option<String>)>,
+    /// Environments with their protection rules.
+    pub environments: BTreeMap<String, Value>,
     /// Whom the token is for. `github-actions[bot]` may not ask who it is.
     pub login: String,
     /// Whether the token may write.
@@ -229,6 +231,7 @@ impl State {
             refs: BTreeMap::new(),
             files: BTreeMap::new(),
             editors: BTreeMap::new(),
+            environments: BTreeMap::new(),
             login: "github-actions[bot]".to_owned(),
             may_write: true,
             page: 100,
@@ -323,6 +326,7 @@ impl State {
                 query,
                 base,
             ),
+            ("GET", ["environments", name]) => one(self.environments.get(*name)),
             ("GET", ["issues", n]) => one(self.issues.get(&number(n))),
             ("GET", ["pulls"]) => self.page(
                 self.pulls

@@ -1,7 +1,8 @@
 //! `doctor`: what is missing is named with its remedy, and a sound repository is found sound.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::api::Api;
 use crate::driver::Place;
 
 const REGISTRY: &str = r#"
@@ -96,4 +97,164 @@ fn the_registrys_needs_are_looked_at_one_by_one() {
         "on the runner it is no hint"
     );
     assert_eq!(found(&runner, "gpus")[0].0, "missing");
+}
+
+/// The workflows that `init` writes.
+fn initialised() -> Place {
+    let place = Place::new();
+    place.git(["init", "-q"]);
+    let pinned = format!("octo-org/nmoe-gates@{}", "1".repeat(40));
+    place.gates(["init", "--action", &pinned]).run().exits(0);
+    place
+}
+
+fn doctor(place: &Place, extra: &[&str]) -> Value {
+    place
+        .gates(["doctor", "--format", "json"].iter().chain(extra))
+        .run()
+        .json()
+}
+
+fn states(report: &Value, name: &str) -> Vec<String> {
+    found(report, name)
+        .iter()
+        .map(|(state, _)| (*state).to_owned())
+        .collect()
+}
+
+#[test]
+fn what_init_writes_is_pinned_and_asks_for_what_is_known() {
+    let report = doctor(&initialised(), &[]);
+    for name in ["pins", "permissions", "labels", "forms"] {
+        assert_eq!(states(&report, name), ["ok"], "{name}: {report}");
+    }
+    assert_eq!(states(&report, "workflows"), ["ok", "ok"], "{report}");
+}
+
+#[test]
+fn moving_actions_wide_tokens_and_unknown_labels_are_named_with_their_line_and_remedy() {
+    let place = initialised();
+    let path = ".github/workflows/tier-b.yml";
+    let text = std::fs::read_to_string(place.repo().join(path)).unwrap();
+    let pinned = text
+        .lines()
+        .find(|line| line.contains("uses: actions/checkout@"))
+        .unwrap();
+    let changed = text
+        .replacen(pinned, "      - uses: actions/checkout@v4", 1)
+        .replace("runs-on: b200", "runs-on: [self-hosted, b20]");
+    assert_ne!(changed, text);
+    place.file(path, &changed);
+    place.file(
+        ".github/workflows/ours.yml",
+        "on: push\njobs:\n  a:\n    timeout-minutes: 1\n    runs-on: { group: big, labels: [big-gpu, linux] }\n    steps:\n      - run: make\n",
+    );
+    let report = doctor(&place, &[]);
+    let line = changed.lines().position(|l| l.ends_with("checkout@v4")).unwrap() + 1;
+    let says = format!("{path}: line {line}: `actions/checkout@v4` can be moved to other code by its owner");
+    assert_eq!(found(&report, "pins"), [("hint", says.as_str())]);
+    let says = ".github/workflows/ours.yml: line 1: the workflow names no permissions, so its jobs get the repository's default token";
+    assert_eq!(found(&report, "permissions"), [("hint", says)]);
+    assert_eq!(
+        found(&report, "labels"),
+        [
+            (
+                "hint",
+                ".github/workflows/ours.yml: job `a` asks for `big-gpu`, which no known runner has"
+            ),
+            (
+                "missing",
+                ".github/workflows/tier-b.yml: job `gates` asks for `b20`, which no known runner has"
+            ),
+        ]
+    );
+    let remedies: Vec<&str> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|c| c["state"] != "ok")
+        .map(|c| c["remedy"].as_str().unwrap())
+        .collect();
+    assert!(
+        remedies.iter().any(|r| r.starts_with("did you mean `b200`?")),
+        "{remedies:?}"
+    );
+    assert!(
+        remedies.iter().any(|r| r.contains("git ls-remote")),
+        "{remedies:?}"
+    );
+
+    place.file(
+        "configs/nmoe-gates.toml",
+        "[runner]\nlabels = [\"b20\", \"big-gpu\"]\n",
+    );
+    assert_eq!(states(&doctor(&place, &[]), "labels"), ["ok"]);
+    // A token that may write beside the change is an error, not a hint.
+    let write = changed.replacen("persist-credentials: false", "persist-credentials: true", 9);
+    place.file(path, write);
+    assert!(states(&doctor(&place, &[]), "permissions").contains(&"missing".to_owned()));
+}
+
+#[test]
+fn an_environment_without_reviewers_approves_nothing() {
+    let place = initialised();
+    assert_eq!(
+        states(&doctor(&place, &[]), "approval"),
+        ["hint"],
+        "nobody is asked without a token"
+    );
+    let api = Api::start();
+    let asked = || {
+        let call = place.gates(["doctor", "--format", "json"]);
+        api.serves(call).run().json()
+    };
+    let report = asked();
+    assert_eq!(
+        found(&report, "approval"),
+        [(
+            "missing",
+            "there is no environment b200-gates; the first run makes one that protects nothing"
+        )]
+    );
+    let with = |rules: Value| {
+        let environment = json!({"name": "b200-gates", "protection_rules": rules});
+        api.state()
+            .environments
+            .insert("b200-gates".to_owned(), environment);
+    };
+    with(json!([{"type": "wait_timer", "wait_timer": 5}]));
+    assert_eq!(states(&asked(), "approval"), ["missing"]);
+    with(json!([{"type": "required_reviewers", "reviewers": [{"type": "User"}]}]));
+    assert_eq!(states(&asked(), "approval"), ["ok"]);
+    assert_eq!(api.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_a_gate_begins_with_and_a_hosted_runner_are_noticed() {
+    let place = Place::new();
+    let registry = "[gates.\"cpu:x\"]\ntier = \"a\"\ncmd = \"nobody-has-this --now\"\n[gates.\"b200:x\"]\ntier = \"b\"\ncmd = \"nor-this\"\n";
+    place.file("configs/gates/gates.toml", registry);
+    let report = doctor(&place, &[]);
+    assert_eq!(
+        found(&report, "tools"),
+        [
+            (
+                "missing",
+                "nobody-has-this is not on PATH; the command of cpu:x begins with it"
+            ),
+            (
+                "hint",
+                "nor-this is not on PATH; the command of b200:x begins with it"
+            ),
+        ]
+    );
+    assert_eq!(
+        states(&doctor(&place, &["--runner"]), "tools"),
+        ["missing", "missing"]
+    );
+    for (environment, state) in [("github-hosted", "missing"), ("self-hosted", "ok")] {
+        let call = place.gates(["doctor", "--runner", "--format", "json"]);
+        let report = call.env("RUNNER_ENVIRONMENT", environment).run().json();
+        assert_eq!(states(&report, "runner"), [state]);
+    }
 }

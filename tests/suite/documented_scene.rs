@@ -119,6 +119,8 @@ impl Scene {
             "[04] Router",
             &contract("04", "router", "\"01\"", "", "docs/**"),
         );
+        let reviewed = json!({"name": "b200-gates", "protection_rules": [{"type": "required_reviewers"}]});
+        api.state().environments.insert("b200-gates".to_owned(), reviewed);
         let mut scene = Scene { place, api, here };
         match state {
             State::Fresh => {}

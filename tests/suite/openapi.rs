@@ -60,6 +60,9 @@ fn slow_openapi_every_request_follows_githubs_description() {
         .run()
         .exits(0);
     scene.api.serves(scene.place.gates(["plan"])).run();
+    let tier_b = "jobs:\n  gates:\n    environment: b200 gates\n    runs-on: b200\n";
+    scene.place.file(".github/workflows/tier-b.yml", tier_b);
+    scene.api.serves(scene.place.gates(["doctor"])).run();
     let seen: Vec<Seen> = scene.api.state().seen.clone();
     // GraphQL has a description of its own.
     let requests: Vec<Value> = seen.iter().filter(|s| s.path != "/graphql").map(plain).collect();

@@ -7,7 +7,11 @@ use crate::document::source::Span;
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) span: Span,
+    /// Labels of runners that GitHub does not host, or that only the repository's owner knows.
+    pub(super) labels: Vec<String>,
     pub(super) self_hosted: bool,
+    /// The environment that it waits for.
+    pub(super) environment: Option<String>,
     pub(super) has_timeout: bool,
     pub(super) calls_workflow: bool,
     /// What is in force: the job's own, else the workflow's.
@@ -64,10 +68,17 @@ pub(super) fn all(tree: &Node) -> Vec<Job> {
 
 fn job(entry: &Entry, on_change: bool, inherited: Option<&Vec<(String, String, Span)>>) -> Job {
     let node = &entry.node;
+    let runs_on = node.get("runs-on").map(labels).unwrap_or_default();
     Job {
         id: entry.key.clone(),
         span: entry.key_span.clone(),
-        self_hosted: node.get("runs-on").is_some_and(self_hosted),
+        labels: runs_on
+            .iter()
+            .filter(|label| !is_common(label))
+            .cloned()
+            .collect(),
+        self_hosted: !runs_on.is_empty() && runs_on.iter().all(|label| !is_hosted(label)),
+        environment: named(node.get("environment")),
         has_timeout: node.get("timeout-minutes").is_some(),
         calls_workflow: node.get("uses").is_some(),
         permissions: node
@@ -129,20 +140,32 @@ fn permissions(node: &Node) -> Vec<(String, String, Span)> {
     }
 }
 
-/// A label that GitHub does not host, or one that only the repository's owner knows.
-fn self_hosted(node: &Node) -> bool {
-    let labels: Vec<&str> = node
-        .text()
-        .into_iter()
-        .chain(node.texts().map(|(t, _)| t))
-        .collect();
-    !labels.is_empty()
-        && labels.iter().all(|label| {
-            !label.contains("${{")
-                && !["ubuntu-", "windows-", "macos-"]
-                    .iter()
-                    .any(|hosted| label.starts_with(hosted))
-        })
+/// The labels that `runs-on` asks for: a word, a list, or a map with `labels`.
+fn labels(node: &Node) -> Vec<String> {
+    let node = node.get("labels").unwrap_or(node);
+    let texts = node.text().into_iter().chain(node.texts().map(|(t, _)| t));
+    texts.map(str::to_owned).collect()
+}
+
+/// One of GitHub's own runners, or an expression, of which nothing can be told.
+fn is_hosted(label: &str) -> bool {
+    label.contains("${{")
+        || ["ubuntu-", "windows-", "macos-"]
+            .iter()
+            .any(|hosted| label.starts_with(hosted))
+}
+
+/// A label that says nothing about whose runner it is: GitHub's own, or one that every runner gets by itself.
+fn is_common(label: &str) -> bool {
+    let by_itself = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
+    is_hosted(label) || by_itself.iter().any(|word| label.eq_ignore_ascii_case(word))
+}
+
+/// `environment: NAME`, or a map with `name`; nothing of an expression.
+fn named(node: Option<&Node>) -> Option<String> {
+    let node = node?;
+    let name = node.text().or_else(|| node.get("name")?.text())?;
+    (!name.contains("${{")).then(|| name.to_owned())
 }
 
 fn mentions(node: Option<&Node>, event: &str) -> bool {

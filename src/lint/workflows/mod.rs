@@ -45,6 +45,30 @@ pub fn lint(source: &Source) -> Vec<Finding> {
     sink.findings
 }
 
+/// What a job asks of the world around its workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The job's id.
+    pub job: String,
+    /// Labels that only the repository's owner can know a runner for.
+    pub labels: Vec<String>,
+    /// The environment that it waits for.
+    pub environment: Option<String>,
+}
+
+/// What each job of a workflow asks for; nothing of a file that cannot be read.
+pub fn asked(source: &Source) -> Vec<Asked> {
+    let (tree, _) = yaml::parse(&Mapped::lines_of(source.text(), 0));
+    let jobs = tree.map(|tree| job::all(&tree)).unwrap_or_default();
+    jobs.into_iter()
+        .map(|job| Asked {
+            job: job.id,
+            labels: job.labels,
+            environment: job.environment,
+        })
+        .collect()
+}
+
 /// Where rules put what they find.
 struct Sink<'a> {
     source: &'a Source,

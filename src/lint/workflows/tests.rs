@@ -127,3 +127,25 @@ fn a_pull_request_workflow_checks_out_the_change_without_saying_so() {
         ]
     );
 }
+
+#[test]
+fn what_a_job_asks_for_is_told_in_every_way_of_writing_it() {
+    let text = "jobs:\n  a:\n    runs-on: b200\n    environment: b200-gates\n  b:\n    runs-on: [self-hosted, Linux, X64, big]\n    environment:\n      name: prod\n  \
+                c:\n    runs-on:\n      group: g\n      labels: ubuntu-24.04\n  d:\n    runs-on: ${{ matrix.runner }}\n    environment: ${{ inputs.e }}\n  e:\n    uses: ./x.yml\n";
+    let asked: Vec<_> = asked(&Source::new(None, text))
+        .into_iter()
+        .map(|a| (a.job, a.labels, a.environment))
+        .collect();
+    let own = |job: &str, labels: &[&str], environment: Option<&str>| {
+        let labels: Vec<String> = labels.iter().map(|l| (*l).to_owned()).collect();
+        (job.to_owned(), labels, environment.map(str::to_owned))
+    };
+    let wanted = [
+        own("a", &["b200"], Some("b200-gates")),
+        own("b", &["big"], Some("prod")),
+        own("c", &[], None),
+        own("d", &[], None),
+        own("e", &[], None),
+    ];
+    assert_eq!(asked, wanted);
+}

@@ -1,0 +1,88 @@
+//! What `doctor` looks at on this machine whatever the registry says: the program itself, git, a shell, the user, the runner.
+
+use crate::cmd::context::Context;
+use crate::cmd::doctor::{Check, State};
+use crate::git::Git;
+use crate::sys::files;
+
+/// Every check of this file.
+pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {
+    let mut checks = vec![static_binary(), git(context), tool("bash"), user()];
+    checks.extend(hosted(runner));
+    checks
+}
+
+/// Whose runner this is, where it is one.
+fn hosted(runner: bool) -> Option<Check> {
+    let environment = std::env::var("RUNNER_ENVIRONMENT").ok()?;
+    Some(if runner && environment == "github-hosted" {
+        Check::not(
+            State::Missing,
+            "runner",
+            "a hosted one, which has no B200",
+            "give the job the label of your own runner, as `runs-on: b200`",
+        )
+    } else {
+        Check::ok("runner", environment)
+    })
+}
+
+fn static_binary() -> Check {
+    if cfg!(target_feature = "crt-static") {
+        Check::ok(
+            "binary",
+            concat!("nmoe-gates ", env!("CARGO_PKG_VERSION"), ", static"),
+        )
+    } else {
+        Check::not(
+            State::Hint,
+            "binary",
+            concat!("nmoe-gates ", env!("CARGO_PKG_VERSION"), ", dynamic"),
+            "build with the repository's .cargo/config.toml, and leave RUSTFLAGS unset",
+        )
+    }
+}
+
+fn git(context: &Context) -> Check {
+    // 2.38 brought `merge-tree --write-tree`, which finds conflicts without touching a worktree.
+    let version = Git::at(&context.repo).text(["--version"]).unwrap_or_default();
+    let number = version.split_whitespace().nth(2).unwrap_or_default();
+    let mut parts = number.split('.').map_while(|p| p.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) if (major, minor) >= (2, 38) => Check::ok("git", number),
+        (Some(_), _) => Check::not(State::Missing, "git", number, "install git 2.38 or newer"),
+        _ => Check::not(
+            State::Missing,
+            "git",
+            "not found",
+            "install git and put it on PATH",
+        ),
+    }
+}
+
+fn tool(name: &'static str) -> Check {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if files::on_path(&path, name) {
+        Check::ok(name, "on PATH")
+    } else {
+        Check::not(
+            State::Missing,
+            name,
+            "not found",
+            format!("install {name} and put it on PATH"),
+        )
+    }
+}
+
+fn user() -> Check {
+    if rustix::process::getuid().is_root() {
+        Check::not(
+            State::Hint,
+            "user",
+            "root",
+            "run gates as another user: root's gates can read any process of the machine, this one among them",
+        )
+    } else {
+        Check::ok("user", "not root")
+    }
+}

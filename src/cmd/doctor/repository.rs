@@ -1,0 +1,287 @@
+//! What `doctor` looks at in the repository: forms, workflows, and what the workflows ask of others - the owners of actions, runners,
+//! and the settings on GitHub.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::cmd::api;
+use crate::cmd::context::Context;
+use crate::cmd::doctor::{Check, State, listed, plural};
+use crate::document::source::Source;
+use crate::github::fault::{Cause, Fault};
+use crate::lint::workflows::{self, Asked};
+use crate::model::finding::{Finding, Severity};
+use crate::model::nearest::nearest;
+use crate::model::settings::Settings;
+
+/// The workflows that `init` writes.
+const OURS: [&str; 2] = ["tier-b.yml", "pr-lint.yml"];
+
+/// A workflow file and what our rules say of it.
+struct Workflow {
+    path: String,
+    findings: Vec<Finding>,
+    asked: Vec<Asked>,
+}
+
+/// Every check of this file.
+pub(super) fn look(context: &Context, settings: &Settings) -> Vec<Check> {
+    let mut checks = vec![forms(&context.repo)];
+    let workflows = read(&context.repo);
+    for name in OURS {
+        let path = format!(".github/workflows/{name}");
+        if !workflows.iter().any(|w| w.path == path) {
+            checks.push(Check::not(
+                State::Missing,
+                "workflows",
+                format!("{path} is absent"),
+                "`nmoe-gates init` writes it",
+            ));
+        }
+    }
+    if workflows.is_empty() {
+        return checks;
+    }
+    checks.extend(pins(&workflows));
+    checks.extend(permissions(&workflows));
+    checks.extend(others(&workflows));
+    checks.extend(labels(&workflows, settings));
+    checks.extend(approval(context, &workflows));
+    checks
+}
+
+fn forms(repo: &Path) -> Check {
+    let forms = [
+        ".github/ISSUE_TEMPLATE/work_item.yml",
+        ".github/pull_request_template.md",
+    ];
+    let absent: Vec<&str> = forms
+        .into_iter()
+        .filter(|form| !repo.join(form).is_file())
+        .collect();
+    if absent.is_empty() {
+        Check::ok("forms", "issue form and pull-request template")
+    } else {
+        Check::not(
+            State::Missing,
+            "forms",
+            format!("{} absent", absent.join(", ")),
+            "`nmoe-gates init` writes them",
+        )
+    }
+}
+
+fn read(repo: &Path) -> Vec<Workflow> {
+    let entries = std::fs::read_dir(repo.join(".github/workflows"))
+        .into_iter()
+        .flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
+        .collect();
+    names.sort();
+    let read = |name: String| {
+        let path = format!(".github/workflows/{name}");
+        let source = Source::new(
+            Some(path.clone()),
+            std::fs::read_to_string(repo.join(&path)).ok()?,
+        );
+        let (findings, asked) = (workflows::lint(&source), workflows::asked(&source));
+        Some(Workflow {
+            path,
+            findings,
+            asked,
+        })
+    };
+    names.into_iter().filter_map(read).collect()
+}
+
+fn is_pin(finding: &&Finding) -> bool {
+    finding.code.id == "workflow-unpinned-action"
+}
+
+fn is_permission(finding: &&Finding) -> bool {
+    [
+        "workflow-write-beside-change",
+        "workflow-self-hosted-write",
+        "workflow-persisted-credential",
+        "workflow-default-permissions",
+    ]
+    .contains(&finding.code.id)
+}
+
+/// `line 3: what is wrong`, the first few of them, each fault once with all its lines.
+fn said(findings: &[&Finding]) -> String {
+    let mut lines: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for finding in findings {
+        let at = finding.region.map_or(0, |region| region.line);
+        lines.entry(&finding.message).or_default().push(at.to_string());
+    }
+    let one = |(message, lines): (&str, Vec<String>)| {
+        format!("line{} {}: {message}", plural(lines.len()), lines.join(", "))
+    };
+    listed(&lines.into_iter().map(one).collect::<Vec<_>>())
+}
+
+fn worst(findings: &[&Finding]) -> State {
+    match findings.iter().any(|f| f.severity == Severity::Error) {
+        true => State::Missing,
+        false => State::Hint,
+    }
+}
+
+fn pins(workflows: &[Workflow]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for workflow in workflows {
+        let found: Vec<&Finding> = workflow.findings.iter().filter(is_pin).collect();
+        if !found.is_empty() {
+            checks.push(Check::not(
+                worst(&found),
+                "pins",
+                format!("{}: {}", workflow.path, said(&found)),
+                "name the commit: `uses: OWNER/NAME@COMMIT # v4`; `git ls-remote https://github.com/OWNER/NAME v4` tells it",
+            ));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok("pins", "every action is named by its commit"));
+    }
+    checks
+}
+
+fn permissions(workflows: &[Workflow]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for workflow in workflows {
+        let found: Vec<&Finding> = workflow.findings.iter().filter(is_permission).collect();
+        if !found.is_empty() {
+            checks.push(Check::not(
+                worst(&found),
+                "permissions",
+                format!("{}: {}", workflow.path, said(&found)),
+                "`permissions: {}` at the top, for each job what it needs, and nothing to write where a change's code is",
+            ));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok(
+            "permissions",
+            "no token that may write is near a change's code",
+        ));
+    }
+    checks
+}
+
+/// What else our rules say of our own workflows.
+fn others(workflows: &[Workflow]) -> Vec<Check> {
+    let ours = workflows.iter().filter(|w| is_ours(&w.path));
+    ours.map(|workflow| {
+        let found: Vec<&Finding> = workflow
+            .findings
+            .iter()
+            .filter(|f| !is_pin(f) && !is_permission(f))
+            .collect();
+        if found.is_empty() {
+            return Check::ok("workflows", workflow.path.clone());
+        }
+        let counted = format!("{} finding{}", found.len(), plural(found.len()));
+        Check::not(
+            worst(&found),
+            "workflows",
+            format!("{}: {counted}", workflow.path),
+            format!("`nmoe-gates lint workflows {}` shows them", workflow.path),
+        )
+    })
+    .collect()
+}
+
+fn is_ours(path: &str) -> bool {
+    OURS.iter().any(|name| path.ends_with(&format!("/{name}")))
+}
+
+/// Labels that no runner of GitHub's has, against those that the settings know.
+fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
+    let known = &settings.runner.labels;
+    let mut checks = Vec::new();
+    for workflow in workflows {
+        for asked in &workflow.asked {
+            let unknown = asked.labels.iter().filter(|label| !known.contains(label));
+            for label in unknown {
+                let meant = nearest(label, known.iter().map(String::as_str));
+                let meant = meant
+                    .map(|known| format!("did you mean `{known}`? else "))
+                    .unwrap_or_default();
+                checks.push(Check::not(
+                    if is_ours(&workflow.path) { State::Missing } else { State::Hint },
+                    "labels",
+                    format!("{}: job `{}` asks for `{label}`, which no known runner has", workflow.path, asked.job),
+                    format!(
+                        "{meant}name it in `[runner] labels` of configs/nmoe-gates.toml once a runner has it; a job that no runner \
+                         takes is dropped after a day"
+                    ),
+                ));
+            }
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok("labels", "every job asks for a runner that is known"));
+    }
+    checks
+}
+
+/// The environments that jobs wait for: each is to have reviewers, or nobody approves anything.
+fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
+    let mut jobs: BTreeMap<&str, &str> = BTreeMap::new();
+    for workflow in workflows.iter().filter(|w| is_ours(&w.path)) {
+        let named = workflow
+            .asked
+            .iter()
+            .filter_map(|a| Some((a.environment.as_deref()?, a)));
+        jobs.extend(named.map(|(name, asked)| (name, asked.job.as_str())));
+    }
+    if jobs.is_empty() {
+        return Vec::new();
+    }
+    let hub = ["GITHUB_TOKEN", "GH_TOKEN"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
+        .then(|| api::hub_within(context, Duration::ZERO));
+    jobs.into_iter()
+        .map(|(name, job)| match &hub {
+            None => unasked(name, "there is no token".to_owned()),
+            Some(Err(error)) => unasked(name, format!("{error:#}")),
+            Some(Ok(hub)) => protected(name, job, hub.needs_review(name)),
+        })
+        .collect()
+}
+
+fn protected(name: &str, job: &str, answer: Result<bool, Fault>) -> Check {
+    const REMEDY: &str = "add required reviewers: Settings, Environments";
+    match answer {
+        Ok(true) => Check::ok("approval", format!("environment {name} has required reviewers")),
+        Ok(false) => Check::not(
+            State::Missing,
+            "approval",
+            format!("environment {name} has no required reviewers: job `{job}` waits for nobody"),
+            REMEDY,
+        ),
+        Err(fault) if matches!(fault.cause, Cause::Status { status: 404, .. }) => Check::not(
+            State::Missing,
+            "approval",
+            format!("there is no environment {name}; the first run makes one that protects nothing"),
+            REMEDY,
+        ),
+        Err(fault) => unasked(name, fault.to_string()),
+    }
+}
+
+fn unasked(name: &str, why: String) -> Check {
+    Check::not(
+        State::Hint,
+        "approval",
+        format!("whether environment {name} has required reviewers was not asked: {why}"),
+        "look in Settings, Environments; with GITHUB_TOKEN this asks GitHub",
+    )
+}
