@@ -1,5 +1,11 @@
 //! What is public, however private it looks: placeholders, examples, documentation's names, regular strings.
 
+use std::sync::LazyLock;
+
+use super::literals::Literals;
+use super::rule::after;
+use super::rule::before;
+
 /// Words that mark a value as an example. Matched without regard to case, anywhere in the value.
 const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me change_this replace redacted dummy xxxx **** .... your_ \
     your- yourt yourp yours <your insert notreal not-real not_real notasecret not-a- not_a_ fake_ fake- fakes \
@@ -8,6 +14,10 @@ const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me cha
     mysecret my-secret my_secret mytoken my-token my_token mypass my-pass my_pass the_token testtoken test-token \
     test_token testsecret test-secret test_secret supersecret super-secret super_secret masked hidden censored \
     removed omitted";
+
+/// [`PLACEHOLDERS`], ready to be looked for.
+static MARKS: LazyLock<Literals> =
+    LazyLock::new(|| Literals::new(PLACEHOLDERS.split(' ').map(str::to_owned).collect()));
 
 /// Whole values that stand for a password without being one.
 const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key apikey api_key api-key user username none null nil true \
@@ -20,8 +30,15 @@ const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key 
 
 /// Whether a word is one of a list whose words are parted by blanks.
 pub fn listed(list: &str, word: impl AsRef<[u8]>) -> bool {
-    let word = word.as_ref();
-    !word.is_empty() && list.split(' ').any(|known| known.as_bytes() == word)
+    stands_in(list.as_bytes(), word.as_ref())
+}
+
+fn stands_in(list: &[u8], word: &[u8]) -> bool {
+    !word.is_empty()
+        && !word.contains(&b' ')
+        && memchr::memmem::find_iter(list, word).any(|at| {
+            before(list, at).is_ascii_whitespace() && after(list, at + word.len()).is_ascii_whitespace()
+        })
 }
 
 /// Whether a value is an example, a template, a variable or nothing at all.
@@ -32,9 +49,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     }
     let opens = lower.first().is_none_or(|b| b"<$%{[(*@&".contains(b));
     opens
-        || PLACEHOLDERS
-            .split(' ')
-            .any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+        || !MARKS.find(&lower).is_empty()
         || [
             &b"${"[..],
             b"$(",

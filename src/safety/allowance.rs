@@ -28,11 +28,10 @@ pub struct Inline {
 
 impl Inline {
     /// Drops what a text's own lines allow, and adds what is wrong with them.
-    pub fn apply(name: &str, text: &[u8], placed: Vec<Placed>) -> Vec<Placed> {
-        if memchr::memmem::find(text, MARK).is_none() {
+    pub fn apply(name: &str, allowances: &[Self], placed: Vec<Placed>) -> Vec<Placed> {
+        if allowances.is_empty() {
             return placed;
         }
-        let allowances = Self::read(text);
         let mut kept: Vec<Placed> = placed
             .into_iter()
             .filter(|placed| {
@@ -47,7 +46,7 @@ impl Inline {
                 allows.inspect(|a| a.used.set(true)).is_none()
             })
             .collect();
-        for allowance in &allowances {
+        for allowance in allowances {
             let known = codes::TABLE.iter().any(|code| code.id == allowance.code);
             let finding = if !known {
                 Finding::new(
@@ -77,10 +76,13 @@ impl Inline {
         kept
     }
 
-    fn read(text: &[u8]) -> Vec<Self> {
+    /// The allowances of a text that stands behind some lines.
+    pub fn read(text: &[u8], before: u32) -> Vec<Self> {
         let mut found = Vec::new();
-        let rows: Vec<&[u8]> = text.split(|b| *b == b'\n').collect();
-        for (index, row) in rows.iter().enumerate() {
+        if memchr::memmem::find(text, MARK).is_none() {
+            return found;
+        }
+        for (number, row) in (before + 1..).zip(text.split(|b| *b == b'\n')) {
             let Some(at) = memchr::memmem::find(row, MARK) else {
                 continue;
             };
@@ -92,7 +94,6 @@ impl Inline {
             }
             let alone = !row[..at].iter().any(u8::is_ascii_alphanumeric);
             let words = reason.chars().filter(|c| c.is_alphanumeric()).count();
-            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let column =
                 u32::try_from(String::from_utf8_lossy(&row[..at]).chars().count() + 1).unwrap_or(u32::MAX);
             found.push(Inline {

@@ -22,8 +22,8 @@ pub struct Engine {
     anchors: Literals,
     /// For each anchor: what it wakes.
     wakes: Vec<Vec<Wake>>,
-    /// Rules that wait for a single frequent byte, which [`memchr`] finds faster: `-`, `:`, `@`.
-    bytes: [Vec<u16>; 3],
+    /// Rules that wait for a single byte, which [`memchr`] finds faster: the ones of [`SINGLE`].
+    bytes: [Vec<u16>; SINGLE.len()],
     rules: Vec<(&'static Rule, OnceLock<Option<Regex>>)>,
 }
 
@@ -92,7 +92,7 @@ impl Run<'_> {
     }
 }
 
-const FREQUENT: [&str; 3] = ["-", ":", "@"];
+const SINGLE: [&str; 5] = ["-", ":", "@", "~", "\\"];
 
 /// The families.
 static FAMILIES: &[&[Rule]] = &[
@@ -116,12 +116,12 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(FAMILIES));
 impl Engine {
     fn new(families: &'static [&'static [Rule]]) -> Self {
         let mut anchors: indexmap::IndexMap<String, Vec<Wake>> = indexmap::IndexMap::new();
-        let mut bytes: [Vec<u16>; 3] = Default::default();
+        let mut bytes: [Vec<u16>; SINGLE.len()] = Default::default();
         let mut rules = Vec::new();
         for rule in families.iter().copied().flatten() {
             let index = u16::try_from(rules.len()).unwrap_or(u16::MAX);
             for anchor in rule.anchors {
-                match FREQUENT.iter().position(|frequent| frequent == anchor) {
+                match SINGLE.iter().position(|single| single == anchor) {
                     Some(which) => bytes[which].push(index),
                     None => anchors
                         .entry((*anchor).to_owned())
@@ -131,11 +131,8 @@ impl Engine {
             }
             rules.push((rule, OnceLock::new()));
         }
-        for literal in disguise::INLINE {
-            anchors
-                .entry((*literal).to_owned())
-                .or_default()
-                .push(Wake::Inline);
+        for literal in disguise::inline_anchors() {
+            anchors.entry(literal).or_default().push(Wake::Inline);
         }
         for literal in disguise::encoded_anchors() {
             anchors.entry(literal).or_default().push(Wake::Encoded);
@@ -174,16 +171,27 @@ impl Engine {
                 }
             }
         }
-        if scope == Scope::Line {
-            run.seen = 0..0;
-        }
+        let again = |run: &mut Run<'_>| {
+            if scope == Scope::Line {
+                run.seen = 0..0;
+            }
+        };
+        again(&mut run);
         for at in memchr::memchr3_iter(b'-', b':', b'@', text) {
             let which = usize::from(text[at] == b':') + 2 * usize::from(text[at] == b'@');
-            for &index in &self.bytes[which] {
-                self.wake(index, at..at + 1, &mut run);
-            }
+            self.wake_all(which, at, &mut run);
+        }
+        again(&mut run);
+        for at in memchr::memchr2_iter(b'~', b'\\', text) {
+            self.wake_all(3 + usize::from(text[at] == b'\\'), at, &mut run);
         }
         run.sweep
+    }
+
+    fn wake_all(&self, single: usize, at: usize, run: &mut Run<'_>) {
+        for &index in &self.bytes[single] {
+            self.wake(index, at..at + 1, run);
+        }
     }
 
     fn wake(&self, index: u16, span: Range<usize>, run: &mut Run<'_>) {

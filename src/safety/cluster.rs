@@ -36,7 +36,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&VOLUME_CLAIM, &["pvc"], r"(?i:pvc)[^\n]{0,20}[\s/]([a-z0-9]+(?:-[a-z0-9]+)*-(?:rwx|rwo|rox|pvc)|[a-z0-9]+(?:-[a-z0-9]+)+)\s+(?:Bound|Pending|Lost|Terminating)\b").judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &["pvc-"], r"\b(pvc-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"),
     Rule::line(&VOLUME_CLAIM, &["volumename:", "volumehandle:"], r#"volume(?:Name|Handle):\s{0,2}["']?([a-z0-9][\w.:-]*-[\w.:-]*\w)"#).judged(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["bound"], r"^\s*([a-z0-9]+(?:-[a-z0-9]+)+)\s+Bound\s+\S+\s+\d+[GTM]i\b").judged(is_claim),
+    Rule::line(&VOLUME_CLAIM, &[" bound "], r"^\s*([a-z0-9]+(?:-[a-z0-9]+)+)\s+Bound\s+\S+\s+\d+[GTM]i\b").judged(is_claim),
     Rule::line(&KUBE_CONTEXT, &["use-context", "set-context", "delete-context", "rename-context", "--context", "--kube-context", "kubectx", "current-context", "get-contexts"], r#"(?:(?:use|set|delete|rename)-context|--(?:kube-)?context[\s=]|current-context:|\bkubectx)\s{0,2}["']?([A-Za-z0-9][\w.@:/-]*)"#).judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["get-credentials", "update-kubeconfig", "--cluster-name", "--cluster ", "--cluster=", "--cluster_name"], r#"(?:get-credentials\s(?:--\S+\s\S+\s)*?|update-kubeconfig\s[^\n]*?--name[\s=]|--cluster(?:[-_]name)?[\s=])["']?([A-Za-z0-9][\w.-]*)"#).judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["az aks"], r"az aks\s[^\n]*?(?:-n|--name)[\s=]([A-Za-z0-9][\w.-]*)").judged(is_context),

@@ -55,7 +55,7 @@ impl View {
 }
 
 /// Literals that may begin a disguise within a line.
-pub const INLINE: &[&str] = &[
+const INLINE: &[&str] = &[
     "\u{200b}",
     "\u{200c}",
     "\u{200d}",
@@ -79,8 +79,6 @@ pub const INLINE: &[&str] = &[
     "\u{2063}",
     "\u{2064}",
     "\u{fe0f}",
-    "\u{1b}[",
-    "&#",
     "&period;",
     "&lowbar;",
     "&hyphen;",
@@ -90,22 +88,7 @@ pub const INLINE: &[&str] = &[
     "&commat;",
     "&colon;",
     "&sol;",
-    "%2",
-    "%3",
-    "%4",
-    "%5",
-    "%6",
-    "%7",
     "\\u00",
-    "\\x2",
-    "\\x3",
-    "\\x4",
-    "\\x5",
-    "\\x6",
-    "\\x7",
-    "\\_",
-    "\\-",
-    "\\.",
     "[.]",
     "(.)",
     "[dot]",
@@ -117,7 +100,6 @@ pub const INLINE: &[&str] = &[
     "<wbr",
     "<!--",
     "<b>",
-    "**",
     "\u{ff1a}",
     "\u{ff0d}",
     "\u{ff3f}",
@@ -160,31 +142,47 @@ pub const INLINE: &[&str] = &[
     "\u{131}",
 ];
 
-/// The cheap look at a literal of [`INLINE`]: whether it stands where it could hide something, inside a word.
+/// The literals that may begin a disguise within a line: [`INLINE`], and every escape of a letter, a digit or one of the
+/// signs that names are made of.
+pub fn inline_anchors() -> Vec<String> {
+    let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
+    let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
+    for digit in (b'0'..=b'9').map(char::from) {
+        out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
+    }
+    out.extend(["&#x", "\u{1b}[m", "\u{1b}[k", "\u{1b}[?"].map(str::to_owned));
+    out.extend(plain().flat_map(|c| ["_", "-", "."].map(|sign| format!("\\{sign}{c}"))));
+    out.extend(plain().chain(['_', '-']).map(|c| format!("{c}**")));
+    for b in (0x20..0x80).filter(|&b| is_unreserved(b)) {
+        out.extend([format!("%{b:02x}"), format!("\\x{b:02x}")]);
+    }
+    out
+}
+
+/// What the names of hosts and the forms of tokens are made of.
+fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
+}
+
+/// The cheap look at one of [`inline_anchors`]: whether it stands where it could hide something, inside a word.
 pub fn may_hide(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');
     let unreserved = |digits: Option<&[u8]>| {
         digits
             .and_then(|digits| byte_of(digits, 16))
-            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+            .is_some_and(is_unreserved)
     };
     match text[hit.start] {
-        b'%' => {
-            unreserved(text.get(hit.start + 1..hit.start + 3))
-                && (word(left) || word(after(text, hit.start + 3)))
-        }
+        b'%' => word(left) || word(right),
         b'\\' => match text[hit.start + 1] {
             b'u' => unreserved(text.get(hit.start + 4..hit.start + 6)),
-            b'x' => {
-                unreserved(text.get(hit.start + 2..hit.start + 4))
-                    && (word(left) || word(after(text, hit.start + 4)))
-            }
-            _ => word(left) && word(right),
+            b'x' => word(left) || word(right),
+            _ => word(left),
         },
-        b'*' | b'<' => left.is_ascii_alphanumeric(),
+        _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
+        b'<' => left.is_ascii_alphanumeric(),
         b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
-        b'&' if hit.len() == 2 => right.is_ascii_digit() || right == b'x' || right == b'X',
         0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
             left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
         }

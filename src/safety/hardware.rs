@@ -13,10 +13,10 @@ pub static RULES: &[Rule] = &[
     Rule::line(&HARDWARE_ID, &["gpu-", "mig-"], r"\b((?:MIG-)?(?:GPU|MIG)-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"),
     // Most colons have no second one three bytes on.
     Rule::look(&HARDWARE_ID, &[":"], mac).gated(|text, at| text.get(at + 3) == Some(&b':')),
-    Rule::line(&HARDWARE_ID, &["ether", "hwaddr", "mac", "lladdr", "perm_addr"], r"(?i:ether|hw_?addr|mac|mac_?addr(?:ess)?|lladdr)[\s=:\x22']{1,4}((?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})\b"),
-    Rule::line(&HARDWARE_ID, &["guid", "gid", "lid"], r"(?i:guid|gid)\w*[^0-9a-fA-F\n]{1,40}((?:0x)?[0-9a-fA-F]{16}|(?:[0-9a-fA-F]{4}:){3,7}[0-9a-fA-F]{4})\b").judged(is_identity),
+    Rule::line(&HARDWARE_ID, &["ether ", "ether:", "ether=", "hwaddr", "hw_addr", "mac ", "mac:", "mac=", "mac\"", "mac'", "macaddr", "mac_addr", "lladdr", "perm_addr"], r"(?i:ether|hw_?addr|mac|mac_?addr(?:ess)?|lladdr)[\s=:\x22']{1,4}((?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})\b"),
+    Rule::line(&HARDWARE_ID, &["guid", "gid"], r"(?i:guid|gid)\w*[^0-9a-fA-F\n]{1,40}((?:0x)?[0-9a-fA-F]{16}|(?:[0-9a-fA-F]{4}:){3,7}[0-9a-fA-F]{4})\b").judged(is_identity),
     Rule::line(&HARDWARE_ID, &["machine-id", "machine_id", "machineid", "boot_id", "boot-id", "hostid", "host id", "host_id", "systemuuid", "system uuid", "product_uuid", "machine id"], r"(?i:machine[-_ ]?id|boot[-_ ]?id|host[-_ ]?id|system[-_ ]?uuid|product_uuid)[^0-9a-fA-F\n]{1,8}([0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{8})\b").judged(is_identity),
-    Rule::line(&HARDWARE_ID, &["serial", "s/n", "asset tag", "service tag", "chassis"], r"(?i:serial(?:[ _-]?(?:number|no|num))?|s/n|(?:asset|service)[ _-]?tag)\.?\x22?\s{0,40}[:=#]\s{0,4}\x22?([A-Z0-9][A-Z0-9-]{6,24})\b").judged(is_serial),
+    Rule::line(&HARDWARE_ID, &["serial ", "serial_n", "serial-n", "serialn", "serial:", "serial=", "serial#", "serial.", "serial\"", "s/n", "asset tag", "asset_tag", "asset-tag", "assettag", "service tag", "service_tag", "service-tag", "servicetag"], r"(?i:serial(?:[ _-]?(?:number|no|num))?|s/n|(?:asset|service)[ _-]?tag)\.?\x22?\s{0,40}[:=#]\s{0,4}\x22?([A-Z0-9][A-Z0-9-]{6,24})\b").judged(is_serial),
     Rule::line(&HARDWARE_ID, &["uuid"], r"(?i:gpu|dmi|system|board|vbios|device)[ _-]?(?i:uuid)[\s:=\x22]{1,40}([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})").judged(is_identity),
 ];
 

@@ -6,11 +6,14 @@ use super::codes::NODE_NAME;
 use super::codes::PRIVATE_HOST;
 use super::hosts;
 use super::rule::Rule;
+use super::rule::after;
+use super::rule::before;
+use super::rule::is_word;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
     Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] [NR]CCL ").judged(is_machine),
-    Rule::line(&NODE_NAME, &[":~", ":/", "]$ ", "]# ", " ~]"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)").judged(is_login),
+    Rule::line(&NODE_NAME, &["@"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)").judged(is_login).gated(|text, at| is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()),
     Rule::line(
         &NODE_NAME,
         &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
@@ -32,6 +35,7 @@ pub static RULES: &[Rule] = &[
         &["gpu", "dgx", "hgx", "b200", "b300", "gb200", "gb300", "h100", "h200", "a100", "mi300", "rack", "cn0", "node0", "node-0", "worker-0", "compute-0", "login0", "login-0", "bastion-", "slurm-", "trn1", "gn0"],
         r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,3}(?:gpu|dgx|hgx|g?b[23]00|h[12]00|a100|mi300x?|trn1|cn|gn|node|worker|compute|login)(?:-[a-z0-9]+){0,2}?-?(?:0\d{1,3}|[a-z]+\d{2,4}|(?:rack|r)\d+-[a-z]+\d+)(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$)|-?\[)",
     )
+    .gated(goes_on_with_a_number)
     .judged(is_shaped),
     Rule::line(&NODE_NAME, &["gpu-b", "gpu-h", "gpu-a", "dgx-b", "dgx-h", "dgx-a", "hgx-b", "hgx-h", "b200-gpu", "h100-gpu", "b200-node", "h100-node", "gpu-node", "b200-rack", "gpu-worker"], r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,2}(?:(?:gpu|dgx|hgx)-(?:g?b[23]00|h[12]00|a100)|(?:g?b[23]00|h[12]00|a100|gpu)-(?:gpu|node|rack|worker))-?[a-z]?\d{1,4}(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$))").judged(is_machine),
     Rule::line(&PRIVATE_HOST, &["permanently added", "known_hosts", "known hosts", "host key"], r"(?i:permanently added|host key for|host) '?\[?([A-Za-z][\w.-]*\.[\w.-]+)\]?").judged(|host| !hosts::is_public(host)),
@@ -44,6 +48,15 @@ const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24
     ip6-loopback runner-latest single-node multi-node x86_64 utf-8 utf8 sha256 sha-256 base64 ipv4 ipv6 http2 \
     host-only cross-compile test-host example-host node-role self-signed read-only node18 node20 node22 node24 \
     ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
+
+/// Whether the name that an anchor stands in has a digit from there on.
+fn goes_on_with_a_number(text: &[u8], at: usize) -> bool {
+    text[at..]
+        .iter()
+        .take(40)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'['))
+        .any(u8::is_ascii_digit)
+}
 
 /// A name that can be a machine's.
 fn is_machine(name: &[u8]) -> bool {

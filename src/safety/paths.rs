@@ -6,6 +6,7 @@ use super::codes::PRIVATE_PATH;
 use super::rule::Found;
 use super::rule::Hit;
 use super::rule::Rule;
+use super::rule::after;
 use super::rule::around;
 
 /// The rules of this family.
@@ -67,18 +68,25 @@ pub static RULES: &[Rule] = &[
         &["~"],
         r#"(?:^|[\s"'=:(`])(~[a-z][a-z0-9_-]{1,31}/[^\s"'`)]*)"#,
     )
+    .gated(|text, at| after(text, at + 1).is_ascii_lowercase())
     .judged(is_home_of_somebody),
     Rule::line(
         &PRIVATE_PATH,
-        &[":\\"],
+        &[
+            ":\\users\\",
+            ":\\\\users\\",
+            ":\\documents and",
+            ":\\\\documents and",
+        ],
         r"(?i:\b[a-z]:\\{1,2}(?:users|documents and settings)\\{1,2})([^\\\r\n:\x22'<>|*?]{1,32})\\",
     )
     .judged(is_somebody),
     Rule::line(
         &PRIVATE_PATH,
-        &["\\\\"],
+        &["\\"],
         r"(?:^|[\s\x22'=(])\\\\([A-Za-z][\w.-]*\d[\w.-]*\\[\w$.-]+)",
-    ),
+    )
+    .gated(|text, at| after(text, at + 1) == b'\\' && after(text, at + 2).is_ascii_alphabetic()),
     Rule::line(
         &PRIVATE_PATH,
         &["/kubelet/pods/"],

@@ -18,7 +18,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&PERSON, &["oncall", "on-call", "paging", "paged", "pager"], r"(?i:paging|paged|ping|escalat\w+ to|contact|on-?call(?: is|:)?|pager)[\s:]{1,3}(@?[a-z][\w.-]*[-_](?i:on-?call)\w*|@(?i:on-?call)[\w-]+|@[a-z][\w.-]+\s\([A-Z][a-z]+[^)]*\)|[A-Z][a-z]+ [A-Z][a-z]+(?:\s\([^)]*\))?)"),
     Rule::line(&PERSON, &["@oncall", "@on-call"], r"(@on-?call-[\w-]+)"),
     Rule::line(&PERSON, &["on-call", "oncall", "primary", "escalation"], r"\b(?i:on-?call|escalation(?: contact)?)\s{0,2}[:=]\s{0,2}([A-Z][a-z]+(?: [A-Z]\.?[a-z]*)?|[a-z]{2,}[._-][a-z]{2,})\b").judged(is_login),
-    Rule::line(&PERSON, &["(x", " x", "ext.", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b"),
+    Rule::line(&PERSON, &["(x0", "(x1", "(x2", "(x3", "(x4", "(x5", "(x6", "(x7", "(x8", "(x9", " x0", " x1", " x2", " x3", " x4", " x5", " x6", " x7", " x8", " x9", "ext.", "ext ", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b"),
     Rule::line(&PERSON, &["logged in as", "login as", "running as user", "submitted by", "launched by", "started by", "triggered by", "owned by user"], r"(?i:logged in as|login as|running as user|(?:submitted|launched|started|triggered) by|owned by user)[\s:]{1,2}[\x22'`]?@?([a-z][a-z0-9]*[._-]?[a-z0-9]+)\b").judged(is_full_login),
     Rule::line(&PERSON, &["tel:", "phone", "mobile", "cell", "call "], r"(?i:tel|phone|mobile|cell|call)\w*[\s.:]{1,3}(\+\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").judged(|number| memchr::memmem::find(number, b"555").is_none()),
     Rule::look(&PERSON, &["@"], mail).gated(|text, at| after(text, at + 1).is_ascii_alphanumeric()),

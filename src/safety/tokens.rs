@@ -61,7 +61,7 @@ pub static RULES: &[Rule] = &[
         &["accountkey=", "sharedaccesskey=", "sharedsecret=", "account_key", "accountkey"],
         r#"(?i:account_?key|shared_?access_?key|shared_?secret)["']?\s{0,4}[=:]\s{0,4}["']?([0-9A-Za-z+/%]{40,90}={1,2})"#,
     ),
-    Rule::line(&CLOUD_KEY, &["q~"], r"(?:^|[^0-9A-Za-z_~.-])([0-9A-Za-z_~.-]{3}\dQ~[0-9A-Za-z_~.-]{31,34})(?:[^0-9A-Za-z_~.-]|$)"),
+    Rule::line(&CLOUD_KEY, &["0q~", "1q~", "2q~", "3q~", "4q~", "5q~", "6q~", "7q~", "8q~", "9q~"], r"(?:^|[^0-9A-Za-z_~.-])([0-9A-Za-z_~.-]{3}\dQ~[0-9A-Za-z_~.-]{31,34})(?:[^0-9A-Za-z_~.-]|$)"),
     Rule::line(&CLOUD_KEY, &["+acr"], r"([0-9A-Za-z+/]{42}\+ACR[A-D][0-9A-Za-z]{6})"),
     Rule::at(&CLOUD_KEY, &["doo_v1_", "dop_v1_", "dor_v1_"], r"do[opr]_v1_[0-9a-f]{40,}"),
     Rule::at(&CLOUD_KEY, &["ltai"], r"LTAI[0-9A-Za-z]{16,20}\b").judged(looks_random),
@@ -151,7 +151,15 @@ pub static RULES: &[Rule] = &[
     Rule::at(&SERVICE_TOKEN, &["xapp-"], r"xapp-\d-[0-9A-Za-z]+-\d+-[0-9a-f]{32,}"),
     Rule::at(&SERVICE_TOKEN, &["sk_live_", "rk_live_", "sk_test_", "rk_test_"], r"[sr]k_(?:live|test)_[0-9A-Za-z]{20,}").judged(looks_random),
     Rule::at(&SERVICE_TOKEN, &["whsec_"], r"whsec_[0-9A-Za-z+/=]{24,}").judged(looks_random),
-    Rule::at(&SERVICE_TOKEN, &["sk", "ac"], r"(?:SK|AC)[0-9a-f]{32}\b"),
+    Rule::at(
+        &SERVICE_TOKEN,
+        &[
+            "ac0", "ac1", "ac2", "ac3", "ac4", "ac5", "ac6", "ac7", "ac8", "ac9", "aca", "acb", "acc", "acd", "ace", "acf",
+            "sk0", "sk1", "sk2", "sk3", "sk4", "sk5", "sk6", "sk7", "sk8", "sk9", "ska", "skb", "skc", "skd", "ske", "skf",
+        ],
+        r"(?:SK|AC)[0-9a-f]{32}\b",
+    )
+    .gated(|text, at| text[at].is_ascii_uppercase()),
     Rule::at(&SERVICE_TOKEN, &["sg."], r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{32,64}"),
     Rule::at(&SERVICE_TOKEN, &["key-"], r"key-[0-9a-f]{32}\b"),
     Rule::line(&SERVICE_TOKEN, &["-us"], r"\b([0-9a-f]{32}-us\d{1,2})\b"),
@@ -175,7 +183,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(&SERVICE_TOKEN, &["ntn_"], r"ntn_[0-9A-Za-z]{40,}"),
     Rule::at(&SERVICE_TOKEN, &["secret_"], r"secret_[0-9A-Za-z]{40,}\b").judged(mixed_case_and_digit),
     Rule::at(&SERVICE_TOKEN, &["1/1", "0/1", "2/1"], r"[012]/1\d{15}(?:/\d{16})?:[0-9a-f]{32}"),
-    Rule::at(&SERVICE_TOKEN, &["pat"], r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}\b"),
+    Rule::at(&SERVICE_TOKEN, &["pat"], r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}\b").gated(|text, at| text.get(at + 17) == Some(&b'.')),
     Rule::at(&SERVICE_TOKEN, &["pat-"], r"pat-[a-z]{2}\d-[0-9a-f]{8}-[0-9a-f-]{27}"),
     Rule::at(&SERVICE_TOKEN, &["pat.", "sat."], r"[ps]at\.[0-9A-Za-z_-]{22}\.[0-9a-f]{24}\.[0-9A-Za-z]{20}"),
     Rule::at(&SERVICE_TOKEN, &["figd_", "figo_", "figu_"], r"fig[dou]_[0-9A-Za-z_-]{36,}"),
@@ -202,7 +210,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(&SERVICE_TOKEN, &["pnu_"], r"pnu_[0-9A-Za-z]{36}"),
     Rule::at(&SERVICE_TOKEN, &["rdme_"], r"rdme_[0-9a-z]{70}"),
     Rule::at(&SERVICE_TOKEN, &["shippo_"], r"shippo_(?:live|test)_[0-9a-f]{40}"),
-    Rule::at(&SERVICE_TOKEN, &["live_", "test_"], r"(?:live|test)_[0-9a-f]{35}\b"),
+    Rule::at(&SERVICE_TOKEN, &["live_", "test_"], r"(?:live|test)_[0-9a-f]{35}\b").gated(|text, at| text.get(at + 5).is_some_and(u8::is_ascii_hexdigit)),
     Rule::at(&SERVICE_TOKEN, &["phx_", "phc_"], r"ph[xc]_[0-9A-Za-z]{40,}"),
     Rule::at(&SERVICE_TOKEN, &["b2_", "k00"], r"K00\d[0-9A-Za-z+/]{27}\b").judged(mixed_case_and_digit),
 ];

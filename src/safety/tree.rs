@@ -99,8 +99,26 @@ fn read(path: &Path, options: &Options, progress: &Progress) -> io::Result<Vec<P
     if !meta.is_file() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read(path)?;
     progress.files.fetch_add(1, Ordering::Relaxed);
+    if meta.len() > document::WINDOW as u64 {
+        let file = std::fs::File::open(path)?;
+        return document::look_through(&shown, Counted { file, progress }, options);
+    }
+    let text = std::fs::read(path)?;
     progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
     Ok(document::look(&shown, &text, options))
+}
+
+/// A file whose bytes are counted as they are read.
+struct Counted<'a> {
+    file: std::fs::File,
+    progress: &'a Progress,
+}
+
+impl io::Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.progress.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }

@@ -1,7 +1,6 @@
 //! `lint safety`: look for what must not be public in files, folders, standard input or a range of commits.
 
 use std::io::IsTerminal as _;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -163,12 +162,8 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
     let mut placed = Vec::new();
     let stdin = usize::from(paths.len() < before);
     if stdin > 0 {
-        let mut text = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut text)
-            .context("cannot read standard input")?;
-        for mut leak in document::look("", &text, options) {
+        let read = document::look_through("", std::io::stdin().lock(), options);
+        for mut leak in read.context("cannot read standard input")? {
             leak.finding.path = None;
             placed.push(leak);
         }
