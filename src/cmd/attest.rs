@@ -237,11 +237,26 @@ fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<Next> {
         ));
     }
     match (&args.write, args.pr) {
-        (Some(path), _) => next.push(Next::run(
-            Who::Author,
-            "open the pull request",
-            format!("gh pr create --body-file {}", path.display()),
-        )),
+        (Some(path), _) => next.extend([
+            Next::think(
+                Who::Author,
+                format!(
+                    "say in {} what was done and why, name the issue with `Fixes: #N`, tick what you confirmed",
+                    path.display()
+                ),
+            ),
+            Next::run(Who::Author, "push the branch", "git push origin HEAD"),
+            Next::run(
+                Who::Author,
+                "open the pull request",
+                format!("gh pr create --body-file {}", path.display()),
+            ),
+            Next::run(
+                Who::Author,
+                "see what still blocks the merge",
+                "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
+            ),
+        ]),
         (None, Some(number)) => next.push(Next::run(
             Who::MergeCaptain,
             "see what still blocks the merge",

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::document::Source;
 use crate::document::source::Place;
 use crate::model::finding::{Code, Finding, FindingJson, Region, Severity};
+use crate::model::next::{Next, Who};
 
 /// Version of the findings format.
 pub const SCHEMA: u32 = 1;
@@ -23,6 +24,9 @@ pub struct Report {
     pub findings: Vec<FindingJson>,
     /// How many there are.
     pub summary: Summary,
+    /// What to do now: a step for each kind of error, the first few; empty where there is none.
+    #[serde(default)]
+    pub next: Vec<Next>,
 }
 
 /// How many findings there are, and in how many documents was looked.
@@ -80,8 +84,31 @@ pub fn json(findings: &[Finding], documents: usize) -> serde_json::Result<String
         schema: SCHEMA,
         findings: findings.iter().map(FindingJson::from).collect(),
         summary: Summary::of(findings, documents),
+        next: steps(findings),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// Most steps that are named.
+const STEPS: usize = 5;
+
+fn steps(findings: &[Finding]) -> Vec<Next> {
+    let mut codes: Vec<&Code> = Vec::new();
+    for finding in findings.iter().filter(|f| f.severity == Severity::Error) {
+        if codes.len() < STEPS && !codes.contains(&finding.code) {
+            codes.push(finding.code);
+        }
+    }
+    codes
+        .into_iter()
+        .map(|code| {
+            Next::run(
+                Who::Author,
+                format!("mend `{}`: {}", code.id, code.title),
+                format!("nmoe-gates explain {}", code.id),
+            )
+        })
+        .collect()
 }
 
 /// The snippets of a set of findings. `is_private` tells the kinds whose text must not be shown; it is masked in every snippet.

@@ -11,12 +11,13 @@ use crate::api::Api;
 use crate::attest::{REGISTRY, results};
 use crate::driver::{Outcome, Place, git};
 
-struct Life {
-    place: Place,
-    api: Api,
+/// The repository, its remote and its GitHub.
+pub struct Life {
+    pub place: Place,
+    pub api: Api,
 }
 
-fn contract(issue: &str, slug: &str, depends_on: &str, allow: &str, gates: &str) -> String {
+pub fn contract(issue: &str, slug: &str, depends_on: &str, allow: &str, gates: &str) -> String {
     format!(
         "### Summary (what + why)\n\nWork.\n\n### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n  issue: {issue}\n  slug: {slug}\n  kind: feature\n  risk: cold\n  \
          complexity: S\n  depends_on: [{depends_on}]\n  merge_hotspots: []\n\nscope:\n  allow: [{allow}]\n  deny: []\n\n\
@@ -28,7 +29,7 @@ fn contract(issue: &str, slug: &str, depends_on: &str, allow: &str, gates: &str)
 }
 
 impl Life {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         let place = Place::new();
         git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
         place.git(["init", "-q"]);
@@ -66,21 +67,21 @@ impl Life {
         Life { place, api }
     }
 
-    fn call(&self, dir: &Path, args: &[&str]) -> Outcome {
+    pub fn call(&self, dir: &Path, args: &[&str]) -> Outcome {
         self.api.serves(self.place.gates(args).current_dir(dir)).run()
     }
 
-    fn here(&self, args: &[&str]) -> Outcome {
+    pub fn here(&self, args: &[&str]) -> Outcome {
         self.call(&self.place.repo(), args)
     }
 
-    fn start(&self, id: &str) -> PathBuf {
+    pub fn start(&self, id: &str) -> PathBuf {
         let json = self.here(&["start", id, "--format", "json"]).exits(0).json();
         PathBuf::from(json["worktree"].as_str().unwrap())
     }
 
     /// Tier A is run, attested and pushed; the pull request is opened, or its description brought up to date by the tool.
-    fn offer(&self, tree: &Path, issue: u64) -> String {
+    pub fn offer(&self, tree: &Path, issue: u64) -> String {
         self.call(tree, &["run", "--tier", "a"]).exits(0);
         let branch = git(tree, ["branch", "--show-current"]).trim().to_owned();
         git(tree, ["push", "-q", "-f", "origin", &branch]);
@@ -108,7 +109,7 @@ impl Life {
     }
 
     /// The codes of what blocks a pull request.
-    fn blocked(&self, number: u64) -> Vec<String> {
+    pub fn blocked(&self, number: u64) -> Vec<String> {
         let number = number.to_string();
         let json = self.here(&["ready", &number, "--format", "json"]).json();
         let blockers = json["pulls"][0]["blockers"].as_array().unwrap();
@@ -123,7 +124,7 @@ impl Life {
     }
 
     /// A Tier-B run of the maintainer on what would be merged now, published on the pull request.
-    fn tier_b(&self, issue: u64, head: &str) {
+    pub fn tier_b(&self, issue: u64, head: &str) {
         self.place.git(["fetch", "-q", "origin"]);
         let base = self.place.git(["rev-parse", "origin/master"]).trim().to_owned();
         let tree = self
@@ -156,7 +157,7 @@ impl Life {
             .exits(0);
     }
 
-    fn merge(&self, issue: u64, squash: bool) {
+    pub fn merge(&self, issue: u64, squash: bool) {
         let number = issue + 10;
         assert_eq!(self.blocked(number), Vec::<String>::new(), "#{number}");
         let branch = self.api.state().pulls[&number]["head"]["ref"]
@@ -191,14 +192,14 @@ impl Life {
     }
 }
 
-fn write(tree: &Path, file: &str, text: &str) {
+pub fn write(tree: &Path, file: &str, text: &str) {
     let path = tree.join(file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
     git(tree, ["add", "-A"]);
 }
 
-fn commit(tree: &Path) {
+pub fn commit(tree: &Path) {
     git(tree, ["commit", "-qm", "Work"]);
 }
 

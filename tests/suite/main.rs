@@ -42,6 +42,7 @@ mod kernel_run;
 mod kernel_static;
 mod layers;
 mod life;
+mod life_next;
 mod lint_claims;
 mod lint_defects;
 mod lint_documents;
@@ -64,6 +65,7 @@ mod perf_statistics;
 mod plan;
 mod publish;
 
+mod ready;
 mod release;
 mod report;
 mod resolve;

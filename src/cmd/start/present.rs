@@ -66,10 +66,11 @@ impl Report {
                 "nmoe-gates lint scope",
             ),
             Next::run(Who::Author, "prove it on this machine", "nmoe-gates run --tier a"),
+            // Beside the worktree: inside, it would be a change that nobody means to commit.
             Next::run(
                 Who::Author,
-                "write down what was proven, for `gh pr create --body-file pr.md`",
-                "nmoe-gates attest --write pr.md",
+                "commit, and write down what was proven",
+                format!("nmoe-gates attest --write {worktree}.md"),
             ),
         ];
         Report {

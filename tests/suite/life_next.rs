@@ -1,0 +1,157 @@
+//! From a plan to a merge by nothing but what the tool says is next.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::driver::git;
+use crate::life::{Life, commit, write};
+
+/// Somebody who knows nothing but what `next` says; what takes judgement, and GitHub itself, is played by the test.
+struct Agent<'a> {
+    life: &'a Life,
+    dir: PathBuf,
+    did: Vec<String>,
+}
+
+impl Agent<'_> {
+    /// Runs one of our commands as it was named, and returns its `next`.
+    fn run(&mut self, command: &str) -> Vec<(String, String, String)> {
+        self.did.push(command.to_owned());
+        let number = "\"$(gh pr view --json number --jq .number)\"";
+        let line = command.replace(number, "11");
+        let words: Vec<&str> = line.split(' ').skip(1).chain(["--format", "json"]).collect();
+        let out = self.life.call(&self.dir, &words);
+        let json = out.json();
+        let text = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
+        if let Some(worktree) = json["worktree"].as_str() {
+            assert!(worktree.starts_with('/'), "{worktree}");
+        }
+        json["next"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|step| (text(step, "who"), text(step, "what"), text(step, "command")))
+            .collect()
+    }
+
+    /// Takes steps, depth first, until one is taken that begins so.
+    fn follow(&mut self, steps: Vec<(String, String, String)>) {
+        let mut left: std::collections::VecDeque<_> = steps.into();
+        while let Some((who, what, command)) = left.pop_front() {
+            assert!(self.did.len() < 40, "{:#?}", self.did);
+            match command.split(' ').next().unwrap() {
+                "nmoe-gates" => {
+                    let more = self.run(&command);
+                    // A list of alternatives: any one will do.
+                    let more = if command == "nmoe-gates plan" {
+                        more[..1].to_vec()
+                    } else {
+                        more
+                    };
+                    for step in more.into_iter().rev() {
+                        left.push_front(step);
+                    }
+                }
+                "cd" => {
+                    self.did.push(command.clone());
+                    self.dir = PathBuf::from(&command[3..]);
+                    write(&self.dir, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+                    commit(&self.dir);
+                }
+                "git" => {
+                    self.did.push(command.clone());
+                    let words: Vec<&str> = command.split(' ').skip(1).collect();
+                    git(&self.dir, words);
+                }
+                "gh" => {
+                    self.did.push(command.clone());
+                    for step in self.github(&command) {
+                        left.push_back(step);
+                    }
+                }
+                _ => {
+                    assert_eq!((who.as_str(), command.as_str()), ("author", ""), "{what}");
+                    self.did.push(what.clone());
+                    let (_, rest) = what.split_once("say in ").unwrap();
+                    let file = rest.split(' ').next().unwrap();
+                    let block = std::fs::read_to_string(file).unwrap();
+                    let body = format!(
+                        "{block}\n## Summary\n- Work.\n\n## Links\n- Fixes: #1\n\n## Public-safety (required)\n- [x] No internal names.\n- [x] No credentials.\n\n## Reviewer focus\n- all\n"
+                    );
+                    std::fs::write(file, body).unwrap();
+                }
+            }
+        }
+    }
+
+    /// What GitHub and the people there do.
+    fn github(&mut self, command: &str) -> Vec<(String, String, String)> {
+        let ready = || vec![(String::new(), String::new(), "nmoe-gates ready 11".to_owned())];
+        let head = git(&self.dir, ["rev-parse", "HEAD"]).trim().to_owned();
+        if let Some(file) = command.strip_prefix("gh pr create --body-file ") {
+            let branch = git(&self.dir, ["branch", "--show-current"]).trim().to_owned();
+            let body = std::fs::read_to_string(file).unwrap();
+            self.life.api.pull(11, &branch, &head, &"0".repeat(40), &body);
+            Vec::new()
+        } else if command == "gh pr review 11 --approve" {
+            let review = json!({"user": {"login": "reviewer"}, "state": "APPROVED", "commit_id": head});
+            self.life.api.state().reviews.insert(11, vec![review]);
+            Vec::new()
+        } else if command.starts_with("gh workflow run tier-b.yml -f pr_number=11 ") {
+            self.life.tier_b(1, &head);
+            ready()
+        } else {
+            assert_eq!(
+                command,
+                format!("gh pr merge 11 --merge --match-head-commit {head}")
+            );
+            self.life.merge(1, false);
+            Vec::new()
+        }
+    }
+}
+
+#[test]
+fn slow_from_plan_to_merge_by_what_next_says_alone() {
+    let life = Life::begin();
+    let mut agent = Agent {
+        life: &life,
+        dir: life.place.repo(),
+        did: Vec::new(),
+    };
+    agent.follow(vec![(String::new(), String::new(), "nmoe-gates plan".to_owned())]);
+    let merged = life.api.state().pulls[&11]["merged"].clone();
+    assert_eq!(merged, true, "{:#?}", agent.did);
+    let tree = agent.dir.display().to_string();
+    let short: Vec<String> = agent
+        .did
+        .iter()
+        .map(|step| {
+            step.replace(&tree, "TREE")
+                .split(" --match-head")
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        short,
+        [
+            "nmoe-gates plan",
+            "nmoe-gates start 01",
+            "cd TREE",
+            "nmoe-gates lint scope",
+            "nmoe-gates run --tier a",
+            "nmoe-gates attest --write TREE.md",
+            "say in TREE.md what was done and why, name the issue with `Fixes: #N`, tick what you confirmed",
+            "git push origin HEAD",
+            "gh pr create --body-file TREE.md",
+            "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
+            "gh pr review 11 --approve",
+            "gh workflow run tier-b.yml -f pr_number=11 -f bundle=single -f single_gate=b200:moonlight_8x20",
+            "nmoe-gates ready 11",
+            "gh pr merge 11 --merge",
+        ]
+    );
+}

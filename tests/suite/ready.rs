@@ -1,0 +1,178 @@
+//! Everything that blocks a merge, one by one: a pull request that is ready, and one thing wrong with it.
+
+use serde_json::{Value, json};
+
+use crate::driver::git;
+use crate::life::{Life, commit, contract, write};
+
+/// A pull request of the first contract that nothing blocks.
+fn is_ready() -> Life {
+    let life = Life::begin();
+    let core = life.start("01");
+    write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+    commit(&core);
+    let head = life.offer(&core, 1);
+    life.tier_b(1, &head);
+    life
+}
+
+/// Blocks it in one way: the code, who can lift it, how its command begins, and the change.
+type Way = (&'static str, &'static str, &'static str, fn(&Life));
+
+fn pull(life: &Life, change: impl FnOnce(&mut Value)) {
+    change(life.api.state().pulls.get_mut(&11).unwrap());
+}
+
+fn body(life: &Life, from: &str, to: &str) {
+    pull(life, |pull| {
+        let body = pull["body"].as_str().unwrap();
+        assert!(body.contains(from), "{body}");
+        pull["body"] = body.replace(from, to).into();
+    });
+}
+
+/// The contract is another one, and what was proven was proven for it.
+fn agreed(life: &Life, text: &str) {
+    life.api.issue(1, "Work", text);
+    let head = life.api.state().pulls[&11]["head"]["sha"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    life.tier_b(1, &head);
+}
+
+const B: &str = ", b200:moonlight_8x20";
+
+const WAYS: &[Way] = &[
+    ("not-open", "merge_captain", "", |life| {
+        pull(life, |pull| pull["state"] = "closed".into())
+    }),
+    ("draft", "author", "gh pr ready 11", |life| {
+        pull(life, |pull| pull["draft"] = true.into())
+    }),
+    ("no-contract", "author", "", |life| {
+        body(life, "Fixes: #1", "Fixes: nothing")
+    }),
+    (
+        "contract-faulty",
+        "merge_captain",
+        "nmoe-gates lint contract --issue 1",
+        |life| {
+            agreed(
+                life,
+                &contract("01", "core", "", "nmoe/train.py", B).replace("complexity: S", "complexity: huge"),
+            );
+        },
+    ),
+    ("rival-pull", "merge_captain", "gh pr close 99", |life| {
+        let head = "9".repeat(40);
+        life.api.pull(99, "issue/01-again", &head, &head, "Fixes: #1");
+    }),
+    ("changes-requested", "author", "", |life| {
+        let mut state = life.api.state();
+        let reviews = state.reviews.get_mut(&11).unwrap();
+        reviews.push(json!({"user": {"login": "another"}, "state": "CHANGES_REQUESTED"}));
+    }),
+    ("not-reviewed", "reviewer", "gh pr review 11 --approve", |life| {
+        life.api.state().reviews.clear();
+    }),
+    ("not-public", "author", "gh pr edit 11", |life| {
+        body(life, "- Work.", "- Ran on trainer-0.gpu.svc.cluster.local.")
+    }),
+    (
+        "attestation-faulty",
+        "author",
+        "nmoe-gates run --tier a",
+        |life| body(life, "risk: cold", "risk: lukewarm"),
+    ),
+    ("tier-a-missing", "author", "nmoe-gates run --tier a", |life| {
+        body(
+            life,
+            "tier_a: [cpu:import, cpu:compileall]",
+            "tier_a: [cpu:import]",
+        );
+    }),
+    ("scope-violated", "author", "nmoe-gates lint scope", |life| {
+        agreed(life, &contract("01", "core", "", "nmoe/moe.py", B));
+    }),
+    ("dependency-unmerged", "author", "nmoe-gates start 04", |life| {
+        agreed(life, &contract("01", "core", "\"04\"", "nmoe/train.py", B));
+    }),
+    ("hotspot-order", "merge_captain", "nmoe-gates ready 10", |life| {
+        life.api
+            .issue(9, "Work", &contract("00", "earlier", "", "nmoe/train.py", ""));
+        let head = "8".repeat(40);
+        life.api.pull(10, "issue/00-earlier", &head, &head, "Fixes: #9");
+    }),
+    (
+        "tier-b-missing",
+        "maintainer",
+        "gh workflow run tier-b.yml -f pr_number=11",
+        |life| {
+            life.api.state().comments.clear();
+        },
+    ),
+    (
+        "stale-evidence",
+        "maintainer",
+        "gh workflow run tier-b.yml -f pr_number=11",
+        |life| {
+            life.api.issue(
+                1,
+                "Work",
+                &contract("01", "core", "", "nmoe/train.py, docs/**", B),
+            );
+        },
+    ),
+    ("perf-unproven", "merge_captain", "", |life| {
+        agreed(
+            life,
+            &contract("01", "core", "", "nmoe/train.py", B).replace("risk: cold", "risk: hot"),
+        );
+    }),
+    ("merge-conflict", "author", "git merge origin/master", |life| {
+        let repo = life.place.repo();
+        write(&repo, "nmoe/train.py", "B\nb\nc\nd\ne\nf\n");
+        commit(&repo);
+        git(&repo, ["push", "-q", "origin", "HEAD:master"]);
+    }),
+];
+
+#[test]
+fn slow_everything_that_blocks_a_merge_says_who_lifts_it_and_how() {
+    assert_eq!(is_ready().blocked(11), Vec::<String>::new());
+    // `resolution-too-wide` takes a merge on the branch: `life.rs` makes one.
+    let known = nmoe_gates::plan::ready::TABLE.iter().map(|code| code.id);
+    for code in known.filter(|code| *code != "resolution-too-wide") {
+        assert!(
+            WAYS.iter().any(|way| way.0 == code),
+            "nothing here is blocked by `{code}`"
+        );
+    }
+    std::thread::scope(|scope| {
+        for way in WAYS {
+            scope.spawn(move || blocks(way));
+        }
+    });
+}
+
+fn blocks((code, who, command, change): &Way) {
+    let life = is_ready();
+    change(&life);
+    let out = life.here(&["ready", "11", "--format", "json"]).exits(1);
+    let json = out.json();
+    let blockers = json["pulls"][0]["blockers"].as_array().unwrap().clone();
+    let found = blockers
+        .iter()
+        .find(|blocker| blocker["code"] == *code)
+        .unwrap_or_else(|| panic!("{code}: {}", out.stdout));
+    assert_eq!(found["next"]["who"], *who, "{found}");
+    let says = found["next"]["command"].as_str().unwrap_or_default();
+    assert!(says.starts_with(command), "{found}");
+    assert_eq!(says.is_empty(), command.is_empty(), "{found}");
+    assert!(
+        json["next"].as_array().unwrap().contains(&found["next"]),
+        "{code}"
+    );
+    assert!(!found["message"].as_str().unwrap().is_empty());
+}
