@@ -18,7 +18,13 @@ pub static RULES: &[Rule] = &[
 ];
 
 /// Network names everyone writes when they speak of the ranges as such.
-const RANGES: &[&[u8]] = &[b"10.0.0.0", b"172.16.0.0", b"192.168.0.0", b"100.64.0.0"];
+const RANGES: &[&[u8]] = &[
+    b"10.0.0.0",
+    b"172.16.0.0",
+    b"192.168.0.0",
+    b"100.64.0.0",
+    b"172.17.0.0",
+];
 
 /// Whether four numbers are an address of a private network.
 pub fn is_private(octets: [u8; 4]) -> bool {
@@ -123,12 +129,7 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     {
         return true;
     }
-    let bare = trimmed
-        .strip_suffix(b":")
-        .or_else(|| trimmed.strip_suffix(b"="))
-        .unwrap_or(trimmed);
-    let bare = bare.strip_suffix(b"\"").unwrap_or(bare);
-    let word = last_word(bare);
+    let word = last_word(before_number(trimmed));
     if word.is_empty() {
         return false;
     }
@@ -138,6 +139,25 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
         || lower.ends_with(b"-version")
         || (!joined
             && (lower.starts_with(b"lib") || lower.starts_with(b"nvidia-") || lower.starts_with(b"cuda-")))
+}
+
+/// What stands before a number: without quotes and signs, and without another number that it follows with an arrow.
+fn before_number(lead: &[u8]) -> &[u8] {
+    let signs = |b: &u8| matches!(b, b'"' | b'\'' | b'=' | b':' | b' ');
+    let bare = &lead[..lead.iter().rposition(|b| !signs(b)).map_or(0, |at| at + 1)];
+    let Some(older) = [&b"->"[..], b"=>", "→".as_bytes()]
+        .iter()
+        .find_map(|arrow| bare.strip_suffix(*arrow))
+    else {
+        return bare;
+    };
+    let older = older.trim_ascii_end();
+    let number = older
+        .iter()
+        .rev()
+        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+        .count();
+    older[..older.len() - number].trim_ascii_end()
 }
 
 fn range_before(lead: &[u8]) -> bool {

@@ -117,31 +117,40 @@ pub fn reads_like_words(text: &[u8]) -> bool {
     let mut wordy = 0usize;
     let mut length = 0usize;
     let mut vowels = 0usize;
-    let mut close = |length: &mut usize, vowels: &mut usize| {
+    let mut close = |length: &mut usize, vowels: &mut usize, capitals: &mut usize| {
         if *length > 0 {
             parts += 1;
-            if *length >= 2 && (*vowels * 5 >= *length || *length <= 3) && *vowels * 3 <= *length * 2 + 1 {
+            let mixed = *capitals >= 2 && *length > *capitals && *length < *capitals + 3;
+            if !mixed
+                && *length >= 2
+                && (*vowels * 5 >= *length || *length <= 3)
+                && *vowels * 3 <= *length * 2 + 1
+            {
                 wordy += *length;
             }
         }
         *length = 0;
         *vowels = 0;
+        *capitals = 0;
     };
     let mut previous = b'-';
     let mut letters = 0usize;
+    // `NKwa` is no word: names write capitals before a whole one, as in `HTTPServer`.
+    let mut capitals = 0usize;
     for &b in text {
         let capital = b.is_ascii_uppercase() && !previous.is_ascii_uppercase();
         if !b.is_ascii_alphabetic() || capital {
-            close(&mut length, &mut vowels);
+            close(&mut length, &mut vowels, &mut capitals);
         }
         if b.is_ascii_alphabetic() {
             length += 1;
             letters += 1;
             vowels += usize::from(b"aeiouyAEIOUY".contains(&b));
+            capitals += usize::from(b.is_ascii_uppercase());
         }
         previous = b;
     }
-    close(&mut length, &mut vowels);
+    close(&mut length, &mut vowels, &mut capitals);
     let mean = letters as f64 / parts.max(1) as f64;
     digits * 8 <= text.len() && wordy * 4 >= letters * 3 && mean >= 3.5
 }
@@ -157,6 +166,7 @@ mod tests {
             "getSecretFromVault",
             "num-tokens-per-expert",
             "password_field",
+            "parseHTTPServerName",
         ] {
             assert!(reads_like_words(name.as_bytes()), "{name}");
         }
@@ -164,6 +174,7 @@ mod tests {
             "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY",
             "665e5928672d8e55c8243f20c8474840",
             "mVBDdOjzjEot6S",
+            "VWoNKwaJGOXSi0",
         ] {
             assert!(!reads_like_words(noise.as_bytes()), "{noise}");
         }

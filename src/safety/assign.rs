@@ -12,6 +12,7 @@ use super::rule::Hit;
 use super::rule::Rule;
 use super::rule::after;
 use super::rule::around;
+use super::rule::is_word;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
@@ -20,7 +21,7 @@ pub static RULES: &[Rule] = &[
         &[
             "password", "passwd", "passphrase", "pwd", "passcode", "_pass", "-pass", "secret", "token", "api_key", "apikey", "api-key",
             "api key", "app_key", "appkey", "app-key", "access_key", "accesskey", "access-key", "auth_key", "authkey", "auth-key", "license_key", "master_key",
-            "encryption_key", "signing_key", "private_key", "service_key", "account_key", "credential", "_pat", "_psk", "_salt",
+            "encryption_key", "signing_key", "private_key", "service_key", "account_key", "_key", "-key", "credential", "_pat", "_psk", "_salt",
         ],
         assignment,
     ),
@@ -30,6 +31,13 @@ pub static RULES: &[Rule] = &[
     Rule::line(&HARD_CODED_SECRET, &["mysql", "mariadb", "mongo"], r#"(?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|mongodump)\s(?:[^|;]{0,200}\s)?(?:-p|-p\s)["']?([^\s"'=-][^\s"']{5,})"#).judged(is_password),
     Rule::line(&HARD_CODED_SECRET, &["curl", "wget", "--user", "http "], r#"\s(?:-u|--user)[\s=]{0,2}["']?[\w.@+-]+:([^\s"'@:/]{4,})"#).judged(is_password),
     Rule::line(&HARD_CODED_SECRET, &["docker login", "podman login", "helm registry login", "az login", "redis-cli", "ldapsearch", "smbclient", "htpasswd"], r#"\s(?:-p|-a|-w|-U \S+%)\s?["']?([^\s"'-][^\s"']{5,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["<password>", "<passwd>", "<passphrase>", "<secret>", "<token>", "<apikey>", "<api_key>"], r"(?i:<(?:password|passwd|passphrase|secret|token|api_?key)>)([^<\s]{8,})</").judged(strong_password),
+    Rule::line(&HARD_CODED_SECRET, &["_auth="], r#"\b[A-Z][A-Z0-9_]*_AUTH=["']?([^\s"']{8,})"#).judged(strong_password),
+    Rule::line(&HARD_CODED_SECRET, &["pass:", "pass =", "pass=", "passw:", "passwort:", "pw:", "pw="], r#"(?:^|[^\w-])(?i:passw?|passwort|pw)\s{0,2}[:=]\s{0,2}["']?([^\s"'#][^\s"']{7,})"#).judged(strong_password),
+    Rule::line(&HARD_CODED_SECRET, &["identified by", "password '", "password \"", "password is ", "passphrase is "], r#"(?i:identified by|password|pass(?:word|phrase) is)\s["']?([^\s"']{8,})["']?"#).judged(strong_password),
+    Rule::line(&HARD_CODED_SECRET, &["configure set ", "config set ", "add-authtoken ", "secret set ", "secrets set "], r#"(?:(?:configure|config|secrets?) set \S*(?i:key|token|password|secret)\S*|add-authtoken)[\s=](?:--body )?["']?([^\s"'~/.][^\s"']{15,})"#).judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["ssws "], r"SSWS\s+(00[0-9A-Za-z_-]{38,42})\b").judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["\"username\""], r#""username"\s{0,2}:\s{0,2}"[^"]{1,64}"\s{0,2},\s{0,2}"key"\s{0,2}:\s{0,2}"([0-9a-f]{32})""#).judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["cargo login", "vault login", "npm login", "doppler login", "wandb login", "huggingface-cli login", "hf auth login"], r"(?:login)\s(?:--?\w+[\s=])*([0-9A-Za-z_.-]{20,})").judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["?token=", "&token=", "access_token=", "&key=", "?key=", "api_key=", "apikey="], r"[?&](?:access_|auth_|private_|id_|refresh_)?(?:token|key|api_?key|secret|password|sig|signature|code)=([0-9A-Za-z_.~%+/-]{16,})").judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["echo "], r#"echo\s(?:-n\s)?["']?([^\s"'|]{6,})["']?\s*\|\s*(?:docker|podman|gh|sudo|helm|passwd|chpasswd|kinit|openssl)\b"#).judged(strong_password),
@@ -50,7 +58,7 @@ const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_to
     next_token stop_token special_token tokens_per tokens tokenizer tokenize token_id token_type token_count \
     cache_key cache-key primary_key foreign_key sort_key public_key public-key pub_key key_id keyring keyboard \
     keyword csrf xsrf idempotency tokenstream token_stream secretary publictoken public_token page_token \
-    pagetoken continuation nexttoken pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
+    websocket host_key host-key partition_key lookup_key hash_key dedup etag pagetoken continuation nexttoken pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
     _passthrough bypass pass_";
 
 fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
@@ -68,9 +76,12 @@ fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
     let (value, quoted) = value(text, value_at.at);
     found.looked(value.len() + 8);
     let bytes = &text[value.clone()];
-    if about(lower, hit.text[hit.span.clone()].to_ascii_lowercase().as_slice()) || bytes.len() > 512 {
+    let anchor = text[hit.span.clone()].to_ascii_lowercase();
+    if about(lower, &anchor) || bytes.len() > 512 {
         return;
     }
+    // Any other key: sorted, cached, looked up. Only a long random one is secret.
+    let some_key = matches!(anchor.as_slice(), b"_key" | b"-key");
     let password = ["pass", "pwd", "_psk"]
         .iter()
         .any(|word| memchr::memmem::find(lower, word.as_bytes()).is_some());
@@ -83,12 +94,25 @@ fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
                 && (strong_password(bytes) || (value_at.tight && typed_password(bytes)))
         }
     } else {
-        (quoted || !is_expression(text, &value)) && is_key_material(bytes)
+        let secret = quoted && bytes.len() >= 20 && memchr::memmem::find(lower, b"secret").is_some();
+        (quoted || !is_expression(text, &value))
+            && (is_key_material(bytes) && (!some_key || bytes.len() >= 24)
+                || secret && !bytes.contains(&b'\\') && strong_password(bytes)
+                || names_variable(&text[name.clone()]) && is_uuid(bytes) && looks_random(bytes))
     };
     if real {
         found.seen(value.end);
         found.leak(&HARD_CODED_SECRET, value);
     }
+}
+
+/// Whether a name is that of an environment variable for a token, whose issuer may give out UUIDs.
+fn names_variable(name: &[u8]) -> bool {
+    let variable = name
+        .iter()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+    let endings: [&[u8]; 4] = [b"_TOKEN", b"_API_KEY", b"_SECRET", b"_SECRET_ID"];
+    variable && endings.iter().any(|ending| name.ends_with(ending))
 }
 
 fn trim_dashes(name: &[u8]) -> &[u8] {
@@ -112,7 +136,7 @@ fn about(name: &[u8], anchor: &[u8]) -> bool {
     {
         return true;
     }
-    if anchor == b"_pat" || anchor == b"_salt" {
+    if matches!(anchor, b"_pat" | b"_salt" | b"_key" | b"-key") {
         return !name.ends_with(anchor);
     }
     let last = name
@@ -218,7 +242,17 @@ fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
         .iter()
         .any(|b| matches!(b, b'(' | b'[' | b'{' | b'$' | b'*'))
         || matches!(next, b'<' | b'>' | b']')
+        || text[value.end..].starts_with(b" = ")
     {
+        return true;
+    }
+    // `MAX_TOKEN_32`, `x25519_private_key`: a name of the program's.
+    let underscores = bytes.iter().filter(|b| **b == b'_').count();
+    let (upper, lower) = (
+        bytes.iter().any(u8::is_ascii_uppercase),
+        bytes.iter().any(u8::is_ascii_lowercase),
+    );
+    if underscores > usize::from(lower) && upper != lower && bytes.iter().all(|&b| is_word(b)) {
         return true;
     }
     if bytes
@@ -277,7 +311,7 @@ fn typed_password(bytes: &[u8]) -> bool {
     bytes.len() >= 8
         && bytes.iter().all(|b| b.is_ascii_graphic())
         && classes(bytes) >= 2
-        && bytes.iter().any(u8::is_ascii_digit)
+        && (bytes.iter().any(u8::is_ascii_digit) || bytes.len() >= 12 && mixed_case(bytes))
         && entropy(bytes) >= 2.5
         && is_password(bytes)
         && !reads_like_words(bytes)

@@ -8,6 +8,7 @@ use super::rule::Rule;
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
     Rule::line(&CLOUD_ACCOUNT, &["arn:aws"], r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(\d{12}):").judged(is_account),
+    Rule::line(&CLOUD_ACCOUNT, &["arn:aws"], r"arn:aws[a-z-]*:s3:::([a-z0-9][a-z0-9.-]{1,62})").judged(is_bucket),
     Rule::line(&CLOUD_ACCOUNT, &[".dkr.ecr."], r"\b(\d{12})\.dkr\.ecr\.").judged(is_account),
     Rule::line(&CLOUD_ACCOUNT, &["account"], r#"(?i:account(?:[_ -]?(?:id|number|no))?|owner[_-]?id)\\?["']?\s{0,2}[:=]?\s{0,2}\\?["']?(\d{12})\b"#).judged(is_account),
     Rule::line(&CLOUD_ACCOUNT, &["s3://", "gs://", "s3a://", "gcs://", "r2://", "oss://", "cos://", "tos://", "swift://"], r"\b(?:s3[an]?|gs|gcs|r2|oss|cos|tos|swift)://([a-z0-9][a-z0-9._-]{1,62})").judged(is_bucket),

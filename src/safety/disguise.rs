@@ -98,6 +98,10 @@ const INLINE: &[&str] = &[
     "hxxp",
     " dot ",
     "<wbr",
+    "\" + \"",
+    "' + '",
+    "\"+\"",
+    "'+'",
     "<!--",
     "<b>",
     "\u{ff1a}",
@@ -182,6 +186,7 @@ pub fn may_hide(text: &[u8], hit: Range<usize>) -> bool {
         },
         _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
         b'<' => left.is_ascii_alphanumeric(),
+        b'"' | b'\'' => word(left) && word(right),
         b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
         0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
             left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
@@ -391,6 +396,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
         b' ' if rest.len() > 5 && rest[..5].eq_ignore_ascii_case(b" dot ") && rest[5].is_ascii_digit() => {
             Some((5, b'.'.into()))
         }
+        b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
         b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
         b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
         0x80.. => character(text, at, rest),
@@ -473,6 +479,15 @@ fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
         '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' => Some((end + 1, Replacement::NOTHING)),
         _ => None,
     }
+}
+
+/// `" + "` between two halves of a word.
+fn concatenated(rest: &[u8]) -> Option<usize> {
+    let blank = |from: usize| rest[from..].iter().take(2).take_while(|b| **b == b' ').count();
+    let sign = 1 + blank(1);
+    (rest.get(sign) == Some(&b'+')).then_some(())?;
+    let quote = sign + 1 + blank(sign + 1);
+    (rest.get(quote) == rest.first()).then_some(quote + 1)
 }
 
 /// A colour or cursor sequence.
@@ -640,6 +655,7 @@ mod tests {
             ("node[.]corp (dot) hxxp://", "node.corp . http://"),
             ("gh\u{1b}[1mp_\u{1b}[0m", "ghp_"),
             ("10 dot 2 dot 3", "10.2.3"),
+            ("x = \"gh\" + \"p_1\"", "x = \"ghp_1\""),
         ] {
             assert_eq!(undo(hidden), plain);
         }

@@ -76,5 +76,5 @@ fn is_identity(id: &[u8]) -> bool {
 
 fn is_serial(id: &[u8]) -> bool {
     let digits = id.iter().filter(|b| b.is_ascii_digit()).count();
-    digits >= 4 && is_identity(id) && !super::assign::is_uuid(id)
+    digits >= 3 && is_identity(id) && !super::assign::is_uuid(id)
 }

@@ -163,6 +163,7 @@ pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
         let numbered = host.contains(&b'-') && host.iter().any(u8::is_ascii_digit);
         let known = listed(SERVICES, host);
         return !listed(GENERIC, host)
+            && !host.starts_with(b"xn--")
             && host.iter().any(u8::is_ascii_alphabetic)
             && host.len() > 1
             && (port || known || numbered);
@@ -310,6 +311,7 @@ fn name(hit: &Hit<'_>, found: &mut Found<'_>) {
         || (numbered && !weak)
         || (numbered && last == b"local" && !is_file(hit.text, &span))
         || (count >= 3 && !weak && speaks_of_hosts(hit.text, &span))
+        || (count >= 3 && last == b"local" && reaches(hit.text, &span))
         || (company && numbered);
     if strong && !is_code(hit.text, &span, &host) {
         found.leak(&PRIVATE_HOST, span);
@@ -404,6 +406,22 @@ fn is_code(text: &[u8], span: &std::ops::Range<usize>, host: &[u8]) -> bool {
         || is_file(text, span)
 }
 
+/// Whether the word before a name, or the command that it is an argument of, reaches out to hosts.
+fn reaches(text: &[u8], span: &std::ops::Range<usize>) -> bool {
+    const WORDS: &str =
+        "connect connecting connected resolve resolving lookup ssh scp sftp ping dial nslookup dig telnet";
+    let row = super::rule::line(text, span.clone());
+    let mut words = text[row.start..span.start]
+        .split(|b| !is_word(*b) && *b != b'-')
+        .filter(|word| !word.is_empty());
+    let first = words.clone().find(|word| *word != b"$").unwrap_or_default();
+    let last = words
+        .rfind(|word| *word != b"to")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    listed(WORDS, &last) || listed("ssh scp sftp ping dig nslookup telnet", first)
+}
+
 fn speaks_of_hosts(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     let row = super::rule::line(text, span.clone());
     let lead = &text[row.start..span.start];
@@ -412,7 +430,8 @@ fn speaks_of_hosts(text: &[u8], span: &std::ops::Range<usize>) -> bool {
         .rfind(|word| !word.is_empty())
         .unwrap_or_default()
         .to_ascii_lowercase();
-    listed(HOST_WORDS, &word)
+    reaches(text, span)
+        || listed(HOST_WORDS, &word)
         || word.ends_with(b"host")
         || word.ends_with(b"addr")
         || word.ends_with(b"url")

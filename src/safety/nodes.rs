@@ -13,14 +13,14 @@ use super::rule::is_word;
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
     Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] [NR]CCL ").judged(is_machine),
-    Rule::line(&NODE_NAME, &["@"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)").judged(is_login).gated(|text, at| is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()),
+    Rule::line(&NODE_NAME, &["@"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)|\[([a-z_][\w.-]*@[A-Za-z][\w.-]*) [^\s\]]+\][$#%](?:\s|$)").judged(is_login).gated(|text, at| is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()),
     Rule::line(
         &NODE_NAME,
         &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
         r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:host(?:_?names?)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
     )
     .judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+)\b").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename=", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["ready "], r"(?:^|\s)([a-z][a-z0-9.-]*\d[a-z0-9.-]*)\s+(?:Not)?Ready(?:,SchedulingDisabled)?\s").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top) nodes?\s)(?:--?\S+\s)*([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
@@ -69,6 +69,7 @@ fn is_machine(name: &[u8]) -> bool {
         && !text.starts_with("my-")
         && !text.starts_with("your-")
         && !text.starts_with("some-")
+        && !text.starts_with("xn--")
         && !matches!(
             text.rsplit('.').next(),
             Some(

@@ -45,6 +45,11 @@ pub static RULES: &[Rule] = &[
             "/gpfs2/",
             "/scratch1/",
             "/lus/",
+            "/p/lustre1/",
+            "/p/lustre2/",
+            "/p/lustre3/",
+            "/p/gpfs1/",
+            "/p/vast1/",
             "/orcd/",
             "/pscratch/",
             "/fs1/",
@@ -166,7 +171,7 @@ const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdro
     new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
 
 /// Mount points that are shared storage by their name alone.
-const SHARED: &str = "lustre gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 \
+const SHARED: &str = "lustre gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
     pscratch lus isilon ddn";
 
 fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
@@ -183,6 +188,7 @@ fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
         return;
     }
     let root = &text[hit.span.start + 1..hit.span.end - 1];
+    let root = root.strip_prefix(b"p/").unwrap_or(root);
     let parts: Vec<&[u8]> = text[hit.span.end..end]
         .split(|b| *b == b'/')
         .filter(|p| !p.is_empty())
