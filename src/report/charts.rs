@@ -26,6 +26,8 @@ pub struct Chart {
     pub title: &'static str,
     /// What its lines are.
     pub legend: String,
+    /// Whether the SVG has a band, which is the interval.
+    pub band: bool,
     /// Mermaid text, without its fence.
     pub mermaid: String,
     /// Inline SVG, in the colours of the page.
@@ -58,6 +60,7 @@ fn steps(perf: &PerfResult) -> Option<Chart> {
     Some(Chart {
         title: "Both arms, sample by sample",
         legend: "Blue is the baseline, orange the change".to_owned(),
+        band: false,
         mermaid: mermaid(
             &format!("\"sample\" 1 --> {}", medians[0].len().max(medians[1].len())),
             "metric",
@@ -117,16 +120,14 @@ fn pairs(perf: &PerfResult) -> Option<Chart> {
         .into_iter()
         .flatten()
         .collect();
-    let legend = match (edge, interval) {
-        (Some(_), Some(_)) => {
-            "Blue is each pair's change in percent, orange the budget; a page shows the interval as a band"
-        }
-        (Some(_), None) => "Blue is each pair's change in percent, orange the budget",
-        (None, _) => "Each pair's change in percent",
+    let legend = match edge {
+        Some(_) => "Blue is each pair's change in percent, orange the budget",
+        None => "Each pair's change in percent",
     };
     Some(Chart {
         title: "The pairs and the budget",
         legend: legend.to_owned(),
+        band: interval.is_some(),
         mermaid: mermaid(
             &format!("\"pair\" 1 --> {}", perf.pairs.len()),
             "change, percent",

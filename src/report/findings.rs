@@ -74,7 +74,11 @@ impl Summary {
         } else {
             parts.join(", ")
         };
-        format!("{found} in {}", some(self.documents, "document"))
+        match self.documents {
+            // A diff is looked through, and no document.
+            0 => found,
+            n => format!("{found} in {}", some(n, "document")),
+        }
     }
 }
 

@@ -7,13 +7,17 @@ use crate::documented_scene::{Scene, State};
 use crate::driver::Place;
 
 /// Lines that are not run here, and why. A line of the pages that begins so is left out; a row that no line begins with is wrong.
-const NOT_RUN: [(&str, &str); 9] = [
+const NOT_RUN: [(&str, &str); 10] = [
     (
         "./scripts/demo",
         "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
     ),
     ("./scripts/test", "runs this very test"),
     ("cargo test --workspace", "runs this very test"),
+    (
+        "scripts/picture",
+        "needs a browser, and writes into the repository",
+    ),
     ("cargo insta review", "asks a person"),
     (
         "scripts/fuzz --write",

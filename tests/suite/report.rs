@@ -331,8 +331,8 @@ fn kernel_checks_stand_row_by_row_and_beside_the_library_what_was_proven_of_it()
     results["evidence"]["kernels"] = json!({ "nmoe/csrc/rdep.so": "7".repeat(64), ours: "8".repeat(64) });
     let html = report(&results, "html").exits(0).stdout;
     for part in [
-        "<h2>Kernel checks</h2>",
-        "<td><code>gather</code></td>",
+        "<h2 id=\"kernels\">Kernel checks</h2>",
+        "<th scope=\"row\"><code>gather</code></th>",
         "<code>kernel_failed</code></td><td class=\"number\">0.2 s</td>",
         "</code>: inspected, never loaded by this tool</td>",
         "</code>: inspected, built from these sources, loaded</td>",
@@ -730,4 +730,19 @@ fn results_that_make_no_one_table_are_refused() {
     std::fs::create_dir(empty.repo().join("parts")).unwrap();
     let out = empty.gates(["report", "parts"]).run().exits(2);
     assert!(out.stderr.contains("a folder without results"), "{}", out.stderr);
+}
+
+#[test]
+#[ignore = "needs a browser: scripts/test --all"]
+fn slow_the_page_is_fine_in_a_browser() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let out = std::process::Command::new(format!("{root}/scripts/prove-page"))
+        .arg(env!("CARGO_BIN_EXE_nmoe-gates"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.success() && said.contains("the page is fine"),
+        "{said}"
+    );
 }
