@@ -115,13 +115,21 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
             .collect(),
         Err(_) => Vec::new(),
     };
+    let schemas = schemas(&args.action);
     let mut steps = vec![
         Step::new(
             repo,
             "configs/gates/gates.toml",
-            render(REGISTRY, context! { packages => packages(repo) })?,
+            render(
+                REGISTRY,
+                context! { packages => packages(repo), schemas => &schemas },
+            )?,
         ),
-        Step::new(repo, settings::PATH, render(SETTINGS, context! { base => base })?),
+        Step::new(
+            repo,
+            settings::PATH,
+            render(SETTINGS, context! { base => base, schemas => &schemas })?,
+        ),
         Step::new(
             repo,
             ".github/ISSUE_TEMPLATE/work_item.yml",
@@ -210,6 +218,12 @@ fn agents(repo: &Path) -> anyhow::Result<Step> {
         }
     }
     Ok(step)
+}
+
+/// Where an editor finds the schemas of the version that the workflows call.
+fn schemas(action: &str) -> String {
+    let (repository, version) = action.rsplit_once('@').unwrap_or((action, "HEAD"));
+    format!("https://raw.githubusercontent.com/{repository}/{version}/schemas")
 }
 
 /// A workflow of ours for another repository: the action comes from outside, and the bundles are that repository's.

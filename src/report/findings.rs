@@ -292,6 +292,7 @@ pub fn sarif(findings: &[Finding]) -> Value {
             "tool": { "driver": {
                 "name": "nmoe-gates",
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "informationUri": crate::report::sarif::HOME,
                 "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",

@@ -8,6 +8,9 @@ use crate::model::verdict::{Reason, Verdict};
 /// Where gates are defined, in the policy checkout.
 const REGISTRY: &str = "configs/gates/gates.toml";
 
+/// Where a reader of a log learns more about the program.
+pub(super) const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
+
 /// The whole log.
 pub fn log(results: &Results) -> Value {
     let bad: Vec<_> = results
@@ -56,6 +59,7 @@ pub fn log(results: &Results) -> Value {
             "tool": { "driver": {
                 "name": "nmoe-gates",
                 "version": env!("CARGO_PKG_VERSION"),
+                "informationUri": HOME,
                 "rules": rules,
             }},
             "results": found,

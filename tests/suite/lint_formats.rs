@@ -1,6 +1,12 @@
 //! The formats that findings are printed in: snippets, JSON, annotations, SARIF.
 
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde_json::Value;
+
 use crate::driver::Place;
+use crate::release::proves;
 
 fn place() -> Place {
     let place = Place::new();
@@ -132,4 +138,95 @@ fn a_format_of_another_command_is_unusable() {
         .gates(ARGS.iter().chain(&["--format", "dot"]))
         .run()
         .exits(2);
+}
+
+/// What the problem matchers make of an output: file, line, column, severity, code of each match, as a runner or an editor reads it.
+fn matched(output: &str) -> Vec<(String, String, String, String, String)> {
+    let matchers: Value = serde_json::from_str(include_str!("../../.github/problem-matcher.json")).unwrap();
+    let mut found = Vec::new();
+    for matcher in matchers["problemMatcher"].as_array().unwrap() {
+        let patterns = matcher["pattern"].as_array().unwrap();
+        let regexes: Vec<Regex> = patterns
+            .iter()
+            .map(|p| Regex::new(p["regexp"].as_str().unwrap()).unwrap())
+            .collect();
+        let lines: Vec<&str> = output.lines().collect();
+        for window in lines.windows(regexes.len()) {
+            let mut said: BTreeMap<&str, String> = BTreeMap::new();
+            for ((line, regex), pattern) in window.iter().zip(&regexes).zip(patterns) {
+                let Some(groups) = regex.captures(line) else { break };
+                for (name, group) in pattern.as_object().unwrap() {
+                    if let Some(group) = group.as_u64() {
+                        said.insert(name, groups[group as usize].to_owned());
+                    }
+                }
+            }
+            if said.contains_key("file") && said.contains_key("message") {
+                let of = |name: &str| said[name].clone();
+                found.push((of("file"), of("line"), of("column"), of("severity"), of("code")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn problem_matchers_read_every_finding_as_json_has_it() {
+    let place = place();
+    place.file("notes.md", ["ok\nhost 10.1.", "2.3\n"].concat());
+    for args in [&ARGS[..], &["lint", "safety", "notes.md"]] {
+        let human = place.gates(args).run().exits(1).stdout;
+        let json = place.gates(args.iter().chain(&["--format", "json"])).run().json();
+        let wanted: Vec<_> = json["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| {
+                let text = |name: &str| f[name].as_str().unwrap().to_owned();
+                let number = |name: &str| f[name].to_string();
+                (
+                    text("path"),
+                    number("line"),
+                    number("column"),
+                    text("severity"),
+                    text("code"),
+                )
+            })
+            .collect();
+        assert!(!wanted.is_empty());
+        assert_eq!(matched(&human), wanted, "{human}");
+    }
+}
+
+#[test]
+fn reviewdog_gets_its_suggestions_from_sarif() {
+    let place = Place::new();
+    place.file("a b/c.yaml", "nmoe:\n  kind: Perf\n");
+    let args = ["lint", "contract", "a b/c.yaml", "--format", "sarif"];
+    let out = place.gates(args).run().exits(1).json();
+    let run = &out["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    // What its parser reads: a relative path that is decoded, a level, a region, and replacements in that same file.
+    for result in results {
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "a%20b/c.yaml");
+        assert!(place["region"]["startLine"].is_u64() && result["level"].is_string());
+    }
+    let fixed = results.iter().find(|r| r["ruleId"] == "invalid-value").unwrap();
+    let change = &fixed["fixes"][0]["artifactChanges"][0];
+    assert_eq!(change["artifactLocation"]["uri"], "a%20b/c.yaml");
+    assert_eq!(change["replacements"][0]["insertedContent"]["text"], "perf");
+    assert_eq!(change["replacements"][0]["deletedRegion"]["endColumn"], 13);
+}
+
+#[test]
+#[ignore = "downloads a validator of a hundred megabytes: scripts/test --all"]
+fn slow_every_sarif_log_follows_the_official_schema() {
+    proves("prove-sarif", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+}
+
+#[test]
+#[ignore = "downloads two language servers: scripts/test --all"]
+fn slow_schemas_work_in_editors() {
+    proves("prove-editors", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
 }

@@ -170,8 +170,9 @@ fn a_release_tells_its_own_section_of_the_changelog() {
 
 /// Runs a script that proves something in minutes, and shows what it said where it fails.
 #[track_caller]
-fn proves(name: &str) {
+pub fn proves(name: &str, args: &[&str]) {
     let ended = Command::new(Path::new(ROOT).join("scripts").join(name))
+        .args(args)
         .output()
         .unwrap();
     assert!(ended.status.success(), "{:?}", out(&ended));
@@ -180,7 +181,7 @@ fn proves(name: &str) {
 #[test]
 #[ignore = "two release builds"]
 fn slow_two_builds_in_different_folders_give_the_same_bytes() {
-    proves("prove-reproducible");
+    proves("prove-reproducible", &[]);
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn slow_two_builds_in_different_folders_give_the_same_bytes() {
 fn slow_the_dockerfiles_run_lines_run() {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if rustix::process::geteuid().is_root() && there("debootstrap") {
-        proves("prove-images");
+        proves("prove-images", &[]);
     } else {
         eprintln!("SKIPPED, NOT PASSED: the RUN lines were not run, since that takes root and debootstrap");
     }
