@@ -4,7 +4,7 @@
 //! results is refused while the first one writes.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -147,10 +147,16 @@ impl Journal {
     /// The disk is full or cannot be written.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
         let line = lines(std::slice::from_ref(event));
-        self.file.write_all(&line)?;
-        self.file.sync_data()?;
+        if let Err(error) = self.file.write_all(&line) {
+            // What is there of it is no line, and must not look like somebody else's.
+            let known = self.written.len() as u64;
+            self.file.set_len(known)?;
+            self.file.seek(SeekFrom::Start(known))?;
+            return Err(error);
+        }
+        // Written it is, whether or not the disk will keep it.
         self.written.extend_from_slice(&line);
-        Ok(())
+        self.file.sync_data()
     }
 
     /// Whether the file is still what we wrote and nothing else; where not, it is put right.

@@ -298,3 +298,15 @@ fn two_runs_do_not_share_results() {
     end(child.id().cast_signed(), Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
+
+#[test]
+#[ignore = "minutes: scripts/test --all"]
+fn slow_whatever_breaks_nothing_is_lost_false_or_left_behind() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let out = Command::new(format!("{root}/scripts/prove-faults"))
+        .args(["--quick", "--program", env!("CARGO_BIN_EXE_nmoe-gates")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains("| all |"), "{said}");
+}
