@@ -85,6 +85,9 @@ pub struct Args {
     /// Budget of a perf gate in percent, such as -10; may only tighten the contract's.
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     perf_budget_pct: Option<String>,
+    /// How long a gate may be mute before a log hears that it still runs; 0: never. A terminal shows it all the time.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    heartbeat: u64,
 }
 
 /// Largest file of recorded results that is read, bytes.
@@ -223,7 +226,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let filter = asked.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
     let output = Output::to(stream?, filter).context("cannot start the output")?;
-    let talk = Rc::new(RefCell::new(talk::Talk::new(context)));
+    let talk = Rc::new(RefCell::new(talk::Talk::new(context, args.heartbeat)));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
     let opening = engine::opening(&order);

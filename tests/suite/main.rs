@@ -72,6 +72,7 @@ mod resolve;
 mod run_escape;
 mod run_record;
 mod run_rows;
+mod run_talk;
 mod run_world;
 mod safety;
 mod safety_corpus;

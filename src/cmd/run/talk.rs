@@ -18,21 +18,19 @@ pub(super) struct Talk {
     label: String,
     limit: Option<Duration>,
     shown: bool,
-    heartbeat: Duration,
+    /// How long a gate may be mute before a log hears that it still runs; none: it never does.
+    heartbeat: Option<Duration>,
 }
 
-/// How long a gate may be mute before a log hears that it still runs.
-const HEARTBEAT: Duration = Duration::from_secs(30);
-
 impl Talk {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, heartbeat: u64) -> Self {
         Talk {
             quiet: context.talk < 0,
             terminal: std::io::stderr().is_terminal(),
             label: String::new(),
             limit: None,
             shown: false,
-            heartbeat: HEARTBEAT,
+            heartbeat: (heartbeat > 0).then(|| Duration::from_secs(heartbeat)),
         }
     }
 
@@ -47,11 +45,11 @@ impl Talk {
 impl Watch for Rc<RefCell<Talk>> {
     fn every(&self) -> Option<Duration> {
         let talk = self.borrow();
-        (!talk.quiet).then_some(if talk.terminal {
-            Duration::from_secs(1)
-        } else {
-            talk.heartbeat
-        })
+        match talk.terminal {
+            _ if talk.quiet => None,
+            true => Some(Duration::from_secs(1)),
+            false => talk.heartbeat,
+        }
     }
 
     fn begin(&mut self, label: &str, limit: Option<Duration>) {
@@ -81,7 +79,7 @@ impl Watch for Rc<RefCell<Talk>> {
                     running.as_secs()
                 );
             }
-        } else if mute >= talk.heartbeat {
+        } else if talk.heartbeat.is_some_and(|beat| mute >= beat) {
             say(&format!(
                 "{}: running for {} s{limit}, no output for {} s",
                 talk.label,

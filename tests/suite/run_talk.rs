@@ -1,0 +1,161 @@
+//! What people hear of a run while it goes on: a heartbeat in a log, a line on a terminal that is taken away again. A gate here waits
+//! on a FIFO until the test has seen what it wanted to see.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use regex::Regex;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::stage::Stage;
+
+/// A stage with a gate that is mute until the FIFO is written to, and then says `spoken`.
+fn mute() -> (Stage, PathBuf) {
+    let stage = Stage::new();
+    let fifo = stage.place.path("home/go");
+    rustix::fs::mkfifoat(CWD, &fifo, Mode::from(0o600)).unwrap();
+    let waits = format!("read -r word <{}; echo \"$word\"", fifo.display());
+    stage.gate_with("cpu:mute", &waits, "timeout_s = 300");
+    (stage, fifo)
+}
+
+fn command(stage: &Stage, args: &[&str]) -> Command {
+    stage
+        .call(&[&["run", "--tier", "a"], args].concat())
+        .into_command()
+}
+
+/// Lets the gate go on.
+fn speak(fifo: &PathBuf) {
+    File::options()
+        .write(true)
+        .open(fifo)
+        .unwrap()
+        .write_all(b"spoken\n")
+        .unwrap();
+}
+
+#[track_caller]
+fn passes(mut child: Child) {
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_log_hears_that_a_mute_gate_still_runs() {
+    let (stage, fifo) = mute();
+    let mut child = command(&stage, &["--heartbeat", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let beat =
+        Regex::new(r"^cpu:mute: running for [1-9][0-9]* s of 300 s, no output for [1-9][0-9]* s$").unwrap();
+    assert_eq!(lines.next().unwrap(), "run      cpu:mute");
+    for _ in 0..2 {
+        let line = lines.next().unwrap();
+        assert!(beat.is_match(&line), "{line}");
+    }
+    speak(&fifo);
+    let rest: Vec<String> = lines.collect();
+    let ended = rest
+        .iter()
+        .position(|line| line.starts_with("pass     cpu:mute"))
+        .unwrap();
+    assert!(rest[..ended].iter().all(|line| beat.is_match(line)), "{rest:?}");
+    assert!(!rest[ended..].iter().any(|line| beat.is_match(line)), "{rest:?}");
+    passes(child);
+}
+
+#[test]
+fn a_heartbeat_that_is_switched_off_is_not_heard() {
+    // A gate that ends by itself, after longer than the shortest heartbeat: here time itself is what is asked about.
+    for args in [&["--heartbeat", "0"][..], &["--heartbeat", "1", "-q"]] {
+        let stage = Stage::new();
+        stage.gate("cpu:mute", "sleep 1.2");
+        let out = stage.run(&[&["--tier", "a"], args].concat()).exits(0).out;
+        assert!(!out.stderr.contains("running for"), "{args:?}: {}", out.stderr);
+    }
+    let stage = Stage::new();
+    stage.gate("cpu:mute", "true");
+    stage.run(&["--tier", "a", "--heartbeat", "-1"]).exits(2);
+}
+
+/// A terminal: what a program on it writes can be read here.
+struct Terminal {
+    master: File,
+    seen: String,
+}
+
+impl Terminal {
+    /// The terminal and the end that a program gets.
+    fn open() -> (Self, File) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd = rustix::fs::open(
+            name,
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        let terminal = Terminal {
+            master: master.into(),
+            seen: String::new(),
+        };
+        (terminal, slave.into())
+    }
+
+    /// Reads until this has been written; gives what came before it, and forgets both.
+    #[track_caller]
+    fn until(&mut self, what: &Regex) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(found) = what.find(&self.seen) {
+                let before = self.seen[..found.start()].to_owned();
+                self.seen.drain(..found.end());
+                return before;
+            }
+            let read = self.master.read(&mut buffer).unwrap_or(0);
+            assert!(read > 0, "the terminal ended before {what}: {:?}", self.seen);
+            self.seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_terminal_shows_a_line_that_counts_and_goes() {
+    let (stage, fifo) = mute();
+    let (mut terminal, slave) = Terminal::open();
+    let child = command(&stage, &[])
+        .stdin(Stdio::null())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    let counts = Regex::new("\r\x1b\\[Kcpu:mute: [1-9][0-9]* s of 300 s").unwrap();
+    let first = terminal.until(&counts);
+    assert!(first.ends_with("run      cpu:mute\r\n"), "{first:?}");
+    // It is written over, not added to.
+    let between = terminal.until(&counts);
+    assert_eq!(between, "");
+    speak(&fifo);
+    // Whatever it counted meanwhile: it is gone before the gate's own words, and they begin their line.
+    let before = terminal.until(&Regex::new("\r\x1b\\[Kspoken\r\n").unwrap());
+    assert_eq!(counts.replace_all(&before, ""), "");
+    let after = terminal.until(&Regex::new("pass     cpu:mute").unwrap());
+    assert!(
+        !after.contains(" s of 300 s") || after.ends_with("\r\x1b[K"),
+        "{after:?}"
+    );
+    terminal.until(&Regex::new("Gates: tier a|Gates").unwrap());
+    passes(child);
+}
