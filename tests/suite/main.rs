@@ -70,6 +70,7 @@ mod release;
 mod report;
 mod resolve;
 mod run_escape;
+mod run_model;
 mod run_record;
 mod run_rows;
 mod run_talk;

@@ -1,0 +1,165 @@
+//! A run held to a model of it: random gates, some of which signal or kill the tool, random options, one run after the other.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// What a gate does, the first time it is run; each later time it passes, but for one that always fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Does {
+    Pass,
+    Fail,
+    /// Leaves a process behind, which costs nothing but a count.
+    Leave,
+    /// Asks the tool to stop, and goes on.
+    Terminate,
+    /// Kills the process that works.
+    KillWorker,
+    /// Kills the process that keeps it.
+    KillKeeper,
+}
+
+impl Does {
+    fn command(self, n: usize) -> String {
+        let once = |what: &str| format!("test -e ../once{n} && exit 0; touch ../once{n}; {what}; sleep 60");
+        match self {
+            Does::Pass => "true".to_owned(),
+            Does::Fail => "exit 4".to_owned(),
+            Does::Leave => "setsid sleep 60 & true".to_owned(),
+            Does::Terminate => once("kill -TERM $PPID"),
+            Does::KillWorker => once("kill -KILL $PPID"),
+            Does::KillKeeper => once("read -r _ _ _ keeper _ < /proc/$PPID/stat; kill -KILL $keeper"),
+        }
+    }
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    keep_going: bool,
+    resume: bool,
+}
+
+fn does() -> impl Strategy<Value = Does> {
+    prop_oneof![
+        4 => Just(Does::Pass),
+        2 => Just(Does::Fail),
+        1 => Just(Does::Leave),
+        1 => Just(Does::Terminate),
+        1 => Just(Does::KillWorker),
+        1 => Just(Does::KillKeeper),
+    ]
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    (any::<bool>(), any::<bool>()).prop_map(|(keep_going, resume)| Asked { keep_going, resume })
+}
+
+/// What the tool should do: verdicts by gate, and the exit code of whoever was started.
+#[derive(Default)]
+struct Model {
+    /// Gates that have had their first time.
+    once: Vec<usize>,
+    verdicts: BTreeMap<usize, &'static str>,
+}
+
+impl Model {
+    fn run(&mut self, gates: &[Does], asked: Asked) -> Option<i32> {
+        let before = std::mem::take(&mut self.verdicts);
+        let (mut failed, mut stopped) = (false, false);
+        for (n, does) in gates.iter().enumerate() {
+            if asked.resume && before.get(&n) == Some(&"pass") {
+                self.verdicts.insert(n, "pass");
+                continue;
+            }
+            if stopped {
+                self.verdicts.insert(n, "cancelled");
+                continue;
+            }
+            if failed && !asked.keep_going {
+                self.verdicts.insert(n, "not_run");
+                continue;
+            }
+            let first = !self.once.contains(&n);
+            let verdict = match does {
+                Does::Fail => {
+                    failed = true;
+                    "fail"
+                }
+                Does::Terminate | Does::KillKeeper | Does::KillWorker if first => {
+                    self.once.push(n);
+                    stopped = true;
+                    "cancelled"
+                }
+                _ => "pass",
+            };
+            self.verdicts.insert(n, verdict);
+            if stopped && *does == Does::KillWorker {
+                // Nobody was left to say anything of the rest, but for what was proven before.
+                for later in n + 1..gates.len() {
+                    let proven = asked.resume && before.get(&later) == Some(&"pass");
+                    self.verdicts
+                        .insert(later, if proven { "pass" } else { "not_run" });
+                }
+                return Some(3);
+            }
+            if stopped && *does == Does::KillKeeper {
+                for later in n + 1..gates.len() {
+                    let proven = asked.resume && before.get(&later) == Some(&"pass");
+                    self.verdicts
+                        .insert(later, if proven { "pass" } else { "cancelled" });
+                }
+                return None;
+            }
+        }
+        Some(match (stopped, failed) {
+            (true, _) => 143,
+            (false, true) => 1,
+            (false, false) => 0,
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 30, ..ProptestConfig::default() })]
+    #[test]
+    fn slow_a_run_does_what_its_model_does(
+        gates in prop::collection::vec(does(), 1..6),
+        commands in prop::collection::vec(asked(), 1..4),
+    ) {
+        let stage = Stage::new();
+        for (n, does) in gates.iter().enumerate() {
+            stage.gate(&format!("cpu:g{n}"), &does.command(n));
+        }
+        stage.place.git(["init", "-q"]);
+        stage.place.git(["add", "."]);
+        stage.place.git(["commit", "-q", "-m", "one"]);
+        let mut model = Model::default();
+        for asked in commands {
+            let results = stage.results();
+            let mut args = vec!["run", "--tier", "a", "--results", results.to_str().unwrap()];
+            args.extend(asked.keep_going.then_some("--keep-going"));
+            args.extend(asked.resume.then_some("--resume"));
+            // The pipe ends when the last of the tool's processes does, the keeper's death notwithstanding.
+            let child = stage
+                .call(&args)
+                .into_command()
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let out = child.wait_with_output().unwrap();
+            let code = model.run(&gates, asked);
+            prop_assert_eq!(out.status.code(), code, "{:?} {:?}", gates, asked);
+            let seen: Value = serde_json::from_slice(&std::fs::read(&results).unwrap()).unwrap();
+            for (n, verdict) in &model.verdicts {
+                let id = format!("cpu:g{n}");
+                prop_assert_eq!(&seen["results"][&id]["status"], verdict, "{} of {:?}, {:?}: {}", id, gates, asked, seen);
+            }
+        }
+    }
+}
