@@ -130,8 +130,9 @@ fn human(checks: &[Check]) -> String {
 }
 
 /// Several things in a sentence: the first three, and how many more there are.
-fn listed(things: &[String]) -> String {
-    let mut text = things[..things.len().min(3)].join(", ");
+fn listed<T: AsRef<str>>(things: &[T]) -> String {
+    let first: Vec<&str> = things.iter().take(3).map(AsRef::as_ref).collect();
+    let mut text = first.join(", ");
     if let Some(more) = things.len().checked_sub(3).filter(|more| *more > 0) {
         text.push_str(&format!(" and {more} more"));
     }

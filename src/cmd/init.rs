@@ -136,16 +136,8 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
             ISSUE_FORM.to_owned(),
         ),
         pr_template(repo),
-        Step::new(
-            repo,
-            ".github/workflows/pr-lint.yml",
-            adapt(PR_LINT, &args.action, &[]),
-        ),
-        Step::new(
-            repo,
-            ".github/workflows/tier-b.yml",
-            adapt(TIER_B, &args.action, &bundles),
-        ),
+        workflow(repo, "pr-lint.yml", adapt(PR_LINT, &args.action, &[])),
+        workflow(repo, "tier-b.yml", adapt(TIER_B, &args.action, &bundles)),
     ];
     if args.agents {
         steps.push(agents(repo)?);
@@ -196,6 +188,18 @@ impl Step {
         }
         Ok(())
     }
+}
+
+/// A workflow; where one of its name is there that does not call the program, how to come by ours.
+fn workflow(repo: &Path, name: &str, content: String) -> Step {
+    let mut step = Step::new(repo, &format!(".github/workflows/{name}"), content);
+    let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
+    if step.action == Action::Keep && !text.contains("nmoe-gates") {
+        step.note = Some(
+            "it does not call nmoe-gates; `nmoe-gates lint workflows` judges it, and without it `init` writes ours".to_owned(),
+        );
+    }
+    step
 }
 
 fn pr_template(repo: &Path) -> Step {

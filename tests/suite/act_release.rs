@@ -206,7 +206,9 @@ fn slow_act_a_release_is_built_tried_attested_and_drafted() {
             .path(&format!("artifacts/attested/nmoe-gates-{target}.kinds"));
         assert_eq!(std::fs::read_to_string(kinds).unwrap(), "provenance\nsbom\n");
     }
-    assert!(draft.contains("dist/SHA256SUMS"), "{draft}");
+    for file in ["SHA256SUMS", "nmoe-gates-share.tar.gz"] {
+        assert!(draft.contains(&format!("dist/{file}")), "{draft}");
+    }
     // Tried on itself.
     assert!(
         ran.log.contains(&format!("nmoe-gates {VERSION}")) && ran.log.contains("Gates: demo"),

@@ -68,6 +68,16 @@ fn it_adapts_to_what_is_there_and_overwrites_nothing() {
         .file("configs/gates/gates.toml", registry)
         .file(".github/PULL_REQUEST_TEMPLATE.md", "hello\n");
     place.file("AGENTS.md", "# Agents\n");
+    place.file(
+        ".github/workflows/tier-b.yml",
+        "on: workflow_dispatch\njobs: {}\n",
+    );
+    let said = place.gates(["init", "--dry-run"]).run().exits(0).stdout;
+    assert!(
+        said.contains("keep    .github/workflows/tier-b.yml  (it does not call nmoe-gates;"),
+        "{said}"
+    );
+    std::fs::remove_file(place.repo().join(".github/workflows/tier-b.yml")).unwrap();
     let first = actions(&place, &["--agents", "--hook"]);
     let action = |path: &str| first.iter().find(|(p, _)| p == path).map(|(_, a)| a.as_str());
     assert_eq!(action("configs/gates/gates.toml"), Some("keep"));

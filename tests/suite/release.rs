@@ -168,6 +168,39 @@ fn a_release_tells_its_own_section_of_the_changelog() {
     assert!(!section("9.9.9").status.success());
 }
 
+#[test]
+fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
+    let place = Place::new();
+    let pack = |name: &str| {
+        let archive = place.path(name);
+        let mut call = Command::new(Path::new(ROOT).join("scripts/manual"));
+        call.arg(env!("CARGO_BIN_EXE_nmoe-gates")).arg(&archive);
+        assert!(call.current_dir(place.repo()).status().unwrap().success());
+        std::fs::read(archive).unwrap()
+    };
+    assert_eq!(pack("one.tar.gz"), pack("two.tar.gz"));
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(place.path("one.tar.gz"))
+        .current_dir(place.repo())
+        .status();
+    assert!(unpacked.unwrap().success());
+    for (file, holds) in [
+        ("man/man1/nmoe-gates.1", ".TH nmoe-gates"),
+        ("man/man1/nmoe-gates-run.1", "heartbeat"),
+        ("bash-completion/completions/nmoe-gates", "complete -F"),
+        ("zsh/site-functions/_nmoe-gates", "#compdef nmoe-gates"),
+        (
+            "fish/vendor_completions.d/nmoe-gates.fish",
+            "complete -c nmoe-gates",
+        ),
+        ("nmoe-gates/contract.schema.json", "\"$schema\""),
+    ] {
+        let text = std::fs::read_to_string(place.repo().join(file)).expect(file);
+        assert!(text.contains(holds), "{file} has no {holds}");
+    }
+}
+
 /// Runs a script that proves something in minutes, and shows what it said where it fails.
 #[track_caller]
 pub fn proves(name: &str, args: &[&str]) {

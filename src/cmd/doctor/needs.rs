@@ -50,7 +50,7 @@ fn programs(registry: &Registry, tier_b: State) -> Vec<Check> {
     absent
         .map(|(program, gates)| {
             let here = gates.iter().any(|(_, tier)| *tier == Tier::A);
-            let ids: Vec<String> = gates.iter().map(|(id, _)| (*id).to_owned()).collect();
+            let ids: Vec<&str> = gates.iter().map(|(id, _)| *id).collect();
             Check::not(
                 if here { State::Missing } else { tier_b },
                 "tools",
@@ -92,7 +92,7 @@ fn environment(registry: &Registry, tier_b: State) -> Vec<Check> {
                 Check::not(
                     tier_b,
                     "environment",
-                    format!("{name} is not set; needed by {}", gates.join(", ")),
+                    format!("{name} is not set; needed by {}", listed(&gates)),
                     "set it in the runner's configuration; its value stays out of issues and pull requests",
                 )
             }
@@ -108,7 +108,7 @@ fn files(registry: &Registry, subject: &Path) -> Vec<Check> {
             Check::not(
                 State::Missing,
                 "files",
-                format!("{file} does not exist; needed by {}", gates.join(", ")),
+                format!("{file} does not exist; needed by {}", listed(&gates)),
                 Reason::MissingFile.remedy(),
             )
         })
