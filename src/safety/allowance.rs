@@ -38,11 +38,12 @@ impl Inline {
                 let Some(region) = placed.finding.region else {
                     return true;
                 };
-                let allows = allowances.iter().find(|a| {
-                    a.reason
-                        && a.code == placed.finding.code.id
-                        && (region.line..=region.end_line).contains(&a.line)
-                });
+                // They are in the order of their lines.
+                let from = allowances.partition_point(|a| a.line < region.line);
+                let allows = allowances[from..]
+                    .iter()
+                    .take_while(|a| a.line <= region.end_line)
+                    .find(|a| a.reason && a.code == placed.finding.code.id);
                 allows.inspect(|a| a.used.set(true)).is_none()
             })
             .collect();

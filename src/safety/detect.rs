@@ -90,9 +90,10 @@ pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
         .collect()
 }
 
-/// What a look at each line alone finds, in the order of the text, without overlap.
-pub(super) fn by_line(text: &[u8], options: &Options) -> Vec<Raw> {
-    settle(look(text, options, Scope::Line).0)
+/// What a look at each line alone finds, in the order of the text, without overlap; and how many bytes were looked at.
+pub(super) fn by_line(text: &[u8], options: &Options) -> (Vec<Raw>, u64) {
+    let (raw, work) = look(text, options, Scope::Line);
+    (settle(raw), work + text.len() as u64)
 }
 
 /// All that is found, in no order, and how many bytes were looked at for it.
@@ -192,6 +193,7 @@ fn fingerprint(text: &[u8], code: &Code, span: &Span) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::adversaries;
     use super::*;
 
     fn codes(text: &str) -> Vec<&'static str> {
@@ -244,71 +246,18 @@ mod tests {
         }
     }
 
-    /// Texts made to be looked at again and again: every anchor repeated, and what keeps a rule looking or hides in layers,
-    /// bare and with something between.
-    fn adversaries() -> impl Iterator<Item = String> {
-        const FILLERS: [&str; 9] = ["", "a", "A1", " ", "=", "\n", "-", ".", "\u{200b}"];
-        let seeds = [
-            "a@",
-            "eyJ-",
-            "eyJhbGciOi.",
-            "sk-",
-            "password=",
-            "password = \"",
-            "://",
-            "http://a:b@",
-            "/home/",
-            "-bcdfg",
-            "00:",
-            "fd00:",
-            "%41",
-            "%25%32%35",
-            "&#37;&#x25;",
-            "\\u0025\\x25",
-            "\u{200b}",
-            "\u{440}\u{430}",
-            "Z2hwX",
-            "cGFzc3dvcmQ",
-            "70617373776f7264",
-            "10.",
-            "10.1.2.3,",
-            "a.b.svc.",
-            "&#",
-            "<!--",
-            "<!-- <b>",
-            "**x",
-            "\u{1b}[1m",
-            "BEGIN PRIVATE KEY-----",
-            "-----BEGIN PRIVATE KEY-----\nMIIE",
-            "machine ",
-            "ghp_\"\n\"",
-            "ghp_\" + \"",
-            "=",
-            "{\"a\":",
-            "~a/",
-            "\\\\a1\\",
-        ];
-        let made = seeds
-            .into_iter()
-            .flat_map(|seed| FILLERS.iter().map(move |filler| format!("{seed}{filler}")));
-        made.chain(super::super::anchors::anchors().map(|anchor| format!("{anchor}A1 = ")))
-    }
-
     #[test]
     fn no_text_makes_the_look_more_than_linear() {
-        for unit in adversaries() {
-            let work = |bytes: usize| {
+        for unit in adversaries::units().step_by(4) {
+            let work = |bytes| {
                 look(
-                    unit.repeat(bytes / unit.len()).as_bytes(),
+                    adversaries::text(&unit, bytes).as_bytes(),
                     &Options::default(),
                     Scope::Text,
                 )
                 .1
             };
-            let (once, twice) = (work(2 << 10), work(4 << 10));
-            // Twice the text is twice the work, up to what the ends of it cost: the exponent of growth is one.
-            assert!(twice <= once * 5 / 2 + 4096, "{unit:?}: {once} then {twice}");
-            assert!(once <= 600 * (2 << 10), "{unit:?}: {once}");
+            adversaries::grows_no_faster(&unit, [2, 4, 8].map(|n| work(n << 10)));
         }
     }
 }

@@ -206,25 +206,31 @@ fn characters(text: &[u8]) -> u32 {
     u32::try_from(text.iter().filter(|b| (**b & 0xc0) != 0x80).count()).unwrap_or(u32::MAX)
 }
 
-/// Counts lines onward from the last place that was asked for.
+/// Counts lines and characters onward from the last place that was asked for, so that many places on one endless line
+/// cost no more than the line.
 #[derive(Default)]
 struct Lines {
     at: usize,
     line: u32,
+    column: u32,
 }
 
 impl Lines {
     fn place(&mut self, bytes: &[u8], at: usize) -> (u32, u32) {
-        if at < self.at {
-            *self = Lines::default();
-        }
-        let passed = memchr::memchr_iter(b'\n', &bytes[self.at..at]).count();
-        self.line = self
-            .line
-            .saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+        let passed = &bytes[at.min(self.at)..at.max(self.at)];
+        let ends = u32::try_from(memchr::memchr_iter(b'\n', passed).count()).unwrap_or(u32::MAX);
+        let since_start = || {
+            let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |n| n + 1);
+            characters(&bytes[start..at])
+        };
+        (self.line, self.column) = match (at < self.at, ends) {
+            (true, 0) => (self.line, self.column.saturating_sub(characters(passed))),
+            (true, _) => (self.line.saturating_sub(ends), since_start()),
+            (false, 0) => (self.line, self.column.saturating_add(characters(passed))),
+            (false, _) => (self.line.saturating_add(ends), since_start()),
+        };
         self.at = at;
-        let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |n| n + 1);
-        (self.line + 1, characters(&bytes[start..at]).saturating_add(1))
+        (self.line.saturating_add(1), self.column.saturating_add(1))
     }
 }
 

@@ -6,6 +6,8 @@
 //! for all of them at once, and only where an anchor stands does a rule look closer, within a bounded window.
 
 mod address;
+#[cfg(test)]
+mod adversaries;
 mod allow;
 pub mod allowance;
 mod anchors;

@@ -29,6 +29,8 @@ pub struct Redactor {
     pending: Vec<u8>,
     in_key: bool,
     scratch: Vec<u8>,
+    /// Bytes that were looked at; the tests hold the sum against the length of the stream.
+    work: u64,
 }
 
 impl fmt::Debug for Redactor {
@@ -67,6 +69,7 @@ impl Redactor {
             pending: Vec::new(),
             in_key: false,
             scratch: Vec::new(),
+            work: 0,
         }
     }
 
@@ -78,6 +81,10 @@ impl Redactor {
             self.pending.extend_from_slice(&input[done..]);
         } else {
             self.pending.extend_from_slice(input);
+            // However small the pieces are, a line is looked at when it is whole.
+            if self.pending.len() <= LONGEST && memchr::memchr2(b'\n', b'\r', input).is_none() {
+                return;
+            }
             let mut pending = std::mem::take(&mut self.pending);
             let done = self.drain(&pending, out);
             pending.drain(..done);
@@ -99,6 +106,7 @@ impl Redactor {
             scratch: Vec::new(),
             in_key: false,
             names: Arc::clone(&self.names),
+            work: 0,
         };
         let mut out = Vec::with_capacity(text.len());
         fresh.push(text.as_bytes(), &mut out);
@@ -124,17 +132,15 @@ impl Redactor {
     }
 
     /// Where to cut a part of a long line: outside of everything that is found, behind a blank where there is one.
-    fn cut(&self, part: &[u8]) -> usize {
+    fn cut(&mut self, part: &[u8]) -> usize {
         let room = &part[..LONGEST - HELD];
         let blank =
             memchr::memrchr2(b' ', b',', &room[room.len() - HELD..]).map(|at| room.len() - HELD + at + 1);
         let mut at = blank.unwrap_or(room.len());
         let mut spans: Vec<Range<usize>> = self.names.matches(part).map(|(span, _)| span).collect();
-        spans.extend(
-            detect::by_line(part, &self.names.options)
-                .into_iter()
-                .map(|raw| raw.span),
-        );
+        let (finds, work) = detect::by_line(part, &self.names.options);
+        self.work += work;
+        spans.extend(finds.into_iter().map(|raw| raw.span));
         spans.sort_by_key(|span| std::cmp::Reverse(span.start));
         for span in spans {
             if span.start < at && at < span.end {
@@ -205,12 +211,13 @@ impl Redactor {
         self.scratch = scratch;
     }
 
-    fn ruled(&self, text: &[u8], out: &mut Vec<u8>) {
+    fn ruled(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let mut clean: Option<Vec<u8>> = None;
         // What stood beside a find may read differently once it is gone.
         for _ in 0..4 {
             let text = clean.as_deref().unwrap_or(text);
-            let finds = detect::by_line(text, &self.names.options);
+            let (finds, work) = detect::by_line(text, &self.names.options);
+            self.work += work;
             if finds.is_empty() {
                 break;
             }
@@ -248,6 +255,7 @@ impl Names {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::adversaries;
     use super::*;
     use crate::safety::terms::Terms;
 
@@ -327,6 +335,37 @@ mod tests {
             "::add-mask::blue-b200-07\n::add-mask::BLUE-B200-07\n"
         );
         assert!(!format!("{:?}", Redactor::new(identity)).contains("b200"));
+    }
+
+    /// What a text of this length costs, given in pieces that fit nowhere.
+    fn work(unit: &str, bytes: usize) -> u64 {
+        let mut redactor = redactor();
+        let mut out = Vec::new();
+        for piece in adversaries::text(unit, bytes).as_bytes().chunks(997) {
+            redactor.push(piece, &mut out);
+        }
+        redactor.finish(&mut out);
+        redactor.work
+    }
+
+    #[test]
+    fn no_text_makes_redaction_more_than_linear() {
+        for unit in adversaries::units().step_by(10) {
+            adversaries::grows_no_faster(&unit, [2, 4, 8].map(|n| work(&unit, n << 10)));
+        }
+    }
+
+    #[test]
+    fn slow_no_endless_line_makes_redaction_more_than_linear() {
+        // Chains of names and finds that overlap move a cut as far back as it goes.
+        let chains = ["blue-b200-07.corp", "10.1.2.3blue-b200-07", "heron-seven:29500 "].map(str::to_owned);
+        let endless = adversaries::hostile()
+            .filter(|unit| !unit.contains('\n'))
+            .step_by(37);
+        for unit in endless.chain(chains) {
+            let per_byte = [1, 2, 4].map(|n| work(&unit, n * LONGEST) / (n * LONGEST) as u64);
+            assert!(per_byte[2] <= per_byte[0] * 5 / 4 + 64, "{unit:?}: {per_byte:?}");
+        }
     }
 
     fn text_of(bytes: &[u8]) -> String {
