@@ -19,7 +19,7 @@ use crate::model::settings;
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show what would be written, and write nothing.
+    /// Show what would be written, and write nothing; with `-v` as a patch that `git apply` takes.
     #[arg(long)]
     dry_run: bool,
     /// Add a section for agents to AGENTS.md.
@@ -94,6 +94,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             });
             print(&format!("{value}\n"))?;
         }
+        _ if args.dry_run && context.talk > 0 => {
+            let mut patch = String::new();
+            for step in &steps {
+                patch.push_str(&step.patch(repo)?);
+            }
+            print(&patch)?;
+        }
         _ => print(&human(&steps, args.dry_run))?,
     }
     Ok(Exit::Passed)
@@ -165,6 +172,44 @@ impl Step {
             note: None,
             content,
         }
+    }
+
+    /// What it changes, as git's diff would show it.
+    fn patch(&self, repo: &Path) -> anyhow::Result<String> {
+        let path = &self.path;
+        let lines =
+            |text: &str, mark: char| -> String { text.lines().map(|l| format!("{mark}{l}\n")).collect() };
+        let added = self.content.lines().count();
+        Ok(match self.action {
+            Action::Keep => String::new(),
+            Action::Create => format!(
+                "diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{added} @@\n{}",
+                lines(&self.content, '+')
+            ),
+            Action::Append => {
+                let before = std::fs::read_to_string(repo.join(path))
+                    .with_context(|| format!("cannot read {path}"))?;
+                let last = before.lines().count();
+                let shown = last.min(3);
+                let from = last - shown;
+                let mut tail: String = before.lines().skip(from).map(|l| format!(" {l}\n")).collect();
+                let mut content = self.content.as_str();
+                if !before.is_empty() && !before.ends_with('\n') {
+                    // The last line gets its end.
+                    let line = before.lines().last().unwrap_or_default();
+                    tail.truncate(tail.len() - line.len() - 2);
+                    tail.push_str(&format!("-{line}\n\\ No newline at end of file\n+{line}\n"));
+                    content = content.strip_prefix('\n').unwrap_or(content);
+                }
+                let after = shown + content.lines().count();
+                let at = from + usize::from(shown > 0);
+                format!(
+                    "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{at},{shown} +{},{after} @@\n{tail}{}",
+                    from + 1,
+                    lines(content, '+')
+                )
+            }
+        })
     }
 
     fn take(&self, repo: &Path) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Command lines in README, docs and templates. What a reader could type is run, in a repository in the state that the page speaks
 //! of, and ends as it has to end there; a synopsis, which nobody types, is one that the program takes, with those very options.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::documented_scene::{Scene, State};
@@ -193,6 +194,13 @@ fn lines(page: &str, text: &str) -> Vec<Line> {
 /// Every page with its command lines. `docs/codes.md` shows mistakes on purpose.
 fn pages() -> Vec<Vec<Line>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: String| lines(&name, &std::fs::read_to_string(root.join(&name)).unwrap());
+    names().into_iter().map(read).collect()
+}
+
+/// Every page but `docs/codes.md`.
+fn names() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names: Vec<String> = [
         "README.md",
         "CONTRIBUTING.md",
@@ -208,8 +216,7 @@ fn pages() -> Vec<Vec<Line>> {
         }
     }
     names.sort();
-    let read = |name: &String| lines(name, &std::fs::read_to_string(root.join(name)).unwrap());
-    names.iter().map(read).collect()
+    names
 }
 
 /// The words of a synopsis behind the program's name, with all that it has in brackets, and the first of what it lets one choose.
@@ -319,6 +326,63 @@ fn every_synopsis_is_one_that_the_program_takes() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(held > 10, "only {held} synopses were found");
+}
+
+/// What stands in backquotes in a page's sentences and tables.
+fn spans(text: &str) -> Vec<String> {
+    // The fence that is open: only its like, as long, closes it, and the examples of a page may hold others.
+    let mut open = ('`', 0);
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let mark = if line.starts_with('~') { '~' } else { '`' };
+        let long = line.len() - line.trim_start_matches(mark).len();
+        if long >= 3 && open.1 == 0 {
+            open = (mark, long);
+        } else if open.1 > 0 && mark == open.0 && long >= open.1 && line.len() == long {
+            open.1 = 0;
+        } else if open.1 == 0 {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_a_sentence_says_to_type_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = Place::new();
+    let (mut wrong, mut calls) = (Vec::new(), BTreeSet::new());
+    for name in names().into_iter().chain(["docs/codes.md".to_owned()]) {
+        for span in spans(&std::fs::read_to_string(root.join(&name)).unwrap()) {
+            let script = span
+                .trim_start_matches("./")
+                .split_whitespace()
+                .next()
+                .unwrap_or_default();
+            if script.starts_with("scripts/") && !root.join(script).is_file() {
+                wrong.push(format!("{name}: there is no `{script}`"));
+            }
+            if span.starts_with("nmoe-gates ") {
+                calls.insert((span, name.clone()));
+            }
+        }
+    }
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for (span, name) in &calls {
+        let call = span.split(" >").next().unwrap().split(" |").next().unwrap();
+        if !known.insert(call.to_owned()) {
+            continue;
+        }
+        let words = words(call);
+        let out = place
+            .gates(words.iter().map(String::as_str).chain(["--help"]))
+            .run();
+        if out.code != Some(0) {
+            wrong.push(format!("{name}: `{span}`: {}", out.stderr.trim()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(known.len() > 20, "only {} calls were found", known.len());
 }
 
 #[test]

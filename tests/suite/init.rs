@@ -108,3 +108,35 @@ fn a_dry_run_writes_nothing_and_a_plain_folder_is_refused() {
     let out = Place::new().gates(["init"]).run().exits(2);
     assert!(out.stderr.contains("git init"), "{}", out.stderr);
 }
+
+#[test]
+fn the_patch_that_a_dry_run_shows_is_what_it_writes() {
+    for agents in [
+        None,
+        Some(""),
+        Some("# A"),
+        Some("# A\n\nb\nc\nd\n"),
+        Some("one\ntwo\nthree\nfour"),
+    ] {
+        let (shown, written) = (fresh(), fresh());
+        for place in [&shown, &written] {
+            if let Some(text) = agents {
+                place.file("AGENTS.md", text);
+            }
+        }
+        let patch = shown
+            .gates(["init", "--agents", "--dry-run", "-v"])
+            .run()
+            .exits(0)
+            .stdout;
+        assert!(!shown.repo().join("configs").exists());
+        std::fs::write(shown.path("patch"), patch).unwrap();
+        shown.git(["apply", "--whitespace=nowarn", "../patch"]);
+        written.gates(["init", "--agents"]).run().exits(0);
+        for place in [&shown, &written] {
+            place.git(["add", "-A"]);
+        }
+        let tree = |place: &Place| place.git(["write-tree"]);
+        assert_eq!(tree(&shown), tree(&written), "{agents:?}");
+    }
+}
