@@ -236,7 +236,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let results = unrecorded(&opening)?;
             drop(supervisor);
             tell::present(context, format, &path, &results, Some(Reason::DiskFull))?;
-            return Ok(exit(&results, None));
+            return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
         begun => begun?,
     };
@@ -246,7 +246,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .results()
         .ok_or_else(|| anyhow!("the run left no results"))?;
     tell::present(context, format, &path, &results, record.fault())?;
-    Ok(exit(&results, stop))
+    Ok(exit(&results, stop, record.fault()))
 }
 
 /// Puts in order what a run left that was killed outright; what it had started has been ended.
@@ -276,10 +276,12 @@ fn unrecorded(opening: &[Event]) -> anyhow::Result<Results> {
     fold.results().ok_or_else(|| anyhow!("the run left no results"))
 }
 
-fn exit(results: &Results, stop: Option<Stop>) -> Exit {
+fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
     match (stop, results.overall) {
         (Some(Stop::Interrupt), _) => Exit::Interrupted,
         (Some(Stop::Terminate), _) => Exit::Terminated,
+        // A pass that could not be recorded is none.
+        (None, Overall::Pass) if fault.is_some() => Exit::NoJudgement,
         (None, Overall::Pass) => Exit::Passed,
         (None, Overall::Fail) => Exit::Failed,
         (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoJudgement,

@@ -217,11 +217,16 @@ impl Run<'_, '_> {
             gate: id.to_owned(),
             at: clock::now(),
         });
+        if let Some(fault) = self.record.fault() {
+            // What cannot be recorded does not happen.
+            return GateResult::new(Verdict::Invalid, Some(fault));
+        }
         let guard = Guard::new(|name| self.variable(name));
         let silencer = self.open_group(id);
         let library = stands_on_kernels(gate).then(|| self.library(gate));
         let mut result = match library.as_ref().and_then(|library| library.decides(gate.kind)) {
             Some(decided) => decided,
+            None if self.record.fault().is_some() => GateResult::new(Verdict::Invalid, self.record.fault()),
             None if library.as_ref().is_some_and(|library| self.is_stale(library)) => {
                 GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
             }
@@ -239,10 +244,17 @@ impl Run<'_, '_> {
             result.kernel_checks = library.checks;
         }
         self.close_group(silencer);
-        let untouched = [guard.intact(), self.record.intact()];
-        if untouched.contains(&false) && result.status != Verdict::Cancelled {
-            result.status = Verdict::Fail;
-            result.reason = Some(Reason::Tampered);
+        match (guard.intact(), self.record.intact()) {
+            (false, _) | (_, Some(false)) if result.status != Verdict::Cancelled => {
+                result.status = Verdict::Fail;
+                result.reason = Some(Reason::Tampered);
+            }
+            // A pass that nobody can vouch for is none.
+            (_, None) if result.status == Verdict::Pass => {
+                result.status = Verdict::Invalid;
+                result.reason = self.record.fault();
+            }
+            _ => {}
         }
         result
     }

@@ -12,7 +12,6 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::model::event::Event;
 use crate::sys::files::{self, FileError};
-use crate::sys::random;
 
 /// Longest journal that is read.
 const CAP: u64 = 256 << 20;
@@ -47,6 +46,8 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     written: Vec<u8>,
+    /// Lines that the disk has refused so far.
+    owed: Vec<u8>,
 }
 
 /// Where the journal of these results is.
@@ -116,10 +117,7 @@ impl Journal {
             path: path.to_owned(),
             error,
         };
-        let token = random::token().map_err(io)?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", &token[..12]));
-        let beside = PathBuf::from(beside);
+        let beside = files::beside(path)?;
         let mut file = files::create_private(&beside)?;
         let placed = flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(io::Error::from)
@@ -138,25 +136,39 @@ impl Journal {
             path: path.to_owned(),
             file,
             written,
+            owed: Vec::new(),
         })
     }
 
-    /// Appends an event. Returns when it is on the disk.
+    /// Appends an event. Returns when it is on the disk. One that the disk refuses goes before the next one.
     ///
     /// # Errors
     /// The disk is full or cannot be written.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
-        let line = lines(std::slice::from_ref(event));
-        if let Err(error) = self.file.write_all(&line) {
-            // What is there of it is no line, and must not look like somebody else's.
+        self.owed.extend_from_slice(&lines(std::slice::from_ref(event)));
+        if let Err(error) = self.file.write_all(&self.owed) {
+            // Behind a torn line nothing is read any more. A disk that cannot even forget will not take another line either.
             let known = self.written.len() as u64;
-            self.file.set_len(known)?;
-            self.file.seek(SeekFrom::Start(known))?;
+            let _ = self
+                .file
+                .set_len(known)
+                .and_then(|()| self.file.seek(SeekFrom::Start(known)));
             return Err(error);
         }
         // Written it is, whether or not the disk will keep it.
-        self.written.extend_from_slice(&line);
+        self.written.append(&mut self.owed);
         self.file.sync_data()
+    }
+
+    fn is_as_written(&self) -> Result<bool, FileError> {
+        let io = |error| FileError::Io {
+            path: self.path.clone(),
+            error,
+        };
+        let there = files::open_regular(&self.path)?.metadata().map_err(io)?;
+        let ours = self.file.metadata().map_err(io)?;
+        Ok(files::identity(&there) == files::identity(&ours)
+            && files::read_regular(&self.path, self.written.len() as u64)? == self.written)
     }
 
     /// Whether the file is still what we wrote and nothing else; where not, it is put right.
@@ -164,15 +176,10 @@ impl Journal {
     /// # Errors
     /// It cannot be put right.
     pub fn intact(&mut self) -> Result<bool, JournalError> {
-        let same_file = || {
-            let ours = files::identity(&self.file.metadata().ok()?);
-            let there = files::open_regular(&self.path).ok()?;
-            (files::identity(&there.metadata().ok()?) == ours).then_some(())
-        };
-        if same_file().is_some()
-            && files::read_regular(&self.path, self.written.len() as u64).is_ok_and(|b| b == self.written)
-        {
-            return Ok(true);
+        match self.is_as_written() {
+            Ok(true) => return Ok(true),
+            Err(error) if error.is_of_machine() => return Err(error.into()),
+            Ok(false) | Err(_) => {}
         }
         if std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.is_dir()) {
             std::fs::remove_dir_all(&self.path).map_err(|error| FileError::Io {
@@ -286,6 +293,25 @@ mod tests {
                 prop_assert_eq!((ended("a"), ended("b")), (Some(true), Some(true)));
             }
         }
+    }
+
+    #[test]
+    fn a_line_that_the_disk_refused_goes_before_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("r.journal");
+        let mut journal = Journal::begin(&path, &[started(&["a"])]).unwrap();
+        let writable = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        let refused = |reason| Event::RunRefused { reason };
+        journal.append(&refused(Reason::Internal)).unwrap_err();
+        journal.file = writable;
+        journal.append(&refused(Reason::DiskFull)).unwrap();
+        let expected = [
+            started(&["a"]),
+            refused(Reason::Internal),
+            refused(Reason::DiskFull),
+        ];
+        assert_eq!(read(&path).unwrap(), expected);
+        assert!(journal.intact().unwrap());
     }
 
     #[test]

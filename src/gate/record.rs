@@ -61,6 +61,7 @@ impl Record {
             record.sink.event(event);
         }
         record.write(false)?;
+        remove_strays(path);
         Ok(record)
     }
 
@@ -79,13 +80,16 @@ impl Record {
         self.sink.event(event);
     }
 
-    /// Whether nobody but us has written to the journal; what was touched is put right.
-    pub fn intact(&mut self) -> bool {
+    /// Whether nobody but us has written to the journal; what was touched is put right. None where the disk lets nobody tell.
+    pub fn intact(&mut self) -> Option<bool> {
+        if self.fault.is_some() {
+            return None;
+        }
         match self.journal.intact() {
-            Ok(intact) => intact,
+            Ok(intact) => Some(intact),
             Err(error) => {
                 self.fail(error.is_full());
-                false
+                None
             }
         }
     }
@@ -137,7 +141,14 @@ pub fn recover(path: &Path) -> Result<Results, JournalError> {
         .results()
         .ok_or_else(|| JournalError::Empty(path.to_owned()))?;
     files::replace(path, text(&results).as_bytes(), true)?;
+    remove_strays(path);
     Ok(results)
+}
+
+/// Removes the half-made files of a run that was killed while it replaced results or journal.
+fn remove_strays(path: &Path) {
+    files::remove_strays(path);
+    files::remove_strays(&journal::beside(path));
 }
 
 /// Results as they are written to a file and printed.

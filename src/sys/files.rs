@@ -1,6 +1,6 @@
 //! Files that others may have tampered with: made privately, replaced whole, read with a limit, never through a link.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
@@ -8,7 +8,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock};
 
 /// Why a path was refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,19 @@ impl FileError {
     /// Whether the disk is full or cannot be written.
     pub fn is_full(&self) -> bool {
         matches!(self, FileError::Io { error, .. } if is_full(error))
+    }
+
+    /// Whether the machine is at fault, and not what stands there: its disk, its memory, its table of files.
+    pub fn is_of_machine(&self) -> bool {
+        use rustix::io::Errno;
+        let FileError::Io { error, .. } = self else {
+            return false;
+        };
+        let faults = [Errno::IO, Errno::NOSPC, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+        is_full(error)
+            || faults
+                .iter()
+                .any(|fault| error.raw_os_error() == Some(fault.raw_os_error()))
     }
 
     fn io(path: &Path) -> impl FnOnce(io::Error) -> FileError {
@@ -146,17 +159,7 @@ pub fn create_private(path: &Path) -> Result<File, FileError> {
 /// The new file cannot be written beside the old one, or not be moved over it.
 pub fn replace(path: &Path, bytes: &[u8], lasting: bool) -> Result<(), FileError> {
     vacant_or_regular(path)?;
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let token = crate::sys::random::token().map_err(FileError::io(path))?;
-    let beside = dir.join(format!(".{name}.{}", &token[..12]));
+    let beside = beside(path)?;
     let written = create_private(&beside).and_then(|mut file| {
         let all = file
             .write_all(bytes)
@@ -168,9 +171,55 @@ pub fn replace(path: &Path, bytes: &[u8], lasting: bool) -> Result<(), FileError
         // It may never have been made.
         let _ = std::fs::remove_file(&beside);
     } else if lasting {
-        sync_dir(dir);
+        sync_dir(folder(path));
     }
     written
+}
+
+/// Digits of what tells the files apart that are to replace one.
+const TOKEN: usize = 12;
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// What the names of all files begin with that are to replace this one.
+fn prefix(path: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    prefix
+}
+
+/// A new name beside a file, for what is to replace it.
+///
+/// # Errors
+/// There is no randomness to be had.
+pub fn beside(path: &Path) -> Result<PathBuf, FileError> {
+    let token = crate::sys::random::token().map_err(FileError::io(path))?;
+    let mut name = prefix(path);
+    name.push(&token[..TOKEN]);
+    Ok(folder(path).join(name))
+}
+
+/// Removes what was to replace a file and never did, because its writer was killed. For whoever alone replaces that file;
+/// one that somebody holds locked is left alone.
+pub fn remove_strays(path: &Path) {
+    let prefix = prefix(path);
+    // A folder that cannot be read keeps them; they are in nobody's way.
+    for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let token = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        if token.is_some_and(|t| t.len() == TOKEN && t.iter().all(u8::is_ascii_hexdigit))
+            && let Ok(file) = open_regular(&entry.path())
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Puts a folder's entries on the disk, where its file system can.
@@ -332,5 +381,29 @@ mod tests {
         ));
         replace(&at("victim"), b"new", true).unwrap();
         assert_eq!(read_regular(&at("victim"), 3).unwrap(), b"new");
+    }
+
+    #[test]
+    fn strays_go_and_nothing_else_does() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let ours = at("r");
+        let (stray, held) = (beside(&ours).unwrap(), beside(&ours).unwrap());
+        let others = [
+            "r",
+            ".r.x",
+            ".r.0123456789ag",
+            ".q.0123456789ab",
+            "r.0123456789ab",
+        ]
+        .map(at);
+        for file in others.iter().chain([&stray]) {
+            std::fs::write(file, "").unwrap();
+        }
+        let holder = create_private(&held).unwrap();
+        flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
+        remove_strays(&ours);
+        assert!(!stray.exists());
+        assert!(held.exists() && others.iter().all(|file| file.exists()));
     }
 }

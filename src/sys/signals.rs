@@ -5,9 +5,10 @@
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use rustix::process::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 
 /// What a worker hears when its keeper is gone: stop, and take no time over it.
 pub const LEFT_ALONE: Signal = Signal::USR1;
@@ -32,7 +33,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches INT, QUIT, TERM, HUP and [`LEFT_ALONE`] for the rest of the process.
+    /// Catches INT, QUIT, TERM, HUP, XFSZ and [`LEFT_ALONE`] for the rest of the process.
     ///
     /// # Errors
     /// No pipe could be made, or a handler not be installed.
@@ -45,6 +46,8 @@ impl Signals {
             }
             Ok::<_, io::Error>(ours)
         };
+        // Past a limit of file size a write is to fail, not to kill. Caught and not ignored, so that no gate inherits it.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(Signals {
             interrupt: caught(&[SIGINT, SIGQUIT])?,
             terminate: caught(&[SIGTERM, SIGHUP])?,

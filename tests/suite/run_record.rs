@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -261,4 +263,34 @@ fn t05_a_gate_that_rewrites_the_journal_fails() {
     assert_eq!(run.results["overall"], "fail");
     let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
     assert_eq!(journal.lines().count(), 8, "{journal}");
+}
+
+#[test]
+fn a_pass_that_could_not_be_recorded_is_none() {
+    let stage = Stage::new();
+    for n in 0..12 {
+        stage.gate(&format!("cpu:{n}"), "true");
+    }
+    stage.run(&["--tier", "a"]).exits(0);
+    let results = stage.results();
+    let journal = std::fs::read_to_string(format!("{}.journal", results.display())).unwrap();
+    let (kept, end) = journal.trim_end().rsplit_once('\n').unwrap();
+    assert!(end.contains("run_ended"));
+    // All but the last line fits.
+    let limit = format!("--fsize={}", kept.len() + end.len() / 2);
+    let run = stage.call(&["run", "--tier", "a", "--results", results.to_str().unwrap()]);
+    let mut limited = Command::new("prlimit");
+    let run = run.into_command();
+    limited
+        .arg(limit)
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(run.get_current_dir().unwrap());
+    limited
+        .env_clear()
+        .envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let out = limited.output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(said.contains("cannot be written (disk_full)"), "{said}");
 }
