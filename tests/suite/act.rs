@@ -13,6 +13,8 @@ use crate::driver::{Place, git};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PULL: u64 = 5;
 const REGISTRY: &str = "configs/gates/gates.toml";
+/// The action where it is somebody else's, pinned as a careful reader of the docs pins it.
+const ACTION: &str = "octo-org/gates@0123456789abcdef0123456789abcdef01234567";
 
 #[expect(
     clippy::print_stderr,
@@ -59,6 +61,20 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
+/// The action, as far as a workflow takes it.
+fn copy_action(to: &Path) {
+    std::fs::create_dir_all(to.join("scripts")).unwrap();
+    for file in [
+        "action.yml",
+        "Cargo.toml",
+        "checksums.txt",
+        "scripts/get",
+        "scripts/action",
+    ] {
+        std::fs::copy(Path::new(ROOT).join(file), to.join(file)).unwrap();
+    }
+}
+
 /// A repository with the sample, this action and these workflows; a pull request; the API that knows of it.
 struct Stage {
     place: Place,
@@ -87,23 +103,31 @@ impl Stage {
     /// A pull request that changes these files.
     fn changing(files: &[(&str, &str)]) -> Self {
         let place = Place::new();
-        for file in [
-            "action.yml",
-            "Cargo.toml",
-            "checksums.txt",
-            ".github/workflows/tier-b.yml",
-            ".github/workflows/pr-lint.yml",
-        ] {
+        for file in [".github/workflows/tier-b.yml", ".github/workflows/pr-lint.yml"] {
             place.file(file, read(file));
         }
         place.file(
             ".github/workflows/tier-b-fan-out.yml",
             read("examples/tier-b-fan-out.yml"),
         );
-        for script in ["scripts/get", "scripts/action"] {
-            place.file(script, "");
-            std::fs::copy(Path::new(ROOT).join(script), place.repo().join(script)).unwrap();
-        }
+        copy_action(&place.repo());
+        place.git(["init", "--quiet"]);
+        Stage::pull(place, files)
+    }
+
+    /// The same in a repository of somebody else, as `init` leaves it: the workflows are those that it writes.
+    fn strangers(files: &[(&str, &str)]) -> Self {
+        let place = Place::new();
+        copy_action(&place.path("action"));
+        place.git(["init", "--quiet", "--initial-branch=master"]);
+        // Not from the start: `init` adapts to the registry that is there.
+        place.file(REGISTRY, read(&format!("examples/demo/{REGISTRY}")));
+        place.gates(["init", "--action", ACTION]).run().exits(0);
+        Stage::pull(place, files)
+    }
+
+    /// The sample in this repository, and a pull request that changes these files.
+    fn pull(place: Place, files: &[(&str, &str)]) -> Self {
         for file in ["nmoe/__init__.py", "nmoe/train.py", "configs/tiny.toml"] {
             place.file(file, read(&format!("examples/demo/{file}")));
         }
@@ -128,7 +152,6 @@ needs = ["demo:needs"]
 gpu = ["demo:gpu"]"#,
         );
         place.file(REGISTRY, &registry);
-        place.git(["init", "--quiet"]);
         place.git(["add", "."]);
         place.git(["commit", "--quiet", "--message", "The base"]);
         place.git(["checkout", "--quiet", "-b", "issue/01-bigger-batch"]);
@@ -225,6 +248,7 @@ gpu = ["demo:gpu"]"#,
             .args(["--no-skip-checkout", "--no-cache-server", "--action-offline-mode"])
             .args(["--action-cache-path", &in_place("home/act")])
             .args(stand_ins())
+            .arg(format!("--local-repository={ACTION}={}", in_place("action")))
             .args(["--secret", &format!("GITHUB_TOKEN={TOKEN}")])
             .args(["--env", &format!("GITHUB_API_URL={}", self.api.url())])
             .args(["--env", &format!("GITHUB_REPOSITORY={REPOSITORY}")])
@@ -571,6 +595,33 @@ fn slow_act_pr_lint_judges_the_body() {
     );
     let Some(ran) = hostile.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
+}
+
+#[test]
+fn slow_act_what_init_writes_lints_and_runs_in_somebody_elses_repository() {
+    let stage = Stage::strangers(&[("configs/tiny.toml", &read("examples/demo/change.toml"))]);
+    for workflow in ["tier-b.yml", "pr-lint.yml"] {
+        let text =
+            std::fs::read_to_string(stage.place.repo().join(".github/workflows").join(workflow)).unwrap();
+        assert!(
+            text.contains(&format!("uses: {ACTION}\n")) && !text.contains("uses: ./"),
+            "{text}"
+        );
+    }
+    let good = stage.body();
+    let Some(ran) = stage.lint(&good.replace("cpu:import", "cpu:imports")) else {
+        return;
+    };
+    assert!(!ran.passed && ran.log.contains("cpu:imports"), "{}", ran.log);
+    let Some(ran) = stage.lint(&good) else { return };
+    assert!(ran.passed, "{}", ran.log);
+    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let (comment, status) = stage.published(&ran);
+    assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
+    assert_eq!(status, "success");
 }
 
 #[test]
