@@ -1,7 +1,6 @@
 //! What `run` binds a verdict to and keeps of it: evidence, resumption, results from elsewhere, the terms of a contract.
 
 use std::path::Path;
-
 use std::process::Command;
 
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, say};
-use crate::cmd::run::Asked;
+use crate::cmd::run::asked::Asked;
 use crate::gate::record::text;
 use crate::model::exit::Exit;
 use crate::model::registry::GateKind;

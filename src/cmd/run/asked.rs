@@ -1,0 +1,287 @@
+//! What was asked of `run`, read and understood before anything is looked at: registry, selection, contract, evidence, terms.
+//!
+//! Knows nothing of how gates are run.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use indexmap::IndexMap;
+
+use crate::cmd::baseline;
+use crate::cmd::context::Context;
+use crate::cmd::policy;
+use crate::cmd::run::Args;
+use crate::gate::engine::PerfTerms;
+use crate::gate::environment;
+use crate::gate::evidence;
+use crate::gate::external::{self, Recorded};
+use crate::gate::journal;
+use crate::gate::select::{self, Selection};
+use crate::gate::verdict::Fold;
+use crate::model::contract::Contract;
+use crate::model::evidence::Evidence;
+use crate::model::registry::{GateKind, Registry};
+use crate::model::resolution::Resolution;
+use crate::model::results::GateResult;
+use crate::model::verdict::{Reason, Verdict};
+use crate::report::read;
+use crate::safety::identity::Identity;
+use crate::safety::redact::Redactor;
+use crate::safety::terms::Terms;
+
+/// Largest file of recorded results that is read, bytes.
+const EXTERNAL: u64 = 256 << 10;
+
+/// Why a run is refused before any gate is looked at.
+pub(super) struct Refused {
+    pub(super) reason: Reason,
+    pub(super) error: anyhow::Error,
+}
+
+impl Refused {
+    fn because(reason: Reason) -> impl FnOnce(anyhow::Error) -> Refused {
+        move |error| Refused { reason, error }
+    }
+}
+
+/// What was asked for, read and understood.
+pub(super) struct Asked {
+    pub(super) registry: Registry,
+    pub(super) selection: Selection,
+    pub(super) contract: Option<Contract>,
+    pub(super) evidence: Evidence,
+    pub(super) external: IndexMap<String, Recorded>,
+    pub(super) perf: PerfTerms,
+    pub(super) redactor: Option<Redactor>,
+}
+
+/// Whether what we print goes into a log that others read.
+pub(super) fn in_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true")
+}
+
+/// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
+fn redactor() -> anyhow::Result<Option<Redactor>> {
+    let terms = Terms::from_env()?;
+    if terms.is_empty() && !in_actions() {
+        return Ok(None);
+    }
+    let mut identity = Identity::of_machine();
+    identity.terms(terms);
+    for (name, value) in std::env::vars_os() {
+        // A gate gets none of these; one that knows a value all the same does not get it into the log.
+        if let (Some(name), Some(value)) = (name.to_str(), value.to_str())
+            && environment::is_secret(name)
+        {
+            identity.name(value, "[secret]");
+        }
+    }
+    Ok(Some(Redactor::new(identity)))
+}
+
+pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
+    let stale = Refused::because(Reason::StaleEvidence);
+    let resolution = args
+        .resolution
+        .as_deref()
+        .map(policy::resolution)
+        .transpose()
+        .map_err(Refused::because(Reason::Refused))?;
+    let bad_registry = Refused::because(Reason::BadRegistry);
+    let registry = match &resolution {
+        Some(resolution) => policy::resolved_registry(context, resolution),
+        None => policy::registry(context),
+    }
+    .map_err(bad_registry)?;
+    let selection = select::resolve(&registry.value, &args.which.request())
+        .map_err(|e| Refused::because(Reason::BadRegistry)(e.into()))?;
+    let contract = match &resolution {
+        // What was approved counts, even where it is no contract: its findings were shown.
+        Some(resolution) => policy::resolved_contract(resolution),
+        None => args
+            .contract
+            .as_deref()
+            .filter(|p| !p.as_os_str().is_empty())
+            .map(policy::contract)
+            .transpose()
+            .map_err(Refused::because(Reason::Refused))?,
+    };
+    let redactor = redactor().map_err(Refused::because(Reason::Prerequisite))?;
+    let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
+    if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
+        // Before anybody spends a launch on it.
+        baseline::resolve(context, perf.baseline_ref.as_deref())
+            .map_err(Refused::because(Reason::Refused))?
+            .map_err(|e| Refused::because(Reason::BadBaseline)(e.into()))?;
+    }
+    let external = args
+        .external
+        .iter()
+        .filter(|e| !e.is_empty())
+        .map(|given| recorded(&registry.value, &selection, given))
+        .collect::<anyhow::Result<_>>()
+        .map_err(Refused::because(Reason::External))?;
+    if !context.subject.is_dir() {
+        let error = anyhow!(
+            "the checkout under test {} is no folder",
+            context.subject.display()
+        );
+        return Err(Refused::because(Reason::Refused)(error));
+    }
+    // Without git there are no ids; preflight says that it is missing.
+    let mut evidence = evidence::of_subject(&context.subject).unwrap_or_default();
+    evidence.registry = Some(registry.sha256);
+    evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
+    evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
+    evidence.run = std::env::var("NMOE_RUN_NONCE").ok().filter(|n| is_nonce(n));
+    if let Some(resolution) = &resolution {
+        evidence.run = Some(resolution.nonce.clone());
+        evidence.contract = resolution.contract.as_ref().map(|c| c.sha256.clone());
+        held_to(resolution, &selection, &evidence).map_err(stale)?;
+    }
+    Ok(Asked {
+        registry: registry.value,
+        selection,
+        contract: contract.map(|c| c.value),
+        evidence,
+        external,
+        perf,
+        redactor,
+    })
+}
+
+/// Whether this run is the one that was resolved, or one runner's part of it: the same commits, and no other gates. `publish` holds the
+/// parts together to the whole.
+fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) -> anyhow::Result<()> {
+    let whole = selection.gate_ids == resolution.gate_ids && selection.bundle == resolution.bundle;
+    let named = matches!(selection.bundle.as_deref(), None | Some(select::SINGLE));
+    let part = named
+        && selection
+            .gate_ids
+            .iter()
+            .all(|id| resolution.gate_ids.contains(id));
+    if !whole && !part {
+        bail!("other gates were resolved than are asked for; resolve again and have that approved");
+    }
+    let differ: Vec<&str> = evidence
+        .stale_for(&resolution.evidence())
+        .into_iter()
+        .map(|identity| identity.as_str())
+        .collect();
+    if !differ.is_empty() {
+        bail!(
+            "the checkout under test is not what was resolved ({} differ); check out {}",
+            differ.join(", "),
+            resolution.merge
+        );
+    }
+    Ok(())
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn is_nonce(text: &str) -> bool {
+    (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// A login as GitHub allows it, or a bot's.
+pub(super) fn is_login(text: &str) -> bool {
+    let name = text.strip_suffix("[bot]").unwrap_or(text);
+    (1..=39).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The budget and the baseline of perf gates; what the command line says may only be stricter than the contract.
+fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
+    let agreed = contract.and_then(|c| c.gates.perf.as_ref());
+    let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
+    let baseline = baseline.or_else(|| {
+        agreed
+            .and_then(|p| p.baseline_ref.as_deref())
+            .filter(|r| !r.is_empty())
+    });
+    if let Some(name) = baseline
+        && (name.starts_with('-') || name.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
+        let error = anyhow!("`{}` is no git ref to compare with", name.escape_debug());
+        return Err(Refused::because(Reason::BadBaseline)(error));
+    }
+    let refused = |message: String| Refused::because(Reason::Refused)(anyhow!(message));
+    let asked = match args.perf_budget_pct.as_deref().filter(|b| !b.trim().is_empty()) {
+        None => None,
+        Some(text) => match text.trim().parse::<f64>() {
+            Ok(budget) if budget.is_finite() && budget > -100.0 => Some(budget),
+            _ => {
+                return Err(refused(format!(
+                    "--perf-budget-pct `{}` is no percentage such as -10",
+                    text.escape_debug()
+                )));
+            }
+        },
+    };
+    let agreed = match agreed.map(|p| p.budget_pct) {
+        Some(budget) if !budget.is_finite() => {
+            return Err(refused(
+                "the contract's budget_pct is no finite number".to_owned(),
+            ));
+        }
+        agreed => agreed,
+    };
+    if let (Some(asked), Some(agreed)) = (asked, agreed)
+        && asked < agreed
+    {
+        return Err(refused(format!(
+            "--perf-budget-pct {asked} is looser than the contract's {agreed}; it may only be stricter"
+        )));
+    }
+    Ok(PerfTerms {
+        baseline_ref: baseline.map(str::to_owned),
+        budget_pct: asked.or(agreed),
+    })
+}
+
+fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(String, Recorded)> {
+    let (id, path) = given
+        .split_once('=')
+        .ok_or_else(|| anyhow!("--external {given}: write ID=RESULTS"))?;
+    let kind = registry.gates.get(id).map(|g| g.kind);
+    if kind != Some(GateKind::External) {
+        bail!("--external {id}: the registry has no external gate of that name");
+    }
+    if !selection.gate_ids.iter().any(|g| g == id) {
+        bail!("--external {id}: the gate is not selected");
+    }
+    let results =
+        read::file_within(Path::new(path), EXTERNAL).with_context(|| format!("--external {id}: {path}"))?;
+    let recorded = external::of_gate(results, id)
+        .ok_or_else(|| anyhow!("--external {id}: {path} has no result of it"))?;
+    Ok((id.to_owned(), recorded))
+}
+
+/// What an earlier run into the same results has proven, if it was about the same code, policy and tool.
+pub(super) fn proven(path: &Path, asked: &Asked) -> anyhow::Result<IndexMap<String, GateResult>> {
+    let mut fold = Fold::default();
+    for event in journal::read(&journal::beside(path))? {
+        fold.push(&event);
+    }
+    let Some(earlier) = fold.results() else {
+        return Ok(IndexMap::new());
+    };
+    let (was, is) = (&earlier.evidence, &asked.evidence);
+    let same = was.same_code(is)
+        && (&was.registry, &was.contract, &was.tool, &was.image)
+            == (&is.registry, &is.contract, &is.tool, &is.image);
+    Ok(earlier
+        .results
+        .into_iter()
+        .filter(|(id, r)| same && r.status == Verdict::Pass && asked.selection.gate_ids.contains(id))
+        .collect())
+}
+
+/// Whether a perf gate is among those that run.
+pub(super) fn compares(registry: &Registry, ids: &[String]) -> bool {
+    ids.iter()
+        .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))
+}
