@@ -315,30 +315,54 @@ fn bucket(hash: usize) -> usize {
 
 /// How common a few bytes are in logs and sources, roughly, so that the rarest windows of literals are looked for.
 fn commonness(window: &[u8]) -> u32 {
-    const PAIRS: &[u8] =
-        b"thheinerreonatndtiesortedisitalarstntosengnghaasouveiolecomehirideroicneearacelichllbemasiom\
-        urecctstininraprsulautfounrsetlossarrattypacpodeptmpamadunte";
-    let pairs = window
-        .windows(2)
-        .filter(|pair| PAIRS.chunks(2).any(|common| common == *pair))
-        .map(|_| 12);
-    window.iter().map(|&b| byte_commonness(b)).chain(pairs).sum()
+    let mut sum = 0;
+    let mut before = 0;
+    for &byte in window {
+        sum += u32::from(BYTES[usize::from(byte)]);
+        if before != 0 && PAIRS[usize::from(before & 31)] >> (byte & 31) & 1 != 0 && byte.is_ascii_lowercase()
+        {
+            sum += 12;
+        }
+        before = if byte.is_ascii_lowercase() { byte } else { 0 };
+    }
+    sum
 }
 
-fn byte_commonness(b: u8) -> u32 {
-    const BY_FREQUENCY: &[u8] = b"zqjxkvbwygfpumhdlcrsnioate";
-    match b {
-        b'a'..=b'z' => BY_FREQUENCY
-            .iter()
-            .position(|&letter| letter == b)
-            .and_then(|place| u32::try_from(place).ok())
-            .unwrap_or(26),
-        b' ' | b'-' => 30,
-        b'0'..=b'9' | b'.' | b'/' | b':' => 22,
-        b'_' | b'=' | b'"' => 18,
-        _ => 6,
+/// How common each byte is.
+static BYTES: [u8; 256] = {
+    let by_frequency = b"zqjxkvbwygfpumhdlcrsnioate";
+    let mut table = [6; 256];
+    let mut place = 0;
+    while place < by_frequency.len() {
+        table[by_frequency[place] as usize] = place as u8;
+        place += 1;
     }
-}
+    let rest: [(&[u8], u8); 3] = [(b" -", 30), (b"0123456789./:", 22), (b"_=\"", 18)];
+    let mut row = 0;
+    while row < rest.len() {
+        let mut n = 0;
+        while n < rest[row].0.len() {
+            table[rest[row].0[n] as usize] = rest[row].1;
+            n += 1;
+        }
+        row += 1;
+    }
+    table
+};
+
+/// Pairs of letters that are common: for each first letter a bit for each second one.
+static PAIRS: [u32; 32] = {
+    let common =
+        b"thheinerreonatndtiesortedisitalarstntosengnghaasouveiolecomehirideroicneearacelichllbemasiom\
+        urecctstininraprsulautfounrsetlossarrattypacpodeptmpamadunte";
+    let mut table = [0; 32];
+    let mut n = 0;
+    while n + 1 < common.len() {
+        table[(common[n] & 31) as usize] |= 1 << (common[n + 1] & 31);
+        n += 2;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
