@@ -111,7 +111,7 @@ def contracts(folder, count):
         part = folder / f"{n // 1000:03}"
         part.mkdir(parents=True, exist_ok=True)
         hotspots = ["nmoe/train.py"] if n % 50 == 0 else []
-        (part / f"{n:05}.md").write_text(contract(n, [n - 1 - n * 7 % 10] if n % 10 else [], hotspots))
+        (part / f"{n:05}.md").write_text(contract(n, [max(n - 1 - n * 7 % 10, 0)] if n % 10 else [], hotspots))
 
 
 def registry(gates, bundles=0):
