@@ -30,6 +30,14 @@ pub fn closes(description: &str) -> Vec<u64> {
     numbers
 }
 
+/// Where a description names this number first; its beginning where it does not.
+pub fn mention(description: &str, number: u64) -> std::ops::Range<usize> {
+    let name = format!("#{number}");
+    let whole = |at: &usize| !description[at + name.len()..].starts_with(|c: char| c.is_ascii_digit());
+    let mut places = description.match_indices(&name).map(|(at, _)| at);
+    places.find(whole).map_or(0..0, |at| at..at + name.len())
+}
+
 /// The lines that are neither code block nor comment.
 fn prose(text: &str) -> Vec<String> {
     let mut lines = Vec::new();

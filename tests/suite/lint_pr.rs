@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::{Api, Fault};
 use crate::driver::{Outcome, Place};
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
@@ -270,4 +271,58 @@ fn an_event_about_something_else_is_unusable() {
     assert!(out.stderr.contains("about no pull request"), "{}", out.stderr);
     let out = pull.place.gates(["lint", "pr"]).run().exits(2);
     assert!(out.stderr.contains("GITHUB_EVENT_PATH"), "{}", out.stderr);
+}
+
+#[test]
+fn an_issue_that_is_not_there_is_a_finding_and_the_body_is_judged_all_the_same() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.edit("Fixes: #5", "See #55. Fixes: #5");
+    pull.edit(
+        "- [x] Nothing private is in this change.",
+        "- [ ] Nothing private is in this change.",
+    );
+    std::fs::write(pull.place.path("event.json"), pull.event.to_string()).unwrap();
+    let api = Api::start();
+    let lint = || {
+        let call = pull
+            .place
+            .gates(["lint", "pr", "--format", "json"])
+            .env("GITHUB_EVENT_PATH", pull.place.path("event.json"))
+            .env("GITHUB_EVENT_NAME", "pull_request");
+        api.serves(call).run()
+    };
+    let out = lint().exits(1).json();
+    let body = pull.event["pull_request"]["body"].as_str().unwrap();
+    let line = body.lines().position(|l| l.contains("Fixes: #5")).unwrap() as u64 + 1;
+    let found: Vec<_> = out["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (
+                f["code"].as_str().unwrap(),
+                f["line"].as_u64().unwrap(),
+                f["column"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let column = body.lines().nth(line as usize - 1).unwrap().rfind("#5").unwrap() as u64 + 1;
+    assert!(found.contains(&("no-linked-contract", line, column)), "{out}");
+    assert!(found.iter().any(|(code, ..)| *code == "unticked-box"), "{out}");
+    api.issue(5, "[03a] Attention", CONTRACT);
+    let codes: Vec<String> = lint().exits(1).json()["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["code"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(codes, ["unticked-box"]);
+    // What cannot be asked is no finding.
+    api.fault(
+        "GET",
+        "/repos",
+        Fault::Status(403, "Resource not accessible by integration", Vec::new()),
+        9,
+    );
+    lint().exits(3);
 }

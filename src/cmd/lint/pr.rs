@@ -119,7 +119,23 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
             .help = Some("write `Fixes: #N` with the number of the contract's issue".to_owned());
         return Ok((None, sheet.finish()));
     };
-    let issue = api::hub(context)?.issue(number).map_err(api::fault)?;
+    let issue = match api::hub(context)?.issue(number) {
+        Ok(issue) => issue,
+        // What the author wrote is wrong, or the token sees too little: the rest of the description is judged all the same.
+        Err(fault) if fault.is_missing() => {
+            let mut sheet = Sheet::new(body);
+            sheet
+                .find(
+                    &NO_CONTRACT,
+                    &closing::mention(body.text(), number),
+                    format!("there is no issue #{number} here, or none that the token may see"),
+                )
+                .help =
+                Some("give the number of the contract's issue; a workflow needs `issues: read`".to_owned());
+            return Ok((None, sheet.finish()));
+        }
+        Err(fault) => return Err(api::fault(fault)),
+    };
     Ok((
         Some(Source::new(Some(format!("issue #{number}")), issue.body)),
         Vec::new(),
