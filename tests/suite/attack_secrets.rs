@@ -62,6 +62,11 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
             .collect::<String>()
     );
 
+    assert!(
+        run.stdout.contains("reading ${NMOE_DATA_PATH}/shard-0"),
+        "{}",
+        run.stdout
+    );
     let mut places: Vec<(String, String)> = vec![
         ("the job's log".to_owned(), run.stdout.clone()),
         ("the job's talk".to_owned(), run.stderr.clone()),

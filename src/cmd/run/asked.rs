@@ -61,7 +61,7 @@ pub(super) fn in_actions() -> bool {
 }
 
 /// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
-fn redactor() -> anyhow::Result<Option<Redactor>> {
+fn redactor(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Redactor>> {
     let terms = Terms::from_env()?;
     if terms.is_empty() && !in_actions() {
         return Ok(None);
@@ -74,6 +74,12 @@ fn redactor() -> anyhow::Result<Option<Redactor>> {
             && environment::is_secret(name)
         {
             identity.name(value, "[secret]");
+        }
+    }
+    let gates = selection.gate_ids.iter().filter_map(|id| registry.gates.get(id));
+    for name in gates.flat_map(|gate| &gate.requires) {
+        if let Ok(value) = std::env::var(name) {
+            identity.variable(name, &value);
         }
     }
     Ok(Some(Redactor::new(identity)))
@@ -106,7 +112,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
             .transpose()
             .map_err(Refused::because(Reason::Refused))?,
     };
-    let redactor = redactor().map_err(Refused::because(Reason::Prerequisite))?;
+    let redactor = redactor(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Before anybody spends a launch on it.
