@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::model::exit::Exit;
+use crate::sys::panics;
 
 /// Contracts, attestations and gates: lint them, run them on a B200, publish a table that can be trusted.
 #[derive(Debug, Parser)]
@@ -99,6 +100,7 @@ enum Command {
 
 /// Runs one command line; the exit code is all that is left of it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    panics::keep_to_themselves();
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,

@@ -32,6 +32,7 @@ use crate::gate::preflight::{self, Machine};
 use crate::gate::record::{self, Record};
 use crate::gate::select::{self};
 use crate::gate::verdict::Fold;
+use crate::github::command;
 use crate::model::event::Event;
 use crate::model::evidence::Evidence;
 use crate::model::exit::Exit;
@@ -166,7 +167,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let filter = asked.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
-    let output = Output::to(stream?, filter).context("cannot start the output")?;
+    let mut output = Output::to(stream?, filter).context("cannot start the output")?;
+    if in_actions() && format != Format::Json {
+        // A second layer, and the only one for what the job's other steps print.
+        asked
+            .masks
+            .iter()
+            .for_each(|name| output.line(&command::mask(name)));
+    }
     let talk = Rc::new(RefCell::new(talk::Talk::new(context, args.heartbeat)));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;

@@ -66,6 +66,11 @@ impl Annotation<'_> {
     }
 }
 
+/// Has the runner replace this wherever it stands in the job's log from here on. It takes the command itself out of the log.
+pub fn mask(text: &str) -> String {
+    format!("::add-mask::{}", data(text))
+}
+
 /// The text of a command, so that it stays one line.
 pub fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")

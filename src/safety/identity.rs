@@ -191,14 +191,14 @@ impl Identity {
         }
     }
 
-    /// The lines that make the runner mask the same names, as a second line of defence. They hold the names: they may go to
-    /// the runner and nowhere else.
-    pub fn mask_commands(&self) -> String {
-        let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        self.names
-            .iter()
-            .map(|name| format!("::add-mask::{}\n", escape(&String::from_utf8_lossy(&name.text))))
-            .collect()
+    /// The names that a runner can be asked to mask wherever they stand: those that are no word of everyday use, which
+    /// would spoil the log and the outputs of steps. They may go to the runner and nowhere else.
+    pub fn distinctive(&self) -> impl Iterator<Item = String> {
+        let names = self.names.iter().filter(|name| {
+            let letters = name.text.iter().all(u8::is_ascii_alphabetic);
+            name.text.len() >= if letters { 12 } else { 8 }
+        });
+        names.map(|name| String::from_utf8_lossy(&name.text).into_owned())
     }
 }
 

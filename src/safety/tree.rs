@@ -101,23 +101,35 @@ fn read(path: &Path, options: &Options, progress: &Progress) -> io::Result<Vec<P
     }
     progress.files.fetch_add(1, Ordering::Relaxed);
     if meta.len() > document::WINDOW as u64 {
-        let file = std::fs::File::open(path)?;
-        return document::look_through(&shown, Counted { file, progress }, options);
+        return through(&shown, std::fs::File::open(path)?, options, progress);
     }
     let text = std::fs::read(path)?;
     progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
     Ok(document::look(&shown, &text, options))
 }
 
-/// A file whose bytes are counted as they are read.
-struct Counted<'a> {
-    file: std::fs::File,
+/// Looks through what a reader gives, of any size.
+///
+/// # Errors
+/// The reader's.
+pub fn through(
+    name: &str,
+    reader: impl io::Read,
+    options: &Options,
+    progress: &Progress,
+) -> io::Result<Vec<Placed>> {
+    document::look_through(name, Counted { reader, progress }, options)
+}
+
+/// A reader whose bytes are counted as they are read.
+struct Counted<'a, R> {
+    reader: R,
     progress: &'a Progress,
 }
 
-impl io::Read for Counted<'_> {
+impl<R: io::Read> io::Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let read = self.reader.read(buffer)?;
         self.progress.bytes.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }

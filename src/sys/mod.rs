@@ -5,6 +5,7 @@ pub mod clock;
 pub mod digest;
 pub mod files;
 pub mod keeper;
+pub mod panics;
 pub mod process;
 pub mod random;
 pub mod signals;

@@ -640,6 +640,38 @@ fn slow_act_a_pull_request_from_a_fork_is_linted_run_and_reported() {
     assert_eq!(status, "success");
 }
 
+#[test]
+fn slow_act_what_later_steps_print_is_masked_too() {
+    let stage = Stage::bigger_batch();
+    let private = format!("/data/{}/shards-7", "blue-heron");
+    stage.place.file(
+        ".github/workflows/mask.yml",
+        format!(
+            r#"on: push
+jobs:
+  one:
+    runs-on: b200
+    steps:
+      - run: echo "unasked ${{NMOE_DATA_PATH#/data}}"
+      - run: nmoe-gates --repo {} run --bundle single --gate demo:needs || true
+      - run: echo "later $NMOE_DATA_PATH/00017"
+"#,
+            stage.place.repo().display()
+        ),
+    );
+    let Some(ran) = stage.run(
+        "push",
+        "mask.yml",
+        &["--env".to_owned(), format!("NMOE_DATA_PATH={private}")],
+    ) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    assert!(ran.log.contains("unasked /blue-heron/shards-7"), "{}", ran.log);
+    assert!(ran.log.contains("later ***/00017"), "{}", ran.log);
+    assert!(!ran.log.contains(&private), "{}", ran.log);
+}
+
 /// The program of this stage that is running gates, if it has come so far.
 fn gates_process(stage: &Stage) -> Option<rustix::process::Pid> {
     let home = stage

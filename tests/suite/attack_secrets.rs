@@ -63,12 +63,26 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
     );
 
     assert!(
-        run.stdout.contains("reading ${NMOE_DATA_PATH}/shard-0"),
+        run.on_a_runner().contains("reading ${NMOE_DATA_PATH}/shard-0"),
         "{}",
         run.stdout
     );
+    // The runner knows what to mask before a gate says its first word, and only a runner is told.
+    let (masks, rest) = run.stdout.split_at(run.stdout.find("::group::").unwrap());
+    assert!(!rest.contains("\n::add-mask::"), "{rest}");
+    for name in ["HOSTNAME", "POD_NAME", "NMOE_DATA_PATH", "AWS_SECRET_ACCESS_KEY"] {
+        let (_, value) = planted().into_iter().find(|(known, _)| *known == name).unwrap();
+        assert!(masks.contains(&format!("::add-mask::{value}\n")), "{name}");
+    }
+    for call in [
+        with(place.gates(["run", "--bundle", "tell"])).env("GITHUB_ACTIONS", ""),
+        with(place.gates(["run", "--bundle", "tell", "--format", "json"])),
+    ] {
+        let out = call.run().exits(1);
+        assert!(!format!("{}{}", out.stdout, out.stderr).contains("add-mask"));
+    }
     let mut places: Vec<(String, String)> = vec![
-        ("the job's log".to_owned(), run.stdout.clone()),
+        ("the job's log".to_owned(), run.on_a_runner()),
         ("the job's talk".to_owned(), run.stderr.clone()),
         (
             "results".to_owned(),

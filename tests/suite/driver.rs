@@ -177,6 +177,22 @@ impl Outcome {
         self
     }
 
+    /// Standard output as a runner shows it: what it was asked to mask is masked from there on, the asking included.
+    pub fn on_a_runner(&self) -> String {
+        let (mut shown, mut masks) = (String::new(), Vec::<&str>::new());
+        for line in self.stdout.split_inclusive('\n') {
+            match line.strip_prefix("::add-mask::") {
+                Some(name) => masks.push(name.trim_end()),
+                None => shown.push_str(
+                    &masks
+                        .iter()
+                        .fold(line.to_owned(), |l, mask| l.replace(mask, "***")),
+                ),
+            }
+        }
+        shown
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

@@ -80,4 +80,5 @@ mod safety_corpus;
 mod scope;
 mod stage;
 mod start;
+mod terminal;
 mod tls;

@@ -2,16 +2,15 @@
 //! on a FIFO until the test has seen what it wanted to see.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use regex::Regex;
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::fs::{CWD, Mode};
 
 use crate::stage::Stage;
+use crate::terminal::Terminal;
 
 /// A stage with a gate that is mute until the FIFO is written to, and then says `spoken`.
 fn mute() -> (Stage, PathBuf) {
@@ -86,49 +85,6 @@ fn a_heartbeat_that_is_switched_off_is_not_heard() {
     let stage = Stage::new();
     stage.gate("cpu:mute", "true");
     stage.run(&["--tier", "a", "--heartbeat", "-1"]).exits(2);
-}
-
-/// A terminal: what a program on it writes can be read here.
-struct Terminal {
-    master: File,
-    seen: String,
-}
-
-impl Terminal {
-    /// The terminal and the end that a program gets.
-    fn open() -> (Self, File) {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd = rustix::fs::open(
-            name,
-            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .unwrap();
-        let terminal = Terminal {
-            master: master.into(),
-            seen: String::new(),
-        };
-        (terminal, slave.into())
-    }
-
-    /// Reads until this has been written; gives what came before it, and forgets both.
-    #[track_caller]
-    fn until(&mut self, what: &Regex) -> String {
-        let mut buffer = [0; 4096];
-        loop {
-            if let Some(found) = what.find(&self.seen) {
-                let before = self.seen[..found.start()].to_owned();
-                self.seen.drain(..found.end());
-                return before;
-            }
-            let read = self.master.read(&mut buffer).unwrap_or(0);
-            assert!(read > 0, "the terminal ended before {what}: {:?}", self.seen);
-            self.seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! `lint safety` and what it promises: every kind of input, right places, and never a word of what was found.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
+use regex::Regex;
+
 use crate::driver::Place;
+use crate::terminal::Terminal;
 
 /// A token by its form, put together here so that no scanner finds one in this file.
 fn token() -> String {
@@ -66,6 +72,28 @@ fn utf16(text: &str) -> Vec<u8> {
         .chain(text.encode_utf16())
         .flat_map(u16::to_le_bytes)
         .collect()
+}
+
+#[test]
+fn long_work_says_how_far_it_has_come() {
+    let place = Place::new();
+    let (mut terminal, slave) = Terminal::open();
+    let mut child = place
+        .gates(["lint", "safety", "-"])
+        .into_command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    // The text does not end before the terminal has shown that some of it is read.
+    let mut text = child.stdin.take().unwrap();
+    text.write_all("a line that says nothing\n".repeat(100_000).as_bytes())
+        .unwrap();
+    terminal.until(&Regex::new("… 0 files, 2 MB so far\r\n").unwrap());
+    text.write_all(token().as_bytes()).unwrap();
+    drop(text);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]

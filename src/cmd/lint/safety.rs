@@ -21,7 +21,6 @@ use crate::safety::allowance::Allowances;
 use crate::safety::allowance::Baseline;
 use crate::safety::change;
 use crate::safety::detect::Options;
-use crate::safety::document;
 use crate::safety::document::Placed;
 use crate::safety::terms::Terms;
 use crate::safety::tree;
@@ -160,9 +159,12 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
     let before = paths.len();
     paths.retain(|path| path.as_os_str() != "-");
     let mut placed = Vec::new();
+    let progress = Progress::default();
     let stdin = usize::from(paths.len() < before);
     if stdin > 0 {
-        let read = document::look_through("", std::io::stdin().lock(), options);
+        let read = watched(context, &progress, || {
+            tree::through("", std::io::stdin().lock(), options, &progress)
+        });
         for mut leak in read.context("cannot read standard input")? {
             leak.finding.path = None;
             placed.push(leak);
@@ -176,7 +178,6 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         .filter(|path| path.is_dir())
         .flat_map(tracked_but_ignored)
         .collect();
-    let progress = Progress::default();
     let outcome = watched(context, &progress, || {
         tree::search(&paths, tracked, options, &progress)
     });

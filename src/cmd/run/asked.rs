@@ -52,7 +52,10 @@ pub(super) struct Asked {
     pub(super) evidence: Evidence,
     pub(super) external: IndexMap<String, Recorded>,
     pub(super) perf: PerfTerms,
+    /// Takes private names out of what gates print.
     pub(super) redactor: Option<Redactor>,
+    /// The names that the runner is asked to mask, in what other steps print too.
+    pub(super) masks: Vec<String>,
 }
 
 /// Whether what we print goes into a log that others read.
@@ -61,7 +64,7 @@ pub(super) fn in_actions() -> bool {
 }
 
 /// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
-fn redactor(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Redactor>> {
+fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Identity>> {
     let terms = Terms::from_env()?;
     if terms.is_empty() && !in_actions() {
         return Ok(None);
@@ -82,7 +85,7 @@ fn redactor(registry: &Registry, selection: &Selection) -> anyhow::Result<Option
             identity.variable(name, &value);
         }
     }
-    Ok(Some(Redactor::new(identity)))
+    Ok(Some(identity))
 }
 
 pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
@@ -112,7 +115,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
             .transpose()
             .map_err(Refused::because(Reason::Refused))?,
     };
-    let redactor = redactor(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
+    let identity = identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Before anybody spends a launch on it.
@@ -152,7 +155,8 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
         evidence,
         external,
         perf,
-        redactor,
+        masks: identity.iter().flat_map(Identity::distinctive).collect(),
+        redactor: identity.map(Redactor::new),
     })
 }
 

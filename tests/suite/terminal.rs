@@ -1,0 +1,52 @@
+//! A terminal for the tests: a program writes to one end of it, and the other end can be waited on.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+
+use regex::Regex;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// A terminal: what a program on it writes can be read here.
+pub struct Terminal {
+    master: File,
+    seen: String,
+}
+
+impl Terminal {
+    /// The terminal and the end that a program gets.
+    pub fn open() -> (Self, File) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd = rustix::fs::open(
+            name,
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        let terminal = Terminal {
+            master: master.into(),
+            seen: String::new(),
+        };
+        (terminal, slave.into())
+    }
+
+    /// Reads until this has been written; gives what came before it, and forgets both.
+    #[track_caller]
+    pub fn until(&mut self, what: &Regex) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(found) = what.find(&self.seen) {
+                let before = self.seen[..found.start()].to_owned();
+                self.seen.drain(..found.end());
+                return before;
+            }
+            let read = self.master.read(&mut buffer).unwrap_or(0);
+            assert!(read > 0, "the terminal ended before {what}: {:?}", self.seen);
+            self.seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    }
+}
