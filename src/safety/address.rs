@@ -14,6 +14,30 @@ use super::rule::is_word;
 pub static RULES: &[Rule] = &[
     Rule::look(&PRIVATE_ADDRESS, &["10.", "172.", "192.168.", "100."], ipv4),
     Rule::look(&PRIVATE_ADDRESS, &[":"], ipv6).gated(ends_private_group),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &["::ffff:"],
+        r"(::ffff:[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4})\b",
+    )
+    .judged(maps_private),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &[
+            "ping 0",
+            "ssh 0",
+            "curl 0",
+            "telnet 0",
+            "connect to 0",
+            "host 0",
+            "addr 0",
+            "address 0",
+        ],
+        r"\s(0[0-7]{2,3}(?:\.0[0-7]{1,3}){3})\b",
+    )
+    .judged(super::hosts::is_private_number),
+    Rule::line(&PRIVATE_ADDRESS, &["@"], r"@(0[0-7]{2,3}(?:\.[0-7]{1,4}){3})\b")
+        .judged(super::hosts::is_private_number)
+        .gated(|text, at| after(text, at + 1) == b'0'),
     Rule::look(&PRIVATE_ADDRESS, &["0x0a", "0xac1", "0xc0a8"], hexadecimal),
 ];
 
@@ -24,6 +48,11 @@ const RANGES: &[&[u8]] = &[
     b"192.168.0.0",
     b"100.64.0.0",
     b"172.17.0.0",
+    // What cluster networks are by default.
+    b"10.244.0.0",
+    b"10.96.0.0",
+    b"10.42.0.0",
+    b"10.43.0.0",
 ];
 
 /// Whether four numbers are an address of a private network.
@@ -102,7 +131,7 @@ fn ends_address(rest: &[u8]) -> bool {
 const VERSION_WORDS: &str = "version versions v ver release released releases package packages driver toolkit cuda cudnn nccl cublas \
     cusparse cufft curand cusolver npp nvjpeg nvcc nvrtc tensorrt firmware fw build kernel openssl glibc python \
     torch macos windows ios android chrome safari mariadb postgresql postgres gcc clang upgrade upgraded since \
-    patch revision rev pkg wheel debian ubuntu java jdk isa sdk requires section chapter nsight oid";
+    patch revision rev pkg wheel debian ubuntu java jdk isa sdk requires required than section chapter nsight oid";
 
 fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     let lead = hit.lead();
@@ -129,6 +158,14 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     {
         return true;
     }
+    let lower = trimmed.to_ascii_lowercase();
+    if lower.ends_with(b"version>")
+        || ["bump", "upgrad", "downgrad"]
+            .iter()
+            .any(|verb| memchr::memmem::find(&lower, verb.as_bytes()).is_some())
+    {
+        return true;
+    }
     let word = last_word(before_number(trimmed));
     if word.is_empty() {
         return false;
@@ -137,14 +174,15 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     listed(VERSION_WORDS, &lower)
         || lower.ends_with(b"_version")
         || lower.ends_with(b"-version")
-        || (!joined
+        || ((!joined || trimmed.ends_with(b"\""))
             && (lower.starts_with(b"lib") || lower.starts_with(b"nvidia-") || lower.starts_with(b"cuda-")))
 }
 
 /// What stands before a number: without quotes and signs, and without another number that it follows with an arrow.
 fn before_number(lead: &[u8]) -> &[u8] {
-    let signs = |b: &u8| matches!(b, b'"' | b'\'' | b'=' | b':' | b' ');
-    let bare = &lead[..lead.iter().rposition(|b| !signs(b)).map_or(0, |at| at + 1)];
+    let signs = |b: &u8| matches!(b, b'"' | b'\'' | b'=' | b':' | b' ' | b'(');
+    let without_signs = |text: &'_ [u8]| text.iter().rposition(|b| !signs(b)).map_or(0, |at| at + 1);
+    let bare = &lead[..without_signs(lead)];
     let Some(older) = [&b"->"[..], b"=>", "→".as_bytes()]
         .iter()
         .find_map(|arrow| bare.strip_suffix(*arrow))
@@ -157,7 +195,8 @@ fn before_number(lead: &[u8]) -> &[u8] {
         .rev()
         .take_while(|b| b.is_ascii_digit() || **b == b'.')
         .count();
-    older[..older.len() - number].trim_ascii_end()
+    let older = &older[..older.len() - number];
+    &older[..without_signs(older)]
 }
 
 fn range_before(lead: &[u8]) -> bool {
@@ -181,13 +220,32 @@ fn ends_private_group(text: &[u8], at: usize) -> bool {
     })
 }
 
+/// An IPv4 address in an IPv6 one, in hexadecimal.
+fn maps_private(address: &[u8]) -> bool {
+    std::str::from_utf8(address)
+        .ok()
+        .and_then(|text| text.parse::<std::net::Ipv6Addr>().ok())
+        .and_then(|address| address.to_ipv4_mapped())
+        .is_some_and(|address| is_private(address.octets()))
+}
+
+/// Whether the colon before an address parts it from an interface: `eth0:fd00:…`.
+fn follows_interface(lead: &[u8]) -> bool {
+    let name = last_word(lead.strip_suffix(b":").unwrap_or_default());
+    name.last().is_some_and(u8::is_ascii_digit)
+        && [&b"eth"[..], b"en", b"ib", b"bond", b"mlx"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+}
+
 /// Called at the first colon.
 fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
     let Some(start) = hit.span.start.checked_sub(4) else {
         return;
     };
     let before = super::rule::before(hit.text, start);
-    if is_word(before) || before == b':' || before == b'-' || before == b'.' {
+    let interface = before == b':' && follows_interface(&hit.text[hit.line().start..start]);
+    if is_word(before) || before == b':' && !interface || before == b'-' || before == b'.' {
         return;
     }
     let head = &hit.text[start..hit.text.len().min(start + 5)];
@@ -195,7 +253,7 @@ fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
         return;
     }
     let link_local = head[1].eq_ignore_ascii_case(&b'e');
-    if link_local && !head.eq_ignore_ascii_case(b"fe80:") {
+    if link_local && !head.eq_ignore_ascii_case(b"fe80:") || hit.lead().starts_with(b"use ") {
         return;
     }
     let length = hit.text[start..]

@@ -6,7 +6,7 @@
 const FILLERS: [&str; 9] = ["", "a", "A1", " ", "=", "\n", "-", ".", "\u{200b}"];
 
 /// What keeps a rule looking, hides in layers, or begins and never ends.
-const SEEDS: [&str; 42] = [
+const SEEDS: [&str; 48] = [
     "a@",
     "eyJ-",
     "eyJhbGciOi.",
@@ -49,6 +49,12 @@ const SEEDS: [&str; 42] = [
     concat!("nmoe-gates: ", "allow private-address because it is one "),
     "<password>",
     "a\" + \"",
+    "\u{202e}a",
+    "NODELIST\n",
+    "NAMESPACE   NAME\n",
+    " (dot) ",
+    "cn=a,dc=",
+    "2026 -----BEGIN PRIVATE KEY-----\n2026 MIIE\n",
 ];
 
 /// Every anchor repeated, every seed with something between, and anchors of two rules by turns.

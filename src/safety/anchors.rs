@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
 use super::disguise;
+use super::encoded;
 use super::literals::Literals;
 use super::rule::Find;
 use super::rule::Found;
@@ -104,6 +105,7 @@ static FAMILIES: &[&[Rule]] = &[
     super::hosts::RULES,
     super::nodes::RULES,
     super::cluster::RULES,
+    super::tables::RULES,
     super::hardware::RULES,
     super::cloud::RULES,
     super::paths::RULES,
@@ -134,7 +136,7 @@ impl Engine {
         for literal in disguise::inline_anchors() {
             anchors.entry(literal).or_default().push(Wake::Inline);
         }
-        for literal in disguise::encoded_anchors() {
+        for literal in encoded::anchors() {
             anchors.entry(literal).or_default().push(Wake::Encoded);
         }
         let (anchors, wakes) = anchors.into_iter().unzip();

@@ -58,7 +58,7 @@ const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_to
     next_token stop_token special_token tokens_per tokens tokenizer tokenize token_id token_type token_count \
     cache_key cache-key primary_key foreign_key sort_key public_key public-key pub_key key_id keyring keyboard \
     keyword csrf xsrf idempotency tokenstream token_stream secretary publictoken public_token page_token \
-    websocket host_key host-key partition_key lookup_key hash_key dedup etag pagetoken continuation nexttoken pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
+    websocket host_key host-key partition_key lookup_key hash_key dedup etag pagetoken continuation nexttoken restore-key restore_key pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
     _passthrough bypass pass_";
 
 fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {

@@ -17,13 +17,24 @@ pub static RULES: &[Rule] = &[
     Rule::line(&CLOUD_ACCOUNT, &["/subscriptions/"], r"/subscriptions/([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})").judged(is_real_uuid),
     Rule::line(&CLOUD_ACCOUNT, &["tenant", "subscription", "client_id", "clientid"], r#"(?i:(?:tenant|subscription)[_ -]?(?:id)?|(?:azure|arm)_client_?id)\\?["']?\s{0,2}[:=]?\s{0,2}\\?["']?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"#).judged(is_real_uuid),
     Rule::line(&CLOUD_ACCOUNT, &["projects/"], r"\bprojects/([a-z][a-z0-9-]{4,28}[a-z0-9]|\d{9,13})/(?:locations|zones|regions|global|secrets|topics|subscriptions|serviceAccounts|instances|datasets|databases|buckets|repositories|clusters|workloadIdentityPools)\b").judged(is_project),
-    Rule::line(&CLOUD_ACCOUNT, &["--project", "gcp_project", "google_cloud_project", "project_id", "gcloud config set project", "cloudsdk_core_project"], r#"(?:--project[\s=]|(?i:gcp_project(?:_id)?|google_cloud_project|cloudsdk_core_project|"project_id")["']?\s{0,2}[:=]\s{0,2}["']?|gcloud config set project\s)([a-z][a-z0-9-]{4,28}[a-z0-9])\b"#).judged(is_project),
+    Rule::line(&CLOUD_ACCOUNT, &["--project", "gcp_project", "google_cloud_project", "project_id", "gcloud config set project", "cloudsdk_core_project"], r#"(?:--project(?:_id)?[\s=]|(?i:gcp_project(?:_id)?|google_cloud_project|cloudsdk_core_project|"project_id")["']?\s{0,2}[:=]\s{0,2}["']?|gcloud config set project\s)([a-z][a-z0-9-]{4,28}[a-z0-9])\b"#).judged(is_project),
     Rule::line(&CLOUD_ACCOUNT, &[".iam.gserviceaccount.com"], r"([\w-]+@[a-z][a-z0-9-]+\.iam\.gserviceaccount\.com)").judged(is_project),
     Rule::line(&CLOUD_ACCOUNT, &["developer.gserviceaccount.com"], r"\b(\d{9,13}-compute@developer\.gserviceaccount\.com)"),
     Rule::line(&CLOUD_ACCOUNT, &["-docker.pkg.dev/", ".pkg.dev/"], r"-(?:docker|python|npm|maven)\.pkg\.dev/([a-z][a-z0-9-]+)").judged(is_project),
-    Rule::line(&CLOUD_ACCOUNT, &["ocid1."], r"\b(ocid1\.[a-z]+\.oc\d\.[a-z0-9-]*\.[a-z0-9]{20,})"),
+    Rule::line(&CLOUD_ACCOUNT, &["ocid1."], r"\bocid1\.[a-z]+\.oc\d\.[a-z0-9-]*\.a*([a-z0-9]{16,})"),
     Rule::line(&CLOUD_ACCOUNT, &[".azurecr.io", ".vault.azure.net", ".dfs.core.windows.net", ".blob.core.windows.net", ".file.core.windows.net", ".database.windows.net"], r"\b([a-z0-9][a-z0-9-]{2,})\.(?:azurecr\.io|vault\.azure\.net|(?:dfs|blob|file)\.core\.windows\.net|database\.windows\.net)").judged(is_bucket),
     Rule::line(&CLOUD_ACCOUNT, &["resourcegroups/", "resource-group"], r"(?i:resourcegroups/|--resource-group[\s=])([A-Za-z0-9][\w.-]+)").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &[".amazonaws.com/"], r"\.amazonaws\.com/(\d{12})/").judged(is_account),
+    Rule::line(&CLOUD_ACCOUNT, &[".s3.", ".s3-"], r"\b([a-z0-9][a-z0-9.-]{2,62})\.s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com").judged(is_private_resource),
+    Rule::line(&CLOUD_ACCOUNT, &["aws_profile", "--profile "], r"(?:AWS_PROFILE=|aws\s[^\n]*--profile[\s=])([a-z][a-z0-9]*(?:-[a-z0-9]+)+)").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &["gcr.io/"], r"\bgcr\.io/([a-z][a-z0-9-]{4,28}[a-z0-9])/").judged(is_private_resource),
+    Rule::line(&CLOUD_ACCOUNT, &["ocir.io/", "oci://"], r"(?:\b[a-z0-9-]+\.ocir\.io/|\boci://[\w-]+@)([a-z0-9]{10,14})\b").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &["registry.digitalocean.com/"], r"registry\.digitalocean\.com/([a-z0-9][a-z0-9-]+)/").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &[".r2.cloudflarestorage.com"], r"\b([0-9a-f]{32})\.r2\.cloudflarestorage\.com"),
+    Rule::line(&CLOUD_ACCOUNT, &["tf_cloud_organization", "tf_workspace"], r"TF_(?:CLOUD_ORGANIZATION|WORKSPACE)=([a-z][a-z0-9]*(?:-[a-z0-9]+)+)").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &["bucket"], r#"(?:^|[\s"'])bucket["']?\s{0,4}[:=]\s{0,2}["']([a-z0-9][a-z0-9.-]{2,62})["']"#).judged(is_private_resource),
+    Rule::line(&CLOUD_ACCOUNT, &[".cloud.databricks.com", ".azuredatabricks.net"], r"\b(dbc-[0-9a-f]{8}-[0-9a-f]{4}|adb-\d{10,20}\.\d{1,2})\.(?:cloud\.databricks\.com|azuredatabricks\.net)"),
+    Rule::line(&CLOUD_ACCOUNT, &[".okta.com", ".oktapreview.com", ".awsapps.com", ".onelogin.com", ".auth0.com"], r"\b([a-z0-9][a-z0-9-]{2,})\.(?:okta|oktapreview|awsapps|onelogin|(?:\w+\.)?auth0)\.com").judged(is_tenant),
     Rule::line(&CLOUD_ACCOUNT, &["billing"], r"(?i:billing[_ -]?account\w*)[^0-9A-F\n]{1,6}([0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6})\b"),
 ];
 
@@ -61,8 +72,33 @@ fn is_bucket(name: &[u8]) -> bool {
         && !text.starts_with("your-")
         && !text.starts_with("my")
         && !text.starts_with("test")
+        && !text.starts_with("gcp-public-data")
+        && !text.starts_with("productionresultssa")
         && !is_placeholder(name)
         && name.len() >= 3
+}
+
+/// A name that says itself that it is not for everybody.
+fn is_private_resource(name: &[u8]) -> bool {
+    let mut words = name.split(|b| matches!(b, b'-' | b'.' | b'_'));
+    words.any(|word| {
+        listed(
+            "prod production staging stage internal private priv corp dev research train training ckpt ckpts checkpoints \
+            tfstate terraform state backup backups secrets ml moe llm infra ops runner runners",
+            word,
+        )
+    }) && is_bucket(name)
+        && is_project(name)
+}
+
+/// The tenant of a service that people log in to.
+fn is_tenant(name: &[u8]) -> bool {
+    is_bucket(name)
+        && !listed(
+            "www developer dev login help support trust docs api status auth cdn demo",
+            name,
+        )
+        && !name.starts_with(b"dev-")
 }
 
 fn is_project(name: &[u8]) -> bool {

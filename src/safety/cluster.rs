@@ -16,37 +16,42 @@ use super::rule::around;
 pub static RULES: &[Rule] = &[
     Rule::look(&POD_NAME, &["-"], generated_name)
         .gated(|text, at| text.get(at + 1..at + 6).is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))),
-    Rule::line(&POD_NAME, &["pod/", "pods/"], r"\bpods?/([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").judged(is_object),
+    Rule::line(&POD_NAME, &["pod/", "pods/"], r"\bpods?/([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").judged(is_pod),
     Rule::line(&POD_NAME, &["pods \"", "pod \"", "pod '", "pods '", "pod `", "pod \\\""], r#"\bpods?\s\\?["'`]([a-z0-9][a-z0-9./-]*-[a-z0-9.-]*[a-z0-9])\\?["'`]"#).judged(is_object),
     Rule::line(&POD_NAME, &["pod"], r#"\b(?i:pod|pod[_-]?name)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])\\?["',}\s]?"#).judged(is_object),
     Rule::line(&POD_NAME, &["crashloopbackoff", "oomkilled", "imagepullbackoff", "errimagepull", "containercreating", " running ", " pending ", " completed ", " evicted ", " terminating "], r"(?:^|\s)([a-z0-9][a-z0-9.]*-[a-z0-9.-]*[a-z0-9])\s+\d+/\d+\s+(?:Running|Pending|Completed|Evicted|Terminating|Error|CrashLoopBackOff|OOMKilled|ImagePullBackOff|ErrImagePull|ContainerCreating)\s+\d").judged(is_object),
     Rule::line(&POD_NAME, &["pod "], r"\b(?i:pod) ([a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.]*-[a-z0-9.-]*[a-z0-9])\b").judged(is_object),
     Rule::line(&POD_NAME, &["runner name", "runner_name", "listener name"], r#"(?i:(?:runner|listener)[ _]name)["']?\s{0,2}[=:]\s{0,2}["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).judged(is_object),
     Rule::line(&POD_NAME, &["kubectl", "oc logs", "oc exec", "oc rsh", "stern ", "crictl"], r"(?:kubectl|oc|k)\s(?:-\S+\s(?:[\w-]+\s)?)*?(?:logs|exec|attach|port-forward|debug|rsh|cp|(?:describe|delete|get|edit|annotate|label|top)\s(?:po|pod|pods))\s(?:-n\s\S+\s|-[a-mo-z]\w*\s|--[\w-]+(?:=\S+)?\s)*(?:pod/|po/)?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").judged(is_object),
-    Rule::line(&NAMESPACE, &["kubectl", "helm", "stern", "k9s", "oc ", "kustomize", "velero", "argocd", "flux ", "istioctl", "kubectx", "kubeseal", "skaffold", "tilt "], r#"(?:^|[\s`'"(/$;&|])(?:kubectl|helm|helmfile|stern|k9s|oc|kustomize|velero|argocd|flux|istioctl|kubeseal|skaffold|tilt|k)\s(?:[^|;&\n]*?\s)?(?:-n[\s=]?|--namespace[\s=]|--namespaces[\s=])["']?([a-z0-9][a-z0-9-]*)"#).judged(is_namespace),
-    Rule::line(&NAMESPACE, &["--namespace"], r#"--namespace[\s=]["']?([a-z0-9][a-z0-9-]*[a-z0-9])"#).judged(is_namespace),
+    Rule::line(&NAMESPACE, &["kubectl", "helm", "stern", "k9s", "oc ", "kustomize", "velero", "argocd", "flux ", "istioctl", "kubectx", "kubeseal", "skaffold", "tilt ", "vcluster", "arena ", "linkerd", "cilium", "kubecolor", "tkn "], r#"(?:^|[\s`'"(/$;&|])(?:vcluster|arena|linkerd|cilium|kubecolor|tkn|kubectl|helm|helmfile|stern|k9s|oc|kustomize|velero|argocd|flux|istioctl|kubeseal|skaffold|tilt|k)\s(?:[^|;&\n]*?\s)?(?:-n[\s=]?|--namespace[\s=]|--namespaces[\s=])["']?([a-z0-9][a-z0-9-]*)"#).judged(is_namespace),
+    Rule::line(&NAMESPACE, &["-namespace"], r#"--(?:[a-z]+-)?namespace[\s=]["']?([a-z0-9][a-z0-9-]*[a-z0-9])"#).judged(is_namespace),
     Rule::line(&NAMESPACE, &["kubens ", "oc project ", "create namespace ", "create ns ", "namespaces/", "namespace/"], r"(?:\bkubens|\boc project|\bcreate n(?:amespace|s)|\b(?:describe|delete|get|label) n(?:amespaces?|s)|\bnamespaces?/)[\s/]?([a-z0-9][a-z0-9-]*[a-z0-9])").judged(is_namespace),
     Rule::line(&NAMESPACE, &["ns/"], r"\bns/([a-z0-9]+(?:-[a-z0-9]+)+)").judged(is_namespace),
     Rule::line(&NAMESPACE, &["describe ns ", "describe namespace ", "delete ns ", "delete namespace ", "get ns ", "get namespace ", "label ns ", "label namespace "], r"\b(?:describe|delete|get|label) n(?:amespaces?|s)\s([a-z0-9][a-z0-9-]*[a-z0-9])").judged(is_namespace),
     Rule::line(&NAMESPACE, &["namespace"], r#"\b(?i:namespace|namespace[_-]?name|pod_namespace|kube_namespace|k8s_namespace|target_?namespace)\\?["']?\s{0,2}[:=]\s{0,2}\\?["']?([a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:[\\"',}\s]|$)"#).judged(is_namespace),
     Rule::look(&NAMESPACE, &["namespace: "], yaml_namespace),
+    Rule::at(&NAMESPACE, &["kind: namespace"], r#"kind: Namespace\s+metadata:\s+name:\s+["']?([a-z0-9][a-z0-9-]*)"#).judged(is_namespace),
+    Rule::at(&VOLUME_CLAIM, &["kind: persistentvolume"], r#"kind: PersistentVolume(?:Claim)?\s+metadata:\s+name:\s+["']?([a-z0-9][a-z0-9.-]*)"#).judged(is_claim),
+    Rule::line(&VOLUME_CLAIM, &["claim \"", "claim '", "claim `", "bound to claim "], r#"\bclaim ["'`]?([a-z0-9][a-z0-9.-]*[-/][a-z0-9.-]*[a-z0-9])["'`\s]?"#).judged(is_claim),
     Rule::line(&NAMESPACE, &["namespace \"", "namespace '", "namespace `", "namespaces \"", "namespace \\\""], r#"\bnamespaces?\s\\?["'`]([a-z0-9][a-z0-9-]*[a-z0-9])\\?["'`]"#).judged(is_namespace),
     Rule::line(&NAMESPACE, &["in namespace ", "in the namespace "], r"\bin (?:the )?namespace ([a-z0-9]+(?:-[a-z0-9]+)+)").judged(is_namespace),
     Rule::line(&NAMESPACE, &["serviceaccount:", "serviceaccounts:"], r"\b(?i:serviceaccounts?):([a-z0-9][a-z0-9-]*(?::[a-z0-9][a-z0-9.-]*)?)").judged(is_account),
-    Rule::line(&VOLUME_CLAIM, &["claimname"], r#"(?i:claim_?name)\\?["']?\s{0,2}[:=]\s{0,2}\\?["']?([A-Za-z0-9][A-Za-z0-9.-]*)"#).judged(is_claim),
+    Rule::line(&VOLUME_CLAIM, &["claimname", "existingclaim"], r#"(?i:claim_?name|existing_?claim)\\?["']?\s{0,2}[:=]\s{0,2}\\?["']?([A-Za-z0-9][A-Za-z0-9.-]*)"#).judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &["persistentvolumeclaim", "persistentvolume"], r#"(?i:persistentvolume(?:claim)?s?)[\s/]\\?["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &["pvc"], r#"(?:\b|_)(?i:pvc)(?:/|\s|\s?[=:]\s?|_name[=:]\s?|\s"|\s')\\?["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &["pvc"], r"(?i:pvc)[^\n]{0,20}[\s/]([a-z0-9]+(?:-[a-z0-9]+)*-(?:rwx|rwo|rox|pvc)|[a-z0-9]+(?:-[a-z0-9]+)+)\s+(?:Bound|Pending|Lost|Terminating)\b").judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &["volumes=["], r"volumes=\[([a-z0-9]+(?:-[a-z0-9]+)+)").judged(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["pvc-"], r"\b(pvc-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"),
+    Rule::line(&VOLUME_CLAIM, &["pvc-", "csi-vol-"], r"\b((?:pvc|csi-vol)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"),
     Rule::line(&VOLUME_CLAIM, &["volumename:", "volumehandle:"], r#"volume(?:Name|Handle):\s{0,2}["']?([a-z0-9][\w.:-]*-[\w.:-]*\w)"#).judged(is_claim),
     Rule::line(&VOLUME_CLAIM, &[" bound "], r"^\s*([a-z0-9]+(?:-[a-z0-9]+)+)\s+Bound\s+\S+\s+\d+[GTM]i\b").judged(is_claim),
     Rule::line(&KUBE_CONTEXT, &["use-context", "set-context", "delete-context", "rename-context", "--context", "--kube-context", "kubectx", "current-context", "get-contexts"], r#"(?:(?:use|set|delete|rename)-context|--(?:kube-)?context[\s=]|current-context:|\bkubectx)\s{0,2}["']?([A-Za-z0-9][\w.@:/-]*)"#).judged(is_context),
-    Rule::line(&KUBE_CONTEXT, &["to context \"", "to context '", "to context `", "to new context ", "context \""], r#"(?:(?i:switched to (?:new )?context)|^(?i:context)) ["'`]([\w.@:/-]*[\d@:/-][\w.@:/-]*)["'`]"#).judged(is_context),
+    Rule::line(&KUBE_CONTEXT, &["to context \"", "to context '", "to context `", "to new context ", "context \""], r#"(?:(?i:switched to (?:new )?context)|^(?:error: )?(?i:context)) ["'`]([\w.@:/-]*[\d@:/-][\w.@:/-]*)["'`]"#).judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["get-credentials", "update-kubeconfig", "--cluster-name", "--cluster ", "--cluster=", "--cluster_name"], r#"(?:get-credentials\s(?:--\S+\s\S+\s)*?|update-kubeconfig\s[^\n]*?--name[\s=]|--cluster(?:[-_]name)?[\s=])["']?([A-Za-z0-9][\w.-]*)"#).judged(is_context),
+    Rule::line(&KUBE_CONTEXT, &["kube login ", "kubeconfig save ", "rancher context switch "], r"(?:kube login|kubeconfig save|rancher context switch)\s(?:--?\S+\s)*([A-Za-z0-9][\w.:-]*)").judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["az aks"], r"az aks\s[^\n]*?(?:-n|--name)[\s=]([A-Za-z0-9][\w.-]*)").judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["cluster"], r#"\b(?i:cluster|cluster[_-]?name|kube_?cluster|k8s_?cluster)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:[\\"',}\s]|$)"#).judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["context:"], r#"^\s*-?\s*context:\s{1,2}["']?([a-z][\w.]*(?:[@-][\w.]+)+)["']?\s*$"#).judged(is_context),
+    Rule::line(&KUBE_CONTEXT, &["kubernetes-admin@"], r"\bkubernetes-admin@([a-z][\w.-]*-[\w.-]*\w)").judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["gke_"], r"\b(gke_[a-z][a-z0-9-]+_[a-z]+-[a-z0-9-]+_[a-z0-9-]+)"),
     Rule::line(&KUBE_CONTEXT, &[":eks:", ":cluster/"], r"arn:aws[a-z-]*:eks:[a-z0-9-]+:\d{12}:cluster/([\w-]+)").judged(is_context),
     Rule::line(&KUBE_CONTEXT, &["kubeconfig", "--kubeconfig", ".kube/"], r#"\.kube/([\w.-]*\w)"#).judged(is_kubeconfig_file),
@@ -110,6 +115,7 @@ const PUBLIC_NAMESPACES: &str = "default kube-system kube-public kube-node-lease
 fn is_object(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     name.len() >= 4
+        && name.iter().any(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && !listed(COMMON, text)
         && !is_placeholder(name)
         && !text.starts_with("my-")
@@ -118,7 +124,16 @@ fn is_object(name: &[u8]) -> bool {
         && !text.starts_with("the-")
 }
 
-fn is_namespace(name: &[u8]) -> bool {
+/// An object's name and no file of a directory `pods/`.
+fn is_pod(name: &[u8]) -> bool {
+    let file = [&b".yaml"[..], b".yml", b".md", b".json", b".html"]
+        .iter()
+        .any(|ending| name.ends_with(ending));
+    !file && is_object(name)
+}
+
+/// A namespace that does not come with Kubernetes or what everyone installs.
+pub fn is_namespace(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     is_object(name)
         && !listed(PUBLIC_NAMESPACES, text)
@@ -131,14 +146,16 @@ fn is_account(name: &[u8]) -> bool {
     is_namespace(namespace)
 }
 
-fn is_claim(name: &[u8]) -> bool {
+/// The name of a volume or of a claim to one.
+pub fn is_claim(name: &[u8]) -> bool {
     !matches!(
         name,
         b"is" | b"are" | b"support" | b"template" | b"spec" | b"name"
     ) && is_object(name)
 }
 
-fn is_context(name: &[u8]) -> bool {
+/// The name of a context or a cluster.
+pub fn is_context(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     is_object(name)
         && !matches!(

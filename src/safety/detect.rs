@@ -11,6 +11,7 @@ use super::anchors::Scope;
 use super::codes;
 use super::disguise;
 use super::disguise::View;
+use super::encoded;
 use super::rule::Raw;
 use super::rule::line;
 use super::terms::Terms;
@@ -140,7 +141,7 @@ fn look(text: &[u8], options: &Options, scope: Scope) -> (Vec<Raw>, u64) {
     seen = 0;
     for hit in sweep.encoded {
         if hit.start >= seen {
-            let (end, view) = disguise::decoded(text, hit);
+            let (end, view) = encoded::decoded(text, hit);
             seen = end;
             if let Some(view) = view {
                 through(&view, &mut raw);

@@ -5,52 +5,53 @@
 
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::GeneralPurpose;
-use base64::engine::general_purpose::GeneralPurposeConfig;
-
 use super::rule::after;
-use super::rule::around;
 use super::rule::before;
 
 /// What a stretch of the text says once its disguise is undone.
 pub struct View {
     /// The undone text.
     pub text: Vec<u8>,
-    /// For each byte of it, and one past its end: the offset in the original that it came from.
-    pub origin: Vec<usize>,
+    /// For each byte of it: the stretch of the original that it came from.
+    places: Vec<Range<usize>>,
 }
 
 impl View {
     fn new(capacity: usize) -> Self {
         View {
             text: Vec::with_capacity(capacity),
-            origin: Vec::with_capacity(capacity + 1),
+            places: Vec::with_capacity(capacity),
         }
     }
 
-    fn push(&mut self, byte: u8, origin: usize) {
-        self.text.push(byte);
-        self.origin.push(origin);
+    /// A text each part of which came from all of one stretch.
+    pub fn all_from(text: Vec<u8>, place: &Range<usize>) -> Self {
+        let places = vec![place.clone(); text.len()];
+        View { text, places }
     }
 
-    fn close(mut self, end: usize) -> Self {
-        self.origin.push(end);
-        self
+    fn push(&mut self, byte: u8, place: Range<usize>) {
+        self.text.push(byte);
+        self.places.push(place);
     }
 
     /// Whether a stretch of the view reads differently in the original, or is set off there by something undone.
     pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
         let back = self.back(span);
-        let apart =
-            |at: usize| at > 0 && at < self.origin.len() && self.origin[at] != self.origin[at - 1] + 1;
+        let apart = |at: usize| {
+            let beside = at.checked_sub(1).and_then(|before| self.places.get(before..=at));
+            beside.is_some_and(|beside| {
+                beside[1].start != beside[0].end || beside.iter().any(|place| place.len() > 1)
+            })
+        };
         original[back] != self.text[span.clone()] || apart(span.start) || apart(span.end)
     }
 
     /// The stretch of the original that a stretch of the view came from.
     pub fn back(&self, span: &Range<usize>) -> Range<usize> {
-        self.origin[span.start]..self.origin[span.end].max(self.origin[span.end - 1] + 1)
+        let places = &self.places[span.clone()];
+        let start = places.first().map_or(0, |place| place.start);
+        start..places.last().map_or(start, |place| place.end)
     }
 }
 
@@ -93,6 +94,13 @@ const INLINE: &[&str] = &[
     "(.)",
     "[dot]",
     "(dot)",
+    "[at]",
+    "(at)",
+    "%25",
+    "%2f",
+    "%3a",
+    "%40",
+    "%3d",
     "{.}",
     "[:]",
     "hxxp",
@@ -151,6 +159,13 @@ const INLINE: &[&str] = &[
 pub fn inline_anchors() -> Vec<String> {
     let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
     let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
+    // Digits of Arabic and Persian.
+    let foreign = ('\u{660}'..='\u{669}').chain('\u{6f0}'..='\u{6f9}');
+    // Letters and digits of full width.
+    let wide = ('\u{ff10}'..='\u{ff19}')
+        .chain('\u{ff21}'..='\u{ff3a}')
+        .chain('\u{ff41}'..='\u{ff5a}');
+    out.extend(foreign.chain(wide).map(String::from));
     for digit in (b'0'..=b'9').map(char::from) {
         out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
     }
@@ -191,6 +206,7 @@ pub fn may_hide(text: &[u8], hit: Range<usize>) -> bool {
         0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
             left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
         }
+        0xd9 | 0xdb => word(left) || word(right),
         0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
         _ => true,
     }
@@ -218,144 +234,6 @@ fn is_joint(glue: &[u8]) -> bool {
     memchr::memchr(b'\n', glue).is_some() || quotes == 2
 }
 
-/// Texts every base 64 of which, at each of the three alignments, is worth decoding.
-const TELLING: &[&str] = &[
-    "ghp_",
-    "gho_",
-    "ghs_",
-    "ghu_",
-    "github_pat_",
-    "glpat-",
-    "AKIA",
-    "ASIA",
-    "hf_",
-    "sk-ant-",
-    "sk-proj-",
-    "nvapi-",
-    "xoxb-",
-    "xoxp-",
-    "pypi-",
-    "npm_",
-    "AIza",
-    "sk_live_",
-    "dckr_pat",
-    "PRIVATE KEY",
-    "password",
-    "PASSWORD",
-    "secret",
-    "SECRET",
-    "token",
-    "TOKEN",
-    "api_key",
-    "API_KEY",
-    "client-key",
-    ".internal",
-    ".svc.cluster",
-    ".corp",
-    ".local",
-    ".lan",
-    "namespace",
-    "kubeconfig",
-    "current-context",
-    "192.168.",
-    "://10.",
-    "@10.",
-    "gpu-",
-    "b200-",
-    "/home/",
-    "/mnt/",
-    "kind: Config",
-    "hooks.slack",
-    "WANDB",
-    "postgres://",
-    "wandb",
-];
-
-/// The literals of base 64 and hexadecimal that tell of something worth decoding.
-pub fn encoded_anchors() -> Vec<String> {
-    let alphabet = STANDARD;
-    let mut out: Vec<String> = Vec::new();
-    for plain in TELLING {
-        for shift in 0..3usize {
-            let mut bytes = vec![0u8; shift];
-            bytes.extend_from_slice(plain.as_bytes());
-            let text = alphabet.encode(&bytes);
-            // The first and last characters mix in bits of the neighbours.
-            let from = [0, 2, 3][shift];
-            let whole = bytes.len() * 8 / 6;
-            if let Some(core) = text.get(from..whole)
-                && core.len() >= 5
-            {
-                out.push(core.to_ascii_lowercase());
-            }
-        }
-        if plain.len() >= 4 && !plain.contains("//") {
-            out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
-        }
-    }
-    out.sort();
-    out.dedup();
-    out
-}
-
-const STANDARD: GeneralPurpose = engine(base64::alphabet::STANDARD);
-const URL_SAFE: GeneralPurpose = engine(base64::alphabet::URL_SAFE);
-
-const fn engine(alphabet: base64::alphabet::Alphabet) -> GeneralPurpose {
-    GeneralPurpose::new(
-        &alphabet,
-        GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true),
-    )
-}
-
-/// The run of base 64 or hexadecimal around a hit, decoded, where it decodes to text. Also says where the run ends.
-pub fn decoded(text: &[u8], hit: Range<usize>) -> (usize, Option<View>) {
-    let is_digit = |b: u8| b.is_ascii_alphanumeric() || b"+/_-".contains(&b);
-    let run = around(text, hit.clone(), 4096, is_digit);
-    let bytes = &text[run.clone()];
-    let hex = bytes.len().is_multiple_of(2) && bytes.iter().all(u8::is_ascii_hexdigit);
-    let plain: Option<Vec<u8>> = if hex {
-        bytes
-            .chunks(2)
-            .map(|pair| {
-                std::str::from_utf8(pair)
-                    .ok()
-                    .and_then(|p| u8::from_str_radix(p, 16).ok())
-            })
-            .collect()
-    } else {
-        let url_safe = bytes.iter().any(|b| matches!(b, b'_' | b'-'));
-        // A run cut short still decodes up to its last whole group.
-        let bytes = if bytes.len() % 4 == 1 {
-            &bytes[..bytes.len() - 1]
-        } else {
-            bytes
-        };
-        if url_safe {
-            URL_SAFE.decode(bytes).ok()
-        } else {
-            STANDARD.decode(bytes).ok()
-        }
-    };
-    let printable = |plain: &[u8]| {
-        let good = plain
-            .iter()
-            .filter(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
-            .count();
-        plain.len() >= 8 && good * 20 >= plain.len() * 19
-    };
-    let view = plain.filter(|plain| printable(plain)).map(|plain| {
-        // The whole run is the leak, whatever part of it says so.
-        let origin = std::iter::repeat_n(run.start, plain.len())
-            .chain([run.end])
-            .collect();
-        View { text: plain, origin }
-    });
-    (run.end, view)
-}
-
 /// A stretch with everything undone that hides within a line. `None` where nothing was.
 pub fn undone(text: &[u8], stretch: Range<usize>) -> Option<View> {
     let mut view = View::new(stretch.len());
@@ -363,26 +241,46 @@ pub fn undone(text: &[u8], stretch: Range<usize>) -> Option<View> {
     let mut changed = false;
     while at < stretch.end {
         let rest = &text[at..stretch.end];
+        if rest.starts_with("\u{202e}".as_bytes()) {
+            changed = true;
+            at += backwards(rest, at, &mut view);
+            continue;
+        }
         match step(text, at, rest) {
             Some((length, replacement)) => {
                 changed = true;
                 for &byte in replacement.as_bytes() {
-                    view.push(byte, at);
+                    view.push(byte, at..at + length);
                 }
                 at += length;
             }
             None => {
-                view.push(text[at], at);
+                view.push(text[at], at..at + 1);
                 at += 1;
             }
         }
     }
-    changed.then(|| view.close(stretch.end))
+    changed.then_some(view)
+}
+
+/// A stretch that a right-to-left override shows from its end to its beginning; says how long it is.
+fn backwards(rest: &[u8], at: usize, view: &mut View) -> usize {
+    let mark = "\u{202e}".len();
+    let line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+    let end = memchr::memmem::find(&rest[..line], "\u{202c}".as_bytes()).unwrap_or(line);
+    for &byte in rest[mark..end].iter().rev() {
+        // The whole stretch is the place of whatever stands in it.
+        view.push(byte, at..at + end);
+    }
+    end
 }
 
 /// What begins here, how long it is and what it stands for.
 fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
     match rest[0] {
+        b'%' if rest.starts_with(b"%25") => byte_of(rest.get(3..5)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (5, b.into())),
         b'%' => byte_of(rest.get(1..3)?, 16)
             .filter(u8::is_ascii_graphic)
             .map(|b| (3, b.into())),
@@ -396,6 +294,9 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
         b' ' if rest.len() > 5 && rest[..5].eq_ignore_ascii_case(b" dot ") && rest[5].is_ascii_digit() => {
             Some((5, b'.'.into()))
         }
+        b' ' if matches!(rest.get(1), Some(b'[' | b'(')) => defanged(&rest[1..])
+            .filter(|(length, _)| rest.get(length + 1) == Some(&b' '))
+            .map(|(length, sign)| (length + 2, sign)),
         b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
         b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
         b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
@@ -592,6 +493,8 @@ fn look_alike(c: char) -> Option<u8> {
         'к' => b'k',
         'т' => b't',
         'м' => b'm',
+        '\u{660}'..='\u{669}' => u8::try_from(u32::from(c) - 0x660).ok()? + b'0',
+        '\u{6f0}'..='\u{6f9}' => u8::try_from(u32::from(c) - 0x6f0).ok()? + b'0',
         'А' | 'Α' => b'A',
         'В' | 'Β' => b'B',
         'Е' | 'Ε' => b'E',
@@ -625,12 +528,12 @@ pub fn joined(text: &[u8], stretch: Range<usize>) -> Option<View> {
         } else {
             let literal = glue.max(1);
             for offset in 0..literal {
-                view.push(text[at + offset], at + offset);
+                view.push(text[at + offset], at + offset..at + offset + 1);
             }
             at += literal;
         }
     }
-    changed.then(|| view.close(stretch.end))
+    changed.then_some(view)
 }
 
 #[cfg(test)]
@@ -652,9 +555,13 @@ mod tests {
             ("A%4BIA", "AKIA"),
             ("&#103;hp&lowbar;", "ghp_"),
             ("\\u0067hp\\_x", "ghp_x"),
-            ("node[.]corp (dot) hxxp://", "node.corp . http://"),
+            ("node[.]corp (dot) hxxp://", "node.corp.http://"),
             ("gh\u{1b}[1mp_\u{1b}[0m", "ghp_"),
             ("10 dot 2 dot 3", "10.2.3"),
+            ("node (dot) corp, me [at] x", "node.corp, me@x"),
+            ("a%252Eb", "a.b"),
+            ("gpu-\u{661}\u{6f2}", "gpu-12"),
+            ("a \u{202e}proc.edon\u{202c} b", "a node.corp b"),
             ("x = \"gh\" + \"p_1\"", "x = \"ghp_1\""),
         ] {
             assert_eq!(undo(hidden), plain);
@@ -664,9 +571,10 @@ mod tests {
 
     #[test]
     fn a_view_knows_where_it_came_from() {
-        let text = "x ab\u{200b}cd y";
-        let view = undone(text.as_bytes(), 0..text.len());
-        let back = view.map(|view| view.back(&(2..6)));
-        assert_eq!(back, Some(2..9));
+        let back = |text: &str, span| undone(text.as_bytes(), 0..text.len()).map(|view| view.back(&span));
+        assert_eq!(back("x ab\u{200b}cd y", 2..6), Some(2..9));
+        assert_eq!(back("a &#103;hp", 2..3), Some(2..8));
+        // Of what is shown backwards all is the place of each part.
+        assert_eq!(back("a \u{202e}edcba\u{202c} b", 3..5), Some(2..10));
     }
 }

@@ -17,6 +17,10 @@ pub static RULES: &[Rule] = &[
     Rule::line(&HARDWARE_ID, &["guid", "gid"], r"(?i:guid|gid)\w*[^0-9a-fA-F\n]{1,40}((?:0x)?[0-9a-fA-F]{16}|(?:[0-9a-fA-F]{4}:){3,7}[0-9a-fA-F]{4})\b").judged(is_identity),
     Rule::line(&HARDWARE_ID, &["machine-id", "machine_id", "machineid", "boot_id", "boot-id", "hostid", "host id", "host_id", "systemuuid", "system uuid", "product_uuid", "machine id"], r"(?i:machine[-_ ]?id|boot[-_ ]?id|host[-_ ]?id|system[-_ ]?uuid|product_uuid)[^0-9a-fA-F\n]{1,8}([0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{8})\b").judged(is_identity),
     Rule::line(&HARDWARE_ID, &["serial ", "serial_n", "serial-n", "serialn", "serial:", "serial=", "serial#", "serial.", "serial\"", "s/n", "asset tag", "asset_tag", "asset-tag", "assettag", "service tag", "service_tag", "service-tag", "servicetag"], r"(?i:serial(?:[ _-]?(?:number|no|num))?|s/n|(?:asset|service)[ _-]?tag)\.?\x22?\s{0,40}[:=#]\s{0,4}\x22?([A-Z0-9][A-Z0-9-]{6,24})\b").judged(is_serial),
+    Rule::line(&HARDWARE_ID, &["ibping", "ibtracert", "smpquery", "saquery", "iblinkinfo", "ibnetdiscover", "perfquery"], r"\b(0x[0-9a-f]{16})\b").judged(is_identity),
+    Rule::line(&HARDWARE_ID, &["sn ", "sn:", "\"sn\"", "serial", "id_serial"], r#"(?:\bS/?N[\s:#]{1,2}|\bsn["']?:\s?["']?|\bID_SERIAL(?:_SHORT)?=|\b(?i:serial(?:[ _-]?number)?)\s(?:(?:→|->|=>)\s)?)([A-Z0-9][A-Z0-9_-]{7,30})\b"#).judged(is_serial),
+    Rule::line(&HARDWARE_ID, &["/by-id/"], r"/by-id/((?:nvme|ata|scsi|wwn|usb)-[\w.-]{8,})"),
+    Rule::line(&HARDWARE_ID, &["nvme"], r"\bnvme\d+n\d+\s+([A-Z0-9]{10,20})\s").judged(is_serial),
     Rule::line(&HARDWARE_ID, &["uuid"], r"(?i:gpu|dmi|system|board|vbios|device)[ _-]?(?i:uuid)[\s:=\x22]{1,40}([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})").judged(is_identity),
 ];
 

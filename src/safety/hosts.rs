@@ -22,8 +22,8 @@ pub static RULES: &[Rule] = &[
             ".lan",
             ".local",
             ".intra",
-            ".home.arpa",
-            ".private",
+            ".int.",
+            ".home",
             ".priv",
             ".prod",
             ".consul",
@@ -72,12 +72,15 @@ pub static RULES: &[Rule] = &[
 
 /// Endings that no public name has.
 const PRIVATE_TLDS: &str = "internal corp lan local intra intranet localdomain private priv consul vpn prod infra staging cluster dc1 \
-    dc2";
+    dc2 home";
 
 /// Endings that are only believed in a URL, with a port or beside a name with digits and hyphens.
 const WEAK_TLDS: &[&[u8]] = &[
-    b"local", b"private", b"priv", b"prod", b"infra", b"staging", b"cluster", b"vpn", b"dc1", b"dc2",
+    b"local", b"private", b"priv", b"prod", b"infra", b"staging", b"cluster", b"vpn", b"dc1", b"dc2", b"home",
 ];
+
+/// Endings that code has no use for: three labels are enough to believe them.
+const PLAIN_TLDS: &[&[u8]] = &[b"corp", b"lan", b"intra", b"intranet", b"localdomain"];
 
 /// Labels that mark a zone of a company as internal, whatever the ending.
 const INTERNAL_LABELS: &[&[u8]] = &[
@@ -311,7 +314,10 @@ fn name(hit: &Hit<'_>, found: &mut Found<'_>) {
         || (numbered && !weak)
         || (numbered && last == b"local" && !is_file(hit.text, &span))
         || (count >= 3 && !weak && speaks_of_hosts(hit.text, &span))
-        || (count >= 3 && last == b"local" && reaches(hit.text, &span))
+        || (count >= 3 && weak && reaches(hit.text, &span))
+        || (count >= 3 && PLAIN_TLDS.contains(&last))
+        || (count >= 3 && numbered && matches!(last, b"priv" | b"private" | b"dc1" | b"dc2"))
+        || (count >= 3 && last == b"internal" && is_address_like(hit.text, &span))
         || (company && numbered);
     if strong && !is_code(hit.text, &span, &host) {
         found.leak(&PRIVATE_HOST, span);
@@ -362,6 +368,12 @@ fn is_certain(text: &[u8], span: &std::ops::Range<usize>, host: &[u8], count: us
         || before == b'['
 }
 
+/// A wildcard of a certificate, or a path after the name.
+fn is_address_like(text: &[u8], span: &std::ops::Range<usize>) -> bool {
+    let path = after(text, span.end) == b'/' && is_word(after(text, span.end + 1));
+    path || text[..span.start].ends_with(b"*.") || text[..span.start].ends_with(b"*")
+}
+
 fn is_file(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     matches!(before(text, span.start), b'/' | b'\\') && !text[..span.start].ends_with(b"//")
 }
@@ -393,6 +405,7 @@ fn is_code(text: &[u8], span: &std::ops::Range<usize>, host: &[u8]) -> bool {
                 | b"net"
                 | b"io"
                 | b"java"
+                | b"jdk"
                 | b"torch"
                 | b"std"
                 | b"os"
@@ -408,8 +421,8 @@ fn is_code(text: &[u8], span: &std::ops::Range<usize>, host: &[u8]) -> bool {
 
 /// Whether the word before a name, or the command that it is an argument of, reaches out to hosts.
 fn reaches(text: &[u8], span: &std::ops::Range<usize>) -> bool {
-    const WORDS: &str =
-        "connect connecting connected resolve resolving lookup ssh scp sftp ping dial nslookup dig telnet";
+    const WORDS: &str = "connect connecting connected resolve resolving lookup ssh scp sftp ping dial nslookup dig telnet login enotfound \
+        getaddrinfo relay reach reaching";
     let row = super::rule::line(text, span.clone());
     let mut words = text[row.start..span.start]
         .split(|b| !is_word(*b) && *b != b'-')
@@ -419,7 +432,11 @@ fn reaches(text: &[u8], span: &std::ops::Range<usize>) -> bool {
         .rfind(|word| *word != b"to")
         .unwrap_or_default()
         .to_ascii_lowercase();
-    listed(WORDS, &last) || listed("ssh scp sftp ping dig nslookup telnet", first)
+    listed(WORDS, &last)
+        || listed(
+            "ssh scp sftp ping dig nslookup telnet redfishtool ipmitool",
+            first,
+        )
 }
 
 fn speaks_of_hosts(text: &[u8], span: &std::ops::Range<usize>) -> bool {
@@ -447,6 +464,14 @@ fn service(hit: &Hit<'_>, found: &mut Found<'_>) {
         return;
     }
     let count = labels(&host).count();
+    let mut first = labels(&host);
+    if listed(
+        "name service svc service-name svc-name pod pod-name hostname",
+        first.next().unwrap_or_default(),
+    ) && listed("namespace ns namespace-name", first.next().unwrap_or_default())
+    {
+        return;
+    }
     let zone = memchr::memmem::find(&host, b".svc.").is_some() || host.ends_with(b".local");
     let numbered = host.iter().any(|b| b.is_ascii_digit() || *b == b'-');
     if count >= 3 && (zone || numbered || is_certain(hit.text, &span, &host, count)) {

@@ -31,6 +31,12 @@ pub static RULES: &[Rule] = &[
         r"LS0tLS1CRUdJTi[0-9A-Za-z+/=]{60,}",
     )
     .judged(encloses_private_key),
+    // Base 64 of a web token, as a Secret of Kubernetes holds it.
+    Rule::at(
+        &WEB_TOKEN,
+        &["zxlkagjhy2lpau"],
+        r"ZXlKaGJHY2lPaU[0-9A-Za-z+/=]{60,}",
+    ),
     Rule::at(
         &PRIVATE_KEY,
         &["putty-user-key-file-"],
@@ -44,7 +50,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(
         &PRIVATE_KEY,
         &["untrusted comment: "],
-        r"untrusted comment: [^\r\n]{0,60}(?:secret|encrypted) key[^\r\n]{0,60}\r?\n([0-9A-Za-z+/=]{60,})",
+        r"untrusted comment: (?:\w+ )?(?:encrypted )?secret key[^\r\n]{0,60}\r?\n([0-9A-Za-z+/=]{60,})",
     ),
     Rule::line(
         &PRIVATE_KEY,
@@ -75,7 +81,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(
         &KUBECONFIG,
         &["kind: config"],
-        r"kind: Config\s+(?:preferences: \{\}\s+)?(?:clusters|contexts|users|current-context):",
+        r"kind: Config\s+(?:preferences: \{\}\s+)?(?:(?:clusters|contexts|users):\s*-|current-context:\s*\S)",
     ),
     Rule::line(
         &STORED_LOGIN,
@@ -146,21 +152,22 @@ fn pem(hit: &Hit<'_>, found: &mut Found<'_>) {
     }
     let dashes = lead[..begin].iter().rev().take_while(|b| **b == b'-').count();
     let body = hit.span.end;
-    let end = block_end(hit.text, body);
+    let end = block_end(hit.text, body, begin - dashes);
     found.looked(end - body);
     found.seen(end);
-    let key = hit.text[body..end]
-        .iter()
-        .filter(|b| b.is_ascii_alphanumeric())
-        .count();
-    let real = key >= 24 && super::allow::entropy(&hit.text[body..end.min(body + 2048)]) > 3.0;
-    if real {
+    // The closing line is no part of the key.
+    let inner = &hit.text[body..end.min(body + 2048)];
+    let inner = &inner[..memchr::memmem::find(inner, b"--END").unwrap_or(inner.len())];
+    let key = inner.iter().filter(|b| b.is_ascii_alphanumeric()).count();
+    if key >= 24 && super::allow::entropy(inner) > 3.0 {
         found.leak(&PRIVATE_KEY, line.start + begin - dashes..end);
     }
 }
 
 /// Where a block of base 64 ends: after its `-----END …-----`, or before the first line that is none.
-fn block_end(text: &[u8], from: usize) -> usize {
+///
+/// What a log puts before the first line, it puts before the others too.
+fn block_end(text: &[u8], from: usize, indent: usize) -> usize {
     let ceiling = text.len().min(from + 64 * 1024);
     let mut at = from;
     let mut end = from;
@@ -177,7 +184,10 @@ fn block_end(text: &[u8], from: usize) -> usize {
                     .count()
             });
         }
-        let content = row.trim_ascii();
+        let prefixed = row
+            .get(indent..)
+            .filter(|_| at > from && row[..indent].contains(&b' '));
+        let content = prefixed.unwrap_or(row).trim_ascii();
         let content = content
             .strip_prefix(b"#")
             .or_else(|| content.strip_prefix(b">"))

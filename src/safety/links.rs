@@ -37,12 +37,13 @@ pub static RULES: &[Rule] = &[
     Rule::line(&RUNBOOK, &[".atlassian.net/", "atlassian.com/wiki"], r"([\w-]+\.atlassian\.net/(?:wiki|browse|jira|servicedesk|l|projects|issues|secure)[^\s)\]>]*)").judged(internal_tenant),
     Rule::line(&RUNBOOK, &["docs.google.com/", "drive.google.com/"], r"((?:docs|drive)\.google\.com/(?:a/[\w.-]+/)?(?:document|spreadsheets|presentation|forms|drawings|drive/folders|file)/(?:u/\d/)?(?:d/)?(?:e/)?[0-9A-Za-z_-]{20,})").judged(looks_real),
     Rule::line(&RUNBOOK, &[".slack.com/archives/", "slack.com/archives"], r"([\w-]+\.slack\.com/archives/[A-Z0-9]+[^\s)\]>]*)"),
-    Rule::line(&RUNBOOK, &[".sharepoint.com/", "teams.microsoft.com/l/", "quip.com/", "app.asana.com/0/", "app.clickup.com/", "linear.app/", "coda.io/d/", "app.slab.com", ".slab.com/posts", "miro.com/app/board", ".monday.com/boards", "app.shortcut.com/"], r"((?:[\w-]+\.)?(?:sharepoint\.com/(?:sites|:\w:|personal)/\w+|microsoft\.com/l/[\w-]+/[\w%]{4,}|quip\.com/[0-9A-Za-z]{10,}|asana\.com/0/\d{4,}|clickup\.com/[\w/]*\d\w{4,}|linear\.app/[\w-]+/(?:issue|project|document)/[\w-]{3,}|coda\.io/d/[\w-]{4,}|slab\.com/posts/[\w-]{4,}|miro\.com/app/board/[\w=-]{4,}|monday\.com/boards/\d{4,}|shortcut\.com/[\w-]+/story/\d+)[^\s)\]>\x22]*)").judged(internal_tenant),
+    Rule::line(&RUNBOOK, &[".sharepoint.com/", "teams.microsoft.com/l/", "quip.com/", "app.asana.com/0/", "app.clickup.com/", "linear.app/", "coda.io/d/", "app.slab.com", ".slab.com/posts", ".slite.com/app", "getguru.com/card", "miro.com/app/board", ".monday.com/boards", "app.shortcut.com/"], r"((?:[\w-]+\.)?(?:sharepoint\.com/(?:sites|:\w:|personal)/\w+|microsoft\.com/l/[\w-]+/[\w%]{4,}|quip\.com/[0-9A-Za-z]{10,}|asana\.com/0/\d{4,}|clickup\.com/[\w/]*\d\w{4,}|linear\.app/[\w-]+/(?:issue|project|document)/[\w-]{3,}|coda\.io/d/[\w-]{4,}|slab\.com/posts/[\w-]{4,}|slite\.com/app/docs/[\w-]{6,}|getguru\.com/card/[\w-]{4,}|miro\.com/app/board/[\w=-]{4,}|monday\.com/boards/\d{4,}|shortcut\.com/[\w-]+/story/\d+)[^\s)\]>\x22]*)").judged(internal_tenant),
     Rule::line(&RUNBOOK, &["datadoghq.com/", "datadoghq.eu/", ".grafana.net/", ".splunkcloud.com", ".signalfx.com", ".honeycomb.io/", ".newrelic.com/", "sentry.io/organizations", ".sentry.io/issues", ".kb.us", ".lightning.ai/"], r"((?:app|[\w-]+)\.(?:datadoghq\.(?:com|eu)/(?:dashboard|monitors|logs|apm|notebook|incidents)|grafana\.net/(?:d|a|explore|alerting)/|splunkcloud\.com|signalfx\.com|honeycomb\.io/[\w-]+/(?:datasets|environments)|sentry\.io/issues|newrelic\.com/(?:nr1|dashboards|accounts))[^\s)\]>]*)").judged(internal_tenant),
     Rule::line(&RUNBOOK, &["console.aws.amazon.com/", "console.cloud.google.com/", "portal.azure.com/"], r"((?:[\w-]+\.)?console\.aws\.amazon\.com/\w+/[^\s)\]>]*#[^\s)\]>]+|console\.cloud\.google\.com/[^\s)\]>]*project=[a-z][^\s)\]>]+|portal\.azure\.com/#@?[^\s)\]>]*(?:resource|subscriptions)[^\s)\]>]+)"),
     Rule::line(&RUNBOOK, &["runbook", "playbook", "post-mortem", "postmortem", "oncall", "on-call"], r#"(?i:(?:run|play)book|post-?mortem|on-?call)\S{0,6}[\s:=]{1,3}["'<(]?((?:https?://)?(?:go|wiki|rb|kb|confluence)/[\w/#-]{3,})"#).judged(looks_real),
     Rule::line(&RUNBOOK, &["runbook", "playbook", "postmortem", "post-mortem"], r#"(https?://[^\s"'<>()]*(?i:(?:run|play)books?|post-?mortem)[^\s"'<>()]*)"#).judged(private_runbook),
     Rule::line(&RUNBOOK, &[" go/", "(go/", "\"go/", "http://go/"], r#"(?:^|[\s("'])(?:http://)?(go/[a-z][a-z0-9-]*(?:-|/)[a-z0-9/-]+|go/[a-z0-9-]*(?:runbook|oncall|on-call|drain|incident|cluster|gpu)[a-z0-9-]*)(?:[\s)"'.,]|$)"#),
+    Rule::line(&RUNBOOK, &["go/"], r"^\s*(go/[a-z]+-[a-z0-9-]+)\s*$").gated(|text, at| super::rule::before(text, at).is_ascii_whitespace()),
     Rule::line(&RUNBOOK, &["inc-", "inc0", "sev-", "sev1", "sev2", "incident"], r"\b(INC-?\d{3,8}|(?:SEV|Sev)-?[0-5][ :/-]{1,3}INC\S+)\b"),
 ];
 
@@ -67,7 +68,7 @@ fn internal_tenant(link: &[u8]) -> bool {
             | b"events"
             | b"jira"
             | b"ecosystem"
-    ) && looks_real(link)
+    ) && !link.splitn(3, |b| *b == b'/').take(2).any(is_placeholder)
 }
 
 /// A link to a runbook somewhere else than on a public host.

@@ -12,7 +12,7 @@ use super::rule::is_word;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
-    Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] [NR]CCL ").judged(is_machine),
+    Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] (?:\S+:\d+ )?[NR]CCL ").judged(is_machine),
     Rule::line(&NODE_NAME, &["@"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)|\[([a-z_][\w.-]*@[A-Za-z][\w.-]*) [^\s\]]+\][$#%](?:\s|$)").judged(is_login).gated(|text, at| is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()),
     Rule::line(
         &NODE_NAME,
@@ -20,24 +20,33 @@ pub static RULES: &[Rule] = &[
         r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:host(?:_?names?)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
     )
     .judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename=", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue", "sacct", "stepid"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|--exclude|-x|hostnames?|\bnode|\bon|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["[00", "[01", "[02", "[03", "[04", "[05", "[06", "[07", "[08", "[09"], r"(?:^|[\s,='\x22`])([a-z][a-z0-9-]*[a-z-]\[0\d+(?:[,-]\d+)+\])(?:[\s,'\x22`:]|$)").judged(is_node_list).gated(|text, at| matches!(before(text, at), b'a'..=b'z' | b'-')),
+    Rule::line(&NODE_NAME, &["started on <", "dispatched to <", "execution host", "bsub "], r"(?:(?:started on|dispatched to) <(?:\d+\*)?|\s-m\s[\x22']?)([a-z][\w.-]*\d+)").judged(is_numbered_machine),
+    // Logs of whole machines: the name stands behind the time.
+    Rule::line(&NODE_NAME, &["systemd[", " kernel: ", "sshd[", "kubelet[", "containerd[", "dockerd[", "slurmd[", "nvidia-persistenced[", "nv-hostengine", "sudo[", "sudo:", "cron[", "chronyd[", "networkmanager["], r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d ([A-Za-z][\w.-]*\d[\w.-]*) [\w./-]+(?:\[\d+\])?:").judged(is_machine),
+    Rule::line(&NODE_NAME, &[">1 20"], r"<\d{1,3}>1 20\S+ ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) ").judged(is_machine),
+    Rule::line(&NODE_NAME, &["linux "], r"(?:^|\s)Linux ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) \d+\.\d+\.\d+\S* #\d").judged(is_machine),
+    Rule::line(&NODE_NAME, &["computername"], r"(?i:computername)\s?[=:]\s?([A-Za-z][\w-]*(?:-|\d)[\w-]*)").judged(is_machine),
+    Rule::line(&NODE_NAME, &["instance ", "instance=", "target ", "target=", "upstream ", "peer ", "endpoint ", "replica "], r"(?i:instance|target|upstream|peer|endpoint|replica)[\s=\x22'`]{1,3}([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+):\d{2,5}\b").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename(?:\(\))?(?: (?:is|was|gave|returned))?)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["ready "], r"(?:^|\s)([a-z][a-z0-9.-]*\d[a-z0-9.-]*)\s+(?:Not)?Ready(?:,SchedulingDisabled)?\s").judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top) nodes?\s)(?:--?\S+\s)*([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "nodes/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top|drain) nodes?\s)(?:--?\S+\s)*[\x22'`]?([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["successfully assigned"], r"(?i:assigned) (?:\S+ )?to ([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|-H|-w)[\s=]{1,2}([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "parallel-ssh", "pssh ", "deepspeed", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|--include|-H|-[a-z]?w)[\s=]{1,2}[\x22']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["ssh ", "scp ", "rsync ", "sftp ", "mosh "], r"(?:^|[\s`$(;&|])(?:ssh|scp|rsync|sftp|mosh)\s(?:-\S+\s(?:[\w./~-]+\s)?)*?(?:[^\s@]+\s)?((?:[a-z_][\w.-]*@)?[A-Za-z][\w.-]*(?:-|\d)[\w-]*)(?::|\s|$|[`'\x22])").judged(is_ssh_target),
-    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused)? (?:to|from|by)|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.]|$)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused)? (?:to|from|by)|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").judged(is_numbered_machine),
     // A machine of a GPU cluster by its shape: kind of machine, then a number with a leading zero, a rack, or a second kind.
     Rule::line(
         &NODE_NAME,
         &["gpu", "dgx", "hgx", "b200", "b300", "gb200", "gb300", "h100", "h200", "a100", "mi300", "rack", "cn0", "node0", "node-0", "worker-0", "compute-0", "login0", "login-0", "bastion-", "slurm-", "trn1", "gn0"],
-        r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,3}(?:gpu|dgx|hgx|g?b[23]00|h[12]00|a100|mi300x?|trn1|cn|gn|node|worker|compute|login)(?:-[a-z0-9]+){0,2}?-?(?:0\d{1,3}|[a-z]+\d{2,4}|(?:rack|r)\d+-[a-z]+\d+)(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$)|-?\[)",
+        r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,3}(?:gpu|dgx|hgx|[a-z]{0,6}?b[23]00|h[12]00|a100|mi300x?|trn1|cn|gn|node|worker|compute|login)(?:-[a-z0-9]+){0,2}?-?(?:0\d{1,3}|[a-z]+\d{2,4}|(?:rack|r)\d+-[a-z]+\d+)(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$)|-?\[)",
     )
     .gated(goes_on_with_a_number)
     .judged(is_shaped),
     Rule::line(&NODE_NAME, &["gpu-b", "gpu-h", "gpu-a", "dgx-b", "dgx-h", "dgx-a", "hgx-b", "hgx-h", "b200-gpu", "h100-gpu", "b200-node", "h100-node", "gpu-node", "b200-rack", "gpu-worker"], r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,2}(?:(?:gpu|dgx|hgx)-(?:g?b[23]00|h[12]00|a100)|(?:g?b[23]00|h[12]00|a100|gpu)-(?:gpu|node|rack|worker))-?[a-z]?\d{1,4}(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$))").judged(is_machine),
+    Rule::line(&NODE_NAME, &["dgx", "hgx"], r"(?:^|[^\w./@-])([dh]gx[a-z]?\d{3,4})(?:[^\w.-]|\.?(?:\s|$))").judged(is_chassis),
     Rule::line(&PRIVATE_HOST, &["permanently added", "known_hosts", "known hosts", "host key"], r"(?i:permanently added|host key for|host) '?\[?([A-Za-z][\w.-]*\.[\w.-]+)\]?").judged(|host| !hosts::is_public(host)),
     Rule::line(&PRIVATE_HOST, &[":/vol", ":/export", ":/data", ":/home", ":/mnt", ":/srv", "nfs4 ", "nfs "], r"(?:^|[\s,])([a-z][a-z0-9.-]*\d[a-z0-9.-]*):/(?:vol|exports?|data|home|mnt|srv|nfs|shared?|scratch|pool|tank)\b").judged(is_machine),
 ];
@@ -102,7 +111,7 @@ fn is_machine(name: &[u8]) -> bool {
 }
 
 /// A machine's name with a number or two hyphens in it.
-fn is_numbered_machine(name: &[u8]) -> bool {
+pub fn is_numbered_machine(name: &[u8]) -> bool {
     let digits = name.iter().any(u8::is_ascii_digit);
     let hyphens = name.iter().filter(|b| **b == b'-').count();
     let underscore = name.contains(&b'_');
@@ -155,6 +164,25 @@ fn is_ssh_target(target: &[u8]) -> bool {
         && !host.starts_with(b"id_")
         && !host.starts_with(b"ed25519")
         && !host.starts_with(b"git@")
+}
+
+/// `gn[0101-0104]`, and not the parts of a data set.
+fn is_node_list(name: &[u8]) -> bool {
+    let stem = name.split(|b| *b == b'[').next().unwrap_or_default();
+    let stem = stem.strip_suffix(b"-").unwrap_or(stem);
+    let last = stem.rsplit(|b| *b == b'-').next().unwrap_or_default();
+    !listed(
+        "shard shards step steps part parts chunk file epoch ckpt layer layers expert experts rank ranks seed task job array v",
+        last,
+    ) && is_machine(name)
+}
+
+/// A machine's name and none of its maker's products.
+fn is_chassis(name: &[u8]) -> bool {
+    let kind = &name[3..];
+    !listed("a100 h100 h200 b100 b200 b300", kind)
+        && kind.iter().filter(|b| b.is_ascii_digit()).count() >= 3
+        && !kind.ends_with(b"00")
 }
 
 /// A kind of machine with a number; a bare product name is none.

@@ -11,12 +11,18 @@ use super::rule::around;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
-    Rule::look(&PRIVATE_PATH, &["/home/", "/users/", "/homes/"], home),
+    Rule::look(
+        &PRIVATE_PATH,
+        &["/home/", "/users/", "/homes/", "/nethome/"],
+        home,
+    ),
     Rule::look(
         &PRIVATE_PATH,
         &[
             "/mnt/",
             "/lustre/",
+            "/afs/",
+            "/dss/",
             "/gpfs/",
             "/fsx/",
             "/net/",
@@ -65,6 +71,7 @@ pub static RULES: &[Rule] = &[
             "/raid/",
             "/nvme/",
             "/work/",
+            "/u/",
         ],
         mount,
     ),
@@ -105,7 +112,7 @@ const EVERYBODY: &str = "runner user username users me you your name ubuntu vsco
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
-    yarn opam abc a nix nixbld steam deck kubernetes agent";
+    yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
 
 fn is_everybody(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -113,13 +120,18 @@ fn is_everybody(name: &[u8]) -> bool {
     listed(EVERYBODY, text) || is_placeholder(name) || text.starts_with("your")
 }
 
-fn is_somebody(name: &[u8]) -> bool {
+/// Whether the name of an account may be a person's.
+pub fn is_somebody(name: &[u8]) -> bool {
     !is_everybody(name) && !name.contains(&b'%')
 }
 
 fn is_home_of_somebody(path: &[u8]) -> bool {
     let name = path[1..].split(|b| *b == b'/').next().unwrap_or_default();
-    is_somebody(name) && name.len() >= 3
+    let number_format = ["fp", "bf", "int", "sm"].iter().any(|kind| {
+        name.strip_prefix(kind.as_bytes())
+            .is_some_and(|n| n.first().is_some_and(u8::is_ascii_digit))
+    });
+    is_somebody(name) && name.len() >= 3 && !number_format
 }
 
 fn is_path(b: u8) -> bool {
@@ -140,7 +152,11 @@ fn begins(hit: &Hit<'_>) -> bool {
 fn home(hit: &Hit<'_>, found: &mut Found<'_>) {
     let text = hit.text;
     let anchor = &text[hit.span.clone()];
-    if !begins(hit) || anchor.starts_with(b"/users") || anchor.starts_with(b"/USERS") {
+    // Windows' drives, as its own Linux and Git's shell name them.
+    let drive = [&b"/mnt/c"[..], b" /c", b"/mnt/d", b" /d"]
+        .iter()
+        .any(|d| text[..hit.span.start].ends_with(d));
+    if !(begins(hit) || drive) || anchor.starts_with(b"/users") || anchor.starts_with(b"/USERS") {
         return;
     }
     let end = around(text, hit.span.end..hit.span.end, 256, is_path).end;
@@ -171,7 +187,7 @@ const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdro
     new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
 
 /// Mount points that are shared storage by their name alone.
-const SHARED: &str = "lustre gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
+const SHARED: &str = "lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
     pscratch lus isilon ddn";
 
 fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
@@ -227,12 +243,14 @@ fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
             b"shared" | b"storage" | b"projects" | b"global" | b"work" => {
                 storage
                     || people
+                    || root == b"shared" && depth >= 3 && !listed(GENERIC, first)
                     || (depth >= 3
                         && parts
                             .iter()
                             .any(|p| p.starts_with(b"ml-") || p.ends_with(b"-prod")))
             }
             b"media" => false,
+            b"u" => depth >= 3 && first.len() >= 4 && is_somebody(first),
             b"Volumes" => depth >= 2 && !matches!(first, b"Macintosh HD"),
             b"fs1" | b"fs2" | b"data0" | b"data1" | b"data2" => {
                 depth >= 2 && (people || !listed(GENERIC, first))

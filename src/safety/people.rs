@@ -21,6 +21,17 @@ pub static RULES: &[Rule] = &[
     Rule::line(&PERSON, &["(x0", "(x1", "(x2", "(x3", "(x4", "(x5", "(x6", "(x7", "(x8", "(x9", " x0", " x1", " x2", " x3", " x4", " x5", " x6", " x7", " x8", " x9", "ext.", "ext ", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b"),
     Rule::line(&PERSON, &["logged in as", "login as", "running as user", "submitted by", "launched by", "started by", "triggered by", "owned by user"], r"(?i:logged in as|login as|running as user|(?:submitted|launched|started|triggered) by|owned by user)[\s:]{1,2}[\x22'`]?@?([a-z][a-z0-9]*[._-]?[a-z0-9]+)\b").judged(is_full_login),
     Rule::line(&PERSON, &["tel:", "phone", "mobile", "cell", "call "], r"(?i:tel|phone|mobile|cell|call)\w*[\s.:]{1,3}(\+\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").judged(|number| memchr::memmem::find(number, b"555").is_none()),
+    Rule::at(&PERSON, &["whoami"], r"whoami\s*\n([a-z][a-z0-9._-]{2,31})\s*(?:\n|$)").judged(is_login),
+    Rule::line(&PERSON, &["oncall", "on-call", "desk", " ring ", "call "], r"(?i:on-?call|desk|ext|extension|call|ring|phone)\b[^\n]{0,24}\(?\b(x\d{4,5})\b"),
+    Rule::line(&PERSON, &["oncall", "on-call", "escalat", "mobile", "call ", "page "], r"(?i:on-?call|escalat\w*|mobile|call|page)\b[^\n]{0,60}?(\+[2-9]\d{0,2}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b"),
+    Rule::line(&PERSON, &["pagerduty"], r"(?i:pagerduty)[^\n]{0,40}\b(P[A-Z0-9]{6})\b").judged(|id| id.iter().any(u8::is_ascii_digit)),
+    Rule::line(&PERSON, &[" logged on", "user "], r"(?:(?i:user)\s|^)([A-Z][A-Z0-9-]{2,14}\\[a-z][a-z0-9._-]{2,})\b"),
+    Rule::line(&PERSON, &["rwx", "rw-r", "rw-------", "r-xr-x"], r"[dl-][r-][w-][xsS-][r-][w-][xsS-][r-][w-][xtT-][.+@]?\s+\d+\s+([a-z][\w.-]+)\s").judged(is_somebody),
+    Rule::line(&PERSON, &["sacct ", "squeue ", "scancel ", "sshare ", "sprio "], r"\b(?:sacct|squeue|scancel|sshare|sprio)\s[^\n]{0,60}?(?:-u|--user)[\s=]([a-z][\w-]{2,31})\b").judged(is_somebody),
+    Rule::line(&PERSON, &["sudo"], r"\bsudo(?:\[\d+\])?:\s+([a-z][\w.-]*) : (?:TTY|PWD|USER|\d+ incorrect)").judged(is_somebody),
+    Rule::line(&PERSON, &["dc="], r"((?:cn|CN|uid)=[\w. -]{2,},(?:ou|OU|cn|CN|dc|DC)=[^\s\x22'<>]{0,120}(?:dc|DC)=\w+)").judged(is_directory_entry),
+    Rule::line(&PERSON, &["user \"", "user '", "user \\\""], r#"(?i:user) \\?["']([a-z][\w.@-]+)\\?["'] cannot "#).judged(is_somebody),
+    Rule::line(&PERSON, &["userid="], r"UserId=([a-z][\w.-]*)\(\d+\)").judged(is_somebody),
     Rule::look(&PERSON, &["@"], mail).gated(|text, at| after(text, at + 1).is_ascii_alphanumeric()),
 ];
 
@@ -30,6 +41,7 @@ fn is_login(name: &[u8]) -> bool {
         && !matches!(
             lower.as_slice(),
             b"root"
+                | b"ftp"
                 | b"runner"
                 | b"ubuntu"
                 | b"nobody"
@@ -62,6 +74,18 @@ fn is_login(name: &[u8]) -> bool {
         )
 }
 
+fn is_somebody(name: &[u8]) -> bool {
+    is_login(name) && super::paths::is_somebody(name)
+}
+
+/// An entry of a directory that is nobody's example.
+fn is_directory_entry(entry: &[u8]) -> bool {
+    [&b"dc=example"[..], b"dc=mydomain", b"dc=test"]
+        .iter()
+        .all(|domain| memchr::memmem::find(entry, domain).is_none())
+        && !is_placeholder(entry)
+}
+
 fn is_full_login(name: &[u8]) -> bool {
     is_login(name)
         && name.len() >= 4
@@ -74,7 +98,7 @@ fn is_full_login(name: &[u8]) -> bool {
 
 /// Words on a line that make a mail address a public statement.
 const PUBLIC_LINES: &str = "signed-off-by co-authored-by author maintainer copyright (c) reviewed-by reported-by acked-by tested-by \
-    suggested-by license committer contributor contact mailto: credit thanks translator support tagger";
+    suggested-by license committer contributor mailto: credit thanks translator support tagger";
 
 /// Parts before the `@` that are a role, a tool or an example.
 const ROLES: &str = "noreply no-reply git support security info help contact admin postmaster webmaster bot github hello team dev \

@@ -253,6 +253,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use proptest::prelude::*;
 
     use super::super::adversaries;
@@ -307,6 +308,20 @@ mod tests {
         let clean = redactor().clean(&text);
         assert!(!clean.contains("MIIE") && clean.ends_with("b\n"), "{clean}");
         assert_eq!(clean.matches("[secret]").count(), 3, "{clean}");
+    }
+
+    #[test]
+    fn an_encoded_secret_vanishes_whole() {
+        let plain = format!("user and {} and more", token());
+        for encoded in [
+            base64::engine::general_purpose::STANDARD_NO_PAD.encode(&plain),
+            plain.bytes().map(|b| format!("{b:02x}")).collect(),
+        ] {
+            let clean = redactor().clean(&format!("auth {encoded} end"));
+            assert_eq!(clean, "auth [secret] end");
+        }
+        let clean = redactor().clean(&plain.replace("ghp", "%67%68%70"));
+        assert_eq!(clean, "user and [secret] and more");
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub static RULES: &[Rule] = &[
         &["config.sh", "runner_token", "registration_token", "registration token"],
         r"(?i:token)\S?[\s=:]+\S?(A[A-Z0-9]{28})\b",
     ),
+    Rule::line(&GITHUB_TOKEN, &["--jitconfig"], r"--jitconfig[\s=]+([0-9A-Za-z+/=]{80,})"),
+    // Written backwards, or letter by letter.
+    Rule::line(&GITHUB_TOKEN, &["_phg", "_ohg", "_uhg", "_shg", "_rhg"], r"\b([0-9A-Za-z]{36}_[pousr]hg)\b").judged(looks_random),
+    Rule::line(&GITHUB_TOKEN, &["g h p _ ", "g h s _ ", "g h o _ "], r"\b(g h [pso] _(?: [0-9A-Za-z]){30,})"),
+    Rule::line(&MODEL_API_KEY, &["_fh"], r"\b([0-9A-Za-z]{34}_fh)\b").judged(looks_random),
     // Clouds.
     Rule::at(
         &CLOUD_KEY,
@@ -161,13 +166,13 @@ pub static RULES: &[Rule] = &[
     )
     .gated(|text, at| text[at].is_ascii_uppercase()),
     Rule::at(&SERVICE_TOKEN, &["sg."], r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{32,64}"),
-    Rule::at(&SERVICE_TOKEN, &["key-"], r"key-[0-9a-f]{32}\b"),
+    Rule::at(&SERVICE_TOKEN, &["key-"], r"key-[0-9a-f]{32}\b").gated(|text, at| super::rule::before(text, at) != b'-'),
     Rule::line(&SERVICE_TOKEN, &["-us"], r"\b([0-9a-f]{32}-us\d{1,2})\b"),
     Rule::at(&SERVICE_TOKEN, &["xkeysib-", "xsmtpsib-"], r"x(?:key|smtp)sib-[0-9a-f]{64}-[0-9A-Za-z]{16}"),
     Rule::line(&SERVICE_TOKEN, &[":aa"], r"(?:^|[^0-9A-Za-z])((?:bot)?\d{8,10}:AA[0-9A-Za-z_-]{32,33})(?:[^0-9A-Za-z_-]|$)"),
     Rule::line(
         &SERVICE_TOKEN,
-        &["discord", "bot token", "bot_token"],
+        &["discord", "bot token", "bot_token", ".run(", ".login("],
         r"\b([MNO][0-9A-Za-z_-]{22,27}\.[0-9A-Za-z_-]{6}\.[0-9A-Za-z_-]{27,40})",
     ),
     Rule::at(&SERVICE_TOKEN, &["nrak-", "nrii-", "nrjs-", "nrra-", "nraa-", "nrsp-"], r"NR(?:AK|II|JS|RA|AA|SP)-[0-9A-Za-z_-]{19,42}"),
