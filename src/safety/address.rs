@@ -14,6 +14,37 @@ use super::rule::is_word;
 pub static RULES: &[Rule] = &[
     Rule::look(&PRIVATE_ADDRESS, &["10.", "172.", "192.168.", "100."], ipv4),
     Rule::look(&PRIVATE_ADDRESS, &[":"], ipv6).gated(ends_private_group),
+    // In the domain of addresses, in names made of them, and spelled in ways that resolvers take.
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &[".ip6.arpa"],
+        r"((?:[0-9a-f]\.){10,30}[cd]\.f)\.ip6\.arpa",
+    )
+    .judged(is_there),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &[".in-addr.arpa"],
+        r"\b(\d{1,3}\.\d{1,3}\.(?:\d{1,3}\.10|168\.192))\.in-addr\.arpa",
+    )
+    .judged(is_there),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &[".nip.io", ".sslip.io", ".xip.io"],
+        r"\b((?:10|192-168|172-(?:1[6-9]|2\d|3[01]))(?:-\d{1,3}){2,3})\.(?:nip|sslip|xip)\.io",
+    )
+    .judged(is_there),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &["10 . ", "192 . 168"],
+        r"\b((?:10 \. \d{1,3}|192 \. 168)(?: \. \d{1,3}){2})\b",
+    )
+    .judged(is_there),
+    Rule::line(
+        &PRIVATE_ADDRESS,
+        &["0x0a.", "0xa.", "0xc0.", "0xac."],
+        r"\b(0x[0-9a-fA-F]{1,2}(?:\.0x[0-9a-fA-F]{1,2}){3})\b",
+    )
+    .judged(is_private_number),
     Rule::line(
         &PRIVATE_ADDRESS,
         &["::ffff:"],
@@ -27,6 +58,7 @@ pub static RULES: &[Rule] = &[
             "ssh 0",
             "curl 0",
             "telnet 0",
+            "connect 0",
             "connect to 0",
             "host 0",
             "addr 0",
@@ -34,9 +66,9 @@ pub static RULES: &[Rule] = &[
         ],
         r"\s(0[0-7]{2,3}(?:\.0[0-7]{1,3}){3})\b",
     )
-    .judged(super::hosts::is_private_number),
+    .judged(is_private_number),
     Rule::line(&PRIVATE_ADDRESS, &["@"], r"@(0[0-7]{2,3}(?:\.[0-7]{1,4}){3})\b")
-        .judged(super::hosts::is_private_number)
+        .judged(is_private_number)
         .gated(|text, at| after(text, at + 1) == b'0'),
     Rule::look(&PRIVATE_ADDRESS, &["0x0a", "0xac1", "0xc0a8"], hexadecimal),
 ];
@@ -55,12 +87,45 @@ const RANGES: &[&[u8]] = &[
     b"10.43.0.0",
 ];
 
+/// For patterns that need no judge.
+fn is_there(address: &[u8]) -> bool {
+    !address.is_empty()
+}
+
 /// Whether four numbers are an address of a private network.
 pub fn is_private(octets: [u8; 4]) -> bool {
     match octets {
         [10, ..] | [192, 168, ..] => true,
         [172, second, ..] => (16..32).contains(&second),
         [100, second, ..] => (64..128).contains(&second),
+        _ => false,
+    }
+}
+
+/// An IPv4 address written as one number, or in octal, hexadecimal or filled-up numbers.
+pub fn is_private_number(host: &[u8]) -> bool {
+    // Some take a leading zero for octal, some fill decimal numbers up.
+    std::str::from_utf8(host).is_ok_and(|text| [8, 10].iter().any(|&zero| is_private_in(text, zero)))
+}
+
+fn is_private_in(text: &str, zero: u32) -> bool {
+    let number = |part: &str| -> Option<u32> {
+        let lower = part.to_ascii_lowercase();
+        if let Some(digits) = lower.strip_prefix("0x") {
+            u32::from_str_radix(digits, 16).ok()
+        } else if part.len() > 1 && part.starts_with('0') {
+            u32::from_str_radix(part, zero).ok()
+        } else {
+            part.parse().ok()
+        }
+    };
+    let parts: Vec<&str> = text.split('.').collect();
+    match parts.as_slice() {
+        [whole] if whole.len() >= 9 => number(whole).is_some_and(|n| is_private(n.to_be_bytes())),
+        [a, b, c, d] if parts.iter().any(|p| p.len() > 1 && p.starts_with('0')) => {
+            let octets = [a, b, c, d].map(|p| number(p).and_then(|n| u8::try_from(n).ok()));
+            matches!(octets, [Some(a), Some(b), Some(c), Some(d)] if is_private([a, b, c, d]))
+        }
         _ => false,
     }
 }
@@ -102,7 +167,7 @@ fn ipv4(hit: &Hit<'_>, found: &mut Found<'_>) {
         return;
     };
     let end = start + length;
-    if !is_private(numbers) || !ends_address(&hit.text[end..]) {
+    if !is_private(numbers) || !(ends_address(&hit.text[end..]) || ends_capture(&hit.text[end..])) {
         return;
     }
     let address = &hit.text[start..end];
@@ -125,6 +190,16 @@ fn ends_address(rest: &[u8]) -> bool {
         [b, ..] => !is_word(*b),
         [] => true,
     }
+}
+
+/// `.29500 > ` and `.29500: `, as tcpdump joins a port.
+fn ends_capture(rest: &[u8]) -> bool {
+    let port = rest.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
+    rest.first() == Some(&b'.')
+        && (2..=5).contains(&port)
+        && [&b" >"[..], b": "]
+            .iter()
+            .any(|sign| rest[1 + port..].starts_with(sign))
 }
 
 /// Words before a number that say it counts releases.
@@ -263,6 +338,13 @@ fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
         .count();
     found.looked(length);
     let mut end = start + length;
+    // tcpdump joins the port by a point.
+    if let Some(point) = memchr::memrchr(b'.', &hit.text[start..end])
+        && memchr::memchr(b'.', &hit.text[start..start + point]).is_none()
+    {
+        end = start + point;
+    }
+    let network = hit.text[..end].ends_with(b"::");
     while end > start && matches!(hit.text[end - 1], b':' | b'.') {
         end -= 1;
     }
@@ -271,7 +353,13 @@ fn ipv6(hit: &Hit<'_>, found: &mut Found<'_>) {
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
-    if is_word(after(hit.text, end)) || text.parse::<std::net::Ipv6Addr>().is_err() {
+    // A network of somebody's own: more than the range, and not the one of documentation.
+    let own = network
+        && text.split(':').count() >= 3
+        && !text.starts_with("fd12:3456:789a")
+        && !text.starts_with("fd00:ec2")
+        && format!("{text}::").parse::<std::net::Ipv6Addr>().is_ok();
+    if is_word(after(hit.text, end)) || !own && text.parse::<std::net::Ipv6Addr>().is_err() {
         return;
     }
     found.seen(end);

@@ -13,7 +13,7 @@ const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me cha
     aaaaaaaa 00000000 11111111 s3cr3t lorem todo fixme dontuse invalid somesecret some-secret some_secret \
     mysecret my-secret my_secret mytoken my-token my_token mypass my-pass my_pass the_token testtoken test-token \
     test_token testsecret test-secret test_secret supersecret super-secret super_secret masked hidden censored \
-    removed omitted";
+    removed omitted 4ec39hqlyjwdarjt eby8vdm02xnocqfl aeeed9bbccd4d02e";
 
 /// [`PLACEHOLDERS`], ready to be looked for.
 static MARKS: LazyLock<Literals> =

@@ -100,6 +100,8 @@ static FAMILIES: &[&[Rule]] = &[
     super::tokens::RULES,
     super::keys::RULES,
     super::assign::RULES,
+    super::commands::RULES,
+    super::spelled::RULES,
     super::links::RULES,
     super::address::RULES,
     super::hosts::RULES,
@@ -236,7 +238,7 @@ impl Engine {
                 let window = start..text.len().min(hit.span.end + REACH);
                 found.looked(hit.span.len() + 64);
                 let matched = self.matches(rule, compiled, pattern, text, window, found);
-                return !matched && disguise::goes_on(text, hit.span.end);
+                return !matched && disguise::goes_on(text, &hit.span);
             }
             Find::Line(pattern) => {
                 let line = hit.line();

@@ -25,10 +25,10 @@ pub static RULES: &[Rule] = &[
         ],
         assignment,
     ),
-    Rule::line(&HARD_CODED_SECRET, &["bearer "], r#"(?i:bearer)\s{1,4}([0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["bearer "], r#"(?i:bearer)\s{1,4}((?:v2:)?[0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["authorization"], r#"(?i:authorization)["']?\s{0,4}[:=]\s{0,4}["']?(?i:token|apikey|key|bot)?\s{0,4}([0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["sshpass"], r#"sshpass\s+-p\s*["']?([^\s"']{4,})"#).judged(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["mysql", "mariadb", "mongo"], r#"(?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|mongodump)\s(?:[^|;]{0,200}\s)?(?:-p|-p\s)["']?([^\s"'=-][^\s"']{5,})"#).judged(is_password),
+    Rule::line(&HARD_CODED_SECRET, &["mysql", "mariadb", "mongo"], r#"(?:(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^|;]{0,200}\s)?-p|(?:mongo|mongosh|mongodump)\s(?:[^|;]{0,200}\s)?-p\s)["']?([^\s"'=-][^\s"']{5,})"#).judged(is_password),
     Rule::line(&HARD_CODED_SECRET, &["curl", "wget", "--user", "http "], r#"\s(?:-u|--user)[\s=]{0,2}["']?[\w.@+-]+:([^\s"'@:/]{4,})"#).judged(is_password),
     Rule::line(&HARD_CODED_SECRET, &["docker login", "podman login", "helm registry login", "az login", "redis-cli", "ldapsearch", "smbclient", "htpasswd"], r#"\s(?:-p|-a|-w|-U \S+%)\s?["']?([^\s"'-][^\s"']{5,})"#).judged(is_password),
     Rule::line(&HARD_CODED_SECRET, &["<password>", "<passwd>", "<passphrase>", "<secret>", "<token>", "<apikey>", "<api_key>"], r"(?i:<(?:password|passwd|passphrase|secret|token|api_?key)>)([^<\s]{8,})</").judged(strong_password),
@@ -39,7 +39,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&HARD_CODED_SECRET, &["ssws "], r"SSWS\s+(00[0-9A-Za-z_-]{38,42})\b").judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["\"username\""], r#""username"\s{0,2}:\s{0,2}"[^"]{1,64}"\s{0,2},\s{0,2}"key"\s{0,2}:\s{0,2}"([0-9a-f]{32})""#).judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["cargo login", "vault login", "npm login", "doppler login", "wandb login", "huggingface-cli login", "hf auth login"], r"(?:login)\s(?:--?\w+[\s=])*([0-9A-Za-z_.-]{20,})").judged(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["?token=", "&token=", "access_token=", "&key=", "?key=", "api_key=", "apikey="], r"[?&](?:access_|auth_|private_|id_|refresh_)?(?:token|key|api_?key|secret|password|sig|signature|code)=([0-9A-Za-z_.~%+/-]{16,})").judged(looks_random),
+    Rule::line(&HARD_CODED_SECRET, &["#access_token=", ".azurewebsites.net", "&p=", "?token=", "&token=", "access_token=", "&key=", "?key=", "api_key=", "apikey="], r"[?&#](?:access_|auth_|private_|id_|refresh_)?(?:token|key|api_?key|secret|password|sig|signature|code|p)=([0-9A-Za-z_.~%+/-]{16,})").judged(looks_random),
     Rule::line(&HARD_CODED_SECRET, &["echo "], r#"echo\s(?:-n\s)?["']?([^\s"'|]{6,})["']?\s*\|\s*(?:docker|podman|gh|sudo|helm|passwd|chpasswd|kinit|openssl)\b"#).judged(strong_password),
 ];
 
@@ -77,7 +77,7 @@ fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
     found.looked(value.len() + 8);
     let bytes = &text[value.clone()];
     let anchor = text[hit.span.clone()].to_ascii_lowercase();
-    if about(lower, &anchor) || bytes.len() > 512 {
+    if about(lower, &anchor) || bytes.len() > 512 && !value_at.flag {
         return;
     }
     // Any other key: sorted, cached, looked up. Only a long random one is secret.
@@ -91,7 +91,9 @@ fn assignment(hit: &Hit<'_>, found: &mut Found<'_>) {
             strong_password(bytes) || (shell && typed_password(bytes))
         } else {
             !is_expression(text, &value)
-                && (strong_password(bytes) || (value_at.tight && typed_password(bytes)))
+                && (strong_password(bytes)
+                    || (value_at.tight && typed_password(bytes))
+                    || (value_at.flag && bytes.len() > 128 && is_key_material(bytes)))
         }
     } else {
         let secret = quoted && bytes.len() >= 20 && memchr::memmem::find(lower, b"secret").is_some();
@@ -171,6 +173,19 @@ fn past_equals(text: &[u8], from: usize) -> Option<Value> {
     let gap = blanks(at);
     at += gap;
     let rest = &text[at..];
+    if rest.first() == Some(&b'\n') {
+        // `- name: DB_PASSWORD`, and its value on the next line.
+        let row = &rest[1..rest.len().min(64)];
+        let indent = row.iter().take_while(|b| **b == b' ').count();
+        let value = row[indent..]
+            .starts_with(b"value: ")
+            .then_some(at + 1 + indent + 7)?;
+        return Some(Value {
+            at: value,
+            tight: false,
+            flag: false,
+        });
+    }
     let length = match rest {
         [b':', b'=', ..] | [b'=', b'>', ..] | [b'?', b'=', ..] => 2,
         [b'=', b'=', ..] | [b'=', b'~', ..] | [b':', b':', ..] | [b'!', ..] => return None,
@@ -238,9 +253,8 @@ fn value(text: &[u8], at: usize) -> (std::ops::Range<usize>, bool) {
 fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
     let bytes = &text[value.clone()];
     let next = after(text, value.end);
-    if bytes
-        .iter()
-        .any(|b| matches!(b, b'(' | b'[' | b'{' | b'$' | b'*'))
+    if bytes.iter().any(|b| matches!(b, b'(' | b'[' | b'{' | b'$'))
+        || bytes.contains(&b'*') && !is_noisy(bytes)
         || matches!(next, b'<' | b'>' | b']')
         || text[value.end..].starts_with(b" = ")
     {
@@ -272,7 +286,18 @@ fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
             || bytes.contains(&b'.') && bytes.len() < 24 && digits < 3)
 }
 
-fn mixed_case(bytes: &[u8]) -> bool {
+/// Whether a text has signs as nothing but a password has.
+fn is_noisy(bytes: &[u8]) -> bool {
+    let signs = |b: &&u8| b"!@#%^*+~?=&".contains(b);
+    let mut kinds: Vec<u8> = bytes.iter().filter(signs).copied().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.len() >= 3 && bytes.iter().any(u8::is_ascii_alphabetic)
+        || kinds.len() == 2 && classes(bytes) == 4 && !bytes.contains(&b'.')
+}
+
+/// Whether a text goes from small letters to capitals more than once.
+pub fn mixed_case(bytes: &[u8]) -> bool {
     let flips = bytes
         .windows(2)
         .filter(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase())
@@ -281,7 +306,7 @@ fn mixed_case(bytes: &[u8]) -> bool {
 }
 
 /// How many of lower case, upper case, digits and other signs a text has.
-fn classes(bytes: &[u8]) -> usize {
+pub fn classes(bytes: &[u8]) -> usize {
     usize::from(bytes.iter().any(u8::is_ascii_lowercase))
         + usize::from(bytes.iter().any(u8::is_ascii_uppercase))
         + usize::from(bytes.iter().any(u8::is_ascii_digit))
@@ -307,7 +332,7 @@ pub fn strong_password(bytes: &[u8]) -> bool {
 }
 
 /// A password given in a shell's way: letters and digits will do.
-fn typed_password(bytes: &[u8]) -> bool {
+pub fn typed_password(bytes: &[u8]) -> bool {
     bytes.len() >= 8
         && bytes.iter().all(|b| b.is_ascii_graphic())
         && classes(bytes) >= 2
@@ -319,7 +344,7 @@ fn typed_password(bytes: &[u8]) -> bool {
 }
 
 /// A key: long, random, and neither a UUID nor a number.
-fn is_key_material(bytes: &[u8]) -> bool {
+pub fn is_key_material(bytes: &[u8]) -> bool {
     let body = bytes.iter().filter(|b| b.is_ascii_alphanumeric()).count();
     if bytes.len() < 16
         || body * 10 < bytes.len() * 8

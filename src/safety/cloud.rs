@@ -32,9 +32,14 @@ pub static RULES: &[Rule] = &[
     Rule::line(&CLOUD_ACCOUNT, &["registry.digitalocean.com/"], r"registry\.digitalocean\.com/([a-z0-9][a-z0-9-]+)/").judged(is_bucket),
     Rule::line(&CLOUD_ACCOUNT, &[".r2.cloudflarestorage.com"], r"\b([0-9a-f]{32})\.r2\.cloudflarestorage\.com"),
     Rule::line(&CLOUD_ACCOUNT, &["tf_cloud_organization", "tf_workspace"], r"TF_(?:CLOUD_ORGANIZATION|WORKSPACE)=([a-z][a-z0-9]*(?:-[a-z0-9]+)+)").judged(is_bucket),
-    Rule::line(&CLOUD_ACCOUNT, &["bucket"], r#"(?:^|[\s"'])bucket["']?\s{0,4}[:=]\s{0,2}["']([a-z0-9][a-z0-9.-]{2,62})["']"#).judged(is_private_resource),
+    Rule::line(&CLOUD_ACCOUNT, &["bucket"], r#"(?:^|[\s"'])bucket["']?\s{0,4}[:=]\s{0,2}["']([a-z0-9][a-z0-9.-]{2,62})["']"#).judged(is_private_resource).gated(|text, at| text[at + 6..text.len().min(at + 12)].iter().any(|b| matches!(b, b':' | b'='))),
     Rule::line(&CLOUD_ACCOUNT, &[".cloud.databricks.com", ".azuredatabricks.net"], r"\b(dbc-[0-9a-f]{8}-[0-9a-f]{4}|adb-\d{10,20}\.\d{1,2})\.(?:cloud\.databricks\.com|azuredatabricks\.net)"),
     Rule::line(&CLOUD_ACCOUNT, &[".okta.com", ".oktapreview.com", ".awsapps.com", ".onelogin.com", ".auth0.com"], r"\b([a-z0-9][a-z0-9-]{2,})\.(?:okta|oktapreview|awsapps|onelogin|(?:\w+\.)?auth0)\.com").judged(is_tenant),
+    // Accounts of a batch system, and of a warehouse.
+    Rule::line(&CLOUD_ACCOUNT, &["#sbatch", "sbatch ", "srun "], r"(?:--account[\s=]|\s-A\s)([a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &["reservation=", "account="], r"\b(?:RESERVATION|ACCOUNT)=([a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)").judged(is_bucket).gated(|text, at| text[at].is_ascii_uppercase()),
+    Rule::line(&CLOUD_ACCOUNT, &["of cluster ", "on cluster "], r"\b(?:of|on) cluster ([a-z]{3,}\d+)\b").judged(is_bucket),
+    Rule::line(&CLOUD_ACCOUNT, &[".privatelink", ".snowflakecomputing.com"], r"\b([a-z][a-z0-9_-]+(?:\.[a-z0-9-]+)?)\.(?:privatelink|snowflakecomputing\.com)").judged(is_bucket),
     Rule::line(&CLOUD_ACCOUNT, &["billing"], r"(?i:billing[_ -]?account\w*)[^0-9A-F\n]{1,6}([0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6})\b"),
 ];
 
@@ -58,7 +63,7 @@ fn is_account(digits: &[u8]) -> bool {
 }
 
 /// Buckets of examples and of public data.
-const PUBLIC_BUCKETS: &str = "bucket my-bucket mybucket your-bucket yourbucket bucket-name bucketname path commoncrawl openimages t5-data \
+const PUBLIC_BUCKETS: &str = "profile-name bucket my-bucket mybucket your-bucket yourbucket bucket-name bucketname path commoncrawl openimages t5-data \
     test-bucket testbucket foo bar b mlcommons noaa-goes16 softwareheritage huggingface pytorch tensorflow \
     gresearch dclm ai2-llm some-bucket somebucket a-bucket the-bucket dst-bucket src-bucket account container \
     storage data namenode localhost host registry name myregistry myaccount mystorageaccount";
@@ -95,7 +100,7 @@ fn is_private_resource(name: &[u8]) -> bool {
 fn is_tenant(name: &[u8]) -> bool {
     is_bucket(name)
         && !listed(
-            "www developer dev login help support trust docs api status auth cdn demo",
+            "site www developer dev login help support trust docs api status auth cdn demo",
             name,
         )
         && !name.starts_with(b"dev-")

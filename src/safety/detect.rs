@@ -152,7 +152,7 @@ fn look(text: &[u8], options: &Options, scope: Scope) -> (Vec<Raw>, u64) {
     // Only a look at the whole text gathers these.
     for at in sweep.broken.into_iter().filter(|_| scope == Scope::Text) {
         if at >= seen {
-            let stretch = at..text.len().min(at + 320);
+            let stretch = at..text.len().min(at + 1024);
             seen = stretch.end;
             if let Some(view) = disguise::joined(text, stretch) {
                 through(&view, &mut raw);

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::glyphs::is_invisible;
+use super::glyphs::look_alike;
 use super::rule::after;
 use super::rule::before;
 
@@ -97,6 +99,11 @@ const INLINE: &[&str] = &[
     "[at]",
     "(at)",
     "%25",
+    // How tokens begin in quoted-printable.
+    "=67=68",
+    "=68=66",
+    "=41=4b",
+    "=73=6b",
     "%2f",
     "%3a",
     "%40",
@@ -112,6 +119,8 @@ const INLINE: &[&str] = &[
     "'+'",
     "<!--",
     "<b>",
+    "</b>",
+    "</i>",
     "\u{ff1a}",
     "\u{ff0d}",
     "\u{ff3f}",
@@ -142,6 +151,18 @@ const INLINE: &[&str] = &[
     "\u{421}",
     "\u{422}",
     "\u{425}",
+    "\u{391}",
+    "\u{392}",
+    "\u{395}",
+    "\u{397}",
+    "\u{399}",
+    "\u{39a}",
+    "\u{39c}",
+    "\u{39d}",
+    "\u{39f}",
+    "\u{3a1}",
+    "\u{3a4}",
+    "\u{3a7}",
     "\u{3bf}",
     "\u{3b1}",
     "\u{3bd}",
@@ -161,10 +182,8 @@ pub fn inline_anchors() -> Vec<String> {
     let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
     // Digits of Arabic and Persian.
     let foreign = ('\u{660}'..='\u{669}').chain('\u{6f0}'..='\u{6f9}');
-    // Letters and digits of full width.
-    let wide = ('\u{ff10}'..='\u{ff19}')
-        .chain('\u{ff21}'..='\u{ff3a}')
-        .chain('\u{ff41}'..='\u{ff5a}');
+    // Digits and small letters of full width.
+    let wide = ('\u{ff10}'..='\u{ff19}').chain('\u{ff41}'..='\u{ff5a}');
     out.extend(foreign.chain(wide).map(String::from));
     for digit in (b'0'..=b'9').map(char::from) {
         out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
@@ -194,44 +213,59 @@ pub fn may_hide(text: &[u8], hit: Range<usize>) -> bool {
     };
     match text[hit.start] {
         b'%' => word(left) || word(right),
+        b'=' => right == b'=',
         b'\\' => match text[hit.start + 1] {
             b'u' => unreserved(text.get(hit.start + 4..hit.start + 6)),
             b'x' => word(left) || word(right),
             _ => word(left),
         },
         _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
-        b'<' => left.is_ascii_alphanumeric(),
+        b'<' => word(left),
         b'"' | b'\'' => word(left) && word(right),
         b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
         0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
             left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
         }
-        0xd9 | 0xdb => word(left) || word(right),
+        0xd9 | 0xdb => [left, right].iter().any(|&b| word(b) || b == b'.'),
         0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
         _ => true,
     }
 }
 
-/// Whether a token that begins before `from` goes on beyond a line end or between two quotes.
-pub fn goes_on(text: &[u8], from: usize) -> bool {
+/// Whether a token that begins with this hit goes on beyond a line end or between two quotes.
+pub fn goes_on(text: &[u8], hit: &Range<usize>) -> bool {
+    let from = hit.end;
+    // A web token is longer than others, and has points in it.
+    let web = text[hit.start..].starts_with(b"eyJ");
+    let most = if web { 1024 } else { 64 };
     let run = text[from..]
         .iter()
-        .take(64)
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        .take(most)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || web && **b == b'.')
         .count();
     let at = from + run;
     let glue = text[at..].iter().take(32).take_while(|b| is_glue(**b)).count();
-    run < 64 && is_joint(&text[at..at + glue]) && after(text, at + glue).is_ascii_alphanumeric()
+    run < most && is_joint(text, at..at + glue) && after(text, at + glue).is_ascii_alphanumeric()
 }
 
 fn is_glue(b: u8) -> bool {
-    b.is_ascii_whitespace() || b"\"'`+\\.>#*".contains(&b)
+    b.is_ascii_whitespace() || b"\"'`+\\.>#*,".contains(&b)
 }
 
 /// A line end, or the end of one quoted text and the beginning of the next.
-fn is_joint(glue: &[u8]) -> bool {
+fn is_joint(text: &[u8], span: Range<usize>) -> bool {
+    let listed = before(text, span.start).is_ascii_alphanumeric();
+    let glue = &text[span];
+    // A list of prefixes is no token.
+    if glue.contains(&b',') && !listed {
+        return false;
+    }
     let quotes = glue.iter().filter(|b| matches!(b, b'"' | b'\'' | b'`')).count();
-    memchr::memchr(b'\n', glue).is_some() || quotes == 2
+    // The end of a literal alone joins nothing.
+    match memchr::memchr(b'\n', glue) {
+        Some(_) => quotes != 1 && !glue.contains(&b','),
+        None => quotes == 2,
+    }
 }
 
 /// A stretch with everything undone that hides within a line. `None` where nothing was.
@@ -297,6 +331,9 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
         b' ' if matches!(rest.get(1), Some(b'[' | b'(')) => defanged(&rest[1..])
             .filter(|(length, _)| rest.get(length + 1) == Some(&b' '))
             .map(|(length, sign)| (length + 2, sign)),
+        b'=' if rest.get(3) == Some(&b'=') || at >= 3 && text[at - 3] == b'=' => byte_of(rest.get(1..3)?, 16)
+            .filter(|&b| is_unreserved(b) || b == b'=')
+            .map(|b| (3, b.into())),
         b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
         b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
         b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
@@ -459,56 +496,8 @@ fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)
         return Some((length, Replacement::NOTHING));
     }
     let sign = look_alike(c)?;
-    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80;
+    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b, b'.' | b'-' | b':');
     (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, sign.into()))
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{180e}' | '\u{fe00}'..='\u{fe0f}' | '\u{34f}')
-}
-
-/// The ASCII character that another one is easily taken for.
-fn look_alike(c: char) -> Option<u8> {
-    Some(match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{2043}' => b'-',
-        '\u{2024}' | '\u{3002}' | '\u{fe52}' => b'.',
-        '\u{ff01}'..='\u{ff5e}' => u8::try_from(u32::from(c) - 0xfee0).ok()?,
-        'а' | 'α' | 'ɑ' => b'a',
-        'е' | 'ҽ' => b'e',
-        'о' | 'ο' => b'o',
-        'р' | 'ρ' => b'p',
-        'с' | 'ϲ' => b'c',
-        'у' | 'γ' => b'y',
-        'х' | 'χ' => b'x',
-        'ѕ' => b's',
-        'і' | 'ι' | 'ı' => b'i',
-        'ј' => b'j',
-        'ԁ' => b'd',
-        'һ' => b'h',
-        'ԛ' => b'q',
-        'ԝ' => b'w',
-        'ɡ' => b'g',
-        'ո' => b'n',
-        'ν' => b'v',
-        'к' => b'k',
-        'т' => b't',
-        'м' => b'm',
-        '\u{660}'..='\u{669}' => u8::try_from(u32::from(c) - 0x660).ok()? + b'0',
-        '\u{6f0}'..='\u{6f9}' => u8::try_from(u32::from(c) - 0x6f0).ok()? + b'0',
-        'А' | 'Α' => b'A',
-        'В' | 'Β' => b'B',
-        'Е' | 'Ε' => b'E',
-        'К' | 'Κ' => b'K',
-        'М' | 'Μ' => b'M',
-        'Н' | 'Η' => b'H',
-        'О' | 'Ο' => b'O',
-        'Р' | 'Ρ' => b'P',
-        'С' => b'C',
-        'Т' | 'Τ' => b'T',
-        'Х' | 'Χ' => b'X',
-        'І' | 'Ι' => b'I',
-        _ => return None,
-    })
 }
 
 /// A stretch with line ends, quotes and signs of concatenation between two halves of a word taken out.
@@ -522,7 +511,7 @@ pub fn joined(text: &[u8], stretch: Range<usize>) -> Option<View> {
             .take(64)
             .take_while(|b| is_glue(**b))
             .count();
-        if glue > 0 && is_joint(&text[at..at + glue]) {
+        if glue > 0 && is_joint(text, at..at + glue) {
             changed = true;
             at += glue;
         } else {

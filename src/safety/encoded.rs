@@ -61,13 +61,18 @@ const TELLING: &[&str] = &[
     "WANDB",
     "postgres://",
     "wandb",
+    "kubectl",
+    "\"auth\"",
 ];
+
+/// How many of [`TELLING`] are beginnings of tokens; they come first.
+const TOKENS: usize = 18;
 
 /// The literals of base 64 and hexadecimal that tell of something worth decoding.
 pub fn anchors() -> Vec<String> {
     let alphabet = STANDARD;
     let mut out: Vec<String> = Vec::new();
-    for plain in TELLING {
+    for (index, plain) in TELLING.iter().enumerate() {
         for shift in 0..3usize {
             let mut bytes = vec![0u8; shift];
             bytes.extend_from_slice(plain.as_bytes());
@@ -81,15 +86,15 @@ pub fn anchors() -> Vec<String> {
                 out.push(core.to_ascii_lowercase());
             }
         }
-        // And of the base 64 of that, where it begins.
-        let twice = alphabet.encode(&alphabet.encode(plain)[..plain.len() * 8 / 6]);
-        let whole = plain.len() * 8 / 6 * 8 / 6;
-        if let Some(core) = twice.get(..whole)
-            && core.len() >= 5
-        {
-            out.push(core.to_ascii_lowercase());
+        // And of the base 64 of that, where it begins with a token.
+        if index < TOKENS {
+            let twice = alphabet.encode(&alphabet.encode(plain)[..plain.len() * 8 / 6]);
+            let core = &twice[..twice.len().min(plain.len() * 8 / 6 * 8 / 6)];
+            if core.len() >= 5 {
+                out.push(core.to_ascii_lowercase());
+            }
         }
-        if plain.len() >= 4 && !plain.contains("//") {
+        if plain.len() >= 3 && !plain.contains("//") {
             out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
         }
     }

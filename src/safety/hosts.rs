@@ -92,7 +92,6 @@ const INTERNAL_LABELS: &[&[u8]] = &[
     b"private",
     b"lan",
     b"vpn",
-    b"int",
 ];
 
 /// Names that look internal and belong to everybody's documentation.
@@ -188,7 +187,7 @@ pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
 /// A company's internal zone under a public ending: `git.corp.acme.net`, `bastion.acme-internal.com`.
 fn inside_company(host: &[u8], count: usize) -> bool {
     let mut parts = labels(host).rev();
-    parts.next();
+    let country = parts.next().unwrap_or_default();
     let zone = parts.next().unwrap_or_default();
     let organisation = zone.ends_with(b"-internal")
         || zone.ends_with(b"-corp")
@@ -197,7 +196,12 @@ fn inside_company(host: &[u8], count: usize) -> bool {
         || zone.ends_with(b"-int");
     (organisation && count >= 2)
         || (count >= 3
-            && parts.any(|label| INTERNAL_LABELS.contains(&label) || label.ends_with(b"-internal")))
+            && parts.any(|label| {
+                INTERNAL_LABELS.contains(&label)
+                    || label.ends_with(b"-internal")
+                    // A number's type too.
+                    || label == b"int" && listed("com net org io ai co dev cloud eu de uk us fr jp tech", country)
+            }))
 }
 
 fn is_operations(host: &[u8]) -> bool {
@@ -253,34 +257,6 @@ pub fn is_cluster_dns(host: &[u8]) -> bool {
     host.ends_with(b".svc")
         || memchr::memmem::find(&host, b".svc.").is_some()
         || host.ends_with(b".pod.cluster.local")
-}
-
-/// An IPv4 address written as one number, or as octal or hexadecimal numbers.
-pub fn is_private_number(host: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(host) else {
-        return false;
-    };
-    let number = |part: &str| -> Option<u32> {
-        let lower = part.to_ascii_lowercase();
-        if let Some(digits) = lower.strip_prefix("0x") {
-            u32::from_str_radix(digits, 16).ok()
-        } else if part.len() > 1 && part.starts_with('0') {
-            u32::from_str_radix(part, 8).ok()
-        } else {
-            part.parse().ok()
-        }
-    };
-    let parts: Vec<&str> = text.split('.').collect();
-    match parts.as_slice() {
-        [whole] if whole.len() >= 9 => {
-            number(whole).is_some_and(|n| super::address::is_private(n.to_be_bytes()))
-        }
-        [a, b, c, d] if parts.iter().any(|p| p.len() > 1 && p.starts_with('0')) => {
-            let octets = [a, b, c, d].map(|p| number(p).and_then(|n| u8::try_from(n).ok()));
-            matches!(octets, [Some(a), Some(b), Some(c), Some(d)] if super::address::is_private([a, b, c, d]))
-        }
-        _ => false,
-    }
 }
 
 /// Words before a name that say it is a host.
@@ -342,6 +318,15 @@ fn whole_name(hit: &Hit<'_>, found: &mut Found<'_>) -> Option<(std::ops::Range<u
     }
     while span.start < span.end && matches!(text[span.start], b'.' | b'-') {
         span.start += 1;
+    }
+    // `_grpc._tcp.` of a service record.
+    while text[span.start] == b'_'
+        && let Some(point) = memchr::memchr(b'.', &text[span.clone()])
+    {
+        span.start += point + 1;
+        if span.is_empty() {
+            return None;
+        }
     }
     let raw = &text[span.clone()];
     let camel = raw

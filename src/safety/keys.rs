@@ -63,6 +63,22 @@ pub static RULES: &[Rule] = &[
         &["\"kty\""],
         r#""d"\s{0,4}:\s{0,4}"([0-9A-Za-z_-]{32,})""#,
     ),
+    Rule::look(&PRIVATE_KEY, &["\"kty\""], |hit, found| {
+        // The same, one field a line.
+        let end = hit.text.len().min(hit.span.end + 800);
+        let body = &hit.text[hit.span.end..end];
+        let body = &body[..memchr::memchr(b'}', body).unwrap_or(body.len())];
+        found.looked(body.len());
+        if let Some(at) = memchr::memmem::find(body, b"\"d\": \"") {
+            let from = hit.span.end + at + 6;
+            let key = around(hit.text, from..from, 400, |b| {
+                b.is_ascii_alphanumeric() || b"_-".contains(&b)
+            });
+            if key.end - from >= 32 {
+                found.leak(&PRIVATE_KEY, from..key.end);
+            }
+        }
+    }),
     Rule::line(
         &PRIVATE_KEY,
         &["xprv", "yprv", "zprv"],
@@ -133,6 +149,13 @@ pub static RULES: &[Rule] = &[
     )
     .judged(|hash| !hash.is_empty()),
     Rule::look(&WEB_TOKEN, &["eyj"], json_web_token),
+    // The same over two lines or two literals.
+    Rule::at(
+        &WEB_TOKEN,
+        &["eyjhbgcioi"],
+        r"eyJhbGciOi[0-9A-Za-z_-]{8,400}\.eyJ[0-9A-Za-z_-]{8,600}\.[0-9A-Za-z_-]{16,}",
+    )
+    .judged(is_nobodys),
 ];
 
 /// A PEM-like block: its first line, and some of the key after it, plain or with `\n` for line ends.
@@ -267,6 +290,15 @@ fn basic(hit: &Hit<'_>, found: &mut Found<'_>) {
     found.leak(code, hit.span.end..hit.span.end + length);
 }
 
+/// A web token that is no sample of the documentation.
+fn is_nobodys(token: &[u8]) -> bool {
+    let sample = [&b"IjEyMzQ1Njc4OTAi"[..], b"eyJzdWIiOiIxMjM0NTY3ODkwIi"];
+    looks_real(token)
+        && sample
+            .iter()
+            .all(|known| memchr::memmem::find(token, known).is_none())
+}
+
 /// Header, payload, signature: three parts of base 64, the first two JSON objects.
 fn json_web_token(hit: &Hit<'_>, found: &mut Found<'_>) {
     let start = hit.span.start;
@@ -286,12 +318,10 @@ fn json_web_token(hit: &Hit<'_>, found: &mut Found<'_>) {
     let json = body.starts_with(b"eyJ") || body.starts_with(b"eyA") || body.starts_with(b"ewo");
     // An encrypted token has five parts and no readable payload.
     let encrypted = token.iter().filter(|b| **b == b'.').count() == 4;
-    let sample = memchr::memmem::find(token, b"IjEyMzQ1Njc4OTAi").is_some();
     if head.len() >= 12
         && body.len() >= 12
         && (json && signature.len() >= 16 || encrypted)
-        && looks_real(token)
-        && !sample
+        && is_nobodys(token)
     {
         found.leak(&WEB_TOKEN, start..end);
     }

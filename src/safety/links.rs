@@ -1,5 +1,6 @@
 //! URLs: credentials and signatures in them, webhooks, internal services, runbooks.
 
+use super::address;
 use super::allow::is_placeholder;
 use super::allow::looks_random;
 use super::allow::looks_real;
@@ -27,6 +28,10 @@ pub static RULES: &[Rule] = &[
     Rule::line(&WEBHOOK, &["chat.googleapis.com"], r"/messages\?(key=[0-9A-Za-z_&=%-]{30,})"),
     Rule::line(&WEBHOOK, &["api.telegram.org"], r"/bot(\d{6,10}:[0-9A-Za-z_-]{30,})"),
     Rule::line(&WEBHOOK, &["hooks.zapier.com", "maker.ifttt.com", "hooks.opsgenie", "events.pagerduty.com/integration", "hook.eu", "hook.us"], r"(?:zapier\.com/hooks/catch/|ifttt\.com/trigger/\w+/with/key/|/integration/|make\.com/)([0-9A-Za-z_/-]{12,})").judged(looks_real),
+    Rule::line(&WEBHOOK, &["open.feishu.cn/", "open.larksuite.com/", "oapi.dingtalk.com/", "qyapi.weixin.qq.com/"], r"(?:/bot/v2/hook/|/robot/send\?access_token=|/webhook/send\?key=)([0-9a-f-]{36,64})").judged(looks_real),
+    Rule::line(&PRESIGNED_URL, &[".oraclecloud.com/p/"], r"oraclecloud\.com/p/([\w-]{30,})/").judged(looks_random),
+    Rule::line(&CREDENTIAL_URL, &["jdbc:oracle:"], r"jdbc:oracle:thin:\w+/([^@\s\x22']{4,})@").judged(is_password),
+    Rule::line(&CREDENTIAL_URL, &["anaconda.org/t/"], r"anaconda\.org/t/([\w-]{20,})/").judged(looks_real),
     Rule::line(&WEBHOOK, &["/hooks/"], r"https?://[\w.-]+(?::\d+)?/hooks/([0-9a-z]{26})\b").judged(looks_random),
     Rule::line(&PRESIGNED_URL, &["x-amz-signature=", "x-goog-signature="], r"(?i:x-(?:amz|goog)-signature)=([0-9A-Fa-f]{40,})"),
     Rule::line(&PRESIGNED_URL, &["?sig=", "&sig="], r"[?&]sig=([0-9A-Za-z%+/_-]{30,}(?:=|%3[Dd])*)").judged(looks_random),
@@ -43,6 +48,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&RUNBOOK, &["runbook", "playbook", "post-mortem", "postmortem", "oncall", "on-call"], r#"(?i:(?:run|play)book|post-?mortem|on-?call)\S{0,6}[\s:=]{1,3}["'<(]?((?:https?://)?(?:go|wiki|rb|kb|confluence)/[\w/#-]{3,})"#).judged(looks_real),
     Rule::line(&RUNBOOK, &["runbook", "playbook", "postmortem", "post-mortem"], r#"(https?://[^\s"'<>()]*(?i:(?:run|play)books?|post-?mortem)[^\s"'<>()]*)"#).judged(private_runbook),
     Rule::line(&RUNBOOK, &[" go/", "(go/", "\"go/", "http://go/"], r#"(?:^|[\s("'])(?:http://)?(go/[a-z][a-z0-9-]*(?:-|/)[a-z0-9/-]+|go/[a-z0-9-]*(?:runbook|oncall|on-call|drain|incident|cluster|gpu)[a-z0-9-]*)(?:[\s)"'.,]|$)"#),
+    Rule::line(&RUNBOOK, &["meet.google.com/", ".zoom.us/j/", "loom.com/share/", "trello.com/c/", "trello.com/b/", ".wandb.io/"], r"((?:meet\.google\.com/[a-z]{3}-[a-z]{4}-[a-z]{3}|[\w-]*\.?zoom\.us/j/\d{9,}|loom\.com/share/[0-9a-f]{32}|trello\.com/[cb]/\w{8}|[\w-]+\.wandb\.io/[\w-]+/[\w-]+/runs)\S*)").judged(internal_tenant),
     Rule::line(&RUNBOOK, &["go/"], r"^\s*(go/[a-z]+-[a-z0-9-]+)\s*$").gated(|text, at| super::rule::before(text, at).is_ascii_whitespace()),
     Rule::line(&RUNBOOK, &["inc-", "inc0", "sev-", "sev1", "sev2", "incident"], r"\b(INC-?\d{3,8}|(?:SEV|Sev)-?[0-5][ :/-]{1,3}INC\S+)\b"),
 ];
@@ -125,7 +131,7 @@ fn url(hit: &Hit<'_>, found: &mut Found<'_>) {
     if host.is_empty() || matches!(next, b'<' | b'{' | b'$' | b'%' | b'*' | b'(') {
         return;
     }
-    if hosts::is_private_number(host) {
+    if address::is_private_number(host) {
         found.leak(&PRIVATE_ADDRESS, host_at..host_at + host.len());
     } else if hosts::is_internal_in_url(host, port) {
         let code = if hosts::is_cluster_dns(host) {

@@ -239,7 +239,7 @@ struct Windows {
     mask: u32,
     /// Which hashes belong to a window.
     bitmap: Box<[u64; 1 << (BITS - 6)]>,
-    /// All windows in the order of their hashes, and where each bucket begins.
+    /// All windows by their buckets, and where each bucket begins.
     windows: Vec<Window>,
     starts: Vec<u16>,
 }
@@ -257,11 +257,18 @@ impl Windows {
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
-        windows.sort_by_key(|window| hash(window.bytes));
+        // Bucket by bucket; within one, any order will do.
+        let mut free = starts.clone();
+        let mut bucketed = windows.clone();
+        for window in windows {
+            let place = &mut free[bucket(hash(window.bytes))];
+            bucketed[usize::from(*place)] = window;
+            *place += 1;
+        }
         Windows {
             mask,
             bitmap,
-            windows,
+            windows: bucketed,
             starts,
         }
     }

@@ -9,6 +9,7 @@ use super::rule::Rule;
 use super::rule::after;
 use super::rule::before;
 use super::rule::is_word;
+use super::rule::soon;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
@@ -17,7 +18,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(
         &NODE_NAME,
         &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
-        r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:host(?:_?names?)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
+        r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:(?:batch)?host(?:_?names?|list)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
     )
     .judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue", "sacct", "stepid"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|--exclude|-x|hostnames?|\bnode|\bon|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").judged(is_numbered_machine),
@@ -28,15 +29,23 @@ pub static RULES: &[Rule] = &[
     Rule::line(&NODE_NAME, &[">1 20"], r"<\d{1,3}>1 20\S+ ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) ").judged(is_machine),
     Rule::line(&NODE_NAME, &["linux "], r"(?:^|\s)Linux ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) \d+\.\d+\.\d+\S* #\d").judged(is_machine),
     Rule::line(&NODE_NAME, &["computername"], r"(?i:computername)\s?[=:]\s?([A-Za-z][\w-]*(?:-|\d)[\w-]*)").judged(is_machine),
-    Rule::line(&NODE_NAME, &["instance ", "instance=", "target ", "target=", "upstream ", "peer ", "endpoint ", "replica "], r"(?i:instance|target|upstream|peer|endpoint|replica)[\s=\x22'`]{1,3}([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+):\d{2,5}\b").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["instance ", "instance=", "target ", "target=", "upstream ", "peer ", "endpoint ", "replica "], r"(?i:instance|target|upstream|peer|endpoint|replica)[\s=\x22'`]{1,3}([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+):\d{2,5}\b").judged(is_numbered_machine).gated(|text, at| soon(text, at, 48, b':')),
     Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename(?:\(\))?(?: (?:is|was|gave|returned))?)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["aks-", "gke-"], r"\b(aks-[a-z0-9]+-\d{8}-vmss[0-9a-z]{6}|gke-[a-z0-9-]+-[0-9a-f]{8}-[a-z0-9]{4})\b").judged(is_machine),
+    Rule::line(&NODE_NAME, &["tfevents."], r"tfevents\.\d{9,}\.([A-Za-z][\w-]*\d[\w-]*)\.").judged(is_machine),
+    Rule::line(&NODE_NAME, &["core."], r"\bcore\.\w+\.([a-z][\w-]*\d)\.\d+\.\d{9,}").judged(is_machine),
+    Rule::line(&NODE_NAME, &["mf0;"], r"\bMF0;([A-Za-z][\w-]*):").judged(is_machine),
+    Rule::line(&NODE_NAME, &["@o2ib", "@tcp"], r"\b([a-z][\w-]*\d)@(?:o2ib|tcp)\d?\b").judged(is_machine),
+    Rule::line(&NODE_NAME, &["ip-10-", "ip-172-", "ip-192-168-"], r"\b(ip-(?:10|172|192)-\d{1,3}-\d{1,3}-\d{1,3})\b"),
+    Rule::line(&NODE_NAME, &["hgx-", "dgx-"], r"(?:^|[^\w./@-])([dh]gx-[a-z]{2,10}-\d{1,4})\b").judged(is_named_chassis),
+    Rule::line(&NODE_NAME, &["-gpu"], r"(?:^|[^\w./@-])([a-z]{3,12}-gpu\d{2,4})(?:[^\w.-]|\.?(?:\s|$))").judged(is_named_chassis),
     Rule::line(&NODE_NAME, &["ready "], r"(?:^|\s)([a-z][a-z0-9.-]*\d[a-z0-9.-]*)\s+(?:Not)?Ready(?:,SchedulingDisabled)?\s").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "nodes/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top|drain) nodes?\s)(?:--?\S+\s)*[\x22'`]?([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["successfully assigned"], r"(?i:assigned) (?:\S+ )?to ([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "parallel-ssh", "pssh ", "deepspeed", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|--include|-H|-[a-z]?w)[\s=]{1,2}[\x22']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["ssh ", "scp ", "rsync ", "sftp ", "mosh "], r"(?:^|[\s`$(;&|])(?:ssh|scp|rsync|sftp|mosh)\s(?:-\S+\s(?:[\w./~-]+\s)?)*?(?:[^\s@]+\s)?((?:[a-z_][\w.-]*@)?[A-Za-z][\w.-]*(?:-|\d)[\w-]*)(?::|\s|$|[`'\x22])").judged(is_ssh_target),
-    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused)? (?:to|from|by)|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").judged(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused| closed)? (?:to|from|by)(?: peer)?|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rerun on", "reran on", "reproduces on", "tested on", "failed on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed|re-?ran|re-?run|reproduces|tested) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").judged(is_numbered_machine),
     // A machine of a GPU cluster by its shape: kind of machine, then a number with a leading zero, a rack, or a second kind.
     Rule::line(
         &NODE_NAME,
@@ -175,6 +184,14 @@ fn is_node_list(name: &[u8]) -> bool {
         "shard shards step steps part parts chunk file epoch ckpt layer layers expert experts rank ranks seed task job array v",
         last,
     ) && is_machine(name)
+}
+
+/// A machine with a name of its own behind or before its kind.
+fn is_named_chassis(name: &[u8]) -> bool {
+    let mut words = name.split(|b| *b == b'-');
+    words.all(|word| {
+        !listed("os station spark cloud superpod basepod multi single per cuda torch num non any all one two mini", word)
+    }) && is_machine(name)
 }
 
 /// A machine's name and none of its maker's products.

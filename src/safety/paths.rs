@@ -13,7 +13,7 @@ use super::rule::around;
 pub static RULES: &[Rule] = &[
     Rule::look(
         &PRIVATE_PATH,
-        &["/home/", "/users/", "/homes/", "/nethome/"],
+        &["/home/", "/users/", "/homes/", "/nethome/", "/var/home/"],
         home,
     ),
     Rule::look(
@@ -72,6 +72,10 @@ pub static RULES: &[Rule] = &[
             "/nvme/",
             "/work/",
             "/u/",
+            "/proj/",
+            "/gscratch/",
+            "/p/project1/",
+            "/p/project2/",
         ],
         mount,
     ),
@@ -96,9 +100,12 @@ pub static RULES: &[Rule] = &[
     Rule::line(
         &PRIVATE_PATH,
         &["\\"],
-        r"(?:^|[\s\x22'=(])\\\\([A-Za-z][\w.-]*\d[\w.-]*\\[\w$.-]+)",
+        r"(?:^|[\s\x22'=(])(?:\\\\([A-Za-z][\w.-]*\d[\w.-]*\\[\w$.-]+)|\\{4}([A-Za-z][\w.]*-[\w.-]*\d[\w.-]*\\{2}[\w$.-]+))",
     )
-    .gated(|text, at| after(text, at + 1) == b'\\' && after(text, at + 2).is_ascii_alphabetic()),
+    .gated(|text, at| {
+        after(text, at + 1) == b'\\'
+            && (after(text, at + 2).is_ascii_alphabetic() || after(text, at + 2) == b'\\')
+    }),
     Rule::line(
         &PRIVATE_PATH,
         &["/kubelet/pods/"],
@@ -187,7 +194,7 @@ const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdro
     new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
 
 /// Mount points that are shared storage by their name alone.
-const SHARED: &str = "lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
+const SHARED: &str = "proj gscratch project1 project2 lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
     pscratch lus isilon ddn";
 
 fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {

@@ -148,6 +148,11 @@ pub fn around(text: &[u8], span: Range<usize>, cap: usize, inside: impl Fn(u8) -
     start..end
 }
 
+/// Whether a sign stands within so many bytes from an offset on: the cheap look before a pattern's.
+pub fn soon(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
+    memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
+}
+
 /// Letters, digits and the underscore.
 pub fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'

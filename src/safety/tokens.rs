@@ -27,10 +27,6 @@ pub static RULES: &[Rule] = &[
         r"(?i:token)\S?[\s=:]+\S?(A[A-Z0-9]{28})\b",
     ),
     Rule::line(&GITHUB_TOKEN, &["--jitconfig"], r"--jitconfig[\s=]+([0-9A-Za-z+/=]{80,})"),
-    // Written backwards, or letter by letter.
-    Rule::line(&GITHUB_TOKEN, &["_phg", "_ohg", "_uhg", "_shg", "_rhg"], r"\b([0-9A-Za-z]{36}_[pousr]hg)\b").judged(looks_random),
-    Rule::line(&GITHUB_TOKEN, &["g h p _ ", "g h s _ ", "g h o _ "], r"\b(g h [pso] _(?: [0-9A-Za-z]){30,})"),
-    Rule::line(&MODEL_API_KEY, &["_fh"], r"\b([0-9A-Za-z]{34}_fh)\b").judged(looks_random),
     // Clouds.
     Rule::at(
         &CLOUD_KEY,
@@ -103,8 +99,8 @@ pub static RULES: &[Rule] = &[
     Rule::at(&MODEL_API_KEY, &["sk-ant-"], r"sk-ant-(?:[a-z]+\d*-)?[0-9A-Za-z_-]{24,}").judged(looks_random),
     Rule::at(&MODEL_API_KEY, &["sk-or-", "sk-lf-", "pk-lf-"], r"[sp]k-(?:or-v\d-[0-9a-f]{48,}|lf-[0-9a-f-]{36})"),
     Rule::at(&MODEL_API_KEY, &["sk-"], r"sk-[0-9A-Za-z]{32,}\b").judged(looks_random),
-    Rule::at(&MODEL_API_KEY, &["hf_"], r"hf_[0-9A-Za-z]{30,42}\b").judged(looks_random),
-    Rule::at(&MODEL_API_KEY, &["api_org_"], r"api_org_[0-9A-Za-z]{30,42}\b").judged(looks_random),
+    Rule::at(&MODEL_API_KEY, &["hf_"], r"hf_[0-9A-Za-z]{30,42}\b").judged(mixed_letters),
+    Rule::at(&MODEL_API_KEY, &["api_org_"], r"api_org_[0-9A-Za-z]{30,42}\b").judged(mixed_letters),
     Rule::at(&MODEL_API_KEY, &["wandb_v1_"], r"wandb_v1_[0-9A-Za-z_]{40,}").judged(looks_random),
     Rule::line(
         &MODEL_API_KEY,
@@ -202,7 +198,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(&SERVICE_TOKEN, &["api-"], r"API-[0-9A-Z]{26,32}\b").judged(has_digit_or_mix),
     Rule::at(&SERVICE_TOKEN, &["sk.eyj"], r"sk\.eyJ[0-9A-Za-z_-]{20,}\.[0-9A-Za-z_-]{20,}"),
     Rule::at(&SERVICE_TOKEN, &["eaac", "eaab", "eaag", "eaaj"], r"EAA[CBGJ][0-9A-Za-z]{80,}").judged(looks_random),
-    Rule::at(&SERVICE_TOKEN, &["aaaaaaaaaaaaaaaaaaaa"], r"A{20,24}[0-9A-Za-z%]{50,}").judged(looks_random),
+    Rule::at(&SERVICE_TOKEN, &["aaaaaaaaaaaaaaaaaaaa"], r"A{20,24}([0-9A-Za-z%]{50,})").judged(|token| token.contains(&b'%') && looks_random(token)),
     Rule::at(&SERVICE_TOKEN, &["sl."], r"sl\.(?:u\.)?[0-9A-Za-z_-]{130,}"),
     Rule::at(&SERVICE_TOKEN, &["bkua_", "bkaj_", "bkpi_"], r"bk[a-z]{2}_[0-9a-f]{40}\b"),
     Rule::at(&SERVICE_TOKEN, &["ccipat_", "ccipra_", "ccirt_"], r"CCI(?:PAT|PRA|RT)_[0-9A-Za-z_]{40,}"),
@@ -223,6 +219,13 @@ pub static RULES: &[Rule] = &[
 /// Upper-case forms: a letter-only one is likely to be a word.
 fn has_digit_or_mix(token: &[u8]) -> bool {
     looks_real(token) && distinct(token) >= 9
+}
+
+/// Letters of both cases, as issuers draw them, that need no digit.
+fn mixed_letters(token: &[u8]) -> bool {
+    let capitals = token.iter().filter(|b| b.is_ascii_uppercase()).count();
+    let body = token.rsplit(|b| *b == b'_').next().unwrap_or_default();
+    looks_random(token) || looks_real(token) && capitals >= 6 && super::allow::entropy(body) >= 3.5
 }
 
 fn mixed_case_and_digit(token: &[u8]) -> bool {
