@@ -174,7 +174,8 @@ fn row_13_workflow_commands_are_neutralised() {
         .call(&["run", "--gate", "cpu:say"])
         .env("GITHUB_ACTIONS", "true");
     let out = call.run().exits(0);
-    let lines: Vec<&str> = out.stdout.split(['\n', '\r']).collect();
+    let shown = out.on_a_runner();
+    let lines: Vec<&str> = shown.split(['\n', '\r']).collect();
     assert_eq!(lines[0], "::group::cpu:say");
     let token = lines[1].strip_prefix("::stop-commands::").unwrap();
     assert_eq!(token.len(), 32);

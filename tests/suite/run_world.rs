@@ -142,7 +142,8 @@ fn row_10_memory_is_flat_whatever_comes() {
     assert_eq!(size, 120_000_001, "all of it and a line's end");
     let peak = std::fs::read_to_string(stage.place.path("tmp/peak")).unwrap();
     let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!(kib < 24 * 1024, "{kib} KiB");
+    // A debug build maps some twenty of them itself; the flood is 117.
+    assert!(kib < 32 * 1024, "{kib} KiB");
 }
 
 #[test]

@@ -22,33 +22,41 @@ pub struct Site {
     common: PathBuf,
 }
 
+/// Holds a clone, known by its common git directory, until the file is dropped.
+fn hold(common: &Path) -> anyhow::Result<File> {
+    let path = common.join("nmoe-gates.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
 impl Site {
     /// Finds the main checkout of the repository that this directory is in.
     pub fn find(dir: &Path, naming: Naming) -> anyhow::Result<Self> {
         let here = Git::at(dir);
-        let listed = here
-            .bytes(["worktree", "list", "--porcelain", "-z"])
-            .context("a branch is started in a clone of the repository")?;
+        let common: PathBuf = here
+            .text(["rev-parse", "--path-format=absolute", "--git-common-dir"])
+            .context("a branch is started in a clone of the repository")?
+            .into();
+        // While another starter makes a worktree, git cannot list it. Where nothing can be written, nobody else writes either.
+        let _alone = hold(&common).ok();
+        let listed = here.bytes(["worktree", "list", "--porcelain", "-z"])?;
         let first = String::from_utf8_lossy(&listed)
             .split('\0')
             .find_map(|line| line.strip_prefix("worktree ").map(PathBuf::from))
             .context("git knows no worktree here")?;
-        let common = here.text(["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
         Ok(Site {
             git: Git::at(&first),
             naming,
             top: first,
-            common: common.into(),
+            common,
         })
     }
 
     /// Holds the clone until dropped: two starters in one clone would trip over each other's locks.
     pub fn lock(&self) -> anyhow::Result<File> {
-        let path = self.common.join("nmoe-gates.lock");
-        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-            .with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(file)
+        hold(&self.common)
     }
 
     /// The remote's base branch, as it was last fetched.
