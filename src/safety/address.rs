@@ -175,7 +175,8 @@ fn ipv4(hit: &Hit<'_>, found: &mut Found<'_>) {
         return;
     }
     found.seen(end);
-    if numbers[0] == 10 && is_version(hit, end) {
+    let counted = listed("rev revision version", last_word(hit.lead().trim_ascii_end()));
+    if numbers[0] == 10 && is_version(hit, end) || counted {
         return;
     }
     found.leak(&PRIVATE_ADDRESS, start..end);

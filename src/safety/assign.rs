@@ -113,7 +113,7 @@ fn names_variable(name: &[u8]) -> bool {
     let variable = name
         .iter()
         .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-    let endings: [&[u8]; 4] = [b"_TOKEN", b"_API_KEY", b"_SECRET", b"_SECRET_ID"];
+    let endings: [&[u8]; 5] = [b"_SECRET_KEY", b"_TOKEN", b"_API_KEY", b"_SECRET", b"_SECRET_ID"];
     variable && endings.iter().any(|ending| name.ends_with(ending))
 }
 

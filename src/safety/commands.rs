@@ -19,6 +19,7 @@ use super::rule::after;
 pub static RULES: &[Rule] = &[
     // Commands.
     Rule::line(&HARD_CODED_SECRET, &["mosquitto_", "sqlcmd", "unzip ", "zip ", "ipmitool"], r#"\b(?:mosquitto_(?:pub|sub)|sqlcmd|bcp|unzip|zip|ipmitool)\s[^\n|;]{0,200}?\s?-P\s?["']?([^\s"'-][^\s"']{5,})"#).judged(typed_or_loud),
+    Rule::line(&HARD_CODED_SECRET, &["wpa_passphrase "], r"\bwpa_passphrase\s\S+\s([^\s\x22'$]{8,})").judged(typed_or_loud),
     Rule::line(&HARD_CODED_SECRET, &["7z "], r"\b7za?\s[^\n|;]{0,200}?\s-p([^\s]{6,})").judged(typed_or_loud),
     Rule::line(&HARD_CODED_SECRET, &["lftp "], r"\blftp\s[^\n|;]{0,200}?-u\s\S+?,([^\s\x22']{6,})").judged(typed_or_loud),
     Rule::line(&HARD_CODED_SECRET, &["htpasswd "], r"\bhtpasswd\s+-\w*b\w*\s+\S+\s+\S+\s+([^\s-]\S{5,})").judged(typed_or_loud),
@@ -31,7 +32,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&SERVICE_TOKEN, &["set api-key ", " apikey "], r"(?:set api-key|apiKey)\s([0-9a-f]{30,64})\b"),
     Rule::line(&CLOUD_KEY, &["mc alias set ", "mc config host add "], r"\bmc (?:alias set|config host add)\s\S+\s\S+\s\S+\s([^\s\x22'$]{8,})").judged(typed_or_loud),
     Rule::line(&SERVICE_TOKEN, &["codecov"], r"\bcodecov\b[^\n]{0,80}?\s(?:-t|--token)[\s=]([0-9a-f]{8}-[0-9a-f-]{27})\b"),
-    Rule::line(&SERVICE_TOKEN, &["vsce publish", "preauthkey", "agent.jar", ":25000/"], r"(?:\bvsce publish\s[^\n]{0,40}?-p\s([0-9a-z]{52})\b|preauthkeys?\s(?:\w+\s)?[0-9a-f]{40,}|agent\.jar\s[^\n]{0,200}?-secret\s([0-9a-f]{64})|join\s\S+:25000/([0-9a-f]{32}))").judged(|secret| !secret.is_empty()),
+    Rule::line(&SERVICE_TOKEN, &["vsce ", "preauthkey", "agent.jar", ":25000/"], r"(?:\bvsce publish\s[^\n]{0,40}?-p\s([0-9a-z]{52})\b|preauthkeys?\s(?:\w+\s)?[0-9a-f]{40,}|agent\.jar\s[^\n]{0,200}?-secret\s([0-9a-f]{64})|join\s\S+:25000/([0-9a-f]{32}))").judged(|secret| !secret.is_empty()),
     Rule::line(&SERVICE_TOKEN, &["secret_id=", "secret id"], r"(?i:secret[_ ]id)\s{0,4}[=:]\s{0,2}([0-9a-f]{8}-[0-9a-f-]{27})\b"),
     // Headers.
     Rule::line(&SERVICE_TOKEN, &["authorization: splunk", "authorization: geniekey"], r"(?i:authorization: (?:splunk|geniekey)) ([0-9a-fA-F]{8}-[0-9a-fA-F-]{27})"),
@@ -39,8 +40,8 @@ pub static RULES: &[Rule] = &[
     // Code.
     Rule::line(&HARD_CODED_SECRET, &["auth=(", "auth = ("], r#"\bauth\s?=\s?\(\s?["'][^"']{1,64}["']\s?,\s?["']([^"'$]{6,})["']"#).judged(typed_or_loud),
     Rule::line(&HARD_CODED_SECRET, &["getpass() or "], r#"getpass\(\) or ["']([^"']{6,})["']"#).judged(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["default="], r#"["']--?[\w-]*(?:key|token|secret|password)["'][^\n]{0,80}?default\s?=\s?["']([^"']{8,})["']"#).judged(is_secret),
-    Rule::line(&HARD_CODED_SECRET, &["str = \"", "string = \"", "str = '"], r#"(?i:token|secret|key|password)\s{0,2}:\s{0,2}&?(?:'static )?(?:str|String|string)\s{0,2}=\s{0,2}["']([^"']{8,})["']"#).judged(is_secret).gated(names_a_secret),
+    Rule::line(&HARD_CODED_SECRET, &["key', default", "key\", default", "token', default", "token\", default", "password', default", "password\", default", "secret', default", "secret\", default"], r#"["']--?[\w-]*(?:key|token|secret|password)["'][^\n]{0,80}?default\s?=\s?["']([^"']{8,})["']"#).judged(is_secret),
+    Rule::line(&HARD_CODED_SECRET, &["token: &str", "token: str", "key: &str", "key: str", "password: &str", "password: str", "secret: &str", "secret: str", "token: &'static", "key: &'static"], r#"(?i:token|secret|key|password)\s{0,2}:\s{0,2}&?(?:'static )?(?:str|String|string)\s{0,2}=\s{0,2}["']([^"']{8,})["']"#).judged(is_secret),
     Rule::line(&HARD_CODED_SECRET, &["client(", "clientv2(", "groq(", "openai("], r#"\b(?:\w*Client(?:V2)?|Groq|OpenAI)\(\s?["']([0-9A-Za-z_-]{32,64})["']"#).judged(is_key_material),
     Rule::line(&HARD_CODED_SECRET, &[":"], r"\$\{\w{0,24}(?i:pass|password|token|secret|_key|pwd):[-=]([^}\s$]{8,})\}").judged(is_secret).gated(|text, at| matches!(after(text, at + 1), b'-' | b'=')),
     // Configurations.
@@ -73,16 +74,9 @@ pub static RULES: &[Rule] = &[
     Rule::at(&STORED_LOGIN, &["default login "], r"default login \S+ password (\S{4,})").judged(is_password),
     // Said in a sentence.
     Rule::line(&HARD_CODED_SECRET, &["passwort ", "kennwort ", "pw was ", "pw is ", "password was ", "mot de passe "], r#"(?i:passwort|kennwort|pw (?:was|is)|password was|mot de passe)[\s:]{1,3}["'`]?([^\s"'`,]{8,})"#).judged(loud),
+    Rule::line(&HARD_CODED_SECRET, &["password on ", "password for ", "password of "], r#"(?i:password) (?:on|for|of) [^\n]{1,40}? is ["'`]?([^\s"'`,]{8,})"#).judged(strong_password),
     Rule::line(&HARD_CODED_SECRET, &["passphrase"], r#"(?i:passphrase)["']?\s?[:=]\s?["']([A-Za-z]{3,}(?:-[A-Za-z0-9]{2,}){3,})["']"#).judged(|words| words.iter().any(u8::is_ascii_digit) && is_password(words)),
 ];
-
-/// Whether what stands before a type is the name of a secret.
-fn names_a_secret(text: &[u8], at: usize) -> bool {
-    let lead = text[at.saturating_sub(32)..at].to_ascii_lowercase();
-    [&b"token"[..], b"secret", b"key", b"password"]
-        .iter()
-        .any(|word| memchr::memmem::find(&lead, word).is_some())
-}
 
 /// A password of capitals, small letters or signs, as nobody writes a word.
 fn loud(value: &[u8]) -> bool {

@@ -20,7 +20,8 @@ pub static RULES: &[Rule] = &[
         &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
         r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:(?:batch)?host(?:_?names?|list)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
     )
-    .judged(is_numbered_machine),
+    .judged(is_numbered_machine)
+    .gated(is_given),
     Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue", "sacct", "stepid"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|--exclude|-x|hostnames?|\bnode|\bon|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["[00", "[01", "[02", "[03", "[04", "[05", "[06", "[07", "[08", "[09"], r"(?:^|[\s,='\x22`])([a-z][a-z0-9-]*[a-z-]\[0\d+(?:[,-]\d+)+\])(?:[\s,'\x22`:]|$)").judged(is_node_list).gated(|text, at| matches!(before(text, at), b'a'..=b'z' | b'-')),
     Rule::line(&NODE_NAME, &["started on <", "dispatched to <", "execution host", "bsub "], r"(?:(?:started on|dispatched to) <(?:\d+\*)?|\s-m\s[\x22']?)([a-z][\w.-]*\d+)").judged(is_numbered_machine),
@@ -31,9 +32,13 @@ pub static RULES: &[Rule] = &[
     Rule::line(&NODE_NAME, &["computername"], r"(?i:computername)\s?[=:]\s?([A-Za-z][\w-]*(?:-|\d)[\w-]*)").judged(is_machine),
     Rule::line(&NODE_NAME, &["instance ", "instance=", "target ", "target=", "upstream ", "peer ", "endpoint ", "replica "], r"(?i:instance|target|upstream|peer|endpoint|replica)[\s=\x22'`]{1,3}([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+):\d{2,5}\b").judged(is_numbered_machine).gated(|text, at| soon(text, at, 48, b':')),
     Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename(?:\(\))?(?: (?:is|was|gave|returned))?)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &[" slots="], r"^\s*([a-z][\w.-]*\d)\s+slots=\d").judged(is_machine),
+    Rule::line(&NODE_NAME, &[" idle ", " alloc ", " drain ", " mix ", " down "], r"\s(?:idle|alloc|mix|down|drain)[*~#]?\s+([a-z][\w-]*\[[\d,-]+\]|[a-z][\w-]*-\d+)\s*$").judged(is_machine),
+    Rule::line(&NODE_NAME, &[" hca-", " mlx5"], r#""([a-z][\w-]*\d)\s(?:HCA-|mlx5)"#).judged(is_machine),
+    Rule::line(&NODE_NAME, &[": gpu ", ": nvrm", ": xid"], r"^([a-z][a-z0-9]*(?:-[a-z0-9]+)*-\d{2,4}): (?:GPU|NVRM|Xid)\b").judged(is_machine),
     Rule::line(&NODE_NAME, &["aks-", "gke-"], r"\b(aks-[a-z0-9]+-\d{8}-vmss[0-9a-z]{6}|gke-[a-z0-9-]+-[0-9a-f]{8}-[a-z0-9]{4})\b").judged(is_machine),
     Rule::line(&NODE_NAME, &["tfevents."], r"tfevents\.\d{9,}\.([A-Za-z][\w-]*\d[\w-]*)\.").judged(is_machine),
-    Rule::line(&NODE_NAME, &["core."], r"\bcore\.\w+\.([a-z][\w-]*\d)\.\d+\.\d{9,}").judged(is_machine),
+    Rule::line(&NODE_NAME, &["core.python."], r"\bcore\.\w+\.([a-z][\w-]*\d)\.\d+\.\d{9,}").judged(is_machine),
     Rule::line(&NODE_NAME, &["mf0;"], r"\bMF0;([A-Za-z][\w-]*):").judged(is_machine),
     Rule::line(&NODE_NAME, &["@o2ib", "@tcp"], r"\b([a-z][\w-]*\d)@(?:o2ib|tcp)\d?\b").judged(is_machine),
     Rule::line(&NODE_NAME, &["ip-10-", "ip-172-", "ip-192-168-"], r"\b(ip-(?:10|172|192)-\d{1,3}-\d{1,3}-\d{1,3})\b"),
@@ -44,7 +49,8 @@ pub static RULES: &[Rule] = &[
     Rule::line(&NODE_NAME, &["successfully assigned"], r"(?i:assigned) (?:\S+ )?to ([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "parallel-ssh", "pssh ", "deepspeed", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|--include|-H|-[a-z]?w)[\s=]{1,2}[\x22']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").judged(is_numbered_machine),
     Rule::line(&NODE_NAME, &["ssh ", "scp ", "rsync ", "sftp ", "mosh "], r"(?:^|[\s`$(;&|])(?:ssh|scp|rsync|sftp|mosh)\s(?:-\S+\s(?:[\w./~-]+\s)?)*?(?:[^\s@]+\s)?((?:[a-z_][\w.-]*@)?[A-Za-z][\w.-]*(?:-|\d)[\w-]*)(?::|\s|$|[`'\x22])").judged(is_ssh_target),
-    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping", "dial", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused| closed)? (?:to|from|by)(?: peer)?|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").judged(is_numbered_machine),
+    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping ", "dial tcp", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused| closed)? (?:to|from|by)(?: peer)?|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").judged(is_numbered_machine)
+    .gated(goes_to_a_number),
     Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rerun on", "reran on", "reproduces on", "tested on", "failed on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed|re-?ran|re-?run|reproduces|tested) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").judged(is_numbered_machine),
     // A machine of a GPU cluster by its shape: kind of machine, then a number with a leading zero, a rack, or a second kind.
     Rule::line(
@@ -74,6 +80,16 @@ fn goes_on_with_a_number(text: &[u8], at: usize) -> bool {
         .take(40)
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'['))
         .any(u8::is_ascii_digit)
+}
+
+/// Whether a word begins at an anchor and a digit follows soon.
+fn goes_to_a_number(text: &[u8], at: usize) -> bool {
+    !is_word(before(text, at)) && text[at..text.len().min(at + 96)].iter().any(u8::is_ascii_digit)
+}
+
+/// Whether a value follows a name soon.
+fn is_given(text: &[u8], at: usize) -> bool {
+    soon(text, at, 32, b'=') || soon(text, at, 32, b':')
 }
 
 /// A name that can be a machine's.

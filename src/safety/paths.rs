@@ -13,7 +13,7 @@ use super::rule::around;
 pub static RULES: &[Rule] = &[
     Rule::look(
         &PRIVATE_PATH,
-        &["/home/", "/users/", "/homes/", "/nethome/", "/var/home/"],
+        &["/home/", "/users/", "/homes/", "/nethome/", "/var/home/", "/data/home/"],
         home,
     ),
     Rule::look(
@@ -73,6 +73,10 @@ pub static RULES: &[Rule] = &[
             "/work/",
             "/u/",
             "/proj/",
+            "/pfs/",
+            "/p/project/",
+            "/nvme0/",
+            "/nvme1/",
             "/gscratch/",
             "/p/project1/",
             "/p/project2/",
@@ -194,7 +198,7 @@ const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdro
     new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
 
 /// Mount points that are shared storage by their name alone.
-const SHARED: &str = "proj gscratch project1 project2 lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
+const SHARED: &str = "proj project pfs gscratch project1 project2 lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
     pscratch lus isilon ddn";
 
 fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
@@ -244,12 +248,12 @@ fn mount(hit: &Hit<'_>, found: &mut Found<'_>) {
                     && first[0].is_ascii_alphabetic()
                     && !first.starts_with(b"ipv")
             }
-            b"scratch" | b"export" | b"exports" | b"nas" | b"ifs" | b"orcd" | b"hpc" | b"raid" | b"nvme" => {
-                depth >= 2 && !listed(GENERIC, first) || people
-            }
+            b"scratch" | b"export" | b"exports" | b"nas" | b"ifs" | b"orcd" | b"hpc" | b"raid" | b"nvme"
+            | b"nvme0" | b"nvme1" => depth >= 2 && !listed(GENERIC, first) || people,
             b"shared" | b"storage" | b"projects" | b"global" | b"work" => {
                 storage
                     || people
+                    || root == b"work" && depth >= 3 && first.contains(&b'-') && !is_placeholder(first)
                     || root == b"shared" && depth >= 3 && !listed(GENERIC, first)
                     || (depth >= 3
                         && parts

@@ -19,11 +19,11 @@ pub static RULES: &[Rule] = &[
     Rule::line(&PERSON, &["oncall", "on-call", "paging", "paged", "pager"], r"(?i:paging|paged|ping|escalat\w+ to|contact|on-?call(?: is|:)?|pager)[\s:]{1,3}(@?[a-z][\w.-]*[-_](?i:on-?call)\w*|@(?i:on-?call)[\w-]+|@[a-z][\w.-]+\s\([A-Z][a-z]+[^)]*\)|[A-Z][a-z]+ [A-Z][a-z]+(?:\s\([^)]*\))?)"),
     Rule::line(&PERSON, &["@oncall", "@on-call"], r"(@on-?call-[\w-]+)"),
     Rule::line(&PERSON, &["on-call", "oncall", "primary", "escalation"], r"\b(?i:on-?call|escalation(?: contact)?)\s{0,2}[:=]\s{0,2}([A-Z][a-z]+(?: [A-Z]\.?[a-z]*)?|[a-z]{2,}[._-][a-z]{2,})\b").judged(is_login),
-    Rule::line(&PERSON, &["(x0", "(x1", "(x2", "(x3", "(x4", "(x5", "(x6", "(x7", "(x8", "(x9", " x0", " x1", " x2", " x3", " x4", " x5", " x6", " x7", " x8", " x9", "ext.", "ext ", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b").gated(|text, at| text[at..text.len().min(at + 12)].iter().any(u8::is_ascii_digit)),
+    Rule::line(&PERSON, &["(x0", "(x1", "(x2", "(x3", "(x4", "(x5", "(x6", "(x7", "(x8", "(x9", " x0", " x1", " x2", " x3", " x4", " x5", " x6", " x7", " x8", " x9", "ext.", "ext ", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b").gated(names_an_extension),
     Rule::line(&PERSON, &["logged in as", "login as", "running as user", "submitted by", "launched by", "started by", "triggered by", "owned by user"], r"(?i:logged in as|login as|running as user|(?:submitted|launched|started|triggered) by|owned by user)[\s:]{1,2}[\x22'`]?@?([a-z][a-z0-9]*[._-]?[a-z0-9]+)\b").judged(is_full_login),
     Rule::line(&PERSON, &["tel:", "phone", "mobile", "cell", "call "], r"(?i:tel|phone|mobile|cell|call)\w*[\s.:]{1,3}(\+\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").judged(|number| memchr::memmem::find(number, b"555").is_none()).gated(|text, at| soon(text, at, 24, b'+')),
     Rule::at(&PERSON, &["whoami"], r"whoami\s*\n([a-z][a-z0-9._-]{2,31})\s*(?:\n|$)").judged(is_login),
-    Rule::line(&PERSON, &["oncall", "on-call", "desk", " ring ", "call "], r"(?i:on-?call|desk|ext|extension|call|ring|phone)\b[^\n]{0,24}\(?\b(x\d{4,5})\b").gated(|text, at| soon(text, at, 40, b'x')),
+    Rule::line(&PERSON, &["oncall", "on-call", "desk", "call "], r"(?i:on-?call|desk|ext|extension|call|ring|phone)\b[^\n]{0,24}\(?\b(x\d{4,5})\b").gated(|text, at| soon(text, at, 40, b'x')),
     Rule::line(&PERSON, &["oncall", "on-call", "escalat", "mobile", "call ", "page "], r"(?i:on-?call|escalat\w*|mobile|call|page)\b[^\n]{0,60}?(\+[2-9]\d{0,2}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").gated(|text, at| soon(text, at, 90, b'+')),
     Rule::line(&PERSON, &["pagerduty"], r"(?i:pagerduty)[^\n]{0,40}\b(P[A-Z0-9]{6})\b").judged(|id| id.iter().any(u8::is_ascii_digit)),
     Rule::line(&PERSON, &[" logged on", "user "], r"(?:(?i:user)\s|^)([A-Z][A-Z0-9-]{2,14}\\[a-z][a-z0-9._-]{2,})\b").gated(|text, at| text[at] == b' ' || soon(text, at, 24, b'\\')),
@@ -34,11 +34,23 @@ pub static RULES: &[Rule] = &[
     Rule::line(&PERSON, &["<@u"], r"<@(U[0-9A-Z]{8,11})(?:\|[^>]*)?>"),
     Rule::line(&PERSON, &["employee "], r"([A-Z][a-z]+ [A-Z][a-z]+ \([^)\n]{0,60}employee (?:no\.? |id )?\d{4,}\))"),
     Rule::line(&PERSON, &["oidc:", "ldap:", "saml:"], r"\b(?:oidc|ldap|saml):([a-z][\w.+-]*@[\w-]+\.[\w.-]+)").judged(|mail| !is_placeholder(mail) && !hosts_example(mail.split(|b| *b == b'@').next_back().unwrap_or_default())),
+    Rule::line(&PERSON, &["logname ->", "logname =>"], r"\blogname [=-]> ([a-z][a-z0-9._-]{1,31})\b").judged(is_login),
+    Rule::line(&PERSON, &["todo(", "fixme("], r"\b(?:TODO|FIXME)\(([a-z]{2,}\.[a-z]{2,})\)"),
     Rule::line(&PERSON, &["dc="], r"((?:cn|CN|uid)=[\w. -]{2,},(?:ou|OU|cn|CN|dc|DC)=[^\s\x22'<>]{0,120}(?:dc|DC)=\w+)").judged(is_directory_entry),
     Rule::line(&PERSON, &["user \"", "user '", "user \\\""], r#"(?i:user) \\?["']([a-z][\w.@-]+)\\?["'] cannot "#).judged(is_somebody),
     Rule::line(&PERSON, &["userid="], r"UserId=([a-z][\w.-]*)\(\d+\)").judged(is_somebody),
     Rule::look(&PERSON, &["@"], mail).gated(|text, at| after(text, at + 1).is_ascii_alphanumeric()),
 ];
+
+/// `x` and four digits, or a word for it and a digit soon.
+fn names_an_extension(text: &[u8], at: usize) -> bool {
+    match text[at] {
+        b' ' | b'(' => text
+            .get(at + 2..at + 6)
+            .is_some_and(|number| number.iter().all(u8::is_ascii_digit)),
+        _ => text[at..text.len().min(at + 12)].iter().any(u8::is_ascii_digit),
+    }
+}
 
 fn is_login(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();

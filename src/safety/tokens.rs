@@ -209,6 +209,7 @@ pub static RULES: &[Rule] = &[
     Rule::at(&SERVICE_TOKEN, &["dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit."], r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?[0-9A-Za-z]{40,44}\b"),
     Rule::at(&SERVICE_TOKEN, &["tfp_"], r"tfp_[0-9A-Za-z_-]{40,}"),
     Rule::at(&SERVICE_TOKEN, &["pnu_"], r"pnu_[0-9A-Za-z]{36}"),
+    Rule::at(&SERVICE_TOKEN, &["re_"], r"re_[0-9A-Za-z]{8}_[0-9A-Za-z]{24}\b").judged(looks_random),
     Rule::at(&SERVICE_TOKEN, &["rdme_"], r"rdme_[0-9a-z]{70}"),
     Rule::at(&SERVICE_TOKEN, &["shippo_"], r"shippo_(?:live|test)_[0-9a-f]{40}"),
     Rule::at(&SERVICE_TOKEN, &["live_", "test_"], r"(?:live|test)_[0-9a-f]{35}\b").gated(|text, at| text.get(at + 5).is_some_and(u8::is_ascii_hexdigit)),
