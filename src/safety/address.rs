@@ -8,6 +8,7 @@ use super::rule::Found;
 use super::rule::Hit;
 use super::rule::Rule;
 use super::rule::after;
+use super::rule::anything;
 use super::rule::is_word;
 
 /// The rules of this family.
@@ -20,25 +21,25 @@ pub static RULES: &[Rule] = &[
         &[".ip6.arpa"],
         r"((?:[0-9a-f]\.){10,30}[cd]\.f)\.ip6\.arpa",
     )
-    .judged(is_there),
+    .judged(anything),
     Rule::line(
         &PRIVATE_ADDRESS,
         &[".in-addr.arpa"],
         r"\b(\d{1,3}\.\d{1,3}\.(?:\d{1,3}\.10|168\.192))\.in-addr\.arpa",
     )
-    .judged(is_there),
+    .judged(anything),
     Rule::line(
         &PRIVATE_ADDRESS,
         &[".nip.io", ".sslip.io", ".xip.io"],
         r"\b((?:10|192-168|172-(?:1[6-9]|2\d|3[01]))(?:-\d{1,3}){2,3})\.(?:nip|sslip|xip)\.io",
     )
-    .judged(is_there),
+    .judged(anything),
     Rule::line(
         &PRIVATE_ADDRESS,
         &["10 . ", "192 . 168"],
         r"\b((?:10 \. \d{1,3}|192 \. 168)(?: \. \d{1,3}){2})\b",
     )
-    .judged(is_there),
+    .judged(anything),
     Rule::line(
         &PRIVATE_ADDRESS,
         &["0x0a.", "0xa.", "0xc0.", "0xac."],
@@ -86,11 +87,6 @@ const RANGES: &[&[u8]] = &[
     b"10.42.0.0",
     b"10.43.0.0",
 ];
-
-/// For patterns that need no judge.
-fn is_there(address: &[u8]) -> bool {
-    !address.is_empty()
-}
 
 /// Whether four numbers are an address of a private network.
 pub fn is_private(octets: [u8; 4]) -> bool {

@@ -275,7 +275,9 @@ impl Engine {
             return false;
         };
         for groups in regex.captures_iter(part) {
-            if let Some(secret) = groups.get(1).or_else(|| groups.get(0)) {
+            // Of alternatives, the group of the one that matched.
+            let group = groups.iter().skip(1).flatten().next();
+            if let Some(secret) = group.or_else(|| groups.get(0)) {
                 let mut span = window.start + secret.start()..window.start + secret.end();
                 if span.end == window.end {
                     // The window cut it off: the rest of a token belongs to it.

@@ -14,6 +14,7 @@ use super::codes::STORED_LOGIN;
 use super::keys::is_password;
 use super::rule::Rule;
 use super::rule::after;
+use super::rule::anything;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[
@@ -32,7 +33,7 @@ pub static RULES: &[Rule] = &[
     Rule::line(&SERVICE_TOKEN, &["set api-key ", " apikey "], r"(?:set api-key|apiKey)\s([0-9a-f]{30,64})\b"),
     Rule::line(&CLOUD_KEY, &["mc alias set ", "mc config host add "], r"\bmc (?:alias set|config host add)\s\S+\s\S+\s\S+\s([^\s\x22'$]{8,})").judged(typed_or_loud),
     Rule::line(&SERVICE_TOKEN, &["codecov"], r"\bcodecov\b[^\n]{0,80}?\s(?:-t|--token)[\s=]([0-9a-f]{8}-[0-9a-f-]{27})\b"),
-    Rule::line(&SERVICE_TOKEN, &["vsce ", "preauthkey", "agent.jar", ":25000/"], r"(?:\bvsce publish\s[^\n]{0,40}?-p\s([0-9a-z]{52})\b|preauthkeys?\s(?:\w+\s)?[0-9a-f]{40,}|agent\.jar\s[^\n]{0,200}?-secret\s([0-9a-f]{64})|join\s\S+:25000/([0-9a-f]{32}))").judged(|secret| !secret.is_empty()),
+    Rule::line(&SERVICE_TOKEN, &["vsce ", "preauthkey", "agent.jar", ":25000/"], r"(?:\bvsce publish\s[^\n]{0,40}?-p\s([0-9a-z]{52})\b|preauthkeys?\s(?:\w+\s)?[0-9a-f]{40,}|agent\.jar\s[^\n]{0,200}?-secret\s([0-9a-f]{64})|join\s\S+:25000/([0-9a-f]{32}))").judged(anything),
     Rule::line(&SERVICE_TOKEN, &["secret_id=", "secret id"], r"(?i:secret[_ ]id)\s{0,4}[=:]\s{0,2}([0-9a-f]{8}-[0-9a-f-]{27})\b"),
     // Headers.
     Rule::line(&SERVICE_TOKEN, &["authorization: splunk", "authorization: geniekey"], r"(?i:authorization: (?:splunk|geniekey)) ([0-9a-fA-F]{8}-[0-9a-fA-F-]{27})"),

@@ -16,6 +16,7 @@ use super::codes::WEB_TOKEN;
 use super::rule::Found;
 use super::rule::Hit;
 use super::rule::Rule;
+use super::rule::anything;
 use super::rule::around;
 
 /// The rules of this family.
@@ -129,25 +130,25 @@ pub static RULES: &[Rule] = &[
         &["$1$", "$5$", "$6$", "$7$", "$y$", "$apr1$", "$gy$"],
         r"(\$(?:1|5|6|7|y|gy|apr1)\$(?:rounds=\d+\$)?[0-9A-Za-z./$]{4,40}\$[0-9A-Za-z./]{20,})",
     )
-    .judged(|hash| !hash.is_empty()),
+    .judged(anything),
     Rule::line(
         &PASSWORD_HASH,
         &["$2a$", "$2b$", "$2y$"],
         r"(\$2[aby]\$\d\d\$[0-9A-Za-z./]{53})",
     )
-    .judged(|hash| !hash.is_empty()),
+    .judged(anything),
     Rule::line(
         &PASSWORD_HASH,
         &["$argon2", "$scrypt$", "$pbkdf2"],
         r"(\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[0-9a-z-]*)\$[^\s:]{30,})",
     )
-    .judged(|hash| !hash.is_empty()),
+    .judged(anything),
     Rule::line(
         &PASSWORD_HASH,
         &["{ssha", "{sha}", "{smd5}"],
         r"(\{(?:SSHA\d*|SHA|SMD5)\}[0-9A-Za-z+/=]{24,})",
     )
-    .judged(|hash| !hash.is_empty()),
+    .judged(anything),
     Rule::look(&WEB_TOKEN, &["eyj"], json_web_token),
     // The same over two lines or two literals.
     Rule::at(

@@ -34,7 +34,7 @@ pub enum Find {
 }
 
 impl Rule {
-    /// A pattern anchored at its literal; group 1, where there is one, is the secret part.
+    /// A pattern anchored at its literal; its group, where there is one, is the secret part.
     pub const fn at(code: &'static Code, anchors: &'static [&'static str], pattern: &'static str) -> Self {
         Rule {
             code,
@@ -45,7 +45,7 @@ impl Rule {
         }
     }
 
-    /// A pattern looked for in the line around a literal; group 1, where there is one, is the secret part.
+    /// A pattern looked for in the line around a literal; its group, where there is one, is the secret part.
     pub const fn line(code: &'static Code, anchors: &'static [&'static str], pattern: &'static str) -> Self {
         Rule {
             code,
@@ -151,6 +151,11 @@ pub fn around(text: &[u8], span: Range<usize>, cap: usize, inside: impl Fn(u8) -
 /// Whether a sign stands within so many bytes from an offset on: the cheap look before a pattern's.
 pub fn soon(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
     memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
+}
+
+/// The judge of a pattern that says enough by itself.
+pub fn anything(_: &[u8]) -> bool {
+    true
 }
 
 /// Letters, digits and the underscore.
