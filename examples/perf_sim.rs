@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 
-use nmoe_gates::model::registry::Direction;
-use nmoe_gates::model::verdict::Verdict;
+use nmoe_gates::domain::registry::Direction;
+use nmoe_gates::domain::verdict::Verdict;
 use nmoe_gates::perf::decision::{ALPHA, MAX_PAIRS, Rule, Step, VISIBLE_POWER};
 use nmoe_gates::perf::launch::{Launch, Sample, Warmup, launch};
 use nmoe_gates::perf::stats::{self, History};

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 use crate::sys::panics;
 
 /// Contracts, attestations and gates: lint them, run them on a B200, publish a table that can be trusted.

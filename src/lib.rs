@@ -1,17 +1,17 @@
 //! nmoe-gates: an issue is a contract, a pull request is an attestation, and this is what makes both true.
 //!
 //! The rooms, from the top; each uses only those below it (a test reads the `use` lines and holds this):
-//! `cli` → `cmd` → `perf` → `gate`, `lint` → `safety`, `kernel`, `plan`, `report` → `model`, `github`, `git` → `document`, `sys`.
+//! `cli` → `cmd` → `perf` → `gate`, `lint` → `safety`, `kernel`, `plan`, `report` → `domain`, `github`, `git` → `document`, `sys`.
 
 pub mod cli;
 pub mod cmd;
 pub mod document;
+pub mod domain;
 pub mod gate;
 pub mod git;
 pub mod github;
 pub mod kernel;
 pub mod lint;
-pub mod model;
 pub mod perf;
 pub mod plan;
 pub mod report;

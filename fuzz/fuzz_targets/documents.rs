@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use nmoe_gates::document::source::Source;
 use nmoe_gates::lint::{attestation, claims::Evidence, contract, facts::Facts};
-use nmoe_gates::model::finding::Finding;
+use nmoe_gates::domain::finding::Finding;
 
 fuzz_target!(|text: String| {
     let source = Source::new(None, text);

@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use nmoe_gates::document::source::Source;
 use nmoe_gates::lint::{registry, workflows};
-use nmoe_gates::model::finding::Severity;
-use nmoe_gates::model::registry::Registry;
+use nmoe_gates::domain::finding::Severity;
+use nmoe_gates::domain::registry::Registry;
 
 fuzz_target!(|text: String| {
     let source = Source::new(None, text);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cmd::context::Context;
+use crate::domain::noise::{self, NoiseTable};
 use crate::gate::engine::PerfTerms;
 use crate::git::Git;
-use crate::model::noise::{self, NoiseTable};
 use crate::perf::arms::{self, ArmError, Arms};
 use crate::perf::judge::Judge;
 

@@ -3,7 +3,7 @@
 use clap_complete::Shell;
 
 use crate::cmd::context::{Context, print};
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::model::settings::{self, Settings};
+use crate::domain::settings::{self, Settings};
 
 /// Every format there is; each command takes some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,8 +9,8 @@ use crate::cmd::api;
 use crate::cmd::context::{self, Context};
 use crate::document::block;
 use crate::document::source::{Source, Span};
-use crate::model::finding::{Finding, Region};
-use crate::model::read::CONTRACT_KEY;
+use crate::domain::finding::{Finding, Region};
+use crate::domain::read::CONTRACT_KEY;
 use crate::plan::Item;
 use crate::plan::codes;
 

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
 use crate::git::Git;
-use crate::model::exit::Exit;
 
 /// The sample repository by path.
 const SAMPLE: [(&str, &str); 6] = [

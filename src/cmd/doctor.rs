@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::policy;
-use crate::model::exit::Exit;
-use crate::model::registry::Registry;
-use crate::model::settings::Settings;
+use crate::domain::exit::Exit;
+use crate::domain::registry::Registry;
+use crate::domain::settings::Settings;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]

@@ -6,12 +6,12 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
+use crate::domain::finding::{Code, Severity};
+use crate::domain::nearest::nearest;
+use crate::domain::verdict::Reason;
 use crate::kernel;
 use crate::lint;
-use crate::model::exit::Exit;
-use crate::model::finding::{Code, Severity};
-use crate::model::nearest::nearest;
-use crate::model::verdict::Reason;
 use crate::plan;
 use crate::safety;
 

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::policy;
+use crate::domain::exit::Exit;
+use crate::domain::nearest::nearest;
+use crate::domain::registry::{Gate, GateKind, Registry, Tier};
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
-use crate::model::exit::Exit;
-use crate::model::nearest::nearest;
-use crate::model::registry::{Gate, GateKind, Registry, Tier};
 
 /// Arguments of `gates`.
 #[derive(Debug, clap::Args)]

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::lint_scope;
+use crate::domain::exit::Exit;
+use crate::domain::next::{Next, Who};
 use crate::git::Git;
 use crate::git::diff;
-use crate::model::exit::Exit;
-use crate::model::next::{Next, Who};
 use crate::plan::images::{self, Decision};
 
 /// Arguments of `images`.

@@ -11,10 +11,10 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
+use crate::domain::registry::Registry;
+use crate::domain::settings;
 use crate::git::Git;
-use crate::model::exit::Exit;
-use crate::model::registry::Registry;
-use crate::model::settings;
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]

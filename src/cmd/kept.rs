@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use crate::cmd::context::Context;
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 use crate::sys::keeper::{self, Worked};
 use crate::sys::process;
 use crate::sys::signals::Signals;

@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use crate::cmd::context::Context;
 use crate::cmd::lint_scope;
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `lint`.
 #[derive(Debug, clap::Args)]

@@ -8,14 +8,14 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::Context;
 use crate::cmd::policy;
 use crate::cmd::present;
+use crate::domain::contract::Contract;
+use crate::domain::exit::Exit;
+use crate::domain::finding::Finding;
+use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::diff::{self, Change, Kind};
 use crate::lint::scope::Judge;
 use crate::lint::scope::knobs::{self, Config, Keys};
-use crate::model::contract::Contract;
-use crate::model::exit::Exit;
-use crate::model::finding::Finding;
-use crate::model::settings::Naming;
 
 /// Arguments of `lint scope`.
 #[derive(Clone, Debug, Default, clap::Args)]

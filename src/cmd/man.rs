@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::cmd::context::{Context, print};
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! One file per subcommand: gather what it needs, let a room decide, present what came of it.
 
-use crate::model::exit::Exit;
-use crate::model::next::Next;
+use crate::domain::exit::Exit;
+use crate::domain::next::Next;
 
 pub mod api;
 pub mod attest;

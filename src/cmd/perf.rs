@@ -7,7 +7,7 @@ mod history;
 use clap::Subcommand;
 
 use crate::cmd::context::Context;
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `perf`.
 #[derive(Debug, clap::Args)]

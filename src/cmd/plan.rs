@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::contracts;
+use crate::domain::exit::Exit;
+use crate::domain::finding::Severity;
+use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge;
-use crate::model::exit::Exit;
-use crate::model::finding::Severity;
-use crate::model::settings::Naming;
 use crate::plan::{self, Conflict, Facts, Item, show};
 
 /// Arguments of `plan`.

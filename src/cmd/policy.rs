@@ -8,10 +8,10 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::{self, Context};
 use crate::document::source::Source;
-use crate::model::contract::Contract;
-use crate::model::read;
-use crate::model::registry::Registry;
-use crate::model::resolution::{self, Resolution, Source as Whose};
+use crate::domain::contract::Contract;
+use crate::domain::read;
+use crate::domain::registry::Registry;
+use crate::domain::resolution::{self, Resolution, Source as Whose};
 use crate::report::read as untrusted;
 use crate::sys::digest::sha256;
 

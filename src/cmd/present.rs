@@ -4,9 +4,9 @@ use std::io::IsTerminal as _;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::document::Source;
+use crate::domain::exit::Exit;
+use crate::domain::finding::{Code, Finding, Severity};
 use crate::github::command::{Annotation, Level};
-use crate::model::exit::Exit;
-use crate::model::finding::{Code, Finding, Severity};
 use crate::report::findings;
 use crate::safety;
 

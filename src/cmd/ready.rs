@@ -9,20 +9,20 @@ use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format};
+use crate::domain::attestation::Attestation;
+use crate::domain::contract::Contract;
+use crate::domain::evidence::Evidence;
+use crate::domain::exit::Exit;
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::next::{Next, Who};
+use crate::domain::read;
+use crate::domain::registry::Tier;
 use crate::git::merge;
 use crate::git::merged;
 use crate::git::resolution;
 use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::claims::Evidence as Claims;
-use crate::model::attestation::Attestation;
-use crate::model::contract::Contract;
-use crate::model::evidence::Evidence;
-use crate::model::exit::Exit;
-use crate::model::finding::{Finding, Severity};
-use crate::model::next::{Next, Who};
-use crate::model::read;
-use crate::model::registry::Tier;
 use crate::plan::ready::{self, Blocker, Waiting};
 use crate::safety;
 

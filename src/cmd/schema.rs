@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::cmd::context::{Context, print};
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
@@ -54,11 +54,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::attestation::Attestation;
-    use crate::model::contract::Contract;
-    use crate::model::registry::Registry;
-    use crate::model::results::Results;
-    use crate::model::settings::Settings;
+    use crate::domain::attestation::Attestation;
+    use crate::domain::contract::Contract;
+    use crate::domain::registry::Registry;
+    use crate::domain::results::Results;
+    use crate::domain::settings::Settings;
     use crate::report::findings::Report;
 
     /// The schema of a document, made from the type that reads it.

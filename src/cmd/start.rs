@@ -14,11 +14,11 @@ use crate::cmd::context::{Context, Format};
 use crate::cmd::contracts::{self, Document};
 use crate::cmd::lint::gather;
 use crate::document::Source;
+use crate::domain::exit::Exit;
+use crate::domain::finding::{Finding, FindingJson, Severity};
+use crate::domain::next::{Next, Who};
 use crate::git::claims::{self, Claimed};
 use crate::lint;
-use crate::model::exit::Exit;
-use crate::model::finding::{Finding, FindingJson, Severity};
-use crate::model::next::{Next, Who};
 use crate::plan::{Item, codes, natural};
 
 use present::Report;

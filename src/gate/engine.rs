@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
+use crate::domain::event::Event;
+use crate::domain::evidence::Evidence;
+use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::results::{GateResult, SCHEMA};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::environment;
 use crate::gate::external::Recorded;
 use crate::gate::guard::Guard;
@@ -18,11 +23,6 @@ use crate::gate::metrics::Meter;
 use crate::gate::record::Record;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
-use crate::model::event::Event;
-use crate::model::evidence::Evidence;
-use crate::model::registry::{Gate, GateKind, Registry};
-use crate::model::results::{GateResult, SCHEMA};
-use crate::model::verdict::{Reason, Verdict};
 use crate::sys::clock;
 use crate::sys::random;
 use crate::sys::signals::Stop;

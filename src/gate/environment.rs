@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use crate::model::registry::Gate;
+use crate::domain::registry::Gate;
 
 /// Variables that every gate gets, where they are set.
 pub const NAMES: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::domain::evidence::Evidence;
 use crate::git::{Git, GitError};
-use crate::model::evidence::Evidence;
 
 /// Reads the commits of a subject: a merge has its base as first parent and its head as second; a plain commit is the
 /// head. Without a repository or a commit every id is null.

@@ -1,8 +1,8 @@
 //! Results of gates that were run elsewhere: used only where they are about the same code.
 
-use crate::model::evidence::Evidence;
-use crate::model::results::{GateResult, Results};
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::evidence::Evidence;
+use crate::domain::results::{GateResult, Results};
+use crate::domain::verdict::{Reason, Verdict};
 
 /// What a results file says of one gate.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::model::event::Event;
+use crate::domain::event::Event;
 use crate::sys::files::{self, FileError};
 
 /// Longest journal that is read.
@@ -208,10 +208,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::evidence::Evidence;
+    use crate::domain::results::GateResult;
+    use crate::domain::verdict::{Overall, Reason, Verdict};
     use crate::gate::verdict::Fold;
-    use crate::model::evidence::Evidence;
-    use crate::model::results::GateResult;
-    use crate::model::verdict::{Overall, Reason, Verdict};
 
     fn started(gates: &[&str]) -> Event {
         Event::RunStarted {
@@ -256,7 +256,7 @@ mod tests {
         ]
     }
 
-    fn fold(events: &[Event]) -> Option<crate::model::results::Results> {
+    fn fold(events: &[Event]) -> Option<crate::domain::results::Results> {
         let mut fold = Fold::default();
         events.iter().for_each(|e| fold.push(e));
         fold.results()

@@ -2,9 +2,9 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use crate::domain::registry::{Gate, Target};
+use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Need, Probe};
-use crate::model::registry::{Gate, Target};
-use crate::model::verdict::Reason;
 
 /// The GPUs of this machine, looked at once and only where a gate needs them.
 #[derive(Debug, Default)]

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::domain::registry::{GateKind, Target};
+use crate::domain::results::{GateResult, KernelCheck};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::launch::{End, Launch, Supervisor};
 use crate::gate::metrics::Meter;
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
-use crate::model::registry::{GateKind, Target};
-use crate::model::results::{GateResult, KernelCheck};
-use crate::model::verdict::{Reason, Verdict};
 use crate::sys::digest::sha256;
 use crate::sys::random;
 

@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use memchr::{memchr2, memchr3, memrchr2};
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::model::registry::{Direction, Metric};
-use crate::model::results::Series;
+use crate::domain::registry::{Direction, Metric};
+use crate::domain::results::Series;
 
 /// The metric that every gate's output is searched for.
 pub const NODE_TPS: &str = "node_tps";

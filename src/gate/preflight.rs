@@ -5,12 +5,12 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::results::GateResult;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::environment;
 use crate::gate::kernels;
 use crate::gate::metrics::Meter;
-use crate::model::registry::{Gate, GateKind, Registry};
-use crate::model::results::GateResult;
-use crate::model::verdict::{Reason, Verdict};
 use crate::sys::files;
 
 /// Least free space where the results go, bytes.

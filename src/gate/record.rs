@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::domain::event::Event;
+use crate::domain::results::Results;
+use crate::domain::verdict::Reason;
 use crate::gate::journal::{self, Journal, JournalError};
 use crate::gate::verdict::Fold;
-use crate::model::event::Event;
-use crate::model::results::Results;
-use crate::model::verdict::Reason;
 use crate::sys::files::{self, FileError};
 
 /// Shortest time between two results of a run that goes on.

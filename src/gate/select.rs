@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use crate::model::contract::Contract;
-use crate::model::nearest::nearest;
-use crate::model::registry::{GateKind, Registry, Tier};
+use crate::domain::contract::Contract;
+use crate::domain::nearest::nearest;
+use crate::domain::registry::{GateKind, Registry, Tier};
 
 /// The bundle name that stands for one gate.
 pub const SINGLE: &str = "single";

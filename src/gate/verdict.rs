@@ -6,12 +6,12 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use crate::domain::event::Event;
+use crate::domain::registry::{Gate, Leaks};
+use crate::domain::results::{GateResult, Results, SCHEMA};
+use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::launch::{End, Ended};
 use crate::gate::metrics::NODE_TPS;
-use crate::model::event::Event;
-use crate::model::registry::{Gate, Leaks};
-use crate::model::results::{GateResult, Results, SCHEMA};
-use crate::model::verdict::{Overall, Reason, Verdict};
 
 /// The verdict on a command that ran.
 pub fn of_command(gate: &Gate, ended: &Ended) -> GateResult {

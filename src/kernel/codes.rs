@@ -1,6 +1,6 @@
 //! The findings about kernel sources.
 
-use crate::model::finding::{Code, Severity};
+use crate::domain::finding::{Code, Severity};
 
 /// An all-to-all through NCCL where experts exchange rows.
 pub static MOE_ALL_TO_ALL: Code = Code {

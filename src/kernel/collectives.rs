@@ -9,9 +9,9 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::document::Source;
+use crate::domain::finding::{Finding, Region, Severity};
 use crate::git::{Git, GitError, added};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
-use crate::model::finding::{Finding, Region, Severity};
 
 /// Files where rows go between experts.
 pub const MOE_PATH: [&str; 6] = [

@@ -5,10 +5,10 @@ use std::time::Duration;
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
+use crate::domain::registry::Target;
+use crate::domain::verdict::Reason;
 use crate::kernel::health::Health;
 use crate::kernel::host::{Conversation, Ending, Limits, converse};
-use crate::model::registry::Target;
-use crate::model::verdict::Reason;
 
 /// How long a driver may take. Without its persistence daemon a real one needs seconds per GPU.
 pub const LIMITS: Limits = Limits {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use kernel_host::{Reply, Request, VERSION};
 use tempfile::TempDir;
 
+use crate::domain::results::KernelCheck;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::host::{Conversation, Ending, Limits, Unavailable, converse};
 use crate::kernel::snapshot::Snapshot;
-use crate::model::results::KernelCheck;
-use crate::model::verdict::{Reason, Verdict};
 
 /// Why a library could not be loaded or checked through.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,9 @@ use std::str::FromStr as _;
 use globset::GlobBuilder;
 use ignore::WalkBuilder;
 
+use crate::domain::registry::Target;
+use crate::domain::results::KernelCheck;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::git::{Git, GitError};
 use crate::kernel::collectives::imported;
 use crate::kernel::host::Limits;
@@ -18,9 +21,6 @@ use crate::kernel::inspect::{Arch, Inspection, inspect};
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::{Snapshot, Untaken};
 use crate::kernel::stamp::{Expected, Stamp};
-use crate::model::registry::Target;
-use crate::model::results::KernelCheck;
-use crate::model::verdict::{Reason, Verdict};
 
 /// Where our kernel package stands in a checkout.
 pub const PACKAGE: &str = "nmoe-csrc";

@@ -2,6 +2,8 @@
 
 use crate::document::Node;
 use crate::document::Source;
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::lint::body;
 use crate::lint::claims::{self, Evidence};
 use crate::lint::codes::attestation as codes;
@@ -13,8 +15,6 @@ use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::model::finding::{Finding, Severity};
-use crate::model::read::{self, ATTESTATION_KEY};
 
 /// Everything that is wrong with an attestation, in the order of the document.
 pub fn lint(

@@ -1,14 +1,14 @@
 //! What an attestation claims, held against what was recorded and pushed: results, branch, head.
 
 use crate::document::Node;
+use crate::domain::results::{PerfResult, Results};
+use crate::domain::verdict::Verdict;
 use crate::lint::attestation::word;
 use crate::lint::codes::attestation as codes;
 use crate::lint::facts::{Agreed, Facts};
 use crate::lint::shape::clip;
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::model::results::{PerfResult, Results};
-use crate::model::verdict::Verdict;
 
 /// What is known of the branch, the commits and the runs. Absent evidence is not judged.
 #[derive(Default)]

@@ -2,16 +2,16 @@
 //!
 //! `explain` and docs/codes.md are made from it. One file per family of rules.
 
-use crate::model::finding::Code;
+use crate::domain::finding::Code;
 
 /// Declares the codes of one family and the table that lists them.
 macro_rules! codes {
     ($($name:ident = $id:literal, $severity:ident, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {
         $(
             #[doc = $title]
-            pub static $name: $crate::model::finding::Code = $crate::model::finding::Code {
+            pub static $name: $crate::domain::finding::Code = $crate::domain::finding::Code {
                 id: $id,
-                severity: $crate::model::finding::Severity::$severity,
+                severity: $crate::domain::finding::Severity::$severity,
                 title: $title,
                 explain: $explain,
                 bad: $bad,
@@ -20,7 +20,7 @@ macro_rules! codes {
         )*
 
         /// Every code of this family.
-        pub static TABLE: &[&$crate::model::finding::Code] = &[$(&$name,)*];
+        pub static TABLE: &[&$crate::domain::finding::Code] = &[$(&$name,)*];
     };
 }
 

@@ -3,6 +3,10 @@
 use crate::document::Node;
 use crate::document::Source;
 use crate::document::node::Entry;
+use crate::domain::finding::Finding;
+use crate::domain::nearest::nearest;
+use crate::domain::noise::NoiseTable;
+use crate::domain::read::{self, CONTRACT_KEY};
 use crate::git::pathspec::Pathspec;
 use crate::lint::body;
 use crate::lint::codes::contract as codes;
@@ -11,10 +15,6 @@ use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::model::finding::Finding;
-use crate::model::nearest::nearest;
-use crate::model::noise::NoiseTable;
-use crate::model::read::{self, CONTRACT_KEY};
 
 /// What a contract fixes, for an attestation to be held against; findings where it cannot be read.
 pub fn agreed(source: &Source) -> (Option<Agreed>, Vec<Finding>) {

@@ -7,8 +7,8 @@ use std::cell::LazyCell;
 use indexmap::IndexMap;
 
 use crate::document::Node;
-use crate::model::noise::NoiseTable;
-use crate::model::settings::Naming;
+use crate::domain::noise::NoiseTable;
+use crate::domain::settings::Naming;
 use crate::safety::detect::Options;
 
 /// Everything that is known around a document. Absent facts are not judged.

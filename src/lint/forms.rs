@@ -1,4 +1,4 @@
-//! The keys of the contract, the attestation and the registry, as tables. `model` has the same as types; a test holds them together.
+//! The keys of the contract, the attestation and the registry, as tables. `domain` has the same as types; a test holds them together.
 
 use crate::lint::codes::attestation::INVALID_SHA;
 use crate::lint::codes::contract::{INVALID_ISSUE_ID, INVALID_KNOB, INVALID_REF, INVALID_SLUG};
@@ -313,11 +313,11 @@ mod tests {
 
     #[test]
     fn tables_and_types_say_the_same() {
-        let contract = schema_for!(crate::model::contract::Contract).to_value();
+        let contract = schema_for!(crate::domain::contract::Contract).to_value();
         same(&contract, &contract, &CONTRACT, "contract");
-        let attestation = schema_for!(crate::model::attestation::Attestation).to_value();
+        let attestation = schema_for!(crate::domain::attestation::Attestation).to_value();
         same(&attestation, &attestation, &ATTESTATION, "attestation");
-        let registry = schema_for!(crate::model::registry::Registry).to_value();
+        let registry = schema_for!(crate::domain::registry::Registry).to_value();
         same(&registry, &registry, &REGISTRY, "registry");
     }
 }

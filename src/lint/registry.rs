@@ -5,6 +5,9 @@ use crate::document::Source;
 use crate::document::Span;
 use crate::document::node::{Entry, Value};
 use crate::document::toml_tree;
+use crate::domain::finding::Finding;
+use crate::domain::nearest::nearest;
+use crate::domain::registry::Registry;
 use crate::git::pathspec::Pathspec;
 use crate::lint::codes::contract::{INVALID_GLOB, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
@@ -15,9 +18,6 @@ use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::model::finding::Finding;
-use crate::model::nearest::nearest;
-use crate::model::registry::Registry;
 use crate::safety::detect::Options;
 
 /// What a registry is held against. Absent facts are not judged.

@@ -3,10 +3,10 @@
 pub mod codes;
 pub mod knobs;
 
+use crate::domain::contract::Scope;
+use crate::domain::finding::Finding;
 use crate::git::diff::{Change, Kind, Side};
 use crate::git::pathspec::Pathspec;
-use crate::model::contract::Scope;
-use crate::model::finding::Finding;
 
 /// A scope with its patterns compiled. A pattern that is none matches nothing; `lint contract` speaks of it.
 pub struct Judge {

@@ -1,14 +1,14 @@
 //! Which keys a document has and what their values look like: one table per form, one walk for all of them.
 //!
-//! The tables say the same as the types in `model`; a test holds the two together.
+//! The tables say the same as the types in `domain`; a test holds the two together.
 
 use crate::document::Span;
 use crate::document::node::{Entry, Kind, Node, Value};
+use crate::domain::finding::Code;
+use crate::domain::nearest::nearest;
 use crate::lint::codes::document as codes;
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::model::finding::Code;
-use crate::model::nearest::nearest;
 
 /// What a value looks like.
 #[derive(Debug)]

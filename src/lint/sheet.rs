@@ -3,8 +3,8 @@
 use crate::document::Defect;
 use crate::document::Source;
 use crate::document::Span;
+use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
 use crate::lint::codes;
-use crate::model::finding::{Code, Finding, Fix, Region, Severity};
 use crate::safety::detect;
 
 /// The findings of one document.

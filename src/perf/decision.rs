@@ -2,8 +2,8 @@
 //!
 //! A log ratio is ln(head) − ln(base) of one pair, in the metric's own direction. Knows nothing of where it came from.
 
-use crate::model::registry::Direction;
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::registry::Direction;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::stats::{self, History};
 
 /// Error probability of each end of the interval that is shown, and of the last look.

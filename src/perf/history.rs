@@ -8,11 +8,11 @@ use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::noise::metric_name;
+use crate::domain::registry::Direction;
+use crate::domain::results::Results;
+use crate::domain::verdict::Verdict;
 use crate::git::{Git, GitError};
-use crate::model::noise::metric_name;
-use crate::model::registry::Direction;
-use crate::model::results::Results;
-use crate::model::verdict::Verdict;
 use crate::perf::stats;
 
 /// The ref that holds the history.

@@ -4,16 +4,16 @@
 
 use std::time::Instant;
 
+use crate::domain::comparison;
+use crate::domain::evidence::Evidence;
+use crate::domain::noise::{NoiseTable, metric_name};
+use crate::domain::registry::{Direction, Gate};
+use crate::domain::results::{GateResult, PerfResult};
+use crate::domain::settings;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::{PerfCase, PerfJudge};
 use crate::gate::launch::Supervisor;
 use crate::gate::verdict::seconds;
-use crate::model::comparison;
-use crate::model::evidence::Evidence;
-use crate::model::noise::{NoiseTable, metric_name};
-use crate::model::registry::{Direction, Gate};
-use crate::model::results::{GateResult, PerfResult};
-use crate::model::settings;
-use crate::model::verdict::{Reason, Verdict};
 use crate::perf::arms::{ArmError, Arms};
 use crate::perf::decision::{Rule, percent};
 use crate::perf::refusal::Refusal;

@@ -1,6 +1,6 @@
 //! What pairs of launches say, written down as results have it, within the room that results have.
 
-use crate::model::results::{PerfPair, PerfResult};
+use crate::domain::results::{PerfPair, PerfResult};
 use crate::perf::decision::{Judgement, percent};
 use crate::perf::launch::Launch;
 use crate::perf::stats;
@@ -77,7 +77,7 @@ fn thinned(values: &[f64], most: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::registry::Direction;
+    use crate::domain::registry::Direction;
     use crate::perf::decision::Rule;
     use crate::perf::launch::{Sample, Warmup, launch};
 

@@ -2,11 +2,11 @@
 //!
 //! Launches nothing and reads no file: bytes in, a comparison out.
 
+use crate::domain::noise::metric_name;
+use crate::domain::registry::{Direction, Gate, GateKind, Metric, Tier};
+use crate::domain::results::{PerfResult, Results};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::metrics::NODE_TPS;
-use crate::model::noise::metric_name;
-use crate::model::registry::{Direction, Gate, GateKind, Metric, Tier};
-use crate::model::results::{PerfResult, Results};
-use crate::model::verdict::{Reason, Verdict};
 use crate::perf::decision::{Rule, Step};
 use crate::perf::launch::{self, Launch, Sample, Warmup};
 use crate::perf::record::Pairs;

@@ -1,6 +1,6 @@
 //! Why a comparison has no measured verdict. Knows neither arms' commands nor statistics.
 
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::arms::ArmError;
 
 /// Why a comparison has no measured verdict.

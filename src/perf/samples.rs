@@ -1,8 +1,8 @@
 //! What a launch printed, as samples of one metric with their steps. Knows logs and registries, not arms.
 
+use crate::domain::registry::{Direction, Gate, Metric};
 use crate::gate::launch::Ended;
 use crate::gate::metrics::{Measured, Meter};
-use crate::model::registry::{Direction, Gate, Metric};
 use crate::perf::launch::Sample;
 
 /// A gate's metrics, and the step each was printed at.

@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::domain::registry::Target;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::launch::{End, Ended, Launch as Command, Supervisor};
 use crate::gate::library;
-use crate::model::registry::Target;
-use crate::model::verdict::{Reason, Verdict};
 use crate::perf::arms::{self, Arms};
 use crate::perf::isolate;
 use crate::perf::refusal::Refusal;

@@ -3,7 +3,7 @@
 //! Pure functions over numbers; they know nothing of gates, logs or budgets in words. Every input may be degenerate:
 //! what cannot be estimated is `None`, never a panic and never an interval of width zero that nobody measured.
 
-use crate::model::noise::Noise;
+use crate::domain::noise::Noise;
 use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
 
 /// Most history pairs that count: beyond it old noise would outweigh what was just measured.

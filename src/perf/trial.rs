@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::comparison;
+use crate::domain::noise::metric_name;
+use crate::domain::results::{PerfResult, Spoiler};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::launch::{End, Ended, Supervisor};
-use crate::model::comparison;
-use crate::model::noise::metric_name;
-use crate::model::results::{PerfResult, Spoiler};
-use crate::model::verdict::{Reason, Verdict};
 use crate::perf::arms::Arms;
 use crate::perf::decision::{Rule, Step};
 use crate::perf::launch::{self, Launch, Warmup};

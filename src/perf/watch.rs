@@ -2,9 +2,9 @@
 //!
 //! Knows the kernel room's readings and the words that results have for what spoils a launch; judges no numbers.
 
+use crate::domain::results::Spoiler;
 use crate::gate::launch::Supervisor;
 use crate::kernel::health::{self, Kind, Reading, Sentinel, Trouble};
-use crate::model::results::Spoiler;
 
 /// Eyes on the GPUs, for as long as launches are compared.
 pub struct Watch {

@@ -8,14 +8,14 @@ use crate::document::edit::{self, Editor, Unclear};
 use crate::document::node::Node;
 use crate::document::source::Source;
 use crate::document::{block, yaml};
-use crate::model::attestation::Attestation;
-use crate::model::contract::{Contract, Risk};
-use crate::model::evidence::Evidence;
-use crate::model::finding::Finding;
-use crate::model::read::{self, ATTESTATION_KEY};
-use crate::model::registry::{GateKind, Registry, Tier};
-use crate::model::results::{PerfResult, Results};
-use crate::model::verdict::Verdict;
+use crate::domain::attestation::Attestation;
+use crate::domain::contract::{Contract, Risk};
+use crate::domain::evidence::Evidence;
+use crate::domain::finding::Finding;
+use crate::domain::read::{self, ATTESTATION_KEY};
+use crate::domain::registry::{GateKind, Registry, Tier};
+use crate::domain::results::{PerfResult, Results};
+use crate::domain::verdict::Verdict;
 use crate::plan::codes;
 
 /// The change that is attested.

@@ -1,6 +1,6 @@
 //! The findings of planning, starting and attesting.
 
-use crate::model::finding::{Code, Severity};
+use crate::domain::finding::{Code, Severity};
 
 /// Contracts that wait for each other.
 pub static DEPENDENCY_CYCLE: Code = Code {

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::model::finding::Finding;
+use crate::domain::finding::Finding;
 use crate::plan::{Item, codes, natural};
 
 /// The dependencies of a set of contracts, by their positions in it.

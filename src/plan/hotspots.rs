@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
+use crate::domain::settings;
 use crate::git::pathspec::Pathspec;
-use crate::model::settings;
 use crate::plan::overlap::{self, Entry, Index};
 use crate::plan::{Facts, Item, natural};
 

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
+use crate::domain::settings::Image;
 use crate::git::diff::{Change, Kind};
 use crate::git::pathspec::Pathspec;
-use crate::model::settings::Image;
 
 /// Whether an image must be rebuilt, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -16,9 +16,9 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
-use crate::model::finding::{Finding, FindingJson};
-use crate::model::next::Next;
-use crate::model::settings;
+use crate::domain::finding::{Finding, FindingJson};
+use crate::domain::next::Next;
+use crate::domain::settings;
 
 pub use hotspots::{Hotspot, HotspotKind};
 
@@ -166,7 +166,7 @@ pub fn make(
 }
 
 fn start_next(item: &Item) -> Next {
-    use crate::model::next::Who;
+    use crate::domain::next::Who;
     Next::run(
         Who::Author,
         format!("start {}, nothing it needs is open", item.issue),

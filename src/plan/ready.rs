@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::contract::{Contract, Risk};
-use crate::model::evidence::Identity;
-use crate::model::finding::{Code, Severity};
-use crate::model::next::{Next, Who};
-use crate::model::registry::{Registry, Tier};
-use crate::model::results::Results;
-use crate::model::verdict::Verdict;
+use crate::domain::contract::{Contract, Risk};
+use crate::domain::evidence::Identity;
+use crate::domain::finding::{Code, Severity};
+use crate::domain::next::{Next, Who};
+use crate::domain::registry::{Registry, Tier};
+use crate::domain::results::Results;
+use crate::domain::verdict::Verdict;
 
 macro_rules! blockers {
     ($($name:ident = $id:literal, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {

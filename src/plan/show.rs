@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::finding::Severity;
+use crate::domain::finding::Severity;
 use crate::plan::Plan;
 
 /// Most hotspots of scope that the table shows; JSON has them all.

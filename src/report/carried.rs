@@ -2,7 +2,7 @@
 //!
 //! What comes back out of a comment is as much a stranger's as any results file. Whether the comment is ours is known elsewhere.
 
-use crate::model::results::{GateResult, Results};
+use crate::domain::results::{GateResult, Results};
 use crate::report::read;
 
 /// How the line begins; JSON and ` -->` follow.
@@ -47,8 +47,8 @@ pub fn of(body: &str) -> Option<Result<Results, read::Refusal>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::evidence::Evidence;
-    use crate::model::verdict::{Overall, Reason, Verdict};
+    use crate::domain::evidence::Evidence;
+    use crate::domain::verdict::{Overall, Reason, Verdict};
 
     fn results(gates: usize) -> Results {
         let ids: Vec<String> = (0..gates).map(|n| format!("cpu:g--{n}")).collect();

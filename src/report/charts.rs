@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::model::results::{PerfPair, PerfResult};
+use crate::domain::results::{PerfPair, PerfResult};
 use crate::report::number;
 use crate::report::plot::{plain, range, thinned};
 
@@ -225,7 +225,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::registry::Direction;
+    use crate::domain::registry::Direction;
 
     fn measured(pairs: usize, steps: usize) -> PerfResult {
         let launch = |level: f64| (0..steps).map(|i| level + (i % 3) as f64).collect();

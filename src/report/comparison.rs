@@ -2,8 +2,8 @@
 //!
 //! Numbers, closed words and quoted names; judges nothing.
 
-use crate::model::results::PerfResult;
-use crate::model::verdict::Verdict;
+use crate::domain::results::PerfResult;
+use crate::domain::verdict::Verdict;
 use crate::report::number;
 use crate::report::view::{LISTED, Piece, Prose, said};
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::document::Source;
 use crate::document::source::Place;
-use crate::model::finding::{Code, Finding, FindingJson, Region, Severity};
-use crate::model::next::{Next, Who};
+use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity};
+use crate::domain::next::{Next, Who};
 
 /// Version of the findings format.
 pub const SCHEMA: u32 = 1;

@@ -4,9 +4,9 @@
 
 use std::fmt::Write as _;
 
-use crate::model::proposal::Proposal;
-use crate::model::resolution::Resolution;
-use crate::model::resolution::Source;
+use crate::domain::proposal::Proposal;
+use crate::domain::resolution::Resolution;
+use crate::domain::resolution::Source;
 use crate::report::escape::Sink;
 use crate::report::escape::cell;
 use crate::report::escape::code;
@@ -192,7 +192,7 @@ pub fn history(past: &[Past]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::proposal::{Change, How, Table};
+    use crate::domain::proposal::{Change, How, Table};
 
     #[test]
     fn a_hostile_name_stays_in_its_cell() {

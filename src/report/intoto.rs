@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::results::Results;
-use crate::model::verdict::{Overall, Verdict};
+use crate::domain::results::Results;
+use crate::domain::verdict::{Overall, Verdict};
 
 /// Why results cannot be attested.
 #[derive(Debug, thiserror::Error)]

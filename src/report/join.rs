@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use crate::model::evidence::{Evidence, Identity};
-use crate::model::results::{GateResult, Results};
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::results::{GateResult, Results};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::report::verify::{self, Refusal, Why};
 
 /// The most files that a folder of results may hold.
@@ -187,7 +187,7 @@ fn wall(parts: &[Results]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::verdict::Overall;
+    use crate::domain::verdict::Overall;
 
     fn part(gate: &str, status: Verdict) -> Results {
         let results = IndexMap::from([(gate.to_owned(), GateResult::new(status, None))]);

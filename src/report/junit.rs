@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use crate::model::results::{GateResult, Results};
-use crate::model::verdict::Verdict;
+use crate::domain::results::{GateResult, Results};
+use crate::domain::verdict::Verdict;
 
 /// The XML text.
 pub fn xml(results: &Results) -> Result<String, SerializeError> {

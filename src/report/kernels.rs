@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::model::results::{GateResult, KernelCheck, Results};
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::results::{GateResult, KernelCheck, Results};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::report::number;
 
 /// One row.
@@ -63,7 +63,7 @@ pub fn proven_of(results: &Results, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::GateResult;
+    use crate::domain::results::GateResult;
 
     fn proven(rows: &[(&str, Verdict)]) -> Option<String> {
         let mut gate = GateResult::new(Verdict::Pass, None);

@@ -11,8 +11,8 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::model::results::{GateResult, Results, SCHEMA};
-use crate::model::verdict::Verdict;
+use crate::domain::results::{GateResult, Results, SCHEMA};
+use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
 
 /// The largest results file that is read, in bytes.

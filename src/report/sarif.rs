@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::results::Results;
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::results::Results;
+use crate::domain::verdict::{Reason, Verdict};
 
 /// Where gates are defined, in the policy checkout.
 const REGISTRY: &str = "configs/gates/gates.toml";

@@ -3,9 +3,9 @@
 //! The job that produced them ran a stranger's code. [`crate::report::read`] holds them to the schema; this holds them to what
 //! was resolved before that code ran. A refusal that is published uses closed words; its details are for the log.
 
-use crate::model::evidence::{Evidence, Identity};
-use crate::model::registry::{Gate, GateKind, Registry};
-use crate::model::results::{GateResult, PerfResult, Results, Series};
+use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::results::{GateResult, PerfResult, Results, Series};
 use crate::report::read;
 
 /// The largest results that are published, in bytes.

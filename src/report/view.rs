@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::results::{GateResult, Results, Series};
-use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::domain::results::{GateResult, Results, Series};
+use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
 use crate::report::comparison;
 use crate::report::plot;

@@ -10,9 +10,9 @@ use globset::GlobMatcher;
 
 use super::codes;
 use super::document::Placed;
-use crate::model::finding::Finding;
-use crate::model::finding::Region;
-use crate::model::settings::Allowance;
+use crate::domain::finding::Finding;
+use crate::domain::finding::Region;
+use crate::domain::settings::Allowance;
 
 /// Begins an allowance within a text.
 const MARK: &[u8] = b"nmoe-gates: allow ";

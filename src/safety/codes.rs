@@ -2,8 +2,8 @@
 //!
 //! An example of a leak must not be one: what would be secret or private stands as a description in angle brackets.
 
-use crate::model::finding::Code;
-use crate::model::finding::Severity;
+use crate::domain::finding::Code;
+use crate::domain::finding::Severity;
 
 /// Every kind of finding of this room.
 pub static TABLE: &[&Code] = &[

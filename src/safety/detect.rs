@@ -17,9 +17,9 @@ use super::rule::line;
 use super::terms::Terms;
 use crate::document::source::Source;
 use crate::document::source::Span;
-use crate::model::finding::Code;
-use crate::model::finding::Finding;
-use crate::model::finding::Region;
+use crate::domain::finding::Code;
+use crate::domain::finding::Finding;
+use crate::domain::finding::Region;
 use crate::sys::digest::hex;
 
 /// What to look for beyond the built-in rules.

@@ -10,8 +10,8 @@ use super::detect;
 use super::detect::Leak;
 use super::detect::Options;
 use super::rule::line;
-use crate::model::finding::Finding;
-use crate::model::finding::Region;
+use crate::domain::finding::Finding;
+use crate::domain::finding::Region;
 
 /// How much of a huge text is looked at at once.
 pub(super) const WINDOW: usize = 8 << 20;

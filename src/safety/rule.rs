@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::model::finding::Code;
+use crate::domain::finding::Code;
 
 /// How far a look reaches to each side of an anchor, in bytes.
 pub const REACH: usize = 1024;

@@ -12,7 +12,7 @@ use super::rule::Found;
 use super::rule::Hit;
 use super::rule::Rule;
 use super::rule::before;
-use crate::model::finding::Code;
+use crate::domain::finding::Code;
 
 /// The rules of this family.
 pub static RULES: &[Rule] = &[

@@ -2,14 +2,14 @@
 
 use nmoe_gates::document::Source;
 use nmoe_gates::document::block;
+use nmoe_gates::domain::contract::Contract;
+use nmoe_gates::domain::evidence::Evidence;
+use nmoe_gates::domain::read;
+use nmoe_gates::domain::registry::Registry;
+use nmoe_gates::domain::results::{GateResult, PerfResult, Results, SCHEMA};
+use nmoe_gates::domain::verdict::{Overall, Verdict};
 use nmoe_gates::lint;
 use nmoe_gates::lint::claims::Evidence as Claims;
-use nmoe_gates::model::contract::Contract;
-use nmoe_gates::model::evidence::Evidence;
-use nmoe_gates::model::read;
-use nmoe_gates::model::registry::Registry;
-use nmoe_gates::model::results::{GateResult, PerfResult, Results, SCHEMA};
-use nmoe_gates::model::verdict::{Overall, Verdict};
 use nmoe_gates::plan::attest::{self, Head};
 use proptest::prelude::*;
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use nmoe_gates::model::verdict::Verdict;
+use nmoe_gates::domain::verdict::Verdict;
 
 use crate::api::{Api, REPOSITORY, TOKEN};
 use crate::attest::results;

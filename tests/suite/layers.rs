@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["perf"],
     &["gate", "lint"],
     &["safety", "kernel", "plan", "report"],
-    &["model", "github", "git"],
+    &["domain", "github", "git"],
     &["document", "sys"],
 ];
 

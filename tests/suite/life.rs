@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nmoe_gates::model::verdict::Verdict;
+use nmoe_gates::domain::verdict::Verdict;
 use nmoe_gates::sys::digest::sha256;
 use serde_json::json;
 

@@ -2,11 +2,11 @@
 
 use nmoe_gates::document::Source;
 use nmoe_gates::document::toml_tree;
+use nmoe_gates::domain::finding::Finding;
 use nmoe_gates::lint::claims::Evidence;
 use nmoe_gates::lint::facts::{Agreed, Facts, Known};
 use nmoe_gates::lint::registry::Around;
 use nmoe_gates::lint::{attestation, contract, registry};
-use nmoe_gates::model::finding::Finding;
 use proptest::prelude::*;
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cmd::doctor::{Check, State, listed};
+use crate::domain::registry::{Gate, Registry, Tier};
+use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Need};
 use crate::kernel::host::Limits;
-use crate::model::registry::{Gate, Registry, Tier};
-use crate::model::verdict::Reason;
 use crate::sys::files;
 
 /// Every check of this file. What only Tier B needs is `tier_b` where it is absent.

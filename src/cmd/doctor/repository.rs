@@ -11,11 +11,11 @@ use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::doctor::{Check, State, listed, plural};
 use crate::document::source::Source;
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::nearest::nearest;
+use crate::domain::settings::Settings;
 use crate::github::fault::{Cause, Fault};
 use crate::lint::workflows::{self, Asked};
-use crate::model::finding::{Finding, Severity};
-use crate::model::nearest::nearest;
-use crate::model::settings::Settings;
 
 /// The workflows that `init` writes.
 const OURS: [&str; 2] = ["tier-b.yml", "pr-lint.yml"];

@@ -10,15 +10,15 @@ use serde_json::json;
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::kernels::driver as machine;
+use crate::domain::exit::Exit;
+use crate::domain::registry::{Registry, Target};
+use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::driver::{LIMITS, Need, judge, probe};
 use crate::kernel::host::{Limits, SIZE};
 use crate::kernel::inspect::Inspection;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Proof, Rules, outputs, prove};
-use crate::model::exit::Exit;
-use crate::model::registry::{Registry, Target};
-use crate::model::verdict::{Reason, Verdict};
 
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]

@@ -8,13 +8,13 @@ use ignore::WalkBuilder;
 use crate::cmd::context::Context;
 use crate::cmd::present;
 use crate::document::Source;
+use crate::domain::exit::Exit;
+use crate::domain::finding::{Finding, Severity};
 use crate::git::Git;
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 use crate::kernel::collectives::{imported, in_change, is_source, moe_path, scan};
 use crate::kernel::inspect::{Arch, inspect};
 use crate::kernel::snapshot::Snapshot;
-use crate::model::exit::Exit;
-use crate::model::finding::{Finding, Severity};
 
 /// Largest source that is read, in bytes.
 const LARGEST: u64 = 4 << 20;

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
+use crate::domain::registry::Target;
 use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
 use crate::kernel::health::Sentinel;
 use crate::kernel::host::Limits;
-use crate::model::exit::Exit;
-use crate::model::registry::Target;
 
 /// Arguments of `kernels driver`.
 #[derive(Debug, clap::Args)]

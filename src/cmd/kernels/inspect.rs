@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
 use crate::kernel::fault::Fault;
 use crate::kernel::inspect::{Arch, EntryReport, Inspection, inspect};
 use crate::kernel::snapshot::{Snapshot, Untaken};
-use crate::model::exit::Exit;
 
 /// Arguments of `kernels inspect`.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ mod inspect;
 use clap::Subcommand;
 
 use crate::cmd::context::Context;
-use crate::model::exit::Exit;
+use crate::domain::exit::Exit;
 
 /// Arguments of `kernels`.
 #[derive(Debug, clap::Args)]

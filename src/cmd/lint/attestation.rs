@@ -10,14 +10,14 @@ use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::lint_scope;
 use crate::cmd::present;
 use crate::document::Source;
+use crate::domain::exit::Exit;
+use crate::domain::finding::Finding;
+use crate::domain::read;
+use crate::domain::results::Results;
 use crate::git::Git;
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::lint::sheet::Sheet;
-use crate::model::exit::Exit;
-use crate::model::finding::Finding;
-use crate::model::read;
-use crate::model::results::Results;
 
 /// Arguments of `lint attestation`.
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,8 @@ use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::present;
 use crate::document::Source;
+use crate::domain::exit::Exit;
 use crate::lint;
-use crate::model::exit::Exit;
 
 /// Arguments of `lint contract`.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use crate::cmd::context::print;
 use crate::cmd::present;
 use crate::document::Source;
 use crate::document::source::{Place, Span};
-use crate::model::finding::{Finding, Fix, Region};
+use crate::domain::finding::{Finding, Fix, Region};
 
 /// The options of a lint whose findings may carry fixes.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]

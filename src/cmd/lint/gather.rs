@@ -6,9 +6,9 @@ use crate::cmd::baseline;
 use crate::cmd::context::{self, Context};
 use crate::document::Source;
 use crate::document::toml_tree;
+use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::lint::facts::{Facts, Files, Known};
-use crate::model::exit::Exit;
 use crate::safety::detect::Options;
 use crate::safety::terms::Terms;
 

@@ -7,6 +7,8 @@ use crate::cmd::context::Context;
 use crate::cmd::lint::{attestation, gather, registry, safety};
 use crate::cmd::present;
 use crate::document::Source;
+use crate::domain::exit::Exit;
+use crate::domain::finding::Finding;
 use crate::git::Git;
 use crate::github::closing;
 use crate::github::event;
@@ -17,8 +19,6 @@ use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
 use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
-use crate::model::exit::Exit;
-use crate::model::finding::Finding;
 
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]

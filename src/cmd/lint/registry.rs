@@ -10,11 +10,11 @@ use crate::cmd::lint::gather;
 use crate::cmd::present;
 use crate::document::Source;
 use crate::document::toml_tree;
+use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::lint;
 use crate::lint::facts::Known;
 use crate::lint::registry::Around;
-use crate::model::exit::Exit;
 
 /// Arguments of `lint registry`.
 #[derive(Debug, clap::Args)]

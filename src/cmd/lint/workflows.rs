@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::Context;
 use crate::cmd::lint::gather;
 use crate::cmd::present;
+use crate::domain::exit::Exit;
 use crate::lint;
-use crate::model::exit::Exit;
 
 /// Arguments of `lint workflows`.
 #[derive(Debug, clap::Args)]

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print};
+use crate::domain::exit::Exit;
+use crate::domain::results::Results;
 use crate::git::Git;
-use crate::model::exit::Exit;
-use crate::model::results::Results;
 use crate::perf::history;
 
 /// Arguments of `perf history`.

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::domain::results::Results;
 use crate::github::access::Repository;
-use crate::model::results::Results;
 use crate::report::intoto;
 
 /// The predicate that the report job signs.

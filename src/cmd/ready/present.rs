@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print};
-use crate::model::exit::Exit;
-use crate::model::next::{Next, Who};
+use crate::domain::exit::Exit;
+use crate::domain::next::{Next, Who};
 use crate::plan::ready::{Blocker, Step};
 
 /// One pull request.

@@ -2,12 +2,12 @@
 //! the commit status beside them goes.
 
 use crate::cmd::api;
+use crate::domain::evidence::Evidence;
+use crate::domain::registry::Registry;
+use crate::domain::results::Results;
+use crate::domain::verdict::Overall;
 use crate::github::api::Hub;
 use crate::github::fault::Fault;
-use crate::model::evidence::Evidence;
-use crate::model::registry::Registry;
-use crate::model::results::Results;
-use crate::model::verdict::Overall;
 use crate::report::carried;
 use crate::report::verify::{self, Expected};
 

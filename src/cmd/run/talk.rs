@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::cmd::context::{Context, say};
 use crate::cmd::run::tell;
+use crate::domain::event::Event;
 use crate::gate::launch::Watch;
 use crate::gate::record::Sink;
-use crate::model::event::Event;
 
 /// Tells people on standard error what goes on.
 pub(super) struct Talk {

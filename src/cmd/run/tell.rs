@@ -8,11 +8,11 @@ use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::run::asked::Asked;
+use crate::domain::exit::Exit;
+use crate::domain::registry::GateKind;
+use crate::domain::results::{GateResult, Results};
+use crate::domain::verdict::Reason;
 use crate::gate::record::text;
-use crate::model::exit::Exit;
-use crate::model::registry::GateKind;
-use crate::model::results::{GateResult, Results};
-use crate::model::verdict::Reason;
 use crate::report::page::{self, Page};
 use crate::report::view::View;
 

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::start::Site;
+use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merged::{self, Fate};
-use crate::model::exit::Exit;
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -28,7 +28,7 @@ struct Report {
     schema: u32,
     dry_run: bool,
     branches: Vec<Row>,
-    next: Vec<crate::model::next::Next>,
+    next: Vec<crate::domain::next::Next>,
 }
 
 /// A worktree as git lists it.

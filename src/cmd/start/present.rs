@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print};
 use crate::cmd::start::{Finding, FindingJson, Item, Next, Site, Who};
-use crate::model::exit::Exit;
-use crate::model::finding::Severity;
+use crate::domain::exit::Exit;
+use crate::domain::finding::Severity;
 
 /// What `start` prints.
 #[derive(Debug, Serialize)]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::cmd::lint_scope::KEPT_CONTRACT;
+use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merged;
-use crate::model::settings::Naming;
 use crate::plan::Item;
 
 /// The main checkout, wherever the command was called from.

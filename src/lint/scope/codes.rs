@@ -1,6 +1,6 @@
 //! Codes about what a diff changes, held against a contract.
 
-use crate::model::finding::{Code, Severity};
+use crate::domain::finding::{Code, Severity};
 
 /// A changed path that no `allow` covers.
 pub static OUT_OF_SCOPE: Code = Code {

@@ -6,9 +6,9 @@ use crate::document::Source;
 use crate::document::node::{Node, Value};
 use crate::document::source::Span;
 use crate::document::toml_tree;
+use crate::domain::contract::Knobs;
+use crate::domain::finding::{Finding, Region};
 use crate::lint::scope::codes;
-use crate::model::contract::Knobs;
-use crate::model::finding::{Finding, Region};
 
 /// TOML files that configure tools and not the program: their keys are no knobs.
 const NO_KNOBS: [&str; 9] = [

@@ -1,6 +1,6 @@
 //! The table of codes of the workflow rules.
 
-use crate::model::finding::{Code, Severity};
+use crate::domain::finding::{Code, Severity};
 
 /// Every code of this family.
 pub static TABLE: &[&Code] = &[

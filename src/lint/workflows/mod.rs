@@ -11,7 +11,7 @@ use crate::document::mapped::Mapped;
 use crate::document::node::Node;
 use crate::document::source::{Source, Span};
 use crate::document::yaml;
-use crate::model::finding::{Code, Finding, Region, Severity};
+use crate::domain::finding::{Code, Finding, Region, Severity};
 
 pub use codes::TABLE;
 use job::{Job, Step};

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Sink, Step, codes};
-use crate::model::finding::Severity;
+use crate::domain::finding::Severity;
 
 /// A raw string whose doubled backslash asks for a backslash where a class was meant.
 static RAW: LazyLock<Option<Regex>> =

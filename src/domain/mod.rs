@@ -1,6 +1,6 @@
-//! The words of the house as plain types: what a contract, an attestation, a registry and a result are.
+//! Defines the types that several modules share: contract, attestation, registry, results, finding.
 //!
-//! Data only. Nothing here reads a file, runs a process or renders a line; types that two rooms share live here.
+//! Data only. Nothing here reads a file, runs a process or renders a line.
 
 pub mod attestation;
 pub mod comparison;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::contract::Risk;
+use crate::domain::contract::Risk;
 
 /// The whole block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::evidence::Evidence;
-use crate::model::results::GateResult;
-use crate::model::verdict::Reason;
+use crate::domain::evidence::Evidence;
+use crate::domain::results::GateResult;
+use crate::domain::verdict::Reason;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::evidence::Evidence;
-use crate::model::finding::FindingJson;
-use crate::model::proposal::Proposal;
+use crate::domain::evidence::Evidence;
+use crate::domain::finding::FindingJson;
+use crate::domain::proposal::Proposal;
 
 /// Version of the format.
 pub const SCHEMA: u32 = 1;

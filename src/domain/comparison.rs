@@ -2,10 +2,10 @@
 //!
 //! Numbers and verdicts only: nothing a gate printed reaches it.
 
-use crate::model::contract::Risk;
-use crate::model::finding::Severity;
-use crate::model::results::PerfResult;
-use crate::model::verdict::{Reason, Verdict};
+use crate::domain::contract::Risk;
+use crate::domain::finding::Severity;
+use crate::domain::results::PerfResult;
+use crate::domain::verdict::{Reason, Verdict};
 
 /// The comparison in words: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
 pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> String {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::registry::Registry;
+use crate::domain::registry::Registry;
 
 /// Most changes that are listed.
 const LISTED: usize = 60;

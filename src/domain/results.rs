@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::evidence::Evidence;
-use crate::model::registry::Direction;
-use crate::model::verdict::{Overall, Reason, Verdict};
+use crate::domain::evidence::Evidence;
+use crate::domain::registry::Direction;
+use crate::domain::verdict::{Overall, Reason, Verdict};
 
 /// Version of the results format.
 pub const SCHEMA: u32 = 1;

@@ -9,8 +9,8 @@ use crate::document::block;
 use crate::document::mapped::Mapped;
 use crate::document::source::Source;
 use crate::document::yaml;
-use crate::model::attestation::Attestation;
-use crate::model::contract::Contract;
+use crate::domain::attestation::Attestation;
+use crate::domain::contract::Contract;
 
 /// Top-level key of a contract.
 pub const CONTRACT_KEY: &str = "nmoe";
