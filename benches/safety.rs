@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use nmoe_gates::safety::identity::Identity;
-use nmoe_gates::safety::redact::Redactor;
+use leakscan::identity::Identity;
+use leakscan::redact::Redactor;
 
 /// Turns; the best of each counts.
 const TURNS: usize = 5;

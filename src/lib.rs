@@ -1,7 +1,7 @@
 //! nmoe-gates: an issue is a contract, a pull request is an attestation, and this is what makes both true.
 //!
 //! The rooms, from the top; each uses only those below it (a test reads the `use` lines and holds this):
-//! `cli` → `cmd` → `perf` → `gate`, `lint` → `safety`, `kernel`, `plan`, `report` → `domain`, `github`, `git` → `document`, `sys`.
+//! `cli` → `cmd` → `perf` → `gate`, `lint` → `leaks`, `kernel`, `plan`, `report` → `domain`, `github`, `git` → `document`, `sys`.
 
 pub mod cli;
 pub mod cmd;
@@ -11,9 +11,9 @@ pub mod gate;
 pub mod git;
 pub mod github;
 pub mod kernel;
+pub mod leaks;
 pub mod lint;
 pub mod perf;
 pub mod plan;
 pub mod report;
-pub mod safety;
 pub mod sys;

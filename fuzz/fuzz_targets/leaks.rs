@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::safety::detect::{Options, scan};
-use nmoe_gates::safety::terms::Terms;
+use leakscan::private_terms::Terms;
+use leakscan::scan::{Options, scan};
 
 fuzz_target!(|text: &[u8]| {
     let options = Options::with_terms(Terms::parse("blue heron\nre:crane-[0-9]+").expect("a list of terms"));

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::safety::identity::Identity;
-use nmoe_gates::safety::redact::Redactor;
+use leakscan::identity::Identity;
+use leakscan::redact::Redactor;
 
 fn clean(parts: &[&[u8]]) -> Vec<u8> {
     let mut redactor = Redactor::new(Identity::none());

@@ -11,9 +11,9 @@ use crate::domain::finding::{Code, Severity};
 use crate::domain::nearest::nearest;
 use crate::domain::verdict::Reason;
 use crate::kernel;
+use crate::leaks;
 use crate::lint;
 use crate::plan;
-use crate::safety;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     let mut tables = lint::codes::TABLES.to_vec();
     tables.push(("Scope", lint::scope::codes::TABLE));
     tables.push(("Workflows", lint::workflows::TABLE));
-    tables.push(("Public safety", safety::codes::TABLE));
+    tables.push(("Public safety", leaks::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));
     tables.push(("What blocks a merge", plan::ready::TABLE));
     tables.push(("Kernels", kernel::codes::TABLE));

@@ -7,8 +7,8 @@ use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Finding, Severity};
 use crate::github::command::{Annotation, Level};
+use crate::leaks;
 use crate::report::findings;
-use crate::safety;
 
 /// The formats that every lint has.
 pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, Format::Sarif];
@@ -51,7 +51,7 @@ pub fn exit(found: &[Finding]) -> Exit {
 
 /// Kinds of findings whose text must not be shown.
 pub fn is_private(code: &Code) -> bool {
-    safety::codes::TABLE.contains(&code)
+    leaks::codes::TABLE.contains(&code)
 }
 
 fn annotation(finding: &Finding) -> String {

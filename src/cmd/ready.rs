@@ -21,10 +21,10 @@ use crate::git::merge;
 use crate::git::merged;
 use crate::git::resolution;
 use crate::github::types::Pull;
+use crate::leaks;
 use crate::lint;
 use crate::lint::claims::Evidence as Claims;
 use crate::plan::ready::{self, Blocker, Waiting};
-use crate::safety;
 
 use facts::Around;
 use present::{Report, Row};
@@ -268,7 +268,7 @@ fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&fact
         .filter(|f| f.severity == Severity::Error)
         .collect();
     let private = |f: &&&Finding| {
-        safety::codes::TABLE.contains(&f.code) || f.code == &lint::codes::document::UNTICKED_BOX
+        leaks::codes::TABLE.contains(&f.code) || f.code == &lint::codes::document::UNTICKED_BOX
     };
     let (unsafe_, faulty): (Vec<&Finding>, Vec<&Finding>) = errors.into_iter().partition(|f| private(&f));
     let mut blockers = Vec::new();

@@ -1,7 +1,7 @@
 //! What is wrong in a document, where, and what to do about it.
 //!
 //! A finding knows nothing of how it is shown. Each one names a [`Code`], a row of a table that its room keeps
-//! (`lint/codes.rs`, `safety/codes.rs`, …) and that `explain` prints.
+//! (`lint/codes.rs`, `leaks/codes.rs`, …) and that `explain` prints.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::gate::neutralise::Neutraliser;
-use crate::safety::redact::Redactor;
+use leakscan::redact::Redactor;
 
 /// Buffers of gate output that may wait to be written; the few lines of our own come on top.
 const WAITING: usize = 4;

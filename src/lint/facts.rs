@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use crate::document::Node;
 use crate::domain::noise::NoiseTable;
 use crate::domain::settings::Naming;
-use crate::safety::detect::Options;
+use leakscan::scan::Options;
 
 /// Everything that is known around a document. Absent facts are not judged.
 #[derive(Default)]

@@ -18,7 +18,7 @@ use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
-use crate::safety::detect::Options;
+use leakscan::scan::Options;
 
 /// What a registry is held against. Absent facts are not judged.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use crate::document::Defect;
 use crate::document::Source;
 use crate::document::Span;
 use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
+use crate::leaks;
 use crate::lint::codes;
-use crate::safety::detect;
 
 /// The findings of one document.
 pub struct Sheet<'a> {
@@ -61,11 +61,12 @@ impl<'a> Sheet<'a> {
     }
 
     /// Writes down what must not be public, wherever in the document it stands.
-    pub fn leaks(&mut self, options: &detect::Options) {
+    pub fn leaks(&mut self, options: &leakscan::scan::Options) {
         let text = self.source.text();
-        for leak in detect::scan(text, options) {
+        for leak in leakscan::scan::scan(text, options) {
             self.private.extend(text.get(leak.span.clone()));
-            self.findings.push(leak.finding(self.source));
+            self.findings
+                .push(leaks::finding::of_document(self.source, &leak));
         }
     }
 

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["cmd"],
     &["perf"],
     &["gate", "lint"],
-    &["safety", "kernel", "plan", "report"],
+    &["leaks", "kernel", "plan", "report"],
     &["domain", "github", "git"],
     &["document", "sys"],
 ];

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
-use nmoe_gates::safety::detect::{Options, scan};
+use leakscan::scan::{Options, scan};
 
 /// A text with its kind, and whether it is a leak.
 struct Sample {
@@ -200,7 +200,7 @@ impl Judged {
             row.samples += 1;
             row.right += usize::from(right);
             if !right {
-                let codes: Vec<_> = found.iter().map(|leak| leak.code.id).collect();
+                let codes: Vec<_> = found.iter().map(|leak| leak.kind.id).collect();
                 judged
                     .wrong
                     .push(format!("{} {codes:?}: {}", sample.kind, sample.text));

@@ -8,9 +8,8 @@ use crate::document::Source;
 use crate::document::toml_tree;
 use crate::domain::exit::Exit;
 use crate::git::Git;
+use crate::leaks::private_terms;
 use crate::lint::facts::{Facts, Files, Known};
-use crate::safety::detect::Options;
-use crate::safety::terms::Terms;
 
 /// The documents that could be read, and how the command ends for those that could not.
 pub struct Documents {
@@ -84,13 +83,8 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
         naming: context.settings()?.naming,
-        leaks: leaks()?,
+        leaks: private_terms::options()?,
     })
-}
-
-/// What must not be public beyond the built-in rules: the private terms of the environment.
-pub fn leaks() -> anyhow::Result<Options> {
-    Ok(Options::with_terms(Terms::from_env()?))
 }
 
 /// The files of a checkout: as git lists them; without git, by walking a folder that has a registry.

@@ -14,6 +14,7 @@ use crate::github::closing;
 use crate::github::event;
 use crate::github::types::Pull;
 use crate::kernel::collectives;
+use crate::leaks::private_terms;
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
@@ -161,7 +162,7 @@ fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::
     let around = Around {
         has_file: Some(&has_file),
         base: Some(registry::ids_of(&String::from_utf8_lossy(&policy))),
-        leaks: gather::leaks()?,
+        leaks: private_terms::options()?,
     };
     let findings = lint::registry::lint(&source, &around);
     documents.push(source);

@@ -12,6 +12,7 @@ use crate::document::Source;
 use crate::document::toml_tree;
 use crate::domain::exit::Exit;
 use crate::git::Git;
+use crate::leaks::private_terms;
 use crate::lint;
 use crate::lint::facts::Known;
 use crate::lint::registry::Around;
@@ -47,7 +48,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
             .map(|base| ids_at(context, base))
             .transpose()?
             .flatten(),
-        leaks: gather::leaks()?,
+        leaks: private_terms::options()?,
     };
     let findings = lint::registry::lint(&source, &around);
     let documents = [source];

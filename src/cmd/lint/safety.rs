@@ -9,6 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use anyhow::anyhow;
 use anyhow::bail;
+use leakscan::scan::Options;
+use leakscan::scan_files;
+use leakscan::scan_files::Progress;
+use leakscan::scan_files::scan_files;
 
 use crate::cmd::context::Context;
 use crate::cmd::context::say;
@@ -17,14 +21,12 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::settings;
 use crate::git::Git;
-use crate::safety::allowance::Allowances;
-use crate::safety::allowance::Baseline;
-use crate::safety::change;
-use crate::safety::detect::Options;
-use crate::safety::document::Placed;
-use crate::safety::terms::Terms;
-use crate::safety::tree;
-use crate::safety::tree::Progress;
+use crate::leaks::baseline::Baseline;
+use crate::leaks::finding;
+use crate::leaks::finding::LeakFinding;
+use crate::leaks::private_terms;
+use crate::leaks::scan_diff::scan_diff;
+use crate::leaks::suppression::Allowances;
 use crate::sys::clock;
 
 /// Arguments of `lint safety`.
@@ -46,7 +48,7 @@ pub struct Args {
 
 /// What was looked through.
 struct Looked {
-    placed: Vec<Placed>,
+    placed: Vec<LeakFinding>,
     documents: usize,
     unreadable: usize,
 }
@@ -54,7 +56,7 @@ struct Looked {
 /// Runs `lint safety`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
-    let options = Options::with_terms(Terms::from_env()?);
+    let options = private_terms::options()?;
     let settings = context.settings()?.safety;
     let allowances = allowances(&settings.allow)?;
     let baseline_path = args
@@ -74,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(range) => in_range(context, range, &options)?,
         None => in_files(context, &args.paths, &options)?,
     };
-    let kept: Vec<Placed> = looked
+    let kept: Vec<LeakFinding> = looked
         .placed
         .into_iter()
         .filter(|placed| !allowances.allows(placed))
@@ -104,9 +106,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// What a change adds that must not be public, for a lint that judges the whole pull request.
 pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
-    let options = Options::with_terms(Terms::from_env()?);
+    let options = private_terms::options()?;
     let allowances = allowances(&context.settings()?.safety.allow)?;
-    let placed = change::search(&Git::at(&context.subject), base, head, &options)?;
+    let placed = scan_diff(&Git::at(&context.subject), base, head, &options)?;
     let kept = placed.into_iter().filter(|placed| !allowances.allows(placed));
     Ok(kept.map(|placed| placed.finding).collect())
 }
@@ -141,7 +143,7 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
             )
         })
     };
-    let placed = change::search(&git, &commit(base)?, &commit(head)?, options)?;
+    let placed = scan_diff(&git, &commit(base)?, &commit(head)?, options)?;
     Ok(Looked {
         placed,
         documents: 1,
@@ -163,11 +165,11 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
     let stdin = usize::from(paths.len() < before);
     if stdin > 0 {
         let read = watched(context, &progress, || {
-            tree::through("", std::io::stdin().lock(), options, &progress)
+            scan_files::scan_reader(std::io::stdin().lock(), options, &progress)
         });
-        for mut leak in read.context("cannot read standard input")? {
-            leak.finding.path = None;
-            placed.push(leak);
+        for mut found in finding::of_file("", read.context("cannot read standard input")?) {
+            found.finding.path = None;
+            placed.push(found);
         }
     }
     for path in &paths {
@@ -179,12 +181,14 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         .flat_map(tracked_but_ignored)
         .collect();
     let outcome = watched(context, &progress, || {
-        tree::search(&paths, tracked, options, &progress)
+        scan_files(&paths, tracked, options, &progress)
     });
     for (path, error) in &outcome.unreadable {
         say(&format!("cannot read {}: {error}", path.display()));
     }
-    placed.extend(outcome.placed);
+    for (path, report) in outcome.reports {
+        placed.extend(finding::of_file(&path, report));
+    }
     let files = progress.files.load(Ordering::Relaxed);
     Ok(Looked {
         placed,

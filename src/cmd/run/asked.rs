@@ -24,10 +24,11 @@ use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
 use crate::gate::select::{self, Selection};
 use crate::gate::verdict::Fold;
+use crate::leaks::machine;
+use crate::leaks::private_terms;
 use crate::report::read;
-use crate::safety::identity::Identity;
-use crate::safety::redact::Redactor;
-use crate::safety::terms::Terms;
+use leakscan::identity::Identity;
+use leakscan::redact::Redactor;
 
 /// Largest file of recorded results that is read, bytes.
 const EXTERNAL: u64 = 256 << 10;
@@ -65,11 +66,11 @@ pub(super) fn in_actions() -> bool {
 
 /// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
 fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Identity>> {
-    let terms = Terms::from_env()?;
+    let terms = private_terms::from_env()?;
     if terms.is_empty() && !in_actions() {
         return Ok(None);
     }
-    let mut identity = Identity::of_machine();
+    let mut identity = machine::identity();
     identity.terms(terms);
     for (name, value) in std::env::vars_os() {
         // A gate gets none of these; one that knows a value all the same does not get it into the log.

@@ -1,0 +1,50 @@
+//! Characters that nobody sees, and those that are taken for ASCII.
+
+/// Whether a character is not seen.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{180e}' | '\u{fe00}'..='\u{fe0f}' | '\u{34f}')
+}
+
+/// The ASCII character that another one is easily taken for.
+pub fn confusable_ascii(c: char) -> Option<u8> {
+    Some(match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{2043}' => b'-',
+        '\u{2024}' | '\u{3002}' | '\u{fe52}' => b'.',
+        '\u{ff01}'..='\u{ff5e}' => u8::try_from(u32::from(c) - 0xfee0).ok()?,
+        'а' | 'α' | 'ɑ' => b'a',
+        'е' | 'ҽ' => b'e',
+        'о' | 'ο' => b'o',
+        'р' | 'ρ' => b'p',
+        'с' | 'ϲ' => b'c',
+        'у' | 'γ' => b'y',
+        'х' | 'χ' => b'x',
+        'ѕ' => b's',
+        'і' | 'ι' | 'ı' => b'i',
+        'ј' => b'j',
+        'ԁ' => b'd',
+        'һ' => b'h',
+        'ԛ' => b'q',
+        'ԝ' => b'w',
+        'ɡ' => b'g',
+        'ո' => b'n',
+        'ν' => b'v',
+        'к' => b'k',
+        'т' => b't',
+        'м' => b'm',
+        '\u{660}'..='\u{669}' => u8::try_from(u32::from(c) - 0x660).ok()? + b'0',
+        '\u{6f0}'..='\u{6f9}' => u8::try_from(u32::from(c) - 0x6f0).ok()? + b'0',
+        'А' | 'Α' => b'A',
+        'В' | 'Β' => b'B',
+        'Е' | 'Ε' => b'E',
+        'К' | 'Κ' => b'K',
+        'М' | 'Μ' => b'M',
+        'Н' | 'Η' => b'H',
+        'О' | 'Ο' => b'O',
+        'Р' | 'Ρ' => b'P',
+        'С' => b'C',
+        'Т' | 'Τ' => b'T',
+        'Х' | 'Χ' => b'X',
+        'І' | 'Ι' => b'I',
+        _ => return None,
+    })
+}

@@ -1,0 +1,571 @@
+//! Texts that hide what they say: invisible characters, look-alikes, escapes, encodings, lines cut in two.
+//!
+//! A disguise is decode_line into a second text, a [`DecodedText`], that remembers where each of its bytes came from. The rules then look
+//! at the view as they look at the text itself.
+
+use std::ops::Range;
+
+use crate::confusables::confusable_ascii;
+use crate::confusables::is_invisible;
+use crate::window::after;
+use crate::window::before;
+
+/// What a stretch of the text says once its disguise is decode_line.
+pub struct DecodedText {
+    /// The decode_line text.
+    pub text: Vec<u8>,
+    /// For each byte of it: the stretch of the original that it came from.
+    places: Vec<Range<usize>>,
+}
+
+impl DecodedText {
+    fn new(capacity: usize) -> Self {
+        DecodedText {
+            text: Vec::with_capacity(capacity),
+            places: Vec::with_capacity(capacity),
+        }
+    }
+
+    /// A text each part of which came from all of one stretch.
+    pub fn from_whole(text: Vec<u8>, place: &Range<usize>) -> Self {
+        let places = vec![place.clone(); text.len()];
+        DecodedText { text, places }
+    }
+
+    fn push(&mut self, byte: u8, place: Range<usize>) {
+        self.text.push(byte);
+        self.places.push(place);
+    }
+
+    /// Whether a stretch of the view reads differently in the original, or is set off there by something decode_line.
+    pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
+        let back = self.original_span(span);
+        let apart = |at: usize| {
+            let beside = at.checked_sub(1).and_then(|before| self.places.get(before..=at));
+            beside.is_some_and(|beside| {
+                beside[1].start != beside[0].end || beside.iter().any(|place| place.len() > 1)
+            })
+        };
+        original[back] != self.text[span.clone()] || apart(span.start) || apart(span.end)
+    }
+
+    /// The stretch of the original that a stretch of the view came from.
+    pub fn original_span(&self, span: &Range<usize>) -> Range<usize> {
+        let places = &self.places[span.clone()];
+        let start = places.first().map_or(0, |place| place.start);
+        start..places.last().map_or(start, |place| place.end)
+    }
+}
+
+/// Literals that may begin a disguise within a line.
+const INLINE: &[&str] = &[
+    "\u{200b}",
+    "\u{200c}",
+    "\u{200d}",
+    "\u{2060}",
+    "\u{feff}",
+    "\u{ad}",
+    "\u{180e}",
+    "\u{2010}",
+    "\u{2011}",
+    "\u{2012}",
+    "\u{2013}",
+    "\u{2212}",
+    "\u{2024}",
+    "\u{ff0e}",
+    "\u{3002}",
+    "\u{202e}",
+    "\u{200e}",
+    "\u{200f}",
+    "\u{2061}",
+    "\u{2062}",
+    "\u{2063}",
+    "\u{2064}",
+    "\u{fe0f}",
+    "&period;",
+    "&lowbar;",
+    "&hyphen;",
+    "&dash;",
+    "&shy;",
+    "&zerowidthspace;",
+    "&commat;",
+    "&colon;",
+    "&sol;",
+    "\\u00",
+    "[.]",
+    "(.)",
+    "[dot]",
+    "(dot)",
+    "[at]",
+    "(at)",
+    "%25",
+    // How tokens begin in quoted-printable.
+    "=67=68",
+    "=68=66",
+    "=41=4b",
+    "=73=6b",
+    "%2f",
+    "%3a",
+    "%40",
+    "%3d",
+    "{.}",
+    "[:]",
+    "hxxp",
+    " dot ",
+    "<wbr",
+    "\" + \"",
+    "' + '",
+    "\"+\"",
+    "'+'",
+    "<!--",
+    "<b>",
+    "</b>",
+    "</i>",
+    "\u{ff1a}",
+    "\u{ff0d}",
+    "\u{ff3f}",
+    // Look-alike letters: Cyrillic and Greek.
+    "\u{430}",
+    "\u{435}",
+    "\u{43e}",
+    "\u{440}",
+    "\u{441}",
+    "\u{443}",
+    "\u{445}",
+    "\u{455}",
+    "\u{456}",
+    "\u{458}",
+    "\u{501}",
+    "\u{4bb}",
+    "\u{51b}",
+    "\u{51d}",
+    "\u{261}",
+    "\u{410}",
+    "\u{412}",
+    "\u{415}",
+    "\u{41a}",
+    "\u{41c}",
+    "\u{41d}",
+    "\u{41e}",
+    "\u{420}",
+    "\u{421}",
+    "\u{422}",
+    "\u{425}",
+    "\u{391}",
+    "\u{392}",
+    "\u{395}",
+    "\u{397}",
+    "\u{399}",
+    "\u{39a}",
+    "\u{39c}",
+    "\u{39d}",
+    "\u{39f}",
+    "\u{3a1}",
+    "\u{3a4}",
+    "\u{3a7}",
+    "\u{3bf}",
+    "\u{3b1}",
+    "\u{3bd}",
+    "\u{3c1}",
+    "\u{406}",
+    "\u{43a}",
+    "\u{442}",
+    "\u{43c}",
+    "\u{578}",
+    "\u{131}",
+];
+
+/// The literals that may begin a disguise within a line: [`INLINE`], and every escape of a letter, a digit or one of the
+/// signs that names are made of.
+pub fn inline_keywords() -> Vec<String> {
+    let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
+    let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
+    // Digits of Arabic and Persian.
+    let foreign = ('\u{660}'..='\u{669}').chain('\u{6f0}'..='\u{6f9}');
+    // Digits and small letters of full width.
+    let wide = ('\u{ff10}'..='\u{ff19}').chain('\u{ff41}'..='\u{ff5a}');
+    out.extend(foreign.chain(wide).map(String::from));
+    for digit in (b'0'..=b'9').map(char::from) {
+        out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
+    }
+    out.extend(["&#x", "\u{1b}[m", "\u{1b}[k", "\u{1b}[?"].map(str::to_owned));
+    out.extend(plain().flat_map(|c| ["_", "-", "."].map(|sign| format!("\\{sign}{c}"))));
+    out.extend(plain().chain(['_', '-']).map(|c| format!("{c}**")));
+    for b in (0x20..0x80).filter(|&b| is_unreserved(b)) {
+        out.extend([format!("%{b:02x}"), format!("\\x{b:02x}")]);
+    }
+    out
+}
+
+/// What the names of hosts and the forms of tokens are made of.
+fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
+}
+
+/// The cheap look at one of [`inline_keywords`]: whether it stands where it could hide something, inside a word.
+pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
+    let (left, right) = (before(text, hit.start), after(text, hit.end));
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');
+    let unreserved = |digits: Option<&[u8]>| {
+        digits
+            .and_then(|digits| byte_of(digits, 16))
+            .is_some_and(is_unreserved)
+    };
+    match text[hit.start] {
+        b'%' => word(left) || word(right),
+        b'=' => right == b'=',
+        b'\\' => match text[hit.start + 1] {
+            b'u' => unreserved(text.get(hit.start + 4..hit.start + 6)),
+            b'x' => word(left) || word(right),
+            _ => word(left),
+        },
+        _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
+        b'<' => word(left),
+        b'"' | b'\'' => word(left) && word(right),
+        b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
+        0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
+            left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
+        }
+        0xd9 | 0xdb => [left, right].iter().any(|&b| word(b) || b == b'.'),
+        0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
+        _ => true,
+    }
+}
+
+/// Whether a token that begins with this hit goes on beyond a line end or between two quotes.
+pub fn continues_elsewhere(text: &[u8], hit: &Range<usize>) -> bool {
+    let from = hit.end;
+    // A web token is longer than others, and has points in it.
+    let web = text[hit.start..].starts_with(b"eyJ");
+    let most = if web { 1024 } else { 64 };
+    let run = text[from..]
+        .iter()
+        .take(most)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || web && **b == b'.')
+        .count();
+    let at = from + run;
+    let glue = text[at..].iter().take(32).take_while(|b| is_glue(**b)).count();
+    run < most && is_joint(text, at..at + glue) && after(text, at + glue).is_ascii_alphanumeric()
+}
+
+fn is_glue(b: u8) -> bool {
+    b.is_ascii_whitespace() || b"\"'`+\\.>#*,".contains(&b)
+}
+
+/// A line end, or the end of one quoted text and the beginning of the next.
+fn is_joint(text: &[u8], span: Range<usize>) -> bool {
+    let listed = before(text, span.start).is_ascii_alphanumeric();
+    let glue = &text[span];
+    // A list of prefixes is no token.
+    if glue.contains(&b',') && !listed {
+        return false;
+    }
+    let quotes = glue.iter().filter(|b| matches!(b, b'"' | b'\'' | b'`')).count();
+    // The end of a literal alone joins nothing.
+    match memchr::memchr(b'\n', glue) {
+        Some(_) => quotes != 1 && !glue.contains(&b','),
+        None => quotes == 2,
+    }
+}
+
+/// A stretch with everything decode_line that hides within a line. `None` where nothing was.
+pub fn decode_line(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
+    let mut view = DecodedText::new(stretch.len());
+    let mut at = stretch.start;
+    let mut changed = false;
+    while at < stretch.end {
+        let rest = &text[at..stretch.end];
+        if rest.starts_with("\u{202e}".as_bytes()) {
+            changed = true;
+            at += backwards(rest, at, &mut view);
+            continue;
+        }
+        match step(text, at, rest) {
+            Some((length, replacement)) => {
+                changed = true;
+                for &byte in replacement.as_bytes() {
+                    view.push(byte, at..at + length);
+                }
+                at += length;
+            }
+            None => {
+                view.push(text[at], at..at + 1);
+                at += 1;
+            }
+        }
+    }
+    changed.then_some(view)
+}
+
+/// A stretch that a right-to-left override shows from its end to its beginning; says how long it is.
+fn backwards(rest: &[u8], at: usize, view: &mut DecodedText) -> usize {
+    let mark = "\u{202e}".len();
+    let line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+    let end = memchr::memmem::find(&rest[..line], "\u{202c}".as_bytes()).unwrap_or(line);
+    for &byte in rest[mark..end].iter().rev() {
+        // The whole stretch is the place of whatever stands in it.
+        view.push(byte, at..at + end);
+    }
+    end
+}
+
+/// What begins here, how long it is and what it stands for.
+fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
+    match rest[0] {
+        b'%' if rest.starts_with(b"%25") => byte_of(rest.get(3..5)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (5, b.into())),
+        b'%' => byte_of(rest.get(1..3)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (3, b.into())),
+        b'\\' => escape(rest),
+        b'&' => entity(rest),
+        b'\x1b' => ansi(rest).map(|length| (length, Replacement::NOTHING)),
+        b'[' | b'(' | b'{' => defanged(rest),
+        b'h' | b'H' if rest.len() > 5 && rest[..4].eq_ignore_ascii_case(b"hxxp") => {
+            Some((4, Replacement::text(b"http")))
+        }
+        b' ' if rest.len() > 5 && rest[..5].eq_ignore_ascii_case(b" dot ") && rest[5].is_ascii_digit() => {
+            Some((5, b'.'.into()))
+        }
+        b' ' if matches!(rest.get(1), Some(b'[' | b'(')) => defanged(&rest[1..])
+            .filter(|(length, _)| rest.get(length + 1) == Some(&b' '))
+            .map(|(length, sign)| (length + 2, sign)),
+        b'=' if rest.get(3) == Some(&b'=') || at >= 3 && text[at - 3] == b'=' => byte_of(rest.get(1..3)?, 16)
+            .filter(|&b| is_unreserved(b) || b == b'=')
+            .map(|b| (3, b.into())),
+        b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
+        b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
+        b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
+        0x80.. => character(text, at, rest),
+        _ => None,
+    }
+}
+
+/// Up to four bytes that stand for a disguise.
+struct Replacement {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+impl Replacement {
+    const NOTHING: Replacement = Replacement {
+        bytes: [0; 4],
+        length: 0,
+    };
+
+    fn text(text: &[u8; 4]) -> Self {
+        Replacement {
+            bytes: *text,
+            length: 4,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl From<u8> for Replacement {
+    fn from(byte: u8) -> Self {
+        Replacement {
+            bytes: [byte, 0, 0, 0],
+            length: 1,
+        }
+    }
+}
+
+fn byte_of(digits: &[u8], radix: u32) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
+}
+
+/// `\u0067`, `\x67`, and Markdown's backslash before a sign.
+fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
+    match rest.get(1)? {
+        b'u' if rest.get(2..4)? == b"00" => byte_of(rest.get(4..6)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (6, b.into())),
+        b'x' => byte_of(rest.get(2..4)?, 16)
+            .filter(u8::is_ascii_graphic)
+            .map(|b| (4, b.into())),
+        sign @ (b'_' | b'-' | b'.' | b'*' | b'@' | b':' | b'#') => Some((2, (*sign).into())),
+        _ => None,
+    }
+}
+
+/// `&#103;`, `&#x67;`, `&lowbar;`.
+fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
+    let end = memchr::memchr(b';', &rest[..rest.len().min(18)])?;
+    let name = &rest[1..end];
+    let byte = match name {
+        [b'#', b'x' | b'X', digits @ ..] => std::str::from_utf8(digits)
+            .ok()
+            .and_then(|d| u32::from_str_radix(d, 16).ok())?,
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        b"period" => u32::from(b'.'),
+        b"lowbar" | b"UnderBar" => u32::from(b'_'),
+        b"hyphen" | b"dash" => u32::from(b'-'),
+        b"commat" => u32::from(b'@'),
+        b"colon" => u32::from(b':'),
+        b"sol" => u32::from(b'/'),
+        b"equals" => u32::from(b'='),
+        b"shy" | b"ZeroWidthSpace" | b"NoBreak" | b"zwj" | b"zwnj" => 0x200b,
+        _ => return None,
+    };
+    match char::from_u32(byte)? {
+        sign if sign.is_ascii_graphic() => Some((end + 1, u8::try_from(byte).ok()?.into())),
+        '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' => Some((end + 1, Replacement::NOTHING)),
+        _ => None,
+    }
+}
+
+/// `" + "` between two halves of a word.
+fn concatenated(rest: &[u8]) -> Option<usize> {
+    let blank = |from: usize| rest[from..].iter().take(2).take_while(|b| **b == b' ').count();
+    let sign = 1 + blank(1);
+    (rest.get(sign) == Some(&b'+')).then_some(())?;
+    let quote = sign + 1 + blank(sign + 1);
+    (rest.get(quote) == rest.first()).then_some(quote + 1)
+}
+
+/// A colour or cursor sequence.
+fn ansi(rest: &[u8]) -> Option<usize> {
+    (rest.get(1) == Some(&b'[')).then_some(())?;
+    let length = rest[2..].iter().take(24).position(|b| b.is_ascii_alphabetic())?;
+    Some(length + 3)
+}
+
+/// `[.]`, `(dot)`, `[:]`.
+fn defanged(rest: &[u8]) -> Option<(usize, Replacement)> {
+    let end = rest
+        .iter()
+        .take(6)
+        .position(|b| matches!(b, b']' | b')' | b'}'))?;
+    let sign = match &rest[1..end] {
+        b"." => b'.',
+        b":" => b':',
+        b"@" => b'@',
+        inner if inner.eq_ignore_ascii_case(b"dot") => b'.',
+        inner if inner.eq_ignore_ascii_case(b"at") => b'@',
+        _ => return None,
+    };
+    Some((end + 1, sign.into()))
+}
+
+/// An HTML tag or comment inside a word.
+fn tag(rest: &[u8]) -> Option<usize> {
+    if rest.starts_with(b"<!--") {
+        let end = memchr::memmem::find(&rest[..rest.len().min(256)], b"-->")?;
+        return Some(end + 3);
+    }
+    let known = [
+        &b"<wbr"[..],
+        b"<b>",
+        b"</b>",
+        b"<i>",
+        b"</i>",
+        b"<em>",
+        b"</em>",
+        b"<span",
+        b"</span",
+        b"<strong>",
+        b"</strong>",
+        b"<code>",
+        b"</code>",
+        b"<u>",
+        b"</u>",
+    ]
+    .iter()
+    .any(|name| rest.starts_with(name));
+    known
+        .then(|| memchr::memchr(b'>', &rest[..rest.len().min(64)]))
+        .flatten()
+        .map(|end| end + 1)
+}
+
+/// A character beyond ASCII: dropped, or the ASCII it looks like where it stands in an ASCII word.
+fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
+    let length = match rest[0] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    let c = std::str::from_utf8(rest.get(..length)?).ok()?.chars().next()?;
+    if is_invisible(c) {
+        return Some((length, Replacement::NOTHING));
+    }
+    let sign = confusable_ascii(c)?;
+    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b, b'.' | b'-' | b':');
+    (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, sign.into()))
+}
+
+/// A stretch with line ends, quotes and signs of concatenation between two halves of a word taken out.
+pub fn join_pieces(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
+    let mut view = DecodedText::new(stretch.len());
+    let mut at = stretch.start;
+    let mut changed = false;
+    while at < stretch.end {
+        let glue = text[at..stretch.end]
+            .iter()
+            .take(64)
+            .take_while(|b| is_glue(**b))
+            .count();
+        if glue > 0 && is_joint(text, at..at + glue) {
+            changed = true;
+            at += glue;
+        } else {
+            let literal = glue.max(1);
+            for offset in 0..literal {
+                view.push(text[at + offset], at + offset..at + offset + 1);
+            }
+            at += literal;
+        }
+    }
+    changed.then_some(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn undo(text: &str) -> String {
+        decode_line(text.as_bytes(), 0..text.len()).map_or_else(
+            || text.to_owned(),
+            |view| String::from_utf8_lossy(&view.text).into_owned(),
+        )
+    }
+
+    #[test]
+    fn disguises_are_undone() {
+        for (hidden, plain) in [
+            ("ab\u{200b}cd", "abcd"),
+            ("g\u{440}u\u{2011}b200", "gpu-b200"),
+            ("A%4BIA", "AKIA"),
+            ("&#103;hp&lowbar;", "ghp_"),
+            ("\\u0067hp\\_x", "ghp_x"),
+            ("node[.]corp (dot) hxxp://", "node.corp.http://"),
+            ("gh\u{1b}[1mp_\u{1b}[0m", "ghp_"),
+            ("10 dot 2 dot 3", "10.2.3"),
+            ("node (dot) corp, me [at] x", "node.corp, me@x"),
+            ("a%252Eb", "a.b"),
+            ("gpu-\u{661}\u{6f2}", "gpu-12"),
+            ("a \u{202e}proc.edon\u{202c} b", "a node.corp b"),
+            ("x = \"gh\" + \"p_1\"", "x = \"ghp_1\""),
+        ] {
+            assert_eq!(undo(hidden), plain);
+        }
+        assert!(decode_line("plain".as_bytes(), 0..5).is_none());
+    }
+
+    #[test]
+    fn a_view_knows_where_it_came_from() {
+        let back = |text: &str, span| {
+            decode_line(text.as_bytes(), 0..text.len()).map(|view| view.original_span(&span))
+        };
+        assert_eq!(back("x ab\u{200b}cd y", 2..6), Some(2..9));
+        assert_eq!(back("a &#103;hp", 2..3), Some(2..8));
+        // Of what is shown backwards all is the place of each part.
+        assert_eq!(back("a \u{202e}edcba\u{202c} b", 3..5), Some(2..10));
+    }
+}

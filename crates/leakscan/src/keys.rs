@@ -1,0 +1,329 @@
+//! Private keys, kubeconfigs, and logins stored in the form of some tool.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::false_positives::is_placeholder;
+use crate::false_positives::is_plausible_secret;
+use crate::false_positives::looks_random;
+use crate::kinds::GITHUB_TOKEN;
+use crate::kinds::HARD_CODED_SECRET;
+use crate::kinds::KUBECONFIG;
+use crate::kinds::PASSWORD_HASH;
+use crate::kinds::PRIVATE_KEY;
+use crate::kinds::STORED_LOGIN;
+use crate::kinds::WEB_TOKEN;
+use crate::rule::Hit;
+use crate::rule::MatchSink;
+use crate::rule::Rule;
+use crate::rule::always;
+use crate::window::around;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::code(
+        &PRIVATE_KEY,
+        &["private key-----", "private key block-----", "private key ----"],
+        pem,
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["ls0tls1crudjti"],
+        r"LS0tLS1CRUdJTi[0-9A-Za-z+/=]{60,}",
+    )
+    .accept_if(encloses_private_key),
+    // Base 64 of a web token, as a Secret of Kubernetes holds it.
+    Rule::at(
+        &WEB_TOKEN,
+        &["zxlkagjhy2lpau"],
+        r"ZXlKaGJHY2lPaU[0-9A-Za-z+/=]{60,}",
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["putty-user-key-file-"],
+        r"PuTTY-User-Key-File-\d: [a-z0-9-]+\s+Encryption: \S+",
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["age-secret-key-", "age-plugin-"],
+        r"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]+)-1[0-9A-Z]{40,}",
+    ),
+    Rule::at(
+        &PRIVATE_KEY,
+        &["untrusted comment: "],
+        r"untrusted comment: (?:\w+ )?(?:encrypted )?secret key[^\r\n]{0,60}\r?\n([0-9A-Za-z+/=]{60,})",
+    ),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["privatekey", "private_key", "presharedkey", "private-key"],
+        r#"(?i:private[_-]?key|presharedkey)["']?\s{0,4}[=:]\s{0,4}["']?([0-9A-Za-z+/]{42,43}=)"#,
+    )
+    .accept_if(looks_random),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["\"kty\""],
+        r#""d"\s{0,4}:\s{0,4}"([0-9A-Za-z_-]{32,})""#,
+    ),
+    Rule::code(&PRIVATE_KEY, &["\"kty\""], |hit, found| {
+        // The same, one field a line.
+        let end = hit.text.len().min(hit.span.end + 800);
+        let body = &hit.text[hit.span.end..end];
+        let body = &body[..memchr::memchr(b'}', body).unwrap_or(body.len())];
+        found.count_work(body.len());
+        if let Some(at) = memchr::memmem::find(body, b"\"d\": \"") {
+            let from = hit.span.end + at + 6;
+            let key = around(hit.text, from..from, 400, |b| {
+                b.is_ascii_alphanumeric() || b"_-".contains(&b)
+            });
+            if key.end - from >= 32 {
+                found.report(&PRIVATE_KEY, from..key.end);
+            }
+        }
+    }),
+    Rule::line(
+        &PRIVATE_KEY,
+        &["xprv", "yprv", "zprv"],
+        r"\b([xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})\b",
+    ),
+    Rule::line(
+        &KUBECONFIG,
+        &[
+            "client-key-data",
+            "client-certificate-data",
+            "certificate-authority-data",
+            "clientkeydata",
+        ],
+        r#"(?i:client-?key-?data|client-certificate-data|certificate-authority-data)["']?\s{0,4}:\s{0,4}["']?([0-9A-Za-z+/=]{40,})"#,
+    ),
+    Rule::at(
+        &KUBECONFIG,
+        &["kind: config"],
+        r"kind: Config\s+(?:preferences: \{\}\s+)?(?:(?:clusters|contexts|users):\s*-|current-context:\s*\S)",
+    ),
+    Rule::line(
+        &STORED_LOGIN,
+        &["machine "],
+        r"(?:^|\s)machine\s+\S+\s+login\s+\S+\s+password\s+(\S+)",
+    )
+    .accept_if(is_password),
+    Rule::at(
+        &STORED_LOGIN,
+        &["machine "],
+        r"machine[ \t]+\S+\s+login[ \t]+\S+\s+password[ \t]+(\S+)",
+    )
+    .accept_if(is_password),
+    Rule::line(
+        &STORED_LOGIN,
+        &["\"auth\"", "identitytoken", "\"registrytoken\""],
+        r#""(?i:auth|identitytoken|registrytoken)"\s{0,4}:\s{0,4}"([0-9A-Za-z+/=_.-]{12,})""#,
+    )
+    .accept_if(encodes_login),
+    Rule::line(
+        &STORED_LOGIN,
+        &[":5432:", ":3306:", ":*:"],
+        r"(?:^|\s)[\w.*-]+:(?:\d+|\*):[\w*-]+:[\w-]+:([^\s:]{6,})\s*$",
+    )
+    .accept_if(is_password),
+    Rule::code(&HARD_CODED_SECRET, &["basic "], basic),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$1$", "$5$", "$6$", "$7$", "$y$", "$apr1$", "$gy$"],
+        r"(\$(?:1|5|6|7|y|gy|apr1)\$(?:rounds=\d+\$)?[0-9A-Za-z./$]{4,40}\$[0-9A-Za-z./]{20,})",
+    )
+    .accept_if(always),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$2a$", "$2b$", "$2y$"],
+        r"(\$2[aby]\$\d\d\$[0-9A-Za-z./]{53})",
+    )
+    .accept_if(always),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["$argon2", "$scrypt$", "$pbkdf2"],
+        r"(\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[0-9a-z-]*)\$[^\s:]{30,})",
+    )
+    .accept_if(always),
+    Rule::line(
+        &PASSWORD_HASH,
+        &["{ssha", "{sha}", "{smd5}"],
+        r"(\{(?:SSHA\d*|SHA|SMD5)\}[0-9A-Za-z+/=]{24,})",
+    )
+    .accept_if(always),
+    Rule::code(&WEB_TOKEN, &["eyj"], json_web_token),
+    // The same over two lines or two literals.
+    Rule::at(
+        &WEB_TOKEN,
+        &["eyjhbgcioi"],
+        r"eyJhbGciOi[0-9A-Za-z_-]{8,400}\.eyJ[0-9A-Za-z_-]{8,600}\.[0-9A-Za-z_-]{16,}",
+    )
+    .accept_if(is_not_a_sample),
+];
+
+/// A PEM-like block: its first line, and some of the key after it, plain or with `\n` for line ends.
+fn pem(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let line = hit.line();
+    let lead = &hit.text[line.start..hit.span.start];
+    let Some(begin) =
+        memchr::memmem::rfind(lead, b"-- BEGIN ").or_else(|| memchr::memmem::rfind(lead, b"--BEGIN "))
+    else {
+        return;
+    };
+    if !lead[begin..]
+        .iter()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b" -".contains(b))
+    {
+        return;
+    }
+    let dashes = lead[..begin].iter().rev().take_while(|b| **b == b'-').count();
+    let body = hit.span.end;
+    let end = block_end(hit.text, body, begin - dashes);
+    found.count_work(end - body);
+    found.skip_to(end);
+    // The closing line is no part of the key.
+    let inner = &hit.text[body..end.min(body + 2048)];
+    let inner = &inner[..memchr::memmem::find(inner, b"--END").unwrap_or(inner.len())];
+    let key = inner.iter().filter(|b| b.is_ascii_alphanumeric()).count();
+    if key >= 24 && crate::false_positives::entropy(inner) > 3.0 {
+        found.report(&PRIVATE_KEY, line.start + begin - dashes..end);
+    }
+}
+
+/// Where a block of base 64 ends: after its `-----END …-----`, or before the first line that is none.
+///
+/// What a log puts before the first line, it puts before the others too.
+fn block_end(text: &[u8], from: usize, indent: usize) -> usize {
+    let ceiling = text.len().min(from + 64 * 1024);
+    let mut at = from;
+    let mut end = from;
+    while at < ceiling {
+        let stop = memchr::memchr(b'\n', &text[at..ceiling]).map_or(ceiling, |n| at + n + 1);
+        let row = &text[at..stop];
+        if let Some(tail) = memchr::memmem::find(row, b"--END ") {
+            let rest = &row[tail..];
+            return memchr::memmem::find(rest, b"KEY").map_or(at + tail, |n| {
+                let from = at + tail + n + 3;
+                from + text[from..ceiling]
+                    .iter()
+                    .take_while(|b| b"- BLOCK".contains(b))
+                    .count()
+            });
+        }
+        let prefixed = row
+            .get(indent..)
+            .filter(|_| at > from && row[..indent].contains(&b' '));
+        let content = prefixed.unwrap_or(row).trim_ascii();
+        let content = content
+            .strip_prefix(b"#")
+            .or_else(|| content.strip_prefix(b">"))
+            .unwrap_or(content)
+            .trim_ascii();
+        let headers = memchr::memmem::find(content, b": ").is_some() && content.len() < 100;
+        let base64 = content
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=\\\"',-_".contains(b));
+        if !(base64 || (headers && at > from) || at == from) {
+            break;
+        }
+        if at == from && !base64 {
+            // The rest of the first line is other text; the key may begin on the next one.
+            let literal = content.starts_with(b"\\n");
+            if !literal && !content.is_empty() {
+                let run = content
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || b"+/= \\".contains(b))
+                    .count();
+                return from + row.iter().take_while(|b| b.is_ascii_whitespace()).count() + run;
+            }
+        }
+        if !content.is_empty() {
+            end = at + row.trim_ascii_end().len();
+        }
+        at = stop;
+    }
+    end.max(from)
+}
+
+fn encloses_private_key(token: &[u8]) -> bool {
+    let whole = &token[..token.len() / 4 * 4];
+    let head = &whole[..whole.len().min(80)];
+    STANDARD
+        .decode(head)
+        .is_ok_and(|plain| memchr::memmem::find(&plain, b"PRIVATE KEY").is_some())
+}
+
+/// Whether a text can be a real password.
+pub fn is_password(value: &[u8]) -> bool {
+    value.len() >= 4 && !is_placeholder(value)
+}
+
+fn encodes_login(value: &[u8]) -> bool {
+    match STANDARD.decode(value) {
+        Ok(plain) => memchr::memchr(b':', &plain).is_some_and(|at| is_password(&plain[at + 1..])),
+        Err(_) => value.starts_with(b"eyJ") || (value.len() >= 32 && looks_random(value)),
+    }
+}
+
+/// `Authorization: Basic …`.
+fn basic(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let lead = hit.lead().to_ascii_lowercase();
+    if memchr::memmem::find(&lead, b"auth").is_none() {
+        return;
+    }
+    let tail = hit.tail();
+    let length = tail
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b))
+        .count();
+    found.count_work(length + lead.len());
+    let value = &tail[..length];
+    let Ok(plain) = STANDARD.decode(value) else { return };
+    let Some(colon) = memchr::memchr(b':', &plain) else {
+        return;
+    };
+    if !plain.iter().all(|b| b.is_ascii_graphic()) || !is_password(&plain[colon + 1..]) {
+        return;
+    }
+    let code = if plain[colon + 1..].starts_with(b"gh") {
+        &GITHUB_TOKEN
+    } else {
+        &HARD_CODED_SECRET
+    };
+    found.report(code, hit.span.end..hit.span.end + length);
+}
+
+/// A web token that is no sample of the documentation.
+fn is_not_a_sample(token: &[u8]) -> bool {
+    let sample = [&b"IjEyMzQ1Njc4OTAi"[..], b"eyJzdWIiOiIxMjM0NTY3ODkwIi"];
+    is_plausible_secret(token)
+        && sample
+            .iter()
+            .all(|known| memchr::memmem::find(token, known).is_none())
+}
+
+/// Header, payload, signature: three parts of base 64, the first two JSON objects.
+fn json_web_token(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let start = hit.span.start;
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';
+    if inside(hit.before()) || !hit.text[start..].starts_with(b"eyJ") {
+        return;
+    }
+    let end = around(hit.text, hit.span.clone(), 16 * 1024, inside).end;
+    found.count_work(end - start);
+    found.skip_to(end);
+    let token = &hit.text[start..end];
+    let mut parts = token.split(|b| *b == b'.');
+    let (Some(head), Some(body)) = (parts.next(), parts.next()) else {
+        return;
+    };
+    let signature = parts.next().unwrap_or_default();
+    let json = body.starts_with(b"eyJ") || body.starts_with(b"eyA") || body.starts_with(b"ewo");
+    // An encrypted token has five parts and no readable payload.
+    let encrypted = token.iter().filter(|b| **b == b'.').count() == 4;
+    if head.len() >= 12
+        && body.len() >= 12
+        && (json && signature.len() >= 16 || encrypted)
+        && is_not_a_sample(token)
+    {
+        found.report(&WEB_TOKEN, start..end);
+    }
+}

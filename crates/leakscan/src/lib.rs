@@ -1,0 +1,42 @@
+//! Finds and redacts what must not be public: credentials, the identity of a cluster, personal data, private terms.
+//!
+//! [`scan`] maps a text to the places of its leaks; [`redact`] maps a stream to one without leaks. This crate depends on no
+//! other crate of the workspace. It knows nothing of git, of settings or of how findings are shown.
+//!
+//! Each family of rules is one file with a table of rules. Every rule names literal keywords. One pass finds all keywords of
+//! all rules; a rule then examines only a bounded window around its keywords.
+
+mod address;
+mod checksum;
+mod cloud;
+mod cluster;
+mod commands;
+mod confusables;
+mod deobfuscate;
+mod encoded;
+mod engine;
+mod false_positives;
+mod generic_secrets;
+mod hardware;
+mod hosts;
+pub mod identity;
+mod keys;
+pub mod kinds;
+mod links;
+mod nodes;
+mod obfuscated_tokens;
+mod paths;
+mod people;
+mod prefilter;
+pub mod private_terms;
+pub mod redact;
+mod rule;
+pub mod scan;
+pub mod scan_files;
+pub mod scan_text;
+pub mod suppression;
+mod tables;
+mod tokens;
+mod window;
+#[cfg(test)]
+mod worst_case_inputs;

@@ -1,0 +1,276 @@
+//! Absolute paths of private machines: home folders and shared storage. Paths of images and runners are quiet.
+
+use crate::false_positives::is_placeholder;
+use crate::false_positives::listed;
+use crate::kinds::PRIVATE_PATH;
+use crate::rule::Hit;
+use crate::rule::MatchSink;
+use crate::rule::Rule;
+use crate::window::after;
+use crate::window::around;
+
+/// The rules of this family.
+pub static RULES: &[Rule] = &[
+    Rule::code(
+        &PRIVATE_PATH,
+        &["/home/", "/users/", "/homes/", "/nethome/", "/var/home/", "/data/home/"],
+        home,
+    ),
+    Rule::code(
+        &PRIVATE_PATH,
+        &[
+            "/mnt/",
+            "/lustre/",
+            "/afs/",
+            "/dss/",
+            "/gpfs/",
+            "/fsx/",
+            "/net/",
+            "/nfs/",
+            "/scratch/",
+            "/weka/",
+            "/beegfs/",
+            "/vast/",
+            "/efs/",
+            "/ceph/",
+            "/cephfs/",
+            "/wekafs/",
+            "/export/",
+            "/exports/",
+            "/shared/",
+            "/storage/",
+            "/panfs/",
+            "/projects/",
+            "/global/",
+            "/media/",
+            "/volumes/",
+            "/nfs1/",
+            "/lustre1/",
+            "/lustre2/",
+            "/gpfs1/",
+            "/gpfs2/",
+            "/scratch1/",
+            "/lus/",
+            "/p/lustre1/",
+            "/p/lustre2/",
+            "/p/lustre3/",
+            "/p/gpfs1/",
+            "/p/vast1/",
+            "/orcd/",
+            "/pscratch/",
+            "/fs1/",
+            "/fs2/",
+            "/nas/",
+            "/ifs/",
+            "/isilon/",
+            "/ddn/",
+            "/hpc/",
+            "/data0/",
+            "/data1/",
+            "/data2/",
+            "/raid/",
+            "/nvme/",
+            "/work/",
+            "/u/",
+            "/proj/",
+            "/pfs/",
+            "/p/project/",
+            "/nvme0/",
+            "/nvme1/",
+            "/gscratch/",
+            "/p/project1/",
+            "/p/project2/",
+        ],
+        mount,
+    ),
+    Rule::line(
+        &PRIVATE_PATH,
+        &["~"],
+        r#"(?:^|[\s"'=:(`])(~[a-z][a-z0-9_-]{1,31}/[^\s"'`)]*)"#,
+    )
+    .prefilter_if(|text, at| after(text, at + 1).is_ascii_lowercase())
+    .accept_if(is_home_of_somebody),
+    Rule::line(
+        &PRIVATE_PATH,
+        &[
+            ":\\users\\",
+            ":\\\\users\\",
+            ":\\documents and",
+            ":\\\\documents and",
+        ],
+        r"(?i:\b[a-z]:\\{1,2}(?:users|documents and settings)\\{1,2})([^\\\r\n:\x22'<>|*?]{1,32})\\",
+    )
+    .accept_if(is_somebody),
+    Rule::line(
+        &PRIVATE_PATH,
+        &["\\"],
+        r"(?:^|[\s\x22'=(])(?:\\\\([A-Za-z][\w.-]*\d[\w.-]*\\[\w$.-]+)|\\{4}([A-Za-z][\w.]*-[\w.-]*\d[\w.-]*\\{2}[\w$.-]+))",
+    )
+    .prefilter_if(|text, at| {
+        after(text, at + 1) == b'\\'
+            && (after(text, at + 2).is_ascii_alphabetic() || after(text, at + 2) == b'\\')
+    }),
+    Rule::line(
+        &PRIVATE_PATH,
+        &["/kubelet/pods/"],
+        r"(/var/lib/kubelet/pods/[0-9a-f]{8}-[0-9a-f-]{27}[^\s\x22']*)",
+    ),
+];
+
+/// Accounts of images, runners and documentation.
+const EVERYBODY: &str = "runner user username users me you your name ubuntu vscode node app appuser coder ec2-user jovyan nobody \
+    docker circleci travis builder python root nonroot gitpod vagrant pi linuxbrew runneradmin public default \
+    shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
+    your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
+    conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
+    yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
+
+fn is_everybody(name: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let text = std::str::from_utf8(&lower).unwrap_or_default();
+    listed(EVERYBODY, text) || is_placeholder(name) || text.starts_with("your")
+}
+
+/// Whether the name of an account may be a person's.
+pub fn is_somebody(name: &[u8]) -> bool {
+    !is_everybody(name) && !name.contains(&b'%')
+}
+
+fn is_home_of_somebody(path: &[u8]) -> bool {
+    let name = path[1..].split(|b| *b == b'/').next().unwrap_or_default();
+    let number_format = ["fp", "bf", "int", "sm"].iter().any(|kind| {
+        name.strip_prefix(kind.as_bytes())
+            .is_some_and(|n| n.first().is_some_and(u8::is_ascii_digit))
+    });
+    is_somebody(name) && name.len() >= 3 && !number_format
+}
+
+fn is_path(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'=' | b'%' | b'~')
+}
+
+/// Whether a path begins here: not in the middle of a longer one, of a URL or of a word.
+fn begins(hit: &Hit<'_>) -> bool {
+    let before = hit.before();
+    let inside = before.is_ascii_alphanumeric()
+        || matches!(
+            before,
+            b'.' | b'_' | b'-' | b'/' | b'~' | b'}' | b')' | b'>' | b'*' | b'%' | b'\\' | b'+' | b'@' | b']'
+        );
+    !inside || hit.text[..hit.span.start].ends_with(b"file://")
+}
+
+fn home(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let text = hit.text;
+    let anchor = &text[hit.span.clone()];
+    // Windows' drives, as its own Linux and Git's shell name them.
+    let drive = [&b"/mnt/c"[..], b" /c", b"/mnt/d", b" /d"]
+        .iter()
+        .any(|d| text[..hit.span.start].ends_with(d));
+    if !(begins(hit) || drive) || anchor.starts_with(b"/users") || anchor.starts_with(b"/USERS") {
+        return;
+    }
+    let end = around(text, hit.span.end..hit.span.end, 256, is_path).end;
+    found.count_work(end - hit.span.start);
+    let name = text[hit.span.end..end]
+        .split(|b| *b == b'/')
+        .next()
+        .unwrap_or_default();
+    let end = trim(text, end);
+    let mac = anchor.starts_with(b"/Users");
+    let deeper = hit.span.end + name.len() < end;
+    if name.len() >= 2 && is_somebody(name) && (deeper || !mac) && name[0].is_ascii_alphabetic() {
+        found.skip_to(end);
+        found.report(&PRIVATE_PATH, hit.span.start..end);
+    }
+}
+
+fn trim(text: &[u8], mut end: usize) -> usize {
+    while end > 0 && matches!(text[end - 1], b'.' | b'-' | b'/' | b'=' | b'%') {
+        end -= 1;
+    }
+    end
+}
+
+/// First parts under `/mnt`, `/shared` and the like that say nothing.
+const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdrom usb input output test foo path models model \
+    datasets dataset checkpoints ckpt results logs config secrets run work workspace repo src app user out in \
+    new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
+
+/// Mount points that are shared storage by their name alone.
+const SHARED: &str = "proj project pfs gscratch project1 project2 lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
+    pscratch lus isilon ddn";
+
+fn mount(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let text = hit.text;
+    if !begins(hit)
+        || text[hit.span.clone()].iter().any(u8::is_ascii_uppercase)
+            && !text[hit.span.clone()].starts_with(b"/Volumes")
+    {
+        return;
+    }
+    let end = trim(text, around(text, hit.span.end..hit.span.end, 256, is_path).end);
+    found.count_work(end.saturating_sub(hit.span.start));
+    if end <= hit.span.end {
+        return;
+    }
+    let root = &text[hit.span.start + 1..hit.span.end - 1];
+    let root = root.strip_prefix(b"p/").unwrap_or(root);
+    let parts: Vec<&[u8]> = text[hit.span.end..end]
+        .split(|b| *b == b'/')
+        .filter(|p| !p.is_empty())
+        .collect();
+    let (Some(first), depth) = (parts.first().copied(), parts.len()) else {
+        return;
+    };
+    if is_placeholder(first)
+        || memchr::memmem::find(&text[hit.span.start..end], b"...").is_some()
+        || !first[0].is_ascii_alphanumeric()
+    {
+        return;
+    }
+    let storage = listed(SHARED, first)
+        || SHARED
+            .split(' ')
+            .any(|s| first.len() > s.len() && first.starts_with(s.as_bytes()));
+    let people = parts
+        .iter()
+        .take(depth.saturating_sub(1))
+        .any(|p| matches!(*p, b"users" | b"home" | b"homes"));
+    let private = if listed(SHARED, root) {
+        depth >= 2 || !listed(GENERIC, first)
+    } else {
+        match root {
+            b"mnt" => depth >= 2 && (!listed(GENERIC, first) || people) && (first.len() > 1) || storage,
+            b"net" => {
+                depth >= 2
+                    && first.iter().any(u8::is_ascii_digit)
+                    && first[0].is_ascii_alphabetic()
+                    && !first.starts_with(b"ipv")
+            }
+            b"scratch" | b"export" | b"exports" | b"nas" | b"ifs" | b"orcd" | b"hpc" | b"raid" | b"nvme"
+            | b"nvme0" | b"nvme1" => depth >= 2 && !listed(GENERIC, first) || people,
+            b"shared" | b"storage" | b"projects" | b"global" | b"work" => {
+                storage
+                    || people
+                    || root == b"work" && depth >= 3 && first.contains(&b'-') && !is_placeholder(first)
+                    || root == b"shared" && depth >= 3 && !listed(GENERIC, first)
+                    || (depth >= 3
+                        && parts
+                            .iter()
+                            .any(|p| p.starts_with(b"ml-") || p.ends_with(b"-prod")))
+            }
+            b"media" => false,
+            b"u" => depth >= 3 && first.len() >= 4 && is_somebody(first),
+            b"Volumes" => depth >= 2 && !matches!(first, b"Macintosh HD"),
+            b"fs1" | b"fs2" | b"data0" | b"data1" | b"data2" => {
+                depth >= 2 && (people || !listed(GENERIC, first))
+            }
+            _ => false,
+        }
+    };
+    if private {
+        found.skip_to(end);
+        found.report(&PRIVATE_PATH, hit.span.start..end);
+    }
+}

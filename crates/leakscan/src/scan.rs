@@ -1,0 +1,266 @@
+//! Finds leaks in a text.
+//!
+//! A leak states its kind, its place, and a fingerprint for baselines. A leak never carries the text that was found.
+
+use std::ops::Range;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::deobfuscate;
+use crate::deobfuscate::DecodedText;
+use crate::encoded;
+use crate::engine::Depth;
+use crate::engine::ENGINE;
+use crate::engine::Scope;
+use crate::kinds;
+use crate::kinds::Kind;
+use crate::private_terms::Terms;
+use crate::rule::RawMatch;
+use crate::window::line;
+
+/// What to search for in addition to the built-in rules, and how a text can suppress a leak.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    terms: Terms,
+    marker: String,
+}
+
+impl Options {
+    /// The built-in rules and these private terms.
+    pub fn with_terms(terms: Terms) -> Self {
+        Options {
+            terms,
+            marker: String::new(),
+        }
+    }
+
+    /// Accepts suppressions in the text itself: this marker, a kind and a reason.
+    pub fn with_suppressions(mut self, marker: &str) -> Self {
+        marker.clone_into(&mut self.marker);
+        self
+    }
+
+    /// The marker that begins a suppression; empty if texts cannot suppress leaks.
+    pub(crate) fn marker(&self) -> &str {
+        &self.marker
+    }
+}
+
+/// A leak: its kind and its place, but never its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The kind.
+    pub kind: &'static Kind,
+    /// The place, in bytes of the text.
+    pub span: Range<usize>,
+    /// Identifies the leak across edits elsewhere in its file. Hashes the secret itself only if the secret cannot be
+    /// guessed; otherwise hashes the text around the leak.
+    pub fingerprint: String,
+}
+
+impl Leak {
+    /// The span to show: the whole line for a private term, whose length must stay private.
+    pub fn shown_span(&self, text: &[u8]) -> Range<usize> {
+        if self.kind == &kinds::PRIVATE_TERM {
+            line(text, self.span.clone())
+        } else {
+            self.span.clone()
+        }
+    }
+}
+
+/// Finds all leaks of a text, in the order of the text and without overlap.
+pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
+    let text = text.as_ref();
+    let (raw, _) = find_all(text, options, Scope::Text);
+    merge_overlaps(raw)
+        .into_iter()
+        .map(|RawMatch { kind, span }| Leak {
+            fingerprint: fingerprint(text, kind, &span),
+            kind,
+            span,
+        })
+        .collect()
+}
+
+/// Finds the leaks of each line on its own, in order and without overlap. Also returns how many bytes the rules examined.
+pub(crate) fn scan_lines(text: &[u8], options: &Options) -> (Vec<RawMatch>, u64) {
+    let (raw, work) = find_all(text, options, Scope::Line);
+    (merge_overlaps(raw), work + text.len() as u64)
+}
+
+/// Finds all matches, in no order, and counts the bytes that the rules examined.
+fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64) {
+    let sweep = ENGINE.run(text, Depth::Full, scope);
+    let mut raw = sweep.raw;
+    let private = |text: &[u8]| {
+        options.terms.find(text).into_iter().map(|span| RawMatch {
+            kind: &kinds::PRIVATE_TERM,
+            span,
+        })
+    };
+    if !options.terms.is_empty() {
+        raw.extend(private(text));
+    }
+    let mut work = sweep.work;
+    let mut scan_decoded = |decoded: &DecodedText, raw: &mut Vec<RawMatch>| {
+        let mut inner = ENGINE.run(&decoded.text, Depth::Rules, Scope::Text);
+        if !options.terms.is_empty() {
+            inner.raw.extend(private(&decoded.text));
+        }
+        work += inner.work + decoded.text.len() as u64;
+        raw.extend(
+            inner
+                .raw
+                .into_iter()
+                .filter(|leak| decoded.differs(&leak.span, text))
+                .map(|leak| RawMatch {
+                    kind: leak.kind,
+                    span: decoded.original_span(&leak.span),
+                }),
+        );
+    };
+    let mut seen = 0;
+    for at in sweep.disguised {
+        if at >= seen {
+            let row = line(text, at..at);
+            seen = row.end.max(at + 1);
+            if let Some(decoded) = deobfuscate::decode_line(text, row) {
+                scan_decoded(&decoded, &mut raw);
+            }
+        }
+    }
+    seen = 0;
+    for hit in sweep.encoded {
+        if hit.start >= seen {
+            let (end, decoded) = encoded::decode(text, hit);
+            seen = end;
+            if let Some(decoded) = decoded {
+                scan_decoded(&decoded, &mut raw);
+            }
+        }
+    }
+    seen = 0;
+    // Only a look at the whole text gathers these.
+    for at in sweep.broken.into_iter().filter(|_| scope == Scope::Text) {
+        if at >= seen {
+            let stretch = at..text.len().min(at + 1024);
+            seen = stretch.end;
+            if let Some(decoded) = deobfuscate::join_pieces(text, stretch) {
+                scan_decoded(&decoded, &mut raw);
+            }
+        }
+    }
+    (raw, work)
+}
+
+/// Orders what was found and drops what lies within or across something found already.
+fn merge_overlaps(mut raw: Vec<RawMatch>) -> Vec<RawMatch> {
+    raw.sort_by(|a, b| {
+        (a.span.start, std::cmp::Reverse(a.span.end)).cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
+    });
+    let mut kept: Vec<RawMatch> = Vec::with_capacity(raw.len());
+    for next in raw {
+        match kept.last_mut() {
+            Some(last) if next.span.start < last.span.end => last.span.end = last.span.end.max(next.span.end),
+            _ => kept.push(next),
+        }
+    }
+    kept
+}
+
+fn fingerprint(text: &[u8], kind: &Kind, span: &Range<usize>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(kind.id);
+    let around = line(text, span.clone());
+    hash.update(text[around.start..span.start].trim_ascii_start());
+    hash.update([0]);
+    hash.update(text[span.end..around.end].trim_ascii_end());
+    let secret = &text[span.clone()];
+    if kinds::is_credential(kind) && secret.len() >= 24 && crate::false_positives::entropy(secret) > 3.5 {
+        hash.update([1]);
+        hash.update(secret);
+    }
+    hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan_text::Place;
+    use crate::scan_text::Region;
+    use crate::scan_text::scan_text;
+    use crate::worst_case_inputs;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        scan(text, &Options::default())
+            .iter()
+            .map(|leak| leak.kind.id)
+            .collect()
+    }
+
+    /// A text of a token's form, put together here so that no scanner of this file finds one.
+    fn token(prefix: &str, length: usize) -> String {
+        let noise = "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglYq8ZtB5xNc4Lm9Fd2Gs0Ew";
+        format!("{prefix}{}", &noise[..length])
+    }
+
+    #[test]
+    fn leaks_have_places_but_not_the_text() {
+        let secret = token("ghp_", 36);
+        let text = format!("one\n| `gate` | {secret} |\n");
+        let leaks = scan(&text, &Options::default());
+        assert_eq!(leaks.len(), 1);
+        assert_eq!(&text[leaks[0].span.clone()], secret);
+        let report = scan_text(text.as_bytes(), &Options::default());
+        let region = Region {
+            line: 2,
+            column: 12,
+            end_line: 2,
+            end_column: 52,
+        };
+        assert_eq!(report.leaks[0].place, Place::Lines(region));
+        assert!(!format!("{report:?}{leaks:?}").contains(&secret[4..12]));
+    }
+
+    #[test]
+    fn addresses_are_not_versions() {
+        for private in [
+            "ssh root@192.168.17.44",
+            "eth0:10.244.3.17<0>",
+            "[fd12:3456:789a:1::17]:29500",
+            "addr 0x0a010203:29500",
+        ] {
+            assert_eq!(codes(private), ["private-address"], "{private}");
+        }
+        for public in [
+            "192.0.2.17",
+            "nvidia-curand==10.3.5.119",
+            "libnpp10 10.2.1.243 (amd64)",
+            "v10.1.2.3-rc1",
+            "10.0.0.0/8 and fe80::/10",
+            "std::fd:: x",
+        ] {
+            assert_eq!(codes(public), [""; 0], "{public}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_look_more_than_linear() {
+        for unit in worst_case_inputs::units().step_by(4) {
+            let work = |bytes| {
+                find_all(
+                    worst_case_inputs::text(&unit, bytes).as_bytes(),
+                    &Options::default(),
+                    Scope::Text,
+                )
+                .1
+            };
+            worst_case_inputs::grows_no_faster(&unit, [2, 4, 8].map(|n| work(n << 10)));
+        }
+    }
+}

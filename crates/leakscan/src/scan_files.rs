@@ -1,0 +1,133 @@
+//! Scans files and folders with several threads, and skips what git ignores.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use ignore::WalkBuilder;
+use ignore::WalkState;
+
+use crate::scan::Options;
+use crate::scan_text;
+use crate::scan_text::TextReport;
+
+/// The progress of a scan, for the thread that shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Files that were read.
+    pub files: AtomicU64,
+    /// Bytes that were read.
+    pub bytes: AtomicU64,
+}
+
+/// The result of a scan of files.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The reports of the files that have any, by the name of the file, in order.
+    pub reports: Vec<(String, TextReport)>,
+    /// The files that could not be read.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// Scans files and folders. Skips the files of a folder that git ignores; `tracked` lists ignored files to scan anyway.
+pub fn scan_files(
+    paths: &[PathBuf],
+    tracked: Vec<PathBuf>,
+    options: &Options,
+    progress: &Progress,
+) -> Outcome {
+    let outcome = Mutex::new(Outcome::default());
+    let visit = |path: &Path| {
+        let found = read(path, options, progress);
+        let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match found {
+            Ok(None) => {}
+            Ok(Some(report)) => outcome.reports.push(report),
+            Err(e) => outcome.unreadable.push((path.to_owned(), e)),
+        }
+    };
+    if let Some((first, rest)) = paths.split_first() {
+        let mut walk = WalkBuilder::new(first);
+        rest.iter().for_each(|path| {
+            walk.add(path);
+        });
+        walk.hidden(false)
+            .follow_links(false)
+            .threads(std::thread::available_parallelism().map_or(2, std::num::NonZero::get))
+            .filter_entry(|entry| entry.file_name() != ".git");
+        walk.build_parallel().run(|| {
+            Box::new(|entry| {
+                match entry {
+                    Ok(entry) if entry.file_type().is_none_or(|kind| kind.is_file()) => visit(entry.path()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let text = error.to_string();
+                        let error = error.into_io_error().unwrap_or_else(|| io::Error::other(text));
+                        outcome.unreadable.push((PathBuf::new(), error));
+                    }
+                }
+                WalkState::Continue
+            })
+        });
+    }
+    tracked.iter().for_each(|path| visit(path));
+    let mut outcome = outcome
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    outcome.reports.sort_by(|a, b| a.0.cmp(&b.0));
+    outcome.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
+    outcome
+}
+
+/// Reads and scans a regular file; `None` if there is nothing to report.
+fn read(path: &Path, options: &Options, progress: &Progress) -> io::Result<Option<(String, TextReport)>> {
+    let meta = std::fs::symlink_metadata(path)?;
+    let report = if meta.is_symlink() {
+        // git stores the target of a link, so the target is published.
+        let target = std::fs::read_link(path)?;
+        scan_text::scan_text(target.to_string_lossy().as_bytes(), options)
+    } else if meta.is_file() {
+        progress.files.fetch_add(1, Ordering::Relaxed);
+        if meta.len() > scan_text::WINDOW as u64 {
+            scan_reader(std::fs::File::open(path)?, options, progress)?
+        } else {
+            let text = std::fs::read(path)?;
+            progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+            scan_text::scan_text(&text, options)
+        }
+    } else {
+        return Ok(None);
+    };
+    let shown = path
+        .strip_prefix("./")
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
+    Ok((report != TextReport::default()).then_some((shown, report)))
+}
+
+/// Scans the text that a reader returns, of any size.
+///
+/// # Errors
+/// The reader failed.
+pub fn scan_reader(reader: impl io::Read, options: &Options, progress: &Progress) -> io::Result<TextReport> {
+    scan_text::scan_reader(Counted { reader, progress }, options)
+}
+
+/// A reader that counts its bytes.
+struct Counted<'a, R> {
+    reader: R,
+    progress: &'a Progress,
+}
+
+impl<R: io::Read> io::Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.progress.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

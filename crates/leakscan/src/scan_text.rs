@@ -1,0 +1,280 @@
+//! Scans one text of any size: leaks with lines and columns, and the suppressions of the text itself.
+
+use std::io;
+use std::io::Read;
+
+use crate::kinds;
+use crate::kinds::Kind;
+use crate::scan;
+use crate::scan::Leak;
+use crate::scan::Options;
+use crate::suppression::Suppression;
+use crate::suppression::SuppressionProblem;
+
+/// How many bytes of a large text are scanned at once.
+pub(crate) const WINDOW: usize = 8 << 20;
+
+/// How many bytes of a window the next window scans again, so that no leak is cut in two.
+const OVERLAP: usize = 128 << 10;
+
+/// A stretch of a text in lines and columns. Both count from 1, columns in code points; the end column is exclusive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Region {
+    /// First line.
+    pub line: u32,
+    /// First column.
+    pub column: u32,
+    /// Last line.
+    pub end_line: u32,
+    /// Column after the last.
+    pub end_column: u32,
+}
+
+/// The place of a leak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// An offset in a binary file.
+    Byte(usize),
+    /// A stretch of a text file.
+    Lines(Region),
+}
+
+/// A leak with its place in the whole text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedLeak {
+    /// The kind.
+    pub kind: &'static Kind,
+    /// The place.
+    pub place: Place,
+    /// Identifies the leak across edits elsewhere in its file.
+    pub fingerprint: String,
+}
+
+/// The result for one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextReport {
+    /// The leaks that the text does not suppress, in order.
+    pub leaks: Vec<LocatedLeak>,
+    /// The suppressions of the text that have no effect, in order.
+    pub problems: Vec<SuppressionProblem>,
+}
+
+/// Scans a text of any size, which need not be UTF-8.
+pub fn scan_text(text: &[u8], options: &Options) -> TextReport {
+    if let Some(text) = utf16(text) {
+        return scan_text(text.as_bytes(), options);
+    }
+    let mut windows = Windows::new(text, options);
+    let mut from = byte_order_mark(text);
+    while from < text.len() {
+        let to = window_end(text, from);
+        let keep = windows.scan(&text[from..to], to == text.len());
+        from += keep;
+    }
+    windows.finish()
+}
+
+/// Scans the text that a reader returns, window by window, so that memory does not grow with the text.
+///
+/// # Errors
+/// The reader failed.
+pub fn scan_reader(mut reader: impl Read, options: &Options) -> io::Result<TextReport> {
+    let room = u64::try_from(WINDOW + 2 * OVERLAP).unwrap_or(u64::MAX);
+    let mut text = Vec::new();
+    reader.by_ref().take(room).read_to_end(&mut text)?;
+    if text.len() as u64 == room && utf16(&text[..2]).is_some() {
+        // A UTF-16 file of this size is rare, so read it whole.
+        reader.read_to_end(&mut text)?;
+    }
+    if (text.len() as u64) != room {
+        return Ok(scan_text(&text, options));
+    }
+    let mut windows = Windows::new(&text, options);
+    text.drain(..byte_order_mark(&text));
+    loop {
+        let missing = room.saturating_sub(text.len() as u64);
+        let read = reader.by_ref().take(missing).read_to_end(&mut text)?;
+        let last = (read as u64) < missing;
+        let to = window_end(&text, 0);
+        let all = last && to == text.len();
+        let keep = windows.scan(&text[..to], all);
+        text.drain(..keep);
+        if all {
+            return Ok(windows.finish());
+        }
+    }
+}
+
+/// How long a byte-order mark at the start is.
+fn byte_order_mark(text: &[u8]) -> usize {
+    if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
+}
+
+fn window_end(bytes: &[u8], from: usize) -> usize {
+    if bytes.len() - from <= WINDOW + OVERLAP {
+        bytes.len()
+    } else {
+        line_start(bytes, from + WINDOW)
+    }
+}
+
+/// The start of the line of an offset; the offset itself where the line is endless.
+fn line_start(bytes: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(OVERLAP / 2);
+    memchr::memrchr(b'\n', &bytes[floor..at]).map_or(at, |n| floor + n + 1)
+}
+
+/// Scans a text window by window.
+struct Windows<'a> {
+    options: &'a Options,
+    is_binary: bool,
+    leaks: Vec<LocatedLeak>,
+    suppressions: Vec<Suppression>,
+    /// The bytes and lines before the window, and the characters of its first line before it.
+    bytes: usize,
+    lines: u32,
+    column: u32,
+}
+
+impl<'a> Windows<'a> {
+    /// Starts with a text whose first bytes are `head`.
+    fn new(head: &[u8], options: &'a Options) -> Self {
+        Windows {
+            options,
+            is_binary: is_binary(head),
+            leaks: Vec::new(),
+            suppressions: Vec::new(),
+            bytes: 0,
+            lines: 0,
+            column: 0,
+        }
+    }
+
+    /// Scans a window and returns where the next one begins: after this window if it is the last, otherwise early enough
+    /// that no leak is cut in two.
+    fn scan(&mut self, window: &[u8], last: bool) -> usize {
+        let keep = if last {
+            window.len()
+        } else {
+            line_start(window, window.len() - OVERLAP).max(1)
+        };
+        let mut lines = Lines::default();
+        for leak in scan::scan(window, self.options) {
+            // The next window reports what begins in the overlap.
+            if leak.span.start >= keep {
+                continue;
+            }
+            let place = if !self.is_binary {
+                Place::Lines(self.region(window, &leak, &mut lines))
+            } else if kinds::has_form(leak.kind) || leak.kind == &kinds::PRIVATE_TERM {
+                Place::Byte(self.bytes + leak.span.start)
+            } else {
+                // Random bytes can look like any other kind.
+                continue;
+            };
+            self.leaks.push(LocatedLeak {
+                kind: leak.kind,
+                place,
+                fingerprint: leak.fingerprint,
+            });
+        }
+        let kept = &window[..keep];
+        if !self.is_binary {
+            self.suppressions
+                .extend(Suppression::read(kept, self.lines, self.options.marker()));
+        }
+        let passed = memchr::memchr_iter(b'\n', kept).count();
+        let start = memchr::memrchr(b'\n', kept).map_or(0, |n| n + 1);
+        let before = if passed == 0 { self.column } else { 0 };
+        self.column = before.saturating_add(characters(&kept[start..]));
+        self.lines = self
+            .lines
+            .saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+        self.bytes += keep;
+        keep
+    }
+
+    fn region(&self, window: &[u8], leak: &Leak, lines: &mut Lines) -> Region {
+        let span = leak.shown_span(window);
+        let mut at = |offset| {
+            let (line, column) = lines.place(window, offset);
+            let before = if line == 1 { self.column } else { 0 };
+            (line.saturating_add(self.lines), column.saturating_add(before))
+        };
+        let (line, column) = at(span.start);
+        let (end_line, end_column) = at(span.end);
+        Region {
+            line,
+            column,
+            end_line,
+            end_column,
+        }
+    }
+
+    fn finish(mut self) -> TextReport {
+        Suppression::apply(&self.suppressions, &mut self.leaks);
+        TextReport {
+            leaks: self.leaks,
+            problems: self
+                .suppressions
+                .iter()
+                .filter_map(Suppression::problem)
+                .collect(),
+        }
+    }
+}
+
+/// How many code points a text has: every byte counts that does not go on with one.
+fn characters(text: &[u8]) -> u32 {
+    u32::try_from(text.iter().filter(|b| (**b & 0xc0) != 0x80).count()).unwrap_or(u32::MAX)
+}
+
+/// Counts lines and characters onward from the last place that was asked for, so that many places on one endless line
+/// cost no more than the line.
+#[derive(Default)]
+struct Lines {
+    at: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Lines {
+    fn place(&mut self, bytes: &[u8], at: usize) -> (u32, u32) {
+        let passed = &bytes[at.min(self.at)..at.max(self.at)];
+        let ends = u32::try_from(memchr::memchr_iter(b'\n', passed).count()).unwrap_or(u32::MAX);
+        let since_start = || {
+            let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |n| n + 1);
+            characters(&bytes[start..at])
+        };
+        (self.line, self.column) = match (at < self.at, ends) {
+            (true, 0) => (self.line, self.column.saturating_sub(characters(passed))),
+            (true, _) => (self.line.saturating_sub(ends), since_start()),
+            (false, 0) => (self.line, self.column.saturating_add(characters(passed))),
+            (false, _) => (self.line.saturating_add(ends), since_start()),
+        };
+        self.at = at;
+        (self.line.saturating_add(1), self.column.saturating_add(1))
+    }
+}
+
+fn is_binary(bytes: &[u8]) -> bool {
+    memchr::memchr(0, &bytes[..bytes.len().min(8 << 10)]).is_some()
+}
+
+/// The text of a UTF-16 file with a byte-order mark.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let little = match bytes.get(..2)? {
+        [0xff, 0xfe] => true,
+        [0xfe, 0xff] => false,
+        _ => return None,
+    };
+    let read = |pair: &[u8; 2]| {
+        if little {
+            u16::from_le_bytes(*pair)
+        } else {
+            u16::from_be_bytes(*pair)
+        }
+    };
+    let units: Vec<u16> = bytes[2..].as_chunks::<2>().0.iter().map(read).collect();
+    Some(String::from_utf16_lossy(&units))
+}

@@ -1,0 +1,50 @@
+//! Bounded looks at the bytes around a place in a text.
+
+use std::ops::Range;
+
+/// How far a rule looks to each side of a keyword, in bytes.
+pub const REACH: usize = 1024;
+
+/// The line around a stretch, up to [`REACH`] to each side, without its end.
+pub fn line(text: &[u8], span: Range<usize>) -> Range<usize> {
+    let floor = span.start.saturating_sub(REACH);
+    let ceiling = text.len().min(span.end + REACH);
+    let start = memchr::memrchr2(b'\n', b'\r', &text[floor..span.start]).map_or(floor, |at| floor + at + 1);
+    let end = memchr::memchr2(b'\n', b'\r', &text[span.end..ceiling]).map_or(ceiling, |at| span.end + at);
+    start..end
+}
+
+/// The byte before an offset; a line end at the start.
+pub fn before(text: &[u8], at: usize) -> u8 {
+    at.checked_sub(1).map_or(b'\n', |before| text[before])
+}
+
+/// The byte at an offset; a line end past the text.
+pub fn after(text: &[u8], at: usize) -> u8 {
+    text.get(at).copied().unwrap_or(b'\n')
+}
+
+/// The longest stretch around `span` whose bytes all satisfy `inside`, up to `cap` bytes to each side.
+pub fn around(text: &[u8], span: Range<usize>, cap: usize, inside: impl Fn(u8) -> bool) -> Range<usize> {
+    let floor = span.start.saturating_sub(cap);
+    let ceiling = text.len().min(span.end + cap);
+    let start = text[floor..span.start]
+        .iter()
+        .rposition(|&b| !inside(b))
+        .map_or(floor, |at| floor + at + 1);
+    let end = text[span.end..ceiling]
+        .iter()
+        .position(|&b| !inside(b))
+        .map_or(ceiling, |at| span.end + at);
+    start..end
+}
+
+/// Whether a sign stands within so many bytes from an offset on: the cheap look before a pattern's.
+pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
+    memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
+}
+
+/// Letters, digits and the underscore.
+pub fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}

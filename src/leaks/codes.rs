@@ -1,0 +1,86 @@
+//! The codes of findings about leaks: a code for each kind of leak, and the codes about suppressions.
+
+use leakscan::kinds;
+use leakscan::kinds::Kind;
+
+use crate::domain::finding::Code;
+use crate::domain::finding::Severity;
+
+const KINDS: usize = kinds::TABLE.len();
+
+/// The codes of the kinds of leak, in the order of [`kinds::TABLE`].
+static LEAKS: [Code; KINDS] = {
+    let mut codes = [const { code(kinds::TABLE[0]) }; KINDS];
+    let mut at = 0;
+    while at < KINDS {
+        codes[at] = code(kinds::TABLE[at]);
+        at += 1;
+    }
+    codes
+};
+
+/// Every code about leaks and suppressions.
+pub static TABLE: &[&Code] = &{
+    let mut table = [&UNUSED_ALLOWANCE; KINDS + 3];
+    let mut at = 0;
+    while at < KINDS {
+        table[at] = &LEAKS[at];
+        at += 1;
+    }
+    table[KINDS + 1] = &EXPIRED_ALLOWANCE;
+    table[KINDS + 2] = &BAD_ALLOWANCE;
+    table
+};
+
+const fn code(kind: &Kind) -> Code {
+    Code {
+        id: kind.id,
+        severity: match kind.severity {
+            kinds::Severity::Error => Severity::Error,
+            kinds::Severity::Warning => Severity::Warning,
+        },
+        title: kind.title,
+        explain: kind.explain,
+        bad: kind.bad,
+        good: kind.good,
+    }
+}
+
+/// The code of a kind of leak.
+pub fn of_kind(kind: &Kind) -> &'static Code {
+    let at = kinds::TABLE.iter().position(|known| known.id == kind.id);
+    &LEAKS[at.unwrap_or(0)]
+}
+
+/// An allowance that allows nothing.
+pub static UNUSED_ALLOWANCE: Code = Code {
+    id: "unused-allowance",
+    severity: Severity::Warning,
+    title: "an allowance that allows nothing",
+    explain: "Nothing matches this allowance, or entry of the baseline, any more. Remove it, so that it cannot hide \
+something new.",
+    bad: "[[safety.allow]]\npath = \"docs/old.md\"  # the file is gone\ncode = \"private-address\"\nreason = \"an example\"",
+    good: "# no entry",
+};
+
+/// An allowance that has run out.
+pub static EXPIRED_ALLOWANCE: Code = Code {
+    id: "expired-allowance",
+    severity: Severity::Error,
+    title: "an allowance that has run out",
+    explain: "The allowance's `expires` day has passed; what it allowed is reported again. Mend the cause, or give it a new \
+day and a reason that still holds.",
+    bad: "[[safety.allow]]\npath = \"docs/net.md\"\ncode = \"private-address\"\nreason = \"until the rewrite\"\nexpires = \"2020-01-31\"",
+    good: "# mended, no entry",
+};
+
+/// An allowance that cannot be used.
+pub static BAD_ALLOWANCE: Code = Code {
+    id: "bad-allowance",
+    severity: Severity::Error,
+    title: "an allowance without a known code or a reason",
+    explain: "An inline allowance reads `nmoe-gates: allow CODE reason`, where CODE is a code of this table and the reason \
+says why the text is harmless. It holds for its own line, or for the next one where it stands alone.",
+    bad: "# nmoe-gates: allow <code>",
+    good: "# nmoe-gates: allow <code> the address of a local test bridge",
+};

@@ -1,0 +1,105 @@
+//! Turns leaks into findings.
+
+use leakscan::kinds;
+use leakscan::kinds::Kind;
+use leakscan::scan::Leak;
+use leakscan::scan_text::LocatedLeak;
+use leakscan::scan_text::Place;
+use leakscan::scan_text::TextReport;
+use leakscan::suppression::SuppressionError;
+use leakscan::suppression::SuppressionProblem;
+
+use crate::document::Source;
+use crate::domain::finding::Finding;
+use crate::domain::finding::Region;
+use crate::leaks::codes;
+
+/// The help of every finding about a credential.
+const ROTATE: &str = "Removing it from the text is not enough: whoever could read it once may have it. Revoke it at its \
+issuer first, then replace it by a variable or a secret of the repository.";
+
+/// The help of every other finding.
+const REPLACE: &str = "Write a placeholder such as <host>, or a variable; `nmoe-gates explain` tells more.";
+
+/// A finding in a file, with the fingerprint of its leak.
+#[derive(Clone, Debug)]
+pub struct LeakFinding {
+    /// The finding, with its path and region.
+    pub finding: Finding,
+    /// The fingerprint; `None` if the finding is about a suppression.
+    pub fingerprint: Option<String>,
+}
+
+/// Turns a leak of a document into a finding.
+pub fn of_document(source: &Source, leak: &Leak) -> Finding {
+    let span = leak.shown_span(source.text().as_bytes());
+    let mut finding = finding(leak.kind, &leak.fingerprint).at(Region::of(source, &span));
+    finding.path = source.name().map(str::to_owned);
+    finding
+}
+
+/// Turns the report of a file into findings, in the order of their places.
+pub fn of_file(path: &str, report: TextReport) -> Vec<LeakFinding> {
+    let mut found: Vec<LeakFinding> = report.leaks.into_iter().map(|leak| located(path, leak)).collect();
+    if !report.problems.is_empty() {
+        found.extend(report.problems.iter().map(|problem| of_problem(path, problem)));
+        found.sort_by_key(|found| found.finding.region);
+    }
+    found
+}
+
+fn located(path: &str, leak: LocatedLeak) -> LeakFinding {
+    let mut finding = finding(leak.kind, &leak.fingerprint).in_path(path);
+    match leak.place {
+        Place::Lines(lines) => finding = finding.at(region(lines)),
+        Place::Byte(byte) => finding.message = format!("{} at byte {byte} of a binary file", finding.message),
+    }
+    LeakFinding {
+        finding,
+        fingerprint: Some(leak.fingerprint),
+    }
+}
+
+fn of_problem(path: &str, problem: &SuppressionProblem) -> LeakFinding {
+    let kind = &problem.kind;
+    let finding = match problem.reason {
+        SuppressionError::UnknownKind if !codes::TABLE.iter().any(|code| code.id == kind) => Finding::new(
+            &codes::BAD_ALLOWANCE,
+            format!("there is no code `{kind}` to allow"),
+        ),
+        SuppressionError::NoReason => Finding::new(
+            &codes::BAD_ALLOWANCE,
+            format!("the allowance of `{kind}` gives no reason"),
+        ),
+        SuppressionError::Unused | SuppressionError::UnknownKind => {
+            Finding::new(&codes::UNUSED_ALLOWANCE, format!("nothing here is a `{kind}`"))
+                .help("Remove the allowance.")
+        }
+    };
+    LeakFinding {
+        finding: finding.at(region(problem.region)).in_path(path),
+        fingerprint: None,
+    }
+}
+
+fn finding(kind: &Kind, fingerprint: &str) -> Finding {
+    let help = if kinds::is_credential(kind) {
+        ROTATE
+    } else {
+        REPLACE
+    };
+    Finding::new(
+        codes::of_kind(kind),
+        format!("{} (fingerprint {fingerprint})", kind.title),
+    )
+    .help(help)
+}
+
+fn region(region: leakscan::scan_text::Region) -> Region {
+    Region {
+        line: region.line,
+        column: region.column,
+        end_line: region.end_line,
+        end_column: region.end_column,
+    }
+}

@@ -1,0 +1,121 @@
+//! Collects the names of this machine, so that the redactor can replace them.
+
+use std::path::Path;
+
+use leakscan::identity::Identity;
+
+/// Reads the host names, addresses, user, home, pod, namespace and hardware of this machine.
+pub fn identity() -> Identity {
+    let mut identity = Identity::none();
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy().into_owned();
+    identity.name(&host, "[host]");
+    if let Some((short, _)) = host.split_once('.') {
+        identity.name(short, "[host]");
+    }
+    for (variables, placeholder) in [
+        (
+            &[
+                "HOSTNAME",
+                "NODE_NAME",
+                "K8S_NODE_NAME",
+                "SPEC_NODENAME",
+                "SLURMD_NODENAME",
+                "SLURM_JOB_NODELIST",
+                "MASTER_ADDR",
+            ][..],
+            "[host]",
+        ),
+        (
+            &[
+                "POD_NAME",
+                "K8S_POD_NAME",
+                "RUNNER_NAME",
+                "ACTIONS_RUNNER_POD_NAME",
+            ],
+            "[pod]",
+        ),
+        (
+            &["POD_NAMESPACE", "K8S_NAMESPACE", "KUBE_NAMESPACE"],
+            "[namespace]",
+        ),
+        (&["USER", "LOGNAME", "SUDO_USER"], "[user]"),
+        (
+            &["POD_IP", "HOST_IP", "NODE_IP", "KUBERNETES_SERVICE_HOST"],
+            "[address]",
+        ),
+    ] {
+        for variable in variables {
+            identity.name(&std::env::var(variable).unwrap_or_default(), placeholder);
+        }
+    }
+    let home = std::env::var("HOME").unwrap_or_default();
+    identity.name(home.trim_end_matches('/'), "[home]");
+    identity.name(
+        &first_line("/var/run/secrets/kubernetes.io/serviceaccount/namespace"),
+        "[namespace]",
+    );
+    identity.name(&first_line("/etc/machine-id"), "[machine]");
+    for (pattern, placeholder) in [("address", "[mac]")] {
+        for entry in entries("/sys/class/net") {
+            identity.name(&first_line(entry.join(pattern)), placeholder);
+        }
+    }
+    for gpu in entries("/proc/driver/nvidia/gpus") {
+        let facts = std::fs::read_to_string(gpu.join("information")).unwrap_or_default();
+        for line in facts.lines().filter(|line| line.starts_with("GPU UUID")) {
+            identity.name(line.split_once(':').map_or("", |(_, uuid)| uuid.trim()), "[gpu]");
+        }
+    }
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    for line in resolver.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("search" | "domain") => words.for_each(|zone| identity.name(zone, "[zone]")),
+            Some("nameserver") => words.for_each(|address| identity.name(address, "[address]")),
+            _ => {}
+        }
+    }
+    for address in local_addresses() {
+        identity.name(&address, "[address]");
+    }
+    identity
+}
+
+fn first_line(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn entries(dir: &str) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default()
+}
+
+/// Addresses of this machine's interfaces, as the kernel lists them.
+fn local_addresses() -> Vec<String> {
+    let mut found = Vec::new();
+    let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut last = "";
+    for line in table.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            last = address;
+        } else if line == "/32 host LOCAL" && !found.iter().any(|known| known == last) {
+            found.push(last.to_owned());
+        }
+    }
+    let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    for line in table.lines() {
+        let digits = line.split_whitespace().next().unwrap_or_default();
+        if let Ok(bits) = u128::from_str_radix(digits, 16) {
+            found.push(std::net::Ipv6Addr::from(bits).to_string());
+        }
+    }
+    found
+}

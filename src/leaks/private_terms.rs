@@ -1,0 +1,51 @@
+//! Reads the private terms that the environment names.
+
+use std::path::PathBuf;
+
+use leakscan::private_terms::Terms;
+use leakscan::private_terms::TermsError;
+use leakscan::scan::Options;
+
+/// Holds terms, one per line.
+pub const VARIABLE: &str = "NMOE_PRIVATE_TERMS";
+
+/// Holds the path of a file of terms.
+pub const FILE_VARIABLE: &str = "NMOE_PRIVATE_TERMS_FILE";
+
+/// Begins a suppression in a text.
+const MARKER: &str = "nmoe-gates: allow ";
+
+/// Why the private terms cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file that [`FILE_VARIABLE`] names cannot be read.
+    #[error("cannot read the file that NMOE_PRIVATE_TERMS_FILE names: {0}")]
+    Unreadable(std::io::ErrorKind),
+    /// A line of the list is not a term.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+}
+
+/// Reads the private terms from the environment: by value and by file. Without either, the list is empty.
+///
+/// # Errors
+/// The file cannot be read, or a line is not a term.
+pub fn from_env() -> Result<Terms, Error> {
+    let mut list = std::env::var_os(VARIABLE)
+        .map(|value| value.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+        let text = std::fs::read(PathBuf::from(path)).map_err(|e| Error::Unreadable(e.kind()))?;
+        list.push('\n');
+        list.push_str(&String::from_utf8_lossy(&text));
+    }
+    Ok(Terms::parse(&list)?)
+}
+
+/// The options of every scan: the built-in rules, the private terms, and suppressions in the text.
+///
+/// # Errors
+/// The private terms cannot be used.
+pub fn options() -> Result<Options, Error> {
+    Ok(Options::with_terms(from_env()?).with_suppressions(MARKER))
+}
