@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
@@ -41,9 +41,42 @@ struct Global {
     /// Say more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+/// Arguments that help, completions and manual pages do not show.
+///
+/// They are added where a command line is parsed and nowhere else: the generators of completions ignore `hide`.
+struct Unlisted {
+    global: UnlistedGlobal,
+    run: cmd::run::Unlisted,
+    explain: cmd::explain::Unlisted,
+}
+
+#[derive(Debug, Args)]
+struct UnlistedGlobal {
     /// Given by the program to itself.
     #[arg(long, hide = true, value_name = "PID")]
     kept_by: Option<i32>,
+}
+
+/// Parses a command line, arguments that are not listed included.
+fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
+    let matches = UnlistedGlobal::augment_args(Cli::command())
+        .mut_subcommand("run", cmd::run::Unlisted::augment_args)
+        .mut_subcommand("explain", cmd::explain::Unlisted::augment_args)
+        .try_get_matches_from(args)?;
+    let unlisted = Unlisted {
+        global: UnlistedGlobal::from_arg_matches(&matches)?,
+        run: of_subcommand(&matches, "run")?,
+        explain: of_subcommand(&matches, "explain")?,
+    };
+    Ok((Cli::from_arg_matches(&matches)?, unlisted))
+}
+
+/// Arguments of one subcommand; the defaults where another was called.
+fn of_subcommand<A: FromArgMatches + Default>(matches: &ArgMatches, name: &str) -> Result<A, clap::Error> {
+    let matches = matches.subcommand_matches(name);
+    matches.map_or_else(|| Ok(A::default()), A::from_arg_matches)
 }
 
 /// When to use colour.
@@ -100,10 +133,10 @@ enum Command {
 
 /// Runs one command line; the exit code is all that is left of it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    panics::keep_to_themselves();
+    panics::end_the_process();
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
-        Ok(cli) => cli,
+    let (cli, unlisted) = match parse(&args) {
+        Ok(parsed) => parsed,
         Err(error) => {
             let usable = !error.use_stderr();
             // A closed pipe is the reader's choice, not our failure.
@@ -123,12 +156,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         },
         talk: i16::from(global.verbose) - i16::from(global.quiet),
         args: args.into_iter().skip(1).collect(),
-        kept_by: global.kept_by,
+        kept_by: unlisted.global.kept_by,
     };
     let outcome = match cli.command {
         Command::Init(args) => cmd::init::run(&context, &args),
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
-        Command::Explain(args) => cmd::explain::run(&context, &args),
+        Command::Explain(args) => cmd::explain::run(&context, &args, &unlisted.explain),
         Command::Schema(args) => cmd::schema::run(&context, &args),
         Command::Completions(args) => cmd::completions::run(&context, &args, Cli::command()),
         Command::Man(args) => cmd::man::run(&context, &args, Cli::command()),
@@ -141,7 +174,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resolve(args) => cmd::resolve::run(&context, &args),
         Command::Demo(args) => cmd::demo::run(&context, &args),
         Command::Report(args) => cmd::report::run(&context, &args),
-        Command::Run(args) => cmd::run::run(&context, &args),
+        Command::Run(args) => cmd::run::run(&context, &args, &unlisted.run),
         Command::Start(args) => cmd::start::run(&context, &args),
         Command::Attest(args) => cmd::attest::run(&context, &args),
         Command::Ready(args) => cmd::ready::run(&context, &args),

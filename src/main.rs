@@ -12,8 +12,39 @@ const _: () = assert!(
 );
 
 fn main() -> ExitCode {
+    ignore_runtime_settings();
     keep_lookups_inside();
     nmoe_gates::cli::main(std::env::args_os()).into()
+}
+
+/// Makes the standard library read its own settings while they are unset, so that they never change what this program does.
+///
+/// The standard library reads each of these variables once and keeps what it found. A backtrace would abort a release, which has
+/// no tables for unwinding (`build.rs`). A huge stack size would fail every start of a thread. The variables themselves stay
+/// as the caller set them: a gate may need them.
+#[expect(unsafe_code, reason = "the environment can be changed in an unsafe call only")]
+fn ignore_runtime_settings() {
+    let set: Vec<_> = ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_MIN_STACK"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)))
+        .collect();
+    if set.is_empty() {
+        return;
+    }
+    for (name, _) in &set {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    let backtrace = std::backtrace::Backtrace::capture();
+    debug_assert_eq!(backtrace.status(), std::backtrace::BacktraceStatus::Disabled);
+    // Where no thread can be started, the default size is not to blame.
+    let _ = std::thread::Builder::new()
+        .spawn(|| {})
+        .map(|thread| thread.join());
+    for (name, value) in set {
+        // SAFETY: the only other thread has ended.
+        unsafe { std::env::set_var(name, value) };
+    }
 }
 
 /// Has glibc look names up in files and DNS alone, which it can do without loading anything.

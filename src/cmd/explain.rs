@@ -20,7 +20,16 @@ use crate::plan;
 pub struct Args {
     /// A code such as `unknown-gate`, a reason such as `timeout`, or `exit-codes`; absent, everything there is.
     code: Option<String>,
-    /// Every page as one Markdown document: docs/codes.md.
+}
+
+// Arguments of `explain` that help, completions and manual pages do not show.
+#[derive(Debug, Default, clap::Args)]
+#[expect(
+    missing_docs,
+    reason = "a doc comment here would replace the help of the subcommand"
+)]
+pub struct Unlisted {
+    /// Print every page as one Markdown document: docs/codes.md.
     #[arg(long, hide = true, conflicts_with = "code")]
     pages: bool,
 }
@@ -38,11 +47,11 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
 }
 
 /// Runs `explain`.
-pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
     let as_json = context.format(&[Format::Human, Format::Json])? == Format::Json;
     let tables = tables();
     let text = match args.code.as_deref() {
-        None if args.pages => pages(&tables),
+        None if unlisted.pages => pages(&tables),
         None if as_json => serde_json::to_string_pretty(&everything(&tables))? + "\n",
         None => list(&tables),
         Some("exit-codes") => exit_codes(),

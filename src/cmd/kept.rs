@@ -1,5 +1,7 @@
 //! Not a subcommand: how a command that starts others' programs is kept, so that none of them outlives it whatever happens.
 
+use std::os::fd::BorrowedFd;
+
 use anyhow::Context as _;
 
 use crate::cmd::context::Context;
@@ -19,12 +21,14 @@ pub enum Role {
 }
 
 /// Finds out which of the two this process is, and keeps the worker if it is the keeper. From here on a signal is ours to answer,
-/// and our memory nobody else's to read.
+/// and our memory nobody else's to read. A worker shares the descriptor `shared` with its keeper.
 ///
 /// # Errors
 /// Signals cannot be caught, or the process not be closed to others.
-pub fn role(context: &Context, wanted: bool) -> anyhow::Result<Role> {
+pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> anyhow::Result<Role> {
     let signals = || Signals::catch().context("cannot catch signals");
+    // Before the first program is started: one that lives on would hold a lock that this process was given.
+    process::keep_descriptors();
     process::close_to_others().context("cannot close this process to others")?;
     if let Some(keeper) = context.kept_by {
         let signals = signals()?;
@@ -32,7 +36,12 @@ pub fn role(context: &Context, wanted: bool) -> anyhow::Result<Role> {
         return Ok(if kept { Role::Worker(signals) } else { Role::Alone });
     }
     if wanted
-        && let Ok(worked) = keeper::keep(signals()?, &context.args, |pid| format!("--kept-by={pid}").into())
+        && let Ok(worked) = keeper::keep(
+            signals()?,
+            &context.args,
+            |pid| format!("--kept-by={pid}").into(),
+            shared,
+        )
     {
         return Ok(Role::Keeper(worked));
     }

@@ -1,4 +1,7 @@
-//! `run`: select gates, look whether they can run, run them under supervision, record what came of it.
+//! `run`: selects gates, checks whether they can run, runs them under supervision, records the results.
+//!
+//! The process that was started claims the results and then keeps a worker ([`kept`]), which does the rest. However the worker ends, the
+//! results are those of this run, or there are none.
 
 mod asked;
 mod place;
@@ -12,7 +15,7 @@ use asked::{Refused, compares, gather, in_actions, is_login, proven};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -32,6 +35,7 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::engine::{self, Order, PerfCase, PerfJudge};
 use crate::gate::kernels;
 use crate::gate::launch::Supervisor;
+use crate::gate::lock::Lock;
 use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
 use crate::gate::record::{self, Record};
@@ -40,7 +44,7 @@ use crate::gate::verdict::Fold;
 use crate::github::command;
 use crate::sys::clock;
 use crate::sys::keeper::Worked;
-use crate::sys::signals::Stop;
+use crate::sys::signals::{Signals, Stop};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -82,31 +86,89 @@ pub struct Args {
     heartbeat: u64,
 }
 
+// Arguments of `run` that help, completions and manual pages do not show.
+#[derive(Debug, Default, clap::Args)]
+#[expect(
+    missing_docs,
+    reason = "a doc comment here would replace the help of the subcommand"
+)]
+pub struct Unlisted {
+    /// Panic as soon as a gate prints something, to test what a defect of this program leaves.
+    #[arg(long, hide = true)]
+    panic_in_gate: bool,
+}
+
 /// Runs `run`.
-pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
     let path = results_path(context, args.results.as_deref())?;
+    // A worker shares the lock that its keeper holds.
+    let claims = !args.dry_run && context.kept_by.is_none();
+    let lock = match claims.then(|| record::claim(&path, args.resume)).transpose() {
+        // On a full disk the run ends in a report that says so.
+        Err(error) if error.is_full() => None,
+        claimed => claimed?,
+    };
     // Whoever types a contract must be in the terminal's foreground.
     let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = record::mark(&path);
-    let signals = match kept::role(context, !args.dry_run && !typed)? {
-        Role::Worker(signals) => signals,
-        Role::Alone => return Ok(Exit::Terminated),
-        Role::Keeper(Worked::Ended(code)) => return Ok(kept::exit(code)),
-        Role::Keeper(Worked::Killed(signal)) => return killed(&path, before, signal),
-    };
-    let asked = match gather(context, args) {
-        Ok(asked) => asked,
-        Err(Refused { reason, error }) => {
-            if !args.dry_run {
-                refuse(&path, reason)?;
-            }
-            return Err(error);
+    let worked = match kept::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
+        Role::Worker(signals) => {
+            return work(context, args, unlisted, &path, signals).map_err(|refused| {
+                if !args.dry_run && record::mark(&path) == before {
+                    refuse(&path, refused.reason).unwrap_or_else(|error| say(&format!("error: {error:#}")));
+                }
+                refused.error
+            });
         }
+        Role::Alone => return Ok(Exit::Terminated),
+        Role::Keeper(worked) => worked,
     };
+    let (how, reason) = match worked {
+        Worked::Ended(code) => return Ok(kept::exit(code)),
+        Worked::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
+        Worked::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
+    };
+    let left = if record::mark(&path) == before {
+        refuse(&path, reason).map(|()| "nothing was recorded".to_owned())
+    } else {
+        recover(&path)
+    };
+    let left = left.unwrap_or_else(|error| format!("the record cannot be completed: {error:#}"));
+    let error = NoJudgement(format!(
+        "the run {how}; what it had started was ended, and {left}"
+    ));
+    if worked == Worked::Panicked {
+        say(&format!("error: {error}"));
+        return Ok(Exit::Defect);
+    }
+    Err(error.into())
+}
+
+/// Brings the results of a run that was cut off up to its journal.
+fn recover(path: &Path) -> anyhow::Result<String> {
+    tell::outputs(path, &record::recover(path)?)?;
+    Ok(format!("{} holds what was recorded until then", path.display()))
+}
+
+/// Runs the gates that were asked for, or says what would be run.
+fn work(
+    context: &Context,
+    args: &Args,
+    unlisted: &Unlisted,
+    path: &Path,
+    signals: Signals,
+) -> Result<Exit, Refused> {
+    let refused = Refused::because(Reason::Refused);
+    if unlisted.panic_in_gate && std::env::var_os("GITHUB_ACTIONS").is_some() {
+        let error =
+            anyhow!("--panic-in-gate tests this program itself and is refused where GITHUB_ACTIONS is set");
+        return Err(refused(error));
+    }
+    let format = context.format(&[Format::Human, Format::Json]).map_err(refused)?;
+    let asked = gather(context, args)?;
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let proven = if args.resume {
-        proven(&path, &asked)?
+        proven(path, &asked)?
     } else {
         IndexMap::new()
     };
@@ -115,7 +177,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         target: &target,
         variable: &|name| std::env::var_os(name),
         subject: &context.subject,
-        results: &path,
+        results: path,
     };
     let runs = |id: &str| !proven.contains_key(id);
     let refused = preflight::check(
@@ -128,7 +190,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         say(&lacks);
     }
     if args.dry_run {
-        return tell::dry_run(context, format, &asked, &proven, &refused);
+        return Ok(tell::dry_run(context, format, &asked, &proven, &refused)?);
     }
     let mut judge: Box<dyn PerfJudge> =
         if refused.is_empty() && compares(&asked.registry, &asked.selection.gate_ids) {
@@ -166,8 +228,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
+    let stream = stream.context("cannot start the output")?;
     let filter = asked.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
-    let mut output = Output::to(stream?, filter).context("cannot start the output")?;
+    let mut output = Output::to(stream, filter).context("cannot start the output")?;
     if in_actions() && format != Format::Json {
         // A second layer, and the only one for what the job's other steps print.
         asked
@@ -175,42 +238,31 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .iter()
             .for_each(|name| output.line(&command::mask(name)));
     }
-    let talk = Rc::new(RefCell::new(talk::Talk::new(context, args.heartbeat)));
+    let talk = Rc::new(RefCell::new(talk::Talk::new(
+        context,
+        args.heartbeat,
+        unlisted.panic_in_gate,
+    )));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
     let opening = engine::opening(&order);
-    let mut record = match Record::begin(&path, &opening, Box::new(talk)) {
+    let mut record = match Record::begin(path, &opening, Box::new(talk)) {
         Err(error) if error.is_full() => {
             // Nothing can be recorded, so nothing is run; what there is to say is still said.
             let results = unrecorded(&opening)?;
             drop(supervisor);
-            tell::present(context, format, &path, &results, Some(Reason::DiskFull))?;
+            tell::present(context, format, path, &results, Some(Reason::DiskFull))?;
             return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
-        begun => begun?,
+        begun => begun.map_err(anyhow::Error::from)?,
     };
     let stop = engine::run(&order, &mut supervisor, &mut record, judge.as_mut());
     drop(supervisor);
     let results = record
         .results()
         .ok_or_else(|| anyhow!("the run left no results"))?;
-    tell::present(context, format, &path, &results, record.fault())?;
+    tell::present(context, format, path, &results, record.fault())?;
     Ok(exit(&results, stop, record.fault()))
-}
-
-/// Puts in order what a run left that was killed outright; what it had started has been ended.
-fn killed(path: &Path, before: Option<record::Mark>, signal: i32) -> anyhow::Result<Exit> {
-    let said = format!("the run was killed (signal {signal}); what it had started was ended");
-    if record::mark(path) == before {
-        return Err(NoJudgement(format!("{said}, and nothing was recorded")).into());
-    }
-    let results = record::recover(path)?;
-    tell::outputs(path, &results)?;
-    Err(NoJudgement(format!(
-        "{said}; {} holds what was recorded until then",
-        path.display()
-    ))
-    .into())
 }
 
 /// The results of a run that could not even begin for want of space.
@@ -236,6 +288,7 @@ fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
         (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoJudgement,
     }
 }
+
 /// Leaves results that say why nothing was even looked at.
 fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
     let started = Event::RunStarted {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::sys::panics;
+
 /// The way a command ended, told apart so that a script can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -13,6 +15,8 @@ pub enum Exit {
     Unusable,
     /// No judgement was possible: refused preflight, pending, inconclusive, invalid, an unreachable API.
     NoJudgement,
+    /// A defect of this program: it panicked.
+    Defect,
     /// Cancelled by SIGINT.
     Interrupted,
     /// Cancelled by SIGTERM.
@@ -21,7 +25,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every way to end, with its number and meaning, in the order of the numbers.
-    pub const TABLE: [(Exit, u8, &'static str); 6] = [
+    pub const TABLE: [(Exit, u8, &'static str); 7] = [
         (Exit::Passed, 0, "passed, or clean"),
         (Exit::Failed, 1, "a gate failed, or a finding of severity error"),
         (Exit::Unusable, 2, "the command line or a file could not be used"),
@@ -29,6 +33,11 @@ impl Exit {
             Exit::NoJudgement,
             3,
             "no judgement was possible: preflight refused, pending, inconclusive, invalid, the API unreachable",
+        ),
+        (
+            Exit::Defect,
+            panics::EXIT_CODE,
+            "a defect of this program; standard error has its location, and a run keeps what was recorded",
         ),
         (Exit::Interrupted, 130, "cancelled by SIGINT"),
         (Exit::Terminated, 143, "cancelled by SIGTERM"),
@@ -47,6 +56,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Unusable => 2,
             Exit::NoJudgement => 3,
+            Exit::Defect => panics::EXIT_CODE,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }

@@ -1,23 +1,17 @@
 //! The record of a run: one event a line, on the disk before anything else happens, readable however it was cut off.
 //!
-//! It lies beside the results as `<results>.journal`. A new run replaces the old journal whole; a second run on the same
-//! results is refused while the first one writes.
+//! It lies next to the results as `<results>.journal`. A new run replaces the old journal whole. The caller holds the lock of the
+//! results ([`crate::gate::lock`]), so that only one run writes here.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::domain::event::Event;
 use crate::sys::files::{self, FileError};
 
 /// Longest journal that is read.
 const CAP: u64 = 256 << 20;
-
-/// How long a run that was killed may take to end what it had started and to let go of its journal.
-const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// What is wrong with a journal's place.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +20,7 @@ pub enum JournalError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another run writes there now.
-    #[error("another run is writing {0}; wait for its end or name other --results")]
+    #[error("another run is writing {0}; wait until that run has ended, or name another file with --results")]
     Busy(PathBuf),
     /// There is no journal, or no run in it.
     #[error("beside {0} no run is recorded")]
@@ -77,41 +71,17 @@ pub fn read(path: &Path) -> Result<Vec<Event>, JournalError> {
     }
 }
 
-/// Reads a journal that its writer has left.
-///
-/// # Errors
-/// Somebody writes it, something else than a regular file stands there, or it cannot be read.
-pub fn left(path: &Path) -> Result<Vec<Event>, JournalError> {
-    match files::open_regular(path) {
-        Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() => {
-            Err(JournalError::Busy(path.to_owned()))
-        }
-        _ => read(path),
-    }
-}
-
 impl Journal {
     /// Begins a journal with these events, in place of one that is there. Returns when they are on the disk.
     ///
     /// # Errors
-    /// Another run writes there, something hostile stands there, or the disk cannot be written.
+    /// Something hostile stands there, or the disk cannot be written.
     pub fn begin(path: &Path, events: &[Event]) -> Result<Self, JournalError> {
         files::vacant_or_regular(path)?;
-        let until = Instant::now() + LETTING_GO;
-        while let Ok(old) = files::open_regular(path)
-            && flock(&old, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
-            if Instant::now() >= until {
-                return Err(JournalError::Busy(path.to_owned()));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let mut journal = Journal::replacing(path, lines(events))?;
-        journal.path = path.to_owned();
-        Ok(journal)
+        Journal::replacing(path, lines(events))
     }
 
-    /// Puts a new file with these bytes in the place of whatever is there, locked.
+    /// Puts a new file with these bytes in the place of whatever is there.
     fn replacing(path: &Path, written: Vec<u8>) -> Result<Self, JournalError> {
         let io = |error: io::Error| FileError::Io {
             path: path.to_owned(),
@@ -119,9 +89,8 @@ impl Journal {
         };
         let beside = files::beside(path)?;
         let mut file = files::create_private(&beside)?;
-        let placed = flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(io::Error::from)
-            .and_then(|()| file.write_all(&written))
+        let placed = file
+            .write_all(&written)
             .and_then(|()| file.sync_data())
             .and_then(|()| std::fs::rename(&beside, path));
         if let Err(error) = placed {
@@ -315,17 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_and_a_hostile_place_are_refused() {
+    fn a_forged_journal_is_put_right() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("r.journal");
-        let first = Journal::begin(&path, &[started(&["a"])]).unwrap();
-        assert!(matches!(Journal::begin(&path, &[]), Err(JournalError::Busy(_))));
-        drop(first);
-        let mut second = Journal::begin(&path, &[started(&["b"])]).unwrap();
-        assert!(second.intact().unwrap());
+        let mut journal = Journal::begin(&path, &[started(&["a"])]).unwrap();
+        assert!(journal.intact().unwrap());
         std::fs::write(&path, "forged").unwrap();
-        assert!(!second.intact().unwrap());
-        second
+        assert!(!journal.intact().unwrap());
+        journal
             .append(&Event::RunRefused {
                 reason: Reason::Internal,
             })

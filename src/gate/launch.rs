@@ -129,7 +129,6 @@ impl Supervisor {
     /// The kernel refuses.
     pub fn new(signals: Signals, output: Output, watch: Box<dyn Watch>) -> io::Result<Self> {
         process::adopt_orphans()?;
-        process::keep_descriptors();
         // What ran below us before is not ours to end.
         let before = if process::has_children() {
             process::descendants(&HashSet::new()).into_iter().collect()

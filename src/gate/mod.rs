@@ -11,6 +11,7 @@ pub mod journal;
 pub mod kernels;
 pub mod launch;
 pub mod library;
+pub mod lock;
 pub mod metrics;
 pub mod neutralise;
 pub mod output;

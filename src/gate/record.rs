@@ -1,5 +1,6 @@
 //! Keeps the record of a run: every event into the journal, and the results, a fold over it, replaced whole at the end.
 //!
+//! A run claims its place first, which removes the results of an earlier run: however the run ends, they are never taken for its own.
 //! A long run's results are replaced in between too, at most once a second, for whoever looks; the journal is what counts.
 //! A disk that fails does not stop the fold: the results are still known, and the fault with them.
 
@@ -10,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::results::Results;
 use crate::domain::verdict::Reason;
 use crate::gate::journal::{self, Journal, JournalError};
+use crate::gate::lock::Lock;
 use crate::gate::verdict::Fold;
 use crate::sys::files::{self, FileError};
 
@@ -27,6 +29,28 @@ impl Sink for () {
     fn event(&mut self, _event: &Event) {}
 }
 
+/// Locks the place of a run's record and removes the results of an earlier run; with `resume` the earlier journal stays.
+///
+/// # Errors
+/// The place cannot be used. Where another run uses it, nothing is removed.
+pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
+    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        files::private_dir(dir)?;
+    }
+    files::vacant_or_regular(path)?;
+    let lock = Lock::take(path);
+    if matches!(lock, Err(JournalError::Busy(_))) {
+        return lock;
+    }
+    files::remove(path)?;
+    let journal = journal::beside(path);
+    files::vacant_or_regular(&journal)?;
+    if !resume {
+        files::remove(&journal)?;
+    }
+    lock
+}
+
 /// The record of one run.
 pub struct Record {
     path: PathBuf,
@@ -38,14 +62,11 @@ pub struct Record {
 }
 
 impl Record {
-    /// Begins the record of a run with these events, in place of what was recorded there before.
+    /// Begins the record of a run with these events, in a place that the run has claimed.
     ///
     /// # Errors
-    /// The place cannot be used, or another run uses it.
+    /// The place cannot be used.
     pub fn begin(path: &Path, events: &[Event], sink: Box<dyn Sink>) -> Result<Self, JournalError> {
-        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            files::private_dir(dir)?;
-        }
         files::vacant_or_regular(path)?;
         let journal = Journal::begin(&journal::beside(path), events)?;
         let mut record = Record {
@@ -131,10 +152,10 @@ pub fn mark(results: &Path) -> Option<Mark> {
 /// Brings results up to a journal that nobody writes any more; returns them.
 ///
 /// # Errors
-/// Another run writes there, or one of the two cannot be read or written.
+/// One of the two cannot be read or written.
 pub fn recover(path: &Path) -> Result<Results, JournalError> {
     let mut fold = Fold::default();
-    for event in journal::left(&journal::beside(path))? {
+    for event in journal::read(&journal::beside(path))? {
         fold.push(&event);
     }
     let results = fold

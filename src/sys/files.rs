@@ -8,7 +8,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 /// Why a path was refused.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +176,17 @@ pub fn replace(path: &Path, bytes: &[u8], lasting: bool) -> Result<(), FileError
     written
 }
 
+/// Removes a file; one that is not there is fine.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Digits of what tells the files apart that are to replace one.
 const TOKEN: usize = 12;
 
@@ -205,18 +216,15 @@ pub fn beside(path: &Path) -> Result<PathBuf, FileError> {
     Ok(folder(path).join(name))
 }
 
-/// Removes what was to replace a file and never did, because its writer was killed. For whoever alone replaces that file;
-/// one that somebody holds locked is left alone.
+/// Removes what was to replace a file and never did, because its writer was killed. Only the process that alone replaces that file
+/// may call this.
 pub fn remove_strays(path: &Path) {
     let prefix = prefix(path);
     // A folder that cannot be read keeps them; they are in nobody's way.
     for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let token = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-        if token.is_some_and(|t| t.len() == TOKEN && t.iter().all(u8::is_ascii_hexdigit))
-            && let Ok(file) = open_regular(&entry.path())
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-        {
+        if token.is_some_and(|t| t.len() == TOKEN && t.iter().all(u8::is_ascii_hexdigit)) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -233,13 +241,32 @@ pub fn sync_dir(dir: &Path) {
 /// # Errors
 /// It is absent, unreadable, or something else.
 pub fn open_regular(path: &Path) -> Result<File, FileError> {
+    regular(path, OpenOptions::new().read(true))
+}
+
+/// Opens a regular file for reading and writing, and makes an empty one for this user alone where there is none.
+///
+/// # Errors
+/// It cannot be opened or made, or something else stands there.
+pub fn open_or_create(path: &Path) -> Result<File, FileError> {
+    regular(
+        path,
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600),
+    )
+}
+
+fn regular(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
     let wrong = |found| FileError::WrongKind {
         path: path.to_owned(),
         found,
         wanted: "a regular file",
     };
-    let file = OpenOptions::new()
-        .read(true)
+    let file = options
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(path)
         .map_err(|e| match e.raw_os_error() {
@@ -388,7 +415,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         let ours = at("r");
-        let (stray, held) = (beside(&ours).unwrap(), beside(&ours).unwrap());
+        let stray = beside(&ours).unwrap();
         let others = [
             "r",
             ".r.x",
@@ -400,10 +427,8 @@ mod tests {
         for file in others.iter().chain([&stray]) {
             std::fs::write(file, "").unwrap();
         }
-        let holder = create_private(&held).unwrap();
-        flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
         remove_strays(&ours);
         assert!(!stray.exists());
-        assert!(held.exists() && others.iter().all(|file| file.exists()));
+        assert!(others.iter().all(|file| file.exists()));
     }
 }

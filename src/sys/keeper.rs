@@ -1,22 +1,25 @@
 //! A keeper above a process that starts others: whatever becomes of either, nothing that was started stays behind.
 //!
 //! The program starts itself once more, in a group of its own, and that one does the work. The keeper passes signals on and waits.
-//! Where the worker is killed, the kernel hands what it started to the keeper, which ends it; where the keeper is killed, the kernel
+//! Where the worker is killed or panics, the kernel hands what it started to the keeper, which ends it; where the keeper is killed, the kernel
 //! tells the worker, which ends what it started and itself. Only both killed at once leave anything. Knows nothing of the work.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitStatus, getpid, getppid, kill_process, pidfd_open,
     set_parent_process_death_signal,
 };
 
+use crate::sys::panics;
 use crate::sys::process;
 use crate::sys::signals::{LEFT_ALONE, Signals, Stop};
 
@@ -28,24 +31,39 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub enum Worked {
     /// It ended by itself, with this exit code.
     Ended(i32),
-    /// A signal ended it; so was everything that it had started.
+    /// A panic ended it. Everything that it had started has been ended.
+    Panicked,
+    /// This signal ended it. Everything that it had started has been ended.
     Killed(i32),
 }
 
 /// Has the program do the work that these arguments name, below this process, and waits for its end. The worker finds out by
-/// [`kept_by`] that it is one; `named` makes the argument that says so of this process's number.
+/// [`kept_by`] that it is one; `named` makes the argument that says so of this process's number. The worker inherits `shared`, so
+/// that a lock on it lasts until both processes have ended.
 ///
 /// # Errors
 /// It cannot be started; nothing has happened then.
-pub fn keep(mut signals: Signals, args: &[OsString], named: impl Fn(i32) -> OsString) -> io::Result<Worked> {
+pub fn keep(
+    mut signals: Signals,
+    args: &[OsString],
+    named: impl Fn(i32) -> OsString,
+    shared: Option<BorrowedFd<'_>>,
+) -> io::Result<Worked> {
     let program = std::env::current_exe()?;
     process::adopt_orphans()?;
     let before: HashSet<_> = process::descendants(&HashSet::new()).into_iter().collect();
-    let child = Command::new(program)
+    if let Some(shared) = shared {
+        fcntl_setfd(shared, FdFlags::empty())?;
+    }
+    let started = Command::new(program)
         .arg(named(getpid().as_raw_nonzero().get()))
         .args(args)
         .process_group(0)
-        .spawn()?;
+        .spawn();
+    if let Some(shared) = shared {
+        fcntl_setfd(shared, FdFlags::CLOEXEC)?;
+    }
+    let child = started?;
     let worker = Pid::from_child(&child);
     let pidfd = pidfd_open(worker, PidfdFlags::empty()).ok();
     let status = loop {
@@ -78,13 +96,13 @@ pub fn keep(mut signals: Signals, args: &[OsString], named: impl Fn(i32) -> OsSt
 }
 
 fn worked(status: WaitStatus, before: &HashSet<process::Process>) -> Worked {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Worked::Ended(code),
-        (None, signal) => {
-            process::end_descendants(before, Instant::now() + SWEEP);
-            Worked::Killed(signal.unwrap_or(0))
-        }
-    }
+    let worked = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) if code == i32::from(panics::EXIT_CODE) => Worked::Panicked,
+        (Some(code), _) => return Worked::Ended(code),
+        (None, signal) => Worked::Killed(signal.unwrap_or(0)),
+    };
+    process::end_descendants(before, Instant::now() + SWEEP);
+    worked
 }
 
 /// Whether the process with this number still keeps this one; from now on its death is a signal that asks to stop at once.

@@ -1,16 +1,20 @@
-//! What a defect of this program says when it ends the process: where it is, and nothing of what it was about.
+//! Reports the place of a panic and ends the process with one exit code, in a debug and in a release build alike.
 //!
-//! A panic's message often quotes what was worked on, and that may be private. Knows nothing of what that was.
+//! A panic's message often quotes what was worked on, and that may be private. Must not depend on what that was.
 
 use std::fmt;
 use std::io::Write as _;
 use std::panic::Location;
 
-/// Has every panic from here on tell its place alone.
-pub fn keep_to_themselves() {
+/// Exit code of a process that panicked: `EX_SOFTWARE` of `sysexits.h`.
+pub const EXIT_CODE: u8 = 70;
+
+/// Makes every panic from here on, in any thread, print its location and end the process with [`EXIT_CODE`].
+pub fn end_the_process() {
     std::panic::set_hook(Box::new(|info| {
-        // A closed standard error is nobody listening.
+        // A closed standard error is no reason to end differently.
         let _ = write!(std::io::stderr().lock(), "{}", Said(info.location()));
+        std::process::exit(EXIT_CODE.into());
     }));
 }
 
@@ -47,7 +51,7 @@ mod tests {
     #[test]
     fn a_panic_keeps_what_it_was_about_to_itself() {
         if std::env::var_os(AGAIN).is_some() {
-            super::keep_to_themselves();
+            super::end_the_process();
             let document = format!("ü{}", "-heron-b200-07");
             assert!(!document[..1].is_empty());
         }
@@ -58,7 +62,7 @@ mod tests {
             .env("RUST_BACKTRACE", "full")
             .output()
             .unwrap();
-        assert!(!out.status.success());
+        assert_eq!(out.status.code(), Some(super::EXIT_CODE.into()));
         let said = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
         assert!(said.contains("has a defect at src/sys/panics.rs:"), "{said}");
         assert!(!said.contains("heron"), "{said}");

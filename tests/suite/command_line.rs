@@ -5,7 +5,7 @@ use crate::driver::Place;
 #[test]
 fn exit_codes_are_explained() {
     let out = Place::new().gates(["explain", "exit-codes"]).run().exits(0);
-    assert_eq!(out.stdout.lines().count(), 6, "{}", out.stdout);
+    assert_eq!(out.stdout.lines().count(), 7, "{}", out.stdout);
 }
 
 #[test]

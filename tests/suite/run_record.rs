@@ -211,7 +211,11 @@ fn a_dry_run_runs_nothing_and_says_what_is_missing() {
 
 #[test]
 fn t06_nothing_hostile_at_a_path_that_is_written() {
-    for name in ["home/results.json", "home/results.json.journal"] {
+    for name in [
+        "home/results.json",
+        "home/results.json.journal",
+        "home/results.json.lock",
+    ] {
         for kind in ["link", "dangling", "pipe", "folder", "socket"] {
             let stage = Stage::new();
             stage.gate("cpu:ok", "true");

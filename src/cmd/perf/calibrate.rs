@@ -51,10 +51,12 @@ pub struct Args {
 /// Runs `perf calibrate`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let signals = match kept::role(context, true)? {
+    let signals = match kept::role(context, true, None)? {
         Role::Worker(signals) => signals,
         Role::Alone => return Ok(Exit::Terminated),
         Role::Keeper(Worked::Ended(code)) => return Ok(kept::exit(code)),
+        // The worker has reported where it panicked.
+        Role::Keeper(Worked::Panicked) => return Ok(Exit::Defect),
         Role::Keeper(Worked::Killed(signal)) => {
             let said =
                 format!("killed (signal {signal}); what it had started was ended, and nothing was stored");

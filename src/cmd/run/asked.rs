@@ -33,15 +33,25 @@ use leakscan::redact::Redactor;
 /// Largest file of recorded results that is read, bytes.
 const EXTERNAL: u64 = 256 << 10;
 
-/// Why a run is refused before any gate is looked at.
+/// Why a run ends without a result of its own.
 pub(super) struct Refused {
     pub(super) reason: Reason,
     pub(super) error: anyhow::Error,
 }
 
 impl Refused {
-    fn because(reason: Reason) -> impl FnOnce(anyhow::Error) -> Refused {
+    pub(super) fn because(reason: Reason) -> impl FnOnce(anyhow::Error) -> Refused {
         move |error| Refused { reason, error }
+    }
+}
+
+/// What this program cannot do, though nothing is wrong with what was asked for.
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        Refused {
+            reason: Reason::Internal,
+            error,
+        }
     }
 }
 

@@ -20,10 +20,12 @@ pub(super) struct Talk {
     shown: bool,
     /// How long a gate may be mute before a log hears that it still runs; none: it never does.
     heartbeat: Option<Duration>,
+    /// Whether to panic at a gate's first output.
+    panics: bool,
 }
 
 impl Talk {
-    pub(super) fn new(context: &Context, heartbeat: u64) -> Self {
+    pub(super) fn new(context: &Context, heartbeat: u64, panics: bool) -> Self {
         Talk {
             quiet: context.talk < 0,
             terminal: std::io::stderr().is_terminal(),
@@ -31,6 +33,7 @@ impl Talk {
             limit: None,
             shown: false,
             heartbeat: (heartbeat > 0).then(|| Duration::from_secs(heartbeat)),
+            panics,
         }
     }
 
@@ -90,6 +93,7 @@ impl Watch for Rc<RefCell<Talk>> {
     }
 
     fn output(&mut self) {
+        assert!(!self.borrow().panics, "the command line asks for this panic");
         self.borrow_mut().clear();
     }
 }

@@ -1,0 +1,90 @@
+//! Locks the results of a run, so that two runs never write to the same place.
+//!
+//! The lock is an `flock` on `<results>.lock`. The kernel releases it when the last process that has the file open has ended, so a
+//! file that a killed run left is no obstacle, and the file is never removed. Must not depend on what is recorded there.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::gate::journal::JournalError;
+use crate::sys::files::{self, FileError};
+
+/// How long a run that was killed may take to end what it had started and to release the lock.
+const RELEASE: Duration = Duration::from_secs(1);
+
+/// A lock that lasts as long as this value, or a process that inherited its descriptor.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Locks these results.
+    ///
+    /// # Errors
+    /// Another run holds the lock, or the lock file cannot be used.
+    pub fn take(results: &Path) -> Result<Self, JournalError> {
+        let path = path(results);
+        let io = |error: std::io::Error| FileError::Io {
+            path: path.clone(),
+            error,
+        };
+        files::vacant_or_regular(&path)?;
+        let until = Instant::now() + RELEASE;
+        loop {
+            let file = files::open_or_create(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    let ours = files::identity(&file.metadata().map_err(io)?);
+                    // A lock on a file that was removed meanwhile would keep nobody out.
+                    if std::fs::symlink_metadata(&path).is_ok_and(|there| files::identity(&there) == ours) {
+                        return Ok(Lock(file));
+                    }
+                }
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(io(error.into()).into()),
+            }
+            if Instant::now() >= until {
+                return Err(JournalError::Busy(results.to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The lock file of these results.
+fn path(results: &Path) -> PathBuf {
+    let mut name = results.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_busy_and_a_stale_file_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let results = place.path().join("r.json");
+        let first = Lock::take(&results).unwrap();
+        assert!(matches!(Lock::take(&results), Err(JournalError::Busy(_))));
+        drop(first);
+        assert!(path(&results).exists());
+        let second = Lock::take(&results).unwrap();
+        // A removed lock file is made again, and the old lock is then on another file.
+        std::fs::remove_file(path(&results)).unwrap();
+        Lock::take(&results).unwrap();
+        drop(second);
+    }
+}

@@ -1,0 +1,298 @@
+//! Checks that no environment variable, closed descriptor or full device changes what an error prints or how the program ends.
+
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+
+use crate::driver::Place;
+
+/// Command lines that fail, of every subcommand.
+const FAILING: &[&str] = &[
+    "",
+    "nosuch",
+    "--no-such-option",
+    "--format nosuch explain",
+    "init --no-such-option",
+    "init --format sarif",
+    "doctor --no-such-option",
+    "doctor --format dot",
+    "explain nosuch",
+    "explain timeout --format dot",
+    "explain timeuot",
+    "schema nosuch",
+    "completions",
+    "completions nosuch",
+    "man --dir configs/gates/gates.toml/man",
+    "lint",
+    "lint nosuch",
+    "lint contract none.md",
+    "lint contract empty.md",
+    "lint attestation none.md",
+    "lint attestation empty.md",
+    "lint registry",
+    "lint safety none",
+    "lint safety --baseline none.json .",
+    "lint workflows none.yml",
+    "lint scope",
+    "lint scope --contract none.md --diff none.diff",
+    "lint pr",
+    "kernels",
+    "kernels inspect none.so",
+    "kernels inspect empty.md",
+    "kernels check none.so",
+    "kernels check --cpu empty.md",
+    "kernels collectives none",
+    "kernels driver --format dot",
+    "gates show cpu:none",
+    "gates resolve --bundle none",
+    "gates resolve --gate cpu:none --format dot",
+    "gates list --repo none",
+    "perf compare",
+    "perf compare none.log none.log",
+    "perf calibrate --gate cpu:none",
+    "perf history show none",
+    "plan none",
+    "plan --format sarif",
+    "publish none.json --pr 1",
+    "publish --pr x",
+    "demo --keep configs",
+    "demo --format json",
+    "report none.json",
+    "report empty.md",
+    "report --format dot",
+    "run",
+    "run --gate cpu:none",
+    "run --gate cpu:ok --contract none.md",
+    "run --gate cpu:ok --results results.json",
+    "run --gate cpu:ok --heartbeat x",
+    "run --gate cpu:missing",
+    "resolve --pr x --bundle none",
+    "resolve --pr 1 --bundle none",
+    "start",
+    "start 01",
+    "start --format sarif 01",
+    "attest none.md",
+    "attest --verify none.md",
+    "ready",
+    "ready 1",
+    "images --base none",
+    "images --format sarif",
+];
+
+/// What a command line left.
+#[derive(Debug, PartialEq)]
+struct Left {
+    /// Exit code; none after a signal.
+    code: Option<i32>,
+    /// Standard error, without what differs between two places, two moments and two widths of a terminal.
+    said: String,
+    /// Whether anything was printed to standard output.
+    printed: bool,
+}
+
+/// A surrounding in which every command line is called.
+struct Surrounding {
+    name: &'static str,
+    /// Variables to set, or to unset.
+    variables: &'static [(&'static str, Option<&'static str>)],
+    /// Redirections, as a shell writes them.
+    redirections: &'static str,
+    /// What must be as under the fixed environment.
+    same: Same,
+}
+
+enum Same {
+    /// Standard error and exit code.
+    Everything,
+    /// The same, unless there was something to print.
+    UnlessPrinted,
+    /// The exit code, as standard error leads nowhere.
+    Code,
+    /// Nothing, as a program or a folder is missing; the exit code is still one of the documented ones.
+    Documented,
+}
+
+const SURROUNDINGS: &[Surrounding] = &[
+    Surrounding {
+        name: "backtraces, a stack of one byte, a hostile terminal and language",
+        variables: &[
+            ("RUST_BACKTRACE", Some("1")),
+            ("RUST_LIB_BACKTRACE", Some("1")),
+            ("RUST_MIN_STACK", Some("1")),
+            ("RUST_LOG", Some("trace")),
+            ("TERM", Some("\u{1b}]0;x\u{7}")),
+            ("LANG", Some("tr_TR.UTF-8")),
+            ("LC_ALL", Some("../../../etc/passwd")),
+            ("TZ", Some("../../../etc/passwd")),
+            ("COLUMNS", Some("40")),
+            ("LINES", Some("-1")),
+            ("CLICOLOR_FORCE", Some("1")),
+            ("TMPDIR", Some("/nonexistent")),
+        ],
+        redirections: "",
+        same: Same::Everything,
+    },
+    Surrounding {
+        name: "full backtraces, a stack larger than memory, a dumb terminal, no language",
+        variables: &[
+            ("RUST_BACKTRACE", Some("full")),
+            ("RUST_MIN_STACK", Some("9223372036854775807")),
+            ("RUSTFLAGS", Some("-Cx")),
+            ("TERM", Some("dumb")),
+            ("NO_COLOR", Some("1")),
+            ("COLUMNS", Some("99999999999999999999")),
+            ("LC_ALL", None),
+        ],
+        redirections: "",
+        same: Same::Everything,
+    },
+    Surrounding {
+        name: "no home and no path",
+        variables: &[("HOME", None), ("PATH", None), ("RUST_BACKTRACE", Some("1"))],
+        redirections: "",
+        same: Same::Documented,
+    },
+    Surrounding {
+        name: "the home is a file, the path leads nowhere",
+        variables: &[("HOME", Some("/dev/null")), ("PATH", Some("/nonexistent"))],
+        redirections: "",
+        same: Same::Documented,
+    },
+    Surrounding {
+        name: "nothing open",
+        variables: &[("RUST_BACKTRACE", Some("1"))],
+        redirections: "<&- >&- 2>&-",
+        same: Same::Code,
+    },
+    Surrounding {
+        name: "input closed, output full",
+        variables: &[("RUST_BACKTRACE", Some("1"))],
+        redirections: "<&- >/dev/full",
+        same: Same::UnlessPrinted,
+    },
+    Surrounding {
+        name: "output closed, error full",
+        variables: &[("RUST_BACKTRACE", Some("1"))],
+        redirections: ">&- 2>/dev/full",
+        same: Same::Code,
+    },
+];
+
+fn place() -> Place {
+    let place = Place::new();
+    place
+        .file(
+            "configs/gates/gates.toml",
+            "[gates.\"cpu:ok\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"cpu:missing\"]\ntier = \"a\"\ncmd = \"true\"\nrequires = [\"NMOE_NONE\"]\n\
+             [bundles]\nbroken = [\"cpu:gone\"]\n",
+        )
+        .file("empty.md", "");
+    place.git(["init", "-q"]);
+    place.git(["add", "."]);
+    place.git(["commit", "-q", "-m", "one"]);
+    place
+}
+
+fn call(place: &Place, line: &str, surrounding: Option<&Surrounding>) -> Left {
+    let call = place.gates(line.split(' ').filter(|word| !word.is_empty()));
+    let call = call.into_command();
+    let redirections = surrounding.map_or("", |s| s.redirections);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &format!("exec \"$@\" {redirections}"), "sh"])
+        .arg(call.get_program())
+        .args(call.get_args())
+        .current_dir(place.repo())
+        .env_clear()
+        .envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null());
+    for (name, value) in surrounding.iter().flat_map(|s| s.variables) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let out = command.output().unwrap();
+    let varying = Regex::new("\u{1b}\\[[0-9;]*m|[0-9]+\\.[0-9] s|[0-9a-f]{16}/results").unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).replace(place.path("").to_str().unwrap(), "");
+    let said = varying.replace_all(&said, "");
+    Left {
+        code: out.status.code(),
+        said: said.split_whitespace().collect::<Vec<_>>().join(" "),
+        printed: !out.stdout.is_empty(),
+    }
+}
+
+#[test]
+fn errors_are_the_same_whatever_the_surroundings() {
+    let plain = place();
+    let expected: Vec<Left> = FAILING.iter().map(|line| call(&plain, line, None)).collect();
+    let passing: Vec<_> = FAILING
+        .iter()
+        .zip(&expected)
+        .filter(|(_, left)| !matches!(left.code, Some(1..=3)))
+        .collect();
+    assert!(passing.is_empty(), "these do not fail: {passing:?}");
+    let differences: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = SURROUNDINGS
+            .iter()
+            .map(|surrounding| scope.spawn(|| differences(surrounding, &expected)))
+            .collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn differences(surrounding: &Surrounding, expected: &[Left]) -> Vec<String> {
+    let place = place();
+    let mut found = Vec::new();
+    for (line, expected) in FAILING.iter().zip(expected) {
+        let left = call(&place, line, Some(surrounding));
+        let same = (left.code, &left.said) == (expected.code, &expected.said);
+        let as_expected = match surrounding.same {
+            Same::Everything => same,
+            Same::UnlessPrinted if expected.printed => {
+                left.code == Some(2) && left.said.contains("No space left")
+            }
+            Same::UnlessPrinted => same,
+            Same::Code => left.code == expected.code,
+            Same::Documented => matches!(left.code, Some(0..=3)),
+        };
+        if !as_expected {
+            found.push(format!(
+                "{}: `{line}`: expected {expected:?}, found {left:?}",
+                surrounding.name
+            ));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_gate_still_sees_the_variables_of_a_runtime() {
+    let stage = crate::stage::Stage::new();
+    stage.gate_with(
+        "cpu:sees",
+        "echo \"$RUST_BACKTRACE $RUST_MIN_STACK\"",
+        "env = [\"RUST_BACKTRACE\", \"RUST_MIN_STACK\"]",
+    );
+    let variables = [("RUST_BACKTRACE", "full"), ("RUST_MIN_STACK", "123456789012345")];
+    let out = stage
+        .run_with(&["--gate", "cpu:sees"], &variables)
+        .exits(0)
+        .out
+        .stdout;
+    assert!(out.contains("full 123456789012345"), "{out}");
+}
+
+#[test]
+fn threads_start_whatever_stack_is_asked_for() {
+    let place = place();
+    for size in ["0", "1", "9223372036854775807"] {
+        place
+            .gates(["lint", "safety", "."])
+            .env("RUST_MIN_STACK", size)
+            .run()
+            .exits(0);
+    }
+}

@@ -1,0 +1,484 @@
+//! Checks how a run ends early: a panic is recovered like a kill, the results of an earlier run never stay as if they were its own, and
+//! two runs into the same results exclude each other. The tests wait for events, never for times.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::fs::{CWD, Mode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+/// As `explain exit-codes` documents it.
+const DEFECT: i32 = 70;
+
+/// A repository with a gate that passes silently, and one that starts two processes, prints `up` and waits until `go` is opened and closed.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    fifo(&stage.place.path("tmp/go"));
+    stage.gate("cpu:first", "echo first >>\"$TMPDIR/ran\"").gate(
+        "cpu:waits",
+        "sleep 86400 & one=$!; setsid sleep 86400 & echo $$ $one $! >\"$TMPDIR/pids\"; echo up; cat <\"$TMPDIR/go\"",
+    );
+    stage.place.git(["init", "-q"]);
+    stage.place.git(["add", "."]);
+    stage.place.git(["commit", "-q", "-m", "one"]);
+    stage
+}
+
+fn fifo(path: &Path) {
+    rustix::fs::mkfifoat(CWD, path, Mode::from(0o600)).unwrap();
+}
+
+fn command(stage: &Stage, args: &[&str]) -> Command {
+    let results = stage.results();
+    let common = ["run", "--results", results.to_str().unwrap()];
+    let mut command = stage.call(&[&common, args].concat()).into_command();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A run whose gate has printed `up`. Its output ends when the last of its two processes has ended.
+struct Started {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Started {
+    fn new(stage: &Stage, args: &[&str]) -> Self {
+        let mut child = command(stage, args).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while line != "up\n" {
+            line.clear();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the run ended too early");
+        }
+        Started { child, out }
+    }
+
+    /// Waits until all its processes have ended; its exit code and standard error.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        self.out.read_to_end(&mut Vec::new()).unwrap();
+        let mut said = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        (code, said)
+    }
+}
+
+fn worker(keeper: u32) -> u32 {
+    let below = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
+    below.trim().parse().unwrap()
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+fn recorded(stage: &Stage) -> Value {
+    serde_json::from_slice(&std::fs::read(stage.results()).unwrap()).unwrap()
+}
+
+fn journal(stage: &Stage) -> Vec<u8> {
+    std::fs::read(stage.place.path("home/results.json.journal")).unwrap()
+}
+
+#[test]
+fn a_panic_in_a_gate_is_recovered_like_a_kill() {
+    let stage = stage();
+    let out = stage.run(&["--tier", "a", "--panic-in-gate"]).exits(DEFECT).out;
+    assert!(
+        out.stderr.contains("has a defect at src/cmd/run/talk.rs:"),
+        "{}",
+        out.stderr
+    );
+    assert!(
+        out.stderr
+            .contains("results.json holds what was recorded until then"),
+        "{}",
+        out.stderr
+    );
+    let results = recorded(&stage);
+    assert_eq!(results["overall"], "cancelled");
+    assert_eq!(results["results"]["cpu:first"]["status"], "pass");
+    assert_eq!(results["results"]["cpu:waits"]["status"], "cancelled");
+    let pids = std::fs::read_to_string(stage.place.path("tmp/pids")).unwrap();
+    assert_eq!(pids.split_whitespace().count(), 3, "{pids}");
+    for pid in pids.split_whitespace() {
+        assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
+    }
+    // The next run continues where this one was cut off.
+    let run = Started::new(&stage, &["--tier", "a", "--resume"]);
+    File::create(stage.place.path("tmp/go")).unwrap();
+    let (code, said) = run.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        std::fs::read_to_string(stage.place.path("tmp/ran")).unwrap(),
+        "first\n"
+    );
+    assert_eq!(recorded(&stage)["overall"], "pass");
+}
+
+#[test]
+fn the_crash_argument_is_refused_in_a_workflow() {
+    for value in ["true", "false", ""] {
+        let stage = stage();
+        let run = stage.run_with(&["--tier", "a", "--panic-in-gate"], &[("GITHUB_ACTIONS", value)]);
+        let run = run.exits(2);
+        assert!(run.out.stderr.contains("is refused where"), "{}", run.out.stderr);
+        assert_eq!(run.results["refused"], "refused");
+        assert!(!stage.place.path("tmp/ran").exists());
+    }
+}
+
+#[test]
+fn unlisted_arguments_are_offered_nowhere() {
+    let stage = Stage::new();
+    let mut texts = Vec::new();
+    for args in [
+        "completions bash",
+        "completions zsh",
+        "completions fish",
+        "completions elvish",
+        "completions powershell",
+        "man",
+        "--help",
+        "run --help",
+        "explain --help",
+        "help run",
+    ] {
+        let args: Vec<&str> = args.split(' ').collect();
+        texts.push((args.join(" "), stage.call(&args).run().exits(0).stdout));
+    }
+    let pages = stage.place.path("home/man");
+    stage
+        .call(&["man", "--dir", pages.to_str().unwrap()])
+        .run()
+        .exits(0);
+    for page in std::fs::read_dir(&pages).unwrap().flatten() {
+        let text = std::fs::read_to_string(page.path()).unwrap().replace('\\', "");
+        texts.push((page.file_name().display().to_string(), text));
+    }
+    for (name, text) in &texts {
+        for unlisted in ["kept-by", "panic-in-gate", "Print every page"] {
+            assert!(!text.contains(unlisted), "{name} offers {unlisted}");
+        }
+    }
+    let list = &texts.iter().find(|(name, _)| name == "--help").unwrap().1;
+    assert!(list.contains("run          Run gates"), "{list}");
+}
+
+/// A stage whose last run passed.
+fn passed() -> Stage {
+    let stage = stage();
+    assert_eq!(
+        stage.run(&["--gate", "cpu:first"]).exits(0).results["overall"],
+        "pass"
+    );
+    stage
+}
+
+#[test]
+fn a_refused_run_leaves_its_own_results() {
+    for (args, env, reason) in [
+        (&["--gate", "cpu:none"][..], None, "bad_registry"),
+        (&["--bundle", "none"], None, "bad_registry"),
+        (&["--gate", "cpu:first", "--contract", "none.md"], None, "refused"),
+        (
+            &["--gate", "cpu:first", "--contract", "configs/gates/gates.toml"],
+            None,
+            "refused",
+        ),
+        (
+            &["--gate", "cpu:first", "--resolution", "none.json"],
+            None,
+            "refused",
+        ),
+        (
+            &["--gate", "cpu:first", "--perf-budget-pct", "x"],
+            None,
+            "refused",
+        ),
+        (
+            &["--gate", "cpu:first", "--baseline-ref=--x"],
+            None,
+            "bad_baseline",
+        ),
+        (
+            &["--gate", "cpu:first", "--external", "cpu:first=x"],
+            None,
+            "external",
+        ),
+        (&["--gate", "cpu:first", "--subject", "none"], None, "refused"),
+        (&["--gate", "cpu:first", "--format", "sarif"], None, "refused"),
+        (
+            &["--gate", "cpu:first", "--resume", "--contract", "none.md"],
+            None,
+            "refused",
+        ),
+        (
+            &["--gate", "cpu:first"],
+            Some(("NMOE_PRIVATE_TERMS", "re:(")),
+            "prerequisite",
+        ),
+    ] {
+        let stage = passed();
+        let run = stage.run_with(args, env.as_slice()).exits(2);
+        assert_eq!(
+            [&run.results["overall"], &run.results["refused"]],
+            [&json!("invalid"), &json!(reason)],
+            "{args:?}"
+        );
+    }
+    let stage = passed();
+    stage.place.file("configs/gates/gates.toml", "[gates");
+    let run = stage.run(&["--gate", "cpu:first"]).exits(2);
+    assert_eq!(run.results["refused"], "bad_registry");
+    // A place that cannot be used keeps no results of another run either.
+    for hostile in ["home/results.json.lock", "home/results.json.journal"] {
+        let stage = passed();
+        let path = stage.place.path(hostile);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        stage.run(&["--gate", "cpu:first"]).exits(2);
+        assert!(!stage.results().exists(), "{hostile}");
+    }
+}
+
+#[test]
+fn a_dry_run_and_a_wrong_command_line_touch_nothing() {
+    let stage = passed();
+    let state = || {
+        let file = |name: &str| {
+            let path = stage.place.path(name);
+            (
+                std::fs::read(&path).unwrap(),
+                std::fs::metadata(path).unwrap().modified().unwrap(),
+            )
+        };
+        [
+            "home/results.json",
+            "home/results.json.journal",
+            "home/results.json.lock",
+        ]
+        .map(file)
+    };
+    let before = state();
+    stage.run(&["--tier", "a", "--dry-run"]).exits(0);
+    stage.run(&["--gate", "cpu:none", "--dry-run"]).exits(2);
+    stage
+        .run(&["--gate", "cpu:first", "--dry-run", "--format", "sarif"])
+        .exits(2);
+    stage.run(&["--gate", "cpu:first", "--no-such-option"]).exits(2);
+    assert_eq!(state(), before);
+}
+
+/// A run over earlier results that has begun to read its contract, which is a FIFO, and the end to write it.
+fn reading(stage: &Stage) -> (Child, File) {
+    let contract = stage.place.path("tmp/contract");
+    fifo(&contract);
+    let args = ["--gate", "cpu:first", "--contract", contract.to_str().unwrap()];
+    let child = command(stage, &args).spawn().unwrap();
+    // This returns when the run has opened the other end.
+    let writer = File::create(&contract).unwrap();
+    assert!(!stage.results().exists(), "the earlier results are still there");
+    (child, writer)
+}
+
+#[test]
+fn a_run_that_dies_before_its_record_leaves_no_pass() {
+    // The worker is killed.
+    let stage = passed();
+    let (child, _writer) = reading(&stage);
+    signal(worker(child.id()), Signal::KILL);
+    let out = child.wait_with_output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("killed (signal 9)") && said.contains("nothing was recorded"),
+        "{said}"
+    );
+    let results = recorded(&stage);
+    assert_eq!(
+        [&results["overall"], &results["refused"]],
+        [&json!("invalid"), &json!("cancelled")]
+    );
+
+    // The keeper is killed, or a signal asks the run to stop: the worker finds out as soon as the contract is there.
+    let contract = include_str!("../fixtures/engine/contract.md");
+    for (asked, code) in [
+        (Signal::KILL, None),
+        (Signal::TERM, Some(143)),
+        (Signal::INT, Some(130)),
+    ] {
+        let stage = passed();
+        let (mut child, mut writer) = reading(&stage);
+        let worker = worker(child.id());
+        // The worker itself is asked as well, so that the signal is there before the contract.
+        if asked != Signal::KILL {
+            signal(worker, asked);
+        }
+        signal(child.id(), asked);
+        if asked == Signal::KILL {
+            child.wait().unwrap();
+        }
+        writer.write_all(contract.as_bytes()).unwrap();
+        drop(writer);
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(
+            out.status.code(),
+            code,
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        assert_eq!(recorded(&stage)["overall"], "cancelled", "{asked:?}");
+    }
+
+    // Both are killed.
+    let stage = passed();
+    let (mut child, _writer) = reading(&stage);
+    let worker = worker(child.id());
+    signal(worker, Signal::STOP);
+    signal(child.id(), Signal::KILL);
+    signal(worker, Signal::KILL);
+    child.wait().unwrap();
+    assert!(!stage.results().exists());
+    stage.run(&["--gate", "cpu:first"]).exits(0);
+}
+
+#[test]
+fn a_full_disk_keeps_no_earlier_pass() {
+    let stage = passed();
+    let small = stage.place.path("home/small");
+    std::fs::create_dir(&small).unwrap();
+    let results = small.join("results.json");
+    let run = stage
+        .call(&[
+            "run",
+            "--gate",
+            "cpu:first",
+            "--results",
+            results.to_str().unwrap(),
+        ])
+        .into_command();
+    // Every block and every file of this disk is taken, and removing the earlier results frees neither.
+    let script = "mount -t tmpfs -o size=64k,nr_inodes=16 tmpfs \"$1\" || exit 99; cd \"$1\"; shift; \
+                  cp ../results.json ../results.json.journal .; mkdir kept; ln results.json results.json.journal kept; \
+                  cat /dev/zero >full; n=0; while : >f$n; do n=$((n+1)); done; (cd \"$repo\"; \"$@\"); code=$?; \
+                  [ ! -e results.json ] || exit 98; exit $code";
+    let out = Command::new("unshare")
+        .args(["-rm", "bash", "-c", script, "bash"])
+        .arg(&small)
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(stage.place.repo())
+        .env("TMPDIR", stage.place.path("tmp"))
+        .env("repo", stage.place.repo())
+        .output();
+    // Where no mount namespace may be made there is no disk to fill.
+    let Ok(out) = out else { return };
+    let said = String::from_utf8_lossy(&out.stderr);
+    if out.status.code() == Some(99) || said.starts_with("unshare") {
+        return;
+    }
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(said.contains("cannot be written (disk_full)"), "{said}");
+}
+
+#[test]
+fn a_second_run_is_locked_out_and_changes_nothing() {
+    let stage = stage();
+    let first = Started::new(&stage, &["--gate", "cpu:waits"]);
+    let before = journal(&stage);
+    for more in [&[][..], &["--resume"]] {
+        let out = stage.run(&[&["--gate", "cpu:first"], more].concat()).exits(2).out;
+        let says = format!("another run is writing {}", stage.results().display());
+        assert!(out.stderr.contains(&says), "{}", out.stderr);
+    }
+    stage.run(&["--gate", "cpu:first", "--dry-run"]).exits(0);
+    assert_eq!(journal(&stage), before);
+    File::create(stage.place.path("tmp/go")).unwrap();
+    let (code, said) = first.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(recorded(&stage)["results"]["cpu:waits"]["status"], "pass");
+}
+
+#[test]
+fn the_lock_lasts_as_long_as_the_longer_lived_process() {
+    let stage = passed();
+    let (mut child, writer) = reading(&stage);
+    // The worker reads on without its keeper.
+    signal(child.id(), Signal::KILL);
+    child.wait().unwrap();
+    let out = stage.run(&["--gate", "cpu:first"]).exits(2).out;
+    assert!(out.stderr.contains("another run is writing"), "{}", out.stderr);
+    drop(writer);
+    child.wait_with_output().unwrap();
+    assert_eq!(recorded(&stage)["refused"], "refused");
+    stage.run(&["--gate", "cpu:first"]).exits(0);
+}
+
+#[test]
+fn runs_that_start_at_once_are_never_called_tampered() {
+    let stage = stage();
+    stage.gate("cpu:fds", "! ls -l /proc/self/fd | grep '\\.lock'");
+    let runs: Vec<Child> = (0..8)
+        .map(|_| command(&stage, &["--gate", "cpu:fds"]).spawn().unwrap())
+        .collect();
+    let mut passed = 0;
+    for run in runs {
+        let out = run.wait_with_output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        match out.status.code() {
+            Some(0) => passed += 1,
+            code => assert!(
+                code == Some(2) && said.contains("another run is writing"),
+                "{code:?}: {said}"
+            ),
+        }
+    }
+    assert!(passed > 0);
+    assert_eq!(recorded(&stage)["overall"], "pass");
+}
+
+#[test]
+fn a_stale_lock_is_no_obstacle_and_an_unusable_place_is_named() {
+    let stage = stage();
+    std::fs::write(stage.place.path("home/results.json.lock"), "4711\n").unwrap();
+    stage.run(&["--gate", "cpu:first"]).exits(0);
+    let into = |results: &Path| {
+        stage
+            .call(&[
+                "run",
+                "--gate",
+                "cpu:first",
+                "--results",
+                results.to_str().unwrap(),
+            ])
+            .run()
+    };
+    let absent = stage.place.path("home/new/folder/results.json");
+    into(&absent).exits(0);
+    assert!(absent.exists());
+    std::fs::write(stage.place.path("home/file"), "").unwrap();
+    for unusable in [
+        stage.place.path("home/file/results.json"),
+        "/proc/results.json".into(),
+    ] {
+        let out = into(&unusable).exits(2);
+        let folder = unusable.parent().unwrap().to_str().unwrap();
+        assert!(
+            out.stderr.starts_with("error: ") && out.stderr.contains(folder),
+            "{}",
+            out.stderr
+        );
+    }
+}
