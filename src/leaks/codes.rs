@@ -35,14 +35,19 @@ pub static TABLE: &[&Code] = &{
 const fn code(kind: &Kind) -> Code {
     Code {
         id: kind.id,
-        severity: match kind.severity {
-            kinds::Severity::Error => Severity::Error,
-            kinds::Severity::Warning => Severity::Warning,
-        },
+        severity: severity(kind.severity),
         title: kind.title,
         explain: kind.explain,
         bad: kind.bad,
         good: kind.good,
+    }
+}
+
+/// The severity of a finding about a leak.
+pub const fn severity(severity: kinds::Severity) -> Severity {
+    match severity {
+        kinds::Severity::Error => Severity::Error,
+        kinds::Severity::Warning => Severity::Warning,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Turns leaks into findings.
 
-use leakscan::kinds;
 use leakscan::kinds::Kind;
+use leakscan::kinds::Severity;
 use leakscan::scan::Leak;
 use leakscan::scan_text::LocatedLeak;
 use leakscan::scan_text::Place;
@@ -33,7 +33,7 @@ pub struct LeakFinding {
 /// Turns a leak of a document into a finding.
 pub fn of_document(source: &Source, leak: &Leak) -> Finding {
     let span = leak.shown_span(source.text().as_bytes());
-    let mut finding = finding(leak.kind, &leak.fingerprint).at(Region::of(source, &span));
+    let mut finding = finding(leak.kind, leak.severity, &leak.fingerprint).at(Region::of(source, &span));
     finding.path = source.name().map(str::to_owned);
     finding
 }
@@ -49,7 +49,7 @@ pub fn of_file(path: &str, report: TextReport) -> Vec<LeakFinding> {
 }
 
 fn located(path: &str, leak: LocatedLeak) -> LeakFinding {
-    let mut finding = finding(leak.kind, &leak.fingerprint).in_path(path);
+    let mut finding = finding(leak.kind, leak.severity, &leak.fingerprint).in_path(path);
     match leak.place {
         Place::Lines(lines) => finding = finding.at(region(lines)),
         Place::Byte(byte) => finding.message = format!("{} at byte {byte} of a binary file", finding.message),
@@ -82,16 +82,13 @@ fn of_problem(path: &str, problem: &SuppressionProblem) -> LeakFinding {
     }
 }
 
-fn finding(kind: &Kind, fingerprint: &str) -> Finding {
-    let help = if kinds::is_credential(kind) {
-        ROTATE
-    } else {
-        REPLACE
-    };
+fn finding(kind: &Kind, severity: Severity, fingerprint: &str) -> Finding {
+    let help = if kind.is_credential { ROTATE } else { REPLACE };
     Finding::new(
         codes::of_kind(kind),
         format!("{} (fingerprint {fingerprint})", kind.title),
     )
+    .severity(codes::severity(severity))
     .help(help)
 }
 

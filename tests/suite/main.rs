@@ -78,7 +78,6 @@ mod run_rows;
 mod run_talk;
 mod run_world;
 mod safety;
-mod safety_corpus;
 mod scope;
 mod stage;
 mod start;

@@ -2,77 +2,20 @@
 //!
 //! A version number has the same form as an IPv4 address; what stands around it tells them apart.
 
+use crate::false_positives::always;
 use crate::false_positives::listed;
 use crate::kinds::PRIVATE_ADDRESS;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
 use crate::rule::Rule;
-use crate::rule::always;
 use crate::window::after;
 use crate::window::is_word;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(&PRIVATE_ADDRESS, &["10.", "172.", "192.168.", "100."], ipv4),
-    Rule::code(&PRIVATE_ADDRESS, &[":"], ipv6).prefilter_if(ends_private_group),
-    // In the domain of addresses, in names made of them, and spelled in ways that resolvers take.
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &[".ip6.arpa"],
-        r"((?:[0-9a-f]\.){10,30}[cd]\.f)\.ip6\.arpa",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &[".in-addr.arpa"],
-        r"\b(\d{1,3}\.\d{1,3}\.(?:\d{1,3}\.10|168\.192))\.in-addr\.arpa",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &[".nip.io", ".sslip.io", ".xip.io"],
-        r"\b((?:10|192-168|172-(?:1[6-9]|2\d|3[01]))(?:-\d{1,3}){2,3})\.(?:nip|sslip|xip)\.io",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &["10 . ", "192 . 168"],
-        r"\b((?:10 \. \d{1,3}|192 \. 168)(?: \. \d{1,3}){2})\b",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &["0x0a.", "0xa.", "0xc0.", "0xac."],
-        r"\b(0x[0-9a-fA-F]{1,2}(?:\.0x[0-9a-fA-F]{1,2}){3})\b",
-    )
-    .accept_if(is_private_number),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &["::ffff:"],
-        r"(::ffff:[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4})\b",
-    )
-    .accept_if(maps_private),
-    Rule::line(
-        &PRIVATE_ADDRESS,
-        &[
-            "ping 0",
-            "ssh 0",
-            "curl 0",
-            "telnet 0",
-            "connect 0",
-            "connect to 0",
-            "host 0",
-            "addr 0",
-            "address 0",
-        ],
-        r"\s(0[0-7]{2,3}(?:\.0[0-7]{1,3}){3})\b",
-    )
-    .accept_if(is_private_number),
-    Rule::line(&PRIVATE_ADDRESS, &["@"], r"@(0[0-7]{2,3}(?:\.[0-7]{1,4}){3})\b")
-        .accept_if(is_private_number)
-        .prefilter_if(|text, at| after(text, at + 1) == b'0'),
-    Rule::code(&PRIVATE_ADDRESS, &["0x0a", "0xac1", "0xc0a8"], hexadecimal),
-];
+include!(concat!(env!("OUT_DIR"), "/address.rs"));
+
+fn precedes_zero(text: &[u8], at: usize) -> bool {
+    after(text, at + 1) == b'0'
+}
 
 /// Network names everyone writes when they speak of the ranges as such.
 const RANGES: &[&[u8]] = &[

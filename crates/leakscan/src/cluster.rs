@@ -2,79 +2,20 @@
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
-use crate::kinds::KUBE_CONTEXT;
-use crate::kinds::NAMESPACE;
+use crate::kinds::CLUSTER_NAMESPACE;
 use crate::kinds::POD_NAME;
-use crate::kinds::VOLUME_CLAIM;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
 use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(&POD_NAME, &["-"], generated_name)
-        .prefilter_if(|text, at| text.get(at + 1..at + 6).is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))),
-    Rule::line(&POD_NAME, &["pod/", "pods/"], r"\bpods?/([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").accept_if(is_pod),
-    Rule::line(&POD_NAME, &["pods \"", "pod \"", "pod '", "pods '", "pod `", "pod \\\""], r#"\bpods?\s\\?["'`]([a-z0-9][a-z0-9./-]*-[a-z0-9.-]*[a-z0-9])\\?["'`]"#).accept_if(is_object),
-    Rule::line(&POD_NAME, &["pod"], r#"\b(?i:pod|pod[_-]?name)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])\\?["',}\s]?"#).accept_if(is_object),
-    Rule::line(&POD_NAME, &["crashloopbackoff", "oomkilled", "imagepullbackoff", "errimagepull", "containercreating", " running", " pending", " completed ", " evicted ", " terminating "], r"(?:^|\s)([a-z0-9][a-z0-9.]*-[a-z0-9.-]*[a-z0-9])\s+\d+/\d+\s+(?:Running|Pending|Completed|Evicted|Terminating|Error|CrashLoopBackOff|OOMKilled|ImagePullBackOff|ErrImagePull|ContainerCreating)(?:\s+\d|\s*$)").accept_if(is_object),
-    Rule::line(&POD_NAME, &["crashloopbackoff", "oomkilled", "imagepullbackoff", "containercreating", " running", " pending", " evicted"], r"(?:^|\s)([a-z0-9][a-z0-9-]*-[bcdfghjklmnpqrstvwxz2456789]{5})\s+(?:Running|Pending|Evicted|CrashLoopBackOff|OOMKilled|ImagePullBackOff|ContainerCreating)\b").accept_if(is_object),
-    Rule::line(&POD_NAME, &["pod "], r"\b(?i:pod) ([a-z0-9]+(?:-[a-z0-9]+)*-[bcdfghjklmnpqrstvwxz2456789]{5})(?:[\s,.:]|$)").accept_if(is_drawn),
-    Rule::line(&POD_NAME, &["pod "], r"\b(?i:pod) ([a-z0-9]+(?:-[a-z0-9]+){2,}) (?:is|was|has|failed|crashed)\b").accept_if(is_drawn),
-    Rule::line(&POD_NAME, &["/log/containers/", "/log/pods/"], r"/log/(?:containers/([a-z0-9][a-z0-9.-]*)_|pods/([a-z0-9-]+_[a-z0-9][a-z0-9.-]*)_)").accept_if(is_object),
-    Rule::line(&POD_NAME, &["-shard-", "-run-", "wf-"], r"\b([a-z0-9-]+-[bcdfghjklmnpqrstvwxz2456789]{5}-[a-z0-9-]+-(?:\d{7,10}|pod))\b").accept_if(is_drawn),
-    Rule::line(&POD_NAME, &["name:  "], r"^Name:\s+([a-z0-9-]+-[bcdfghjklmnpqrstvwxz2456789]{5})\s*$").accept_if(is_object),
-    Rule::line(&POD_NAME, &["kubectl cp ", "stern "], r"(?:\bkubectl cp\s(?:\S+\s)?([a-z0-9-]+/[a-z0-9][a-z0-9.-]*):|\bstern\s([a-z0-9-]+-[bcdfghjklmnpqrstvwxz2456789]{5})(?:\s|$))").accept_if(is_object),
-    Rule::line(&POD_NAME, &["pod "], r"\b(?i:pod) ([a-z0-9]+(?:-[a-z0-9]+)+_[a-z0-9-]+)(?:[\s,.:(]|$)").accept_if(is_object),
-    Rule::line(&VOLUME_CLAIM, &["pvc "], r"\bPVC ([a-z0-9-]+/[a-z0-9][a-z0-9.-]*[a-z0-9])\b").accept_if(is_claim),
-    Rule::line(&POD_NAME, &["crictl "], r"\bcrictl\s[^\n]*\s([a-z0-9]+(?:-[a-z0-9]+){2,})\s*$").accept_if(is_drawn),
-    Rule::at(&VOLUME_CLAIM, &["kubernetes_persistent_volume_claim"], r#"kubernetes_persistent_volume_claim(?:_v1)?"\s+"\w+"\s*\{\s*metadata\s*\{\s*name\s*=\s*"([a-z0-9.-]+)""#).accept_if(is_claim),
-    Rule::at(&VOLUME_CLAIM, &["name:  "], r"Name:\s+([a-z0-9.-]+)\s*\nStatus:\s+Bound\b").accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["` pvc", "\" pvc", "' pvc", "` claim", "\" claim"], r#"["'`]([a-z0-9]+(?:-[a-z0-9]+)+)["'`] (?i:pvc|claim)\b"#).accept_if(is_claim),
-    Rule::line(&POD_NAME, &["pod "], r"\b(?i:pod) ([a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.]*-[a-z0-9.-]*[a-z0-9])\b").accept_if(is_object),
-    Rule::line(&POD_NAME, &["runner name", "runner_name", "listener name"], r#"(?i:(?:runner|listener)[ _]name)["']?\s{0,2}[=:]\s{0,2}["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).accept_if(is_object),
-    Rule::line(&POD_NAME, &["kubectl", "oc logs", "oc exec", "oc rsh", "stern ", "crictl"], r"(?:kubectl|oc|k)\s(?:-\S+\s(?:[\w-]+\s)?)*?(?:logs|exec|attach|port-forward|debug|rsh|cp|(?:describe|delete|get|edit|annotate|label|top)\s(?:po|pod|pods))\s(?:-n\s\S+\s|-[a-mo-z]\w*\s|--[\w-]+(?:=\S+)?\s)*(?:pod/|po/)?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])").accept_if(is_object),
-    Rule::line(&NAMESPACE, &["kubectl", "helm", "stern", "k9s", "oc ", "kustomize", "velero", "argocd", "flux ", "istioctl", "kubectx", "kubeseal", "skaffold", "tilt ", "vcluster", "arena ", "linkerd", "cilium", "kubecolor", "tkn "], r#"(?:^|[\s`'"(/$;&|])(?:vcluster|arena|linkerd|cilium|kubecolor|tkn|kubectl|helm|helmfile|stern|k9s|oc|kustomize|velero|argocd|flux|istioctl|kubeseal|skaffold|tilt|k)\s(?:[^|;&\n]*?\s)?(?:-n[\s=]?|--namespace[\s=]|--namespaces[\s=])["']?([a-z0-9][a-z0-9-]*)"#).accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["-namespace"], r#"--(?:(?:dest|kube|target|watch)-)?namespace[\s=]["']?([a-z0-9][a-z0-9-]*[a-z0-9])"#).accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["kubens ", "oc new-project ", "oc project ", "create namespace ", "create ns ", "namespaces/", "namespace/"], r"(?:\bkubens|\boc (?:new-)?project|\bcreate n(?:amespace|s)|\b(?:describe|delete|get|label) n(?:amespaces?|s)|\bnamespaces?/)[\s/]?([a-z0-9][a-z0-9-]*[a-z0-9])").accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["ns/"], r"\bns/([a-z0-9]+(?:-[a-z0-9]+)+)").accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["describe ns ", "describe namespace ", "delete ns ", "delete namespace ", "get ns ", "get namespace ", "label ns ", "label namespace "], r"\b(?:describe|delete|get|label) n(?:amespaces?|s)\s([a-z0-9][a-z0-9-]*[a-z0-9])").accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["namespace"], r#"\b(?i:namespace|namespace[_-]?name|pod_namespace|kube_namespace|k8s_namespace|target_?namespace)\\?["']?\s{0,2}[:=]\s{0,2}\\?["']?([a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:[\\"',}\s]|$)"#).accept_if(is_namespace),
-    Rule::code(&NAMESPACE, &["namespace: "], yaml_namespace),
-    Rule::at(&NAMESPACE, &["kind: namespace"], r#"kind: Namespace\s+metadata:\s+name:\s+["']?([a-z0-9][a-z0-9-]*)"#).accept_if(is_namespace),
-    Rule::at(&VOLUME_CLAIM, &["kind: persistentvolume"], r#"kind: PersistentVolume(?:Claim)?\s+(?:metadata:\s+)?name:\s+["']?([a-z0-9][a-z0-9.-]*)"#).accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["claim \"", "claim '", "claim `", "bound to claim "], r#"\bclaim ["'`]?([a-z0-9][a-z0-9.-]*[-/][a-z0-9.-]*[a-z0-9])["'`\s]?"#).accept_if(is_claim),
-    Rule::line(&NAMESPACE, &["namespace \"", "namespace '", "namespace `", "namespaces \"", "namespace \\\""], r#"\bnamespaces?\s\\?["'`]([a-z0-9][a-z0-9-]*[a-z0-9])\\?["'`]"#).accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["using project \""], r#"[Uu]sing project "([a-z0-9][a-z0-9-]*)""#).accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["in namespace ", "in the namespace "], r"\bin (?:the )?namespace ([a-z0-9]+(?:-[a-z0-9]+)+)").accept_if(is_namespace),
-    Rule::line(&NAMESPACE, &["serviceaccount:", "serviceaccounts:"], r"\b(?i:serviceaccounts?):([a-z0-9][a-z0-9-]*(?::[a-z0-9][a-z0-9.-]*)?)").accept_if(is_account),
-    Rule::line(&VOLUME_CLAIM, &["claimname", "existingclaim"], r#"(?i:claim_?name|existing_?claim)\\?["']?\s{0,2}[:=]\s{0,2}\\?["']?([A-Za-z0-9][A-Za-z0-9.-]*)"#).accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["persistentvolumeclaim", "persistentvolume"], r#"(?i:persistentvolume(?:claim)?s?)[\s/=]\\?["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["pvc"], r#"(?:\b|_|source)(?i:pvc)(?:/|\s|\s?[=:]\s?|_name[=:]\s?|\s"|\s')\\?["'`]?([a-z0-9][a-z0-9.-]*-[a-z0-9.-]*[a-z0-9])"#).accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["pvc"], r"(?i:pvc)[^\n]{0,20}[\s/]([a-z0-9]+(?:-[a-z0-9]+)*-(?:rwx|rwo|rox|pvc)|[a-z0-9]+(?:-[a-z0-9]+)+)\s+(?:Bound|Pending|Lost|Terminating)\b").accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["volumes=["], r"volumes=\[([a-z0-9]+(?:-[a-z0-9]+)+)").accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &["pvc-", "csi-vol-"], r"\b((?:pvc|csi-vol)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"),
-    Rule::line(&VOLUME_CLAIM, &["volumename:", "volumehandle:"], r#"volume(?:Name|Handle):\s{0,2}["']?([a-z0-9][\w.:-]*-[\w.:-]*\w)"#).accept_if(is_claim),
-    Rule::line(&VOLUME_CLAIM, &[" bound "], r"^\s*([a-z0-9]+(?:-[a-z0-9]+)+)\s+Bound\s+\S+\s+\d+[GTM]i\b").accept_if(is_claim),
-    Rule::line(&KUBE_CONTEXT, &["use-context", "set-context", "delete-context", "rename-context", "--context", "--kube-context", "kubectx", "current-context", "get-contexts"], r#"(?:(?:use|set|delete|rename)-context|--(?:kube-)?context[\s=]|current-context:|\bkubectx)\s{0,2}["']?([A-Za-z0-9][\w.@:/-]*)"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["to context \"", "to context '", "to context `", "to new context ", "context \""], r#"(?:(?i:switched to (?:new )?context)|^(?:error: )?(?i:context)) ["'`]([\w.@:/-]*[\d@:/-][\w.@:/-]*)["'`]"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["get-credentials", "update-kubeconfig", "--cluster-name", "--cluster ", "--cluster=", "--cluster_name"], r#"(?:get-credentials\s(?:--\S+\s\S+\s)*?|update-kubeconfig\s[^\n]*?--name[\s=]|--cluster(?:[-_]name)?[\s=])["']?([A-Za-z0-9][\w.-]*)"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["kube login ", "kubeconfig save ", "rancher context switch ", "argocd cluster add ", "--kubecontext"], r"(?:kube login|kubeconfig save|rancher context switch|argocd cluster add|--kubecontext)\s(?:--?\S+\s)*([A-Za-z0-9][\w.:-]*)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["az aks"], r"az aks\s[^\n]*?(?:-n|--name)[\s=]([A-Za-z0-9][\w.-]*)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["cluster"], r#"\b(?i:cluster|cluster[_-]?name|kube_?cluster|k8s_?cluster)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:[\\"',}\s]|$)"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["context:"], r#"^\s*-?\s*context:\s{1,2}["']?([a-z][\w.]*(?:[@-][\w.]+)+)["']?\s*$"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["kubernetes-admin@"], r"\bkubernetes-admin@([a-z][\w.-]*-[\w.-]*\w)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["kube_context", "kubecontext", "config_context", "k8s_contexts("], r#"(?i:kube_?context|config_context|k8s_contexts\()["']?\s?[:=]?\s?["']?([a-z][\w.-]*-[\w.-]*\w)"#).accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["\u{2388}"], r"\|([a-z][\w.@/-]*-[\w.@/-]*):[\w-]+\)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["/api-"], r"\b([\w-]+/api-[\w-]+:\d{4}(?:/[\w:]+)?)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &[" cluster"], r"(?:\bthe ([a-z][a-z0-9]*(?:-[a-z0-9]+)*-(?:prod|production|staging|stage|dev)(?:-[a-z0-9]+)?) cluster\b|\bcluster ([a-z][a-z0-9]*(?:-[a-z0-9]+)*-(?:prod|production|staging|stage)(?:-[a-z0-9]+)?)\b)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["gke_"], r"\b(gke_[a-z][a-z0-9-]+_[a-z]+-[a-z0-9-]+_[a-z0-9-]+)"),
-    Rule::line(&KUBE_CONTEXT, &[":eks:", ":cluster/"], r"arn:aws[a-z-]*:eks:[a-z0-9-]+:\d{12}:cluster/([\w-]+)").accept_if(is_context),
-    Rule::line(&KUBE_CONTEXT, &["kubeconfig", "--kubeconfig", ".kube/"], r#"\.kube/([\w.-]*\w)"#).accept_if(is_kubeconfig_file),
-    Rule::line(&KUBE_CONTEXT, &["kubeconfig"], r#"(?i:kubeconfig)[\s=:]{1,2}["']?((?:[\w./$~-]*/)?[\w.-]*-[\w-]*\.(?:ya?ml|conf|kubeconfig|config))"#).accept_if(is_context),
-];
+include!(concat!(env!("OUT_DIR"), "/cluster.rs"));
+
+fn precedes_generated_suffix(text: &[u8], at: usize) -> bool {
+    text.get(at + 1..at + 6)
+        .is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))
+}
 
 /// Letters and digits that Kubernetes takes for generated names: no vowels, nothing that could be misread.
 fn is_generated(b: u8) -> bool {
@@ -240,6 +181,6 @@ fn yaml_namespace(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
                 .iter()
                 .take_while(|b| b.is_ascii_whitespace())
                 .count();
-        found.report(&NAMESPACE, start..start + value.len());
+        found.report(&CLUSTER_NAMESPACE, start..start + value.len());
     }
 }

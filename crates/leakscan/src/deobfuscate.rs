@@ -177,7 +177,7 @@ const INLINE: &[&str] = &[
 
 /// The literals that may begin a disguise within a line: [`INLINE`], and every escape of a letter, a digit or one of the
 /// signs that names are made of.
-pub fn inline_keywords() -> Vec<String> {
+pub fn keywords() -> Vec<String> {
     let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
     let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
     // Digits of Arabic and Persian.
@@ -202,7 +202,7 @@ fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
 }
 
-/// The cheap look at one of [`inline_keywords`]: whether it stands where it could hide something, inside a word.
+/// The cheap look at one of [`keywords`]: whether it stands where it could hide something, inside a word.
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');

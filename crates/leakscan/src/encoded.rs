@@ -69,7 +69,7 @@ const TELLING: &[&str] = &[
 const TOKENS: usize = 18;
 
 /// The literals of base 64 and hexadecimal that tell of something worth decoding.
-pub fn anchors() -> Vec<String> {
+pub fn keywords() -> Vec<String> {
     let alphabet = STANDARD;
     let mut out: Vec<String> = Vec::new();
     for (index, plain) in TELLING.iter().enumerate() {

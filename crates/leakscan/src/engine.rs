@@ -1,4 +1,6 @@
-//! One pass over the anchors of all rules, and the rules' patterns, each compiled when it is first needed.
+//! Finds the keywords of all rules in one pass, and runs the rules around their keywords.
+//!
+//! A pattern is compiled when it is first needed.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -20,82 +22,82 @@ use crate::window::is_word;
 
 /// The rules of all families, ready to run.
 pub struct Engine {
-    anchors: Literals,
-    /// For each anchor: what it triggers.
+    keywords: Literals,
+    /// For each keyword: what it triggers.
     triggers: Vec<Vec<Trigger>>,
-    /// Rules that wait for a single byte, which [`memchr`] finds faster: the ones of [`SINGLE`].
+    /// The rules whose keyword is a byte of [`SINGLE`], which [`memchr`] finds faster.
     bytes: [Vec<u16>; SINGLE.len()],
     rules: Vec<(&'static Rule, OnceLock<Option<Regex>>)>,
 }
 
-/// What an anchor triggers.
+/// What a keyword triggers.
 #[derive(Clone, Copy)]
 enum Trigger {
     Rule(u16),
-    /// Its line may hide something.
-    Inline,
-    /// It stands in a run of base 64 or hexadecimal that may be worth decoding.
-    Encoded,
+    /// Decoding of the line.
+    Deobfuscation,
+    /// Decoding of the run of base 64 or hexadecimal that contains the keyword.
+    Decoding,
 }
 
-/// What one run over a text has found.
+/// The result of one run over a text.
 #[derive(Default)]
 pub struct Sweep {
-    /// Leaks, in no order.
+    /// Matches, in no order.
     pub raw: Vec<RawMatch>,
-    /// Offsets whose lines may hide something.
-    pub disguised: Vec<usize>,
-    /// Places of telling base 64 or hexadecimal.
+    /// Offsets whose lines may be obfuscated.
+    pub obfuscated: Vec<usize>,
+    /// Places of base 64 or hexadecimal that may contain a leak.
     pub encoded: Vec<Range<usize>>,
-    /// Offsets where a token begins that goes on after a line end or a quote.
-    pub broken: Vec<usize>,
-    /// Bytes that rules have looked at.
+    /// Offsets of tokens that continue after a line end or a quote.
+    pub split: Vec<usize>,
+    /// How many bytes the rules examined.
     pub work: u64,
 }
 
-/// What a rule sees of the text around an anchor.
+/// What a rule sees of the text around a keyword.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// All of it: what spans lines is found too.
+    /// The whole text, so that leaks over several lines are found.
     Text,
-    /// Its line and nothing else, so that each line can be judged by itself.
+    /// The line of the keyword, so that the result for a line does not depend on other lines.
     Line,
 }
 
-/// Whether a run also gathers the places where a disguise may be.
+/// Whether a run also collects places to decode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Rules and places.
+    /// Runs the rules and collects places.
     Full,
-    /// Rules only: the text is an decode_line disguise itself.
+    /// Runs the rules only: the text is decoded already.
     Rules,
 }
 
 /// A run in progress.
 struct Run<'t> {
     text: &'t [u8],
-    /// For each rule: where it may look next.
+    /// For each rule: the offset from which it may run.
     cursors: Vec<usize>,
-    /// The stretch that rules see now.
-    seen: Range<usize>,
+    /// The part of the text that rules see.
+    visible: Range<usize>,
     sweep: Sweep,
 }
 
 impl Run<'_> {
-    /// Moves on to the line of this offset, where only lines are seen.
-    fn see(&mut self, at: usize) {
-        if at >= self.seen.end {
-            let start = memchr::memrchr2(b'\n', b'\r', &self.text[self.seen.end..at])
-                .map_or(self.seen.end, |n| self.seen.end + n + 1);
+    /// Moves to the line of this offset, unless the offset is visible.
+    fn show(&mut self, at: usize) {
+        if at >= self.visible.end {
+            let start = memchr::memrchr2(b'\n', b'\r', &self.text[self.visible.end..at])
+                .map_or(self.visible.end, |n| self.visible.end + n + 1);
             let end = memchr::memchr2(b'\n', b'\r', &self.text[at..]).map_or(self.text.len(), |n| at + n);
-            self.seen = start..end;
+            self.visible = start..end;
         }
     }
 }
 
 const SINGLE: [&str; 5] = ["-", ":", "@", "~", "\\"];
 
-/// The families.
+/// The rules of each family. Where two leaks share a place, the earlier rule decides the kind.
 static FAMILIES: &[&[Rule]] = &[
     crate::tokens::RULES,
     crate::keys::RULES,
@@ -114,36 +116,41 @@ static FAMILIES: &[&[Rule]] = &[
     crate::people::RULES,
 ];
 
-/// The engine, built at the first look.
-pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(FAMILIES));
+/// All rules.
+fn all_rules() -> impl Iterator<Item = &'static Rule> + Clone {
+    FAMILIES.iter().copied().flatten()
+}
+
+/// The engine, built when the first text is scanned.
+pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(all_rules()));
 
 impl Engine {
-    fn new(families: &'static [&'static [Rule]]) -> Self {
-        let mut anchors: indexmap::IndexMap<String, Vec<Trigger>> = indexmap::IndexMap::new();
+    fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
+        let mut keywords: indexmap::IndexMap<String, Vec<Trigger>> = indexmap::IndexMap::new();
         let mut bytes: [Vec<u16>; SINGLE.len()] = Default::default();
         let mut rules = Vec::new();
-        for rule in families.iter().copied().flatten() {
+        for rule in all {
             let index = u16::try_from(rules.len()).unwrap_or(u16::MAX);
-            for anchor in rule.keywords {
-                match SINGLE.iter().position(|single| single == anchor) {
+            for keyword in rule.keywords {
+                match SINGLE.iter().position(|single| single == keyword) {
                     Some(which) => bytes[which].push(index),
-                    None => anchors
-                        .entry((*anchor).to_owned())
+                    None => keywords
+                        .entry((*keyword).to_owned())
                         .or_default()
                         .push(Trigger::Rule(index)),
                 }
             }
             rules.push((rule, OnceLock::new()));
         }
-        for literal in deobfuscate::inline_keywords() {
-            anchors.entry(literal).or_default().push(Trigger::Inline);
+        for literal in deobfuscate::keywords() {
+            keywords.entry(literal).or_default().push(Trigger::Deobfuscation);
         }
-        for literal in encoded::anchors() {
-            anchors.entry(literal).or_default().push(Trigger::Encoded);
+        for literal in encoded::keywords() {
+            keywords.entry(literal).or_default().push(Trigger::Decoding);
         }
-        let (anchors, triggers) = anchors.into_iter().unzip();
+        let (keywords, triggers) = keywords.into_iter().unzip();
         Engine {
-            anchors: Literals::new(anchors),
+            keywords: Literals::new(keywords),
             triggers,
             bytes,
             rules,
@@ -155,37 +162,37 @@ impl Engine {
         let mut run = Run {
             text,
             cursors: vec![0; self.rules.len()],
-            seen: match scope {
+            visible: match scope {
                 Scope::Text => 0..text.len(),
                 Scope::Line => 0..0,
             },
             sweep: Sweep::default(),
         };
-        for hit in self.anchors.find(text) {
+        for hit in self.keywords.find(text) {
             for &trigger in &self.triggers[usize::from(hit.literal)] {
                 match trigger {
                     Trigger::Rule(index) => self.trigger(index, hit.range(), &mut run),
-                    Trigger::Inline if depth == Depth::Full => {
+                    Trigger::Deobfuscation if depth == Depth::Full => {
                         if deobfuscate::may_be_obfuscated(text, hit.range()) {
-                            run.sweep.disguised.push(hit.start);
+                            run.sweep.obfuscated.push(hit.start);
                         }
                     }
-                    Trigger::Encoded if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
-                    Trigger::Inline | Trigger::Encoded => {}
+                    Trigger::Decoding if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
+                    Trigger::Deobfuscation | Trigger::Decoding => {}
                 }
             }
         }
-        let again = |run: &mut Run<'_>| {
+        let rewind = |run: &mut Run<'_>| {
             if scope == Scope::Line {
-                run.seen = 0..0;
+                run.visible = 0..0;
             }
         };
-        again(&mut run);
+        rewind(&mut run);
         for at in memchr::memchr3_iter(b'-', b':', b'@', text) {
             let which = usize::from(text[at] == b':') + 2 * usize::from(text[at] == b'@');
             self.trigger_all(which, at, &mut run);
         }
-        again(&mut run);
+        rewind(&mut run);
         for at in memchr::memchr2_iter(b'~', b'\\', text) {
             self.trigger_all(3 + usize::from(text[at] == b'\\'), at, &mut run);
         }
@@ -203,56 +210,57 @@ impl Engine {
         if span.start < run.cursors[index] || !(self.rules[index].0.prefilter)(run.text, span.start) {
             return;
         }
-        run.see(span.start);
-        let base = run.seen.start;
-        let text = &run.text[run.seen.clone()];
+        run.show(span.start);
+        let base = run.visible.start;
+        let text = &run.text[run.visible.clone()];
         let span = span.start - base..span.end - base;
         let known = run.sweep.raw.len();
         let mut cursor = run.cursors[index].saturating_sub(base);
         let mut found = MatchSink {
             raw: &mut run.sweep.raw,
+            severity: self.rules[index].0.severity,
             cursor: &mut cursor,
             work: &mut run.sweep.work,
         };
-        let broken = self.look(index, text, span.clone(), &mut found);
+        let is_split = self.run_rule(index, text, span.clone(), &mut found);
         run.cursors[index] = cursor + base;
-        if broken {
-            run.sweep.broken.push(span.start + base);
+        if is_split {
+            run.sweep.split.push(span.start + base);
         }
         for raw in &mut run.sweep.raw[known..] {
             raw.span = raw.span.start + base..raw.span.end + base;
         }
     }
 
-    /// Lets one rule look; says whether a token begins here and goes on elsewhere.
-    fn look(&self, index: usize, text: &[u8], span: Range<usize>, found: &mut MatchSink<'_>) -> bool {
+    /// Runs one rule at a keyword. Returns whether a token begins here and continues after a line end or a quote.
+    fn run_rule(&self, index: usize, text: &[u8], span: Range<usize>, found: &mut MatchSink<'_>) -> bool {
         let (rule, compiled) = &self.rules[index];
         let hit = Hit { text, span };
         match rule.find {
-            Find::Code(look) => look(&hit, found),
-            Find::At(pattern) => {
+            Find::Code(function) => function(&hit, found),
+            Find::AtKeyword(pattern) => {
                 let start = hit.span.start;
                 if is_word(hit.before()) && is_word(text[start]) {
                     return false;
                 }
                 let window = start..text.len().min(hit.span.end + REACH);
                 found.count_work(hit.span.len() + 64);
-                let matched = self.matches(rule, compiled, pattern, text, window, found);
+                let matched = self.match_pattern(rule, compiled, pattern, text, window, found);
                 return !matched && deobfuscate::continues_elsewhere(text, &hit.span);
             }
-            Find::Line(pattern) => {
+            Find::InLine(pattern) => {
                 let line = hit.line();
                 let from = line.start.max(*found.cursor);
                 found.count_work(line.end - from);
-                self.matches(rule, compiled, pattern, text, from..line.end, found);
+                self.match_pattern(rule, compiled, pattern, text, from..line.end, found);
                 found.skip_to(line.end);
             }
         }
         false
     }
 
-    /// Runs a pattern over a window; says whether it matched always at all.
-    fn matches(
+    /// Reports the matches of a pattern in a window. Returns whether there is a match, accepted or not.
+    fn match_pattern(
         &self,
         rule: &'static Rule,
         compiled: &OnceLock<Option<Regex>>,
@@ -262,7 +270,7 @@ impl Engine {
         found: &mut MatchSink<'_>,
     ) -> bool {
         let regex = compiled.get_or_init(|| {
-            let anchored = matches!(rule.find, Find::At(_));
+            let anchored = matches!(rule.find, Find::AtKeyword(_));
             let pattern = if anchored {
                 format!("^(?:{pattern})")
             } else {
@@ -275,12 +283,12 @@ impl Engine {
             return false;
         };
         for groups in regex.captures_iter(part) {
-            // Of alternatives, the group of the one that matched.
+            // Use the capture group of the alternative that matched.
             let group = groups.iter().skip(1).flatten().next();
             if let Some(secret) = group.or_else(|| groups.get(0)) {
                 let mut span = window.start + secret.start()..window.start + secret.end();
                 if span.end == window.end {
-                    // The window cut it off: the rest of a token belongs to it.
+                    // The window ends inside the token, so add the rest of the token.
                     span.end += text[span.end..].iter().take_while(|&&b| is_token(b)).count();
                     found.count_work(span.end - window.end);
                 }
@@ -298,30 +306,62 @@ fn is_token(b: u8) -> bool {
     is_word(b) || b"+/=.~%-".contains(&b)
 }
 
-/// The anchors of all rules.
+/// The keywords of all rules.
 #[cfg(test)]
 pub fn keywords() -> impl Iterator<Item = &'static str> {
-    FAMILIES
-        .iter()
-        .copied()
-        .flatten()
-        .flat_map(|rule| rule.keywords.iter().copied())
+    all_rules().flat_map(|rule| rule.keywords.iter().copied())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::examples;
+
+    /// Whether a rule, without the others, finds a leak in a template.
+    fn finds(engine: &Engine, template: &str) -> bool {
+        let text = examples::fill(template, &mut examples::Noise::new(1));
+        !engine
+            .run(text.as_bytes(), Depth::Rules, Scope::Text)
+            .raw
+            .is_empty()
+    }
 
     #[test]
-    fn every_anchor_is_lower_case_and_every_pattern_compiles() {
-        for rule in FAMILIES.iter().copied().flatten() {
-            for anchor in rule.keywords {
-                assert_eq!(*anchor, anchor.to_ascii_lowercase());
-            }
-            if let Find::At(pattern) | Find::Line(pattern) = rule.find {
+    fn rules_match_their_examples_only() {
+        let mut wrong = Vec::new();
+        for rule in all_rules() {
+            let engine = Engine::new(std::iter::once(rule));
+            let examples = rule.examples.iter().filter(|text| !finds(&engine, text));
+            wrong.extend(examples.map(|text| format!("{}.{} misses {text}", rule.kind.id, rule.name)));
+            let others = rule.non_examples.iter().filter(|text| finds(&engine, text));
+            wrong.extend(others.map(|text| format!("{}.{} matches {text}", rule.kind.id, rule.name)));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn patterns_compile() {
+        for rule in all_rules() {
+            if let Find::AtKeyword(pattern) | Find::InLine(pattern) = rule.find {
                 let built = RegexBuilder::new(pattern).unicode(false).build();
                 assert!(built.is_ok(), "{pattern}: {built:?}");
             }
+        }
+    }
+
+    /// The page of all rules. `LEAKSCAN_BLESS=1` writes it.
+    #[test]
+    fn docs_list_every_rule() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/leak-rules.md");
+        let page = examples::page(all_rules());
+        if std::env::var_os("LEAKSCAN_BLESS").is_some() {
+            std::fs::write(path, page).unwrap();
+        } else {
+            let written = std::fs::read_to_string(path).unwrap();
+            assert!(
+                written == page,
+                "docs/leak-rules.md is stale: run this test with LEAKSCAN_BLESS=1"
+            );
         }
     }
 }

@@ -95,6 +95,21 @@ pub fn looks_random(token: &[u8]) -> bool {
     entropy(body) >= 3.0 && !reads_like_words(body)
 }
 
+/// Accepts every match, for a pattern that is specific enough.
+pub fn always(_: &[u8]) -> bool {
+    true
+}
+
+/// Runs a rule at all of its keywords.
+pub fn everywhere(_: &[u8], _: usize) -> bool {
+    true
+}
+
+/// Whether a value has a digit.
+pub fn has_digit(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_digit)
+}
+
 /// Shannon entropy in bits per byte.
 pub fn entropy(bytes: &[u8]) -> f64 {
     let mut counts = [0u32; 256];

@@ -14,34 +14,7 @@ use crate::window::after;
 use crate::window::around;
 use crate::window::is_word;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(
-        &HARD_CODED_SECRET,
-        &[
-            "password", "passwd", "passphrase", "pwd", "passcode", "_pass", "-pass", "secret", "token", "api_key", "apikey", "api-key",
-            "api key", "app_key", "appkey", "app-key", "access_key", "accesskey", "access-key", "auth_key", "authkey", "auth-key", "license_key", "master_key",
-            "encryption_key", "signing_key", "private_key", "service_key", "account_key", "_key", "-key", "credential", "_pat", "_psk", "_salt",
-        ],
-        assignment,
-    ),
-    Rule::line(&HARD_CODED_SECRET, &["bearer "], r#"(?i:bearer)\s{1,4}((?:v2:)?[0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["authorization"], r#"(?i:authorization)["']?\s{0,4}[:=]\s{0,4}["']?(?i:token|apikey|key|bot)?\s{0,4}([0-9A-Za-z_.~+/-]{20,}={0,2})(?:[\s"'`;,)]|$)"#).accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["sshpass"], r#"sshpass\s+-p\s*["']?([^\s"']{4,})"#).accept_if(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["mysql", "mariadb", "mongo"], r#"(?:(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^|;]{0,200}\s)?-p|(?:mongo|mongosh|mongodump)\s(?:[^|;]{0,200}\s)?-p\s)["']?([^\s"'=-][^\s"']{5,})"#).accept_if(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["curl", "wget", "--user", "http "], r#"\s(?:-u|--user)[\s=]{0,2}["']?[\w.@+-]+:([^\s"'@:/]{4,})"#).accept_if(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["docker login", "podman login", "helm registry login", "az login", "redis-cli", "ldapsearch", "smbclient", "htpasswd"], r#"\s(?:-p|-a|-w|-U \S+%)\s?["']?([^\s"'-][^\s"']{5,})"#).accept_if(is_password),
-    Rule::line(&HARD_CODED_SECRET, &["<password>", "<passwd>", "<passphrase>", "<secret>", "<token>", "<apikey>", "<api_key>"], r"(?i:<(?:password|passwd|passphrase|secret|token|api_?key)>)([^<\s]{8,})</").accept_if(strong_password),
-    Rule::line(&HARD_CODED_SECRET, &["_auth="], r#"\b[A-Z][A-Z0-9_]*_AUTH=["']?([^\s"']{8,})"#).accept_if(strong_password),
-    Rule::line(&HARD_CODED_SECRET, &["pass:", "pass =", "pass=", "passw:", "passwort:", "pw:", "pw="], r#"(?:^|[^\w-])(?i:passw?|passwort|pw)\s{0,2}[:=]\s{0,2}["']?([^\s"'#][^\s"']{7,})"#).accept_if(strong_password),
-    Rule::line(&HARD_CODED_SECRET, &["identified by", "password '", "password \"", "password is ", "passphrase is "], r#"(?i:identified by|password|pass(?:word|phrase) is)\s["']?([^\s"']{8,})["']?"#).accept_if(strong_password),
-    Rule::line(&HARD_CODED_SECRET, &["configure set ", "config set ", "add-authtoken ", "secret set ", "secrets set "], r#"(?:(?:configure|config|secrets?) set \S*(?i:key|token|password|secret)\S*|add-authtoken)[\s=](?:--body )?["']?([^\s"'~/.][^\s"']{15,})"#).accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["ssws "], r"SSWS\s+(00[0-9A-Za-z_-]{38,42})\b").accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["\"username\""], r#""username"\s{0,2}:\s{0,2}"[^"]{1,64}"\s{0,2},\s{0,2}"key"\s{0,2}:\s{0,2}"([0-9a-f]{32})""#).accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["cargo login", "vault login", "npm login", "doppler login", "wandb login", "huggingface-cli login", "hf auth login"], r"(?:login)\s(?:--?\w+[\s=])*([0-9A-Za-z_.-]{20,})").accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["#access_token=", ".azurewebsites.net", "&p=", "?token=", "&token=", "access_token=", "&key=", "?key=", "api_key=", "apikey="], r"[?&#](?:access_|auth_|private_|id_|refresh_)?(?:token|key|api_?key|secret|password|sig|signature|code|p)=([0-9A-Za-z_.~%+/-]{16,})").accept_if(looks_random),
-    Rule::line(&HARD_CODED_SECRET, &["echo "], r#"echo\s(?:-n\s)?["']?([^\s"'|]{6,})["']?\s*\|\s*(?:docker|podman|gh|sudo|helm|passwd|chpasswd|kinit|openssl)\b"#).accept_if(strong_password),
-];
+include!(concat!(env!("OUT_DIR"), "/generic_secrets.rs"));
 
 /// Endings of names whose value is about a secret and not the secret.
 const ABOUT: &str = "path file files filename name names id ids type types url uri endpoint hash digest len length size count \

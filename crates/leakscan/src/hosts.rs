@@ -12,63 +12,7 @@ use crate::window::around;
 use crate::window::before;
 use crate::window::is_word;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(
-        &PRIVATE_HOST,
-        &[
-            ".internal",
-            ".corp",
-            ".lan",
-            ".local",
-            ".intra",
-            ".int.",
-            ".home",
-            ".priv",
-            ".prod",
-            ".consul",
-            ".ts.net",
-            "-internal.",
-            "internal.",
-            "corp.",
-            "intranet.",
-            ".compute.amazonaws.com",
-            ".rds.amazonaws.com",
-            ".elb.amazonaws.com",
-            ".eks.amazonaws.com",
-            ".cache.amazonaws.com",
-            ".azmk8s.io",
-            ".vpn",
-            ".cluster",
-            ".dc1",
-            ".dc2",
-            ".infra",
-            ".staging",
-        ],
-        name,
-    ),
-    Rule::code(&CLUSTER_DNS, &[".svc", ".pod.cluster"], service),
-    Rule::code(
-        &PRIVATE_HOST,
-        &[
-            "grafana.",
-            "kibana.",
-            "prometheus.",
-            "alertmanager.",
-            "argocd.",
-            "argo.",
-            "nexus.",
-            "artifactory.",
-            "harbor.",
-            "rancher.",
-            "mlflow.",
-            "bastion.",
-            "jumphost.",
-            "jump.",
-        ],
-        operations,
-    ),
-];
+include!(concat!(env!("OUT_DIR"), "/hosts.rs"));
 
 /// Endings that no public name has.
 const PRIVATE_TLDS: &str = "internal corp lan local intra intranet localdomain private priv consul vpn prod infra staging cluster dc1 \

@@ -3,161 +3,37 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::false_positives::always;
 use crate::false_positives::is_placeholder;
 use crate::false_positives::is_plausible_secret;
 use crate::false_positives::looks_random;
 use crate::kinds::GITHUB_TOKEN;
 use crate::kinds::HARD_CODED_SECRET;
-use crate::kinds::KUBECONFIG;
-use crate::kinds::PASSWORD_HASH;
 use crate::kinds::PRIVATE_KEY;
-use crate::kinds::STORED_LOGIN;
 use crate::kinds::WEB_TOKEN;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
 use crate::rule::Rule;
-use crate::rule::always;
 use crate::window::around;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(
-        &PRIVATE_KEY,
-        &["private key-----", "private key block-----", "private key ----"],
-        pem,
-    ),
-    Rule::at(
-        &PRIVATE_KEY,
-        &["ls0tls1crudjti"],
-        r"LS0tLS1CRUdJTi[0-9A-Za-z+/=]{60,}",
-    )
-    .accept_if(encloses_private_key),
-    // Base 64 of a web token, as a Secret of Kubernetes holds it.
-    Rule::at(
-        &WEB_TOKEN,
-        &["zxlkagjhy2lpau"],
-        r"ZXlKaGJHY2lPaU[0-9A-Za-z+/=]{60,}",
-    ),
-    Rule::at(
-        &PRIVATE_KEY,
-        &["putty-user-key-file-"],
-        r"PuTTY-User-Key-File-\d: [a-z0-9-]+\s+Encryption: \S+",
-    ),
-    Rule::at(
-        &PRIVATE_KEY,
-        &["age-secret-key-", "age-plugin-"],
-        r"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]+)-1[0-9A-Z]{40,}",
-    ),
-    Rule::at(
-        &PRIVATE_KEY,
-        &["untrusted comment: "],
-        r"untrusted comment: (?:\w+ )?(?:encrypted )?secret key[^\r\n]{0,60}\r?\n([0-9A-Za-z+/=]{60,})",
-    ),
-    Rule::line(
-        &PRIVATE_KEY,
-        &["privatekey", "private_key", "presharedkey", "private-key"],
-        r#"(?i:private[_-]?key|presharedkey)["']?\s{0,4}[=:]\s{0,4}["']?([0-9A-Za-z+/]{42,43}=)"#,
-    )
-    .accept_if(looks_random),
-    Rule::line(
-        &PRIVATE_KEY,
-        &["\"kty\""],
-        r#""d"\s{0,4}:\s{0,4}"([0-9A-Za-z_-]{32,})""#,
-    ),
-    Rule::code(&PRIVATE_KEY, &["\"kty\""], |hit, found| {
-        // The same, one field a line.
-        let end = hit.text.len().min(hit.span.end + 800);
-        let body = &hit.text[hit.span.end..end];
-        let body = &body[..memchr::memchr(b'}', body).unwrap_or(body.len())];
-        found.count_work(body.len());
-        if let Some(at) = memchr::memmem::find(body, b"\"d\": \"") {
-            let from = hit.span.end + at + 6;
-            let key = around(hit.text, from..from, 400, |b| {
-                b.is_ascii_alphanumeric() || b"_-".contains(&b)
-            });
-            if key.end - from >= 32 {
-                found.report(&PRIVATE_KEY, from..key.end);
-            }
+include!(concat!(env!("OUT_DIR"), "/keys.rs"));
+
+/// A JWK with a field on each line.
+fn multi_line_jwk(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let end = hit.text.len().min(hit.span.end + 800);
+    let body = &hit.text[hit.span.end..end];
+    let body = &body[..memchr::memchr(b'}', body).unwrap_or(body.len())];
+    found.count_work(body.len());
+    if let Some(at) = memchr::memmem::find(body, b"\"d\": \"") {
+        let from = hit.span.end + at + 6;
+        let key = around(hit.text, from..from, 400, |b| {
+            b.is_ascii_alphanumeric() || b"_-".contains(&b)
+        });
+        if key.end - from >= 32 {
+            found.report(&PRIVATE_KEY, from..key.end);
         }
-    }),
-    Rule::line(
-        &PRIVATE_KEY,
-        &["xprv", "yprv", "zprv"],
-        r"\b([xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})\b",
-    ),
-    Rule::line(
-        &KUBECONFIG,
-        &[
-            "client-key-data",
-            "client-certificate-data",
-            "certificate-authority-data",
-            "clientkeydata",
-        ],
-        r#"(?i:client-?key-?data|client-certificate-data|certificate-authority-data)["']?\s{0,4}:\s{0,4}["']?([0-9A-Za-z+/=]{40,})"#,
-    ),
-    Rule::at(
-        &KUBECONFIG,
-        &["kind: config"],
-        r"kind: Config\s+(?:preferences: \{\}\s+)?(?:(?:clusters|contexts|users):\s*-|current-context:\s*\S)",
-    ),
-    Rule::line(
-        &STORED_LOGIN,
-        &["machine "],
-        r"(?:^|\s)machine\s+\S+\s+login\s+\S+\s+password\s+(\S+)",
-    )
-    .accept_if(is_password),
-    Rule::at(
-        &STORED_LOGIN,
-        &["machine "],
-        r"machine[ \t]+\S+\s+login[ \t]+\S+\s+password[ \t]+(\S+)",
-    )
-    .accept_if(is_password),
-    Rule::line(
-        &STORED_LOGIN,
-        &["\"auth\"", "identitytoken", "\"registrytoken\""],
-        r#""(?i:auth|identitytoken|registrytoken)"\s{0,4}:\s{0,4}"([0-9A-Za-z+/=_.-]{12,})""#,
-    )
-    .accept_if(encodes_login),
-    Rule::line(
-        &STORED_LOGIN,
-        &[":5432:", ":3306:", ":*:"],
-        r"(?:^|\s)[\w.*-]+:(?:\d+|\*):[\w*-]+:[\w-]+:([^\s:]{6,})\s*$",
-    )
-    .accept_if(is_password),
-    Rule::code(&HARD_CODED_SECRET, &["basic "], basic),
-    Rule::line(
-        &PASSWORD_HASH,
-        &["$1$", "$5$", "$6$", "$7$", "$y$", "$apr1$", "$gy$"],
-        r"(\$(?:1|5|6|7|y|gy|apr1)\$(?:rounds=\d+\$)?[0-9A-Za-z./$]{4,40}\$[0-9A-Za-z./]{20,})",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PASSWORD_HASH,
-        &["$2a$", "$2b$", "$2y$"],
-        r"(\$2[aby]\$\d\d\$[0-9A-Za-z./]{53})",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PASSWORD_HASH,
-        &["$argon2", "$scrypt$", "$pbkdf2"],
-        r"(\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[0-9a-z-]*)\$[^\s:]{30,})",
-    )
-    .accept_if(always),
-    Rule::line(
-        &PASSWORD_HASH,
-        &["{ssha", "{sha}", "{smd5}"],
-        r"(\{(?:SSHA\d*|SHA|SMD5)\}[0-9A-Za-z+/=]{24,})",
-    )
-    .accept_if(always),
-    Rule::code(&WEB_TOKEN, &["eyj"], json_web_token),
-    // The same over two lines or two literals.
-    Rule::at(
-        &WEB_TOKEN,
-        &["eyjhbgcioi"],
-        r"eyJhbGciOi[0-9A-Za-z_-]{8,400}\.eyJ[0-9A-Za-z_-]{8,600}\.[0-9A-Za-z_-]{16,}",
-    )
-    .accept_if(is_not_a_sample),
-];
+    }
+}
 
 /// A PEM-like block: its first line, and some of the key after it, plain or with `\n` for line ends.
 fn pem(hit: &Hit<'_>, found: &mut MatchSink<'_>) {

@@ -12,9 +12,13 @@ mod cloud;
 mod cluster;
 mod commands;
 mod confusables;
+#[cfg(test)]
+mod corpus;
 mod deobfuscate;
 mod encoded;
 mod engine;
+#[cfg(test)]
+mod examples;
 mod false_positives;
 mod generic_secrets;
 mod hardware;

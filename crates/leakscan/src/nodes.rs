@@ -3,68 +3,29 @@
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
 use crate::hosts;
-use crate::kinds::NODE_NAME;
-use crate::kinds::PRIVATE_HOST;
 use crate::rule::Rule;
 use crate::window::after;
 use crate::window::before;
 use crate::window::has_byte_within;
 use crate::window::is_word;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::line(&NODE_NAME, &["nccl ", "rccl "], r"(?:^|[\s\]|>])([A-Za-z][\w.-]*):\d+:\d+ \[\d+\] (?:\S+:\d+ )?[NR]CCL ").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["@"], r"(?:^|[\s(\[>`])([a-z_][\w.-]*@[A-Za-z][\w.-]*)(?::| )[~/][^\s$#]*\]?\s?[$#%](?:\s|$)|\[([a-z_][\w.-]*@[A-Za-z][\w.-]*) [^\s\]]+\][$#%](?:\s|$)").accept_if(is_login).prefilter_if(|text, at| is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()),
-    Rule::line(
-        &NODE_NAME,
-        &["host", "node", "master_addr", "fqdn", "machine", "instance", "nodelist", "server_name", "worker_name", "kubernetes.io/hostname"],
-        r#"(?:^|[^\w-])(?i:(?:[a-z0-9]+_)?(?:(?:batch)?host(?:_?names?|list)?|node_?names?|node|head_node|master_addr|fqdn|machine(?:_?name)?|node_?list|worker_name|server_name|instance)|-?-?(?:host|node)|kubernetes\.io/hostname)\\?["']?\s{0,2}[=:]\s{0,2}\\?["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)"#,
-    )
-    .accept_if(is_numbered_machine)
-    .prefilter_if(is_given),
-    Rule::line(&NODE_NAME, &["slurm", "srun", "nodelist", "scontrol", "sinfo", "salloc", "sbatch", "squeue", "sacct", "stepid"], r"(?i:nodelist|nodes|error|nodename|-w|--nodelist|--exclude|-x|hostnames?|\bnode|\bon|srun: job \d+)[\s=:]{1,3}([A-Za-z][\w-]*-?\[[\d,-]+\]|[A-Za-z][\w-]*\d+\b)").accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["[00", "[01", "[02", "[03", "[04", "[05", "[06", "[07", "[08", "[09"], r"(?:^|[\s,='\x22`])([a-z][a-z0-9-]*[a-z-]\[0\d+(?:[,-]\d+)+\])(?:[\s,'\x22`:]|$)").accept_if(is_node_list).prefilter_if(|text, at| matches!(before(text, at), b'a'..=b'z' | b'-')),
-    Rule::line(&NODE_NAME, &["started on <", "dispatched to <", "execution host", "bsub "], r"(?:(?:started on|dispatched to) <(?:\d+\*)?|\s-m\s[\x22']?)([a-z][\w.-]*\d+)").accept_if(is_numbered_machine),
-    // Logs of whole machines: the name stands behind the time.
-    Rule::line(&NODE_NAME, &["systemd[", " kernel: ", "sshd[", "kubelet[", "containerd[", "dockerd[", "slurmd[", "nvidia-persistenced[", "nv-hostengine", "sudo[", "sudo:", "cron[", "chronyd[", "networkmanager["], r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d ([A-Za-z][\w.-]*\d[\w.-]*) [\w./-]+(?:\[\d+\])?:").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &[">1 20"], r"<\d{1,3}>1 20\S+ ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) ").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["linux "], r"(?:^|\s)Linux ([A-Za-z][\w.-]*(?:-|\d)[\w.-]*) \d+\.\d+\.\d+\S* #\d").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["computername"], r"(?i:computername)\s?[=:]\s?([A-Za-z][\w-]*(?:-|\d)[\w-]*)").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["instance ", "instance=", "target ", "target=", "upstream ", "peer ", "endpoint ", "replica "], r"(?i:instance|target|upstream|peer|endpoint|replica)[\s=\x22'`]{1,3}([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+):\d{2,5}\b").accept_if(is_numbered_machine).prefilter_if(|text, at| has_byte_within(text, at, 48, b':')),
-    Rule::line(&NODE_NAME, &["gethostname", "uname -n", "$(hostname)", "$ hostname", "hostname ->", "nodename", "hostname is"], r#"(?:gethostname\(\)|getfqdn\(\)|uname -n|hostname(?: -[fs])?|hostname is|nodename(?:\(\))?(?: (?:is|was|gave|returned))?)[\s>=:-]{1,5}["']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*)"#).accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &[" slots="], r"^\s*([a-z][\w.-]*\d)\s+slots=\d").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &[" idle ", " alloc ", " drain ", " mix ", " down "], r"\s(?:idle|alloc|mix|down|drain)[*~#]?\s+([a-z][\w-]*\[[\d,-]+\]|[a-z][\w-]*-\d+)\s*$").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &[" hca-", " mlx5"], r#""([a-z][\w-]*\d)\s(?:HCA-|mlx5)"#).accept_if(is_machine),
-    Rule::line(&NODE_NAME, &[": gpu ", ": nvrm", ": xid"], r"^([a-z][a-z0-9]*(?:-[a-z0-9]+)*-\d{2,4}): (?:GPU|NVRM|Xid)\b").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["aks-", "gke-"], r"\b(aks-[a-z0-9]+-\d{8}-vmss[0-9a-z]{6}|gke-[a-z0-9-]+-[0-9a-f]{8}-[a-z0-9]{4})\b").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["tfevents."], r"tfevents\.\d{9,}\.([A-Za-z][\w-]*\d[\w-]*)\.").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["core.python."], r"\bcore\.\w+\.([a-z][\w-]*\d)\.\d+\.\d{9,}").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["mf0;"], r"\bMF0;([A-Za-z][\w-]*):").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["@o2ib", "@tcp"], r"\b([a-z][\w-]*\d)@(?:o2ib|tcp)\d?\b").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["ip-10-", "ip-172-", "ip-192-168-"], r"\b(ip-(?:10|172|192)-\d{1,3}-\d{1,3}-\d{1,3})\b"),
-    Rule::line(&NODE_NAME, &["hgx-", "dgx-"], r"(?:^|[^\w./@-])([dh]gx-[a-z]{2,10}-\d{1,4})\b").accept_if(is_named_chassis),
-    Rule::line(&NODE_NAME, &["-gpu"], r"(?:^|[^\w./@-])([a-z]{3,12}-gpu\d{2,4})(?:[^\w.-]|\.?(?:\s|$))").accept_if(is_named_chassis),
-    Rule::line(&NODE_NAME, &["ready "], r"(?:^|\s)([a-z][a-z0-9.-]*\d[a-z0-9.-]*)\s+(?:Not)?Ready(?:,SchedulingDisabled)?\s").accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["cordon ", "drain ", "node/", "nodes/", "taint node", "describe node", "debug node", "label node", "delete node", "get node"], r"(?:\b(?:un)?cordon\s|\bdrain\s|\bnodes?/|(?:taint|describe|debug|label|delete|get|top|drain) nodes?\s)(?:--?\S+\s)*[\x22'`]?([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["successfully assigned"], r"(?i:assigned) (?:\S+ )?to ([a-z][a-z0-9.-]*(?:-|\d)[a-z0-9.-]*)").accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["rdzv", "master-addr", "master_addr", "coordinator", "head-node", "--hosts", "--host", "nproc", "mpirun", "hostfile", "pdsh", "clush", "parallel-ssh", "pssh ", "deepspeed", "ray start"], r"(?:rdzv[_-]endpoint|master[_-]addr|coordinator(?:_address)?|head[_-]node|address|--hosts?|--include|-H|-[a-z]?w)[\s=]{1,2}[\x22']?([A-Za-z][\w.-]*(?:-|\d)[\w.-]*(?:\[[\d,-]+\])?)").accept_if(is_numbered_machine),
-    Rule::line(&NODE_NAME, &["ssh ", "scp ", "rsync ", "sftp ", "mosh "], r"(?:^|[\s`$(;&|])(?:ssh|scp|rsync|sftp|mosh)\s(?:-\S+\s(?:[\w./~-]+\s)?)*?(?:[^\s@]+\s)?((?:[a-z_][\w.-]*@)?[A-Za-z][\w.-]*(?:-|\d)[\w-]*)(?::|\s|$|[`'\x22])").accept_if(is_ssh_target),
-    Rule::line(&NODE_NAME, &["connect", "refused", "resolve", "lookup", "unreachable", "timed out", "ping ", "dial tcp", "no route"], r"(?i:connect(?:ed|ing|ion)?(?: refused| closed)? (?:to|from|by)(?: peer)?|resolve|resolving|lookup|ping|dial tcp|host) \[?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-?\d+[a-z0-9-]*)\]?(?:[:,\s.<]|$)").accept_if(is_numbered_machine)
-    .prefilter_if(goes_to_a_number),
-    Rule::line(&NODE_NAME, &["on host", "on node", "on machine", "from host", "from node", "running on", "launched on", "rerun on", "reran on", "reproduces on", "tested on", "failed on", "rank "], r"(?i:(?:on|from) (?:host|node|machine)|(?:running|launched|started|scheduled|died|failed|crashed|re-?ran|re-?run|reproduces|tested) on)[\s:]\s?[`'\x22]?([a-z][a-z0-9]*(?:-[a-z0-9]+)*-[a-z]?\d+[a-z0-9-]*)").accept_if(is_numbered_machine),
-    // A machine of a GPU cluster by its shape: kind of machine, then a number with a leading zero, a rack, or a second kind.
-    Rule::line(
-        &NODE_NAME,
-        &["gpu", "dgx", "hgx", "b200", "b300", "gb200", "gb300", "h100", "h200", "a100", "mi300", "rack", "cn0", "node0", "node-0", "worker-0", "compute-0", "login0", "login-0", "bastion-", "slurm-", "trn1", "gn0"],
-        r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,3}(?:gpu|dgx|hgx|[a-z]{0,6}?b[23]00|h[12]00|a100|mi300x?|trn1|cn|gn|node|worker|compute|login)(?:-[a-z0-9]+){0,2}?-?(?:0\d{1,3}|[a-z]+\d{2,4}|(?:rack|r)\d+-[a-z]+\d+)(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$)|-?\[)",
-    )
-    .prefilter_if(goes_on_with_a_number)
-    .accept_if(is_shaped),
-    Rule::line(&NODE_NAME, &["gpu-b", "gpu-h", "gpu-a", "dgx-b", "dgx-h", "dgx-a", "hgx-b", "hgx-h", "b200-gpu", "h100-gpu", "b200-node", "h100-node", "gpu-node", "b200-rack", "gpu-worker"], r"(?:^|[^\w./@-])((?:[a-z][a-z0-9]*-){0,2}(?:(?:gpu|dgx|hgx)-(?:g?b[23]00|h[12]00|a100)|(?:g?b[23]00|h[12]00|a100|gpu)-(?:gpu|node|rack|worker))-?[a-z]?\d{1,4}(?:-[a-z]?\d+)?)(?:[^\w.-]|\.?(?:\s|$))").accept_if(is_machine),
-    Rule::line(&NODE_NAME, &["dgx", "hgx"], r"(?:^|[^\w./@-])([dh]gx[a-z]?\d{3,4})(?:[^\w.-]|\.?(?:\s|$))").accept_if(is_chassis),
-    Rule::line(&PRIVATE_HOST, &["permanently added", "known_hosts", "known hosts", "host key"], r"(?i:permanently added|host key for|host) '?\[?([A-Za-z][\w.-]*\.[\w.-]+)\]?").accept_if(|host| !hosts::is_public(host)),
-    Rule::line(&PRIVATE_HOST, &[":/vol", ":/export", ":/data", ":/home", ":/mnt", ":/srv", "nfs4 ", "nfs "], r"(?:^|[\s,])([a-z][a-z0-9.-]*\d[a-z0-9.-]*):/(?:vol|exports?|data|home|mnt|srv|nfs|shared?|scratch|pool|tank)\b").accept_if(is_machine),
-];
+include!(concat!(env!("OUT_DIR"), "/nodes.rs"));
+
+fn joins_words(text: &[u8], at: usize) -> bool {
+    is_word(before(text, at)) && after(text, at + 1).is_ascii_alphabetic()
+}
+
+fn follows_name(text: &[u8], at: usize) -> bool {
+    matches!(before(text, at), b'a'..=b'z' | b'-')
+}
+
+fn has_colon_soon(text: &[u8], at: usize) -> bool {
+    has_byte_within(text, at, 48, b':')
+}
+
+fn is_private_host(host: &[u8]) -> bool {
+    !hosts::is_public(host)
+}
 
 /// Names in the place of a machine that name none.
 const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24.04 github-hosted node-exporter host-network \
@@ -74,7 +35,7 @@ const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24
     ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
 
 /// Whether the name that an anchor stands in has a digit from there on.
-fn goes_on_with_a_number(text: &[u8], at: usize) -> bool {
+fn name_has_number(text: &[u8], at: usize) -> bool {
     text[at..]
         .iter()
         .take(40)
@@ -83,12 +44,12 @@ fn goes_on_with_a_number(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether a word begins at an anchor and a digit follows soon.
-fn goes_to_a_number(text: &[u8], at: usize) -> bool {
+fn precedes_number(text: &[u8], at: usize) -> bool {
     !is_word(before(text, at)) && text[at..text.len().min(at + 96)].iter().any(u8::is_ascii_digit)
 }
 
 /// Whether a value follows a name soon.
-fn is_given(text: &[u8], at: usize) -> bool {
+fn has_value(text: &[u8], at: usize) -> bool {
     has_byte_within(text, at, 32, b'=') || has_byte_within(text, at, 32, b':')
 }
 

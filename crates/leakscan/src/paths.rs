@@ -9,113 +9,16 @@ use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::code(
-        &PRIVATE_PATH,
-        &["/home/", "/users/", "/homes/", "/nethome/", "/var/home/", "/data/home/"],
-        home,
-    ),
-    Rule::code(
-        &PRIVATE_PATH,
-        &[
-            "/mnt/",
-            "/lustre/",
-            "/afs/",
-            "/dss/",
-            "/gpfs/",
-            "/fsx/",
-            "/net/",
-            "/nfs/",
-            "/scratch/",
-            "/weka/",
-            "/beegfs/",
-            "/vast/",
-            "/efs/",
-            "/ceph/",
-            "/cephfs/",
-            "/wekafs/",
-            "/export/",
-            "/exports/",
-            "/shared/",
-            "/storage/",
-            "/panfs/",
-            "/projects/",
-            "/global/",
-            "/media/",
-            "/volumes/",
-            "/nfs1/",
-            "/lustre1/",
-            "/lustre2/",
-            "/gpfs1/",
-            "/gpfs2/",
-            "/scratch1/",
-            "/lus/",
-            "/p/lustre1/",
-            "/p/lustre2/",
-            "/p/lustre3/",
-            "/p/gpfs1/",
-            "/p/vast1/",
-            "/orcd/",
-            "/pscratch/",
-            "/fs1/",
-            "/fs2/",
-            "/nas/",
-            "/ifs/",
-            "/isilon/",
-            "/ddn/",
-            "/hpc/",
-            "/data0/",
-            "/data1/",
-            "/data2/",
-            "/raid/",
-            "/nvme/",
-            "/work/",
-            "/u/",
-            "/proj/",
-            "/pfs/",
-            "/p/project/",
-            "/nvme0/",
-            "/nvme1/",
-            "/gscratch/",
-            "/p/project1/",
-            "/p/project2/",
-        ],
-        mount,
-    ),
-    Rule::line(
-        &PRIVATE_PATH,
-        &["~"],
-        r#"(?:^|[\s"'=:(`])(~[a-z][a-z0-9_-]{1,31}/[^\s"'`)]*)"#,
-    )
-    .prefilter_if(|text, at| after(text, at + 1).is_ascii_lowercase())
-    .accept_if(is_home_of_somebody),
-    Rule::line(
-        &PRIVATE_PATH,
-        &[
-            ":\\users\\",
-            ":\\\\users\\",
-            ":\\documents and",
-            ":\\\\documents and",
-        ],
-        r"(?i:\b[a-z]:\\{1,2}(?:users|documents and settings)\\{1,2})([^\\\r\n:\x22'<>|*?]{1,32})\\",
-    )
-    .accept_if(is_somebody),
-    Rule::line(
-        &PRIVATE_PATH,
-        &["\\"],
-        r"(?:^|[\s\x22'=(])(?:\\\\([A-Za-z][\w.-]*\d[\w.-]*\\[\w$.-]+)|\\{4}([A-Za-z][\w.]*-[\w.-]*\d[\w.-]*\\{2}[\w$.-]+))",
-    )
-    .prefilter_if(|text, at| {
-        after(text, at + 1) == b'\\'
-            && (after(text, at + 2).is_ascii_alphabetic() || after(text, at + 2) == b'\\')
-    }),
-    Rule::line(
-        &PRIVATE_PATH,
-        &["/kubelet/pods/"],
-        r"(/var/lib/kubelet/pods/[0-9a-f]{8}-[0-9a-f-]{27}[^\s\x22']*)",
-    ),
-];
+include!(concat!(env!("OUT_DIR"), "/paths.rs"));
+
+fn precedes_lower_case(text: &[u8], at: usize) -> bool {
+    after(text, at + 1).is_ascii_lowercase()
+}
+
+fn may_be_share(text: &[u8], at: usize) -> bool {
+    after(text, at + 1) == b'\\'
+        && (after(text, at + 2).is_ascii_alphabetic() || after(text, at + 2) == b'\\')
+}
 
 /// Accounts of images, runners and documentation.
 const EVERYBODY: &str = "runner user username users me you your name ubuntu vscode node app appuser coder ec2-user jovyan nobody \

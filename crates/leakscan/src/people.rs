@@ -1,9 +1,10 @@
 //! People: logins, on-call names, private mail addresses.
 
+use crate::false_positives::has_digit;
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
 use crate::hosts;
-use crate::kinds::PERSON;
+use crate::kinds::PERSONAL_IDENTITY;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
 use crate::rule::Rule;
@@ -11,36 +12,42 @@ use crate::window::after;
 use crate::window::around;
 use crate::window::has_byte_within;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    Rule::line(&PERSON, &["whoami"], r"whoami[\x22'`]?\s{0,2}(?:->|=>|:|=|→)\s{0,2}[\x22'`]?([a-z][a-z0-9._-]{1,31})\b").accept_if(is_login),
-    Rule::line(&PERSON, &["uid="], r"\buid=\d{3,}\(([a-z][\w.-]{1,31})\)").accept_if(is_login),
-    Rule::line(&PERSON, &["logname=", "sudo_user=", "user=", "login=", "username="], r"(?:^|[\s;])(?:export )?(?:LOGNAME|SUDO_USER|USER|USERNAME|GITHUB_ACTOR_EMAIL)=([a-z][a-z0-9._-]{2,31})(?:\s|$)").accept_if(is_login),
-    Rule::line(&PERSON, &["oncall", "on-call", "paging", "paged", "pager"], r"(?i:paging|paged|ping|escalat\w+ to|contact|on-?call(?: is|:)?|pager)[\s:]{1,3}(@?[a-z][\w.-]*[-_](?i:on-?call)\w*|@(?i:on-?call)[\w-]+|@[a-z][\w.-]+\s\([A-Z][a-z]+[^)]*\)|[A-Z][a-z]+ [A-Z][a-z]+(?:\s\([^)]*\))?)"),
-    Rule::line(&PERSON, &["@oncall", "@on-call"], r"(@on-?call-[\w-]+)"),
-    Rule::line(&PERSON, &["on-call", "oncall", "primary", "escalation"], r"\b(?i:on-?call|escalation(?: contact)?)\s{0,2}[:=]\s{0,2}([A-Z][a-z]+(?: [A-Z]\.?[a-z]*)?|[a-z]{2,}[._-][a-z]{2,})\b").accept_if(is_login),
-    Rule::line(&PERSON, &["(x0", "(x1", "(x2", "(x3", "(x4", "(x5", "(x6", "(x7", "(x8", "(x9", " x0", " x1", " x2", " x3", " x4", " x5", " x6", " x7", " x8", " x9", "ext.", "ext ", "extension"], r"\b([A-Z][a-z]+,? \(?(?:x|ext\.? ?)\d{4,5})\b").prefilter_if(names_an_extension),
-    Rule::line(&PERSON, &["logged in as", "login as", "running as user", "submitted by", "launched by", "started by", "triggered by", "owned by user"], r"(?i:logged in as|login as|running as user|(?:submitted|launched|started|triggered) by|owned by user)[\s:]{1,2}[\x22'`]?@?([a-z][a-z0-9]*[._-]?[a-z0-9]+)\b").accept_if(is_full_login),
-    Rule::line(&PERSON, &["tel:", "phone", "mobile", "cell", "call "], r"(?i:tel|phone|mobile|cell|call)\w*[\s.:]{1,3}(\+\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").accept_if(|number| memchr::memmem::find(number, b"555").is_none()).prefilter_if(|text, at| has_byte_within(text, at, 24, b'+')),
-    Rule::at(&PERSON, &["whoami"], r"whoami\s*\n([a-z][a-z0-9._-]{2,31})\s*(?:\n|$)").accept_if(is_login),
-    Rule::line(&PERSON, &["oncall", "on-call", "desk", "call "], r"(?i:on-?call|desk|ext|extension|call|ring|phone)\b[^\n]{0,24}\(?\b(x\d{4,5})\b").prefilter_if(|text, at| has_byte_within(text, at, 40, b'x')),
-    Rule::line(&PERSON, &["oncall", "on-call", "escalat", "mobile", "call ", "page "], r"(?i:on-?call|escalat\w*|mobile|call|page)\b[^\n]{0,60}?(\+[2-9]\d{0,2}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4})\b").prefilter_if(|text, at| has_byte_within(text, at, 90, b'+')),
-    Rule::line(&PERSON, &["pagerduty"], r"(?i:pagerduty)[^\n]{0,40}\b(P[A-Z0-9]{6})\b").accept_if(|id| id.iter().any(u8::is_ascii_digit)),
-    Rule::line(&PERSON, &[" logged on", "user "], r"(?:(?i:user)\s|^)([A-Z][A-Z0-9-]{2,14}\\[a-z][a-z0-9._-]{2,})\b").prefilter_if(|text, at| text[at] == b' ' || has_byte_within(text, at, 24, b'\\')),
-    Rule::line(&PERSON, &["rwx", "rw-r", "rw-------", "r-xr-x"], r"[dl-][r-][w-][xsS-][r-][w-][xsS-][r-][w-][xtT-][.+@]?\s+\d+\s+([a-z][\w.-]+)\s").accept_if(is_somebody),
-    Rule::line(&PERSON, &["sacct ", "squeue ", "scancel ", "sshare ", "sprio "], r"\b(?:sacct|squeue|scancel|sshare|sprio)\s[^\n]{0,60}?(?:-u|--user)[\s=]([a-z][\w-]{2,31})\b").accept_if(is_somebody),
-    Rule::line(&PERSON, &["sudo"], r"\bsudo(?:\[\d+\])?:\s+([a-z][\w.-]*) : (?:TTY|PWD|USER|\d+ incorrect)").accept_if(is_somebody),
-    Rule::line(&PERSON, &["pts/", "tty"], r"^([a-z][\w.-]{2,31})\s+(?:pts/|tty)\d+\s").accept_if(is_somebody).prefilter_if(|text, at| text.get(at + 3..at + 5).is_some_and(|next| next.iter().any(u8::is_ascii_digit))),
-    Rule::line(&PERSON, &["<@u"], r"<@(U[0-9A-Z]{8,11})(?:\|[^>]*)?>"),
-    Rule::line(&PERSON, &["employee "], r"([A-Z][a-z]+ [A-Z][a-z]+ \([^)\n]{0,60}employee (?:no\.? |id )?\d{4,}\))"),
-    Rule::line(&PERSON, &["oidc:", "ldap:", "saml:"], r"\b(?:oidc|ldap|saml):([a-z][\w.+-]*@[\w-]+\.[\w.-]+)").accept_if(|mail| !is_placeholder(mail) && !hosts_example(mail.split(|b| *b == b'@').next_back().unwrap_or_default())),
-    Rule::line(&PERSON, &["logname ->", "logname =>"], r"\blogname [=-]> ([a-z][a-z0-9._-]{1,31})\b").accept_if(is_login),
-    Rule::line(&PERSON, &["todo(", "fixme("], r"\b(?:TODO|FIXME)\(([a-z]{2,}\.[a-z]{2,})\)"),
-    Rule::line(&PERSON, &["dc="], r"((?:cn|CN|uid)=[\w. -]{2,},(?:ou|OU|cn|CN|dc|DC)=[^\s\x22'<>]{0,120}(?:dc|DC)=\w+)").accept_if(is_directory_entry),
-    Rule::line(&PERSON, &["user \"", "user '", "user \\\""], r#"(?i:user) \\?["']([a-z][\w.@-]+)\\?["'] cannot "#).accept_if(is_somebody),
-    Rule::line(&PERSON, &["userid="], r"UserId=([a-z][\w.-]*)\(\d+\)").accept_if(is_somebody),
-    Rule::code(&PERSON, &["@"], mail).prefilter_if(|text, at| after(text, at + 1).is_ascii_alphanumeric()),
-];
+include!(concat!(env!("OUT_DIR"), "/people.rs"));
+
+fn has_plus_soon(text: &[u8], at: usize) -> bool {
+    has_byte_within(text, at, 24, b'+')
+}
+
+fn has_plus_on_line(text: &[u8], at: usize) -> bool {
+    has_byte_within(text, at, 90, b'+')
+}
+
+fn has_extension_soon(text: &[u8], at: usize) -> bool {
+    has_byte_within(text, at, 40, b'x')
+}
+
+fn may_be_windows_login(text: &[u8], at: usize) -> bool {
+    text[at] == b' ' || has_byte_within(text, at, 24, b'\\')
+}
+
+/// Whether a digit follows `tty` or `pts/`.
+fn has_terminal_number(text: &[u8], at: usize) -> bool {
+    text.get(at + 3..at + 5)
+        .is_some_and(|next| next.iter().any(u8::is_ascii_digit))
+}
+
+fn precedes_alphanumeric(text: &[u8], at: usize) -> bool {
+    after(text, at + 1).is_ascii_alphanumeric()
+}
+
+/// Whether a phone number is outside the range 555, which is kept for fiction.
+fn is_not_fictional(number: &[u8]) -> bool {
+    memchr::memmem::find(number, b"555").is_none()
+}
+
+fn is_private_mail(mail: &[u8]) -> bool {
+    !is_placeholder(mail) && !hosts_example(mail.split(|b| *b == b'@').next_back().unwrap_or_default())
+}
 
 /// `x` and four digits, or a word for it and a digit soon.
 fn names_an_extension(text: &[u8], at: usize) -> bool {
@@ -156,7 +163,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         return;
     }
     if internal {
-        found.report(&PERSON, start..end);
+        found.report(&PERSONAL_IDENTITY, start..end);
         return;
     }
     let public_domain = [
@@ -236,7 +243,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         && !is_placeholder(&domain)
         && !hosts_example(&domain)
     {
-        found.report(&PERSON, start..end);
+        found.report(&PERSONAL_IDENTITY, start..end);
     }
 }
 

@@ -12,7 +12,6 @@ use aho_corasick::AhoCorasick;
 use aho_corasick::MatchKind;
 
 use crate::identity::Identity;
-use crate::kinds;
 use crate::rule::RawMatch;
 use crate::scan;
 
@@ -223,9 +222,9 @@ impl Redactor {
             }
             let mut next = Vec::with_capacity(text.len());
             let mut at = 0;
-            for RawMatch { kind, span } in finds {
+            for RawMatch { kind, span, .. } in finds {
                 next.extend_from_slice(&text[at..span.start]);
-                next.extend_from_slice(kinds::placeholder(kind).as_bytes());
+                next.extend_from_slice(kind.placeholder.as_bytes());
                 at = span.end;
             }
             next.extend_from_slice(&text[at..]);

@@ -1,152 +1,113 @@
-//! What a rule is: literal anchors, and a closer look at the text around them.
+//! A rule: literal keywords, and what to match around them.
 //!
-//! Every look is bounded, and a rule never looks twice at the same stretch, so that the whole stays linear in the text.
+//! The rules are data: `rules/*.toml`. The amount of text that a rule examines is bounded, and a rule never examines the
+//! same text twice, so that a scan takes linear time.
 
 use std::ops::Range;
 
 use crate::kinds::Kind;
+use crate::kinds::Severity;
 use crate::window::before;
 use crate::window::line;
 
-/// One kind of thing to find.
+/// Finds one form of a kind of leak.
 pub struct Rule {
-    /// What it is when found.
+    /// The kind that matches of a pattern have.
     pub kind: &'static Kind,
-    /// Lower-case literals, matched without regard to ASCII case; the rule looks closer where one stands.
+    /// The severity of all matches; `None` for the severity of the kind.
+    pub severity: Option<Severity>,
+    /// Lower-case literals that trigger the rule. They match without regard to ASCII case.
     pub keywords: &'static [&'static str],
-    /// The first look, at the few bytes around an anchor's start: whether the closer one can find anything there.
+    /// Decides from a few bytes around the start of a keyword whether to run the rule there.
     pub prefilter: fn(&[u8], usize) -> bool,
-    /// The closer look.
+    /// What to match.
     pub find: Find,
-    /// Whether what was found is worth a finding; gets the secret part alone.
+    /// Decides whether a match is a leak. Gets the secret part: the first group that matched, or the whole match.
     pub accept: fn(&[u8]) -> bool,
+    /// Identifies the rule among the rules of its kind.
+    #[cfg(test)]
+    pub name: &'static str,
+    /// Texts in which the rule must find a leak, as templates.
+    #[cfg(test)]
+    pub examples: &'static [&'static str],
+    /// Texts in which the rule must not find a leak, as templates.
+    #[cfg(test)]
+    pub non_examples: &'static [&'static str],
 }
 
-/// A closer look.
+/// What a rule matches.
 pub enum Find {
-    /// A pattern that begins where the anchor begins; the anchor must begin a word.
-    At(&'static str),
-    /// A pattern looked for in the line around the anchor, up to [`REACH`] to each side.
-    Line(&'static str),
-    /// Code.
+    /// A pattern that begins at the keyword; the keyword must begin a word.
+    AtKeyword(&'static str),
+    /// A pattern in the line around the keyword, up to [`REACH`](crate::window::REACH) bytes to each side.
+    InLine(&'static str),
+    /// A function that is called for each keyword.
     Code(fn(&Hit<'_>, &mut MatchSink<'_>)),
 }
 
-impl Rule {
-    /// A pattern anchored at its literal; its group, where there is one, is the secret part.
-    pub const fn at(kind: &'static Kind, keywords: &'static [&'static str], pattern: &'static str) -> Self {
-        Rule {
-            kind,
-            keywords,
-            prefilter: |_, _| true,
-            find: Find::At(pattern),
-            accept: crate::false_positives::is_plausible_secret,
-        }
-    }
-
-    /// A pattern looked for in the line around a literal; its group, where there is one, is the secret part.
-    pub const fn line(kind: &'static Kind, keywords: &'static [&'static str], pattern: &'static str) -> Self {
-        Rule {
-            kind,
-            keywords,
-            prefilter: |_, _| true,
-            find: Find::Line(pattern),
-            accept: crate::false_positives::is_plausible_secret,
-        }
-    }
-
-    /// Code that is called wherever a literal stands.
-    pub const fn code(
-        kind: &'static Kind,
-        keywords: &'static [&'static str],
-        scan: fn(&Hit<'_>, &mut MatchSink<'_>),
-    ) -> Self {
-        Rule {
-            kind,
-            keywords,
-            prefilter: |_, _| true,
-            find: Find::Code(scan),
-            accept: |_| true,
-        }
-    }
-
-    /// The same rule, looking closer only where a first look at the text from an offset on allows it.
-    pub const fn prefilter_if(mut self, prefilter: fn(&[u8], usize) -> bool) -> Self {
-        self.prefilter = prefilter;
-        self
-    }
-
-    /// The same rule with another judge of the secret part.
-    pub const fn accept_if(mut self, accept: fn(&[u8]) -> bool) -> Self {
-        self.accept = accept;
-        self
-    }
-}
-
-/// An anchor in a text.
+/// A keyword in a text.
 pub struct Hit<'t> {
     /// The whole text.
     pub text: &'t [u8],
-    /// Where the anchor stands.
+    /// The place of the keyword.
     pub span: Range<usize>,
 }
 
 impl<'t> Hit<'t> {
-    /// The line around the anchor, up to [`REACH`] to each side, without its end.
+    /// The line around the keyword, without its end, up to [`REACH`](crate::window::REACH) bytes to each side.
     pub fn line(&self) -> Range<usize> {
         line(self.text, self.span.clone())
     }
 
-    /// The byte before the anchor; a line end at the start of the text.
+    /// The byte before the keyword; a line end at the start of the text.
     pub fn before(&self) -> u8 {
         before(self.text, self.span.start)
     }
 
-    /// What stands before the anchor on its line, up to [`REACH`].
+    /// The line before the keyword.
     pub fn lead(&self) -> &'t [u8] {
         &self.text[self.line().start..self.span.start]
     }
 
-    /// What stands after the anchor on its line, up to [`REACH`].
+    /// The line after the keyword.
     pub fn tail(&self) -> &'t [u8] {
         &self.text[self.span.end..self.line().end]
     }
 }
 
-/// The judge of a pattern that says enough by itself.
-pub fn always(_: &[u8]) -> bool {
-    true
-}
-
-/// Something found.
+/// A match that may overlap with others.
 pub struct RawMatch {
-    /// What.
+    /// The kind.
     pub kind: &'static Kind,
-    /// Where.
+    /// The severity.
+    pub severity: Severity,
+    /// The place.
     pub span: Range<usize>,
 }
 
-/// What a rule has found so far, and how far it has looked.
+/// Collects the matches of a rule, and how far the rule has examined the text.
 pub struct MatchSink<'a> {
     pub(crate) raw: &'a mut Vec<RawMatch>,
+    pub(crate) severity: Option<Severity>,
     pub(crate) cursor: &'a mut usize,
     pub(crate) work: &'a mut u64,
 }
 
 impl MatchSink<'_> {
-    /// Reports a leak; an empty stretch is none.
+    /// Reports a leak, unless its span is empty.
     pub fn report(&mut self, kind: &'static Kind, span: Range<usize>) {
         if !span.is_empty() {
-            self.raw.push(RawMatch { kind, span });
+            let severity = self.severity.unwrap_or(kind.severity);
+            self.raw.push(RawMatch { kind, severity, span });
         }
     }
 
-    /// The rule need not be called again for anchors that begin before this offset.
+    /// Skips the keywords that begin before this offset.
     pub fn skip_to(&mut self, until: usize) {
         *self.cursor = until.max(*self.cursor);
     }
 
-    /// Counts bytes that were looked at; the tests hold the sum against the length of the text.
+    /// Counts examined bytes. Tests compare the sum with the length of the text.
     pub fn count_work(&mut self, bytes: usize) {
         *self.work += bytes as u64;
     }

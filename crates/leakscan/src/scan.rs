@@ -15,6 +15,7 @@ use crate::engine::ENGINE;
 use crate::engine::Scope;
 use crate::kinds;
 use crate::kinds::Kind;
+use crate::kinds::Severity;
 use crate::private_terms::Terms;
 use crate::rule::RawMatch;
 use crate::window::line;
@@ -52,6 +53,8 @@ impl Options {
 pub struct Leak {
     /// The kind.
     pub kind: &'static Kind,
+    /// The severity.
+    pub severity: Severity,
     /// The place, in bytes of the text.
     pub span: Range<usize>,
     /// Identifies the leak across edits elsewhere in its file. Hashes the secret itself only if the secret cannot be
@@ -76,9 +79,10 @@ pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
     let (raw, _) = find_all(text, options, Scope::Text);
     merge_overlaps(raw)
         .into_iter()
-        .map(|RawMatch { kind, span }| Leak {
+        .map(|RawMatch { kind, severity, span }| Leak {
             fingerprint: fingerprint(text, kind, &span),
             kind,
+            severity,
             span,
         })
         .collect()
@@ -97,6 +101,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
     let private = |text: &[u8]| {
         options.terms.find(text).into_iter().map(|span| RawMatch {
             kind: &kinds::PRIVATE_TERM,
+            severity: kinds::PRIVATE_TERM.severity,
             span,
         })
     };
@@ -117,12 +122,13 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
                 .filter(|leak| decoded.differs(&leak.span, text))
                 .map(|leak| RawMatch {
                     kind: leak.kind,
+                    severity: leak.severity,
                     span: decoded.original_span(&leak.span),
                 }),
         );
     };
     let mut seen = 0;
-    for at in sweep.disguised {
+    for at in sweep.obfuscated {
         if at >= seen {
             let row = line(text, at..at);
             seen = row.end.max(at + 1);
@@ -143,7 +149,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
     }
     seen = 0;
     // Only a look at the whole text gathers these.
-    for at in sweep.broken.into_iter().filter(|_| scope == Scope::Text) {
+    for at in sweep.split.into_iter().filter(|_| scope == Scope::Text) {
         if at >= seen {
             let stretch = at..text.len().min(at + 1024);
             seen = stretch.end;
@@ -163,7 +169,10 @@ fn merge_overlaps(mut raw: Vec<RawMatch>) -> Vec<RawMatch> {
     let mut kept: Vec<RawMatch> = Vec::with_capacity(raw.len());
     for next in raw {
         match kept.last_mut() {
-            Some(last) if next.span.start < last.span.end => last.span.end = last.span.end.max(next.span.end),
+            Some(last) if next.span.start < last.span.end => {
+                last.span.end = last.span.end.max(next.span.end);
+                last.severity = last.severity.max(next.severity);
+            }
             _ => kept.push(next),
         }
     }
@@ -178,7 +187,7 @@ fn fingerprint(text: &[u8], kind: &Kind, span: &Range<usize>) -> String {
     hash.update([0]);
     hash.update(text[span.end..around.end].trim_ascii_end());
     let secret = &text[span.clone()];
-    if kinds::is_credential(kind) && secret.len() >= 24 && crate::false_positives::entropy(secret) > 3.5 {
+    if kind.is_credential && secret.len() >= 24 && crate::false_positives::entropy(secret) > 3.5 {
         hash.update([1]);
         hash.update(secret);
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::io::Read;
 
-use crate::kinds;
 use crate::kinds::Kind;
+use crate::kinds::Severity;
 use crate::scan;
 use crate::scan::Leak;
 use crate::scan::Options;
@@ -44,6 +44,8 @@ pub enum Place {
 pub struct LocatedLeak {
     /// The kind.
     pub kind: &'static Kind,
+    /// The severity.
+    pub severity: Severity,
     /// The place.
     pub place: Place,
     /// Identifies the leak across edits elsewhere in its file.
@@ -166,7 +168,7 @@ impl<'a> Windows<'a> {
             }
             let place = if !self.is_binary {
                 Place::Lines(self.region(window, &leak, &mut lines))
-            } else if kinds::has_form(leak.kind) || leak.kind == &kinds::PRIVATE_TERM {
+            } else if leak.kind.is_certain {
                 Place::Byte(self.bytes + leak.span.start)
             } else {
                 // Random bytes can look like any other kind.
@@ -174,6 +176,7 @@ impl<'a> Windows<'a> {
             };
             self.leaks.push(LocatedLeak {
                 kind: leak.kind,
+                severity: leak.severity,
                 place,
                 fingerprint: leak.fingerprint,
             });

@@ -1,11 +1,12 @@
 //! Tables that tools print: the header says what stands in a column, the rows say what it is called.
 
+use crate::window::starts_with_capital;
 use std::ops::Range;
 
 use crate::cluster;
+use crate::kinds::CLUSTER_NAMESPACE;
 use crate::kinds::KUBE_CONTEXT;
 use crate::kinds::Kind;
-use crate::kinds::NAMESPACE;
 use crate::kinds::NODE_NAME;
 use crate::kinds::VOLUME_CLAIM;
 use crate::nodes;
@@ -14,33 +15,23 @@ use crate::rule::MatchSink;
 use crate::rule::Rule;
 use crate::window::before;
 
-/// The rules of this family.
-pub static RULES: &[Rule] = &[
-    // squeue, sinfo.
-    Rule::code(&NODE_NAME, &["nodelist"], |hit, found| {
-        table(hit, found, |_| QUEUE)
-    })
-    .prefilter_if(is_upper),
-    // kubectl get pv, pods -A, namespaces; kubectl config get-contexts.
-    Rule::code(
-        &NAMESPACE,
-        &["namespace  ", "authinfo", "reclaim policy", "status   age"],
-        |hit, found| table(hit, found, kubectl),
-    )
-    .prefilter_if(is_upper),
-];
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+fn queue_table(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    table(hit, found, |_| QUEUE);
+}
+
+fn kubectl_table(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    table(hit, found, kubectl);
+}
 
 /// A column's heading, what its cells are, and whether one of them is worth a finding.
 type Column = (&'static str, &'static Kind, fn(&[u8]) -> bool);
 
-fn is_upper(text: &[u8], at: usize) -> bool {
-    text[at].is_ascii_uppercase()
-}
-
 static QUEUE: &[Column] = &[("NODELIST", &NODE_NAME, nodes::is_numbered_machine)];
-static NAMESPACES: &[Column] = &[("NAME", &NAMESPACE, cluster::is_namespace)];
+static NAMESPACES: &[Column] = &[("NAME", &CLUSTER_NAMESPACE, cluster::is_namespace)];
 static OBJECTS: &[Column] = &[
-    ("NAMESPACE", &NAMESPACE, cluster::is_namespace),
+    ("NAMESPACE", &CLUSTER_NAMESPACE, cluster::is_namespace),
     ("CLUSTER", &KUBE_CONTEXT, cluster::is_context),
     ("CLAIM", &VOLUME_CLAIM, cluster::is_claim),
 ];

@@ -48,3 +48,8 @@ pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
 pub fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
+
+/// Whether the keyword at an offset begins with a capital. Keywords match without regard to case.
+pub fn starts_with_capital(text: &[u8], at: usize) -> bool {
+    text[at].is_ascii_uppercase()
+}

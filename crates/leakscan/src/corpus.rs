@@ -1,0 +1,216 @@
+//! Measures precision and recall on two corpora, and compares the tables of docs/safety.md with the result. Tests only.
+//!
+//! The first corpus is templates of leaks, filled in with fixed noise, and harmless texts. The second is whole texts.
+//! `LEAKSCAN_BLESS=1` writes the tables; `LEAKSCAN_CORPUS=FILE` writes the first corpus as JSON lines for other scanners.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::examples::Noise;
+use crate::examples::fill;
+use crate::scan::Options;
+use crate::scan::scan;
+
+/// A text with its kind, and whether it is a leak.
+struct Sample {
+    kind: String,
+    text: String,
+    is_leak: bool,
+}
+
+/// How often each template is filled in.
+const ROUNDS: u64 = 4;
+
+fn read(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+fn rows(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split_once('\t').unwrap())
+}
+
+/// The first corpus.
+fn templates() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (index, (kind, template)) in rows(&read("positives.tsv")).enumerate() {
+        for round in 0..ROUNDS {
+            let mut noise = Noise::new(index as u64 * 1_000 + round + 1);
+            samples.push(Sample {
+                kind: kind.to_owned(),
+                text: unescaped(&fill(template, &mut noise)),
+                is_leak: true,
+            });
+        }
+    }
+    for (kind, text) in rows(&read("negatives.tsv")) {
+        samples.push(Sample {
+            kind: kind.to_owned(),
+            text: unescaped(text),
+            is_leak: false,
+        });
+    }
+    samples
+}
+
+/// Decodes the escapes of the first corpus.
+fn unescaped(text: &str) -> String {
+    text.replace("\\\\", "\u{1}")
+        .replace("\\n", "\n")
+        .replace("\\u200b", "\u{200b}")
+        .replace("\\u0440", "\u{440}")
+        .replace("\\u2011", "\u{2011}")
+        .replace('\u{1}', "\\")
+}
+
+/// The second corpus. Its file is ROT47, so that no scanner finds a leak in it.
+fn texts() -> Vec<Sample> {
+    let text = read("independent.tsv");
+    let rows = text.lines().filter(|line| !line.starts_with("# "));
+    rows.map(|row| {
+        let mut cells = row.splitn(3, '\t');
+        let (label, kind) = (cells.next().unwrap(), cells.next().unwrap());
+        let text = cells.next().unwrap();
+        let plain = text
+            .replace("\\\\", "\u{1}")
+            .replace("\\n", "\n")
+            .replace("\\t", "\t");
+        Sample {
+            kind: kind.to_owned(),
+            text: plain.replace('\u{1}', "\\").chars().map(rot47).collect(),
+            is_leak: label == "leak",
+        }
+    })
+    .collect()
+}
+
+fn rot47(c: char) -> char {
+    match u8::try_from(c) {
+        Ok(b @ b'!'..=b'~') => char::from(b'!' + (b - b'!' + 47) % 94),
+        _ => c,
+    }
+}
+
+/// One row of a table.
+#[derive(Default)]
+struct Row {
+    samples: usize,
+    right: usize,
+}
+
+/// The results for a corpus: rows by kind, of harmless texts and of leaks, and the wrong results.
+struct Results {
+    harmless: BTreeMap<String, Row>,
+    leaks: BTreeMap<String, Row>,
+    wrong: Vec<String>,
+}
+
+impl Results {
+    fn of(samples: &[Sample]) -> Self {
+        let mut results = Results {
+            harmless: BTreeMap::new(),
+            leaks: BTreeMap::new(),
+            wrong: Vec::new(),
+        };
+        for sample in samples {
+            let found = scan(&sample.text, &Options::default());
+            let right = found.is_empty() != sample.is_leak;
+            let table = if sample.is_leak {
+                &mut results.leaks
+            } else {
+                &mut results.harmless
+            };
+            let row = table.entry(sample.kind.clone()).or_default();
+            row.samples += 1;
+            row.right += usize::from(right);
+            if !right {
+                let codes: Vec<_> = found.iter().map(|leak| leak.kind.id).collect();
+                results
+                    .wrong
+                    .push(format!("{} {codes:?}: {}", sample.kind, sample.text));
+            }
+        }
+        results
+    }
+
+    /// The table of the results. Fails if the results are too bad.
+    #[track_caller]
+    fn table(&self) -> String {
+        let sum = |table: &BTreeMap<String, Row>| {
+            table
+                .values()
+                .fold((0, 0), |(n, right), row| (n + row.samples, right + row.right))
+        };
+        let ((positives, found), (negatives, silent)) = (sum(&self.leaks), sum(&self.harmless));
+        let recall = found as f64 / positives as f64;
+        let precision = found as f64 / (found + negatives - silent) as f64;
+        let mut table = format!(
+            "{positives} leaks and {negatives} harmless texts: precision {precision:.3}, recall {recall:.3}.\n\n| kind of leak | samples | recall |\n|---|---|---|\n"
+        );
+        for (kind, row) in &self.leaks {
+            table += &format!(
+                "| {kind} | {} | {:.2} |\n",
+                row.samples,
+                row.right as f64 / row.samples as f64
+            );
+        }
+        table += "\n| kind of harmless text | samples | false alarms |\n|---|---|---|\n";
+        for (kind, row) in &self.harmless {
+            table += &format!("| {kind} | {} | {} |\n", row.samples, row.samples - row.right);
+        }
+        assert!(
+            precision >= 0.98 && recall >= 0.95,
+            "{table}\n{}",
+            self.wrong.join("\n")
+        );
+        for (kind, row) in self.leaks.iter().filter(|(_, row)| row.samples >= 10) {
+            assert!(
+                row.right * 10 >= row.samples * 9,
+                "{kind}\n{}",
+                self.wrong.join("\n")
+            );
+        }
+        table
+    }
+}
+
+/// Compares a table of the page with the results, or writes the table.
+#[track_caller]
+fn compare_with_docs(name: &str, results: &Results) {
+    let table = results.table();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/safety.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (
+        format!("<!-- {name}: begin -->\n"),
+        format!("<!-- {name}: end -->"),
+    );
+    let from = page.find(&begin).unwrap() + begin.len();
+    let to = page.find(&end).unwrap();
+    if std::env::var_os("LEAKSCAN_BLESS").is_some() {
+        std::fs::write(&path, format!("{}{table}{}", &page[..from], &page[to..])).unwrap();
+    } else {
+        assert_eq!(
+            &page[from..to],
+            table,
+            "docs/safety.md is stale: run this test with LEAKSCAN_BLESS=1\n{}",
+            results.wrong.join("\n")
+        );
+    }
+}
+
+#[test]
+fn precision_and_recall_match_docs() {
+    let (templates, texts) = (templates(), texts());
+    if let Some(path) = std::env::var_os("LEAKSCAN_CORPUS") {
+        let line = |s: &Sample| {
+            serde_json::json!({ "kind": s.kind, "label": u8::from(s.is_leak), "text": s.text }).to_string()
+                + "\n"
+        };
+        let lines: String = templates.iter().map(line).collect();
+        std::fs::write(path, lines).unwrap();
+    }
+    compare_with_docs("corpus table", &Results::of(&templates));
+    compare_with_docs("unaware table", &Results::of(&texts));
+}
