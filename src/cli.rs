@@ -138,10 +138,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let usable = !error.use_stderr();
-            // A closed pipe is the reader's choice, not our failure.
-            let _ = error.print();
-            return if usable { Exit::Passed } else { Exit::Unusable };
+            return cmd::context::command_line(&error);
         }
     };
     let global = cli.global;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use crate::cmd::api;
-use crate::cmd::context::{self, Context, Format, print, say};
+use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
 use crate::cmd::lint::gather;
 use crate::cmd::lint_scope;
 use crate::cmd::policy;
@@ -126,16 +126,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         next: next(args, &contract.gates.required, tier_a),
     };
     if format == Format::Json {
-        print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+        print_json(&report)?;
         return Ok(Exit::Passed);
     }
     if args.write.is_none() && args.pr.is_none() {
-        print(&text)?;
+        print_data(&text)?;
     }
     for finding in &findings {
-        say(&format!("warning[{}]: {}", finding.code.id, finding.message));
+        say(format_args!("warning[{}]: {}", finding.code.id, finding.message));
     }
-    context.note(next_steps(&report.next).trim_end());
+    if context.talk >= 0 {
+        say_text(&next_steps(&report.next));
+    }
     Ok(Exit::Passed)
 }
 

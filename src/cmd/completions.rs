@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::cmd::context::{Context, print};
+use crate::cmd::context::{Context, print_data};
 use crate::domain::exit::Exit;
 
 /// Arguments of `completions`.
@@ -17,6 +17,6 @@ pub struct Args {
 pub fn run(_context: &Context, args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "nmoe-gates", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    print_data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Passed)
 }

@@ -1,13 +1,17 @@
 //! What every command gets: the checkouts, the format, how much to say, and the two ways to say it.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use serde::Serialize;
 
+use crate::domain::exit::Exit;
 use crate::domain::settings::{self, Settings};
+use crate::terminal::{Text, color, escape};
 
 /// Every format there is; each command takes some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -81,24 +85,77 @@ impl Context {
         self.repo.join("configs/gates/gates.toml")
     }
 
-    /// Says something about the work on standard error, unless the user asked for quiet.
-    pub fn note(&self, line: &str) {
+    /// Prints a message about the work to standard error, unless the user asked for quiet.
+    pub fn note(&self, message: impl Display) {
         if self.talk >= 0 {
-            say(line);
+            say(message);
         }
+    }
+
+    /// Whether to colour what goes to this stream.
+    pub fn color(&self, stream: &impl IsTerminal) -> bool {
+        color::enabled(self.color, stream.is_terminal(), |name| std::env::var_os(name))
     }
 }
 
-/// Prints data to standard output.
-pub fn print(text: &str) -> std::io::Result<()> {
+/// Prints text for a person to standard output.
+pub fn print(text: &Text) -> std::io::Result<()> {
+    print_data(text.as_str())
+}
+
+/// Prints a value as indented JSON; hidden characters in its strings are escaped.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_data(&escape::json(&(serde_json::to_string_pretty(value)? + "\n")))?;
+    Ok(())
+}
+
+/// Prints a value as one line of JSON, escaped like [`print_json`].
+pub fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    print_data(&escape::json(&(serde_json::to_string(value)? + "\n")))?;
+    Ok(())
+}
+
+/// Prints data for another program to standard output, as it is: a patch, XML, a graph, a document that the user named.
+pub fn print_data(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Says a line on standard error; a closed one is nobody listening.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+/// Prints a message to standard error. Lines after the first are indented.
+pub fn say(message: impl Display) {
+    let mut text = Text::new();
+    text.message(message);
+    say_text(&text);
+}
+
+/// Prints text for a person to standard error.
+pub fn say_text(text: &Text) {
+    // A closed standard error has no reader, so there is nothing to report.
+    let _ = std::io::stderr().lock().write_all(text.as_str().as_bytes());
+}
+
+/// Prints what the command-line parser answers: help, the version, or an error that quotes the arguments.
+pub fn command_line(error: &clap::Error) -> Exit {
+    let is_error = error.use_stderr();
+    let env = |name: &str| std::env::var_os(name);
+    let color = match is_error {
+        true => color::enabled(None, std::io::stderr().is_terminal(), env),
+        false => color::enabled(None, std::io::stdout().is_terminal(), env),
+    };
+    let rendered = error.render();
+    let mut text = Text::new();
+    match color {
+        true => text.rendered(&rendered.ansi().to_string(), true),
+        false => text.rendered(&rendered.to_string(), false),
+    };
+    if is_error {
+        say_text(&text);
+        return Exit::Unusable;
+    }
+    // A closed standard output is the reader's choice.
+    let _ = print(&text);
+    Exit::Passed
 }
 
 /// Reads a document the user named; `-` is standard input.

@@ -3,7 +3,6 @@
 //! Every step is a call of this very program, shown as one would type it.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::{Context, Format, print};
 use crate::domain::exit::Exit;
 use crate::git::Git;
+use crate::terminal::Text;
 
 /// The sample repository by path.
 const SAMPLE: [(&str, &str); 6] = [
@@ -73,38 +73,44 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
     };
     let (base, head, merge) = unpack(&place).context("cannot unpack the sample")?;
-    print(&format!(
-        "This is a sample: a stand-in for a training repository, whose trainer counts steps and trains nothing.\n\
-         It lies in {}{}, with a pull request that is merged on trial:\n  base {base}, head {head}, merge {merge}\n",
-        place.display(),
-        if args.keep.is_some() {
-            ""
-        } else {
-            " until the end of this demo"
-        },
-    ))?;
-    let color = context.color.unwrap_or_else(|| std::io::stdout().is_terminal());
+    let until = match args.keep {
+        Some(_) => "",
+        None => " until the end of this demo",
+    };
+    print(
+        Text::new()
+            .line("This is a sample: a stand-in for a training repository, whose trainer counts steps and trains nothing.")
+            .line(format_args!(
+                "It lies in {}{until}, with a pull request that is merged on trial:",
+                place.display()
+            ))
+            .line(format_args!("  base {base}, head {head}, merge {merge}")),
+    )?;
+    let color = context.color(&std::io::stdout());
     let steps = steps(&base, &head);
     for (at, step) in steps.iter().enumerate() {
-        print(&format!(
-            "\n=== {} of {}: {}\n$ nmoe-gates {}\n",
-            at + 1,
-            steps.len(),
-            step.says,
-            step.args.join(" ")
-        ))?;
+        print(
+            Text::new()
+                .line("")
+                .line(format_args!("=== {} of {}: {}", at + 1, steps.len(), step.says))
+                .line(format_args!("$ nmoe-gates {}", step.args.join(" "))),
+        )?;
         let code = call(&place, &step.args, color)?;
         if cancelled.load(Ordering::Relaxed) {
             return Ok(Exit::Interrupted);
         }
         if code != Some(0) {
-            print("\nThis step should have passed here, so the demo ends.\n")?;
+            print(
+                Text::new()
+                    .line("")
+                    .line("This step should have passed here, so the demo ends."),
+            )?;
             return Ok(Exit::Failed);
         }
     }
-    print(
-        "\nThat was the sample. In your repository: `nmoe-gates lint contract`, `run --tier a`, and a maintainer's Tier B.\n",
-    )?;
+    print(Text::new().line("").line(
+        "That was the sample. In your repository: `nmoe-gates lint contract`, `run --tier a`, and a maintainer's Tier B.",
+    ))?;
     Ok(Exit::Passed)
 }
 

@@ -9,11 +9,12 @@ mod repository;
 
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
 use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
+use crate::terminal::Text;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -105,25 +106,25 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match format {
         Format::Json => {
             let value = serde_json::json!({ "schema": 1, "checks": checks, "ready": !worst });
-            print(&format!("{value}\n"))?;
+            print_json_line(&value)?;
         }
         _ => print(&human(&checks))?,
     }
     Ok(if worst { Exit::Failed } else { Exit::Passed })
 }
 
-fn human(checks: &[Check]) -> String {
+fn human(checks: &[Check]) -> Text {
     let width = checks.iter().map(|c| c.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut text = Text::new();
     for check in checks {
         let mark = match check.state {
             State::Ok => "ok     ",
             State::Hint => "hint   ",
             State::Missing => "MISSING",
         };
-        text.push_str(&format!("{mark}  {:<width$}  {}\n", check.name, check.found));
+        text.line(format_args!("{mark}  {:<width$}  {}", check.name, check.found));
         if let Some(remedy) = &check.remedy {
-            text.push_str(&format!("{:>9}{:<width$}  → {remedy}\n", "", ""));
+            text.line(format_args!("{:>9}{:<width$}  → {remedy}", "", ""));
         }
     }
     text

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Severity};
 use crate::domain::nearest::nearest;
@@ -14,6 +14,7 @@ use crate::kernel;
 use crate::leaks;
 use crate::lint;
 use crate::plan;
+use crate::terminal::Text;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -52,14 +53,14 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let tables = tables();
     let text = match args.code.as_deref() {
         None if unlisted.pages => pages(&tables),
-        None if as_json => serde_json::to_string_pretty(&everything(&tables))? + "\n",
+        None if as_json => return print_value(&everything(&tables)),
         None => list(&tables),
         Some("exit-codes") => exit_codes(),
         Some(name) => {
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
             let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
             match (code, reason) {
-                (Some(code), _) if as_json => serde_json::to_string_pretty(&object(code))? + "\n",
+                (Some(code), _) if as_json => return print_value(&object(code)),
                 (Some(code), _) => page(code),
                 (None, Some(reason)) => format!("{name}\n\n{}\n{}\n", reason.says(), reason.remedy()),
                 (None, None) => {
@@ -73,7 +74,13 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
             }
         }
     };
-    print(&text)?;
+    let mut shown = Text::new();
+    print(shown.rendered(&text, false))?;
+    Ok(Exit::Passed)
+}
+
+fn print_value(value: &Value) -> anyhow::Result<Exit> {
+    print_json(value)?;
     Ok(Exit::Passed)
 }
 

@@ -1,18 +1,18 @@
 //! `gates`: the registry, read. What there is, what one gate says, and what a request resolves to.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::domain::registry::{Gate, GateKind, Registry, Tier};
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
+use crate::terminal::Text;
 
 /// Arguments of `gates`.
 #[derive(Debug, clap::Args)]
@@ -113,21 +113,15 @@ fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::R
     match format {
         Format::Json => {
             let gates: Vec<Value> = gates.iter().map(|(id, gate)| row(id, gate)).collect();
-            print(&format!(
-                "{}\n",
-                json!({"schema": 1, "gates": gates, "bundles": registry.bundles})
-            ))?;
+            print_json_line(&json!({"schema": 1, "gates": gates, "bundles": registry.bundles}))?;
         }
-        Format::Matrix => print(&format!(
-            "{}\n",
-            matrix(gates.iter().map(|(id, g)| (id.as_str(), *g)))
-        ))?,
+        Format::Matrix => print_json_line(&matrix(gates.iter().map(|(id, g)| (id.as_str(), *g))))?,
         _ => {
             let mut text = table(gates.into_iter().map(|(id, gate)| (id.as_str(), gate)));
             if tier.is_none() && !registry.bundles.is_empty() {
-                text.push_str("\nBundles\n");
+                text.line("").line("Bundles");
                 for (name, ids) in &registry.bundles {
-                    let _ = writeln!(text, "  {name}: {}", ids.join(", "));
+                    text.line(format_args!("  {name}: {}", ids.join(", ")));
                 }
             }
             print(&text)?;
@@ -156,17 +150,18 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
             map.shift_insert(0, "id".to_owned(), json!(id));
             map.insert("bundles".to_owned(), json!(bundles));
         }
-        print(&format!("{value}\n"))?;
+        print_json_line(&value)?;
         return Ok(Exit::Passed);
     }
-    let mut text = format!(
-        "{id}\n  tier {}, {}\n",
+    let mut text = Text::new();
+    text.line(id).line(format_args!(
+        "  tier {}, {}",
         tier_name(gate.tier),
         kind_name(gate.kind)
-    );
+    ));
     let mut line = |label: &str, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {label}: {value}");
+            text.line(format_args!("  {label}: {value}"));
         }
     };
     let seconds = |n: u64| if n == 0 { String::new() } else { format!("{n} s") };
@@ -187,9 +182,9 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     line("metric", gate.metric.clone().unwrap_or_default());
     line("in bundles", bundles.join(", "));
     if let Some(cmd) = &gate.cmd {
-        text.push_str("  command:\n");
+        text.line("  command:");
         for l in cmd.trim().lines() {
-            let _ = writeln!(text, "    {l}");
+            text.line(format_args!("    {l}"));
         }
     }
     print(&text)?;
@@ -234,7 +229,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
         })
         .unwrap_or_default();
     if !missing.is_empty() {
-        say(&format!(
+        say(format_args!(
             "warning: the selection does not cover the contract: {}{}",
             missing.join(", "),
             covering
@@ -250,7 +245,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
         .iter()
         .filter_map(|id| registry.gates.get(id).map(|g| (id.as_str(), g)));
     match format {
-        Format::Matrix => print(&format!("{}\n", matrix(gates)))?,
+        Format::Matrix => print_json_line(&matrix(gates))?,
         Format::Json => {
             let mut value = json!({
                 "schema": 1,
@@ -265,18 +260,18 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
                     "uncovered": missing,
                 });
             }
-            print(&format!("{value}\n"))?;
+            print_json_line(&value)?;
         }
         _ => {
-            let mut text = String::new();
+            let mut text = Text::new();
             if contract.is_some() {
-                let _ = writeln!(
-                    text,
-                    "Smallest bundle that covers the contract: {}\n",
+                text.line(format_args!(
+                    "Smallest bundle that covers the contract: {}",
                     covering.unwrap_or("none")
-                );
+                ))
+                .line("");
             }
-            text.push_str(&table(gates));
+            text.append(&table(gates));
             print(&text)?;
         }
     }
@@ -327,22 +322,22 @@ fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
     json!({ "include": include })
 }
 
-fn table<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> String {
+fn table<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Text {
     let rows: Vec<(&str, &Gate)> = gates.collect();
     let width = rows.iter().map(|(id, _)| id.len()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:width$}  tier  kind      gpus  timeout\n", "gate");
+    let mut text = Text::new();
+    text.line(format_args!("{:width$}  tier  kind      gpus  timeout", "gate"));
     for (id, gate) in rows {
         let timeout = match gate.timeout_s {
             0 => "-".to_owned(),
             n => format!("{n} s"),
         };
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "{id:width$}  {:4}  {:8}  {:4}  {timeout}",
             tier_name(gate.tier),
             kind_name(gate.kind),
             gate.gpus
-        );
+        ));
     }
     text
 }

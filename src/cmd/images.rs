@@ -1,17 +1,16 @@
 //! `images`: whether a change calls for new base, train or runner images, in which order they are built, and why.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::lint_scope;
 use crate::domain::exit::Exit;
 use crate::domain::next::{Next, Who};
 use crate::git::Git;
 use crate::git::diff;
 use crate::plan::images::{self, Decision};
+use crate::terminal::Text;
 
 /// Arguments of `images`.
 #[derive(Debug, clap::Args)]
@@ -84,13 +83,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         next,
     };
     if format == Format::Json {
-        print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+        print_json(&report)?;
     } else {
-        let mut out = String::new();
+        let mut out = Text::new();
         for image in &report.images {
             let word = if image.rebuild { "rebuild" } else { "keep" };
-            // Writing to a string does not fail.
-            let _ = writeln!(out, "{word:<7} {:<8} {}", image.name, image.why.join("; "));
+            out.line(format_args!(
+                "{word:<7} {:<8} {}",
+                image.name,
+                image.why.join("; ")
+            ));
         }
         print(&out)?;
     }

@@ -10,11 +10,12 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
 use crate::domain::exit::Exit;
 use crate::domain::registry::Registry;
 use crate::domain::settings;
 use crate::git::Git;
+use crate::terminal::Text;
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -92,14 +93,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let value = serde_json::json!({
                 "schema": 1, "written": !args.dry_run, "files": steps, "next": "nmoe-gates doctor",
             });
-            print(&format!("{value}\n"))?;
+            print_json_line(&value)?;
         }
         _ if args.dry_run && context.talk > 0 => {
             let mut patch = String::new();
             for step in &steps {
                 patch.push_str(&step.patch(repo)?);
             }
-            print(&patch)?;
+            print_data(&patch)?;
         }
         _ => print(&human(&steps, args.dry_run))?,
     }
@@ -345,8 +346,8 @@ fn packages(repo: &Path) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn human(steps: &[Step], dry_run: bool) -> String {
-    let mut text = String::new();
+fn human(steps: &[Step], dry_run: bool) -> Text {
+    let mut text = Text::new();
     for step in steps {
         let action = match step.action {
             Action::Create => "create",
@@ -354,12 +355,12 @@ fn human(steps: &[Step], dry_run: bool) -> String {
             Action::Keep => "keep  ",
         };
         let note = step.note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default();
-        text.push_str(&format!("{action}  {}{note}\n", step.path));
+        text.line(format_args!("{action}  {}{note}", step.path));
     }
-    text.push_str(if dry_run {
-        "\nnothing was written; run it without --dry-run\n"
+    text.line("").line(if dry_run {
+        "nothing was written; run it without --dry-run"
     } else {
-        "\nnext: nmoe-gates doctor\n"
+        "next: nmoe-gates doctor"
     });
     text
 }

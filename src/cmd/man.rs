@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::cmd::context::{Context, print};
+use crate::cmd::context::{Context, print_data};
 use crate::domain::exit::Exit;
 
 /// Arguments of `man`.
@@ -22,12 +22,12 @@ pub fn run(context: &Context, args: &Args, command: clap::Command) -> anyhow::Re
             std::fs::create_dir_all(dir)
                 .and_then(|()| clap_mangen::generate_to(command, dir))
                 .with_context(|| format!("{}: the pages cannot be written", dir.display()))?;
-            context.note(&format!("wrote the pages into {}", dir.display()));
+            context.note(format_args!("wrote the pages into {}", dir.display()));
         }
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
-            print(&String::from_utf8_lossy(&page))?;
+            print_data(&String::from_utf8_lossy(&page))?;
         }
     }
     Ok(Exit::Passed)

@@ -2,6 +2,7 @@
 
 use crate::domain::exit::Exit;
 use crate::domain::next::Next;
+use crate::terminal::Text;
 
 pub mod api;
 pub mod attest;
@@ -45,7 +46,7 @@ pub fn fail(error: &anyhow::Error) -> Exit {
     {
         return Exit::Passed;
     }
-    context::say(&format!("error: {error:#}"));
+    context::say(format_args!("error: {error:#}"));
     if error.downcast_ref::<NoJudgement>().is_some() {
         Exit::NoJudgement
     } else {
@@ -54,8 +55,8 @@ pub fn fail(error: &anyhow::Error) -> Exit {
 }
 
 /// Steps as people read them: one line each, commands last.
-fn next_steps(next: &[Next]) -> String {
-    let mut out = String::new();
+fn next_steps(next: &[Next]) -> Text {
+    let mut out = Text::new();
     for (n, step) in next.iter().enumerate() {
         let head = if n == 0 { "next: " } else { "      " };
         let command = step
@@ -63,7 +64,11 @@ fn next_steps(next: &[Next]) -> String {
             .as_ref()
             .map(|c| format!(": {c}"))
             .unwrap_or_default();
-        out.push_str(&format!("{head}{}{command} ({})\n", step.what, step.who.as_str()));
+        out.line(format_args!(
+            "{head}{}{command} ({})",
+            step.what,
+            step.who.as_str()
+        ));
     }
     out
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::cmd::contracts;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
@@ -36,12 +36,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         conflicts: conflicts(&Git::at(&context.subject), &settings.naming, &items),
     };
     let plan = plan::make(&items, &facts, &settings.hotspots, findings);
-    print(&match format {
-        Format::Json => serde_json::to_string_pretty(&plan)? + "\n",
-        Format::Mermaid => show::mermaid(&plan),
-        Format::Dot => show::dot(&plan),
-        _ => show::human(&plan),
-    })?;
+    match format {
+        Format::Json => print_json(&plan)?,
+        Format::Mermaid => print_data(&show::mermaid(&plan))?,
+        Format::Dot => print_data(&show::dot(&plan))?,
+        _ => print(&show::human(&plan))?,
+    }
     let broken = plan.findings.iter().any(|f| f.severity == Severity::Error);
     Ok(if broken { Exit::Failed } else { Exit::Passed })
 }

@@ -1,14 +1,13 @@
 //! Not a subcommand: prints findings in the format that was asked for, and says how the command ends.
 
-use std::io::IsTerminal as _;
-
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Finding, Severity};
 use crate::github::command::{Annotation, Level};
 use crate::leaks;
 use crate::report::findings;
+use crate::terminal::escape::visible;
 
 /// The formats that every lint has.
 pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, Format::Sarif];
@@ -26,16 +25,18 @@ pub fn counted(
     found: &[Finding],
 ) -> anyhow::Result<Exit> {
     let format = context.format(&FORMATS)?;
-    let text = match format {
-        Format::Json => findings::json(found, count)?,
-        Format::Sarif => serde_json::to_string_pretty(&findings::sarif(found))? + "\n",
-        Format::Github => found.iter().map(annotation).collect(),
-        _ if documents.is_empty() => findings::lines(found),
-        _ => findings::human(found, documents, &is_private, colour(context), width()),
-    };
-    print(&text)?;
+    match format {
+        Format::Json => print_json(&findings::report(found, count))?,
+        Format::Sarif => print_json(&findings::sarif(found))?,
+        Format::Github => print_data(&found.iter().map(annotation).collect::<String>())?,
+        _ if documents.is_empty() => print(&findings::lines(found))?,
+        _ => {
+            let color = context.color(&std::io::stdout());
+            print(&findings::human(found, documents, &is_private, color, width()))?;
+        }
+    }
     if matches!(format, Format::Human | Format::Github) {
-        context.note(&findings::Summary::of(found, count).words());
+        context.note(findings::Summary::of(found, count).words());
     }
     Ok(exit(found))
 }
@@ -55,20 +56,21 @@ pub fn is_private(code: &Code) -> bool {
 }
 
 fn annotation(finding: &Finding) -> String {
-    // A description on GitHub is no file of the repository: its place goes into the title.
+    // A description on GitHub is not a file of the repository, so its place goes into the title.
     let file = finding.path.as_deref().filter(|p| !p.contains('#'));
+    let shown = file.map(visible);
     let place = finding
         .region
         .filter(|_| file.is_some() || finding.path.is_none());
     let title = match (&finding.path, finding.region) {
         (Some(path), Some(region)) if file.is_none() => {
-            format!("{} ({path}, line {})", finding.code.id, region.line)
+            format!("{} ({}, line {})", finding.code.id, visible(path), region.line)
         }
         _ => finding.code.id.to_owned(),
     };
-    let mut message = finding.message.clone();
+    let mut message = visible(&finding.message).into_owned();
     if let Some(help) = &finding.help {
-        message = format!("{message}\n{help}");
+        message = format!("{message}\n{}", visible(help));
     }
     Annotation {
         level: match finding.severity {
@@ -78,22 +80,13 @@ fn annotation(finding: &Finding) -> String {
         },
         message: &message,
         title: Some(&title),
-        file,
+        file: shown.as_deref(),
         line: place.map(|r| r.line),
         end_line: place.map(|r| r.end_line),
         column: place.map(|r| r.column),
         end_column: place.map(|r| r.end_column),
     }
     .command()
-}
-
-/// Whether to use colour on standard output: as asked for, else on a terminal unless `NO_COLOR` is set.
-pub fn colour(context: &Context) -> bool {
-    context.color.unwrap_or_else(|| {
-        std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-    })
 }
 
 /// Columns of the terminal, or a width that fits a job's log.

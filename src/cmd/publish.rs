@@ -20,7 +20,6 @@ use crate::github::comments::{Done, Shown, Sticky};
 use crate::github::fault::Fault;
 use crate::github::types::{Pull, State};
 use crate::report::carried;
-use crate::report::escape;
 use crate::report::frame::{self, Past};
 use crate::report::join::{self, Whole};
 use crate::report::page::{self, Page};
@@ -28,6 +27,7 @@ use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, Selection};
 use crate::report::view::View;
 use crate::sys::digest::sha256;
+use crate::terminal::Text;
 
 /// Bytes of a comment kept free for what stands around the table.
 const FRAME: usize = (12 << 10) + carried::MOST;
@@ -80,7 +80,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let judged = judge(&args.results, expected.clone(), resolution.as_ref(), &registry);
     if let Err(refusal) = &judged {
-        say(&format!("refused: {}", refusal.detail));
+        say(format_args!("refused: {}", refusal.detail));
     }
     let report = Report {
         context,
@@ -99,7 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let written = match now {
         _ if args.dry_run => {
-            print(&escape::log(&report.text(&[])?))?;
+            print(Text::new().document(&report.text(&[])?))?;
             return Ok(report.exit());
         }
         Ok(_) => report.write(&hub),
@@ -110,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(fault) => {
             // Whoever looks at the job still gets the table.
             let text = report.text(&[])?;
-            print(&escape::log(&text))?;
+            print(Text::new().document(&text))?;
             summarise(&text);
             Err(anyhow::Error::new(NoJudgement(format!(
                 "the table could not be published on the pull request, so it is above{}: {fault}",
@@ -322,7 +322,7 @@ impl Report<'_> {
                 };
                 let done = page::render(&View::new(results), Page::Comment, &options)?;
                 if let Some(complaint) = done.complaint {
-                    self.context.note(&format!(
+                    self.context.note(format_args!(
                         "the templates in --templates cannot be used, so the embedded ones serve: {complaint}"
                     ));
                 }
@@ -368,7 +368,7 @@ impl Report<'_> {
             Done::Unchanged(url) => ("unchanged", url),
             Done::Newer(url) => ("left alone, since it shows a newer run", url),
         };
-        self.context.note(&format!("the comment is {verb}: {url}"));
+        self.context.note(format_args!("the comment is {verb}: {url}"));
         self.set_status(hub, Some(url.as_str()).filter(|url| url.starts_with("https://")))
     }
 
@@ -397,7 +397,7 @@ impl Report<'_> {
         };
         match hub.set_status(&self.about, &name, state, &line, url) {
             Err(fault) if fault.status() == Some(403) => {
-                say(&format!(
+                say(format_args!(
                     "warning: no commit status was set (`statuses: write` in `permissions:` allows it): {fault}"
                 ));
                 Ok(())
@@ -455,7 +455,7 @@ fn summarise(text: &str) {
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     if let Err(error) = written {
-        say(&format!(
+        say(format_args!(
             "warning: the job summary cannot be written: {}",
             error.kind()
         ));

@@ -1,11 +1,11 @@
 //! `report`: renders recorded results. It judges nothing: a report of a failure is a success of this command.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
@@ -17,6 +17,7 @@ use crate::report::page::{self, Page};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
+use crate::terminal::Text;
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
@@ -46,18 +47,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Github,
     ])?;
     let results = joined(context, args)?;
-    let text = match format {
-        Format::Json => json(&serde_json::to_value(&results)?)?,
-        Format::Junit => junit::xml(&results)?,
-        Format::InToto => json(&intoto::statement(&results)?)?,
-        Format::Github => outputs(&results),
-        Format::Sarif => json(&sarif::log(&results))?,
+    match format {
+        Format::Json => print_json(&results)?,
+        Format::Junit => print_data(&junit::xml(&results)?)?,
+        Format::InToto => print_json(&intoto::statement(&results)?)?,
+        Format::Github => print_data(&outputs(&results))?,
+        Format::Sarif => print_json(&sarif::log(&results))?,
         Format::Summary => rendered(context, &results, Page::Summary, args.templates.as_deref())?,
         Format::Comment => rendered(context, &results, Page::Comment, args.templates.as_deref())?,
         Format::Html => rendered(context, &results, Page::Html, args.templates.as_deref())?,
         _ => rendered(context, &results, Page::Terminal, args.templates.as_deref())?,
-    };
-    print(&text)?;
+    }
     Ok(Exit::Passed)
 }
 
@@ -102,10 +102,6 @@ fn load(path: &Path) -> anyhow::Result<Results> {
     read::file(path).with_context(|| path.display().to_string())
 }
 
-fn json(value: &serde_json::Value) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
-}
-
 /// Outputs of a workflow's step, one `name=value` a line: closed words and numbers.
 fn outputs(results: &Results) -> String {
     let passed = results
@@ -126,10 +122,8 @@ fn rendered(
     results: &Results,
     page: Page,
     templates: Option<&Path>,
-) -> anyhow::Result<String> {
-    let color = context
-        .color
-        .unwrap_or_else(|| std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+) -> anyhow::Result<()> {
+    let color = context.color(&std::io::stdout());
     let options = page::Options {
         templates,
         color,
@@ -137,9 +131,14 @@ fn rendered(
     };
     let done = page::render(&View::new(results), page, &options)?;
     if let Some(complaint) = done.complaint {
-        say(&format!(
+        say(format_args!(
             "error: the templates in --templates cannot be used, so the embedded ones serve: {complaint}"
         ));
     }
-    Ok(done.text)
+    let mut text = Text::new();
+    print(match page {
+        Page::Terminal => text.rendered(&done.text, color),
+        Page::Summary | Page::Comment | Page::Html => text.document(&done.text),
+    })?;
+    Ok(())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::NoJudgement;
 use crate::cmd::api;
-use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
 use crate::cmd::policy;
@@ -27,10 +27,10 @@ use crate::github::types::{Authorship, Commit, Pull};
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::perf::decision::MAX_PAIRS;
-use crate::report::escape;
 use crate::report::frame;
 use crate::sys::digest::sha256;
 use crate::sys::random;
+use crate::terminal;
 
 /// Where the registry is in a commit.
 const REGISTRY: &str = "configs/gates/gates.toml";
@@ -112,11 +112,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let shown = frame::resolution(&resolution);
     append("GITHUB_STEP_SUMMARY", &shown)?;
     append("GITHUB_OUTPUT", &format!("merge={}\n", resolution.merge))?;
-    print(&if format == Format::Json {
-        line + "\n"
+    if format == Format::Json {
+        print_json_line(&resolution)?;
     } else {
-        escape::log(&shown)
-    })?;
+        print(terminal::Text::new().document(&shown))?;
+    }
     Ok(Exit::Passed)
 }
 
@@ -230,7 +230,9 @@ fn contract(hub: &Hub, args: &Args, pull: &Pull) -> anyhow::Result<Option<Contra
     };
     // Only GraphQL tells the editor; where it does not answer, the digest still binds the text.
     let authorship = hub.authorship(issue).unwrap_or_else(|fault| {
-        say(&format!("warning: who edited the contract is unknown: {fault}"));
+        say(format_args!(
+            "warning: who edited the contract is unknown: {fault}"
+        ));
         Authorship::default()
     });
     Ok(Some(ContractFacts {

@@ -115,7 +115,8 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         Role::Worker(signals) => {
             return work(context, args, unlisted, &path, signals).map_err(|refused| {
                 if !args.dry_run && record::mark(&path) == before {
-                    refuse(&path, refused.reason).unwrap_or_else(|error| say(&format!("error: {error:#}")));
+                    refuse(&path, refused.reason)
+                        .unwrap_or_else(|error| say(format_args!("error: {error:#}")));
                 }
                 refused.error
             });
@@ -138,7 +139,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         "the run {how}; what it had started was ended, and {left}"
     ));
     if worked == Worked::Panicked {
-        say(&format!("error: {error}"));
+        say(format_args!("error: {error}"));
         return Ok(Exit::Defect);
     }
     Err(error.into())
@@ -187,7 +188,7 @@ fn work(
         &machine,
     );
     if let Some(lacks) = target.says() {
-        say(&lacks);
+        say(lacks);
     }
     if args.dry_run {
         return Ok(tell::dry_run(context, format, &asked, &proven, &refused)?);
@@ -236,7 +237,7 @@ fn work(
         asked
             .masks
             .iter()
-            .for_each(|name| output.line(&command::mask(name)));
+            .for_each(|name| output.command(&command::mask(name)));
     }
     let talk = Rc::new(RefCell::new(talk::Talk::new(
         context,

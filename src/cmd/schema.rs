@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::cmd::context::{Context, print};
+use crate::cmd::context::{Context, print_data};
 use crate::domain::exit::Exit;
 
 /// Arguments of `schema`.
@@ -32,7 +32,7 @@ pub enum Name {
 
 /// Runs `schema`.
 pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    print(schema(args.name))?;
+    print_data(schema(args.name))?;
     Ok(Exit::Passed)
 }
 

@@ -23,9 +23,11 @@ use crate::gate::metrics::Meter;
 use crate::gate::record::Record;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
+use crate::github::command;
 use crate::sys::clock;
 use crate::sys::random;
 use crate::sys::signals::Stop;
+use crate::terminal::escape::visible;
 
 /// All that a run is about.
 pub struct Order<'a> {
@@ -340,8 +342,8 @@ impl Run<'_, '_> {
     fn is_stale(&mut self, library: &Library) -> bool {
         let changed = library.changed(self.order.subject, &self.order.registry.target());
         if let Some(path) = &changed {
-            let line = format!("kernels: {} is not what was proven any more", path.escape_debug());
-            self.supervisor.output.line(&line);
+            let line = format_args!("kernels: {path} is not what was proven any more");
+            self.supervisor.output.line(line);
         }
         changed.is_some()
     }
@@ -373,22 +375,21 @@ impl Run<'_, '_> {
         if !self.order.groups {
             return None;
         }
-        let name: String = id
-            .chars()
-            .map(|c| if c.is_control() || c == '%' { '?' } else { c })
-            .collect();
-        self.supervisor.output.line(&format!("::group::{name}"));
+        let name = command::data(&visible(id));
+        self.supervisor.output.command(&format!("::group::{name}"));
         let token = random::token().ok()?;
-        self.supervisor.output.line(&format!("::stop-commands::{token}"));
+        self.supervisor
+            .output
+            .command(&format!("::stop-commands::{token}"));
         Some(token)
     }
 
     fn close_group(&mut self, silencer: Option<String>) {
         if let Some(token) = silencer {
-            self.supervisor.output.line(&format!("::{token}::"));
+            self.supervisor.output.command(&format!("::{token}::"));
         }
         if self.order.groups {
-            self.supervisor.output.line("::endgroup::");
+            self.supervisor.output.command("::endgroup::");
         }
     }
 }

@@ -140,13 +140,10 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
     };
     for proof in &proofs {
         for (check, detail) in proof.checks.iter().zip(&proof.details) {
-            let line = format!(
-                "kernels: {} {}: {}",
-                check.status.as_str(),
-                check.name,
-                detail.escape_debug()
-            );
-            supervisor.output.line(&line);
+            let status = check.status.as_str();
+            supervisor
+                .output
+                .line(format_args!("kernels: {status} {}: {detail}", check.name));
         }
         library.checks.extend(proof.checks.iter().cloned());
         if let Some(inspection) = &proof.inspection {
@@ -159,9 +156,7 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
 }
 
 fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> Library {
-    supervisor
-        .output
-        .line(&format!("kernels: {}", error.to_string().escape_debug()));
+    supervisor.output.line(format_args!("kernels: {error}"));
     let reason = match error {
         SubjectError::Glob(_) => Reason::BadRegistry,
         SubjectError::Tracked(_) => Reason::KernelStale,

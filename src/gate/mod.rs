@@ -13,7 +13,6 @@ pub mod launch;
 pub mod library;
 pub mod lock;
 pub mod metrics;
-pub mod neutralise;
 pub mod output;
 pub mod preflight;
 pub mod record;

@@ -3,6 +3,7 @@
 //! A reader that dawdles, stops or goes away never delays a deadline: the supervisor sees that nothing more can be taken
 //! and stops reading from the gate. Memory is bounded by a handful of buffers.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::gate::neutralise::Neutraliser;
+use crate::terminal::Text;
+use crate::terminal::workflow_commands::Neutraliser;
 use leakscan::redact::Redactor;
 
 /// Buffers of gate output that may wait to be written; the few lines of our own come on top.
@@ -128,9 +130,16 @@ impl Output {
         self.send(buffer);
     }
 
-    /// Writes a line of our own, which no filter touches.
-    pub fn line(&mut self, text: &str) {
-        self.send(format!("{text}\n").into_bytes());
+    /// Writes a line of our own. Names in it are escaped; no filter touches it.
+    pub fn line(&mut self, line: impl Display) {
+        let mut text = Text::new();
+        text.line(line);
+        self.send(text.as_str().as_bytes().to_vec());
+    }
+
+    /// Writes a workflow command for the Actions runner; the caller has encoded its values.
+    pub fn command(&mut self, command: &str) {
+        self.send(format!("{command}\n").into_bytes());
     }
 
     fn send(&mut self, buffer: Vec<u8>) {

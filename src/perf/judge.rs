@@ -17,7 +17,6 @@ use crate::gate::verdict::seconds;
 use crate::perf::arms::{ArmError, Arms};
 use crate::perf::decision::{Rule, percent};
 use crate::perf::refusal::Refusal;
-use crate::perf::site::one_line;
 use crate::perf::stats::History;
 use crate::perf::trial::Trial;
 
@@ -54,15 +53,14 @@ impl PerfJudge for Judge {
         let (verdict, reason) = match self.compare(case, supervisor, &mut perf) {
             Ok(decided) => decided,
             Err(refusal) => {
-                supervisor
-                    .output
-                    .line(&format!("perf: {}", one_line(&refusal.why)));
+                supervisor.output.line(format_args!("perf: {}", refusal.why));
                 (refusal.verdict, Some(refusal.reason))
             }
         };
-        supervisor
-            .output
-            .line(&format!("perf: {}", comparison::sentence(&perf, verdict, reason)));
+        supervisor.output.line(format_args!(
+            "perf: {}",
+            comparison::sentence(&perf, verdict, reason)
+        ));
         let mut result = GateResult::new(verdict, reason);
         result.duration_s = Some(seconds(began.elapsed()));
         result.perf = Some(perf);

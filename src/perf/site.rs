@@ -39,13 +39,6 @@ impl Arm {
     }
 }
 
-/// Text that may hold what others chose, as one printable line.
-pub fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 /// Both arms of one comparison, ready to be built and launched in.
 pub struct Site<'a, 'b> {
     case: &'a PerfCase<'b>,
@@ -278,7 +271,7 @@ impl<'a, 'b> Site<'a, 'b> {
 
     /// Tells those who watch.
     pub fn say(&mut self, text: &str) {
-        self.supervisor.output.line(&format!("perf: {}", one_line(text)));
+        self.supervisor.output.line(format_args!("perf: {text}"));
     }
 }
 

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use crate::domain::finding::Severity;
 use crate::plan::Plan;
+use crate::terminal::Text;
+use crate::terminal::escape::is_hidden;
 
 /// Most hotspots of scope that the table shows; JSON has them all.
 const MOST_SHOWN: usize = 20;
 
 /// A table.
-pub fn human(plan: &Plan) -> String {
-    let mut out = String::new();
+pub fn human(plan: &Plan) -> Text {
+    let mut out = Text::new();
     let mut placed: Vec<_> = plan.contracts.iter().filter(|row| row.wave.is_some()).collect();
     placed.sort_by_key(|row| row.wave);
     let rows: Vec<[String; 4]> = placed
@@ -28,7 +30,8 @@ pub fn human(plan: &Plan) -> String {
         .collect();
     table(&mut out, ["wave", "contract", "after", "alone on"], &rows);
     if plan.critical_path.len() > 1 {
-        let _ = writeln!(out, "\ncritical path: {}", plan.critical_path.join(" → "));
+        out.line("")
+            .line(format_args!("critical path: {}", plan.critical_path.join(" → ")));
     }
     if !plan.hotspots.is_empty() {
         let rows: Vec<[String; 4]> = plan
@@ -49,17 +52,21 @@ pub fn human(plan: &Plan) -> String {
                 ]
             })
             .collect();
-        out.push('\n');
+        out.line("");
         table(&mut out, ["hotspot", "kind", "means", "contracts"], &rows);
         let rest = plan.hotspots.len().saturating_sub(MOST_SHOWN);
         if rest > 0 {
-            let _ = writeln!(out, "and {rest} more; `--format json` has them all");
+            out.line(format_args!("and {rest} more; `--format json` has them all"));
         }
     }
     if !plan.blocked.is_empty() {
-        out.push_str("\nin no wave:\n");
+        out.line("").line("in no wave:");
         for blocked in &plan.blocked {
-            let _ = writeln!(out, "  {} ({})", blocked.way.join(" → "), blocked.because);
+            out.line(format_args!(
+                "  {} ({})",
+                blocked.way.join(" → "),
+                blocked.because
+            ));
         }
     }
     for finding in &plan.findings {
@@ -70,22 +77,20 @@ pub fn human(plan: &Plan) -> String {
         };
         let place = finding.path.as_deref().unwrap_or("-");
         let line = finding.line.map(|n| format!(":{n}")).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "\n{word}[{}]: {}\n  in {place}{line}",
-            finding.code, finding.message
-        );
+        out.line("")
+            .line(format_args!("{word}[{}]: {}", finding.code, finding.message))
+            .line(format_args!("  in {place}{line}"));
         if let Some(help) = &finding.help {
-            let _ = writeln!(out, "  help: {help}");
+            out.line(format_args!("  help: {help}"));
         }
     }
     if let Some(next) = plan.next.first().and_then(|n| n.command.as_deref()) {
-        let _ = writeln!(out, "\nnext: {next}");
+        out.line("").line(format_args!("next: {next}"));
     }
     out
 }
 
-fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]) {
+fn table<const N: usize>(out: &mut Text, head: [&str; N], rows: &[[String; N]]) {
     let head = head.map(str::to_owned);
     let wide: [usize; N] = std::array::from_fn(|n| {
         let cells = rows.iter().chain([&head]).map(|row| row[n].chars().count());
@@ -97,7 +102,7 @@ fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]
             .zip(wide)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
-        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+        out.line(cells.join("  ").trim_end());
     }
 }
 
@@ -106,7 +111,7 @@ fn label(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '"' | '<' | '>' | '&' | '`' | '\\' | '|' | '[' | ']' | '{' | '}' => '·',
-            c if c.is_control() => ' ',
+            c if is_hidden(c) => '·',
             c => c,
         })
         .collect()

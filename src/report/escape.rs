@@ -2,8 +2,10 @@
 //!
 //! Two ways out of here: [`code`] quotes a name, [`text`] shows a string in running text. Templates use them by default.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use crate::terminal::escape::visible;
+use crate::terminal::workflow_commands::disarm;
 
 /// Where text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,41 +29,11 @@ impl Sink {
     }
 }
 
-/// The same text with control characters, line ends and invisible or direction-changing characters spelled out as `\u{…}`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if is_hidden(c) => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "{}", c.escape_unicode());
-            }
-            c => out.push(c),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// Whether a character changes how others are shown, or is not shown itself.
-pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 /// A name, quoted: a code span in Markdown, `<code>` in HTML, itself on a terminal.
 pub fn code(sink: Sink, name: &str) -> String {
     let name = visible(name);
     match sink {
-        Sink::Terminal => log(&name),
+        Sink::Terminal => disarm(&name).into_owned(),
         Sink::Html => format!("<code>{}</code>", html(&name)),
         Sink::Markdown => code_span(&name),
     }
@@ -71,22 +43,10 @@ pub fn code(sink: Sink, name: &str) -> String {
 pub fn text(sink: Sink, words: &str) -> String {
     let words = visible(words);
     match sink {
-        Sink::Terminal => log(&words),
+        Sink::Terminal => disarm(&words).into_owned(),
         Sink::Html => html(&words),
         Sink::Markdown => markdown(&words),
     }
-}
-
-/// Text for a job's log, where GitHub takes commands: `::` where a line begins, `##[` anywhere in it, a code span included.
-pub fn log(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        if line.trim_start().starts_with("::") {
-            out.push('\\');
-        }
-        out.push_str(&line.replace("##[", "#\\#["));
-    }
-    out
 }
 
 /// What already is Markdown, as the content of one table cell.
@@ -162,15 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_spelled_out() {
-        assert_eq!(visible("a\u{202e}b\nc\u{1b}[0m"), "a\\u{202e}b\\nc\\u{1b}[0m");
-    }
-
-    #[test]
     fn running_text_keeps_numbers_and_breaks_mentions() {
         assert_eq!(text(Sink::Markdown, "12,345.5 %"), "12,345.5 %");
         assert_eq!(text(Sink::Markdown, "@a"), "&#64;&#8203;a");
-        assert_eq!(text(Sink::Terminal, " ::error::x ##[y]"), "\\ ::error::x #\\#[y]");
+        assert_eq!(text(Sink::Terminal, " ::error::x ##[y]"), " \\::error::x ##\\[y]");
         assert_eq!(text(Sink::Html, "<b>&"), "&lt;b&gt;&amp;");
     }
 }

@@ -11,6 +11,8 @@ use crate::document::Source;
 use crate::document::source::Place;
 use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity};
 use crate::domain::next::{Next, Who};
+use crate::terminal::Text;
+use crate::terminal::escape::visible;
 
 /// Version of the findings format.
 pub const SCHEMA: u32 = 1;
@@ -82,15 +84,14 @@ impl Summary {
     }
 }
 
-/// The JSON of a set of findings, with a line end.
-pub fn json(findings: &[Finding], documents: usize) -> serde_json::Result<String> {
-    let report = Report {
+/// What a lint prints with `--format json`.
+pub fn report(findings: &[Finding], documents: usize) -> Report {
+    Report {
         schema: SCHEMA,
         findings: findings.iter().map(FindingJson::from).collect(),
         summary: Summary::of(findings, documents),
         next: steps(findings),
-    };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    }
 }
 
 /// Most steps that are named.
@@ -120,16 +121,16 @@ pub fn human(
     findings: &[Finding],
     documents: &[Source],
     is_private: &dyn Fn(&Code) -> bool,
-    colour: bool,
+    color: bool,
     width: usize,
-) -> String {
-    let renderer = if colour {
+) -> Text {
+    let renderer = if color {
         Renderer::styled()
     } else {
         Renderer::plain()
     };
     let renderer = renderer.term_width(width);
-    let mut out = String::new();
+    let mut out = Text::new();
     let mut shown: Option<Source> = None;
     for finding in findings {
         if shown.as_ref().is_none_or(|s| s.name() != finding.path.as_deref()) {
@@ -138,33 +139,35 @@ pub fn human(
                 .find(|d| d.name() == finding.path.as_deref())
                 .map(|d| masked(d, findings, is_private));
         }
-        out.push_str(&renderer.render(&groups(finding, shown.as_ref())));
-        out.push_str("\n\n");
+        let path = shown.as_ref().map(|s| visible(s.name().unwrap_or("<stdin>")));
+        let message = visible(&finding.message);
+        let place = shown.as_ref().zip(path.as_deref());
+        out.rendered(&renderer.render(&groups(finding, &message, place)), color)
+            .line("");
     }
     out
 }
 
 /// One line a finding, for documents that are not shown: place, kind, message.
-pub fn lines(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(|finding| {
-            let severity = match finding.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-                Severity::Note => "note",
-            };
-            let path = finding.path.as_deref().unwrap_or("standard input");
-            let place = finding
-                .region
-                .map(|r| format!(":{}:{}", r.line, r.column))
-                .unwrap_or_default();
-            format!(
-                "{path}{place}: {severity}[{}]: {}\n",
-                finding.code.id, finding.message
-            )
-        })
-        .collect()
+pub fn lines(findings: &[Finding]) -> Text {
+    let mut out = Text::new();
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        let path = finding.path.as_deref().unwrap_or("standard input");
+        let place = finding
+            .region
+            .map(|r| format!(":{}:{}", r.line, r.column))
+            .unwrap_or_default();
+        out.line(format_args!(
+            "{path}{place}: {severity}[{}]: {}",
+            finding.code.id, finding.message
+        ));
+    }
+    out
 }
 
 /// The document with everything private in it struck out, character by character, so that places stay.
@@ -194,16 +197,19 @@ fn span(document: &Source, region: &Region) -> std::ops::Range<usize> {
     offset(region.line, region.column)..offset(region.end_line, region.end_column)
 }
 
-fn groups<'f>(finding: &'f Finding, document: Option<&'f Source>) -> Vec<Group<'f>> {
+fn groups<'f>(
+    finding: &'f Finding,
+    message: &'f str,
+    document: Option<(&'f Source, &'f str)>,
+) -> Vec<Group<'f>> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level.primary_title(finding.message.as_str()).id(finding.code.id);
+    let title = level.primary_title(message).id(finding.code.id);
     let mut group = match (document, finding.region) {
-        (Some(document), Some(region)) => {
-            let path = document.name().unwrap_or("<stdin>");
+        (Some((document, path)), Some(region)) => {
             // Only the lines around it: a renderer that searches a whole body for each finding is quadratic.
             let first = region.line.saturating_sub(1).max(1);
             let start = document.offset(Place {

@@ -6,10 +6,11 @@ use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, Te
 
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Verdict;
+use crate::terminal::escape::visible;
 
 /// The XML text.
 pub fn xml(results: &Results) -> Result<String, SerializeError> {
-    let mut suite = TestSuite::new(results.bundle.as_deref().unwrap_or("gates"));
+    let mut suite = TestSuite::new(&*visible(results.bundle.as_deref().unwrap_or("gates")));
     let e = &results.evidence;
     for (name, value) in [
         ("merge", &e.merge),
@@ -18,11 +19,11 @@ pub fn xml(results: &Results) -> Result<String, SerializeError> {
         ("tool", &e.tool),
     ] {
         if let Some(value) = value {
-            suite.add_property(Property::new(name, value.as_str()));
+            suite.add_property(Property::new(name, &*visible(value)));
         }
     }
     for gate in &results.uncovered {
-        suite.add_property(Property::new("uncovered", gate.as_str()));
+        suite.add_property(Property::new("uncovered", &*visible(gate)));
     }
     let red = results
         .results
@@ -63,7 +64,7 @@ fn case(id: &str, result: &GateResult, red: bool) -> TestCase {
             status.set_description(reason.remedy());
         }
     }
-    let mut case = TestCase::new(id, status);
+    let mut case = TestCase::new(&*visible(id), status);
     case.set_classname(result.status.as_str());
     if let Some(time) = result.duration_s.and_then(seconds) {
         case.set_time(time);

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["gate", "lint"],
     &["leaks", "kernel", "plan", "report"],
     &["domain", "github", "git"],
-    &["document", "sys"],
+    &["document", "sys", "terminal"],
 ];
 
 fn floor(room: &str) -> Option<usize> {

@@ -55,6 +55,7 @@ mod lint_pr;
 mod lint_properties;
 mod lint_workflows;
 mod openapi;
+mod output_escaping;
 mod pathspec;
 mod perf_arms;
 mod perf_bench;

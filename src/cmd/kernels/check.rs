@@ -1,6 +1,5 @@
 //! `kernels check`: what a GPU gate finds out before its command, at a prompt.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kernels::driver as machine;
 use crate::domain::exit::Exit;
 use crate::domain::registry::{Registry, Target};
@@ -19,6 +18,7 @@ use crate::kernel::inspect::Inspection;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Proof, Rules, outputs, prove};
+use crate::terminal::Text;
 
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit> {
-    let (mut text, mut rows, mut good) = (String::new(), Vec::new(), true);
+    let (mut text, mut rows, mut good) = (Text::new(), Vec::new(), true);
     for path in &args.libraries {
         let library = Snapshot::take(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         let loading = load(&library, limits).map_err(|error| NoJudgement(error.to_string()))?;
@@ -66,25 +66,21 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
             "leftovers": loading.leftovers,
             "duration_s": loading.seconds,
         }));
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", path.display());
+        text.line(format_args!("{}", path.display()));
         for (check, detail) in loading.checks.iter().zip(&loading.details) {
             row(&mut text, check.status, &check.name, detail);
         }
         failure_text(&mut text, &loading);
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "  {} on the CPU; nothing is proven of device code",
             verdict.as_str()
-        );
+        ));
     }
     if format == Format::Json {
-        text = format!(
-            "{}\n",
-            json!({"schema": 1, "cpu": true, "host_bytes": SIZE, "libraries": rows})
-        );
+        print_json_line(&json!({"schema": 1, "cpu": true, "host_bytes": SIZE, "libraries": rows}))?;
+    } else {
+        print(&text)?;
     }
-    print(&text)?;
     Ok(if good { Exit::Passed } else { Exit::Failed })
 }
 
@@ -116,25 +112,21 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
         (Ok(_), verdict) => verdict,
     };
-    let text = match format {
-        Format::Json => format!(
-            "{}\n",
-            json!({
-                "schema": 1,
-                "verdict": verdict,
-                "reason": reason,
-                "machine": machine::as_json(&asked, &judged),
-                "libraries": proofs.iter().map(proof_json).collect::<Vec<_>>(),
-            })
-        ),
+    match format {
+        Format::Json => print_json_line(&json!({
+            "schema": 1,
+            "verdict": verdict,
+            "reason": reason,
+            "machine": machine::as_json(&asked, &judged),
+            "libraries": proofs.iter().map(proof_json).collect::<Vec<_>>(),
+        }))?,
         _ => {
             let mut text = machine::describe(&asked, &judged);
             proofs.iter().for_each(|proof| describe(&mut text, proof));
             conclude(&mut text, verdict, reason, &target);
-            text
+            print(&text)?;
         }
-    };
-    print(&text)?;
+    }
     Ok(match verdict {
         Verdict::Pass => Exit::Passed,
         Verdict::Fail => Exit::Failed,
@@ -177,9 +169,8 @@ fn proof_json(proof: &Proof) -> serde_json::Value {
     })
 }
 
-fn describe(text: &mut String, proof: &Proof) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}", proof.path.display());
+fn describe(text: &mut Text, proof: &Proof) {
+    text.line(format_args!("{}", proof.path.display()));
     for (check, detail) in proof.checks.iter().zip(&proof.details) {
         row(text, check.status, &check.name, detail);
     }
@@ -188,64 +179,51 @@ fn describe(text: &mut String, proof: &Proof) {
     }
     let device_code = proof.inspection.as_ref().is_some_and(Inspection::is_clean);
     if proof.stamp.is_none() && device_code {
-        let _ = writeln!(
-            text,
-            "  it carries no stamp of ours: inspected, not loaded; only the run that builds it knows that it is fresh"
-        );
+        text.line(format_args!("  it carries no stamp of ours: inspected, not loaded; only the run that builds it knows that it is fresh"));
     }
 }
 
-fn row(text: &mut String, status: Verdict, name: &str, detail: &str) {
-    let _ = writeln!(
-        text,
-        "  {:<8} {name:<32} {}",
-        status.as_str(),
-        detail.escape_debug()
-    );
+fn row(text: &mut Text, status: Verdict, name: &str, detail: &str) {
+    text.line(format_args!("  {:<8} {name:<32} {}", status.as_str(), detail));
 }
 
-fn failure_text(text: &mut String, loading: &Loading) {
+fn failure_text(text: &mut Text, loading: &Loading) {
     if let Some(failure) = &loading.failure {
         let stage = if failure.stage.is_empty() {
             "start"
         } else {
             &failure.stage
         };
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "  {}, at stage {stage}: {}",
-            failure.word,
-            failure.says.escape_debug()
-        );
+            failure.word, failure.says
+        ));
     }
     if loading.leftovers > 0 {
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "  it left {} processes behind, which were ended",
             loading.leftovers
-        );
+        ));
     }
 }
 
-fn conclude(text: &mut String, verdict: Verdict, reason: Option<Reason>, target: &Target) {
+fn conclude(text: &mut Text, verdict: Verdict, reason: Option<Reason>, target: &Target) {
     let Some(reason) = reason else {
-        let _ = writeln!(text, "{}", verdict.as_str());
+        text.line(format_args!("{}", verdict.as_str()));
         return;
     };
-    let _ = writeln!(
-        text,
+    text.line(format_args!(
         "{} ({}): {} {}",
         verdict.as_str(),
         reason.as_str(),
         reason.says(),
         reason.remedy()
-    );
+    ));
     if reason == Reason::KernelMissing {
         let globs = target.kernels.join(", ");
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "looked for {globs} in the subject; `{}` builds them",
             target.build
-        );
+        ));
     }
 }

@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Snapshot::take(library).map_err(|error| anyhow::anyhow!("{}: {error}", library.display()))?;
         let inspection = inspect(snapshot.bytes(), Arch::SM_100A, &[]);
         for name in imported(&inspection.imports) {
-            let message = format!("it imports `{}`", name.escape_debug());
+            let message = format!("it imports `{}`", name);
             found.push(Finding::new(&MOE_ALL_TO_ALL, message).in_path(library.display().to_string()));
         }
     }

@@ -1,17 +1,17 @@
 //! `kernels driver`: the GPUs of this machine, held against what a gate needs.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
 use crate::domain::registry::Target;
 use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
 use crate::kernel::health::Sentinel;
 use crate::kernel::host::Limits;
+use crate::terminal::Text;
 
 /// Arguments of `kernels driver`.
 #[derive(Debug, clap::Args)]
@@ -41,11 +41,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let asked = probe(&limits);
     let judged = judge(&asked, &Need::of(&Target::default(), args.gpus));
-    let text = match format {
-        Format::Json => format!("{}\n", as_json(&asked, &judged)),
-        _ => describe(&asked, &judged),
-    };
-    print(&text)?;
+    match format {
+        Format::Json => print_json_line(&as_json(&asked, &judged))?,
+        _ => print(&describe(&asked, &judged))?,
+    }
     Ok(if judged.is_ok() {
         Exit::Passed
     } else {
@@ -61,16 +60,23 @@ fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit
     std::thread::sleep(time);
     let after = sentinel.read().ok_or_else(silent)?;
     let troubles = after.troubles_since(&before);
-    let text = match format {
-        Format::Json => {
-            let whole =
-                json!({"schema": 1, "before": before.gpus(), "after": after.gpus(), "troubles": troubles});
-            format!("{whole}\n")
+    if format == Format::Json {
+        print_json_line(
+            &json!({"schema": 1, "before": before.gpus(), "after": after.gpus(), "troubles": troubles}),
+        )?;
+    } else {
+        let mut text = Text::new();
+        if troubles.is_empty() {
+            text.line(format_args!(
+                "{} GPUs, and nothing spoiled them",
+                after.gpus().len()
+            ));
         }
-        _ if troubles.is_empty() => format!("{} GPUs, and nothing spoiled them\n", after.gpus().len()),
-        _ => troubles.iter().map(|trouble| format!("{trouble}\n")).collect(),
-    };
-    print(&text)?;
+        for trouble in &troubles {
+            text.line(trouble);
+        }
+        print(&text)?;
+    }
     Ok(if troubles.is_empty() {
         Exit::Passed
     } else {
@@ -98,31 +104,31 @@ pub fn as_json(asked: &Probe, judged: &Result<Driver, Refusal>) -> serde_json::V
 }
 
 /// The answer and the judgement as lines.
-pub fn describe(asked: &Probe, judged: &Result<Driver, Refusal>) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
+pub fn describe(asked: &Probe, judged: &Result<Driver, Refusal>) -> Text {
+    let mut text = Text::new();
     if let Probe::Answered(driver) = asked {
         let version = driver.version.as_deref().unwrap_or("unknown");
-        let _ = writeln!(text, "driver {version}, CUDA {}.{}", driver.cuda.0, driver.cuda.1);
+        text.line(format_args!(
+            "driver {version}, CUDA {}.{}",
+            driver.cuda.0, driver.cuda.1
+        ));
         for (index, gpu) in driver.gpus.iter().enumerate() {
             let (major, minor) = gpu.capability;
             let memory = gpu.memory >> 30;
-            let _ = writeln!(
-                text,
+            text.line(format_args!(
                 "  {index}  {}  {major}.{minor}  {memory} GiB",
-                gpu.name.escape_debug()
-            );
+                gpu.name
+            ));
         }
         if driver.health.is_empty() {
-            let _ = writeln!(
-                text,
+            text.line(format_args!(
                 "NVML does not answer: nothing is known of other processes, throttling and memory errors"
-            );
+            ));
         }
     }
-    let _ = match judged {
-        Ok(_) => writeln!(text, "this machine will do"),
-        Err(refusal) => writeln!(text, "{}: {}", refusal.reason.as_str(), refusal.says()),
+    match judged {
+        Ok(_) => text.line(format_args!("this machine will do")),
+        Err(refusal) => text.line(format_args!("{}: {}", refusal.reason.as_str(), refusal.says())),
     };
     text
 }

@@ -1,15 +1,15 @@
 //! `kernels inspect`: what a kernel library holds, as a table or as JSON.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
 use crate::kernel::fault::Fault;
 use crate::kernel::inspect::{Arch, EntryReport, Inspection, inspect};
 use crate::kernel::snapshot::{Snapshot, Untaken};
+use crate::terminal::Text;
 
 /// Arguments of `kernels inspect`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
 /// Runs `kernels inspect`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let (mut text, mut rows, mut clean) = (String::new(), Vec::new(), true);
+    let (mut text, mut rows, mut clean) = (Text::new(), Vec::new(), true);
     for path in &args.libraries {
         let inspection = match Snapshot::take(path) {
             Ok(snapshot) => inspect(snapshot.bytes(), args.arch, &args.expect),
@@ -42,9 +42,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
     }
     if format == Format::Json {
-        text = format!("{}\n", json!({"schema": 1, "clean": clean, "libraries": rows}));
+        print_json_line(&json!({"schema": 1, "clean": clean, "libraries": rows}))?;
+    } else {
+        print(&text)?;
     }
-    print(&text)?;
     Ok(if clean { Exit::Passed } else { Exit::Failed })
 }
 
@@ -68,20 +69,22 @@ fn as_json(path: &Path, inspection: &Inspection) -> serde_json::Value {
     })
 }
 
-fn describe(text: &mut String, path: &Path, inspection: &Inspection) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}", path.display());
-    let _ = writeln!(text, "  sha256 {}, {} bytes", inspection.sha256, inspection.size);
+fn describe(text: &mut Text, path: &Path, inspection: &Inspection) {
+    text.line(format_args!("{}", path.display()));
+    text.line(format_args!(
+        "  sha256 {}, {} bytes",
+        inspection.sha256, inspection.size
+    ));
     for entry in &inspection.entries {
-        let _ = writeln!(text, "  {}", row(entry));
+        text.line(format_args!("  {}", row(entry)));
         for kernel in &entry.kernels {
-            let _ = writeln!(text, "      {}", kernel.escape_debug());
+            text.line(format_args!("      {}", kernel));
         }
     }
-    let _ = writeln!(text, "  {}", inspection.verdict());
+    text.line(format_args!("  {}", inspection.verdict()));
     if inspection.faults.len() > 1 {
         for fault in inspection.faults.iter().map(Fault::to_string) {
-            let _ = writeln!(text, "    - {}", fault.escape_debug());
+            text.line(format_args!("    - {}", fault));
         }
     }
 }

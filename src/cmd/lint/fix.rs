@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::context::print;
+use crate::cmd::context::print_data;
 use crate::cmd::present;
 use crate::document::Source;
 use crate::document::source::{Place, Span};
@@ -45,7 +45,7 @@ impl Fixing {
             let Some(name) = source.name().filter(|_| !edits.is_empty()) else {
                 continue;
             };
-            print(&diff(source, name, &edits))?;
+            print_data(&diff(source, name, &edits))?;
             offer = Offer::Shown;
             if self.write {
                 write(source, name, &edits)?;

@@ -28,7 +28,7 @@ impl Documents {
             match source(path) {
                 Ok(source) => sources.push(source),
                 Err(error) => {
-                    context::say(&format!("error: {error:#}"));
+                    context::say(format_args!("error: {error:#}"));
                     unusable = true;
                 }
             }
@@ -62,7 +62,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
         Ok(text) => {
             let (root, defects) = toml_tree::parse(&text);
             if !defects.is_empty() {
-                context.note(&format!(
+                context.note(format_args!(
                     "note: {} has errors of its own; see `nmoe-gates lint registry`",
                     path.display()
                 ));
@@ -70,7 +70,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
             Some(Known::read(&root))
         }
         Err(_) => {
-            context.note(&format!(
+            context.note(format_args!(
                 "note: there is no registry {}, so gate ids are not judged",
                 path.display()
             ));

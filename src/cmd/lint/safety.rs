@@ -84,7 +84,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(path) = &args.write_baseline {
         std::fs::write(path, Baseline::write(&kept))
             .with_context(|| format!("cannot write {}", path.display()))?;
-        context.note(&format!("wrote {} known leaks to {}", kept.len(), path.display()));
+        context.note(format_args!(
+            "wrote {} known leaks to {}",
+            kept.len(),
+            path.display()
+        ));
         return Ok(Exit::Passed);
     }
     let everything = args.diff.is_none() && args.paths.is_empty();
@@ -184,7 +188,7 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         scan_files(&paths, tracked, options, &progress)
     });
     for (path, error) in &outcome.unreadable {
-        say(&format!("cannot read {}: {error}", path.display()));
+        say(format_args!("cannot read {}: {error}", path.display()));
     }
     for (path, report) in outcome.reports {
         placed.extend(finding::of_file(&path, report));
@@ -221,7 +225,7 @@ fn watched<T>(context: &Context, progress: &Progress, work: impl FnOnce() -> T) 
             while !quiet && waiting.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let files = progress.files.load(Ordering::Relaxed);
                 let megabytes = progress.bytes.load(Ordering::Relaxed) / 1_000_000;
-                say(&format!("… {files} files, {megabytes} MB so far"));
+                say(format_args!("… {files} files, {megabytes} MB so far"));
             }
         });
         let outcome = work();

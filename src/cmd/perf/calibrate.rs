@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::baseline;
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kept::{self, Role};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
@@ -29,6 +29,7 @@ use crate::perf::judge;
 use crate::perf::stats;
 use crate::sys::clock;
 use crate::sys::keeper::Worked;
+use crate::terminal::Text;
 
 /// What stands above the table.
 const HEAD: &str =
@@ -152,20 +153,20 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     std::fs::write(&path, format!("{HEAD}{}", toml::to_string(&table)?))
         .with_context(|| format!("cannot write {}", path.display()))?;
     if format == Format::Json {
-        print(&format!("{}\n", json!({"schema": 1, "noise": entry})))?;
+        print_json_line(&json!({"schema": 1, "noise": entry}))?;
     } else {
-        print(&format!(
-            "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)\n\
-             finest budget with at most {most} pairs: {:.1} %\n\
-             written to {}\n",
-            entry.gate,
-            entry.metric,
-            entry.machine,
-            entry.pairs,
-            entry.sd_pct,
-            entry.finest_pct,
-            path.display()
-        ))?;
+        print(
+            Text::new()
+                .line(format_args!(
+                    "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)",
+                    entry.gate, entry.metric, entry.machine, entry.pairs, entry.sd_pct
+                ))
+                .line(format_args!(
+                    "finest budget with at most {most} pairs: {:.1} %",
+                    entry.finest_pct
+                ))
+                .line(format_args!("written to {}", path.display())),
+        )?;
     }
     Ok(Exit::Passed)
 }

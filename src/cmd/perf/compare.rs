@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cmd::baseline;
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::policy;
 use crate::domain::comparison;
 use crate::domain::contract::Risk;
@@ -19,6 +19,7 @@ use crate::domain::verdict::Verdict;
 use crate::perf::decision::Rule;
 use crate::perf::recorded::{self, Compared, Wanted};
 use crate::perf::stats::History;
+use crate::terminal::Text;
 
 /// Arguments of `perf compare`.
 #[derive(Debug, clap::Args)]
@@ -109,10 +110,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     compared.perf.metric.clone_from(&args.metric);
     compared.perf.compare_gate = args.gate.clone().unwrap_or_default();
     match format {
-        Format::Json => print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&as_json(&compared)?)?
-        ))?,
+        Format::Json => print_json(&as_json(&compared)?)?,
         _ => print(&as_text(&compared, args.risk))?,
     }
     Ok(match compared.verdict {
@@ -162,12 +160,16 @@ fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {
     Ok(value)
 }
 
-fn as_text(compared: &Compared, risk: Option<HowHot>) -> String {
-    let mut text = comparison::sentence(&compared.perf, compared.verdict, compared.reason);
-    text.push('\n');
+fn as_text(compared: &Compared, risk: Option<HowHot>) -> Text {
+    let mut text = Text::new();
+    text.line(comparison::sentence(
+        &compared.perf,
+        compared.verdict,
+        compared.reason,
+    ));
     for (i, pair) in compared.perf.pairs.iter().enumerate() {
-        text.push_str(&format!(
-            "pair {}: {:.1} against {:.1}, {:+.2} %\n",
+        text.line(format_args!(
+            "pair {}: {:.1} against {:.1}, {:+.2} %",
             i + 1,
             pair.result,
             pair.baseline,
@@ -175,10 +177,10 @@ fn as_text(compared: &Compared, risk: Option<HowHot>) -> String {
         ));
     }
     if let Some(total) = compared.perf.total_delta_pct {
-        text.push_str(&format!("total work over total time: {total:+.2} %\n"));
+        text.line(format_args!("total work over total time: {total:+.2} %"));
     }
     for note in &compared.notes {
-        text.push_str(&format!("note: {note}\n"));
+        text.line(format_args!("note: {note}"));
     }
     if let Some(risk) = risk {
         let risk = match risk {
@@ -192,7 +194,7 @@ fn as_text(compared: &Compared, risk: Option<HowHot>) -> String {
             Severity::Note => "is noted",
         };
         if compared.verdict != Verdict::Pass {
-            text.push_str(&format!("at this risk it {word}\n"));
+            text.line(format_args!("at this risk it {word}"));
         }
     }
     text

@@ -7,11 +7,12 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::perf::history;
+use crate::terminal::Text;
 
 /// Arguments of `perf history`.
 #[derive(Debug, clap::Args)]
@@ -54,24 +55,26 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 entries.extend(history::of_results(&results));
             }
             let new = history::append(&git, &entries, push.as_deref())?;
-            context.note(&format!("{new} new entries in {}", history::REF));
+            context.note(format_args!("{new} new entries in {}", history::REF));
             if format == Format::Json {
-                print(&format!("{}\n", json!({"schema": 1, "new": new})))?;
+                print_json_line(&json!({"schema": 1, "new": new}))?;
             }
             Ok(Exit::Passed)
         }
         What::Show => {
             let entries = history::read(&git)?;
             if format == Format::Json {
-                print(&format!("{}\n", json!({"schema": 1, "entries": entries})))?;
+                print_json_line(&json!({"schema": 1, "entries": entries}))?;
                 return Ok(Exit::Passed);
             }
+            let mut text = Text::new();
             for e in entries {
-                print(&format!(
-                    "{}  {:.12}  {}  {}  {}  {:.1}\n",
+                text.line(format_args!(
+                    "{}  {:.12}  {}  {}  {}  {:.1}",
                     e.at, e.commit, e.machine, e.gate, e.metric, e.median
-                ))?;
+                ));
             }
+            print(&text)?;
             Ok(Exit::Passed)
         }
         What::Check => check(context, format, &git),
@@ -88,22 +91,23 @@ fn check(context: &Context, format: Format, git: &Git) -> anyhow::Result<Exit> {
     }
     let trends = history::trends(&history::read(git)?, &perf.epoch, perf.cumulative_budget_pct);
     if format == Format::Json {
-        print(&format!(
-            "{}\n",
-            json!({"schema": 1, "epoch": perf.epoch, "budget_pct": perf.cumulative_budget_pct, "trends": trends})
-        ))?;
+        print_json_line(
+            &json!({"schema": 1, "epoch": perf.epoch, "budget_pct": perf.cumulative_budget_pct, "trends": trends}),
+        )?;
     } else {
+        let mut text = Text::new();
         for t in &trends {
             let (delta, says) = match (t.delta_pct, t.within) {
                 (Some(delta), Some(true)) => (format!("{delta:+.1} %"), "within"),
                 (Some(delta), _) => (format!("{delta:+.1} %"), "over"),
                 (None, _) => ("unknown".to_owned(), "the epoch was not measured for"),
             };
-            print(&format!(
-                "{} {} on {} at {:.12}: {} since {:.12}, {says} the cumulative budget of {} %\n",
+            text.line(format_args!(
+                "{} {} on {} at {:.12}: {} since {:.12}, {says} the cumulative budget of {} %",
                 t.gate, t.metric, t.machine, t.newest, delta, perf.epoch, perf.cumulative_budget_pct
-            ))?;
+            ));
         }
+        print(&text)?;
     }
     Ok(if trends.iter().any(|t| t.within == Some(false)) {
         Exit::Failed

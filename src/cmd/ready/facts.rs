@@ -100,7 +100,7 @@ impl<'a> Around<'a> {
             let results = serde_json::from_str(&text)
                 .with_context(|| format!("{} is no results file", path.display()))?;
             if attested && let Err(why) = attested::verify(path, &results, hub.repository()) {
-                context.note(&format!("{} does not count: {why}", path.display()));
+                context.note(format_args!("{} does not count: {why}", path.display()));
             } else {
                 recorded.push(results);
             }
@@ -281,7 +281,7 @@ impl<'a> Around<'a> {
     pub fn read_published(&mut self, pull: u64) -> anyhow::Result<()> {
         let found = published::read(&self.hub, pull, &self.registry)?;
         for doubt in found.doubts {
-            self.context.note(&format!("#{pull}: {doubt}"));
+            self.context.note(format_args!("#{pull}: {doubt}"));
         }
         self.published.insert(pull, found.results);
         Ok(())

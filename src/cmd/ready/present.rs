@@ -1,13 +1,12 @@
 //! What `ready` prints.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
 use crate::domain::next::{Next, Who};
 use crate::plan::ready::{Blocker, Step};
+use crate::terminal::Text;
 
 /// One pull request.
 #[derive(Debug, Serialize)]
@@ -67,7 +66,7 @@ impl Report {
     /// Prints it; anything that is blocked is a judged failure.
     pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
         if context.format == Some(Format::Json) {
-            print(&(serde_json::to_string_pretty(self)? + "\n"))?;
+            print_json(self)?;
         } else {
             print(&self.human())?;
         }
@@ -75,31 +74,29 @@ impl Report {
         Ok(if blocked { Exit::Failed } else { Exit::Passed })
     }
 
-    fn human(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string does not fail.
+    fn human(&self) -> Text {
+        let mut out = Text::new();
         for row in &self.pulls {
             let issue = row.issue.as_deref().unwrap_or("?");
             let word = if row.ready { "ready" } else { "blocked" };
-            let _ = writeln!(out, "#{} (contract {issue}) is {word}", row.number);
+            out.line(format_args!("#{} (contract {issue}) is {word}", row.number));
             for blocker in &row.blockers {
-                let _ = writeln!(out, "  {}: {}", blocker.code, blocker.message);
+                out.line(format_args!("  {}: {}", blocker.code, blocker.message));
                 let command = blocker
                     .next
                     .command
                     .as_ref()
                     .map(|c| format!(": {c}"))
                     .unwrap_or_default();
-                let _ = writeln!(
-                    out,
+                out.line(format_args!(
                     "    {}: {}{command}",
                     blocker.next.who.as_str(),
                     blocker.next.what
-                );
+                ));
             }
         }
         if !self.order.is_empty() {
-            out.push_str("\nmerge in this order:\n");
+            out.line("").line("merge in this order:");
         }
         for (n, step) in self.order.iter().enumerate() {
             let evidence = if step.evidence_stands {
@@ -109,13 +106,12 @@ impl Report {
             } else {
                 format!("run again first: {}", step.rerun.join(", "))
             };
-            let _ = writeln!(
-                out,
+            out.line(format_args!(
                 "  {}. #{} (contract {}): {evidence}",
                 n + 1,
                 step.pull,
                 step.issue
-            );
+            ));
         }
         out
     }

@@ -10,6 +10,7 @@ use crate::cmd::run::tell;
 use crate::domain::event::Event;
 use crate::gate::launch::Watch;
 use crate::gate::record::Sink;
+use crate::terminal::escape::visible;
 
 /// Tells people on standard error what goes on.
 pub(super) struct Talk {
@@ -57,7 +58,7 @@ impl Watch for Rc<RefCell<Talk>> {
 
     fn begin(&mut self, label: &str, limit: Option<Duration>) {
         let mut talk = self.borrow_mut();
-        talk.label = label.to_owned();
+        talk.label = visible(label).into_owned();
         talk.limit = limit;
     }
 
@@ -83,7 +84,7 @@ impl Watch for Rc<RefCell<Talk>> {
                 );
             }
         } else if talk.heartbeat.is_some_and(|beat| mute >= beat) {
-            say(&format!(
+            say(format_args!(
                 "{}: running for {} s{limit}, no output for {} s",
                 talk.label,
                 running.as_secs(),
@@ -106,13 +107,13 @@ impl Sink for Rc<RefCell<Talk>> {
             return;
         }
         match event {
-            Event::GateStarted { gate, .. } => say(&format!("run      {gate}")),
+            Event::GateStarted { gate, .. } => say(format_args!("run      {gate}")),
             Event::GateEnded { gate, result } => {
                 let time = result
                     .duration_s
                     .map(|s| format!("  {s:.1} s"))
                     .unwrap_or_default();
-                say(&format!(
+                say(format_args!(
                     "{:8} {gate}{time}{}",
                     result.status.as_str(),
                     tell::explain(result)

@@ -1,12 +1,12 @@
 //! Says what would be run, and what came of a run: to people, to programs, to later steps of a workflow.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use indexmap::IndexMap;
 
-use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
 use crate::cmd::run::asked::Asked;
 use crate::domain::exit::Exit;
 use crate::domain::registry::GateKind;
@@ -15,6 +15,7 @@ use crate::domain::verdict::Reason;
 use crate::gate::record::text;
 use crate::report::page::{self, Page};
 use crate::report::view::View;
+use crate::terminal::{Text, escape};
 
 pub(super) fn dry_run(
     context: &Context,
@@ -53,12 +54,12 @@ pub(super) fn dry_run(
             "schema": 1, "dry_run": true, "bundle": asked.selection.bundle, "gate_ids": asked.selection.gate_ids,
             "evidence": asked.evidence, "gates": gates,
         });
-        print(&format!("{all}\n"))?;
+        print_json_line(&all)?;
     } else {
-        let mut lines = String::new();
+        let mut lines = Text::new();
         for id in &asked.selection.gate_ids {
             let why = refused.get(id).map(explain).unwrap_or_default();
-            lines.push_str(&format!("{:8} {id}{why}\n", would(id)));
+            lines.line(format_args!("{:8} {id}{why}", would(id)));
         }
         print(&lines)?;
         context.note("nothing was run");
@@ -96,27 +97,26 @@ pub(super) fn present(
 ) -> anyhow::Result<()> {
     outputs(path, results)?;
     if let Some(fault) = fault {
-        say(&format!(
+        say(format_args!(
             "error: {} cannot be written ({})",
             path.display(),
             fault.as_str()
         ));
     }
     if format == Format::Json {
-        print(&text(results))?;
+        print_data(&escape::json(&text(results)))?;
         return Ok(());
     }
     if context.talk >= 0 {
-        let color = context
-            .color
-            .unwrap_or_else(|| std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        let color = context.color(&std::io::stderr());
         let options = page::Options {
             color,
             ..page::Options::default()
         };
-        say(&page::render(&View::new(results), Page::Terminal, &options)?.text);
+        let page = page::render(&View::new(results), Page::Terminal, &options)?;
+        say_text(Text::new().rendered(&page.text, color).line(""));
     }
-    context.note(&format!("results: {}", path.display()));
+    context.note(format_args!("results: {}", path.display()));
     Ok(())
 }
 

@@ -1,18 +1,18 @@
 //! `start --clean`: branches, worktrees and claims of merged contracts go; unmerged or uncommitted work stays, and why is said.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::start::Site;
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merged::{self, Fate};
+use crate::terminal::Text;
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -93,25 +93,25 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
         next: Vec::new(),
     };
     if context.format == Some(Format::Json) {
-        print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+        print_json(&report)?;
     } else {
         print(&human(&report))?;
     }
     Ok(Exit::Passed)
 }
 
-fn human(report: &Report) -> String {
-    let mut out = String::new();
+fn human(report: &Report) -> Text {
+    let mut out = Text::new();
     for row in &report.branches {
         let word = match (row.removed, report.dry_run) {
             (true, false) => "removed",
             (true, true) => "would remove",
             (false, _) => "kept",
         };
-        let _ = writeln!(out, "{word} {}: {}", row.branch, row.why);
+        out.line(format_args!("{word} {}: {}", row.branch, row.why));
     }
     if report.branches.is_empty() {
-        out.push_str("there is no branch of a contract\n");
+        out.line("there is no branch of a contract");
     }
     out
 }

@@ -1,13 +1,12 @@
 //! What came of `start`, for people and for agents.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print};
+use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::start::{Finding, FindingJson, Item, Next, Site, Who};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
+use crate::terminal::Text;
 
 /// What `start` prints.
 #[derive(Debug, Serialize)]
@@ -86,7 +85,7 @@ impl Report {
     /// Prints it; a refusal is a judged failure.
     pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
         if context.format == Some(Format::Json) {
-            print(&(serde_json::to_string_pretty(self)? + "\n"))?;
+            print_json(self)?;
         } else {
             print(&self.human())?;
         }
@@ -94,27 +93,29 @@ impl Report {
         Ok(if refused { Exit::Failed } else { Exit::Passed })
     }
 
-    fn human(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string does not fail.
+    fn human(&self) -> Text {
+        let mut out = Text::new();
         match (&self.branch, &self.worktree, &self.claim) {
             (Some(branch), Some(worktree), _) => {
-                let _ = writeln!(out, "started {}: branch {branch} in {worktree}", self.issue);
+                out.line(format_args!(
+                    "started {}: branch {branch} in {worktree}",
+                    self.issue
+                ));
             }
             (_, _, Some(_)) => {
-                let _ = writeln!(out, "{} is free again", self.issue);
+                out.line(format_args!("{} is free again", self.issue));
             }
             _ => {
-                let _ = writeln!(out, "{} was not started", self.issue);
+                out.line(format_args!("{} was not started", self.issue));
             }
         }
         for finding in &self.findings {
-            let _ = writeln!(out, "error[{}]: {}", finding.code, finding.message);
+            out.line(format_args!("error[{}]: {}", finding.code, finding.message));
             if let Some(help) = &finding.help {
-                let _ = writeln!(out, "  help: {help}");
+                out.line(format_args!("  help: {help}"));
             }
         }
-        out.push_str(&crate::cmd::next_steps(&self.next));
+        out.append(&crate::cmd::next_steps(&self.next));
         out
     }
 }

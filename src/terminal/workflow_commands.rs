@@ -1,11 +1,24 @@
-//! Takes the force out of workflow commands in a gate's output, byte by byte and in constant memory.
+//! Disarms workflow commands in output, byte by byte and in constant memory.
 //!
 //! The Actions runner splits at `\n`, `\r` and `\r\n` and knows two grammars: `::command::` at the start of a line, after
 //! white space, and `##[command]` anywhere in one. Both comparisons ignore characters that a collation ignores, so this
 //! looks only at printable ASCII and lets nothing else hide a command. A `\` put in between is all it takes; every other
 //! byte passes as it came.
 
+use std::borrow::Cow;
+
 use memchr::memchr2_iter;
+
+/// Disarms the workflow commands of a whole text.
+pub fn disarm(text: &str) -> Cow<'_, str> {
+    if !text.contains(':') && !text.contains('[') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len() + 8);
+    Neutraliser::default().push(text.as_bytes(), &mut out);
+    // Only ASCII was inserted, so the text is still UTF-8.
+    String::from_utf8(out).map_or_else(|e| Cow::Owned(e.to_string()), Cow::Owned)
+}
 
 /// What is carried from one stretch of output to the next.
 #[derive(Clone, Debug)]
