@@ -75,6 +75,11 @@ impl Stage {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// What the suite of `release.yml` does in place of the tests.
+    fn suite(&self, script: &str) {
+        std::fs::write(self.place.path("suite"), script).unwrap();
+    }
+
     fn asked(&self) -> String {
         std::fs::read_to_string(self.place.path("asked")).unwrap_or_default()
     }
@@ -137,7 +142,7 @@ impl Stage {
 fn releasable(listed: &str) -> Stage {
     let stage = Stage::new();
     // Minutes of building, left to `scripts/prove-reproducible`; what comes of it here is the real program.
-    let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; ln -s /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
+    let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; cp /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
     stage
         .place
         .file("scripts/build-release", built.replace("@PROGRAM@", PROGRAM));
@@ -150,10 +155,18 @@ fn releasable(listed: &str) -> Stage {
         "CHANGELOG.md",
         format!("# Changelog\n\n## {VERSION}\n\n- What is new.\n\n## 0.0.1\n\n- What is old.\n"),
     );
+    // The suite of this stage notes which file it was given, and then does what `suite` says.
     stage.program(
         "cargo",
-        "[ \"$1\" != cyclonedx ] || echo '{\"bomFormat\":\"CycloneDX\"}' >nmoe-gates_bin.cdx.json",
+        &format!(
+            "case $1 in\ncyclonedx) echo '{{\"bomFormat\":\"CycloneDX\"}}' >nmoe-gates_bin.cdx.json ;;\n\
+             test) echo \"tested $(sha256sum <\"$NMOE_GATES_BIN\" | cut -d' ' -f1) $(basename \"$NMOE_GATES_BIN\")\" >>'{asked}'\n\
+             \"$NMOE_GATES_BIN\" --version && . '{suite}' ;;\nesac",
+            asked = stage.place.path("asked").display(),
+            suite = stage.place.path("suite").display(),
+        ),
     );
+    stage.suite("true");
     stage.program(
         "docker",
         "while [ \"$1\" != scripts/build-release ]; do shift; done; exec \"$@\"",
@@ -206,8 +219,18 @@ fn slow_act_a_release_is_built_tried_attested_and_drafted() {
             .path(&format!("artifacts/attested/nmoe-gates-{target}.kinds"));
         assert_eq!(std::fs::read_to_string(kinds).unwrap(), "provenance\nsbom\n");
     }
-    for file in ["SHA256SUMS", "nmoe-gates-share.tar.gz"] {
+    for file in [
+        "SHA256SUMS",
+        "nmoe-gates-share.tar.gz",
+        "nmoe-gates-x86_64-unknown-linux-musl",
+    ] {
         assert!(draft.contains(&format!("dist/{file}")), "{draft}");
+    }
+    // The suite ran on the very files, before the draft.
+    let before = asked.split("gh release create").next().unwrap();
+    for target in TARGETS {
+        let tested = format!("tested {} nmoe-gates-{target}", released());
+        assert!(before.contains(&tested), "{asked}");
     }
     // Tried on itself.
     assert!(
@@ -232,6 +255,114 @@ fn slow_act_a_release_of_other_bytes_or_another_version_is_not_drafted() {
     let stage = releasable(&released());
     let ran = stage.run("release.yml", "push", &tag("9.9.9"), &[]).unwrap();
     assert!(!ran.passed && !stage.asked().contains("gh "), "{}", ran.log);
+}
+
+#[test]
+fn slow_act_nothing_is_drafted_where_the_suite_fails() {
+    let stage = releasable(&released());
+    stage.suite("false");
+    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+        return;
+    };
+    assert!(
+        !ran.passed && stage.asked().contains("tested ") && !stage.asked().contains("release create"),
+        "{}",
+        ran.log
+    );
+}
+
+#[test]
+fn slow_act_a_musl_artifact_replaces_no_file_of_the_release() {
+    let stage = releasable(&released());
+    // What the build with musl leaves also has the name of a file that was tested.
+    stage.program("make", "echo other >dist/nmoe-gates-x86_64-unknown-linux-gnu");
+    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+        return;
+    };
+    assert!(
+        !ran.passed && !stage.asked().contains("release create"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.log.contains("does not belong to x86_64-unknown-linux-musl"),
+        "{}",
+        ran.log
+    );
+}
+
+#[test]
+fn slow_act_a_file_that_changed_after_its_test_is_not_drafted() {
+    let stage = releasable(&released());
+    // The suite is the last step of its job, and here it changes what the draft takes over.
+    stage.suite("echo >>\"$STAND_IN_ARTIFACTS/$TARGET/nmoe-gates-$TARGET\"");
+    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+        return;
+    };
+    assert!(
+        !ran.passed && !stage.asked().contains("release create"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.log.contains("has the digest"), "{}", ran.log);
+}
+
+#[test]
+fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
+    let place = Place::new();
+    let script = "scripts/take-release";
+    place.file(script, std::fs::read(Path::new(ROOT).join(script)).unwrap());
+    let (gnu, musl) = (TARGETS[0], "x86_64-unknown-linux-musl");
+    let digest = sha256(b"program");
+    place.file("checksums.txt", format!("{digest}  1.2.3/nmoe-gates-{gnu}\n"));
+    place.file(&format!("artifacts/{gnu}/nmoe-gates-{gnu}"), "program");
+    place.file(&format!("artifacts/{gnu}/nmoe-gates-share.tar.gz"), "pages");
+    place.file(&format!("artifacts/{musl}/nmoe-gates-{musl}"), "other");
+    let take = |version: &str, targets: &[&str]| {
+        let _ = std::fs::remove_dir_all(place.repo().join("dist"));
+        let out = Command::new("bash")
+            .args([script, "artifacts", "dist", version])
+            .args(targets)
+            .current_dir(place.repo())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.success(), said.is_empty(), "{said}");
+        said
+    };
+    let proven = format!("{musl}={}", sha256(b"other"));
+    assert_eq!(take("1.2.3", &[gnu, &proven]), "");
+    assert_eq!(
+        std::fs::read(place.repo().join(format!("dist/nmoe-gates-{gnu}"))).unwrap(),
+        b"program"
+    );
+    // An unknown version, an unknown digest, another digest, no artifact at all.
+    assert!(take("1.2.4", &[gnu]).contains("no digest of"));
+    assert!(take("1.2.3", &[musl]).contains("no digest of"));
+    assert!(take("1.2.3", &[&format!("{musl}={digest}")]).contains("has the digest"));
+    assert!(take("1.2.3", &[&format!("none={digest}")]).contains("holds no"));
+    // A name of another target, with its bytes even; a name of no target; a link; a folder.
+    for (extra, content) in [
+        (format!("nmoe-gates-{gnu}"), "program"),
+        ("nmoe-gates-share.tar.gz".to_owned(), "pages"),
+        ("SHA256SUMS".to_owned(), ""),
+        (".hidden".to_owned(), ""),
+    ] {
+        let file = format!("artifacts/{musl}/{extra}");
+        place.file(&file, content);
+        assert!(
+            take("1.2.3", &[gnu, &proven]).contains("does not belong to"),
+            "{extra}"
+        );
+        std::fs::remove_file(place.repo().join(file)).unwrap();
+    }
+    let program = place.repo().join(format!("artifacts/{musl}/nmoe-gates-{musl}"));
+    std::fs::remove_file(&program).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", &program).unwrap();
+    assert!(take("1.2.3", &[gnu, &proven]).contains("is not a regular file"));
+    std::fs::remove_file(&program).unwrap();
+    std::fs::create_dir(&program).unwrap();
+    assert!(take("1.2.3", &[gnu, &proven]).contains("is not a regular file"));
 }
 
 #[test]
