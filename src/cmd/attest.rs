@@ -16,7 +16,7 @@ use crate::cmd::{NoJudgement, next_steps};
 use crate::document::source::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::read;
 use crate::domain::results::Results;
 use crate::git::Git;
@@ -67,7 +67,7 @@ struct Report {
     tier_b: Vec<String>,
     changed: bool,
     findings: Vec<FindingJson>,
-    next: Vec<Next>,
+    next: Vec<NextStep>,
 }
 
 /// The body that is worked on, and where it is from.
@@ -226,43 +226,43 @@ fn put(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     hub.update_pull_body(pull.number, text).map_err(api::fault)
 }
 
-fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<Next> {
+fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
     let mut next = Vec::new();
     if required
         .iter()
         .any(|id| id.starts_with("cpu:") && !tier_a.contains(id))
     {
-        next.push(Next::run(
+        next.push(NextStep::run(
             Who::Author,
             "run what is not attested yet",
-            "nmoe-gates run --tier a",
+            ["nmoe-gates", "run", "--tier", "a"],
         ));
     }
     match (&args.write, args.pr) {
         (Some(path), _) => next.extend([
-            Next::think(
+            NextStep::manual(
                 Who::Author,
                 format!(
                     "say in {} what was done and why, name the issue with `Fixes: #N`, tick what you confirmed",
                     path.display()
                 ),
             ),
-            Next::run(Who::Author, "push the branch", "git push origin HEAD"),
-            Next::run(
+            NextStep::run(Who::Author, "push the branch", ["git", "push", "origin", "HEAD"]),
+            NextStep::run(
                 Who::Author,
                 "open the pull request",
-                format!("gh pr create --body-file {}", path.display()),
+                ["gh", "pr", "create", "--body-file", &path.display().to_string()],
             ),
-            Next::run(
+            NextStep::script(
                 Who::Author,
                 "see what still blocks the merge",
                 "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
             ),
         ]),
-        (None, Some(number)) => next.push(Next::run(
+        (None, Some(number)) => next.push(NextStep::run(
             Who::MergeCaptain,
             "see what still blocks the merge",
-            format!("nmoe-gates ready {number}"),
+            ["nmoe-gates", "ready", &number.to_string()],
         )),
         (None, None) => {}
     }

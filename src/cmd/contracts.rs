@@ -10,6 +10,7 @@ use crate::cmd::context::{self, Context};
 use crate::document::block;
 use crate::document::source::{Source, Span};
 use crate::domain::finding::{Finding, Region};
+use crate::domain::next_step::shell_line;
 use crate::domain::read::CONTRACT_KEY;
 use crate::plan::Item;
 use crate::plan::codes;
@@ -168,6 +169,26 @@ pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
     (items, findings)
 }
 
+impl Document {
+    /// The command that lists everything wrong with it.
+    pub fn lint_command(&self) -> Vec<String> {
+        let last = match self.number {
+            Some(number) => vec!["--issue".to_owned(), number.to_string()],
+            None => vec![self.name.clone()],
+        };
+        let command = ["nmoe-gates", "lint", "contract"].map(str::to_owned);
+        command.into_iter().chain(last).collect()
+    }
+}
+
+/// Whether a contract id is inert wherever it is printed. An issue can be written by anybody.
+fn is_plain(id: &str) -> bool {
+    !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
 fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
     // A second copy of the text, for its places, is made only where there is a contract in it.
     if !document.named && memchr::memmem::find(document.text.as_bytes(), CONTRACT_KEY.as_bytes()).is_none() {
@@ -178,10 +199,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
         let finding = Finding::new(&codes::UNREADABLE_CONTRACT, says)
             .in_path(&document.name)
             .at(Region::of(&source, span))
-            .help(match document.number {
-                Some(number) => format!("`nmoe-gates lint contract --issue {number}` says more"),
-                None => format!("`nmoe-gates lint contract {}` says more", document.name),
-            });
+            .help(format!("`{}` says more", shell_line(&document.lint_command())));
         Box::new(finding)
     };
     let found = block::find(&source, CONTRACT_KEY);
@@ -200,6 +218,11 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             &format!("the block cannot be read: {says}"),
         )
     })?;
+    let mut ids = std::iter::once(&light.nmoe.issue).chain(light.nmoe.depends_on.iter().flatten());
+    if let Some(id) = ids.find(|id| !is_plain(id)) {
+        let says = format!("`{id}` cannot be a contract id: use letters, digits, `.`, `_` and `-`");
+        return Err(unreadable(&block.content.span(&(0..text.len())), &says));
+    }
     Ok(Some(Item {
         issue: light.nmoe.issue,
         slug: light.nmoe.slug.unwrap_or_default(),

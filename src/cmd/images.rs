@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::lint_scope;
 use crate::domain::exit::Exit;
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::git::Git;
 use crate::git::diff;
 use crate::plan::images::{self, Decision};
@@ -32,7 +32,7 @@ struct Report {
     /// Names of the images to build, in order.
     rebuild: Vec<String>,
     images: Vec<Decision>,
-    next: Vec<Next>,
+    next: Vec<NextStep>,
 }
 
 /// The part of a push event that tells what was pushed.
@@ -68,10 +68,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Vec::new()
     } else {
         let what = format!("build {}, in this order", rebuild.join(", "));
-        vec![Next::run(
+        vec![NextStep::run(
             Who::Maintainer,
             what,
-            "gh workflow run build-runner.yml",
+            ["gh", "workflow", "run", "build-runner.yml"],
         )]
     };
     let report = Report {

@@ -1,7 +1,7 @@
 //! One file per subcommand: gather what it needs, let a room decide, present what came of it.
 
 use crate::domain::exit::Exit;
-use crate::domain::next::Next;
+use crate::domain::next_step::NextStep;
 use crate::terminal::Text;
 
 pub mod api;
@@ -55,15 +55,11 @@ pub fn fail(error: &anyhow::Error) -> Exit {
 }
 
 /// Steps as people read them: one line each, commands last.
-fn next_steps(next: &[Next]) -> Text {
+fn next_steps(next: &[NextStep]) -> Text {
     let mut out = Text::new();
     for (n, step) in next.iter().enumerate() {
         let head = if n == 0 { "next: " } else { "      " };
-        let command = step
-            .command
-            .as_ref()
-            .map(|c| format!(": {c}"))
-            .unwrap_or_default();
+        let command = step.command().map(|c| format!(": {c}")).unwrap_or_default();
         out.line(format_args!(
             "{head}{}{command} ({})",
             step.what,

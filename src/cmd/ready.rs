@@ -14,7 +14,7 @@ use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::read;
 use crate::domain::registry::Tier;
 use crate::git::merge;
@@ -86,7 +86,7 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
     let number = pull.number;
     let mut blockers = Vec::new();
     if pull.state != "open" || pull.merged {
-        let next = Next::think(Who::MergeCaptain, "nothing is left to do here");
+        let next = NextStep::manual(Who::MergeCaptain, "nothing is left to do here");
         blockers.push(Blocker::new(
             &ready::NOT_OPEN,
             format!("#{number} is not open"),
@@ -94,10 +94,10 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
         ));
     }
     if pull.draft {
-        let next = Next::run(
+        let next = NextStep::run(
             Who::Author,
             "say that it is ready for review",
-            format!("gh pr ready {number}"),
+            ["gh", "pr", "ready", &number.to_string()],
         );
         blockers.push(Blocker::new(&ready::DRAFT, format!("#{number} is a draft"), next));
     }
@@ -106,7 +106,7 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
     let contract = found.as_ref().and_then(|found| found.contract.clone());
     match &found {
         None => {
-            let next = Next::think(
+            let next = NextStep::manual(
                 Who::Author,
                 "write `Fixes: #N` with the number of the contract's issue into the description",
             );
@@ -123,8 +123,9 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
                 .filter(|f| f.severity == Severity::Error)
                 .collect();
             if let Some(first) = errors.first() {
-                let command = format!("nmoe-gates lint contract --issue {}", found.issue);
-                let next = Next::run(Who::MergeCaptain, "mend the contract", command);
+                let issue = found.issue.to_string();
+                let command = ["nmoe-gates", "lint", "contract", "--issue", &issue];
+                let next = NextStep::run(Who::MergeCaptain, "fix the contract", command);
                 blockers.push(Blocker::new(
                     &ready::CONTRACT_FAULTY,
                     counted(&errors, first),
@@ -132,10 +133,10 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
                 ));
             }
             for other in around.rivals(pull, found.issue) {
-                let next = Next::run(
+                let next = NextStep::run(
                     Who::MergeCaptain,
                     "close one of the two",
-                    format!("gh pr close {other}"),
+                    ["gh", "pr", "close", &other.to_string()],
                 );
                 let says = format!("#{other} closes #{} too", found.issue);
                 blockers.push(Blocker::new(&ready::RIVAL_PULL, says, next));
@@ -145,8 +146,8 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
     blockers.extend(reviews(around, pull)?);
     blockers.extend(attestation(around, pull, &head, found.as_ref()));
     let fork = around.git.text(["merge-base", &base, &head]).ok();
-    if let (Some(contract), Some(fork)) = (&contract, &fork) {
-        blockers.extend(scope(around, pull, contract, fork, &head)?);
+    if let (Some(found), Some(contract), Some(fork)) = (&found, &contract, &fork) {
+        blockers.extend(scope(around, found.issue, contract, fork, &base, &head)?);
         blockers.extend(around.dependencies(contract)?);
         blockers.extend(around.hotspots(pull, contract));
     }
@@ -156,10 +157,10 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
             "the merge {short} changes more than conflicted hunks: {}",
             wide.paths.join(", ")
         );
-        let next = Next::run(
+        let next = NextStep::run(
             Who::Author,
             "merge again mechanically, and commit the rest on its own",
-            format!("git show --remerge-diff {short}"),
+            ["git", "show", "--remerge-diff", short],
         );
         blockers.push(Blocker::new(&ready::RESOLUTION_TOO_WIDE, says, next));
     }
@@ -170,8 +171,9 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
             pull.base.branch,
             trial.conflicts.join(", ")
         );
-        let command = format!("git merge {}/{}", around.naming.remote, pull.base.branch);
-        let next = Next::run(Who::Author, "resolve the conflicts mechanically", command);
+        let base = format!("{}/{}", around.naming.remote, pull.base.branch);
+        let command = ["git", "merge", &base];
+        let next = NextStep::run(Who::Author, "resolve the conflicts mechanically", command);
         blockers.push(Blocker::new(&ready::MERGE_CONFLICT, says, next));
     } else if let (Some(contract), Some(found)) = (&contract, &found) {
         let wanted = Evidence {
@@ -224,7 +226,7 @@ fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
         .filter(|(_, (state, _))| *state == "CHANGES_REQUESTED")
         .map(|(login, _)| login)
     {
-        let next = Next::think(Who::Author, "answer the review, then ask for another look");
+        let next = NextStep::manual(Who::Author, "answer the review, then ask for another look");
         blockers.push(Blocker::new(
             &ready::CHANGES_REQUESTED,
             format!("{login} asks for changes"),
@@ -240,10 +242,10 @@ fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
             0 => "nobody has approved it".to_owned(),
             _ => "it was approved at an earlier head".to_owned(),
         };
-        let next = Next::run(
+        let next = NextStep::run(
             Who::Reviewer,
             "look at scope, invariants and public safety, then approve",
-            format!("gh pr review {} --approve", pull.number),
+            ["gh", "pr", "review", &pull.number.to_string(), "--approve"],
         );
         blockers.push(Blocker::new(&ready::NOT_REVIEWED, says, next));
     }
@@ -273,21 +275,22 @@ fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&fact
     let (unsafe_, faulty): (Vec<&Finding>, Vec<&Finding>) = errors.into_iter().partition(|f| private(&f));
     let mut blockers = Vec::new();
     if let Some(first) = unsafe_.first() {
-        let next = Next::run(
+        let next = NextStep::run(
             Who::Author,
             "take it out, or tick what is confirmed",
-            format!("gh pr edit {}", pull.number),
+            ["gh", "pr", "edit", &pull.number.to_string()],
         );
         blockers.push(Blocker::new(&ready::NOT_PUBLIC, counted(&unsafe_, first), next));
     }
     let refresh = || {
-        Next::run(
+        NextStep::join(
             Who::Author,
             "run Tier A on this head and refresh the attestation",
-            format!(
-                "nmoe-gates run --tier a && nmoe-gates attest --pr {}",
-                pull.number
-            ),
+            "&&",
+            &[
+                &["nmoe-gates", "run", "--tier", "a"],
+                &["nmoe-gates", "attest", "--pr", &pull.number.to_string()],
+            ],
         )
     };
     if let Some(first) = faulty.first() {
@@ -322,9 +325,10 @@ fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&fact
 
 fn scope(
     around: &Around<'_>,
-    pull: &Pull,
+    issue: u64,
     contract: &Contract,
     fork: &str,
+    base: &str,
     head: &str,
 ) -> anyhow::Result<Vec<Blocker>> {
     let changes = crate::git::diff::between(&around.git, fork, head, false)?;
@@ -336,14 +340,34 @@ fn scope(
     let Some(first) = errors.first() else {
         return Ok(Vec::new());
     };
-    let command = format!(
-        "nmoe-gates lint scope --contract CONTRACT --base {}/{} --head {}",
-        around.naming.remote, pull.base.branch, pull.head.branch
-    );
-    let next = Next::run(
+    // Commit ids and no branch names: an outsider chose those.
+    let next = NextStep::join(
         Who::Author,
         "take it back, or have the contract's scope changed first",
-        command,
+        "|",
+        &[
+            &[
+                "gh",
+                "issue",
+                "view",
+                &issue.to_string(),
+                "--json",
+                "body",
+                "--jq",
+                ".body",
+            ],
+            &[
+                "nmoe-gates",
+                "lint",
+                "scope",
+                "--contract",
+                "-",
+                "--base",
+                base,
+                "--head",
+                head,
+            ],
+        ],
     );
     Ok(vec![Blocker::new(
         &ready::SCOPE_VIOLATED,

@@ -16,7 +16,7 @@ use crate::cmd::lint::gather;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::git::claims::{self, Claimed};
 use crate::lint;
 use crate::plan::{Item, codes, natural};
@@ -63,7 +63,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let Some((item, at)) = items.iter().find(|(item, _)| item.issue == id) else {
         let mut findings = findings;
         findings.push(unknown(id, &items));
-        let next = Next::run(Who::Author, "see which contracts there are", plan_command(args));
+        let next = NextStep::run(Who::Author, "see which contracts there are", plan_command(args));
         return Report::refused(id, &findings, vec![next]).print(context);
     };
     let document = &documents[*at];
@@ -73,11 +73,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         findings.extend(unusable(item));
     }
     if !findings.is_empty() {
-        let command = match document.number {
-            Some(number) => format!("nmoe-gates lint contract --issue {number}"),
-            None => format!("nmoe-gates lint contract {}", document.name),
-        };
-        let next = Next::run(Who::MergeCaptain, "mend the contract", command);
+        let next = NextStep::run(Who::MergeCaptain, "fix the contract", document.lint_command());
         return Report::refused(id, &findings, vec![next]).print(context);
     }
 
@@ -105,13 +101,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Report::started(&site, item, &base, &claim).print(context)
 }
 
-fn plan_command(args: &Args) -> String {
-    let paths: Vec<String> = args
-        .contract
-        .iter()
-        .map(|p| format!(" {}", p.display()))
-        .collect();
-    format!("nmoe-gates plan{}", paths.concat())
+fn plan_command(args: &Args) -> Vec<String> {
+    let paths = args.contract.iter().map(|p| p.display().to_string());
+    ["nmoe-gates", "plan"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(paths)
+        .collect()
 }
 
 fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
@@ -156,10 +152,10 @@ fn obstacles(
     site: &Site,
     item: &Item,
     items: &[(Item, usize)],
-) -> anyhow::Result<(Vec<Finding>, Vec<Next>)> {
+) -> anyhow::Result<(Vec<Finding>, Vec<NextStep>)> {
     let mut findings = Vec::new();
     let mut next = Vec::new();
-    let mut add = |finding: Finding, step: Next| {
+    let mut add = |finding: Finding, step: NextStep| {
         findings.push(finding);
         if !next.contains(&step) {
             next.push(step);
@@ -197,7 +193,7 @@ fn obstacles(
             .help(format!("if {id} is merged, say `--done {id}`"));
         add(
             finding,
-            Next::run(
+            NextStep::run(
                 Who::Author,
                 "take a contract that can be started",
                 plan_command(args),
@@ -211,14 +207,20 @@ fn obstacles(
         );
         add(
             finding,
-            Next::run(Who::Author, "take another contract", plan_command(args)),
+            NextStep::run(Who::Author, "take another contract", plan_command(args)),
         );
     } else if claims::of(&site.git, &item.issue)?.is_some() {
         let (finding, steps) = claimed(site, item)?;
         steps.into_iter().for_each(|step| add(finding.clone(), step));
         findings.dedup();
     }
-    let clean = || Next::run(Who::Author, "remove what is merged", "nmoe-gates start --clean");
+    let clean = || {
+        NextStep::run(
+            Who::Author,
+            "remove what is merged",
+            ["nmoe-gates", "start", "--clean"],
+        )
+    };
     for name in site.branches(item)? {
         let finding = Finding::new(&codes::BRANCH_EXISTS, format!("the branch `{name}` exists"));
         findings.push(finding.help("go on there, or have it merged or deleted first"));
@@ -230,23 +232,23 @@ fn obstacles(
     if worktree.exists() {
         let shown = site.naming.worktree_of(&item.issue, &item.slug);
         findings.push(Finding::new(&codes::WORKTREE_EXISTS, format!("`{shown}` exists")));
-        let step = Next::run(Who::Author, "go on there", format!("cd {shown}"));
+        let step = NextStep::run(Who::Author, "go on there", ["cd", shown.as_str()]);
         next.push(step);
     }
     Ok((findings, next))
 }
 
-fn claimed(site: &Site, item: &Item) -> anyhow::Result<(Finding, Vec<Next>)> {
+fn claimed(site: &Site, item: &Item) -> anyhow::Result<(Finding, Vec<NextStep>)> {
     let id = &item.issue;
     let by = claims::of(&site.git, id)?
         .map(|claim| format!(" by {} since {}", claim.who, claim.when))
         .unwrap_or_default();
     let finding = Finding::new(&codes::CLAIMED, format!("contract {id} is claimed{by}"))
         .help("take another one, or ask whoever claimed it to give it up");
-    let give_up = format!("nmoe-gates start {id} --release");
+    let give_up = ["nmoe-gates", "start", id, "--release"];
     let next = vec![
-        Next::run(Who::Author, "take another contract", "nmoe-gates plan"),
-        Next::run(
+        NextStep::run(Who::Author, "take another contract", ["nmoe-gates", "plan"]),
+        NextStep::run(
             Who::MergeCaptain,
             "if the claim was abandoned: free the contract",
             give_up,
@@ -262,6 +264,6 @@ fn release(context: &Context, site: &Site, id: &str) -> anyhow::Result<Exit> {
         bail!("contract {id} is not claimed");
     };
     claims::release(&site.git, &site.naming.remote, id, &claim.id)?;
-    let next = Next::run(Who::Author, "start it again", format!("nmoe-gates start {id}"));
+    let next = NextStep::run(Who::Author, "start it again", ["nmoe-gates", "start", id]);
     Report::released(id, &claim.id, next).print(context)
 }

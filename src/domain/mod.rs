@@ -10,7 +10,7 @@ pub mod evidence;
 pub mod exit;
 pub mod finding;
 pub mod nearest;
-pub mod next;
+pub mod next_step;
 pub mod noise;
 pub mod proposal;
 pub mod read;

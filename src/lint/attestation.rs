@@ -3,6 +3,7 @@
 use crate::document::Node;
 use crate::document::Source;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::next_step::shell_line;
 use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::lint::body;
 use crate::lint::claims::{self, Evidence};
@@ -279,7 +280,8 @@ fn tier_a(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Kn
             sheet
                 .find(&codes::TIER_A_UNCOVERED, &entry.key_span, message)
                 .help = Some(format!(
-                "run `nmoe-gates run --gate {id}` and list it here once it passed"
+                "run `{}` and list it here once it passed",
+                shell_line(&["nmoe-gates", "run", "--gate", id])
             ));
         }
     }

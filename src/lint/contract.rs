@@ -5,6 +5,7 @@ use crate::document::Source;
 use crate::document::node::Entry;
 use crate::domain::finding::Finding;
 use crate::domain::nearest::nearest;
+use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::read::{self, CONTRACT_KEY};
 use crate::git::pathspec::Pathspec;
@@ -247,7 +248,8 @@ pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &
     let finding = sheet.find(&codes::UNKNOWN_GATE, &node.span, message);
     finding.help = Some(match meant {
         _ if known.bundles.iter().any(|b| b == id) => {
-            format!("`{id}` is a bundle; name its gates (`nmoe-gates gates resolve --bundle {id}`)")
+            let list = shell_line(&["nmoe-gates", "gates", "resolve", "--bundle", id]);
+            format!("`{id}` is a bundle; name its gates (`{list}`)")
         }
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "`nmoe-gates gates list` prints the ids".to_owned(),

@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::domain::finding::{Finding, FindingJson};
-use crate::domain::next::Next;
+use crate::domain::next_step::NextStep;
 use crate::domain::settings;
 
 pub use hotspots::{Hotspot, HotspotKind};
@@ -77,7 +77,7 @@ pub struct Plan {
     /// Cycles, missing ends, ids that stand twice, contracts that could not be read.
     pub findings: Vec<FindingJson>,
     /// What to do now.
-    pub next: Vec<Next>,
+    pub next: Vec<NextStep>,
 }
 
 /// One contract of a plan.
@@ -165,12 +165,12 @@ pub fn make(
     }
 }
 
-fn start_next(item: &Item) -> Next {
-    use crate::domain::next::Who;
-    Next::run(
+fn start_next(item: &Item) -> NextStep {
+    use crate::domain::next_step::Who;
+    NextStep::run(
         Who::Author,
         format!("start {}, nothing it needs is open", item.issue),
-        format!("nmoe-gates start {}", item.issue),
+        ["nmoe-gates", "start", &item.issue],
     )
 }
 

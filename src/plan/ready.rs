@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Identity;
 use crate::domain::finding::{Code, Severity};
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
@@ -98,12 +98,12 @@ pub struct Blocker {
     /// What, with the names that matter.
     pub message: String,
     /// Who can lift it, and how.
-    pub next: Next,
+    pub next: NextStep,
 }
 
 impl Blocker {
     /// A blocker that a command lifts.
-    pub fn new(code: &'static Code, message: impl Into<String>, next: Next) -> Self {
+    pub fn new(code: &'static Code, message: impl Into<String>, next: NextStep) -> Self {
         Blocker {
             code: code.id,
             message: message.into(),
@@ -141,7 +141,7 @@ pub fn proven(
         .collect();
     let command = run_command(pull, registry, &open);
     let run = || {
-        Next::run(
+        NextStep::run(
             Who::Maintainer,
             "run it on the B200 runner; what it publishes is found",
             command.clone(),
@@ -186,25 +186,31 @@ pub fn proven(
         .collect();
     if contract.nmoe.risk == Risk::Hot && perf.is_none() {
         let says = "the change is hot, and its contract has no throughput budget";
-        let next = Next::think(Who::MergeCaptain, "put `gates.perf` into the contract");
+        let next = NextStep::manual(Who::MergeCaptain, "put `gates.perf` into the contract");
         blockers.push(Blocker::new(&PERF_UNPROVEN, says, next));
     }
     blockers
 }
 
 /// The workflow run that covers these gates: the smallest bundle that holds them all, one gate alone, or the largest bundle.
-fn run_command(pull: u64, registry: &Registry, open: &[&String]) -> String {
+fn run_command(pull: u64, registry: &Registry, open: &[&String]) -> Vec<String> {
     let covering = registry
         .bundles
         .iter()
         .filter(|(_, gates)| open.iter().all(|id| gates.contains(id)))
         .min_by_key(|(_, gates)| gates.len());
     let which = match (covering, open) {
-        (_, [only]) => format!("-f bundle=single -f single_gate={only}"),
-        (Some((name, _)), _) => format!("-f bundle={name}"),
-        (None, _) => "-f bundle=full".to_owned(),
+        (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],
+        (Some((name, _)), _) => vec![format!("bundle={name}")],
+        (None, _) => vec!["bundle=full".to_owned()],
     };
-    format!("gh workflow run tier-b.yml -f pr_number={pull} {which}")
+    let mut command = ["gh", "workflow", "run", "tier-b.yml"]
+        .map(str::to_owned)
+        .to_vec();
+    for input in std::iter::once(format!("pr_number={pull}")).chain(which) {
+        command.extend(["-f".to_owned(), input]);
+    }
+    command
 }
 
 /// A place in the merge order.

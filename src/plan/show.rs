@@ -84,7 +84,7 @@ pub fn human(plan: &Plan) -> Text {
             out.line(format_args!("  help: {help}"));
         }
     }
-    if let Some(next) = plan.next.first().and_then(|n| n.command.as_deref()) {
+    if let Some(next) = plan.next.first().and_then(|n| n.command()) {
         out.line("").line(format_args!("next: {next}"));
     }
     out

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::document::Source;
 use crate::document::source::Place;
 use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity};
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::terminal::Text;
 use crate::terminal::escape::visible;
 
@@ -28,7 +28,7 @@ pub struct Report {
     pub summary: Summary,
     /// What to do now: a step for each kind of error, the first few; empty where there is none.
     #[serde(default)]
-    pub next: Vec<Next>,
+    pub next: Vec<NextStep>,
 }
 
 /// How many findings there are, and in how many documents was looked.
@@ -97,7 +97,7 @@ pub fn report(findings: &[Finding], documents: usize) -> Report {
 /// Most steps that are named.
 const STEPS: usize = 5;
 
-fn steps(findings: &[Finding]) -> Vec<Next> {
+fn steps(findings: &[Finding]) -> Vec<NextStep> {
     let mut codes: Vec<&Code> = Vec::new();
     for finding in findings.iter().filter(|f| f.severity == Severity::Error) {
         if codes.len() < STEPS && !codes.contains(&finding.code) {
@@ -107,10 +107,10 @@ fn steps(findings: &[Finding]) -> Vec<Next> {
     codes
         .into_iter()
         .map(|code| {
-            Next::run(
+            NextStep::run(
                 Who::Author,
                 format!("mend `{}`: {}", code.id, code.title),
-                format!("nmoe-gates explain {}", code.id),
+                ["nmoe-gates", "explain", code.id],
             )
         })
         .collect()

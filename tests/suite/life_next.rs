@@ -14,16 +14,34 @@ struct Agent<'a> {
     did: Vec<String>,
 }
 
+/// A step as the tool prints it.
+#[derive(Clone)]
+struct Step {
+    who: String,
+    what: String,
+    command: String,
+    argv: Vec<String>,
+}
+
+fn step(command: &str) -> Step {
+    Step {
+        who: String::new(),
+        what: String::new(),
+        command: command.to_owned(),
+        argv: command.split(' ').map(str::to_owned).collect(),
+    }
+}
+
 impl Agent<'_> {
     /// Runs one of our commands as it was named, and returns its `next`.
-    fn run(&mut self, command: &str) -> Vec<(String, String, String)> {
-        self.did.push(command.to_owned());
-        let number = "\"$(gh pr view --json number --jq .number)\"";
-        let line = command.replace(number, "11");
-        let words: Vec<&str> = line.split(' ').skip(1).chain(["--format", "json"]).collect();
+    fn run(&mut self, argv: &[String]) -> Vec<Step> {
+        let words: Vec<&str> = argv[1..]
+            .iter()
+            .map(String::as_str)
+            .chain(["--format", "json"])
+            .collect();
         let out = self.life.call(&self.dir, &words);
         let json = out.json();
-        let text = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
         if let Some(worktree) = json["worktree"].as_str() {
             assert!(worktree.starts_with('/'), "{worktree}");
         }
@@ -31,18 +49,44 @@ impl Agent<'_> {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|step| (text(step, "who"), text(step, "what"), text(step, "command")))
+            .map(|step| {
+                let text = |key: &str| step[key].as_str().unwrap_or_default().to_owned();
+                let words = step["argv"].as_array().into_iter().flatten();
+                Step {
+                    who: text("who"),
+                    what: text("what"),
+                    command: text("command"),
+                    argv: words.map(|word| word.as_str().unwrap().to_owned()).collect(),
+                }
+            })
             .collect()
     }
 
     /// Takes steps, depth first, until one is taken that begins so.
-    fn follow(&mut self, steps: Vec<(String, String, String)>) {
+    fn follow(&mut self, steps: Vec<Step>) {
         let mut left: std::collections::VecDeque<_> = steps.into();
-        while let Some((who, what, command)) = left.pop_front() {
+        while let Some(Step {
+            who,
+            what,
+            command,
+            mut argv,
+        }) = left.pop_front()
+        {
             assert!(self.did.len() < 40, "{:#?}", self.did);
-            match command.split(' ').next().unwrap() {
+            if argv.first().is_some_and(|program| program == "sh") {
+                // What `gh` would print is known here.
+                assert_eq!(
+                    argv[2],
+                    "nmoe-gates ready \"$(gh pr view --json number --jq .number)\""
+                );
+                argv = step("nmoe-gates ready 11").argv;
+            }
+            if !argv.is_empty() {
+                self.did.push(command.clone());
+            }
+            match argv.first().map_or("", String::as_str) {
                 "nmoe-gates" => {
-                    let more = self.run(&command);
+                    let more = self.run(&argv);
                     // A list of alternatives: any one will do.
                     let more = if command == "nmoe-gates plan" {
                         more[..1].to_vec()
@@ -54,18 +98,14 @@ impl Agent<'_> {
                     }
                 }
                 "cd" => {
-                    self.did.push(command.clone());
-                    self.dir = PathBuf::from(&command[3..]);
+                    self.dir = PathBuf::from(&argv[1]);
                     write(&self.dir, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
                     commit(&self.dir);
                 }
                 "git" => {
-                    self.did.push(command.clone());
-                    let words: Vec<&str> = command.split(' ').skip(1).collect();
-                    git(&self.dir, words);
+                    git(&self.dir, &argv[1..]);
                 }
                 "gh" => {
-                    self.did.push(command.clone());
                     for step in self.github(&command) {
                         left.push_back(step);
                     }
@@ -86,8 +126,7 @@ impl Agent<'_> {
     }
 
     /// What GitHub and the people there do.
-    fn github(&mut self, command: &str) -> Vec<(String, String, String)> {
-        let ready = || vec![(String::new(), String::new(), "nmoe-gates ready 11".to_owned())];
+    fn github(&mut self, command: &str) -> Vec<Step> {
         let head = git(&self.dir, ["rev-parse", "HEAD"]).trim().to_owned();
         if let Some(file) = command.strip_prefix("gh pr create --body-file ") {
             let branch = git(&self.dir, ["branch", "--show-current"]).trim().to_owned();
@@ -100,7 +139,7 @@ impl Agent<'_> {
             Vec::new()
         } else if command.starts_with("gh workflow run tier-b.yml -f pr_number=11 ") {
             self.life.tier_b(1, &head);
-            ready()
+            vec![step("nmoe-gates ready 11")]
         } else {
             assert_eq!(
                 command,
@@ -120,7 +159,7 @@ fn slow_from_plan_to_merge_by_what_next_says_alone() {
         dir: life.place.repo(),
         did: Vec::new(),
     };
-    agent.follow(vec![(String::new(), String::new(), "nmoe-gates plan".to_owned())]);
+    agent.follow(vec![step("nmoe-gates plan")]);
     let merged = life.api.state().pulls[&11]["merged"].clone();
     assert_eq!(merged, true, "{:#?}", agent.did);
     let tree = agent.dir.display().to_string();

@@ -15,6 +15,7 @@ mod api;
 mod api_faults;
 mod attack;
 mod attack_around;
+mod attack_next;
 mod attack_publish;
 mod attack_run;
 mod attack_secrets;

@@ -92,9 +92,14 @@ const WAYS: &[Way] = &[
             "tier_a: [cpu:import]",
         );
     }),
-    ("scope-violated", "author", "nmoe-gates lint scope", |life| {
-        agreed(life, &contract("01", "core", "", "nmoe/moe.py", B));
-    }),
+    (
+        "scope-violated",
+        "author",
+        "gh issue view 1 --json body --jq .body | nmoe-gates lint scope --contract - --base ",
+        |life| {
+            agreed(life, &contract("01", "core", "", "nmoe/moe.py", B));
+        },
+    ),
     ("dependency-unmerged", "author", "nmoe-gates start 04", |life| {
         agreed(life, &contract("01", "core", "\"04\"", "nmoe/train.py", B));
     }),

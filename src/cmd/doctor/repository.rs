@@ -13,6 +13,7 @@ use crate::cmd::doctor::{Check, State, listed, plural};
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::nearest::nearest;
+use crate::domain::next_step::shell_line;
 use crate::domain::settings::Settings;
 use crate::github::fault::{Cause, Fault};
 use crate::lint::workflows::{self, Asked};
@@ -191,7 +192,10 @@ fn others(workflows: &[Workflow]) -> Vec<Check> {
             worst(&found),
             "workflows",
             format!("{}: {counted}", workflow.path),
-            format!("`nmoe-gates lint workflows {}` shows them", workflow.path),
+            format!(
+                "`{}` shows them",
+                shell_line(&["nmoe-gates", "lint", "workflows", &workflow.path])
+            ),
         )
     })
     .collect()

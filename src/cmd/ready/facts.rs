@@ -20,7 +20,7 @@ use crate::document::Source;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::finding::Finding;
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::read;
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
@@ -217,15 +217,15 @@ impl<'a> Around<'a> {
                 }
             }
             let next = match self.pull_of(id) {
-                Some(number) => Next::run(
+                Some(number) => NextStep::run(
                     Who::MergeCaptain,
                     format!("merge contract {id} first"),
-                    format!("nmoe-gates ready {number}"),
+                    ["nmoe-gates", "ready", &number.to_string()],
                 ),
-                None => Next::run(
+                None => NextStep::run(
                     Who::Author,
                     format!("contract {id} has no open pull request: start it"),
-                    format!("nmoe-gates start {id}"),
+                    ["nmoe-gates", "start", id],
                 ),
             };
             blockers.push(Blocker::new(
@@ -265,10 +265,10 @@ impl<'a> Around<'a> {
                     "#{number} (contract {}) touches `{}` too and goes first",
                     item.issue, spot.path
                 );
-                let next = Next::run(
+                let next = NextStep::run(
                     Who::MergeCaptain,
                     "merge that one first",
-                    format!("nmoe-gates ready {number}"),
+                    ["nmoe-gates", "ready", &number.to_string()],
                 );
                 blockers.push(Blocker::new(&ready::HOTSPOT_ORDER, says, next));
             }

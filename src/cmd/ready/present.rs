@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
-use crate::domain::next::{Next, Who};
+use crate::domain::next_step::{NextStep, Who};
 use crate::plan::ready::{Blocker, Step};
 use crate::terminal::Text;
 
@@ -32,22 +32,28 @@ pub struct Report {
     pulls: Vec<Row>,
     /// With `--all`: the order of merging.
     order: Vec<Step>,
-    next: Vec<Next>,
+    next: Vec<NextStep>,
 }
 
 impl Report {
     /// What is next follows from what blocks.
     pub fn new(pulls: Vec<Row>, order: Vec<Step>) -> Self {
         let merge = |row: &&Row| row.ready;
-        let mut next: Vec<Next> = pulls
+        let mut next: Vec<NextStep> = pulls
             .iter()
             .filter(merge)
             .map(|row| {
-                let command = format!(
-                    "gh pr merge {} --merge --match-head-commit {}",
-                    row.number, row.head
-                );
-                Next::run(Who::MergeCaptain, format!("merge #{}", row.number), command)
+                let number = row.number.to_string();
+                let command = [
+                    "gh",
+                    "pr",
+                    "merge",
+                    &number,
+                    "--merge",
+                    "--match-head-commit",
+                    &row.head,
+                ];
+                NextStep::run(Who::MergeCaptain, format!("merge #{number}"), command)
             })
             .collect();
         for blocker in pulls.iter().flat_map(|row| &row.blockers) {
@@ -84,8 +90,7 @@ impl Report {
                 out.line(format_args!("  {}: {}", blocker.code, blocker.message));
                 let command = blocker
                     .next
-                    .command
-                    .as_ref()
+                    .command()
                     .map(|c| format!(": {c}"))
                     .unwrap_or_default();
                 out.line(format_args!(

@@ -28,7 +28,7 @@ struct Report {
     schema: u32,
     dry_run: bool,
     branches: Vec<Row>,
-    next: Vec<crate::domain::next::Next>,
+    next: Vec<crate::domain::next_step::NextStep>,
 }
 
 /// A worktree as git lists it.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::start::{Finding, FindingJson, Item, Next, Site, Who};
+use crate::cmd::start::{Finding, FindingJson, Item, NextStep, Site, Who};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::terminal::Text;
@@ -19,11 +19,11 @@ pub struct Report {
     base: Option<String>,
     claim: Option<String>,
     findings: Vec<FindingJson>,
-    next: Vec<Next>,
+    next: Vec<NextStep>,
 }
 
 impl Report {
-    fn new(issue: &str, findings: &[Finding], next: Vec<Next>) -> Self {
+    fn new(issue: &str, findings: &[Finding], next: Vec<NextStep>) -> Self {
         Report {
             schema: 1,
             issue: issue.to_owned(),
@@ -38,12 +38,12 @@ impl Report {
     }
 
     /// Nothing was made.
-    pub fn refused(issue: &str, findings: &[Finding], next: Vec<Next>) -> Self {
+    pub fn refused(issue: &str, findings: &[Finding], next: Vec<NextStep>) -> Self {
         Report::new(issue, findings, next)
     }
 
     /// A claim was taken back.
-    pub fn released(issue: &str, claim: &str, next: Next) -> Self {
+    pub fn released(issue: &str, claim: &str, next: NextStep) -> Self {
         Report {
             claim: Some(claim.to_owned()),
             ..Report::new(issue, &[], vec![next])
@@ -54,22 +54,26 @@ impl Report {
     pub fn started(site: &Site, item: &Item, base: &str, claim: &str) -> Self {
         let worktree = site.worktree(item).display().to_string();
         let next = vec![
-            Next::run(
+            NextStep::run(
                 Who::Author,
                 "go to the worktree and do the work",
-                format!("cd {worktree}"),
+                ["cd", &worktree],
             ),
-            Next::run(
+            NextStep::run(
                 Who::Author,
                 "before each commit: stay in scope",
-                "nmoe-gates lint scope",
+                ["nmoe-gates", "lint", "scope"],
             ),
-            Next::run(Who::Author, "prove it on this machine", "nmoe-gates run --tier a"),
+            NextStep::run(
+                Who::Author,
+                "prove it on this machine",
+                ["nmoe-gates", "run", "--tier", "a"],
+            ),
             // Beside the worktree: inside, it would be a change that nobody means to commit.
-            Next::run(
+            NextStep::run(
                 Who::Author,
                 "commit, and write down what was proven",
-                format!("nmoe-gates attest --write {worktree}.md"),
+                ["nmoe-gates", "attest", "--write", &format!("{worktree}.md")],
             ),
         ];
         Report {
