@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cmd::context::Context;
+use crate::cmd::state_dir::state_dir;
 use crate::domain::noise::{self, NoiseTable};
 use crate::gate::engine::PerfTerms;
 use crate::git::Git;
@@ -80,15 +81,8 @@ pub fn set_apart(context: &Context, id: String) -> Result<Arms, ArmError> {
 
 /// The private folder of all comparisons.
 fn folder() -> std::io::Result<PathBuf> {
-    let variable = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    let state = variable("XDG_STATE_HOME")
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir);
-    let folder = state.join("nmoe-gates/perf");
+    let state = state_dir().unwrap_or_else(|| std::env::temp_dir().join("nmoe-gates"));
+    let folder = state.join("perf");
     crate::sys::files::private_dir(&folder).map_err(std::io::Error::other)?;
     folder.canonicalize()
 }

@@ -3,11 +3,12 @@
 //!
 //! Looks and reports; changes nothing, but for one file that it tries to create where data must be read-only.
 
+mod check;
 mod machine;
 mod needs;
 mod repository;
 
-use serde::Serialize;
+use check::{Check, State};
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::policy;
@@ -22,45 +23,6 @@ pub struct Args {
     /// Judge this machine as the B200 runner: what only Tier B needs is then missing rather than a hint.
     #[arg(long)]
     runner: bool,
-}
-
-/// How a thing stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    Hint,
-    Missing,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Check {
-    name: &'static str,
-    state: State,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-}
-
-impl Check {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Check {
-            name,
-            state: State::Ok,
-            found: found.into(),
-            remedy: None,
-        }
-    }
-
-    fn not(state: State, name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Check {
-            name,
-            state,
-            found: found.into(),
-            remedy: Some(remedy.into()),
-        }
-    }
 }
 
 /// Runs `doctor`.
@@ -128,19 +90,4 @@ fn human(checks: &[Check]) -> Text {
         }
     }
     text
-}
-
-/// Several things in a sentence: the first three, and how many more there are.
-fn listed<T: AsRef<str>>(things: &[T]) -> String {
-    let first: Vec<&str> = things.iter().take(3).map(AsRef::as_ref).collect();
-    let mut text = first.join(", ");
-    if let Some(more) = things.len().checked_sub(3).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
-}
-
-/// The end of a counted word.
-fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Severity};
-use crate::domain::nearest::nearest;
+use crate::domain::suggest::{did_you_mean, nearest};
 use crate::domain::verdict::Reason;
 use crate::kernel;
 use crate::leaks;
@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let meant = nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
                     let hint = meant
-                        .map(|m| format!("; did you mean `{m}`?"))
+                        .map(|m| format!("; {}", did_you_mean(m)))
                         .unwrap_or_default();
                     bail!("there is no code or reason `{name}`{hint} `nmoe-gates explain` lists all")
                 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
-use crate::domain::nearest::nearest;
 use crate::domain::registry::{Gate, GateKind, Registry, Tier};
+use crate::domain::suggest::nearest;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::terminal::Text;
 

@@ -30,8 +30,10 @@ pub mod ready;
 pub mod report;
 pub mod resolve;
 pub mod run;
+pub mod runner_files;
 pub mod schema;
 pub mod start;
+pub mod state_dir;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Finding, Severity};
 use crate::github::command::{Annotation, Level};
 use crate::leaks;
-use crate::report::findings;
+use crate::report::{findings, sarif};
 use crate::terminal::escape::visible;
 
 /// The formats that every lint has.
@@ -27,7 +27,7 @@ pub fn counted(
     let format = context.format(&FORMATS)?;
     match format {
         Format::Json => print_json(&findings::report(found, count))?,
-        Format::Sarif => print_json(&findings::sarif(found))?,
+        Format::Sarif => print_json(&sarif::of_findings(found))?,
         Format::Github => print_data(&found.iter().map(annotation).collect::<String>())?,
         _ if documents.is_empty() => print(&findings::lines(found))?,
         _ => {

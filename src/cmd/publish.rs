@@ -9,6 +9,7 @@ use crate::cmd::NoJudgement;
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::policy;
+use crate::cmd::runner_files;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::exit::Exit;
 use crate::domain::registry::Registry;
@@ -114,7 +115,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             summarise(&text);
             Err(anyhow::Error::new(NoJudgement(format!(
                 "the table could not be published on the pull request, so it is above{}: {fault}",
-                if std::env::var_os("GITHUB_STEP_SUMMARY").is_some() {
+                if std::env::var_os(runner_files::SUMMARY).is_some() {
                     " and in the job summary"
                 } else {
                     ""
@@ -445,19 +446,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Adds to the job summary, where there is one.
 fn summarise(text: &str) {
-    use std::io::Write as _;
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
-        return;
-    };
-    let written = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(error) = written {
-        say(format_args!(
-            "warning: the job summary cannot be written: {}",
-            error.kind()
-        ));
+    if let Err(error) = runner_files::append(runner_files::SUMMARY, text) {
+        say(format_args!("warning: {error:#}"));
     }
 }

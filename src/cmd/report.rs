@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Junit => print_data(&junit::xml(&results)?)?,
         Format::InToto => print_json(&intoto::statement(&results)?)?,
         Format::Github => print_data(&outputs(&results))?,
-        Format::Sarif => print_json(&sarif::log(&results))?,
+        Format::Sarif => print_json(&sarif::of_results(&results))?,
         Format::Summary => rendered(context, &results, Page::Summary, args.templates.as_deref())?,
         Format::Comment => rendered(context, &results, Page::Comment, args.templates.as_deref())?,
         Format::Html => rendered(context, &results, Page::Html, args.templates.as_deref())?,

@@ -12,6 +12,7 @@ use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
 use crate::cmd::policy;
+use crate::cmd::runner_files;
 use crate::document::source::Source as Text;
 use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
@@ -110,8 +111,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let shown = frame::resolution(&resolution);
-    append("GITHUB_STEP_SUMMARY", &shown)?;
-    append("GITHUB_OUTPUT", &format!("merge={}\n", resolution.merge))?;
+    runner_files::append(runner_files::SUMMARY, &shown)?;
+    runner_files::append(runner_files::OUTPUT, &format!("merge={}\n", resolution.merge))?;
     if format == Format::Json {
         print_json_line(&resolution)?;
     } else {
@@ -315,18 +316,4 @@ fn once(gate: &Gate) -> Option<u64> {
         (_, 0) => None,
         (gpus, limit) => Some(limit.saturating_mul(u64::from(gpus))),
     }
-}
-
-/// Adds to one of the runner's files, where there is one.
-fn append(variable: &str, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else {
-        return Ok(());
-    };
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write the file behind {variable}"))
 }

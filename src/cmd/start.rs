@@ -15,7 +15,7 @@ use crate::cmd::contracts::{self, Document};
 use crate::cmd::lint::gather;
 use crate::document::Source;
 use crate::domain::exit::Exit;
-use crate::domain::finding::{Finding, FindingJson, Severity};
+use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::{NextStep, Who};
 use crate::git::claims::{self, Claimed};
 use crate::lint;

@@ -1,6 +1,6 @@
 //! Finds the block: the YAML of an issue's or pull request's body, fenced or bare, told by its top-level key.
 
-use crate::document::Defect;
+use crate::document::defect::Defect;
 use crate::document::mapped::Mapped;
 use crate::document::markdown::{self, Fence, Outline};
 use crate::document::source::{Source, Span};

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use crate::document::Defect;
+use crate::document::defect::Defect;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 
 /// Reads a TOML text. The tree is there whatever the defects; spans are bytes of the text.

@@ -3,7 +3,7 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
-use crate::document::Defect;
+use crate::document::defect::Defect;
 use crate::document::mapped::Mapped;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 use crate::document::source::Span;

@@ -3,19 +3,20 @@
 //! Data only. Nothing here reads a file, runs a process or renders a line.
 
 pub mod attestation;
-pub mod comparison;
 pub mod contract;
 pub mod event;
 pub mod evidence;
 pub mod exit;
 pub mod finding;
-pub mod nearest;
 pub mod next_step;
 pub mod noise;
+pub mod perf_summary;
 pub mod proposal;
 pub mod read;
 pub mod registry;
 pub mod resolution;
 pub mod results;
+pub mod samples;
 pub mod settings;
+pub mod suggest;
 pub mod verdict;

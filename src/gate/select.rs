@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use crate::domain::contract::Contract;
-use crate::domain::nearest::nearest;
 use crate::domain::registry::{GateKind, Registry, Tier};
+use crate::domain::suggest::{did_you_mean, nearest};
 
 /// The bundle name that stands for one gate.
 pub const SINGLE: &str = "single";
@@ -72,7 +72,7 @@ pub enum SelectError {
 
 fn hint(nearest: Option<&str>) -> String {
     nearest
-        .map(|n| format!("; did you mean `{n}`?"))
+        .map(|n| format!("; {}", did_you_mean(n)))
         .unwrap_or_default()
 }
 

@@ -1,11 +1,13 @@
 //! A library file read once, so that the bytes that are inspected are the bytes that are loaded.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::sys::files::{self, FileError};
 
 /// Largest library that is read, in bytes.
 pub const LARGEST: u64 = 2 << 30;
@@ -33,20 +35,11 @@ pub enum Untaken {
 impl Snapshot {
     /// Reads a regular file. A FIFO is refused rather than waited for.
     pub fn take(path: &Path) -> Result<Self, Untaken> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
-        let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(Untaken::NotAFile);
-        }
-        if about.len() > LARGEST {
-            return Err(Untaken::TooLarge);
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(Untaken::TooLarge);
-        }
+        let bytes = files::read_linked(path, LARGEST).map_err(|error| match error {
+            FileError::Io { error, .. } => Untaken::Io(error),
+            FileError::WrongKind { .. } => Untaken::NotAFile,
+            FileError::TooLarge { .. } => Untaken::TooLarge,
+        })?;
         Ok(Snapshot { bytes })
     }
 

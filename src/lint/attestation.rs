@@ -15,7 +15,7 @@ use crate::lint::facts::{Agreed, Facts, Known};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
-use crate::lint::words;
+use crate::lint::words::{self, filled_at};
 
 /// Everything that is wrong with an attestation, in the order of the document.
 pub fn lint(
@@ -55,19 +55,13 @@ pub fn lint(
     sheet.finish()
 }
 
-/// A value that is there and was filled in.
-pub(crate) fn word<'n>(root: &'n Node, keys: &[&str]) -> Option<(&'n str, &'n Node)> {
-    let node = root.at(keys)?;
-    Some((node.text().filter(|t| !words::is_placeholder(t))?, node))
-}
-
 fn perf_of(root: &Node) -> Option<&Node> {
     root.get("perf").filter(|p| !p.entries().is_empty())
 }
 
 fn commits(sheet: &mut Sheet<'_>, root: &Node) {
-    let baseline = word(root, &["nmoe_pr", "baseline_sha"]);
-    if let (Some((base, node)), Some((head, _))) = (baseline, word(root, &["nmoe_pr", "pr_sha"]))
+    let baseline = filled_at(root, &["nmoe_pr", "baseline_sha"]);
+    if let (Some((base, node)), Some((head, _))) = (baseline, filled_at(root, &["nmoe_pr", "pr_sha"]))
         && words::is_sha(base)
         && words::is_sha(head)
         && words::same_commit(base, head)
@@ -79,7 +73,7 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node) {
     let left_in = root
         .at(&["nmoe_pr", "baseline_sha"])
         .is_some_and(|n| n.text().is_some());
-    let hot = word(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
+    let hot = filled_at(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
     if left_in || !(hot || perf_of(root).is_some()) {
         return;
     }
@@ -150,7 +144,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
         sheet.find(&codes::WRONG_DELTA, &node.span, message).help =
             Some("it is (result / baseline − 1) × 100".to_owned());
     }
-    let Some((status, node)) = word(perf, &["status"]) else {
+    let Some((status, node)) = filled_at(perf, &["status"]) else {
         return;
     };
     if !matches!(status, "pass" | "fail") {
@@ -175,7 +169,8 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
             sheet.find(&MISSING_KEY, &span.unwrap_or(perf.span.clone()), message);
         }
     }
-    let lower = word(perf, &["gate"]).is_some_and(|(gate, _)| known.is_some_and(|k| k.is_lower_better(gate)));
+    let lower =
+        filled_at(perf, &["gate"]).is_some_and(|(gate, _)| known.is_some_and(|k| k.is_lower_better(gate)));
     // Where lower is better a growth is the loss.
     let sign = if lower { -1.0 } else { 1.0 };
     if let (Some(delta), Some(budget)) = (true_delta.or(stated), number("budget_pct")) {
@@ -218,7 +213,7 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
         ("risk", &agreed.risk, &codes::RISK_MISMATCH),
     ];
     for (key, fixed, code) in fixed {
-        let (Some((said, node)), Some(fixed)) = (word(root, &["nmoe_pr", key]), fixed) else {
+        let (Some((said, node)), Some(fixed)) = (filled_at(root, &["nmoe_pr", key]), fixed) else {
             continue;
         };
         let well_formed = match key {
@@ -241,7 +236,7 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
         ("metric", &agreed.metric),
     ];
     for (key, fixed) in fixed {
-        let (Some((said, node)), Some(fixed)) = (word(perf, &[key]), fixed) else {
+        let (Some((said, node)), Some(fixed)) = (filled_at(perf, &[key]), fixed) else {
             continue;
         };
         // What the registry already contradicts is said once.
@@ -300,7 +295,7 @@ fn claimed_perf(sheet: &mut Sheet<'_>, root: &Node, agreed: Option<&Agreed>, kno
             k.gates.get(*id).is_some_and(|g| g.is_perf)
         })
     });
-    let hot = word(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
+    let hot = filled_at(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
     let budget = agreed.map_or(hot, |a| a.perf.is_some());
     let claimed = entry.node.texts().next().is_some();
     let (span, why) = match listed {

@@ -1,14 +1,14 @@
 //! What an attestation claims, held against what was recorded and pushed: results, branch, head.
 
 use crate::document::Node;
+use crate::domain::next_step::shell_line;
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
-use crate::lint::attestation::word;
 use crate::lint::codes::attestation as codes;
 use crate::lint::facts::{Agreed, Facts};
 use crate::lint::shape::clip;
 use crate::lint::sheet::Sheet;
-use crate::lint::words;
+use crate::lint::words::{self, filled_at};
 
 /// What is known of the branch, the commits and the runs. Absent evidence is not judged.
 #[derive(Default)]
@@ -47,7 +47,7 @@ fn branch(
     evidence: &Evidence<'_>,
 ) {
     let Some(branch) = &evidence.branch else { return };
-    let said = word(root, &["nmoe_pr", "issue"]);
+    let said = filled_at(root, &["nmoe_pr", "issue"]);
     let issue = agreed.and_then(|a| a.issue.as_deref()).or(said.map(|(id, _)| id));
     let Some(issue) = issue else { return };
     let slug = agreed.and_then(|a| a.slug.as_deref());
@@ -69,13 +69,14 @@ fn branch(
         let wanted = pattern.replace("{slug}", slug.unwrap_or("<slug>"));
         let message = format!("the branch is `{}`; this contract's is `{wanted}`", clip(branch));
         sheet.find(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
-            "`git branch -m {wanted}`, or attest the contract that the branch is named after"
+            "`{}`, or attest the contract that the branch is named after",
+            shell_line(&["git", "branch", "-m", &wanted])
         ));
     }
 }
 
 fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
-    let valid = |key: &str| word(root, &["nmoe_pr", key]).filter(|(sha, _)| words::is_sha(sha));
+    let valid = |key: &str| filled_at(root, &["nmoe_pr", key]).filter(|(sha, _)| words::is_sha(sha));
     if let (Some((sha, node)), Some(head)) = (valid("pr_sha"), &evidence.head)
         && !words::same_commit(sha, head)
     {
@@ -144,7 +145,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
     let Some(claim) = root.get("perf").filter(|p| !p.entries().is_empty()) else {
         return;
     };
-    let gate = word(claim, &["gate"]).map_or("", |(id, _)| id);
+    let gate = filled_at(claim, &["gate"]).map_or("", |(id, _)| id);
     let recorded = evidence.results.iter().rev().find_map(|r| {
         let result = r.results.get(gate)?;
         Some((result.status, result.perf.as_ref()?))
@@ -168,7 +169,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
         sheet.find(&codes::UNMEASURED_NUMBER, &node.span, message).help =
             Some("`nmoe-gates attest --results FILE` writes what was measured".to_owned());
     }
-    if let (Some((said, node)), Some((status, _))) = (word(claim, &["status"]), recorded)
+    if let (Some((said, node)), Some((status, _))) = (filled_at(claim, &["status"]), recorded)
         && said != status.as_str()
     {
         let fix = sheet.fix(&node.span, status.as_str());

@@ -4,10 +4,10 @@ use crate::document::Node;
 use crate::document::Source;
 use crate::document::node::Entry;
 use crate::domain::finding::Finding;
-use crate::domain::nearest::nearest;
 use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::read::{self, CONTRACT_KEY};
+use crate::domain::suggest::{did_you_mean, nearest};
 use crate::git::pathspec::Pathspec;
 use crate::lint::body;
 use crate::lint::codes::contract as codes;
@@ -15,7 +15,7 @@ use crate::lint::facts::{Agreed, Facts, Known};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
-use crate::lint::words;
+use crate::lint::words::{self, filled, filled_at};
 
 /// What a contract fixes, for an attestation to be held against; findings where it cannot be read.
 pub fn agreed(source: &Source) -> (Option<Agreed>, Vec<Finding>) {
@@ -54,10 +54,6 @@ pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
         }
     }
     sheet.finish()
-}
-
-fn filled(node: &Node) -> Option<&str> {
-    node.text().filter(|t| !words::is_placeholder(t))
 }
 
 fn dependencies(sheet: &mut Sheet<'_>, root: &Node) {
@@ -251,7 +247,7 @@ pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &
             let list = shell_line(&["nmoe-gates", "gates", "resolve", "--bundle", id]);
             format!("`{id}` is a bundle; name its gates (`{list}`)")
         }
-        Some(meant) => format!("did you mean `{meant}`?"),
+        Some(meant) => did_you_mean(meant),
         None => "`nmoe-gates gates list` prints the ids".to_owned(),
     });
     finding.fix = fix;
@@ -271,7 +267,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
     if let Some(known) = known {
         perf_block(sheet, perf, known);
     }
-    let compare = perf.get("compare").and_then(|n| filled(n).map(|t| (t, n)));
+    let compare = filled_at(perf, &["compare"]);
     if let (Some((id, node)), Some(list)) = (compare, required) {
         let exists = known.is_none_or(|k| k.gates.contains_key(id));
         if exists && !list.items().is_empty() && !list.texts().any(|(t, _)| t == id) {
@@ -284,7 +280,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
 
 /// Holds a perf block, a contract's or an attestation's, against the registry.
 pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &Known) {
-    let value = |key: &str| perf.get(key).and_then(|n| filled(n).map(|t| (t, n)));
+    let value = |key: &str| filled_at(perf, &[key]);
     let Some((id, node)) = value("gate") else { return };
     let compare_exists =
         value("compare").is_some_and(|(compare, node)| known_gate(sheet, known, compare, node));

@@ -6,8 +6,8 @@ use crate::document::Span;
 use crate::document::node::{Entry, Value};
 use crate::document::toml_tree;
 use crate::domain::finding::Finding;
-use crate::domain::nearest::nearest;
 use crate::domain::registry::Registry;
+use crate::domain::suggest::{did_you_mean, nearest};
 use crate::git::pathspec::Pathspec;
 use crate::lint::codes::contract::{INVALID_GLOB, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
@@ -400,7 +400,7 @@ fn unknown(sheet: &mut Sheet<'_>, id: &str, node: &Node, gates: &[Entry]) {
     let fix = meant.map(|m| sheet.fix(&node.span, format!("\"{m}\"")));
     let message = format!("there is no gate `{}`", clip(id));
     let finding = sheet.find(&UNKNOWN_GATE, &node.span, message);
-    finding.help = meant.map(|m| format!("did you mean `{m}`?"));
+    finding.help = meant.map(did_you_mean);
     finding.fix = fix;
 }
 

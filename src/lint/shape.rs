@@ -5,7 +5,7 @@
 use crate::document::Span;
 use crate::document::node::{Entry, Kind, Node, Value};
 use crate::domain::finding::Code;
-use crate::domain::nearest::nearest;
+use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::document as codes;
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
@@ -210,7 +210,7 @@ impl Walk<'_, '_> {
             format!("there is no key `{}`{place}", entry.key),
         );
         finding.help = Some(match meant {
-            Some(meant) => format!("did you mean `{meant}`?"),
+            Some(meant) => did_you_mean(meant),
             None if self.reading == Reading::Form => {
                 let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
                 format!(
@@ -262,7 +262,7 @@ impl Walk<'_, '_> {
                 let finding = self.sheet.find(&codes::INVALID_VALUE, &node.span, message);
                 let set = known.join(", ");
                 finding.help = Some(match meant {
-                    Some(meant) => format!("did you mean `{meant}`? It is one of {set}"),
+                    Some(meant) => format!("{} It is one of {set}", did_you_mean(meant)),
                     None => format!("it is one of {set}"),
                 });
                 finding.fix = fix;

@@ -1,5 +1,18 @@
 //! Small judgements about single words: ids, slugs, commits, placeholders.
 
+use crate::document::Node;
+
+/// The text of a value that was filled in: not empty and not a placeholder.
+pub fn filled(node: &Node) -> Option<&str> {
+    node.text().filter(|text| !is_placeholder(text))
+}
+
+/// The value under these keys with its node, where it was filled in.
+pub fn filled_at<'n>(root: &'n Node, keys: &[&str]) -> Option<(&'n str, &'n Node)> {
+    let node = root.at(keys)?;
+    Some((filled(node)?, node))
+}
+
 /// Whether this is an id of a contract: letters, digits, `.`, `-`.
 pub fn is_issue_id(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))

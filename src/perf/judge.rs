@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use crate::domain::comparison;
 use crate::domain::evidence::Evidence;
 use crate::domain::noise::{NoiseTable, metric_name};
+use crate::domain::perf_summary;
 use crate::domain::registry::{Direction, Gate};
 use crate::domain::results::{GateResult, PerfResult};
 use crate::domain::settings;
@@ -59,7 +59,7 @@ impl PerfJudge for Judge {
         };
         supervisor.output.line(format_args!(
             "perf: {}",
-            comparison::sentence(&perf, verdict, reason)
+            perf_summary::sentence(&perf, verdict, reason)
         ));
         let mut result = GateResult::new(verdict, reason);
         result.duration_s = Some(seconds(began.elapsed()));

@@ -1,6 +1,7 @@
 //! What pairs of launches say, written down as results have it, within the room that results have.
 
 use crate::domain::results::{PerfPair, PerfResult};
+use crate::domain::samples::thinned;
 use crate::perf::decision::{Judgement, percent};
 use crate::perf::launch::Launch;
 use crate::perf::stats;
@@ -66,12 +67,6 @@ impl Pairs {
         perf.more_pairs = judged.more_pairs;
         perf.total_delta_pct = stats::mean(&self.totals).map(percent).filter(|t| t.is_finite());
     }
-}
-
-/// At most so many of them, evenly.
-fn thinned(values: &[f64], most: usize) -> Vec<f64> {
-    let step = values.len().div_ceil(most).max(1);
-    values.iter().copied().step_by(step).collect()
 }
 
 #[cfg(test)]

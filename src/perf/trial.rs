@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::comparison;
 use crate::domain::noise::metric_name;
+use crate::domain::perf_summary;
 use crate::domain::results::{PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
@@ -123,7 +123,7 @@ impl<'a, 'b> Trial<'a, 'b> {
                 "pair {} of at most {}: {}",
                 have + 1,
                 rule.max_pairs,
-                comparison::sentence(perf, Verdict::Inconclusive, None)
+                perf_summary::sentence(perf, Verdict::Inconclusive, None)
             ));
         }
     }

@@ -4,7 +4,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::domain::finding::Finding;
-use crate::plan::{Item, codes, natural};
+use crate::domain::suggest::did_you_mean;
+use crate::plan::codes;
+use crate::plan::item::{Item, natural};
 
 /// The dependencies of a set of contracts, by their positions in it.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ impl Graph {
             shown.push(id);
             let near = self.near(id);
             let help = match &near {
-                Some(other) => format!("did you mean `{other}`? If `{id}` is merged, say `--done {id}`"),
+                Some(other) => format!("{} If `{id}` is merged, say `--done {id}`", did_you_mean(other)),
                 None => format!("if `{id}` is merged, say `--done {id}`; otherwise correct `depends_on`"),
             };
             findings.push(

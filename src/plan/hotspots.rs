@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::domain::settings;
 use crate::git::pathspec::Pathspec;
+use crate::plan::item::{Facts, Item, natural};
 use crate::plan::overlap::{self, Entry, Index};
-use crate::plan::{Facts, Item, natural};
 
 /// Why contracts would meet there; in the order of weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -7,17 +7,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::domain::results::{PerfPair, PerfResult};
+use crate::domain::samples::thinned;
 use crate::report::number;
-use crate::report::plot::{plain, range, thinned};
+use crate::report::plot::{Frame, SVG, across, mermaid};
 
 /// The most points of a line, and the most pairs of a chart.
 const POINTS: usize = 60;
 /// The most launches that a page draws one by one.
 const LAUNCHES: usize = 24;
-/// Size of the SVG's plot area, in its own units.
-const SVG: (f64, f64) = (600.0, 160.0);
-/// GitHub's blue and orange: told apart on light and dark, and by those who see no red or green.
-const PALETTE: &str = "#0969da, #bc4c00";
 
 /// One picture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,79 +144,6 @@ fn median(launches: &[Vec<f64>]) -> Option<Vec<f64>> {
         values[values.len() / 2] / 2.0 + values[(values.len() - 1) / 2] / 2.0
     };
     Some((0..length).map(at).collect())
-}
-
-fn mermaid(x: &str, y: &str, frame: &Frame, lines: &[Vec<f64>]) -> String {
-    let mut text = format!(
-        "---\nconfig:\n  themeVariables:\n    xyChart:\n      plotColorPalette: \"{PALETTE}\"\n---\nxychart-beta\n    \
-         x-axis {x}\n    y-axis \"{y}\" {} --> {}\n",
-        plain(frame.low),
-        plain(frame.high)
-    );
-    for line in lines {
-        let values: Vec<String> = line.iter().map(|v| plain(*v)).collect();
-        let _ = writeln!(text, "    line [{}]", values.join(", "));
-    }
-    text
-}
-
-/// How far across the plot area one of so many points lies.
-fn across(at: usize, of: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
-    let share = at as f64 / (of.max(2) - 1) as f64;
-    share * SVG.0
-}
-
-/// The range of values that a chart spans, with a little air.
-struct Frame {
-    low: f64,
-    high: f64,
-}
-
-impl Frame {
-    fn around(values: impl Iterator<Item = f64>) -> Option<Frame> {
-        let values: Vec<f64> = values.collect();
-        let (low, high) = range(&values);
-        let air = ((high - low) * 0.1)
-            .max(low.abs().max(high.abs()) * 0.001)
-            .max(1e-3);
-        let frame = Frame {
-            low: low - air,
-            high: high + air,
-        };
-        (!values.is_empty() && (frame.high - frame.low).is_finite()).then_some(frame)
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        SVG.1 - (value - self.low) / (self.high - self.low) * SVG.1
-    }
-
-    fn open(&self, label: &str) -> String {
-        let (width, height) = SVG;
-        format!(
-            "<svg class=\"plot\" viewBox=\"-70 -10 690 {}\" role=\"img\" aria-label=\"{label}\">\
-             <path class=\"axis\" d=\"M0 0V{height}H{width}\"/>",
-            height + 20.0
-        )
-    }
-
-    fn line(&self, values: &[f64], class: &str) -> String {
-        let points: Vec<String> = values
-            .iter()
-            .enumerate()
-            .map(|(at, v)| format!("{:.1},{:.1}", across(at, values.len()), self.y(*v)))
-            .collect();
-        format!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "))
-    }
-
-    fn close(&self, say: impl Fn(f64) -> String) -> String {
-        format!(
-            "<text x=\"-8\" y=\"8\">{}</text><text x=\"-8\" y=\"{}\">{}</text></svg>",
-            say(self.high),
-            SVG.1,
-            say(self.low)
-        )
-    }
 }
 
 #[cfg(test)]

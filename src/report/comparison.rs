@@ -2,28 +2,16 @@
 //!
 //! Numbers, closed words and quoted names; judges nothing.
 
+use crate::domain::perf_summary;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::Verdict;
 use crate::report::number;
-use crate::report::view::{LISTED, Piece, Prose, said};
+use crate::report::rich_text::{LISTED, Piece, Prose, said};
 
 /// What there is to say, the verdict first: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
 pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
     let mut notes = Vec::new();
-    if let Some(delta) = perf.delta_pct {
-        let mut line = format!("{} %", number::percent(delta, false));
-        if let Some([low, high]) = perf.interval_pct {
-            line += &format!(
-                ", between {} and {}",
-                number::percent(low, false),
-                number::percent(high, false)
-            );
-        }
-        if let Some(budget) = perf.budget_pct {
-            line += &format!(", budget {}", number::percent(budget, true));
-        }
-        notes.push(vec![said(format!("{line}: {}", status.as_str()))]);
-    }
+    notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![said(line)]));
     if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
         let mut compared = Vec::new();
         if !perf.metric.is_empty() {
@@ -45,9 +33,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         }
         notes.push(compared);
     }
-    if perf.regression_inside_budget {
-        notes.push(vec![said("slower, inside the budget")]);
-    }
+    notes.extend(perf_summary::inside_budget(perf).map(|line| vec![said(line)]));
     if perf.pairs.len() > 1 {
         let changes: Vec<String> = perf
             .pairs
@@ -58,20 +44,9 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         let more = if perf.pairs.len() > LISTED { " …" } else { "" };
         notes.push(vec![said(format!("pairs: {}{more} %", changes.join(", ")))]);
     }
-    if status == Verdict::Inconclusive && perf.delta_pct.is_some() {
-        notes.push(vec![said(match perf.more_pairs {
-            Some(1) => "about 1 more pair would decide".to_owned(),
-            Some(more) => format!("about {more} more pairs would decide"),
-            None => "more pairs would not decide".to_owned(),
-        })]);
-    }
-    match perf.method.as_str() {
-        "threshold" => notes.push(vec![said("threshold only, one pair")]),
-        "paired" if perf.history_dropped => notes.push(vec![said(
-            "uncalibrated: the pairs vary more than twice as much as the stored noise",
-        )]),
-        "paired" if !perf.calibrated => notes.push(vec![said("uncalibrated")]),
-        _ => {}
+    notes.extend(perf_summary::undecided(perf, status).map(|line| vec![said(line)]));
+    if perf.method == "threshold" || perf.method == "paired" {
+        notes.extend(perf_summary::method(perf).map(|line| vec![said(line)]));
     }
     if let Some(total) = perf.total_delta_pct {
         let total = number::percent(total, false);

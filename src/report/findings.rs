@@ -5,7 +5,6 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::document::Source;
 use crate::document::source::Place;
@@ -236,105 +235,4 @@ fn groups<'f>(
         group = group.element(Level::HELP.message(help.as_str()));
     }
     vec![group]
-}
-
-/// A SARIF 2.1.0 log of a set of findings.
-pub fn sarif(findings: &[Finding]) -> Value {
-    let mut codes: Vec<&Code> = Vec::new();
-    for finding in findings {
-        if !codes.contains(&finding.code) {
-            codes.push(finding.code);
-        }
-    }
-    let rules: Vec<Value> = codes
-        .iter()
-        .map(|code| {
-            json!({
-                "id": code.id,
-                "shortDescription": { "text": code.title },
-                "fullDescription": { "text": code.explain },
-                "defaultConfiguration": { "level": level(code.severity) },
-            })
-        })
-        .collect();
-    let results: Vec<Value> = findings
-        .iter()
-        .map(|finding| {
-            let mut text = finding.message.clone();
-            if let Some(help) = &finding.help {
-                text = format!("{text}\n{help}");
-            }
-            let mut result = json!({
-                "ruleId": finding.code.id,
-                "ruleIndex": codes.iter().position(|c| *c == finding.code),
-                "level": level(finding.severity),
-                "message": { "text": text },
-            });
-            let uri = finding.path.as_deref().map_or_else(|| "stdin".to_owned(), uri);
-            let mut place = json!({ "artifactLocation": { "uri": uri } });
-            if let Some(region) = finding.region {
-                place["region"] = sarif_region(&region);
-                if let Some(fix) = &finding.fix {
-                    result["fixes"] = json!([{
-                        "description": { "text": fix.description },
-                        "artifactChanges": [{
-                            "artifactLocation": { "uri": uri },
-                            "replacements": [{
-                                "deletedRegion": sarif_region(&fix.region),
-                                "insertedContent": { "text": fix.replacement },
-                            }],
-                        }],
-                    }]);
-                }
-            }
-            result["locations"] = json!([{ "physicalLocation": place }]);
-            result
-        })
-        .collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "nmoe-gates",
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "informationUri": crate::report::sarif::HOME,
-                "rules": rules,
-            }},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    })
-}
-
-fn sarif_region(region: &Region) -> Value {
-    json!({
-        "startLine": region.line,
-        "startColumn": region.column,
-        "endLine": region.end_line,
-        "endColumn": region.end_column,
-    })
-}
-
-fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    }
-}
-
-/// A path as a relative URI reference: what a URI cannot hold is percent-encoded.
-fn uri(path: &str) -> String {
-    use std::fmt::Write as _;
-    path.bytes()
-        .fold(String::with_capacity(path.len()), |mut uri, byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                uri.push(char::from(byte));
-            } else {
-                // Writing to a string does not fail.
-                let _ = write!(uri, "%{byte:02X}");
-            }
-            uri
-        })
 }

@@ -17,6 +17,7 @@ pub mod number;
 pub mod page;
 pub mod plot;
 pub mod read;
+pub mod rich_text;
 pub mod sarif;
 pub mod templates;
 pub mod verify;

@@ -1,7 +1,8 @@
-//! A series of samples as a picture: a sparkline for a terminal, a Mermaid chart for GitHub, SVG for a page.
+//! Draws series of numbers: a sparkline for a terminal, a Mermaid chart for GitHub, SVG for a page. The one scaler of all charts.
 
 use std::fmt::Write as _;
 
+use crate::domain::samples::thinned;
 use crate::report::number;
 
 /// The most points of a chart; longer series are thinned evenly.
@@ -9,20 +10,12 @@ const POINTS: usize = 100;
 /// The most characters of a sparkline.
 const SPARKS: usize = 40;
 /// Size of the SVG's plot area, in its own units.
-const SVG: (f64, f64) = (600.0, 120.0);
-
-/// At most `most` of the samples, evenly, the first and the last among them.
-pub(super) fn thinned(samples: &[f64], most: usize) -> Vec<f64> {
-    if samples.len() <= most {
-        return samples.to_vec();
-    }
-    (0..most)
-        .map(|i| samples[i * (samples.len() - 1) / (most - 1)])
-        .collect()
-}
+pub(super) const SVG: (f64, f64) = (600.0, 160.0);
+/// GitHub's blue and orange: told apart on light and dark, and by those who see no red or green.
+const PALETTE: &str = "#0969da, #bc4c00";
 
 /// Least and greatest.
-pub(super) fn range(samples: &[f64]) -> (f64, f64) {
+fn range(samples: &[f64]) -> (f64, f64) {
     samples
         .iter()
         .fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)))
@@ -46,48 +39,100 @@ pub fn sparkline(samples: &[f64]) -> String {
     points.into_iter().map(height).collect()
 }
 
-/// A Mermaid `xychart-beta`, without its fence. It holds numbers alone.
-pub fn mermaid(samples: &[f64], count: u64) -> String {
-    let points = thinned(samples, POINTS);
-    let (low, high) = range(&points);
-    let room = ((high - low) * 0.1).max(high.abs() * 0.01).max(1e-9);
-    let values: Vec<String> = points.iter().map(|v| plain(*v)).collect();
-    format!(
-        "xychart-beta\n    x-axis \"sample\" 1 --> {}\n    y-axis \"node_tps\" {} --> {}\n    line [{}]\n",
-        count.max(2),
-        plain((low - room).max(if low >= 0.0 { 0.0 } else { low - room })),
-        plain(high + room),
-        values.join(", ")
-    )
+/// The samples as a chart for Mermaid and one for SVG; nothing where their range cannot be drawn.
+pub fn series(samples: &[f64], count: u64) -> Option<(String, String)> {
+    let frame = Frame::around(samples.iter().copied())?;
+    let x = format!("\"sample\" 1 --> {}", count.max(2));
+    let mermaid = mermaid(&x, "node_tps", &frame, &[thinned(samples, POINTS)]);
+    let svg = frame.open("node_tps per sample")
+        + &frame.line(&thinned(samples, POINTS * 3), "series")
+        + &frame.close(number::quantity);
+    Some((mermaid, svg))
 }
 
-/// A chart as inline SVG in the colours of the page. It holds numbers alone.
-pub fn svg(samples: &[f64]) -> String {
-    let points = thinned(samples, POINTS * 3);
-    let (low, high) = range(&points);
-    let span = if high > low { high - low } else { 1.0 };
-    let (width, height) = SVG;
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
-    let step = width / (points.len().max(2) - 1) as f64;
-    let mut line = String::new();
-    for (i, v) in points.iter().enumerate() {
-        #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
-        let x = i as f64 * step;
-        // Writing to a String cannot fail.
-        let _ = write!(line, "{x:.1},{:.1} ", height - (v - low) / span * height);
+/// A Mermaid `xychart-beta`, without its fence. It holds numbers and our own words alone.
+pub(super) fn mermaid(x: &str, y: &str, frame: &Frame, lines: &[Vec<f64>]) -> String {
+    let mut text = String::new();
+    if lines.len() > 1 {
+        let _ = write!(
+            text,
+            "---\nconfig:\n  themeVariables:\n    xyChart:\n      plotColorPalette: \"{PALETTE}\"\n---\n"
+        );
     }
-    format!(
-        "<svg class=\"plot\" viewBox=\"-70 -10 690 140\" role=\"img\" aria-label=\"node_tps per sample\">\
-         <path class=\"axis\" d=\"M0 0V{height}H{width}\"/><polyline points=\"{}\"/>\
-         <text x=\"-8\" y=\"8\">{}</text><text x=\"-8\" y=\"{height}\">{}</text></svg>",
-        line.trim_end(),
-        number::quantity(high),
-        number::quantity(low)
-    )
+    let _ = write!(
+        text,
+        "xychart-beta\n    x-axis {x}\n    y-axis \"{y}\" {} --> {}\n",
+        plain(frame.low),
+        plain(frame.high)
+    );
+    for line in lines {
+        let values: Vec<String> = line.iter().map(|v| plain(*v)).collect();
+        let _ = writeln!(text, "    line [{}]", values.join(", "));
+    }
+    text
+}
+
+/// How far across the plot area one of so many points lies.
+pub(super) fn across(at: usize, of: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
+    let share = at as f64 / (of.max(2) - 1) as f64;
+    share * SVG.0
+}
+
+/// The range of values that a chart spans, with a little air.
+pub(super) struct Frame {
+    low: f64,
+    high: f64,
+}
+
+impl Frame {
+    pub(super) fn around(values: impl Iterator<Item = f64>) -> Option<Frame> {
+        let values: Vec<f64> = values.collect();
+        let (low, high) = range(&values);
+        let air = ((high - low) * 0.1)
+            .max(low.abs().max(high.abs()) * 0.001)
+            .max(1e-3);
+        let frame = Frame {
+            low: low - air,
+            high: high + air,
+        };
+        (!values.is_empty() && (frame.high - frame.low).is_finite()).then_some(frame)
+    }
+
+    pub(super) fn y(&self, value: f64) -> f64 {
+        SVG.1 - (value - self.low) / (self.high - self.low) * SVG.1
+    }
+
+    pub(super) fn open(&self, label: &str) -> String {
+        let (width, height) = SVG;
+        format!(
+            "<svg class=\"plot\" viewBox=\"-70 -10 690 {}\" role=\"img\" aria-label=\"{label}\">\
+             <path class=\"axis\" d=\"M0 0V{height}H{width}\"/>",
+            height + 20.0
+        )
+    }
+
+    pub(super) fn line(&self, values: &[f64], class: &str) -> String {
+        let points: Vec<String> = values
+            .iter()
+            .enumerate()
+            .map(|(at, v)| format!("{:.1},{:.1}", across(at, values.len()), self.y(*v)))
+            .collect();
+        format!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "))
+    }
+
+    pub(super) fn close(&self, say: impl Fn(f64) -> String) -> String {
+        format!(
+            "<text x=\"-8\" y=\"8\">{}</text><text x=\"-8\" y=\"{}\">{}</text></svg>",
+            say(self.high),
+            SVG.1,
+            say(self.low)
+        )
+    }
 }
 
 /// A number as Mermaid reads it: no exponent, no separators.
-pub(super) fn plain(value: f64) -> String {
+fn plain(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0" } else { text }.to_owned()
@@ -111,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_chart_holds_its_samples_inside_its_axes() {
-        insta::assert_snapshot!(mermaid(&[100.0, 110.5], 2), @r#"
+        insta::assert_snapshot!(series(&[100.0, 110.5], 2).unwrap().0, @r#"
         xychart-beta
             x-axis "sample" 1 --> 2
-            y-axis "node_tps" 98.895 --> 111.605
+            y-axis "node_tps" 98.95 --> 111.55
             line [100, 110.5]
         "#);
     }

@@ -4,16 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
+use crate::sys::files::{self, FileError};
 
 /// The largest results file that is read, in bytes.
 pub const MAX_BYTES: u64 = 8 << 20;
@@ -49,11 +47,7 @@ pub fn file(path: &Path) -> Result<Results, Refusal> {
 
 /// Reads and checks a results file of at most so many bytes.
 pub fn file_within(path: &Path, limit: u64) -> Result<Results, Refusal> {
-    let content = regular_file(path, limit)?;
-    if content.len() as u64 > limit {
-        return Err(Refusal::TooLarge(limit));
-    }
-    bytes(&content)
+    bytes(&regular_file(path, limit)?)
 }
 
 /// Reads and checks results from memory.
@@ -79,24 +73,13 @@ fn schema(error: serde_json::Error) -> Refusal {
     })
 }
 
-/// The bytes of one regular file: no link is followed, nothing that blocks is waited for, and at most `limit` + 1 bytes are read.
+/// The bytes of one regular file of at most `limit` bytes; a link is refused.
 pub fn regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let opened = match rustix::fs::open(path, flags, Mode::empty()) {
-        Err(rustix::io::Errno::LOOP) => return Err(Refusal::NotRegular("a symbolic link")),
-        Err(rustix::io::Errno::NXIO) => return Err(Refusal::NotRegular("a socket")),
-        other => other.map_err(std::io::Error::from)?,
-    };
-    let stat = rustix::fs::fstat(&opened).map_err(std::io::Error::from)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Directory => return Err(Refusal::NotRegular("a folder")),
-        FileType::Fifo => return Err(Refusal::NotRegular("a pipe")),
-        _ => return Err(Refusal::NotRegular("a device")),
-    }
-    let mut content = Vec::new();
-    File::from(opened).take(limit + 1).read_to_end(&mut content)?;
-    Ok(content)
+    files::read_regular(path, limit).map_err(|error| match error {
+        FileError::Io { error, .. } => Refusal::Unreadable(error),
+        FileError::WrongKind { found, .. } => Refusal::NotRegular(found),
+        FileError::TooLarge { cap, .. } => Refusal::TooLarge(cap),
+    })
 }
 
 /// Whether results are consistent: version, selection, names, numbers, and an overall that follows from the verdicts.

@@ -1,7 +1,8 @@
-//! Gates that did not pass as SARIF 2.1.0. A gate has no line in the change, so each result points at the registry.
+//! Writes SARIF 2.1.0 logs: findings in documents, and gates that did not pass.
 
 use serde_json::{Value, json};
 
+use crate::domain::finding::{Code, Finding, Region, Severity};
 use crate::domain::results::Results;
 use crate::domain::verdict::{Reason, Verdict};
 
@@ -9,10 +10,10 @@ use crate::domain::verdict::{Reason, Verdict};
 const REGISTRY: &str = "configs/gates/gates.toml";
 
 /// Where a reader of a log learns more about the program.
-pub(super) const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
+const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
 
-/// The whole log.
-pub fn log(results: &Results) -> Value {
+/// The log of the gates that did not pass. A gate has no line in the change, so each result points at the registry.
+pub fn of_results(results: &Results) -> Value {
     let bad: Vec<_> = results
         .gate_ids
         .iter()
@@ -52,17 +53,113 @@ pub fn log(results: &Results) -> Value {
             })
         })
         .collect();
+    log(rules, found)
+}
+
+/// The envelope of every log.
+fn log(rules: Vec<Value>, results: Vec<Value>) -> Value {
+    let version = env!("CARGO_PKG_VERSION");
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {
                 "name": "nmoe-gates",
-                "version": env!("CARGO_PKG_VERSION"),
+                "version": version,
+                "semanticVersion": version,
                 "informationUri": HOME,
                 "rules": rules,
             }},
-            "results": found,
+            "columnKind": "unicodeCodePoints",
+            "results": results,
         }],
     })
+}
+
+/// The log of a set of findings.
+pub fn of_findings(findings: &[Finding]) -> Value {
+    let mut codes: Vec<&Code> = Vec::new();
+    for finding in findings {
+        if !codes.contains(&finding.code) {
+            codes.push(finding.code);
+        }
+    }
+    let rules: Vec<Value> = codes
+        .iter()
+        .map(|code| {
+            json!({
+                "id": code.id,
+                "shortDescription": { "text": code.title },
+                "fullDescription": { "text": code.explain },
+                "defaultConfiguration": { "level": level(code.severity) },
+            })
+        })
+        .collect();
+    let results: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            let mut text = finding.message.clone();
+            if let Some(help) = &finding.help {
+                text = format!("{text}\n{help}");
+            }
+            let mut result = json!({
+                "ruleId": finding.code.id,
+                "ruleIndex": codes.iter().position(|c| *c == finding.code),
+                "level": level(finding.severity),
+                "message": { "text": text },
+            });
+            let uri = finding.path.as_deref().map_or_else(|| "stdin".to_owned(), uri);
+            let mut place = json!({ "artifactLocation": { "uri": uri } });
+            if let Some(region) = finding.region {
+                place["region"] = place_of(&region);
+                if let Some(fix) = &finding.fix {
+                    result["fixes"] = json!([{
+                        "description": { "text": fix.description },
+                        "artifactChanges": [{
+                            "artifactLocation": { "uri": uri },
+                            "replacements": [{
+                                "deletedRegion": place_of(&fix.region),
+                                "insertedContent": { "text": fix.replacement },
+                            }],
+                        }],
+                    }]);
+                }
+            }
+            result["locations"] = json!([{ "physicalLocation": place }]);
+            result
+        })
+        .collect();
+    log(rules, results)
+}
+
+fn place_of(region: &Region) -> Value {
+    json!({
+        "startLine": region.line,
+        "startColumn": region.column,
+        "endLine": region.end_line,
+        "endColumn": region.end_column,
+    })
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+/// A path as a relative URI reference: what a URI cannot hold is percent-encoded.
+fn uri(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes()
+        .fold(String::with_capacity(path.len()), |mut uri, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                // Writing to a string does not fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
+            uri
+        })
 }

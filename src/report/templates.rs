@@ -12,7 +12,7 @@ use serde::Deserialize as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::report::escape::{self, Sink};
-use crate::report::view::Prose;
+use crate::report::rich_text::{Piece, Prose};
 
 /// The embedded templates by name.
 pub const EMBEDDED: [(&str, &str); 5] = [
@@ -93,7 +93,6 @@ fn code(state: &State, name: String) -> Value {
 }
 
 fn prose(state: &State, pieces: Value) -> Result<Value, Error> {
-    use crate::report::view::Piece;
     let sink = sink(state);
     let out = Prose::deserialize(pieces)?
         .into_iter()

@@ -1,31 +1,16 @@
 //! The view model: results as they are said to people. Every format that people read renders this and nothing else.
 //!
-//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`Piece::Code`]) so that each format quotes them.
+//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`crate::report::rich_text::Piece::Code`]) so that each format quotes them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::domain::results::{GateResult, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
 use crate::report::comparison;
 use crate::report::plot;
+use crate::report::rich_text::{LISTED, Piece, Prose, listed, prose, said};
 use crate::report::{kernels, number};
-
-/// How many names a note lists before it counts the rest.
-pub(super) const LISTED: usize = 12;
-
-/// A stretch of a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Piece {
-    /// Our own words and numbers.
-    Text(String),
-    /// A name, to be quoted; anybody may have chosen it.
-    Code(String),
-}
-
-/// A sentence in pieces.
-pub type Prose = Vec<Piece>;
 
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -192,51 +177,18 @@ impl Row {
             duration: result.duration_s.map(number::duration),
             span,
             charts: result.perf.as_ref().map(charts::of).unwrap_or_default(),
-            plot: series.map(|s| Plot {
-                sparkline: plot::sparkline(&s.samples),
-                mermaid: plot::mermaid(&s.samples, s.count),
-                svg: plot::svg(&s.samples),
-                count: s.count,
+            plot: series.and_then(|s| {
+                let (mermaid, svg) = plot::series(&s.samples, s.count)?;
+                Some(Plot {
+                    sparkline: plot::sparkline(&s.samples),
+                    mermaid,
+                    svg,
+                    count: s.count,
+                })
             }),
             checks: kernels::rows(result),
         }
     }
-}
-
-/// Our own sentence, whose names stand between backticks.
-pub fn prose(sentence: &str) -> Prose {
-    sentence
-        .split('`')
-        .enumerate()
-        .filter(|(_, part)| !part.is_empty())
-        .map(|(at, part)| {
-            if at % 2 == 1 {
-                Piece::Code(part.to_owned())
-            } else {
-                Piece::Text(part.to_owned())
-            }
-        })
-        .collect()
-}
-
-/// Our own words.
-pub(super) fn said(text: impl Into<String>) -> Piece {
-    Piece::Text(text.into())
-}
-
-/// Names in a row, the first few quoted and the rest counted.
-fn listed(lead: &str, names: &[String]) -> Prose {
-    let mut out = vec![said(lead)];
-    for (at, name) in names.iter().take(LISTED).enumerate() {
-        if at > 0 {
-            out.push(said(", "));
-        }
-        out.push(Piece::Code(name.clone()));
-    }
-    if names.len() > LISTED {
-        out.push(said(format!(" and {} more", names.len() - LISTED)));
-    }
-    out
 }
 
 fn notes(result: &GateResult) -> Vec<Prose> {

@@ -236,12 +236,12 @@ pub fn sync_dir(dir: &Path) {
     let _ = File::open(dir).and_then(|d| d.sync_all());
 }
 
-/// Opens a regular file for reading: no link, no pipe that would hang, no device.
+/// Opens a regular file for reading. A link, a pipe or a device is refused without waiting for it.
 ///
 /// # Errors
 /// It is absent, unreadable, or something else.
 pub fn open_regular(path: &Path) -> Result<File, FileError> {
-    regular(path, OpenOptions::new().read(true))
+    regular(path, OpenOptions::new().read(true), OFlags::NOFOLLOW)
 }
 
 /// Opens a regular file for reading and writing, and makes an empty one for this user alone where there is none.
@@ -257,21 +257,23 @@ pub fn open_or_create(path: &Path) -> Result<File, FileError> {
             .create(true)
             .truncate(false)
             .mode(0o600),
+        OFlags::NOFOLLOW,
     )
 }
 
-fn regular(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
+fn regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File, FileError> {
     let wrong = |found| FileError::WrongKind {
         path: path.to_owned(),
         found,
         wanted: "a regular file",
     };
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = options
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .custom_flags(flags.bits().cast_signed())
         .open(path)
         .map_err(|e| match e.raw_os_error() {
             Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => wrong("a symbolic link"),
-            Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => wrong("a socket or a pipe"),
+            Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => wrong("a socket"),
             _ => FileError::io(path)(e),
         })?;
     let meta = file.metadata().map_err(FileError::io(path))?;
@@ -282,13 +284,29 @@ fn regular(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
     }
 }
 
-/// Reads a regular file of at most `cap` bytes.
+/// Reads a regular file of at most `cap` bytes; a link is refused.
 ///
 /// # Errors
 /// As [`open_regular`], or it is larger.
 pub fn read_regular(path: &Path, cap: u64) -> Result<Vec<u8>, FileError> {
-    let file = open_regular(path)?;
-    let mut bytes = Vec::new();
+    read(path, open_regular(path)?, cap)
+}
+
+/// Reads a regular file of at most `cap` bytes, through a link where there is one.
+///
+/// # Errors
+/// As [`open_regular`], or it is larger.
+pub fn read_linked(path: &Path, cap: u64) -> Result<Vec<u8>, FileError> {
+    read(
+        path,
+        regular(path, OpenOptions::new().read(true), OFlags::empty())?,
+        cap,
+    )
+}
+
+fn read(path: &Path, file: File, cap: u64) -> Result<Vec<u8>, FileError> {
+    let about = file.metadata().map_err(FileError::io(path))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len().min(cap)).unwrap_or(0));
     file.take(cap + 1)
         .read_to_end(&mut bytes)
         .map_err(FileError::io(path))?;

@@ -1,7 +1,9 @@
 //! The floors of the house: a room uses only rooms below it, and the `use` lines are held to that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use regex::Regex;
 
 /// The floors, from the top. Rooms on one floor don't know each other.
 const FLOORS: &[&[&str]] = &[
@@ -92,4 +94,194 @@ fn every_file_says_what_it_is_for_and_none_is_a_thousand_lines() {
         assert!(text.starts_with("//!"), "{name} does not begin with `//!`");
         assert!(text.lines().count() < 1000, "{name} has a thousand lines or more");
     }
+}
+
+/// Files that read the environment or print although only commands should. The list must not grow.
+const AMBIENT: &[&str] = &[
+    // What a child process inherits is what this process has.
+    "git.rs",
+    "kernel/host.rs",
+    "leaks/machine.rs",
+    "leaks/private_terms.rs",
+    // A panic has no caller to return to.
+    "sys/panics.rs",
+];
+
+#[test]
+fn services_read_no_environment_and_print_nothing() {
+    let ambient = [
+        "env::var(",
+        "env::var_os(",
+        "env::vars(",
+        "env::vars_os(",
+        "env::args",
+        "env::current_dir(",
+        "io::stdout(",
+        "io::stderr(",
+        "println!",
+        "eprint",
+    ];
+    for (name, text) in all_sources() {
+        if ["main", "cli", "cmd"].contains(&name.split(['/', '.']).next().unwrap())
+            || AMBIENT.contains(&name.as_str())
+        {
+            continue;
+        }
+        let code = production(&text);
+        for call in ambient {
+            assert!(!code.contains(call), "{name}: `{call}` belongs into a command");
+        }
+    }
+}
+
+/// Groups of files that use each other. Each is being taken apart; the list must not grow.
+const CIRCLES: &[&[&str]] = &[
+    &["cmd::ready", "cmd::ready::facts"],
+    &["cmd::run", "cmd::run::asked", "cmd::run::talk", "cmd::run::tell"],
+    &["kernel::fault", "kernel::inspect"],
+    &["kernel::host", "kernel::host::standing"],
+];
+
+#[test]
+fn no_two_files_use_each_other() {
+    for circle in circles(&uses()) {
+        let known = CIRCLES
+            .iter()
+            .any(|known| circle.iter().all(|file| known.contains(&file.as_str())));
+        assert!(known, "these files use each other: {}", circle.join(", "));
+    }
+}
+
+#[test]
+fn a_circle_of_files_is_found() {
+    let edges = |pairs: &[(&str, &[&str])]| -> Uses {
+        pairs
+            .iter()
+            .map(|(file, used)| ((*file).to_owned(), used.iter().map(|u| (*u).to_owned()).collect()))
+            .collect()
+    };
+    let found = circles(&edges(&[
+        ("a", &["b"]),
+        ("b", &["c"]),
+        ("c", &["a"]),
+        ("d", &["a"]),
+    ]));
+    assert_eq!(found, [["a", "b", "c"]]);
+    assert!(circles(&edges(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
+    let mut paths = Vec::new();
+    expand("", "crate::{a::{self, b}, c::*, d as e}", &mut paths);
+    assert_eq!(paths, ["crate::a", "crate::a::b", "crate::c::*", "crate::d"]);
+}
+
+type Uses = BTreeMap<String, BTreeSet<String>>;
+
+/// The code of a file without its comments and its inline tests.
+fn production(text: &str) -> String {
+    text.split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Which files each file uses, by the name of their modules.
+fn uses() -> Uses {
+    let files: BTreeMap<String, String> = all_sources()
+        .into_iter()
+        .map(|(name, text)| {
+            let module = name
+                .trim_end_matches(".rs")
+                .trim_end_matches("/mod")
+                .replace('/', "::");
+            (module, production(&text))
+        })
+        .collect();
+    let file_of = |path: &str| {
+        let parts: Vec<&str> = path.split("::").collect();
+        (1..=parts.len())
+            .rev()
+            .map(|n| parts[..n].join("::"))
+            .find(|module| files.contains_key(module))
+    };
+    let statement = Regex::new(r"\buse\s+([^;]+);").unwrap();
+    let inline = Regex::new(r"\bcrate(?:::\w+)+").unwrap();
+    files
+        .iter()
+        .map(|(module, code)| {
+            let mut paths = Vec::new();
+            for found in statement.captures_iter(code) {
+                expand("", &found[1], &mut paths);
+            }
+            let rest = statement.replace_all(code, "");
+            paths.extend(inline.find_iter(&rest).map(|found| found.as_str().to_owned()));
+            let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+            let used = paths.iter().filter_map(|path| {
+                let absolute = match path.split_once("::") {
+                    Some(("crate", rest)) => rest.to_owned(),
+                    Some(("super", rest)) => format!("{parent}::{rest}"),
+                    Some(("self", rest)) => format!("{module}::{rest}"),
+                    // A child of its own; a path that leads into another crate ends at this file.
+                    _ => format!("{module}::{path}"),
+                };
+                file_of(&absolute).filter(|file| file != module)
+            });
+            (module.clone(), used.collect())
+        })
+        .collect()
+}
+
+/// The paths of a `use` tree.
+fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
+    let tree = tree.trim();
+    if let Some((head, rest)) = tree.split_once('{') {
+        let (mut depth, mut item) = (0, String::new());
+        let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+        for c in inner.chars().chain([',']) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if c == ',' && depth == 0 {
+                if !item.trim().is_empty() {
+                    expand(&format!("{prefix}{}", head.trim()), &item, found);
+                }
+                item.clear();
+            } else {
+                item.push(c);
+            }
+        }
+        return;
+    }
+    let path = tree.split(" as ").next().unwrap_or(tree).trim();
+    found.push(match path {
+        "self" => prefix.trim_end_matches("::").to_owned(),
+        path => format!("{prefix}{path}"),
+    });
+}
+
+/// Files that reach each other both ways, each group sorted.
+fn circles(uses: &Uses) -> Vec<Vec<String>> {
+    let reach = |from: &str| {
+        let (mut seen, mut left) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(file) = left.pop() {
+            for next in uses.get(&file).into_iter().flatten() {
+                if seen.insert(next.clone()) {
+                    left.push(next.clone());
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&String, BTreeSet<String>> = uses.keys().map(|file| (file, reach(file))).collect();
+    let mut groups = BTreeSet::new();
+    for (file, others) in &reached {
+        if others.contains(*file) {
+            let back = |other: &&String| reached.get(*other).is_some_and(|r| r.contains(*file));
+            groups.insert(others.iter().filter(back).cloned().collect::<Vec<_>>());
+        }
+    }
+    groups.into_iter().collect()
 }

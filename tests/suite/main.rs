@@ -20,6 +20,7 @@ mod attack_publish;
 mod attack_run;
 mod attack_secrets;
 mod attest;
+mod color;
 mod command_line;
 mod demo;
 mod doctor;

@@ -569,7 +569,7 @@ fn only_a_regular_file_is_read() {
     for (path, says) in [
         ("link.json", "a symbolic link"),
         ("folder.json", "a folder"),
-        ("pipe.json", "a pipe"),
+        ("pipe.json", "a named pipe"),
         ("/dev/null", "a device"),
         ("none.json", "No such file"),
     ] {

@@ -1,7 +1,7 @@
 //! What `doctor` looks at on this machine whatever the registry says: the program itself, git, a shell, the user, the runner.
 
 use crate::cmd::context::Context;
-use crate::cmd::doctor::{Check, State};
+use crate::cmd::doctor::check::{Check, State};
 use crate::git::Git;
 use crate::sys::files;
 

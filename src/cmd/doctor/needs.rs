@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cmd::doctor::{Check, State, listed};
+use crate::cmd::doctor::check::{Check, State, listed};
 use crate::domain::registry::{Gate, Registry, Tier};
 use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Need};

@@ -9,12 +9,12 @@ use indexmap::IndexMap;
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
-use crate::cmd::doctor::{Check, State, listed, plural};
+use crate::cmd::doctor::check::{Check, State, listed, plural};
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::nearest::nearest;
 use crate::domain::next_step::shell_line;
 use crate::domain::settings::Settings;
+use crate::domain::suggest::{did_you_mean, nearest};
 use crate::github::fault::{Cause, Fault};
 use crate::lint::workflows::{self, Asked};
 
@@ -215,7 +215,7 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
             for label in unknown {
                 let meant = nearest(label, known.iter().map(String::as_str));
                 let meant = meant
-                    .map(|known| format!("did you mean `{known}`? else "))
+                    .map(|known| format!("{} else ", did_you_mean(known)))
                     .unwrap_or_default();
                 checks.push(Check::not(
                     if is_ours(&workflow.path) { State::Missing } else { State::Hint },

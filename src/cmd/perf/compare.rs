@@ -9,11 +9,11 @@ use serde_json::json;
 use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::policy;
-use crate::domain::comparison;
 use crate::domain::contract::Risk;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::domain::noise::metric_name;
+use crate::domain::perf_summary;
 use crate::domain::registry::{Direction, Metric};
 use crate::domain::verdict::Verdict;
 use crate::perf::decision::Rule;
@@ -149,7 +149,7 @@ fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {
         "schema": 1,
         "status": compared.verdict,
         "reason": compared.reason,
-        "sentence": comparison::sentence(&compared.perf, compared.verdict, compared.reason),
+        "sentence": perf_summary::sentence(&compared.perf, compared.verdict, compared.reason),
         "notes": compared.notes,
     });
     if let (Some(object), serde_json::Value::Object(perf)) =
@@ -162,7 +162,7 @@ fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {
 
 fn as_text(compared: &Compared, risk: Option<HowHot>) -> Text {
     let mut text = Text::new();
-    text.line(comparison::sentence(
+    text.line(perf_summary::sentence(
         &compared.perf,
         compared.verdict,
         compared.reason,
@@ -188,7 +188,7 @@ fn as_text(compared: &Compared, risk: Option<HowHot>) -> Text {
             HowHot::Warm => Risk::Warm,
             HowHot::Cold => Risk::Cold,
         };
-        let word = match comparison::weight(compared.verdict, risk) {
+        let word = match perf_summary::weight(compared.verdict, risk) {
             Severity::Error => "blocks the change",
             Severity::Warning => "is a warning",
             Severity::Note => "is noted",

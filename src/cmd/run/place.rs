@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::Context;
+use crate::cmd::state_dir::state_dir;
 use crate::sys::digest::sha256;
 
 /// Where results go: where the user says, or where this checkout's results always are.
@@ -36,22 +37,14 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
 
 /// Where the results of a checkout are when nobody says otherwise: one private folder for each checkout.
 pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| {
-            std::env::var_os("HOME")
-                .map(|home| Path::new(&home).join(".local/state"))
-                .filter(|p| p.is_absolute())
-        })
-        .ok_or_else(|| {
-            anyhow!("neither XDG_STATE_HOME nor HOME is set; say where results go with --results FILE")
-        })?;
+    let state = state_dir().ok_or_else(|| {
+        anyhow!("neither XDG_STATE_HOME nor HOME is set; name the results file with --results FILE")
+    })?;
     let subject = subject
         .canonicalize()
         .with_context(|| format!("cannot find the checkout {}", subject.display()))?;
     let digest = sha256(subject.as_os_str().as_encoded_bytes());
-    Ok(state.join("nmoe-gates").join(&digest[..16]).join("results.json"))
+    Ok(state.join(&digest[..16]).join("results.json"))
 }
 
 /// The top of the git work tree that a folder is in.

@@ -1,13 +1,13 @@
 //! Says what would be run, and what came of a run: to people, to programs, to later steps of a workflow.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
 use crate::cmd::run::asked::Asked;
+use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
 use crate::domain::registry::GateKind;
 use crate::domain::results::{GateResult, Results};
@@ -122,16 +122,13 @@ pub(super) fn present(
 
 /// Tells later steps of a workflow what came of it.
 pub(super) fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
-    let Some(file) = std::env::var_os("GITHUB_OUTPUT").filter(|f| !f.is_empty()) else {
-        return Ok(());
-    };
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {
-        bail!("the path of the results holds a line's end");
+        bail!("the path of the results contains a line break");
     }
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(&file)
-        .and_then(|mut f| write!(f, "overall={}\nresults={path}\n", results.overall.as_str()))
-        .context("cannot write the step's outputs")
+    let overall = results.overall.as_str();
+    runner_files::append(
+        runner_files::OUTPUT,
+        &format!("overall={overall}\nresults={path}\n"),
+    )
 }

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::start::Site;
+use crate::cmd::start::site::Site;
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::git::claims;

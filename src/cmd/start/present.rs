@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::start::{Finding, FindingJson, Item, NextStep, Site, Who};
+use crate::cmd::start::site::Site;
 use crate::domain::exit::Exit;
-use crate::domain::finding::Severity;
+use crate::domain::finding::{Finding, FindingJson, Severity};
+use crate::domain::next_step::{NextStep, Who};
+use crate::plan::Item;
 use crate::terminal::Text;
 
 /// What `start` prints.

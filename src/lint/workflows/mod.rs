@@ -6,15 +6,17 @@
 mod codes;
 mod job;
 mod script;
+mod sink;
 
 use crate::document::mapped::Mapped;
 use crate::document::node::Node;
-use crate::document::source::{Source, Span};
+use crate::document::source::Source;
 use crate::document::yaml;
-use crate::domain::finding::{Code, Finding, Region, Severity};
+use crate::domain::finding::Finding;
 
 pub use codes::TABLE;
 use job::{Job, Step};
+use sink::Sink;
 
 /// Judges one workflow file.
 pub fn lint(source: &Source) -> Vec<Finding> {
@@ -67,27 +69,6 @@ pub fn asked(source: &Source) -> Vec<Asked> {
             environment: job.environment,
         })
         .collect()
-}
-
-/// Where rules put what they find.
-struct Sink<'a> {
-    source: &'a Source,
-    findings: Vec<Finding>,
-}
-
-impl Sink<'_> {
-    fn push(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) {
-        self.push_as(code, code.severity, span, message);
-    }
-
-    fn push_as(&mut self, code: &'static Code, severity: Severity, span: &Span, message: impl Into<String>) {
-        let region = Region::of(self.source, span);
-        let mut finding = Finding::new(code, message).at(region).severity(severity);
-        if let Some(name) = self.source.name() {
-            finding = finding.in_path(name);
-        }
-        self.findings.push(finding);
-    }
 }
 
 fn permissions(tree: &Node, jobs: &[Job], sink: &mut Sink) {

@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Sink, Step, codes};
 use crate::domain::finding::Severity;
+use crate::lint::workflows::codes;
+use crate::lint::workflows::job::Step;
+use crate::lint::workflows::sink::Sink;
 
 /// A raw string whose doubled backslash asks for a backslash where a class was meant.
 static RAW: LazyLock<Option<Regex>> =

@@ -1,4 +1,4 @@
-//! What a misspelled name was meant to be, by one rule wherever a name is looked up. Knows no list of names.
+//! Suggests what a misspelled name was meant to be, by one rule and in one wording. Knows no list of names.
 
 /// What a misspelled word was most likely meant to be.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -11,6 +11,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(distance, k)| *distance <= reach || k.len() > 3 && wanted.len() > 3 && tail(k) == wanted)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
+}
+
+/// The suggestion as a question.
+pub fn did_you_mean(meant: &str) -> String {
+    format!("did you mean `{meant}`?")
 }
 
 /// An id without its family: `baseline_delta` of `perf:baseline_delta`.

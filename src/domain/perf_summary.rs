@@ -7,13 +7,28 @@ use crate::domain::finding::Severity;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
 
-/// The comparison in words: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+/// The comparison as one line, for a prompt and a log.
 pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> String {
-    let Some(delta) = perf.delta_pct else {
+    let Some(mut text) = verdict_line(perf, verdict) else {
         let why = reason.map_or(String::new(), |r| format!(" ({})", r.as_str()));
         return format!("nothing measured: {}{why}", verdict.as_str());
     };
-    let mut text = format!("{} %", signed(delta));
+    for part in [inside_budget(perf).map(str::to_owned), undecided(perf, verdict)]
+        .into_iter()
+        .flatten()
+    {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    if let Some(method) = method(perf) {
+        text.push_str(&format!(" ({method})"));
+    }
+    text
+}
+
+/// The change, its interval, the budget and the verdict: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+pub fn verdict_line(perf: &PerfResult, verdict: Verdict) -> Option<String> {
+    let mut text = format!("{} %", signed(perf.delta_pct?));
     if let Some([low, high]) = perf.interval_pct {
         text.push_str(&format!(", between {} and {}", signed(low), signed(high)));
     }
@@ -21,22 +36,34 @@ pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> 
         text.push_str(&format!(", budget {}", shortest(budget)));
     }
     text.push_str(&format!(": {}", verdict.as_str()));
-    if perf.regression_inside_budget {
-        text.push_str(", regression inside the budget");
+    Some(text)
+}
+
+/// Says that a pass is slower all the same.
+pub fn inside_budget(perf: &PerfResult) -> Option<&'static str> {
+    perf.regression_inside_budget
+        .then_some("regression inside the budget")
+}
+
+/// Says how many more pairs an inconclusive comparison needs.
+pub fn undecided(perf: &PerfResult, verdict: Verdict) -> Option<String> {
+    (verdict == Verdict::Inconclusive && perf.delta_pct.is_some()).then(|| match perf.more_pairs {
+        Some(1) => "about 1 more pair would decide".to_owned(),
+        Some(more) => format!("about {more} more pairs would decide"),
+        None => "more pairs would not decide".to_owned(),
+    })
+}
+
+/// Says what the verdict rests on, where that is less than calibrated pairs.
+pub fn method(perf: &PerfResult) -> Option<&'static str> {
+    match perf.method.as_str() {
+        "threshold" => Some("threshold only, one pair"),
+        _ if perf.history_dropped => {
+            Some("uncalibrated: the pairs vary more than twice as much as the stored noise")
+        }
+        _ if !perf.calibrated => Some("uncalibrated"),
+        _ => None,
     }
-    if verdict == Verdict::Inconclusive {
-        text.push_str(&match perf.more_pairs {
-            Some(1) => ", 1 more pair would decide".to_owned(),
-            Some(more) => format!(", {more} more pairs would decide"),
-            None => ", more pairs would not decide".to_owned(),
-        });
-    }
-    if perf.method == "threshold" {
-        text.push_str(" (threshold only, one pair)");
-    } else if !perf.calibrated {
-        text.push_str(" (uncalibrated)");
-    }
-    text
 }
 
 /// What a perf verdict weighs for a change of this risk: an inconclusive one blocks a hot change, warns on a warm one and is
@@ -93,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&tight, Verdict::Inconclusive, Some(Reason::Noisy)),
-            "−1.4 %, between −2.3 and −0.5, budget −2: inconclusive, 4 more pairs would decide (uncalibrated)"
+            "−1.4 %, between −2.3 and −0.5, budget −2: inconclusive, about 4 more pairs would decide (uncalibrated)"
         );
         let threshold = PerfResult {
             delta_pct: Some(0.04),

@@ -1,0 +1,55 @@
+//! A sentence in pieces: our own words apart from names that others chose, so that each format quotes the names its own way.
+
+use serde::{Deserialize, Serialize};
+
+/// How many names a note lists before it counts the rest.
+pub const LISTED: usize = 12;
+
+/// A stretch of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// Our own words and numbers.
+    Text(String),
+    /// A name, to be quoted; anybody may have chosen it.
+    Code(String),
+}
+
+/// A sentence in pieces.
+pub type Prose = Vec<Piece>;
+
+/// Our own sentence, whose names stand between backticks.
+pub fn prose(sentence: &str) -> Prose {
+    sentence
+        .split('`')
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(at, part)| {
+            if at % 2 == 1 {
+                Piece::Code(part.to_owned())
+            } else {
+                Piece::Text(part.to_owned())
+            }
+        })
+        .collect()
+}
+
+/// Our own words.
+pub fn said(text: impl Into<String>) -> Piece {
+    Piece::Text(text.into())
+}
+
+/// Names in a row, the first few quoted and the rest counted.
+pub fn listed(lead: &str, names: &[String]) -> Prose {
+    let mut out = vec![said(lead)];
+    for (at, name) in names.iter().take(LISTED).enumerate() {
+        if at > 0 {
+            out.push(said(", "));
+        }
+        out.push(Piece::Code(name.clone()));
+    }
+    if names.len() > LISTED {
+        out.push(said(format!(" and {} more", names.len() - LISTED)));
+    }
+    out
+}
