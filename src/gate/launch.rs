@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,14 +14,15 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, kill_process_group, pidfd_open};
+use rustix::process::Signal;
 
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::sys::cgroup::Cgroup;
-use crate::sys::process::{self, Process};
+use crate::sys::process::Process;
 use crate::sys::random;
 use crate::sys::signals::{Signals, Stop};
+use crate::sys::supervise::{self, Descendants, Leader};
 
 /// From the first request to end until the end is made.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -105,21 +105,18 @@ pub struct Supervisor {
     pub output: Output,
     /// Whoever watches.
     pub watch: Box<dyn Watch>,
-    before: HashSet<Process>,
+    descendants: Descendants,
     buffer: Vec<u8>,
 }
 
 /// A command that runs.
 struct Running {
-    pid: Pid,
-    pidfd: Option<OwnedFd>,
+    leader: Leader,
     pipe: Option<PipeReader>,
     group: Option<Cgroup>,
     meter: Meter,
     started: Instant,
     heard: Instant,
-    status: Option<WaitStatus>,
-    ended: Option<Instant>,
 }
 
 impl Supervisor {
@@ -128,25 +125,18 @@ impl Supervisor {
     /// # Errors
     /// The kernel refuses.
     pub fn new(signals: Signals, output: Output, watch: Box<dyn Watch>) -> io::Result<Self> {
-        process::adopt_orphans()?;
-        // What ran below us before is not ours to end.
-        let before = if process::has_children() {
-            process::descendants(&HashSet::new()).into_iter().collect()
-        } else {
-            HashSet::new()
-        };
         Ok(Supervisor {
             signals,
             output,
             watch,
-            before,
+            descendants: Descendants::adopt()?,
             buffer: Vec::new(),
         })
     }
 
-    /// Whatever runs below this process now, between two launches, is not theirs, and not ours to end.
-    pub fn spare_what_runs(&mut self) {
-        self.before = process::descendants(&HashSet::new()).into_iter().collect();
+    /// Excludes processes that run already from what the next launches end.
+    pub fn exclude_current_children(&mut self) {
+        self.descendants.exclude_current();
     }
 
     /// Whether we were asked to stop, and how.
@@ -172,7 +162,7 @@ impl Supervisor {
         self.drain(&mut running);
         self.watch.end();
         self.output.end_of_gate();
-        let end = match (cut, running.status) {
+        let end = match (cut, running.leader.status()) {
             (Some(end), _) => end,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => End::Exited(code),
@@ -182,7 +172,7 @@ impl Supervisor {
             // It vanished without a status: whoever reaped it was not us.
             (None, None) => End::Signalled(0),
         };
-        let ended = running.ended.unwrap_or_else(Instant::now);
+        let ended = running.leader.ended().unwrap_or_else(Instant::now);
         Ok(Ended {
             end,
             duration: ended - running.started,
@@ -196,8 +186,7 @@ impl Supervisor {
         let deadline = launch.timeout.map(|t| running.started + t);
         let mut told = running.started;
         loop {
-            running.reap();
-            if running.status.is_some() {
+            if running.leader.reap().is_some() {
                 return None;
             }
             if let Some(stop) = self.signals.stop() {
@@ -229,7 +218,11 @@ impl Supervisor {
     /// Waits until something happens, at most this long, and takes what was printed.
     fn wait(&mut self, running: &mut Running, at_most: Option<Duration>) {
         // Once a second the dead that nobody else buries are buried.
-        let limit = Duration::from_millis(if running.pidfd.is_some() { 1000 } else { 10 });
+        let limit = Duration::from_millis(if running.leader.pidfd().is_some() {
+            1000
+        } else {
+            10
+        });
         let timeout = at_most.map_or(limit, |t| t.min(limit));
         let timeout = Timespec::try_from(timeout).ok();
         let ready = self.output.ready();
@@ -240,7 +233,7 @@ impl Supervisor {
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .into();
             fds.push(PollFd::from_borrowed_fd(self.output.descriptor(), PollFlags::IN));
-            if let (None, Some(pidfd)) = (running.ended, &running.pidfd) {
+            if let (None, Some(pidfd)) = (running.leader.ended(), running.leader.pidfd()) {
                 fds.push(PollFd::new(pidfd, PollFlags::IN));
             }
             let pipe = running.pipe.as_ref().filter(|_| ready);
@@ -282,15 +275,11 @@ impl Supervisor {
     fn ask_to_end(&mut self, running: &mut Running) {
         let until = Instant::now() + GRACE;
         let signals = self.signals.count();
-        running.signal_group(Signal::TERM);
-        for left in process::descendants(&self.before) {
-            if left.pid != running.pid {
-                process::signal(left, Signal::TERM);
-            }
-            process::signal(left, Signal::CONT);
-        }
+        running.leader.signal_group(Signal::TERM);
+        let leader = running.leader.pid;
+        self.descendants.terminate(|one| one.pid != leader);
         loop {
-            running.reap();
+            running.leader.reap();
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.signals.count() > signals.max(1) || !self.any_left(running) {
                 return;
@@ -303,7 +292,7 @@ impl Supervisor {
     fn settle(&mut self, running: &mut Running) {
         let until = Instant::now() + SETTLE;
         loop {
-            running.reap();
+            running.leader.reap();
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || !self.any_left(running) {
                 return;
@@ -313,38 +302,27 @@ impl Supervisor {
     }
 
     fn any_left(&self, running: &Running) -> bool {
-        running.status.is_none()
-            || (process::has_children() && !process::descendants(&self.before).is_empty())
+        running.leader.status().is_none() || !self.descendants.living().is_empty()
     }
 
     /// Ends everything that is left; how many processes that were.
     fn sweep(&mut self, running: &mut Running) -> u32 {
         let until = Instant::now() + SWEEP;
         let mut seen: HashSet<Process> = HashSet::new();
-        loop {
-            running.reap();
-            if !self.any_left(running) {
-                break;
-            }
-            let left = process::descendants(&self.before);
-            // All stand still before the first is ended, so that none starts another behind our back.
-            for &one in &left {
-                process::signal(one, Signal::STOP);
-            }
-            seen.extend(left.iter().filter(|p| p.pid != running.pid));
+        running.leader.reap();
+        while self.any_left(running) {
+            let left = self.descendants.stop();
+            seen.extend(left.iter().filter(|one| one.pid != running.leader.pid));
             if let Some(group) = &running.group {
                 group.kill();
             }
-            if running.status.is_none() {
-                running.signal_group(Signal::KILL);
-            }
-            for &one in &left {
-                process::signal(one, Signal::KILL);
-            }
+            running.leader.signal_group(Signal::KILL);
+            supervise::kill(&left);
             if Instant::now() >= until {
                 break;
             }
             self.wait(running, Some(Duration::from_millis(1)));
+            running.leader.reap();
         }
         u32::try_from(seen.len()).unwrap_or(u32::MAX)
     }
@@ -356,26 +334,6 @@ impl Supervisor {
             if !self.take(running, true) {
                 return;
             }
-        }
-    }
-}
-
-impl Running {
-    /// Takes note of every process below us that has ended, this one among them.
-    fn reap(&mut self) {
-        for (pid, status) in process::reap() {
-            if pid == self.pid {
-                self.status = Some(status);
-                self.ended = Some(Instant::now());
-            }
-        }
-    }
-
-    /// Signals the group, while its leader is not buried and the number is certainly ours.
-    fn signal_group(&self, signal: Signal) {
-        if self.status.is_none() {
-            // An empty group is what we want.
-            let _ = kill_process_group(self.pid, signal);
         }
     }
 }
@@ -401,20 +359,17 @@ fn start(launch: &Launch<'_>, meter: Meter) -> io::Result<Running> {
     let started = Instant::now();
     let child = command.spawn()?;
     drop(command);
-    let pid = Pid::from_child(&child);
+    let leader = Leader::of(&child);
     if let Some(group) = &group {
         // What it starts before this takes effect is swept process by process.
-        let _ = group.add(pid);
+        let _ = group.add(leader.pid);
     }
     Ok(Running {
-        pid,
-        pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
+        leader,
         pipe: Some(pipe),
         group,
         meter,
         started,
         heard: started,
-        status: None,
-        ended: None,
     })
 }

@@ -1,7 +1,6 @@
 //! The parent's side of the kernel host: start it, give it one request, listen within limits, and tell apart every way
 //! in which it can end. What a library does to the host is a value here, never an accident of ours.
 
-mod orphans;
 mod program;
 mod standing;
 
@@ -14,15 +13,19 @@ use std::time::{Duration, Instant};
 
 use kernel_host::{EXIT_CUT_OFF, LONGEST, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use crate::kernel::host::orphans::Orphans;
+use crate::sys::process;
 use crate::sys::random;
+use crate::sys::supervise::{self, Descendants};
 
 pub use program::SIZE;
 pub use standing::Standing;
 
-/// How long and how loud a host may be.
+/// How long to wait for killed processes to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Time and output limits for the kernel host.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest silence between two replies; a self-check reports nothing while it runs.
@@ -146,15 +149,18 @@ pub fn converse(
     library: Option<OwnedFd>,
     limits: &Limits,
 ) -> Result<Conversation, Unavailable> {
-    let orphans = Orphans::adopt();
+    // Where the kernel refuses to hand orphans to this process, there are none to end.
+    let descendants = Descendants::adopt_until_dropped().ok();
     let (mut child, mut ear) = spawn(request, library, limits)?;
     let early = ear.listen(&child);
-    let was_stopped = orphans::state(child.id()) == Some('T');
+    let was_stopped = process::is_stopped(Pid::from_child(&child));
     end_group(&child);
     let status = child
         .wait()
         .map_err(|e| Unavailable(format!("it cannot be waited for: {e}")))?;
-    let leftovers = orphans.end();
+    let leftovers = descendants.map_or(0, |descendants| {
+        descendants.kill_all(Instant::now() + PATIENCE, supervise::reap_only)
+    });
     let ending = match early {
         Some(Ending::Silent | Ending::TooLong) if was_stopped => Ending::Stopped,
         Some(ending) => ending,
@@ -170,7 +176,7 @@ pub fn converse(
         replies: ear.replies,
         ending,
         stage: ear.stage,
-        leftovers,
+        leftovers: u32::try_from(leftovers).unwrap_or(u32::MAX),
     })
 }
 
@@ -232,10 +238,8 @@ fn scrub(command: &mut Command) {
 }
 
 fn end_group(child: &Child) {
-    // It has not been waited for, so its number is still its own. An empty group is what we want.
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
+    // It has not been waited for, so its number is still its own.
+    supervise::signal_group(Pid::from_child(child), Signal::KILL);
 }
 
 /// What listens to a host.
@@ -255,8 +259,7 @@ struct Ear {
 impl Ear {
     /// Listens until the host exits (`None`) or must be ended for what it did (`Some`).
     fn listen(&mut self, child: &Child) -> Option<Ending> {
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
-        let exit = pidfd_open(pid, PidfdFlags::empty()).ok();
+        let exit = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
         let mut last = Instant::now();
         let mut open = true;
         loop {

@@ -17,7 +17,7 @@ impl Watch {
     /// Opens its eyes, where the launches use GPUs. To be called between launches: what it starts must not count as theirs.
     pub fn over(gpus: u32, supervisor: &mut Supervisor) -> Self {
         let sentinel = (gpus > 0).then(|| Sentinel::start(&health::LIMITS)).flatten();
-        supervisor.spare_what_runs();
+        supervisor.exclude_current_children();
         Watch {
             blind: gpus > 0 && sentinel.is_none(),
             sentinel,

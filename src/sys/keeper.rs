@@ -4,7 +4,6 @@
 //! Where the worker is killed or panics, the kernel hands what it started to the keeper, which ends it; where the keeper is killed, the kernel
 //! tells the worker, which ends what it started and itself. Only both killed at once leave anything. Knows nothing of the work.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,14 +13,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitStatus, getpid, getppid, kill_process, pidfd_open,
-    set_parent_process_death_signal,
-};
+use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::sys::panics;
 use crate::sys::process;
 use crate::sys::signals::{LEFT_ALONE, Signals, Stop};
+use crate::sys::supervise::{Descendants, Leader};
 
 /// How long the keeper goes on against processes that keep starting others.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -50,8 +47,7 @@ pub fn keep(
     shared: Option<BorrowedFd<'_>>,
 ) -> io::Result<Worked> {
     let program = std::env::current_exe()?;
-    process::adopt_orphans()?;
-    let before: HashSet<_> = process::descendants(&HashSet::new()).into_iter().collect();
+    let descendants = Descendants::adopt()?;
     if let Some(shared) = shared {
         fcntl_setfd(shared, FdFlags::empty())?;
     }
@@ -64,10 +60,9 @@ pub fn keep(
         fcntl_setfd(shared, FdFlags::CLOEXEC)?;
     }
     let child = started?;
-    let worker = Pid::from_child(&child);
-    let pidfd = pidfd_open(worker, PidfdFlags::empty()).ok();
+    let mut worker = Leader::of(&child);
     let status = loop {
-        if let Some((_, status)) = process::reap().into_iter().find(|(pid, _)| *pid == worker) {
+        if let Some(status) = worker.reap() {
             break status;
         }
         {
@@ -75,13 +70,13 @@ pub fn keep(
                 .descriptors()
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .into();
-            fds.extend(pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+            fds.extend(worker.pidfd().map(|fd| PollFd::new(fd, PollFlags::IN)));
             let often = Timespec {
                 tv_sec: 0,
                 tv_nsec: 10_000_000,
             };
             // An interrupted wait is a short wait.
-            let _ = poll(&mut fds, pidfd.is_none().then_some(&often));
+            let _ = poll(&mut fds, worker.pidfd().is_none().then_some(&often));
         }
         for stop in signals.arrived() {
             let signal = match stop {
@@ -89,19 +84,22 @@ pub fn keep(
                 Stop::Terminate => Signal::TERM,
             };
             // One that ended in the meantime needs no telling.
-            let _ = kill_process(worker, signal);
+            let _ = kill_process(worker.pid, signal);
         }
     };
-    Ok(worked(status, &before))
+    Ok(worked(status, &descendants))
 }
 
-fn worked(status: WaitStatus, before: &HashSet<process::Process>) -> Worked {
+fn worked(status: WaitStatus, descendants: &Descendants) -> Worked {
     let worked = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) if code == i32::from(panics::EXIT_CODE) => Worked::Panicked,
         (Some(code), _) => return Worked::Ended(code),
         (None, signal) => Worked::Killed(signal.unwrap_or(0)),
     };
-    process::end_descendants(before, Instant::now() + SWEEP);
+    process::reap();
+    descendants.kill_all(Instant::now() + SWEEP, |_| {
+        process::reap();
+    });
     worked
 }
 

@@ -1,4 +1,4 @@
-//! Processes below this one: adopting what was orphaned, finding and ending every descendant.
+//! Reads /proc: the processes below this one, and how each of them is.
 //!
 //! Knows nothing of why. A process with another child under its own care must not call [`reap`].
 
@@ -6,20 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process,
-    set_child_subreaper, set_dumpable_behavior, wait, waitid,
+    set_dumpable_behavior, wait, waitid,
 };
-
-/// Makes this process the parent of every descendant that loses its own, so that none can get out of sight.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn adopt_orphans() -> io::Result<()> {
-    Ok(set_child_subreaper(Some(getpid()))?)
-}
 
 /// Closes this process's memory and environment to other processes of the same user.
 ///
@@ -85,6 +76,7 @@ struct Stat {
     process: Process,
     parent: i32,
     ended: bool,
+    stopped: bool,
 }
 
 /// Every process there is that this one can see.
@@ -117,6 +109,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Stat> {
         },
         parent,
         ended: matches!(state, "Z" | "X" | "x"),
+        stopped: matches!(state, "T" | "t"),
     })
 }
 
@@ -142,26 +135,12 @@ pub fn descendants(except: &HashSet<Process>) -> Vec<Process> {
     found
 }
 
-/// Ends every process below this one but the excepted, those too that are started or orphaned meanwhile; gives up at that time.
-pub fn end_descendants(except: &HashSet<Process>, until: Instant) {
-    loop {
-        reap();
-        let left = if has_children() {
-            descendants(except)
-        } else {
-            Vec::new()
-        };
-        if left.is_empty() || Instant::now() >= until {
-            return;
-        }
-        // All stand still before the first is ended, so that none starts another behind our back.
-        for how in [Signal::STOP, Signal::KILL] {
-            for &one in &left {
-                signal(one, how);
-            }
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+/// Whether a process is stopped, as by SIGSTOP.
+pub fn is_stopped(pid: Pid) -> bool {
+    let pid = pid.as_raw_nonzero().get();
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok();
+    stat.and_then(|stat| parse(pid, &stat))
+        .is_some_and(|stat| stat.stopped)
 }
 
 /// Sends a signal; a process that is gone already is fine.
