@@ -1,5 +1,5 @@
 // The conversions of src/elements.h as plain functions, and NVIDIA's own host code as an oracle beside them.
-// Compiled by scripts/prove-kernels; needs the headers of a CUDA toolkit, no GPU and no CUDA compiler.
+// Compiled by scripts/verify/kernels; needs the headers of a CUDA toolkit, no GPU and no CUDA compiler.
 
 #include <cuda_fp4.h>
 #include <cuda_fp8.h>

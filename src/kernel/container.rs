@@ -1,7 +1,7 @@
 //! NVIDIA's «fat binary» container: from the bytes of a section to its entries. Knows the layout, not what is allowed.
 //!
 //! The layout is not documented by NVIDIA; the offsets below were read off files of CUDA 12.9 and 13.x and are held
-//! against `cuobjdump` by `scripts/prove-inspection`. Everything is bounds-checked: the bytes may be hostile.
+//! against `cuobjdump` by `scripts/verify/inspection`. Everything is bounds-checked: the bytes may be hostile.
 
 use serde::Serialize;
 

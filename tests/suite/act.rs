@@ -21,14 +21,19 @@ const ACTION: &str = "octo-org/gates@0123456789abcdef0123456789abcdef01234567";
     reason = "a test that did not run must not look like one that passed"
 )]
 fn say_skipped(why: &str) {
-    eprintln!("SKIPPED, NOT PASSED: the workflows were not run, since scripts/tools failed: {why}");
+    eprintln!(
+        "SKIPPED, NOT PASSED: the workflows were not run, since scripts/dev/install-tools failed: {why}"
+    );
 }
 
-/// act, installed by `scripts/tools`; nothing where it cannot be had and nobody insists.
+/// act, installed by `scripts/dev/install-tools`; nothing where it cannot be had and nobody insists.
 pub fn act() -> Option<&'static Path> {
     static ACT: OnceLock<Option<PathBuf>> = OnceLock::new();
     ACT.get_or_init(|| {
-        let made = Command::new("scripts/tools").current_dir(ROOT).output().unwrap();
+        let made = Command::new("scripts/dev/install-tools")
+            .current_dir(ROOT)
+            .output()
+            .unwrap();
         if made.status.success() {
             let bin = String::from_utf8(made.stdout).unwrap();
             return Some(Path::new(bin.trim()).join("act"));
@@ -36,7 +41,7 @@ pub fn act() -> Option<&'static Path> {
         let why = String::from_utf8_lossy(&made.stderr).into_owned();
         assert!(
             std::env::var_os("NMOE_GATES_REQUIRE_TOOLS").is_none(),
-            "scripts/tools failed: {why}"
+            "scripts/dev/install-tools failed: {why}"
         );
         say_skipped(&why);
         None

@@ -141,7 +141,7 @@ impl Stage {
 /// A stage whose commit can be released, were its digests these.
 fn releasable(listed: &str) -> Stage {
     let stage = Stage::new();
-    // Minutes of building, left to `scripts/prove-reproducible`; what comes of it here is the real program.
+    // Minutes of building, left to `scripts/verify/reproducible`; what comes of it here is the real program.
     let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; cp /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
     stage
         .place
@@ -310,7 +310,7 @@ fn slow_act_a_file_that_changed_after_its_test_is_not_drafted() {
 #[test]
 fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
     let place = Place::new();
-    let script = "scripts/take-release";
+    let script = "scripts/release/take-release";
     place.file(script, std::fs::read(Path::new(ROOT).join(script)).unwrap());
     let (gnu, musl) = (TARGETS[0], "x86_64-unknown-linux-musl");
     let digest = sha256(b"program");

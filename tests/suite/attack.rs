@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-/// Where attacks that were tried are listed, for `scripts/prove-attacks`.
+/// Where attacks that were tried are listed, for `scripts/verify/attacks`.
 const LIST: &str = "NMOE_GATES_ATTACKS";
 
 /// An attack: whether it got through a naive variant, and whether it got through ours. The test's name begins with its threat.

@@ -16,25 +16,25 @@ const NOT_RUN: [(&str, &str); 11] = [
     ("./scripts/test", "runs this very test"),
     ("cargo test --workspace", "runs this very test"),
     (
-        "scripts/picture",
+        "scripts/dev/render-readme-image",
         "needs a browser, and writes into the repository",
     ),
     (
-        "scripts/prove-faults",
+        "scripts/verify/faults",
         "takes minutes; `run_escape.rs` runs it in `scripts/test --all`",
     ),
     ("cargo insta review", "asks a person"),
     (
-        "scripts/fuzz --write",
+        "scripts/verify/fuzz --write",
         "takes an hour; `scripts/test --all` fuzzes for minutes",
     ),
     (
-        "scripts/fuzz 1000000",
+        "scripts/verify/fuzz 1000000",
         "takes minutes; `scripts/test --all` fuzzes every target",
     ),
     (
         "docker run",
-        "needs a container engine; `scripts/prove-images` runs these commands without one",
+        "needs a container engine; `scripts/verify/images` runs these commands without one",
     ),
     (
         "gh pr create",

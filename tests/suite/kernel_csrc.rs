@@ -136,7 +136,9 @@ fn prove(script: &str, arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let out = Command::new(root.join("scripts/install-nvcc")).output().unwrap();
+        let out = Command::new(root.join("scripts/dev/install-nvcc"))
+            .output()
+            .unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     });
     let (cuda, python) = (root.join(".tools/cuda"), root.join(".tools/cuda-venv/bin"));
@@ -163,7 +165,7 @@ fn prove(script: &str, arguments: &[&str]) -> String {
 #[ignore = "minutes: scripts/test --all"]
 fn slow_conversions_over_every_float_agree_with_two_oracles_and_blocks_by_the_million() {
     let library = nmoe_csrc::host_library().expect("a C++ compiler");
-    let said = prove("prove-kernels", &[library.to_str().unwrap()]);
+    let said = prove("verify/kernels", &[library.to_str().unwrap()]);
     eprintln!("{said}");
     assert_eq!(said.matches("4,294,967,296 cases          0 differ").count(), 6);
     assert_eq!(said.matches("1,048,576 cases          0 differ").count(), 3);
@@ -172,7 +174,7 @@ fn slow_conversions_over_every_float_agree_with_two_oracles_and_blocks_by_the_mi
 #[test]
 #[ignore = "minutes: scripts/test --all"]
 fn slow_inspection_agrees_with_cuobjdump_on_every_kind_of_file() {
-    let said = prove("prove-inspection", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    let said = prove("verify/inspection", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
     eprintln!("{said}");
     let files: u32 = said
         .lines()
@@ -184,7 +186,7 @@ fn slow_inspection_agrees_with_cuobjdump_on_every_kind_of_file() {
 #[test]
 #[ignore = "minutes: scripts/test --all"]
 fn slow_the_device_build_has_the_hardwares_conversions_and_no_other_target() {
-    let said = prove("prove-device-build", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    let said = prove("verify/device-build", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
     eprintln!("{said}");
 }
 

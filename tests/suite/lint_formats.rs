@@ -222,11 +222,11 @@ fn reviewdog_gets_its_suggestions_from_sarif() {
 #[test]
 #[ignore = "downloads a validator of a hundred megabytes: scripts/test --all"]
 fn slow_every_sarif_log_follows_the_official_schema() {
-    proves("prove-sarif", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    proves("verify/sarif", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
 }
 
 #[test]
 #[ignore = "downloads two language servers: scripts/test --all"]
 fn slow_schemas_work_in_editors() {
-    proves("prove-editors", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    proves("verify/editors", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
 }

@@ -11,7 +11,7 @@ use crate::publish::{HEAD, OTHER, Scene};
 
 /// What the description says about these requests; nothing where the tools cannot be had and nobody insists.
 fn judge(requests: &[Value]) -> Option<(bool, String)> {
-    let mut child = Command::new("scripts/openapi")
+    let mut child = Command::new("scripts/ci/check-github-requests")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -29,10 +29,10 @@ fn judge(requests: &[Value]) -> Option<(bool, String)> {
     let why = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(
         std::env::var_os("NMOE_GATES_REQUIRE_TOOLS").is_none(),
-        "scripts/openapi failed: {why}"
+        "scripts/ci/check-github-requests failed: {why}"
     );
     skipped(&format!(
-        "requests were not validated, since scripts/openapi failed: {why}"
+        "requests were not validated, since scripts/ci/check-github-requests failed: {why}"
     ));
     None
 }

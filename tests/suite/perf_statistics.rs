@@ -32,7 +32,9 @@ json.dump(out, sys.stdout)
 #[ignore = "minutes: scripts/test --all"]
 fn slow_scipy_agrees_to_nine_digits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let installed = Command::new(root.join("scripts/scipy")).output().unwrap();
+    let installed = Command::new(root.join("scripts/dev/install-scipy"))
+        .output()
+        .unwrap();
     if !installed.status.success() {
         let why = String::from_utf8_lossy(&installed.stderr).into_owned();
         assert!(

@@ -52,7 +52,7 @@ fn row_28_the_latest_runner_is_found_with_its_digest() {
     let digest = "a".repeat(64);
     let url = releases(&format!("sha256:{digest}"));
     for version in ["latest", "2.337.0", "v2.337.0"] {
-        let ended = script("runner-release")
+        let ended = script("release/runner-version")
             .arg(version)
             .env("GITHUB_API_URL", &url)
             .output()
@@ -65,7 +65,7 @@ fn row_28_the_latest_runner_is_found_with_its_digest() {
         );
     }
     for (version, said) in [("2.1.0", "404"), ("; rm -rf /", "is no version")] {
-        let ended = script("runner-release")
+        let ended = script("release/runner-version")
             .arg(version)
             .env("GITHUB_API_URL", &url)
             .output()
@@ -78,7 +78,7 @@ fn row_28_the_latest_runner_is_found_with_its_digest() {
         assert_eq!(out(&ended).0, "");
     }
     let silent = releases("");
-    let ended = script("runner-release")
+    let ended = script("release/runner-version")
         .arg("latest")
         .env("GITHUB_API_URL", &silent)
         .output()
@@ -95,8 +95,8 @@ fn images_are_built_each_upon_the_digest_of_the_one_below() {
     let place = Place::new();
     git(&place.repo(), ["init", "-q"]);
     place.file(
-        "scripts/build-images",
-        std::fs::read(Path::new(ROOT).join("scripts/build-images")).unwrap(),
+        "scripts/release/build-images",
+        std::fs::read(Path::new(ROOT).join("scripts/release/build-images")).unwrap(),
     );
     place.git(["add", "-A"]);
     place.git(["commit", "-q", "-m", "x"]);
@@ -116,7 +116,7 @@ fn images_are_built_each_upon_the_digest_of_the_one_below() {
         );
         let mut command = Command::new("bash");
         command
-            .arg(place.repo().join("scripts/build-images"))
+            .arg(place.repo().join("scripts/release/build-images"))
             .args(images)
             .env_clear()
             .env("PATH", path);
@@ -150,8 +150,8 @@ fn images_are_built_each_upon_the_digest_of_the_one_below() {
 fn a_release_tells_its_own_section_of_the_changelog() {
     let place = Place::new();
     place.file(
-        "scripts/changelog-section",
-        std::fs::read(Path::new(ROOT).join("scripts/changelog-section")).unwrap(),
+        "scripts/release/changelog-section",
+        std::fs::read(Path::new(ROOT).join("scripts/release/changelog-section")).unwrap(),
     );
     place.file(
         "CHANGELOG.md",
@@ -159,7 +159,7 @@ fn a_release_tells_its_own_section_of_the_changelog() {
     );
     let section = |version: &str| {
         Command::new("bash")
-            .arg(place.repo().join("scripts/changelog-section"))
+            .arg(place.repo().join("scripts/release/changelog-section"))
             .arg(version)
             .output()
             .unwrap()
@@ -173,7 +173,7 @@ fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
     let place = Place::new();
     let pack = |name: &str| {
         let archive = place.path(name);
-        let mut call = Command::new(Path::new(ROOT).join("scripts/manual"));
+        let mut call = Command::new(Path::new(ROOT).join("scripts/release/package-share"));
         call.arg(env!("CARGO_BIN_EXE_nmoe-gates")).arg(&archive);
         assert!(call.current_dir(place.repo()).status().unwrap().success());
         std::fs::read(archive).unwrap()
@@ -214,7 +214,7 @@ pub fn proves(name: &str, args: &[&str]) {
 #[test]
 #[ignore = "two release builds"]
 fn slow_two_builds_in_different_folders_give_the_same_bytes() {
-    proves("prove-reproducible", &[]);
+    proves("verify/reproducible", &[]);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn slow_two_builds_in_different_folders_give_the_same_bytes() {
 fn slow_the_dockerfiles_run_lines_run() {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if rustix::process::geteuid().is_root() && there("debootstrap") {
-        proves("prove-images", &[]);
+        proves("verify/images", &[]);
     } else {
         eprintln!("SKIPPED, NOT PASSED: the RUN lines were not run, since that takes root and debootstrap");
     }

@@ -752,7 +752,7 @@ fn results_that_make_no_one_table_are_refused() {
 #[ignore = "needs a browser: scripts/test --all"]
 fn slow_the_page_is_fine_in_a_browser() {
     let root = env!("CARGO_MANIFEST_DIR");
-    let out = std::process::Command::new(format!("{root}/scripts/prove-page"))
+    let out = std::process::Command::new(format!("{root}/scripts/verify/report-page"))
         .arg(env!("CARGO_BIN_EXE_nmoe-gates"))
         .output()
         .unwrap();

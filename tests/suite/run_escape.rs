@@ -303,7 +303,7 @@ fn two_runs_do_not_share_results() {
 #[ignore = "minutes: scripts/test --all"]
 fn slow_whatever_breaks_nothing_is_lost_false_or_left_behind() {
     let root = env!("CARGO_MANIFEST_DIR");
-    let out = Command::new(format!("{root}/scripts/prove-faults"))
+    let out = Command::new(format!("{root}/scripts/verify/faults"))
         .args(["--quick", "--program", env!("CARGO_BIN_EXE_nmoe-gates")])
         .output()
         .unwrap();
