@@ -1,0 +1,44 @@
+# Common tasks. `just` lists them; each is a command that also works without just.
+
+export NMOE_GATES_REQUIRE_TOOLS := "1"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Build the program (debug)
+build:
+    cargo build --locked --bin nmoe-gates
+
+# Run the unit tests and the suite; FILTER selects tests by name
+test *FILTER:
+    cargo test --workspace --locked -- --skip slow_ {{ FILTER }}
+
+# Run everything that CI runs
+test-all:
+    ./scripts/test
+
+# Run the suite against the release program that users get
+test-shipped: release
+    NMOE_GATES_BIN="$PWD/dist/nmoe-gates-x86_64-unknown-linux-gnu" cargo test --locked --test suite
+
+# Check formatting, lints, workflows and dependencies
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    scripts/ci/lint-workflows
+    scripts/ci/check-dependencies
+
+# Measure everything on a quiet machine, and write docs/benchmarks.md
+bench:
+    benches/all
+
+# Run the long verifications: faults, attacks, reproducible build
+verify:
+    scripts/verify/faults
+    scripts/verify/attacks
+    scripts/verify/reproducible
+
+# Build the release program into dist/
+release:
+    scripts/build-release
