@@ -29,7 +29,11 @@ lint:
     scripts/ci/lint-workflows
     scripts/ci/check-dependencies
 
-# Measure everything on a quiet machine, and write docs/benchmarks.md
+# Build the documentation site into target/site
+docs:
+    scripts/ci/build-docs
+
+# Measure everything on a quiet machine, and write docs/explanation/benchmarks.md
 bench:
     benches/all
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target/x86_64-unknown-linux-gnu"
-PAGE = ROOT / "docs/benchmarks.md"
+PAGE = ROOT / "docs/explanation/benchmarks.md"
 
 
 class Side:
@@ -147,7 +147,7 @@ def machine():
 
 
 def write(part, text):
-    """Replaces one marked part of docs/benchmarks.md."""
+    """Replaces one marked part of docs/explanation/benchmarks.md."""
     page = PAGE.read_text()
     begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
     before, rest = page.split(begin)
@@ -159,7 +159,7 @@ def main(doc, part, measure, add_options=lambda options: None):
     """Runs a measurement in a private folder that is removed, and prints its part of the page or writes it."""
     options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--binary", default=TARGET / "release/nmoe-gates", type=Path)
-    options.add_argument("--write", action="store_true", help="write the part of docs/benchmarks.md")
+    options.add_argument("--write", action="store_true", help="write the part of docs/explanation/benchmarks.md")
     add_options(options)
     options = options.parse_args()
     options.binary = options.binary.resolve(strict=True)

@@ -1,4 +1,4 @@
-// Talks to yaml-language-server as an editor does: opens documents, waits for their diagnostics, asks for hovers and completions.
+// Uses yaml-language-server like an editor: opens documents, waits for diagnostics, requests hovers and completions.
 // Run by scripts/verify/editors: node scripts/verify/editors.cjs ROOT FOLDER
 'use strict';
 const fs = require('node:fs');
@@ -28,7 +28,7 @@ const line = (text, needle) => {
   return at;
 };
 
-// A document, and the lines on which something must be marked.
+// Each document with the lines that must be marked.
 const documents = {
   'contract.yaml': [contract, []],
   'attestation.yaml': [attestation, []],
@@ -61,14 +61,14 @@ const documents = {
     }
   }
 
-  // A file without a fault would look the same without its schema: here it is shown to have it.
+  // A correct file has no diagnostics even if the schema was not loaded. Hover and completion show that it was.
   const uri = pathToFileURL(path.join(work, 'contract.yaml')).href;
   const at = line(contract, 'risk: hot');
   const hover = await connection.sendRequest('textDocument/hover', { textDocument: { uri }, position: { line: at, character: 3 } });
   const schema = JSON.parse(fs.readFileSync(path.join(root, 'schemas/contract.schema.json'), 'utf8'));
   const [first] = JSON.stringify(hover?.contents ?? '').match(/[A-Z][^\\"]{10,}/) ?? [''];
   if (!JSON.stringify(schema).includes(first.trim().replace(/\.$/, '')) || first === '') {
-    fail(`a hover over \`risk\` says nothing of the schema: ${JSON.stringify(hover)}`);
+    fail(`a hover over \`risk\` shows no text of the schema: ${JSON.stringify(hover)}`);
   }
   const column = contract.split('\n')[at].indexOf('hot');
   const offered = await connection.sendRequest('textDocument/completion', { textDocument: { uri }, position: { line: at, character: column } });
@@ -78,7 +78,7 @@ const documents = {
   await connection.sendRequest('shutdown');
   connection.sendNotification('exit');
   const bad = Object.values(documents).filter(([, wanted]) => wanted.length > 0).length;
-  console.log(`yaml-language-server: ${Object.keys(documents).length - bad} files without a fault; ${bad} faulty ones marked on their lines; hover «${first.trim()}»; completion ${labels.join(', ')}.`);
+  console.log(`yaml-language-server: ${Object.keys(documents).length - bad} correct files without a diagnostic; ${bad} wrong files marked on their lines; hover «${first.trim()}»; completion ${labels.join(', ')}.`);
   server.kill();
   process.exit(0);
 })().catch((error) => fail(error.stack));

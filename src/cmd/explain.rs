@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Severity};
+use crate::domain::page;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::domain::verdict::Reason;
 use crate::kernel;
@@ -30,7 +31,7 @@ pub struct Args {
     reason = "a doc comment here would replace the help of the subcommand"
 )]
 pub struct Unlisted {
-    /// Print every page as one Markdown document: docs/codes.md.
+    /// Print every page as one Markdown document: docs/reference/codes.md.
     #[arg(long, hide = true, conflicts_with = "code")]
     pages: bool,
 }
@@ -62,7 +63,12 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
             match (code, reason) {
                 (Some(code), _) if as_json => return print_value(&object(code)),
                 (Some(code), _) => page(code),
-                (None, Some(reason)) => format!("{name}\n\n{}\n{}\n", reason.says(), reason.remedy()),
+                (None, Some(reason)) => format!(
+                    "{name}\n\n{}\n{}\n\n{}\n",
+                    reason.says(),
+                    reason.remedy(),
+                    page::of_code(name)
+                ),
                 (None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let meant = nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
@@ -114,6 +120,7 @@ fn page(code: &Code) -> String {
             let _ = write!(page, "\n{heading}\n\n{lines}");
         }
     }
+    let _ = writeln!(page, "\n{}", page::of_code(code.id));
     page
 }
 
@@ -143,6 +150,7 @@ fn object(code: &Code) -> Value {
         "explain": code.explain,
         "bad": code.bad,
         "good": code.good,
+        "page": page::of_code(code.id),
     })
 }
 
@@ -154,16 +162,16 @@ fn everything(tables: &[(&str, &[&Code])]) -> Value {
         .collect();
     let reasons: Vec<Value> = Reason::ALL
         .iter()
-        .map(|r| json!({ "reason": r.as_str(), "says": r.says(), "remedy": r.remedy() }))
+        .map(|r| json!({ "reason": r.as_str(), "says": r.says(), "remedy": r.remedy(), "page": page::of_code(r.as_str()) }))
         .collect();
     json!({ "schema": 1, "codes": codes, "reasons": reasons })
 }
 
-/// docs/codes.md.
+/// docs/reference/codes.md.
 fn pages(tables: &[(&str, &[&Code])]) -> String {
     let mut out = String::from(
-        "# Codes\n\nEvery finding has a code; `nmoe-gates explain CODE` prints its page. This file is made from the same \
-         table (`nmoe-gates explain --pages`) and a test holds it to that.\n",
+        "# Codes\n\nEvery finding has a code, and every verdict that is not a pass has a reason. `nmoe-gates explain CODE` prints \
+         the entry of a code or a reason.\nThis page is generated from the program by `scripts/ci/generate-reference`.\n",
     );
     for (heading, table) in tables {
         let _ = write!(out, "\n## {heading}\n");

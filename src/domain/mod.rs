@@ -10,6 +10,7 @@ pub mod exit;
 pub mod finding;
 pub mod next_step;
 pub mod noise;
+pub mod page;
 pub mod perf_summary;
 pub mod proposal;
 pub mod read;

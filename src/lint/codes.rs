@@ -1,6 +1,6 @@
 //! The table of codes: what each kind of finding means, why it matters, and what the mended document looks like.
 //!
-//! `explain` and docs/codes.md are made from it. One file per family of rules.
+//! `explain` and docs/reference/codes.md are made from it. One file per family of rules.
 
 use crate::domain::finding::Code;
 

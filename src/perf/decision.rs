@@ -10,7 +10,7 @@ use crate::perf::stats::{self, History};
 pub const ALPHA: f64 = 0.02;
 
 /// Error probability of each look before the last, where there are at most [`MAX_PAIRS`]. Every look is one more chance to err; with
-/// this a change at the budget's edge passes in less than 5 % of the simulated comparisons (docs/perf.md).
+/// this a change at the budget's edge passes in less than 5 % of the simulated comparisons (docs/explanation/performance.md).
 pub const EARLY_ALPHA: f64 = 0.008;
 
 /// A loss below this many percent is not worth a name.
@@ -23,7 +23,7 @@ pub const VISIBLE_POWER: f64 = 0.95;
 pub const UNCALIBRATED_PAIRS: u32 = 3;
 
 /// Most pairs, where the registry does not say. With twelve, twice a budget of −2 % is caught in 95 % of the simulated comparisons at a
-/// noise of 1 % (docs/perf.md), and what fewer decide costs nothing more.
+/// noise of 1 % (docs/explanation/performance.md), and what fewer decide costs nothing more.
 pub const MAX_PAIRS: u32 = 12;
 
 /// Most further pairs worth naming; beyond it the answer is «a quieter machine».

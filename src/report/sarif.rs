@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::finding::{Code, Finding, Region, Severity};
+use crate::domain::page;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Reason, Verdict};
 
@@ -32,6 +33,7 @@ pub fn of_results(results: &Results) -> Value {
             json!({
                 "id": r.as_str(),
                 "shortDescription": { "text": r.says() },
+                "helpUri": page::of_code(r.as_str()),
                 "help": { "text": if r.remedy().is_empty() { r.says() } else { r.remedy() } },
             })
         })
@@ -91,6 +93,7 @@ pub fn of_findings(findings: &[Finding]) -> Value {
                 "id": code.id,
                 "shortDescription": { "text": code.title },
                 "fullDescription": { "text": code.explain },
+                "helpUri": page::of_code(code.id),
                 "defaultConfiguration": { "level": level(code.severity) },
             })
         })

@@ -1,4 +1,4 @@
-//! The table of API faults in docs/trust.md, row by row: each fault is made, and what the real binary then says is what the row says.
+//! The table of API faults in docs/explanation/security-model.md, row by row: each fault is made, and what the real binary then says is what the row says.
 
 use crate::api::{Api, Fault};
 use crate::publish::Scene;
@@ -60,7 +60,7 @@ const WAYS: &[Way] = &[
         says: &["the connection broke before the answer was whole"],
     },
     Way {
-        row: "bytes that are no HTTP",
+        row: "bytes that are not HTTP",
         wrong: |api| all(api, Fault::Garbage),
         env: &[],
         exit: 3,
@@ -153,7 +153,7 @@ const WAYS: &[Way] = &[
         says: &["the answer points to another host"],
     },
     Way {
-        row: "HTML, or no JSON",
+        row: "HTML, or text that is not JSON",
         wrong: |api| all(api, Fault::Html),
         env: &[],
         exit: 3,
@@ -200,7 +200,11 @@ const ELSEWHERE: &[&str] = &["certificate not accepted"];
 
 /// The rows of the page: what happens, and the whole row.
 fn rows() -> Vec<(String, String)> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trust.md")).unwrap();
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/explanation/security-model.md"
+    ))
+    .unwrap();
     page.lines()
         .skip_while(|line| !line.starts_with("| what happens |"))
         .skip(2)
@@ -231,7 +235,7 @@ fn shown(way: &Way, rows: &[(String, String)]) {
     let (_, row) = rows
         .iter()
         .find(|(name, _)| name == way.row)
-        .unwrap_or_else(|| panic!("docs/trust.md has no row `{}`", way.row));
+        .unwrap_or_else(|| panic!("docs/explanation/security-model.md has no row `{}`", way.row));
     let scene = Scene::new();
     (way.wrong)(&scene.api);
     let mut call = scene

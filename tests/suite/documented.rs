@@ -1,5 +1,5 @@
-//! Command lines in README, docs and templates. What a reader could type is run, in a repository in the state that the page speaks
-//! of, and ends as it has to end there; a synopsis, which nobody types, is one that the program takes, with those very options.
+//! Tests the command lines in README, docs and templates. A line that a reader can type is run in a repository in the state that the
+//! page describes, and must end with the expected code. A synopsis must be a command with options that the program accepts.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,14 +7,17 @@ use std::path::Path;
 use crate::documented_scene::{Scene, State};
 use crate::driver::Place;
 
-/// Lines that are not run here, and why. A line of the pages that begins so is left out; a row that no line begins with is wrong.
-const NOT_RUN: [(&str, &str); 11] = [
+/// Lines that are not run here, with the reason. A row covers the lines that begin with it; a row without a line is an error.
+const NOT_RUN: [(&str, &str); 13] = [
     (
         "./scripts/demo",
         "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
     ),
-    ("./scripts/test", "runs this very test"),
-    ("cargo test --workspace", "runs this very test"),
+    ("./scripts/test", "runs this test"),
+    ("cargo test --workspace", "runs this test"),
+    ("cargo install", "compiles the program for minutes"),
+    ("cargo insta review", "is interactive"),
+    ("scripts/ci/generate-reference", "writes into the repository"),
     (
         "scripts/dev/render-readme-image",
         "needs a browser, and writes into the repository",
@@ -23,7 +26,6 @@ const NOT_RUN: [(&str, &str); 11] = [
         "scripts/verify/faults",
         "takes minutes; `run_escape.rs` runs it in `scripts/test --all`",
     ),
-    ("cargo insta review", "asks a person"),
     (
         "scripts/verify/fuzz --write",
         "takes an hour; `scripts/test --all` fuzzes for minutes",
@@ -38,71 +40,90 @@ const NOT_RUN: [(&str, &str); 11] = [
     ),
     (
         "gh pr create",
-        "needs GitHub; the scene opens the same pull request on its own",
+        "needs GitHub; the scene opens the same pull request",
     ),
     (
         "gh attestation verify",
-        "needs GitHub's attestations; `act_release.rs` holds what is attested",
+        "needs GitHub's attestations; `act_release.rs` checks what is attested",
     ),
 ];
 
-/// Lines that end with something else than 0 where the reader stands, and why that is right.
-const ENDS: [(&str, &str, i32, &str); 16] = [
+/// Lines that end with another code than 0 where the reader is, and why that is right.
+const ENDS: [(&str, &str, i32, &str); 15] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
-        "docs/run.md",
+        "docs/reference/run.md",
         "nmoe-gates run --bundle full --contract issue.md",
         3,
         NO_B200,
     ),
     (
-        "docs/perf.md",
+        "docs/explanation/performance.md",
         "nmoe-gates run --gate b200:moonlight_8x20 --gate perf:baseline_delta --perf-budget-pct -10",
         3,
         NO_B200,
     ),
     (
-        "docs/perf.md",
+        "docs/explanation/performance.md",
         "nmoe-gates perf calibrate --gate perf:baseline_delta --pairs 12",
         3,
         NO_B200,
     ),
     (
-        "docs/perf.md",
+        "docs/explanation/performance.md",
         "nmoe-gates perf history check",
         3,
         "no epoch is pinned",
     ),
-    ("docs/adoption.md", "nmoe-gates doctor --runner", 1, NO_B200),
-    ("docs/paths.md", "nmoe-gates doctor --runner", 1, NO_B200),
+    ("docs/guides/setup.md", "nmoe-gates doctor --runner", 1, NO_B200),
     (
-        "docs/paths.md",
+        "docs/guides/maintainer.md",
+        "nmoe-gates doctor --runner",
+        1,
+        NO_B200,
+    ),
+    (
+        "docs/guides/contributor.md",
         "nmoe-gates lint attestation pr.md",
         1,
-        "its boxes are for a person to tick",
+        "a person ticks its boxes",
     ),
-    ("docs/paths.md", "nmoe-gates ready 12", 1, NOT_REVIEWED),
-    ("docs/paths.md", "nmoe-gates ready --all", 1, NOT_REVIEWED),
     (
-        "docs/loop.md",
+        "docs/guides/merge-captain.md",
+        "nmoe-gates ready 12",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/guides/merge-captain.md",
+        "nmoe-gates ready 12 13",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/guides/merge-captain.md",
+        "nmoe-gates ready --all",
+        1,
+        NOT_REVIEWED,
+    ),
+    (
+        "docs/guides/merge-captain.md",
         "nmoe-gates ready 12 --results results.json --attested",
         1,
         NOT_REVIEWED,
     ),
     (
-        "docs/trust.md",
-        "nmoe-gates ready 12 --results results.json --attested",
-        1,
-        NOT_REVIEWED,
-    ),
-    (
-        "docs/loop.md",
+        "docs/guides/contributor-workflow.md",
         "nmoe-gates ready 12 --results results.json",
         1,
         NOT_REVIEWED,
     ),
-    ("docs/loop.md", "nmoe-gates ready 12 13", 1, NOT_REVIEWED),
-    ("docs/loop.md", "nmoe-gates ready --all", 1, NOT_REVIEWED),
+    (
+        "docs/explanation/security-model.md",
+        "nmoe-gates ready 12 --results results.json --attested",
+        1,
+        NOT_REVIEWED,
+    ),
     (
         "templates/init/AGENTS.md",
         "nmoe-gates ready <PR>",
@@ -112,7 +133,7 @@ const ENDS: [(&str, &str, i32, &str); 16] = [
 ];
 
 const NO_B200: &str = "there is no B200 here";
-const NOT_REVIEWED: &str = "nobody has approved the pull request";
+const NOT_REVIEWED: &str = "the pull request is not approved";
 
 /// What stands for a reader's own value in a line of a template.
 const VALUES: [(&str, &str); 4] = [
@@ -122,13 +143,13 @@ const VALUES: [(&str, &str); 4] = [
     ("<PR>", "12"),
 ];
 
-/// Where the reader of a section stands.
+/// The state of the repository for the reader of a section.
 fn state(page: &str, section: &str) -> State {
     match (page, section) {
-        ("docs/adoption.md", _) | ("docs/paths.md", "## The maintainer") => State::Fresh,
-        ("docs/paths.md", "## The contributor, person or agent")
-        | ("docs/loop.md", "# The loop of work: start, stay in scope, attest, plan, merge")
-        | ("templates/init/AGENTS.md", _) => State::Adopted,
+        ("docs/guides/setup.md" | "docs/guides/maintainer.md", _) => State::Fresh,
+        (page, _) if page.starts_with("docs/start/") => State::Fresh,
+        ("docs/guides/contributor.md" | "templates/init/AGENTS.md", _)
+        | ("docs/guides/contributor-workflow.md", "# The contributor workflow") => State::Adopted,
         _ => State::Worked,
     }
 }
@@ -191,30 +212,32 @@ fn lines(page: &str, text: &str) -> Vec<Line> {
     found
 }
 
-/// Every page with its command lines. `docs/codes.md` shows mistakes on purpose.
+/// Pages that are generated from the program. `codes.md` shows mistakes on purpose.
+const GENERATED: [&str; 2] = ["docs/reference/codes.md", "docs/reference/commands.md"];
+
+/// Every page with its command lines, except the generated pages.
 fn pages() -> Vec<Vec<Line>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: String| lines(&name, &std::fs::read_to_string(root.join(&name)).unwrap());
     names().into_iter().map(read).collect()
 }
 
-/// Every page but `docs/codes.md`.
+/// The paths of all pages, except the generated pages.
 fn names() -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names: Vec<String> = [
         "README.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "templates/init/AGENTS.md",
         "examples/demo/README.md",
     ]
     .map(str::to_owned)
     .to_vec();
-    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") && name != "codes.md" {
-            names.push(format!("docs/{name}"));
-        }
-    }
+    names.extend(
+        crate::house::documents()
+            .into_iter()
+            .filter(|page| !GENERATED.contains(&page.as_str())),
+    );
     names.sort();
     names
 }
@@ -352,14 +375,14 @@ fn what_a_sentence_says_to_type_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let place = Place::new();
     let (mut wrong, mut calls) = (Vec::new(), BTreeSet::new());
-    for name in names().into_iter().chain(["docs/codes.md".to_owned()]) {
+    for name in names().into_iter().chain(GENERATED.map(str::to_owned)) {
         for span in spans(&std::fs::read_to_string(root.join(&name)).unwrap()) {
             let script = span
                 .trim_start_matches("./")
                 .split_whitespace()
                 .next()
                 .unwrap_or_default();
-            if script.starts_with("scripts/") && !root.join(script).is_file() {
+            if script.starts_with("scripts/") && !root.join(script).exists() {
                 wrong.push(format!("{name}: there is no `{script}`"));
             }
             if span.starts_with("nmoe-gates ") {

@@ -1,6 +1,10 @@
-//! What the documents promise about the repository itself.
+//! Tests statements of the documents about the repository: dependencies, links, generated pages, environment variables.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
+
+use crate::driver::Place;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -64,17 +68,35 @@ fn workflows_interpolate_nothing_into_scripts_and_pin_every_action() {
     }
 }
 
-#[test]
-fn links_between_pages_lead_somewhere() {
+/// The paths of all Markdown files below `docs`, sorted.
+pub fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    pages.extend(
-        std::fs::read_dir(root.join("docs"))
-            .unwrap()
-            .map(|e| e.unwrap().path()),
-    );
-    for page in pages.iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
-        let text = std::fs::read_to_string(page).unwrap();
+    let mut pages = files_below(&root.join("docs"), "md");
+    pages.sort();
+    let relative = |path: &std::path::PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    pages.iter().map(relative).collect()
+}
+
+fn files_below(folder: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Relative links must name a file of the repository. The site build also checks anchors.
+#[test]
+fn relative_links_name_existing_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
+    for page in pages.into_iter().chain(documents()) {
+        let text = read(&page);
         for event in pulldown_cmark::Parser::new(&text) {
             let pulldown_cmark::Event::Start(pulldown_cmark::Tag::Link { dest_url, .. }) = event else {
                 continue;
@@ -83,8 +105,92 @@ fn links_between_pages_lead_somewhere() {
             if target.is_empty() || target.contains("://") {
                 continue;
             }
-            let path = page.parent().unwrap().join(target);
-            assert!(path.exists(), "{}: {dest_url} leads nowhere", page.display());
+            let path = root.join(&page).parent().unwrap().join(target);
+            assert!(path.exists(), "{page}: the link {dest_url} names no file");
         }
     }
+}
+
+/// A page that the navigation does not name cannot be found on the site.
+#[test]
+fn site_navigation_names_every_page() {
+    let site: toml::Table = toml::from_str(&read("zensical.toml")).unwrap();
+    let mut named = BTreeSet::new();
+    let mut open = vec![&site["project"]["nav"]];
+    while let Some(value) = open.pop() {
+        match value {
+            toml::Value::String(page) => drop(named.insert(format!("docs/{page}"))),
+            toml::Value::Array(values) => open.extend(values),
+            toml::Value::Table(table) => open.extend(table.values()),
+            _ => panic!("{value} is not a page"),
+        }
+    }
+    assert_eq!(named, documents().into_iter().collect());
+}
+
+#[test]
+fn generated_reference_matches_the_program() {
+    let out = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
+        .args(["--check", env!("CARGO_BIN_EXE_nmoe-gates")])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// SARIF logs and `explain` contain the address of a page, so the site must have that page.
+#[test]
+fn every_code_has_a_page_on_the_site() {
+    let site: toml::Table = toml::from_str(&read("zensical.toml")).unwrap();
+    let root = site["project"]["site_url"].as_str().unwrap();
+    let place = Place::new();
+    let pages = place.path("codes");
+    let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
+        .arg("--codes")
+        .arg(&pages)
+        .arg(env!("CARGO_BIN_EXE_nmoe-gates"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let all = place.gates(["explain", "--format", "json"]).run().exits(0).json();
+    for (list, name) in [("codes", "code"), ("reasons", "reason")] {
+        for entry in all[list].as_array().unwrap() {
+            let code = entry[name].as_str().unwrap();
+            assert_eq!(entry["page"], format!("{root}reference/codes/{code}/"));
+            assert!(pages.join(format!("{code}.md")).is_file(), "{code} has no page");
+        }
+    }
+    place.file("bad.yaml", "nmoe:\n  kind: Perf\n");
+    let log = place
+        .gates(["lint", "contract", "bad.yaml", "--format", "sarif"])
+        .run()
+        .exits(1)
+        .json();
+    for rule in log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap() {
+        let page = format!("{root}reference/codes/{}/", rule["id"].as_str().unwrap());
+        assert_eq!(rule["helpUri"], page);
+    }
+}
+
+#[test]
+fn environment_page_names_every_variable_that_is_read() {
+    let page = read("docs/reference/environment.md");
+    let call = regex::Regex::new(r#"\bvar(?:_os)?\(\s*"([A-Z][A-Z0-9_]+)"\s*\)"#).unwrap();
+    let mut names = BTreeSet::new();
+    for file in files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "rs") {
+        let text = std::fs::read_to_string(file).unwrap();
+        names.extend(call.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    // Conventions of every Unix program, and variables of tests.
+    for known in ["HOME", "PATH", "INSTA_UPDATE"] {
+        names.remove(known);
+    }
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/reference/environment.md does not name {missing:?}"
+    );
+    assert!(names.len() > 4, "only {names:?} were found");
 }

@@ -173,15 +173,6 @@ fn the_tracked_schemas_are_those_that_the_types_give() {
 }
 
 #[test]
-fn the_page_of_codes_is_the_one_that_the_tables_give() {
-    let out = Place::new().gates(["explain", "--pages"]).run().exits(0);
-    assert!(
-        out.stdout == tracked("docs/codes.md"),
-        "run `nmoe-gates explain --pages > docs/codes.md`"
-    );
-}
-
-#[test]
 fn every_code_has_a_page() {
     let place = Place::new();
     let all = place.gates(["explain", "--format", "json"]).run().exits(0).json();

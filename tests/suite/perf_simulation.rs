@@ -1,4 +1,4 @@
-//! What docs/perf.md says of the perf gate's rule is what its simulation gives, and it is good enough.
+//! What docs/explanation/performance.md says of the perf gate's rule is what its simulation gives, and it is good enough.
 
 #[path = "../../examples/perf_sim.rs"]
 #[allow(dead_code, reason = "it is a program of its own; the test asks for a part")]
@@ -7,12 +7,16 @@ mod perf_sim;
 #[test]
 #[ignore = "minutes: scripts/test --all"]
 fn slow_the_simulation_gives_the_pages_figures() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/perf.md")).unwrap();
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/explanation/performance.md"
+    ))
+    .unwrap();
     let level = perf_sim::simulate(perf_sim::SEED, 1.0, perf_sim::RUNS);
     let rows = perf_sim::rows(&level);
     assert!(
         page.contains(&rows),
-        "docs/perf.md is out of date: run `cargo run --example perf_sim -- --write docs/perf.md`\n{rows}"
+        "docs/explanation/performance.md is out of date: run `cargo run --example perf_sim -- --write docs/explanation/performance.md`\n{rows}"
     );
 }
 
@@ -31,8 +35,17 @@ fn slow_identical_code_passes_and_twice_the_budget_is_caught() {
 
 #[test]
 fn every_rule_has_nine_rows_on_the_page() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/perf.md")).unwrap();
-    for rule in ["this rule, calibrated", "incumbent", "Mann–Whitney", "bootstrap"] {
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/explanation/performance.md"
+    ))
+    .unwrap();
+    for rule in [
+        "this rule, calibrated",
+        "inline runner",
+        "Mann–Whitney",
+        "bootstrap",
+    ] {
         assert_eq!(
             page.lines()
                 .filter(|l| l.contains(rule) && l.starts_with("| "))

@@ -64,7 +64,7 @@ fn row_28_the_latest_runner_is_found_with_its_digest() {
             out(&ended)
         );
     }
-    for (version, said) in [("2.1.0", "404"), ("; rm -rf /", "is no version")] {
+    for (version, said) in [("2.1.0", "404"), ("; rm -rf /", "is not a version")] {
         let ended = script("release/runner-version")
             .arg(version)
             .env("GITHUB_API_URL", &url)

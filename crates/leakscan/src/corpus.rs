@@ -1,4 +1,4 @@
-//! Measures precision and recall on two corpora, and compares the tables of docs/safety.md with the result. Tests only.
+//! Measures precision and recall on two corpora, and compares the tables of docs/explanation/public-safety.md with the result. Tests only.
 //!
 //! The first corpus is templates of leaks, filled in with fixed noise, and harmless texts. The second is whole texts.
 //! `LEAKSCAN_BLESS=1` writes the tables; `LEAKSCAN_CORPUS=FILE` writes the first corpus as JSON lines for other scanners.
@@ -180,7 +180,7 @@ impl Results {
 #[track_caller]
 fn compare_with_docs(name: &str, results: &Results) {
     let table = results.table();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/safety.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/explanation/public-safety.md");
     let page = std::fs::read_to_string(&path).unwrap();
     let (begin, end) = (
         format!("<!-- {name}: begin -->\n"),
@@ -194,7 +194,7 @@ fn compare_with_docs(name: &str, results: &Results) {
         assert_eq!(
             &page[from..to],
             table,
-            "docs/safety.md is stale: run this test with LEAKSCAN_BLESS=1\n{}",
+            "docs/explanation/public-safety.md is stale: run this test with LEAKSCAN_BLESS=1\n{}",
             results.wrong.join("\n")
         );
     }
