@@ -37,7 +37,7 @@ pub struct Change {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatesPassed {
-    /// On a CPU, by whoever wrote the change.
+    /// On a CPU, by the author of the change.
     pub tier_a: Vec<String>,
     /// On a B200, by the maintainer; empty until then.
     pub tier_b: Vec<String>,
@@ -64,6 +64,6 @@ pub struct PerfClaim {
     pub delta_pct: Option<f64>,
     /// The contract's budget, percent.
     pub budget_pct: f64,
-    /// What came of it.
+    /// The verdict of the comparison.
     pub status: String,
 }

@@ -68,7 +68,7 @@ impl Default for Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// On a CPU, by whoever wrote the change.
+    /// On a CPU, by the author of the change.
     A,
     /// On a B200, by the maintainer, on the merge result.
     B,
@@ -117,13 +117,13 @@ pub struct Gate {
     /// Files that the subject must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires_files: Vec<String>,
-    /// Environment variables to pass on where set, beside `requires`.
+    /// Optional environment variables that the gate receives if they are set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Metrics taken from the output, beside `node_tps`.
+    /// Metrics that are read from the output, in addition to `node_tps`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
     /// Globs of files in the subject that a run leaves for people to look at.

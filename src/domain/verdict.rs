@@ -121,7 +121,7 @@ macro_rules! reasons {
 
 reasons! {
     ExitCode = "exit_code", "The command ended with a non-zero exit code.",
-        "Read the gate's part of the job's log; run the same gate at your own prompt with `run --gate ID`.";
+        "Read the part of the gate in the job's log, or run the gate locally with `run --gate ID`.";
     Signal = "signal", "The command was ended by a signal that this tool did not send.",
         "Look in the job's log for an out-of-memory kill or a crash.";
     Timeout = "timeout", "The command ran longer than `timeout_s`.",
@@ -131,7 +131,7 @@ reasons! {
     LeakedProcesses = "leaked_processes", "The command ended and left processes behind, and the registry forbids that.",
         "Make the command wait for what it starts.";
     MissingEnv = "missing_env", "The runner lacks an environment variable that the registry's `requires` names.",
-        "Mend the runner's configuration; paste no cluster details here.";
+        "Fix the configuration of the runner. Do not paste details of the cluster here.";
     MissingFile = "missing_file", "The gate names a file that the merge result does not have.",
         "Add the file to the change, or correct `requires_files` in the registry.";
     NoGpu = "no_gpu", "The gate needs a GPU and none was found.",
@@ -148,21 +148,21 @@ reasons! {
         "Check the registry's `[target]` and that the build writes there.";
     KernelStale = "kernel_stale", "The kernel library was not built from this checkout in this run.",
         "Build it from the checkout under test.";
-    KernelOffTarget = "kernel_off_target", "The kernel library holds something else than `sm_100a` code.",
+    KernelOffTarget = "kernel_off_target", "The kernel library contains code for another target than `sm_100a`.",
         "Build with `-gencode arch=compute_100a,code=sm_100a` alone; see `kernels inspect`.";
     KernelFailed = "kernel_failed", "A self-check of the kernel library failed, or loading it did.",
         "Run `nmoe-gates kernels check` on the target.";
     KernelCrashed = "kernel_crashed", "A signal ended the kernel host while it loaded or checked the library.",
         "Run `nmoe-gates kernels check` on the target under a debugger, or with the library's checks one by one.";
-    KernelExited = "kernel_exited", "The kernel library left the kernel host by itself, half-way.",
+    KernelExited = "kernel_exited", "The kernel library ended the kernel host before the checks were complete.",
         "Find the `exit` in its constructors or self-checks.";
     KernelHung = "kernel_hung", "The kernel library took longer than its limit to load or to be checked.",
-        "Run `nmoe-gates kernels check --timeout SECONDS` on the target to see where it stays.";
+        "Run `nmoe-gates kernels check --timeout SECONDS` on the target to see where it hangs.";
     KernelStopped = "kernel_stopped", "The kernel library stopped the kernel host (SIGSTOP).",
         "Find what raises the signal in its constructors or self-checks.";
     KernelFlooded = "kernel_flooded", "The kernel library printed or answered without end.",
-        "Take the output out of its constructors and self-checks.";
-    KernelForged = "kernel_forged", "Something that is no reply came from the kernel host.",
+        "Remove the output from its constructors and self-checks.";
+    KernelForged = "kernel_forged", "The kernel host sent data that is not a reply.",
         "Find what in the library writes to descriptors that it did not open.";
     KernelCutOff = "kernel_cut_off", "The kernel library closed the descriptors of the kernel host.",
         "Find what in the library closes descriptors that it did not open.";
@@ -174,9 +174,9 @@ reasons! {
         "Exchange rows by direct writes instead; see `nmoe-gates kernels collectives`.";
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
         "Run `nmoe-gates doctor` there.";
-    Tampered = "tampered", "Something that the gate must not touch was changed while it ran.",
-        "Find out what in the change writes to the runner's files or the records of the run.";
-    NoSamples = "no_samples", "The output held too few samples of the metric to judge.",
+    Tampered = "tampered", "A file that the gate must not change was changed while the gate ran.",
+        "Find the code that writes to the runner's files or to the records of the run.";
+    NoSamples = "no_samples", "The output has too few samples of the metric.",
         "Raise the gate's steps, or give the perf gate `perf_args = \"--log_every=1\"`.";
     CompareMissing = "compare_missing", "The gate that should be compared was not run, or did not pass.",
         "Run a bundle that holds the compare gate too; check that the budget matches the contract.";
@@ -186,7 +186,7 @@ reasons! {
         "Leave `baseline_ref` empty for the base parent of the merge.";
     OverBudget = "over_budget", "The change is slower than the budget allows.",
         "Check that the intended gate was compared and that the budget matches the contract; else make the change faster.";
-    BadBudget = "bad_budget", "The budget is not a percentage that a measurement can be held against.",
+    BadBudget = "bad_budget", "The budget is not a valid percentage.",
         "Use a number above -100 and below 100; -10 allows a loss of 10 %.";
     GpuMinutes = "gpu_minutes", "The cap on GPU-minutes was reached before the measurements could decide.",
         "Raise `perf.gpu_minutes` in the settings, or lower the gate's steps.";
@@ -195,18 +195,18 @@ reasons! {
     Spoiled = "spoiled", "The measurements were disturbed: throttling, a hardware error, or a foreign process.",
         "Run again on a quiet machine.";
     StoppedAfterFailure = "stopped_after_failure", "An earlier gate failed and the run stopped there.",
-        "Mend the earlier failure, or run with `--keep-going`.";
+        "Fix the earlier failure, or run with `--keep-going`.";
     Refused = "refused", "Preflight refused the run, so nothing was started.",
         "See the gates marked `invalid`.";
-    NoResults = "no_results", "The runner that was to run the gate left no results.",
+    NoResults = "no_results", "The runner of the gate left no results.",
         "Look at that runner's job; run the gate again.";
     External = "external", "The gate is run elsewhere; its verdict comes from a recorded result.",
         "Give the recorded result with `--external ID=RESULTS`.";
-    StaleEvidence = "stale_evidence", "The recorded result is about something else than what is judged here.",
+    StaleEvidence = "stale_evidence", "The recorded result is about another commit, registry or contract.",
         "Run the gate again for these commits.";
     DiskFull = "disk_full", "The disk was full, or could not be written.",
         "Free space on the runner.";
-    Internal = "internal", "This tool failed at its own work.",
+    Internal = "internal", "The tool has an internal error.",
         "Report it, with the job's log.";
     CancelledRun = "cancelled", "The run was cancelled.",
         "Start it again.";

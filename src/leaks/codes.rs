@@ -61,9 +61,8 @@ pub fn of_kind(kind: &Kind) -> &'static Code {
 pub static UNUSED_ALLOWANCE: Code = Code {
     id: "unused-allowance",
     severity: Severity::Warning,
-    title: "an allowance that allows nothing",
-    explain: "Nothing matches this allowance, or entry of the baseline, any more. Remove it, so that it cannot hide \
-something new.",
+    title: "a suppression that matches nothing",
+    explain: "This suppression, or entry of the baseline, matches nothing. Remove it, so that it cannot hide a new leak.",
     bad: "[[safety.allow]]\npath = \"docs/old.md\"  # the file is gone\ncode = \"private-address\"\nreason = \"an example\"",
     good: "# no entry",
 };
@@ -72,9 +71,8 @@ something new.",
 pub static EXPIRED_ALLOWANCE: Code = Code {
     id: "expired-allowance",
     severity: Severity::Error,
-    title: "an allowance that has run out",
-    explain: "The allowance's `expires` day has passed; what it allowed is reported again. Mend the cause, or give it a new \
-day and a reason that still holds.",
+    title: "an expired suppression",
+    explain: "The `expires` date of the suppression has passed, so the finding is reported again. Fix the cause, or set a new date and a valid reason.",
     bad: "[[safety.allow]]\npath = \"docs/net.md\"\ncode = \"private-address\"\nreason = \"until the rewrite\"\nexpires = \"2020-01-31\"",
     good: "# mended, no entry",
 };
@@ -83,9 +81,8 @@ day and a reason that still holds.",
 pub static BAD_ALLOWANCE: Code = Code {
     id: "bad-allowance",
     severity: Severity::Error,
-    title: "an allowance without a known code or a reason",
-    explain: "An inline allowance reads `nmoe-gates: allow CODE reason`, where CODE is a code of this table and the reason \
-says why the text is harmless. It holds for its own line, or for the next one where it stands alone.",
+    title: "a suppression without a known code or a reason",
+    explain: "An inline suppression has the form `nmoe-gates: allow CODE reason`. CODE is a code of this table, and the reason says why the text is harmless. It applies to its own line or, on a line alone, to the next line.",
     bad: "# nmoe-gates: allow <code>",
     good: "# nmoe-gates: allow <code> the address of a local test bridge",
 };

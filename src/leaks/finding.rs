@@ -15,8 +15,7 @@ use crate::domain::finding::Region;
 use crate::leaks::codes;
 
 /// The help of every finding about a credential.
-const ROTATE: &str = "Removing it from the text is not enough: whoever could read it once may have it. Revoke it at its \
-issuer first, then replace it by a variable or a secret of the repository.";
+const ROTATE: &str = "Removing the credential from the text is not enough, because it may have been copied. Revoke it at its issuer first, then replace it with a variable or a secret of the repository.";
 
 /// The help of every other finding.
 const REPLACE: &str = "Write a placeholder such as <host>, or a variable; `nmoe-gates explain` tells more.";

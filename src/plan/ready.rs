@@ -35,58 +35,58 @@ macro_rules! blockers {
 
 blockers! {
     NOT_OPEN = "not-open", "The pull request is not open",
-        "A closed or merged pull request is not merged again.",
+        "A closed or merged pull request cannot be merged.",
         "ready 12  # merged yesterday", "ready 13";
     DRAFT = "draft", "The pull request is a draft",
-        "Its author says that it is not ready for review.",
+        "The author marked it as not ready for review.",
         "isDraft: true", "gh pr ready 12";
     NO_CONTRACT = "no-contract", "The pull request names no contract",
-        "One issue holds the contract, and the description closes it by its number.",
+        "An issue contains the contract, and the description of the pull request must close it by number.",
         "## Links\n- none", "## Links\n- Fixes: #12";
     CONTRACT_FAULTY = "contract-faulty", "The contract has errors",
-        "What is wrong with the contract is wrong with everything that is held against it, its invariants among them.",
+        "Results can only be compared with a correct contract. Fix the contract first.",
         "invariants: []", "invariants:\n  - B200-only (sm_100a)";
     RIVAL_PULL = "rival-pull", "Another open pull request closes the same issue",
-        "One pull request per issue: two would prove two different things about one contract. Close one.",
+        "There must be one pull request per issue. Close one of them.",
         "#12 and #13 both say `Fixes: #5`", "#13 is closed";
-    NOT_REVIEWED = "not-reviewed", "Nobody but the author has approved this head",
-        "A review is about the commit that was looked at. An approval of an earlier head says nothing of what came later.",
+    NOT_REVIEWED = "not-reviewed", "This head has no approval by another person",
+        "An approval is valid only for the commit that was reviewed. An approval of an earlier head does not cover later commits.",
         "approved 1f0c2ab, head 8d1e9b4", "approved 8d1e9b4";
     CHANGES_REQUESTED = "changes-requested", "A reviewer asks for changes",
-        "Their latest review stands until they give another one or it is dismissed.",
+        "The latest review of a reviewer counts until there is another one or it is dismissed.",
         "state: CHANGES_REQUESTED", "state: APPROVED";
     SCOPE_VIOLATED = "scope-violated", "The change leaves the contract's scope",
-        "`lint scope` says what. Whoever needs a wider scope has the contract changed first.",
+        "`lint scope` lists the paths. If you need a wider scope, change the contract first.",
         "scope.allow: [nmoe/moe.py]  # and nmoe/train.py changes", "scope.allow: [nmoe/moe.py, nmoe/train.py]";
     ATTESTATION_FAULTY = "attestation-faulty", "The attestation has errors",
-        "`lint attestation` says what.",
+        "`lint attestation` lists the errors.",
         "pr_sha: HEAD", "pr_sha: 8d1e9b4";
-    NOT_PUBLIC = "not-public", "Something in the description must not be public, or its boxes are not ticked",
-        "Take it out; what was public once is known: change the credential too.",
+    NOT_PUBLIC = "not-public", "The description contains private data, or its boxes are not ticked",
+        "Remove the data. Treat a published credential as compromised and rotate it.",
         "- [ ] No internal names", "- [x] No internal names";
     TIER_A_MISSING = "tier-a-missing", "Tier A is not attested on this head",
-        "Every Tier-A gate of the contract stands in `gates_passed.tier_a`, and `pr_sha` is the head.",
+        "List every Tier-A gate of the contract in `gates_passed.tier_a`, and set `pr_sha` to the head.",
         "tier_a: []", "tier_a: [cpu:import, cpu:compileall]";
     TIER_B_MISSING = "tier-b-missing", "A Tier-B gate of the contract is not green",
-        "It was not run on the present merge result, or it did not pass. Only recorded results count: `--results FILE`.",
+        "The gate was not run on the current merge result, or it did not pass. Only recorded results count: `--results FILE`.",
         "b200:moonlight_8x20: not_run", "b200:moonlight_8x20: pass";
-    STALE_EVIDENCE = "stale-evidence", "A gate was green on something else than what would be merged now",
-        "Head, base, contract or registry changed since. Results about one tree say nothing of another.",
+    STALE_EVIDENCE = "stale-evidence", "A gate passed on a different tree than the one to be merged",
+        "Head, base, contract or registry changed since the run. Results are valid only for the tree that was tested.",
         "tree 1f0c2ab tested, tree 8d1e9b4 would be merged", "tree 8d1e9b4 tested and merged";
     PERF_UNPROVEN = "perf-unproven", "A hot change without a passed throughput comparison",
-        "On the hot path the budget is part of the contract, and a comparison on the present merge result must have passed.",
+        "For a hot change, the budget is part of the contract. A comparison on the current merge result must pass.",
         "perf:baseline_delta: inconclusive", "perf:baseline_delta: pass";
     DEPENDENCY_UNMERGED = "dependency-unmerged", "A dependency is not merged",
-        "The contract's `depends_on` come first.",
+        "Merge the contracts in `depends_on` first.",
         "depends_on: [03]  # open", "depends_on: [03]  # merged";
-    HOTSPOT_ORDER = "hotspot-order", "Another pull request goes first at an exclusive hotspot",
-        "Changes to a core or declared hotspot are merged one at a time, in the order of the contracts.",
+    HOTSPOT_ORDER = "hotspot-order", "Another pull request changes the same hotspot and is first",
+        "Changes to a core or declared hotspot are merged one after the other, in the order of the contracts.",
         "#12 and #13 both touch nmoe/train.py", "#12 is merged, #13 is tested again";
     MERGE_CONFLICT = "merge-conflict", "The change does not merge cleanly",
-        "Resolve conflicts mechanically; no new work while doing so.",
+        "Resolve only the conflicts, without other changes.",
         "CONFLICT (content): nmoe/train.py", "git merge origin/master  # resolved";
-    RESOLUTION_TOO_WIDE = "resolution-too-wide", "A merge commit changes more than the conflicted hunks",
-        "Conflict resolution is mechanical. Work that hides in a merge is seen by no review of a commit. Put it into a commit of its own, and have the contract widened first if it leaves the scope.",
+    RESOLUTION_TOO_WIDE = "resolution-too-wide", "A merge commit changes more than the conflicting lines",
+        "This merge commit contains changes outside the conflicting lines. Move them to a separate commit so that they get reviewed. If they are outside the scope, get the contract widened first.",
         "merge commit with a refactoring", "merge commit; then a commit with the work";
 }
 

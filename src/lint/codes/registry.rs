@@ -2,17 +2,17 @@
 
 codes! {
     INVALID_GATE_ID = "invalid-gate-id", Error,
-        "Not a usable id of a gate or bundle",
-        "Letters, digits, `_`, `.`, `-` and `:`, 64 at most: ids stand in tables, file names and comments.",
+        "Not a valid id of a gate or bundle",
+        "An id has at most 64 letters, digits, `_`, `.`, `-` and `:`, because ids are used in tables, file names and comments.",
         "[gates.\"cpu import\"]",
         "[gates.\"cpu:import\"]";
     RESERVED_NAME = "reserved-name", Error,
-        "A bundle with a name that means something else",
-        "`single` on the command line and in workflows means one gate.",
+        "A bundle with a reserved name",
+        "On the command line and in workflows, `single` selects one gate.",
         "single = [\"cpu:import\"]",
         "smoke = [\"cpu:import\"]";
     UNSUPPORTED_VERSION = "unsupported-version", Error,
-        "A version of the registry that this tool does not know",
+        "An unknown version of the registry",
         "`meta.version` is \"1\".",
         "version = \"2\"",
         "version = \"1\"";
@@ -22,43 +22,43 @@ codes! {
         "arch = \"sm_90a\"",
         "arch = \"sm_100a\"";
     GATE_WITHOUT_COMMAND = "gate-without-command", Error,
-        "A gate that has nothing to run",
-        "A gate without `kind` is a command and needs `cmd`. One that is run elsewhere says `kind = \"external\"`.",
+        "A gate without a command",
+        "A gate without `kind` is a command and needs `cmd`. For a gate that runs elsewhere, set `kind = \"external\"`.",
         "[gates.\"cpu:import\"]\ntier = \"a\"",
         "[gates.\"cpu:import\"]\ntier = \"a\"\ncmd = \"python -c 'import nmoe'\"";
     UNUSED_KEY = "unused-key", Warning,
         "A key that this kind of gate does not use",
-        "It has no effect here, so what it was meant for does not happen.",
+        "The key has no effect for this kind of gate.",
         "kind = \"external\"\ncmd = \"make test\"",
         "kind = \"external\"";
     TIER_A_NEEDS_GPU = "tier-a-needs-gpu", Error,
         "A Tier-A gate that needs the target",
-        "Tier A runs on a CPU, anywhere. What needs a GPU or the kernel library is Tier B.",
+        "Tier A runs on any CPU. A gate that needs a GPU or the kernel library belongs to Tier B.",
         "tier = \"a\"\ngpus = 1",
         "tier = \"b\"\ngpus = 1";
     TOO_MANY_GPUS = "too-many-gpus", Error,
         "A gate that needs more GPUs than the target has",
-        "It could never run. `[target.<name>] gpus` says how many a runner has; 8 where it says nothing.",
+        "Such a gate can never run. `[target.<name>] gpus` is the number of GPUs of a runner (default 8).",
         "gpus = 16",
         "gpus = 8";
     FORBIDDEN_ENV = "forbidden-env", Error,
-        "A variable that no gate may see",
+        "A variable that a gate never receives",
         "Tokens and the runner's command files never reach a gate.",
         "requires = [\"GITHUB_TOKEN\"]",
         "requires = [\"NMOE_DATA_PATH\"]";
     INVALID_ENV_NAME = "invalid-env-name", Error,
         "Not a name of an environment variable",
-        "Letters, digits and `_`, no digit first; the name alone, without `$` or a value.",
+        "A name consists of letters, digits and `_`, and does not start with a digit. Write only the name, without `$` and without a value.",
         "requires = [\"${NMOE_DATA_PATH}\"]",
         "requires = [\"NMOE_DATA_PATH\"]";
     UNDECLARED_ENV = "undeclared-env", Warning,
         "A command reads a variable that the gate does not declare",
-        "A gate sees only what the base needs and what `requires` and `env` name. Any other variable is empty there.",
+        "A gate receives a fixed list of variables and the names in `requires` and `env`. Any other variable is empty there.",
         "cmd = \"run ${NMOE_DATA_PATH}\"",
         "requires = [\"NMOE_DATA_PATH\"]\ncmd = \"run ${NMOE_DATA_PATH}\"";
     MISSING_FILE = "missing-file", Error,
         "A gate requires a file that the checkout does not have",
-        "Preflight would refuse every bundle with this gate, before any GPU time is spent. Add the file or correct the path.",
+        "The preflight check would refuse every bundle with this gate. Add the file or correct the path.",
         "requires_files = [\"configs/no_such.toml\"]",
         "requires_files = [\"configs/moonlight.toml\"]";
     INVALID_PATH = "invalid-path", Error,
@@ -68,17 +68,17 @@ codes! {
         "requires_files = [\"configs/moonlight.toml\"]";
     PERF_UNREACHABLE = "perf-unreachable", Error,
         "A perf gate that its bundle never reaches",
-        "Another gate of the bundle requires a file that is missing, so preflight refuses the bundle and the perf gate with it.",
+        "Another gate of the bundle requires a missing file, so the preflight check refuses the bundle, including the perf gate.",
         "full = [\"frozen\", \"perf:baseline_delta\"]   # frozen requires a missing file",
         "perf = [\"b200:moonlight_8x20\", \"perf:baseline_delta\"]";
     COMPARE_NOT_IN_BUNDLE = "compare-not-in-bundle", Error,
-        "A bundle with a perf gate and without the gate that it compares",
-        "The perf gate reads what the compared gate printed. Name both.",
+        "A bundle with a perf gate, but without the compared gate",
+        "The perf gate reads the output of the compared gate. Add both to the bundle.",
         "perf = [\"perf:baseline_delta\"]",
         "perf = [\"b200:moonlight_8x20\", \"perf:baseline_delta\"]";
     METRIC_NOT_YIELDED = "metric-not-yielded", Error,
-        "The compared gate cannot yield the perf gate's metric",
-        "A metric is `<name>_p50`, where `<name>` is `node_tps` or stands in the compared gate's `metrics`. The trainer prints `node_tps` only when more than one process trains.",
+        "The compared gate does not print the perf gate's metric",
+        "A metric is `<name>_p50`, where `<name>` is `node_tps` or a name in the `metrics` of the compared gate. The trainer prints `node_tps` only if more than one process trains.",
         "metric = \"tokens\"",
         "metric = \"node_tps_p50\"";
     TOO_FEW_SAMPLES = "too-few-samples", Error,
@@ -93,11 +93,11 @@ codes! {
         "pattern = \"loss: ([0-9.]+)\"";
     UNSAFE_COMMAND = "unsafe-command", Error,
         "A command that hides its failure or does what a gate must not do",
-        "A gate that always ends 0 proves nothing; one that downloads and runs, becomes root, or is filled in by a workflow expression is not what was reviewed.",
+        "A gate that always exits with 0 proves nothing. A gate that downloads and runs code, becomes root, or contains a workflow expression runs something that was not reviewed.",
         "cmd = \"pytest || true\"",
         "cmd = \"pytest\"";
     VANISHED_ID = "vanished-id", Error,
-        "An id that the base has is gone",
-        "Contracts, attestations and workflows name gates and bundles by id; ids are stable. Keep it, or change every place that uses it in the same change.",
+        "An id of the base branch is missing",
+        "Contracts, attestations and workflows refer to gates and bundles by id. Keep the id, or change all references in the same change.",
         "", "";
 }

@@ -7,10 +7,7 @@ pub static OUT_OF_SCOPE: Code = Code {
     id: "out-of-scope",
     severity: Severity::Error,
     title: "A changed path is not in the contract's scope",
-    explain: "Only what `scope.allow` covers may change; deletions, both ends of a rename, mode changes and submodules are \
-              changes too. Patterns are git's `:(glob)` pathspecs: they start at the top of the repository, `*` stops at `/`, \
-              `**` crosses it, a name covers itself and all below it. An empty `allow` allows nothing. Take the change back, \
-              or have the contract widened first.",
+    explain: "Only paths that `scope.allow` matches may change. Deletions, both ends of a rename, mode changes and submodules count as changes. Patterns are git pathspecs with `:(glob)`: they start at the top of the repository, `*` does not match `/`, `**` does, and a name matches itself and everything below it. An empty `allow` allows nothing. Revert the change, or get the contract widened first.",
     bad: "scope:\n  allow: [nmoe/moe.py]\n# the branch also changes nmoe/train.py",
     good: "scope:\n  allow: [nmoe/moe.py, nmoe/train.py]",
 };
@@ -20,7 +17,7 @@ pub static DENIED_PATH: Code = Code {
     id: "denied-path",
     severity: Severity::Error,
     title: "A changed path is denied by the contract",
-    explain: "`scope.deny` wins over `scope.allow`. Take the change back, or have the contract changed first.",
+    explain: "`scope.deny` wins over `scope.allow`. Revert the change, or get the contract changed first.",
     bad: "scope:\n  allow: [nmoe/**]\n  deny: [nmoe/train.py]\n# the branch changes nmoe/train.py",
     good: "scope:\n  allow: [nmoe/**]\n  deny: [nmoe/config.py]",
 };
@@ -29,9 +26,8 @@ pub static DENIED_PATH: Code = Code {
 pub static LINK_OUT_OF_SCOPE: Code = Code {
     id: "link-out-of-scope",
     severity: Severity::Error,
-    title: "A symbolic link leads out of the scope",
-    explain: "Whoever writes to an allowed link writes to what it leads to. Its target must be inside the repository and \
-              inside the scope.",
+    title: "A symbolic link points outside the scope",
+    explain: "A write to an allowed link changes its target. The target must be inside the repository and inside the scope.",
     bad: "nmoe/data/cache -> ../../docker",
     good: "nmoe/data/cache -> shared",
 };
@@ -40,10 +36,8 @@ pub static LINK_OUT_OF_SCOPE: Code = Code {
 pub static UNDECLARED_KNOB: Code = Code {
     id: "undeclared-knob",
     severity: Severity::Error,
-    title: "A configuration key is added or changed without standing in `knobs`",
-    explain: "Every TOML key that the diff adds stands in `contract.knobs.add` (or `change`), every one whose value it changes \
-              or removes in `contract.knobs.change`, by its name or its dotted path. In a new file only keys that no other \
-              configuration file of the base has are new.",
+    title: "A changed configuration key is not listed in `knobs`",
+    explain: "List every TOML key that the diff adds in `contract.knobs.add` (or `change`), and every key whose value it changes or removes in `contract.knobs.change`, by name or dotted path. In a new file, only keys that no other configuration file of the base has count as new.",
     bad: "knobs:\n  add: []\n# configs/moonlet.toml: +attn_local_window = 128",
     good: "knobs:\n  add: [attn_local_window]",
 };
@@ -53,8 +47,7 @@ pub static CONFIG_NOT_TOML: Code = Code {
     id: "config-not-toml",
     severity: Severity::Warning,
     title: "Configuration that is not TOML",
-    explain: "The supported path is TOML configuration. Keys in other formats cannot be held against `knobs`, and nothing \
-              else reads them. Move the keys into a TOML file under `configs/`.",
+    explain: "Only TOML configuration is supported. Keys in other formats cannot be compared with `knobs`. Move the keys into a TOML file under `configs/`.",
     bad: "configs/moonlet.yaml",
     good: "configs/moonlet.toml",
 };
@@ -64,7 +57,7 @@ pub static UNREADABLE_CONFIG: Code = Code {
     id: "unreadable-config",
     severity: Severity::Error,
     title: "A changed TOML file cannot be read",
-    explain: "What cannot be read cannot be held against `knobs`.",
+    explain: "A file that cannot be read cannot be compared with `knobs`.",
     bad: "dim = ",
     good: "dim = 2048",
 };

@@ -21,8 +21,8 @@ pub static TABLE: &[&Code] = &[
 pub(super) static UNREADABLE: Code = Code {
     id: "workflow-unreadable",
     severity: Severity::Error,
-    title: "the workflow is not YAML that can be read",
-    explain: "GitHub would not run it, and nothing can be said of what it does. Mend the syntax first.",
+    title: "the workflow is not valid YAML",
+    explain: "GitHub would not run this workflow, and it cannot be checked. Fix the syntax first.",
     bad: "jobs: [",
     good: "jobs: {}",
 };
@@ -30,9 +30,8 @@ pub(super) static UNREADABLE: Code = Code {
 pub(super) static WRITE_BESIDE_CHANGE: Code = Code {
     id: "workflow-write-beside-change",
     severity: Severity::Error,
-    title: "a job runs a change's code and holds a token that may write",
-    explain: "The code of a pull request can read the memory, the environment and the files of its job, and so the token. \
-              Split the job: one that runs the code with `contents: read`, one that writes and never checks the code out.",
+    title: "a job runs the code of a change and has a token that may write",
+    explain: "The code of a pull request can read the memory, the environment and the files of its job, including the token. Split the job: one job runs the code with `contents: read`, and another job writes and never checks out the code.",
     bad: "permissions:\n  contents: read\n  pull-requests: write",
     good: "permissions:\n  contents: read",
 };
@@ -41,8 +40,7 @@ pub(super) static SELF_HOSTED_WRITE: Code = Code {
     id: "workflow-self-hosted-write",
     severity: Severity::Error,
     title: "a job on a self-hosted runner may write to the repository",
-    explain: "What one job leaves on such a machine, the next one meets. Do the writing in a job on a hosted runner that \
-              reads the results as untrusted data.",
+    explain: "A job can leave files on such a machine for the next job. Write to the repository in a job on a hosted runner that reads the results as untrusted data.",
     bad: "runs-on: b200\npermissions:\n  pull-requests: write",
     good: "runs-on: b200\npermissions:\n  contents: read",
 };
@@ -51,8 +49,7 @@ pub(super) static MOVING_REF: Code = Code {
     id: "workflow-moving-ref",
     severity: Severity::Error,
     title: "a change is checked out by a name that moves",
-    explain: "Between approval and checkout the author can push again, and the approval then covers code that nobody saw. \
-              Resolve the merge commit once, show it to whoever approves, and check out that id.",
+    explain: "The author can push again between approval and checkout, so the approval would cover unreviewed code. Resolve the merge commit once, show it to the approver, and check out that id.",
     bad: "ref: refs/pull/7/merge",
     good: "ref: ${{ needs.resolve.outputs.merge }}",
 };
@@ -61,7 +58,7 @@ pub(super) static PERSISTED_CREDENTIAL: Code = Code {
     id: "workflow-persisted-credential",
     severity: Severity::Error,
     title: "the job's token stays in the checkout's configuration",
-    explain: "`actions/checkout` writes the token where every later step can read it. Say `persist-credentials: false`.",
+    explain: "`actions/checkout` stores the token where every later step can read it. Set `persist-credentials: false`.",
     bad: "uses: actions/checkout@<commit>",
     good: "uses: actions/checkout@<commit>\nwith:\n  persist-credentials: false",
 };
@@ -69,9 +66,8 @@ pub(super) static PERSISTED_CREDENTIAL: Code = Code {
 pub(super) static POLICY_FROM_CHANGE: Code = Code {
     id: "workflow-policy-from-change",
     severity: Severity::Error,
-    title: "the registry or the tool comes from the change that it judges",
-    explain: "A pull request can then define its own gates as `true`. Check the base out at the root, the change in a \
-              folder of its own, and read policy from the base alone.",
+    title: "the registry or the tool comes from the change under test",
+    explain: "A pull request could then replace its own gates with `true`. Check out the base at the root and the change in a separate folder, and read the policy only from the base.",
     bad: "with:\n  ref: <the change>",
     good: "with:\n  ref: <the change>\n  path: subject",
 };
@@ -79,9 +75,8 @@ pub(super) static POLICY_FROM_CHANGE: Code = Code {
 pub(super) static DOUBLED_BACKSLASH: Code = Code {
     id: "workflow-doubled-backslash",
     severity: Severity::Error,
-    title: "a backslash is doubled where nothing takes one away",
-    explain: "A YAML block, a quoted here-document and a raw string all keep backslashes as they are. A doubled one in a \
-              pattern matches nothing, so a gate that measures with it measures nothing; in a text it is shown to people.",
+    title: "a backslash is doubled where nothing removes the second one",
+    explain: "YAML blocks, quoted here-documents and raw strings keep backslashes unchanged. A doubled backslash in a pattern matches nothing, so a gate with that pattern measures nothing.",
     bad: "re.finditer(r\"\\\\bnode_tps: ([0-9,]+)\", log)",
     good: "re.finditer(r\"\\bnode_tps: ([0-9,]+)\", log)",
 };
@@ -89,9 +84,8 @@ pub(super) static DOUBLED_BACKSLASH: Code = Code {
 pub(super) static UNBUILT_BASELINE: Code = Code {
     id: "workflow-unbuilt-baseline",
     severity: Severity::Error,
-    title: "a baseline is run that was never built",
-    explain: "A fresh worktree holds no compiled extension: its code fails to import, or silently loads the image's own. \
-              Build in the worktree before the first launch, and prove which library was loaded.",
+    title: "a baseline is run without being built",
+    explain: "A new worktree has no compiled extension. Its code fails to import, or silently loads the extension of the image. Build in the worktree before the first measurement, and check which library was loaded.",
     bad: "git worktree add --detach base \"$REF\"\npython -m trainer",
     good: "git worktree add --detach base \"$REF\"\nmake -C base/csrc\npython -m trainer",
 };
@@ -99,9 +93,8 @@ pub(super) static UNBUILT_BASELINE: Code = Code {
 pub(super) static SCRIPT_EXPRESSION: Code = Code {
     id: "workflow-script-expression",
     severity: Severity::Error,
-    title: "an expression stands inside a script",
-    explain: "GitHub pastes its value into the script before a shell reads it: a title or a branch name becomes code. \
-              Hand it over through `env:` and quote the variable.",
+    title: "a script contains an expression",
+    explain: "GitHub inserts the value into the script before the shell reads it, so a title or a branch name becomes code. Pass the value through `env:` and quote the variable.",
     bad: "run: echo \"${{ inputs.bundle }}\"",
     good: "env:\n  BUNDLE: ${{ inputs.bundle }}\nrun: echo \"$BUNDLE\"",
 };
@@ -110,7 +103,7 @@ pub(super) static UNPINNED_ACTION: Code = Code {
     id: "workflow-unpinned-action",
     severity: Severity::Warning,
     title: "an action is not pinned by commit",
-    explain: "A tag can be moved to other code. Name the commit, and the version beside it in a comment.",
+    explain: "A tag can be moved to other code. Use the commit id, with the version in a comment.",
     bad: "uses: actions/checkout@v4",
     good: "uses: actions/checkout@<40 hex digits> # v4.2.2",
 };
@@ -119,7 +112,7 @@ pub(super) static NO_TIMEOUT: Code = Code {
     id: "workflow-no-timeout",
     severity: Severity::Warning,
     title: "a job has no time limit",
-    explain: "GitHub's own limit is six hours; on a runner that costs money that is a bill. Say `timeout-minutes`.",
+    explain: "GitHub's default limit is six hours, which can be expensive. Set `timeout-minutes`.",
     bad: "runs-on: b200",
     good: "runs-on: b200\ntimeout-minutes: 90",
 };
@@ -128,7 +121,7 @@ pub(super) static DEFAULT_PERMISSIONS: Code = Code {
     id: "workflow-default-permissions",
     severity: Severity::Warning,
     title: "a job's permissions are left to the repository's default",
-    explain: "The default may write. Say `permissions: {}` at the top and give each job what it needs, with the reason.",
+    explain: "The default may allow writing. Set `permissions: {}` at the top, and give each job the permissions that it needs, with the reason.",
     bad: "on: workflow_dispatch\njobs: …",
     good: "on: workflow_dispatch\npermissions: {}\njobs: …",
 };
