@@ -352,7 +352,8 @@ mod tests {
     /// The page of all rules. `LEAKSCAN_BLESS=1` writes it.
     #[test]
     fn docs_list_every_rule() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/leak-rules.md");
+        let path =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/leak-rules.md");
         let page = examples::page(all_rules());
         if std::env::var_os("LEAKSCAN_BLESS").is_some() {
             std::fs::write(path, page).unwrap();
