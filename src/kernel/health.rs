@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
-use crate::kernel::host::{Limits, Standing};
+use crate::kernel::host::{HostSession, Limits};
 
 /// NVML's bits for clocks that hardware or heat holds down; idling, user settings and the software power cap are no trouble.
 const HELD_DOWN: u64 = 0x8 | 0x20 | 0x40 | 0x80;
@@ -239,13 +239,13 @@ fn recovery(action: u32) -> String {
 /// Starting it starts a child of this process, and asking it does not; whoever supervises launches and ends whatever else
 /// runs below this process starts it before that, and may then ask while a launch runs.
 pub struct Sentinel {
-    host: Standing,
+    host: HostSession,
 }
 
 impl Sentinel {
     /// Opens NVML; none where it does not answer, and then nothing may be concluded.
     pub fn start(limits: &Limits) -> Option<Self> {
-        let mut host = Standing::start(&Request::Watch { version: VERSION }, limits).ok()?;
+        let mut host = HostSession::start(&Request::Watch { version: VERSION }, limits).ok()?;
         host.listen(&Reply::Told {})?;
         Some(Sentinel { host })
     }
