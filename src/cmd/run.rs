@@ -3,11 +3,13 @@
 //! The process that was started claims the results and then keeps a worker ([`kept`]), which does the rest. However the worker ends, the
 //! results are those of this run, or there are none.
 
+mod args;
 mod asked;
 mod place;
 mod talk;
 mod tell;
 
+pub use args::{Args, Unlisted};
 pub use place::{default_results, results_path};
 
 use asked::{Refused, compares, gather, in_actions, is_login, proven};
@@ -16,7 +18,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow};
@@ -25,7 +27,6 @@ use indexmap::IndexMap;
 use crate::cmd::NoJudgement;
 use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, say};
-use crate::cmd::gates::Which;
 use crate::cmd::kept::{self, Role};
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
@@ -45,58 +46,6 @@ use crate::github::command;
 use crate::sys::clock;
 use crate::sys::keeper::Worked;
 use crate::sys::signals::{Signals, Stop};
-
-/// Arguments of `run`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    which: Which,
-    /// Where the results go; the journal lies beside them. Outside every checkout.
-    #[arg(long, value_name = "FILE")]
-    results: Option<PathBuf>,
-    /// The contract that the change is held to: an issue body or a bare YAML file, `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
-    /// What `resolve` decided: the run is held to its commits, contract, registry and gates.
-    #[arg(long, value_name = "FILE", conflicts_with = "contract")]
-    resolution: Option<PathBuf>,
-    /// Say what would run and what is missing, and run nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Keep what an earlier run into the same results has proven for the same evidence.
-    #[arg(long)]
-    resume: bool,
-    /// Go on after a gate has failed.
-    #[arg(long)]
-    keep_going: bool,
-    /// Recorded results of a gate that is run elsewhere; may be given several times.
-    #[arg(long, value_name = "ID=RESULTS")]
-    external: Vec<String>,
-    /// Who supplies those results.
-    #[arg(long, value_name = "LOGIN", env = "GITHUB_ACTOR", hide_env_values = true)]
-    supplied_by: Option<String>,
-    /// What a perf gate compares with; empty means the base parent of the merge.
-    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
-    baseline_ref: Option<String>,
-    /// Budget of a perf gate in percent, such as -10; may only tighten the contract's.
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
-    perf_budget_pct: Option<String>,
-    /// How long a gate may be mute before a log hears that it still runs; 0: never. A terminal shows it all the time.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
-    heartbeat: u64,
-}
-
-// Arguments of `run` that help, completions and manual pages do not show.
-#[derive(Debug, Default, clap::Args)]
-#[expect(
-    missing_docs,
-    reason = "a doc comment here would replace the help of the subcommand"
-)]
-pub struct Unlisted {
-    /// Panic as soon as a gate prints something, to test what a defect of this program leaves.
-    #[arg(long, hide = true)]
-    panic_in_gate: bool,
-}
 
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {

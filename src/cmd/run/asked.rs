@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use crate::cmd::baseline;
 use crate::cmd::context::Context;
 use crate::cmd::policy;
-use crate::cmd::run::Args;
+use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::registry::{GateKind, Registry};
