@@ -68,7 +68,6 @@ fn main() {
         Ok(program) => write(&packed, &lz4_flex::compress_prepend_size(&program)),
         Err(error) => fail(&format!("cannot read {}: {error}", host.display())),
     }
-    println!("cargo::rustc-env=KERNEL_HOST={}", host.display());
     println!("cargo::rustc-env=KERNEL_HOST_PACKED={}", packed.display());
     if release {
         link_small(&out, &var("TARGET"), &var("HOST"));

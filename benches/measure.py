@@ -158,7 +158,7 @@ def write(part, text):
 def main(doc, part, measure, add_options=lambda options: None):
     """Runs a measurement in a private folder that is removed, and prints its part of the page or writes it."""
     options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--binary", default=TARGET / "release/nmoe-gates", type=Path)
+    options.add_argument("--binary", default=os.environ.get("NMOE_GATES_BIN") or TARGET / "release/nmoe-gates", type=Path)
     options.add_argument("--write", action="store_true", help="write the part of docs/explanation/benchmarks.md")
     add_options(options)
     options = options.parse_args()

@@ -16,6 +16,12 @@ use std::time::Instant;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
 
+#[path = "../tests/suite/support/mod.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with the tests")]
+mod support;
+
+use support::program::program;
+
 /// Turns; the best of each counts.
 const TURNS: usize = 5;
 
@@ -128,9 +134,12 @@ fn size(path: &Path) -> u64 {
 
 fn scanning(folders: &[PathBuf]) {
     let bytes = usize::try_from(folders.iter().map(|folder| size(folder)).sum::<u64>()).unwrap_or(usize::MAX);
-    let ours = env!("CARGO_BIN_EXE_nmoe-gates");
     let tools: [(&str, &str, &[&str]); 3] = [
-        ("nmoe-gates", ours, &["lint", "safety", "--quiet"]),
+        (
+            "nmoe-gates",
+            program().to_str().unwrap_or_default(),
+            &["lint", "safety", "--quiet"],
+        ),
         ("ripsecrets", "ripsecrets", &[]),
         (
             "rg, one literal",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, REPOSITORY, TOKEN};
 use crate::driver::{Place, git};
+use crate::support::program::folder;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PULL: u64 = 5;
@@ -237,10 +238,9 @@ gpu = ["demo:gpu"]"#,
     /// Runs one workflow for one event; nothing where act is not there.
     fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
         let act = act()?;
-        let program = Path::new(env!("CARGO_BIN_EXE_nmoe-gates")).parent().unwrap();
         let path = format!(
             "{}:{}",
-            program.display(),
+            folder().display(),
             std::env::var("PATH").unwrap_or_default()
         );
         let in_place = |name: &str| self.place.path(name).display().to_string();

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::act::{act, read, stand_ins};
 use crate::driver::{Place, git};
-use crate::get_program::{Releases, releases, sha256};
+use crate::get_program::{Releases, releases};
+use crate::support::digest::sha256;
+use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const PROGRAM: &str = env!("CARGO_BIN_EXE_nmoe-gates");
 /// Where the action is, as the stranger's workflow names it.
 const ACTION: &str = "octo-tools/nmoe-gates";
 
@@ -37,9 +38,9 @@ impl Ran {
     }
 }
 
-/// A program that is the real one, small enough to be released here.
-fn program() -> String {
-    format!("#!/bin/sh\nexec '{PROGRAM}' \"$@\"\n")
+/// A script that calls the program under test, small enough to be released here.
+fn wrapper() -> String {
+    format!("#!/bin/sh\nexec '{}' \"$@\"\n", program().display())
 }
 
 /// A program that says this version and leaves a mark where it is run.
@@ -148,18 +149,18 @@ impl Stage {
 
 /// What checksums.txt says of a program.
 fn listed(text: impl AsRef<[u8]>) -> String {
-    format!("{}  {{asset}}\n", sha256(text.as_ref()))
+    format!("{}  {{asset}}\n", sha256(text))
 }
 
 #[test]
 fn slow_act_the_program_is_named_or_the_images() {
-    let stage = Stage::new("", &format!("          binary: {PROGRAM}\n"));
+    let stage = Stage::new("", &format!("          binary: {}\n", program().display()));
     let Some(ran) = stage.run() else { return };
     ran.says(true, "named by the input")
         .says(true, "the gate ran")
         .says(true, "overall is pass");
 
-    let stage = Stage::new(&listed(program()), "").on_path("nmoe-gates", program());
+    let stage = Stage::new(&listed(wrapper()), "").on_path("nmoe-gates", wrapper());
     stage
         .run()
         .unwrap()
@@ -169,14 +170,14 @@ fn slow_act_the_program_is_named_or_the_images() {
 
 #[test]
 fn slow_act_the_program_is_downloaded_and_held_against_the_digest() {
-    let page = releases(200, program().as_bytes());
-    let Some(ran) = Stage::new(&listed(program()), "").releases(&page).run() else {
+    let page = releases(200, wrapper().as_bytes());
+    let Some(ran) = Stage::new(&listed(wrapper()), "").releases(&page).run() else {
         return;
     };
     ran.says(true, "downloaded and verified")
         .says(true, "overall is pass");
     // One that was planted on PATH is passed over, unseen.
-    let stage = Stage::new(&listed(program()), "").releases(&page);
+    let stage = Stage::new(&listed(wrapper()), "").releases(&page);
     let planted = evil(&stage.place);
     let stage = stage.on_path("nmoe-gates", planted);
     stage
@@ -188,15 +189,15 @@ fn slow_act_the_program_is_downloaded_and_held_against_the_digest() {
 
 #[test]
 fn slow_act_a_tampered_or_truncated_download_ends_the_job() {
-    let stage = Stage::new(&listed(program()), "");
+    let stage = Stage::new(&listed(wrapper()), "");
     let page = releases(200, evil(&stage.place).as_bytes());
     let Some(ran) = stage.releases(&page).run() else {
         return;
     };
     ran.says(false, "Nothing of it was run");
-    let half = program();
+    let half = wrapper();
     let page = releases(200, &half.as_bytes()[..half.len() / 2]);
-    let ran = Stage::new(&listed(program()), "").releases(&page).run().unwrap();
+    let ran = Stage::new(&listed(wrapper()), "").releases(&page).run().unwrap();
     ran.says(false, "truncated, or tampered with");
 }
 
@@ -207,7 +208,7 @@ fn slow_act_the_attestation_is_asked_for_where_gh_is() {
             "#!/bin/sh\n[ \"$1 $2 $4 $5\" = \"attestation verify --repo {ACTION}\" ] || exit 9\n[ -n \"$GH_TOKEN\" ] || exit 8\n{answer}\n"
         )
     };
-    let page = releases(200, program().as_bytes());
+    let page = releases(200, wrapper().as_bytes());
     for (answer, passed, said) in [
         ("exit 0", true, "has a build attestation of octo-tools/nmoe-gates"),
         (
@@ -221,7 +222,7 @@ fn slow_act_the_attestation_is_asked_for_where_gh_is() {
             "could not be asked",
         ),
     ] {
-        let stage = Stage::new(&listed(program()), "")
+        let stage = Stage::new(&listed(wrapper()), "")
             .releases(&page)
             .on_path("gh", gh(answer));
         let Some(ran) = stage.run() else { return };
@@ -253,7 +254,7 @@ fn slow_act_the_program_is_built_once_and_kept_where_that_is_asked_for() {
     for (cache, builds) in [("true", 1), ("false", 2)] {
         let stage = Stage::new(&listed("x"), &format!("          cache: {cache}\n")).releases(&gone);
         let cargo = cargo(&stage.place);
-        let stage = stage.on_path("cargo", cargo).on_path("real", program());
+        let stage = stage.on_path("cargo", cargo).on_path("real", wrapper());
         let Some(ran) = stage.run() else { return };
         ran.says(true, "could not be downloaded")
             .says(true, "built from source")
@@ -284,9 +285,9 @@ fn slow_act_offline_and_wrong_machines_have_a_clear_end() {
         .says(false, "no cargo to build it");
     // Offline with the program in the image: nothing is asked of anybody.
     let page = releases(200, b"");
-    let stage = Stage::new(&listed(program()), "")
+    let stage = Stage::new(&listed(wrapper()), "")
         .releases(&page)
-        .on_path("nmoe-gates", program());
+        .on_path("nmoe-gates", wrapper());
     stage.run().unwrap().says(true, "overall is pass");
     assert!(page.asked.lock().unwrap().is_empty());
     // Another machine's program, named and in the image.
@@ -307,7 +308,7 @@ fn slow_act_offline_and_wrong_machines_have_a_clear_end() {
 
 /// This test's own head, said to be for a machine that nobody has.
 fn other_machine() -> Vec<u8> {
-    let mut bytes = std::fs::read(PROGRAM).unwrap();
+    let mut bytes = std::fs::read(program()).unwrap();
     bytes.truncate(1 << 16);
     // `e_machine`: 0xfeed.
     bytes[18] = 0xed;

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::act::{act, read, stand_ins};
 use crate::driver::{Place, git};
-use crate::get_program::sha256;
+use crate::support::digest::sha256;
+use crate::support::program::{folder, program};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const PROGRAM: &str = env!("CARGO_BIN_EXE_nmoe-gates");
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// A clone of what these workflows read, and a runner whose programs write down what they are asked.
@@ -93,7 +93,7 @@ impl Stage {
             ["clone", "--quiet", "--bare", "repo", "origin.git"],
         );
         std::fs::write(self.place.path("event.json"), payload.to_string()).unwrap();
-        let ours = Path::new(PROGRAM).parent().unwrap().display().to_string();
+        let ours = folder().display();
         let output = Command::new(act)
             .args([event, "--workflows", &format!(".github/workflows/{workflow}")])
             .args(
@@ -143,9 +143,10 @@ fn releasable(listed: &str) -> Stage {
     let stage = Stage::new();
     // Minutes of building, left to `scripts/verify/reproducible`; what comes of it here is the real program.
     let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; cp /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
-    stage
-        .place
-        .file("scripts/build-release", built.replace("@PROGRAM@", PROGRAM));
+    stage.place.file(
+        "scripts/build-release",
+        built.replace("@PROGRAM@", program().to_str().unwrap()),
+    );
     let lines: String = TARGETS
         .iter()
         .map(|t| format!("{listed}  {VERSION}/nmoe-gates-{t}\n"))
@@ -180,7 +181,7 @@ fn releasable(listed: &str) -> Stage {
 }
 
 fn released() -> String {
-    sha256(format!("#!/bin/sh\nexec \"{PROGRAM}\" \"$@\"\n").as_bytes())
+    sha256(format!("#!/bin/sh\nexec \"{}\" \"$@\"\n", program().display()))
 }
 
 fn tag(version: &str) -> serde_json::Value {

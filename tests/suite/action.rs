@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::driver::Place;
+use crate::support::program::{folder, program};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -26,7 +27,7 @@ fn step(place: &Place, script: &str, inputs: &[(&str, &str)]) -> Command {
         .env("RUNNER_TEMP", place.path("tmp"))
         .env("GITHUB_OUTPUT", place.path("output"))
         .env("GITHUB_STEP_SUMMARY", place.path("summary"))
-        .env("NMOE_GATES", env!("CARGO_BIN_EXE_nmoe-gates"))
+        .env("NMOE_GATES", program())
         .env("INPUT_REPO", ".")
         .stdin(Stdio::null());
     for (name, value) in inputs {
@@ -145,7 +146,7 @@ fn a_lint_hands_over_its_findings() {
 #[test]
 fn the_program_is_the_named_one_or_the_one_on_path_and_of_this_version() {
     let place = Place::new();
-    let program = env!("CARGO_BIN_EXE_nmoe-gates");
+    let program = program().to_str().unwrap();
     let get = |inputs: &[(&str, &str)]| {
         let out = step(&place, "get", inputs).output().unwrap();
         (
@@ -170,6 +171,6 @@ fn the_program_is_the_named_one_or_the_one_on_path_and_of_this_version() {
     let (code, said) = get(&[("PATH", &path)]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("not used") && said.contains("no cargo"), "{said}");
-    let ours = Path::new(program).parent().unwrap().display().to_string();
+    let ours = folder().display();
     assert_eq!(get(&[("PATH", &format!("{ours}:/usr/bin:/bin"))]).0, Some(0));
 }

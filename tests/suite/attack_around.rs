@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::attack::{attack, skipped};
 use crate::driver::Place;
 use crate::stage::Stage;
+use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -152,7 +153,6 @@ fn t12_an_input_becomes_part_of_a_script() {
         .unwrap();
     let spoiled = std::fs::remove_file(place.repo().join("victim")).is_ok();
     let action = Path::new(ROOT).join("scripts/action");
-    let tool = env!("CARGO_BIN_EXE_nmoe-gates");
     for input in [
         "INPUT_GATE",
         "INPUT_BUNDLE",
@@ -168,7 +168,7 @@ fn t12_an_input_becomes_part_of_a_script() {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", place.path("home"))
             .env("TMPDIR", place.path("tmp"))
-            .env("NMOE_GATES", tool)
+            .env("NMOE_GATES", program())
             .env("INPUT_REPO", ".")
             .env("INPUT_COMMAND", "gates list")
             .env(input, "5; touch victim $(touch victim) `touch victim`");

@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::attack::{attack, runner};
 use crate::driver::git;
 use crate::stage::Stage;
+use crate::support::digest::sha256;
+use crate::support::program::program;
 
 /// A stage with a runner's surroundings, and a gate `evil` that runs this.
 struct Scene {
@@ -251,7 +253,7 @@ fn t02_the_environment_and_memory_of_the_parent() {
     let stage = Stage::new();
     stage.gate("cpu:spy", spy);
     let tool = stage.place.path("tool");
-    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), &tool).unwrap();
+    std::fs::copy(program(), &tool).unwrap();
     for dir in [".", "repo", "home", "tmp"] {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(stage.place.path(dir), mode).unwrap();
@@ -547,26 +549,34 @@ fn t14_merge_drivers_of_a_checkout() {
     stage.place.file("a.txt", "one\n");
     stage.place.git(["add", "."]);
     stage.place.git(["commit", "-q", "-m", "one"]);
-    for (branch, text) in [("left", "two\n"), ("right", "three\n")] {
+    for (branch, text) in [("issue/01-x", "two\n"), ("issue/02-x", "three\n")] {
         stage.place.git(["checkout", "-q", "-B", branch, "master"]);
         stage.place.file("a.txt", text);
         stage.place.git(["commit", "-q", "-am", branch]);
     }
+    stage.place.git(["checkout", "-q", "master"]);
     let trap = format!("echo x >> '{}'", mark.display());
     stage.place.git(["config", "merge.evil.driver", trap.as_str()]);
     let ran = || std::fs::remove_file(&mark).is_ok();
     let _ = Command::new("git")
-        .args(["merge-tree", "--write-tree", "left", "right"])
+        .args(["merge-tree", "--write-tree", "issue/01-x", "issue/02-x"])
         .current_dir(stage.place.repo())
         .output()
         .unwrap();
     let naive = ran();
-    let git = nmoe_gates::git::Git::at(stage.place.repo());
-    let trial = nmoe_gates::git::merge::trial(&git, "left", "right").unwrap();
+    for issue in ["01", "02"] {
+        let contract = crate::plan::contract(issue, "x", "", "", &format!("own{issue}"));
+        stage.place.file(&format!("work/{issue}.md"), contract);
+    }
+    let plan = stage
+        .place
+        .gates(["plan", "work", "--format", "json"])
+        .run()
+        .exits(0);
     attack("a trial merge runs a merge driver", naive, ran());
     assert_eq!(
-        trial.conflicts,
-        ["a.txt"],
+        plan.json()["hotspots"][0]["path"],
+        "a.txt (01 and 02)",
         "and what it would have settled is a conflict"
     );
 }
@@ -639,16 +649,9 @@ fn t03_the_subject_is_another_commit_than_was_resolved() {
     let naive = moved.join("evil.py").exists();
     let tree = stage.place.git(["rev-parse", "HEAD~1^{tree}"]).trim().to_owned();
     let registry = std::fs::read(stage.place.repo().join("configs/gates/gates.toml")).unwrap();
-    let sha256: String = {
-        use sha2::Digest as _;
-        sha2::Sha256::digest(&registry)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect()
-    };
     let resolution = serde_json::json!({"schema": 1, "repository": "o/n", "pull": 5, "head": approved, "base": approved,
         "merge": approved, "tree": tree, "bundle": "single", "gate_ids": ["cpu:check"], "uncovered": [],
-        "registry": {"sha256": sha256, "source": "base", "proposed": null}, "contract": null,
+        "registry": {"sha256": sha256(registry), "source": "base", "proposed": null}, "contract": null,
         "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 0.0,
         "nonce": "0".repeat(32), "tool": env!("CARGO_PKG_VERSION")});
     let file = stage.place.path("home/resolution.json");
@@ -674,14 +677,10 @@ fn t21_a_flood() {
         .unwrap()
         .stdout
         .capacity();
-    let call = stage.call(&["run", "--gate", "cpu:flood"]).into_command();
-    let mut shell = Command::new("bash");
-    shell
-        .args(["-c", "\"$@\" >/dev/null 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); peak=${now:-$peak}; sleep 0.02; done; wait $pid; echo $? $peak", "-"])
-        .arg(call.get_program())
-        .args(call.get_args())
-        .current_dir(stage.place.repo())
-        .env("HOME", stage.place.path("home"));
+    let script = "\"$@\" >/dev/null 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); peak=${now:-$peak}; sleep 0.02; done; wait $pid; echo $? $peak";
+    let mut shell = stage
+        .call(&["run", "--gate", "cpu:flood"])
+        .under(&["bash", "-c", script, "-"]);
     let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();
     let (code, peak) = said.trim().split_once(' ').unwrap();
     assert_eq!(code, "1", "the verdict is right all the same");

@@ -1,221 +1,10 @@
 //! `attest`: the block says what was run, every other byte stays, and what nobody measured is a finding.
 
-use nmoe_gates::document::Source;
-use nmoe_gates::document::block;
-use nmoe_gates::domain::contract::Contract;
-use nmoe_gates::domain::evidence::Evidence;
-use nmoe_gates::domain::read;
-use nmoe_gates::domain::registry::Registry;
-use nmoe_gates::domain::results::{GateResult, PerfResult, Results, SCHEMA};
-use nmoe_gates::domain::verdict::{Overall, Verdict};
-use nmoe_gates::lint;
-use nmoe_gates::lint::claims::Evidence as Claims;
-use nmoe_gates::plan::attest::{self, Head};
-use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::api::Api;
 use crate::driver::Place;
-
-pub const REGISTRY: &str = r#"
-[meta]
-version = "1"
-target = "b200"
-
-[gates."cpu:import"]
-tier = "a"
-cmd = "true"
-timeout_s = 60
-
-[gates."cpu:compileall"]
-tier = "a"
-cmd = "true"
-timeout_s = 60
-
-[gates."b200:moonlight_8x20"]
-tier = "b"
-cmd = "true"
-timeout_s = 60
-gpus = 8
-
-[gates."perf:baseline_delta"]
-tier = "b"
-kind = "perf"
-compare_gate = "b200:moonlight_8x20"
-metric = "node_tps_p50"
-timeout_s = 60
-
-[bundles]
-full = ["b200:moonlight_8x20", "perf:baseline_delta"]
-"#;
-
-const CONTRACT: &str = "```yaml\nnmoe:\n  issue: 07\n  slug: x\n  kind: perf\n  risk: hot\n  complexity: S\n  depends_on: []\n  merge_hotspots: []\n\n\
-scope:\n  allow: [docs/**]\n  deny: []\n\ncontract:\n  invariants:\n    - B200-only (sm_100a)\n    - No NCCL all-to-all on the MoE path\n    \
-- TOML-only, container-first\n  knobs:\n    add: []\n    change: []\n\ngates:\n  required: [cpu:import, cpu:compileall, b200:moonlight_8x20, perf:baseline_delta]\n  perf:\n    \
-gate: perf:baseline_delta\n    compare: b200:moonlight_8x20\n    metric: node_tps_p50\n    budget_pct: -10\n```\n";
-
-/// Results about a head, gate by gate.
-pub fn results(head: &str, tree: &str, gates: &[(&str, Verdict)]) -> Results {
-    let mut all = indexmap(gates);
-    if let Some(gate) = all.get_mut("perf:baseline_delta") {
-        gate.perf = Some(PerfResult {
-            compare_gate: "b200:moonlight_8x20".to_owned(),
-            metric: "node_tps_p50".to_owned(),
-            baseline: Some(100_000.0),
-            result: Some(98_765.4),
-            delta_pct: Some(-1.2346),
-            budget_pct: Some(-10.0),
-            method: "threshold".to_owned(),
-            ..PerfResult::default()
-        });
-    }
-    Results {
-        schema: SCHEMA,
-        bundle: None,
-        gate_ids: gates.iter().map(|(id, _)| (*id).to_owned()).collect(),
-        overall: Overall::of(gates.iter().map(|(_, v)| *v)),
-        uncovered: Vec::new(),
-        refused: None,
-        evidence: Evidence {
-            head: Some(head.to_owned()),
-            tree: Some(tree.to_owned()),
-            ..Evidence::default()
-        },
-        started_at: Some("2026-01-01T00:00:00Z".to_owned()),
-        duration_s: Some(1.0),
-        results: all,
-    }
-}
-
-fn indexmap(gates: &[(&str, Verdict)]) -> indexmap::IndexMap<String, GateResult> {
-    gates
-        .iter()
-        .map(|(id, verdict)| ((*id).to_owned(), GateResult::new(*verdict, None)))
-        .collect()
-}
-
-const GATES: [&str; 4] = [
-    "cpu:import",
-    "cpu:compileall",
-    "b200:moonlight_8x20",
-    "perf:baseline_delta",
-];
-
-fn a_block() -> impl Strategy<Value = String> {
-    let list = prop_oneof![
-        Just(" []".to_owned()),
-        Just(String::new()),
-        Just(" [cpu:import]  # mine".to_owned()),
-        Just(" [ \"cpu:import\",'b200:moonlight_8x20' ]".to_owned()),
-        Just("\n    - cpu:import # first\n    - b200:moonlight_8x20".to_owned()),
-        Just("\n  # above\n  - \"cpu:compileall\"\n  - b200:gone # gone".to_owned()),
-    ];
-    let perf = prop_oneof![
-        Just(String::new()),
-        Just("\nperf:\n  gate: perf:baseline_delta\n  compare: x # which\n  metric: node_tps_p50\n  budget_pct: -10.0\n  status: pending\n".to_owned()),
-        Just("perf:\n    gate: perf:baseline_delta\n    compare: b200:moonlight_8x20\n    metric: node_tps_p50\n    baseline: 1\n    result: 2 # two\n    delta_pct: 100\n    budget_pct: -10\n    status: pass\n".to_owned()),
-    ];
-    let sha = prop_oneof![
-        Just("1188731"),
-        Just("\"0000000\" # old"),
-        Just(""),
-        Just("<sha>"),
-        Just("1e10000")
-    ];
-    let baseline = prop_oneof![
-        Just(""),
-        Just("  baseline_sha: 8203984\n"),
-        Just("  baseline_sha:\n")
-    ];
-    (list.clone(), list, perf, sha, baseline, prop::bool::ANY).prop_map(|(a, b, perf, sha, baseline, flow)| {
-        if flow {
-            return format!(
-                "nmoe_pr: {{issue: 01, pr_sha: \"{}\", risk: cold}}\ngates_passed: {{tier_a: [], tier_b: [cpu:x]}}\n",
-                sha.trim_matches('"').split('"').next().unwrap()
-            );
-        }
-        format!("# the block\nnmoe_pr: # head\n  issue: \"01\"\n{baseline}  pr_sha: {sha}\n  risk: cold  # or hot\n\ngates_passed:\n  tier_a:{a}\n  tier_b:{b}\n{perf}")
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever the body: only the block changes, it reads back as what was meant, a second time changes nothing, and the lint
-    /// that holds claims against results has nothing to say.
-    #[test]
-    fn bytes_outside_the_block_never_change(
-        before in "([ -~äß→\n]{0,60}\n\n)?",
-        block in a_block(),
-        after in "(\n[ -~äß→\n]{0,60})?",
-        fence in prop_oneof![Just("```"), Just("~~~~"), Just("````")],
-        quote in prop_oneof![3 => Just(""), 1 => Just("> "), 1 => Just("   ")],
-        crlf in prop::bool::ANY,
-        bom in prop::bool::ANY,
-        verdicts in prop::collection::vec(prop::option::of(prop_oneof![Just(Verdict::Pass), Just(Verdict::Fail)]), 4),
-    ) {
-        let before = before.replace(['`', '~', '<', '>', '\t'], "").replace("nmoe_pr", "");
-        let after = after.replace(['`', '~', '<'], "").replace("nmoe_pr", "");
-        let quoted: String = format!("{fence}yaml\n{block}{fence}\n").split_inclusive('\n').map(|l| format!("{quote}{l}")).collect();
-        let mut text = format!("{before}\n\n{quoted}{after}");
-        if crlf {
-            text = text.replace("\r", "").replace('\n', "\r\n");
-        }
-        if bom {
-            text.insert(0, '\u{feff}');
-        }
-        let source = Source::new(None, text.as_str());
-        let found = block::find(&source, "nmoe_pr");
-        // Some prose swallows or doubles the block; such bodies are refused, and that is another test's.
-        prop_assume!(found.block.is_some() && found.defects.is_empty());
-        let extent = found.block.unwrap().content.extent();
-
-        let contract: Contract = read::contract(&Source::new(None, CONTRACT)).unwrap();
-        let registry: Registry = toml::from_str(REGISTRY).unwrap();
-        let head = Head { commit: "9".repeat(40), tree: "8".repeat(40), fork: "7".repeat(40) };
-        let ran: Vec<(&str, Verdict)> = GATES.into_iter().zip(&verdicts).filter_map(|(id, v)| Some((id, (*v)?))).collect();
-        let results = vec![results(&head.commit, &head.tree, &ran)];
-        let (wanted, findings) = attest::decide(&contract, &registry, &head, &results, None);
-        prop_assert!(findings.is_empty());
-        let filled = match attest::fill(&source, &wanted) {
-            Ok(filled) => filled,
-            // A style that would have to be guessed at is refused and left alone; plain styles are not.
-            Err(error) => {
-                prop_assert!(block.contains('{'), "{error}\n{text}");
-                return Ok(());
-            }
-        };
-
-        let shift = text.len() - source.text().len();
-        let (head_of, tail) = (&text[..shift + extent.start], &text[shift + extent.end..]);
-        prop_assert!(filled.starts_with(head_of) && filled.ends_with(tail), "{text}\n-----\n{filled}");
-        for comment in ["# the block", "# head", "# or hot", "# first", "# above", "# which"] {
-            // A comment goes only with the list entry that it stands behind.
-            let stays = block.contains(comment) && (comment != "# first" || ran.contains(&("cpu:import", Verdict::Pass)));
-            prop_assert!(!stays || filled.contains(comment) || comment == "# first", "{comment}\n{filled}");
-        }
-        let again = Source::new(None, filled.as_str());
-        let mut said = read::attestation(&again).unwrap();
-        // What stays keeps its place.
-        said.gates_passed.tier_a.sort_by_key(|id| std::cmp::Reverse(id.clone()));
-        said.gates_passed.tier_b.sort();
-        let passed = |tier: &[&str]| -> Vec<String> {
-            tier.iter().filter(|id| ran.contains(&(**id, Verdict::Pass))).map(|id| (*id).to_owned()).collect()
-        };
-        prop_assert_eq!(&said.gates_passed.tier_a, &passed(&GATES[..2]));
-        prop_assert_eq!(&said.gates_passed.tier_b, &passed(&GATES[2..]));
-        prop_assert_eq!(&said.nmoe_pr.pr_sha, &head.commit);
-        prop_assert_eq!(&said.nmoe_pr.issue, "07");
-        let measured = said.perf.as_ref().and_then(|p| p.result);
-        prop_assert_eq!(measured, verdicts[3].map(|_| 98_765.4));
-        prop_assert_eq!(&attest::fill(&again, &wanted).unwrap(), &filled);
-
-        let claims = Claims { head: Some(head.commit.clone()), results, ..Claims::default() };
-        let said: Vec<&str> = lint::attestation::lint(&again, &lint::Facts::default(), None, &claims).iter().map(|f| f.code.id).collect();
-        for code in ["wrong-head", "foreign-results", "unproven-claim", "unmeasured-number", "wrong-delta"] {
-            prop_assert!(!said.contains(&code), "{code}\n{filled}");
-        }
-    }
-}
+use crate::support::results::{CONTRACT, REGISTRY, results};
 
 /// A checkout with a contract's branch and one commit of work.
 fn place() -> Place {
@@ -234,7 +23,7 @@ fn place() -> Place {
     place
 }
 
-fn record(place: &Place, name: &str, results: &Results) -> String {
+fn record(place: &Place, name: &str, results: &Value) -> String {
     let path = place.path(name);
     std::fs::write(&path, serde_json::to_vec(results).unwrap()).unwrap();
     path.display().to_string()
@@ -245,11 +34,11 @@ fn ids(place: &Place) -> (String, String) {
     (of("HEAD"), of("HEAD^{tree}"))
 }
 
-const ALL: [(&str, Verdict); 4] = [
-    ("cpu:import", Verdict::Pass),
-    ("cpu:compileall", Verdict::Pass),
-    ("b200:moonlight_8x20", Verdict::Pass),
-    ("perf:baseline_delta", Verdict::Pass),
+const ALL: [(&str, &str); 4] = [
+    ("cpu:import", "pass"),
+    ("cpu:compileall", "pass"),
+    ("b200:moonlight_8x20", "pass"),
+    ("perf:baseline_delta", "pass"),
 ];
 
 #[test]
@@ -348,7 +137,7 @@ fn dirty_or_stale_results_attest_nothing() {
     let place = place();
     let (head, tree) = ids(&place);
     let mut dirty = results(&head, &tree, &ALL);
-    dirty.evidence.dirty = true;
+    dirty["evidence"]["dirty"] = true.into();
     let stale = results(&"1".repeat(40), &"2".repeat(40), &ALL);
     for (one, code) in [(dirty, "dirty-results"), (stale, "stale-results")] {
         let path = record(&place, "r.json", &one);

@@ -1,17 +1,17 @@
 //! Repositories in the states that the pages speak of, with a GitHub on this machine, and a shell in them whose `nmoe-gates` is the
 //! program under test.
+#![allow(dead_code, reason = "a scene offers more than each state of the suite uses")]
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::json;
 
-use nmoe_gates::domain::verdict::Verdict;
-
 use crate::api::{Api, REPOSITORY, TOKEN};
-use crate::attest::results;
-use crate::driver::{Place, git};
+use crate::driver::{Place, git, scrubbed};
 use crate::plan::contract;
+use crate::support::program::folder;
+use crate::support::results::results;
 
 /// Where a page's reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +73,15 @@ pub struct Scene {
 /// What a command line left.
 pub struct Left {
     pub code: Option<i32>,
+    /// Standard output, then standard error.
     pub said: String,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Scene {
     pub fn new(state: State) -> Self {
         let place = Place::new();
-        std::fs::create_dir(place.path("bin")).unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nmoe-gates"), place.path("bin/nmoe-gates")).unwrap();
         git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
         place.git(["init", "-q"]);
         place.git([
@@ -177,11 +178,10 @@ impl Scene {
         // Two launches that were recorded, one of each arm.
         for (name, level) in [("base.json", 50_000.0), ("head.json", 49_500.0)] {
             let gate = "b200:moonlight_8x20";
-            let mut recorded = results(&"1".repeat(40), &"2".repeat(40), &[(gate, Verdict::Pass)]);
+            let mut recorded = results(&"1".repeat(40), &"2".repeat(40), &[(gate, "pass")]);
             let samples: Vec<f64> = (0..24).map(|step| level + f64::from(step * 37 % 11)).collect();
             let series = json!({"count": 24, "p50": level + 5.0, "samples": samples});
-            let metrics = &mut recorded.results.get_mut(gate).unwrap().metrics;
-            metrics.insert("node_tps".to_owned(), serde_json::from_value(series).unwrap());
+            recorded["results"][gate]["metrics"]["node_tps"] = series;
             write(name, &serde_json::to_string(&recorded).unwrap());
         }
         for launch in 0..4u32 {
@@ -195,8 +195,25 @@ impl Scene {
         }
     }
 
+    /// Writes a file into the reader's folder.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.here.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The folder that holds the repository, its remote and its worktrees.
+    pub fn root(&self) -> PathBuf {
+        self.place.path("")
+    }
+
+    /// GitHub, as far as this machine has it.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// A step of the scene itself, which has to go well.
-    fn does(&mut self, line: &str) {
+    pub fn does(&mut self, line: &str) {
         let left = self.line(line, None);
         assert_eq!(left.code, Some(0), "{line}\n{}", left.said);
     }
@@ -205,21 +222,15 @@ impl Scene {
     pub fn line(&mut self, line: &str, event: Option<&str>) -> Left {
         let stood = self.place.path("stood");
         let script = format!("{line}\nended=$?\npwd > \"$STOOD\"\nexit $ended");
-        let path = format!(
-            "{}:{}",
-            self.place.path("bin").display(),
-            std::env::var("PATH").unwrap()
-        );
-        let mut shell = Command::new("bash");
+        let path = format!("{}:{}", folder().display(), std::env::var("PATH").unwrap());
+        let mut shell = scrubbed("bash");
         shell
             .args(["-c", &script])
             .current_dir(&self.here)
             .stdin(Stdio::null())
-            .env_clear()
             .env("PATH", path)
             .env("HOME", self.place.path("home"))
             .env("TMPDIR", self.place.path("tmp"))
-            .env("LC_ALL", "C.UTF-8")
             .env("STOOD", &stood)
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GITHUB_API_URL", self.api.url())
@@ -237,10 +248,12 @@ impl Scene {
         }
         let out = shell.output().unwrap();
         self.here = PathBuf::from(std::fs::read_to_string(stood).unwrap().trim());
-        let said = [out.stdout, out.stderr].concat();
+        let [stdout, stderr] = [out.stdout, out.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
         Left {
             code: out.status.code(),
-            said: String::from_utf8_lossy(&said).into_owned(),
+            said: format!("{stdout}{stderr}"),
+            stdout,
+            stderr,
         }
     }
 }

@@ -4,8 +4,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
+
+use crate::support::program::program;
 
 /// A scratch place: `repo/` for a checkout, `home/` for everything a tool might write elsewhere.
 pub struct Place {
@@ -15,7 +18,12 @@ pub struct Place {
 impl Place {
     /// An empty place.
     pub fn new() -> Self {
-        let root = TempDir::with_prefix("nmoe-gates-test-").unwrap();
+        let prefix = if hostile() {
+            "nmoe-gates-test ğİ 'ß-"
+        } else {
+            "nmoe-gates-test-"
+        };
+        let root = TempDir::with_prefix(prefix).unwrap();
         for dir in ["repo", "home", "tmp"] {
             std::fs::create_dir(root.path().join(dir)).unwrap();
         }
@@ -47,17 +55,48 @@ impl Place {
 
     /// A call of the binary in the checkout.
     pub fn gates<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Call {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nmoe-gates"));
+        let mut command = scrubbed(program());
         command
             .args(args)
             .current_dir(self.repo())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.path("home"))
-            .env("TMPDIR", self.path("tmp"))
-            .env("LC_ALL", "C.UTF-8");
+            .env("TMPDIR", self.path("tmp"));
+        if hostile() {
+            // Below a file nothing can be written, not even by root.
+            command.env("HOME", "/dev/null");
+        } else {
+            command.env("HOME", self.path("home"));
+        }
         Call { command, stdin: None }
     }
+}
+
+/// Returns a command whose environment is only `PATH` and a locale; in a hostile run also what disturbs programs most.
+pub fn scrubbed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    if hostile() {
+        command
+            .env("LC_ALL", "tr_TR.UTF-8")
+            .env("LANG", "tr_TR.UTF-8")
+            .env("RUST_BACKTRACE", "full")
+            .env("TZ", "Pacific/Kiritimati");
+    } else {
+        command.env("LC_ALL", "C.UTF-8");
+    }
+    command
+}
+
+/// Whether `NMOE_GATES_TEST_HOSTILE=1` asks for an environment that disturbs programs: backtraces, a Turkish locale, a far
+/// time zone, a HOME that cannot be written, blanks and non-ASCII characters in paths, files that only their owner may read.
+pub fn hostile() -> bool {
+    static HOSTILE: LazyLock<bool> = LazyLock::new(|| {
+        let asked = std::env::var_os("NMOE_GATES_TEST_HOSTILE").is_some_and(|value| value == "1");
+        if asked {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        }
+        asked
+    });
+    *HOSTILE
 }
 
 /// A git command in a directory, with a fixed identity and clock; returns what it printed.
@@ -116,6 +155,23 @@ impl Call {
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
+    }
+
+    /// The call as the last words of another command, in the same environment.
+    pub fn under<S: AsRef<OsStr>>(self, words: &[S]) -> Command {
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .current_dir(self.command.get_current_dir().unwrap())
+            .env_clear()
+            .envs(
+                self.command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        command
     }
 
     /// The command itself, for tests that signal it or take its pipes.

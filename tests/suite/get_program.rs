@@ -6,9 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::driver::Place;
+use crate::support::digest::sha256;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -18,10 +17,6 @@ fn program(place: &Place, says: &str) -> String {
         "#!/bin/sh\necho ran >>'{}'\necho 'nmoe-gates {says}'\n",
         place.path("ran").display()
     )
-}
-
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What the action sees: a copy of itself, a PATH, a release page.

@@ -3,18 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::driver::Place;
+use crate::support::digest::sha256;
 
 const REGISTRY: &str =
     "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nsmall = [\"cpu:one\"]\n";
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
-
-fn sha256(text: &str) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
-}
 
 /// A checkout that is a merge, and the resolution of it.
 fn scene() -> (Place, Value) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::driver::Place;
+use crate::support::program::program;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -131,7 +132,7 @@ fn site_navigation_names_every_page() {
 #[test]
 fn generated_reference_matches_the_program() {
     let out = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
-        .args(["--check", env!("CARGO_BIN_EXE_nmoe-gates")])
+        .args(["--check", program()])
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -147,7 +148,7 @@ fn every_code_has_a_page_on_the_site() {
     let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
         .arg("--codes")
         .arg(&pages)
-        .arg(env!("CARGO_BIN_EXE_nmoe-gates"))
+        .arg(program())
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -193,4 +194,38 @@ fn environment_page_names_every_variable_that_is_read() {
         "docs/reference/environment.md does not name {missing:?}"
     );
     assert!(names.len() > 4, "only {names:?} were found");
+}
+
+/// Calls a function with the path and text of each file below these folders.
+fn each_file(folders: &[&str], seen: &mut dyn FnMut(&Path, &str)) {
+    for folder in folders {
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                each_file(&[path.to_str().unwrap()], seen);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                seen(&path, &text);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_file_names_the_program_under_test() {
+    let variable = ["CARGO", "BIN", "EXE"].join("_");
+    let mut naming = Vec::new();
+    each_file(&["tests", "benches", "examples", "scripts"], &mut |path, text| {
+        if text.contains(&variable) {
+            naming.push(path.to_owned());
+        }
+    });
+    let only = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/support/program.rs");
+    assert_eq!(naming, [only]);
+}
+
+#[test]
+fn the_suite_uses_nothing_of_the_library() {
+    each_file(&["tests/suite"], &mut |path, text| {
+        assert!(!text.contains(concat!("nmoe_gates", "::")), "{}", path.display());
+    });
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::driver::Place;
+use crate::driver::{Place, scrubbed};
+use crate::support::program::program;
 
 /// A library with the whole ABI and one self-check that passes. Each case changes something about it.
 const GOOD: &str = r#"
@@ -408,16 +409,13 @@ fn where_the_host_cannot_run_nothing_is_passed_over() {
     let place = Place::new();
     let root = place.path("root");
     std::fs::create_dir(&root).unwrap();
-    crate::kernel_static::copy_program(
-        Path::new(env!("CARGO_BIN_EXE_nmoe-gates")),
-        &root.join("nmoe-gates"),
-    );
+    crate::kernel_static::copy_program(program(), &root.join("nmoe-gates"));
     std::fs::create_dir(root.join("dev")).unwrap();
     std::fs::write(root.join("dev/urandom"), [7; 64]).unwrap();
     std::fs::write(root.join("dev/null"), "").unwrap();
     std::fs::create_dir(root.join("tmp")).unwrap();
     std::fs::copy(build(&place, "good", &defined("", &[])), root.join("good.so")).unwrap();
-    let out = Command::new("chroot")
+    let out = scrubbed("chroot")
         .arg(&root)
         .args(["/nmoe-gates", "kernels", "check", "--cpu", "/good.so"])
         .output()

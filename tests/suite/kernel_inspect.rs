@@ -1,10 +1,8 @@
-//! `kernels inspect`: what real containers hold, and that no bytes whatever bring the reader down.
+//! `kernels inspect`: what real containers hold, and what is refused as none.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nmoe_gates::kernel::container::MAGIC;
-use nmoe_gates::kernel::inspect::{Arch, inspect};
 use serde_json::Value;
 
 use crate::driver::Place;
@@ -149,7 +147,7 @@ fn what_is_no_library_is_said_to_be_none() {
         ("empty", &b""[..]),
         ("text", b"hello"),
         ("cut.so", b"\x7fELF\x02\x01\x01"),
-        ("cut.fatbin", &MAGIC),
+        ("cut.fatbin", b"\x50\xed\x55\xba"),
     ] {
         place.file(name, bytes);
         look(&place, &place.repo().join(name), 1);
@@ -166,85 +164,4 @@ fn what_is_no_library_is_said_to_be_none() {
         .gates(["kernels", "inspect", fifo.to_str().unwrap()])
         .run()
         .exits(2);
-}
-
-#[test]
-fn a_bomb_is_refused_before_it_unpacks() {
-    let mut bytes = std::fs::read(fixture("sm_100a_zstd")).unwrap();
-    // The header claims 16 GiB; neither the claim nor the true size may be believed.
-    bytes[16 + 56..16 + 64].copy_from_slice(&(16u64 << 30).to_le_bytes());
-    let seen = inspect(&bytes, Arch::SM_100A, &[]);
-    assert_eq!(seen.faults[0].word(), "unreadable");
-    let mut bytes = std::fs::read(fixture("sm_100a_lz4")).unwrap();
-    bytes[16 + 56..16 + 64].copy_from_slice(&(512u64 << 20).to_le_bytes());
-    assert_eq!(inspect(&bytes, Arch::SM_100A, &[]).faults[0].word(), "unreadable");
-}
-
-/// A small generator with a fixed seed: the same mutants every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-}
-
-#[test]
-fn ten_thousand_mutants_are_read_without_a_panic_and_none_gains_a_kernel() {
-    let place = Place::new();
-    let mut seeds: Vec<Vec<u8>> = [
-        "sm_100a_plain",
-        "sm_100a_lz4",
-        "sm_100a_zstd",
-        "mixed_zstd",
-        "ptx_zstd",
-    ]
-    .iter()
-    .map(|name| std::fs::read(fixture(name)).unwrap())
-    .collect();
-    let object = library(
-        &place,
-        "seed.o",
-        &fixture("sm_100a_zstd"),
-        ".nv_fatbin",
-        "",
-        &["-c"],
-    );
-    seeds.push(std::fs::read(object).unwrap());
-    // A container's 16 + 64 bytes of headers, then the cubin itself.
-    seeds.push(seeds[0][16 + 112..].to_vec());
-    assert_eq!(inspect(&seeds[6], Arch::SM_100A, &[]).entries.len(), 1);
-    let mut dice = Dice(100);
-    for round in 0..10_500 {
-        let mut bytes = seeds[round % seeds.len()].clone();
-        match dice.below(4) {
-            0 => bytes.truncate(dice.below(bytes.len())),
-            1 => {
-                let at = dice.below(bytes.len().saturating_sub(8));
-                let value = [0, 1, u64::MAX, u64::MAX / 2, 1 << 31, 1 << 20][dice.below(6)];
-                bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-            }
-            _ => {
-                for _ in 0..=dice.below(8) {
-                    // Half of the changes go where the headers are.
-                    let reach = if dice.below(2) == 0 {
-                        bytes.len().min(128)
-                    } else {
-                        bytes.len()
-                    };
-                    let at = dice.below(reach);
-                    bytes[at] = u8::try_from(dice.below(256)).unwrap();
-                }
-            }
-        }
-        let seen = inspect(&bytes, Arch::SM_100A, &[]);
-        assert_eq!(seen.is_clean(), seen.faults.is_empty());
-        if seen.is_clean() {
-            assert!(seen.entries.iter().any(|e| !e.kernels.is_empty()));
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::driver::{Outcome, Place};
+use crate::kernel_csrc::{SOURCES, sources_digest};
 
 /// C that wraps `nmoe/csrc/device.fatbin` as a library.
 pub const WRAPPER: &str = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
@@ -190,11 +191,10 @@ fn off_target_nothing_is_built() {
 /// A checkout with a kernel package whose build makes a stamped library with two self-checks.
 fn with_package(nonce: &str) -> Place {
     let place = checkout("sm_100a_zstd", "unused");
-    for file in ["build.rs", "Cargo.toml", "include/a.h", "src/a.h"] {
+    for file in SOURCES {
         place.file(&format!("nmoe-csrc/{file}"), "/* a source */\n");
     }
-    let sources =
-        nmoe_gates::kernel::stamp::digest(&place.repo().join("nmoe-csrc"), "-O3", "nvcc 13.0.88").unwrap();
+    let sources = sources_digest(&place.repo().join("nmoe-csrc"));
     let (before, after) = (
         format!(
             r#"{{\"schema\":1,\"abi\":1,\"arch\":\"sm_100a\",\"sources\":\"{sources}\",\"flags\":\"-O3\",\"compiler\":\"nvcc 13.0.88\",\"commit\":null,\"dirty\":false,\"nonce\":\""#

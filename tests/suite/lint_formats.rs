@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::driver::Place;
 use crate::release::proves;
+use crate::support::program::program;
 
 fn place() -> Place {
     let place = Place::new();
@@ -222,11 +223,11 @@ fn reviewdog_gets_its_suggestions_from_sarif() {
 #[test]
 #[ignore = "downloads a validator of a hundred megabytes: scripts/test --all"]
 fn slow_every_sarif_log_follows_the_official_schema() {
-    proves("verify/sarif", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    proves("verify/sarif", &[program()]);
 }
 
 #[test]
 #[ignore = "downloads two language servers: scripts/test --all"]
 fn slow_schemas_work_in_editors() {
-    proves("verify/editors", &[env!("CARGO_BIN_EXE_nmoe-gates")]);
+    proves("verify/editors", &[program()]);
 }

@@ -1,6 +1,7 @@
-//! The one integration binary: it drives the real `nmoe-gates` the way a person or a workflow would.
+//! The black-box suite: drives the program under test (see `support::program`) the way a person or a workflow would.
 //!
-//! Slow families are named `slow_…` so that a filter can leave them out.
+//! Nothing here may use the library: that is what `tests/library` is for. A test that takes longer than five seconds is
+//! named `slow_…`, so that a filter can leave it out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +30,6 @@ mod documented_scene;
 mod driver;
 mod gates;
 mod get_program;
-mod github;
 mod held;
 mod hostile_environment;
 mod house;
@@ -54,21 +54,16 @@ mod lint_formats;
 mod lint_forms;
 mod lint_incumbent;
 mod lint_pr;
-mod lint_properties;
 mod lint_workflows;
 mod openapi;
 mod output_escaping;
-mod pathspec;
 mod perf_arms;
 mod perf_bench;
 mod perf_health;
 mod perf_records;
-mod perf_simulation;
 mod perf_stages;
-mod perf_statistics;
 mod plan;
 mod publish;
-
 mod ready;
 mod release;
 mod report;
@@ -84,5 +79,6 @@ mod safety;
 mod scope;
 mod stage;
 mod start;
+mod support;
 mod terminal;
 mod tls;

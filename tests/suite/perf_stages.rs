@@ -130,14 +130,9 @@ fn filled(bench: &Bench, stage: &str) -> Option<()> {
     bench.seed(0);
     let results = bench.place.path("results.json");
     let _ = std::fs::remove_file(&results);
-    let gates = bench.call(&[]).env("PATH", watched_git(bench)).into_command();
-    let mut command = Command::new("unshare");
+    let gates = bench.call(&[]).env("PATH", watched_git(bench));
+    let mut command = gates.under(&["unshare", "-m", "--", "bash", "-c", ON_A_SMALL_DISK, "bash"]);
     command
-        .args(["-m", "--", "bash", "-c", ON_A_SMALL_DISK, "bash"])
-        .arg(gates.get_program())
-        .args(gates.get_args())
-        .current_dir(gates.get_current_dir().unwrap())
-        .envs(gates.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .env("DISK", &disk)
         .env("RESULTS", &results)
         .env("LOG", bench.place.path("log"));

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Fault, REPOSITORY};
 use crate::driver::{Call, Outcome, Place};
+use crate::support::digest::sha256;
 
 pub const HEAD: &str = "1111111111111111111111111111111111111111";
 pub const BASE: &str = "2222222222222222222222222222222222222222";
@@ -31,14 +32,6 @@ full = ["cpu:one", "b200:two"]
 pub struct Scene {
     pub api: Api,
     pub place: Place,
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
 }
 
 impl Scene {

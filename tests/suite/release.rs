@@ -1,10 +1,12 @@
 //! The scripts behind the runner images and the release: which runner, which images in which order, which text.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::driver::{Place, git};
+use crate::driver::{Place, git, scrubbed};
+use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -173,8 +175,8 @@ fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
     let place = Place::new();
     let pack = |name: &str| {
         let archive = place.path(name);
-        let mut call = Command::new(Path::new(ROOT).join("scripts/release/package-share"));
-        call.arg(env!("CARGO_BIN_EXE_nmoe-gates")).arg(&archive);
+        let mut call = scrubbed(Path::new(ROOT).join("scripts/release/package-share"));
+        call.arg(program()).arg(&archive);
         assert!(call.current_dir(place.repo()).status().unwrap().success());
         std::fs::read(archive).unwrap()
     };
@@ -203,7 +205,7 @@ fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
 
 /// Runs a script that proves something in minutes, and shows what it said where it fails.
 #[track_caller]
-pub fn proves(name: &str, args: &[&str]) {
+pub fn proves<S: AsRef<OsStr>>(name: &str, args: &[S]) {
     let ended = Command::new(Path::new(ROOT).join("scripts").join(name))
         .args(args)
         .output()
@@ -214,7 +216,7 @@ pub fn proves(name: &str, args: &[&str]) {
 #[test]
 #[ignore = "two release builds"]
 fn slow_two_builds_in_different_folders_give_the_same_bytes() {
-    proves("verify/reproducible", &[]);
+    proves::<&str>("verify/reproducible", &[]);
 }
 
 #[test]
@@ -222,7 +224,7 @@ fn slow_two_builds_in_different_folders_give_the_same_bytes() {
 fn slow_the_dockerfiles_run_lines_run() {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if rustix::process::geteuid().is_root() && there("debootstrap") {
-        proves("verify/images", &[]);
+        proves::<&str>("verify/images", &[]);
     } else {
         eprintln!("SKIPPED, NOT PASSED: the RUN lines were not run, since that takes root and debootstrap");
     }

@@ -4,6 +4,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 
 use crate::driver::{Outcome, Place};
+use crate::support::program::program;
 
 const MIXED: &str = include_str!("../fixtures/report/mixed.json");
 
@@ -753,7 +754,7 @@ fn results_that_make_no_one_table_are_refused() {
 fn slow_the_page_is_fine_in_a_browser() {
     let root = env!("CARGO_MANIFEST_DIR");
     let out = std::process::Command::new(format!("{root}/scripts/verify/report-page"))
-        .arg(env!("CARGO_BIN_EXE_nmoe-gates"))
+        .arg(program())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);

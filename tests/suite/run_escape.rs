@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::stage::Stage;
+use crate::support::program::program;
 
 /// Ways to get away, as shell text; `$1` is the process to leave behind.
 const WAYS: &[(&str, &str)] = &[
@@ -113,17 +114,10 @@ fn what_ends_by_itself_is_no_leak_and_the_registry_may_forbid_leaks() {
 fn what_ran_before_is_not_ours_to_end() {
     let stage = Stage::new();
     stage.gate("cpu:leak", &format!("setsid sleep {} &", mark(203)));
-    let tool = stage.call(&["run", "--gate", "cpu:leak"]).into_command();
-    let mut shell = Command::new("bash");
-    shell
-        .arg("-c")
-        .arg(format!("sleep {} & exec \"$@\"", mark(202)))
-        .arg("bash")
-        .arg(tool.get_program())
-        .args(tool.get_args());
-    shell.current_dir(tool.get_current_dir().unwrap());
-    shell.env("XDG_STATE_HOME", stage.place.path("home"));
-    let status = shell
+    let script = format!("sleep {} & exec \"$@\"", mark(202));
+    let status = stage
+        .call(&["run", "--gate", "cpu:leak"])
+        .under(&["bash", "-c", &script, "bash"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -304,7 +298,8 @@ fn two_runs_do_not_share_results() {
 fn slow_whatever_breaks_nothing_is_lost_false_or_left_behind() {
     let root = env!("CARGO_MANIFEST_DIR");
     let out = Command::new(format!("{root}/scripts/verify/faults"))
-        .args(["--quick", "--program", env!("CARGO_BIN_EXE_nmoe-gates")])
+        .args(["--quick", "--program"])
+        .arg(program())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);

@@ -1,7 +1,6 @@
 //! What `run` binds a verdict to and keeps of it: evidence, resumption, results from elsewhere, the terms of a contract.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -282,17 +281,7 @@ fn a_pass_that_could_not_be_recorded_is_none() {
     // All but the last line fits.
     let limit = format!("--fsize={}", kept.len() + end.len() / 2);
     let run = stage.call(&["run", "--tier", "a", "--results", results.to_str().unwrap()]);
-    let mut limited = Command::new("prlimit");
-    let run = run.into_command();
-    limited
-        .arg(limit)
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(run.get_current_dir().unwrap());
-    limited
-        .env_clear()
-        .envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let out = limited.output().unwrap();
+    let out = run.under(&["prlimit", &limit]).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(3), "{said}");
     assert!(said.contains("cannot be written (disk_full)"), "{said}");

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::stage::Stage;
+use crate::support::program::program;
 
 fn seen(stdout: &str) -> BTreeMap<String, String> {
     stdout
@@ -96,7 +97,7 @@ fn t02_our_memory_is_closed_to_a_gate_of_the_same_user() {
     }
     // As root every memory is open: become nobody, with a copy of the tool that nobody may run.
     let tool = stage.place.path("tool");
-    std::fs::copy(env!("CARGO_BIN_EXE_nmoe-gates"), &tool).unwrap();
+    std::fs::copy(program(), &tool).unwrap();
     for dir in [".", "repo", "home", "tmp"] {
         std::fs::set_permissions(stage.place.path(dir), std::fs::Permissions::from_mode(0o777)).unwrap();
     }
@@ -231,19 +232,20 @@ fn t21_a_full_disk_still_ends_in_a_report() {
     stage.gate("cpu:ok", "touch \"$TMPDIR/ran\"");
     let small = stage.place.path("home/small");
     std::fs::create_dir(&small).unwrap();
-    let tool = stage
-        .call(&["run", "--gate", "cpu:ok", "--format", "json", "--results"])
-        .into_command();
     let script =
         "mount -t tmpfs -o size=8k tmpfs \"$1\" && head -c 8k /dev/zero >\"$1/full\"; shift; exec \"$@\"";
-    let out = Command::new("unshare")
-        .args(["-rm", "bash", "-c", script, "bash"])
-        .arg(&small)
-        .arg(tool.get_program())
-        .args(tool.get_args())
+    let out = stage
+        .call(&["run", "--gate", "cpu:ok", "--format", "json", "--results"])
+        .under(&[
+            "unshare",
+            "-rm",
+            "bash",
+            "-c",
+            script,
+            "bash",
+            small.to_str().unwrap(),
+        ])
         .arg(small.join("results.json"))
-        .current_dir(stage.place.repo())
-        .env("TMPDIR", stage.place.path("tmp"))
         .output();
     // Where no name space may be made there is no disk to fill.
     let Ok(out) = out else { return };
@@ -268,13 +270,9 @@ fn t21_a_full_disk_still_ends_in_a_report() {
 fn a_descriptor_that_we_were_given_goes_no_further() {
     let stage = Stage::new();
     stage.gate("cpu:fds", "test ! -e /proc/self/fd/7");
-    let tool = stage.call(&["run", "--gate", "cpu:fds"]).into_command();
-    let status = Command::new("bash")
-        .args(["-c", "exec 7</dev/null; exec \"$@\"", "bash"])
-        .arg(tool.get_program())
-        .args(tool.get_args())
-        .current_dir(stage.place.repo())
-        .env("XDG_STATE_HOME", stage.place.path("home"))
+    let status = stage
+        .call(&["run", "--gate", "cpu:fds"])
+        .under(&["bash", "-c", "exec 7</dev/null; exec \"$@\"", "bash"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()

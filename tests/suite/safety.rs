@@ -344,18 +344,9 @@ fn private_terms_count_in_documents_too() {
 
 #[test]
 fn this_repository_has_no_leaks() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = std::process::Command::new(env!("CARGO_BIN_EXE_nmoe-gates"))
-        .args(["lint", "safety"])
-        .current_dir(root)
-        .env_remove("NMOE_PRIVATE_TERMS")
-        .env_remove("NMOE_PRIVATE_TERMS_FILE")
-        .output()
-        .unwrap();
-    assert!(
-        out.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
+    Place::new()
+        .gates(["lint", "safety"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .run()
+        .exits(0);
 }

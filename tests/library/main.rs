@@ -1,0 +1,24 @@
+//! Tests of the library's own functions: properties, references and damaged inputs.
+//!
+//! What a user can see of the program is tested in `tests/suite`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+#[path = "../suite/api.rs"]
+mod api;
+mod attest;
+#[path = "../suite/driver.rs"]
+mod driver;
+mod github;
+mod inspect;
+mod lint_properties;
+mod pathspec;
+mod perf_simulation;
+mod perf_statistics;
+mod stamp;
+mod subject;
+#[path = "../suite/support/mod.rs"]
+mod support;

@@ -1,0 +1,75 @@
+//! `kernel::stamp` over the libraries that the kernel package really builds.
+
+use std::path::{Path, PathBuf};
+
+use nmoe_gates::kernel::inspect::{Arch, inspect};
+use nmoe_gates::kernel::stamp::{Expected, Stale, Stamp, digest};
+
+use crate::driver::Place;
+
+fn package() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("nmoe-csrc")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_stamp_stands_for_the_sources_and_for_no_others() {
+    let Some(library) = nmoe_csrc::host_library() else {
+        eprintln!("skipped: there is no C++ compiler");
+        return;
+    };
+    let stamp = Stamp::read(&std::fs::read(library).unwrap()).unwrap().unwrap();
+    assert_eq!((stamp.schema, stamp.abi, stamp.arch.as_str()), (1, 1, "host"));
+    assert_eq!(
+        digest(&package(), &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    let place = Place::new();
+    let elsewhere = place.path("elsewhere");
+    copy(&package(), &elsewhere);
+    assert_eq!(
+        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    let header = elsewhere.join("src/elements.h");
+    let text = std::fs::read_to_string(&header)
+        .unwrap()
+        .replace("448.0f", "447.0f");
+    std::fs::write(&header, text).unwrap();
+    assert_ne!(
+        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        stamp.sources
+    );
+    assert_ne!(digest(&package(), "-O0", &stamp.compiler).unwrap(), stamp.sources);
+}
+
+#[test]
+fn the_device_build_is_for_sm_100a_and_fresh() {
+    let Some(library) = nmoe_csrc::device_library() else {
+        eprintln!("skipped: the kernels were built without nvcc");
+        return;
+    };
+    let bytes = std::fs::read(library).unwrap();
+    let stamp = Stamp::read(&bytes).unwrap().unwrap();
+    assert!(!stamp.kernels.is_empty());
+    let seen = inspect(&bytes, Arch::SM_100A, &stamp.kernels);
+    assert!(seen.is_clean(), "{}", seen.verdict());
+    let package = package();
+    let expected = Expected {
+        arch: Arch::SM_100A,
+        package: &package,
+        nonce: Some("another run's"),
+    };
+    assert!(matches!(stamp.verify(&expected), Err(Stale::Nonce)));
+}
