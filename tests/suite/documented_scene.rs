@@ -1,6 +1,5 @@
 //! Repositories in the states that the pages speak of, with a GitHub on this machine, and a shell in them whose `nmoe-gates` is the
 //! program under test.
-#![allow(dead_code, reason = "a scene offers more than each state of the suite uses")]
 
 use std::path::PathBuf;
 use std::process::Stdio;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use crate::support::program::program;
+use crate::support::program::folder;
 
 /// A scratch place: `repo/` for a checkout, `home/` for everything a tool might write elsewhere.
 pub struct Place {
@@ -55,7 +55,8 @@ impl Place {
 
     /// A call of the binary in the checkout.
     pub fn gates<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Call {
-        let mut command = scrubbed(program());
+        // By the name that users call: help and usage repeat that name.
+        let mut command = scrubbed(folder().join("nmoe-gates"));
         command
             .args(args)
             .current_dir(self.repo())

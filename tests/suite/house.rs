@@ -132,7 +132,8 @@ fn site_navigation_names_every_page() {
 #[test]
 fn generated_reference_matches_the_program() {
     let out = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
-        .args(["--check", program()])
+        .arg("--check")
+        .arg(program())
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

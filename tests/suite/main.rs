@@ -77,6 +77,7 @@ mod run_talk;
 mod run_world;
 mod safety;
 mod scope;
+mod snapshots;
 mod stage;
 mod start;
 mod support;
