@@ -19,7 +19,7 @@ impl Place {
     /// An empty place.
     pub fn new() -> Self {
         let prefix = if hostile() {
-            "nmoe-gates-test ğİ 'ß-"
+            "nmoe-gates-test ğİ ß-"
         } else {
             "nmoe-gates-test-"
         };
@@ -62,8 +62,10 @@ impl Place {
             .current_dir(self.repo())
             .env("TMPDIR", self.path("tmp"));
         if hostile() {
-            // Below a file nothing can be written, not even by root.
-            command.env("HOME", "/dev/null");
+            // Below a file nothing can be written, not even by root. What must be kept has its own place then.
+            command
+                .env("HOME", "/dev/null")
+                .env("XDG_STATE_HOME", self.path("home/.local/state"));
         } else {
             command.env("HOME", self.path("home"));
         }
@@ -77,7 +79,6 @@ pub fn scrubbed(program: impl AsRef<OsStr>) -> Command {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     if hostile() {
         command
-            .env("LC_ALL", "tr_TR.UTF-8")
             .env("LANG", "tr_TR.UTF-8")
             .env("RUST_BACKTRACE", "full")
             .env("TZ", "Pacific/Kiritimati");

@@ -21,7 +21,7 @@ fn compared(nvml: &[&str]) -> (Outcome, Value) {
 }
 
 #[test]
-fn a_launch_that_the_gpus_spoiled_is_set_aside_counted_and_replaced() {
+fn slow_a_launch_that_the_gpus_spoiled_is_set_aside_counted_and_replaced() {
     // The first reading of a watch is its second round; the next one is taken after the first launch that counts.
     for (kind, defines) in [
         ("foreign", "-DPROCESSES=(round_()==3?2:0)"),

@@ -73,7 +73,7 @@ fn row_07_a_gate_ends_when_its_process_ends_and_leaks_are_counted() {
 }
 
 #[test]
-fn row_06_no_process_of_a_gate_survives_its_deadline() {
+fn slow_row_06_no_process_of_a_gate_survives_its_deadline() {
     let stage = Stage::new();
     for (n, (_, way)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         let hang = format!("set -- 'sleep {}'\n{way}\ntrap '' TERM\n$1\n$1", mark(100 + n));

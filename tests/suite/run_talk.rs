@@ -17,7 +17,7 @@ fn mute() -> (Stage, PathBuf) {
     let stage = Stage::new();
     let fifo = stage.place.path("home/go");
     rustix::fs::mkfifoat(CWD, &fifo, Mode::from(0o600)).unwrap();
-    let waits = format!("read -r word <{}; echo \"$word\"", fifo.display());
+    let waits = format!("read -r word <'{}'; echo \"$word\"", fifo.display());
     stage.gate_with("cpu:mute", &waits, "timeout_s = 300");
     (stage, fifo)
 }

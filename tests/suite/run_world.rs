@@ -123,7 +123,7 @@ fn t02_our_memory_is_closed_to_a_gate_of_the_same_user() {
 }
 
 #[test]
-fn row_10_memory_is_flat_whatever_comes() {
+fn slow_row_10_memory_is_flat_whatever_comes() {
     let stage = Stage::new();
     let peak = "grep VmHWM /proc/$PPID/status > \"$TMPDIR/peak\"";
     stage.gate(

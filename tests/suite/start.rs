@@ -147,7 +147,7 @@ fn contracts_come_from_github_and_closed_issues_are_merged() {
 }
 
 #[test]
-fn clean_takes_what_is_merged_and_nothing_else() {
+fn slow_clean_takes_what_is_merged_and_nothing_else() {
     let place = world();
     let names = [
         "merged",
