@@ -159,7 +159,7 @@ fn by(fail: bool) -> Verdict {
     if fail { Verdict::Fail } else { Verdict::Pass }
 }
 
-/// The incumbent's: the medians of all steps of one launch each, against the bare threshold.
+/// The inline runner's: the medians of all steps of one launch each, against the bare threshold.
 fn incumbent(pair: &[Vec<Sample>; 2], truth: f64, budget: f64) -> Verdict {
     let of = |samples: &[Sample]| {
         stats::median(&samples.iter().map(|s| s.value).collect::<Vec<_>>()).unwrap_or(1.0)
