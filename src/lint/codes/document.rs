@@ -3,7 +3,7 @@
 codes! {
     NO_BLOCK = "no-block", Error,
         "The document has no readable block",
-        "A contract is the fenced YAML block with the top-level key `nmoe`, and an attestation is the block with `nmoe_pr`. The fence is ``` or ~~~, with the language `yaml`, `yml` or none. A file that contains only YAML needs no fence.",
+        "A contract is the fenced YAML block with the top-level key `nmoe`, and an attestation is the block with `nmoe_pr`. The fence is three backticks or three tildes, with the language `yaml`, `yml` or none. A file that contains only YAML needs no fence.",
         "Please make attention faster.",
         "```yaml\nnmoe:\n  issue: 03a\n  …\n```";
     SEVERAL_BLOCKS = "several-blocks", Error,
