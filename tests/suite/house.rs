@@ -69,6 +69,21 @@ fn workflows_interpolate_nothing_into_scripts_and_pin_every_action() {
     }
 }
 
+/// A colon in a plain scalar is enough to break a file that no other fast test reads.
+#[test]
+fn github_files_are_valid_yaml() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("action.yml"), root.join(".pre-commit-hooks.yaml")];
+    files.extend(files_below(&root.join(".github"), "yml"));
+    files.extend(files_below(&root.join("examples"), "yml"));
+    assert!(files.len() > 8, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read: Result<serde_yaml::Value, _> = serde_yaml::from_str(&text);
+        assert!(read.is_ok(), "{}: {read:?}", file.display());
+    }
+}
+
 /// The paths of all Markdown files below `docs`, sorted.
 pub fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
