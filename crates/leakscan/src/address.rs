@@ -1,6 +1,6 @@
 //! Addresses of private networks: RFC 1918, carrier-grade NAT, IPv6 unique-local and link-local.
 //!
-//! A version number has the same form as an IPv4 address; what stands around it tells them apart.
+//! A version number can have the same format as an IPv4 address, so the rules examine the text around it.
 
 use crate::false_positives::always;
 use crate::false_positives::listed;
@@ -17,14 +17,14 @@ fn precedes_zero(text: &[u8], at: usize) -> bool {
     after(text, at + 1) == b'0'
 }
 
-/// Network names everyone writes when they speak of the ranges as such.
+/// Addresses that name a whole range.
 const RANGES: &[&[u8]] = &[
     b"10.0.0.0",
     b"172.16.0.0",
     b"192.168.0.0",
     b"100.64.0.0",
     b"172.17.0.0",
-    // What cluster networks are by default.
+    // Defaults of cluster networks.
     b"10.244.0.0",
     b"10.96.0.0",
     b"10.42.0.0",
@@ -41,9 +41,9 @@ pub fn is_private(octets: [u8; 4]) -> bool {
     }
 }
 
-/// An IPv4 address written as one number, or in octal, hexadecimal or filled-up numbers.
+/// Whether a host is a private IPv4 address written as one number, or with octal, hexadecimal or padded numbers.
 pub fn is_private_number(host: &[u8]) -> bool {
-    // Some take a leading zero for octal, some fill decimal numbers up.
+    // A leading zero marks an octal number in some programs, and pads a decimal number in others.
     std::str::from_utf8(host).is_ok_and(|text| [8, 10].iter().any(|&zero| is_private_in(text, zero)))
 }
 
@@ -69,7 +69,7 @@ fn is_private_in(text: &str, zero: u32) -> bool {
     }
 }
 
-/// Reads four decimal numbers joined by dots at the start of a text; returns them and their length.
+/// Parses four decimal numbers joined by dots at the start of a text. Also returns their length.
 pub fn octets(text: &[u8]) -> Option<([u8; 4], usize)> {
     let mut out = [0u8; 4];
     let mut at = 0;
@@ -121,7 +121,8 @@ fn ipv4(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     found.report(&PRIVATE_ADDRESS, start..end);
 }
 
-/// A version goes on with `-rc1`, `+cuda`, `_1`, a fifth number; an address does not, but a range of addresses may.
+/// Whether an address can end here. `-rc1`, `+cuda`, `_1` or a fifth number continue a version; a hyphen can continue a range
+/// of addresses.
 fn ends_address(rest: &[u8]) -> bool {
     match rest {
         [b'.', digit, ..] => !digit.is_ascii_digit(),
@@ -132,7 +133,7 @@ fn ends_address(rest: &[u8]) -> bool {
     }
 }
 
-/// `.29500 > ` and `.29500: `, as tcpdump joins a port.
+/// Whether a port follows as in the output of tcpdump: `.29500 > ` or `.29500: `.
 fn ends_capture(rest: &[u8]) -> bool {
     let port = rest.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
     rest.first() == Some(&b'.')
@@ -142,7 +143,7 @@ fn ends_capture(rest: &[u8]) -> bool {
             .any(|sign| rest[1 + port..].starts_with(sign))
 }
 
-/// Words before a number that say it counts releases.
+/// Words that mark the next number as a version.
 const VERSION_WORDS: &str = "version versions v ver release released releases package packages driver toolkit cuda cudnn nccl cublas \
     cusparse cufft curand cusolver npp nvjpeg nvcc nvrtc tensorrt firmware fw build kernel openssl glibc python \
     torch macos windows ios android chrome safari mariadb postgresql postgres gcc clang upgrade upgraded since \
@@ -151,7 +152,7 @@ const VERSION_WORDS: &str = "version versions v ver release released releases pa
 fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     let lead = hit.lead();
     let trimmed = lead.trim_ascii_end();
-    // `name==10.2.1.3`, `>= 10.2.1.3`, `lib.so-10.…`, `(v10…` ends earlier.
+    // `name==10.2.1.3`, `>= 10.2.1.3`, `lib.so-10.…`; the caller has rejected `(v10…`.
     let joined = trimmed.len() == lead.len();
     if joined && matches!(trimmed.last(), Some(b'-' | b'_' | b'+' | b'~')) {
         return !lead.ends_with(b"--")
@@ -193,7 +194,7 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
             && (lower.starts_with(b"lib") || lower.starts_with(b"nvidia-") || lower.starts_with(b"cuda-")))
 }
 
-/// What stands before a number: without quotes and signs, and without another number that it follows with an arrow.
+/// The text before a number, without quotes and signs, and without an older number and an arrow.
 fn before_number(lead: &[u8]) -> &[u8] {
     let signs = |b: &u8| matches!(b, b'"' | b'\'' | b'=' | b':' | b' ' | b'(');
     let without_signs = |text: &'_ [u8]| text.iter().rposition(|b| !signs(b)).map_or(0, |at| at + 1);
@@ -219,7 +220,7 @@ fn range_before(lead: &[u8]) -> bool {
     lead[from..lead.len() - 1].iter().filter(|b| **b == b'.').count() == 3
 }
 
-/// The last word of a text, hyphens included.
+/// The last word of a text, including hyphens.
 fn last_word(text: &[u8]) -> &[u8] {
     let start = text
         .iter()
@@ -235,7 +236,7 @@ fn ends_private_group(text: &[u8], at: usize) -> bool {
     })
 }
 
-/// An IPv4 address in an IPv6 one, in hexadecimal.
+/// Whether an IPv6 address contains a private IPv4 address.
 fn maps_private(address: &[u8]) -> bool {
     std::str::from_utf8(address)
         .ok()
@@ -244,7 +245,7 @@ fn maps_private(address: &[u8]) -> bool {
         .is_some_and(|address| is_private(address.octets()))
 }
 
-/// Whether the colon before an address parts it from an interface: `eth0:fd00:…`.
+/// Whether the colon before an address follows the name of an interface: `eth0:fd00:…`.
 fn follows_interface(lead: &[u8]) -> bool {
     let name = last_word(lead.strip_suffix(b":").unwrap_or_default());
     name.last().is_some_and(u8::is_ascii_digit)
@@ -253,7 +254,7 @@ fn follows_interface(lead: &[u8]) -> bool {
             .any(|kind| name.starts_with(kind))
 }
 
-/// Called at the first colon.
+/// Finds an IPv6 address from its first colon.
 fn ipv6(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let Some(start) = hit.span.start.checked_sub(4) else {
         return;
@@ -278,7 +279,7 @@ fn ipv6(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         .count();
     found.count_work(length);
     let mut end = start + length;
-    // tcpdump joins the port by a point.
+    // In the output of tcpdump, a dot precedes the port.
     if let Some(point) = memchr::memrchr(b'.', &hit.text[start..end])
         && memchr::memchr(b'.', &hit.text[start..start + point]).is_none()
     {
@@ -288,12 +289,12 @@ fn ipv6(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     while end > start && matches!(hit.text[end - 1], b':' | b'.') {
         end -= 1;
     }
-    // `fd00::` alone names the range; so does always with a short prefix after it.
+    // `fd00::` names the whole range, with or without a short prefix.
     let text = &hit.text[start..end];
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
-    // A network of somebody's own: more than the range, and not the one of documentation.
+    // The network of a site: longer than the range, and not used in documentation.
     let own = network
         && text.split(':').count() >= 3
         && !text.starts_with("fd12:3456:789a")
@@ -306,7 +307,7 @@ fn ipv6(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     found.report(&PRIVATE_ADDRESS, start..end);
 }
 
-/// `0x0a010203`, where the line speaks of connecting or the number has a port.
+/// Finds `0x0a010203`, if the line mentions a connection or a port follows the number.
 fn hexadecimal(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let start = hit.span.start;
     let digits = hit.text[start + 2..]

@@ -12,7 +12,7 @@ fn has_assignment(text: &[u8], at: usize) -> bool {
     near.iter().any(|b| matches!(b, b':' | b'='))
 }
 
-/// Accounts of AWS's own documentation.
+/// Accounts in the documentation of AWS.
 const SAMPLE_ACCOUNTS: &[&[u8]] = &[
     b"123456789012",
     b"012345678901",
@@ -31,7 +31,7 @@ fn is_account(digits: &[u8]) -> bool {
     !SAMPLE_ACCOUNTS.contains(&digits) && digits.iter().any(|b| *b != first)
 }
 
-/// Buckets of examples and of public data.
+/// Names in examples, and buckets of public data.
 const PUBLIC_BUCKETS: &str = "profile-name bucket my-bucket mybucket your-bucket yourbucket bucket-name bucketname path commoncrawl openimages t5-data \
     test-bucket testbucket foo bar b mlcommons noaa-goes16 softwareheritage huggingface pytorch tensorflow \
     gresearch dclm ai2-llm some-bucket somebucket a-bucket the-bucket dst-bucket src-bucket account container \
@@ -52,7 +52,7 @@ fn is_bucket(name: &[u8]) -> bool {
         && name.len() >= 3
 }
 
-/// A name that says itself that it is not for everybody.
+/// Whether a word of a name marks the resource as private.
 fn is_private_resource(name: &[u8]) -> bool {
     let mut words = name.split(|b| matches!(b, b'-' | b'.' | b'_'));
     words.any(|word| {
@@ -65,7 +65,7 @@ fn is_private_resource(name: &[u8]) -> bool {
         && is_project(name)
 }
 
-/// The tenant of a service that people log in to.
+/// Whether a name is the tenant of a login service.
 fn is_tenant(name: &[u8]) -> bool {
     is_bucket(name)
         && !listed(

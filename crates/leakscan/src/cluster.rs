@@ -1,4 +1,4 @@
-//! What Kubernetes names: pods, namespaces, claims, contexts.
+//! Names in Kubernetes: pods, namespaces, volume claims, contexts.
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
@@ -17,12 +17,12 @@ fn precedes_generated_suffix(text: &[u8], at: usize) -> bool {
         .is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))
 }
 
-/// Letters and digits that Kubernetes takes for generated names: no vowels, nothing that could be misread.
+/// Whether Kubernetes uses a byte in generated names: no vowels, no characters that look alike.
 fn is_generated(b: u8) -> bool {
     b"bcdfghjklmnpqrstvwxz2456789".contains(&b)
 }
 
-/// `…-6d5f9c7b8d-l25f5` of a replica set, `…-rrqpr-runner-snfbw` of a runner set.
+/// Finds generated names: `…-6d5f9c7b8d-l25f5` of a replica set, `…-rrqpr-runner-snfbw` of a runner set.
 fn generated_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let text = hit.text;
     let at = hit.span.end;
@@ -54,7 +54,7 @@ fn generated_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// Words that stand where a name would, in documentation and help.
+/// Words that documentation uses in place of a name.
 const COMMON: &str = "my-pod pod-name my-namespace your-namespace your-pod pod-template template-spec my-pvc your-pvc my-claim \
     claim-name my-cluster your-cluster cluster-name context-name my-context self-hosted example-pod test-pod \
     test-namespace some-pod some-namespace host-network pod-security read-only non-root my-app my-release \
@@ -62,7 +62,7 @@ const COMMON: &str = "my-pod pod-name my-namespace your-namespace your-pod pod-t
     no-headers dry-run data-pvc thread-block storage-class docker-desktop kind-kind cluster-wide \
     namespace-scoped";
 
-/// Namespaces that come with Kubernetes and with what everyone installs.
+/// Namespaces of Kubernetes and of widely installed software.
 const PUBLIC_NAMESPACES: &str = "default kube-system kube-public kube-node-lease cert-manager istio-system ingress-nginx gpu-operator \
     nvidia-gpu-operator metallb-system flux-system argocd argo knative-serving kubeflow all openshift kube str \
     string none null true false foo bar test ns name monitoring namespace arc-systems arc-runners \
@@ -70,7 +70,7 @@ const PUBLIC_NAMESPACES: &str = "default kube-system kube-public kube-node-lease
     tigera-operator cilium node-feature-discovery volcano-system linkerd rook-ceph nvidia-network-operator \
     network-operator get list in is std packages";
 
-/// A name of an object that is nobody's example.
+/// Whether a name is the name of an object, and not an example.
 fn is_object(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     name.len() >= 4
@@ -83,7 +83,7 @@ fn is_object(name: &[u8]) -> bool {
         && !text.starts_with("the-")
 }
 
-/// An object's name with something in it that was drawn or counted.
+/// Whether the name of an object has a generated part or a number.
 fn is_drawn(name: &[u8]) -> bool {
     name.iter().any(u8::is_ascii_digit) && is_pod(name)
         || name
@@ -92,7 +92,7 @@ fn is_drawn(name: &[u8]) -> bool {
             .is_some_and(|tail| tail.len() == 5 && tail.iter().all(|&b| is_generated(b)) && is_pod(name))
 }
 
-/// An object's name and no file of a directory `pods/`.
+/// Whether a name is the name of a pod, and not of a file in a directory `pods/`.
 fn is_pod(name: &[u8]) -> bool {
     let file = [&b".yaml"[..], b".yml", b".md", b".json", b".html"]
         .iter()
@@ -100,7 +100,7 @@ fn is_pod(name: &[u8]) -> bool {
     !file && is_object(name)
 }
 
-/// A namespace that does not come with Kubernetes or what everyone installs.
+/// Whether a name is a namespace of a site.
 pub fn is_namespace(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     is_object(name)
@@ -114,7 +114,7 @@ fn is_account(name: &[u8]) -> bool {
     is_namespace(namespace)
 }
 
-/// The name of a volume or of a claim to one.
+/// Whether a name is the name of a volume or of a volume claim.
 pub fn is_claim(name: &[u8]) -> bool {
     !matches!(
         name,
@@ -122,7 +122,7 @@ pub fn is_claim(name: &[u8]) -> bool {
     ) && is_object(name)
 }
 
-/// The name of a context or a cluster.
+/// Whether a name is the name of a context or of a cluster.
 pub fn is_context(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     is_object(name)
@@ -149,7 +149,7 @@ pub fn is_context(name: &[u8]) -> bool {
         && !text.starts_with("--")
 }
 
-/// A file in `.kube/` that is not the usual one.
+/// Whether a file in `.kube/` has an unusual name.
 fn is_kubeconfig_file(name: &[u8]) -> bool {
     !name.starts_with(b"config")
         && !name.starts_with(b"cache")
@@ -158,7 +158,7 @@ fn is_kubeconfig_file(name: &[u8]) -> bool {
         || name.starts_with(b"config-") && is_object(name)
 }
 
-/// A namespace without a hyphen, in YAML that is Kubernetes' own.
+/// Finds a namespace without a hyphen in a Kubernetes manifest.
 fn yaml_namespace(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let row = hit.line();
     if !hit.text[row.start..hit.span.start]

@@ -1,4 +1,4 @@
-//! Passwords and keys that are given to a command, or that stand where some tool's configuration keeps them.
+//! Passwords and keys in the arguments of a command, or in the configuration of a tool.
 
 use crate::false_positives::always;
 use crate::false_positives::has_digit;
@@ -27,16 +27,16 @@ fn is_numbered_passphrase(words: &[u8]) -> bool {
     has_digit(words) && is_password(words)
 }
 
-/// A password of capitals, small letters or signs, as nobody writes a word.
-fn loud(value: &[u8]) -> bool {
+/// Whether a value mixes letters, digits or signs as no word does.
+fn is_noisy_password(value: &[u8]) -> bool {
     strong_password(value)
         || value.len() >= 10 && (mixed_case(value) || classes(value) == 4) && is_password(value)
 }
 
-/// What follows an option for a password and is neither a file nor a word.
+/// Whether the value of a password option is a password, and not a file or a word.
 fn typed_or_loud(value: &[u8]) -> bool {
     let shouted = value.len() >= 8 && value.iter().all(u8::is_ascii_uppercase);
-    typed_password(value) || loud(value) || shouted && is_password(value)
+    typed_password(value) || is_noisy_password(value) || shouted && is_password(value)
 }
 
 fn is_secret(value: &[u8]) -> bool {

@@ -1,11 +1,11 @@
-//! Characters that nobody sees, and those that are taken for ASCII.
+//! Invisible characters, and characters that look like ASCII.
 
-/// Whether a character is not seen.
+/// Whether a character is invisible.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{180e}' | '\u{fe00}'..='\u{fe0f}' | '\u{34f}')
 }
 
-/// The ASCII character that another one is easily taken for.
+/// The ASCII character that a character looks like.
 pub fn confusable_ascii(c: char) -> Option<u8> {
     Some(match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{2043}' => b'-',

@@ -1,208 +1,17 @@
-//! Texts that hide what they say: invisible characters, look-alikes, escapes, encodings, lines cut in two.
+//! Decodes obfuscated text: invisible characters, look-alikes, escapes, and tokens over two lines or literals.
 //!
-//! A disguise is decode_line into a second text, a [`DecodedText`], that remembers where each of its bytes came from. The rules then look
-//! at the view as they look at the text itself.
+//! The result is a [`DecodedText`], which maps each byte to its place in the original. The rules then scan the decoded text.
 
 use std::ops::Range;
 
 use crate::confusables::confusable_ascii;
 use crate::confusables::is_invisible;
+use crate::decoded_text::DecodedText;
+use crate::obfuscation_keywords::is_unreserved;
 use crate::window::after;
 use crate::window::before;
 
-/// What a stretch of the text says once its disguise is decode_line.
-pub struct DecodedText {
-    /// The decode_line text.
-    pub text: Vec<u8>,
-    /// For each byte of it: the stretch of the original that it came from.
-    places: Vec<Range<usize>>,
-}
-
-impl DecodedText {
-    fn new(capacity: usize) -> Self {
-        DecodedText {
-            text: Vec::with_capacity(capacity),
-            places: Vec::with_capacity(capacity),
-        }
-    }
-
-    /// A text each part of which came from all of one stretch.
-    pub fn from_whole(text: Vec<u8>, place: &Range<usize>) -> Self {
-        let places = vec![place.clone(); text.len()];
-        DecodedText { text, places }
-    }
-
-    fn push(&mut self, byte: u8, place: Range<usize>) {
-        self.text.push(byte);
-        self.places.push(place);
-    }
-
-    /// Whether a stretch of the view reads differently in the original, or is set off there by something decode_line.
-    pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
-        let back = self.original_span(span);
-        let apart = |at: usize| {
-            let beside = at.checked_sub(1).and_then(|before| self.places.get(before..=at));
-            beside.is_some_and(|beside| {
-                beside[1].start != beside[0].end || beside.iter().any(|place| place.len() > 1)
-            })
-        };
-        original[back] != self.text[span.clone()] || apart(span.start) || apart(span.end)
-    }
-
-    /// The stretch of the original that a stretch of the view came from.
-    pub fn original_span(&self, span: &Range<usize>) -> Range<usize> {
-        let places = &self.places[span.clone()];
-        let start = places.first().map_or(0, |place| place.start);
-        start..places.last().map_or(start, |place| place.end)
-    }
-}
-
-/// Literals that may begin a disguise within a line.
-const INLINE: &[&str] = &[
-    "\u{200b}",
-    "\u{200c}",
-    "\u{200d}",
-    "\u{2060}",
-    "\u{feff}",
-    "\u{ad}",
-    "\u{180e}",
-    "\u{2010}",
-    "\u{2011}",
-    "\u{2012}",
-    "\u{2013}",
-    "\u{2212}",
-    "\u{2024}",
-    "\u{ff0e}",
-    "\u{3002}",
-    "\u{202e}",
-    "\u{200e}",
-    "\u{200f}",
-    "\u{2061}",
-    "\u{2062}",
-    "\u{2063}",
-    "\u{2064}",
-    "\u{fe0f}",
-    "&period;",
-    "&lowbar;",
-    "&hyphen;",
-    "&dash;",
-    "&shy;",
-    "&zerowidthspace;",
-    "&commat;",
-    "&colon;",
-    "&sol;",
-    "\\u00",
-    "[.]",
-    "(.)",
-    "[dot]",
-    "(dot)",
-    "[at]",
-    "(at)",
-    "%25",
-    // How tokens begin in quoted-printable.
-    "=67=68",
-    "=68=66",
-    "=41=4b",
-    "=73=6b",
-    "%2f",
-    "%3a",
-    "%40",
-    "%3d",
-    "{.}",
-    "[:]",
-    "hxxp",
-    " dot ",
-    "<wbr",
-    "\" + \"",
-    "' + '",
-    "\"+\"",
-    "'+'",
-    "<!--",
-    "<b>",
-    "</b>",
-    "</i>",
-    "\u{ff1a}",
-    "\u{ff0d}",
-    "\u{ff3f}",
-    // Look-alike letters: Cyrillic and Greek.
-    "\u{430}",
-    "\u{435}",
-    "\u{43e}",
-    "\u{440}",
-    "\u{441}",
-    "\u{443}",
-    "\u{445}",
-    "\u{455}",
-    "\u{456}",
-    "\u{458}",
-    "\u{501}",
-    "\u{4bb}",
-    "\u{51b}",
-    "\u{51d}",
-    "\u{261}",
-    "\u{410}",
-    "\u{412}",
-    "\u{415}",
-    "\u{41a}",
-    "\u{41c}",
-    "\u{41d}",
-    "\u{41e}",
-    "\u{420}",
-    "\u{421}",
-    "\u{422}",
-    "\u{425}",
-    "\u{391}",
-    "\u{392}",
-    "\u{395}",
-    "\u{397}",
-    "\u{399}",
-    "\u{39a}",
-    "\u{39c}",
-    "\u{39d}",
-    "\u{39f}",
-    "\u{3a1}",
-    "\u{3a4}",
-    "\u{3a7}",
-    "\u{3bf}",
-    "\u{3b1}",
-    "\u{3bd}",
-    "\u{3c1}",
-    "\u{406}",
-    "\u{43a}",
-    "\u{442}",
-    "\u{43c}",
-    "\u{578}",
-    "\u{131}",
-];
-
-/// The literals that may begin a disguise within a line: [`INLINE`], and every escape of a letter, a digit or one of the
-/// signs that names are made of.
-pub fn keywords() -> Vec<String> {
-    let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
-    let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
-    // Digits of Arabic and Persian.
-    let foreign = ('\u{660}'..='\u{669}').chain('\u{6f0}'..='\u{6f9}');
-    // Digits and small letters of full width.
-    let wide = ('\u{ff10}'..='\u{ff19}').chain('\u{ff41}'..='\u{ff5a}');
-    out.extend(foreign.chain(wide).map(String::from));
-    for digit in (b'0'..=b'9').map(char::from) {
-        out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
-    }
-    out.extend(["&#x", "\u{1b}[m", "\u{1b}[k", "\u{1b}[?"].map(str::to_owned));
-    out.extend(plain().flat_map(|c| ["_", "-", "."].map(|sign| format!("\\{sign}{c}"))));
-    out.extend(plain().chain(['_', '-']).map(|c| format!("{c}**")));
-    for b in (0x20..0x80).filter(|&b| is_unreserved(b)) {
-        out.extend([format!("%{b:02x}"), format!("\\x{b:02x}")]);
-    }
-    out
-}
-
-/// What the names of hosts and the forms of tokens are made of.
-fn is_unreserved(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
-}
-
-/// The cheap look at one of [`keywords`]: whether it stands where it could hide something, inside a word.
+/// Decides from the neighbours of one of the [`keywords`](crate::obfuscation_keywords::keywords) whether to decode the line: the keyword must be inside a word.
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');
@@ -232,10 +41,10 @@ pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     }
 }
 
-/// Whether a token that begins with this hit goes on beyond a line end or between two quotes.
+/// Whether a token that begins with this keyword continues after a line end or in the next quoted text.
 pub fn continues_elsewhere(text: &[u8], hit: &Range<usize>) -> bool {
     let from = hit.end;
-    // A web token is longer than others, and has points in it.
+    // A web token is longer than other tokens, and contains dots.
     let web = text[hit.start..].starts_with(b"eyJ");
     let most = if web { 1024 } else { 64 };
     let run = text[from..]
@@ -252,64 +61,64 @@ fn is_glue(b: u8) -> bool {
     b.is_ascii_whitespace() || b"\"'`+\\.>#*,".contains(&b)
 }
 
-/// A line end, or the end of one quoted text and the beginning of the next.
+/// Whether a span joins two parts of a token: a line end, or the end of a quoted text and the start of the next.
 fn is_joint(text: &[u8], span: Range<usize>) -> bool {
     let listed = before(text, span.start).is_ascii_alphanumeric();
     let glue = &text[span];
-    // A list of prefixes is no token.
+    // A list of prefixes is not a token.
     if glue.contains(&b',') && !listed {
         return false;
     }
     let quotes = glue.iter().filter(|b| matches!(b, b'"' | b'\'' | b'`')).count();
-    // The end of a literal alone joins nothing.
+    // The end of only one literal does not join two parts.
     match memchr::memchr(b'\n', glue) {
         Some(_) => quotes != 1 && !glue.contains(&b','),
         None => quotes == 2,
     }
 }
 
-/// A stretch with everything decode_line that hides within a line. `None` where nothing was.
+/// Decodes a line. Returns `None` if there is nothing to decode.
 pub fn decode_line(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
-    let mut view = DecodedText::new(stretch.len());
+    let mut decoded = DecodedText::new(stretch.len());
     let mut at = stretch.start;
     let mut changed = false;
     while at < stretch.end {
         let rest = &text[at..stretch.end];
         if rest.starts_with("\u{202e}".as_bytes()) {
             changed = true;
-            at += backwards(rest, at, &mut view);
+            at += backwards(rest, at, &mut decoded);
             continue;
         }
         match step(text, at, rest) {
             Some((length, replacement)) => {
                 changed = true;
                 for &byte in replacement.as_bytes() {
-                    view.push(byte, at..at + length);
+                    decoded.push(byte, at..at + length);
                 }
                 at += length;
             }
             None => {
-                view.push(text[at], at..at + 1);
+                decoded.push(text[at], at..at + 1);
                 at += 1;
             }
         }
     }
-    changed.then_some(view)
+    changed.then_some(decoded)
 }
 
-/// A stretch that a right-to-left override shows from its end to its beginning; says how long it is.
-fn backwards(rest: &[u8], at: usize, view: &mut DecodedText) -> usize {
+/// Reverses the text after a right-to-left override. Returns the length of that text.
+fn backwards(rest: &[u8], at: usize, decoded: &mut DecodedText) -> usize {
     let mark = "\u{202e}".len();
     let line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     let end = memchr::memmem::find(&rest[..line], "\u{202c}".as_bytes()).unwrap_or(line);
     for &byte in rest[mark..end].iter().rev() {
-        // The whole stretch is the place of whatever stands in it.
-        view.push(byte, at..at + end);
+        // Readers see the text reversed, so report all of it.
+        decoded.push(byte, at..at + end);
     }
     end
 }
 
-/// What begins here, how long it is and what it stands for.
+/// Decodes what begins here. Returns its length and its replacement.
 fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
     match rest[0] {
         b'%' if rest.starts_with(b"%25") => byte_of(rest.get(3..5)?, 16)
@@ -342,7 +151,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
     }
 }
 
-/// Up to four bytes that stand for a disguise.
+/// Up to four decoded bytes.
 struct Replacement {
     bytes: [u8; 4],
     length: usize,
@@ -379,7 +188,7 @@ fn byte_of(digits: &[u8], radix: u32) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
 }
 
-/// `\u0067`, `\x67`, and Markdown's backslash before a sign.
+/// Decodes `\u0067`, `\x67`, and a backslash before a sign as in Markdown.
 fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
     match rest.get(1)? {
         b'u' if rest.get(2..4)? == b"00" => byte_of(rest.get(4..6)?, 16)
@@ -393,7 +202,7 @@ fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
     }
 }
 
-/// `&#103;`, `&#x67;`, `&lowbar;`.
+/// Decodes `&#103;`, `&#x67;`, `&lowbar;`.
 fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
     let end = memchr::memchr(b';', &rest[..rest.len().min(18)])?;
     let name = &rest[1..end];
@@ -419,7 +228,7 @@ fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
     }
 }
 
-/// `" + "` between two halves of a word.
+/// The length of `" + "` between two halves of a word.
 fn concatenated(rest: &[u8]) -> Option<usize> {
     let blank = |from: usize| rest[from..].iter().take(2).take_while(|b| **b == b' ').count();
     let sign = 1 + blank(1);
@@ -428,14 +237,14 @@ fn concatenated(rest: &[u8]) -> Option<usize> {
     (rest.get(quote) == rest.first()).then_some(quote + 1)
 }
 
-/// A colour or cursor sequence.
+/// The length of a colour or cursor sequence.
 fn ansi(rest: &[u8]) -> Option<usize> {
     (rest.get(1) == Some(&b'[')).then_some(())?;
     let length = rest[2..].iter().take(24).position(|b| b.is_ascii_alphabetic())?;
     Some(length + 3)
 }
 
-/// `[.]`, `(dot)`, `[:]`.
+/// Decodes `[.]`, `(dot)`, `[:]`.
 fn defanged(rest: &[u8]) -> Option<(usize, Replacement)> {
     let end = rest
         .iter()
@@ -452,7 +261,7 @@ fn defanged(rest: &[u8]) -> Option<(usize, Replacement)> {
     Some((end + 1, sign.into()))
 }
 
-/// An HTML tag or comment inside a word.
+/// The length of an HTML tag or comment.
 fn tag(rest: &[u8]) -> Option<usize> {
     if rest.starts_with(b"<!--") {
         let end = memchr::memmem::find(&rest[..rest.len().min(256)], b"-->")?;
@@ -483,7 +292,7 @@ fn tag(rest: &[u8]) -> Option<usize> {
         .map(|end| end + 1)
 }
 
-/// A character beyond ASCII: dropped, or the ASCII it looks like where it stands in an ASCII word.
+/// Decodes a character that is not ASCII: removes an invisible one, and replaces a look-alike in an ASCII word.
 fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
     let length = match rest[0] {
         0xc2..=0xdf => 2,
@@ -500,9 +309,9 @@ fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)
     (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, sign.into()))
 }
 
-/// A stretch with line ends, quotes and signs of concatenation between two halves of a word taken out.
+/// Removes line ends, quotes and concatenation signs between two halves of a word.
 pub fn join_pieces(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
-    let mut view = DecodedText::new(stretch.len());
+    let mut decoded = DecodedText::new(stretch.len());
     let mut at = stretch.start;
     let mut changed = false;
     while at < stretch.end {
@@ -517,27 +326,27 @@ pub fn join_pieces(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
         } else {
             let literal = glue.max(1);
             for offset in 0..literal {
-                view.push(text[at + offset], at + offset..at + offset + 1);
+                decoded.push(text[at + offset], at + offset..at + offset + 1);
             }
             at += literal;
         }
     }
-    changed.then_some(view)
+    changed.then_some(decoded)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn undo(text: &str) -> String {
+    fn decode(text: &str) -> String {
         decode_line(text.as_bytes(), 0..text.len()).map_or_else(
             || text.to_owned(),
-            |view| String::from_utf8_lossy(&view.text).into_owned(),
+            |decoded| String::from_utf8_lossy(&decoded.text).into_owned(),
         )
     }
 
     #[test]
-    fn disguises_are_undone() {
+    fn obfuscated_text_is_decoded() {
         for (hidden, plain) in [
             ("ab\u{200b}cd", "abcd"),
             ("g\u{440}u\u{2011}b200", "gpu-b200"),
@@ -553,19 +362,19 @@ mod tests {
             ("a \u{202e}proc.edon\u{202c} b", "a node.corp b"),
             ("x = \"gh\" + \"p_1\"", "x = \"ghp_1\""),
         ] {
-            assert_eq!(undo(hidden), plain);
+            assert_eq!(decode(hidden), plain);
         }
         assert!(decode_line("plain".as_bytes(), 0..5).is_none());
     }
 
     #[test]
-    fn a_view_knows_where_it_came_from() {
+    fn decoded_text_has_original_places() {
         let back = |text: &str, span| {
-            decode_line(text.as_bytes(), 0..text.len()).map(|view| view.original_span(&span))
+            decode_line(text.as_bytes(), 0..text.len()).map(|decoded| decoded.original_span(&span))
         };
         assert_eq!(back("x ab\u{200b}cd y", 2..6), Some(2..9));
         assert_eq!(back("a &#103;hp", 2..3), Some(2..8));
-        // Of what is shown backwards all is the place of each part.
+        // The place of reversed text is all of it.
         assert_eq!(back("a \u{202e}edcba\u{202c} b", 3..5), Some(2..10));
     }
 }

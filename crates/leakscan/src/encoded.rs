@@ -1,4 +1,4 @@
-//! Secrets in base 64 and in hexadecimal: which runs are worth decoding, and what they say.
+//! Decodes runs of base 64 and hexadecimal that may contain a leak.
 
 use std::ops::Range;
 
@@ -7,11 +7,11 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::general_purpose::GeneralPurposeConfig;
 
-use crate::deobfuscate::DecodedText;
+use crate::decoded_text::DecodedText;
 use crate::window::around;
 
-/// Texts every base 64 of which, at each of the three alignments, is worth decoding.
-const TELLING: &[&str] = &[
+/// Texts whose encodings trigger decoding, at each of the three alignments of base 64.
+const PLAIN: &[&str] = &[
     "ghp_",
     "gho_",
     "ghs_",
@@ -65,19 +65,19 @@ const TELLING: &[&str] = &[
     "\"auth\"",
 ];
 
-/// How many of [`TELLING`] are beginnings of tokens; they come first.
+/// How many of [`PLAIN`] are prefixes of tokens; these come first.
 const TOKENS: usize = 18;
 
-/// The literals of base 64 and hexadecimal that tell of something worth decoding.
+/// The base 64 and hexadecimal literals that trigger decoding.
 pub fn keywords() -> Vec<String> {
     let alphabet = STANDARD;
     let mut out: Vec<String> = Vec::new();
-    for (index, plain) in TELLING.iter().enumerate() {
+    for (index, plain) in PLAIN.iter().enumerate() {
         for shift in 0..3usize {
             let mut bytes = vec![0u8; shift];
             bytes.extend_from_slice(plain.as_bytes());
             let text = alphabet.encode(&bytes);
-            // The first and last characters mix in bits of the neighbours.
+            // The first and last characters contain bits of the neighbours.
             let from = [0, 2, 3][shift];
             let whole = bytes.len() * 8 / 6;
             if let Some(core) = text.get(from..whole)
@@ -86,7 +86,7 @@ pub fn keywords() -> Vec<String> {
                 out.push(core.to_ascii_lowercase());
             }
         }
-        // And of the base 64 of that, where it begins with a token.
+        // Base 64 of base 64, for the prefixes of tokens.
         if index < TOKENS {
             let twice = alphabet.encode(&alphabet.encode(plain)[..plain.len() * 8 / 6]);
             let core = &twice[..twice.len().min(plain.len() * 8 / 6 * 8 / 6)];
@@ -115,7 +115,7 @@ const fn engine(alphabet: base64::alphabet::Alphabet) -> GeneralPurpose {
     )
 }
 
-/// What a run of base 64 or hexadecimal stands for.
+/// Decodes a run of base 64 or hexadecimal.
 fn bytes_of(run: &[u8]) -> Option<Vec<u8>> {
     let bytes = run.trim_ascii_end();
     let bytes = &bytes[..bytes.iter().rposition(|b| *b != b'=').map_or(0, |at| at + 1)];
@@ -131,7 +131,7 @@ fn bytes_of(run: &[u8]) -> Option<Vec<u8>> {
             .collect()
     } else {
         let url_safe = bytes.iter().any(|b| matches!(b, b'_' | b'-'));
-        // A run cut short still decodes up to its last whole group.
+        // Decode a truncated run up to its last complete group.
         let bytes = if bytes.len() % 4 == 1 {
             &bytes[..bytes.len() - 1]
         } else {
@@ -145,7 +145,7 @@ fn bytes_of(run: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The run of base 64 or hexadecimal around a hit, decoded, where it decodes to text. Also says where the run ends.
+/// Decodes the run of base 64 or hexadecimal around a keyword, if it decodes to text. Also returns the end of the run.
 pub fn decode(text: &[u8], hit: Range<usize>) -> (usize, Option<DecodedText>) {
     let is_digit = |b: u8| b.is_ascii_alphanumeric() || b"+/_-".contains(&b);
     let run = around(text, hit.clone(), 4096, is_digit);
@@ -165,11 +165,11 @@ pub fn decode(text: &[u8], hit: Range<usize>) -> (usize, Option<DecodedText>) {
     {
         plain = bytes_of(inner).filter(|inner| printable(inner)).or(plain);
     }
-    let view = plain.map(|plain| {
-        // The whole run is the leak, whatever part of it says so.
+    let decoded = plain.map(|plain| {
+        // The whole run is the leak, even if only a part of it is secret.
         DecodedText::from_whole(plain, &run)
     });
-    (run.end, view)
+    (run.end, decoded)
 }
 
 #[cfg(test)]
@@ -177,16 +177,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_run_is_the_place_of_what_it_says() {
+    fn place_is_the_whole_run() {
         let encoded = STANDARD.encode("some token=0123456789");
-        let (end, view) = decode(encoded.as_bytes(), 8..12);
-        assert_eq!(view.map(|view| view.original_span(&(5..10))), Some(0..end));
+        let (end, decoded) = decode(encoded.as_bytes(), 8..12);
+        assert_eq!(
+            decoded.map(|decoded| decoded.original_span(&(5..10))),
+            Some(0..end)
+        );
     }
 
     #[test]
-    fn what_is_encoded_twice_is_decoded_twice() {
+    fn double_encoding_is_decoded() {
         let encoded = STANDARD.encode(STANDARD.encode("some token=0123456789"));
-        let (_, view) = decode(encoded.as_bytes(), 0..4);
-        assert!(view.is_some_and(|view| view.text.starts_with(b"some token")));
+        let (_, decoded) = decode(encoded.as_bytes(), 0..4);
+        assert!(decoded.is_some_and(|decoded| decoded.text.starts_with(b"some token")));
     }
 }

@@ -11,6 +11,7 @@ use regex::bytes::RegexBuilder;
 
 use crate::deobfuscate;
 use crate::encoded;
+use crate::obfuscation_keywords;
 use crate::prefilter::Literals;
 use crate::rule::Find;
 use crate::rule::Hit;
@@ -142,7 +143,7 @@ impl Engine {
             }
             rules.push((rule, OnceLock::new()));
         }
-        for literal in deobfuscate::keywords() {
+        for literal in obfuscation_keywords::keywords() {
             keywords.entry(literal).or_default().push(Trigger::Deobfuscation);
         }
         for literal in encoded::keywords() {

@@ -1,4 +1,4 @@
-//! What is public, however private it looks: placeholders, examples, documentation's names, regular strings.
+//! Recognises values that look private but are public: placeholders, examples, names in documentation, words.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use crate::prefilter::Literals;
 use crate::window::after;
 use crate::window::before;
 
-/// Words that mark a value as an example. Matched without regard to case, anywhere in the value.
+/// Words that mark a value as an example, anywhere in the value and without regard to case.
 const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me change_this replace redacted dummy xxxx **** .... your_ \
     your- yourt yourp yours <your insert notreal not-real not_real notasecret not-a- not_a_ fake_ fake- fakes \
     faket mock_ mock- sample foobar deadbeef cafebabe abcdefgh abcdef12 abcdef01 01234567 12345678 98765432 \
@@ -15,11 +15,11 @@ const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me cha
     test_token testsecret test-secret test_secret supersecret super-secret super_secret masked hidden censored \
     removed omitted 4ec39hqlyjwdarjt eby8vdm02xnocqfl aeeed9bbccd4d02e";
 
-/// [`PLACEHOLDERS`], ready to be looked for.
+/// [`PLACEHOLDERS`], prepared for the search.
 static MARKS: LazyLock<Literals> =
     LazyLock::new(|| Literals::new(PLACEHOLDERS.split(' ').map(str::to_owned).collect()));
 
-/// Whole values that stand for a password without being one.
+/// Values that are used in place of a password.
 const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key apikey api_key api-key user username none null nil true \
     false test tests testing foo bar baz qux hello world string str bytes text value undefined empty default \
     admin root guest optional required unset auto env file vault abc abc123 test123 pass123 postgres mysql redis \
@@ -28,12 +28,12 @@ const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key 
     username:password user:pass user:password login:password hunter2 swordfish correcthorsebatterystaple 12345 \
     123456 1234 123";
 
-/// Whether a word is one of a list whose words are parted by blanks.
+/// Whether a word is in a list of words that blanks separate.
 pub fn listed(list: &str, word: impl AsRef<[u8]>) -> bool {
-    stands_in(list.as_bytes(), word.as_ref())
+    is_in_list(list.as_bytes(), word.as_ref())
 }
 
-fn stands_in(list: &[u8], word: &[u8]) -> bool {
+fn is_in_list(list: &[u8], word: &[u8]) -> bool {
     !word.is_empty()
         && !word.contains(&b' ')
         && memchr::memmem::find_iter(list, word).any(|at| {
@@ -41,7 +41,7 @@ fn stands_in(list: &[u8], word: &[u8]) -> bool {
         })
 }
 
-/// Whether a value is an example, a template, a variable or nothing at all.
+/// Whether a value is an example, a template, a variable or empty.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     if lower.is_empty() || listed(EMPTY_WORDS, &lower) {
@@ -65,16 +65,16 @@ pub fn is_placeholder(value: &[u8]) -> bool {
         .any(|part| memchr::memmem::find(&lower, part).is_some())
 }
 
-/// Whether a name is one that half of all machines have.
+/// Whether many machines or users have this name.
 pub fn is_common_name(name: &str) -> bool {
     listed(EMPTY_WORDS, name.to_ascii_lowercase()) || listed(COMMON_NAMES, name.to_ascii_lowercase())
 }
 
-/// Names of users, hosts and zones that say nothing of whose they are.
+/// Names of users, hosts and zones that do not identify a machine or a person.
 const COMMON_NAMES: &str = "ubuntu debian nobody docker vscode node app build builder ci dev worker master localhost localdomain buildkitsandbox \
     kubernetes github actions container workspace host runner root default home user agent system linux";
 
-/// Whether a text of a token's form can be a real one: no placeholder, and not the same few characters over and over.
+/// Whether a text in the format of a token can be a token: not a placeholder, and not a repetition of a few characters.
 pub fn is_plausible_secret(token: &[u8]) -> bool {
     let mut seen = [false; 256];
     token.iter().for_each(|&b| seen[usize::from(b)] = true);
@@ -82,7 +82,7 @@ pub fn is_plausible_secret(token: &[u8]) -> bool {
     distinct >= 5.min(token.len() / 2 + 1) && !is_placeholder(token)
 }
 
-/// Like [`is_plausible_secret`], for forms that words could have too: what follows the prefix must look random.
+/// Like [`is_plausible_secret`], for formats that words can have too: the text after the prefix must look random.
 pub fn looks_random(token: &[u8]) -> bool {
     if !is_plausible_secret(token) {
         return false;
@@ -125,7 +125,7 @@ pub fn entropy(bytes: &[u8]) -> f64 {
         .sum()
 }
 
-/// Whether a text is made of words joined by separators or capitals, as names in code are.
+/// Whether a text consists of words, joined by separators or capitals as names in code are.
 pub fn reads_like_words(text: &[u8]) -> bool {
     let digits = text.iter().filter(|b| b.is_ascii_digit()).count();
     let mut parts = 0usize;
@@ -150,7 +150,7 @@ pub fn reads_like_words(text: &[u8]) -> bool {
     };
     let mut previous = b'-';
     let mut letters = 0usize;
-    // `NKwa` is no word: names write capitals before a whole one, as in `HTTPServer`.
+    // `NKwa` is not a word: in names, capitals precede a whole word, as in `HTTPServer`.
     let mut capitals = 0usize;
     for &b in text {
         let capital = b.is_ascii_uppercase() && !previous.is_ascii_uppercase();
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_noise_are_told_apart() {
+    fn noise_differs_from_words() {
         for name in [
             "tokenizer_parallelism",
             "getSecretFromVault",
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_known() {
+    fn placeholders_are_recognised() {
         for value in [
             "changeme",
             "${DB_PASS}",

@@ -1,4 +1,4 @@
-//! Secrets without a form of their own: a name that says what the value is, and a value that looks random or typed by a person.
+//! Secrets without a format: a name that announces a secret, and a value that looks random or like a password.
 
 use crate::false_positives::entropy;
 use crate::false_positives::is_placeholder;
@@ -16,7 +16,7 @@ use crate::window::is_word;
 
 include!(concat!(env!("OUT_DIR"), "/generic_secrets.rs"));
 
-/// Endings of names whose value is about a secret and not the secret.
+/// Endings of names whose value describes a secret.
 const ABOUT: &str = "path file files filename name names id ids type types url uri endpoint hash digest len length size count \
     field fields version env env_var var index idx limit max min ttl expiry expires expiration timeout policy \
     prompt label parallelism algorithm scheme format prefix suffix header regex pattern scanner ref manager \
@@ -26,7 +26,7 @@ const ABOUT: &str = "path file files filename name names id ids type types url u
     text title placeholder status state fingerprint checksum sha sha1 sha256 md5 stream kinds table tree iter \
     line span";
 
-/// Names that have `token` or `key` in them and mean something else.
+/// Names that contain `token` or `key` and mean something else.
 const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_token mask_token max_token num_token n_token \
     next_token stop_token special_token tokens_per tokens tokenizer tokenize token_id token_type token_count \
     cache_key cache-key primary_key foreign_key sort_key public_key public-key pub_key key_id keyring keyboard \
@@ -49,12 +49,12 @@ fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let (value, quoted) = value(text, value_at.at);
     found.count_work(value.len() + 8);
     let bytes = &text[value.clone()];
-    let anchor = text[hit.span.clone()].to_ascii_lowercase();
-    if about(lower, &anchor) || bytes.len() > 512 && !value_at.flag {
+    let keyword = text[hit.span.clone()].to_ascii_lowercase();
+    if about(lower, &keyword) || bytes.len() > 512 && !value_at.flag {
         return;
     }
-    // Any other key: sorted, cached, looked up. Only a long random one is secret.
-    let some_key = matches!(anchor.as_slice(), b"_key" | b"-key");
+    // Most names that end in `_key` are not secret, so require a long random value.
+    let some_key = matches!(keyword.as_slice(), b"_key" | b"-key");
     let password = ["pass", "pwd", "_psk"]
         .iter()
         .any(|word| memchr::memmem::find(lower, word.as_bytes()).is_some());
@@ -81,7 +81,7 @@ fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// Whether a name is that of an environment variable for a token, whose issuer may give out UUIDs.
+/// Whether a name is an environment variable for a token. Some issuers use UUIDs as tokens.
 fn names_variable(name: &[u8]) -> bool {
     let variable = name
         .iter()
@@ -103,16 +103,16 @@ fn trim_dashes(name: &[u8]) -> &[u8] {
     &name[..to]
 }
 
-/// Whether a name is about a secret rather than one.
-fn about(name: &[u8], anchor: &[u8]) -> bool {
+/// Whether the value of a name is not a secret, but describes one.
+fn about(name: &[u8], keyword: &[u8]) -> bool {
     if HARMLESS
         .split(' ')
         .any(|word| memchr::memmem::find(name, word.as_bytes()).is_some())
     {
         return true;
     }
-    if matches!(anchor, b"_pat" | b"_salt" | b"_key" | b"-key") {
-        return !name.ends_with(anchor);
+    if matches!(keyword, b"_pat" | b"_salt" | b"_key" | b"-key") {
+        return !name.ends_with(keyword);
     }
     let last = name
         .rsplit(|b| matches!(b, b'_' | b'-' | b'.'))
@@ -121,7 +121,7 @@ fn about(name: &[u8], anchor: &[u8]) -> bool {
     listed(ABOUT, last) && last.len() < name.len()
 }
 
-/// Where a value begins after a name, and how it is joined to it.
+/// Where a value begins, and how it follows the name.
 struct Value {
     at: usize,
     /// `name=value` without blanks, as in a shell, a URL or an environment file.
@@ -147,7 +147,7 @@ fn past_equals(text: &[u8], from: usize) -> Option<Value> {
     at += gap;
     let rest = &text[at..];
     if rest.first() == Some(&b'\n') {
-        // `- name: DB_PASSWORD`, and its value on the next line.
+        // `- name: DB_PASSWORD` with the value on the next line.
         let row = &rest[1..rest.len().min(64)];
         let indent = row.iter().take_while(|b| **b == b' ').count();
         let value = row[indent..]
@@ -186,7 +186,7 @@ fn flag(text: &[u8], end: usize) -> bool {
     text[word].starts_with(b"--")
 }
 
-/// The value that begins here, and whether it stands in quotes.
+/// The value that begins here, and whether it is quoted.
 fn value(text: &[u8], at: usize) -> (std::ops::Range<usize>, bool) {
     let mut start = at;
     while matches!(after(text, start), b'\\' | b'b' | b'r' | b'f' | b'u')
@@ -233,7 +233,7 @@ fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
     {
         return true;
     }
-    // `MAX_TOKEN_32`, `x25519_private_key`: a name of the program's.
+    // `MAX_TOKEN_32`, `x25519_private_key`: a name in code.
     let underscores = bytes.iter().filter(|b| **b == b'_').count();
     let (upper, lower) = (
         bytes.iter().any(u8::is_ascii_uppercase),
@@ -259,7 +259,7 @@ fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
             || bytes.contains(&b'.') && bytes.len() < 24 && digits < 3)
 }
 
-/// Whether a text has signs as nothing but a password has.
+/// Whether a text has as many kinds of signs as only a password has.
 fn is_noisy(bytes: &[u8]) -> bool {
     let signs = |b: &&u8| b"!@#%^*+~?=&".contains(b);
     let mut kinds: Vec<u8> = bytes.iter().filter(signs).copied().collect();
@@ -269,7 +269,7 @@ fn is_noisy(bytes: &[u8]) -> bool {
         || kinds.len() == 2 && classes(bytes) == 4 && !bytes.contains(&b'.')
 }
 
-/// Whether a text goes from small letters to capitals more than once.
+/// Whether a text changes from small letters to capitals more than once.
 pub fn mixed_case(bytes: &[u8]) -> bool {
     let flips = bytes
         .windows(2)
@@ -278,7 +278,7 @@ pub fn mixed_case(bytes: &[u8]) -> bool {
     flips >= 2
 }
 
-/// How many of lower case, upper case, digits and other signs a text has.
+/// How many classes of characters a text has: lower case, upper case, digits, signs.
 pub fn classes(bytes: &[u8]) -> usize {
     usize::from(bytes.iter().any(u8::is_ascii_lowercase))
         + usize::from(bytes.iter().any(u8::is_ascii_uppercase))
@@ -286,7 +286,7 @@ pub fn classes(bytes: &[u8]) -> usize {
         + usize::from(bytes.iter().any(|b| b.is_ascii_punctuation()))
 }
 
-/// A password nobody would take for a word.
+/// Whether a text is a password that cannot be a word.
 pub fn strong_password(bytes: &[u8]) -> bool {
     bytes.len() >= 8
         && bytes.len() <= 128
@@ -304,7 +304,7 @@ pub fn strong_password(bytes: &[u8]) -> bool {
         })
 }
 
-/// A password given in a shell's way: letters and digits will do.
+/// Whether a text is a password in a shell, where letters and digits are enough.
 pub fn typed_password(bytes: &[u8]) -> bool {
     bytes.len() >= 8
         && bytes.iter().all(|b| b.is_ascii_graphic())
@@ -316,7 +316,7 @@ pub fn typed_password(bytes: &[u8]) -> bool {
         && !bytes.starts_with(b"/")
 }
 
-/// A key: long, random, and neither a UUID nor a number.
+/// Whether a text is a key: long and random, but not a UUID or a number.
 pub fn is_key_material(bytes: &[u8]) -> bool {
     let body = bytes.iter().filter(|b| b.is_ascii_alphanumeric()).count();
     if bytes.len() < 16
@@ -349,7 +349,7 @@ pub fn is_key_material(bytes: &[u8]) -> bool {
             <= bytes.len()
 }
 
-/// Eight, four, four, four and twelve hexadecimal digits.
+/// Whether a text is a UUID.
 pub fn is_uuid(bytes: &[u8]) -> bool {
     bytes.len() == 36
         && bytes.iter().enumerate().all(|(at, b)| {

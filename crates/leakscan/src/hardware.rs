@@ -24,7 +24,7 @@ fn follows_word(text: &[u8], at: usize) -> bool {
     matches!(before(text, at), b' ' | b'_' | b'-') || before(text, at).is_ascii_alphabetic()
 }
 
-/// Six pairs of hexadecimal digits. Looks from every first colon.
+/// Finds six pairs of hexadecimal digits from the first colon.
 fn mac(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let text = hit.text;
     let Some(start) = hit.span.start.checked_sub(2) else {
@@ -33,7 +33,7 @@ fn mac(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let Some(address) = text.get(start..start + 17) else {
         return;
     };
-    // The cheap look first: most colons have no second one three bytes on.
+    // Check the other colons first, because this check is cheap.
     if address[5] != b':' || address[8] != b':' {
         return;
     }
@@ -55,7 +55,7 @@ fn mac(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     {
         return;
     }
-    // A clock with a date would have no letters; addresses without any are rare enough.
+    // A date with a time has no letters. Addresses without letters are rare.
     let letters = address.iter().any(u8::is_ascii_alphabetic);
     let documentation = address[..14].eq_ignore_ascii_case(b"00:00:5e:00:53")
         || address[..8].eq_ignore_ascii_case(b"de:ad:be")
@@ -80,7 +80,7 @@ fn is_identity(id: &[u8]) -> bool {
 
 fn is_serial(id: &[u8]) -> bool {
     let digits = id.iter().filter(|b| b.is_ascii_digit()).count();
-    // A certificate's serial number is longer, and has digits alone.
+    // The serial number of a certificate is longer and has only digits.
     digits >= 3
         && !(digits == id.len() && digits > 14)
         && is_identity(id)

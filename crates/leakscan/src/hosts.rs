@@ -1,4 +1,4 @@
-//! Host names: which are of a private network, and which everyone may know.
+//! Host names: recognises the names of private networks.
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
@@ -14,19 +14,19 @@ use crate::window::is_word;
 
 include!(concat!(env!("OUT_DIR"), "/hosts.rs"));
 
-/// Endings that no public name has.
+/// Endings that public names do not have.
 const PRIVATE_TLDS: &str = "internal corp lan local intra intranet localdomain private priv consul vpn prod infra staging cluster dc1 \
     dc2 home";
 
-/// Endings that are only believed in a URL, with a port or beside a name with digits and hyphens.
+/// Endings that count only in a URL, with a port, or in a name with digits and hyphens.
 const WEAK_TLDS: &[&[u8]] = &[
     b"local", b"private", b"priv", b"prod", b"infra", b"staging", b"cluster", b"vpn", b"dc1", b"dc2", b"home",
 ];
 
-/// Endings that code has no use for: three labels are enough to believe them.
+/// Endings that are rare in code, so that three labels are enough.
 const PLAIN_TLDS: &[&[u8]] = &[b"corp", b"lan", b"intra", b"intranet", b"localdomain"];
 
-/// Labels that mark a zone of a company as internal, whatever the ending.
+/// Labels that mark a zone as internal under any ending.
 const INTERNAL_LABELS: &[&[u8]] = &[
     b"corp",
     b"internal",
@@ -38,17 +38,17 @@ const INTERNAL_LABELS: &[&[u8]] = &[
     b"vpn",
 ];
 
-/// Names that look internal and belong to everybody's documentation.
+/// Names that look internal but are documented publicly.
 const PUBLIC_KNOWLEDGE: &str = "host.docker.internal gateway.docker.internal kubernetes.docker.internal vm.docker.internal \
     host.containers.internal metadata.google.internal kubernetes.default.svc \
     kubernetes.default.svc.cluster.local kubernetes.default svc.cluster.local cluster.local pod.cluster.local \
     localhost.localdomain ec2.internal compute.internal host.lima.internal minikube.internal \
     instance-data.ec2.internal";
 
-/// Endings of public names; a name under one of them is quiet unless a label says internal.
+/// Endings that are reserved for examples.
 const EXAMPLES: &[&[u8]] = &[b"example", b"test", b"invalid", b"localhost"];
 
-/// Single-label hosts of every tutorial.
+/// Single-label hosts in examples.
 const GENERIC: &str = "localhost host hostname server proxy example foo bar baz test testserver dummy none null invalid user domain \
     site url address addr ip api www a b c x y h unix stdin stdout file memory hostport myhost my-host yourhost \
     your-host somehost remote broadcasthost target backend frontend web app service name path data docs schema \
@@ -56,11 +56,11 @@ const GENERIC: &str = "localhost host hostname server proxy example foo bar baz 
     example-host host1 host2 server1 s nope no-such-host nohost node endpoint base root public bucket git http \
     https self origin link uri hello id";
 
-/// Services of a company's operations that people call by one name.
+/// Services that often have a single-label name inside a company.
 const SERVICES: &str = "wiki go grafana prometheus jira confluence kibana jenkins gitlab nexus artifactory harbor vault consul \
     argocd minio mlflow tensorboard intranet portal alertmanager rancher loki jaeger gerrit phabricator registry";
 
-/// Bytes of an authority after the login.
+/// Whether the authority of a URL contains a byte after the login.
 pub fn is_authority(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'_' | b'[' | b']')
 }
@@ -69,7 +69,7 @@ fn labels(host: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     host.split(|b| *b == b'.')
 }
 
-/// Whether every reader of the public may know this host.
+/// Whether a host is public.
 pub fn is_public(host: &[u8]) -> bool {
     let host = host.to_ascii_lowercase();
     let host = host.split(|b| *b == b':').next().unwrap_or_default();
@@ -98,7 +98,7 @@ fn is_example(host: &[u8]) -> bool {
         )
 }
 
-/// Whether a host that stands in a URL is one of a private network.
+/// Whether the host of a URL is in a private network.
 pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
     let host = host.to_ascii_lowercase();
     let host = host.strip_suffix(b".").unwrap_or(&host);
@@ -128,7 +128,7 @@ pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
         || is_cloud(host)
 }
 
-/// A company's internal zone under a public ending: `git.corp.acme.net`, `bastion.acme-internal.com`.
+/// Whether a host is in an internal zone under a public ending: `git.corp.acme.net`, `bastion.acme-internal.com`.
 fn inside_company(host: &[u8], count: usize) -> bool {
     let mut parts = labels(host).rev();
     let country = parts.next().unwrap_or_default();
@@ -143,7 +143,7 @@ fn inside_company(host: &[u8], count: usize) -> bool {
             && parts.any(|label| {
                 INTERNAL_LABELS.contains(&label)
                     || label.ends_with(b"-internal")
-                    // A number's type too.
+                    // `int` is also a type.
                     || label == b"int" && listed("com net org io ai co dev cloud eu de uk us fr jp tech", country)
             }))
 }
@@ -181,7 +181,7 @@ fn is_operations(host: &[u8]) -> bool {
     .any(|public| domain.ends_with(public))
 }
 
-/// Endpoints of a cloud that carry an account's own name.
+/// Whether a host is a cloud endpoint that contains the name of an account.
 fn is_cloud(host: &[u8]) -> bool {
     [
         &b".rds.amazonaws.com"[..],
@@ -195,7 +195,7 @@ fn is_cloud(host: &[u8]) -> bool {
         || (host.starts_with(b"ec2-") && host.ends_with(b".amazonaws.com"))
 }
 
-/// A name in cluster DNS.
+/// Whether a host is a name in the DNS of a cluster.
 pub fn is_cluster_dns(host: &[u8]) -> bool {
     let host = host.to_ascii_lowercase();
     host.ends_with(b".svc")
@@ -203,7 +203,7 @@ pub fn is_cluster_dns(host: &[u8]) -> bool {
         || host.ends_with(b".pod.cluster.local")
 }
 
-/// Words before a name that say it is a host.
+/// Words that mark the next name as a host.
 const HOST_WORDS: &str = "connect connecting connected to host hostname server registry resolve resolving lookup ssh ping dial tcp nfs \
     nfs4 mount from at on via node proxy dns addr address endpoint fqdn added curl scp rsync telnet nslookup dig \
     host= peer upstream domain zone search login reach pull push reachable";
@@ -244,12 +244,12 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// Endings of file names that could be taken for a country.
+/// Endings of files and code that look like the domain of a country.
 const NOT_TLDS: &str = "py rs md sh toml yaml yml json txt html xml js ts go cc cpp cu cuh hpp ini cfg conf log lock so java kt rb \
     pl c h d o a ptx env example new get set len from into err map iter push pop data value name key type state \
     inner impl util utils core test tests error types model api proto sqlite db";
 
-/// The whole dotted name around an anchor, in lower case, where it can be a host at all.
+/// The whole dotted name around a keyword, in lower case, if it can be a host.
 fn whole_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) -> Option<(std::ops::Range<usize>, Vec<u8>)> {
     let text = hit.text;
     let mut span = around(text, hit.span.clone(), 128, |b| {
@@ -263,7 +263,7 @@ fn whole_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) -> Option<(std::ops::Ran
     while span.start < span.end && matches!(text[span.start], b'.' | b'-') {
         span.start += 1;
     }
-    // `_grpc._tcp.` of a service record.
+    // Skip `_grpc._tcp.` of a service record.
     while text[span.start] == b'_'
         && let Some(point) = memchr::memchr(b'.', &text[span.clone()])
     {
@@ -283,7 +283,7 @@ fn whole_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) -> Option<(std::ops::Ran
     (!is_example(&host)).then_some((span, host))
 }
 
-/// Followed by a port, after `@` or `//`, or in brackets: nothing but a host.
+/// Whether the context proves a host: a port follows, or `@`, `//` or a bracket precedes.
 fn is_certain(text: &[u8], span: &std::ops::Range<usize>, host: &[u8], count: usize) -> bool {
     let before = before(text, span.start);
     let port = after(text, span.end) == b':'
@@ -297,7 +297,7 @@ fn is_certain(text: &[u8], span: &std::ops::Range<usize>, host: &[u8], count: us
         || before == b'['
 }
 
-/// A wildcard of a certificate, or a path after the name.
+/// Whether a wildcard precedes the name, or a path follows.
 fn is_address_like(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     let path = after(text, span.end) == b'/' && is_word(after(text, span.end + 1));
     path || text[..span.start].ends_with(b"*.") || text[..span.start].ends_with(b"*")
@@ -307,7 +307,7 @@ fn is_file(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     matches!(before(text, span.start), b'/' | b'\\') && !text[..span.start].ends_with(b"//")
 }
 
-/// An import, a call, a path in a source tree.
+/// Whether the name is an import, a call or a path in a source tree.
 fn is_code(text: &[u8], span: &std::ops::Range<usize>, host: &[u8]) -> bool {
     let row = crate::window::line(text, span.clone());
     let lead = text[row.start..span.start].trim_ascii_start();
@@ -348,7 +348,7 @@ fn is_code(text: &[u8], span: &std::ops::Range<usize>, host: &[u8]) -> bool {
         || is_file(text, span)
 }
 
-/// Whether the word before a name, or the command that it is an argument of, reaches out to hosts.
+/// Whether the word before a name, or the command of the line, connects to hosts.
 fn reaches(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     const WORDS: &str = "connect connecting connected resolve resolving lookup ssh scp sftp ping dial nslookup dig telnet login enotfound \
         getaddrinfo relay reach reaching";

@@ -5,14 +5,14 @@ use std::fmt;
 use crate::false_positives;
 use crate::private_terms::Terms;
 
-/// Names, and what to write instead of each.
+/// Names and their replacements.
 #[derive(Clone, Default)]
 pub struct Identity {
     pub(crate) names: Vec<Name>,
     pub(crate) terms: Terms,
 }
 
-/// A name and what to write instead.
+/// A name and its replacement.
 #[derive(Clone)]
 pub(crate) struct Name {
     pub(crate) text: Vec<u8>,
@@ -26,13 +26,13 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Nothing but the built-in rules.
+    /// No names: the redactor uses only the built-in rules.
     pub fn none() -> Self {
         Identity::default()
     }
 
-    /// A name that must not leave, and what to write instead. Short, empty and well-known names are left alone: taking
-    /// `root` or `default` out of a log would spoil it and hide nothing.
+    /// Adds a name and its replacement. Ignores short, empty and well-known names: to replace `root` or `default` would
+    /// damage a log and hide nothing.
     pub fn name(&mut self, text: &str, placeholder: &str) {
         let text = text.trim();
         let known = text.eq_ignore_ascii_case("localhost")
@@ -64,8 +64,7 @@ impl Identity {
         }
     }
 
-    /// The value of a variable that gates require: it becomes `${NAME}` wherever it stands. Values that say nothing, such as
-    /// numbers and single words of three letters, stay.
+    /// Adds the value of a variable, which `${NAME}` replaces. Ignores numbers and other values that reveal nothing.
     pub fn variable(&mut self, name: &str, value: &str) {
         for line in value.lines() {
             let line = line.trim();
@@ -98,7 +97,7 @@ impl Identity {
         }
     }
 
-    /// The private list.
+    /// Sets the private terms.
     pub fn terms(&mut self, terms: Terms) {
         self.terms = terms;
     }
@@ -112,8 +111,8 @@ impl Identity {
         }
     }
 
-    /// The names that a runner can be asked to mask wherever they stand: those that are no word of everyday use, which
-    /// would spoil the log and the outputs of steps. They may go to the runner and nowhere else.
+    /// The names that are distinctive enough to mask everywhere in a log. To mask a common word would damage the log. The
+    /// caller may pass the names to a runner, and must not print them otherwise.
     pub fn distinctive(&self) -> impl Iterator<Item = String> {
         let names = self.names.iter().filter(|name| {
             let letters = name.text.iter().all(u8::is_ascii_alphabetic);

@@ -1,4 +1,4 @@
-//! Private keys, kubeconfigs, and logins stored in the form of some tool.
+//! Private keys, kubeconfigs, and logins in the format of a tool.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ use crate::window::around;
 
 include!(concat!(env!("OUT_DIR"), "/keys.rs"));
 
-/// A JWK with a field on each line.
+/// Finds the private part of a JWK that has a field on each line.
 fn multi_line_jwk(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let end = hit.text.len().min(hit.span.end + 800);
     let body = &hit.text[hit.span.end..end];
@@ -35,7 +35,7 @@ fn multi_line_jwk(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// A PEM-like block: its first line, and some of the key after it, plain or with `\n` for line ends.
+/// Finds a PEM block: its first line and a part of the key, with line ends or with `\n`.
 fn pem(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let line = hit.line();
     let lead = &hit.text[line.start..hit.span.start];
@@ -55,7 +55,7 @@ fn pem(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let end = block_end(hit.text, body, begin - dashes);
     found.count_work(end - body);
     found.skip_to(end);
-    // The closing line is no part of the key.
+    // Exclude the closing line.
     let inner = &hit.text[body..end.min(body + 2048)];
     let inner = &inner[..memchr::memmem::find(inner, b"--END").unwrap_or(inner.len())];
     let key = inner.iter().filter(|b| b.is_ascii_alphanumeric()).count();
@@ -64,9 +64,9 @@ fn pem(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// Where a block of base 64 ends: after its `-----END …-----`, or before the first line that is none.
+/// The end of a block of base 64: after `-----END …-----`, or before the first line that is not base 64.
 ///
-/// What a log puts before the first line, it puts before the others too.
+/// A log can put the same prefix before each line.
 fn block_end(text: &[u8], from: usize, indent: usize) -> usize {
     let ceiling = text.len().min(from + 64 * 1024);
     let mut at = from;
@@ -101,7 +101,7 @@ fn block_end(text: &[u8], from: usize, indent: usize) -> usize {
             break;
         }
         if at == from && !base64 {
-            // The rest of the first line is other text; the key may begin on the next one.
+            // The rest of the first line is other text. The key may begin on the next line.
             let literal = content.starts_with(b"\\n");
             if !literal && !content.is_empty() {
                 let run = content
@@ -127,7 +127,7 @@ fn encloses_private_key(token: &[u8]) -> bool {
         .is_ok_and(|plain| memchr::memmem::find(&plain, b"PRIVATE KEY").is_some())
 }
 
-/// Whether a text can be a real password.
+/// Whether a text can be a password.
 pub fn is_password(value: &[u8]) -> bool {
     value.len() >= 4 && !is_placeholder(value)
 }
@@ -139,7 +139,7 @@ fn encodes_login(value: &[u8]) -> bool {
     }
 }
 
-/// `Authorization: Basic …`.
+/// Finds the login in `Authorization: Basic …`.
 fn basic(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let lead = hit.lead().to_ascii_lowercase();
     if memchr::memmem::find(&lead, b"auth").is_none() {
@@ -167,7 +167,7 @@ fn basic(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     found.report(code, hit.span.end..hit.span.end + length);
 }
 
-/// A web token that is no sample of the documentation.
+/// Whether a web token is not a sample from documentation.
 fn is_not_a_sample(token: &[u8]) -> bool {
     let sample = [&b"IjEyMzQ1Njc4OTAi"[..], b"eyJzdWIiOiIxMjM0NTY3ODkwIi"];
     is_plausible_secret(token)
@@ -176,7 +176,7 @@ fn is_not_a_sample(token: &[u8]) -> bool {
             .all(|known| memchr::memmem::find(token, known).is_none())
 }
 
-/// Header, payload, signature: three parts of base 64, the first two JSON objects.
+/// Finds a web token: header, payload and signature in base 64, of which the first two are JSON objects.
 fn json_web_token(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let start = hit.span.start;
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';

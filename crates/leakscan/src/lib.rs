@@ -14,6 +14,7 @@ mod commands;
 mod confusables;
 #[cfg(test)]
 mod corpus;
+mod decoded_text;
 mod deobfuscate;
 mod encoded;
 mod engine;
@@ -29,6 +30,7 @@ pub mod kinds;
 mod links;
 mod nodes;
 mod obfuscated_tokens;
+mod obfuscation_keywords;
 mod paths;
 mod people;
 mod prefilter;

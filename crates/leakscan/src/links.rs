@@ -21,7 +21,7 @@ fn follows_blank(text: &[u8], at: usize) -> bool {
     before(text, at).is_ascii_whitespace()
 }
 
-/// Tenants that stand for nobody, and public ones.
+/// Whether the tenant in a link is neither a placeholder nor public.
 fn internal_tenant(link: &[u8]) -> bool {
     let tenant = link.split(|b| *b == b'.').next().unwrap_or_default();
     !matches!(
@@ -45,7 +45,7 @@ fn internal_tenant(link: &[u8]) -> bool {
     ) && !link.splitn(3, |b| *b == b'/').take(2).any(is_placeholder)
 }
 
-/// A link to a runbook somewhere else than on a public host.
+/// Whether a link to a runbook leads to a private host.
 fn private_runbook(link: &[u8]) -> bool {
     let host = link.splitn(4, |b| *b == b'/').nth(2).unwrap_or_default();
     !hosts::is_public(host) && !is_placeholder(link)
@@ -70,7 +70,7 @@ fn url(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
     let mut authority = &text[start..end];
     let mut host_at = start;
-    // A password may hold the signs that end an authority; look for the `@` in the rest of the word too.
+    // A password can contain the signs that end an authority, so search the rest of the word for `@` too.
     let word_end = around(text, start..start, 256, |b| {
         b.is_ascii_graphic() && !b"\"'<>`".contains(&b)
     })
@@ -111,7 +111,7 @@ fn url(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
-/// The part before `@`.
+/// Finds a credential in the part before `@`.
 fn credential(
     text: &[u8],
     scheme: &std::ops::Range<usize>,

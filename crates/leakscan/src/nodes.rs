@@ -1,4 +1,4 @@
-//! Names of machines, where a prompt, a message or a field says that they are.
+//! Names of machines, where a prompt, a message or a field identifies them as such.
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
@@ -27,14 +27,14 @@ fn is_private_host(host: &[u8]) -> bool {
     !hosts::is_public(host)
 }
 
-/// Names in the place of a machine that name none.
+/// Names that occur in the place of a machine and are not machines.
 const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24.04 github-hosted node-exporter host-network \
     my-host your-host host-name node-name my-node your-node node-selector localhost4 localhost6 ip6-localhost \
     ip6-loopback runner-latest single-node multi-node x86_64 utf-8 utf8 sha256 sha-256 base64 ipv4 ipv6 http2 \
     host-only cross-compile test-host example-host node-role self-signed read-only node18 node20 node22 node24 \
     ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
 
-/// Whether the name that an anchor stands in has a digit from there on.
+/// Whether the name that contains the keyword has a digit from the keyword on.
 fn name_has_number(text: &[u8], at: usize) -> bool {
     text[at..]
         .iter()
@@ -43,7 +43,7 @@ fn name_has_number(text: &[u8], at: usize) -> bool {
         .any(u8::is_ascii_digit)
 }
 
-/// Whether a word begins at an anchor and a digit follows soon.
+/// Whether a word begins at the keyword and a digit follows soon.
 fn precedes_number(text: &[u8], at: usize) -> bool {
     !is_word(before(text, at)) && text[at..text.len().min(at + 96)].iter().any(u8::is_ascii_digit)
 }
@@ -53,7 +53,7 @@ fn has_value(text: &[u8], at: usize) -> bool {
     has_byte_within(text, at, 32, b'=') || has_byte_within(text, at, 32, b':')
 }
 
-/// A name that can be a machine's.
+/// Whether a name can be the name of a machine.
 fn is_machine(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default().to_ascii_lowercase();
     let bare = text.split('.').next().unwrap_or_default();
@@ -96,7 +96,7 @@ fn is_machine(name: &[u8]) -> bool {
             && hosts::is_public(text.as_bytes()))
 }
 
-/// A machine's name with a number or two hyphens in it.
+/// Whether a name can be the name of a machine and has a number or two hyphens.
 pub fn is_numbered_machine(name: &[u8]) -> bool {
     let digits = name.iter().any(u8::is_ascii_digit);
     let hyphens = name.iter().filter(|b| **b == b'-').count();
@@ -117,7 +117,7 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
     !underscore && !camel && !number && versions == 0 && (hyphen_number || hyphens >= 2) && is_machine(name)
 }
 
-/// `user@host` of a prompt.
+/// Whether a text is `user@host` of a prompt.
 fn is_login(login: &[u8]) -> bool {
     let Some(at) = memchr::memchr(b'@', login) else {
         return false;
@@ -142,7 +142,7 @@ fn is_login(login: &[u8]) -> bool {
         && is_machine(host)
 }
 
-/// The target of ssh: a private name, never a public one.
+/// Whether the target of ssh is a private name.
 fn is_ssh_target(target: &[u8]) -> bool {
     let host = target.rsplit(|b| *b == b'@').next().unwrap_or_default();
     is_numbered_machine(host)
@@ -152,7 +152,7 @@ fn is_ssh_target(target: &[u8]) -> bool {
         && !host.starts_with(b"git@")
 }
 
-/// `gn[0101-0104]`, and not the parts of a data set.
+/// Whether a text such as `gn[0101-0104]` lists nodes, and not the parts of a data set.
 fn is_node_list(name: &[u8]) -> bool {
     let stem = name.split(|b| *b == b'[').next().unwrap_or_default();
     let stem = stem.strip_suffix(b"-").unwrap_or(stem);
@@ -163,7 +163,7 @@ fn is_node_list(name: &[u8]) -> bool {
     ) && is_machine(name)
 }
 
-/// A machine with a name of its own behind or before its kind.
+/// Whether a name combines the kind of a machine with an individual name.
 fn is_named_chassis(name: &[u8]) -> bool {
     let mut words = name.split(|b| *b == b'-');
     words.all(|word| {
@@ -171,7 +171,7 @@ fn is_named_chassis(name: &[u8]) -> bool {
     }) && is_machine(name)
 }
 
-/// A machine's name and none of its maker's products.
+/// Whether a name is the name of a machine, and not a product.
 fn is_chassis(name: &[u8]) -> bool {
     let kind = &name[3..];
     !listed("a100 h100 h200 b100 b200 b300", kind)
@@ -179,7 +179,7 @@ fn is_chassis(name: &[u8]) -> bool {
         && !kind.ends_with(b"00")
 }
 
-/// A kind of machine with a number; a bare product name is none.
+/// Whether a name is a kind of machine with a number, and not a product.
 fn is_shaped(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default();
     let last = text.rsplit('-').next().unwrap_or_default();

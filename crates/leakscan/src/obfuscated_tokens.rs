@@ -1,4 +1,4 @@
-//! Tokens spelled in another way than they are used: backwards, letter by letter, as numbers, in a cipher of children.
+//! Tokens written in another way than they are used: reversed, spaced, as numbers, ROT13, base 32.
 
 use crate::false_positives::looks_random;
 use crate::rule::Rule;

@@ -1,4 +1,4 @@
-//! Absolute paths of private machines: home folders and shared storage. Paths of images and runners are quiet.
+//! Absolute paths of private machines: home directories and shared storage. Ignores the paths of images and runners.
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
@@ -21,25 +21,25 @@ fn may_be_share(text: &[u8], at: usize) -> bool {
 }
 
 /// Accounts of images, runners and documentation.
-const EVERYBODY: &str = "runner user username users me you your name ubuntu vscode node app appuser coder ec2-user jovyan nobody \
+const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubuntu vscode node app appuser coder ec2-user jovyan nobody \
     docker circleci travis builder python root nonroot gitpod vagrant pi linuxbrew runneradmin public default \
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
     yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
 
-fn is_everybody(name: &[u8]) -> bool {
+fn is_common_account(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
     let text = std::str::from_utf8(&lower).unwrap_or_default();
-    listed(EVERYBODY, text) || is_placeholder(name) || text.starts_with("your")
+    listed(COMMON_ACCOUNTS, text) || is_placeholder(name) || text.starts_with("your")
 }
 
-/// Whether the name of an account may be a person's.
+/// Whether an account can be the account of a person.
 pub fn is_somebody(name: &[u8]) -> bool {
-    !is_everybody(name) && !name.contains(&b'%')
+    !is_common_account(name) && !name.contains(&b'%')
 }
 
-fn is_home_of_somebody(path: &[u8]) -> bool {
+fn is_personal_home(path: &[u8]) -> bool {
     let name = path[1..].split(|b| *b == b'/').next().unwrap_or_default();
     let number_format = ["fp", "bf", "int", "sm"].iter().any(|kind| {
         name.strip_prefix(kind.as_bytes())
@@ -52,7 +52,7 @@ fn is_path(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'=' | b'%' | b'~')
 }
 
-/// Whether a path begins here: not in the middle of a longer one, of a URL or of a word.
+/// Whether a path begins here, and not inside a longer path, a URL or a word.
 fn begins(hit: &Hit<'_>) -> bool {
     let before = hit.before();
     let inside = before.is_ascii_alphanumeric()
@@ -65,12 +65,12 @@ fn begins(hit: &Hit<'_>) -> bool {
 
 fn home(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let text = hit.text;
-    let anchor = &text[hit.span.clone()];
-    // Windows' drives, as its own Linux and Git's shell name them.
+    let keyword = &text[hit.span.clone()];
+    // Windows drives, as WSL and the shell of Git for Windows name them.
     let drive = [&b"/mnt/c"[..], b" /c", b"/mnt/d", b" /d"]
         .iter()
         .any(|d| text[..hit.span.start].ends_with(d));
-    if !(begins(hit) || drive) || anchor.starts_with(b"/users") || anchor.starts_with(b"/USERS") {
+    if !(begins(hit) || drive) || keyword.starts_with(b"/users") || keyword.starts_with(b"/USERS") {
         return;
     }
     let end = around(text, hit.span.end..hit.span.end, 256, is_path).end;
@@ -80,7 +80,7 @@ fn home(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         .next()
         .unwrap_or_default();
     let end = trim(text, end);
-    let mac = anchor.starts_with(b"/Users");
+    let mac = keyword.starts_with(b"/Users");
     let deeper = hit.span.end + name.len() < end;
     if name.len() >= 2 && is_somebody(name) && (deeper || !mac) && name[0].is_ascii_alphabetic() {
         found.skip_to(end);
@@ -95,12 +95,12 @@ fn trim(text: &[u8], mut end: usize) -> usize {
     end
 }
 
-/// First parts under `/mnt`, `/shared` and the like that say nothing.
+/// First parts of paths under `/mnt`, `/shared` and similar that reveal nothing.
 const GENERIC: &str = "data c d e cache tmp temp disk disks volume vol host cdrom usb input output test foo path models model \
     datasets dataset checkpoints ckpt results logs config secrets run work workspace repo src app user out in \
     new root iso image bin lib share etc x y a b to file dir folder my storage wsl wslg boot efi";
 
-/// Mount points that are shared storage by their name alone.
+/// Mount points whose name identifies shared storage.
 const SHARED: &str = "proj project pfs gscratch project1 project2 lustre afs dss gpfs fsx nfs weka beegfs vast efs ceph cephfs wekafs panfs lustre1 lustre2 gpfs1 gpfs2 nfs1 scratch1 lustre3 vast1 \
     pscratch lus isilon ddn";
 

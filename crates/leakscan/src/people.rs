@@ -1,4 +1,4 @@
-//! People: logins, on-call names, private mail addresses.
+//! People: logins, on-call contacts, private mail addresses.
 
 use crate::false_positives::has_digit;
 use crate::false_positives::is_placeholder;
@@ -49,7 +49,7 @@ fn is_private_mail(mail: &[u8]) -> bool {
     !is_placeholder(mail) && !hosts_example(mail.split(|b| *b == b'@').next_back().unwrap_or_default())
 }
 
-/// `x` and four digits, or a word for it and a digit soon.
+/// Whether an extension follows: `x` and four digits, or a word for it and a digit.
 fn names_an_extension(text: &[u8], at: usize) -> bool {
     match text[at] {
         b' ' | b'(' => text
@@ -102,7 +102,7 @@ fn is_somebody(name: &[u8]) -> bool {
     is_login(name) && crate::paths::is_somebody(name)
 }
 
-/// An entry of a directory that is nobody's example.
+/// Whether an entry of a directory is not an example.
 fn is_directory_entry(entry: &[u8]) -> bool {
     [&b"dc=example"[..], b"dc=mydomain", b"dc=test"]
         .iter()
@@ -120,11 +120,11 @@ fn is_full_login(name: &[u8]) -> bool {
         && !name.ends_with(b"[bot]")
 }
 
-/// Words on a line that make a mail address a public statement.
+/// Words that mark the mail addresses of a line as public.
 const PUBLIC_LINES: &str = "signed-off-by co-authored-by author maintainer copyright (c) reviewed-by reported-by acked-by tested-by \
     suggested-by license committer contributor upstream-contact mailto: credit thanks translator support tagger";
 
-/// Parts before the `@` that are a role, a tool or an example.
+/// Local parts of mail addresses that are a role, a tool or an example.
 const ROLES: &str = "noreply no-reply git support security info help contact admin postmaster webmaster bot github hello team dev \
     opensource oss press sales abuse root user name me you foo bar test actions action conduct coc legal privacy \
     licensing announce users devel subscribe unsubscribe x a b someone email mail";

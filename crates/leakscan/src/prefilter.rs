@@ -1,44 +1,44 @@
-//! Finds many literals at once, without regard to ASCII case, in one pass that costs little where none stands.
+//! Finds many literals in one pass, without regard to ASCII case.
 //!
-//! Each literal is known by its rarest few bytes. Eight places of the text at a time are looked up in bitmaps that fit the
-//! nearest cache; only where one of them hits are literals compared. A literal of five bytes or more is known by two
-//! windows of four bytes side by side, so that every second place is enough. Building it all is a walk over the literals:
-//! nothing to wait for in the lint of one document, where an automaton's building would be all the time spent.
+//! The rarest bytes of each literal are its window. The search looks up eight places of the text at a time in bitmaps that fit
+//! the L1 cache, and compares literals only where a bitmap has a hit. A literal of five bytes or more has two adjacent windows
+//! of four bytes, so that every second place is enough. The set is built in one pass over the literals: to build an automaton
+//! takes longer than to scan a document.
 
 use std::ops::Range;
 
-/// A set of literals, ready to be looked for.
+/// A set of literals, prepared for the search.
 pub struct Literals {
     literals: Vec<String>,
-    /// The windows of literals of three or four bytes, looked for at every place.
+    /// The windows of literals of three or four bytes, for every place.
     near: Windows,
-    /// The windows of longer literals, looked for at every second place.
+    /// The windows of longer literals, for every second place.
     far: Windows,
-    /// Literals of two bytes beyond ASCII, as one number, in order.
+    /// Literals of one two-byte character, as a number, in order.
     foreign: Vec<(u16, u16)>,
 }
 
 /// A literal in a text.
 #[derive(Clone, Copy)]
 pub struct Match {
-    /// Which literal.
+    /// The index of the literal.
     pub literal: u16,
-    /// Where it begins.
+    /// First byte.
     pub start: usize,
-    /// Where it ends.
+    /// Byte after the last.
     pub end: usize,
 }
 
 impl Match {
-    /// Where it stands.
+    /// The place.
     pub fn range(&self) -> Range<usize> {
         self.start..self.end
     }
 }
 
 impl Literals {
-    /// Makes lower-case literals ready; each is known by its place in the list. They differ; each has at least three bytes, or is
-    /// one character beyond ASCII.
+    /// Prepares lower-case literals. The literals must be distinct, and have at least three bytes or be one two-byte
+    /// character.
     pub fn new(literals: Vec<String>) -> Self {
         let (mut near, mut far, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
         for (index, literal) in (0u16..).zip(&literals) {
@@ -64,17 +64,17 @@ impl Literals {
         }
     }
 
-    /// Every place where a literal stands, overlapping ones too, in the order of their ends, the longest first.
+    /// Finds all occurrences of all literals, including overlaps, in the order of their ends, the longest first.
     pub fn find(&self, text: &[u8]) -> Vec<Match> {
-        let mut standing = Vec::new();
+        let mut matches = Vec::new();
         let mut at = 0;
         while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
             let block = Block::of(block);
             if (self.near.even(block) | self.near.odd(block)) & 1 != 0 {
-                self.look::<1>(&self.near, block, at, text, &mut standing);
+                self.compare_hits::<1>(&self.near, block, at, text, &mut matches);
             }
             if self.far.even(block) & 1 != 0 {
-                self.look::<2>(&self.far, block, at, text, &mut standing);
+                self.compare_hits::<2>(&self.far, block, at, text, &mut matches);
             }
             at += 8;
         }
@@ -84,34 +84,34 @@ impl Literals {
                 .take(4)
                 .rev()
                 .fold(0, |w, &b| w << 8 | u32::from(b));
-            self.compare(&self.near, window | FOLD, at, text, &mut standing);
-            self.compare(&self.far, window | FOLD, at, text, &mut standing);
+            self.compare(&self.near, window | FOLD, at, text, &mut matches);
+            self.compare(&self.far, window | FOLD, at, text, &mut matches);
         }
-        self.find_foreign(text, &mut standing);
-        standing.sort_unstable_by_key(|s| (s.end, s.start, s.literal));
-        standing.dedup_by_key(|s| (s.end, s.start, s.literal));
-        standing
+        self.find_foreign(text, &mut matches);
+        matches.sort_unstable_by_key(|s| (s.end, s.start, s.literal));
+        matches.dedup_by_key(|s| (s.end, s.start, s.literal));
+        matches
     }
 
-    /// Looks at those places of a block that the bitmap knows.
+    /// Compares literals at the places of a block that have a hit in the bitmap.
     #[inline(never)]
-    fn look<const STEP: usize>(
+    fn compare_hits<const STEP: usize>(
         &self,
         windows: &Windows,
         block: Block,
         at: usize,
         text: &[u8],
-        standing: &mut Vec<Match>,
+        matches: &mut Vec<Match>,
     ) {
         for offset in (0..8).step_by(STEP) {
             let window = block.window(offset);
             if windows.bit(window) & 1 != 0 {
-                self.compare(windows, window, at + offset, text, standing);
+                self.compare(windows, window, at + offset, text, matches);
             }
         }
     }
 
-    fn compare(&self, windows: &Windows, window: u32, at: usize, text: &[u8], standing: &mut Vec<Match>) {
+    fn compare(&self, windows: &Windows, window: u32, at: usize, text: &[u8], matches: &mut Vec<Match>) {
         for found in windows.of(window) {
             if let Some(start) = at.checked_sub(usize::from(found.offset)) {
                 let literal = self.literals[usize::from(found.literal)].as_bytes();
@@ -120,7 +120,7 @@ impl Literals {
                     .get(start..end)
                     .is_some_and(|part| part.eq_ignore_ascii_case(literal))
                 {
-                    standing.push(Match {
+                    matches.push(Match {
                         literal: found.literal,
                         start,
                         end,
@@ -130,7 +130,7 @@ impl Literals {
         }
     }
 
-    fn find_foreign(&self, text: &[u8], standing: &mut Vec<Match>) {
+    fn find_foreign(&self, text: &[u8], matches: &mut Vec<Match>) {
         for (at, block) in (0..).step_by(64).zip(text.chunks(64)) {
             if block.is_ascii() {
                 continue;
@@ -141,7 +141,7 @@ impl Literals {
                 {
                     let pair = u16::from_le_bytes([first, second]);
                     if let Ok(place) = self.foreign.binary_search_by_key(&pair, |known| known.0) {
-                        standing.push(Match {
+                        matches.push(Match {
                             literal: self.foreign[place].1,
                             start,
                             end: start + 2,
@@ -153,7 +153,7 @@ impl Literals {
     }
 }
 
-/// Sixteen bytes of the text, of which the first eight are places to look at.
+/// Sixteen bytes of the text. The first eight are places to look up.
 #[derive(Clone, Copy)]
 struct Block {
     low: u64,
@@ -171,7 +171,7 @@ impl Block {
         }
     }
 
-    /// The four bytes from an offset below eight on.
+    /// The four bytes at an offset below eight.
     #[inline(always)]
     fn window(self, offset: usize) -> u32 {
         if offset < 4 {
@@ -182,18 +182,18 @@ impl Block {
     }
 }
 
-/// Folds the case of letters, and some other bytes together: what is looked up is compared afterwards.
+/// Folds the case of letters, and also some other bytes; the comparison afterwards is exact.
 const FOLD: u32 = 0x2020_2020;
 
-/// The bytes of a window that count, for short literals and for long ones.
+/// The significant bytes of a window, for short and for long literals.
 const NEAR: u32 = 0x00ff_ffff;
 const FAR: u32 = !0;
 
-/// How many bits of a hash choose a place in a bitmap, and how many a bucket.
+/// How many bits of a hash select a bit of the bitmap, and how many a bucket.
 const BITS: u32 = 17;
 const BUCKET_BITS: u32 = 12;
 
-/// A few bytes of a literal by which it is known.
+/// A few bytes of a literal.
 #[derive(Clone, Copy)]
 struct Window {
     bytes: u32,
@@ -202,7 +202,7 @@ struct Window {
 }
 
 impl Window {
-    /// Where the rarest bytes of a literal begin.
+    /// The window at the rarest bytes of a literal.
     fn rarest(bytes: &[u8], literal: u16, length: usize) -> Self {
         let (offset, _) = (0u16..)
             .zip(bytes.windows(length))
@@ -216,7 +216,7 @@ impl Window {
         .sized(bytes, length.min(4))
     }
 
-    /// The same window with its bytes read.
+    /// The same window with this number of bytes.
     fn sized(mut self, bytes: &[u8], length: usize) -> Self {
         self.bytes = bytes[usize::from(self.offset)..]
             .iter()
@@ -226,7 +226,7 @@ impl Window {
         self
     }
 
-    /// The window one byte on.
+    /// The window at the next byte.
     fn next(mut self) -> Self {
         self.offset += 1;
         self
@@ -235,11 +235,11 @@ impl Window {
 
 /// Windows by their bytes.
 struct Windows {
-    /// The bytes that count.
+    /// The significant bytes.
     mask: u32,
-    /// Which hashes belong to a window.
+    /// Has a bit for each hash of a window.
     bitmap: Box<[u64; 1 << (BITS - 6)]>,
-    /// All windows by their buckets, and where each bucket begins.
+    /// All windows by bucket, and the start of each bucket.
     windows: Vec<Window>,
     starts: Vec<u16>,
 }
@@ -257,7 +257,7 @@ impl Windows {
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
-        // Bucket by bucket; within one, any order will do.
+        // Sort by bucket; the order within a bucket does not matter.
         let mut free = starts.clone();
         let mut bucketed = windows.clone();
         for window in windows {
@@ -273,15 +273,15 @@ impl Windows {
         }
     }
 
-    /// The bitmap's answer in the lowest bit; the others mean nothing.
+    /// The bit of the bitmap in the lowest bit; the other bits are undefined.
     #[inline(always)]
     fn bit(&self, window: u32) -> u64 {
         let hash = hash(window & self.mask);
         self.bitmap[hash >> 6] >> (hash & 63)
     }
 
-    /// Whether the bitmap knows any of the even places of a block, in the lowest bit. Written out: a loop would not be
-    /// unrolled where the compiler aims at size.
+    /// Whether any even place of a block has a hit, in the lowest bit. Not a loop, because the compiler does not unroll loops
+    /// when it optimises for size.
     #[inline(always)]
     fn even(&self, block: Block) -> u64 {
         self.bit(block.window(0))
@@ -290,7 +290,7 @@ impl Windows {
             | self.bit(block.window(6))
     }
 
-    /// Whether the bitmap knows any of the odd places.
+    /// Whether any odd place has a hit.
     #[inline(always)]
     fn odd(&self, block: Block) -> u64 {
         self.bit(block.window(1))
@@ -320,7 +320,7 @@ fn bucket(hash: usize) -> usize {
     hash >> (BITS - BUCKET_BITS)
 }
 
-/// How common a few bytes are in logs and sources, roughly, so that the rarest windows of literals are looked for.
+/// Estimates how common a few bytes are in logs and sources.
 fn commonness(window: &[u8]) -> u32 {
     let mut sum = 0;
     let mut before = 0;
@@ -357,7 +357,7 @@ static BYTES: [u8; 256] = {
     table
 };
 
-/// Pairs of letters that are common: for each first letter a bit for each second one.
+/// Common pairs of letters: for each first letter, a bit for each second letter.
 static PAIRS: [u32; 32] = {
     let common =
         b"thheinerreonatndtiesortedisitalarstntosengnghaasouveiolecomehirideroicneearacelichllbemasiom\
@@ -381,7 +381,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_same_is_found_as_by_looking_everywhere(
+        fn search_equals_brute_force(
             literals in proptest::collection::btree_set("é|[ab~é-]{3,8}", 1..8),
             text in "[abAB~éñ-]{0,90}",
         ) {

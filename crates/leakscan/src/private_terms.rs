@@ -1,6 +1,6 @@
-//! The private list: names and patterns that must not leave, kept outside of the repository.
+//! Private terms: names and patterns that must not be published, from a list outside of the repository.
 //!
-//! Nothing here is ever printed: not a term, not a part of one, not its length. Errors name a line of the list by number.
+//! Never prints a term, a part of a term or its length. An error names the line of the list.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,16 +16,16 @@ pub enum TermsError {
     /// A line is not a pattern.
     #[error("line {0} of the private terms is not a regular expression")]
     Pattern(usize),
-    /// A line holds fewer than three letters and digits, and would match everywhere.
+    /// A line has fewer than three letters and digits, and would match everywhere.
     #[error("line {0} of the private terms is too short: at least three letters or digits")]
     Short(usize),
 }
 
-/// A list of private terms, ready to be looked for.
+/// A list of private terms, prepared for the search.
 #[derive(Clone, Default)]
 pub struct Terms {
     literals: Option<AhoCorasick>,
-    /// For each literal: whether it is written as several words, so that blanks may part it.
+    /// For each literal: whether the term has several words, so that a text can have blanks between them.
     worded: Vec<bool>,
     patterns: Vec<Regex>,
     count: usize,
@@ -38,10 +38,10 @@ impl fmt::Debug for Terms {
 }
 
 impl Terms {
-    /// Reads a list: one term a line; `re:` begins a regular expression, `#` a comment.
+    /// Parses a list with one term per line. `re:` begins a regular expression, `#` a comment.
     ///
     /// # Errors
-    /// A line cannot be used.
+    /// A line is not a term.
     pub fn parse(list: &str) -> Result<Self, TermsError> {
         let mut literals: Vec<Vec<u8>> = Vec::new();
         let mut worded = Vec::new();
@@ -84,12 +84,12 @@ impl Terms {
         })
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Where terms stand in a text, in no order; a term never spans lines.
+    /// Finds the places of terms in a text, in no order. A regular expression matches within a line.
     pub fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if let Some(literals) = &self.literals {
@@ -99,7 +99,7 @@ impl Terms {
                 let span = folded.origin[hit.start()] as usize..folded.origin[hit.end() - 1] as usize + 1;
                 let parted = !self.worded[hit.pattern().as_usize()]
                     && text[span.clone()].iter().any(u8::is_ascii_whitespace);
-                if !parted && stands_alone(text, &span, hit.len()) {
+                if !parted && is_whole_word(text, &span, hit.len()) {
                     found.push(span);
                 }
             }
@@ -118,14 +118,14 @@ impl Terms {
     }
 }
 
-/// Whether a folded match is the term, and not letters that happen to follow each other across words.
-fn stands_alone(text: &[u8], span: &Range<usize>, letters: usize) -> bool {
+/// Whether a folded match is the term, and not the letters of adjacent words.
+fn is_whole_word(text: &[u8], span: &Range<usize>, letters: usize) -> bool {
     let whole = span.len() == letters;
     if whole && letters >= 5 {
         return true;
     }
     let inside = |at: usize| {
-        // A capital after a small letter begins a word too.
+        // A capital after a small letter also begins a word.
         let (left, right) = (text[at - 1], text[at]);
         left.is_ascii_alphanumeric()
             && right.is_ascii_alphanumeric()
@@ -134,7 +134,7 @@ fn stands_alone(text: &[u8], span: &Range<usize>, letters: usize) -> bool {
     (span.start == 0 || !inside(span.start)) && (span.end == text.len() || !inside(span.end))
 }
 
-/// A text in lower case without separators, and where each byte of it came from.
+/// A text in lower case without separators, and the original place of each byte.
 #[derive(Default)]
 struct Folded {
     text: Vec<u8>,
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_separators_do_not_hide_a_term() {
+    fn case_and_separators_are_ignored() {
         let terms = Terms::parse("# names\nBlue-Heron 7\nre:proj-\\d{4}\norca\n").unwrap();
         for text in [
             "blueheron7",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_list_is_ever_said() {
+    fn errors_do_not_contain_terms() {
         let terms = Terms::parse("blueheron").unwrap();
         assert_eq!(format!("{terms:?}"), "Terms(…)");
         let error = Terms::parse("blueheron\nre:blueheron(\n").unwrap_err();

@@ -1,8 +1,8 @@
-//! Taking out what must not leave, from a stream.
+//! Redacts a stream.
 //!
-//! A line is clean by itself: what comes out for it depends on the line alone (and on whether a private key is being
-//! printed), never on how the stream was cut into pieces. First the names of an [`Identity`] are replaced, then what the
-//! rules find in the result. Placeholders are quiet to the rules, so that a second pass changes nothing.
+//! The result for a line depends only on the line, and on whether a private key is being printed. It does not depend on how
+//! the stream is split into chunks. The redactor first replaces the names of an [`Identity`], then what the rules find in
+//! the result. The rules ignore placeholders, so that a second pass changes nothing.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,20 +15,20 @@ use crate::identity::Identity;
 use crate::rule::RawMatch;
 use crate::scan;
 
-/// A line longer than this is cleaned in parts.
+/// The redactor splits longer lines.
 const LONGEST: usize = 64 * 1024;
 
-/// How much of a part is held back, so that what spans two parts is seen whole.
-const HELD: usize = 8 * 1024;
+/// How many bytes at the end of a part may move to the next part, so that no match is cut in two.
+const MARGIN: usize = 8 * 1024;
 
-/// Cleans a stream of bytes.
+/// Redacts a stream of bytes.
 #[derive(Clone)]
 pub struct Redactor {
     names: Arc<Names>,
     pending: Vec<u8>,
     in_key: bool,
     scratch: Vec<u8>,
-    /// Bytes that were looked at; the tests hold the sum against the length of the stream.
+    /// How many bytes were examined. Tests compare the sum with the length of the stream.
     work: u64,
 }
 
@@ -46,7 +46,7 @@ struct Names {
 }
 
 impl Redactor {
-    /// A redactor that knows these names.
+    /// Creates a redactor that replaces these names.
     pub fn new(identity: Identity) -> Self {
         let mut names = identity.names;
         names.sort_by_key(|name| std::cmp::Reverse(name.text.len()));
@@ -72,15 +72,15 @@ impl Redactor {
         }
     }
 
-    /// Takes more of the stream and appends what is clean to `out`. An unfinished line is held back.
+    /// Redacts more of the stream and appends the result to `out`. Keeps an incomplete line for later.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         if self.pending.is_empty() {
-            // Whole lines need no copy.
+            // Complete lines need no copy.
             let done = self.drain(input, out);
             self.pending.extend_from_slice(&input[done..]);
         } else {
             self.pending.extend_from_slice(input);
-            // However small the pieces are, a line is looked at when it is whole.
+            // Scan a line once, when it is complete, even if the chunks are small.
             if self.pending.len() <= LONGEST && memchr::memchr2(b'\n', b'\r', input).is_none() {
                 return;
             }
@@ -91,14 +91,14 @@ impl Redactor {
         }
     }
 
-    /// Appends the rest of the stream.
+    /// Redacts the rest of the stream and appends the result to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let rest = std::mem::take(&mut self.pending);
         self.lines(&rest, out);
         self.in_key = false;
     }
 
-    /// Cleans a whole text.
+    /// Redacts a whole text.
     pub fn clean(&self, text: &str) -> String {
         let mut fresh = Redactor {
             pending: Vec::new(),
@@ -113,8 +113,8 @@ impl Redactor {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// Cleans all whole lines of a text that begins with a line, and the first parts of a line that is too long. Returns
-    /// how much that was. Where the cuts are depends on the line alone.
+    /// Redacts all complete lines of a text, and the first parts of a line that is too long. Returns how many bytes that
+    /// were. The positions of the cuts depend only on the line.
     fn drain(&mut self, text: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
@@ -130,11 +130,11 @@ impl Redactor {
         }
     }
 
-    /// Where to cut a part of a long line: outside of everything that is found, behind a blank where there is one.
+    /// Where to cut a long line: outside of all matches, and after a blank if possible.
     fn cut(&mut self, part: &[u8]) -> usize {
-        let room = &part[..LONGEST - HELD];
+        let room = &part[..LONGEST - MARGIN];
         let blank =
-            memchr::memrchr2(b' ', b',', &room[room.len() - HELD..]).map(|at| room.len() - HELD + at + 1);
+            memchr::memrchr2(b' ', b',', &room[room.len() - MARGIN..]).map(|at| room.len() - MARGIN + at + 1);
         let mut at = blank.unwrap_or(room.len());
         let mut spans: Vec<Range<usize>> = self.names.matches(part).map(|(span, _)| span).collect();
         let (finds, work) = scan::scan_lines(part, &self.names.options);
@@ -146,11 +146,11 @@ impl Redactor {
                 at = span.start;
             }
         }
-        // A find as long as the room itself: nothing to save.
+        // The match fills the whole part, so any place is as good.
         if at == 0 { room.len() } else { at }
     }
 
-    /// Cleans whole lines.
+    /// Redacts complete lines.
     fn lines(&mut self, text: &[u8], out: &mut Vec<u8>) {
         if text.is_empty() {
             return;
@@ -167,7 +167,7 @@ impl Redactor {
         self.plain(text, out);
     }
 
-    /// A line while a private key may be printed: its base 64 goes.
+    /// Redacts a line while a private key may be printed: removes base 64.
     fn key_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let marker = memchr::memmem::find(line, b"PRIVATE KEY").is_some();
         let opens = marker && memchr::memmem::find(line, b"BEGIN ").is_some();
@@ -191,7 +191,7 @@ impl Redactor {
         self.plain(&clean, out);
     }
 
-    /// Names first, then what the rules find, until nothing is found.
+    /// Replaces names, then what the rules find, until they find nothing.
     fn plain(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
@@ -212,7 +212,7 @@ impl Redactor {
 
     fn ruled(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let mut clean: Option<Vec<u8>> = None;
-        // What stood beside a find may read differently once it is gone.
+        // Replacing a match can expose a new match next to it, so scan again.
         for _ in 0..4 {
             let text = clean.as_deref().unwrap_or(text);
             let (finds, work) = scan::scan_lines(text, &self.names.options);
@@ -235,7 +235,7 @@ impl Redactor {
 }
 
 impl Names {
-    /// Where names stand, and what to write instead. A short name must stand alone.
+    /// Finds names and their replacements. A short name must be a whole word.
     fn matches<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (Range<usize>, &'t str)> {
         self.automaton
             .iter()
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn names_values_secrets_and_terms_vanish() {
+    fn names_values_secrets_and_terms_are_replaced() {
         let text = format!(
             "open /mnt/weka/blue/datasets/dclm on blue-b200-07 (10.1.2.3)\rtoken {} by Heron_Seven\n",
             token()
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_vanishes_line_by_line() {
+    fn private_key_is_replaced_line_by_line() {
         let row = "MIIEpAIBAAKCAQEAq7BFUpkGp3+LQmlQ".repeat(2);
         let text = format!(
             "a\n-----BEGIN RSA {}\n{row}\n{row}\nab==\n-----END RSA {0}\nb\n",
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_secret_vanishes_whole() {
+    fn encoded_secret_is_replaced() {
         let plain = format!("user and {} and more", token());
         for encoded in [
             base64::engine::general_purpose::STANDARD_NO_PAD.encode(&plain),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_cleaned_and_kept_whole() {
+    fn endless_line_is_redacted() {
         let secret = token();
         for filler in ["a, ", "x"] {
             let text = format!("{}{secret} {secret}", filler.repeat(LONGEST));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_identity_is_said_but_to_the_runner() {
+    fn debug_output_has_no_names() {
         let mut identity = Identity::none();
         for (text, placeholder) in [("blue-b200-07", "[host]"), ("root", "[user]"), ("heron", "[pod]")] {
             identity.name(text, placeholder);
@@ -350,7 +350,7 @@ mod tests {
         assert!(!format!("{:?}", Redactor::new(identity)).contains("b200"));
     }
 
-    /// What a text of this length costs, given in pieces that fit nowhere.
+    /// How many bytes are examined for a text of this length, in chunks that do not match its lines.
     fn work(unit: &str, bytes: usize) -> u64 {
         let mut redactor = redactor();
         let mut out = Vec::new();
@@ -362,17 +362,17 @@ mod tests {
     }
 
     #[test]
-    fn no_text_makes_redaction_more_than_linear() {
+    fn redaction_takes_linear_work() {
         for unit in worst_case_inputs::units().step_by(10) {
-            worst_case_inputs::grows_no_faster(&unit, [2, 4, 8].map(|n| work(&unit, n << 10)));
+            worst_case_inputs::assert_linear(&unit, [2, 4, 8].map(|n| work(&unit, n << 10)));
         }
     }
 
     #[test]
-    fn slow_no_endless_line_makes_redaction_more_than_linear() {
-        // Chains of names and finds that overlap move a cut as far back as it goes.
+    fn slow_endless_lines_take_linear_work() {
+        // Overlapping names and matches move a cut back as far as possible.
         let chains = ["blue-b200-07.corp", "10.1.2.3blue-b200-07", "heron-seven:29500 "].map(str::to_owned);
-        let endless = worst_case_inputs::hostile()
+        let endless = worst_case_inputs::seeds()
             .filter(|unit| !unit.contains('\n'))
             .step_by(37);
         for unit in endless.chain(chains) {
@@ -385,7 +385,7 @@ mod tests {
         bytes.escape_ascii().to_string()
     }
 
-    /// Words that are or become something to find when they meet.
+    /// Words that are leaks, or become leaks next to each other.
     fn words() -> impl Strategy<Value = Vec<u8>> {
         let words = vec![
             token(),
@@ -428,7 +428,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_cut_gives_the_same(text in words(), mut cuts in proptest::collection::vec(0usize..800, 0..12)) {
+        fn result_does_not_depend_on_chunks(text in words(), mut cuts in proptest::collection::vec(0usize..800, 0..12)) {
             cuts.sort_unstable();
             let redactor = redactor();
             let whole = pieces(&redactor, &text, &[]);

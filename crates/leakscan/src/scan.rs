@@ -7,8 +7,8 @@ use std::ops::Range;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::decoded_text::DecodedText;
 use crate::deobfuscate;
-use crate::deobfuscate::DecodedText;
 use crate::encoded;
 use crate::engine::Depth;
 use crate::engine::ENGINE;
@@ -148,7 +148,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
         }
     }
     seen = 0;
-    // Only a look at the whole text gathers these.
+    // A scan by line cannot join lines.
     for at in sweep.split.into_iter().filter(|_| scope == Scope::Text) {
         if at >= seen {
             let stretch = at..text.len().min(at + 1024);
@@ -161,7 +161,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
     (raw, work)
 }
 
-/// Orders what was found and drops what lies within or across something found already.
+/// Sorts the matches and merges overlaps. The first match decides the kind.
 fn merge_overlaps(mut raw: Vec<RawMatch>) -> Vec<RawMatch> {
     raw.sort_by(|a, b| {
         (a.span.start, std::cmp::Reverse(a.span.end)).cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
@@ -212,7 +212,7 @@ mod tests {
             .collect()
     }
 
-    /// A text of a token's form, put together here so that no scanner of this file finds one.
+    /// A text in the format of a token, in parts, so that no scanner finds a token in this file.
     fn token(prefix: &str, length: usize) -> String {
         let noise = "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglYq8ZtB5xNc4Lm9Fd2Gs0Ew";
         format!("{prefix}{}", &noise[..length])
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_not_versions() {
+    fn versions_are_not_addresses() {
         for private in [
             "ssh root@192.168.17.44",
             "eth0:10.244.3.17<0>",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_makes_the_look_more_than_linear() {
+    fn scan_takes_linear_work() {
         for unit in worst_case_inputs::units().step_by(4) {
             let work = |bytes| {
                 find_all(
@@ -269,7 +269,7 @@ mod tests {
                 )
                 .1
             };
-            worst_case_inputs::grows_no_faster(&unit, [2, 4, 8].map(|n| work(n << 10)));
+            worst_case_inputs::assert_linear(&unit, [2, 4, 8].map(|n| work(n << 10)));
         }
     }
 }

@@ -107,7 +107,7 @@ pub fn scan_reader(mut reader: impl Read, options: &Options) -> io::Result<TextR
     }
 }
 
-/// How long a byte-order mark at the start is.
+/// The length of a byte-order mark at the start.
 fn byte_order_mark(text: &[u8]) -> usize {
     if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }
@@ -120,7 +120,7 @@ fn window_end(bytes: &[u8], from: usize) -> usize {
     }
 }
 
-/// The start of the line of an offset; the offset itself where the line is endless.
+/// The start of the line of an offset, or the offset itself if the line is very long.
 fn line_start(bytes: &[u8], at: usize) -> usize {
     let floor = at.saturating_sub(OVERLAP / 2);
     memchr::memrchr(b'\n', &bytes[floor..at]).map_or(at, |n| floor + n + 1)
@@ -227,13 +227,12 @@ impl<'a> Windows<'a> {
     }
 }
 
-/// How many code points a text has: every byte counts that does not go on with one.
+/// The number of code points: all bytes but continuation bytes.
 fn characters(text: &[u8]) -> u32 {
     u32::try_from(text.iter().filter(|b| (**b & 0xc0) != 0x80).count()).unwrap_or(u32::MAX)
 }
 
-/// Counts lines and characters onward from the last place that was asked for, so that many places on one endless line
-/// cost no more than the line.
+/// Counts lines and characters from the previous place, so that many places on one long line take linear time.
 #[derive(Default)]
 struct Lines {
     at: usize,
@@ -264,7 +263,7 @@ fn is_binary(bytes: &[u8]) -> bool {
     memchr::memchr(0, &bytes[..bytes.len().min(8 << 10)]).is_some()
 }
 
-/// The text of a UTF-16 file with a byte-order mark.
+/// Decodes a UTF-16 file with a byte-order mark.
 fn utf16(bytes: &[u8]) -> Option<String> {
     let little = match bytes.get(..2)? {
         [0xff, 0xfe] => true,

@@ -1,4 +1,4 @@
-//! Tables that tools print: the header says what stands in a column, the rows say what it is called.
+//! Tables that tools print: the header names the columns, the rows contain the names.
 
 use crate::window::starts_with_capital;
 use std::ops::Range;
@@ -25,7 +25,7 @@ fn kubectl_table(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     table(hit, found, kubectl);
 }
 
-/// A column's heading, what its cells are, and whether one of them is worth a finding.
+/// The heading of a column, the kind of its cells, and whether a cell is a leak.
 type Column = (&'static str, &'static Kind, fn(&[u8]) -> bool);
 
 static QUEUE: &[Column] = &[("NODELIST", &NODE_NAME, nodes::is_numbered_machine)];
@@ -47,7 +47,7 @@ fn kubectl(header: &[u8]) -> &'static [Column] {
     }
 }
 
-/// Rows that a table is followed for.
+/// The maximum number of rows to examine.
 const ROWS: usize = 64;
 
 fn table(hit: &Hit<'_>, found: &mut MatchSink<'_>, columns: fn(&[u8]) -> &'static [Column]) {
@@ -64,9 +64,9 @@ fn table(hit: &Hit<'_>, found: &mut MatchSink<'_>, columns: fn(&[u8]) -> &'stati
             break;
         }
         end = stop;
-        for &(name, code, judge) in columns(head) {
+        for &(name, code, accept) in columns(head) {
             if let Some(cell) = cell(hit.text, &header, start..stop, name)
-                && judge(&hit.text[cell.clone()])
+                && accept(&hit.text[cell.clone()])
             {
                 found.report(code, cell);
             }
@@ -76,7 +76,7 @@ fn table(hit: &Hit<'_>, found: &mut MatchSink<'_>, columns: fn(&[u8]) -> &'stati
     found.skip_to(end);
 }
 
-/// What stands in a row under a heading: below its first letter, or, for the last one, at the end of the row.
+/// The cell under a heading: below the first letter of the heading, or at the end of the row for the last column.
 fn cell(text: &[u8], header: &Range<usize>, row: Range<usize>, name: &str) -> Option<Range<usize>> {
     let head = &text[header.clone()];
     let column = memchr::memmem::find_iter(head, name).find(|&at| {

@@ -1,6 +1,4 @@
-//! Tokens that tell their issuer by their form: prefix, alphabet, length.
-//!
-//! The forms are the issuers' published ones. A length is a floor rather than an exact number where issuers have changed it.
+//! Tokens whose format identifies the issuer: prefix, alphabet, length.
 
 use crate::checksum::looks_github;
 use crate::false_positives::is_plausible_secret;
@@ -28,12 +26,12 @@ fn continues_with_hex(text: &[u8], at: usize) -> bool {
     text.get(at + 5).is_some_and(u8::is_ascii_hexdigit)
 }
 
-/// Upper-case forms: a letter-only one is likely to be a word.
-fn has_digit_or_mix(token: &[u8]) -> bool {
+/// Whether an upper-case token has enough distinct characters not to be a word.
+fn has_many_characters(token: &[u8]) -> bool {
     is_plausible_secret(token) && distinct(token) >= 9
 }
 
-/// Letters of both cases, as issuers draw them, that need no digit.
+/// Whether a token mixes upper and lower case enough to be random without digits.
 fn mixed_letters(token: &[u8]) -> bool {
     let capitals = token.iter().filter(|b| b.is_ascii_uppercase()).count();
     let body = token.rsplit(|b| *b == b'_').next().unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-/// How far a rule looks to each side of a keyword, in bytes.
+/// How many bytes to each side of a keyword a rule examines.
 pub const REACH: usize = 1024;
 
-/// The line around a stretch, up to [`REACH`] to each side, without its end.
+/// The line around a span, without its end, up to [`REACH`] bytes to each side.
 pub fn line(text: &[u8], span: Range<usize>) -> Range<usize> {
     let floor = span.start.saturating_sub(REACH);
     let ceiling = text.len().min(span.end + REACH);
@@ -14,17 +14,17 @@ pub fn line(text: &[u8], span: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The byte before an offset; a line end at the start.
+/// The byte before an offset, or a line end at the start of the text.
 pub fn before(text: &[u8], at: usize) -> u8 {
     at.checked_sub(1).map_or(b'\n', |before| text[before])
 }
 
-/// The byte at an offset; a line end past the text.
+/// The byte at an offset, or a line end after the text.
 pub fn after(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(b'\n')
 }
 
-/// The longest stretch around `span` whose bytes all satisfy `inside`, up to `cap` bytes to each side.
+/// The longest span around `span` whose bytes all satisfy `inside`, up to `cap` bytes to each side.
 pub fn around(text: &[u8], span: Range<usize>, cap: usize, inside: impl Fn(u8) -> bool) -> Range<usize> {
     let floor = span.start.saturating_sub(cap);
     let ceiling = text.len().min(span.end + cap);
@@ -39,12 +39,12 @@ pub fn around(text: &[u8], span: Range<usize>, cap: usize, inside: impl Fn(u8) -
     start..end
 }
 
-/// Whether a sign stands within so many bytes from an offset on: the cheap look before a pattern's.
+/// Whether one of the next `reach` bytes is `sign`.
 pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
     memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
 }
 
-/// Letters, digits and the underscore.
+/// Whether a byte is a letter, a digit or an underscore.
 pub fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }

@@ -1,11 +1,11 @@
-//! Makes texts that want to be looked at again and again, for the tests that hold work to the length of a text.
+//! Generates texts that make the rules examine as many bytes as possible. Tests check that the work stays linear.
 //!
-//! Work is counted in bytes that rules look at, never in time.
+//! The unit of work is an examined byte, not time.
 
-/// What stands between two repetitions.
-const FILLERS: [&str; 9] = ["", "a", "A1", " ", "=", "\n", "-", ".", "\u{200b}"];
+/// Separators between repetitions.
+const SEPARATORS: [&str; 9] = ["", "a", "A1", " ", "=", "\n", "-", ".", "\u{200b}"];
 
-/// What keeps a rule looking, hides in layers, or begins and never ends.
+/// Texts that trigger many rules, nest encodings, or begin a match that never ends.
 const SEEDS: [&str; 48] = [
     "a@",
     "eyJ-",
@@ -57,9 +57,9 @@ const SEEDS: [&str; 48] = [
     "2026 -----BEGIN PRIVATE KEY-----\n2026 MIIE\n",
 ];
 
-/// Every anchor repeated, every seed with something between, and anchors of two rules by turns.
+/// Every keyword, every seed with every separator, and random pairs of keywords.
 pub fn units() -> impl Iterator<Item = String> {
-    let anchors: Vec<&str> = crate::engine::keywords().collect();
+    let keywords: Vec<&str> = crate::engine::keywords().collect();
     let mut noise = 1u64;
     let mut any = move |n: usize| {
         noise = noise
@@ -69,30 +69,31 @@ pub fn units() -> impl Iterator<Item = String> {
     };
     let pairs: Vec<String> = (0..400)
         .map(|_| {
-            let [first, second] = [anchors[any(anchors.len())], anchors[any(anchors.len())]];
-            format!("{first}{}{second}A1 ", FILLERS[any(FILLERS.len())])
+            let [first, second] = [keywords[any(keywords.len())], keywords[any(keywords.len())]];
+            format!("{first}{}{second}A1 ", SEPARATORS[any(SEPARATORS.len())])
         })
         .collect();
-    hostile()
-        .chain(anchors.into_iter().map(|anchor| format!("{anchor}A1 = ")))
+    seeds()
+        .chain(keywords.into_iter().map(|keyword| format!("{keyword}A1 = ")))
         .chain(pairs)
 }
 
-/// The seeds alone, each with every filler.
-pub fn hostile() -> impl Iterator<Item = String> {
-    SEEDS
-        .into_iter()
-        .flat_map(|seed| FILLERS.iter().map(move |filler| format!("{seed}{filler}")))
+/// Every seed with every separator.
+pub fn seeds() -> impl Iterator<Item = String> {
+    SEEDS.into_iter().flat_map(|seed| {
+        SEPARATORS
+            .iter()
+            .map(move |separator| format!("{seed}{separator}"))
+    })
 }
 
-/// A text of about this length.
+/// Repeats a unit to about this length.
 pub fn text(unit: &str, bytes: usize) -> String {
     unit.repeat(bytes / unit.len())
 }
 
-/// Holds the work on a text, on twice and on four times as much of it, to a straight line: each doubling costs what it
-/// adds, up to what the ends of a text cost.
-pub fn grows_no_faster(unit: &str, [once, twice, four]: [u64; 3]) {
+/// Checks that the work for a text, for twice and for four times its length grows linearly.
+pub fn assert_linear(unit: &str, [once, twice, four]: [u64; 3]) {
     assert!(
         twice <= once * 5 / 2 + 4096 && four <= twice * 5 / 2 + 4096,
         "{unit:?}: {once}, then {twice}, then {four}"
