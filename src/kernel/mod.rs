@@ -5,15 +5,10 @@
 
 pub mod codes;
 pub mod collectives;
-pub mod container;
-pub mod cubin;
 pub mod driver;
-pub mod fault;
 pub mod health;
 pub mod host;
-pub mod inspect;
 pub mod load;
 pub mod snapshot;
 pub mod stamp;
 pub mod subject;
-pub mod unpack;

@@ -4,12 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use object::LittleEndian;
-use object::elf::FileHeader64;
-use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
+use cuda_inspect::arch::Arch;
+use cuda_inspect::note;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::inspect::Arch;
 use crate::sys::digest::sha256;
 
 /// Owner of the note.
@@ -83,7 +81,7 @@ pub enum Stale {
 impl Stamp {
     /// The stamp of a library; `None` where it has none, an error where it has a broken one.
     pub fn read(library: &[u8]) -> Result<Option<Stamp>, String> {
-        let Some(text) = note(library) else {
+        let Some(text) = note::find(library, OWNER, TYPE) else {
             return Ok(None);
         };
         if text.len() > LONGEST {
@@ -113,36 +111,6 @@ impl Stamp {
         }
         Ok(())
     }
-}
-
-/// The bytes of our note, by program headers in a linked file and by sections in an object file.
-fn note(library: &[u8]) -> Option<&[u8]> {
-    let header = FileHeader64::<LittleEndian>::parse(library).ok()?;
-    let endian = LittleEndian;
-    for segment in header.program_headers(endian, library).ok()? {
-        if let Ok(Some(notes)) = segment.notes(endian, library)
-            && let Some(text) = ours(notes)
-        {
-            return Some(text);
-        }
-    }
-    for section in header.section_headers(endian, library).ok()? {
-        if let Ok(Some(notes)) = section.notes(endian, library)
-            && let Some(text) = ours(notes)
-        {
-            return Some(text);
-        }
-    }
-    None
-}
-
-fn ours<'a>(mut notes: object::read::elf::NoteIterator<'a, FileHeader64<LittleEndian>>) -> Option<&'a [u8]> {
-    while let Ok(Some(note)) = notes.next() {
-        if note.name() == OWNER && note.n_type(LittleEndian).0 == TYPE {
-            return Some(note.desc());
-        }
-    }
-    None
 }
 
 /// Digest over a kernel package: SHA-256 of a listing like `sha256sum`'s, of every source in the order of its path, and

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr as _;
 
+use cuda_inspect::arch::Arch;
+use cuda_inspect::inspect::{Inspection, inspect};
 use globset::GlobBuilder;
 use ignore::WalkBuilder;
 
@@ -17,7 +19,6 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::git::{Git, GitError};
 use crate::kernel::collectives::imported;
 use crate::kernel::host::Limits;
-use crate::kernel::inspect::{Arch, Inspection, inspect};
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::{Snapshot, Untaken};
 use crate::kernel::stamp::{Expected, Stamp};

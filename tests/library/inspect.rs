@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nmoe_gates::kernel::inspect::{Arch, inspect};
+use cuda_inspect::arch::Arch;
+use cuda_inspect::inspect::inspect;
 
 use crate::driver::Place;
 
@@ -33,10 +34,13 @@ fn a_bomb_is_refused_before_it_unpacks() {
     // The header claims 16 GiB; neither the claim nor the true size may be believed.
     bytes[16 + 56..16 + 64].copy_from_slice(&(16u64 << 30).to_le_bytes());
     let seen = inspect(&bytes, Arch::SM_100A, &[]);
-    assert_eq!(seen.faults[0].word(), "unreadable");
+    assert_eq!(seen.faults[0].as_str(), "unreadable");
     let mut bytes = std::fs::read(fixture("sm_100a_lz4")).unwrap();
     bytes[16 + 56..16 + 64].copy_from_slice(&(512u64 << 20).to_le_bytes());
-    assert_eq!(inspect(&bytes, Arch::SM_100A, &[]).faults[0].word(), "unreadable");
+    assert_eq!(
+        inspect(&bytes, Arch::SM_100A, &[]).faults[0].as_str(),
+        "unreadable"
+    );
 }
 
 /// A small generator with a fixed seed: the same mutants every time.

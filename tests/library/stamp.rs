@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nmoe_gates::kernel::inspect::{Arch, inspect};
+use cuda_inspect::arch::Arch;
+use cuda_inspect::inspect::inspect;
 use nmoe_gates::kernel::stamp::{Expected, Stale, Stamp, digest};
 
 use crate::driver::Place;

@@ -14,11 +14,11 @@ use crate::domain::registry::{Registry, Target};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::driver::{LIMITS, Need, judge, probe};
 use crate::kernel::host::{Limits, SIZE};
-use crate::kernel::inspect::Inspection;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Proof, Rules, outputs, prove};
 use crate::terminal::Text;
+use cuda_inspect::inspect::Inspection;
 
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]
@@ -163,7 +163,7 @@ fn proof_json(proof: &Proof) -> serde_json::Value {
         "loaded": proof.loading.is_some(),
         "verdict": verdict,
         "reason": reason,
-        "faults": proof.inspection.as_ref().map_or(&[][..], |i| &i.faults).iter().map(|f| f.word()).collect::<Vec<_>>(),
+        "faults": proof.inspection.as_ref().map_or(&[][..], |i| &i.faults).iter().map(|f| f.as_str()).collect::<Vec<_>>(),
         "failure": proof.loading.as_ref().map(failure_json),
         "checks": proof.checks,
     })

@@ -13,8 +13,9 @@ use crate::domain::finding::{Finding, Severity};
 use crate::git::Git;
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 use crate::kernel::collectives::{imported, in_change, is_source, moe_path, scan};
-use crate::kernel::inspect::{Arch, inspect};
 use crate::kernel::snapshot::Snapshot;
+use cuda_inspect::arch::Arch;
+use cuda_inspect::inspect::inspect;
 
 /// Largest source that is read, in bytes.
 const LARGEST: u64 = 4 << 20;

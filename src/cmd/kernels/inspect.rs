@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use cuda_inspect::arch::Arch;
+use cuda_inspect::fault::Fault;
+use cuda_inspect::inspect::{EntryReport, Inspection, inspect};
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
-use crate::kernel::fault::Fault;
-use crate::kernel::inspect::{Arch, EntryReport, Inspection, inspect};
 use crate::kernel::snapshot::{Snapshot, Untaken};
 use crate::terminal::Text;
 
@@ -53,7 +54,7 @@ fn as_json(path: &Path, inspection: &Inspection) -> serde_json::Value {
     let faults: Vec<_> = inspection
         .faults
         .iter()
-        .map(|fault| json!({"code": fault.word(), "message": fault.to_string()}))
+        .map(|fault| json!({"code": fault.as_str(), "message": fault.to_string()}))
         .collect();
     json!({
         "path": path.display().to_string(),

@@ -1,4 +1,4 @@
-//! Device code as ELF: which SM, whether for that architecture alone, which kernels. Knows one file, not a container.
+//! Parses a cubin: device code as an ELF file, with its architecture and its kernels.
 
 use object::elf::FileHeader64;
 use object::endian::LittleEndian;
@@ -7,33 +7,36 @@ use object::read::elf::{FileHeader as _, SectionHeader as _};
 /// ELF machine number of NVIDIA CUDA.
 const EM_CUDA: u16 = 190;
 
-/// Section whose attributes say what a cubin may run on.
+/// The section whose attributes state on which GPUs a cubin can run.
 const COMPAT: &[u8] = b".nv.compat";
 
-/// Every kernel has a constant bank of this name with its own behind it.
+/// The prefix of the constant bank that each kernel has.
 const BANK: &[u8] = b".nv.constant0.";
 
-/// The attribute of [`COMPAT`] that is 1 where code is for its architecture alone.
+/// The attribute of [`COMPAT`] that is 1 if the code is for its architecture only.
 const ATTRIBUTE_ARCH_SPECIFIC: u8 = 9;
 
-/// The first bytes of a cubin that stands alone: 64-bit, little-endian, and one of NVIDIA's two ABI numbers.
+/// The first bytes of a cubin file: 64-bit, little-endian, and one of NVIDIA's two ABI numbers.
 pub const HEADS: [[u8; 8]; 2] = [
     [0x7F, b'E', b'L', b'F', 2, 1, 1, 0x41],
     [0x7F, b'E', b'L', b'F', 2, 1, 1, 0x33],
 ];
 
-/// What a cubin says of itself.
+/// A parsed cubin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cubin {
     /// SM number, such as 100.
     pub sm: u32,
-    /// Whether it is for that architecture alone (`sm_100a`).
+    /// Whether the code is for this architecture only (`sm_100a`).
     pub arch_specific: bool,
-    /// Names of its kernels, in the order of the file.
+    /// The names of the kernels, in the order of the file.
     pub kernels: Vec<String>,
 }
 
-/// Reads a cubin; the error says in a few words why these bytes are none.
+/// Parses a cubin.
+///
+/// # Errors
+/// States in a few words why the bytes are not a cubin.
 pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
     let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|_| "it is not a 64-bit ELF file")?;
     let endian = header.endian().map_err(|_| "it is not little-endian")?;
@@ -41,7 +44,7 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
         return Err("its ELF machine is not CUDA");
     }
     let flags = header.e_flags(endian).0;
-    // CUDA 13's ABI keeps the SM in the second byte; the older one in the first.
+    // The ABI of CUDA 13 stores the SM in the second byte, the older ABI in the first.
     let (sm, flagged) = match header.e_ident().os_abi.0 {
         0x41 => ((flags >> 8) & 0xFF, flags & 8 != 0),
         _ => (flags & 0xFF, flags & 0x800 != 0),
@@ -72,8 +75,9 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
     })
 }
 
-/// The value of an attribute, 0 where it is absent; `None` where the list is damaged.
-/// An attribute is a format byte, a number, and two bytes: its value, or under format 4 the length of what follows.
+/// Reads the value of an attribute: 0 if the attribute is absent, `None` if the list is damaged.
+///
+/// An attribute is a format byte, a number, and two bytes: a value, or for format 4 the length of the data that follows.
 fn attribute(mut data: &[u8], wanted: u8) -> Option<u16> {
     let mut value = 0;
     while let [format, number, low, high, rest @ ..] = data {
@@ -90,7 +94,7 @@ fn attribute(mut data: &[u8], wanted: u8) -> Option<u16> {
     Some(value)
 }
 
-/// The kernels that PTX text declares.
+/// Lists the kernels that a PTX text declares.
 pub fn ptx_kernels(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     text.match_indices(".entry")
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attributes_of_every_format_are_stepped_over() {
+    fn attributes_of_other_formats_are_skipped() {
         let list = [4, 11, 8, 0, 9, 9, 1, 0, 0, 0, 0, 0, 3, 7, 1, 1, 2, 9, 1, 0];
         assert_eq!(attribute(&list, 9), Some(1));
         assert_eq!(attribute(&list, 8), Some(0));
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn ptx_names_its_kernels() {
+    fn ptx_kernels_are_listed() {
         let text = b".version 9.0\n.target sm_100a\n.visible .entry scale(\n.param .u64 p) .entry\n  add$1 (";
         assert_eq!(ptx_kernels(text), ["scale", "add$1"]);
     }

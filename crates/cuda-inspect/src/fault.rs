@@ -1,25 +1,25 @@
-//! Why a library is not what it must be: a closed list, each with a stable word for machines and a sentence for people.
+//! The reasons why a library is not for one architecture only, each with a stable code and a message.
 
-use crate::kernel::inspect::Arch;
+use crate::arch::Arch;
 
-/// One reason why a library is not for one architecture and nothing else.
+/// A reason why a library is not for one architecture only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The file is neither ELF nor a container.
     #[error("this is neither an ELF file nor a CUDA container ({0})")]
     NotALibrary(&'static str),
-    /// A section or the file cannot be parsed whole.
+    /// A section or the file cannot be parsed completely.
     #[error("{place} cannot be parsed {why}")]
     Malformed {
         /// The section, or `the file`.
         place: String,
-        /// Where and why.
+        /// The offset and the reason.
         why: String,
     },
-    /// There is no device code at all.
+    /// The file contains no device code.
     #[error("there is no device code in it")]
     NoDeviceCode,
-    /// There is device code and no kernel in it.
+    /// The device code contains no kernel.
     #[error("its device code names no kernel")]
     NoKernels,
     /// An entry that the driver would compile for any GPU.
@@ -27,33 +27,33 @@ pub enum Fault {
     Ptx {
         /// Section and offset.
         place: String,
-        /// What it claims.
+        /// The architecture in the header.
         arch: Arch,
     },
-    /// Code that is not machine code yet.
+    /// Intermediate code, which a linker must compile.
     #[error("{place} is intermediate code for link-time optimisation")]
     Lto {
         /// Section and offset.
         place: String,
     },
-    /// Machine code for something else.
+    /// Machine code for another architecture.
     #[error("{place} is machine code for {found}, not {wanted}")]
     OtherArch {
         /// Section and offset.
         place: String,
-        /// What it is for.
+        /// The architecture of the code.
         found: Arch,
-        /// What it should be for.
+        /// The wanted architecture.
         wanted: Arch,
     },
-    /// The container's header and the code in it disagree.
+    /// The architecture in the container differs from the one in the code.
     #[error("{place} is labelled {label} and holds {found}")]
     Mislabelled {
         /// Section and offset.
         place: String,
-        /// What the container says.
+        /// The architecture in the container.
         label: Arch,
-        /// What the code says.
+        /// The architecture in the code.
         found: Arch,
     },
     /// An entry that cannot be read.
@@ -61,25 +61,25 @@ pub enum Fault {
     Unreadable {
         /// Section and offset.
         place: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Device code outside the sections where the linker puts it.
+    /// Device code outside the sections for device code.
     #[error("{what} lies at {offset:#x} of the file, outside the sections for device code")]
     Stray {
-        /// What was found.
+        /// The form of the code.
         what: &'static str,
         /// Offset in the file.
         offset: usize,
     },
-    /// A kernel that should be there is not.
+    /// An expected kernel is missing.
     #[error("it does not hold the kernel `{0}`")]
     MissingKernel(String),
 }
 
 impl Fault {
-    /// The stable word.
-    pub fn word(&self) -> &'static str {
+    /// The stable code.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Fault::NotALibrary(_) => "not_a_library",
             Fault::Malformed { .. } => "malformed",

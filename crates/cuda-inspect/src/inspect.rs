@@ -1,137 +1,96 @@
-//! What a library holds, read off its bytes, and whether that is one architecture and nothing else.
+//! Inspects a library: lists its device code, and decides whether all of it is for one architecture.
 //!
-//! The rule: the device sections parse whole; every entry is machine code for exactly the wanted architecture, by the
-//! container's header and by the code's own; no device code lies elsewhere in the file; and at least one kernel is named,
-//! and every expected one. Anything else has a [`Fault`]. Nothing is loaded and nothing is run.
-
-use std::fmt;
-use std::str::FromStr;
+//! A library without a [`Fault`] meets these conditions: the device sections parse completely. Every entry is machine code
+//! for exactly the wanted architecture, according to the container and to the code itself. The file has no device code in
+//! other places. The code names at least one kernel, and all expected kernels.
 
 use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
-use crate::kernel::container::{self, Compression, Entry, Kind, Variant};
-use crate::kernel::cubin;
-use crate::kernel::fault::Fault;
-use crate::kernel::unpack::{self, unpack};
-use crate::sys::digest::sha256;
+use crate::arch::{Arch, Variant};
+use crate::cubin;
+use crate::fatbin::{self, Compression, Entry, EntryKind};
+use crate::fault::Fault;
+use crate::unpack::{self, unpack};
 
-/// Where linkers put device code: whole programs, and relocatable code.
+/// The sections for device code: of linked programs, and of relocatable code.
 const SECTIONS: [&str; 2] = [".nv_fatbin", "__nv_relfatbin"];
 
-/// An architecture such as `sm_100a`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arch {
-    /// SM number.
-    pub sm: u32,
-    /// The letter behind it.
-    pub variant: Option<Variant>,
-}
-
-impl Arch {
-    /// `sm_100a`, the one target there is.
-    pub const SM_100A: Arch = Arch {
-        sm: 100,
-        variant: Some(Variant::A),
-    };
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sm_{}{}", self.sm, self.variant.map_or("", Variant::as_str))
-    }
-}
-
-impl FromStr for Arch {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no architecture; write it like `sm_100a`");
-        let rest = text.strip_prefix("sm_").ok_or_else(bad)?;
-        let (number, variant) = match rest.as_bytes().last() {
-            Some(b'a') => (&rest[..rest.len() - 1], Some(Variant::A)),
-            Some(b'f') => (&rest[..rest.len() - 1], Some(Variant::F)),
-            _ => (rest, None),
-        };
-        let sm = number.parse().map_err(|_| bad())?;
-        Ok(Arch { sm, variant })
-    }
-}
-
-/// What kind of file a library is.
+/// The format of a library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
-    /// A shared object, one of Python's extensions for instance.
+    /// A shared object, for example a Python extension.
     SharedObject,
     /// An object file.
     Object,
-    /// A cubin that stands alone.
+    /// A cubin without a container.
     Cubin,
-    /// A container that stands alone.
+    /// A fat binary without a host library.
     Fatbin,
-    /// None of these.
+    /// Another format.
     Other,
 }
 
-/// One entry, read.
+/// An inspected entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EntryReport {
-    /// Section; null in a file that is itself a cubin or a container.
+    /// The section; null in a cubin or a fat binary.
     pub section: Option<&'static str>,
     /// Offset in the section, or in the file.
     pub offset: usize,
-    /// What it is.
-    pub kind: Kind,
+    /// What the entry contains.
+    pub kind: EntryKind,
     /// SM number.
     pub sm: u32,
-    /// The letter behind it.
+    /// The letter after the number.
     pub variant: Option<Variant>,
-    /// Size in bytes, unpacked.
+    /// Unpacked size in bytes.
     pub size: u64,
-    /// Size in bytes as it is stored.
+    /// Stored size in bytes.
     pub stored: u64,
-    /// How it is stored.
+    /// The compression.
     pub compression: Compression,
-    /// Kernels that it names.
+    /// The names of the kernels.
     pub kernels: Vec<String>,
 }
 
-/// A library, read.
+/// An inspected library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// What kind of file it is.
+    /// The format of the file.
     pub kind: FileKind,
     /// SHA-256 of the file, 64 hex digits.
     pub sha256: String,
     /// Size of the file in bytes.
     pub size: u64,
-    /// What it was held against.
+    /// The architecture that all code should be for.
     pub wanted: Arch,
-    /// Every entry.
+    /// All entries.
     pub entries: Vec<EntryReport>,
-    /// Shared objects that it needs.
+    /// The shared objects that the library needs.
     pub needs: Vec<String>,
-    /// Symbols that it takes from elsewhere.
+    /// The undefined symbols.
     pub imports: Vec<String>,
-    /// Everything that keeps it from being the wanted architecture and nothing else.
+    /// The reasons why the library is not for the wanted architecture only.
     pub faults: Vec<Fault>,
 }
 
 impl Inspection {
-    /// Whether it is the wanted architecture and nothing else.
+    /// Whether the library is for the wanted architecture only.
     pub fn is_clean(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// Whether it is a sound library that holds no device code at all, such as a telemetry extension.
+    /// Whether this is a valid library without device code, such as a telemetry extension.
     pub fn is_host_only(&self) -> bool {
         self.faults == [Fault::NoDeviceCode]
     }
 
-    /// The verdict as one sentence.
+    /// The verdict in one sentence.
     pub fn verdict(&self) -> String {
         match self.faults.as_slice() {
             [] => format!("{} and nothing else", self.wanted),
@@ -141,12 +100,15 @@ impl Inspection {
     }
 }
 
-/// Reads a library and holds it against an architecture and the kernels that must be in it.
+/// Inspects a library, and compares it with the wanted architecture and the kernels that it must contain.
 pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
-    let mut reading = Reading {
+    let mut inspector = Inspector {
         inspection: Inspection {
             kind: FileKind::Other,
-            sha256: sha256(bytes),
+            sha256: Sha256::digest(bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             size: bytes.len() as u64,
             wanted,
             entries: Vec::new(),
@@ -156,8 +118,8 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
         },
         budget: unpack::BUDGET,
     };
-    reading.file(bytes);
-    let mut inspection = reading.inspection;
+    inspector.file(bytes);
+    let mut inspection = inspector.inspection;
     if inspection.kind != FileKind::Other {
         let faults = &mut inspection.faults;
         let named = || inspection.entries.iter().flat_map(|e| &e.kernels);
@@ -175,20 +137,20 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
     inspection
 }
 
-/// An inspection under way.
-struct Reading {
+/// An inspection in progress.
+struct Inspector {
     inspection: Inspection,
     budget: u64,
 }
 
-impl Reading {
+impl Inspector {
     fn file(&mut self, bytes: &[u8]) {
-        if bytes.starts_with(&container::MAGIC) {
+        if bytes.starts_with(&fatbin::MAGIC) {
             self.inspection.kind = FileKind::Fatbin;
             self.section(None, bytes);
         } else if cubin::HEADS.iter().any(|head| bytes.starts_with(head)) {
             self.inspection.kind = FileKind::Cubin;
-            self.lone_cubin(bytes);
+            self.cubin_file(bytes);
         } else {
             self.host_library(bytes);
         }
@@ -233,7 +195,7 @@ impl Reading {
         self.names(&elf);
     }
 
-    /// Takes the imports and needs of a host library.
+    /// Lists the undefined symbols and the needed libraries of a host library.
     fn names(&mut self, elf: &ElfFile64<'_, LittleEndian>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut imports: Vec<String> = elf
@@ -251,10 +213,10 @@ impl Reading {
         }
     }
 
-    /// Looks for device code where none belongs.
+    /// Searches for device code outside the sections for device code.
     fn strays(&mut self, bytes: &[u8], ranges: &[(u64, u64)]) {
         let patterns: [(&'static str, &[u8]); 4] = [
-            ("a container of device code", &container::MAGIC),
+            ("a container of device code", &fatbin::MAGIC),
             ("a cubin", &cubin::HEADS[0]),
             ("a cubin", &cubin::HEADS[1]),
             ("PTX text", b".target sm_"),
@@ -271,7 +233,7 @@ impl Reading {
         }
     }
 
-    fn lone_cubin(&mut self, bytes: &[u8]) {
+    fn cubin_file(&mut self, bytes: &[u8]) {
         match cubin::parse(bytes) {
             Ok(cubin) => {
                 let found = Arch {
@@ -282,7 +244,7 @@ impl Reading {
                 self.inspection.entries.push(EntryReport {
                     section: None,
                     offset: 0,
-                    kind: Kind::Cubin,
+                    kind: EntryKind::Cubin,
                     sm: found.sm,
                     variant: found.variant,
                     size: bytes.len() as u64,
@@ -296,7 +258,7 @@ impl Reading {
     }
 
     fn section(&mut self, name: Option<&'static str>, data: &[u8]) {
-        match container::entries(data) {
+        match fatbin::entries(data) {
             Ok(entries) => entries.iter().for_each(|entry| self.entry(name, entry)),
             Err(malformed) => self.malformed(name.unwrap_or("the file"), &malformed.to_string()),
         }
@@ -315,22 +277,22 @@ impl Reading {
         let payload = unpack(entry, &mut self.budget);
         let mut kernels = Vec::new();
         match (&payload, entry.kind) {
-            (_, Kind::Ptx) => {
+            (_, EntryKind::Ptx) => {
                 if let Ok(text) = &payload {
                     kernels = cubin::ptx_kernels(text);
                 }
                 self.fault(Fault::Ptx { place, arch: label });
             }
-            (_, Kind::Lto) => self.fault(Fault::Lto { place }),
-            (_, Kind::Unknown) => self.fault(Fault::Unreadable {
+            (_, EntryKind::Lto) => self.fault(Fault::Lto { place }),
+            (_, EntryKind::Unknown) => self.fault(Fault::Unreadable {
                 place,
                 why: "it is of no known kind".to_owned(),
             }),
-            (Err(why), Kind::Cubin) => self.fault(Fault::Unreadable {
+            (Err(why), EntryKind::Cubin) => self.fault(Fault::Unreadable {
                 place,
                 why: why.to_string(),
             }),
-            (Ok(bytes), Kind::Cubin) => match cubin::parse(bytes) {
+            (Ok(bytes), EntryKind::Cubin) => match cubin::parse(bytes) {
                 Ok(cubin) => {
                     let agrees =
                         cubin.sm == label.sm && cubin.arch_specific == (label.variant == Some(Variant::A));

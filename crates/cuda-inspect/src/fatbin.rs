@@ -1,7 +1,7 @@
-//! NVIDIA's «fat binary» container: from the bytes of a section to its entries. Knows the layout, not what is allowed.
+//! Parses NVIDIA's fat binary container: the bytes of a section into entries. Decides nothing about the entries.
 //!
-//! The layout is not documented by NVIDIA; the offsets below were read off files of CUDA 12.9 and 13.x and are held
-//! against `cuobjdump` by `scripts/verify/inspection`. Everything is bounds-checked: the bytes may be hostile.
+//! NVIDIA does not document the layout. The offsets were found in files of CUDA 12.9 and 13.x, and a script of the workspace
+//! compares the results with `cuobjdump`. All reads check bounds, because the bytes may be hostile.
 
 use serde::Serialize;
 
@@ -11,17 +11,17 @@ pub const MAGIC: [u8; 8] = [0x50, 0xED, 0x55, 0xBA, 0x01, 0x00, 0x10, 0x00];
 const BLOB_HEADER: usize = 16;
 const ENTRY_HEADER: usize = 64;
 
-/// What an entry is.
+/// The content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Text that the driver compiles for whatever GPU there is.
+pub enum EntryKind {
+    /// Text that the driver compiles for the GPU of the machine.
     Ptx,
     /// Machine code for one architecture.
     Cubin,
     /// Intermediate code for link-time optimisation.
     Lto,
-    /// A kind that this tool does not know.
+    /// A kind that this crate does not know.
     Unknown,
 }
 
@@ -29,7 +29,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// As it is.
+    /// Not compressed.
     None,
     /// An LZ4 block.
     Lz4,
@@ -37,58 +37,41 @@ pub enum Compression {
     Zstd,
 }
 
-/// The letter behind an SM number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Variant {
-    /// `sm_100a`: this architecture alone, with all it can do.
-    A,
-    /// `sm_100f`: its family.
-    F,
-}
-
-impl Variant {
-    /// The letter.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Variant::A => "a",
-            Variant::F => "f",
-        }
-    }
-}
-
-/// One entry, its payload still as it is stored.
+/// An entry with its stored payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Offset of the entry's header in the section.
     pub offset: usize,
-    /// What it is.
-    pub kind: Kind,
+    /// What the entry contains.
+    pub kind: EntryKind,
     /// SM number, such as 100.
     pub sm: u32,
-    /// Whether the header says 'a'.
+    /// Whether the header has the flag for `a`.
     pub arch_specific: bool,
-    /// Whether the header says 'f'.
+    /// Whether the header has the flag for `f`.
     pub family: bool,
     /// How the payload is stored.
     pub compression: Compression,
-    /// Size once unpacked, as the header claims.
+    /// Unpacked size according to the header.
     pub size: u64,
-    /// The payload as it is stored, padding cut off.
+    /// The stored payload, without padding.
     pub payload: &'a [u8],
 }
 
-/// Where a container stops making sense.
+/// A container that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at {offset:#x}: {why}")]
 pub struct Malformed {
     /// Offset in the section.
     pub offset: usize,
-    /// What is wrong there.
+    /// Why.
     pub why: &'static str,
 }
 
-/// Reads every entry of every blob of a section. Zero padding may stand between blobs; anything else is malformed.
+/// Parses all entries of all blobs of a section. Between blobs, only zero padding is valid.
+///
+/// # Errors
+/// The section is malformed.
 pub fn entries(section: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -96,7 +79,7 @@ pub fn entries(section: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
         .get(at..)
         .and_then(|rest| rest.iter().position(|b| *b != 0))
     {
-        // Blobs are aligned to 8; the padding before one is part of no blob.
+        // Blobs are aligned to 8 bytes, so padding precedes a blob.
         at += padding;
         let bad = |why| Malformed { offset: at, why };
         let header = section
@@ -131,10 +114,10 @@ fn entry(section: &[u8], at: usize, end: usize) -> Result<(Entry<'_>, usize), Ma
         .ok_or(bad("an entry's header is cut off"))?;
     let short = bad("an entry's header is cut off");
     let kind = match u16_at(header, 0).ok_or(short.clone())? {
-        1 => Kind::Ptx,
-        2 => Kind::Cubin,
-        8 => Kind::Lto,
-        _ => Kind::Unknown,
+        1 => EntryKind::Ptx,
+        2 => EntryKind::Cubin,
+        8 => EntryKind::Lto,
+        _ => EntryKind::Unknown,
     };
     let header_size = u32_at(header, 4).ok_or(short.clone())? as usize;
     let stored = u64_at(header, 8).ok_or(short.clone())?;
