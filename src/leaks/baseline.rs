@@ -6,17 +6,17 @@ use crate::domain::finding::Finding;
 use crate::leaks::codes;
 use crate::leaks::finding::LeakFinding;
 
-/// Known leaks of an old repository: how many of each fingerprint a file may have.
+/// How many leaks of each code and fingerprint each file is known to have.
 #[derive(Default)]
 pub struct Baseline {
     known: BTreeMap<(String, String, String), usize>,
 }
 
 impl Baseline {
-    /// Reads a baseline: `code fingerprint path` a line.
+    /// Parses a baseline, with `code fingerprint path` on each line.
     ///
     /// # Errors
-    /// Names the line that is none.
+    /// Names the invalid line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut known = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
@@ -35,7 +35,7 @@ impl Baseline {
         Ok(Baseline { known })
     }
 
-    /// Writes a baseline that knows these findings. It holds no part of what was found.
+    /// Writes a baseline of these findings. The baseline does not contain the text of a leak.
     pub fn write(found: &[LeakFinding]) -> String {
         let mut lines: Vec<String> = found
             .iter()
@@ -44,13 +44,13 @@ impl Baseline {
             .collect();
         lines.sort();
         format!(
-            "# Known leaks: code, fingerprint, path. Mend them and remove their lines.\n{}",
+            "# Known leaks: code, fingerprint, path. Fix them and remove their lines.\n{}",
             lines.concat()
         )
     }
 
-    /// Whether a finding is known; each entry knows one.
-    pub fn knows(&mut self, found: &LeakFinding) -> bool {
+    /// Whether the baseline contains a finding. Each entry counts for one finding.
+    pub fn contains(&mut self, found: &LeakFinding) -> bool {
         key(found)
             .and_then(|key| self.known.get_mut(&key))
             .is_some_and(|left| {
@@ -60,7 +60,7 @@ impl Baseline {
             })
     }
 
-    /// Entries that knew nothing, as findings in the baseline's file.
+    /// Reports the entries whose leak is gone.
     pub fn findings(&self, file: &str) -> Vec<Finding> {
         self.known
             .iter()
@@ -68,7 +68,7 @@ impl Baseline {
             .map(|((code, print, path), _)| {
                 Finding::new(
                     &codes::UNUSED_ALLOWANCE,
-                    format!("the baseline knows a `{code}` ({print}) in `{path}` that is gone"),
+                    format!("the baseline has a `{code}` ({print}) in `{path}` that is gone"),
                 )
                 .in_path(file)
                 .help("Remove its line.")

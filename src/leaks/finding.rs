@@ -2,9 +2,9 @@
 
 use leakscan::kinds::Kind;
 use leakscan::kinds::Severity;
+use leakscan::located::LocatedLeak;
+use leakscan::located::Place;
 use leakscan::scan::Leak;
-use leakscan::scan_text::LocatedLeak;
-use leakscan::scan_text::Place;
 use leakscan::scan_text::TextReport;
 use leakscan::suppression::SuppressionError;
 use leakscan::suppression::SuppressionProblem;
@@ -64,15 +64,15 @@ fn of_problem(path: &str, problem: &SuppressionProblem) -> LeakFinding {
     let finding = match problem.reason {
         SuppressionError::UnknownKind if !codes::TABLE.iter().any(|code| code.id == kind) => Finding::new(
             &codes::BAD_ALLOWANCE,
-            format!("there is no code `{kind}` to allow"),
+            format!("there is no code `{kind}` to suppress"),
         ),
         SuppressionError::NoReason => Finding::new(
             &codes::BAD_ALLOWANCE,
-            format!("the allowance of `{kind}` gives no reason"),
+            format!("the suppression of `{kind}` has no reason"),
         ),
         SuppressionError::Unused | SuppressionError::UnknownKind => {
             Finding::new(&codes::UNUSED_ALLOWANCE, format!("nothing here is a `{kind}`"))
-                .help("Remove the allowance.")
+                .help("Remove the suppression.")
         }
     };
     LeakFinding {
@@ -91,7 +91,7 @@ fn finding(kind: &Kind, severity: Severity, fingerprint: &str) -> Finding {
     .help(help)
 }
 
-fn region(region: leakscan::scan_text::Region) -> Region {
+fn region(region: leakscan::located::Region) -> Region {
     Region {
         line: region.line,
         column: region.column,

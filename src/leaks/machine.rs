@@ -98,7 +98,7 @@ fn entries(dir: &str) -> Vec<std::path::PathBuf> {
         .unwrap_or_default()
 }
 
-/// Addresses of this machine's interfaces, as the kernel lists them.
+/// The addresses of the interfaces of this machine.
 fn local_addresses() -> Vec<String> {
     let mut found = Vec::new();
     let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();

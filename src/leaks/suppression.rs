@@ -10,26 +10,26 @@ use crate::domain::settings::Allowance;
 use crate::leaks::codes;
 use crate::leaks::finding::LeakFinding;
 
-/// The allowances of the settings, ready to be asked.
-pub struct Allowances {
-    rules: Vec<Rule>,
+/// The suppressions of the settings.
+pub struct Suppressions {
+    entries: Vec<Suppression>,
     file: String,
 }
 
-struct Rule {
+struct Suppression {
     path: GlobMatcher,
-    allowance: Allowance,
+    setting: Allowance,
     expired: bool,
     used: Cell<bool>,
 }
 
-impl Allowances {
-    /// Reads the allowances of a settings file of this name, on this day (`YYYY-MM-DD`).
+impl Suppressions {
+    /// Checks the suppressions of a settings file on a day (`YYYY-MM-DD`).
     ///
     /// # Errors
-    /// Says which entry cannot be used, and why.
+    /// States which entry is invalid, and why.
     pub fn new(list: &[Allowance], file: &str, today: &str) -> Result<Self, String> {
-        let mut rules = Vec::new();
+        let mut entries = Vec::new();
         for (index, allowance) in list.iter().enumerate() {
             let wrong = |what: String| format!("{file}: safety.allow entry {}: {what}", index + 1);
             let path = Glob::new(&allowance.path)
@@ -43,54 +43,54 @@ impl Allowances {
             }
             let expired = match &allowance.expires {
                 Some(day) if !is_day(day) => {
-                    return Err(wrong(format!("`{day}` is no day such as 2027-01-31")));
+                    return Err(wrong(format!("`{day}` is not a day such as 2027-01-31")));
                 }
                 Some(day) => day.as_str() < today,
                 None => false,
             };
-            rules.push(Rule {
+            entries.push(Suppression {
                 path,
-                allowance: allowance.clone(),
+                setting: allowance.clone(),
                 expired,
                 used: Cell::new(false),
             });
         }
-        Ok(Allowances {
-            rules,
+        Ok(Suppressions {
+            entries,
             file: file.to_owned(),
         })
     }
 
-    /// Whether a finding may stay.
-    pub fn allows(&self, found: &LeakFinding) -> bool {
+    /// Whether a suppression that has not expired matches a finding.
+    pub fn matches(&self, found: &LeakFinding) -> bool {
         let path = found.finding.path.as_deref().unwrap_or_default();
         let path = path.strip_prefix("./").unwrap_or(path);
         let mut allowed = false;
-        for rule in &self.rules {
-            if rule.allowance.code == found.finding.code.id && rule.path.is_match(path) {
-                rule.used.set(true);
-                allowed |= !rule.expired;
+        for entry in &self.entries {
+            if entry.setting.code == found.finding.code.id && entry.path.is_match(path) {
+                entry.used.set(true);
+                allowed |= !entry.expired;
             }
         }
         allowed
     }
 
-    /// What is wrong with the allowances themselves. Unused ones are told only after a look at `everything`.
+    /// Reports expired suppressions and, after a scan of `everything`, unused ones.
     pub fn findings(&self, everything: bool) -> Vec<Finding> {
         let mut found = Vec::new();
-        for rule in &self.rules {
-            let Allowance { path, code, .. } = &rule.allowance;
-            if rule.expired && rule.used.get() {
-                let day = rule.allowance.expires.as_deref().unwrap_or_default();
+        for entry in &self.entries {
+            let Allowance { path, code, .. } = &entry.setting;
+            if entry.expired && entry.used.get() {
+                let day = entry.setting.expires.as_deref().unwrap_or_default();
                 found.push(Finding::new(
                     &codes::EXPIRED_ALLOWANCE,
-                    format!("the allowance of `{code}` in `{path}` ran out on {day}"),
+                    format!("the suppression of `{code}` in `{path}` expired on {day}"),
                 ));
-            } else if everything && !rule.used.get() {
+            } else if everything && !entry.used.get() {
                 found.push(
                     Finding::new(
                         &codes::UNUSED_ALLOWANCE,
-                        format!("the allowance of `{code}` in `{path}` allows nothing"),
+                        format!("the suppression of `{code}` in `{path}` matches nothing"),
                     )
                     .help("Remove the entry."),
                 );

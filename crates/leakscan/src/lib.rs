@@ -28,6 +28,7 @@ pub mod identity;
 mod keys;
 pub mod kinds;
 mod links;
+pub mod located;
 mod nodes;
 mod obfuscated_tokens;
 mod obfuscation_keywords;

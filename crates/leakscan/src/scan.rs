@@ -200,8 +200,8 @@ fn fingerprint(text: &[u8], kind: &Kind, span: &Range<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan_text::Place;
-    use crate::scan_text::Region;
+    use crate::located::Place;
+    use crate::located::Region;
     use crate::scan_text::scan_text;
     use crate::worst_case_inputs;
 

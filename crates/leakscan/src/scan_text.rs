@@ -3,8 +3,9 @@
 use std::io;
 use std::io::Read;
 
-use crate::kinds::Kind;
-use crate::kinds::Severity;
+use crate::located::LocatedLeak;
+use crate::located::Place;
+use crate::located::Region;
 use crate::scan;
 use crate::scan::Leak;
 use crate::scan::Options;
@@ -16,41 +17,6 @@ pub(crate) const WINDOW: usize = 8 << 20;
 
 /// How many bytes of a window the next window scans again, so that no leak is cut in two.
 const OVERLAP: usize = 128 << 10;
-
-/// A stretch of a text in lines and columns. Both count from 1, columns in code points; the end column is exclusive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Region {
-    /// First line.
-    pub line: u32,
-    /// First column.
-    pub column: u32,
-    /// Last line.
-    pub end_line: u32,
-    /// Column after the last.
-    pub end_column: u32,
-}
-
-/// The place of a leak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// An offset in a binary file.
-    Byte(usize),
-    /// A stretch of a text file.
-    Lines(Region),
-}
-
-/// A leak with its place in the whole text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocatedLeak {
-    /// The kind.
-    pub kind: &'static Kind,
-    /// The severity.
-    pub severity: Severity,
-    /// The place.
-    pub place: Place,
-    /// Identifies the leak across edits elsewhere in its file.
-    pub fingerprint: String,
-}
 
 /// The result for one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

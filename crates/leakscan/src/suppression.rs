@@ -3,9 +3,9 @@
 use std::cell::Cell;
 
 use crate::kinds;
-use crate::scan_text::LocatedLeak;
-use crate::scan_text::Place;
-use crate::scan_text::Region;
+use crate::located::LocatedLeak;
+use crate::located::Place;
+use crate::located::Region;
 
 /// A suppression for the leaks of one line.
 pub struct Suppression {

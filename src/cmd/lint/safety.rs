@@ -26,7 +26,7 @@ use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
 use crate::leaks::scan_diff::scan_diff;
-use crate::leaks::suppression::Allowances;
+use crate::leaks::suppression::Suppressions;
 use crate::sys::clock;
 
 /// Arguments of `lint safety`.
@@ -46,8 +46,8 @@ pub struct Args {
     write_baseline: Option<PathBuf>,
 }
 
-/// What was looked through.
-struct Looked {
+/// The result of a scan.
+struct Scanned {
     placed: Vec<LeakFinding>,
     documents: usize,
     unreadable: usize,
@@ -58,7 +58,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&present::FORMATS)?;
     let options = private_terms::options()?;
     let settings = context.settings()?.safety;
-    let allowances = allowances(&settings.allow)?;
+    let suppressions = suppressions(&settings.allow)?;
     let baseline_path = args
         .baseline
         .clone()
@@ -72,14 +72,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         None => Baseline::default(),
     };
 
-    let looked = match &args.diff {
+    let scanned = match &args.diff {
         Some(range) => in_range(context, range, &options)?,
         None => in_files(context, &args.paths, &options)?,
     };
-    let kept: Vec<LeakFinding> = looked
+    let kept: Vec<LeakFinding> = scanned
         .placed
         .into_iter()
-        .filter(|placed| !allowances.allows(placed))
+        .filter(|placed| !suppressions.matches(placed))
         .collect();
     if let Some(path) = &args.write_baseline {
         std::fs::write(path, Baseline::write(&kept))
@@ -94,33 +94,33 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let everything = args.diff.is_none() && args.paths.is_empty();
     let mut findings: Vec<_> = kept
         .into_iter()
-        .filter(|placed| !baseline.knows(placed))
+        .filter(|placed| !baseline.contains(placed))
         .map(|placed| placed.finding)
         .collect();
-    findings.extend(allowances.findings(everything));
+    findings.extend(suppressions.findings(everything));
     if let Some(path) = baseline_path.filter(|_| everything) {
         findings.extend(baseline.findings(&path.to_string_lossy()));
     }
-    let exit = present::counted(context, &[], looked.documents, &findings)?;
-    if looked.unreadable > 0 {
-        bail!("{} could not be read", count(looked.unreadable, "file"));
+    let exit = present::counted(context, &[], scanned.documents, &findings)?;
+    if scanned.unreadable > 0 {
+        bail!("{} could not be read", count(scanned.unreadable, "file"));
     }
     Ok(exit)
 }
 
-/// What a change adds that must not be public, for a lint that judges the whole pull request.
+/// Scans what a change adds, for a lint of the whole pull request.
 pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
     let options = private_terms::options()?;
-    let allowances = allowances(&context.settings()?.safety.allow)?;
+    let suppressions = suppressions(&context.settings()?.safety.allow)?;
     let placed = scan_diff(&Git::at(&context.subject), base, head, &options)?;
-    let kept = placed.into_iter().filter(|placed| !allowances.allows(placed));
+    let kept = placed.into_iter().filter(|placed| !suppressions.matches(placed));
     Ok(kept.map(|placed| placed.finding).collect())
 }
 
-/// The settings' allowances, as they stand today.
-fn allowances(allowed: &[settings::Allowance]) -> anyhow::Result<Allowances> {
+/// The suppressions of the settings, on the current day.
+fn suppressions(allowed: &[settings::Allowance]) -> anyhow::Result<Suppressions> {
     let today = clock::now();
-    Allowances::new(allowed, settings::PATH, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
+    Suppressions::new(allowed, settings::PATH, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -131,8 +131,8 @@ fn count(n: usize, what: &str) -> String {
     }
 }
 
-/// What a range of commits adds.
-fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result<Looked> {
+/// Scans what a range of commits adds.
+fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result<Scanned> {
     let git = Git::at(&context.subject);
     let (base, head) = range
         .split_once("...")
@@ -148,15 +148,15 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
         })
     };
     let placed = scan_diff(&git, &commit(base)?, &commit(head)?, options)?;
-    Ok(Looked {
+    Ok(Scanned {
         placed,
         documents: 1,
         unreadable: 0,
     })
 }
 
-/// Files, folders and standard input.
-fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::Result<Looked> {
+/// Scans files, folders and standard input.
+fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::Result<Scanned> {
     let mut paths = if paths.is_empty() {
         vec![context.subject.clone()]
     } else {
@@ -194,14 +194,14 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         placed.extend(finding::of_file(&path, report));
     }
     let files = progress.files.load(Ordering::Relaxed);
-    Ok(Looked {
+    Ok(Scanned {
         placed,
         documents: usize::try_from(files).unwrap_or(usize::MAX) + stdin,
         unreadable: outcome.unreadable.len(),
     })
 }
 
-/// Files that git tracks although it ignores their names. Without git, or outside of a checkout, there are none.
+/// Lists the files that git tracks and also ignores. The list is empty without git or outside of a checkout.
 fn tracked_but_ignored(dir: &PathBuf) -> Vec<PathBuf> {
     let listed = Git::at(dir)
         .bytes(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"])
@@ -214,7 +214,7 @@ fn tracked_but_ignored(dir: &PathBuf) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Does long work and says every few seconds how far it has come.
+/// Runs long work, and prints the progress every few seconds.
 fn watched<T>(context: &Context, progress: &Progress, work: impl FnOnce() -> T) -> T {
     let quiet = context.talk < 0;
     std::thread::scope(|scope| {
