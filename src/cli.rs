@@ -8,7 +8,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Par
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::domain::exit::Exit;
-use crate::sys::panics;
+use crate::system::panics;
 
 /// Contracts, attestations and gates: lint them, run them on a B200, publish a table that can be trusted.
 #[derive(Debug, Parser)]

@@ -83,7 +83,7 @@ pub fn set_apart(context: &Context, id: String) -> Result<Arms, ArmError> {
 fn folder() -> std::io::Result<PathBuf> {
     let state = state_dir().unwrap_or_else(|| std::env::temp_dir().join("nmoe-gates"));
     let folder = state.join("perf");
-    crate::sys::files::private_dir(&folder).map_err(std::io::Error::other)?;
+    crate::system::files::private_dir(&folder).map_err(std::io::Error::other)?;
     folder.canonicalize()
 }
 

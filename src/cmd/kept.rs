@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::domain::exit::Exit;
-use crate::sys::keeper::{self, Worked};
-use crate::sys::process;
-use crate::sys::signals::Signals;
+use crate::system::keeper::{self, Worked};
+use crate::system::process;
+use crate::system::signals::Signals;
 
 /// Who this process is.
 pub enum Role {

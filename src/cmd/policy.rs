@@ -13,7 +13,7 @@ use crate::domain::read;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{self, Resolution, Source as Whose};
 use crate::report::read as untrusted;
-use crate::sys::digest::sha256;
+use crate::system::digest::sha256;
 
 /// A document with the digest of the bytes it was read from.
 #[derive(Clone, Debug)]

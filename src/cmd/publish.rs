@@ -27,7 +27,7 @@ use crate::report::page::{self, Page};
 use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, Selection};
 use crate::report::view::View;
-use crate::sys::digest::sha256;
+use crate::system::digest::sha256;
 use crate::terminal::Text;
 
 /// Bytes of a comment kept free for what stands around the table.

@@ -29,8 +29,8 @@ use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::perf::decision::MAX_PAIRS;
 use crate::report::frame;
-use crate::sys::digest::sha256;
-use crate::sys::random;
+use crate::system::digest::sha256;
+use crate::system::random;
 use crate::terminal;
 
 /// Where the registry is in a commit.

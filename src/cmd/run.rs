@@ -43,9 +43,9 @@ use crate::gate::record::{self, Record};
 use crate::gate::select::{self};
 use crate::gate::verdict::Fold;
 use crate::github::command;
-use crate::sys::clock;
-use crate::sys::keeper::Worked;
-use crate::sys::signals::{Signals, Stop};
+use crate::system::clock;
+use crate::system::keeper::Worked;
+use crate::system::signals::{Signals, Stop};
 
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {

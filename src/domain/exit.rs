@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::sys::panics;
+use crate::system::panics;
 
 /// The way a command ended, told apart so that a script can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

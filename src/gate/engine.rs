@@ -24,9 +24,9 @@ use crate::gate::record::Record;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
 use crate::github::command;
-use crate::sys::clock;
-use crate::sys::random;
-use crate::sys::signals::Stop;
+use crate::system::clock;
+use crate::system::random;
+use crate::system::signals::Stop;
 use crate::terminal::escape::visible;
 
 /// All that a run is about.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::gate::environment::COMMAND_FILES;
-use crate::sys::files;
+use crate::system::files;
 
 /// Largest command file that is remembered; the runner's own limit is far below.
 const CAP: u64 = 4 << 20;

@@ -8,7 +8,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::domain::event::Event;
-use crate::sys::files::{self, FileError};
+use crate::system::files::{self, FileError};
 
 /// Longest journal that is read.
 const CAP: u64 = 256 << 20;

@@ -18,11 +18,11 @@ use rustix::process::Signal;
 
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
-use crate::sys::cgroup::Cgroup;
-use crate::sys::process::Process;
-use crate::sys::random;
-use crate::sys::signals::{Signals, Stop};
-use crate::sys::supervise::{self, Descendants, Leader};
+use crate::system::cgroup::Cgroup;
+use crate::system::process::Process;
+use crate::system::random;
+use crate::system::signals::{Signals, Stop};
+use crate::system::supervise::{self, Descendants, Leader};
 
 /// From the first request to end until the end is made.
 pub const GRACE: Duration = Duration::from_secs(2);

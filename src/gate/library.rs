@@ -13,8 +13,8 @@ use crate::gate::metrics::Meter;
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
-use crate::sys::digest::sha256;
-use crate::sys::random;
+use crate::system::digest::sha256;
+use crate::system::random;
 
 /// How long a build may take.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::gate::journal::JournalError;
-use crate::sys::files::{self, FileError};
+use crate::system::files::{self, FileError};
 
 /// How long a run that was killed may take to end what it had started and to release the lock.
 const RELEASE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::environment;
 use crate::gate::kernels;
 use crate::gate::metrics::Meter;
-use crate::sys::files;
+use crate::system::files;
 
 /// Least free space where the results go, bytes.
 const FREE: u64 = 16 << 20;

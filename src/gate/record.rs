@@ -13,7 +13,7 @@ use crate::domain::verdict::Reason;
 use crate::gate::journal::{self, Journal, JournalError};
 use crate::gate::lock::Lock;
 use crate::gate::verdict::Fold;
-use crate::sys::files::{self, FileError};
+use crate::system::files::{self, FileError};
 
 /// Shortest time between two results of a run that goes on.
 const BETWEEN: Duration = Duration::from_secs(1);

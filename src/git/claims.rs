@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 use crate::git::{Git, GitError};
-use crate::sys::random;
+use crate::system::random;
 
 /// Where claims are.
 pub const CLAIMS: &str = "refs/nmoe-gates/claims/";

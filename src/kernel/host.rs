@@ -13,8 +13,8 @@ use kernel_host::{Reply, Request};
 use rustix::process::Pid;
 
 use crate::kernel::host::reader::{end_group, spawn};
-use crate::sys::process;
-use crate::sys::supervise::{self, Descendants};
+use crate::system::process;
+use crate::system::supervise::{self, Descendants};
 
 pub use outcome::{Ending, Limits, Unavailable};
 pub use program::SIZE;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use crate::sys::files::{self, FileError};
+use crate::system::files::{self, FileError};
 
 /// Largest library that is read, in bytes.
 pub const LARGEST: u64 = 2 << 30;

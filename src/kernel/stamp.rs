@@ -8,7 +8,7 @@ use cuda_inspect::arch::Arch;
 use cuda_inspect::note;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::digest::sha256;
+use crate::system::digest::sha256;
 
 /// Owner of the note.
 const OWNER: &[u8] = b"NMOE";

@@ -13,9 +13,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::git::{Git, GitError};
-use crate::sys::digest::sha256;
-use crate::sys::files;
-use crate::sys::random;
+use crate::system::digest::sha256;
+use crate::system::files;
+use crate::system::random;
 
 /// Stands in for the digest of a kernel library that is a link or worse.
 pub const NOT_A_FILE: &str = "not a file";

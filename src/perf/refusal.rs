@@ -35,7 +35,7 @@ impl From<ArmError> for Refusal {
     fn from(error: ArmError) -> Self {
         let reason = match &error {
             ArmError::Bad(_) => Reason::BadBaseline,
-            ArmError::Io(e) if crate::sys::files::is_full(e) => Reason::DiskFull,
+            ArmError::Io(e) if crate::system::files::is_full(e) => Reason::DiskFull,
             ArmError::Git(_) | ArmError::Io(_) => Reason::BaselineFailed,
         };
         Refusal::new(Verdict::Invalid, reason, error.to_string())

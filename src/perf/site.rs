@@ -299,7 +299,7 @@ struct RunRoot {
 
 impl RunRoot {
     fn new(parent: &Path) -> std::io::Result<Self> {
-        let folder = parent.join(&crate::sys::random::token()?[..16]);
+        let folder = parent.join(&crate::system::random::token()?[..16]);
         let path = folder.join("run");
         std::fs::create_dir_all(&path)?;
         let lock = arms::lock(&folder)?;

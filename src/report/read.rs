@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
-use crate::sys::files::{self, FileError};
+use crate::system::files::{self, FileError};
 
 /// The largest results file that is read, in bytes.
 pub const MAX_BYTES: u64 = 8 << 20;

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["gate", "lint"],
     &["leaks", "kernel", "plan", "report"],
     &["domain", "github", "git"],
-    &["document", "sys", "terminal"],
+    &["document", "system", "terminal"],
 ];
 
 fn floor(room: &str) -> Option<usize> {
@@ -108,7 +108,7 @@ const AMBIENT: &[&str] = &[
     "leaks/machine.rs",
     "leaks/private_terms.rs",
     // A panic has no caller to return to.
-    "sys/panics.rs",
+    "system/panics.rs",
 ];
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State};
 use crate::git::Git;
-use crate::sys::files;
+use crate::system::files;
 
 /// Every check of this file.
 pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {

@@ -9,7 +9,7 @@ use crate::domain::registry::{Gate, Registry, Tier};
 use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Need};
 use crate::kernel::host::Limits;
-use crate::sys::files;
+use crate::system::files;
 
 /// Every check of this file. What only Tier B needs is `tier_b` where it is absent.
 pub(super) fn look(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {

@@ -27,7 +27,7 @@ use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
 use crate::leaks::scan_diff::scan_diff;
 use crate::leaks::suppression::Suppressions;
-use crate::sys::clock;
+use crate::system::clock;
 
 /// Arguments of `lint safety`.
 #[derive(Debug, clap::Args)]

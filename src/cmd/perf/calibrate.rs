@@ -27,8 +27,8 @@ use crate::gate::preflight::{self, Machine};
 use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
 use crate::perf::stats;
-use crate::sys::clock;
-use crate::sys::keeper::Worked;
+use crate::system::clock;
+use crate::system::keeper::Worked;
 use crate::terminal::Text;
 
 /// What stands above the table.

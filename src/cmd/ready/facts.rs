@@ -37,7 +37,7 @@ use crate::lint::facts::Agreed;
 use crate::plan::images;
 use crate::plan::ready::{self, Blocker, Step, Waiting};
 use crate::plan::{self, Facts as PlanFacts, Item, natural};
-use crate::sys::digest::sha256;
+use crate::system::digest::sha256;
 
 /// Everything around the pull requests that are judged.
 pub struct Around<'a> {

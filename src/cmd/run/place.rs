@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
-use crate::sys::digest::sha256;
+use crate::system::digest::sha256;
 
 /// Where results go: where the user says, or where this checkout's results always are.
 pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {

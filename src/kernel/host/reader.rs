@@ -13,8 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::kernel::host::outcome::{Ending, Limits, Unavailable};
 use crate::kernel::host::program;
-use crate::sys::random;
-use crate::sys::supervise;
+use crate::system::random;
+use crate::system::supervise;
 
 /// Starts a host and gives it a request.
 pub(super) fn spawn(

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::sys::digest::hex;
+use crate::system::digest::hex;
 
 /// 128 random bits as 32 hex digits.
 ///

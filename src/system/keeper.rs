@@ -15,10 +15,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
-use crate::sys::panics;
-use crate::sys::process;
-use crate::sys::signals::{LEFT_ALONE, Signals, Stop};
-use crate::sys::supervise::{Descendants, Leader};
+use crate::system::panics;
+use crate::system::process;
+use crate::system::signals::{LEFT_ALONE, Signals, Stop};
+use crate::system::supervise::{Descendants, Leader};
 
 /// How long the keeper goes on against processes that keep starting others.
 const SWEEP: Duration = Duration::from_secs(10);

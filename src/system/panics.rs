@@ -57,14 +57,14 @@ mod tests {
         }
         let out = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])
-            .arg("sys::panics::tests::a_panic_keeps_what_it_was_about_to_itself")
+            .arg("system::panics::tests::a_panic_keeps_what_it_was_about_to_itself")
             .env(AGAIN, "1")
             .env("RUST_BACKTRACE", "full")
             .output()
             .unwrap();
         assert_eq!(out.status.code(), Some(super::EXIT_CODE.into()));
         let said = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
-        assert!(said.contains("has a defect at src/sys/panics.rs:"), "{said}");
+        assert!(said.contains("has a defect at src/system/panics.rs:"), "{said}");
         assert!(!said.contains("heron"), "{said}");
     }
 }

@@ -210,7 +210,7 @@ fn prefix(path: &Path) -> OsString {
 /// # Errors
 /// There is no randomness to be had.
 pub fn beside(path: &Path) -> Result<PathBuf, FileError> {
-    let token = crate::sys::random::token().map_err(FileError::io(path))?;
+    let token = crate::system::random::token().map_err(FileError::io(path))?;
     let mut name = prefix(path);
     name.push(&token[..TOKEN]);
     Ok(folder(path).join(name))

@@ -14,7 +14,7 @@ use rustix::process::{
     pidfd_open, set_child_subreaper, waitpid,
 };
 
-use crate::sys::process::{self, Process};
+use crate::system::process::{self, Process};
 
 /// Everything that is started below this process from now on. Orphans fall to this process, so none gets out of sight.
 #[derive(Debug)]
