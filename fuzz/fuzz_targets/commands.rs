@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::gate::neutralise::Neutraliser;
+use nmoe_gates::terminal::workflow_commands::Neutraliser;
 
 fn live(line: &[u8]) -> bool {
     let visible: Vec<u8> = line.iter().copied().filter(|b| (0x21..=0x7e).contains(b)).collect();
