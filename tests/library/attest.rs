@@ -63,7 +63,7 @@ proptest! {
     /// Whatever the body: only the block changes, it reads back as what was meant, a second time changes nothing, and the lint
     /// that holds claims against results has nothing to say.
     #[test]
-    fn bytes_outside_the_block_never_change(
+    fn bytes_outside_block_never_change(
         before in "([ -~äß→\n]{0,60}\n\n)?",
         block in a_block(),
         after in "(\n[ -~äß→\n]{0,60})?",

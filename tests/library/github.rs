@@ -10,13 +10,13 @@ use nmoe_gates::github::fault::{Break, Cause};
 use nmoe_gates::github::retry::Clock;
 use nmoe_gates::github::types::State;
 
-use crate::api::{Api, Fault, REPOSITORY, TOKEN};
+use crate::fake_github::{FakeGitHub, Fault, REPOSITORY, TOKEN};
 
 /// A clock that writes down the waits and makes none.
 #[derive(Clone, Default)]
-struct Still(Arc<Mutex<Vec<Duration>>>);
+struct FakeClock(Arc<Mutex<Vec<Duration>>>);
 
-impl Clock for Still {
+impl Clock for FakeClock {
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_000_000)
     }
@@ -28,7 +28,7 @@ impl Clock for Still {
     }
 }
 
-fn hub_with(api: &Api, extra: &[(&str, &str)]) -> (Hub, Still) {
+fn hub_with(api: &FakeGitHub, extra: &[(&str, &str)]) -> (Hub, FakeClock) {
     let access = Access::from_env(|name| {
         let found = extra.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         match name {
@@ -40,20 +40,20 @@ fn hub_with(api: &Api, extra: &[(&str, &str)]) -> (Hub, Still) {
         }
     })
     .unwrap();
-    let clock = Still::default();
+    let clock = FakeClock::default();
     let client = Client::with_clock(access, Box::new(clock.clone())).unwrap();
     (Hub::new(client, Repository::parse(REPOSITORY).unwrap()), clock)
 }
 
-fn hub(api: &Api) -> (Hub, Still) {
+fn hub(api: &FakeGitHub) -> (Hub, FakeClock) {
     hub_with(api, &[])
 }
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 
 #[test]
-fn lists_are_read_to_the_last_page() {
-    let api = Api::start();
+fn lists_include_every_page() {
+    let api = FakeGitHub::start();
     for n in 1..=7 {
         api.issue(n, "An issue", "");
     }
@@ -67,8 +67,8 @@ fn lists_are_read_to_the_last_page() {
 }
 
 #[test]
-fn reads_and_writes_arrive_as_they_were_meant() {
-    let api = Api::start();
+fn requests_carry_expected_method_and_body() {
+    let api = FakeGitHub::start();
     api.pull(5, "issue/01-x", SHA, SHA, "body");
     api.state().refs.insert("pull/5/merge".to_owned(), SHA.to_owned());
     api.state()
@@ -106,8 +106,8 @@ fn reads_and_writes_arrive_as_they_were_meant() {
 }
 
 #[test]
-fn a_storm_is_waited_out_and_a_lasting_one_is_not() {
-    let api = Api::start();
+fn transient_errors_are_retried_within_budget() {
+    let api = FakeGitHub::start();
     api.issue(1, "An issue", "");
     api.fault("GET", "/", Fault::Status(502, "Bad Gateway", vec![]), 3);
     let (hub, clock) = hub(&api);
@@ -128,8 +128,8 @@ fn a_storm_is_waited_out_and_a_lasting_one_is_not() {
 }
 
 #[test]
-fn rate_limits_are_honoured_within_the_patience() {
-    let api = Api::start();
+fn rate_limits_are_waited_out_within_budget() {
+    let api = FakeGitHub::start();
     api.issue(1, "An issue", "");
     let (hub, clock) = hub(&api);
     api.fault(
@@ -189,8 +189,8 @@ fn rate_limits_are_honoured_within_the_patience() {
 }
 
 #[test]
-fn broken_answers_are_told_apart() {
-    let api = Api::start();
+fn broken_responses_have_distinct_errors() {
+    let api = FakeGitHub::start();
     api.issue(1, "An issue", &"x".repeat(100));
     let (hub, _) = hub(&api);
     let unreachable = |b| Cause::Unreachable(b);
@@ -216,8 +216,8 @@ fn broken_answers_are_told_apart() {
 }
 
 #[test]
-fn a_write_that_may_have_happened_is_not_repeated_blindly() {
-    let api = Api::start();
+fn uncertain_write_is_not_repeated() {
+    let api = FakeGitHub::start();
     api.issue(1, "An issue", "");
     let (hub, _) = hub(&api);
     api.fault("POST", "/", Fault::DoneThenReset, 1);
@@ -230,8 +230,8 @@ fn a_write_that_may_have_happened_is_not_repeated_blindly() {
 }
 
 #[test]
-fn the_token_follows_no_redirect_to_another_host() {
-    let (api, other) = (Api::start(), Api::start());
+fn redirect_to_other_host_gets_no_token() {
+    let (api, other) = (FakeGitHub::start(), FakeGitHub::start());
     api.issue(1, "An issue", "");
     let (hub, _) = hub(&api);
     let to = |base: &str| format!("{base}/repos/{REPOSITORY}/issues/1");
@@ -254,8 +254,8 @@ fn the_token_follows_no_redirect_to_another_host() {
 }
 
 #[test]
-fn a_next_page_on_another_host_is_not_fetched() {
-    let (api, other) = (Api::start(), Api::start());
+fn next_page_on_other_host_is_not_fetched() {
+    let (api, other) = (FakeGitHub::start(), FakeGitHub::start());
     api.issue(1, "An issue", "");
     let (hub, _) = hub(&api);
     let link = format!("<{}/x>; rel=\"next\"", other.url());
@@ -265,8 +265,8 @@ fn a_next_page_on_another_host_is_not_fetched() {
 }
 
 #[test]
-fn refusals_say_their_cause_and_remedy_and_no_secret() {
-    let api = Api::start();
+fn errors_name_cause_and_fix_without_secrets() {
+    let api = FakeGitHub::start();
     api.issue(1, "An issue", "");
     let says = |hub: &Hub| hub.create_comment(1, "x").unwrap_err().to_string();
     let (wrong, _) = hub_with(&api, &[("GITHUB_TOKEN", "wrong-sesame")]);
@@ -290,8 +290,8 @@ fn refusals_say_their_cause_and_remedy_and_no_secret() {
 }
 
 #[test]
-fn nobody_at_home_is_unreachable() {
-    let api = Api::start();
+fn refused_connection_is_unreachable() {
+    let api = FakeGitHub::start();
     let (hub, clock) = hub_with(&api, &[("GITHUB_API_URL", "http://127.0.0.1:9")]);
     let fault = hub.issue(1).unwrap_err();
     assert_eq!(fault.cause, Cause::Unreachable(Break::Connect));

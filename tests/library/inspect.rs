@@ -6,7 +6,7 @@ use std::process::Command;
 use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::inspect;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -15,8 +15,8 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// An object file with this container in it, as nvcc would have made it.
-fn object(place: &Place, container: &Path) -> Vec<u8> {
-    let (source, output) = (place.path("seed.c"), place.path("seed.o"));
+fn object(sandbox: &Sandbox, container: &Path) -> Vec<u8> {
+    let (source, output) = (sandbox.path("seed.c"), sandbox.path("seed.o"));
     let text = format!(
         "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.previous\\n\");\nint entry(void) {{ return 0; }}\n",
         container.display()
@@ -29,7 +29,7 @@ fn object(place: &Place, container: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_is_refused_before_it_unpacks() {
+fn decompression_bomb_is_refused() {
     let mut bytes = std::fs::read(fixture("sm_100a_zstd")).unwrap();
     // The header claims 16 GiB; neither the claim nor the true size may be believed.
     bytes[16 + 56..16 + 64].copy_from_slice(&(16u64 << 30).to_le_bytes());
@@ -44,9 +44,9 @@ fn a_bomb_is_refused_before_it_unpacks() {
 }
 
 /// A small generator with a fixed seed: the same mutants every time.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self
             .0
@@ -57,8 +57,8 @@ impl Dice {
 }
 
 #[test]
-fn ten_thousand_mutants_are_read_without_a_panic_and_none_gains_a_kernel() {
-    let place = Place::new();
+fn mutated_containers_neither_panic_nor_gain_kernels() {
+    let sandbox = Sandbox::new();
     let mut seeds: Vec<Vec<u8>> = [
         "sm_100a_plain",
         "sm_100a_lz4",
@@ -69,11 +69,11 @@ fn ten_thousand_mutants_are_read_without_a_panic_and_none_gains_a_kernel() {
     .iter()
     .map(|name| std::fs::read(fixture(name)).unwrap())
     .collect();
-    seeds.push(object(&place, &fixture("sm_100a_zstd")));
+    seeds.push(object(&sandbox, &fixture("sm_100a_zstd")));
     // A container's 16 + 64 bytes of headers, then the cubin itself.
     seeds.push(seeds[0][16 + 112..].to_vec());
     assert_eq!(inspect(&seeds[6], Arch::SM_100A, &[]).entries.len(), 1);
-    let mut dice = Dice(100);
+    let mut dice = Random(100);
     for round in 0..10_500 {
         let mut bytes = seeds[round % seeds.len()].clone();
         match dice.below(4) {

@@ -7,11 +7,11 @@
     reason = "a test that cannot go on should panic"
 )]
 
-#[path = "../suite/api.rs"]
-mod api;
 mod attest;
 #[path = "../suite/driver.rs"]
 mod driver;
+#[path = "../suite/fake_github.rs"]
+mod fake_github;
 mod github;
 mod inspect;
 mod lint_properties;

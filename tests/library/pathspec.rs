@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 fn sample<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
@@ -19,9 +19,9 @@ fn sample<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize) 
 }
 
 #[test]
-fn ten_thousand_pairs_are_decided_as_git_decides_them() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
+fn pathspecs_match_like_git() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
     let name = prop_oneof![
         4 => "[ab]{1,3}",
         2 => "[ab]{1,2}\\.(py|md)",
@@ -67,7 +67,7 @@ fn ten_thousand_pairs_are_decided_as_git_decides_them() {
     }
     let mut feed = Command::new("git")
         .args(["update-index", "-z", "--index-info"])
-        .current_dir(place.repo())
+        .current_dir(sandbox.repo())
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -85,7 +85,7 @@ fn ten_thousand_pairs_are_decided_as_git_decides_them() {
         let Ok(ours) = Pathspec::new(pattern) else {
             continue;
         };
-        let listed = place.git(["ls-files", "-z", "--", &format!(":(glob){pattern}")]);
+        let listed = sandbox.git(["ls-files", "-z", "--", &format!(":(glob){pattern}")]);
         let theirs: BTreeSet<&str> = listed.split_terminator('\0').collect();
         for path in &held {
             pairs += 1;

@@ -6,7 +6,7 @@ mod perf_sim;
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_the_simulation_gives_the_pages_figures() {
+fn slow_simulation_matches_documented_figures() {
     let page = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/docs/explanation/performance.md"
@@ -22,7 +22,7 @@ fn slow_the_simulation_gives_the_pages_figures() {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_identical_code_passes_and_twice_the_budget_is_caught() {
+fn slow_simulated_error_rates_are_bounded() {
     for noise in [0.4, 1.0, 2.0] {
         let [wrong_fail, missed, edge] = perf_sim::simulate(7, noise, 400).worst();
         // 400 comparisons: three standard errors above 5 % are 8.3 %.
@@ -34,7 +34,7 @@ fn slow_identical_code_passes_and_twice_the_budget_is_caught() {
 }
 
 #[test]
-fn every_rule_has_nine_rows_on_the_page() {
+fn documented_simulation_has_nine_rows_per_rule() {
     let page = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/docs/explanation/performance.md"

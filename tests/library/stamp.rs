@@ -6,7 +6,7 @@ use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::inspect;
 use nmoe_gates::kernel::stamp::{Expected, Stale, Stamp, digest};
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 fn package() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("nmoe-csrc")
@@ -25,7 +25,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_stamp_stands_for_the_sources_and_for_no_others() {
+fn stamp_changes_with_sources() {
     let Some(library) = nmoe_csrc::host_library() else {
         eprintln!("skipped: there is no C++ compiler");
         return;
@@ -36,8 +36,8 @@ fn the_stamp_stands_for_the_sources_and_for_no_others() {
         digest(&package(), &stamp.flags, &stamp.compiler).unwrap(),
         stamp.sources
     );
-    let place = Place::new();
-    let elsewhere = place.path("elsewhere");
+    let sandbox = Sandbox::new();
+    let elsewhere = sandbox.path("elsewhere");
     copy(&package(), &elsewhere);
     assert_eq!(
         digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
@@ -56,7 +56,7 @@ fn the_stamp_stands_for_the_sources_and_for_no_others() {
 }
 
 #[test]
-fn the_device_build_is_for_sm_100a_and_fresh() {
+fn device_build_is_sm_100a_and_fresh() {
     let Some(library) = nmoe_csrc::device_library() else {
         eprintln!("skipped: the kernels were built without nvcc");
         return;

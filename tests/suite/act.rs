@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::api::{Api, REPOSITORY, TOKEN};
-use crate::driver::{Place, git};
+use crate::driver::{Sandbox, git};
+use crate::fake_github::{FakeGitHub, REPOSITORY, TOKEN};
 use crate::support::program::folder;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -82,60 +82,60 @@ fn copy_action(to: &Path) {
 }
 
 /// A repository with the sample, this action and these workflows; a pull request; the API that knows of it.
-struct Stage {
-    place: Place,
-    api: Api,
+struct WorkflowFixture {
+    sandbox: Sandbox,
+    api: FakeGitHub,
     base: String,
     head: String,
 }
 
 /// What act left.
-struct Ran {
+struct ActRun {
     passed: bool,
     log: String,
 }
 
-impl Stage {
+impl WorkflowFixture {
     /// A pull request that makes the sample's batch bigger.
     fn bigger_batch() -> Self {
-        Stage::new("configs/tiny.toml", &read("examples/demo/change.toml"))
+        WorkflowFixture::new("configs/tiny.toml", &read("examples/demo/change.toml"))
     }
 
     /// A pull request that changes one file to this.
     fn new(path: &str, content: &str) -> Self {
-        Stage::changing(&[(path, content)])
+        WorkflowFixture::changing(&[(path, content)])
     }
 
     /// A pull request that changes these files.
     fn changing(files: &[(&str, &str)]) -> Self {
-        let place = Place::new();
+        let sandbox = Sandbox::new();
         for file in [".github/workflows/tier-b.yml", ".github/workflows/pr-lint.yml"] {
-            place.file(file, read(file));
+            sandbox.file(file, read(file));
         }
-        place.file(
+        sandbox.file(
             ".github/workflows/tier-b-fan-out.yml",
             read("examples/tier-b-fan-out.yml"),
         );
-        copy_action(&place.repo());
-        place.git(["init", "--quiet"]);
-        Stage::pull(place, files)
+        copy_action(&sandbox.repo());
+        sandbox.git(["init", "--quiet"]);
+        WorkflowFixture::pull(sandbox, files)
     }
 
     /// The same in a repository of somebody else, as `init` leaves it: the workflows are those that it writes.
     fn strangers(files: &[(&str, &str)]) -> Self {
-        let place = Place::new();
-        copy_action(&place.path("action"));
-        place.git(["init", "--quiet", "--initial-branch=master"]);
+        let sandbox = Sandbox::new();
+        copy_action(&sandbox.path("action"));
+        sandbox.git(["init", "--quiet", "--initial-branch=master"]);
         // Not from the start: `init` adapts to the registry that is there.
-        place.file(REGISTRY, read(&format!("examples/demo/{REGISTRY}")));
-        place.gates(["init", "--action", ACTION]).run().exits(0);
-        Stage::pull(place, files)
+        sandbox.file(REGISTRY, read(&format!("examples/demo/{REGISTRY}")));
+        sandbox.gates(["init", "--action", ACTION]).run().exits(0);
+        WorkflowFixture::pull(sandbox, files)
     }
 
     /// The sample in this repository, and a pull request that changes these files.
-    fn pull(place: Place, files: &[(&str, &str)]) -> Self {
+    fn pull(sandbox: Sandbox, files: &[(&str, &str)]) -> Self {
         for file in ["nmoe/__init__.py", "nmoe/train.py", "configs/tiny.toml"] {
-            place.file(file, read(&format!("examples/demo/{file}")));
+            sandbox.file(file, read(&format!("examples/demo/{file}")));
         }
         let registry = read(&format!("examples/demo/{REGISTRY}")).replace(
             "[bundles]",
@@ -157,17 +157,17 @@ build = "sh nmoe/csrc/build.sh"
 needs = ["demo:needs"]
 gpu = ["demo:gpu"]"#,
         );
-        place.file(REGISTRY, &registry);
-        place.git(["add", "."]);
-        place.git(["commit", "--quiet", "--message", "The base"]);
-        place.git(["checkout", "--quiet", "-b", "issue/01-bigger-batch"]);
+        sandbox.file(REGISTRY, &registry);
+        sandbox.git(["add", "."]);
+        sandbox.git(["commit", "--quiet", "--message", "The base"]);
+        sandbox.git(["checkout", "--quiet", "-b", "issue/01-bigger-batch"]);
         for (path, content) in files {
-            place.file(path, content);
+            sandbox.file(path, content);
         }
-        place.git(["add", "."]);
-        place.git(["commit", "--quiet", "--message", "The change"]);
-        place.git(["checkout", "--quiet", "--detach", "master"]);
-        place.git([
+        sandbox.git(["add", "."]);
+        sandbox.git(["commit", "--quiet", "--message", "The change"]);
+        sandbox.git(["checkout", "--quiet", "--detach", "master"]);
+        sandbox.git([
             "merge",
             "--quiet",
             "--no-ff",
@@ -175,13 +175,13 @@ gpu = ["demo:gpu"]"#,
             "The merge",
             "issue/01-bigger-batch",
         ]);
-        let id = |name: &str| place.git(["rev-parse", name]).trim().to_owned();
+        let id = |name: &str| sandbox.git(["rev-parse", name]).trim().to_owned();
         let (base, head, merge) = (id("master"), id("issue/01-bigger-batch"), id("HEAD"));
         let tree = id("HEAD^{tree}");
-        place.git(["checkout", "--quiet", "master"]);
-        let origin = place.path("origin.git");
+        sandbox.git(["checkout", "--quiet", "master"]);
+        let origin = sandbox.path("origin.git");
         git(
-            &place.path("."),
+            &sandbox.path("."),
             ["clone", "--quiet", "--bare", "repo", "origin.git"],
         );
         for (name, id) in [("head", &head), ("merge", &merge)] {
@@ -189,7 +189,7 @@ gpu = ["demo:gpu"]"#,
             git(&origin, ["update-ref", &format!("refs/pull/{PULL}/{name}"), id]);
         }
 
-        let api = Api::start();
+        let api = FakeGitHub::start();
         api.issue(1, "[01] A bigger batch", &read("examples/demo/issue.md"));
         let body = read("examples/demo/pull_request.md")
             .replace("@BASE@", &base)
@@ -211,8 +211,8 @@ gpu = ["demo:gpu"]"#,
                 .insert((commit.clone(), REGISTRY.to_owned()), text.to_owned());
         }
         drop(state);
-        Stage {
-            place,
+        WorkflowFixture {
+            sandbox,
             api,
             base,
             head,
@@ -227,7 +227,7 @@ gpu = ["demo:gpu"]"#,
     /// The same change from a fork: no branch of it is in the repository, only the refs that GitHub keeps of pull requests.
     fn forked(self) -> Self {
         git(
-            &self.place.path("origin.git"),
+            &self.sandbox.path("origin.git"),
             ["update-ref", "-d", "refs/heads/issue/01-bigger-batch"],
         );
         let fork = json!({ "full_name": "stranger/trainer" });
@@ -236,14 +236,14 @@ gpu = ["demo:gpu"]"#,
     }
 
     /// Runs one workflow for one event; nothing where act is not there.
-    fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<Ran> {
+    fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<ActRun> {
         let act = act()?;
         let path = format!(
             "{}:{}",
             folder().display(),
             std::env::var("PATH").unwrap_or_default()
         );
-        let in_place = |name: &str| self.place.path(name).display().to_string();
+        let in_place = |name: &str| self.sandbox.path(name).display().to_string();
         let output = Command::new(act)
             .args([event, "--workflows", &format!(".github/workflows/{workflow}")])
             .args([
@@ -261,7 +261,7 @@ gpu = ["demo:gpu"]"#,
             .args(["--env", &format!("STAND_IN_ORIGIN={}", in_place("origin.git"))])
             .args(["--env", &format!("STAND_IN_ARTIFACTS={}", in_place("artifacts"))])
             .args(args)
-            .current_dir(self.place.repo())
+            .current_dir(self.sandbox.repo())
             .env_clear()
             .env("PATH", path)
             .env("HOME", in_place("home"))
@@ -272,18 +272,18 @@ gpu = ["demo:gpu"]"#,
             .unwrap();
         let log =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        Some(Ran {
+        Some(ActRun {
             passed: output.status.success(),
             log,
         })
     }
 
     /// Tier B by hand.
-    fn tier_b(&self, inputs: &[(&str, &str)]) -> Option<Ran> {
+    fn tier_b(&self, inputs: &[(&str, &str)]) -> Option<ActRun> {
         self.by_hand("tier-b.yml", inputs)
     }
 
-    fn by_hand(&self, workflow: &str, inputs: &[(&str, &str)]) -> Option<Ran> {
+    fn by_hand(&self, workflow: &str, inputs: &[(&str, &str)]) -> Option<ActRun> {
         let pull = PULL.to_string();
         let args: Vec<String> = [("pr_number", &*pull)]
             .iter()
@@ -294,7 +294,7 @@ gpu = ["demo:gpu"]"#,
     }
 
     /// The PR lint for this text of the pull request.
-    fn lint(&self, body: &str) -> Option<Ran> {
+    fn lint(&self, body: &str) -> Option<ActRun> {
         let event = json!({
             "action": "edited", "number": PULL,
             "repository": { "full_name": REPOSITORY },
@@ -305,7 +305,7 @@ gpu = ["demo:gpu"]"#,
             },
         });
         self.api.state().pulls.get_mut(&PULL).unwrap()["body"] = json!(body);
-        let path = self.place.path("event.json");
+        let path = self.sandbox.path("event.json");
         std::fs::write(&path, event.to_string()).unwrap();
         let args = ["--eventpath".to_owned(), path.display().to_string()];
         self.run("pull_request", "pr-lint.yml", &args)
@@ -313,7 +313,7 @@ gpu = ["demo:gpu"]"#,
 
     /// The only comment, and the state of the head's commit status.
     #[track_caller]
-    fn published(&self, ran: &Ran) -> (String, String) {
+    fn published(&self, ran: &ActRun) -> (String, String) {
         let comments = self.api.comments(PULL);
         assert_eq!(comments.len(), 1, "{}", ran.log);
         let state = self.api.state();
@@ -327,17 +327,17 @@ gpu = ["demo:gpu"]"#,
 
 #[test]
 fn slow_act_tier_b_passes() {
-    let stage = Stage::bigger_batch();
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let fixture = WorkflowFixture::bigger_batch();
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
     assert!(ran.log.contains("::set-output:: overall=pass\n"), "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
-    assert!(comment.contains(&stage.head), "{comment}");
+    assert!(comment.contains(&fixture.head), "{comment}");
     assert_eq!(status, "success");
-    let attested = stage.place.path("artifacts/attested/predicate.json");
+    let attested = fixture.sandbox.path("artifacts/attested/predicate.json");
     let predicate: Value = serde_json::from_slice(&std::fs::read(attested).expect(&ran.log)).unwrap();
     assert_eq!(predicate["result"], "PASSED");
     assert_eq!(predicate["passedTests"].as_array().unwrap().len(), 4);
@@ -346,13 +346,13 @@ fn slow_act_tier_b_passes() {
 #[test]
 fn slow_act_tier_b_fails() {
     let trainer = read("examples/demo/nmoe/train.py").replace("    main(sys.argv[1:])", "    sys.exit(7)");
-    let stage = Stage::new("nmoe/train.py", &trainer);
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let fixture = WorkflowFixture::new("nmoe/train.py", &trainer);
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
     assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x10` | **fail** |"), "{comment}");
     assert!(
         comment.contains("| `demo:tiny_1x40` | **not_run** |"),
@@ -362,9 +362,9 @@ fn slow_act_tier_b_fails() {
 }
 
 #[test]
-fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() {
-    let stage = Stage::bigger_batch();
-    let Some(ran) = stage.tier_b(&[("bundle", "needs")]) else {
+fn slow_act_tier_b_preflight_lists_missing_requirements() {
+    let fixture = WorkflowFixture::bigger_batch();
+    let Some(ran) = fixture.tier_b(&[("bundle", "needs")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
@@ -373,7 +373,7 @@ fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() 
         "{}",
         ran.log
     );
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:needs` | **invalid** |"), "{comment}");
     for missing in ["NMOE_DATA_PATH", "NMOE_RUN_ROOT", "configs/none.toml"] {
         assert!(comment.contains(missing), "{comment}");
@@ -382,13 +382,13 @@ fn slow_act_tier_b_is_refused_by_preflight_and_says_all_that_is_missing_row_8() 
 }
 
 /// A change whose build makes a library of this container. No commit holds one.
-fn kernels(container: &str) -> Stage {
+fn kernels(container: &str) -> WorkflowFixture {
     let path = Path::new(ROOT).join(format!("tests/fixtures/kernel/{container}.fatbin"));
     let text = base64::engine::general_purpose::STANDARD.encode(std::fs::read(path).unwrap());
     let build =
         "set -e\ncd nmoe/csrc\nbase64 -d device.txt >device.fatbin\ncc -shared -fPIC -o rdep.so rdep.c\n";
     let source = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
-    Stage::changing(&[
+    WorkflowFixture::changing(&[
         ("nmoe/csrc/device.txt", &text),
         ("nmoe/csrc/rdep.c", source),
         ("nmoe/csrc/build.sh", build),
@@ -396,7 +396,7 @@ fn kernels(container: &str) -> Stage {
 }
 
 #[test]
-fn slow_act_tier_b_builds_the_kernels_of_the_merge_and_says_what_was_proven_of_them() {
+fn slow_act_tier_b_builds_and_proves_kernels() {
     for (container, row, proven) in [
         (
             "sm_100a_zstd",
@@ -409,8 +409,8 @@ fn slow_act_tier_b_builds_the_kernels_of_the_merge_and_says_what_was_proven_of_t
             ": refused by inspection, never loaded by this tool |",
         ),
     ] {
-        let stage = kernels(container);
-        let driver = crate::kernel_driver::b200(&stage.place);
+        let fixture = kernels(container);
+        let driver = crate::kernel_driver::b200(&fixture.sandbox);
         let libraries = format!("LD_LIBRARY_PATH={}", driver.display());
         let pull = PULL.to_string();
         let inputs = [
@@ -421,10 +421,10 @@ fn slow_act_tier_b_builds_the_kernels_of_the_merge_and_says_what_was_proven_of_t
             "--env",
             &libraries,
         ];
-        let Some(ran) = stage.run("workflow_dispatch", "tier-b.yml", &inputs.map(str::to_owned)) else {
+        let Some(ran) = fixture.run("workflow_dispatch", "tier-b.yml", &inputs.map(str::to_owned)) else {
             return;
         };
-        let (comment, _) = stage.published(&ran);
+        let (comment, _) = fixture.published(&ran);
         assert!(comment.contains(row), "{comment}\n{}", ran.log);
         assert!(
             comment.contains("| kernels `nmoe/csrc/rdep.so` |") && comment.contains(proven),
@@ -441,12 +441,12 @@ fn slow_act_tier_b_builds_the_kernels_of_the_merge_and_says_what_was_proven_of_t
 
 #[test]
 fn slow_act_tier_b_runs_a_single_gate() {
-    let stage = Stage::bigger_batch();
-    let Some(ran) = stage.tier_b(&[("bundle", "single"), ("single_gate", "demo:tiny_1x10")]) else {
+    let fixture = WorkflowFixture::bigger_batch();
+    let Some(ran) = fixture.tier_b(&[("bundle", "single"), ("single_gate", "demo:tiny_1x10")]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x10` | pass |"), "{comment}");
     assert!(!comment.contains("| `demo:tiny_1x40` |"), "{comment}");
     // One gate of four proves that gate, not the contract.
@@ -455,25 +455,25 @@ fn slow_act_tier_b_runs_a_single_gate() {
 }
 
 #[test]
-fn slow_act_tier_b_with_an_unknown_bundle_is_refused_in_public_row_9() {
-    let stage = Stage::bigger_batch();
-    let Some(ran) = stage.tier_b(&[("bundle", "demoo")]) else {
+fn slow_act_unknown_bundle_publishes_refusal() {
+    let fixture = WorkflowFixture::bigger_batch();
+    let Some(ran) = fixture.tier_b(&[("bundle", "demoo")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
     assert!(ran.log.contains("demoo"), "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("refused"), "{comment}");
     assert_ne!(status, "success");
 }
 
 #[test]
-fn slow_act_tier_b_is_about_the_commit_that_was_approved_row_23() {
-    let stage = Stage::bigger_batch();
+fn slow_act_head_moved_after_approval_publishes_stale() {
+    let fixture = WorkflowFixture::bigger_batch();
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let moved = "7".repeat(40);
-    let (now, base) = (moved.clone(), stage.base.clone());
-    stage.api.before(move |seen, state| {
+    let (now, base) = (moved.clone(), fixture.base.clone());
+    fixture.api.before(move |seen, state| {
         let is_pull = seen.method == "GET" && seen.path.ends_with(&format!("/pulls/{PULL}"));
         // The first to ask is `resolve`; by the time that anybody asks again, the pull request has moved.
         if is_pull && asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
@@ -486,37 +486,41 @@ fn slow_act_tier_b_is_about_the_commit_that_was_approved_row_23() {
             );
         }
     });
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
-    let comments = stage.api.comments(PULL);
+    let comments = fixture.api.comments(PULL);
     assert_eq!(comments.len(), 1, "{}", ran.log);
     assert!(comments[0].contains("[!WARNING]"), "{}", comments[0]);
-    assert!(comments[0].contains(&stage.head), "{}", comments[0]);
-    assert!(!stage.api.state().statuses.contains_key(&moved), "{}", ran.log);
+    assert!(comments[0].contains(&fixture.head), "{}", comments[0]);
+    assert!(!fixture.api.state().statuses.contains_key(&moved), "{}", ran.log);
     // What is stale is published as such, and nobody signs it.
-    assert!(!stage.place.path("artifacts/attested").exists(), "{}", ran.log);
+    assert!(
+        !fixture.sandbox.path("artifacts/attested").exists(),
+        "{}",
+        ran.log
+    );
 }
 
 #[test]
-fn slow_act_tier_b_is_judged_by_the_registry_of_the_base_row_22() {
+fn slow_act_tier_b_uses_registry_of_base() {
     let registry = read(&format!("examples/demo/{REGISTRY}"))
         .replace("python3 -m nmoe.train configs/tiny.toml --steps=10", "true")
         .replace("python3 -m nmoe.train configs/tiny.toml --steps=40", "true");
     let trainer = read("examples/demo/nmoe/train.py").replace("    main(sys.argv[1:])", "    sys.exit(7)");
-    let stage = Stage::changing(&[(REGISTRY, &registry), ("nmoe/train.py", &trainer)]);
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let fixture = WorkflowFixture::changing(&[(REGISTRY, &registry), ("nmoe/train.py", &trainer)]);
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x10` | **fail** |"), "{comment}");
     assert!(comment.contains("proposed, not in force"), "{comment}");
     assert_eq!(status, "failure");
 }
 
 #[test]
-fn slow_act_tier_b_cannot_be_forged_by_files_or_processes_of_the_change_row_21() {
+fn slow_act_forged_results_are_not_published() {
     let forged = json!({
         "schema": 1, "bundle": "demo", "gate_ids": ["cpu:import", "cpu:compileall", "demo:tiny_1x10", "demo:tiny_1x40"],
         "overall": "pass", "evidence": { "dirty": false },
@@ -542,12 +546,12 @@ if __name__ == "__main__":
     time.sleep(0.5)
     sys.exit(7)
 "#;
-    let stage = Stage::changing(&[("results.json", &forged), ("nmoe/train.py", trainer)]);
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let fixture = WorkflowFixture::changing(&[("results.json", &forged), ("nmoe/train.py", trainer)]);
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(!comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
     assert!(
         comment.contains("| `demo:tiny_1x10` | **fail** |") || comment.contains("refused"),
@@ -557,17 +561,17 @@ if __name__ == "__main__":
 }
 
 #[test]
-fn slow_act_tier_b_fans_out_over_runners_and_comes_back_into_one_table() {
+fn slow_act_fan_out_publishes_one_table() {
     let trainer = read("examples/demo/nmoe/train.py").replace(
         "    main(sys.argv[1:])",
         "    sys.exit(7 if '--steps=40' in sys.argv else main(sys.argv[1:]))",
     );
-    let stage = Stage::new("nmoe/train.py", &trainer);
-    let Some(ran) = stage.by_hand("tier-b-fan-out.yml", &[("bundle", "demo")]) else {
+    let fixture = WorkflowFixture::new("nmoe/train.py", &trainer);
+    let Some(ran) = fixture.by_hand("tier-b-fan-out.yml", &[("bundle", "demo")]) else {
         return;
     };
     assert!(!ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     // Each gate had a runner of its own: the failure of one stopped no other.
     for row in [
         "| `cpu:import` | pass |",
@@ -578,23 +582,25 @@ fn slow_act_tier_b_fans_out_over_runners_and_comes_back_into_one_table() {
         assert!(comment.contains(row), "{row}\n{comment}\n{}", ran.log);
     }
     assert_eq!(status, "failure");
-    let parts = std::fs::read_dir(stage.place.path("artifacts")).unwrap().count();
+    let parts = std::fs::read_dir(fixture.sandbox.path("artifacts"))
+        .unwrap()
+        .count();
     assert_eq!(parts, 4, "{}", ran.log);
     assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
 }
 
 #[test]
-fn slow_act_pr_lint_judges_the_body() {
-    let stage = Stage::bigger_batch();
-    let good = stage.body();
-    let Some(ran) = stage.lint(&good) else { return };
+fn slow_act_pr_lint_checks_body() {
+    let fixture = WorkflowFixture::bigger_batch();
+    let good = fixture.body();
+    let Some(ran) = fixture.lint(&good) else { return };
     assert!(ran.passed, "{}", ran.log);
     let bad = good.replace("cpu:import", "cpu:imports");
-    let Some(ran) = stage.lint(&bad) else { return };
+    let Some(ran) = fixture.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
     assert!(ran.log.contains("cpu:imports"), "{}", ran.log);
     // The change's own edits to the action judge nothing: the base's is used.
-    let hostile = Stage::new(
+    let hostile = WorkflowFixture::new(
         "scripts/action",
         "#!/bin/sh\necho 'overall=pass' >> \"$GITHUB_OUTPUT\"\n",
     );
@@ -603,53 +609,53 @@ fn slow_act_pr_lint_judges_the_body() {
 }
 
 #[test]
-fn slow_act_what_init_writes_lints_and_runs_in_somebody_elses_repository() {
-    let stage = Stage::strangers(&[("configs/tiny.toml", &read("examples/demo/change.toml"))]);
+fn slow_act_init_workflows_work_in_other_repository() {
+    let fixture = WorkflowFixture::strangers(&[("configs/tiny.toml", &read("examples/demo/change.toml"))]);
     for workflow in ["tier-b.yml", "pr-lint.yml"] {
         let text =
-            std::fs::read_to_string(stage.place.repo().join(".github/workflows").join(workflow)).unwrap();
+            std::fs::read_to_string(fixture.sandbox.repo().join(".github/workflows").join(workflow)).unwrap();
         assert!(
             text.contains(&format!("uses: {ACTION}\n")) && !text.contains("uses: ./"),
             "{text}"
         );
     }
-    let good = stage.body();
-    let Some(ran) = stage.lint(&good.replace("cpu:import", "cpu:imports")) else {
+    let good = fixture.body();
+    let Some(ran) = fixture.lint(&good.replace("cpu:import", "cpu:imports")) else {
         return;
     };
     assert!(!ran.passed && ran.log.contains("cpu:imports"), "{}", ran.log);
-    let Some(ran) = stage.lint(&good) else { return };
+    let Some(ran) = fixture.lint(&good) else { return };
     assert!(ran.passed, "{}", ran.log);
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
     assert_eq!(status, "success");
 }
 
 #[test]
-fn slow_act_a_pull_request_from_a_fork_is_linted_run_and_reported() {
-    let stage = Stage::bigger_batch().forked();
-    let Some(ran) = stage.lint(&stage.body()) else {
+fn slow_act_fork_pull_request_is_reported() {
+    let fixture = WorkflowFixture::bigger_batch().forked();
+    let Some(ran) = fixture.lint(&fixture.body()) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let Some(ran) = stage.tier_b(&[("bundle", "demo")]) else {
+    let Some(ran) = fixture.tier_b(&[("bundle", "demo")]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
     assert_eq!(status, "success");
 }
 
 #[test]
-fn slow_act_what_later_steps_print_is_masked_too() {
-    let stage = Stage::bigger_batch();
+fn slow_act_later_steps_output_is_masked() {
+    let fixture = WorkflowFixture::bigger_batch();
     let private = format!("/data/{}/shards-7", "blue-heron");
-    stage.place.file(
+    fixture.sandbox.file(
         ".github/workflows/mask.yml",
         format!(
             r#"on: push
@@ -661,10 +667,10 @@ jobs:
       - run: nmoe-gates --repo {} run --bundle single --gate demo:needs || true
       - run: echo "later $NMOE_DATA_PATH/00017"
 "#,
-            stage.place.repo().display()
+            fixture.sandbox.repo().display()
         ),
     );
-    let Some(ran) = stage.run(
+    let Some(ran) = fixture.run(
         "push",
         "mask.yml",
         &["--env".to_owned(), format!("NMOE_DATA_PATH={private}")],
@@ -678,9 +684,9 @@ jobs:
 }
 
 /// The program of this stage that is running gates, if it has come so far.
-fn gates_process(stage: &Stage) -> Option<rustix::process::Pid> {
-    let home = stage
-        .place
+fn gates_process(fixture: &WorkflowFixture) -> Option<rustix::process::Pid> {
+    let home = fixture
+        .sandbox
         .path(".")
         .canonicalize()
         .unwrap()
@@ -699,27 +705,27 @@ fn gates_process(stage: &Stage) -> Option<rustix::process::Pid> {
 }
 
 #[test]
-fn slow_act_trust_tier_b_cancelled_is_published_as_cancelled_row_20() {
+fn slow_act_cancelled_tier_b_publishes_cancelled() {
     // The gate says that it began, and then takes its time.
     let trainer =
         "import os, pathlib, time\npathlib.Path(os.environ[\"HOME\"], \"began\").touch()\ntime.sleep(120)\n";
-    let stage = Stage::changing(&[("nmoe/train.py", trainer)]);
+    let fixture = WorkflowFixture::changing(&[("nmoe/train.py", trainer)]);
     if act().is_none() {
         return;
     }
     let ran = std::thread::scope(|scope| {
-        let running = scope.spawn(|| stage.tier_b(&[("bundle", "demo")]));
-        while !stage.place.path("home/began").exists() && !running.is_finished() {
+        let running = scope.spawn(|| fixture.tier_b(&[("bundle", "demo")]));
+        while !fixture.sandbox.path("home/began").exists() && !running.is_finished() {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         // What the runner does to the step when somebody cancels the job.
-        if let Some(pid) = gates_process(&stage) {
+        if let Some(pid) = gates_process(&fixture) {
             rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         }
         running.join().unwrap().unwrap()
     });
     assert!(!ran.passed, "{}", ran.log);
-    let (comment, status) = stage.published(&ran);
+    let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("**cancelled**"), "{comment}");
     assert_eq!(status, "error");
 }

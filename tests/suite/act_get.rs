@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::act::{act, read, stand_ins};
-use crate::driver::{Place, git};
+use crate::driver::{Sandbox, git};
 use crate::get_program::{Releases, releases};
 use crate::support::digest::sha256;
 use crate::support::program::program;
@@ -16,17 +16,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const ACTION: &str = "octo-tools/nmoe-gates";
 
 /// A stranger's repository whose only workflow uses the action, the action somewhere else, and a runner.
-struct Stage {
-    place: Place,
+struct ActionFixture {
+    sandbox: Sandbox,
     env: Vec<String>,
 }
 
-struct Ran {
+struct ActRun {
     passed: bool,
     log: String,
 }
 
-impl Ran {
+impl ActRun {
     #[track_caller]
     fn says(&self, passed: bool, what: &str) -> &Self {
         assert!(
@@ -44,47 +44,47 @@ fn wrapper() -> String {
 }
 
 /// A program that says this version and leaves a mark where it is run.
-fn evil(place: &Place) -> String {
+fn evil(sandbox: &Sandbox) -> String {
     format!(
         "#!/bin/sh\ntouch '{}'\necho 'nmoe-gates {VERSION}'\n",
-        place.path("owned").display()
+        sandbox.path("owned").display()
     )
 }
 
-impl Stage {
+impl ActionFixture {
     /// With these lines in the action's checksums.txt (`{asset}` is this machine's) and these inputs.
     fn new(checksums: &str, inputs: &str) -> Self {
-        let place = Place::new();
+        let sandbox = Sandbox::new();
         let asset = format!(
             "{VERSION}/nmoe-gates-{}-unknown-linux-gnu",
             std::env::consts::ARCH
         );
-        let action = place.path("action");
+        let action = sandbox.path("action");
         std::fs::create_dir_all(action.join("scripts")).unwrap();
         for file in ["action.yml", "Cargo.toml", "scripts/get", "scripts/action"] {
             std::fs::copy(Path::new(ROOT).join(file), action.join(file)).unwrap();
         }
         std::fs::write(action.join("checksums.txt"), checksums.replace("{asset}", &asset)).unwrap();
-        place.file(
+        sandbox.file(
             "configs/gates/gates.toml",
             "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"echo the gate ran\"\n[bundles]\n",
         );
-        place.file(
+        sandbox.file(
             ".github/workflows/gates.yml",
             format!(
                 "on: [push]\npermissions: {{}}\njobs:\n  gates:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n        with:\n          persist-credentials: false\n      - id: gates\n        uses: {ACTION}@v0\n        with:\n          command: run\n          tier: a\n{inputs}      - run: echo \"overall is $OVERALL\"\n        env:\n          OVERALL: ${{{{ steps.gates.outputs.overall }}}}\n"
             ),
         );
-        place.git(["init", "--quiet"]);
-        place.git(["add", "."]);
-        place.git(["commit", "--quiet", "--message", "Use the action"]);
+        sandbox.git(["init", "--quiet"]);
+        sandbox.git(["add", "."]);
+        sandbox.git(["commit", "--quiet", "--message", "Use the action"]);
         git(
-            &place.path("."),
+            &sandbox.path("."),
             ["clone", "--quiet", "--bare", "repo", "origin.git"],
         );
-        std::fs::create_dir(place.path("bin")).unwrap();
-        Stage {
-            place,
+        std::fs::create_dir(sandbox.path("bin")).unwrap();
+        ActionFixture {
+            sandbox,
             env: Vec::new(),
         }
     }
@@ -102,15 +102,15 @@ impl Stage {
 
     /// A program on the runner's PATH before everything else.
     fn on_path(self, name: &str, text: impl AsRef<[u8]>) -> Self {
-        let path = self.place.path("bin").join(name);
+        let path = self.sandbox.path("bin").join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
 
-    fn run(&self) -> Option<Ran> {
+    fn run(&self) -> Option<ActRun> {
         let act = act()?;
-        let here = |name: &str| self.place.path(name).display().to_string();
+        let here = |name: &str| self.sandbox.path(name).display().to_string();
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", here("bin"));
         let output = Command::new(act)
             .args(["push", "--workflows", ".github/workflows/gates.yml"])
@@ -123,7 +123,7 @@ impl Stage {
             .args(["--env", &format!("STAND_IN_ORIGIN={}", here("origin.git"))])
             .args(["--env", &format!("STAND_IN_ARTIFACTS={}", here("artifacts"))])
             .args(self.env.iter().flat_map(|pair| ["--env", pair]))
-            .current_dir(self.place.repo())
+            .current_dir(self.sandbox.repo())
             .env_clear()
             .env("PATH", path)
             .env("HOME", here("home"))
@@ -132,14 +132,14 @@ impl Stage {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let ran = Ran {
+        let ran = ActRun {
             passed: output.status.success(),
             log: [output.stdout, output.stderr]
                 .map(|b| String::from_utf8_lossy(&b).into_owned())
                 .concat(),
         };
         assert!(
-            !self.place.path("owned").exists(),
+            !self.sandbox.path("owned").exists(),
             "something untrusted was run\n{}",
             ran.log
         );
@@ -153,15 +153,15 @@ fn listed(text: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn slow_act_the_program_is_named_or_the_images() {
-    let stage = Stage::new("", &format!("          binary: {}\n", program().display()));
-    let Some(ran) = stage.run() else { return };
+fn slow_act_program_from_input_or_image() {
+    let fixture = ActionFixture::new("", &format!("          binary: {}\n", program().display()));
+    let Some(ran) = fixture.run() else { return };
     ran.says(true, "named by the input")
         .says(true, "the gate ran")
         .says(true, "overall is pass");
 
-    let stage = Stage::new(&listed(wrapper()), "").on_path("nmoe-gates", wrapper());
-    stage
+    let fixture = ActionFixture::new(&listed(wrapper()), "").on_path("nmoe-gates", wrapper());
+    fixture
         .run()
         .unwrap()
         .says(true, "found on PATH, as released")
@@ -169,18 +169,18 @@ fn slow_act_the_program_is_named_or_the_images() {
 }
 
 #[test]
-fn slow_act_the_program_is_downloaded_and_held_against_the_digest() {
+fn slow_act_download_is_checked_by_digest() {
     let page = releases(200, wrapper().as_bytes());
-    let Some(ran) = Stage::new(&listed(wrapper()), "").releases(&page).run() else {
+    let Some(ran) = ActionFixture::new(&listed(wrapper()), "").releases(&page).run() else {
         return;
     };
     ran.says(true, "downloaded and verified")
         .says(true, "overall is pass");
     // One that was planted on PATH is passed over, unseen.
-    let stage = Stage::new(&listed(wrapper()), "").releases(&page);
-    let planted = evil(&stage.place);
-    let stage = stage.on_path("nmoe-gates", planted);
-    stage
+    let fixture = ActionFixture::new(&listed(wrapper()), "").releases(&page);
+    let planted = evil(&fixture.sandbox);
+    let fixture = fixture.on_path("nmoe-gates", planted);
+    fixture
         .run()
         .unwrap()
         .says(true, "is not the program that was released")
@@ -188,21 +188,24 @@ fn slow_act_the_program_is_downloaded_and_held_against_the_digest() {
 }
 
 #[test]
-fn slow_act_a_tampered_or_truncated_download_ends_the_job() {
-    let stage = Stage::new(&listed(wrapper()), "");
-    let page = releases(200, evil(&stage.place).as_bytes());
-    let Some(ran) = stage.releases(&page).run() else {
+fn slow_act_damaged_download_fails_job() {
+    let fixture = ActionFixture::new(&listed(wrapper()), "");
+    let page = releases(200, evil(&fixture.sandbox).as_bytes());
+    let Some(ran) = fixture.releases(&page).run() else {
         return;
     };
     ran.says(false, "Nothing of it was run");
     let half = wrapper();
     let page = releases(200, &half.as_bytes()[..half.len() / 2]);
-    let ran = Stage::new(&listed(wrapper()), "").releases(&page).run().unwrap();
+    let ran = ActionFixture::new(&listed(wrapper()), "")
+        .releases(&page)
+        .run()
+        .unwrap();
     ran.says(false, "truncated, or tampered with");
 }
 
 #[test]
-fn slow_act_the_attestation_is_asked_for_where_gh_is() {
+fn slow_act_attestation_is_verified_with_gh() {
     let gh = |answer: &str| {
         format!(
             "#!/bin/sh\n[ \"$1 $2 $4 $5\" = \"attestation verify --repo {ACTION}\" ] || exit 9\n[ -n \"$GH_TOKEN\" ] || exit 8\n{answer}\n"
@@ -222,17 +225,17 @@ fn slow_act_the_attestation_is_asked_for_where_gh_is() {
             "could not be asked",
         ),
     ] {
-        let stage = Stage::new(&listed(wrapper()), "")
+        let fixture = ActionFixture::new(&listed(wrapper()), "")
             .releases(&page)
             .on_path("gh", gh(answer));
-        let Some(ran) = stage.run() else { return };
+        let Some(ran) = fixture.run() else { return };
         ran.says(passed, said);
     }
 }
 
 /// A stand-in for cargo whose build is the real program.
-fn cargo(place: &Place) -> String {
-    let out = place.path("built");
+fn cargo(sandbox: &Sandbox) -> String {
+    let out = sandbox.path("built");
     let program = out.join(format!(
         "{}-unknown-linux-gnu/release/nmoe-gates",
         std::env::consts::ARCH
@@ -240,68 +243,72 @@ fn cargo(place: &Place) -> String {
     format!(
         "#!/bin/sh\ncase $1 in\nbuild) mkdir -p '{dir}'; cp '{from}' '{to}'; echo builds >>'{log}' ;;\nmetadata) echo '{{\"target_directory\":\"{out}\"}}' ;;\nesac\n",
         dir = program.parent().unwrap().display(),
-        from = place.path("bin/real").display(),
+        from = sandbox.path("bin/real").display(),
         to = program.display(),
-        log = place.path("builds").display(),
+        log = sandbox.path("builds").display(),
         out = out.display(),
     )
 }
 
 #[test]
-fn slow_act_the_program_is_built_once_and_kept_where_that_is_asked_for() {
+fn slow_act_built_program_is_cached_on_request() {
     // A release that is gone; a proxy that is down.
     let gone = releases(404, b"");
     for (cache, builds) in [("true", 1), ("false", 2)] {
-        let stage = Stage::new(&listed("x"), &format!("          cache: {cache}\n")).releases(&gone);
-        let cargo = cargo(&stage.place);
-        let stage = stage.on_path("cargo", cargo).on_path("real", wrapper());
-        let Some(ran) = stage.run() else { return };
+        let fixture =
+            ActionFixture::new(&listed("x"), &format!("          cache: {cache}\n")).releases(&gone);
+        let cargo = cargo(&fixture.sandbox);
+        let fixture = fixture.on_path("cargo", cargo).on_path("real", wrapper());
+        let Some(ran) = fixture.run() else { return };
         ran.says(true, "could not be downloaded")
             .says(true, "built from source")
             .says(true, "overall is pass");
-        let _ = std::fs::remove_dir_all(stage.place.path("built"));
-        stage.run().unwrap().says(true, "overall is pass");
-        let log = std::fs::read_to_string(stage.place.path("builds")).unwrap();
+        let _ = std::fs::remove_dir_all(fixture.sandbox.path("built"));
+        fixture.run().unwrap().says(true, "overall is pass");
+        let log = std::fs::read_to_string(fixture.sandbox.path("builds")).unwrap();
         assert_eq!(log.lines().count(), builds, "cache: {cache}");
     }
 }
 
 #[test]
-fn slow_act_offline_and_wrong_machines_have_a_clear_end() {
+fn slow_act_offline_or_wrong_machine_fails_clearly() {
     // No release, no network, no cargo.
-    let Some(ran) = Stage::new("", "").run() else {
+    let Some(ran) = ActionFixture::new("", "").run() else {
         return;
     };
     ran.says(false, "lists no release")
         .says(false, "no cargo to build it");
     // A dead proxy before the release, no cargo.
-    let stage = Stage::new(&listed("x"), "")
+    let fixture = ActionFixture::new(&listed("x"), "")
         .env("http_proxy", "http://127.0.0.1:1")
         .env("NMOE_GATES_RELEASES", "http://releases.example/download");
-    stage
+    fixture
         .run()
         .unwrap()
         .says(false, "could not be downloaded")
         .says(false, "no cargo to build it");
     // Offline with the program in the image: nothing is asked of anybody.
     let page = releases(200, b"");
-    let stage = Stage::new(&listed(wrapper()), "")
+    let fixture = ActionFixture::new(&listed(wrapper()), "")
         .releases(&page)
         .on_path("nmoe-gates", wrapper());
-    stage.run().unwrap().says(true, "overall is pass");
+    fixture.run().unwrap().says(true, "overall is pass");
     assert!(page.asked.lock().unwrap().is_empty());
     // Another machine's program, named and in the image.
     let other = other_machine();
-    let stage = Stage::new("", "");
-    let named = stage.place.path("named");
+    let fixture = ActionFixture::new("", "");
+    let named = fixture.sandbox.path("named");
     std::fs::write(&named, &other).unwrap();
     std::fs::set_permissions(&named, std::fs::Permissions::from_mode(0o755)).unwrap();
     let inputs = format!("          binary: {}\n", named.display());
-    Stage::new("", &inputs)
+    ActionFixture::new("", &inputs)
         .run()
         .unwrap()
         .says(false, "cannot be run on this machine");
-    let ran = Stage::new("", "").on_path("nmoe-gates", other).run().unwrap();
+    let ran = ActionFixture::new("", "")
+        .on_path("nmoe-gates", other)
+        .run()
+        .unwrap();
     ran.says(false, "cannot be run on this machine")
         .says(false, "no cargo to build it");
 }
@@ -317,7 +324,7 @@ fn other_machine() -> Vec<u8> {
 }
 
 #[test]
-fn the_actions_own_version_is_the_one_that_is_released() {
+fn action_version_equals_release_version() {
     let said = read("checksums.txt");
     for line in said.lines().filter(|line| !line.starts_with('#')) {
         let (digest, name) = line.split_once("  ").unwrap();

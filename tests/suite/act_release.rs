@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::act::{act, read, stand_ins};
-use crate::driver::{Place, git};
+use crate::driver::{Sandbox, git};
 use crate::support::digest::sha256;
 use crate::support::program::{folder, program};
 
@@ -16,18 +16,18 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// A clone of what these workflows read, and a runner whose programs write down what they are asked.
-struct Stage {
-    place: Place,
+struct ReleaseFixture {
+    sandbox: Sandbox,
 }
 
-struct Ran {
+struct ActRun {
     passed: bool,
     log: String,
 }
 
-impl Stage {
+impl ReleaseFixture {
     fn new() -> Self {
-        let place = Place::new();
+        let sandbox = Sandbox::new();
         let tracked = Command::new("git")
             .args([
                 "ls-files",
@@ -45,25 +45,25 @@ impl Stage {
             .output()
             .unwrap();
         for file in String::from_utf8(tracked.stdout).unwrap().lines() {
-            place.file(file, "");
-            std::fs::copy(Path::new(ROOT).join(file), place.repo().join(file)).unwrap();
+            sandbox.file(file, "");
+            std::fs::copy(Path::new(ROOT).join(file), sandbox.repo().join(file)).unwrap();
         }
-        place.git(["init", "--quiet"]);
-        std::fs::create_dir(place.path("bin")).unwrap();
-        Stage { place }
+        sandbox.git(["init", "--quiet"]);
+        std::fs::create_dir(sandbox.path("bin")).unwrap();
+        ReleaseFixture { sandbox }
     }
 
     fn commit(&self) -> String {
-        self.place.git(["add", "--all"]);
-        self.place
+        self.sandbox.git(["add", "--all"]);
+        self.sandbox
             .git(["commit", "--quiet", "--allow-empty", "--message", "A commit"]);
-        self.place.git(["rev-parse", "HEAD"]).trim().to_owned()
+        self.sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     }
 
     /// A program on the runner that writes its words into `asked`, and then does this.
     fn program(&self, name: &str, then: &str) {
-        let path = self.place.path("bin").join(name);
-        let asked = self.place.path("asked");
+        let path = self.sandbox.path("bin").join(name);
+        let asked = self.sandbox.path("asked");
         std::fs::write(
             &path,
             format!(
@@ -77,22 +77,28 @@ impl Stage {
 
     /// What the suite of `release.yml` does in place of the tests.
     fn suite(&self, script: &str) {
-        std::fs::write(self.place.path("suite"), script).unwrap();
+        std::fs::write(self.sandbox.path("suite"), script).unwrap();
     }
 
     fn asked(&self) -> String {
-        std::fs::read_to_string(self.place.path("asked")).unwrap_or_default()
+        std::fs::read_to_string(self.sandbox.path("asked")).unwrap_or_default()
     }
 
-    fn run(&self, workflow: &str, event: &str, payload: &serde_json::Value, args: &[String]) -> Option<Ran> {
+    fn run(
+        &self,
+        workflow: &str,
+        event: &str,
+        payload: &serde_json::Value,
+        args: &[String],
+    ) -> Option<ActRun> {
         let act = act()?;
-        let here = |name: &str| self.place.path(name).display().to_string();
-        let _ = std::fs::remove_dir_all(self.place.path("origin.git"));
+        let here = |name: &str| self.sandbox.path(name).display().to_string();
+        let _ = std::fs::remove_dir_all(self.sandbox.path("origin.git"));
         git(
-            &self.place.path("."),
+            &self.sandbox.path("."),
             ["clone", "--quiet", "--bare", "repo", "origin.git"],
         );
-        std::fs::write(self.place.path("event.json"), payload.to_string()).unwrap();
+        std::fs::write(self.sandbox.path("event.json"), payload.to_string()).unwrap();
         let ours = folder().display();
         let output = Command::new(act)
             .args([event, "--workflows", &format!(".github/workflows/{workflow}")])
@@ -117,7 +123,7 @@ impl Stage {
             .args(["--env", &format!("STAND_IN_ORIGIN={}", here("origin.git"))])
             .args(["--env", &format!("STAND_IN_ARTIFACTS={}", here("artifacts"))])
             .args(args)
-            .current_dir(self.place.repo())
+            .current_dir(self.sandbox.repo())
             .env_clear()
             .env(
                 "PATH",
@@ -129,7 +135,7 @@ impl Stage {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        Some(Ran {
+        Some(ActRun {
             passed: output.status.success(),
             log: [output.stdout, output.stderr]
                 .map(|b| String::from_utf8_lossy(&b).into_owned())
@@ -139,11 +145,11 @@ impl Stage {
 }
 
 /// A stage whose commit can be released, were its digests these.
-fn releasable(listed: &str) -> Stage {
-    let stage = Stage::new();
+fn releasable(listed: &str) -> ReleaseFixture {
+    let fixture = ReleaseFixture::new();
     // Minutes of building, left to `scripts/verify/reproducible`; what comes of it here is the real program.
     let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; cp /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
-    stage.place.file(
+    fixture.sandbox.file(
         "scripts/build-release",
         built.replace("@PROGRAM@", program().to_str().unwrap()),
     );
@@ -151,33 +157,33 @@ fn releasable(listed: &str) -> Stage {
         .iter()
         .map(|t| format!("{listed}  {VERSION}/nmoe-gates-{t}\n"))
         .collect();
-    stage.place.file("checksums.txt", lines);
-    stage.place.file(
+    fixture.sandbox.file("checksums.txt", lines);
+    fixture.sandbox.file(
         "CHANGELOG.md",
         format!("# Changelog\n\n## {VERSION}\n\n- What is new.\n\n## 0.0.1\n\n- What is old.\n"),
     );
     // The suite of this stage notes which file it was given, and then does what `suite` says.
-    stage.program(
+    fixture.program(
         "cargo",
         &format!(
             "case $1 in\ncyclonedx) echo '{{\"bomFormat\":\"CycloneDX\"}}' >nmoe-gates_bin.cdx.json ;;\n\
              test) echo \"tested $(sha256sum <\"$NMOE_GATES_BIN\" | cut -d' ' -f1) $(basename \"$NMOE_GATES_BIN\")\" >>'{asked}'\n\
              \"$NMOE_GATES_BIN\" --version && . '{suite}' ;;\nesac",
-            asked = stage.place.path("asked").display(),
-            suite = stage.place.path("suite").display(),
+            asked = fixture.sandbox.path("asked").display(),
+            suite = fixture.sandbox.path("suite").display(),
         ),
     );
-    stage.suite("true");
-    stage.program(
+    fixture.suite("true");
+    fixture.program(
         "docker",
         "while [ \"$1\" != scripts/build-release ]; do shift; done; exec \"$@\"",
     );
     for installs in ["sudo", "rustup", "make", "readelf"] {
-        stage.program(installs, "");
+        fixture.program(installs, "");
     }
-    stage.program("gh", "[ \"$2\" != create ] || { shift 8; cat \"$1\"; }");
-    stage.commit();
-    stage
+    fixture.program("gh", "[ \"$2\" != create ] || { shift 8; cat \"$1\"; }");
+    fixture.commit();
+    fixture
 }
 
 fn released() -> String {
@@ -189,13 +195,13 @@ fn tag(version: &str) -> serde_json::Value {
 }
 
 #[test]
-fn slow_act_a_release_is_built_tried_attested_and_drafted() {
-    let stage = releasable(&released());
-    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+fn slow_act_release_is_drafted() {
+    let fixture = releasable(&released());
+    let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let asked = stage.asked();
+    let asked = fixture.asked();
     assert!(
         asked.contains("cargo install --locked cargo-cyclonedx@"),
         "{asked}"
@@ -215,8 +221,8 @@ fn slow_act_a_release_is_built_tried_attested_and_drafted() {
                 "{target}{suffix}: {draft}"
             );
         }
-        let kinds = stage
-            .place
+        let kinds = fixture
+            .sandbox
             .path(&format!("artifacts/attested/nmoe-gates-{target}.kinds"));
         assert_eq!(std::fs::read_to_string(kinds).unwrap(), "provenance\nsbom\n");
     }
@@ -243,7 +249,7 @@ fn slow_act_a_release_is_built_tried_attested_and_drafted() {
 }
 
 #[test]
-fn slow_act_a_release_of_other_bytes_or_another_version_is_not_drafted() {
+fn slow_act_wrong_bytes_or_version_drafts_nothing() {
     let other = releasable(&"0".repeat(64));
     let Some(ran) = other.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
@@ -253,35 +259,35 @@ fn slow_act_a_release_of_other_bytes_or_another_version_is_not_drafted() {
         "{}",
         ran.log
     );
-    let stage = releasable(&released());
-    let ran = stage.run("release.yml", "push", &tag("9.9.9"), &[]).unwrap();
-    assert!(!ran.passed && !stage.asked().contains("gh "), "{}", ran.log);
+    let fixture = releasable(&released());
+    let ran = fixture.run("release.yml", "push", &tag("9.9.9"), &[]).unwrap();
+    assert!(!ran.passed && !fixture.asked().contains("gh "), "{}", ran.log);
 }
 
 #[test]
-fn slow_act_nothing_is_drafted_where_the_suite_fails() {
-    let stage = releasable(&released());
-    stage.suite("false");
-    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+fn slow_act_failed_suite_drafts_nothing() {
+    let fixture = releasable(&released());
+    fixture.suite("false");
+    let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
     };
     assert!(
-        !ran.passed && stage.asked().contains("tested ") && !stage.asked().contains("release create"),
+        !ran.passed && fixture.asked().contains("tested ") && !fixture.asked().contains("release create"),
         "{}",
         ran.log
     );
 }
 
 #[test]
-fn slow_act_a_musl_artifact_replaces_no_file_of_the_release() {
-    let stage = releasable(&released());
+fn slow_act_musl_artifact_cannot_replace_release_file() {
+    let fixture = releasable(&released());
     // What the build with musl leaves also has the name of a file that was tested.
-    stage.program("make", "echo other >dist/nmoe-gates-x86_64-unknown-linux-gnu");
-    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+    fixture.program("make", "echo other >dist/nmoe-gates-x86_64-unknown-linux-gnu");
+    let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
     };
     assert!(
-        !ran.passed && !stage.asked().contains("release create"),
+        !ran.passed && !fixture.asked().contains("release create"),
         "{}",
         ran.log
     );
@@ -293,15 +299,15 @@ fn slow_act_a_musl_artifact_replaces_no_file_of_the_release() {
 }
 
 #[test]
-fn slow_act_a_file_that_changed_after_its_test_is_not_drafted() {
-    let stage = releasable(&released());
+fn slow_act_file_changed_after_test_drafts_nothing() {
+    let fixture = releasable(&released());
     // The suite is the last step of its job, and here it changes what the draft takes over.
-    stage.suite("echo >>\"$STAND_IN_ARTIFACTS/$TARGET/nmoe-gates-$TARGET\"");
-    let Some(ran) = stage.run("release.yml", "push", &tag(VERSION), &[]) else {
+    fixture.suite("echo >>\"$STAND_IN_ARTIFACTS/$TARGET/nmoe-gates-$TARGET\"");
+    let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
     };
     assert!(
-        !ran.passed && !stage.asked().contains("release create"),
+        !ran.passed && !fixture.asked().contains("release create"),
         "{}",
         ran.log
     );
@@ -309,22 +315,22 @@ fn slow_act_a_file_that_changed_after_its_test_is_not_drafted() {
 }
 
 #[test]
-fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
-    let place = Place::new();
+fn release_files_match_exact_names_and_digests() {
+    let sandbox = Sandbox::new();
     let script = "scripts/release/take-release";
-    place.file(script, std::fs::read(Path::new(ROOT).join(script)).unwrap());
+    sandbox.file(script, std::fs::read(Path::new(ROOT).join(script)).unwrap());
     let (gnu, musl) = (TARGETS[0], "x86_64-unknown-linux-musl");
     let digest = sha256(b"program");
-    place.file("checksums.txt", format!("{digest}  1.2.3/nmoe-gates-{gnu}\n"));
-    place.file(&format!("artifacts/{gnu}/nmoe-gates-{gnu}"), "program");
-    place.file(&format!("artifacts/{gnu}/nmoe-gates-share.tar.gz"), "pages");
-    place.file(&format!("artifacts/{musl}/nmoe-gates-{musl}"), "other");
+    sandbox.file("checksums.txt", format!("{digest}  1.2.3/nmoe-gates-{gnu}\n"));
+    sandbox.file(&format!("artifacts/{gnu}/nmoe-gates-{gnu}"), "program");
+    sandbox.file(&format!("artifacts/{gnu}/nmoe-gates-share.tar.gz"), "pages");
+    sandbox.file(&format!("artifacts/{musl}/nmoe-gates-{musl}"), "other");
     let take = |version: &str, targets: &[&str]| {
-        let _ = std::fs::remove_dir_all(place.repo().join("dist"));
+        let _ = std::fs::remove_dir_all(sandbox.repo().join("dist"));
         let out = Command::new("bash")
             .args([script, "artifacts", "dist", version])
             .args(targets)
-            .current_dir(place.repo())
+            .current_dir(sandbox.repo())
             .output()
             .unwrap();
         let said = String::from_utf8(out.stderr).unwrap();
@@ -334,7 +340,7 @@ fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
     let proven = format!("{musl}={}", sha256(b"other"));
     assert_eq!(take("1.2.3", &[gnu, &proven]), "");
     assert_eq!(
-        std::fs::read(place.repo().join(format!("dist/nmoe-gates-{gnu}"))).unwrap(),
+        std::fs::read(sandbox.repo().join(format!("dist/nmoe-gates-{gnu}"))).unwrap(),
         b"program"
     );
     // An unknown version, an unknown digest, another digest, no artifact at all.
@@ -350,14 +356,14 @@ fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
         (".hidden".to_owned(), ""),
     ] {
         let file = format!("artifacts/{musl}/{extra}");
-        place.file(&file, content);
+        sandbox.file(&file, content);
         assert!(
             take("1.2.3", &[gnu, &proven]).contains("does not belong to"),
             "{extra}"
         );
-        std::fs::remove_file(place.repo().join(file)).unwrap();
+        std::fs::remove_file(sandbox.repo().join(file)).unwrap();
     }
-    let program = place.repo().join(format!("artifacts/{musl}/nmoe-gates-{musl}"));
+    let program = sandbox.repo().join(format!("artifacts/{musl}/nmoe-gates-{musl}"));
     std::fs::remove_file(&program).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", &program).unwrap();
     assert!(take("1.2.3", &[gnu, &proven]).contains("is not a regular file"));
@@ -367,45 +373,45 @@ fn the_files_of_a_release_are_taken_over_by_exact_names_and_digests() {
 }
 
 #[test]
-fn slow_act_the_major_tag_follows_what_was_published() {
-    let stage = releasable(&released());
-    stage.program(
+fn slow_act_major_tag_follows_published_release() {
+    let fixture = releasable(&released());
+    fixture.program(
         "gh",
         "case \"$*\" in\n*/releases\\ --jq*) printf 'v1.2.9\\nv1.2.10\\nv2.0.0\\n' ;;\n*/commits/*) printf '%040d\\n' 7 ;;\n*PATCH*) exit 1 ;;\nesac",
     );
     let event = json!({"action": "published", "release": {"tag_name": "v1.2.10", "prerelease": false}});
-    let Some(ran) = stage.run("release.yml", "release", &event, &[]) else {
+    let Some(ran) = fixture.run("release.yml", "release", &event, &[]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
     let moved = format!("-f ref=refs/tags/v1 -f sha={:040}", 7);
-    assert!(stage.asked().contains(&moved), "{}", stage.asked());
+    assert!(fixture.asked().contains(&moved), "{}", fixture.asked());
     assert!(
         !ran.log.contains("Hold the tag"),
         "nothing is built again\n{}",
         ran.log
     );
     // An older one, published late, moves nothing back.
-    std::fs::remove_file(stage.place.path("asked")).unwrap();
+    std::fs::remove_file(fixture.sandbox.path("asked")).unwrap();
     let event = json!({"action": "published", "release": {"tag_name": "v1.2.9", "prerelease": false}});
-    let ran = stage.run("release.yml", "release", &event, &[]).unwrap();
+    let ran = fixture.run("release.yml", "release", &event, &[]).unwrap();
     assert!(
-        ran.passed && !stage.asked().contains("refs/tags"),
+        ran.passed && !fixture.asked().contains("refs/tags"),
         "{}",
-        stage.asked()
+        fixture.asked()
     );
 }
 
 /// A docker that knows a digest for every name.
-fn docker(stage: &Stage) {
-    stage.program(
+fn docker(fixture: &ReleaseFixture) {
+    fixture.program(
         "docker",
         "case \"$2\" in imagetools) echo \"sha256:of-${4##*:}\" ;; esac\ncat >/dev/null </dev/stdin || true",
     );
 }
 
 #[test]
-fn slow_act_images_are_built_exactly_when_their_environment_changed() {
+fn slow_act_changed_environment_rebuilds_images() {
     for (path, built) in [
         ("docker/Dockerfile.train", vec!["train", "runner"]),
         ("docker/requirements-train.txt", vec!["train", "runner"]),
@@ -413,22 +419,22 @@ fn slow_act_images_are_built_exactly_when_their_environment_changed() {
         ("src/lib.rs", vec![]),
         ("docker/runner-scale-set.yaml", vec![]),
     ] {
-        let stage = Stage::new();
-        docker(&stage);
-        let before = stage.commit();
-        let text = std::fs::read_to_string(stage.place.repo().join(path)).unwrap_or_default();
-        stage.place.file(path, text + "\n# changed\n");
-        let after = stage.commit();
+        let fixture = ReleaseFixture::new();
+        docker(&fixture);
+        let before = fixture.commit();
+        let text = std::fs::read_to_string(fixture.sandbox.repo().join(path)).unwrap_or_default();
+        fixture.sandbox.file(path, text + "\n# changed\n");
+        let after = fixture.commit();
         let event = json!({"before": before, "after": after, "ref": "refs/heads/master"});
         let image = [
             "--var".to_owned(),
             "IMAGE_REPOSITORY=registry.example/octo/gates".to_owned(),
         ];
-        let Some(ran) = stage.run("build-runner.yml", "push", &event, &image) else {
+        let Some(ran) = fixture.run("build-runner.yml", "push", &event, &image) else {
             return;
         };
         assert!(ran.passed, "{path}\n{}", ran.log);
-        let asked = stage.asked();
+        let asked = fixture.asked();
         let names: Vec<&str> = asked
             .lines()
             .filter_map(|l| l.strip_prefix("docker buildx build --file docker/Dockerfile."))
@@ -444,10 +450,10 @@ fn slow_act_images_are_built_exactly_when_their_environment_changed() {
 }
 
 #[test]
-fn slow_act_a_new_runner_is_asked_for_by_hand() {
-    let stage = Stage::new();
-    docker(&stage);
-    stage.commit();
+fn slow_act_manual_dispatch_rebuilds_runner() {
+    let fixture = ReleaseFixture::new();
+    docker(&fixture);
+    fixture.commit();
     let digest = "a".repeat(64);
     let url = crate::release::releases(&format!("sha256:{digest}"));
     let args = [
@@ -459,11 +465,11 @@ fn slow_act_a_new_runner_is_asked_for_by_hand() {
         format!("GITHUB_API_URL={url}"),
     ];
     let event = json!({"ref": "refs/heads/master", "inputs": {"runner_version": "latest"}});
-    let Some(ran) = stage.run("build-runner.yml", "workflow_dispatch", &event, &args) else {
+    let Some(ran) = fixture.run("build-runner.yml", "workflow_dispatch", &event, &args) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
-    let asked = stage.asked();
+    let asked = fixture.asked();
     assert!(
         asked.contains(&format!(
             "RUNNER_VERSION=2.337.0 --build-arg RUNNER_SHA256={digest}"
@@ -474,7 +480,7 @@ fn slow_act_a_new_runner_is_asked_for_by_hand() {
 }
 
 #[test]
-fn the_version_stands_in_one_place() {
+fn version_has_one_source() {
     let cargo = read("Cargo.toml");
     assert_eq!(cargo.matches(&format!("version = \"{VERSION}\"")).count(), 1);
     for member in ["kernel-host/Cargo.toml", "nmoe-csrc/Cargo.toml"] {

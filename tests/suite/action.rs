@@ -4,29 +4,29 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::support::program::{folder, program};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A step with these inputs, in a checkout with this registry.
-fn step(place: &Place, script: &str, inputs: &[(&str, &str)]) -> Command {
+fn step(sandbox: &Sandbox, script: &str, inputs: &[(&str, &str)]) -> Command {
     // The runner makes these files before the step.
-    std::fs::write(place.path("output"), "").unwrap();
-    std::fs::write(place.path("summary"), "").unwrap();
+    std::fs::write(sandbox.path("output"), "").unwrap();
+    std::fs::write(sandbox.path("summary"), "").unwrap();
     // A shell cannot trap what was ignored before it began, as INT is below a job in the background; the runner ignores nothing.
     let mut command = Command::new("env");
     command
         .arg("--default-signal=INT,TERM")
         .arg(Path::new(ROOT).join("scripts").join(script))
-        .current_dir(place.repo())
+        .current_dir(sandbox.repo())
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", place.path("home"))
+        .env("HOME", sandbox.path("home"))
         .env("LC_ALL", "C.UTF-8")
-        .env("RUNNER_TEMP", place.path("tmp"))
-        .env("GITHUB_OUTPUT", place.path("output"))
-        .env("GITHUB_STEP_SUMMARY", place.path("summary"))
+        .env("RUNNER_TEMP", sandbox.path("tmp"))
+        .env("GITHUB_OUTPUT", sandbox.path("output"))
+        .env("GITHUB_STEP_SUMMARY", sandbox.path("summary"))
         .env("NMOE_GATES", program())
         .env("INPUT_REPO", ".")
         .stdin(Stdio::null());
@@ -36,12 +36,12 @@ fn step(place: &Place, script: &str, inputs: &[(&str, &str)]) -> Command {
     command
 }
 
-fn output(place: &Place) -> String {
-    std::fs::read_to_string(place.path("output")).unwrap_or_default()
+fn output(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.path("output")).unwrap_or_default()
 }
 
-fn registry(place: &Place, command: &str) {
-    place.file(
+fn registry(sandbox: &Sandbox, command: &str) {
+    sandbox.file(
         "configs/gates/gates.toml",
         format!(
             "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = '''{command}'''\n[bundles]\nsmall = [\"cpu:one\"]\n"
@@ -50,17 +50,17 @@ fn registry(place: &Place, command: &str) {
 }
 
 #[test]
-fn outputs_are_clean_words_row_2() {
-    let place = Place::new();
-    registry(&place, "echo 'node_tps: 12,345'; exit 3");
+fn outputs_are_single_words() {
+    let sandbox = Sandbox::new();
+    registry(&sandbox, "echo 'node_tps: 12,345'; exit 3");
     let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
-    let status = step(&place, "action", &inputs).output().unwrap().status;
+    let status = step(&sandbox, "action", &inputs).output().unwrap().status;
     assert_eq!(status.code(), Some(1));
-    let put = output(&place);
+    let put = output(&sandbox);
     assert!(put.lines().any(|l| l == "overall=fail"), "{put}");
     let results = put.lines().find_map(|l| l.strip_prefix("results=")).unwrap();
-    assert!(Path::new(results).starts_with(place.path("tmp")), "{results}");
-    let summary = std::fs::read_to_string(place.path("summary")).unwrap();
+    assert!(Path::new(results).starts_with(sandbox.path("tmp")), "{results}");
+    let summary = std::fs::read_to_string(sandbox.path("summary")).unwrap();
     assert!(summary.contains("| `cpu:one` | **fail** | 12,345 |"), "{summary}");
 }
 
@@ -78,28 +78,28 @@ fn inputs_are_never_evaluated() {
     ];
     for text in hostile {
         for input in ["INPUT_BUNDLE", "INPUT_OPTIONS", "INPUT_COMMAND", "INPUT_EXTERNAL"] {
-            let place = Place::new();
-            registry(&place, "true");
+            let sandbox = Sandbox::new();
+            registry(&sandbox, "true");
             let inputs = [("INPUT_COMMAND", "run"), (input, text)];
-            let out = step(&place, "action", &inputs).output().unwrap();
-            let left: Vec<_> = std::fs::read_dir(place.repo())
+            let out = step(&sandbox, "action", &inputs).output().unwrap();
+            let left: Vec<_> = std::fs::read_dir(sandbox.repo())
                 .unwrap()
                 .map(|e| e.unwrap().file_name())
                 .collect();
             assert_eq!(left, ["configs"], "{input}={text}");
             assert_ne!(out.status.code(), Some(0), "{input}={text}");
-            assert!(!output(&place).contains("overall=pass"), "{input}={text}");
+            assert!(!output(&sandbox).contains("overall=pass"), "{input}={text}");
         }
     }
 }
 
 #[test]
-fn a_cancelled_step_still_reports_row_20() {
-    let place = Place::new();
-    registry(&place, "echo started; sleep 600");
+fn cancelled_step_writes_report() {
+    let sandbox = Sandbox::new();
+    registry(&sandbox, "echo started; sleep 600");
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
-        let mut child = step(&place, "action", &inputs)
+        let mut child = step(&sandbox, "action", &inputs)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -113,10 +113,10 @@ fn a_cancelled_step_still_reports_row_20() {
         assert!(sent.success());
         drop(lines);
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        let put = output(&place);
+        let put = output(&sandbox);
         assert!(put.lines().any(|l| l == "overall=cancelled"), "{put}");
         assert!(
-            std::fs::read_to_string(place.path("summary"))
+            std::fs::read_to_string(sandbox.path("summary"))
                 .unwrap()
                 .contains("**cancelled**")
         );
@@ -124,11 +124,11 @@ fn a_cancelled_step_still_reports_row_20() {
 }
 
 #[test]
-fn a_lint_hands_over_its_findings() {
-    let place = Place::new();
-    place.file("issue.md", "no block at all");
+fn lint_mode_outputs_findings() {
+    let sandbox = Sandbox::new();
+    sandbox.file("issue.md", "no block at all");
     let inputs = [("INPUT_COMMAND", "lint contract issue.md")];
-    let out = step(&place, "action", &inputs).output().unwrap();
+    let out = step(&sandbox, "action", &inputs).output().unwrap();
     assert_eq!(
         out.status.code(),
         Some(1),
@@ -136,7 +136,7 @@ fn a_lint_hands_over_its_findings() {
         String::from_utf8_lossy(&out.stderr)
     );
     assert!(String::from_utf8_lossy(&out.stdout).contains("::error "));
-    let put = output(&place);
+    let put = output(&sandbox);
     let path = put.lines().find_map(|l| l.strip_prefix("findings=")).unwrap();
     let findings: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert!(!findings["findings"].as_array().unwrap().is_empty());
@@ -144,21 +144,21 @@ fn a_lint_hands_over_its_findings() {
 }
 
 #[test]
-fn the_program_is_the_named_one_or_the_one_on_path_and_of_this_version() {
-    let place = Place::new();
+fn program_is_from_input_or_matching_path() {
+    let sandbox = Sandbox::new();
     let program = program().to_str().unwrap();
     let get = |inputs: &[(&str, &str)]| {
-        let out = step(&place, "get", inputs).output().unwrap();
+        let out = step(&sandbox, "get", inputs).output().unwrap();
         (
             out.status.code(),
             String::from_utf8_lossy(&out.stdout).into_owned(),
         )
     };
     assert_eq!(get(&[("NMOE_GATES_BINARY", program)]).0, Some(0));
-    assert_eq!(output(&place), format!("path={program}\n"));
+    assert_eq!(output(&sandbox), format!("path={program}\n"));
 
-    place.file("bin/nmoe-gates", "#!/bin/sh\necho 'nmoe-gates 9.9.9'\n");
-    let other = place.repo().join("bin/nmoe-gates");
+    sandbox.file("bin/nmoe-gates", "#!/bin/sh\necho 'nmoe-gates 9.9.9'\n");
+    let other = sandbox.repo().join("bin/nmoe-gates");
     std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (code, said) = get(&[("NMOE_GATES_BINARY", other.to_str().unwrap())]);
     assert_eq!(code, Some(2));

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use crate::attack::{attack, gfm};
-use crate::driver::Place;
-use crate::publish::{MERGE, NONCE, OTHER, Scene};
+use crate::driver::Sandbox;
+use crate::publish::{MERGE, NONCE, OTHER, PullFixture};
 
 /// What a straightforward publisher makes of results: it reads what is there and writes a row for each entry.
 fn naive(bytes: &[u8]) -> Option<String> {
@@ -24,10 +24,10 @@ fn naive(bytes: &[u8]) -> Option<String> {
 }
 
 /// Publishes these results naively and as ours do; returns both texts.
-fn both(scene: &Scene, results: &str) -> (String, String) {
-    let ours = scene.raw(results).run();
+fn both(fixture: &PullFixture, results: &str) -> (String, String) {
+    let ours = fixture.raw(results).run();
     assert_ne!(ours.code, Some(2), "{}", ours.stderr);
-    (naive(results.as_bytes()).unwrap_or_default(), scene.comment())
+    (naive(results.as_bytes()).unwrap_or_default(), fixture.comment())
 }
 
 fn is_green(text: &str) -> bool {
@@ -41,10 +41,10 @@ fn set(value: &Value, pointer: &str, to: Value) -> Value {
 }
 
 #[test]
-fn t10_an_overall_that_the_gates_do_not_bear_out() {
-    let scene = Scene::new();
-    let results = set(&scene.results(), "/results/b200:two/status", json!("fail"));
-    let (naive, ours) = both(&scene, &results.to_string());
+fn t10_overall_contradicts_gates() {
+    let fixture = PullFixture::new();
+    let results = set(&fixture.results(), "/results/b200:two/status", json!("fail"));
+    let (naive, ours) = both(&fixture, &results.to_string());
     attack(
         "overall: pass beside a failed gate",
         is_green(&naive),
@@ -53,41 +53,41 @@ fn t10_an_overall_that_the_gates_do_not_bear_out() {
 }
 
 #[test]
-fn t10_a_key_that_stands_twice() {
-    let scene = Scene::new();
-    let text = scene.results().to_string();
+fn t10_duplicate_key() {
+    let fixture = PullFixture::new();
+    let text = fixture.results().to_string();
     let twice = text.replacen(
         "\"overall\":\"pass\"",
         "\"overall\":\"fail\",\"overall\":\"pass\"",
         1,
     );
-    let (naive, ours) = both(&scene, &twice);
+    let (naive, ours) = both(&fixture, &twice);
     attack("the last of two keys wins", is_green(&naive), is_green(&ours));
     let hidden = text.replacen(
         "\"status\":\"pass\"",
         "\"status\":\"fail\",\"status\":\"pass\"",
         1,
     );
-    let (naive, ours) = both(&scene, &hidden);
+    let (naive, ours) = both(&fixture, &hidden);
     attack("and deep inside too", is_green(&naive), is_green(&ours));
 }
 
 #[test]
-fn t10_a_gate_left_out_or_added() {
-    let scene = Scene::new();
-    let mut less = scene.results();
+fn t10_gate_removed_or_added() {
+    let fixture = PullFixture::new();
+    let mut less = fixture.results();
     less["gate_ids"] = json!(["cpu:one"]);
     less["results"].as_object_mut().unwrap().remove("b200:two");
-    let (naive, ours) = both(&scene, &less.to_string());
+    let (naive, ours) = both(&fixture, &less.to_string());
     attack(
         "the gate that would fail is left out",
         is_green(&naive),
         is_green(&ours),
     );
-    let mut more = scene.results();
+    let mut more = fixture.results();
     more["gate_ids"].as_array_mut().unwrap().push(json!("b200:extra"));
     more["results"]["b200:extra"] = more["results"]["cpu:one"].clone();
-    let (naive, ours) = both(&scene, &more.to_string());
+    let (naive, ours) = both(&fixture, &more.to_string());
     attack(
         "a gate is added",
         naive.contains("b200:extra"),
@@ -96,22 +96,22 @@ fn t10_a_gate_left_out_or_added() {
 }
 
 #[test]
-fn t10_a_number_that_is_none() {
-    let scene = Scene::new();
+fn t10_number_is_not_finite() {
+    let fixture = PullFixture::new();
     for number in ["1e999", "-1e999", "NaN", "Infinity"] {
-        let text = set(&scene.results(), "/results/b200:two/node_tps_p50", json!("@")).to_string();
+        let text = set(&fixture.results(), "/results/b200:two/node_tps_p50", json!("@")).to_string();
         let text = text.replace("\"@\"", number);
         // The incumbent's reader is Python's, which takes all of these for floats.
         let naive = number.parse::<f64>().is_ok_and(|n| !n.is_finite());
-        scene.raw(&text).run();
-        attack(number, naive, is_green(&scene.comment()));
+        fixture.raw(&text).run();
+        attack(number, naive, is_green(&fixture.comment()));
     }
 }
 
 #[test]
-fn t10_a_file_too_large_to_publish() {
-    let scene = Scene::new();
-    let mut results = scene.results();
+fn t10_results_too_large() {
+    let fixture = PullFixture::new();
+    let mut results = fixture.results();
     results["evidence"]["kernels"] = (0..6000)
         .map(|n| (format!("nmoe/csrc/k{n}.so"), json!("0".repeat(64))))
         .collect::<serde_json::Map<_, _>>()
@@ -119,7 +119,7 @@ fn t10_a_file_too_large_to_publish() {
     let text = results.to_string();
     let longest = 65_536;
     let refused = naive(text.as_bytes()).is_some_and(|comment| comment.len() > longest);
-    let (_, ours) = both(&scene, &text);
+    let (_, ours) = both(&fixture, &text);
     attack(
         "no comment at all, since GitHub takes none that long",
         refused,
@@ -128,13 +128,13 @@ fn t10_a_file_too_large_to_publish() {
 }
 
 #[test]
-fn t13_results_that_are_no_regular_file() {
-    let scene = Scene::new();
-    let path = scene.place.path("results.json");
-    let secret = scene.place.path("home/secret.json");
-    std::fs::write(&secret, scene.results().to_string()).unwrap();
+fn t13_results_not_a_regular_file() {
+    let fixture = PullFixture::new();
+    let path = fixture.sandbox.path("results.json");
+    let secret = fixture.sandbox.path("home/secret.json");
+    std::fs::write(&secret, fixture.results().to_string()).unwrap();
     let publish = || {
-        let _ = std::fs::remove_file(scene.place.path("output"));
+        let _ = std::fs::remove_file(fixture.sandbox.path("output"));
         let args = [
             "publish",
             "../results.json",
@@ -143,8 +143,8 @@ fn t13_results_that_are_no_regular_file() {
             "--resolution",
             "../resolution.json",
         ];
-        scene.api.serves(scene.place.gates(args)).run().exits(3);
-        scene.comment()
+        fixture.api.serves(fixture.sandbox.gates(args)).run().exits(3);
+        fixture.comment()
     };
     symlink(&secret, &path).unwrap();
     attack(
@@ -189,30 +189,30 @@ fn t13_results_that_are_no_regular_file() {
 }
 
 #[test]
-fn t3_results_about_another_commit() {
-    let scene = Scene::new();
+fn t3_results_of_other_commit() {
+    let fixture = PullFixture::new();
     for identity in ["head", "base", "merge", "tree"] {
-        let results = set(&scene.results(), &format!("/evidence/{identity}"), json!(OTHER)).to_string();
-        let (naive, ours) = both(&scene, &results);
+        let results = set(&fixture.results(), &format!("/evidence/{identity}"), json!(OTHER)).to_string();
+        let (naive, ours) = both(&fixture, &results);
         attack(identity, is_green(&naive), is_green(&ours));
     }
 }
 
 #[test]
-fn t3_the_pull_request_moves_after_approval() {
-    let scene = Scene::new();
-    scene.set_merge(OTHER, OTHER, "6666666666666666666666666666666666666666");
-    let (naive, ours) = both(&scene, &scene.results().to_string());
+fn t3_head_moves_after_approval() {
+    let fixture = PullFixture::new();
+    fixture.set_merge(OTHER, OTHER, "6666666666666666666666666666666666666666");
+    let (naive, ours) = both(&fixture, &fixture.results().to_string());
     let green = |text: &str| is_green(text) && !text.contains("older state");
     attack("a verdict on what nobody tested", green(&naive), green(&ours));
-    assert_eq!(scene.status().0, "error");
+    assert_eq!(fixture.status().0, "error");
 }
 
 #[test]
-fn t16_the_contract_is_weakened_after_approval() {
-    let scene = Scene::new();
-    scene.api.issue(1, "[01] A contract", "a weaker contract");
-    let (naive, ours) = both(&scene, &scene.results().to_string());
+fn t16_contract_weakened_after_approval() {
+    let fixture = PullFixture::new();
+    fixture.api.issue(1, "[01] A contract", "a weaker contract");
+    let (naive, ours) = both(&fixture, &fixture.results().to_string());
     let green = |text: &str| is_green(text) && !text.contains("older state");
     attack(
         "results of one contract shown for another",
@@ -222,41 +222,41 @@ fn t16_the_contract_is_weakened_after_approval() {
 }
 
 #[test]
-fn t20_an_earlier_run_is_replayed() {
-    let scene = Scene::new();
+fn t20_earlier_run_replayed() {
+    let fixture = PullFixture::new();
     for (what, nonce) in [
         ("another run's nonce", json!("f".repeat(32))),
         ("none", json!(null)),
     ] {
-        let results = set(&scene.results(), "/evidence/run", nonce).to_string();
-        let (naive, ours) = both(&scene, &results);
+        let results = set(&fixture.results(), "/evidence/run", nonce).to_string();
+        let (naive, ours) = both(&fixture, &results);
         attack(what, is_green(&naive), is_green(&ours));
     }
-    assert!(scene.results()["evidence"]["run"] == NONCE && scene.results()["evidence"]["merge"] == MERGE);
+    assert!(fixture.results()["evidence"]["run"] == NONCE && fixture.results()["evidence"]["merge"] == MERGE);
 }
 
 #[test]
-fn t20_an_older_run_that_ends_late_hides_a_newer_one() {
-    let scene = Scene::new();
-    let mut failed = scene.results();
+fn t20_older_run_ends_last() {
+    let fixture = PullFixture::new();
+    let mut failed = fixture.results();
     failed["overall"] = json!("fail");
     failed["results"]["cpu:one"]["status"] = json!("fail");
     failed["results"]["cpu:one"]["rc"] = json!(1);
-    let last_writer_wins = naive(scene.results().to_string().as_bytes()).unwrap();
-    scene.publish(&failed, 2).exits(0);
-    scene.publish(&scene.results(), 1).exits(0);
+    let last_writer_wins = naive(fixture.results().to_string().as_bytes()).unwrap();
+    fixture.publish(&failed, 2).exits(0);
+    fixture.publish(&fixture.results(), 1).exits(0);
     attack(
         "the late one wins",
         is_green(&last_writer_wins),
-        is_green(scene.comment().lines().nth(1).unwrap()),
+        is_green(fixture.comment().lines().nth(1).unwrap()),
     );
 }
 
 #[test]
-fn t19_names_of_the_infrastructure_in_free_fields() {
-    let scene = Scene::new();
+fn t19_infrastructure_names_in_free_fields() {
+    let fixture = PullFixture::new();
     let host = "node-17.cluster.internal";
-    let good = scene.results();
+    let good = fixture.results();
     let mut cases: Vec<Value> = ["image", "target", "tool", "run", "contract", "kernels"]
         .map(|field| {
             let value = if field == "kernels" {
@@ -293,31 +293,31 @@ fn t19_names_of_the_infrastructure_in_free_fields() {
     for results in cases {
         let text = results.to_string();
         let copied = text.contains(host);
-        let (_, ours) = both(&scene, &text);
+        let (_, ours) = both(&fixture, &text);
         attack(&text, copied, ours.contains("internal"));
-        assert!(scene.status().1.contains("refused"), "{text}");
+        assert!(fixture.status().1.contains("refused"), "{text}");
     }
 }
 
 #[test]
-fn t11_a_planted_marker() {
-    let scene = Scene::new();
-    scene.publish(&scene.results(), 1).exits(0);
-    let body = scene.comment();
-    scene.api.state().comments.clear();
-    let planted = scene
+fn t11_planted_comment_marker() {
+    let fixture = PullFixture::new();
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let body = fixture.comment();
+    fixture.api.state().comments.clear();
+    let planted = fixture
         .api
         .comment(5, "mallory", &body.replace("pass", "pass, merge at once"));
     // By marker alone the first comment is ours to edit, and the forgery stands where people look.
-    let by_marker = scene
+    let by_marker = fixture
         .api
         .state()
         .comments
         .iter()
         .find(|c| c["body"].as_str().unwrap().starts_with("<!-- nmoe-gates"))
         .map(|c| c["id"].clone());
-    scene.publish(&scene.results(), 2).exits(0);
-    let edited = scene.api.writes().iter().any(|w| {
+    fixture.publish(&fixture.results(), 2).exits(0);
+    let edited = fixture.api.writes().iter().any(|w| {
         w.contains(&format!(
             "PATCH /repos/octo-org/trainer/issues/comments/{planted}"
         ))
@@ -327,7 +327,7 @@ fn t11_a_planted_marker() {
         by_marker == Some(json!(planted)),
         edited,
     );
-    let ours = scene
+    let ours = fixture
         .api
         .state()
         .comments
@@ -372,16 +372,16 @@ const HOSTILE: [&str; 26] = [
 ];
 
 #[test]
-fn t11_hostile_names_in_the_table() {
-    let place = Place::new();
+fn t11_hostile_names_in_table() {
+    let sandbox = Sandbox::new();
     for name in HOSTILE {
         let results = json!({"schema": 1, "bundle": null, "gate_ids": [name], "overall": "fail", "uncovered": [name],
             "evidence": {"head": null, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
                 "contract": null, "image": null, "tool": null, "target": null, "run": null},
             "started_at": null, "duration_s": null,
             "results": {name: {"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null}}});
-        std::fs::write(place.path("results.json"), results.to_string()).unwrap();
-        let out = place
+        std::fs::write(sandbox.path("results.json"), results.to_string()).unwrap();
+        let out = sandbox
             .gates(["report", "../results.json", "--format", "comment"])
             .run();
         let naive = format!("| Gate | Status |\n|:--|:--|\n| {name} | fail |\n");

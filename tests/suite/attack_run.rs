@@ -10,30 +10,30 @@ use serde_json::Value;
 
 use crate::attack::{attack, runner};
 use crate::driver::git;
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 use crate::support::digest::sha256;
 use crate::support::program::program;
 
 /// A stage with a runner's surroundings, and a gate `evil` that runs this.
-struct Scene {
-    stage: Stage,
+struct AttackFixture {
+    inner: RunFixture,
     evil: String,
 }
 
-impl Scene {
+impl AttackFixture {
     fn new(evil: &str) -> Self {
-        let stage = Stage::new();
-        stage.gate("cpu:evil", evil);
-        let commands = stage.place.path("home/_runner_file_commands");
+        let fixture = RunFixture::new();
+        fixture.gate("cpu:evil", evil);
+        let commands = fixture.sandbox.path("home/_runner_file_commands");
         std::fs::create_dir(&commands).unwrap();
-        let scene = Scene {
-            stage,
+        let fixture = AttackFixture {
+            inner: fixture,
             evil: evil.to_owned(),
         };
-        for (_, path) in scene.files() {
+        for (_, path) in fixture.files() {
             std::fs::write(path, "").unwrap();
         }
-        scene
+        fixture
     }
 
     /// The runner's command files.
@@ -48,8 +48,8 @@ impl Scene {
         .map(|name| {
             (
                 name,
-                self.stage
-                    .place
+                self.inner
+                    .sandbox
                     .path(&format!("home/_runner_file_commands/{name}")),
             )
         })
@@ -75,11 +75,11 @@ impl Scene {
         all.extend(files);
         all.push((
             "VICTIM".to_owned(),
-            self.stage.place.path("home/victim").display().to_string(),
+            self.inner.sandbox.path("home/victim").display().to_string(),
         ));
         all.push((
             "HOME".to_owned(),
-            self.stage.place.path("home").display().to_string(),
+            self.inner.sandbox.path("home").display().to_string(),
         ));
         all
     }
@@ -88,7 +88,7 @@ impl Scene {
     fn naive(&self) -> String {
         let out = Command::new("timeout")
             .args(["5", "bash", "-c", &self.evil])
-            .current_dir(self.stage.place.repo())
+            .current_dir(self.inner.sandbox.repo())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .envs(self.environment())
@@ -100,7 +100,7 @@ impl Scene {
 
     /// The attack inside a gate; returns what reached the log.
     fn ours(&self) -> String {
-        let run = self.stage.run_with(&["--gate", "cpu:evil"], &self.environment());
+        let run = self.inner.run_with(&["--gate", "cpu:evil"], &self.environment());
         assert_ne!(run.out.code, Some(2), "{}", run.out.stderr);
         assert!(
             run.results["results"]["cpu:evil"]["status"].is_string(),
@@ -124,12 +124,12 @@ impl Scene {
             let _ = std::fs::remove_file(&path);
             std::fs::write(path, "").unwrap();
         }
-        let _ = std::fs::remove_file(self.stage.place.path("home/victim"));
+        let _ = std::fs::remove_file(self.inner.sandbox.path("home/victim"));
     }
 }
 
 #[test]
-fn t04_commands_in_both_grammars_and_behind_every_line_end() {
+fn t04_workflow_commands_in_gate_output() {
     for line in [
         r"printf '::set-env name=X::1\n'",
         r"printf '  ::error::at the start after blanks\n'",
@@ -142,7 +142,7 @@ fn t04_commands_in_both_grammars_and_behind_every_line_end() {
         r"printf '\0::debug::x\n\r\r::save-state name=a::b'",
         r"echo '::group::mine'; echo '::endgroup::'; echo '::save-state name=a::b' >&2",
     ] {
-        let scene = Scene::new(line);
+        let fixture = AttackFixture::new(line);
         // What the log's filter of old looked for: two colons at the start of a line.
         let filtered = |text: &str| {
             text.split('\n')
@@ -150,8 +150,8 @@ fn t04_commands_in_both_grammars_and_behind_every_line_end() {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
-        let naive = scene.naive();
-        let ours = scene.ours();
+        let naive = fixture.naive();
+        let ours = fixture.ours();
         let (live, left) = (runner::commands(&naive), runner::commands(&ours));
         attack(
             line,
@@ -169,7 +169,7 @@ fn t04_commands_in_both_grammars_and_behind_every_line_end() {
 }
 
 #[test]
-fn t05_the_runners_files_by_name() {
+fn t05_command_files_by_name() {
     for name in [
         "GITHUB_ENV",
         "GITHUB_PATH",
@@ -177,44 +177,44 @@ fn t05_the_runners_files_by_name() {
         "GITHUB_STATE",
         "GITHUB_STEP_SUMMARY",
     ] {
-        let scene = Scene::new(&format!("echo 'planted=1' >> \"${{{name}:-/dev/null}}\""));
+        let fixture = AttackFixture::new(&format!("echo 'planted=1' >> \"${{{name}:-/dev/null}}\""));
         let written = |_: &str| {
-            scene
+            fixture
                 .files()
                 .iter()
                 .any(|(_, path)| std::fs::read_to_string(path).unwrap().contains("planted"))
         };
-        scene.attack(name, written);
+        fixture.attack(name, written);
     }
 }
 
 #[test]
-fn t05_the_runners_files_by_search() {
-    let scene = Scene::new(
+fn t05_command_files_by_search() {
+    let fixture = AttackFixture::new(
         "for f in $(find \"$HOME\" -path '*_runner_file_commands/*' -type f); do echo planted=1 >> \"$f\"; done",
     );
     let written = |_: &str| {
-        scene
+        fixture
             .files()
             .iter()
             .any(|(_, path)| std::fs::read_to_string(path).unwrap().contains("planted"))
     };
-    scene.attack("found and written", written);
-    let run = scene
-        .stage
-        .run_with(&["--gate", "cpu:evil"], &scene.environment());
+    fixture.attack("found and written", written);
+    let run = fixture
+        .inner
+        .run_with(&["--gate", "cpu:evil"], &fixture.environment());
     assert_eq!(run.gate("cpu:evil")["reason"], "tampered", "and it is said");
     assert_ne!(run.results["overall"], "pass");
 }
 
 #[test]
-fn t05_a_new_command_file_or_a_link_in_place_of_one() {
+fn t05_new_or_linked_command_file() {
     for evil in [
         "d=$(find \"$HOME\" -type d -name _runner_file_commands); echo planted=1 > \"$d/add_path_new\"",
         "d=$(find \"$HOME\" -type d -name _runner_file_commands); echo planted=1 > \"$HOME/own\"; ln -sf \"$HOME/own\" \"$d/GITHUB_ENV\"",
     ] {
-        let scene = Scene::new(evil);
-        let folder = scene.stage.place.path("home/_runner_file_commands");
+        let fixture = AttackFixture::new(evil);
+        let folder = fixture.inner.sandbox.path("home/_runner_file_commands");
         let planted = |_: &str| {
             let mut found = false;
             for file in std::fs::read_dir(&folder).unwrap().flatten() {
@@ -228,13 +228,13 @@ fn t05_a_new_command_file_or_a_link_in_place_of_one() {
             }
             found
         };
-        scene.attack(evil, planted);
+        fixture.attack(evil, planted);
     }
 }
 
 #[test]
-fn t07_tokens_in_the_environment() {
-    let scene = Scene::new("env -0 | tr '\\0' '\\n'");
+fn t07_tokens_in_environment() {
+    let fixture = AttackFixture::new("env -0 | tr '\\0' '\\n'");
     for name in [
         "github_token",
         "actions_runtime_token",
@@ -242,21 +242,21 @@ fn t07_tokens_in_the_environment() {
         "aws_secret_access_key",
         "kubernetes_service_host",
     ] {
-        scene.attack(name, |log| log.contains(&format!("planted-{name}")));
+        fixture.attack(name, |log| log.contains(&format!("planted-{name}")));
     }
 }
 
 #[test]
-fn t02_the_environment_and_memory_of_the_parent() {
+fn t02_environment_and_memory_of_parent() {
     // The parent's environment still holds the token; as root nothing closes it, so this becomes nobody.
     let spy = "tr '\\0' '\\n' < /proc/$PPID/environ; head -c 1 /proc/$PPID/mem 2>&1 | grep -q denied || { (: < /proc/$PPID/mem) 2>/dev/null && echo memory-open; }; true";
-    let stage = Stage::new();
-    stage.gate("cpu:spy", spy);
-    let tool = stage.place.path("tool");
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:spy", spy);
+    let tool = fixture.sandbox.path("tool");
     std::fs::copy(program(), &tool).unwrap();
     for dir in [".", "repo", "home", "tmp"] {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(stage.place.path(dir), mode).unwrap();
+        std::fs::set_permissions(fixture.sandbox.path(dir), mode).unwrap();
     }
     let as_nobody = |program: &Path, args: &[&str]| {
         let mut command = if rustix::process::geteuid().is_root() {
@@ -270,11 +270,11 @@ fn t02_the_environment_and_memory_of_the_parent() {
         };
         let out = command
             .args(args)
-            .current_dir(stage.place.repo())
+            .current_dir(fixture.sandbox.repo())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", stage.place.path("home"))
-            .env("TMPDIR", stage.place.path("tmp"))
+            .env("HOME", fixture.sandbox.path("home"))
+            .env("TMPDIR", fixture.sandbox.path("tmp"))
             .env("GITHUB_TOKEN", "planted-token")
             .output()
             .unwrap();
@@ -300,12 +300,12 @@ fn t02_the_environment_and_memory_of_the_parent() {
 }
 
 #[test]
-fn t06_a_link_where_the_results_go() {
+fn t06_link_at_results_path() {
     for file in ["results.json", "results.json.journal"] {
-        let scene = Scene::new("true");
+        let fixture = AttackFixture::new("true");
         let (victim, path) = (
-            scene.stage.place.path("home/victim"),
-            scene.stage.place.path(&format!("home/{file}")),
+            fixture.inner.sandbox.path("home/victim"),
+            fixture.inner.sandbox.path(&format!("home/{file}")),
         );
         std::fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &path).unwrap();
@@ -316,20 +316,20 @@ fn t06_a_link_where_the_results_go() {
             .unwrap();
         let naive = overwritten();
         std::fs::write(&victim, "precious").unwrap();
-        scene.stage.run(&["--gate", "cpu:evil"]);
+        fixture.inner.run(&["--gate", "cpu:evil"]);
         attack(file, naive, overwritten());
     }
 }
 
 #[test]
-fn t10_results_that_the_change_brought_along() {
-    let scene = Scene::new("exit 1");
+fn t10_results_committed_by_change() {
+    let fixture = AttackFixture::new("exit 1");
     let forged = r#"{"overall": "pass"}"#;
     for path in ["results.json", "gates/results.json", ".nmoe/results.json"] {
-        scene.stage.place.file(path, forged);
+        fixture.inner.sandbox.file(path, forged);
     }
-    let naive = std::fs::read_to_string(scene.stage.place.repo().join("results.json")).unwrap();
-    let ours = scene.stage.run(&["--gate", "cpu:evil"]).exits(1).results;
+    let naive = std::fs::read_to_string(fixture.inner.sandbox.repo().join("results.json")).unwrap();
+    let ours = fixture.inner.run(&["--gate", "cpu:evil"]).exits(1).results;
     let green = |results: &Value| results["overall"] == "pass";
     attack(
         "a tracked results file is taken for this run's",
@@ -339,20 +339,20 @@ fn t10_results_that_the_change_brought_along() {
 }
 
 #[test]
-fn t10_a_gate_that_looks_for_the_results_and_rewrites_them() {
+fn t10_gate_rewrites_results() {
     let evil = "for f in $(find \"$HOME\" -name 'results.json*' -type f); do printf '{\"overall\":\"pass\"}' > \"$f\"; done; exit 1";
-    let scene = Scene::new(evil);
-    let path = scene.stage.results();
+    let fixture = AttackFixture::new(evil);
+    let path = fixture.inner.results();
     std::fs::write(&path, r#"{"overall":"fail"}"#).unwrap();
     let green = || {
         serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).is_ok_and(|r| r["overall"] == "pass")
     };
-    scene.naive();
+    fixture.naive();
     let naive = green();
     let _ = std::fs::remove_file(&path);
-    scene
-        .stage
-        .run_with(&["--gate", "cpu:evil"], &scene.environment());
+    fixture
+        .inner
+        .run_with(&["--gate", "cpu:evil"], &fixture.environment());
     attack("the record is rewritten while it is made", naive, green());
 }
 
@@ -377,7 +377,7 @@ fn alive(mark: &str) -> Vec<rustix::process::Pid> {
 }
 
 #[test]
-fn t08_processes_that_outlive_their_gate() {
+fn t08_processes_outlive_gate() {
     let sleeper = |mark: &str| format!("exec -a {mark} sleep 20");
     for (kind, wrap) in [
         ("background", "(SLEEP) >/dev/null 2>&1 &"),
@@ -394,10 +394,10 @@ fn t08_processes_that_outlive_their_gate() {
         ("nohup", "nohup bash -c 'SLEEP' >/dev/null 2>&1 &"),
     ] {
         let mark = format!("nmoe-mark-{}-{kind}", std::process::id());
-        let scene = Scene::new(&format!("{}\nsleep 0.2", wrap.replace("SLEEP", &sleeper(&mark))));
+        let fixture = AttackFixture::new(&format!("{}\nsleep 0.2", wrap.replace("SLEEP", &sleeper(&mark))));
         // As the incumbent: the shell is waited for, and nobody looks further.
         let mut shell = Command::new("bash")
-            .args(["-c", &scene.evil])
+            .args(["-c", &fixture.evil])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -409,42 +409,42 @@ fn t08_processes_that_outlive_their_gate() {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(*pid, rustix::process::Signal::KILL);
         }
-        scene.ours();
+        fixture.ours();
         attack(kind, !left.is_empty(), !alive(&mark).is_empty());
     }
 }
 
 #[test]
-fn t13_required_files_that_lead_outside() {
-    let stage = Stage::new();
-    stage.place.git(["init", "-q"]);
-    let outside = stage.place.path("home/outside.toml");
+fn t13_required_files_outside_checkout() {
+    let fixture = RunFixture::new();
+    fixture.sandbox.git(["init", "-q"]);
+    let outside = fixture.sandbox.path("home/outside.toml");
     std::fs::write(&outside, "x").unwrap();
-    std::os::unix::fs::symlink(&outside, stage.place.repo().join("link.toml")).unwrap();
+    std::os::unix::fs::symlink(&outside, fixture.sandbox.repo().join("link.toml")).unwrap();
     for (what, path) in [("a link", "link.toml"), ("two dots", "../home/outside.toml")] {
         let id = format!("cpu:{}", what.replace(' ', "-"));
-        stage.gate_with(&id, "true", &format!("requires_files = [\"{path}\"]"));
-        let naive = stage.place.repo().join(path).exists();
-        let run = stage.run(&["--gate", &id]);
+        fixture.gate_with(&id, "true", &format!("requires_files = [\"{path}\"]"));
+        let naive = fixture.sandbox.repo().join(path).exists();
+        let run = fixture.run(&["--gate", &id]);
         attack(what, naive, run.gate(&id)["status"] == "pass");
     }
 }
 
 /// A subject whose own git configuration runs programs.
-fn trapped(stage: &Stage, mark: &Path) {
-    let repo = stage.place.repo();
+fn trapped(fixture: &RunFixture, mark: &Path) {
+    let repo = fixture.sandbox.repo();
     let script = format!("#!/bin/sh\necho \"$0\" >> '{}'\ncat\n", mark.display());
-    stage.place.file("trap.sh", &script);
+    fixture.sandbox.file("trap.sh", &script);
     let trap = repo.join("trap.sh");
     let executable: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&trap, executable.clone()).unwrap();
-    stage.place.git(["init", "-q"]);
-    stage
-        .place
+    fixture.sandbox.git(["init", "-q"]);
+    fixture
+        .sandbox
         .file(".gitattributes", "*.txt filter=evil diff=evil\n");
-    stage.place.file("a.txt", "one\n");
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
+    fixture.sandbox.file("a.txt", "one\n");
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
     for hook in ["post-checkout", "post-index-change", "reference-transaction"] {
         let path = repo.join(".git/hooks").join(hook);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -458,23 +458,23 @@ fn trapped(stage: &Stage, mark: &Path) {
         ("filter.evil.smudge", &trap),
         ("diff.evil.textconv", &trap),
     ] {
-        stage.place.git(["config", key, value]);
+        fixture.sandbox.git(["config", key, value]);
     }
 }
 
 #[test]
-fn t14_hooks_monitors_and_filters_of_the_subject() {
-    let stage = Stage::new();
-    stage.gate("cpu:fine", "true");
-    let mark = stage.place.path("home/mark");
-    trapped(&stage, &mark);
+fn t14_git_hooks_monitors_and_filters() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:fine", "true");
+    let mark = fixture.sandbox.path("home/mark");
+    trapped(&fixture, &mark);
     // A file whose size tells nothing must be read, and so filtered.
-    std::fs::write(stage.place.repo().join("a.txt"), "two\n").unwrap();
+    std::fs::write(fixture.sandbox.repo().join("a.txt"), "two\n").unwrap();
     let ran = || std::fs::remove_file(&mark).is_ok();
     let naive = |args: &[&str]| {
         let _ = Command::new("git")
             .args(args)
-            .current_dir(stage.place.repo())
+            .current_dir(fixture.sandbox.repo())
             .output()
             .unwrap();
         ran()
@@ -483,36 +483,36 @@ fn t14_hooks_monitors_and_filters_of_the_subject() {
         naive(&["status", "--porcelain"]),
         naive(&["worktree", "add", "-q", "--detach", "../home/w", "HEAD"]),
     );
-    stage.run(&["--gate", "cpu:fine"]);
+    fixture.run(&["--gate", "cpu:fine"]);
     let ours = ran();
     attack("git status runs a monitor and a filter", status, ours);
     attack("a worktree runs hooks and filters", worktree, ours);
 }
 
 #[test]
-fn t14_filters_of_a_submodule_and_of_large_files() {
-    let stage = Stage::new();
-    stage.gate("cpu:fine", "true");
-    let mark = stage.place.path("home/mark");
-    let trap = stage.place.path("home/trap.sh");
+fn t14_filters_of_submodule_and_lfs() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:fine", "true");
+    let mark = fixture.sandbox.path("home/mark");
+    let trap = fixture.sandbox.path("home/trap.sh");
     std::fs::write(&trap, format!("#!/bin/sh\necho x >> '{}'\ncat\n", mark.display())).unwrap();
     let executable: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&trap, executable).unwrap();
-    let part = stage.place.path("part");
+    let part = fixture.sandbox.path("part");
     std::fs::create_dir(&part).unwrap();
     git(&part, ["init", "-q"]);
     std::fs::write(part.join(".gitattributes"), "*.bin filter=lfs\n").unwrap();
     std::fs::write(part.join("a.bin"), "one\n").unwrap();
     git(&part, ["add", "."]);
     git(&part, ["commit", "-q", "-m", "one"]);
-    stage.place.git(["init", "-q"]);
+    fixture.sandbox.git(["init", "-q"]);
     let from = part.display().to_string();
-    stage
-        .place
+    fixture
+        .sandbox
         .git(["submodule", "--quiet", "add", from.as_str(), "part"]);
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
-    let inner = stage.place.repo().join("part");
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
+    let inner = fixture.sandbox.repo().join("part");
     let trap = trap.display().to_string();
     for key in ["clean", "smudge", "process"] {
         git(&inner, ["config", &format!("filter.lfs.{key}"), trap.as_str()]);
@@ -529,8 +529,8 @@ fn t14_filters_of_a_submodule_and_of_large_files() {
             .unwrap();
         ran()
     };
-    let (through, within) = (naive(&stage.place.repo()), naive(&inner));
-    let run = stage.run(&["--gate", "cpu:fine"]);
+    let (through, within) = (naive(&fixture.sandbox.repo()), naive(&inner));
+    let run = fixture.run(&["--gate", "cpu:fine"]);
     let ours = ran();
     attack("git status runs a submodule's filter", through, ours);
     attack("git status runs the filter of large files", within, ours);
@@ -541,35 +541,37 @@ fn t14_filters_of_a_submodule_and_of_large_files() {
 }
 
 #[test]
-fn t14_merge_drivers_of_a_checkout() {
-    let stage = Stage::new();
-    let mark = stage.place.path("home/mark");
-    stage.place.git(["init", "-q"]);
-    stage.place.file(".gitattributes", "*.txt merge=evil\n");
-    stage.place.file("a.txt", "one\n");
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
+fn t14_merge_drivers() {
+    let fixture = RunFixture::new();
+    let mark = fixture.sandbox.path("home/mark");
+    fixture.sandbox.git(["init", "-q"]);
+    fixture.sandbox.file(".gitattributes", "*.txt merge=evil\n");
+    fixture.sandbox.file("a.txt", "one\n");
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
     for (branch, text) in [("issue/01-x", "two\n"), ("issue/02-x", "three\n")] {
-        stage.place.git(["checkout", "-q", "-B", branch, "master"]);
-        stage.place.file("a.txt", text);
-        stage.place.git(["commit", "-q", "-am", branch]);
+        fixture.sandbox.git(["checkout", "-q", "-B", branch, "master"]);
+        fixture.sandbox.file("a.txt", text);
+        fixture.sandbox.git(["commit", "-q", "-am", branch]);
     }
-    stage.place.git(["checkout", "-q", "master"]);
+    fixture.sandbox.git(["checkout", "-q", "master"]);
     let trap = format!("echo x >> '{}'", mark.display());
-    stage.place.git(["config", "merge.evil.driver", trap.as_str()]);
+    fixture
+        .sandbox
+        .git(["config", "merge.evil.driver", trap.as_str()]);
     let ran = || std::fs::remove_file(&mark).is_ok();
     let _ = Command::new("git")
         .args(["merge-tree", "--write-tree", "issue/01-x", "issue/02-x"])
-        .current_dir(stage.place.repo())
+        .current_dir(fixture.sandbox.repo())
         .output()
         .unwrap();
     let naive = ran();
     for issue in ["01", "02"] {
         let contract = crate::plan::contract(issue, "x", "", "", &format!("own{issue}"));
-        stage.place.file(&format!("work/{issue}.md"), contract);
+        fixture.sandbox.file(&format!("work/{issue}.md"), contract);
     }
-    let plan = stage
-        .place
+    let plan = fixture
+        .sandbox
         .gates(["plan", "work", "--format", "json"])
         .run()
         .exits(0);
@@ -582,36 +584,38 @@ fn t14_merge_drivers_of_a_checkout() {
 }
 
 #[test]
-fn t15_a_baseline_that_is_an_option() {
-    let stage = Stage::new();
-    stage.gate("cpu:fine", "true");
-    stage.place.git(["init", "-q"]);
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
+fn t15_baseline_looks_like_option() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:fine", "true");
+    fixture.sandbox.git(["init", "-q"]);
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
     // git takes the ref for an option and HEAD for the commit: the change is compared with itself.
     let naive = Command::new("git")
         .args(["worktree", "add", "--detach", "../home/w", "--lock"])
-        .current_dir(stage.place.repo())
+        .current_dir(fixture.sandbox.repo())
         .output()
         .unwrap();
-    let ours = stage.run(&["--gate", "cpu:fine", "--baseline-ref=--lock"]);
+    let ours = fixture.run(&["--gate", "cpu:fine", "--baseline-ref=--lock"]);
     attack("--lock", naive.status.success(), ours.out.code == Some(0));
 }
 
 #[test]
-fn t16_a_registry_that_the_change_rewrote() {
-    let stage = Stage::new();
-    stage.gate("cpu:check", "exit 1");
-    let subject = stage.place.path("subject");
+fn t16_registry_rewritten_by_change() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:check", "exit 1");
+    let subject = fixture.sandbox.path("subject");
     std::fs::create_dir_all(subject.join("configs/gates")).unwrap();
     let own = "[gates.\"cpu:check\"]\ntier = \"a\"\ncmd = \"true\"\n";
     std::fs::write(subject.join("configs/gates/gates.toml"), own).unwrap();
     let subject = subject.display().to_string();
     // As the incumbent: the registry of the checkout under test.
-    let naive = stage
+    let naive = fixture
         .run(&["--gate", "cpu:check", "--repo", &subject, "--subject", &subject])
         .results;
-    let ours = stage.run(&["--gate", "cpu:check", "--subject", &subject]).results;
+    let ours = fixture
+        .run(&["--gate", "cpu:check", "--subject", &subject])
+        .results;
     attack(
         "the gate is `true` now",
         naive["overall"] == "pass",
@@ -620,44 +624,48 @@ fn t16_a_registry_that_the_change_rewrote() {
 }
 
 #[test]
-fn t03_the_subject_is_another_commit_than_was_resolved() {
-    let stage = Stage::new();
-    stage.gate("cpu:check", "true");
-    stage.place.git(["init", "-q"]);
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "approved"]);
-    let origin = stage.place.path("origin.git");
+fn t03_subject_differs_from_resolution() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:check", "true");
+    fixture.sandbox.git(["init", "-q"]);
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "approved"]);
+    let origin = fixture.sandbox.path("origin.git");
     git(
-        &stage.place.path("."),
+        &fixture.sandbox.path("."),
         ["clone", "-q", "--bare", "repo", "origin.git"],
     );
-    let approved = stage.place.git(["rev-parse", "HEAD"]).trim().to_owned();
+    let approved = fixture.sandbox.git(["rev-parse", "HEAD"]).trim().to_owned();
     git(&origin, ["update-ref", "refs/pull/5/merge", &approved]);
     // After approval the ref moves.
-    stage.place.file("evil.py", "");
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "not approved"]);
+    fixture.sandbox.file("evil.py", "");
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "not approved"]);
     git(
-        &stage.place.repo(),
+        &fixture.sandbox.repo(),
         ["push", "-q", "../origin.git", "HEAD:refs/pull/5/merge"],
     );
-    let moved = stage.place.path("moved");
+    let moved = fixture.sandbox.path("moved");
     std::fs::create_dir(&moved).unwrap();
     git(&moved, ["init", "-q"]);
     git(&moved, ["fetch", "-q", "../origin.git", "refs/pull/5/merge"]);
     git(&moved, ["checkout", "-q", "FETCH_HEAD"]);
     let naive = moved.join("evil.py").exists();
-    let tree = stage.place.git(["rev-parse", "HEAD~1^{tree}"]).trim().to_owned();
-    let registry = std::fs::read(stage.place.repo().join("configs/gates/gates.toml")).unwrap();
+    let tree = fixture
+        .sandbox
+        .git(["rev-parse", "HEAD~1^{tree}"])
+        .trim()
+        .to_owned();
+    let registry = std::fs::read(fixture.sandbox.repo().join("configs/gates/gates.toml")).unwrap();
     let resolution = serde_json::json!({"schema": 1, "repository": "o/n", "pull": 5, "head": approved, "base": approved,
         "merge": approved, "tree": tree, "bundle": "single", "gate_ids": ["cpu:check"], "uncovered": [],
         "registry": {"sha256": sha256(registry), "source": "base", "proposed": null}, "contract": null,
         "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 0.0,
         "nonce": "0".repeat(32), "tool": env!("CARGO_PKG_VERSION")});
-    let file = stage.place.path("home/resolution.json");
+    let file = fixture.sandbox.path("home/resolution.json");
     std::fs::write(&file, resolution.to_string()).unwrap();
     let (moved, file) = (moved.display().to_string(), file.display().to_string());
-    let ours = stage.run(&["--gate", "cpu:check", "--subject", &moved, "--resolution", &file]);
+    let ours = fixture.run(&["--gate", "cpu:check", "--subject", &moved, "--resolution", &file]);
     attack("the moved ref is followed", naive, ours.out.code == Some(0));
     assert!(
         ours.out.stderr.contains("not what was resolved"),
@@ -667,9 +675,9 @@ fn t03_the_subject_is_another_commit_than_was_resolved() {
 }
 
 #[test]
-fn t21_a_flood() {
-    let stage = Stage::new();
-    stage.gate("cpu:flood", "yes | head -c 100000000; exit 3");
+fn t21_output_flood() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:flood", "yes | head -c 100000000; exit 3");
     // Collected in memory, as the incumbent has it.
     let naive = Command::new("bash")
         .args(["-c", "yes | head -c 100000000"])
@@ -678,7 +686,7 @@ fn t21_a_flood() {
         .stdout
         .capacity();
     let script = "\"$@\" >/dev/null 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); peak=${now:-$peak}; sleep 0.02; done; wait $pid; echo $? $peak";
-    let mut shell = stage
+    let mut shell = fixture
         .call(&["run", "--gate", "cpu:flood"])
         .under(&["bash", "-c", script, "-"]);
     let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();

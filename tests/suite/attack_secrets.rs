@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, REPOSITORY};
 use crate::attack::attack;
-use crate::driver::Place;
+use crate::driver::Sandbox;
+use crate::fake_github::{FakeGitHub, REPOSITORY};
 
 /// What is planted, put together here so that no scanner finds it in this file: a name and a value that must not leave.
 fn planted() -> Vec<(&'static str, String)> {
@@ -27,8 +27,8 @@ fn planted() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn t19_nothing_that_is_planted_turns_up_anywhere() {
-    let (place, api) = (Place::new(), Api::start());
+fn t19_planted_secrets_appear_nowhere() {
+    let (sandbox, api) = (Sandbox::new(), FakeGitHub::start());
     // The gate prints its own surroundings and what the change knows by heart.
     let by_heart: String = planted()
         .iter()
@@ -38,11 +38,11 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
         "[gates.\"cpu:tell\"]\ntier = \"a\"\ncmd = '''\nenv\nhostname || true\n{}\necho \"reading $NMOE_DATA_PATH/shard-0\"\nexit 1\n'''\nrequires = [\"NMOE_DATA_PATH\"]\n[bundles]\ntell = [\"cpu:tell\"]\n",
         by_heart.replace("'''", "")
     );
-    place.file("configs/gates/gates.toml", &registry);
-    place.git(["init", "--quiet"]);
-    place.git(["add", "."]);
-    place.git(["commit", "--quiet", "--message", "base"]);
-    let head = place.git(["rev-parse", "HEAD"]).trim().to_owned();
+    sandbox.file("configs/gates/gates.toml", &registry);
+    sandbox.git(["init", "--quiet"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "--quiet", "--message", "base"]);
+    let head = sandbox.git(["rev-parse", "HEAD"]).trim().to_owned();
     api.pull(5, "issue/01-x", &head, &head, "");
 
     let with = |mut call: crate::driver::Call| {
@@ -51,7 +51,7 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
         }
         call.env("GITHUB_ACTIONS", "true")
     };
-    let run = with(place.gates(["run", "--bundle", "tell", "--results", "../results.json"]))
+    let run = with(sandbox.gates(["run", "--bundle", "tell", "--results", "../results.json"]))
         .run()
         .exits(1);
     let naive = format!(
@@ -75,8 +75,8 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
         assert!(masks.contains(&format!("::add-mask::{value}\n")), "{name}");
     }
     for call in [
-        with(place.gates(["run", "--bundle", "tell"])).env("GITHUB_ACTIONS", ""),
-        with(place.gates(["run", "--bundle", "tell", "--format", "json"])),
+        with(sandbox.gates(["run", "--bundle", "tell"])).env("GITHUB_ACTIONS", ""),
+        with(sandbox.gates(["run", "--bundle", "tell", "--format", "json"])),
     ] {
         let out = call.run().exits(1);
         assert!(!format!("{}{}", out.stdout, out.stderr).contains("add-mask"));
@@ -86,20 +86,20 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
         ("the job's talk".to_owned(), run.stderr.clone()),
         (
             "results".to_owned(),
-            std::fs::read_to_string(place.path("results.json")).unwrap(),
+            std::fs::read_to_string(sandbox.path("results.json")).unwrap(),
         ),
         (
             "journal".to_owned(),
-            std::fs::read_to_string(place.path("results.json.journal")).unwrap(),
+            std::fs::read_to_string(sandbox.path("results.json.journal")).unwrap(),
         ),
     ];
     for format in [
         "summary", "comment", "terminal", "json", "junit", "sarif", "html", "in-toto", "github",
     ] {
-        let out = with(place.gates(["report", "../results.json", "--format", format])).run();
+        let out = with(sandbox.gates(["report", "../results.json", "--format", format])).run();
         places.push((format!("report --format {format}"), out.stdout + &out.stderr));
     }
-    let publish = with(place.gates(["publish", "../results.json", "--pr", "5"]));
+    let publish = with(sandbox.gates(["publish", "../results.json", "--pr", "5"]));
     // The token that is planted is a stranger's; publishing has its own.
     let publish = api.serves(publish).run().exits(0);
     places.push(("publish's talk".to_owned(), publish.stdout + &publish.stderr));
@@ -111,9 +111,9 @@ fn t19_nothing_that_is_planted_turns_up_anywhere() {
     let mut found = Vec::new();
     for (name, value) in planted() {
         assert!(naive.contains(&value));
-        for (place, text) in &places {
+        for (sandbox, text) in &places {
             if text.contains(&value) {
-                found.push(format!("{name} in {place}"));
+                found.push(format!("{name} in {sandbox}"));
             }
         }
     }

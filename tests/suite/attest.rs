@@ -2,35 +2,35 @@
 
 use serde_json::Value;
 
-use crate::api::Api;
-use crate::driver::Place;
+use crate::driver::Sandbox;
+use crate::fake_github::FakeGitHub;
 use crate::support::results::{CONTRACT, REGISTRY, results};
 
 /// A checkout with a contract's branch and one commit of work.
-fn place() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("docs/a.md", "a\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Begin"]);
-    place.git(["checkout", "-qb", "issue/07-x"]);
-    place
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Begin"]);
+    sandbox.git(["checkout", "-qb", "issue/07-x"]);
+    sandbox
         .file("docs/a.md", "better\n")
         .git(["commit", "-qam", "Work"]);
-    std::fs::write(place.path("contract.md"), CONTRACT).unwrap();
-    place
+    std::fs::write(sandbox.path("contract.md"), CONTRACT).unwrap();
+    sandbox
 }
 
-fn record(place: &Place, name: &str, results: &Value) -> String {
-    let path = place.path(name);
+fn record(sandbox: &Sandbox, name: &str, results: &Value) -> String {
+    let path = sandbox.path(name);
     std::fs::write(&path, serde_json::to_vec(results).unwrap()).unwrap();
     path.display().to_string()
 }
 
-fn ids(place: &Place) -> (String, String) {
-    let of = |rev: &str| place.git(["rev-parse", rev]).trim().to_owned();
+fn ids(sandbox: &Sandbox) -> (String, String) {
+    let of = |rev: &str| sandbox.git(["rev-parse", rev]).trim().to_owned();
     (of("HEAD"), of("HEAD^{tree}"))
 }
 
@@ -42,13 +42,13 @@ const ALL: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn attest_then_verify_is_clean_and_a_changed_number_is_not() {
-    let place = place();
-    let (head, tree) = ids(&place);
-    let recorded = record(&place, "results.json", &results(&head, &tree, &ALL));
+fn changed_number_fails_verification() {
+    let sandbox = sandbox();
+    let (head, tree) = ids(&sandbox);
+    let recorded = record(&sandbox, "results.json", &results(&head, &tree, &ALL));
     let common = ["--contract", "../contract.md", "--results", recorded.as_str()];
-    let body = place.path("pr.md");
-    let out = place
+    let body = sandbox.path("pr.md");
+    let out = sandbox
         .gates(
             ["attest", "--write", "../pr.md", "--format", "json"]
                 .iter()
@@ -67,12 +67,12 @@ fn attest_then_verify_is_clean_and_a_changed_number_is_not() {
     );
     std::fs::write(&body, &full).unwrap();
     let verify = || {
-        place
+        sandbox
             .gates(["attest", "--verify", "../pr.md"].iter().chain(&common))
             .run()
     };
     verify().exits(0);
-    let again = place
+    let again = sandbox
         .gates(
             ["attest", "--write", "../pr.md", "--format", "json"]
                 .iter()
@@ -86,8 +86,8 @@ fn attest_then_verify_is_clean_and_a_changed_number_is_not() {
     let out = verify().exits(1);
     assert!(out.stdout.contains("unmeasured-number"), "{}", out.stdout);
     std::fs::write(&body, &full).unwrap();
-    place.file("nmoe/x.py", "out of scope\n").git(["add", "."]);
-    place.git(["commit", "-qm", "More"]);
+    sandbox.file("nmoe/x.py", "out of scope\n").git(["add", "."]);
+    sandbox.git(["commit", "-qm", "More"]);
     let out = verify().exits(1);
     for code in ["stale-results", "wrong-head", "out-of-scope"] {
         assert!(out.stdout.contains(code), "{code}\n{}", out.stdout);
@@ -95,14 +95,14 @@ fn attest_then_verify_is_clean_and_a_changed_number_is_not() {
 }
 
 #[test]
-fn a_template_is_filled_and_what_nobody_measured_goes() {
-    let place = place();
-    let (head, tree) = ids(&place);
-    let recorded = record(&place, "results.json", &results(&head, &tree, &ALL[..2]));
+fn template_is_filled_and_unmeasured_fields_removed() {
+    let sandbox = sandbox();
+    let (head, tree) = ids(&sandbox);
+    let recorded = record(&sandbox, "results.json", &results(&head, &tree, &ALL[..2]));
     let template = include_str!("../../.github/pull_request_template.md");
-    place.file(".github/pull_request_template.md", template);
+    sandbox.file(".github/pull_request_template.md", template);
     let cold = crate::plan::contract("07", "x", "", "", "docs/**");
-    std::fs::write(place.path("contract.md"), cold).unwrap();
+    std::fs::write(sandbox.path("contract.md"), cold).unwrap();
     let args = [
         "attest",
         "--write",
@@ -112,8 +112,8 @@ fn a_template_is_filled_and_what_nobody_measured_goes() {
         "--results",
         &recorded,
     ];
-    place.gates(args).run().exits(0);
-    let text = std::fs::read_to_string(place.path("new.md")).unwrap();
+    sandbox.gates(args).run().exits(0);
+    let text = std::fs::read_to_string(sandbox.path("new.md")).unwrap();
     let (block, rest) = text.split_once("```\n\n## Summary").unwrap();
     assert!(
         block.ends_with("  tier_b: []                # filled from the maintainer's run\n"),
@@ -127,21 +127,21 @@ fn a_template_is_filled_and_what_nobody_measured_goes() {
         1,
     );
     let stale = stale.replace(&head, &"1".repeat(40));
-    std::fs::write(place.path("new.md"), stale).unwrap();
-    place.gates(args).run().exits(0);
-    assert_eq!(std::fs::read_to_string(place.path("new.md")).unwrap(), text);
+    std::fs::write(sandbox.path("new.md"), stale).unwrap();
+    sandbox.gates(args).run().exits(0);
+    assert_eq!(std::fs::read_to_string(sandbox.path("new.md")).unwrap(), text);
 }
 
 #[test]
-fn dirty_or_stale_results_attest_nothing() {
-    let place = place();
-    let (head, tree) = ids(&place);
+fn dirty_or_stale_results_are_refused() {
+    let sandbox = sandbox();
+    let (head, tree) = ids(&sandbox);
     let mut dirty = results(&head, &tree, &ALL);
     dirty["evidence"]["dirty"] = true.into();
     let stale = results(&"1".repeat(40), &"2".repeat(40), &ALL);
     for (one, code) in [(dirty, "dirty-results"), (stale, "stale-results")] {
-        let path = record(&place, "r.json", &one);
-        let out = place
+        let path = record(&sandbox, "r.json", &one);
+        let out = sandbox
             .gates([
                 "attest",
                 "--contract",
@@ -157,31 +157,31 @@ fn dirty_or_stale_results_attest_nothing() {
         assert_eq!(out["findings"][0]["code"], code);
         assert_eq!(out["tier_a"], serde_json::json!([]));
     }
-    let out = place
+    let out = sandbox
         .gates(["attest", "--contract", "../contract.md", "--format", "json"])
         .run()
         .exits(0);
     assert_eq!(out.json()["findings"][0]["code"], "no-results");
-    place.gates(["attest"]).run().exits(2);
-    place
+    sandbox.gates(["attest"]).run().exits(2);
+    sandbox
         .gates(["attest", "--verify", "--contract", "../contract.md"])
         .run()
         .exits(2);
 }
 
 #[test]
-fn a_pull_request_is_edited_unless_it_changed_meanwhile() {
-    let place = place();
-    let (head, tree) = ids(&place);
-    let recorded = record(&place, "results.json", &results(&head, &tree, &ALL));
-    let api = Api::start();
+fn concurrently_edited_pull_request_is_not_overwritten() {
+    let sandbox = sandbox();
+    let (head, tree) = ids(&sandbox);
+    let recorded = record(&sandbox, "results.json", &results(&head, &tree, &ALL));
+    let api = FakeGitHub::start();
     let body = format!(
         "## PR Attestation (YAML, required)\r\n\r\n```yaml\r\nnmoe_pr:\r\n  issue: 07 # ours\r\n  pr_sha: {}\r\n  risk: hot\r\n\r\ngates_passed:\r\n  tier_a: []\r\n  tier_b: []\r\n```\r\n\r\nHello.",
         &head[..9]
     );
     api.pull(9, "issue/07-x", &head, &"3".repeat(40), &body);
     let call = || {
-        api.serves(place.gates([
+        api.serves(sandbox.gates([
             "attest",
             "--pr",
             "9",

@@ -5,13 +5,13 @@ use std::process::Stdio;
 
 use regex::Regex;
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 use crate::terminal::Terminal;
 
 /// What a command writes to a terminal with this environment.
-fn on_a_terminal(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> String {
+fn on_a_terminal(fixture: &RunFixture, args: &[&str], env: &[(&str, &str)]) -> String {
     let (mut terminal, mut slave) = Terminal::open();
-    let mut call = stage.call(args).env("TERM", "xterm");
+    let mut call = fixture.call(args).env("TERM", "xterm");
     for (name, value) in env {
         call = call.env(name, value);
     }
@@ -30,11 +30,11 @@ fn on_a_terminal(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> String {
 /// `lint`, `report` and `run` decided it in three ways: an empty `NO_COLOR` counted in two of them, `TERM=dumb` in one.
 #[test]
 fn every_command_follows_one_color_rule() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "true");
-    stage.run(&["--tier", "a"]).exits(0);
-    let results = stage.results().display().to_string();
-    stage.place.file("contract.yml", "nmoe:\n  issue: 01\n");
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "true");
+    fixture.run(&["--tier", "a"]).exits(0);
+    let results = fixture.results().display().to_string();
+    fixture.sandbox.file("contract.yml", "nmoe:\n  issue: 01\n");
     let commands: [&[&str]; 4] = [
         &["lint", "contract", "contract.yml"],
         &["report", &results],
@@ -43,7 +43,7 @@ fn every_command_follows_one_color_rule() {
     ];
     for command in commands {
         let colored = |env: &[(&str, &str)], extra: &[&str]| {
-            let out = on_a_terminal(&stage, &[command, extra].concat(), env);
+            let out = on_a_terminal(&fixture, &[command, extra].concat(), env);
             assert!(out.len() > 20, "{command:?}: {out:?}");
             out.contains("\u{1b}[1") || out.contains("\u{1b}[3") || out.contains("\u{1b}[4")
         };

@@ -1,11 +1,11 @@
 //! `demo`: the whole way, and nothing left behind.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 #[test]
-fn slow_demo_goes_the_whole_way_and_leaves_nothing() {
-    let place = Place::new();
-    let out = place.gates(["demo"]).run().exits(0);
+fn slow_demo_completes_and_leaves_no_files() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.gates(["demo"]).run().exits(0);
     let at = |needle: &str| {
         out.stdout
             .find(needle)
@@ -25,23 +25,23 @@ fn slow_demo_goes_the_whole_way_and_leaves_nothing() {
     ];
     assert!(way.is_sorted(), "{}", out.stdout);
     for folder in ["tmp", "home", "repo"] {
-        let left: Vec<_> = std::fs::read_dir(place.path(folder)).unwrap().collect();
+        let left: Vec<_> = std::fs::read_dir(sandbox.path(folder)).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }
 
 #[test]
-fn slow_demo_keeps_its_sample_where_it_is_told_to() {
-    let place = Place::new();
-    place.gates(["demo", "--keep", "sample"]).run().exits(0);
+fn slow_demo_keep_writes_sample_to_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.gates(["demo", "--keep", "sample"]).run().exits(0);
     for file in [
         "issue.md",
         "pull_request.md",
         "results.json",
         "repo/nmoe/train.py",
     ] {
-        assert!(place.repo().join("sample").join(file).is_file(), "{file}");
+        assert!(sandbox.repo().join("sample").join(file).is_file(), "{file}");
     }
-    let again = place.gates(["demo", "--keep", "sample"]).run().exits(2);
+    let again = sandbox.gates(["demo", "--keep", "sample"]).run().exits(2);
     assert!(again.stderr.contains("is not empty"), "{}", again.stderr);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Api;
-use crate::driver::Place;
+use crate::driver::Sandbox;
+use crate::fake_github::FakeGitHub;
 
 const REGISTRY: &str = r#"
 [meta]
@@ -29,8 +29,8 @@ fn found<'a>(report: &'a Value, name: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 #[test]
-fn an_empty_folder_lacks_everything_and_each_thing_has_a_remedy() {
-    let report = Place::new()
+fn empty_folder_lists_fix_for_each_problem() {
+    let report = Sandbox::new()
         .gates(["doctor", "--format", "json"])
         .run()
         .exits(1)
@@ -48,15 +48,15 @@ fn an_empty_folder_lacks_everything_and_each_thing_has_a_remedy() {
 }
 
 #[test]
-fn the_registrys_needs_are_looked_at_one_by_one() {
-    let place = Place::new();
-    place
+fn each_registry_requirement_is_checked() {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("configs/there.toml", "");
-    let data = place.path("data");
+    let data = sandbox.path("data");
     std::fs::create_dir(&data).unwrap();
     let doctor = |extra: &[&str]| {
-        let call = place
+        let call = sandbox
             .gates(["doctor", "--format", "json"].iter().chain(extra))
             .env("T_DATA_PATH", &data);
         call.run().exits(1).json()
@@ -100,16 +100,16 @@ fn the_registrys_needs_are_looked_at_one_by_one() {
 }
 
 /// The workflows that `init` writes.
-fn initialised() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q"]);
+fn initialised() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
     let pinned = format!("octo-org/nmoe-gates@{}", "1".repeat(40));
-    place.gates(["init", "--action", &pinned]).run().exits(0);
-    place
+    sandbox.gates(["init", "--action", &pinned]).run().exits(0);
+    sandbox
 }
 
-fn doctor(place: &Place, extra: &[&str]) -> Value {
-    place
+fn doctor(sandbox: &Sandbox, extra: &[&str]) -> Value {
+    sandbox
         .gates(["doctor", "--format", "json"].iter().chain(extra))
         .run()
         .json()
@@ -123,7 +123,7 @@ fn states(report: &Value, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_init_writes_is_pinned_and_asks_for_what_is_known() {
+fn init_output_has_no_problems() {
     let report = doctor(&initialised(), &[]);
     for name in ["pins", "permissions", "labels", "forms"] {
         assert_eq!(states(&report, name), ["ok"], "{name}: {report}");
@@ -132,10 +132,10 @@ fn what_init_writes_is_pinned_and_asks_for_what_is_known() {
 }
 
 #[test]
-fn moving_actions_wide_tokens_and_unknown_labels_are_named_with_their_line_and_remedy() {
-    let place = initialised();
+fn unsafe_workflow_settings_are_reported_with_line() {
+    let sandbox = initialised();
     let path = ".github/workflows/tier-b.yml";
-    let text = std::fs::read_to_string(place.repo().join(path)).unwrap();
+    let text = std::fs::read_to_string(sandbox.repo().join(path)).unwrap();
     let pinned = text
         .lines()
         .find(|line| line.contains("uses: actions/checkout@"))
@@ -144,12 +144,12 @@ fn moving_actions_wide_tokens_and_unknown_labels_are_named_with_their_line_and_r
         .replacen(pinned, "      - uses: actions/checkout@v4", 1)
         .replace("runs-on: b200", "runs-on: [self-hosted, b20]");
     assert_ne!(changed, text);
-    place.file(path, &changed);
-    place.file(
+    sandbox.file(path, &changed);
+    sandbox.file(
         ".github/workflows/ours.yml",
         "on: push\njobs:\n  a:\n    timeout-minutes: 1\n    runs-on: { group: big, labels: [big-gpu, linux] }\n    steps:\n      - run: make\n",
     );
-    let report = doctor(&place, &[]);
+    let report = doctor(&sandbox, &[]);
     let line = changed.lines().position(|l| l.ends_with("checkout@v4")).unwrap() + 1;
     let says = format!("{path}: line {line}: `actions/checkout@v4` can be moved to other code by its owner");
     assert_eq!(found(&report, "pins"), [("hint", says.as_str())]);
@@ -184,28 +184,28 @@ fn moving_actions_wide_tokens_and_unknown_labels_are_named_with_their_line_and_r
         "{remedies:?}"
     );
 
-    place.file(
+    sandbox.file(
         "configs/nmoe-gates.toml",
         "[runner]\nlabels = [\"b20\", \"big-gpu\"]\n",
     );
-    assert_eq!(states(&doctor(&place, &[]), "labels"), ["ok"]);
+    assert_eq!(states(&doctor(&sandbox, &[]), "labels"), ["ok"]);
     // A token that may write beside the change is an error, not a hint.
     let write = changed.replacen("persist-credentials: false", "persist-credentials: true", 9);
-    place.file(path, write);
-    assert!(states(&doctor(&place, &[]), "permissions").contains(&"missing".to_owned()));
+    sandbox.file(path, write);
+    assert!(states(&doctor(&sandbox, &[]), "permissions").contains(&"missing".to_owned()));
 }
 
 #[test]
-fn an_environment_without_reviewers_approves_nothing() {
-    let place = initialised();
+fn environment_without_reviewers_is_reported() {
+    let sandbox = initialised();
     assert_eq!(
-        states(&doctor(&place, &[]), "approval"),
+        states(&doctor(&sandbox, &[]), "approval"),
         ["hint"],
         "nobody is asked without a token"
     );
-    let api = Api::start();
+    let api = FakeGitHub::start();
     let asked = || {
-        let call = place.gates(["doctor", "--format", "json"]);
+        let call = sandbox.gates(["doctor", "--format", "json"]);
         api.serves(call).run().json()
     };
     let report = asked();
@@ -230,11 +230,11 @@ fn an_environment_without_reviewers_approves_nothing() {
 }
 
 #[test]
-fn a_program_that_a_gate_begins_with_and_a_hosted_runner_are_noticed() {
-    let place = Place::new();
+fn missing_gate_program_and_hosted_runner_are_reported() {
+    let sandbox = Sandbox::new();
     let registry = "[gates.\"cpu:x\"]\ntier = \"a\"\ncmd = \"nobody-has-this --now\"\n[gates.\"b200:x\"]\ntier = \"b\"\ncmd = \"nor-this\"\n";
-    place.file("configs/gates/gates.toml", registry);
-    let report = doctor(&place, &[]);
+    sandbox.file("configs/gates/gates.toml", registry);
+    let report = doctor(&sandbox, &[]);
     assert_eq!(
         found(&report, "tools"),
         [
@@ -249,11 +249,11 @@ fn a_program_that_a_gate_begins_with_and_a_hosted_runner_are_noticed() {
         ]
     );
     assert_eq!(
-        states(&doctor(&place, &["--runner"]), "tools"),
+        states(&doctor(&sandbox, &["--runner"]), "tools"),
         ["missing", "missing"]
     );
     for (environment, state) in [("github-hosted", "missing"), ("self-hosted", "ok")] {
-        let call = place.gates(["doctor", "--runner", "--format", "json"]);
+        let call = sandbox.gates(["doctor", "--runner", "--format", "json"]);
         let report = call.env("RUNNER_ENVIRONMENT", environment).run().json();
         assert_eq!(states(&report, "runner"), [state]);
     }

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use crate::support::program::folder;
 
 /// A scratch place: `repo/` for a checkout, `home/` for everything a tool might write elsewhere.
-pub struct Place {
+pub struct Sandbox {
     root: TempDir,
 }
 
-impl Place {
+impl Sandbox {
     /// An empty place.
     pub fn new() -> Self {
         let prefix = if hostile() {
@@ -27,7 +27,7 @@ impl Place {
         for dir in ["repo", "home", "tmp"] {
             std::fs::create_dir(root.path().join(dir)).unwrap();
         }
-        Place { root }
+        Sandbox { root }
     }
 
     /// The checkout.

@@ -2,23 +2,23 @@
 
 use std::path::Path;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
-fn place() -> Place {
+fn sandbox() -> Sandbox {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for (name, from) in [
         ("configs/gates/gates.toml", "configs/gates/gates.toml"),
         ("contract.md", "tests/fixtures/engine/contract.md"),
     ] {
-        place.file(name, std::fs::read(root.join(from)).unwrap());
+        sandbox.file(name, std::fs::read(root.join(from)).unwrap());
     }
-    place
+    sandbox
 }
 
 #[test]
-fn the_stable_ids_and_bundles_are_there() {
-    let json = place()
+fn example_registry_keeps_stable_ids() {
+    let json = sandbox()
         .gates(["gates", "list", "--format", "json"])
         .run()
         .exits(0)
@@ -43,8 +43,8 @@ fn the_stable_ids_and_bundles_are_there() {
 }
 
 #[test]
-fn a_selection_keeps_its_order_and_drops_repeats() {
-    let json = place()
+fn selection_keeps_order_and_drops_duplicates() {
+    let json = sandbox()
         .gates(["gates", "resolve", "--format", "json", "--bundle", "hot_path_min"])
         .run()
         .exits(0)
@@ -53,7 +53,7 @@ fn a_selection_keeps_its_order_and_drops_repeats() {
         json["gate_ids"],
         serde_json::json!(["b200:moonlet_1x10", "b200:moonlight_8x20"])
     );
-    let json = place()
+    let json = sandbox()
         .gates([
             "gates",
             "resolve",
@@ -73,7 +73,7 @@ fn a_selection_keeps_its_order_and_drops_repeats() {
         json["gate_ids"],
         serde_json::json!(["cpu:compileall", "cpu:import"])
     );
-    let json = place()
+    let json = sandbox()
         .gates(["gates", "resolve", "--tier", "a", "--format", "json"])
         .run()
         .exits(0)
@@ -82,8 +82,8 @@ fn a_selection_keeps_its_order_and_drops_repeats() {
 }
 
 #[test]
-fn a_matrix_is_one_line_that_a_workflow_can_read() {
-    let out = place()
+fn matrix_is_one_json_line() {
+    let out = sandbox()
         .gates([
             "gates",
             "resolve",
@@ -101,14 +101,14 @@ fn a_matrix_is_one_line_that_a_workflow_can_read() {
 }
 
 #[test]
-fn row_09_an_unknown_name_is_named_with_the_nearest() {
-    let out = place().gates(["gates", "show", "cpu:imprt"]).run().exits(2);
+fn unknown_name_suggests_nearest() {
+    let out = sandbox().gates(["gates", "show", "cpu:imprt"]).run().exits(2);
     assert!(
         out.stderr.contains("did you mean `cpu:import`?"),
         "{}",
         out.stderr
     );
-    let out = place()
+    let out = sandbox()
         .gates(["gates", "resolve", "--bundle", "hotpath_min"])
         .run()
         .exits(2);
@@ -117,15 +117,15 @@ fn row_09_an_unknown_name_is_named_with_the_nearest() {
         "{}",
         out.stderr
     );
-    let broken = Place::new();
+    let broken = Sandbox::new();
     broken.file("configs/gates/gates.toml", "[gates.\"a\"\ntier = 1");
     let out = broken.gates(["gates", "list"]).run().exits(2);
     assert!(out.stderr.contains("lint registry"), "{}", out.stderr);
 }
 
 #[test]
-fn the_smallest_bundle_that_covers_a_contract_is_named() {
-    let json = place()
+fn contract_resolves_to_smallest_covering_bundle() {
+    let json = sandbox()
         .gates([
             "gates",
             "resolve",
@@ -139,7 +139,7 @@ fn the_smallest_bundle_that_covers_a_contract_is_named() {
         .json();
     assert_eq!(json["bundle"], "blockscaled_full");
     assert_eq!(json["contract"]["uncovered"], serde_json::json!([]));
-    let out = place()
+    let out = sandbox()
         .gates([
             "gates",
             "resolve",
@@ -162,8 +162,8 @@ fn the_smallest_bundle_that_covers_a_contract_is_named() {
 }
 
 #[test]
-fn a_perf_gate_goes_with_the_gate_that_it_compares() {
-    let out = place()
+fn perf_gate_selects_its_compare_gate() {
+    let out = sandbox()
         .gates(["gates", "resolve", "--bundle", "full", "--format", "matrix"])
         .run()
         .exits(0);
@@ -177,7 +177,7 @@ fn a_perf_gate_goes_with_the_gate_that_it_compares() {
     let flat: Vec<&str> = gates.iter().flat_map(|g| g.split(' ')).collect();
     let perf = gates.iter().find(|g| g.contains("perf:baseline_delta")).unwrap();
     assert!(perf.starts_with("b200:moonlight_8x20 "), "{perf}");
-    let json = place()
+    let json = sandbox()
         .gates(["gates", "resolve", "--bundle", "full", "--format", "json"])
         .run()
         .json();

@@ -6,48 +6,48 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::support::digest::sha256;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A program that says this version, and leaves a mark where it was run.
-fn program(place: &Place, says: &str) -> String {
+fn program(sandbox: &Sandbox, says: &str) -> String {
     format!(
         "#!/bin/sh\necho ran >>'{}'\necho 'nmoe-gates {says}'\n",
-        place.path("ran").display()
+        sandbox.path("ran").display()
     )
 }
 
 /// What the action sees: a copy of itself, a PATH, a release page.
-struct Stage {
-    place: Place,
+struct StepFixture {
+    sandbox: Sandbox,
     env: Vec<(String, String)>,
 }
 
-struct Got {
+struct StepResult {
     code: Option<i32>,
     said: String,
     path: Option<PathBuf>,
 }
 
-impl Stage {
+impl StepFixture {
     /// With these lines in checksums.txt; `{asset}` is this machine's.
     fn new(checksums: &str) -> Self {
-        let place = Place::new();
+        let sandbox = Sandbox::new();
         let asset = format!(
             "{VERSION}/nmoe-gates-{}-unknown-linux-gnu",
             std::env::consts::ARCH
         );
-        place.file(
+        sandbox.file(
             "Cargo.toml",
             format!("[workspace.package]\nversion = \"{VERSION}\"\n"),
         );
-        place.file("checksums.txt", checksums.replace("{asset}", &asset));
-        place.file("scripts/get", include_str!("../../scripts/get"));
-        std::fs::create_dir(place.path("bin")).unwrap();
-        Stage {
-            place,
+        sandbox.file("checksums.txt", checksums.replace("{asset}", &asset));
+        sandbox.file("scripts/get", include_str!("../../scripts/get"));
+        std::fs::create_dir(sandbox.path("bin")).unwrap();
+        StepFixture {
+            sandbox,
             env: Vec::new(),
         }
     }
@@ -59,32 +59,32 @@ impl Stage {
 
     /// A program on PATH before everything else.
     fn on_path(self, name: &str, text: &str) -> Self {
-        let path = self.place.path("bin").join(name);
+        let path = self.sandbox.path("bin").join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
 
     fn was_run(&self) -> bool {
-        self.place.path("ran").exists()
+        self.sandbox.path("ran").exists()
     }
 
-    fn get(&self) -> Got {
-        let output = self.place.path("output");
+    fn get(&self) -> StepResult {
+        let output = self.sandbox.path("output");
         std::fs::write(&output, "").unwrap();
-        let path = format!("{}:/usr/bin:/bin", self.place.path("bin").display());
+        let path = format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display());
         let mut command = Command::new("bash");
         command
-            .arg(self.place.repo().join("scripts/get"))
+            .arg(self.sandbox.repo().join("scripts/get"))
             .env_clear()
             .env("PATH", path);
         command
-            .env("RUNNER_TEMP", self.place.path("tmp"))
+            .env("RUNNER_TEMP", self.sandbox.path("tmp"))
             .env("GITHUB_OUTPUT", &output);
         command.envs(self.env.iter().map(|(n, v)| (n, v)));
         let ended = command.output().unwrap();
         let written = std::fs::read_to_string(output).unwrap();
-        Got {
+        StepResult {
             code: ended.status.code(),
             said: String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned(),
             path: written
@@ -118,16 +118,16 @@ pub fn releases(status: u16, body: &[u8]) -> Releases {
 }
 
 #[test]
-fn a_program_named_by_the_input_must_have_the_actions_version() {
+fn input_program_of_other_version_is_refused() {
     for (says, code) in [(VERSION, 0), ("9.9.9", 2)] {
-        let stage = Stage::new("");
-        let named = stage.place.path("named");
-        std::fs::write(&named, program(&stage.place, says)).unwrap();
+        let fixture = StepFixture::new("");
+        let named = fixture.sandbox.path("named");
+        std::fs::write(&named, program(&fixture.sandbox, says)).unwrap();
         std::fs::set_permissions(&named, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let got = stage.env("NMOE_GATES_BINARY", named.to_str().unwrap()).get();
+        let got = fixture.env("NMOE_GATES_BINARY", named.to_str().unwrap()).get();
         assert_eq!(got.code, Some(code), "{}", got.said);
     }
-    let got = Stage::new("").env("NMOE_GATES_BINARY", "/nowhere").get();
+    let got = StepFixture::new("").env("NMOE_GATES_BINARY", "/nowhere").get();
     assert!(
         got.code == Some(2) && got.said.contains("names no program"),
         "{}",
@@ -136,18 +136,18 @@ fn a_program_named_by_the_input_must_have_the_actions_version() {
 }
 
 #[test]
-fn a_planted_program_on_path_is_not_even_asked_for_its_version() {
+fn planted_program_on_path_is_never_run() {
     let released = b"what was released";
-    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(released)));
+    let fixture = StepFixture::new(&format!("{}  {{asset}}\n", sha256(released)));
     let page = releases(200, released);
-    let planted = program(&stage.place, VERSION);
-    let stage = stage
+    let planted = program(&fixture.sandbox, VERSION);
+    let fixture = fixture
         .on_path("nmoe-gates", &planted)
         .env("NMOE_GATES_RELEASES", &page.url);
-    let got = stage.get();
+    let got = fixture.get();
     assert_eq!(got.code, Some(0), "{}", got.said);
     assert!(
-        !stage.was_run() && got.said.contains("is not the program that was released"),
+        !fixture.was_run() && got.said.contains("is not the program that was released"),
         "{}",
         got.said
     );
@@ -162,24 +162,25 @@ fn a_planted_program_on_path_is_not_even_asked_for_its_version() {
         "{asked:?}"
     );
 
-    let stage = Stage::new("");
-    let text = program(&stage.place, VERSION);
-    let stage = stage.on_path("nmoe-gates", &text);
+    let fixture = StepFixture::new("");
+    let text = program(&fixture.sandbox, VERSION);
+    let fixture = fixture.on_path("nmoe-gates", &text);
     assert!(
-        stage.get().said.contains("found on PATH"),
+        fixture.get().said.contains("found on PATH"),
         "an unreleased version goes by its version"
     );
 
-    let stage = Stage::new("");
-    let text = program(&stage.place, VERSION);
-    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(text.as_bytes()))).on_path("nmoe-gates", &text);
-    assert!(stage.get().said.contains("as released"));
+    let fixture = StepFixture::new("");
+    let text = program(&fixture.sandbox, VERSION);
+    let fixture =
+        StepFixture::new(&format!("{}  {{asset}}\n", sha256(text.as_bytes()))).on_path("nmoe-gates", &text);
+    assert!(fixture.get().said.contains("as released"));
 }
 
 #[test]
-fn a_tampered_or_truncated_download_ends_the_job_and_is_never_run() {
-    let stage = Stage::new("");
-    let good = program(&stage.place, VERSION);
+fn damaged_download_is_never_run() {
+    let fixture = StepFixture::new("");
+    let good = program(&fixture.sandbox, VERSION);
     let digest = format!("{}  {{asset}}\n", sha256(good.as_bytes()));
     for body in [
         good.replace("echo ran", "echo owned"),
@@ -187,26 +188,26 @@ fn a_tampered_or_truncated_download_ends_the_job_and_is_never_run() {
         String::new(),
     ] {
         let page = releases(200, body.as_bytes());
-        let stage = Stage::new(&digest).env("NMOE_GATES_RELEASES", &page.url);
-        let got = stage.get();
+        let fixture = StepFixture::new(&digest).env("NMOE_GATES_RELEASES", &page.url);
+        let got = fixture.get();
         assert!(
             got.code == Some(2) && got.said.contains("Nothing of it was run"),
             "{}",
             got.said
         );
-        assert!(got.path.is_none() && !stage.was_run());
-        let left = std::fs::read_dir(stage.place.path("tmp")).unwrap().count();
+        assert!(got.path.is_none() && !fixture.was_run());
+        let left = std::fs::read_dir(fixture.sandbox.path("tmp")).unwrap().count();
         assert_eq!(left, 0, "the download is gone");
     }
 }
 
 #[test]
-fn a_release_that_cannot_be_had_is_built_or_says_why_not() {
+fn unavailable_release_is_built_or_explained() {
     let cargo =
         "#!/bin/sh\ncase $1 in build) echo built ;; metadata) echo '{\"target_directory\":\"/t\"}' ;; esac\n";
     let digest = format!("{}  {{asset}}\n", sha256(b"x"));
     let missing = releases(404, b"");
-    let got = Stage::new(&digest)
+    let got = StepFixture::new(&digest)
         .on_path("cargo", cargo)
         .env("NMOE_GATES_RELEASES", &missing.url)
         .get();
@@ -215,14 +216,16 @@ fn a_release_that_cannot_be_had_is_built_or_says_why_not() {
         "{}",
         got.said
     );
-    let got = Stage::new(&digest).env("NMOE_GATES_RELEASES", &missing.url).get();
+    let got = StepFixture::new(&digest)
+        .env("NMOE_GATES_RELEASES", &missing.url)
+        .get();
     assert!(
         got.code == Some(2) && got.said.contains("no cargo to build it"),
         "{}",
         got.said
     );
     // Another machine's release says nothing of this one's.
-    let other = Stage::new(&format!(
+    let other = StepFixture::new(&format!(
         "{}  {VERSION}/nmoe-gates-riscv64-unknown-linux-gnu\n",
         sha256(b"x")
     ));
@@ -236,19 +239,21 @@ fn a_release_that_cannot_be_had_is_built_or_says_why_not() {
 }
 
 #[test]
-fn another_machine_gets_its_own_release() {
+fn each_architecture_downloads_its_release() {
     let body = b"an arm64 program";
     let page = releases(200, body);
     let checksums = format!(
         "{}  {VERSION}/nmoe-gates-aarch64-unknown-linux-gnu\n",
         sha256(body)
     );
-    let stage = Stage::new(&checksums).env("NMOE_GATES_RELEASES", &page.url);
+    let fixture = StepFixture::new(&checksums).env("NMOE_GATES_RELEASES", &page.url);
     let uname = "#!/bin/sh\ncase $1 in -m) echo aarch64 ;; -s) echo Linux ;; esac\n";
-    let got = stage.on_path("uname", uname).get();
+    let got = fixture.on_path("uname", uname).get();
     assert!(got.said.contains("downloaded and verified"), "{}", got.said);
     assert!(page.asked.lock().unwrap()[0].ends_with("/nmoe-gates-aarch64-unknown-linux-gnu"));
-    let got = Stage::new("").on_path("uname", "#!/bin/sh\necho Darwin\n").get();
+    let got = StepFixture::new("")
+        .on_path("uname", "#!/bin/sh\necho Darwin\n")
+        .get();
     assert!(
         got.code == Some(2) && got.said.contains("use a Linux runner"),
         "{}",
@@ -257,13 +262,13 @@ fn another_machine_gets_its_own_release() {
 }
 
 #[test]
-fn a_proxy_is_used() {
+fn proxy_is_used() {
     let body = b"through the proxy";
     let proxy = releases(200, body);
-    let stage = Stage::new(&format!("{}  {{asset}}\n", sha256(body)))
+    let fixture = StepFixture::new(&format!("{}  {{asset}}\n", sha256(body)))
         .env("http_proxy", &proxy.url)
         .env("NMOE_GATES_RELEASES", "http://releases.example/download");
-    let got = stage.get();
+    let got = fixture.get();
     assert!(got.said.contains("downloaded and verified"), "{}", got.said);
     assert!(
         proxy.asked.lock().unwrap()[0].starts_with("http://releases.example/download/"),

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use regex::Regex;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 /// Command lines that fail, of every subcommand.
 const FAILING: &[&str] = &[
@@ -178,23 +178,23 @@ const SURROUNDINGS: &[Surrounding] = &[
     },
 ];
 
-fn place() -> Place {
-    let place = Place::new();
-    place
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
         .file(
             "configs/gates/gates.toml",
             "[gates.\"cpu:ok\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"cpu:missing\"]\ntier = \"a\"\ncmd = \"true\"\nrequires = [\"NMOE_NONE\"]\n\
              [bundles]\nbroken = [\"cpu:gone\"]\n",
         )
         .file("empty.md", "");
-    place.git(["init", "-q"]);
-    place.git(["add", "."]);
-    place.git(["commit", "-q", "-m", "one"]);
-    place
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-q", "-m", "one"]);
+    sandbox
 }
 
-fn call(place: &Place, line: &str, surrounding: Option<&Surrounding>) -> Left {
-    let call = place.gates(line.split(' ').filter(|word| !word.is_empty()));
+fn call(sandbox: &Sandbox, line: &str, surrounding: Option<&Surrounding>) -> Left {
+    let call = sandbox.gates(line.split(' ').filter(|word| !word.is_empty()));
     let call = call.into_command();
     let redirections = surrounding.map_or("", |s| s.redirections);
     let mut command = Command::new("/bin/sh");
@@ -202,7 +202,7 @@ fn call(place: &Place, line: &str, surrounding: Option<&Surrounding>) -> Left {
         .args(["-c", &format!("exec \"$@\" {redirections}"), "sh"])
         .arg(call.get_program())
         .args(call.get_args())
-        .current_dir(place.repo())
+        .current_dir(sandbox.repo())
         .env_clear()
         .envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .stdin(Stdio::null());
@@ -214,7 +214,7 @@ fn call(place: &Place, line: &str, surrounding: Option<&Surrounding>) -> Left {
     }
     let out = command.output().unwrap();
     let varying = Regex::new("\u{1b}\\[[0-9;]*m|[0-9]+\\.[0-9] s|[0-9a-f]{16}/results").unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).replace(place.path("").to_str().unwrap(), "");
+    let said = String::from_utf8_lossy(&out.stderr).replace(sandbox.path("").to_str().unwrap(), "");
     let said = varying.replace_all(&said, "");
     Left {
         code: out.status.code(),
@@ -224,8 +224,8 @@ fn call(place: &Place, line: &str, surrounding: Option<&Surrounding>) -> Left {
 }
 
 #[test]
-fn errors_are_the_same_whatever_the_surroundings() {
-    let plain = place();
+fn errors_do_not_depend_on_environment() {
+    let plain = sandbox();
     let expected: Vec<Left> = FAILING.iter().map(|line| call(&plain, line, None)).collect();
     let passing: Vec<_> = FAILING
         .iter()
@@ -244,10 +244,10 @@ fn errors_are_the_same_whatever_the_surroundings() {
 }
 
 fn differences(surrounding: &Surrounding, expected: &[Left]) -> Vec<String> {
-    let place = place();
+    let sandbox = sandbox();
     let mut found = Vec::new();
     for (line, expected) in FAILING.iter().zip(expected) {
-        let left = call(&place, line, Some(surrounding));
+        let left = call(&sandbox, line, Some(surrounding));
         let same = (left.code, &left.said) == (expected.code, &expected.said);
         let as_expected = match surrounding.same {
             Same::Everything => same,
@@ -269,15 +269,15 @@ fn differences(surrounding: &Surrounding, expected: &[Left]) -> Vec<String> {
 }
 
 #[test]
-fn a_gate_still_sees_the_variables_of_a_runtime() {
-    let stage = crate::stage::Stage::new();
-    stage.gate_with(
+fn gate_receives_runtime_variables() {
+    let fixture = crate::run_fixture::RunFixture::new();
+    fixture.gate_with(
         "cpu:sees",
         "echo \"$RUST_BACKTRACE $RUST_MIN_STACK\"",
         "env = [\"RUST_BACKTRACE\", \"RUST_MIN_STACK\"]",
     );
     let variables = [("RUST_BACKTRACE", "full"), ("RUST_MIN_STACK", "123456789012345")];
-    let out = stage
+    let out = fixture
         .run_with(&["--gate", "cpu:sees"], &variables)
         .exits(0)
         .out
@@ -286,10 +286,10 @@ fn a_gate_still_sees_the_variables_of_a_runtime() {
 }
 
 #[test]
-fn threads_start_whatever_stack_is_asked_for() {
-    let place = place();
+fn threads_start_with_any_stack_limit() {
+    let sandbox = sandbox();
     for size in ["0", "1", "9223372036854775807"] {
-        place
+        sandbox
             .gates(["lint", "safety", "."])
             .env("RUST_MIN_STACK", size)
             .run()

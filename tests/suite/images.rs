@@ -1,28 +1,28 @@
 //! `images`: exactly the Docker environment decides, in the order in which images are built on each other.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
-fn place() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q"]);
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
     for name in ["base", "train", "runner"] {
-        place.file(
+        sandbox.file(
             &format!("docker/Dockerfile.{name}"),
             format!("FROM {name}\nRUN true\nRUN true\n"),
         );
     }
-    place
+    sandbox
         .file("nmoe/train.py", "pass\n")
         .file("docker/Dockerfile.lab", "FROM lab\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Begin"]);
-    place
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Begin"]);
+    sandbox
 }
 
-fn rebuilt(place: &Place) -> Vec<String> {
-    place.git(["add", "-A"]);
-    place.git(["commit", "-qm", "Change"]);
-    let out = place
+fn rebuilt(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "Change"]);
+    let out = sandbox
         .gates(["images", "--base", "HEAD~1", "--head", "HEAD", "--format", "json"])
         .run()
         .exits(0);
@@ -32,7 +32,7 @@ fn rebuilt(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn each_image_and_what_is_built_on_it() {
+fn changed_image_rebuilds_dependents() {
     for (change, expected) in [
         ("docker/Dockerfile.base", vec!["base", "train", "runner"]),
         ("docker/Dockerfile.train", vec!["train", "runner"]),
@@ -41,21 +41,21 @@ fn each_image_and_what_is_built_on_it() {
         ("nmoe/train.py", vec![]),
         ("docker/Dockerfile.runner.md", vec![]),
     ] {
-        let place = place();
-        place.file(change, "FROM other\n");
-        assert_eq!(rebuilt(&place), expected, "{change}");
+        let sandbox = sandbox();
+        sandbox.file(change, "FROM other\n");
+        assert_eq!(rebuilt(&sandbox), expected, "{change}");
     }
 }
 
 #[test]
-fn moves_and_removals_count_and_modes_do_not() {
-    let first = place();
+fn moves_and_removals_rebuild_but_modes_do_not() {
+    let first = sandbox();
     first.git(["mv", "docker/Dockerfile.train", "docker/Dockerfile.old"]);
     assert_eq!(rebuilt(&first), ["train", "runner"]);
-    let second = place();
+    let second = sandbox();
     second.git(["rm", "-q", "docker/Dockerfile.runner"]);
     assert_eq!(rebuilt(&second), ["runner"]);
-    let third = place();
+    let third = sandbox();
     third.git(["update-index", "--chmod=+x", "docker/Dockerfile.base"]);
     third.git(["commit", "-qm", "Mode"]);
     let out = third
@@ -70,32 +70,32 @@ fn moves_and_removals_count_and_modes_do_not() {
 }
 
 #[test]
-fn settings_name_what_else_is_environment() {
-    let place = place();
-    place.file(
+fn settings_add_environment_paths() {
+    let sandbox = sandbox();
+    sandbox.file(
         "configs/nmoe-gates.toml",
         "[[images]]\nname = \"base\"\nfiles = [\"docker/Dockerfile.base\"]\n\n[[images]]\nname = \"train\"\nfiles = [\"docker/Dockerfile.train\", \"docker/requirements*.txt\"]\n",
     );
-    place.file("docker/requirements-train.txt", "numpy\n");
-    assert_eq!(rebuilt(&place), ["train"]);
+    sandbox.file("docker/requirements-train.txt", "numpy\n");
+    assert_eq!(rebuilt(&sandbox), ["train"]);
 }
 
 #[test]
-fn a_push_event_tells_the_change_and_a_new_branch_builds_all() {
-    let place = place();
-    place
+fn push_event_selects_images() {
+    let sandbox = sandbox();
+    sandbox
         .file("docker/Dockerfile.train", "FROM x\n")
         .git(["commit", "-qam", "Change"]);
-    let id = |rev: &str| place.git(["rev-parse", rev]).trim().to_owned();
+    let id = |rev: &str| sandbox.git(["rev-parse", rev]).trim().to_owned();
     for (before, expected) in [(id("HEAD~1"), 2), ("0".repeat(40), 3)] {
         let event = format!(
             "{{\"before\": \"{before}\", \"after\": \"{}\", \"ref\": \"refs/heads/master\"}}",
             id("HEAD")
         );
-        std::fs::write(place.path("event.json"), event).unwrap();
-        let out = place
+        std::fs::write(sandbox.path("event.json"), event).unwrap();
+        let out = sandbox
             .gates(["images", "--format", "json"])
-            .env("GITHUB_EVENT_PATH", place.path("event.json"))
+            .env("GITHUB_EVENT_PATH", sandbox.path("event.json"))
             .run()
             .exits(0);
         assert_eq!(
@@ -104,8 +104,8 @@ fn a_push_event_tells_the_change_and_a_new_branch_builds_all() {
             "{before}"
         );
     }
-    place.gates(["images"]).run().exits(2);
-    place
+    sandbox.gates(["images"]).run().exits(2);
+    sandbox
         .gates(["images", "--base", "nowhere", "--head", "HEAD"])
         .run()
         .exits(2);

@@ -1,18 +1,18 @@
 //! `init`: what it adds is in order by our own lints, nothing is overwritten, and the second time nothing happens.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
-fn fresh() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q", "-b", "trunk"]);
-    place
+fn fresh() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "-b", "trunk"]);
+    sandbox
         .file("trainer/__init__.py", "")
         .file("trainer/run.py", "print(1)\n");
-    place
+    sandbox
 }
 
-fn actions(place: &Place, args: &[&str]) -> Vec<(String, String)> {
-    let report = place
+fn actions(sandbox: &Sandbox, args: &[&str]) -> Vec<(String, String)> {
+    let report = sandbox
         .gates(["init", "--format", "json"].iter().chain(args))
         .run()
         .exits(0)
@@ -29,11 +29,15 @@ fn actions(place: &Place, args: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_it_adds_is_clean_by_our_own_lints() {
-    let place = fresh();
-    assert!(actions(&place, &[]).iter().all(|(_, action)| action == "create"));
-    place.gates(["lint", "registry"]).run().exits(0);
-    let workflows = place
+fn written_files_pass_own_lints() {
+    let sandbox = fresh();
+    assert!(
+        actions(&sandbox, &[])
+            .iter()
+            .all(|(_, action)| action == "create")
+    );
+    sandbox.gates(["lint", "registry"]).run().exits(0);
+    let workflows = sandbox
         .gates(["lint", "workflows", "--format", "json"])
         .run()
         .exits(0)
@@ -48,10 +52,10 @@ fn what_it_adds_is_clean_by_our_own_lints() {
         codes.iter().all(|code| *code == "workflow-unpinned-action"),
         "only our own action is by version: {codes:?}"
     );
-    place.gates(["run", "--tier", "a"]).run().exits(0);
-    let settings = std::fs::read_to_string(place.repo().join("configs/nmoe-gates.toml")).unwrap();
+    sandbox.gates(["run", "--tier", "a"]).run().exits(0);
+    let settings = std::fs::read_to_string(sandbox.repo().join("configs/nmoe-gates.toml")).unwrap();
     assert!(settings.contains("base = \"trunk\""), "{settings}");
-    let tier_b = std::fs::read_to_string(place.repo().join(".github/workflows/tier-b.yml")).unwrap();
+    let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
     assert!(
         !tier_b.contains("uses: ./")
             && !tier_b.contains("self-repository")
@@ -61,56 +65,56 @@ fn what_it_adds_is_clean_by_our_own_lints() {
 }
 
 #[test]
-fn it_adapts_to_what_is_there_and_overwrites_nothing() {
-    let place = fresh();
+fn existing_files_are_not_overwritten() {
+    let sandbox = fresh();
     let registry = "[gates.\"cpu:a\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nmine = [\"cpu:a\"]\n";
-    place
+    sandbox
         .file("configs/gates/gates.toml", registry)
         .file(".github/PULL_REQUEST_TEMPLATE.md", "hello\n");
-    place.file("AGENTS.md", "# Agents\n");
-    place.file(
+    sandbox.file("AGENTS.md", "# Agents\n");
+    sandbox.file(
         ".github/workflows/tier-b.yml",
         "on: workflow_dispatch\njobs: {}\n",
     );
-    let said = place.gates(["init", "--dry-run"]).run().exits(0).stdout;
+    let said = sandbox.gates(["init", "--dry-run"]).run().exits(0).stdout;
     assert!(
         said.contains("keep    .github/workflows/tier-b.yml  (it does not call nmoe-gates;"),
         "{said}"
     );
-    std::fs::remove_file(place.repo().join(".github/workflows/tier-b.yml")).unwrap();
-    let first = actions(&place, &["--agents", "--hook"]);
+    std::fs::remove_file(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
+    let first = actions(&sandbox, &["--agents", "--hook"]);
     let action = |path: &str| first.iter().find(|(p, _)| p == path).map(|(_, a)| a.as_str());
     assert_eq!(action("configs/gates/gates.toml"), Some("keep"));
     assert_eq!(action(".github/PULL_REQUEST_TEMPLATE.md"), Some("keep"));
     assert_eq!(action("AGENTS.md"), Some("append"));
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("configs/gates/gates.toml")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("configs/gates/gates.toml")).unwrap(),
         registry
     );
-    let tier_b = std::fs::read_to_string(place.repo().join(".github/workflows/tier-b.yml")).unwrap();
+    let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
     assert!(tier_b.contains("options: [mine, single]"), "{tier_b}");
-    let agents = std::fs::read_to_string(place.repo().join("AGENTS.md")).unwrap();
+    let agents = std::fs::read_to_string(sandbox.repo().join("AGENTS.md")).unwrap();
     assert!(agents.starts_with("# Agents\n\n<!-- nmoe-gates -->"), "{agents}");
 
-    let second = actions(&place, &["--agents", "--hook"]);
+    let second = actions(&sandbox, &["--agents", "--hook"]);
     assert!(second.iter().all(|(_, action)| action == "keep"), "{second:?}");
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("AGENTS.md")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("AGENTS.md")).unwrap(),
         agents
     );
 }
 
 #[test]
-fn a_dry_run_writes_nothing_and_a_plain_folder_is_refused() {
-    let place = fresh();
-    place.gates(["init", "--dry-run"]).run().exits(0);
-    assert!(!place.repo().join("configs").exists());
-    let out = Place::new().gates(["init"]).run().exits(2);
+fn dry_run_writes_nothing() {
+    let sandbox = fresh();
+    sandbox.gates(["init", "--dry-run"]).run().exits(0);
+    assert!(!sandbox.repo().join("configs").exists());
+    let out = Sandbox::new().gates(["init"]).run().exits(2);
     assert!(out.stderr.contains("git init"), "{}", out.stderr);
 }
 
 #[test]
-fn the_patch_that_a_dry_run_shows_is_what_it_writes() {
+fn dry_run_patch_equals_written_files() {
     for agents in [
         None,
         Some(""),
@@ -119,9 +123,9 @@ fn the_patch_that_a_dry_run_shows_is_what_it_writes() {
         Some("one\ntwo\nthree\nfour"),
     ] {
         let (shown, written) = (fresh(), fresh());
-        for place in [&shown, &written] {
+        for sandbox in [&shown, &written] {
             if let Some(text) = agents {
-                place.file("AGENTS.md", text);
+                sandbox.file("AGENTS.md", text);
             }
         }
         let patch = shown
@@ -133,10 +137,10 @@ fn the_patch_that_a_dry_run_shows_is_what_it_writes() {
         std::fs::write(shown.path("patch"), patch).unwrap();
         shown.git(["apply", "--whitespace=nowarn", "../patch"]);
         written.gates(["init", "--agents"]).run().exits(0);
-        for place in [&shown, &written] {
-            place.git(["add", "-A"]);
+        for sandbox in [&shown, &written] {
+            sandbox.git(["add", "-A"]);
         }
-        let tree = |place: &Place| place.git(["write-tree"]);
+        let tree = |sandbox: &Sandbox| sandbox.git(["write-tree"]);
         assert_eq!(tree(&shown), tree(&written), "{agents:?}");
     }
 }

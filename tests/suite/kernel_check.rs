@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
-fn library(place: &Place, name: &str, container: Option<&str>) {
-    let source = place.path("library.c");
+fn library(sandbox: &Sandbox, name: &str, container: Option<&str>) {
+    let source = sandbox.path("library.c");
     let device = container.map_or(String::new(), |container| {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/kernel/{container}.fatbin"));
@@ -16,7 +16,7 @@ fn library(place: &Place, name: &str, container: Option<&str>) {
         )
     });
     std::fs::write(&source, format!("{device}int entry(void) {{ return 0; }}\n")).unwrap();
-    let output = place.repo().join(name);
+    let output = sandbox.repo().join(name);
     std::fs::create_dir_all(output.parent().unwrap()).unwrap();
     assert!(
         Command::new("cc")
@@ -30,9 +30,9 @@ fn library(place: &Place, name: &str, container: Option<&str>) {
 }
 
 #[test]
-fn off_target_everything_is_refused_with_what_was_found_and_what_is_needed() {
-    let place = Place::new();
-    let out = place.gates(["kernels", "check"]).run().exits(3);
+fn wrong_machine_is_refused_with_requirements() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.gates(["kernels", "check"]).run().exits(3);
     for word in [
         "no_gpu",
         "no NVIDIA driver",
@@ -41,14 +41,14 @@ fn off_target_everything_is_refused_with_what_was_found_and_what_is_needed() {
     ] {
         assert!(out.stdout.contains(word), "{word}: {}", out.stdout);
     }
-    place.gates(["kernels", "check", "absent.so"]).run().exits(2);
+    sandbox.gates(["kernels", "check", "absent.so"]).run().exits(2);
     // The libraries are still looked into, and none is loaded.
     library(
-        &place,
+        &sandbox,
         "nmoe/csrc/rdep.cpython-311-x86_64-linux-gnu.so",
         Some("sm_100a_zstd"),
     );
-    let seen = place
+    let seen = sandbox
         .gates(["kernels", "check", "--format", "json"])
         .run()
         .exits(3)
@@ -61,11 +61,11 @@ fn off_target_everything_is_refused_with_what_was_found_and_what_is_needed() {
 }
 
 #[test]
-fn on_target_the_subjects_own_libraries_decide() {
-    let place = Place::new();
-    let driver = crate::kernel_driver::b200(&place);
+fn target_machine_checks_libraries_of_subject() {
+    let sandbox = Sandbox::new();
+    let driver = crate::kernel_driver::b200(&sandbox);
     let check = |code: i32| {
-        place
+        sandbox
             .gates(["kernels", "check", "--gpus", "8", "--format", "json"])
             .env("LD_LIBRARY_PATH", &driver)
             .run()
@@ -74,32 +74,32 @@ fn on_target_the_subjects_own_libraries_decide() {
     };
     assert_eq!(check(3)["reason"], "kernel_missing");
     // A telemetry extension without device code is no reason for refusal, and no kernel library.
-    library(&place, "nmoe/csrc/gpu.so", None);
+    library(&sandbox, "nmoe/csrc/gpu.so", None);
     assert_eq!(check(3)["reason"], "kernel_missing");
-    library(&place, "nmoe/csrc/rdep.so", Some("sm_100a_zstd"));
+    library(&sandbox, "nmoe/csrc/rdep.so", Some("sm_100a_zstd"));
     let seen = check(0);
     assert_eq!(seen["verdict"], "pass");
     assert_eq!(seen["libraries"][0]["device_code"], false);
     assert_eq!(seen["libraries"][1]["stamped"], false);
-    library(&place, "nmoe/csrc/muon.so", Some("both_zstd"));
+    library(&sandbox, "nmoe/csrc/muon.so", Some("both_zstd"));
     let seen = check(3);
     assert_eq!(seen["reason"], "kernel_off_target");
     assert_eq!(seen["libraries"][1]["faults"][0], "ptx");
 }
 
 #[test]
-fn a_glob_that_leads_out_of_the_checkout_is_refused() {
-    let place = Place::new();
-    place.file(
+fn glob_outside_checkout_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"../home/*.so\"]\n",
     );
-    let out = place.gates(["kernels", "check"]).run().exits(2);
+    let out = sandbox.gates(["kernels", "check"]).run().exits(2);
     assert!(out.stderr.contains("inside the checkout"), "{}", out.stderr);
-    place.file(
+    sandbox.file(
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"link/*.so\"]\n",
     );
-    std::os::unix::fs::symlink(place.path("home"), place.repo().join("link")).unwrap();
-    place.gates(["kernels", "check"]).run().exits(2);
+    std::os::unix::fs::symlink(sandbox.path("home"), sandbox.repo().join("link")).unwrap();
+    sandbox.gates(["kernels", "check"]).run().exits(2);
 }

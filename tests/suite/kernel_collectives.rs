@@ -2,29 +2,29 @@
 
 use std::process::Command;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
-fn place() -> Place {
-    let place = Place::new();
-    place
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("nmoe/moe.py", "# no all_to_all on this path\nrdep.dispatch(x)\n")
         .file("nmoe/csrc/rdep.cu", "// replaces ncclAllToAll\nvoid f() {}\n")
         .file("nmoe/zero2.py", "dist.all_to_all_single(a, b)\n");
-    place.git(["init", "-q"]);
-    place.git(["add", "-A"]);
-    place.git(["commit", "-qm", "base"]);
-    place
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "base"]);
+    sandbox
 }
 
 #[test]
-fn the_moe_path_is_clean_until_somebody_calls_one() {
-    let place = place();
-    place.gates(["kernels", "collectives"]).run().exits(0);
-    place.file(
+fn collective_on_moe_path_is_found() {
+    let sandbox = sandbox();
+    sandbox.gates(["kernels", "collectives"]).run().exits(0);
+    sandbox.file(
         "nmoe/csrc/rdep.cu",
         "void f() {\n    ncclGroupStart();\n    ncclSend(a);\n}\n",
     );
-    let seen = place
+    let seen = sandbox
         .gates(["kernels", "collectives", "--format", "json"])
         .run()
         .exits(1)
@@ -39,14 +39,14 @@ fn the_moe_path_is_clean_until_somebody_calls_one() {
 }
 
 #[test]
-fn a_diff_warns_of_added_lines_elsewhere() {
-    let place = place();
-    place.file(
+fn added_collective_elsewhere_is_a_warning() {
+    let sandbox = sandbox();
+    sandbox.file(
         "nmoe/zero2.py",
         "dist.all_to_all_single(a, b)\ndist.all_to_all(c, d)\n",
     );
-    place.git(["commit", "-qam", "more"]);
-    let seen = place
+    sandbox.git(["commit", "-qam", "more"]);
+    let seen = sandbox
         .gates([
             "kernels",
             "collectives",
@@ -61,22 +61,22 @@ fn a_diff_warns_of_added_lines_elsewhere() {
     assert_eq!(seen["findings"].as_array().unwrap().len(), 1, "{seen}");
     assert_eq!(seen["findings"][0]["severity"], "warning");
     assert_eq!(seen["findings"][0]["line"], 2);
-    place
+    sandbox
         .gates(["kernels", "collectives", "--diff", "HEAD~1..nowhere"])
         .run()
         .exits(2);
 }
 
 #[test]
-fn a_library_that_imports_one_is_found_and_fails_the_check() {
-    let place = place();
-    let source = place.path("a.c");
+fn library_importing_collective_fails() {
+    let sandbox = sandbox();
+    let source = sandbox.path("a.c");
     std::fs::write(
         &source,
         "extern int ncclAllToAll(void); int f(void) { return ncclAllToAll(); }\n",
     )
     .unwrap();
-    let library = place.repo().join("nmoe/csrc/rdep.so");
+    let library = sandbox.repo().join("nmoe/csrc/rdep.so");
     assert!(
         Command::new("cc")
             .args(["-shared", "-fPIC", "-o"])
@@ -87,9 +87,9 @@ fn a_library_that_imports_one_is_found_and_fails_the_check() {
             .success()
     );
     let path = library.to_str().unwrap();
-    let out = place.gates(["kernels", "collectives", path]).run().exits(1);
+    let out = sandbox.gates(["kernels", "collectives", path]).run().exits(1);
     assert!(out.stdout.contains("it imports `ncclAllToAll`"), "{}", out.stdout);
-    let seen = place
+    let seen = sandbox
         .gates(["kernels", "check", path, "--format", "json"])
         .run()
         .exits(1)

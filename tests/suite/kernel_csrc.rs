@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::support::digest::sha256;
 use crate::support::program::program;
 
@@ -13,13 +13,13 @@ fn package() -> PathBuf {
 }
 
 #[test]
-fn the_host_build_passes_every_self_check() {
+fn host_build_passes_all_self_checks() {
     let Some(library) = nmoe_csrc::host_library() else {
         eprintln!("skipped: there is no C++ compiler");
         return;
     };
-    let place = Place::new();
-    let out = place
+    let sandbox = Sandbox::new();
+    let out = sandbox
         .gates([
             "kernels",
             "check",
@@ -37,16 +37,16 @@ fn the_host_build_passes_every_self_check() {
 }
 
 #[test]
-fn another_target_is_an_error_of_the_compiler_that_says_which_one_it_must_be() {
+fn other_target_fails_compilation_with_required_target() {
     // The preprocessor as nvcc would call it for the device, with no CUDA header at hand.
-    let place = Place::new();
-    std::fs::write(place.path("cuda_runtime.h"), "").unwrap();
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("cuda_runtime.h"), "").unwrap();
     let preprocess = |defines: &[&str]| {
         Command::new("c++")
             .args(["-E", "-x", "c++", "-std=c++17", "-D__CUDACC__"])
             .args(defines)
             .arg("-I")
-            .arg(place.path(""))
+            .arg(sandbox.path(""))
             .arg("-I")
             .arg(package().join("include"))
             .arg(package().join("src/platform.h"))
@@ -99,7 +99,7 @@ fn prove(script: &str, arguments: &[&str]) -> String {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_conversions_over_every_float_agree_with_two_oracles_and_blocks_by_the_million() {
+fn slow_conversions_agree_with_two_oracles() {
     let library = nmoe_csrc::host_library().expect("a C++ compiler");
     let said = prove("verify/kernels", &[library.to_str().unwrap()]);
     eprintln!("{said}");
@@ -109,7 +109,7 @@ fn slow_conversions_over_every_float_agree_with_two_oracles_and_blocks_by_the_mi
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_inspection_agrees_with_cuobjdump_on_every_kind_of_file() {
+fn slow_inspection_agrees_with_cuobjdump() {
     let said = prove("verify/inspection", &[program().to_str().unwrap()]);
     eprintln!("{said}");
     let files: u32 = said
@@ -121,7 +121,7 @@ fn slow_inspection_agrees_with_cuobjdump_on_every_kind_of_file() {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_the_device_build_has_the_hardwares_conversions_and_no_other_target() {
+fn slow_device_build_uses_hardware_conversions() {
     let said = prove("verify/device-build", &[program().to_str().unwrap()]);
     eprintln!("{said}");
 }
@@ -136,7 +136,7 @@ pub fn sources_digest(package: &Path) -> String {
 }
 
 /// A library with a stamp, device code and the ABI, as a build for the target would leave it, but runnable here.
-fn stamped(place: &Place, package: &Path, nonce: &str) {
+fn stamped(sandbox: &Sandbox, package: &Path, nonce: &str) {
     let sources = sources_digest(package);
     let stamp = format!(
         r#"{{"schema":1,"abi":1,"arch":"sm_100a","sources":"{sources}","flags":"-O3","compiler":"nvcc 13.0.88","commit":null,"dirty":false,"nonce":"{nonce}","kernels":["add","scale"]}}"#
@@ -158,9 +158,9 @@ fn stamped(place: &Place, package: &Path, nonce: &str) {
         bytes.len(),
         bytes.join(",")
     );
-    let path = place.path("stamped.c");
+    let path = sandbox.path("stamped.c");
     std::fs::write(&path, source).unwrap();
-    let output = place.repo().join("nmoe-csrc/build/libnmoe_kernels.so");
+    let output = sandbox.repo().join("nmoe-csrc/build/libnmoe_kernels.so");
     std::fs::create_dir_all(output.parent().unwrap()).unwrap();
     assert!(
         Command::new("cc")
@@ -174,10 +174,10 @@ fn stamped(place: &Place, package: &Path, nonce: &str) {
 }
 
 #[test]
-fn on_target_a_library_of_ours_is_loaded_if_it_is_fresh_and_refused_if_not() {
-    let place = Place::new();
-    let driver = crate::kernel_driver::b200(&place);
-    let package = place.repo().join("nmoe-csrc");
+fn stale_library_is_not_loaded() {
+    let sandbox = Sandbox::new();
+    let driver = crate::kernel_driver::b200(&sandbox);
+    let package = sandbox.repo().join("nmoe-csrc");
     for folder in ["include", "src"] {
         std::fs::create_dir_all(package.join(folder)).unwrap();
         std::fs::write(package.join(folder).join("a.h"), "/* a source */\n").unwrap();
@@ -185,13 +185,13 @@ fn on_target_a_library_of_ours_is_loaded_if_it_is_fresh_and_refused_if_not() {
     for file in ["build.rs", "Cargo.toml"] {
         std::fs::write(package.join(file), "").unwrap();
     }
-    place.file(
+    sandbox.file(
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"nmoe-csrc/build/*.so\"]\n",
     );
-    stamped(&place, &package, "n1");
+    stamped(&sandbox, &package, "n1");
     let check = |code: i32| {
-        place
+        sandbox
             .gates(["kernels", "check", "--format", "json"])
             .env("LD_LIBRARY_PATH", &driver)
             .run()

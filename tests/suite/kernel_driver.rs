@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
 
 /// A libcuda whose answers are macros.
 const CUDA: &str = r#"
@@ -120,21 +120,21 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
 }
 
 /// A folder with the driver of eight B200s, for `LD_LIBRARY_PATH`.
-pub fn b200(place: &Place) -> PathBuf {
-    b200_with(place, &[])
+pub fn b200(sandbox: &Sandbox) -> PathBuf {
+    b200_with(sandbox, &[])
 }
 
 /// The same, whose NVML has something to tell.
-pub fn b200_with(place: &Place, nvml: &[&str]) -> PathBuf {
-    let folder = place.path("b200");
+pub fn b200_with(sandbox: &Sandbox, nvml: &[&str]) -> PathBuf {
+    let folder = sandbox.path("b200");
     compile(&folder, "libcuda.so.1", CUDA, &[]);
     compile(&folder, "libnvidia-ml.so.1", NVML, nvml);
     folder
 }
 
 fn ask(machine: &Machine, arguments: &[&str]) -> Outcome {
-    let place = Place::new();
-    let folder = place.path("driver");
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("driver");
     std::fs::create_dir(&folder).unwrap();
     if let Some(defines) = machine.cuda {
         compile(&folder, "libcuda.so.1", CUDA, defines);
@@ -144,11 +144,11 @@ fn ask(machine: &Machine, arguments: &[&str]) -> Outcome {
     }
     let mut all = vec!["kernels", "driver", "--format", "json"];
     all.extend(arguments);
-    place.gates(all).env("LD_LIBRARY_PATH", &folder).run()
+    sandbox.gates(all).env("LD_LIBRARY_PATH", &folder).run()
 }
 
 #[test]
-fn eight_b200s_will_do_and_are_described() {
+fn eight_b200_gpus_are_accepted() {
     let seen = ask(&B200, &["--gpus", "8"]).exits(0).json();
     assert_eq!(seen["fits"], true);
     assert_eq!(seen["driver"]["cuda"], serde_json::json!([13, 0]));
@@ -159,7 +159,7 @@ fn eight_b200s_will_do_and_are_described() {
 }
 
 #[test]
-fn every_other_machine_is_refused_with_what_was_found() {
+fn other_machines_are_refused() {
     let cuda = |defines| Machine {
         cuda: Some(defines),
         nvml: None,
@@ -289,7 +289,7 @@ fn every_other_machine_is_refused_with_what_was_found() {
 }
 
 #[test]
-fn without_nvml_the_gpus_still_count_and_idle_clocks_are_no_trouble() {
+fn missing_nvml_and_idle_clocks_are_accepted() {
     let machine = Machine {
         cuda: Some(&["-DCOUNT=2"]),
         nvml: None,
@@ -300,7 +300,7 @@ fn without_nvml_the_gpus_still_count_and_idle_clocks_are_no_trouble() {
 }
 
 #[test]
-fn what_spoils_a_launch_is_what_came_between_two_readings() {
+fn watch_reports_changes_between_readings() {
     // The first reading asks in round 2, the second in round 3.
     let cases: [(&str, &[&'static str], Option<&str>, &str); 11] = [
         ("quiet", &["-DECC=2", "-DHELD=5000000000ull"], None, ""),

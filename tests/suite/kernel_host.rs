@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::driver::{Place, scrubbed};
+use crate::driver::{Sandbox, scrubbed};
 use crate::support::program::program;
 
 /// A library with the whole ABI and one self-check that passes. Each case changes something about it.
@@ -77,10 +77,10 @@ fn patch(path: &Path, at: usize, bytes: &[u8]) {
     std::fs::write(path, file).unwrap();
 }
 
-fn build(place: &Place, name: &str, library: &Library) -> PathBuf {
-    let source = place.path(&format!("{name}.c"));
+fn build(sandbox: &Sandbox, name: &str, library: &Library) -> PathBuf {
+    let source = sandbox.path(&format!("{name}.c"));
     std::fs::write(&source, &library.source).unwrap();
-    let output = place.path(&format!("{name}.so"));
+    let output = sandbox.path(&format!("{name}.so"));
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O0", "-w", "-o"])
         .arg(&output)
@@ -93,13 +93,13 @@ fn build(place: &Place, name: &str, library: &Library) -> PathBuf {
     output
 }
 
-fn check(place: &Place, path: &Path) -> (Option<i32>, Value, String) {
-    check_within(place, path, "60")
+fn check(sandbox: &Sandbox, path: &Path) -> (Option<i32>, Value, String) {
+    check_within(sandbox, path, "60")
 }
 
-fn check_within(place: &Place, path: &Path, seconds: &str) -> (Option<i32>, Value, String) {
+fn check_within(sandbox: &Sandbox, path: &Path, seconds: &str) -> (Option<i32>, Value, String) {
     let path = path.to_str().unwrap();
-    let out = place
+    let out = sandbox
         .gates([
             "kernels",
             "check",
@@ -291,8 +291,8 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_hostile_library_is_told_for_what_it_is() {
-    let place = Place::new();
+fn hostile_libraries_are_reported_by_failure() {
+    let sandbox = Sandbox::new();
     let cases = cases();
     assert!(cases.len() >= 30);
     let mut table = String::new();
@@ -303,18 +303,18 @@ fn every_hostile_library_is_told_for_what_it_is() {
                 // Only what hangs need be waited for; on a busy machine the others get all the time they want.
                 let hangs = words.iter().any(|word| matches!(*word, "silent" | "stopped"));
                 let seconds = if hangs { "3" } else { "60" };
-                scope.spawn(|| check_within(&place, &build(&place, name, library), seconds))
+                scope.spawn(|| check_within(&sandbox, &build(&sandbox, name, library), seconds))
             })
             .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     let mut wrong = false;
-    for ((name, _, words, stage), (code, seen, stderr)) in cases.iter().zip(&seen) {
+    for ((name, _, words, fixture), (code, seen, stderr)) in cases.iter().zip(&seen) {
         let failure = &seen["failure"];
         let right = *code == Some(1)
             && seen["verdict"] == "fail"
             && words.contains(&failure["code"].as_str().unwrap_or_default())
-            && failure["stage"] == *stage;
+            && failure["stage"] == *fixture;
         wrong |= !right;
         writeln!(
             table,
@@ -330,14 +330,14 @@ fn every_hostile_library_is_told_for_what_it_is() {
 }
 
 #[test]
-fn a_sound_library_passes_threads_and_thread_locals_and_all() {
-    let place = Place::new();
+fn library_with_threads_passes() {
+    let sandbox = Sandbox::new();
     let lively = defined(
         "static __thread int mine = 3; static void *work(void *a) { (void)a; mine++; return 0; }
          __attribute__((constructor)) static void born(void) { pthread_t t; pthread_create(&t, 0, work, 0); pthread_join(t, 0); puts(\"hello\"); }",
         &["-pthread"],
     );
-    let (code, seen, stderr) = check(&place, &build(&place, "lively", &lively));
+    let (code, seen, stderr) = check(&sandbox, &build(&sandbox, "lively", &lively));
     assert_eq!(code, Some(0), "{seen} {stderr}");
     assert_eq!(seen["verdict"], "pass");
     assert_eq!(seen["checks"][0]["name"], "sum_of_two");
@@ -345,8 +345,8 @@ fn a_sound_library_passes_threads_and_thread_locals_and_all() {
 }
 
 #[test]
-fn a_self_check_that_differs_or_compares_nothing_fails() {
-    let place = Place::new();
+fn self_check_with_mismatch_or_no_cases_fails() {
+    let sandbox = Sandbox::new();
     for (name, body) in [
         (
             "differs",
@@ -356,7 +356,7 @@ fn a_self_check_that_differs_or_compares_nothing_fails() {
         ("cuda_error", "-DCHECK=r->error=700;return 2;"),
         ("no_outcome", "-DCHECK=r->cases=9;return 77;"),
     ] {
-        let (code, seen, _) = check(&place, &build(&place, name, &defined("", &[body])));
+        let (code, seen, _) = check(&sandbox, &build(&sandbox, name, &defined("", &[body])));
         assert_eq!(code, Some(1), "{name}: {seen}");
         assert_eq!(seen["checks"][0]["status"], "fail", "{name}");
         assert_eq!(seen["checks"][0]["reason"], "kernel_failed", "{name}");
@@ -364,16 +364,16 @@ fn a_self_check_that_differs_or_compares_nothing_fails() {
 }
 
 #[test]
-fn a_grandchild_that_ran_away_is_ended() {
-    let place = Place::new();
-    let mark = place.path("alive");
+fn escaped_grandchild_is_killed() {
+    let sandbox = Sandbox::new();
+    let mark = sandbox.path("alive");
     let runaway = constructor(&format!(
         "if (fork() == 0) {{ setsid(); if (fork() == 0) {{ FILE *f = fopen(\"{}\", \"w\"); fprintf(f, \"%d\", getpid()); fclose(f); for (;;) pause(); }} _exit(0); }}
          while (access(\"{}\", R_OK)) usleep(1000); usleep(10000);",
         mark.display(),
         mark.display()
     ));
-    let (code, seen, stderr) = check(&place, &build(&place, "runaway", &runaway));
+    let (code, seen, stderr) = check(&sandbox, &build(&sandbox, "runaway", &runaway));
     assert_eq!(code, Some(0), "{seen} {stderr}");
     assert!(seen["leftovers"].as_u64().unwrap() >= 1, "{seen}");
     let pid = std::fs::read_to_string(mark).unwrap();
@@ -381,40 +381,40 @@ fn a_grandchild_that_ran_away_is_ended() {
 }
 
 #[test]
-fn what_is_no_file_is_unusable_and_nothing_waits_for_it() {
-    let place = Place::new();
-    let fifo = place.path("fifo");
+fn irregular_file_is_unusable_without_waiting() {
+    let sandbox = Sandbox::new();
+    let fifo = sandbox.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let huge = place.path("huge.so");
+    let huge = sandbox.path("huge.so");
     std::fs::File::create(&huge).unwrap().set_len(3 << 30).unwrap();
     for (path, says) in [
-        (place.repo(), "not a regular file"),
+        (sandbox.repo(), "not a regular file"),
         (fifo, "not a regular file"),
         (huge, "larger than"),
-        (place.path("absent"), "cannot read"),
+        (sandbox.path("absent"), "cannot read"),
     ] {
-        let (code, _, stderr) = check(&place, &path);
+        let (code, _, stderr) = check(&sandbox, &path);
         assert_eq!(code, Some(2));
         assert!(stderr.contains(says), "{stderr}");
     }
 }
 
 #[test]
-fn where_the_host_cannot_run_nothing_is_passed_over() {
+fn unavailable_kernel_host_fails_checks() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root may change the root directory");
         return;
     }
     // A root without the dynamic loader: the helper cannot start there.
-    let place = Place::new();
-    let root = place.path("root");
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("root");
     std::fs::create_dir(&root).unwrap();
     crate::kernel_static::copy_program(program(), &root.join("nmoe-gates"));
     std::fs::create_dir(root.join("dev")).unwrap();
     std::fs::write(root.join("dev/urandom"), [7; 64]).unwrap();
     std::fs::write(root.join("dev/null"), "").unwrap();
     std::fs::create_dir(root.join("tmp")).unwrap();
-    std::fs::copy(build(&place, "good", &defined("", &[])), root.join("good.so")).unwrap();
+    std::fs::copy(build(&sandbox, "good", &defined("", &[])), root.join("good.so")).unwrap();
     let out = scrubbed("chroot")
         .arg(&root)
         .args(["/nmoe-gates", "kernels", "check", "--cpu", "/good.so"])

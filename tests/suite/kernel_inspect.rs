@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -13,9 +13,9 @@ fn fixture(name: &str) -> PathBuf {
         .join(format!("{name}.fatbin"))
 }
 
-fn look(place: &Place, path: &Path, code: i32) -> Value {
+fn look(sandbox: &Sandbox, path: &Path, code: i32) -> Value {
     let path = path.to_str().unwrap();
-    let out = place
+    let out = sandbox
         .gates(["kernels", "inspect", path, "--format", "json"])
         .run()
         .exits(code);
@@ -24,20 +24,20 @@ fn look(place: &Place, path: &Path, code: i32) -> Value {
 
 /// A host library with this container in it, as nvcc would have made it.
 fn library(
-    place: &Place,
+    sandbox: &Sandbox,
     name: &str,
     container: &Path,
     section: &str,
     extra: &str,
     link: &[&str],
 ) -> PathBuf {
-    let source = place.path(&format!("{name}.c"));
+    let source = sandbox.path(&format!("{name}.c"));
     let text = format!(
         "__asm__(\".section {section},\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.previous\\n\");\n{extra}\nint entry(void) {{ return 0; }}\n",
         container.display()
     );
     std::fs::write(&source, text).unwrap();
-    let output = place.path(name);
+    let output = sandbox.path(name);
     let status = Command::new("cc")
         .args(link)
         .arg("-fPIC")
@@ -51,8 +51,8 @@ fn library(
 }
 
 #[test]
-fn every_container_is_told_for_what_it_is() {
-    let place = Place::new();
+fn containers_are_identified() {
+    let sandbox = Sandbox::new();
     let cases = [
         ("sm_100a_plain", "none", None),
         ("sm_100a_lz4", "lz4", None),
@@ -68,7 +68,7 @@ fn every_container_is_told_for_what_it_is() {
         ("lto_zstd", "zstd", Some("lto")),
     ];
     for (name, compression, fault) in cases {
-        let seen = look(&place, &fixture(name), i32::from(fault.is_some()));
+        let seen = look(&sandbox, &fixture(name), i32::from(fault.is_some()));
         assert_eq!(seen["clean"], fault.is_none(), "{name}: {seen}");
         assert_eq!(seen["faults"][0]["code"].as_str(), fault, "{name}");
         assert_eq!(seen["entries"][0]["compression"], compression, "{name}");
@@ -81,52 +81,55 @@ fn every_container_is_told_for_what_it_is() {
 }
 
 #[test]
-fn shared_objects_and_object_files_are_read_alike() {
-    let place = Place::new();
+fn object_files_are_read_like_shared_objects() {
+    let sandbox = Sandbox::new();
     let good = fixture("sm_100a_zstd");
     for (name, link) in [("a.so", &["-shared"][..]), ("a.o", &["-c"])] {
-        let path = library(&place, name, &good, ".nv_fatbin", "", link);
-        let seen = look(&place, &path, 0);
+        let path = library(&sandbox, name, &good, ".nv_fatbin", "", link);
+        let seen = look(&sandbox, &path, 0);
         assert_eq!(seen["verdict"], "sm_100a and nothing else");
         assert_eq!(seen["entries"][0]["section"], ".nv_fatbin");
     }
-    let path = library(&place, "rdc.o", &good, "__nv_relfatbin", "", &["-c"]);
-    assert_eq!(look(&place, &path, 0)["entries"][0]["section"], "__nv_relfatbin");
+    let path = library(&sandbox, "rdc.o", &good, "__nv_relfatbin", "", &["-c"]);
+    assert_eq!(
+        look(&sandbox, &path, 0)["entries"][0]["section"],
+        "__nv_relfatbin"
+    );
 }
 
 #[test]
-fn code_that_hides_outside_its_sections_is_found() {
-    let place = Place::new();
+fn code_outside_its_sections_is_found() {
+    let sandbox = Sandbox::new();
     let good = fixture("sm_100a_zstd");
     let hidden = format!(
         "__asm__(\".section .rodata\\n.incbin \\\"{}\\\"\\n.previous\\n\");",
         fixture("sm_103a_zstd").display()
     );
-    let path = library(&place, "hidden.so", &good, ".nv_fatbin", &hidden, &["-shared"]);
-    assert_eq!(look(&place, &path, 1)["faults"][0]["code"], "stray");
+    let path = library(&sandbox, "hidden.so", &good, ".nv_fatbin", &hidden, &["-shared"]);
+    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "stray");
     let ptx = "const char text[] = \".version 9.0\\n.target sm_90\\n\";";
-    let path = library(&place, "jit.so", &good, ".nv_fatbin", ptx, &["-shared"]);
-    assert_eq!(look(&place, &path, 1)["faults"][0]["code"], "stray");
+    let path = library(&sandbox, "jit.so", &good, ".nv_fatbin", ptx, &["-shared"]);
+    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "stray");
 }
 
 #[test]
-fn what_should_be_there_and_is_not_is_named() {
-    let place = Place::new();
+fn missing_kernels_are_named() {
+    let sandbox = Sandbox::new();
     let good = fixture("sm_100a_zstd");
     let path = good.to_str().unwrap();
-    place
+    sandbox
         .gates(["kernels", "inspect", path, "--expect", "add"])
         .run()
         .exits(0);
-    let out = place
+    let out = sandbox
         .gates(["kernels", "inspect", path, "--expect", "moe_gather"])
         .run()
         .exits(1);
     assert!(out.stdout.contains("`moe_gather`"), "{}", out.stdout);
 
-    let source = place.path("host.c");
+    let source = sandbox.path("host.c");
     std::fs::write(&source, "int entry(void) { return 0; }\n").unwrap();
-    let host = place.path("host.so");
+    let host = sandbox.path("host.so");
     assert!(
         Command::new("cc")
             .arg("-shared")
@@ -137,30 +140,30 @@ fn what_should_be_there_and_is_not_is_named() {
             .unwrap()
             .success()
     );
-    assert_eq!(look(&place, &host, 1)["faults"][0]["code"], "no_device_code");
+    assert_eq!(look(&sandbox, &host, 1)["faults"][0]["code"], "no_device_code");
 }
 
 #[test]
-fn what_is_no_library_is_said_to_be_none() {
-    let place = Place::new();
+fn other_files_are_not_libraries() {
+    let sandbox = Sandbox::new();
     for (name, bytes) in [
         ("empty", &b""[..]),
         ("text", b"hello"),
         ("cut.so", b"\x7fELF\x02\x01\x01"),
         ("cut.fatbin", b"\x50\xed\x55\xba"),
     ] {
-        place.file(name, bytes);
-        look(&place, &place.repo().join(name), 1);
+        sandbox.file(name, bytes);
+        look(&sandbox, &sandbox.repo().join(name), 1);
     }
-    let out = place
+    let out = sandbox
         .gates(["kernels", "inspect", "/dev/null", "."])
         .run()
         .exits(2);
     assert!(out.stderr.contains("not a regular file"), "{}", out.stderr);
-    place.gates(["kernels", "inspect", "absent.so"]).run().exits(2);
-    let fifo = place.path("fifo");
+    sandbox.gates(["kernels", "inspect", "absent.so"]).run().exits(2);
+    let fifo = sandbox.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    place
+    sandbox
         .gates(["kernels", "inspect", fifo.to_str().unwrap()])
         .run()
         .exits(2);

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
 use crate::kernel_csrc::{SOURCES, sources_digest};
 
 /// C that wraps `nmoe/csrc/device.fatbin` as a library.
 pub const WRAPPER: &str = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
 
 /// A checkout whose build copies this container, wrapped as a library, to where the registry looks.
-fn checkout(container: &str, build: &str) -> Place {
-    let place = Place::new();
+fn checkout(container: &str, build: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
     let fixture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/kernel/{container}.fatbin"));
-    place
+    sandbox
         .file("nmoe/csrc/device.fatbin", std::fs::read(fixture).unwrap())
         .file(
             "nmoe/csrc/rdep.c",
@@ -31,35 +31,35 @@ fn checkout(container: &str, build: &str) -> Place {
             ),
         )
         .file(".gitignore", "*.so\nran\nbuilds\n");
-    place.git(["init", "-q"]);
-    place.git(["add", "-A"]);
-    place.git(["commit", "-qm", "base"]);
-    place
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "base"]);
+    sandbox
 }
 
 const BUILD: &str = "echo x >> builds; cc -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c";
 
-fn run(place: &Place, gates: &[&str]) -> (Outcome, Value) {
-    let driver = crate::kernel_driver::b200(place);
-    let results = place.path("results.json");
+fn run(sandbox: &Sandbox, gates: &[&str]) -> (Outcome, Value) {
+    let driver = crate::kernel_driver::b200(sandbox);
+    let results = sandbox.path("results.json");
     let mut args = vec!["run", "--results", results.to_str().unwrap(), "--keep-going"];
     for gate in gates {
         args.extend(["--gate", gate]);
     }
-    let out = place.gates(args).env("LD_LIBRARY_PATH", &driver).run();
+    let out = sandbox.gates(args).env("LD_LIBRARY_PATH", &driver).run();
     let text = std::fs::read_to_string(&results).unwrap_or_else(|e| panic!("{e}: {out:?}"));
     (out, serde_json::from_str(&text).unwrap())
 }
 
 #[test]
-fn a_gpu_gate_runs_on_what_this_run_built_and_says_what_was_proven() {
-    let place = checkout("sm_100a_zstd", BUILD);
+fn gpu_gate_uses_built_and_proven_libraries() {
+    let sandbox = checkout("sm_100a_zstd", BUILD);
     // A library from before must not be taken for this run's.
-    place.file("nmoe/csrc/stale.so", "old");
-    let (out, results) = run(&place, &["b200:train", "b200:again"]);
+    sandbox.file("nmoe/csrc/stale.so", "old");
+    let (out, results) = run(&sandbox, &["b200:train", "b200:again"]);
     let out = out.exits(0);
     assert_eq!(results["overall"], "pass", "{results}");
-    assert!(!place.repo().join("nmoe/csrc/stale.so").exists());
+    assert!(!sandbox.repo().join("nmoe/csrc/stale.so").exists());
     let train = &results["results"]["b200:train"];
     assert_eq!(train["kernel_checks"][0]["name"], "rdep_inspect");
     assert_eq!(train["kernel_checks"][0]["status"], "pass");
@@ -73,33 +73,33 @@ fn a_gpu_gate_runs_on_what_this_run_built_and_says_what_was_proven() {
         out.stdout
     );
     // Built once, for both gates.
-    let builds = std::fs::read_to_string(place.repo().join("builds")).unwrap();
+    let builds = std::fs::read_to_string(sandbox.repo().join("builds")).unwrap();
     assert_eq!(builds.lines().count(), 1);
 }
 
 #[test]
-fn a_library_that_will_not_do_keeps_the_command_from_starting() {
+fn rejected_library_prevents_gate_command() {
     for (container, build, reason) in [
         ("both_zstd", BUILD, "kernel_off_target"),
         ("sm_103a_zstd", BUILD, "kernel_off_target"),
         ("sm_100a_zstd", "true", "kernel_missing"),
         ("sm_100a_zstd", "false", "build_failed"),
     ] {
-        let place = checkout(container, build);
-        let (out, results) = run(&place, &["b200:train"]);
+        let sandbox = checkout(container, build);
+        let (out, results) = run(&sandbox, &["b200:train"]);
         out.exits(3);
         let train = &results["results"]["b200:train"];
         assert_eq!(train["status"], "invalid", "{train}");
         assert_eq!(train["reason"], reason, "{train}");
         assert!(
-            !place.repo().join("ran").exists(),
+            !sandbox.repo().join("ran").exists(),
             "{container}: the command was started"
         );
     }
 }
 
 #[test]
-fn a_library_that_is_changed_after_it_was_proven_is_stale() {
+fn library_changed_after_check_is_stale() {
     let rebuild = "cc -DMORE -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c -Wl,--build-id=0x1234";
     for (name, command, first, second) in [
         // By the gate itself: what it measured is not what was proven.
@@ -119,8 +119,8 @@ fn a_library_that_is_changed_after_it_was_proven_is_stale() {
         ("removed", "true", ("pass", ""), ("invalid", "kernel_stale")),
         ("left alone", "true", ("pass", ""), ("pass", "")),
     ] {
-        let place = checkout("sm_100a_zstd", BUILD);
-        let registry = place.repo().join("configs/gates/gates.toml");
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
         let text = std::fs::read_to_string(&registry).unwrap();
         let between = if name == "removed" {
             "rm nmoe/csrc/rdep.so"
@@ -130,7 +130,7 @@ fn a_library_that_is_changed_after_it_was_proven_is_stale() {
         let text = text.replace("touch ran; echo 'node_tps: 12,345'", command)
             + &format!("[gates.\"cpu:between\"]\ntier = \"a\"\ncmd = \"{between}\"\n");
         std::fs::write(&registry, text.replace("test -e nmoe/csrc/rdep.so", "true")).unwrap();
-        let (out, results) = run(&place, &["b200:train", "cpu:between", "b200:again"]);
+        let (out, results) = run(&sandbox, &["b200:train", "cpu:between", "b200:again"]);
         for (gate, (status, reason)) in [("b200:train", first), ("b200:again", second)] {
             let gate = &results["results"][gate];
             assert_eq!(gate["status"], status, "{name}: {results}");
@@ -146,24 +146,24 @@ fn a_library_that_is_changed_after_it_was_proven_is_stale() {
 }
 
 #[test]
-fn a_library_that_git_tracks_is_stale_whatever_it_holds() {
-    let place = checkout("sm_100a_zstd", BUILD);
-    place.file("nmoe/csrc/rdep.so", "committed");
-    place.git(["add", "-f", "nmoe/csrc/rdep.so"]);
-    place.git(["commit", "-qm", "a binary"]);
-    let (out, results) = run(&place, &["b200:train"]);
+fn tracked_library_is_stale() {
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    sandbox.file("nmoe/csrc/rdep.so", "committed");
+    sandbox.git(["add", "-f", "nmoe/csrc/rdep.so"]);
+    sandbox.git(["commit", "-qm", "a binary"]);
+    let (out, results) = run(&sandbox, &["b200:train"]);
     out.exits(3);
     assert_eq!(results["results"]["b200:train"]["reason"], "kernel_stale");
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("nmoe/csrc/rdep.so")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("nmoe/csrc/rdep.so")).unwrap(),
         "committed"
     );
 }
 
 #[test]
-fn a_kernel_gate_needs_self_checks_and_there_are_none_in_a_foreign_library() {
-    let place = checkout("sm_100a_zstd", BUILD);
-    let (out, results) = run(&place, &["b200:kernels"]);
+fn kernel_gate_without_self_checks_fails() {
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    let (out, results) = run(&sandbox, &["b200:kernels"]);
     out.exits(3);
     let gate = &results["results"]["b200:kernels"];
     assert_eq!(gate["reason"], "kernel_missing");
@@ -171,10 +171,10 @@ fn a_kernel_gate_needs_self_checks_and_there_are_none_in_a_foreign_library() {
 }
 
 #[test]
-fn off_target_nothing_is_built() {
-    let place = checkout("sm_100a_zstd", BUILD);
-    let results = place.path("results.json");
-    let out = place
+fn wrong_machine_builds_nothing() {
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    let results = sandbox.path("results.json");
+    let out = sandbox
         .gates([
             "run",
             "--gate",
@@ -185,23 +185,23 @@ fn off_target_nothing_is_built() {
         .run()
         .exits(3);
     assert!(out.stderr.contains("no NVIDIA driver"), "{}", out.stderr);
-    assert!(!place.repo().join("builds").exists());
+    assert!(!sandbox.repo().join("builds").exists());
 }
 
 /// A checkout with a kernel package whose build makes a stamped library with two self-checks.
-fn with_package(nonce: &str) -> Place {
-    let place = checkout("sm_100a_zstd", "unused");
+fn with_package(nonce: &str) -> Sandbox {
+    let sandbox = checkout("sm_100a_zstd", "unused");
     for file in SOURCES {
-        place.file(&format!("nmoe-csrc/{file}"), "/* a source */\n");
+        sandbox.file(&format!("nmoe-csrc/{file}"), "/* a source */\n");
     }
-    let sources = sources_digest(&place.repo().join("nmoe-csrc"));
+    let sources = sources_digest(&sandbox.repo().join("nmoe-csrc"));
     let (before, after) = (
         format!(
             r#"{{\"schema\":1,\"abi\":1,\"arch\":\"sm_100a\",\"sources\":\"{sources}\",\"flags\":\"-O3\",\"compiler\":\"nvcc 13.0.88\",\"commit\":null,\"dirty\":false,\"nonce\":\""#
         ),
         r#"\",\"kernels\":[\"add\"]}"#,
     );
-    place.file(
+    sandbox.file(
         "lib.c",
         format!(
             "#include <stdint.h>\n\
@@ -225,25 +225,25 @@ fn with_package(nonce: &str) -> Place {
              int32_t nmoe_check_run(uint32_t i, report *r) {{ RUN; r->cases = 8; r->mismatches = i * MISMATCHES; return r->mismatches ? 1 : 0; }}\n"
         ),
     );
-    let registry = std::fs::read_to_string(place.repo().join("configs/gates/gates.toml")).unwrap();
+    let registry = std::fs::read_to_string(sandbox.repo().join("configs/gates/gates.toml")).unwrap();
     let build = format!(
         "mkdir -p nmoe-csrc/build; cc $EXTRA -shared -fPIC -w -DMISMATCHES=${{MISMATCHES:-0}} -DNONCE='\"{nonce}\"' -o nmoe-csrc/build/libnmoe_kernels.so lib.c"
     )
     .replace("'\"$NMOE_RUN_NONCE\"'", "\"\\\"$NMOE_RUN_NONCE\\\"\"");
-    place.file(
+    sandbox.file(
         "configs/gates/gates.toml",
         registry.replace(
             "build = '''unused'''",
             &format!("kernels = [\"nmoe-csrc/build/*.so\"]\nbuild = '''{build}'''"),
         ),
     );
-    place
+    sandbox
 }
 
 #[test]
-fn a_kernel_gate_is_the_self_checks_row_by_row() {
-    let place = with_package("$NMOE_RUN_NONCE");
-    let (out, results) = run(&place, &["b200:kernels", "b200:train"]);
+fn kernel_gate_reports_each_self_check() {
+    let sandbox = with_package("$NMOE_RUN_NONCE");
+    let (out, results) = run(&sandbox, &["b200:kernels", "b200:train"]);
     out.exits(0);
     let gate = &results["results"]["b200:kernels"];
     assert_eq!(gate["status"], "pass", "{gate}");
@@ -266,21 +266,21 @@ fn a_kernel_gate_is_the_self_checks_row_by_row() {
 }
 
 #[test]
-fn a_library_with_another_runs_nonce_is_stale_and_one_that_computes_wrong_fails() {
-    let place = with_package("0123456789abcdef0123456789abcdef");
-    let (out, results) = run(&place, &["b200:kernels"]);
+fn other_nonce_is_stale_and_mismatch_fails() {
+    let sandbox = with_package("0123456789abcdef0123456789abcdef");
+    let (out, results) = run(&sandbox, &["b200:kernels"]);
     out.exits(3);
     assert_eq!(results["results"]["b200:kernels"]["reason"], "kernel_stale");
 
-    let place = with_package("$NMOE_RUN_NONCE");
-    let registry = place.repo().join("configs/gates/gates.toml");
+    let sandbox = with_package("$NMOE_RUN_NONCE");
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
     let text = std::fs::read_to_string(&registry).unwrap();
     std::fs::write(
         &registry,
         text.replace("build = '''", "build = '''MISMATCHES=3; "),
     )
     .unwrap();
-    let (out, results) = run(&place, &["b200:train"]);
+    let (out, results) = run(&sandbox, &["b200:train"]);
     out.exits(1);
     let gate = &results["results"]["b200:train"];
     assert_eq!(
@@ -288,11 +288,11 @@ fn a_library_with_another_runs_nonce_is_stale_and_one_that_computes_wrong_fails(
         (Some("fail"), Some("kernel_failed"))
     );
     assert_eq!(gate["kernel_checks"][4]["status"], "fail");
-    assert!(!place.repo().join("ran").exists());
+    assert!(!sandbox.repo().join("ran").exists());
 }
 
 #[test]
-fn how_a_library_failed_stands_in_the_rows() {
+fn library_failure_kind_is_reported() {
     for (what, row, reason) in [
         ("-DBORN=abort()", "libnmoe_kernels_load", "kernel_crashed"),
         ("-DBORN=_exit(0)", "libnmoe_kernels_load", "kernel_exited"),
@@ -300,15 +300,15 @@ fn how_a_library_failed_stands_in_the_rows() {
         ("-Dnmoe_abi_version=other", "libnmoe_kernels_load", "kernel_abi"),
         ("-DBORN=nowhere()", "libnmoe_kernels_load", "kernel_unloadable"),
     ] {
-        let place = with_package("$NMOE_RUN_NONCE");
-        let registry = place.repo().join("configs/gates/gates.toml");
+        let sandbox = with_package("$NMOE_RUN_NONCE");
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
         let text = std::fs::read_to_string(&registry).unwrap();
         std::fs::write(
             &registry,
             text.replace("build = '''", &format!("build = '''EXTRA=\"{what}\"; ")),
         )
         .unwrap();
-        let (out, results) = run(&place, &["b200:kernels"]);
+        let (out, results) = run(&sandbox, &["b200:kernels"]);
         out.exits(1);
         let gate = &results["results"]["b200:kernels"];
         assert_eq!(gate["reason"], "kernel_failed", "{what}: {gate}");

@@ -7,7 +7,7 @@ use object::LittleEndian;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-use crate::driver::{Place, scrubbed};
+use crate::driver::{Sandbox, scrubbed};
 use crate::support::program::program;
 
 /// The oldest glibc that CUDA 12.9 and 13 support, RHEL 8's: the kernel host must not need a newer one.
@@ -20,8 +20,12 @@ pub fn copy_program(from: &Path, to: &Path) {
 }
 
 /// Takes the kernel host out of the program under test: a library that the host loads copies the host's own file.
-fn kernel_host(place: &Place) -> PathBuf {
-    let (source, library, host) = (place.path("thief.c"), place.path("thief.so"), place.path("host"));
+fn kernel_host(sandbox: &Sandbox) -> PathBuf {
+    let (source, library, host) = (
+        sandbox.path("thief.c"),
+        sandbox.path("thief.so"),
+        sandbox.path("host"),
+    );
     let text = format!(
         "#include <stdio.h>\n\
          __attribute__((constructor)) static void born(void) {{\n\
@@ -36,7 +40,7 @@ fn kernel_host(place: &Place) -> PathBuf {
     cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
     assert!(cc.status().unwrap().success());
     // The library has none of the functions that are asked for next.
-    place
+    sandbox
         .gates(["kernels", "check", "--cpu", library.to_str().unwrap()])
         .run()
         .exits(1);
@@ -44,7 +48,7 @@ fn kernel_host(place: &Place) -> PathBuf {
 }
 
 #[test]
-fn the_binary_has_no_interpreter_and_needs_no_library() {
+fn release_binary_is_static() {
     let bytes = std::fs::read(program()).unwrap();
     let header = FileHeader64::<LittleEndian>::parse(&*bytes).unwrap();
     let segments = header.program_headers(LittleEndian, &*bytes).unwrap();
@@ -58,13 +62,13 @@ fn the_binary_has_no_interpreter_and_needs_no_library() {
 }
 
 #[test]
-fn it_runs_in_an_otherwise_empty_root() {
+fn program_runs_in_empty_root() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root may change the root directory");
         return;
     }
-    let place = Place::new();
-    let root = place.path("empty");
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("empty");
     std::fs::create_dir(&root).unwrap();
     copy_program(program(), &root.join("nmoe-gates"));
     let out = scrubbed("chroot")
@@ -73,13 +77,13 @@ fn it_runs_in_an_otherwise_empty_root() {
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let here = place.gates(["explain", "exit-codes"]).run().exits(0);
+    let here = sandbox.gates(["explain", "exit-codes"]).run().exits(0);
     assert_eq!(String::from_utf8_lossy(&out.stdout), here.stdout);
 }
 
 #[test]
-fn the_kernel_host_needs_no_newer_glibc_than_cuda_does() {
-    let bytes = std::fs::read(kernel_host(&Place::new())).unwrap();
+fn kernel_host_needs_no_newer_glibc_than_cuda() {
+    let bytes = std::fs::read(kernel_host(&Sandbox::new())).unwrap();
     let header = FileHeader64::<LittleEndian>::parse(&*bytes).unwrap();
     let sections = header.sections(LittleEndian, &*bytes).unwrap();
     let (mut needs, link) = sections.gnu_verneed(LittleEndian, &*bytes).unwrap().unwrap();
@@ -115,7 +119,7 @@ fn the_kernel_host_needs_no_newer_glibc_than_cuda_does() {
 }
 
 #[test]
-fn a_library_is_loaded_without_proc_too() {
+fn library_loads_without_proc() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root may change the root directory");
         return;
@@ -125,14 +129,14 @@ fn a_library_is_loaded_without_proc_too() {
         return;
     };
     // A root with what the two programs need of libc, and nothing else.
-    let place = Place::new();
-    let root = place.path("libc");
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("libc");
     let copy = |from: &Path, to: &str| {
         let to = root.join(to.trim_start_matches('/'));
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         copy_program(from, &to);
     };
-    for program in [&*kernel_host(&place), library] {
+    for program in [&*kernel_host(&sandbox), library] {
         let listed = Command::new("ldd").arg(program).output().unwrap();
         for word in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
             if word.starts_with('/') {

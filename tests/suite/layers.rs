@@ -51,7 +51,7 @@ fn sources_of(root: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn arrows_only_point_down() {
+fn modules_use_only_lower_layers() {
     let mut broken = Vec::new();
     for (name, text) in all_sources() {
         let room = name.split(['/', '.']).next().unwrap();
@@ -93,7 +93,7 @@ fn arrows_only_point_down() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_none_is_a_thousand_lines() {
+fn files_have_heads_and_bounded_length() {
     for (name, text) in all_sources() {
         assert!(text.starts_with("//!"), "{name} does not begin with `//!`");
         assert!(text.lines().count() < 1000, "{name} has a thousand lines or more");
@@ -142,7 +142,7 @@ fn services_read_no_environment_and_print_nothing() {
 const CIRCLES: &[&[&str]] = &[&["cmd::ready", "cmd::ready::facts"]];
 
 #[test]
-fn no_two_files_use_each_other() {
+fn files_have_no_circular_dependencies() {
     for circle in circles(&uses(all_sources())) {
         let known = CIRCLES
             .iter()
@@ -152,7 +152,7 @@ fn no_two_files_use_each_other() {
 }
 
 #[test]
-fn a_circle_of_files_is_found() {
+fn circular_dependency_is_found() {
     let edges = |pairs: &[(&str, &[&str])]| -> Uses {
         pairs
             .iter()

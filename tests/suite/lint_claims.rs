@@ -2,27 +2,27 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
 /// A checkout with two commits; returns their ids.
-fn checkout() -> (Place, String, String) {
-    let place = Place::new();
-    place
+fn checkout() -> (Sandbox, String, String) {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("contract.md", CONTRACT);
-    place.git(["init", "-q"]);
+    sandbox.git(["init", "-q"]);
     let commit = |content: &str| {
-        place.file("nmoe/model.py", content);
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", content]);
-        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+        sandbox.file("nmoe/model.py", content);
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", content]);
+        sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     };
     let (base, head) = (commit("a"), commit("b"));
-    (place, base, head)
+    (sandbox, base, head)
 }
 
 fn body(base: &str, head: &str) -> String {
@@ -53,10 +53,10 @@ fn results(head: &str) -> Value {
     })
 }
 
-fn found(place: &Place, body: &str, options: &[&str]) -> Vec<(String, String)> {
+fn found(sandbox: &Sandbox, body: &str, options: &[&str]) -> Vec<(String, String)> {
     let mut args = vec!["lint", "attestation", "-", "--format", "json"];
     args.extend(options);
-    let out = place.gates(&args).stdin(body).run();
+    let out = sandbox.gates(&args).stdin(body).run();
     assert!(matches!(out.code, Some(0 | 1)), "{out:?}");
     let lines: Vec<&str> = body.lines().collect();
     out.json()["findings"]
@@ -71,19 +71,19 @@ fn found(place: &Place, body: &str, options: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_attested_commit_is_the_head_and_the_baseline_exists() {
-    let (place, base, head) = checkout();
+fn attested_commit_must_be_head() {
+    let (sandbox, base, head) = checkout();
     let body = body(&base, &head);
-    assert_eq!(found(&place, &body, &["--head", "HEAD"]), []);
-    assert_eq!(found(&place, &body, &["--head", &base])[0].0, "wrong-head");
+    assert_eq!(found(&sandbox, &body, &["--head", "HEAD"]), []);
+    assert_eq!(found(&sandbox, &body, &["--head", &base])[0].0, "wrong-head");
     let unknown = body.replace(&base[..9], "0123456789");
     assert_eq!(
-        found(&place, &unknown, &["--head", "HEAD"]),
+        found(&sandbox, &unknown, &["--head", "HEAD"]),
         [("unknown-commit".to_owned(), "baseline_sha: 0123456789".to_owned())]
     );
     // Without --head no commit is judged for existence.
-    assert_eq!(found(&place, &unknown, &[]), []);
-    place
+    assert_eq!(found(&sandbox, &unknown, &[]), []);
+    sandbox
         .gates(["lint", "attestation", "-", "--head", "no-such-ref"])
         .stdin(body)
         .run()
@@ -91,10 +91,10 @@ fn the_attested_commit_is_the_head_and_the_baseline_exists() {
 }
 
 #[test]
-fn the_branch_is_named_after_the_contract() {
-    let (place, base, head) = checkout();
+fn branch_name_must_match_contract() {
+    let (sandbox, base, head) = checkout();
     let body = body(&base, &head);
-    assert_eq!(found(&place, &body, &["--branch", "issue/03a-anything"]), []);
+    assert_eq!(found(&sandbox, &body, &["--branch", "issue/03a-anything"]), []);
     for branch in [
         "fix",
         "issue/3a-attention",
@@ -102,7 +102,7 @@ fn the_branch_is_named_after_the_contract() {
         "issue/03a",
         "issue/03a-",
     ] {
-        let found = found(&place, &body, &["--branch", branch]);
+        let found = found(&sandbox, &body, &["--branch", branch]);
         assert_eq!(
             found,
             [("wrong-branch".to_owned(), "issue: 03a".to_owned())],
@@ -110,21 +110,21 @@ fn the_branch_is_named_after_the_contract() {
         );
     }
     let with = ["--contract", "contract.md", "--branch", "issue/03a-other"];
-    assert_eq!(found(&place, &body, &with)[0].0, "wrong-branch");
+    assert_eq!(found(&sandbox, &body, &with)[0].0, "wrong-branch");
 }
 
 #[test]
-fn a_number_that_nobody_measured_is_a_finding() {
-    let (place, base, head) = checkout();
+fn unmeasured_number_is_a_finding() {
+    let (sandbox, base, head) = checkout();
     let body = body(&base, &head);
-    place.file("results.json", results(&head).to_string());
+    sandbox.file("results.json", results(&head).to_string());
     let with = ["--results", "results.json"];
-    assert_eq!(found(&place, &body, &with), []);
+    assert_eq!(found(&sandbox, &body, &with), []);
     let faster = body
         .replace("result: 118750", "result: 123750")
         .replace("-5.0", "-1.0");
     assert_eq!(
-        found(&place, &faster, &with),
+        found(&sandbox, &faster, &with),
         [
             ("unmeasured-number".to_owned(), "result: 123750".to_owned()),
             ("unmeasured-number".to_owned(), "delta_pct: -1.0".to_owned()),
@@ -136,9 +136,9 @@ fn a_number_that_nobody_measured_is_a_finding() {
         .as_object_mut()
         .unwrap()
         .remove("b200:moonlight_8x20");
-    place.file("results.json", failed.to_string());
+    sandbox.file("results.json", failed.to_string());
     assert_eq!(
-        found(&place, &body, &with),
+        found(&sandbox, &body, &with),
         [
             ("unproven-claim".to_owned(), "- cpu:compileall".to_owned()),
             (
@@ -147,10 +147,10 @@ fn a_number_that_nobody_measured_is_a_finding() {
             ),
         ]
     );
-    place.file("results.json", results(&base).to_string());
-    assert_eq!(found(&place, &body, &with)[0].0, "foreign-results");
-    place.file("results.json", "{}");
-    place
+    sandbox.file("results.json", results(&base).to_string());
+    assert_eq!(found(&sandbox, &body, &with)[0].0, "foreign-results");
+    sandbox.file("results.json", "{}");
+    sandbox
         .gates(["lint", "attestation", "-", "--results", "results.json"])
         .stdin(body)
         .run()
@@ -158,31 +158,31 @@ fn a_number_that_nobody_measured_is_a_finding() {
 }
 
 #[test]
-fn tier_b_is_not_claimed_without_its_numbers() {
-    let (place, base, head) = checkout();
+fn tier_b_claim_requires_numbers() {
+    let (sandbox, base, head) = checkout();
     let body = body(&base, &head);
     let start = body.find("\nperf:").unwrap();
     let end = body[start..].find("```").unwrap() + start;
     let without = format!("{}\n{}", &body[..start], &body[end..]);
     let with = ["--contract", "contract.md"];
-    assert_eq!(found(&place, &without, &with)[0].0, "missing-perf");
+    assert_eq!(found(&sandbox, &without, &with)[0].0, "missing-perf");
     let empty = without.replace("[b200:moonlight_8x20]", "[]");
-    assert_eq!(found(&place, &empty, &with), []);
+    assert_eq!(found(&sandbox, &empty, &with), []);
     let claimed = empty.replace("tier_b: []", "tier_b: [perf:baseline_delta]");
-    assert_eq!(found(&place, &claimed, &[])[0].0, "missing-perf");
+    assert_eq!(found(&sandbox, &claimed, &[])[0].0, "missing-perf");
 }
 
 #[test]
-fn ids_that_vanished_against_a_base_are_found() {
-    let (place, _, _) = checkout();
-    place
+fn removed_gate_ids_are_found() {
+    let (sandbox, _, _) = checkout();
+    sandbox
         .file("configs/moonlet.toml", "")
         .file("configs/moonlight.toml", "");
-    place.file(
+    sandbox.file(
         "configs/gates/gates.toml",
         REGISTRY.replace("hot_path_min =", "smoke ="),
     );
-    let out = place
+    let out = sandbox
         .gates(["lint", "registry", "--base", "HEAD", "--format", "json"])
         .run()
         .exits(1)
@@ -195,7 +195,7 @@ fn ids_that_vanished_against_a_base_are_found() {
             .unwrap()
             .contains("hot_path_min")
     );
-    place
+    sandbox
         .gates(["lint", "registry", "--base", "no-such"])
         .run()
         .exits(2);

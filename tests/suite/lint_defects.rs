@@ -4,45 +4,45 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
 /// One defect: what to replace, by what, which code must follow, and where ([`line_of`]) it must be found.
-struct Plant(&'static str, &'static str, &'static str, &'static str);
+struct Defect(&'static str, &'static str, &'static str, &'static str);
 
 /// A checkout with a registry and the files that it requires.
-fn checkout() -> Place {
-    let place = Place::new();
-    place
+fn checkout() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("configs/moonlet.toml", "steps = 10\n")
         .file("configs/moonlight.toml", "steps = 20\n")
         .file("nmoe/model.py", "")
         .file("contract.md", CONTRACT);
-    place
+    sandbox
 }
 
-fn plant(clean: &str, Plant(from, to, ..): &Plant) -> String {
+fn plant(clean: &str, Defect(from, to, ..): &Defect) -> String {
     assert!(clean.contains(from), "the clean document has no {from:?}");
     clean.replacen(from, to, 1)
 }
 
 /// The first line with this text; `text@-1` is the line before it.
-fn line_of(text: &str, place: &str) -> u64 {
-    let (needle, shift) = place
+fn line_of(text: &str, sandbox: &str) -> u64 {
+    let (needle, shift) = sandbox
         .rsplit_once('@')
-        .map_or((place, 0), |(n, s)| (n, s.parse().unwrap()));
+        .map_or((sandbox, 0), |(n, s)| (n, s.parse().unwrap()));
     let line = text.lines().position(|l| l.contains(needle));
     let line = line.unwrap_or_else(|| panic!("no line has {needle:?} in\n{text}"));
     line.checked_add_signed(shift).unwrap() as u64 + 1
 }
 
 /// Lints every variant in one call and asserts that each gives exactly its own finding.
-fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants: &[Plant]) {
-    let place = checkout();
+fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants: &[Defect]) {
+    let sandbox = checkout();
     let mut args = vec![
         "lint".to_owned(),
         kind.to_owned(),
@@ -55,7 +55,7 @@ fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants
         let text = plant(clean, defect);
         let name = format!("planted/{n:03}.{suffix}");
         wanted.insert(name.clone(), (defect, line_of(&text, defect.3), text.clone()));
-        place.file(&name, text);
+        sandbox.file(&name, text);
         args.push(name);
     }
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -67,14 +67,16 @@ fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants
     };
     if kind == "registry" {
         for name in wanted.keys() {
-            let out = place.gates(["lint", "registry", "--format", "json", name]).run();
+            let out = sandbox
+                .gates(["lint", "registry", "--format", "json", name])
+                .run();
             collect(&out.json());
         }
     } else {
-        collect(&place.gates(&args).run().json());
+        collect(&sandbox.gates(&args).run().json());
     }
     let mut wrong = Vec::new();
-    for (name, (Plant(from, to, code, _), line, text)) in &wanted {
+    for (name, (Defect(from, to, code, _), line, text)) in &wanted {
         let got = found.remove(name).unwrap_or_default();
         let exact = got.len() == 1 && got[0]["code"] == *code && got[0]["line"] == *line;
         let lines = text.lines().count() as u64;
@@ -100,8 +102,8 @@ fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants
 
 #[test]
 fn clean_documents_have_no_findings() {
-    let place = checkout();
-    place.file("pr.md", ATTESTATION);
+    let sandbox = checkout();
+    sandbox.file("pr.md", ATTESTATION);
     for args in [
         vec!["lint", "contract", "contract.md"],
         vec![
@@ -115,9 +117,9 @@ fn clean_documents_have_no_findings() {
         ],
         vec!["lint", "registry"],
     ] {
-        let out = place.gates(&args).run().exits(0);
+        let out = sandbox.gates(&args).run().exits(0);
         assert_eq!(out.stdout, "", "{args:?}");
-        let out = place
+        let out = sandbox
             .gates(args.iter().chain(&["--format", "json"]))
             .run()
             .exits(0);
@@ -127,7 +129,7 @@ fn clean_documents_have_no_findings() {
 }
 
 #[test]
-fn every_defect_of_a_contract_is_found_on_its_own_line() {
+fn contract_defects_are_found_on_their_lines() {
     each_is_found(
         "contract",
         CONTRACT,
@@ -135,301 +137,301 @@ fn every_defect_of_a_contract_is_found_on_its_own_line() {
         &[],
         &[
             // Documents.
-            Plant("```yaml", "```json", "no-block", "```json"),
-            Plant(
+            Defect("```yaml", "```json", "no-block", "```json"),
+            Defect(
                 "  issue: 03a\n",
                 "  issue: 03a\n  issue: 03b\n",
                 "duplicate-key",
                 "issue: 03b",
             ),
-            Plant("issue: 03a", "issue: &id 03a", "yaml-anchor", "&id"),
-            Plant("issue: 03a", "issue: !!str 03a", "yaml-tag", "!!str"),
-            Plant(
+            Defect("issue: 03a", "issue: &id 03a", "yaml-anchor", "&id"),
+            Defect("issue: 03a", "issue: !!str 03a", "yaml-tag", "!!str"),
+            Defect(
                 "depends_on: [01]",
                 "depends_on: [01",
                 "invalid-yaml",
                 "depends_on: [01",
             ),
-            Plant(
+            Defect(
                 "  slug: attention",
                 "\tslug: attention",
                 "invalid-yaml",
                 "slug: attention",
             ),
-            Plant(
+            Defect(
                 "    - B200-only",
                 "    - \"B200-only",
                 "invalid-yaml",
                 "B200-only",
             ),
-            Plant(
+            Defect(
                 "### Notes",
                 "```yaml\nnmoe: {}\n```\n\n### Notes",
                 "several-blocks",
                 "nmoe: {}@-1",
             ),
-            Plant(
+            Defect(
                 "slug: attention",
                 "slug attention",
                 "invalid-yaml",
                 "slug attention",
             ),
-            Plant(
+            Defect(
                 "slug: attention",
                 "slug: it: attention",
                 "invalid-yaml",
                 "it: attention",
             ),
-            Plant(
+            Defect(
                 "slug: attention",
                 "slug: `attention`",
                 "invalid-yaml",
                 "`attention`",
             ),
             // Keys and types.
-            Plant("  slug: attention\n", "", "missing-key", "nmoe:"),
-            Plant("  kind: feature\n", "", "missing-key", "nmoe:"),
-            Plant("  complexity: M\n", "", "missing-key", "nmoe:"),
-            Plant("  issue: 03a\n", "", "missing-key", "nmoe:"),
-            Plant("  risk: hot\n", "", "missing-key", "nmoe:"),
-            Plant("    metric: node_tps_p50\n", "", "missing-key", "  perf:"),
-            Plant("    budget_pct: -10\n", "", "missing-key", "  perf:"),
-            Plant("  allow:\n", "  alow:\n", "unknown-key", "alow"),
-            Plant(
+            Defect("  slug: attention\n", "", "missing-key", "nmoe:"),
+            Defect("  kind: feature\n", "", "missing-key", "nmoe:"),
+            Defect("  complexity: M\n", "", "missing-key", "nmoe:"),
+            Defect("  issue: 03a\n", "", "missing-key", "nmoe:"),
+            Defect("  risk: hot\n", "", "missing-key", "nmoe:"),
+            Defect("    metric: node_tps_p50\n", "", "missing-key", "  perf:"),
+            Defect("    budget_pct: -10\n", "", "missing-key", "  perf:"),
+            Defect("  allow:\n", "  alow:\n", "unknown-key", "alow"),
+            Defect(
                 "  slug: attention\n",
                 "  slug: attention\n  owner: me\n",
                 "unknown-key",
                 "owner",
             ),
-            Plant("gates:\n", "notes: none\ngates:\n", "unknown-key", "notes: none"),
-            Plant(
+            Defect("gates:\n", "notes: none\ngates:\n", "unknown-key", "notes: none"),
+            Defect(
                 "slug: attention",
                 "slug: [attention]",
                 "wrong-type",
                 "[attention]",
             ),
-            Plant(
+            Defect(
                 "- TOML-only config, container-first execution",
                 "- TOML-only: container-first",
                 "wrong-type",
                 "TOML-only:",
             ),
-            Plant("budget_pct: -10", "budget_pct: \"-10\"", "wrong-type", "\"-10\""),
-            Plant("budget_pct: -10", "budget_pct: .nan", "wrong-type", ".nan"),
-            Plant("budget_pct: -10", "budget_pct: .inf", "wrong-type", ".inf"),
-            Plant("budget_pct: -10", "budget_pct: 10%", "wrong-type", "10%"),
-            Plant(
+            Defect("budget_pct: -10", "budget_pct: \"-10\"", "wrong-type", "\"-10\""),
+            Defect("budget_pct: -10", "budget_pct: .nan", "wrong-type", ".nan"),
+            Defect("budget_pct: -10", "budget_pct: .inf", "wrong-type", ".inf"),
+            Defect("budget_pct: -10", "budget_pct: 10%", "wrong-type", "10%"),
+            Defect(
                 "deny:\n    - nmoe/csrc/**",
                 "deny: nmoe/csrc/**",
                 "wrong-type",
                 "deny:",
             ),
-            Plant("slug: attention", "slug:", "empty-value", "slug:"),
-            Plant(
+            Defect("slug: attention", "slug:", "empty-value", "slug:"),
+            Defect(
                 "    - cpu:import\n",
                 "    - cpu:import\n    -\n",
                 "empty-value",
                 "cpu:compileall@-1",
             ),
-            Plant("deny:\n    - nmoe/csrc/**", "deny:", "empty-value", "deny:"),
+            Defect("deny:\n    - nmoe/csrc/**", "deny:", "empty-value", "deny:"),
             // Words.
-            Plant(
+            Defect(
                 "kind: feature",
                 "kind: feature|bugfix|perf",
                 "unfilled-placeholder",
                 "bugfix",
             ),
-            Plant("issue: 03a", "issue: <NN>", "unfilled-placeholder", "<NN>"),
-            Plant("slug: attention", "slug: TODO", "unfilled-placeholder", "TODO"),
-            Plant(
+            Defect("issue: 03a", "issue: <NN>", "unfilled-placeholder", "<NN>"),
+            Defect("slug: attention", "slug: TODO", "unfilled-placeholder", "TODO"),
+            Defect(
                 "budget_pct: -10",
                 "budget_pct: <number>",
                 "unfilled-placeholder",
                 "<number>",
             ),
-            Plant(
+            Defect(
                 "nmoe/attention/**",
                 "nmoe/<module>/**",
                 "unfilled-placeholder",
                 "<module>",
             ),
-            Plant("kind: feature", "kind: Feature", "invalid-value", "Feature"),
-            Plant("kind: feature", "kind: chore", "invalid-value", "chore"),
-            Plant("complexity: M", "complexity: XL", "invalid-value", "XL"),
-            Plant("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
-            Plant("issue: 03a", "issue: 03/a", "invalid-issue-id", "03/a"),
-            Plant(
+            Defect("kind: feature", "kind: Feature", "invalid-value", "Feature"),
+            Defect("kind: feature", "kind: chore", "invalid-value", "chore"),
+            Defect("complexity: M", "complexity: XL", "invalid-value", "XL"),
+            Defect("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
+            Defect("issue: 03a", "issue: 03/a", "invalid-issue-id", "03/a"),
+            Defect(
                 "depends_on: [01]",
                 "depends_on: [\"issue 1\"]",
                 "invalid-issue-id",
                 "issue 1",
             ),
-            Plant(
+            Defect(
                 "slug: attention",
                 "slug: Fast_Attention",
                 "invalid-slug",
                 "Fast_Attention",
             ),
-            Plant(
+            Defect(
                 "depends_on: [01]",
                 "depends_on: [01, 03a]",
                 "self-dependency",
                 "[01, 03a]",
             ),
-            Plant(
+            Defect(
                 "depends_on: [01]",
                 "depends_on: [01, 01]",
                 "duplicate-entry",
                 "[01, 01]",
             ),
             // Scope.
-            Plant(
+            Defect(
                 "- nmoe/model.py",
                 "- /nmoe/model.py",
                 "invalid-glob",
                 "/nmoe/model.py",
             ),
-            Plant("- nmoe/model.py", "- ../nmoe/model.py", "invalid-glob", "../nmoe"),
-            Plant("- nmoe/model.py", "- nmoe/[model.py", "invalid-glob", "[model.py"),
-            Plant("- nmoe/model.py", "- \"!nmoe/model.py\"", "invalid-glob", "!nmoe"),
-            Plant(
+            Defect("- nmoe/model.py", "- ../nmoe/model.py", "invalid-glob", "../nmoe"),
+            Defect("- nmoe/model.py", "- nmoe/[model.py", "invalid-glob", "[model.py"),
+            Defect("- nmoe/model.py", "- \"!nmoe/model.py\"", "invalid-glob", "!nmoe"),
+            Defect(
                 "- nmoe/csrc/**",
                 "- nmoe/model.py",
                 "allow-swallowed",
                 "    - nmoe/model.py",
             ),
-            Plant(
+            Defect(
                 "- nmoe/csrc/**",
                 "- nmoe/attention",
                 "allow-swallowed",
                 "nmoe/attention/**",
             ),
-            Plant(
+            Defect(
                 "- nmoe/csrc/**",
                 "- nmoe/attention/*/**\n    - nmoe/attention/**",
                 "allow-swallowed",
                 "nmoe/attention/**",
             ),
-            Plant(
+            Defect(
                 "merge_hotspots: [nmoe/config.py]",
                 "merge_hotspots: [nmoe/train.py]",
                 "hotspot-outside-scope",
                 "nmoe/train.py",
             ),
-            Plant(
+            Defect(
                 "    - nmoe/attention/**\n    - nmoe/model.py\n    - nmoe/config.py\n",
                 "    - nmoe/no_such/*\n    - nmoe/config*\n",
                 "allow-matches-nothing",
                 "  allow:",
             ),
             // Invariants and knobs.
-            Plant(
+            Defect(
                 "    - B200-only (sm_100a); fail off-target\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Plant(
+            Defect(
                 "    - No NCCL all-to-all on the MoE path\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Plant(
+            Defect(
                 "- No NCCL all-to-all on the MoE path",
                 "- NCCL all-to-all on the MoE path",
                 "missing-invariant",
                 "invariants:",
             ),
-            Plant(
+            Defect(
                 "    - TOML-only config, container-first execution\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Plant(
+            Defect(
                 "add: []",
                 "add: [\"window = 128\"]",
                 "invalid-knob",
                 "window = 128",
             ),
             // Gates and budget.
-            Plant(
+            Defect(
                 "- cpu:compileall",
                 "- cpu:compileal",
                 "unknown-gate",
                 "cpu:compileal",
             ),
-            Plant(
+            Defect(
                 "- cpu:compileall",
                 "- hot_path_min",
                 "unknown-gate",
                 "hot_path_min",
             ),
-            Plant(
+            Defect(
                 "- cpu:compileall",
                 "- cpu:import",
                 "duplicate-entry",
                 "- cpu:import@+1",
             ),
-            Plant(
+            Defect(
                 "    - b200:moonlight_8x20\n",
                 "",
                 "compare-not-required",
                 "compare:",
             ),
-            Plant(
+            Defect(
                 "compare: b200:moonlight_8x20",
                 "compare: cpu:import",
                 "perf-inconsistent",
                 "compare:",
             ),
-            Plant(
+            Defect(
                 "metric: node_tps_p50",
                 "metric: step_ms_p50",
                 "perf-inconsistent",
                 "metric:",
             ),
-            Plant(
+            Defect(
                 "gate: perf:baseline_delta",
                 "gate: cpu:import",
                 "perf-inconsistent",
                 "gate: cpu:import",
             ),
-            Plant(
+            Defect(
                 "gate: perf:baseline_delta",
                 "gate: baseline_delta",
                 "unknown-gate",
                 "gate: baseline_delta",
             ),
-            Plant(
+            Defect(
                 "baseline_ref: origin/master",
                 "baseline_ref: --lock",
                 "invalid-ref",
                 "--lock",
             ),
-            Plant(
+            Defect(
                 "baseline_ref: origin/master",
                 "baseline_ref: a..b",
                 "invalid-ref",
                 "a..b",
             ),
-            Plant("budget_pct: -10", "budget_pct: -100", "invalid-budget", "-100"),
-            Plant(
+            Defect("budget_pct: -10", "budget_pct: -100", "invalid-budget", "-100"),
+            Defect(
                 "budget_pct: -10",
                 "budget_pct: 10",
                 "positive-budget",
                 "budget_pct",
             ),
             // The form around the block.
-            Plant(
+            Defect(
                 "Local attention in three of four layers. It halves the cost of long contexts.",
                 "_No response_",
                 "empty-summary",
                 "### Summary",
             ),
-            Plant("- [X]", "- [ ]", "unticked-box", "- [ ]"),
-            Plant(
+            Defect("- [X]", "- [ ]", "unticked-box", "- [ ]"),
+            Defect(
                 "- [X] Nothing private is in this issue.\n",
                 "nothing\n",
                 "missing-confirmation",
@@ -440,135 +442,135 @@ fn every_defect_of_a_contract_is_found_on_its_own_line() {
 }
 
 #[test]
-fn every_defect_of_an_attestation_is_found_on_its_own_line() {
+fn attestation_defects_are_found_on_their_lines() {
     each_is_found(
         "attestation",
         ATTESTATION,
         "md",
         &["--contract", "contract.md", "--branch", "issue/03a-attention"],
         &[
-            Plant("nmoe_pr:", "nmoe-pr:", "no-block", "## PR"),
-            Plant(
+            Defect("nmoe_pr:", "nmoe-pr:", "no-block", "## PR"),
+            Defect(
                 "## PR Attestation",
                 "## Overview\n\n## PR Attestation",
                 "attestation-not-first",
                 "```yaml",
             ),
-            Plant("  pr_sha: 1188731\n", "", "missing-key", "nmoe_pr:"),
-            Plant(
+            Defect("  pr_sha: 1188731\n", "", "missing-key", "nmoe_pr:"),
+            Defect(
                 "  tier_b: [b200:moonlight_8x20]\n",
                 "",
                 "missing-key",
                 "gates_passed:",
             ),
-            Plant(
+            Defect(
                 "\nperf:\n",
                 "\nevidence:\n  - it works\nperf:\n",
                 "unknown-key",
                 "evidence:",
             ),
-            Plant(
+            Defect(
                 "  status: pass\n",
                 "  status: pass\n  notes: fast\n",
                 "unknown-key",
                 "notes: fast",
             ),
-            Plant("issue: 03a", "issue: 5", "issue-mismatch", "issue: 5"),
-            Plant("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
-            Plant("risk: hot", "risk: warm", "risk-mismatch", "risk: warm"),
-            Plant("risk: hot", "risk: data", "invalid-value", "risk: data"),
-            Plant(
+            Defect("issue: 03a", "issue: 5", "issue-mismatch", "issue: 5"),
+            Defect("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
+            Defect("risk: hot", "risk: warm", "risk-mismatch", "risk: warm"),
+            Defect("risk: hot", "risk: data", "invalid-value", "risk: data"),
+            Defect(
                 "pr_sha: 1188731",
                 "pr_sha: <sha>",
                 "unfilled-placeholder",
                 "<sha>",
             ),
-            Plant(
+            Defect(
                 "pr_sha: 1188731",
                 "pr_sha: 118873",
                 "invalid-sha",
                 "pr_sha: 118873",
             ),
-            Plant("pr_sha: 1188731", "pr_sha: HEAD", "invalid-sha", "pr_sha: HEAD"),
-            Plant(
+            Defect("pr_sha: 1188731", "pr_sha: HEAD", "invalid-sha", "pr_sha: HEAD"),
+            Defect(
                 "baseline_sha: 800ae9d",
                 "baseline_sha: origin/master",
                 "invalid-sha",
                 "origin/master",
             ),
-            Plant(
+            Defect(
                 "baseline_sha: 800ae9d",
                 "baseline_sha: 1188731aa",
                 "same-commit",
                 "1188731aa",
             ),
-            Plant("  baseline_sha: 800ae9d\n", "", "missing-baseline", "nmoe_pr:"),
-            Plant(
+            Defect("  baseline_sha: 800ae9d\n", "", "missing-baseline", "nmoe_pr:"),
+            Defect(
                 "- cpu:compileall",
                 "- cpu:compileall\n    - cpu:syntax",
                 "unknown-gate",
                 "cpu:syntax",
             ),
-            Plant("    - cpu:compileall\n", "", "tier-a-uncovered", "tier_a:"),
-            Plant(
+            Defect("    - cpu:compileall\n", "", "tier-a-uncovered", "tier_a:"),
+            Defect(
                 "- cpu:compileall",
                 "- cpu:compileall\n    - b200:moonlet_1x10",
                 "wrong-tier",
                 "moonlet",
             ),
-            Plant(
+            Defect(
                 "tier_b: [b200:moonlight_8x20]",
                 "tier_b: [b200:moonlight_8x20, cpu:import]",
                 "wrong-tier",
                 "tier_b:",
             ),
-            Plant(
+            Defect(
                 "baseline: 125000",
                 "baseline: <number>",
                 "unfilled-placeholder",
                 "<number>",
             ),
-            Plant("baseline: 125000", "baseline: many", "wrong-type", "many"),
-            Plant("delta_pct: -5.0", "delta_pct: 5.0", "wrong-delta", "delta_pct"),
-            Plant("delta_pct: -5.0", "delta_pct: -5.2", "wrong-delta", "delta_pct"),
-            Plant("  delta_pct: -5.0\n", "", "missing-key", "perf:"),
-            Plant("  baseline: 125000\n", "", "missing-key", "perf:"),
-            Plant("status: pass", "status: fail", "status-disagrees", "status: fail"),
-            Plant(
+            Defect("baseline: 125000", "baseline: many", "wrong-type", "many"),
+            Defect("delta_pct: -5.0", "delta_pct: 5.0", "wrong-delta", "delta_pct"),
+            Defect("delta_pct: -5.0", "delta_pct: -5.2", "wrong-delta", "delta_pct"),
+            Defect("  delta_pct: -5.0\n", "", "missing-key", "perf:"),
+            Defect("  baseline: 125000\n", "", "missing-key", "perf:"),
+            Defect("status: pass", "status: fail", "status-disagrees", "status: fail"),
+            Defect(
                 "status: pass",
                 "status: pass|fail",
                 "unfilled-placeholder",
                 "pass|fail",
             ),
-            Plant("status: pass", "status: pending", "perf-pending", "pending"),
-            Plant("status: pass", "status: good", "invalid-value", "good"),
-            Plant(
+            Defect("status: pass", "status: pending", "perf-pending", "pending"),
+            Defect("status: pass", "status: good", "invalid-value", "good"),
+            Defect(
                 "budget_pct: -10",
                 "budget_pct: -20",
                 "perf-inconsistent",
                 "budget_pct",
             ),
-            Plant(
+            Defect(
                 "compare: b200:moonlight_8x20",
                 "compare: b200:moonlet_1x10",
                 "perf-inconsistent",
                 "compare:",
             ),
-            Plant("gate: perf:baseline_delta", "gate: n/a", "unknown-gate", "n/a"),
-            Plant(
+            Defect("gate: perf:baseline_delta", "gate: n/a", "unknown-gate", "n/a"),
+            Defect(
                 "- Local attention in three of four layers.",
                 "- What changed:",
                 "empty-summary",
                 "## Summary",
             ),
-            Plant("- [x] Paths", "- [ ] Paths", "unticked-box", "- [ ]"),
-            Plant(
+            Defect("- [x] Paths", "- [ ] Paths", "unticked-box", "- [ ]"),
+            Defect(
                 "- [x] Paths come from configuration.\n",
                 "",
                 "missing-confirmation",
                 "## Public-safety",
             ),
-            Plant(
+            Defect(
                 "## Public-safety (required)",
                 "## Safety",
                 "missing-confirmation",
@@ -579,13 +581,13 @@ fn every_defect_of_an_attestation_is_found_on_its_own_line() {
 }
 
 #[test]
-fn a_negative_or_zero_throughput_is_no_measurement() {
-    let place = checkout();
+fn nonpositive_throughput_is_a_finding() {
+    let sandbox = checkout();
     for (from, to) in [
         ("result: 118750", "result: 0"),
         ("baseline: 125000", "baseline: -1"),
     ] {
-        let out = place
+        let out = sandbox
             .gates(["lint", "attestation", "-", "--format", "json"])
             .stdin(ATTESTATION.replacen(from, to, 1))
             .run()
@@ -597,190 +599,190 @@ fn a_negative_or_zero_throughput_is_no_measurement() {
 }
 
 #[test]
-fn every_defect_of_a_registry_is_found_on_its_own_line() {
+fn registry_defects_are_found_on_their_lines() {
     each_is_found(
         "registry",
         REGISTRY,
         "toml",
         &[],
         &[
-            Plant("timeout_s = 30", "timeout_s = = 30", "invalid-toml", "= = 30"),
-            Plant(
+            Defect("timeout_s = 30", "timeout_s = = 30", "invalid-toml", "= = 30"),
+            Defect(
                 "timeout_s = 30",
                 "timeout_s = 30\ntimeout_s = 31",
                 "duplicate-key",
                 "timeout_s = 31",
             ),
-            Plant(
+            Defect(
                 "[gates.\"cpu:compileall\"]",
                 "[gates.\"cpu:import\"]",
                 "duplicate-key",
                 "[gates.\"cpu:import\"]@5",
             ),
-            Plant(
+            Defect(
                 "version = \"1\"",
                 "version = \"9\"",
                 "unsupported-version",
                 "version",
             ),
-            Plant("tier = \"a\"\n", "", "missing-key", "[gates.\"cpu:import\"]"),
-            Plant("tier = \"a\"", "tier = \"c\"", "invalid-value", "tier = \"c\""),
-            Plant(
+            Defect("tier = \"a\"\n", "", "missing-key", "[gates.\"cpu:import\"]"),
+            Defect("tier = \"a\"", "tier = \"c\"", "invalid-value", "tier = \"c\""),
+            Defect(
                 "kind = \"external\"",
                 "kind = \"elsewhere\"",
                 "invalid-value",
                 "elsewhere",
             ),
-            Plant("timeout_s = 30", "timeout = 30", "unknown-key", "timeout = 30"),
-            Plant("timeout_s = 30", "timeout_s = \"30\"", "wrong-type", "\"30\""),
-            Plant("timeout_s = 30", "timeout_s = -1", "wrong-type", "-1"),
-            Plant("timeout_s = 30", "timeout_s = 1.5", "wrong-type", "1.5"),
-            Plant(
+            Defect("timeout_s = 30", "timeout = 30", "unknown-key", "timeout = 30"),
+            Defect("timeout_s = 30", "timeout_s = \"30\"", "wrong-type", "\"30\""),
+            Defect("timeout_s = 30", "timeout_s = -1", "wrong-type", "-1"),
+            Defect("timeout_s = 30", "timeout_s = 1.5", "wrong-type", "1.5"),
+            Defect(
                 "cmd = \"python -c 'import nmoe'\"\n",
                 "",
                 "gate-without-command",
                 "[gates.\"cpu:import\"]",
             ),
-            Plant(
+            Defect(
                 "cmd = \"python -c 'import nmoe'\"",
                 "cmd = \"\"",
                 "gate-without-command",
                 "cmd = \"\"",
             ),
-            Plant(
+            Defect(
                 "[gates.\"cpu:import\"]",
                 "[gates.\"cpu import\"]",
                 "invalid-gate-id",
                 "cpu import",
             ),
-            Plant(
+            Defect(
                 "note = \"run elsewhere\"",
                 "cmd = \"make\"",
                 "unused-key",
                 "cmd = \"make\"",
             ),
-            Plant(
+            Defect(
                 "timeout_s = 60",
                 "timeout_s = 60\npairs = 2",
                 "unused-key",
                 "pairs = 2",
             ),
-            Plant(
+            Defect(
                 "timeout_s = 30",
                 "timeout_s = 30\ngpus = 1",
                 "tier-a-needs-gpu",
                 "gpus = 1",
             ),
-            Plant("gpus = 1", "gpus = 16", "too-many-gpus", "gpus = 16"),
-            Plant(
+            Defect("gpus = 1", "gpus = 16", "too-many-gpus", "gpus = 16"),
+            Defect(
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "requires = [\"NMOE_DATA_PATH\", \"GITHUB_TOKEN\"]",
                 "forbidden-env",
                 "GITHUB_TOKEN",
             ),
-            Plant(
+            Defect(
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "requires = [\"NMOE_DATA_PATH\", \"$X\"]",
                 "invalid-env-name",
                 "$X",
             ),
-            Plant(
+            Defect(
                 "requires = [\"NMOE_DATA_PATH\", \"NMOE_RUN_ROOT\"]",
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "undeclared-env",
                 "--checkpoint_dir",
             ),
-            Plant(
+            Defect(
                 "configs/moonlet.toml\"]",
                 "configs/no_such.toml\"]",
                 "missing-file",
                 "no_such",
             ),
-            Plant(
+            Defect(
                 "configs/moonlet.toml\"]",
                 "../moonlet.toml\"]",
                 "invalid-path",
                 "../moonlet",
             ),
-            Plant("nmoe/\"", "nmoe/ || true\"", "unsafe-command", "|| true"),
-            Plant("nmoe/\"", "nmoe/; sudo ls\"", "unsafe-command", "sudo"),
-            Plant(
+            Defect("nmoe/\"", "nmoe/ || true\"", "unsafe-command", "|| true"),
+            Defect("nmoe/\"", "nmoe/; sudo ls\"", "unsafe-command", "sudo"),
+            Defect(
                 "--steps=20 \\",
                 "--steps=20 ${{ inputs.x }} \\",
                 "unsafe-command",
                 "inputs.x",
             ),
-            Plant(
+            Defect(
                 "name = \"step_ms\"",
                 "name = \"Step ms\"",
                 "invalid-pattern",
                 "Step ms",
             ),
-            Plant("([0-9.]+)", "[0-9.]+", "invalid-pattern", "pattern"),
-            Plant("([0-9.]+)", "([0-9.]+", "invalid-pattern", "pattern"),
-            Plant(
+            Defect("([0-9.]+)", "[0-9.]+", "invalid-pattern", "pattern"),
+            Defect("([0-9.]+)", "([0-9.]+", "invalid-pattern", "pattern"),
+            Defect(
                 "compare_gate = \"b200:moonlight_8x20\"\n",
                 "",
                 "missing-key",
                 "[gates.\"perf:baseline_delta\"]",
             ),
-            Plant(
+            Defect(
                 "compare_gate = \"b200:moonlight_8x20\"",
                 "compare_gate = \"b200:moonlight\"",
                 "unknown-gate",
                 "compare_gate",
             ),
-            Plant(
+            Defect(
                 "metric = \"node_tps_p50\"",
                 "metric = \"loss_p50\"",
                 "metric-not-yielded",
                 "loss_p50",
             ),
-            Plant(
+            Defect(
                 "metric = \"node_tps_p50\"",
                 "metric = \"node_tps\"",
                 "metric-not-yielded",
                 "metric = \"node_tps\"",
             ),
-            Plant(
+            Defect(
                 "--nproc_per_node=8",
                 "--nproc_per_node=1",
                 "metric-not-yielded",
                 "compare_gate",
             ),
-            Plant(
+            Defect(
                 "perf_args = \"--log_every=1\"\n",
                 "",
                 "too-few-samples",
                 "compare_gate",
             ),
-            Plant("max_pairs = 5", "max_pairs = 1", "wrong-type", "max_pairs"),
-            Plant(
+            Defect("max_pairs = 5", "max_pairs = 1", "wrong-type", "max_pairs"),
+            Defect(
                 "hot_path_min = [\"b200:moonlet_1x10\"",
                 "hot_path_min = [\"b200:moonlet\"",
                 "unknown-gate",
                 "hot_path_min",
             ),
-            Plant(
+            Defect(
                 "hot_path_min = [\"b200:moonlet_1x10\", \"b200:moonlight_8x20\"]",
                 "hot_path_min = []",
                 "empty-value",
                 "hot_path_min",
             ),
-            Plant("hot_path_min =", "single =", "reserved-name", "single ="),
-            Plant(
+            Defect("hot_path_min =", "single =", "reserved-name", "single ="),
+            Defect(
                 "  \"b200:moonlight_8x20\",\n",
                 "",
                 "compare-not-in-bundle",
                 "  \"perf:baseline_delta\"",
             ),
-            Plant(
+            Defect(
                 "  \"zero2:resume_determinism\",\n",
                 "  \"zero2:resume_determinism\",\n  \"zero2:resume_determinism\",\n",
                 "duplicate-entry",
                 "  \"perf:baseline_delta\",@-1",
             ),
-            Plant(
+            Defect(
                 "[meta]",
                 "[target.b200]\narch = \"sm_90a\"\n\n[meta]",
                 "off-target-definition",

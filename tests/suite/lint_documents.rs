@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-fn checkout() -> Place {
-    let place = Place::new();
-    place.file("configs/gates/gates.toml", REGISTRY);
-    place
+fn checkout() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("configs/gates/gates.toml", REGISTRY);
+    sandbox
 }
 
-fn lint(place: &Place, text: &str) -> Outcome {
-    place
+fn lint(sandbox: &Sandbox, text: &str) -> Outcome {
+    sandbox
         .gates(["lint", "contract", "-", "--format", "json"])
         .stdin(text)
         .run()
@@ -44,8 +44,8 @@ fn block() -> String {
 }
 
 #[test]
-fn a_clean_contract_is_clean_in_every_wrapping() {
-    let place = checkout();
+fn clean_contract_passes_in_every_wrapping() {
+    let sandbox = checkout();
     let indented: String = CONTRACT.lines().map(|l| format!("   {l}\n")).collect();
     let in_list = block().lines().map(|l| format!("  {l}\n")).collect::<String>();
     for text in [
@@ -64,31 +64,31 @@ fn a_clean_contract_is_clean_in_every_wrapping() {
         format!("---\n{}", block()),
         format!("* item\n\n  ```yaml\n{in_list}  ```\n"),
     ] {
-        let out = lint(&place, &text);
+        let out = lint(&sandbox, &text);
         assert_eq!(codes(&out), [], "{text}");
         out.exits(0);
     }
 }
 
 #[test]
-fn places_are_those_of_the_whole_document() {
-    let place = checkout();
+fn positions_count_from_document_start() {
+    let sandbox = checkout();
     let bad = CONTRACT.replace("kind: feature", "kind: Feature");
     let line = CONTRACT.lines().position(|l| l.contains("kind:")).unwrap() as u64 + 1;
     for text in [bad.clone(), bad.replace('\n', "\r\n"), format!("\u{feff}{bad}")] {
         assert_eq!(
-            codes(&lint(&place, &text)),
+            codes(&lint(&sandbox, &text)),
             [("invalid-value".to_owned(), line, 9)]
         );
     }
     // Columns are code points, and an indented fence counts as it stands.
     let indented: String = bad.lines().map(|l| format!("  {l}\n")).collect();
     assert_eq!(
-        codes(&lint(&place, &indented)),
+        codes(&lint(&sandbox, &indented)),
         [("invalid-value".to_owned(), line, 11)]
     );
     let wide = bad.replace("slug: attention", "slug: ätt→ention");
-    let found = lint(&place, &wide).json();
+    let found = lint(&sandbox, &wide).json();
     let slug = &found["findings"][0];
     assert_eq!(slug["code"], "invalid-slug");
     assert_eq!(
@@ -98,12 +98,12 @@ fn places_are_those_of_the_whole_document() {
 }
 
 #[test]
-fn written_out_line_ends_are_one_finding_and_the_rest_is_judged_in_place() {
-    let place = checkout();
+fn escaped_line_ends_are_one_finding() {
+    let sandbox = checkout();
     let text = CONTRACT
         .replace("kind: feature", "kind: Feature")
         .replace('\n', "\\n");
-    let out = lint(&place, &text);
+    let out = lint(&sandbox, &text);
     let found = codes(&out);
     let column = text.find("Feature").unwrap() as u64 + 1;
     assert_eq!(found.len(), 2, "{found:?}");
@@ -112,19 +112,19 @@ fn written_out_line_ends_are_one_finding_and_the_rest_is_judged_in_place() {
 }
 
 #[test]
-fn an_unclosed_fence_is_one_finding() {
-    let place = checkout();
+fn unclosed_fence_is_one_finding() {
+    let sandbox = checkout();
     let text = CONTRACT.replacen("\n```\n\n### Notes", "\n\n### Notes", 1);
     let line = CONTRACT.lines().position(|l| l == "```yaml").unwrap() as u64 + 1;
     assert_eq!(
-        codes(&lint(&place, &text)),
+        codes(&lint(&sandbox, &text)),
         [("unclosed-fence".to_owned(), line, 1)]
     );
 }
 
 #[test]
-fn a_document_without_a_block_is_a_finding_and_an_unreadable_file_is_unusable() {
-    let place = checkout();
+fn missing_block_is_a_finding() {
+    let sandbox = checkout();
     for text in [
         "",
         "\n",
@@ -132,19 +132,19 @@ fn a_document_without_a_block_is_a_finding_and_an_unreadable_file_is_unusable() 
         "```json\nnmoe: 1\n```\n",
         "nmoe_pr:\n  issue: 1\n",
     ] {
-        let out = lint(&place, text).exits(1);
+        let out = lint(&sandbox, text).exits(1);
         assert_eq!(codes(&out)[0].0, "no-block", "{text:?}");
     }
-    place.gates(["lint", "contract", "no-such-file"]).run().exits(2);
-    place.gates(["lint", "contract"]).run().exits(2);
-    place
+    sandbox.gates(["lint", "contract", "no-such-file"]).run().exits(2);
+    sandbox.gates(["lint", "contract"]).run().exits(2);
+    sandbox
         .gates(["lint", "contract", "-"])
         .stdin(vec![0xff, 0xfe, 0x00])
         .run()
         .exits(2);
     // What can be read is judged all the same.
-    place.file("bad.md", "nothing").file("good.md", CONTRACT);
-    let out = place
+    sandbox.file("bad.md", "nothing").file("good.md", CONTRACT);
+    let out = sandbox
         .gates([
             "lint", "contract", "bad.md", "gone.md", "good.md", "--format", "json",
         ])
@@ -155,8 +155,8 @@ fn a_document_without_a_block_is_a_finding_and_an_unreadable_file_is_unusable() 
 }
 
 #[test]
-fn hostile_sizes_end_at_once() {
-    let place = checkout();
+fn oversized_documents_are_refused_quickly() {
+    let sandbox = checkout();
     for text in [
         "prose, no block at all\n".repeat(200_000),
         format!("```yaml\nnmoe: {}\n```\n", "[".repeat(60_000)),
@@ -167,25 +167,25 @@ fn hostile_sizes_end_at_once() {
         format!("nmoe\n{}", "*a_ ".repeat(100_000)),
         format!("nmoe\n{}", "```\n".repeat(50_000)),
     ] {
-        lint(&place, &text).exits(1);
+        lint(&sandbox, &text).exits(1);
     }
 }
 
 #[test]
-fn without_a_registry_gate_ids_are_not_judged_and_that_is_said() {
-    let place = Place::new();
-    place.file("contract.md", CONTRACT.replace("cpu:import", "cpu:imprt"));
-    let out = place.gates(["lint", "contract", "contract.md"]).run().exits(0);
+fn missing_registry_skips_gate_id_checks() {
+    let sandbox = Sandbox::new();
+    sandbox.file("contract.md", CONTRACT.replace("cpu:import", "cpu:imprt"));
+    let out = sandbox.gates(["lint", "contract", "contract.md"]).run().exits(0);
     assert!(out.stderr.contains("no registry"), "{}", out.stderr);
 }
 
 #[test]
-fn a_secret_is_found_and_never_shown() {
-    let place = checkout();
+fn secret_is_found_but_not_shown() {
+    let sandbox = checkout();
     let secret = format!("gh{}_{}", "p", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6");
     let text = CONTRACT.replace("slug: attention", &format!("slug: {secret}"));
     for format in ["human", "json", "github", "sarif"] {
-        let out = place
+        let out = sandbox
             .gates(["lint", "contract", "-", "--format", format])
             .stdin(text.clone())
             .run()

@@ -1,23 +1,23 @@
 //! `--fix`: shown first, made on request, every other byte kept. And the hooks and manual pages that carry the tool to its users.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 const REGISTRY: &str = "[gates.\"cpu:import\"]\ntier = \"a\"\ntimeout_s = 5\ncmd = \"true\"\n";
 /// A misspelt gate in a body with CRLF, a byte-order mark, comments, and no line end at its end.
 const BODY: &str = "\u{feff}# Töpic\r\n\r\n```yaml\r\nnmoe:\r\n  issue: 01 # kept\r\ngates:\r\n  required: [ \"cpu:imporq\" ]  # why\r\n```\r\nend";
 
-fn place(body: &str) -> Place {
-    let place = Place::new();
-    place
+fn sandbox(body: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("issue.md", body);
-    place
+    sandbox
 }
 
 #[test]
-fn a_fix_is_shown_and_nothing_is_written() {
-    let place = place(BODY);
-    let out = place
+fn fix_without_write_only_shows_diff() {
+    let sandbox = sandbox(BODY);
+    let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix"])
         .run()
         .exits(1);
@@ -26,20 +26,20 @@ fn a_fix_is_shown_and_nothing_is_written() {
         "--- a/issue.md\n+++ b/issue.md\n@@ -7,1 +7,1 @@\n-  required: [ \"cpu:imporq\" ]  # why\r\n+  required: [ cpu:import ]  # why\r\n"
     );
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("issue.md")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
         BODY
     );
 }
 
 #[test]
-fn a_fix_that_is_written_keeps_every_other_byte_and_is_judged_again() {
-    let place = place(BODY);
-    let out = place
+fn written_fix_keeps_other_bytes() {
+    let sandbox = sandbox(BODY);
+    let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix", "--write"])
         .run()
         .exits(1);
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("issue.md")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
         BODY.replace("\"cpu:imporq\"", "cpu:import")
     );
     assert!(!out.stdout.contains("unknown-gate"), "{}", out.stdout);
@@ -47,68 +47,68 @@ fn a_fix_that_is_written_keeps_every_other_byte_and_is_judged_again() {
 }
 
 #[test]
-fn the_diff_is_one_that_git_applies() {
-    let place = place(BODY);
-    place.git(["init", "-q"]);
-    let out = place
+fn diff_applies_with_git() {
+    let sandbox = sandbox(BODY);
+    sandbox.git(["init", "-q"]);
+    let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix"])
         .run()
         .exits(1);
-    place.file("fix.diff", &out.stdout);
-    place.git(["apply", "--unidiff-zero", "fix.diff"]);
+    sandbox.file("fix.diff", &out.stdout);
+    sandbox.git(["apply", "--unidiff-zero", "fix.diff"]);
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("issue.md")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
         BODY.replace("\"cpu:imporq\"", "cpu:import")
     );
 }
 
 #[test]
-fn a_line_with_something_private_is_neither_shown_nor_changed() {
+fn private_line_is_neither_shown_nor_changed() {
     let token = ["gh", "p_", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"].concat();
     let body = BODY.replace("# why", &format!("# {token}"));
-    let place = place(&body);
-    let out = place
+    let sandbox = sandbox(&body);
+    let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix", "--write"])
         .run()
         .exits(1);
     assert!(!out.stdout.contains(&token), "a private text was shown");
     assert_eq!(
-        std::fs::read_to_string(place.repo().join("issue.md")).unwrap(),
+        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
         body
     );
 }
 
 #[test]
-fn a_write_is_never_made_unasked_or_on_github() {
-    let place = place(BODY);
-    place
+fn write_requires_option_and_local_file() {
+    let sandbox = sandbox(BODY);
+    sandbox
         .gates(["lint", "contract", "issue.md", "--write"])
         .run()
         .exits(2);
-    place
+    sandbox
         .gates(["lint", "contract", "--issue", "1", "--fix", "--write"])
         .run()
         .exits(2);
 }
 
 #[test]
-fn manual_pages_hold_every_subcommand() {
-    let place = Place::new();
-    let page = place.gates(["man"]).run().exits(0).stdout;
+fn manual_pages_cover_every_subcommand() {
+    let sandbox = Sandbox::new();
+    let page = sandbox.gates(["man"]).run().exits(0).stdout;
     assert!(page.contains(".TH nmoe-gates 1"), "{page}");
-    place.gates(["man", "--dir", "man"]).run().exits(0);
+    sandbox.gates(["man", "--dir", "man"]).run().exits(0);
     for name in [
         "nmoe-gates",
         "nmoe-gates-run",
         "nmoe-gates-lint-contract",
         "nmoe-gates-doctor",
     ] {
-        assert!(place.repo().join(format!("man/{name}.1")).is_file(), "{name}");
+        assert!(sandbox.repo().join(format!("man/{name}.1")).is_file(), "{name}");
     }
 }
 
 #[test]
-fn each_pre_commit_hook_is_a_command_of_this_program() {
+fn pre_commit_hooks_name_existing_commands() {
     let text = include_str!("../../.pre-commit-hooks.yaml");
     let hooks: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
     let hooks = hooks.as_sequence().unwrap();
@@ -118,6 +118,6 @@ fn each_pre_commit_hook_is_a_command_of_this_program() {
         let words: Vec<&str> = entry.split(' ').collect();
         assert_eq!(words[0], "nmoe-gates");
         let help: Vec<&str> = words[1..].iter().copied().chain(["--help"]).collect();
-        Place::new().gates(help).run().exits(0);
+        Sandbox::new().gates(help).run().exits(0);
     }
 }

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::release::proves;
 use crate::support::program::program;
 
-fn place() -> Place {
-    let place = Place::new();
-    place.file("a,b:c.md", "```yaml\nnmoe:\n  issue: 03a\n  slug: Att\n```\n");
-    place
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("a,b:c.md", "```yaml\nnmoe:\n  issue: 03a\n  slug: Att\n```\n");
+    sandbox
 }
 
 const ARGS: [&str; 3] = ["lint", "contract", "a,b:c.md"];
 
 #[test]
-fn json_has_exactly_the_agreed_fields() {
-    let out = place()
+fn json_has_exactly_documented_fields() {
+    let out = sandbox()
         .gates(ARGS.iter().chain(&["--format", "json"]))
         .run()
         .exits(1)
@@ -53,10 +53,10 @@ fn json_has_exactly_the_agreed_fields() {
 }
 
 #[test]
-fn a_fix_says_what_to_put_where() {
-    let place = Place::new();
-    place.file("c.yaml", "nmoe:\n  kind: Perf\n");
-    let out = place
+fn json_fix_has_region_and_replacement() {
+    let sandbox = Sandbox::new();
+    sandbox.file("c.yaml", "nmoe:\n  kind: Perf\n");
+    let out = sandbox
         .gates(["lint", "contract", "c.yaml", "--format", "json"])
         .run()
         .exits(1)
@@ -79,7 +79,7 @@ fn a_fix_says_what_to_put_where() {
 
 #[test]
 fn annotations_are_escaped() {
-    let out = place()
+    let out = sandbox()
         .gates(ARGS.iter().chain(&["--format", "github"]))
         .run()
         .exits(1);
@@ -96,25 +96,25 @@ fn annotations_are_escaped() {
 }
 
 #[test]
-fn snippets_are_plain_when_nobody_looks() {
-    let out = place().gates(ARGS).run().exits(1);
+fn piped_snippets_have_no_color() {
+    let out = sandbox().gates(ARGS).run().exits(1);
     assert!(out.stdout.contains("error[invalid-slug]: "), "{}", out.stdout);
     assert!(out.stdout.contains("--> a,b:c.md:4:9"), "{}", out.stdout);
     assert!(out.stdout.contains("4 |   slug: Att"), "{}", out.stdout);
     assert!(!out.stdout.contains('\u{1b}'));
     assert!(out.stderr.contains("in 1 document"), "{}", out.stderr);
-    let colour = place()
+    let colour = sandbox()
         .gates(ARGS.iter().chain(&["--color", "always"]))
         .run()
         .exits(1);
     assert!(colour.stdout.contains('\u{1b}'));
-    let quiet = place().gates(ARGS.iter().chain(&["-q"])).run().exits(1);
+    let quiet = sandbox().gates(ARGS.iter().chain(&["-q"])).run().exits(1);
     assert_eq!(quiet.stderr, "");
 }
 
 #[test]
-fn sarif_names_each_rule_once_and_points_into_the_document() {
-    let out = place()
+fn sarif_lists_each_rule_once() {
+    let out = sandbox()
         .gates(ARGS.iter().chain(&["--format", "sarif"]))
         .run()
         .exits(1)
@@ -126,16 +126,16 @@ fn sarif_names_each_rule_once_and_points_into_the_document() {
     for result in run["results"].as_array().unwrap() {
         let rule = &rules[result["ruleIndex"].as_u64().unwrap() as usize];
         assert_eq!(rule["id"], result["ruleId"]);
-        let place = &result["locations"][0]["physicalLocation"];
-        assert_eq!(place["artifactLocation"]["uri"], "a%2Cb%3Ac.md");
-        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+        let sandbox = &result["locations"][0]["physicalLocation"];
+        assert_eq!(sandbox["artifactLocation"]["uri"], "a%2Cb%3Ac.md");
+        assert!(sandbox["region"]["startLine"].as_u64().unwrap() >= 1);
         assert!(result["message"]["text"].as_str().is_some_and(|t| !t.is_empty()));
     }
 }
 
 #[test]
-fn a_format_of_another_command_is_unusable() {
-    place()
+fn unsupported_format_is_refused() {
+    sandbox()
         .gates(ARGS.iter().chain(&["--format", "dot"]))
         .run()
         .exits(2);
@@ -172,12 +172,15 @@ fn matched(output: &str) -> Vec<(String, String, String, String, String)> {
 }
 
 #[test]
-fn problem_matchers_read_every_finding_as_json_has_it() {
-    let place = place();
-    place.file("notes.md", ["ok\nhost 10.1.", "2.3\n"].concat());
+fn problem_matchers_read_every_finding() {
+    let sandbox = sandbox();
+    sandbox.file("notes.md", ["ok\nhost 10.1.", "2.3\n"].concat());
     for args in [&ARGS[..], &["lint", "safety", "notes.md"]] {
-        let human = place.gates(args).run().exits(1).stdout;
-        let json = place.gates(args.iter().chain(&["--format", "json"])).run().json();
+        let human = sandbox.gates(args).run().exits(1).stdout;
+        let json = sandbox
+            .gates(args.iter().chain(&["--format", "json"]))
+            .run()
+            .json();
         let wanted: Vec<_> = json["findings"]
             .as_array()
             .unwrap()
@@ -200,18 +203,18 @@ fn problem_matchers_read_every_finding_as_json_has_it() {
 }
 
 #[test]
-fn reviewdog_gets_its_suggestions_from_sarif() {
-    let place = Place::new();
-    place.file("a b/c.yaml", "nmoe:\n  kind: Perf\n");
+fn sarif_fixes_are_readable_by_reviewdog() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a b/c.yaml", "nmoe:\n  kind: Perf\n");
     let args = ["lint", "contract", "a b/c.yaml", "--format", "sarif"];
-    let out = place.gates(args).run().exits(1).json();
+    let out = sandbox.gates(args).run().exits(1).json();
     let run = &out["runs"][0];
     let results = run["results"].as_array().unwrap();
     // What its parser reads: a relative path that is decoded, a level, a region, and replacements in that same file.
     for result in results {
-        let place = &result["locations"][0]["physicalLocation"];
-        assert_eq!(place["artifactLocation"]["uri"], "a%20b/c.yaml");
-        assert!(place["region"]["startLine"].is_u64() && result["level"].is_string());
+        let sandbox = &result["locations"][0]["physicalLocation"];
+        assert_eq!(sandbox["artifactLocation"]["uri"], "a%20b/c.yaml");
+        assert!(sandbox["region"]["startLine"].is_u64() && result["level"].is_string());
     }
     let fixed = results.iter().find(|r| r["ruleId"] == "invalid-value").unwrap();
     let change = &fixed["fixes"][0]["artifactChanges"][0];
@@ -222,7 +225,7 @@ fn reviewdog_gets_its_suggestions_from_sarif() {
 
 #[test]
 #[ignore = "downloads a validator of a hundred megabytes: scripts/test --all"]
-fn slow_every_sarif_log_follows_the_official_schema() {
+fn slow_sarif_follows_official_schema() {
     proves("verify/sarif", &[program()]);
 }
 

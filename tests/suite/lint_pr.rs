@@ -2,39 +2,39 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, Fault};
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
+use crate::fake_github::{FakeGitHub, Fault};
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
 struct Pull {
-    place: Place,
+    sandbox: Sandbox,
     event: Value,
 }
 
 /// A repository with a base and a change on its branch, and the event that GitHub would send.
 fn pull(change: &[(&str, &str)]) -> Pull {
-    let place = Place::new();
-    place
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("configs/moonlet.toml", "steps = 10\n")
         .file("configs/moonlight.toml", "steps = 20\n")
         .file("nmoe/model.py", "a\n");
-    place.git(["init", "-q"]);
+    sandbox.git(["init", "-q"]);
     let commit = |message: &str| {
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", message]);
-        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", message]);
+        sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     };
     let base = commit("base");
-    place.git(["checkout", "-qb", "issue/03a-attention"]);
+    sandbox.git(["checkout", "-qb", "issue/03a-attention"]);
     for (path, content) in change {
-        place.file(path, content);
+        sandbox.file(path, content);
     }
     let head = commit("change");
-    std::fs::write(place.path("contract.md"), CONTRACT).unwrap();
+    std::fs::write(sandbox.path("contract.md"), CONTRACT).unwrap();
     let body = ATTESTATION
         .replace("800ae9d", &base[..9])
         .replace("1188731", &head[..9]);
@@ -46,15 +46,15 @@ fn pull(change: &[(&str, &str)]) -> Pull {
             "base": { "ref": "master", "sha": base },
         },
     });
-    Pull { place, event }
+    Pull { sandbox, event }
 }
 
 impl Pull {
     fn lint(&self, format: &str) -> Outcome {
-        std::fs::write(self.place.path("event.json"), self.event.to_string()).unwrap();
-        self.place
+        std::fs::write(self.sandbox.path("event.json"), self.event.to_string()).unwrap();
+        self.sandbox
             .gates(["lint", "pr", "--format", format, "--contract", "../contract.md"])
-            .env("GITHUB_EVENT_PATH", self.place.path("event.json"))
+            .env("GITHUB_EVENT_PATH", self.sandbox.path("event.json"))
             .env("GITHUB_EVENT_NAME", "pull_request")
             .run()
     }
@@ -69,13 +69,13 @@ impl Pull {
 }
 
 #[test]
-fn a_sound_pull_request_is_clean() {
+fn valid_pull_request_has_no_findings() {
     let out = pull(&[("nmoe/model.py", "b\n")]).lint("json").exits(0);
     assert_eq!(out.json()["findings"], json!([]));
 }
 
 #[test]
-fn an_all_to_all_on_the_moe_path_is_an_error_and_elsewhere_a_warning() {
+fn all_to_all_on_moe_path_is_error() {
     let moe = "# all_to_all is not used\ny = rdep.dispatch(x)\ndist.all_to_all_single(y, x)\n";
     let elsewhere = "a = 1\ndist.all_to_all(a, b)\n";
     let pull = pull(&[("nmoe/moe.py", moe), ("nmoe/zero2.py", elsewhere)]);
@@ -105,35 +105,35 @@ fn an_all_to_all_on_the_moe_path_is_an_error_and_elsewhere_a_warning() {
 }
 
 #[test]
-fn of_the_moe_path_only_what_the_pull_request_touches_is_its_business_but_that_whole() {
+fn changed_files_are_scanned_completely() {
     // The base has grouped sends in one file, and an all-to-all in a file that the change leaves alone.
-    let place = Place::new();
-    place
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/moe.py", "dist.all_to_all(a, b)\n")
         .file(
             "nmoe/csrc/rdep.cu",
             "void f() {\n  ncclSend(a);\n  ncclRecv(b);\n}\n",
         );
-    place.git(["init", "-q"]);
+    sandbox.git(["init", "-q"]);
     let commit = |message: &str| {
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", message]);
-        place.git(["rev-parse", "HEAD"]).trim().to_owned()
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", message]);
+        sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     };
     let base = commit("base");
     // Grouping turns the old sends into an exchange, though their lines are not new.
-    place.file(
+    sandbox.file(
         "nmoe/csrc/rdep.cu",
         "void f() {\n  ncclGroupStart();\n  ncclSend(a);\n  ncclRecv(b);\n}\n",
     );
     let head = commit("change");
-    std::fs::write(place.path("contract.md"), CONTRACT).unwrap();
+    std::fs::write(sandbox.path("contract.md"), CONTRACT).unwrap();
     let event = json!({"action": "opened", "pull_request": {
         "number": 7, "body": ATTESTATION, "draft": false,
         "head": { "ref": "issue/03a-attention", "sha": head }, "base": { "ref": "master", "sha": base },
     }});
-    let out = Pull { place, event }.lint("json").exits(1).json();
+    let out = Pull { sandbox, event }.lint("json").exits(1).json();
     let lines: Vec<_> = out["findings"]
         .as_array()
         .unwrap()
@@ -151,7 +151,7 @@ fn of_the_moe_path_only_what_the_pull_request_touches_is_its_business_but_that_w
 }
 
 #[test]
-fn a_change_outside_of_the_scope_is_found() {
+fn change_outside_scope_is_found() {
     let out = pull(&[("nmoe/train.py", "x\n"), ("nmoe/csrc/rdep.cu", "x\n")])
         .lint("json")
         .exits(1)
@@ -172,11 +172,11 @@ fn a_change_outside_of_the_scope_is_found() {
 }
 
 #[test]
-fn a_registry_that_the_change_proposes_is_judged_by_the_policys() {
+fn proposed_registry_is_checked_against_policy() {
     let smoke = REGISTRY.replace("hot_path_min =", "smoke =");
     let subject = pull(&[("configs/gates/gates.toml", &smoke)]);
-    let policy = pull(&[("nmoe/model.py", "b\n")]).place;
-    std::fs::write(subject.place.path("event.json"), subject.event.to_string()).unwrap();
+    let policy = pull(&[("nmoe/model.py", "b\n")]).sandbox;
+    std::fs::write(subject.sandbox.path("event.json"), subject.event.to_string()).unwrap();
     let repo = policy.repo();
     let options = [
         "--contract",
@@ -187,9 +187,9 @@ fn a_registry_that_the_change_proposes_is_judged_by_the_policys() {
         repo.to_str().unwrap(),
     ];
     let out = subject
-        .place
+        .sandbox
         .gates(["lint", "pr", "--format", "json"].iter().chain(&options))
-        .env("GITHUB_EVENT_PATH", subject.place.path("event.json"))
+        .env("GITHUB_EVENT_PATH", subject.sandbox.path("event.json"))
         .run()
         .exits(1)
         .json();
@@ -206,7 +206,7 @@ fn a_registry_that_the_change_proposes_is_judged_by_the_policys() {
 }
 
 #[test]
-fn a_secret_in_the_change_is_found_and_not_shown() {
+fn secret_in_change_is_found_but_not_shown() {
     let secret = format!("gh{}_{}", "p", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6");
     let out = pull(&[("nmoe/model.py", &format!("x = '{secret}'\n"))])
         .lint("json")
@@ -221,7 +221,7 @@ fn a_secret_in_the_change_is_found_and_not_shown() {
 }
 
 #[test]
-fn a_draft_is_warned_where_others_fail() {
+fn draft_gets_warnings_instead_of_errors() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.edit("    - cpu:compileall\n", "");
     let out = pull.lint("github").exits(1);
@@ -237,7 +237,7 @@ fn a_draft_is_warned_where_others_fail() {
 }
 
 #[test]
-fn the_branch_and_head_are_those_of_the_event() {
+fn branch_and_head_come_from_event() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.event["pull_request"]["head"]["ref"] = json!("my-branch");
     let base = pull.event["pull_request"]["base"]["sha"].clone();
@@ -256,7 +256,7 @@ fn the_branch_and_head_are_those_of_the_event() {
 }
 
 #[test]
-fn a_body_without_anything_is_judged() {
+fn empty_body_is_checked() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.event["pull_request"]["body"] = Value::Null;
     let out = pull.lint("json").exits(1).json();
@@ -264,30 +264,30 @@ fn a_body_without_anything_is_judged() {
 }
 
 #[test]
-fn an_event_about_something_else_is_unusable() {
+fn other_event_is_refused() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.event = json!({ "action": "opened" });
     let out = pull.lint("json").exits(2);
     assert!(out.stderr.contains("about no pull request"), "{}", out.stderr);
-    let out = pull.place.gates(["lint", "pr"]).run().exits(2);
+    let out = pull.sandbox.gates(["lint", "pr"]).run().exits(2);
     assert!(out.stderr.contains("GITHUB_EVENT_PATH"), "{}", out.stderr);
 }
 
 #[test]
-fn an_issue_that_is_not_there_is_a_finding_and_the_body_is_judged_all_the_same() {
+fn missing_issue_is_a_finding() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.edit("Fixes: #5", "See #55. Fixes: #5");
     pull.edit(
         "- [x] Nothing private is in this change.",
         "- [ ] Nothing private is in this change.",
     );
-    std::fs::write(pull.place.path("event.json"), pull.event.to_string()).unwrap();
-    let api = Api::start();
+    std::fs::write(pull.sandbox.path("event.json"), pull.event.to_string()).unwrap();
+    let api = FakeGitHub::start();
     let lint = || {
         let call = pull
-            .place
+            .sandbox
             .gates(["lint", "pr", "--format", "json"])
-            .env("GITHUB_EVENT_PATH", pull.place.path("event.json"))
+            .env("GITHUB_EVENT_PATH", pull.sandbox.path("event.json"))
             .env("GITHUB_EVENT_NAME", "pull_request");
         api.serves(call).run()
     };

@@ -1,6 +1,6 @@
 //! `lint workflows` on a workflow of the incumbent's shape: every one of its faults is named where it stands.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 /// Written anew in the shape that the incumbent's has: one job that holds everything.
 const INCUMBENT: &str = r#"name: gates
@@ -29,10 +29,10 @@ jobs:
 "#;
 
 #[test]
-fn the_incumbents_faults_are_found_by_name_and_line() {
-    let place = Place::new();
-    place.file(".github/workflows/gates.yml", INCUMBENT);
-    let report = place
+fn inline_runner_faults_are_found_with_line() {
+    let sandbox = Sandbox::new();
+    sandbox.file(".github/workflows/gates.yml", INCUMBENT);
+    let report = sandbox
         .gates(["lint", "workflows", "--format", "json"])
         .run()
         .exits(1)
@@ -60,7 +60,7 @@ fn the_incumbents_faults_are_found_by_name_and_line() {
 }
 
 #[test]
-fn a_folder_without_workflows_is_unusable() {
-    let out = Place::new().gates(["lint", "workflows"]).run().exits(2);
+fn folder_without_workflows_is_refused() {
+    let out = Sandbox::new().gates(["lint", "workflows"]).run().exits(2);
     assert!(out.stderr.contains(".github/workflows"), "{}", out.stderr);
 }

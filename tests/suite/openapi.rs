@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::api::{Fault, Seen};
 use crate::attack::skipped;
-use crate::publish::{HEAD, OTHER, Scene};
+use crate::fake_github::{Fault, RecordedRequest};
+use crate::publish::{HEAD, OTHER, PullFixture};
 
 /// What the description says about these requests; nothing where the tools cannot be had and nobody insists.
 fn judge(requests: &[Value]) -> Option<(bool, String)> {
@@ -37,33 +37,37 @@ fn judge(requests: &[Value]) -> Option<(bool, String)> {
     None
 }
 
-fn plain(seen: &Seen) -> Value {
+fn plain(seen: &RecordedRequest) -> Value {
     json!({"method": seen.method, "path": seen.path, "body": seen.body})
 }
 
 #[test]
-fn slow_openapi_every_request_follows_githubs_description() {
-    let scene = Scene::new();
+fn slow_openapi_requests_match_github_description() {
+    let fixture = PullFixture::new();
     let comments = "/repos/octo-org/trainer/issues/5/comments";
     // Created after a broken answer, updated, deduplicated, stale, refused; resolved before.
-    scene.api.fault("POST", comments, Fault::DoneThenReset, 1);
-    scene.publish(&scene.results(), 1).exits(0);
-    let twin = scene.comment();
-    scene.api.comment(5, "github-actions[bot]", &twin);
-    scene.publish(&scene.results(), 2).exits(0);
-    scene.set_merge(OTHER, HEAD, OTHER);
-    scene.publish(&scene.results(), 3).exits(0);
-    scene.raw("{}").run().exits(3);
-    scene
+    fixture.api.fault("POST", comments, Fault::DoneThenReset, 1);
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let twin = fixture.comment();
+    fixture.api.comment(5, "github-actions[bot]", &twin);
+    fixture.publish(&fixture.results(), 2).exits(0);
+    fixture.set_merge(OTHER, HEAD, OTHER);
+    fixture.publish(&fixture.results(), 3).exits(0);
+    fixture.raw("{}").run().exits(3);
+    fixture
         .api
-        .serves(scene.place.gates(["resolve", "--pr", "5", "--bundle", "full"]))
+        .serves(
+            fixture
+                .sandbox
+                .gates(["resolve", "--pr", "5", "--bundle", "full"]),
+        )
         .run()
         .exits(0);
-    scene.api.serves(scene.place.gates(["plan"])).run();
+    fixture.api.serves(fixture.sandbox.gates(["plan"])).run();
     let tier_b = "jobs:\n  gates:\n    environment: b200 gates\n    runs-on: b200\n";
-    scene.place.file(".github/workflows/tier-b.yml", tier_b);
-    scene.api.serves(scene.place.gates(["doctor"])).run();
-    let seen: Vec<Seen> = scene.api.state().seen.clone();
+    fixture.sandbox.file(".github/workflows/tier-b.yml", tier_b);
+    fixture.api.serves(fixture.sandbox.gates(["doctor"])).run();
+    let seen: Vec<RecordedRequest> = fixture.api.state().seen.clone();
     // GraphQL has a description of its own.
     let requests: Vec<Value> = seen.iter().filter(|s| s.path != "/graphql").map(plain).collect();
     for method in ["GET", "POST", "PATCH", "DELETE"] {

@@ -1,7 +1,7 @@
 //! Human output is inert: names that an outsider chose reach a terminal and a job log, and nothing happens there.
 
 use crate::attack::{attack, runner};
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
 
 /// What a hostile name may carry: a line break before a workflow command, a clipboard write, an erased line, reordered text.
 const TRICKS: [&str; 6] = [
@@ -39,13 +39,13 @@ fn inert(what: &str, out: &Outcome) {
 }
 
 /// A checkout whose every name comes from somebody hostile.
-fn hostile() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place.file("nmoe/a.py", "a\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Begin"]);
-    place.git(["checkout", "-qb", "issue/07-x"]);
+fn hostile() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox.file("nmoe/a.py", "a\n");
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Begin"]);
+    sandbox.git(["checkout", "-qb", "issue/07-x"]);
     let mut registry = String::new();
     for (n, trick) in TRICKS.iter().enumerate() {
         let quoted = serde_json::to_string(&format!("cpu:{n}{trick}")).unwrap();
@@ -56,16 +56,16 @@ fn hostile() -> Place {
         registry.push_str(&format!(
             "[gates.{quoted}]\ntier = \"a\"\ncmd = \"true\"\nnote = {quoted}\nrequires_files = [{file}]\n"
         ));
-        place.file(
+        sandbox.file(
             &format!("nmoe/evil{trick}.cu"),
             format!("ghp_{}\n", "a1B2".repeat(9)),
         );
-        place.file(&format!("lib{trick}.so"), "nothing\n");
+        sandbox.file(&format!("lib{trick}.so"), "nothing\n");
     }
-    place.file("configs/gates/gates.toml", &registry);
+    sandbox.file("configs/gates/gates.toml", &registry);
     let word = |n: usize| serde_json::to_string(&format!("{n}{}", TRICKS[n])).unwrap();
     for n in 0..TRICKS.len() {
-        place.file(
+        sandbox.file(
             &format!("contracts/{n}.yml"),
             format!(
                 "nmoe:\n  issue: {0}\n  slug: {0}\n  kind: feature\n  risk: cold\n  complexity: S\n  depends_on: [{0}, {1}]\n  \
@@ -76,13 +76,13 @@ fn hostile() -> Place {
             ),
         );
     }
-    place
+    sandbox
 }
 
 /// The naive tool prints a name as it is.
 #[test]
-fn t04_hostile_names_do_nothing_in_a_terminal() {
-    let place = hostile();
+fn t04_hostile_names_in_terminal() {
+    let sandbox = hostile();
     let mut shown = String::new();
     let mut commands: Vec<Vec<String>> = [
         "lint safety nmoe",
@@ -125,8 +125,8 @@ fn t04_hostile_names_do_nothing_in_a_terminal() {
             format!("nmoe/evil{trick}.cu"),
         ]);
     }
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Change"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Change"]);
     for command in &commands {
         for format in ["human", "json"] {
             let has_format = command.iter().any(|word| word == "--format");
@@ -136,7 +136,7 @@ fn t04_hostile_names_do_nothing_in_a_terminal() {
                 .map(String::as_str)
                 .chain(extra.iter().copied())
                 .collect();
-            let out = place.gates(&args).run();
+            let out = sandbox.gates(&args).run();
             inert(&format!("{args:?}"), &out);
             shown.push_str(&(out.stdout + &out.stderr));
         }
@@ -151,9 +151,9 @@ fn t04_hostile_names_do_nothing_in_a_terminal() {
 }
 
 #[test]
-fn a_forged_line_in_an_error_is_indented() {
-    let place = Place::new();
-    let out = place
+fn forged_line_in_error_is_indented() {
+    let sandbox = Sandbox::new();
+    let out = sandbox
         .gates(["lint", "contract", "a\nall gates passed"])
         .run()
         .exits(2);

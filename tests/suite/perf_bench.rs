@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::driver::{Call, Outcome, Place, git};
+use crate::driver::{Call, Outcome, Sandbox, git};
 
 /// Prints a log like the trainer's. The noise comes from a count of launches that lies outside both arms, so it is another
 /// for every launch and the same in every run of the test. What a file `at-launch-N` says is done in the N-th launch: the
@@ -59,21 +59,21 @@ full = ["cpu:train", "perf:baseline_delta"]
 
 /// A policy checkout at the base, and a subject at the merge of a change into it.
 pub struct Bench {
-    pub place: Place,
+    pub sandbox: Sandbox,
     pub base: String,
 }
 
 impl Bench {
     /// The base says `before`; `change` is committed on a branch and merged.
-    pub fn new(before: &str, change: impl FnOnce(&Place)) -> Self {
+    pub fn new(before: &str, change: impl FnOnce(&Sandbox)) -> Self {
         Bench::from(before, |_| (), change)
     }
 
     /// The same with something more in the base.
-    pub fn from(before: &str, before_base: impl FnOnce(&Place), change: impl FnOnce(&Place)) -> Self {
-        let place = Place::new();
-        place.git(["init", "-q"]);
-        place
+    pub fn from(before: &str, before_base: impl FnOnce(&Sandbox), change: impl FnOnce(&Sandbox)) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.git(["init", "-q"]);
+        sandbox
             .file("configs/gates/gates.toml", REGISTRY)
             .file("train.sh", TRAINER)
             .file("speed.txt", format!("{before}\n"))
@@ -81,75 +81,75 @@ impl Bench {
             .file("nmoe/csrc/kernel.cu", "base\n")
             .file("nmoe/csrc/Makefile", MAKEFILE)
             .file("nmoe/gone.py", "");
-        before_base(&place);
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Base"]);
-        place.git(["checkout", "-qb", "work"]);
-        place.file("nmoe/csrc/kernel.cu", "head\n");
-        change(&place);
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Change"]);
-        place.git(["checkout", "-q", "master"]);
-        place.file("README", "meanwhile\n");
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Meanwhile"]);
-        let base = place.git(["rev-parse", "HEAD"]).trim().to_owned();
-        place.git(["checkout", "-qb", "merged"]);
-        place.git(["merge", "-q", "--no-ff", "-m", "Merge", "work"]);
+        before_base(&sandbox);
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", "Base"]);
+        sandbox.git(["checkout", "-qb", "work"]);
+        sandbox.file("nmoe/csrc/kernel.cu", "head\n");
+        change(&sandbox);
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", "Change"]);
+        sandbox.git(["checkout", "-q", "master"]);
+        sandbox.file("README", "meanwhile\n");
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", "Meanwhile"]);
+        let base = sandbox.git(["rev-parse", "HEAD"]).trim().to_owned();
+        sandbox.git(["checkout", "-qb", "merged"]);
+        sandbox.git(["merge", "-q", "--no-ff", "-m", "Merge", "work"]);
         git(
-            &place.path(""),
+            &sandbox.path(""),
             ["clone", "-q", "--no-hardlinks", "-b", "merged", "repo", "subject"],
         );
-        place.git(["checkout", "-q", "master"]);
+        sandbox.git(["checkout", "-q", "master"]);
         for dir in ["data", "runs"] {
-            std::fs::create_dir(place.path(dir)).unwrap();
+            std::fs::create_dir(sandbox.path(dir)).unwrap();
         }
-        std::fs::write(place.path("data/count"), "0\n").unwrap();
+        std::fs::write(sandbox.path("data/count"), "0\n").unwrap();
         // The workflow builds the subject before the first gate.
         let built = Command::new("make")
             .args(["-s", "-C", "nmoe/csrc"])
-            .current_dir(place.path("subject"))
-            .env("NMOE_DATA_PATH", place.path("data"))
+            .current_dir(sandbox.path("subject"))
+            .env("NMOE_DATA_PATH", sandbox.path("data"))
             .output()
             .unwrap();
         assert!(built.status.success(), "{built:?}");
-        Bench { place, base }
+        Bench { sandbox, base }
     }
 
     /// The same base and a change of the reported speed.
     pub fn speed(before: u32, after: u32) -> Self {
-        Bench::new(&before.to_string(), |place| {
-            place.file("speed.txt", format!("{after}\n"));
+        Bench::new(&before.to_string(), |sandbox| {
+            sandbox.file("speed.txt", format!("{after}\n"));
         })
     }
 
     pub fn seed(&self, seed: u32) {
-        std::fs::write(self.place.path("data/count"), format!("{seed}\n")).unwrap();
+        std::fs::write(self.sandbox.path("data/count"), format!("{seed}\n")).unwrap();
     }
 
     pub fn call(&self, more: &[&str]) -> Call {
-        let results = self.place.path("results.json");
-        let subject = self.place.path("subject");
+        let results = self.sandbox.path("results.json");
+        let subject = self.sandbox.path("subject");
         let mut args = vec!["run", "--bundle", "full", "--results", results.to_str().unwrap()];
         args.extend(["--subject", subject.to_str().unwrap()]);
         args.extend(more);
-        self.place
+        self.sandbox
             .gates(args)
-            .env("NMOE_DATA_PATH", self.place.path("data"))
-            .env("NMOE_RUN_ROOT", self.place.path("runs"))
+            .env("NMOE_DATA_PATH", self.sandbox.path("data"))
+            .env("NMOE_RUN_ROOT", self.sandbox.path("runs"))
     }
 
     pub fn run(&self, more: &[&str]) -> (Outcome, Value) {
         let outcome = self.call(more).run();
-        let text = std::fs::read_to_string(self.place.path("results.json")).unwrap();
+        let text = std::fs::read_to_string(self.sandbox.path("results.json")).unwrap();
         (outcome, serde_json::from_str(&text).unwrap())
     }
 
     /// Every folder a comparison may leave something in.
     pub fn left_over(&self) -> Vec<PathBuf> {
         [
-            self.place.path("home/.local/state/nmoe-gates/perf"),
-            self.place.path("runs/nmoe-gates-perf"),
+            self.sandbox.path("home/.local/state/nmoe-gates/perf"),
+            self.sandbox.path("runs/nmoe-gates-perf"),
         ]
         .iter()
         .filter_map(|dir| std::fs::read_dir(dir).ok())
@@ -159,7 +159,7 @@ impl Bench {
     }
 
     pub fn launches(&self) -> Vec<String> {
-        std::fs::read_to_string(self.place.path("data/launches"))
+        std::fs::read_to_string(self.sandbox.path("data/launches"))
             .unwrap_or_default()
             .lines()
             .map(str::to_owned)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::driver::{Outcome, Place, git};
+use crate::driver::{Outcome, Sandbox, git};
 
 /// A log of twenty-four steps around this level, each launch with its own noise.
 fn log(level: f64, launch: u32) -> String {
@@ -22,13 +22,13 @@ fn log(level: f64, launch: u32) -> String {
         .collect()
 }
 
-fn compare(place: &Place, base: &[String], head: &[String], more: &[&str]) -> Outcome {
+fn compare(sandbox: &Sandbox, base: &[String], head: &[String], more: &[&str]) -> Outcome {
     let write = |arm: &str, logs: &[String]| -> Vec<String> {
         logs.iter()
             .enumerate()
             .map(|(i, text)| {
                 let name = format!("{arm}-{i}.log");
-                place.file(&name, text);
+                sandbox.file(&name, text);
                 name
             })
             .collect()
@@ -38,7 +38,7 @@ fn compare(place: &Place, base: &[String], head: &[String], more: &[&str]) -> Ou
     args.push("--head".to_owned());
     args.extend(write("head", head));
     args.extend(more.iter().map(|m| (*m).to_owned()));
-    place.gates(args).run()
+    sandbox.gates(args).run()
 }
 
 fn logs(level: f64, from: u32, count: u32) -> Vec<String> {
@@ -46,16 +46,16 @@ fn logs(level: f64, from: u32, count: u32) -> Vec<String> {
 }
 
 #[test]
-fn logs_are_compared_in_words_and_in_json() {
-    let place = Place::new();
+fn logs_are_compared() {
+    let sandbox = Sandbox::new();
     let (base, same) = (logs(50_000.0, 0, 4), logs(50_000.0, 10, 4));
-    let out = compare(&place, &base, &same, &["--budget-pct", "-10"]).exits(0);
+    let out = compare(&sandbox, &base, &same, &["--budget-pct", "-10"]).exits(0);
     let first = out.stdout.lines().next().unwrap();
     assert!(
         first.contains(", between ") && first.contains(", budget −10: pass"),
         "{first}"
     );
-    let out = compare(&place, &base, &logs(42_500.0, 10, 4), &["--format", "json"]).exits(1);
+    let out = compare(&sandbox, &base, &logs(42_500.0, 10, 4), &["--format", "json"]).exits(1);
     let json = out.json();
     assert_eq!(json["status"], "fail");
     assert_eq!(json["reason"], "over_budget");
@@ -67,15 +67,15 @@ fn logs_are_compared_in_words_and_in_json() {
         ("cold", "is noted"),
     ] {
         let open = logs(48_500.0, 10, 4);
-        let out = compare(&place, &base, &open, &["--budget-pct=-3", "--risk", risk]).exits(3);
+        let out = compare(&sandbox, &base, &open, &["--budget-pct=-3", "--risk", risk]).exits(3);
         assert!(out.stdout.contains(weight), "{risk}: {}", out.stdout);
         assert!(out.stdout.contains("more pair"), "{}", out.stdout);
     }
 }
 
 #[test]
-fn a_metric_that_is_better_lower_is_judged_in_its_own_direction() {
-    let place = Place::new();
+fn lower_is_better_metric_inverts_verdict() {
+    let sandbox = Sandbox::new();
     let of = |level: f64, from| -> Vec<String> {
         logs(level, from, 4)
             .iter()
@@ -83,37 +83,37 @@ fn a_metric_that_is_better_lower_is_judged_in_its_own_direction() {
             .collect()
     };
     let more = ["--metric", "latency", "--direction", "lower"];
-    compare(&place, &of(50_000.0, 0), &of(58_000.0, 10), &more).exits(1);
-    compare(&place, &of(50_000.0, 0), &of(42_000.0, 10), &more).exits(0);
+    compare(&sandbox, &of(50_000.0, 0), &of(58_000.0, 10), &more).exits(1);
+    compare(&sandbox, &of(50_000.0, 0), &of(42_000.0, 10), &more).exits(0);
 }
 
 #[test]
-fn what_was_not_measured_never_passes() {
-    let place = Place::new();
+fn missing_measurement_never_passes() {
+    let sandbox = Sandbox::new();
     let base = logs(50_000.0, 0, 3);
     let zero: Vec<String> = vec!["step: 1 node_tps: 0\n".repeat(30); 3];
     let nan: Vec<String> = vec!["node_tps: NaN\n".repeat(30); 3];
     let one: Vec<String> = vec!["node_tps: 50,000\n".to_owned(); 3];
     let constant: Vec<String> = vec!["node_tps: 50,000\n".repeat(30); 3];
     for head in [vec![String::new(); 3], one, nan, zero.clone(), base[..2].to_vec()] {
-        compare(&place, &base, &head, &[]).exits(3);
-        compare(&place, &head, &base, &[]).exits(3);
-        compare(&place, &head, &head, &[]).exits(3);
+        compare(&sandbox, &base, &head, &[]).exits(3);
+        compare(&sandbox, &head, &base, &[]).exits(3);
+        compare(&sandbox, &head, &head, &[]).exits(3);
     }
-    compare(&place, &constant, &constant, &[]).exits(3);
-    compare(&place, &zero, &zero, &["--pairs", "1"]).exits(3);
+    compare(&sandbox, &constant, &constant, &[]).exits(3);
+    compare(&sandbox, &zero, &zero, &["--pairs", "1"]).exits(3);
     for budget in ["nan", "inf", "-inf", "-100"] {
-        compare(&place, &base, &base, &["--budget-pct", budget]).exits(2);
+        compare(&sandbox, &base, &base, &["--budget-pct", budget]).exits(2);
     }
 }
 
 #[test]
-fn one_pair_is_judged_by_the_threshold_only_when_asked() {
-    let place = Place::new();
+fn threshold_method_requires_option() {
+    let sandbox = Sandbox::new();
     let (base, head) = (logs(50_000.0, 0, 1), logs(49_000.0, 9, 1));
-    let out = compare(&place, &base, &head, &[]).exits(3);
+    let out = compare(&sandbox, &base, &head, &[]).exits(3);
     assert!(out.stdout.contains("2 more pairs"), "{}", out.stdout);
-    let out = compare(&place, &base, &head, &["--pairs", "1"]).exits(0);
+    let out = compare(&sandbox, &base, &head, &["--pairs", "1"]).exits(0);
     assert!(out.stdout.contains("threshold only"), "{}", out.stdout);
 }
 
@@ -143,17 +143,22 @@ awk -v seed="$((count * 7919))" '
 "#;
 
 #[test]
-fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place
+fn stored_calibration_reduces_measurements() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("train.sh", TRAINER);
-    place.git(["add", "-A"]);
-    place.git(["commit", "-qm", "Base"]);
-    std::fs::create_dir(place.path("data")).unwrap();
-    std::fs::write(place.path("data/count"), "0\n").unwrap();
-    let gates = |args: &[&str]| place.gates(args).env("NMOE_DATA_PATH", place.path("data")).run();
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "Base"]);
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    std::fs::write(sandbox.path("data/count"), "0\n").unwrap();
+    let gates = |args: &[&str]| {
+        sandbox
+            .gates(args)
+            .env("NMOE_DATA_PATH", sandbox.path("data"))
+            .run()
+    };
     let out = gates(&[
         "perf",
         "calibrate",
@@ -164,15 +169,15 @@ fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
     ])
     .exits(0);
     assert!(out.stdout.contains("finest budget"), "{}", out.stdout);
-    let table = std::fs::read_to_string(place.repo().join("configs/gates/noise.toml")).unwrap();
+    let table = std::fs::read_to_string(sandbox.repo().join("configs/gates/noise.toml")).unwrap();
     assert!(
         table.contains("gate = \"cpu:train\"") && table.contains("pairs = 6"),
         "{table}"
     );
 
-    place.git(["add", "-A"]);
-    place.git(["commit", "-qm", "Calibrated"]);
-    let results = place.path("results.json");
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "Calibrated"]);
+    let results = sandbox.path("results.json");
     let results = results.to_str().unwrap();
     gates(&[
         "run",
@@ -201,10 +206,10 @@ fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
              compare: cpu:train\n    metric: node_tps_p50\n    budget_pct: {budget}\n"
         )
     };
-    place
+    sandbox
         .file("fine.yml", contract("-0.1"))
         .file("coarse.yml", contract("-10"));
-    let out = place
+    let out = sandbox
         .gates(["lint", "contract", "fine.yml", "coarse.yml", "--format", "json"])
         .run();
     let found = out.json();
@@ -218,11 +223,11 @@ fn a_calibration_is_stored_and_makes_the_next_verdict_cheaper() {
     assert_eq!(fine[0]["path"], "fine.yml");
 
     // What a dirty checkout launches is no commit's.
-    place.file("train.sh", "true\n");
+    sandbox.file("train.sh", "true\n");
     gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"]).exits(2);
 }
 
-fn results(place: &Place, name: &str, commit: &str, baseline: (&str, f64), median: f64) -> PathBuf {
+fn results(sandbox: &Sandbox, name: &str, commit: &str, baseline: (&str, f64), median: f64) -> PathBuf {
     let text = serde_json::json!({
         "schema": 1, "bundle": null, "gate_ids": ["perf:baseline_delta"], "overall": "pass",
         "evidence": {"head": commit, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
@@ -233,86 +238,86 @@ fn results(place: &Place, name: &str, commit: &str, baseline: (&str, f64), media
             "perf": {"compare_gate": "cpu:train", "metric": "node_tps_p50", "direction": "higher",
                 "baseline_sha": baseline.0, "baseline": baseline.1, "result": median, "method": "paired"}}}
     });
-    let path = place.path(&format!("{name}.json"));
+    let path = sandbox.path(&format!("{name}.json"));
     std::fs::write(&path, text.to_string()).unwrap();
     path
 }
 
 #[test]
-fn small_losses_that_each_pass_add_up_against_the_epoch() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
+fn small_losses_exceed_cumulative_budget() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
     let ids: Vec<String> = "abcd".chars().map(|c| c.to_string().repeat(40)).collect();
     let mut median = 100_000.0;
     for i in 1..4 {
         let before = median;
         median *= 0.97;
-        let path = results(&place, &format!("r{i}"), &ids[i], (&ids[i - 1], before), median);
-        place
+        let path = results(&sandbox, &format!("r{i}"), &ids[i], (&ids[i - 1], before), median);
+        sandbox
             .gates(["perf", "history", "record", path.to_str().unwrap()])
             .run()
             .exits(0);
         // The same results again change nothing.
-        let again = place
+        let again = sandbox
             .gates(["perf", "history", "record", path.to_str().unwrap()])
             .run()
             .exits(0);
         assert!(again.stderr.contains("0 new"), "{}", again.stderr);
     }
-    place.gates(["perf", "history", "check"]).run().exits(3);
-    place.file(
+    sandbox.gates(["perf", "history", "check"]).run().exits(3);
+    sandbox.file(
         "configs/nmoe-gates.toml",
         format!("[perf]\nepoch = \"{}\"\n", ids[0]),
     );
-    let out = place.gates(["perf", "history", "check"]).run().exits(1);
+    let out = sandbox.gates(["perf", "history", "check"]).run().exits(1);
     assert!(
         out.stdout.contains("-8.7 %") && out.stdout.contains("over"),
         "{}",
         out.stdout
     );
-    place.file(
+    sandbox.file(
         "configs/nmoe-gates.toml",
         format!("[perf]\nepoch = \"{}\"\ncumulative_budget_pct = -9.0\n", ids[0]),
     );
-    place.gates(["perf", "history", "check"]).run().exits(0);
+    sandbox.gates(["perf", "history", "check"]).run().exits(0);
     // Append-only: each state of the file begins with the one before it.
-    let states: Vec<String> = place
+    let states: Vec<String> = sandbox
         .git(["rev-list", "--reverse", "refs/nmoe-gates/perf"])
         .lines()
-        .map(|id| place.git(["cat-file", "blob", &format!("{id}:records.jsonl")]))
+        .map(|id| sandbox.git(["cat-file", "blob", &format!("{id}:records.jsonl")]))
         .collect();
     assert_eq!(states.len(), 3);
     assert!(states.windows(2).all(|w| w[1].starts_with(&w[0])));
 }
 
 #[test]
-fn concurrent_writers_lose_nothing_here_or_on_a_remote() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    let remote = place.path("remote.git");
-    git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
-    place.git(["remote", "add", "origin", remote.to_str().unwrap()]);
-    git(&place.path(""), ["init", "-q", "other"]);
+fn concurrent_history_writers_lose_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    let remote = sandbox.path("remote.git");
+    git(&sandbox.path(""), ["init", "-q", "--bare", "remote.git"]);
+    sandbox.git(["remote", "add", "origin", remote.to_str().unwrap()]);
+    git(&sandbox.path(""), ["init", "-q", "other"]);
     git(
-        &place.path("other"),
+        &sandbox.path("other"),
         ["remote", "add", "origin", remote.to_str().unwrap()],
     );
     let writers: Vec<_> = (0..6)
         .map(|i| {
             let commit = format!("{i}").repeat(40);
             let path = results(
-                &place,
+                &sandbox,
                 &format!("w{i}"),
                 &commit,
                 (&"f".repeat(40), 100.0 + f64::from(i)),
                 99.0,
             );
             let dir = if i % 2 == 0 {
-                place.repo()
+                sandbox.repo()
             } else {
-                place.path("other")
+                sandbox.path("other")
             };
-            let mut command = place
+            let mut command = sandbox
                 .gates([
                     "perf",
                     "history",

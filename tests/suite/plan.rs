@@ -1,7 +1,7 @@
 //! `plan`: waves, hotspots, cycles and missing ends over folders, over GitHub, and over branches that really conflict.
 
-use crate::api::Api;
-use crate::driver::Place;
+use crate::driver::Sandbox;
+use crate::fake_github::FakeGitHub;
 
 /// A contract as an issue's body.
 pub fn contract(issue: &str, slug: &str, depends_on: &str, hotspots: &str, allow: &str) -> String {
@@ -15,9 +15,9 @@ pub fn contract(issue: &str, slug: &str, depends_on: &str, hotspots: &str, allow
 }
 
 #[test]
-fn waves_hotspots_and_the_critical_path_of_a_folder() {
-    let place = Place::new();
-    place
+fn folder_is_planned() {
+    let sandbox = Sandbox::new();
+    sandbox
         .file(
             "work/a.md",
             contract("01", "one", "", "nmoe/train.py", "nmoe/train.py"),
@@ -29,7 +29,7 @@ fn waves_hotspots_and_the_critical_path_of_a_folder() {
             contract("04", "four", "03a, 02", "CHANGELOG.md", "CHANGELOG.md"),
         )
         .file("work/notes.md", "nothing here");
-    let out = place.gates(["plan", "work", "--format", "json"]).run().exits(0);
+    let out = sandbox.gates(["plan", "work", "--format", "json"]).run().exits(0);
     let json = out.json();
     assert_eq!(json["waves"], serde_json::json!([["01"], ["02", "03a"], ["04"]]));
     assert_eq!(json["critical_path"], serde_json::json!(["01", "02", "04"]));
@@ -37,7 +37,7 @@ fn waves_hotspots_and_the_critical_path_of_a_folder() {
     assert_eq!(json["hotspots"][0]["contracts"], serde_json::json!(["01", "03a"]));
     assert_eq!(json["next"][0]["command"], "nmoe-gates start 01");
 
-    let out = place.gates(["plan", "work"]).run().exits(0);
+    let out = sandbox.gates(["plan", "work"]).run().exits(0);
     insta::assert_snapshot!(out.stdout, @r"
     wave  contract   after    alone on
     1     01-one              nmoe/train.py
@@ -52,7 +52,7 @@ fn waves_hotspots_and_the_critical_path_of_a_folder() {
 
     next: nmoe-gates start 01
     ");
-    let out = place
+    let out = sandbox
         .gates(["plan", "work", "--format", "mermaid"])
         .run()
         .exits(0);
@@ -73,21 +73,21 @@ fn waves_hotspots_and_the_critical_path_of_a_folder() {
       c1 --> c3
       c0 -. "nmoe/train.py" .- c2
     "#);
-    let out = place.gates(["plan", "work", "--format", "dot"]).run().exits(0);
+    let out = sandbox.gates(["plan", "work", "--format", "dot"]).run().exits(0);
     assert!(out.stdout.starts_with("digraph plan {") && out.stdout.contains("c0 -> c1;"));
 }
 
 #[test]
-fn cycles_missing_ends_doubles_and_broken_blocks_are_findings_and_the_rest_is_planned() {
-    let place = Place::new();
-    place
+fn broken_contracts_are_findings() {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("w/1.md", contract("01", "a", "02", "", "a"))
         .file("w/2.md", contract("02", "b", "01", "", "b"))
         .file("w/3.md", contract("03", "c", "3", "", "c"))
         .file("w/4.md", contract("04", "d", "", "", "d"))
         .file("w/5.md", contract("04", "again", "", "", "d"))
         .file("w/6.md", "text\n\n```yaml\nnmoe:\n  issue: [\n```\n");
-    let json = place
+    let json = sandbox
         .gates(["plan", "w", "--format", "json"])
         .run()
         .exits(1)
@@ -121,14 +121,14 @@ fn cycles_missing_ends_doubles_and_broken_blocks_are_findings_and_the_rest_is_pl
     assert_eq!(json["waves"], serde_json::json!([["04"]]));
     assert_eq!(json["blocked"].as_array().unwrap().len(), 3);
 
-    place.gates(["plan", "w/3.md", "--done", "3"]).run().exits(0);
-    place.gates(["plan", "nowhere.md"]).run().exits(2);
-    place.gates(["plan", "w", "--format", "sarif"]).run().exits(2);
+    sandbox.gates(["plan", "w/3.md", "--done", "3"]).run().exits(0);
+    sandbox.gates(["plan", "nowhere.md"]).run().exits(2);
+    sandbox.gates(["plan", "w", "--format", "sarif"]).run().exits(2);
 }
 
 #[test]
-fn open_issues_are_read_to_the_last_page() {
-    let api = Api::start();
+fn open_issues_of_every_page_are_planned() {
+    let api = FakeGitHub::start();
     api.state().page = 2;
     for n in 1..=5 {
         let depends = if n > 1 {
@@ -139,9 +139,9 @@ fn open_issues_are_read_to_the_last_page() {
         api.issue(n, "Work", &contract(&format!("0{n}"), "x", &depends, "", "x"));
     }
     api.issue(6, "A question", "no contract in it");
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let json = api
-        .serves(place.gates(["plan", "--format", "json"]))
+        .serves(sandbox.gates(["plan", "--format", "json"]))
         .run()
         .exits(0)
         .json();
@@ -150,26 +150,28 @@ fn open_issues_are_read_to_the_last_page() {
 }
 
 #[test]
-fn branches_that_conflict_today_outrank_what_was_declared() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place.file("shared.txt", "base\n").git(["add", "."]);
-    place.git(["commit", "-qm", "base"]);
+fn conflicting_branches_are_hotspots() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox.file("shared.txt", "base\n").git(["add", "."]);
+    sandbox.git(["commit", "-qm", "base"]);
     for (issue, text) in [("01", "one\n"), ("02", "two\n"), ("03", "base\n")] {
-        place.git(["checkout", "-q", "-b", &format!("issue/{issue}-x"), "master"]);
-        place.file("shared.txt", text).file(&format!("own{issue}"), "own");
-        place.git(["add", "."]);
-        place.git(["commit", "-qm", "work"]);
-        place.git(["checkout", "-q", "master"]);
+        sandbox.git(["checkout", "-q", "-b", &format!("issue/{issue}-x"), "master"]);
+        sandbox
+            .file("shared.txt", text)
+            .file(&format!("own{issue}"), "own");
+        sandbox.git(["add", "."]);
+        sandbox.git(["commit", "-qm", "work"]);
+        sandbox.git(["checkout", "-q", "master"]);
         let own = format!("own{issue}");
-        std::fs::create_dir_all(place.path("work")).unwrap();
+        std::fs::create_dir_all(sandbox.path("work")).unwrap();
         std::fs::write(
-            place.path(&format!("work/{issue}.md")),
+            sandbox.path(&format!("work/{issue}.md")),
             contract(issue, "x", "", "", &own),
         )
         .unwrap();
     }
-    let json = place
+    let json = sandbox
         .gates(["plan", "../work", "--format", "json"])
         .run()
         .exits(0)

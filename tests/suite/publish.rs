@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, Fault, REPOSITORY};
-use crate::driver::{Call, Outcome, Place};
+use crate::driver::{Call, Outcome, Sandbox};
+use crate::fake_github::{FakeGitHub, Fault, REPOSITORY};
 use crate::support::digest::sha256;
 
 pub const HEAD: &str = "1111111111111111111111111111111111111111";
@@ -29,27 +29,27 @@ full = ["cpu:one", "b200:two"]
 "#;
 
 /// A pull request that was resolved, and the policy checkout that publishes about it.
-pub struct Scene {
-    pub api: Api,
-    pub place: Place,
+pub struct PullFixture {
+    pub api: FakeGitHub,
+    pub sandbox: Sandbox,
 }
 
-impl Scene {
+impl PullFixture {
     pub fn new() -> Self {
-        let scene = Scene {
-            api: Api::start(),
-            place: Place::new(),
+        let fixture = PullFixture {
+            api: FakeGitHub::start(),
+            sandbox: Sandbox::new(),
         };
-        scene.place.file("configs/gates/gates.toml", REGISTRY);
-        scene.api.pull(5, "issue/01-x", HEAD, BASE, "Fixes: #1");
-        scene.api.issue(1, "[01] A contract", BODY);
-        scene.set_merge(MERGE, HEAD, TREE);
+        fixture.sandbox.file("configs/gates/gates.toml", REGISTRY);
+        fixture.api.pull(5, "issue/01-x", HEAD, BASE, "Fixes: #1");
+        fixture.api.issue(1, "[01] A contract", BODY);
+        fixture.set_merge(MERGE, HEAD, TREE);
         std::fs::write(
-            scene.place.path("resolution.json"),
-            scene.resolution().to_string(),
+            fixture.sandbox.path("resolution.json"),
+            fixture.resolution().to_string(),
         )
         .unwrap();
-        scene
+        fixture
     }
 
     /// What `refs/pull/5/merge` names.
@@ -91,7 +91,7 @@ impl Scene {
 
     /// The call that publishes these bytes.
     pub fn raw(&self, results: impl AsRef<[u8]>) -> Call {
-        std::fs::write(self.place.path("results.json"), results).unwrap();
+        std::fs::write(self.sandbox.path("results.json"), results).unwrap();
         let args = [
             "publish",
             "../results.json",
@@ -101,7 +101,7 @@ impl Scene {
             "../resolution.json",
         ];
         self.api
-            .serves(self.place.gates(args))
+            .serves(self.sandbox.gates(args))
             .env("GITHUB_SERVER_URL", "https://github.example")
     }
 
@@ -145,77 +145,81 @@ fn failed(results: &Value) -> Value {
 }
 
 #[test]
-fn one_comment_is_created_left_alone_and_brought_up_to_date() {
-    let scene = Scene::new();
-    let results = scene.results();
-    scene.publish(&results, 1).exits(0);
-    let first = scene.comment();
+fn comment_is_created_once_then_updated() {
+    let fixture = PullFixture::new();
+    let results = fixture.results();
+    fixture.publish(&results, 1).exits(0);
+    let first = fixture.comment();
     assert!(first.contains("### Gates: `full` — ✅ pass"), "{first}");
     assert!(
         first.contains("[The run, with its log](https://github.example/octo-org/trainer/actions/runs/1)"),
         "{first}"
     );
-    assert_eq!(scene.status(), ("success".to_owned(), "2 pass".to_owned()));
-    let writes = scene.api.writes().len();
-    let out = scene.publish(&results, 1).exits(0);
+    assert_eq!(fixture.status(), ("success".to_owned(), "2 pass".to_owned()));
+    let writes = fixture.api.writes().len();
+    let out = fixture.publish(&results, 1).exits(0);
     assert!(out.stderr.contains("unchanged"), "{}", out.stderr);
     assert_eq!(
-        scene.api.writes().len(),
+        fixture.api.writes().len(),
         writes + 1,
         "the status alone is said again"
     );
-    let out = scene.publish(&failed(&results), 2).exits(0);
+    let out = fixture.publish(&failed(&results), 2).exits(0);
     assert!(out.stderr.contains("up to date"), "{}", out.stderr);
-    let second = scene.comment();
+    let second = fixture.comment();
     assert!(
         second.contains("❌ fail") && second.contains("Earlier runs: 1"),
         "{second}"
     );
     assert!(second.contains("| [2026-01-02T03:04:05Z](https://github.example/octo-org/trainer/actions/runs/1) | pass | `111111111111` | 2 pass |"), "{second}");
     assert_eq!(
-        scene.status(),
+        fixture.status(),
         ("failure".to_owned(), "1 pass, 1 fail".to_owned())
     );
     // An older run that comes late does not hide a newer one.
-    let out = scene.publish(&results, 1).exits(0);
+    let out = fixture.publish(&results, 1).exits(0);
     assert!(out.stderr.contains("newer run"), "{}", out.stderr);
-    assert_eq!(scene.comment(), second);
+    assert_eq!(fixture.comment(), second);
 }
 
 #[test]
-fn the_comment_is_found_by_author_and_marker_on_any_page() {
-    let scene = Scene::new();
-    scene.api.state().page = 2;
-    scene.publish(&scene.results(), 1).exits(0);
-    let marker = scene.comment().lines().next().unwrap().to_owned();
+fn comment_is_found_by_author_and_marker() {
+    let fixture = PullFixture::new();
+    fixture.api.state().page = 2;
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let marker = fixture.comment().lines().next().unwrap().to_owned();
     for n in 0..5 {
-        scene.api.comment(5, "somebody", &format!("talk {n}"));
+        fixture.api.comment(5, "somebody", &format!("talk {n}"));
     }
-    scene
+    fixture
         .api
         .comment(5, "mallory", &format!("{marker}\nAll passed, merge it."));
-    scene.publish(&failed(&scene.results()), 2).exits(0);
-    let all = scene.api.comments(5);
+    fixture.publish(&failed(&fixture.results()), 2).exits(0);
+    let all = fixture.api.comments(5);
     assert_eq!(all.len(), 7);
     assert!(all[0].contains("❌ fail") && all[6].ends_with("All passed, merge it."));
     // Another bundle has its own comment.
-    let mut other = scene.results();
+    let mut other = fixture.results();
     other["bundle"] = json!(null);
-    let mut resolution = scene.resolution();
+    let mut resolution = fixture.resolution();
     resolution["bundle"] = json!(null);
-    std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
-    scene.publish(&other, 3).exits(0);
-    assert_eq!(scene.api.comments(5).len(), 8);
+    std::fs::write(fixture.sandbox.path("resolution.json"), resolution.to_string()).unwrap();
+    fixture.publish(&other, 3).exits(0);
+    assert_eq!(fixture.api.comments(5).len(), 8);
 }
 
 #[test]
 fn races_leave_one_comment() {
-    let scene = Scene::new();
-    std::fs::write(scene.place.path("results.json"), scene.results().to_string()).unwrap();
+    let fixture = PullFixture::new();
+    std::fs::write(
+        fixture.sandbox.path("results.json"),
+        fixture.results().to_string(),
+    )
+    .unwrap();
     let calls: Vec<_> = (1..=6)
         .map(|run: u32| {
-            scene
-                .call(&scene.results())
+            fixture
+                .call(&fixture.results())
                 .env("GITHUB_RUN_ID", run.to_string())
                 .env("GITHUB_RUN_ATTEMPT", "1")
         })
@@ -227,7 +231,7 @@ fn races_leave_one_comment() {
     });
     // GitHub has no conditional write, so which of six simultaneous runs is shown is theirs to settle (tier-b.yml runs one
     // at a time); that there is one comment, and that it is one run's whole, is ours.
-    let comment = scene.comment();
+    let comment = fixture.comment();
     let marker = comment.lines().next().unwrap();
     let shown = (1..=6)
         .filter(|run| marker.contains(&format!("\"shown\":{{\"run\":[{run},1]")))
@@ -237,25 +241,25 @@ fn races_leave_one_comment() {
 }
 
 #[test]
-fn a_creation_that_broke_after_it_took_effect_leaves_one_comment() {
-    let scene = Scene::new();
-    scene.api.fault(
+fn interrupted_creation_leaves_one_comment() {
+    let fixture = PullFixture::new();
+    fixture.api.fault(
         "POST",
         "/repos/octo-org/trainer/issues/5/comments",
         Fault::DoneThenReset,
         1,
     );
-    scene.publish(&scene.results(), 1).exits(0);
-    scene.comment();
+    fixture.publish(&fixture.results(), 1).exits(0);
+    fixture.comment();
 }
 
 #[test]
-fn where_it_may_not_write_the_table_is_in_log_and_summary() {
-    let scene = Scene::new();
-    scene.api.state().may_write = false;
-    let summary = scene.place.path("summary.md");
-    let out = scene
-        .call(&scene.results())
+fn read_only_token_prints_table() {
+    let fixture = PullFixture::new();
+    fixture.api.state().may_write = false;
+    let summary = fixture.sandbox.path("summary.md");
+    let out = fixture
+        .call(&fixture.results())
         .env("GITHUB_STEP_SUMMARY", &summary)
         .run()
         .exits(3);
@@ -271,8 +275,8 @@ fn where_it_may_not_write_the_table_is_in_log_and_summary() {
     );
     assert_eq!(std::fs::read_to_string(summary).unwrap(), out.stdout);
     // Nobody there at all.
-    let out = scene
-        .call(&scene.results())
+    let out = fixture
+        .call(&fixture.results())
         .env("GITHUB_API_URL", "http://127.0.0.1:9")
         .env("NMOE_API_PATIENCE_S", "0")
         .run()
@@ -284,9 +288,9 @@ fn where_it_may_not_write_the_table_is_in_log_and_summary() {
 }
 
 #[test]
-fn what_is_refused_is_published_as_refused() {
-    let scene = Scene::new();
-    let good = scene.results();
+fn refused_results_are_published_as_refused() {
+    let fixture = PullFixture::new();
+    let good = fixture.results();
     let text = good.to_string();
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (
@@ -362,8 +366,8 @@ fn what_is_refused_is_published_as_refused() {
         (vec![0xff, 0xfe], "schema"),
     ];
     for (bytes, says) in cases {
-        let out = scene.raw(&bytes).run().exits(3);
-        let comment = scene.comment();
+        let out = fixture.raw(&bytes).run().exits(3);
+        let comment = fixture.comment();
         assert!(
             comment.contains("⚠️ refused") && comment.contains(says),
             "{says}: {comment}"
@@ -373,9 +377,9 @@ fn what_is_refused_is_published_as_refused() {
             "{comment}\n{}",
             out.stderr
         );
-        assert_eq!(scene.status().0, "error");
+        assert_eq!(fixture.status().0, "error");
     }
-    std::fs::remove_file(scene.place.path("results.json")).unwrap();
+    std::fs::remove_file(fixture.sandbox.path("results.json")).unwrap();
     let args = [
         "publish",
         "../results.json",
@@ -384,51 +388,51 @@ fn what_is_refused_is_published_as_refused() {
         "--resolution",
         "../resolution.json",
     ];
-    scene.api.serves(scene.place.gates(args)).run().exits(3);
-    assert!(scene.comment().contains("the run left no results"));
+    fixture.api.serves(fixture.sandbox.gates(args)).run().exits(3);
+    assert!(fixture.comment().contains("the run left no results"));
 }
 
 #[test]
-fn a_pull_request_that_moved_gets_a_table_about_its_older_state() {
-    let scene = Scene::new();
-    scene.set_merge(OTHER, BASE, "6666666666666666666666666666666666666666");
-    scene.publish(&scene.results(), 1).exits(0);
-    let comment = scene.comment();
+fn moved_pull_request_gets_stale_table() {
+    let fixture = PullFixture::new();
+    fixture.set_merge(OTHER, BASE, "6666666666666666666666666666666666666666");
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let comment = fixture.comment();
     assert!(
         comment.contains("older state of the pull request") && comment.contains("head, merge, tree"),
         "{comment}"
     );
     assert_eq!(
-        scene.status(),
+        fixture.status(),
         ("error".to_owned(), "stale: head, merge, tree changed".to_owned())
     );
 }
 
 #[test]
-fn an_edited_contract_makes_results_stale_and_an_equal_tree_does_not() {
-    let scene = Scene::new();
-    scene.set_merge(OTHER, HEAD, TREE);
-    scene.publish(&scene.results(), 1).exits(0);
-    assert_eq!(scene.status().0, "success");
-    scene.api.issue(1, "[01] A contract", "a weaker contract");
-    scene.publish(&scene.results(), 2).exits(0);
+fn edited_contract_makes_results_stale() {
+    let fixture = PullFixture::new();
+    fixture.set_merge(OTHER, HEAD, TREE);
+    fixture.publish(&fixture.results(), 1).exits(0);
+    assert_eq!(fixture.status().0, "success");
+    fixture.api.issue(1, "[01] A contract", "a weaker contract");
+    fixture.publish(&fixture.results(), 2).exits(0);
     assert!(
-        scene.comment().contains("was approved: contract."),
+        fixture.comment().contains("was approved: contract."),
         "{}",
-        scene.comment()
+        fixture.comment()
     );
-    assert_eq!(scene.status().1, "stale: contract changed");
+    assert_eq!(fixture.status().1, "stale: contract changed");
 }
 
 #[test]
-fn a_proposed_registry_is_shown_and_not_in_force() {
-    let scene = Scene::new();
-    let mut resolution = scene.resolution();
+fn proposed_registry_is_shown_but_not_used() {
+    let fixture = PullFixture::new();
+    let mut resolution = fixture.resolution();
     resolution["registry"]["proposed"] = json!({"sha256": "0".repeat(64), "readable": true, "more": 0,
         "changes": [{"table": "gate", "name": "b200:two", "how": "changed", "keys": ["cmd"]}]});
-    std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
-    scene.publish(&scene.results(), 1).exits(0);
-    let comment = scene.comment();
+    std::fs::write(fixture.sandbox.path("resolution.json"), resolution.to_string()).unwrap();
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let comment = fixture.comment();
     assert!(comment.contains("Registry: proposed, not in force"), "{comment}");
     assert!(
         comment.contains("| gate | `b200:two` | changed | `cmd` |"),
@@ -437,19 +441,19 @@ fn a_proposed_registry_is_shown_and_not_in_force() {
 }
 
 #[test]
-fn at_a_prompt_results_are_held_to_the_pull_request_as_it_is() {
-    let scene = Scene::new();
+fn missing_resolution_compares_with_current_pull_request() {
+    let fixture = PullFixture::new();
     let at_prompt = |results: &Value| {
-        std::fs::write(scene.place.path("results.json"), results.to_string()).unwrap();
-        scene
+        std::fs::write(fixture.sandbox.path("results.json"), results.to_string()).unwrap();
+        fixture
             .api
-            .serves(scene.place.gates(["publish", "../results.json", "--pr", "5"]))
+            .serves(fixture.sandbox.gates(["publish", "../results.json", "--pr", "5"]))
             .run()
     };
-    let mut results = scene.results();
+    let mut results = fixture.results();
     results["evidence"]["run"] = json!(null);
     at_prompt(&results).exits(0);
-    assert_eq!(scene.status().0, "success");
+    assert_eq!(fixture.status().0, "success");
     at_prompt(&set(&results, "/evidence/head", json!(OTHER))).exits(0);
     let moved = set(
         &set(&results, "/evidence/head", json!(OTHER)),
@@ -458,7 +462,7 @@ fn at_a_prompt_results_are_held_to_the_pull_request_as_it_is() {
     );
     at_prompt(&moved).exits(3);
     // Nobody can tell which bundle these were, so what is known of `full` stays.
-    let all = scene.api.comments(5);
+    let all = fixture.api.comments(5);
     assert!(
         all[0].contains("✅ pass") && all[1].contains("what differs: head, tree"),
         "{all:#?}"
@@ -471,13 +475,13 @@ fn at_a_prompt_results_are_held_to_the_pull_request_as_it_is() {
 }
 
 #[test]
-fn a_resolution_for_another_pull_request_or_registry_is_no_use() {
-    let scene = Scene::new();
+fn foreign_resolution_is_refused() {
+    let fixture = PullFixture::new();
     let with = |resolution: &Value| {
-        std::fs::write(scene.place.path("resolution.json"), resolution.to_string()).unwrap();
-        scene.publish(&scene.results(), 1)
+        std::fs::write(fixture.sandbox.path("resolution.json"), resolution.to_string()).unwrap();
+        fixture.publish(&fixture.results(), 1)
     };
-    let good = scene.resolution();
+    let good = fixture.resolution();
     assert!(
         with(&set(&good, "/pull", json!(6)))
             .exits(2)
@@ -496,13 +500,17 @@ fn a_resolution_for_another_pull_request_or_registry_is_no_use() {
             .stderr
             .contains("no output of `resolve`")
     );
-    assert!(scene.api.comments(5).is_empty());
+    assert!(fixture.api.comments(5).is_empty());
 }
 
 #[test]
-fn a_dry_run_prints_and_writes_nothing() {
-    let scene = Scene::new();
-    std::fs::write(scene.place.path("results.json"), scene.results().to_string()).unwrap();
+fn dry_run_prints_without_writing() {
+    let fixture = PullFixture::new();
+    std::fs::write(
+        fixture.sandbox.path("results.json"),
+        fixture.results().to_string(),
+    )
+    .unwrap();
     let args = [
         "publish",
         "../results.json",
@@ -512,16 +520,16 @@ fn a_dry_run_prints_and_writes_nothing() {
         "../resolution.json",
         "--dry-run",
     ];
-    let out = scene.api.serves(scene.place.gates(args)).run().exits(0);
+    let out = fixture.api.serves(fixture.sandbox.gates(args)).run().exits(0);
     assert!(out.stdout.contains("### Gates: `full`"));
-    assert!(scene.api.writes().is_empty());
+    assert!(fixture.api.writes().is_empty());
 }
 
 #[test]
-fn the_parts_of_several_runners_are_published_as_one_table() {
-    let stage = Scene::new();
+fn several_results_publish_one_table() {
+    let fixture = PullFixture::new();
     let part = |gate: &str| {
-        let mut part = stage.results();
+        let mut part = fixture.results();
         part["bundle"] = json!("single");
         part["gate_ids"] = json!([gate]);
         part["results"]
@@ -534,7 +542,7 @@ fn the_parts_of_several_runners_are_published_as_one_table() {
         part
     };
     let publish = |parts: &[Value]| {
-        let dir = stage.place.path("parts");
+        let dir = fixture.sandbox.path("parts");
         let _ = std::fs::remove_dir_all(&dir);
         for (n, part) in parts.iter().enumerate() {
             let folder = dir.join(n.to_string());
@@ -549,30 +557,30 @@ fn the_parts_of_several_runners_are_published_as_one_table() {
             "--resolution",
             "../resolution.json",
         ];
-        stage.api.serves(stage.place.gates(args)).run()
+        fixture.api.serves(fixture.sandbox.gates(args)).run()
     };
     publish(&[part("b200:two"), part("cpu:one")]).exits(0);
-    let comment = stage.comment();
+    let comment = fixture.comment();
     assert!(
         comment.contains("| `cpu:one` | pass |") && comment.contains("| `b200:two` | pass |"),
         "{comment}"
     );
-    assert_eq!(stage.status().0, "success");
+    assert_eq!(fixture.status().0, "success");
     // A runner that left nothing: its gate is there, and nothing is green.
     publish(&[part("cpu:one")]).exits(0);
     assert!(
-        stage.comment().contains("| `b200:two` | **not_run** |"),
+        fixture.comment().contains("| `b200:two` | **not_run** |"),
         "{}",
-        stage.comment()
+        fixture.comment()
     );
-    assert_eq!(stage.status().0, "error");
+    assert_eq!(fixture.status().0, "error");
     // A part about another run, or of another's gate, spoils the whole.
     let mut foreign = part("b200:two");
     foreign["evidence"]["run"] = json!("f".repeat(32));
     publish(&[part("cpu:one"), foreign]).exits(3);
-    assert!(stage.comment().contains("refused"), "{}", stage.comment());
+    assert!(fixture.comment().contains("refused"), "{}", fixture.comment());
     publish(&[part("cpu:one"), part("cpu:one"), part("b200:two")]).exits(3);
-    assert_ne!(stage.status().0, "success");
+    assert_ne!(fixture.status().0, "success");
     // One file alone must be the whole.
-    stage.call(&part("cpu:one")).run().exits(3);
+    fixture.call(&part("cpu:one")).run().exits(3);
 }

@@ -3,28 +3,28 @@
 use serde_json::{Value, json};
 
 use crate::driver::git;
-use crate::life::{Life, commit, contract, write};
+use crate::workflow_e2e::{RepoFixture, commit, contract, write};
 
 /// A pull request of the first contract that nothing blocks.
-fn is_ready() -> Life {
-    let life = Life::begin();
-    let core = life.start("01");
+fn is_ready() -> RepoFixture {
+    let fixture = RepoFixture::begin();
+    let core = fixture.start("01");
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
     commit(&core);
-    let head = life.offer(&core, 1);
-    life.tier_b(1, &head);
-    life
+    let head = fixture.offer(&core, 1);
+    fixture.tier_b(1, &head);
+    fixture
 }
 
 /// Blocks it in one way: the code, who can lift it, how its command begins, and the change.
-type Way = (&'static str, &'static str, &'static str, fn(&Life));
+type Blocker = (&'static str, &'static str, &'static str, fn(&RepoFixture));
 
-fn pull(life: &Life, change: impl FnOnce(&mut Value)) {
-    change(life.api.state().pulls.get_mut(&11).unwrap());
+fn pull(fixture: &RepoFixture, change: impl FnOnce(&mut Value)) {
+    change(fixture.api.state().pulls.get_mut(&11).unwrap());
 }
 
-fn body(life: &Life, from: &str, to: &str) {
-    pull(life, |pull| {
+fn body(fixture: &RepoFixture, from: &str, to: &str) {
+    pull(fixture, |pull| {
         let body = pull["body"].as_str().unwrap();
         assert!(body.contains(from), "{body}");
         pull["body"] = body.replace(from, to).into();
@@ -32,62 +32,67 @@ fn body(life: &Life, from: &str, to: &str) {
 }
 
 /// The contract is another one, and what was proven was proven for it.
-fn agreed(life: &Life, text: &str) {
-    life.api.issue(1, "Work", text);
-    let head = life.api.state().pulls[&11]["head"]["sha"]
+fn agreed(fixture: &RepoFixture, text: &str) {
+    fixture.api.issue(1, "Work", text);
+    let head = fixture.api.state().pulls[&11]["head"]["sha"]
         .as_str()
         .unwrap()
         .to_owned();
-    life.tier_b(1, &head);
+    fixture.tier_b(1, &head);
 }
 
 const B: &str = ", b200:moonlight_8x20";
 
-const WAYS: &[Way] = &[
-    ("not-open", "merge_captain", "", |life| {
-        pull(life, |pull| pull["state"] = "closed".into())
+const WAYS: &[Blocker] = &[
+    ("not-open", "merge_captain", "", |fixture| {
+        pull(fixture, |pull| pull["state"] = "closed".into())
     }),
-    ("draft", "author", "gh pr ready 11", |life| {
-        pull(life, |pull| pull["draft"] = true.into())
+    ("draft", "author", "gh pr ready 11", |fixture| {
+        pull(fixture, |pull| pull["draft"] = true.into())
     }),
-    ("no-contract", "author", "", |life| {
-        body(life, "Fixes: #1", "Fixes: nothing")
+    ("no-contract", "author", "", |fixture| {
+        body(fixture, "Fixes: #1", "Fixes: nothing")
     }),
     (
         "contract-faulty",
         "merge_captain",
         "nmoe-gates lint contract --issue 1",
-        |life| {
+        |fixture| {
             agreed(
-                life,
+                fixture,
                 &contract("01", "core", "", "nmoe/train.py", B).replace("complexity: S", "complexity: huge"),
             );
         },
     ),
-    ("rival-pull", "merge_captain", "gh pr close 99", |life| {
+    ("rival-pull", "merge_captain", "gh pr close 99", |fixture| {
         let head = "9".repeat(40);
-        life.api.pull(99, "issue/01-again", &head, &head, "Fixes: #1");
+        fixture.api.pull(99, "issue/01-again", &head, &head, "Fixes: #1");
     }),
-    ("changes-requested", "author", "", |life| {
-        let mut state = life.api.state();
+    ("changes-requested", "author", "", |fixture| {
+        let mut state = fixture.api.state();
         let reviews = state.reviews.get_mut(&11).unwrap();
         reviews.push(json!({"user": {"login": "another"}, "state": "CHANGES_REQUESTED"}));
     }),
-    ("not-reviewed", "reviewer", "gh pr review 11 --approve", |life| {
-        life.api.state().reviews.clear();
-    }),
-    ("not-public", "author", "gh pr edit 11", |life| {
-        body(life, "- Work.", "- Ran on trainer-0.gpu.svc.cluster.local.")
+    (
+        "not-reviewed",
+        "reviewer",
+        "gh pr review 11 --approve",
+        |fixture| {
+            fixture.api.state().reviews.clear();
+        },
+    ),
+    ("not-public", "author", "gh pr edit 11", |fixture| {
+        body(fixture, "- Work.", "- Ran on trainer-0.gpu.svc.cluster.local.")
     }),
     (
         "attestation-faulty",
         "author",
         "nmoe-gates run --tier a",
-        |life| body(life, "risk: cold", "risk: lukewarm"),
+        |fixture| body(fixture, "risk: cold", "risk: lukewarm"),
     ),
-    ("tier-a-missing", "author", "nmoe-gates run --tier a", |life| {
+    ("tier-a-missing", "author", "nmoe-gates run --tier a", |fixture| {
         body(
-            life,
+            fixture,
             "tier_a: [cpu:import, cpu:compileall]",
             "tier_a: [cpu:import]",
         );
@@ -96,47 +101,60 @@ const WAYS: &[Way] = &[
         "scope-violated",
         "author",
         "gh issue view 1 --json body --jq .body | nmoe-gates lint scope --contract - --base ",
-        |life| {
-            agreed(life, &contract("01", "core", "", "nmoe/moe.py", B));
+        |fixture| {
+            agreed(fixture, &contract("01", "core", "", "nmoe/moe.py", B));
         },
     ),
-    ("dependency-unmerged", "author", "nmoe-gates start 04", |life| {
-        agreed(life, &contract("01", "core", "\"04\"", "nmoe/train.py", B));
-    }),
-    ("hotspot-order", "merge_captain", "nmoe-gates ready 10", |life| {
-        life.api
-            .issue(9, "Work", &contract("00", "earlier", "", "nmoe/train.py", ""));
-        let head = "8".repeat(40);
-        life.api.pull(10, "issue/00-earlier", &head, &head, "Fixes: #9");
-    }),
+    (
+        "dependency-unmerged",
+        "author",
+        "nmoe-gates start 04",
+        |fixture| {
+            agreed(fixture, &contract("01", "core", "\"04\"", "nmoe/train.py", B));
+        },
+    ),
+    (
+        "hotspot-order",
+        "merge_captain",
+        "nmoe-gates ready 10",
+        |fixture| {
+            fixture
+                .api
+                .issue(9, "Work", &contract("00", "earlier", "", "nmoe/train.py", ""));
+            let head = "8".repeat(40);
+            fixture
+                .api
+                .pull(10, "issue/00-earlier", &head, &head, "Fixes: #9");
+        },
+    ),
     (
         "tier-b-missing",
         "maintainer",
         "gh workflow run tier-b.yml -f pr_number=11",
-        |life| {
-            life.api.state().comments.clear();
+        |fixture| {
+            fixture.api.state().comments.clear();
         },
     ),
     (
         "stale-evidence",
         "maintainer",
         "gh workflow run tier-b.yml -f pr_number=11",
-        |life| {
-            life.api.issue(
+        |fixture| {
+            fixture.api.issue(
                 1,
                 "Work",
                 &contract("01", "core", "", "nmoe/train.py, docs/**", B),
             );
         },
     ),
-    ("perf-unproven", "merge_captain", "", |life| {
+    ("perf-unproven", "merge_captain", "", |fixture| {
         agreed(
-            life,
+            fixture,
             &contract("01", "core", "", "nmoe/train.py", B).replace("risk: cold", "risk: hot"),
         );
     }),
-    ("merge-conflict", "author", "git merge origin/master", |life| {
-        let repo = life.place.repo();
+    ("merge-conflict", "author", "git merge origin/master", |fixture| {
+        let repo = fixture.sandbox.repo();
         write(&repo, "nmoe/train.py", "B\nb\nc\nd\ne\nf\n");
         commit(&repo);
         git(&repo, ["push", "-q", "origin", "HEAD:master"]);
@@ -144,7 +162,7 @@ const WAYS: &[Way] = &[
 ];
 
 #[test]
-fn slow_everything_that_blocks_a_merge_says_who_lifts_it_and_how() {
+fn slow_each_blocker_names_resolver_and_command() {
     assert_eq!(is_ready().blocked(11), Vec::<String>::new());
     // `resolution-too-wide` takes a merge on the branch: `life.rs` makes one.
     let list = is_ready().here(&["explain"]).exits(0).stdout;
@@ -165,10 +183,10 @@ fn slow_everything_that_blocks_a_merge_says_who_lifts_it_and_how() {
     });
 }
 
-fn blocks((code, who, command, change): &Way) {
-    let life = is_ready();
-    change(&life);
-    let out = life.here(&["ready", "11", "--format", "json"]).exits(1);
+fn blocks((code, who, command, change): &Blocker) {
+    let fixture = is_ready();
+    change(&fixture);
+    let out = fixture.here(&["ready", "11", "--format", "json"]).exits(1);
     let json = out.json();
     let blockers = json["pulls"][0]["blockers"].as_array().unwrap().clone();
     let found = blockers

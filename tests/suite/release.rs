@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::driver::{Place, git, scrubbed};
+use crate::driver::{Sandbox, git, scrubbed};
 use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -50,7 +50,7 @@ pub fn releases(digest: &str) -> String {
 }
 
 #[test]
-fn row_28_the_latest_runner_is_found_with_its_digest() {
+fn latest_runner_is_found_with_digest() {
     let digest = "a".repeat(64);
     let url = releases(&format!("sha256:{digest}"));
     for version in ["latest", "2.337.0", "v2.337.0"] {
@@ -93,32 +93,32 @@ fn row_28_the_latest_runner_is_found_with_its_digest() {
 }
 
 #[test]
-fn images_are_built_each_upon_the_digest_of_the_one_below() {
-    let place = Place::new();
-    git(&place.repo(), ["init", "-q"]);
-    place.file(
+fn images_use_digest_of_parent() {
+    let sandbox = Sandbox::new();
+    git(&sandbox.repo(), ["init", "-q"]);
+    sandbox.file(
         "scripts/release/build-images",
         std::fs::read(Path::new(ROOT).join("scripts/release/build-images")).unwrap(),
     );
-    place.git(["add", "-A"]);
-    place.git(["commit", "-q", "-m", "x"]);
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-q", "-m", "x"]);
     // A docker that writes down what it is asked, and knows a digest for every name.
     let docker = format!(
         "#!/bin/sh\ncase \"$2\" in imagetools) echo \"sha256:of-${{4##*:}}\" ;; *) echo \"$*\" >>'{}' ;; esac\n",
-        place.path("asked").display()
+        sandbox.path("asked").display()
     );
-    std::fs::create_dir(place.path("bin")).unwrap();
-    std::fs::write(place.path("bin/docker"), docker).unwrap();
-    std::fs::set_permissions(place.path("bin/docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(sandbox.path("bin")).unwrap();
+    std::fs::write(sandbox.path("bin/docker"), docker).unwrap();
+    std::fs::set_permissions(sandbox.path("bin/docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let build = |images: &[&str]| {
         let path = format!(
             "{}:{}",
-            place.path("bin").display(),
+            sandbox.path("bin").display(),
             std::env::var("PATH").unwrap()
         );
         let mut command = Command::new("bash");
         command
-            .arg(place.repo().join("scripts/release/build-images"))
+            .arg(sandbox.repo().join("scripts/release/build-images"))
             .args(images)
             .env_clear()
             .env("PATH", path);
@@ -129,7 +129,7 @@ fn images_are_built_each_upon_the_digest_of_the_one_below() {
     };
     let ended = build(&["base", "train"]);
     assert!(ended.status.success(), "{:?}", out(&ended));
-    let asked = std::fs::read_to_string(place.path("asked")).unwrap();
+    let asked = std::fs::read_to_string(sandbox.path("asked")).unwrap();
     let lines: Vec<&str> = asked.lines().collect();
     assert_eq!(lines.len(), 2, "{asked}");
     assert!(
@@ -149,19 +149,19 @@ fn images_are_built_each_upon_the_digest_of_the_one_below() {
 }
 
 #[test]
-fn a_release_tells_its_own_section_of_the_changelog() {
-    let place = Place::new();
-    place.file(
+fn release_notes_are_own_changelog_section() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
         "scripts/release/changelog-section",
         std::fs::read(Path::new(ROOT).join("scripts/release/changelog-section")).unwrap(),
     );
-    place.file(
+    sandbox.file(
         "CHANGELOG.md",
         "# Changelog\n\n## Unreleased\n\n## 1.2.0 (2026-01-01)\n\n- this\n\n## 1.2.0-rc\n- not\n",
     );
     let section = |version: &str| {
         Command::new("bash")
-            .arg(place.repo().join("scripts/release/changelog-section"))
+            .arg(sandbox.repo().join("scripts/release/changelog-section"))
             .arg(version)
             .output()
             .unwrap()
@@ -171,20 +171,20 @@ fn a_release_tells_its_own_section_of_the_changelog() {
 }
 
 #[test]
-fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
-    let place = Place::new();
+fn share_archive_is_reproducible() {
+    let sandbox = Sandbox::new();
     let pack = |name: &str| {
-        let archive = place.path(name);
+        let archive = sandbox.path(name);
         let mut call = scrubbed(Path::new(ROOT).join("scripts/release/package-share"));
         call.arg(program()).arg(&archive);
-        assert!(call.current_dir(place.repo()).status().unwrap().success());
+        assert!(call.current_dir(sandbox.repo()).status().unwrap().success());
         std::fs::read(archive).unwrap()
     };
     assert_eq!(pack("one.tar.gz"), pack("two.tar.gz"));
     let unpacked = Command::new("tar")
         .arg("-xzf")
-        .arg(place.path("one.tar.gz"))
-        .current_dir(place.repo())
+        .arg(sandbox.path("one.tar.gz"))
+        .current_dir(sandbox.repo())
         .status();
     assert!(unpacked.unwrap().success());
     for (file, holds) in [
@@ -198,7 +198,7 @@ fn manual_pages_completions_and_schemas_are_packed_the_same_each_time() {
         ),
         ("nmoe-gates/contract.schema.json", "\"$schema\""),
     ] {
-        let text = std::fs::read_to_string(place.repo().join(file)).expect(file);
+        let text = std::fs::read_to_string(sandbox.repo().join(file)).expect(file);
         assert!(text.contains(holds), "{file} has no {holds}");
     }
 }
@@ -215,13 +215,13 @@ pub fn proves<S: AsRef<OsStr>>(name: &str, args: &[S]) {
 
 #[test]
 #[ignore = "two release builds"]
-fn slow_two_builds_in_different_folders_give_the_same_bytes() {
+fn slow_builds_in_different_folders_are_identical() {
     proves::<&str>("verify/reproducible", &[]);
 }
 
 #[test]
 #[ignore = "a Debian root, its packages and a release build; only root can"]
-fn slow_the_dockerfiles_run_lines_run() {
+fn slow_dockerfile_run_lines_succeed() {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if rustix::process::geteuid().is_root() && there("debootstrap") {
         proves::<&str>("verify/images", &[]);

@@ -3,7 +3,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 
-use crate::driver::{Outcome, Place};
+use crate::driver::{Outcome, Sandbox};
 use crate::support::program::program;
 
 const MIXED: &str = include_str!("../fixtures/report/mixed.json");
@@ -27,9 +27,11 @@ fn passed(gates: &[&str]) -> Value {
 }
 
 fn report(results: impl ToString, format: &str) -> Outcome {
-    let place = Place::new();
-    place.file("results.json", results.to_string());
-    place.gates(["report", "results.json", "--format", format]).run()
+    let sandbox = Sandbox::new();
+    sandbox.file("results.json", results.to_string());
+    sandbox
+        .gates(["report", "results.json", "--format", format])
+        .run()
 }
 
 /// What a GFM parser finds in a page.
@@ -176,7 +178,7 @@ fn shown(name: &str) -> String {
 }
 
 #[test]
-fn the_summary_is_a_table_row_2() {
+fn summary_is_a_table() {
     let page = parse(&report(MIXED, "summary").exits(0).stdout);
     let table = &page.tables[0];
     assert_eq!(table[0], ["Gate", "Status", "node_tps_p50", "Notes", "Duration"]);
@@ -204,7 +206,7 @@ fn the_summary_is_a_table_row_2() {
 }
 
 #[test]
-fn a_comparison_is_drawn_for_github_and_for_a_page() {
+fn comparison_has_charts() {
     let mut results: Value = serde_json::from_str(MIXED).unwrap();
     let pairs = results["results"]["perf:baseline_delta"]["perf"]["pairs"]
         .as_array_mut()
@@ -229,7 +231,7 @@ fn a_comparison_is_drawn_for_github_and_for_a_page() {
 }
 
 #[test]
-fn the_terminal_shows_the_same() {
+fn terminal_matches_summary() {
     let out = report(MIXED, "human").exits(0).stdout;
     insta::assert_snapshot!(out, @r#"
     Gates: full — fail
@@ -279,7 +281,7 @@ fn the_terminal_shows_the_same() {
 }
 
 #[test]
-fn hostile_names_lose_nothing_and_inject_nothing_row_25() {
+fn hostile_names_are_escaped_in_summary() {
     let names = hostile();
     assert!(names.len() >= 55, "{}", names.len());
     let plain = parse(&report(passed(&["cpu:import"]), "comment").exits(0).stdout);
@@ -317,7 +319,7 @@ fn hostile_names_lose_nothing_and_inject_nothing_row_25() {
 }
 
 #[test]
-fn kernel_checks_stand_row_by_row_and_beside_the_library_what_was_proven_of_it() {
+fn kernel_checks_are_listed_by_library() {
     let mut results = passed(&["b200:train", "b200:kernels"]);
     let row = |name: &str, status: &str, reason: Value| json!({ "name": name, "status": status, "reason": reason, "duration_s": 0.25 });
     let rows = json!([
@@ -350,7 +352,7 @@ fn kernel_checks_stand_row_by_row_and_beside_the_library_what_was_proven_of_it()
 }
 
 #[test]
-fn hostile_names_stay_text_in_every_other_format() {
+fn hostile_names_are_escaped_in_other_formats() {
     let names = hostile();
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut results = passed(&ids);
@@ -391,7 +393,7 @@ fn hostile_names_stay_text_in_every_other_format() {
 }
 
 #[test]
-fn no_terminal_sequence_gets_through() {
+fn terminal_sequences_are_removed() {
     let mut results = passed(&["cpu:import"]);
     results["evidence"]["tool"] = json!("x\u{9b}31m\u{202e}");
     let out = report(&results, "terminal").run_or_refused();
@@ -407,7 +409,7 @@ impl Outcome {
 }
 
 #[test]
-fn what_is_too_long_is_said_in_fewer_words() {
+fn long_report_is_shortened() {
     for (gates, format, limit) in [(600, "comment", 65_536), (4_400, "summary", 1 << 20)] {
         let ids: Vec<String> = (0..gates)
             .map(|i| format!("cpu:gate_with_a_long_name_{i}_{}", "x".repeat(200)))
@@ -428,7 +430,7 @@ fn what_is_too_long_is_said_in_fewer_words() {
 }
 
 #[test]
-fn when_even_the_open_gates_are_too_many_they_are_counted() {
+fn too_many_open_gates_are_counted() {
     let ids: Vec<String> = (0..600)
         .map(|i| format!("cpu:gate_{i}_{}", "x".repeat(80)))
         .collect();
@@ -445,7 +447,7 @@ fn when_even_the_open_gates_are_too_many_they_are_counted() {
 }
 
 #[test]
-fn plots_go_before_rows_do() {
+fn charts_are_dropped_before_rows() {
     let ids: Vec<String> = (0..200).map(|i| format!("b200:gate_{i}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let mut results = passed(&ids);
@@ -461,7 +463,7 @@ fn plots_go_before_rows_do() {
 }
 
 #[test]
-fn forged_and_broken_results_are_refused() {
+fn forged_or_broken_results_are_refused() {
     let broken = |change: &dyn Fn(&mut Value)| {
         let mut results = passed(&["cpu:import", "cpu:compileall"]);
         change(&mut results);
@@ -562,11 +564,11 @@ fn forged_and_broken_results_are_refused() {
 
 #[test]
 fn only_a_regular_file_is_read() {
-    let place = Place::new();
-    place.file("real.json", passed(&["cpu:import"]).to_string());
-    std::os::unix::fs::symlink("real.json", place.repo().join("link.json")).unwrap();
-    std::fs::create_dir(place.repo().join("folder.json")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, place.repo().join("pipe.json"), 0o600.into()).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.file("real.json", passed(&["cpu:import"]).to_string());
+    std::os::unix::fs::symlink("real.json", sandbox.repo().join("link.json")).unwrap();
+    std::fs::create_dir(sandbox.repo().join("folder.json")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.repo().join("pipe.json"), 0o600.into()).unwrap();
     for (path, says) in [
         ("link.json", "a symbolic link"),
         ("folder.json", "a folder"),
@@ -574,24 +576,24 @@ fn only_a_regular_file_is_read() {
         ("/dev/null", "a device"),
         ("none.json", "No such file"),
     ] {
-        let out = place.gates(["report", path]).run().exits(2);
+        let out = sandbox.gates(["report", path]).run().exits(2);
         assert!(out.stderr.contains(says), "{path}: {}", out.stderr);
     }
-    let json = std::fs::read(place.repo().join("real.json")).unwrap();
-    place.gates(["report", "-"]).stdin(json).run().exits(0);
+    let json = std::fs::read(sandbox.repo().join("real.json")).unwrap();
+    sandbox.gates(["report", "-"]).stdin(json).run().exits(0);
 }
 
 #[test]
-fn templates_are_replaced_one_by_one_and_a_broken_one_falls_back() {
-    let place = Place::new();
-    place.file("results.json", MIXED);
+fn broken_template_falls_back_to_default() {
+    let sandbox = Sandbox::new();
+    sandbox.file("results.json", MIXED);
     let render = |format: &str| {
-        place
+        sandbox
             .gates(["report", "results.json", "--templates", "own", "--format", format])
             .run()
             .exits(0)
     };
-    place.file(
+    sandbox.file(
         "own/summary.md",
         "mine: {{ report.bundle }} {{ report.overall }}\n{% include 'gates.md' %}",
     );
@@ -609,7 +611,7 @@ fn templates_are_replaced_one_by_one_and_a_broken_one_falls_back() {
         "{{ report.bundle | no_such_filter }}",
         "{% include 'none.md' %}",
     ] {
-        place.file("own/summary.md", broken);
+        sandbox.file("own/summary.md", broken);
         let out = render("summary");
         assert_eq!(out.stdout, embedded);
         assert!(out.stderr.starts_with("error: the templates"), "{}", out.stderr);
@@ -618,14 +620,14 @@ fn templates_are_replaced_one_by_one_and_a_broken_one_falls_back() {
     // What a template prints without a word about escaping is escaped all the same.
     let mut hostile = passed(&["<b>|@x"]);
     hostile["bundle"] = json!("<b>|@x");
-    place.file("results.json", hostile.to_string());
-    place.file("own/summary.md", "{{ report.bundle }}");
+    sandbox.file("results.json", hostile.to_string());
+    sandbox.file("own/summary.md", "{{ report.bundle }}");
     assert_eq!(parse(&render("summary").stdout).html.len(), 0);
     assert!(!render("summary").stdout.contains("@x"));
 }
 
 #[test]
-fn junit_shows_nothing_green_that_was_not_proven() {
+fn junit_passes_only_passed_gates() {
     let out = report(MIXED, "junit").exits(0).stdout;
     assert!(
         out.contains(r#"tests="6" skipped="0" failures="2" errors="2""#),
@@ -638,7 +640,7 @@ fn junit_shows_nothing_green_that_was_not_proven() {
 }
 
 #[test]
-fn an_in_toto_statement_is_about_the_merge_and_the_kernels() {
+fn in_toto_subjects_are_merge_and_kernels() {
     let json = report(MIXED, "in-toto").exits(0).json();
     assert_eq!(json["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(
@@ -666,7 +668,7 @@ fn an_in_toto_statement_is_about_the_merge_and_the_kernels() {
 }
 
 #[test]
-fn sarif_names_what_did_not_pass() {
+fn sarif_lists_gates_without_pass() {
     let json = report(MIXED, "sarif").exits(0).json();
     let found = json["runs"][0]["results"].as_array().unwrap();
     let rules: Vec<&str> = found.iter().map(|r| r["ruleId"].as_str().unwrap()).collect();
@@ -674,7 +676,7 @@ fn sarif_names_what_did_not_pass() {
 }
 
 #[test]
-fn json_gives_back_what_was_recorded() {
+fn json_equals_recorded_results() {
     let json = report(MIXED, "json").exits(0).json();
     let given: Value = serde_json::from_str(MIXED).unwrap();
     for key in ["schema", "bundle", "gate_ids", "overall", "evidence", "uncovered"] {
@@ -683,22 +685,22 @@ fn json_gives_back_what_was_recorded() {
 }
 
 /// Several runs' results beside each other, as a fan-out leaves them.
-fn fan_out(parts: &[Value]) -> Place {
-    let place = Place::new();
-    place.file(
+fn fan_out(parts: &[Value]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file(
         "configs/gates/gates.toml",
         "[gates.\"a\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"b\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"c\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nall = [\"a\", \"b\", \"c\"]\n",
     );
     for (n, part) in parts.iter().enumerate() {
-        place.file(&format!("parts/results-{n}/results.json"), part.to_string());
+        sandbox.file(&format!("parts/results-{n}/results.json"), part.to_string());
     }
-    place
+    sandbox
 }
 
 #[test]
 fn several_results_become_one_table() {
-    let place = fan_out(&[passed(&["b"]), passed(&["a"])]);
-    let out = place
+    let sandbox = fan_out(&[passed(&["b"]), passed(&["a"])]);
+    let out = sandbox
         .gates(["report", "parts", "--bundle", "all", "--format", "json"])
         .run()
         .exits(0);
@@ -717,7 +719,7 @@ fn several_results_become_one_table() {
     report(&out.stdout, "junit").exits(0);
     // Without a selection the parts are the whole.
     let files = ["parts/results-0/results.json", "parts/results-1/results.json"];
-    let out = place
+    let out = sandbox
         .gates(["report", files[0], files[1], "--format", "json"])
         .run()
         .exits(0);
@@ -726,7 +728,7 @@ fn several_results_become_one_table() {
 }
 
 #[test]
-fn results_that_make_no_one_table_are_refused() {
+fn results_that_do_not_join_are_refused() {
     let mut elsewhere = passed(&["b"]);
     elsewhere["evidence"]["merge"] = json!("4".repeat(40));
     for (parts, said) in [
@@ -743,7 +745,7 @@ fn results_that_make_no_one_table_are_refused() {
             .exits(2);
         assert!(out.stderr.contains(said), "{}", out.stderr);
     }
-    let empty = Place::new();
+    let empty = Sandbox::new();
     std::fs::create_dir(empty.repo().join("parts")).unwrap();
     let out = empty.gates(["report", "parts"]).run().exits(2);
     assert!(out.stderr.contains("a folder without results"), "{}", out.stderr);
@@ -751,7 +753,7 @@ fn results_that_make_no_one_table_are_refused() {
 
 #[test]
 #[ignore = "needs a browser: scripts/test --all"]
-fn slow_the_page_is_fine_in_a_browser() {
+fn slow_html_passes_browser_checks() {
     let root = env!("CARGO_MANIFEST_DIR");
     let out = std::process::Command::new(format!("{root}/scripts/verify/report-page"))
         .arg(program())

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, REPOSITORY};
-use crate::driver::{Call, Place};
+use crate::driver::{Call, Sandbox};
+use crate::fake_github::{FakeGitHub, REPOSITORY};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -35,24 +35,26 @@ const CONTRACT: &str = "### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n 
 
 const BODY: &str = "## PR Attestation (YAML, required)\n```yaml\nnmoe_pr:\n  issue: 03a\n  pr_sha: 1111111\n  risk: hot\ngates_passed:\n  tier_a: [\"cpu:one\"]\n  tier_b: []\n```\n## Links\nFixes: #7\nFixes: #6\n";
 
-struct Scene {
-    api: Api,
-    place: Place,
+struct ResolveFixture {
+    api: FakeGitHub,
+    sandbox: Sandbox,
 }
 
-impl Scene {
+impl ResolveFixture {
     fn new() -> Self {
-        let scene = Scene {
-            api: Api::start(),
-            place: Place::new(),
+        let fixture = ResolveFixture {
+            api: FakeGitHub::start(),
+            sandbox: Sandbox::new(),
         };
-        scene.place.file("configs/gates/gates.toml", REGISTRY);
-        scene.api.pull(5, "issue/03a-attention", HEAD, BASE, BODY);
-        scene.api.issue(6, "[03a] Attention", CONTRACT);
-        scene.api.issue(7, "[04] Another", &CONTRACT.replace("03a", "04"));
-        scene.merge_of(HEAD);
+        fixture.sandbox.file("configs/gates/gates.toml", REGISTRY);
+        fixture.api.pull(5, "issue/03a-attention", HEAD, BASE, BODY);
+        fixture.api.issue(6, "[03a] Attention", CONTRACT);
+        fixture
+            .api
+            .issue(7, "[04] Another", &CONTRACT.replace("03a", "04"));
+        fixture.merge_of(HEAD);
         {
-            let mut state = scene.api.state();
+            let mut state = fixture.api.state();
             state
                 .editors
                 .insert(6, ("captain".to_owned(), Some("editor".to_owned())));
@@ -63,7 +65,7 @@ impl Scene {
                 );
             }
         }
-        scene
+        fixture
     }
 
     fn merge_of(&self, head: &str) {
@@ -78,7 +80,7 @@ impl Scene {
     fn call(&self, more: &[&str]) -> Call {
         let args = [&["resolve", "--pr", "5"], more].concat();
         self.api
-            .serves(self.place.gates(args))
+            .serves(self.sandbox.gates(args))
             .env("NMOE_API_PATIENCE_S", "0")
     }
 
@@ -96,9 +98,9 @@ impl Scene {
 }
 
 #[test]
-fn ids_contract_gates_and_cost_are_decided_once() {
-    let scene = Scene::new();
-    let said = scene.json(&["--bundle", "full"]);
+fn resolution_has_ids_contract_gates_and_cost() {
+    let fixture = ResolveFixture::new();
+    let said = fixture.json(&["--bundle", "full"]);
     assert_eq!(said["repository"], REPOSITORY);
     let ids = ["head", "base", "merge", "tree"].map(|key| said[key].as_str().unwrap().to_owned());
     assert_eq!(ids, [HEAD, BASE, MERGE, TREE]);
@@ -118,20 +120,20 @@ fn ids_contract_gates_and_cost_are_decided_once() {
     assert_eq!(contract["body"], CONTRACT);
     assert_eq!(said["registry"]["proposed"], json!(null));
     let nonce = said["nonce"].as_str().unwrap();
-    assert!(nonce.len() == 32 && nonce != scene.json(&["--bundle", "full"])["nonce"]);
+    assert!(nonce.len() == 32 && nonce != fixture.json(&["--bundle", "full"])["nonce"]);
     assert_eq!(
-        scene.json(&["--bundle", "small"])["uncovered"],
+        fixture.json(&["--bundle", "small"])["uncovered"],
         json!(["cpu:one"])
     );
-    assert!(scene.api.writes().is_empty(), "resolving only reads");
+    assert!(fixture.api.writes().is_empty(), "resolving only reads");
 }
 
 #[test]
-fn what_the_lints_say_is_shown_to_whoever_approves() {
-    let scene = Scene::new();
+fn lint_findings_are_in_resolution() {
+    let fixture = ResolveFixture::new();
     let hostile = CONTRACT.replace("cpu:one", "cpu:one\\n::error::x ##[error] @octocat");
-    scene.api.issue(6, "[03a] Attention", &hostile);
-    let said = scene.json(&["--bundle", "full"]);
+    fixture.api.issue(6, "[03a] Attention", &hostile);
+    let said = fixture.json(&["--bundle", "full"]);
     let codes: Vec<&str> = said["findings"]["shown"]
         .as_array()
         .unwrap()
@@ -140,7 +142,7 @@ fn what_the_lints_say_is_shown_to_whoever_approves() {
         .collect();
     assert!(codes.contains(&"unknown-gate"), "{codes:?}");
     assert!(said["findings"]["errors"].as_u64().unwrap() > 0);
-    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    let out = fixture.call(&["--bundle", "full"]).run().exits(0);
     assert!(out.stdout.contains("- error `unknown-gate`"), "{}", out.stdout);
     assert!(
         crate::attack::runner::commands(&out.stdout).is_empty(),
@@ -150,10 +152,10 @@ fn what_the_lints_say_is_shown_to_whoever_approves() {
 }
 
 #[test]
-fn outputs_and_summary_are_for_the_workflow() {
-    let scene = Scene::new();
-    let path = |name: &str| scene.place.path(name);
-    let out = scene
+fn workflow_gets_outputs_and_summary() {
+    let fixture = ResolveFixture::new();
+    let path = |name: &str| fixture.sandbox.path(name);
+    let out = fixture
         .call(&["--bundle", "small", "--output", "../resolution.json"])
         .env("GITHUB_OUTPUT", path("output"))
         .env("GITHUB_STEP_SUMMARY", path("summary"))
@@ -183,10 +185,10 @@ fn outputs_and_summary_are_for_the_workflow() {
 }
 
 #[test]
-fn a_merge_of_another_head_is_not_taken() {
-    let scene = Scene::new();
-    scene.merge_of(BASE);
-    let out = scene.call(&["--bundle", "full"]).run().exits(3);
+fn merge_of_other_head_is_refused() {
+    let fixture = ResolveFixture::new();
+    fixture.merge_of(BASE);
+    let out = fixture.call(&["--bundle", "full"]).run().exits(3);
     assert!(
         out.stderr
             .contains("no merge of pull request 5 with its present head"),
@@ -194,25 +196,25 @@ fn a_merge_of_another_head_is_not_taken() {
         out.stderr
     );
     // It arrives while we ask.
-    scene.api.before(|seen, state| {
+    fixture.api.before(|seen, state| {
         if seen.path.contains("/git/commits/") {
             state.commits.get_mut(MERGE).unwrap()["parents"][1]["sha"] = json!(HEAD);
         }
     });
-    scene.call(&["--bundle", "full"]).run().exits(0);
-    scene.api.state().refs.clear();
-    scene.api.state().pulls.get_mut(&5).unwrap()["mergeable"] = json!(false);
+    fixture.call(&["--bundle", "full"]).run().exits(0);
+    fixture.api.state().refs.clear();
+    fixture.api.state().pulls.get_mut(&5).unwrap()["mergeable"] = json!(false);
     assert!(
-        scene
+        fixture
             .call(&["--bundle", "full"])
             .run()
             .exits(3)
             .stderr
             .contains("conflicts")
     );
-    scene.api.state().pulls.get_mut(&5).unwrap()["state"] = json!("closed");
+    fixture.api.state().pulls.get_mut(&5).unwrap()["state"] = json!("closed");
     assert!(
-        scene
+        fixture
             .call(&["--bundle", "full"])
             .run()
             .exits(3)
@@ -222,90 +224,93 @@ fn a_merge_of_another_head_is_not_taken() {
 }
 
 #[test]
-fn a_registry_of_the_change_is_shown_and_in_force_only_on_request() {
-    let scene = Scene::new();
-    scene.propose(
+fn proposed_registry_is_used_only_on_request() {
+    let fixture = ResolveFixture::new();
+    fixture.propose(
         &REGISTRY
             .replace("python train.py", "true")
             .replace("gpus = 8\n", ""),
     );
-    let said = scene.json(&["--bundle", "full"]);
+    let said = fixture.json(&["--bundle", "full"]);
     assert_eq!(said["registry"]["source"], "base");
     assert_eq!(said["gpu_minutes"], 2160.0, "by the base's registry");
     assert_eq!(
         said["registry"]["proposed"]["changes"],
         json!([{"table": "gate", "name": "b200:two", "how": "changed", "keys": ["cmd", "gpus"]}])
     );
-    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    let out = fixture.call(&["--bundle", "full"]).run().exits(0);
     assert!(
         out.stdout.contains("Registry: proposed, not in force"),
         "{}",
         out.stdout
     );
-    let own = scene.json(&["--bundle", "full", "--registry-from-change"]);
+    let own = fixture.json(&["--bundle", "full", "--registry-from-change"]);
     assert_eq!(own["registry"]["source"], "proposed");
     assert_eq!(own["gpu_minutes"], 0.0);
     assert_ne!(own["registry"]["sha256"], said["registry"]["sha256"]);
-    scene.propose("not = [toml");
+    fixture.propose("not = [toml");
     assert_eq!(
-        scene.json(&["--bundle", "full"])["registry"]["proposed"]["readable"],
+        fixture.json(&["--bundle", "full"])["registry"]["proposed"]["readable"],
         false
     );
-    scene
+    fixture
         .call(&["--bundle", "full", "--registry-from-change"])
         .run()
         .exits(3);
 }
 
 #[test]
-fn a_base_that_moved_on_is_not_the_change_s_doing() {
-    let scene = Scene::new();
+fn moved_base_is_not_a_registry_change() {
+    let fixture = ResolveFixture::new();
     for commit in [BASE, MERGE] {
         let key = (commit.to_owned(), "configs/gates/gates.toml".to_owned());
-        scene
+        fixture
             .api
             .state()
             .files
             .insert(key, "[gates.old]\ntier='a'\n".to_owned());
     }
     assert_eq!(
-        scene.json(&["--bundle", "full"])["registry"]["proposed"],
+        fixture.json(&["--bundle", "full"])["registry"]["proposed"],
         json!(null)
     );
 }
 
 #[test]
-fn without_contract_or_editor_it_says_so() {
-    let scene = Scene::new();
-    scene.api.state().editors.clear();
-    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+fn missing_contract_or_editor_is_reported() {
+    let fixture = ResolveFixture::new();
+    fixture.api.state().editors.clear();
+    let out = fixture.call(&["--bundle", "full"]).run().exits(0);
     assert!(
         out.stderr.contains("who edited the contract is unknown"),
         "{}",
         out.stderr
     );
-    scene.api.pull(5, "b", HEAD, BASE, "Fixes: #99");
-    let out = scene.call(&["--bundle", "full"]).run().exits(0);
+    fixture.api.pull(5, "b", HEAD, BASE, "Fixes: #99");
+    let out = fixture.call(&["--bundle", "full"]).run().exits(0);
     assert!(
         out.stderr.contains("no issue with a contract") && out.stdout.contains("| contract | **none**"),
         "{out:?}"
     );
     assert_eq!(
-        scene.json(&["--bundle", "full", "--issue", "6"])["contract"]["issue"],
+        fixture.json(&["--bundle", "full", "--issue", "6"])["contract"]["issue"],
         6
     );
-    scene.call(&["--bundle", "full", "--issue", "99"]).run().exits(3);
-    scene.api.issue(8, "x", "no contract");
-    scene.call(&["--bundle", "full", "--issue", "8"]).run().exits(2);
-    scene.call(&["--bundle", "ful"]).run().exits(2);
+    fixture
+        .call(&["--bundle", "full", "--issue", "99"])
+        .run()
+        .exits(3);
+    fixture.api.issue(8, "x", "no contract");
+    fixture.call(&["--bundle", "full", "--issue", "8"]).run().exits(2);
+    fixture.call(&["--bundle", "ful"]).run().exits(2);
 }
 
 #[test]
-fn a_change_of_a_fork_is_resolved_even_when_the_fork_is_gone() {
+fn deleted_fork_is_resolved() {
     let resolved = |repo: Value| {
-        let scene = Scene::new();
-        scene.api.state().pulls.get_mut(&5).unwrap()["head"]["repo"] = repo;
-        let out = scene
+        let fixture = ResolveFixture::new();
+        fixture.api.state().pulls.get_mut(&5).unwrap()["head"]["repo"] = repo;
+        let out = fixture
             .call(&["--bundle", "small", "--format", "json"])
             .run()
             .exits(0);

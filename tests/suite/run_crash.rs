@@ -10,33 +10,33 @@ use rustix::fs::{CWD, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 
 /// As `explain exit-codes` documents it.
 const DEFECT: i32 = 70;
 
 /// A repository with a gate that passes silently, and one that starts two processes, prints `up` and waits until `go` is opened and closed.
-fn stage() -> Stage {
-    let stage = Stage::new();
-    fifo(&stage.place.path("tmp/go"));
-    stage.gate("cpu:first", "echo first >>\"$TMPDIR/ran\"").gate(
+fn fixture() -> RunFixture {
+    let fixture = RunFixture::new();
+    fifo(&fixture.sandbox.path("tmp/go"));
+    fixture.gate("cpu:first", "echo first >>\"$TMPDIR/ran\"").gate(
         "cpu:waits",
         "sleep 86400 & one=$!; setsid sleep 86400 & echo $$ $one $! >\"$TMPDIR/pids\"; echo up; cat <\"$TMPDIR/go\"",
     );
-    stage.place.git(["init", "-q"]);
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
-    stage
+    fixture.sandbox.git(["init", "-q"]);
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
+    fixture
 }
 
 fn fifo(path: &Path) {
     rustix::fs::mkfifoat(CWD, path, Mode::from(0o600)).unwrap();
 }
 
-fn command(stage: &Stage, args: &[&str]) -> Command {
-    let results = stage.results();
+fn command(fixture: &RunFixture, args: &[&str]) -> Command {
+    let results = fixture.results();
     let common = ["run", "--results", results.to_str().unwrap()];
-    let mut command = stage.call(&[&common, args].concat()).into_command();
+    let mut command = fixture.call(&[&common, args].concat()).into_command();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -48,8 +48,8 @@ struct Started {
 }
 
 impl Started {
-    fn new(stage: &Stage, args: &[&str]) -> Self {
-        let mut child = command(stage, args).spawn().unwrap();
+    fn new(fixture: &RunFixture, args: &[&str]) -> Self {
+        let mut child = command(fixture, args).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         while line != "up\n" {
@@ -83,18 +83,18 @@ fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
-fn recorded(stage: &Stage) -> Value {
-    serde_json::from_slice(&std::fs::read(stage.results()).unwrap()).unwrap()
+fn recorded(fixture: &RunFixture) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture.results()).unwrap()).unwrap()
 }
 
-fn journal(stage: &Stage) -> Vec<u8> {
-    std::fs::read(stage.place.path("home/results.json.journal")).unwrap()
+fn journal(fixture: &RunFixture) -> Vec<u8> {
+    std::fs::read(fixture.sandbox.path("home/results.json.journal")).unwrap()
 }
 
 #[test]
-fn a_panic_in_a_gate_is_recovered_like_a_kill() {
-    let stage = stage();
-    let out = stage.run(&["--tier", "a", "--panic-in-gate"]).exits(DEFECT).out;
+fn panic_is_recovered_like_kill() {
+    let fixture = fixture();
+    let out = fixture.run(&["--tier", "a", "--panic-in-gate"]).exits(DEFECT).out;
     assert!(
         out.stderr.contains("has a defect at src/cmd/run/talk.rs:"),
         "{}",
@@ -106,42 +106,42 @@ fn a_panic_in_a_gate_is_recovered_like_a_kill() {
         "{}",
         out.stderr
     );
-    let results = recorded(&stage);
+    let results = recorded(&fixture);
     assert_eq!(results["overall"], "cancelled");
     assert_eq!(results["results"]["cpu:first"]["status"], "pass");
     assert_eq!(results["results"]["cpu:waits"]["status"], "cancelled");
-    let pids = std::fs::read_to_string(stage.place.path("tmp/pids")).unwrap();
+    let pids = std::fs::read_to_string(fixture.sandbox.path("tmp/pids")).unwrap();
     assert_eq!(pids.split_whitespace().count(), 3, "{pids}");
     for pid in pids.split_whitespace() {
         assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
     }
     // The next run continues where this one was cut off.
-    let run = Started::new(&stage, &["--tier", "a", "--resume"]);
-    File::create(stage.place.path("tmp/go")).unwrap();
+    let run = Started::new(&fixture, &["--tier", "a", "--resume"]);
+    File::create(fixture.sandbox.path("tmp/go")).unwrap();
     let (code, said) = run.ended();
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(
-        std::fs::read_to_string(stage.place.path("tmp/ran")).unwrap(),
+        std::fs::read_to_string(fixture.sandbox.path("tmp/ran")).unwrap(),
         "first\n"
     );
-    assert_eq!(recorded(&stage)["overall"], "pass");
+    assert_eq!(recorded(&fixture)["overall"], "pass");
 }
 
 #[test]
-fn the_crash_argument_is_refused_in_a_workflow() {
+fn crash_argument_is_refused_in_workflow() {
     for value in ["true", "false", ""] {
-        let stage = stage();
-        let run = stage.run_with(&["--tier", "a", "--panic-in-gate"], &[("GITHUB_ACTIONS", value)]);
+        let fixture = fixture();
+        let run = fixture.run_with(&["--tier", "a", "--panic-in-gate"], &[("GITHUB_ACTIONS", value)]);
         let run = run.exits(2);
         assert!(run.out.stderr.contains("is refused where"), "{}", run.out.stderr);
         assert_eq!(run.results["refused"], "refused");
-        assert!(!stage.place.path("tmp/ran").exists());
+        assert!(!fixture.sandbox.path("tmp/ran").exists());
     }
 }
 
 #[test]
-fn unlisted_arguments_are_offered_nowhere() {
-    let stage = Stage::new();
+fn hidden_arguments_are_not_listed() {
+    let fixture = RunFixture::new();
     let mut texts = Vec::new();
     for args in [
         "completions bash",
@@ -156,10 +156,10 @@ fn unlisted_arguments_are_offered_nowhere() {
         "help run",
     ] {
         let args: Vec<&str> = args.split(' ').collect();
-        texts.push((args.join(" "), stage.call(&args).run().exits(0).stdout));
+        texts.push((args.join(" "), fixture.call(&args).run().exits(0).stdout));
     }
-    let pages = stage.place.path("home/man");
-    stage
+    let pages = fixture.sandbox.path("home/man");
+    fixture
         .call(&["man", "--dir", pages.to_str().unwrap()])
         .run()
         .exits(0);
@@ -177,17 +177,17 @@ fn unlisted_arguments_are_offered_nowhere() {
 }
 
 /// A stage whose last run passed.
-fn passed() -> Stage {
-    let stage = stage();
+fn passed() -> RunFixture {
+    let fixture = fixture();
     assert_eq!(
-        stage.run(&["--gate", "cpu:first"]).exits(0).results["overall"],
+        fixture.run(&["--gate", "cpu:first"]).exits(0).results["overall"],
         "pass"
     );
-    stage
+    fixture
 }
 
 #[test]
-fn a_refused_run_leaves_its_own_results() {
+fn refused_run_writes_its_own_results() {
     for (args, env, reason) in [
         (&["--gate", "cpu:none"][..], None, "bad_registry"),
         (&["--bundle", "none"], None, "bad_registry"),
@@ -230,35 +230,35 @@ fn a_refused_run_leaves_its_own_results() {
             "prerequisite",
         ),
     ] {
-        let stage = passed();
-        let run = stage.run_with(args, env.as_slice()).exits(2);
+        let fixture = passed();
+        let run = fixture.run_with(args, env.as_slice()).exits(2);
         assert_eq!(
             [&run.results["overall"], &run.results["refused"]],
             [&json!("invalid"), &json!(reason)],
             "{args:?}"
         );
     }
-    let stage = passed();
-    stage.place.file("configs/gates/gates.toml", "[gates");
-    let run = stage.run(&["--gate", "cpu:first"]).exits(2);
+    let fixture = passed();
+    fixture.sandbox.file("configs/gates/gates.toml", "[gates");
+    let run = fixture.run(&["--gate", "cpu:first"]).exits(2);
     assert_eq!(run.results["refused"], "bad_registry");
     // A place that cannot be used keeps no results of another run either.
     for hostile in ["home/results.json.lock", "home/results.json.journal"] {
-        let stage = passed();
-        let path = stage.place.path(hostile);
+        let fixture = passed();
+        let path = fixture.sandbox.path(hostile);
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        stage.run(&["--gate", "cpu:first"]).exits(2);
-        assert!(!stage.results().exists(), "{hostile}");
+        fixture.run(&["--gate", "cpu:first"]).exits(2);
+        assert!(!fixture.results().exists(), "{hostile}");
     }
 }
 
 #[test]
-fn a_dry_run_and_a_wrong_command_line_touch_nothing() {
-    let stage = passed();
+fn dry_run_and_usage_error_keep_results() {
+    let fixture = passed();
     let state = || {
         let file = |name: &str| {
-            let path = stage.place.path(name);
+            let path = fixture.sandbox.path(name);
             (
                 std::fs::read(&path).unwrap(),
                 std::fs::metadata(path).unwrap().modified().unwrap(),
@@ -272,32 +272,32 @@ fn a_dry_run_and_a_wrong_command_line_touch_nothing() {
         .map(file)
     };
     let before = state();
-    stage.run(&["--tier", "a", "--dry-run"]).exits(0);
-    stage.run(&["--gate", "cpu:none", "--dry-run"]).exits(2);
-    stage
+    fixture.run(&["--tier", "a", "--dry-run"]).exits(0);
+    fixture.run(&["--gate", "cpu:none", "--dry-run"]).exits(2);
+    fixture
         .run(&["--gate", "cpu:first", "--dry-run", "--format", "sarif"])
         .exits(2);
-    stage.run(&["--gate", "cpu:first", "--no-such-option"]).exits(2);
+    fixture.run(&["--gate", "cpu:first", "--no-such-option"]).exits(2);
     assert_eq!(state(), before);
 }
 
 /// A run over earlier results that has begun to read its contract, which is a FIFO, and the end to write it.
-fn reading(stage: &Stage) -> (Child, File) {
-    let contract = stage.place.path("tmp/contract");
+fn reading(fixture: &RunFixture) -> (Child, File) {
+    let contract = fixture.sandbox.path("tmp/contract");
     fifo(&contract);
     let args = ["--gate", "cpu:first", "--contract", contract.to_str().unwrap()];
-    let child = command(stage, &args).spawn().unwrap();
+    let child = command(fixture, &args).spawn().unwrap();
     // This returns when the run has opened the other end.
     let writer = File::create(&contract).unwrap();
-    assert!(!stage.results().exists(), "the earlier results are still there");
+    assert!(!fixture.results().exists(), "the earlier results are still there");
     (child, writer)
 }
 
 #[test]
-fn a_run_that_dies_before_its_record_leaves_no_pass() {
+fn early_death_leaves_no_pass() {
     // The worker is killed.
-    let stage = passed();
-    let (child, _writer) = reading(&stage);
+    let fixture = passed();
+    let (child, _writer) = reading(&fixture);
     signal(worker(child.id()), Signal::KILL);
     let out = child.wait_with_output().unwrap();
     let said = String::from_utf8(out.stderr).unwrap();
@@ -306,7 +306,7 @@ fn a_run_that_dies_before_its_record_leaves_no_pass() {
         said.contains("killed (signal 9)") && said.contains("nothing was recorded"),
         "{said}"
     );
-    let results = recorded(&stage);
+    let results = recorded(&fixture);
     assert_eq!(
         [&results["overall"], &results["refused"]],
         [&json!("invalid"), &json!("cancelled")]
@@ -319,8 +319,8 @@ fn a_run_that_dies_before_its_record_leaves_no_pass() {
         (Signal::TERM, Some(143)),
         (Signal::INT, Some(130)),
     ] {
-        let stage = passed();
-        let (mut child, mut writer) = reading(&stage);
+        let fixture = passed();
+        let (mut child, mut writer) = reading(&fixture);
         let worker = worker(child.id());
         // The worker itself is asked as well, so that the signal is there before the contract.
         if asked != Signal::KILL {
@@ -339,28 +339,28 @@ fn a_run_that_dies_before_its_record_leaves_no_pass() {
             "{}",
             String::from_utf8_lossy(&out.stderr)
         );
-        assert_eq!(recorded(&stage)["overall"], "cancelled", "{asked:?}");
+        assert_eq!(recorded(&fixture)["overall"], "cancelled", "{asked:?}");
     }
 
     // Both are killed.
-    let stage = passed();
-    let (mut child, _writer) = reading(&stage);
+    let fixture = passed();
+    let (mut child, _writer) = reading(&fixture);
     let worker = worker(child.id());
     signal(worker, Signal::STOP);
     signal(child.id(), Signal::KILL);
     signal(worker, Signal::KILL);
     child.wait().unwrap();
-    assert!(!stage.results().exists());
-    stage.run(&["--gate", "cpu:first"]).exits(0);
+    assert!(!fixture.results().exists());
+    fixture.run(&["--gate", "cpu:first"]).exits(0);
 }
 
 #[test]
-fn a_full_disk_keeps_no_earlier_pass() {
-    let stage = passed();
-    let small = stage.place.path("home/small");
+fn full_disk_removes_earlier_pass() {
+    let fixture = passed();
+    let small = fixture.sandbox.path("home/small");
     std::fs::create_dir(&small).unwrap();
     let results = small.join("results.json");
-    let run = stage
+    let run = fixture
         .call(&[
             "run",
             "--gate",
@@ -379,9 +379,9 @@ fn a_full_disk_keeps_no_earlier_pass() {
         .arg(&small)
         .arg(run.get_program())
         .args(run.get_args())
-        .current_dir(stage.place.repo())
-        .env("TMPDIR", stage.place.path("tmp"))
-        .env("repo", stage.place.repo())
+        .current_dir(fixture.sandbox.repo())
+        .env("TMPDIR", fixture.sandbox.path("tmp"))
+        .env("repo", fixture.sandbox.repo())
         .output();
     // Where no mount namespace may be made there is no disk to fill.
     let Ok(out) = out else { return };
@@ -394,44 +394,47 @@ fn a_full_disk_keeps_no_earlier_pass() {
 }
 
 #[test]
-fn a_second_run_is_locked_out_and_changes_nothing() {
-    let stage = stage();
-    let first = Started::new(&stage, &["--gate", "cpu:waits"]);
-    let before = journal(&stage);
+fn second_run_is_locked_out() {
+    let fixture = fixture();
+    let first = Started::new(&fixture, &["--gate", "cpu:waits"]);
+    let before = journal(&fixture);
     for more in [&[][..], &["--resume"]] {
-        let out = stage.run(&[&["--gate", "cpu:first"], more].concat()).exits(2).out;
-        let says = format!("another run is writing {}", stage.results().display());
+        let out = fixture
+            .run(&[&["--gate", "cpu:first"], more].concat())
+            .exits(2)
+            .out;
+        let says = format!("another run is writing {}", fixture.results().display());
         assert!(out.stderr.contains(&says), "{}", out.stderr);
     }
-    stage.run(&["--gate", "cpu:first", "--dry-run"]).exits(0);
-    assert_eq!(journal(&stage), before);
-    File::create(stage.place.path("tmp/go")).unwrap();
+    fixture.run(&["--gate", "cpu:first", "--dry-run"]).exits(0);
+    assert_eq!(journal(&fixture), before);
+    File::create(fixture.sandbox.path("tmp/go")).unwrap();
     let (code, said) = first.ended();
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(recorded(&stage)["results"]["cpu:waits"]["status"], "pass");
+    assert_eq!(recorded(&fixture)["results"]["cpu:waits"]["status"], "pass");
 }
 
 #[test]
-fn the_lock_lasts_as_long_as_the_longer_lived_process() {
-    let stage = passed();
-    let (mut child, writer) = reading(&stage);
+fn lock_outlives_first_killed_process() {
+    let fixture = passed();
+    let (mut child, writer) = reading(&fixture);
     // The worker reads on without its keeper.
     signal(child.id(), Signal::KILL);
     child.wait().unwrap();
-    let out = stage.run(&["--gate", "cpu:first"]).exits(2).out;
+    let out = fixture.run(&["--gate", "cpu:first"]).exits(2).out;
     assert!(out.stderr.contains("another run is writing"), "{}", out.stderr);
     drop(writer);
     child.wait_with_output().unwrap();
-    assert_eq!(recorded(&stage)["refused"], "refused");
-    stage.run(&["--gate", "cpu:first"]).exits(0);
+    assert_eq!(recorded(&fixture)["refused"], "refused");
+    fixture.run(&["--gate", "cpu:first"]).exits(0);
 }
 
 #[test]
-fn runs_that_start_at_once_are_never_called_tampered() {
-    let stage = stage();
-    stage.gate("cpu:fds", "! ls -l /proc/self/fd | grep '\\.lock'");
+fn simultaneous_runs_are_not_tampering() {
+    let fixture = fixture();
+    fixture.gate("cpu:fds", "! ls -l /proc/self/fd | grep '\\.lock'");
     let runs: Vec<Child> = (0..8)
-        .map(|_| command(&stage, &["--gate", "cpu:fds"]).spawn().unwrap())
+        .map(|_| command(&fixture, &["--gate", "cpu:fds"]).spawn().unwrap())
         .collect();
     let mut passed = 0;
     for run in runs {
@@ -446,16 +449,16 @@ fn runs_that_start_at_once_are_never_called_tampered() {
         }
     }
     assert!(passed > 0);
-    assert_eq!(recorded(&stage)["overall"], "pass");
+    assert_eq!(recorded(&fixture)["overall"], "pass");
 }
 
 #[test]
-fn a_stale_lock_is_no_obstacle_and_an_unusable_place_is_named() {
-    let stage = stage();
-    std::fs::write(stage.place.path("home/results.json.lock"), "4711\n").unwrap();
-    stage.run(&["--gate", "cpu:first"]).exits(0);
+fn stale_lock_is_ignored() {
+    let fixture = fixture();
+    std::fs::write(fixture.sandbox.path("home/results.json.lock"), "4711\n").unwrap();
+    fixture.run(&["--gate", "cpu:first"]).exits(0);
     let into = |results: &Path| {
-        stage
+        fixture
             .call(&[
                 "run",
                 "--gate",
@@ -465,12 +468,12 @@ fn a_stale_lock_is_no_obstacle_and_an_unusable_place_is_named() {
             ])
             .run()
     };
-    let absent = stage.place.path("home/new/folder/results.json");
+    let absent = fixture.sandbox.path("home/new/folder/results.json");
     into(&absent).exits(0);
     assert!(absent.exists());
-    std::fs::write(stage.place.path("home/file"), "").unwrap();
+    std::fs::write(fixture.sandbox.path("home/file"), "").unwrap();
     for unusable in [
-        stage.place.path("home/file/results.json"),
+        fixture.sandbox.path("home/file/results.json"),
         "/proc/results.json".into(),
     ] {
         let out = into(&unusable).exits(2);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 use crate::support::program::program;
 
 /// Ways to get away, as shell text; `$1` is the process to leave behind.
@@ -53,16 +53,16 @@ fn end(pid: i32, signal: Signal) {
 }
 
 #[test]
-fn row_07_a_gate_ends_when_its_process_ends_and_leaks_are_counted() {
-    let stage = Stage::new();
+fn gate_ends_with_process_and_counts_leaks() {
+    let fixture = RunFixture::new();
     for (n, (_, way)) in WAYS.iter().enumerate() {
-        stage.gate_with(
+        fixture.gate_with(
             &format!("cpu:leak{n}"),
             &format!("set -- 'sleep {}'\n{way}\nsleep 0.1", mark(n)),
             "timeout_s = 60",
         );
     }
-    let run = stage.run(&["--tier", "a"]).exits(0);
+    let run = fixture.run(&["--tier", "a"]).exits(0);
     for (n, (name, _)) in WAYS.iter().enumerate() {
         let gate = run.gate(&format!("cpu:leak{n}"));
         assert_eq!(gate["status"], "pass", "{name}");
@@ -73,13 +73,13 @@ fn row_07_a_gate_ends_when_its_process_ends_and_leaks_are_counted() {
 }
 
 #[test]
-fn slow_row_06_no_process_of_a_gate_survives_its_deadline() {
-    let stage = Stage::new();
+fn slow_deadline_kills_every_gate_process() {
+    let fixture = RunFixture::new();
     for (n, (_, way)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         let hang = format!("set -- 'sleep {}'\n{way}\ntrap '' TERM\n$1\n$1", mark(100 + n));
-        stage.gate_with(&format!("cpu:hang{n}"), &hang, "timeout_s = 1");
+        fixture.gate_with(&format!("cpu:hang{n}"), &hang, "timeout_s = 1");
     }
-    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
     for (n, (name, _)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         assert_eq!(run.gate(&format!("cpu:hang{n}"))["reason"], "timeout", "{name}");
         assert!(alive(&mark(100 + n)).is_empty(), "{name}");
@@ -87,35 +87,35 @@ fn slow_row_06_no_process_of_a_gate_survives_its_deadline() {
 }
 
 #[test]
-fn t08_a_burst_of_processes_is_swept() {
-    let stage = Stage::new();
+fn t08_burst_of_processes_is_killed() {
+    let fixture = RunFixture::new();
     let burst = format!("for n in $(seq 400); do (setsid sleep {} &); done", mark(200));
-    stage.gate("cpu:burst", &burst);
-    let run = stage.run(&["--gate", "cpu:burst"]).exits(0);
+    fixture.gate("cpu:burst", &burst);
+    let run = fixture.run(&["--gate", "cpu:burst"]).exits(0);
     assert_eq!(run.gate("cpu:burst")["leaks"], 400);
     assert!(alive(&mark(200)).is_empty());
 }
 
 #[test]
-fn what_ends_by_itself_is_no_leak_and_the_registry_may_forbid_leaks() {
-    let stage = Stage::new();
-    stage.gate("cpu:tidy", "echo x > >(cat >/dev/null)").gate_with(
+fn leaks_can_be_forbidden_by_registry() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:tidy", "echo x > >(cat >/dev/null)").gate_with(
         "cpu:strict",
         &format!("sleep {} &", mark(201)),
         "leaks = \"fail\"",
     );
-    let run = stage.run(&["--tier", "a"]).exits(1);
+    let run = fixture.run(&["--tier", "a"]).exits(1);
     assert_eq!(run.gate("cpu:tidy")["leaks"], 0);
     assert_eq!(run.gate("cpu:strict")["reason"], "leaked_processes");
     assert_eq!(run.gate("cpu:strict")["rc"], 0);
 }
 
 #[test]
-fn what_ran_before_is_not_ours_to_end() {
-    let stage = Stage::new();
-    stage.gate("cpu:leak", &format!("setsid sleep {} &", mark(203)));
+fn earlier_processes_are_not_killed() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:leak", &format!("setsid sleep {} &", mark(203)));
     let script = format!("sleep {} & exec \"$@\"", mark(202));
-    let status = stage
+    let status = fixture
         .call(&["run", "--gate", "cpu:leak"])
         .under(&["bash", "-c", &script, "bash"])
         .stdout(Stdio::null())
@@ -131,9 +131,9 @@ fn what_ran_before_is_not_ours_to_end() {
 }
 
 /// Starts `run` on a gate that says `up`, and waits until it has.
-fn started(stage: &Stage) -> Child {
-    let results = stage.results();
-    let mut command = stage
+fn started(fixture: &RunFixture) -> Child {
+    let results = fixture.results();
+    let mut command = fixture
         .call(&["run", "--tier", "a", "--results", results.to_str().unwrap()])
         .into_command();
     let mut child = command
@@ -148,33 +148,33 @@ fn started(stage: &Stage) -> Child {
     child
 }
 
-fn recorded(stage: &Stage) -> Value {
-    serde_json::from_slice(&std::fs::read(stage.results()).unwrap()).unwrap()
+fn recorded(fixture: &RunFixture) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture.results()).unwrap()).unwrap()
 }
 
 #[test]
-fn row_20_a_signal_ends_the_gate_and_completes_the_record() {
+fn signal_ends_gate_and_completes_results() {
     for (n, (signal, code)) in [(Signal::INT, 130), (Signal::TERM, 143)].into_iter().enumerate() {
-        let stage = Stage::new();
+        let fixture = RunFixture::new();
         let hang = format!(
             "trap '' TERM INT; setsid sleep {m} & echo up; sleep {m}; sleep {m}",
             m = mark(300 + n)
         );
-        stage
+        fixture
             .gate("cpu:first", "true")
             .gate("cpu:hang", &hang)
             .gate("cpu:rest", "true");
-        let mut child = started(&stage);
+        let mut child = started(&fixture);
         end(child.id().cast_signed(), signal);
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        let results = recorded(&stage);
+        let results = recorded(&fixture);
         assert_eq!(results["overall"], "cancelled");
         assert_eq!(results["results"]["cpu:first"]["status"], "pass");
         for id in ["cpu:hang", "cpu:rest"] {
             assert_eq!(results["results"][id]["status"], "cancelled", "{id}");
         }
         assert!(results["duration_s"].is_number());
-        let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
+        let journal = std::fs::read_to_string(fixture.sandbox.path("home/results.json.journal")).unwrap();
         assert!(
             journal.ends_with('\n') && journal.lines().last().unwrap().contains("run_ended"),
             "{journal}"
@@ -184,18 +184,18 @@ fn row_20_a_signal_ends_the_gate_and_completes_the_record() {
 }
 
 /// A run with a gate that hangs in every way it can, and a pipe that ends when the last of the tool's processes does.
-fn hanging(n: usize) -> (Stage, Child, std::thread::JoinHandle<()>) {
-    let stage = Stage::new();
+fn hanging(n: usize) -> (RunFixture, Child, std::thread::JoinHandle<()>) {
+    let fixture = RunFixture::new();
     let mark = mark(n);
     let hang = format!(
         "trap '' TERM; setsid sleep {mark} & ( ( setsid sleep {mark} & ) & ); echo up; sleep {mark}; sleep {mark}"
     );
-    stage.gate("cpu:first", "true").gate("cpu:hang", &hang);
-    stage.place.git(["init", "-q"]);
-    stage.place.git(["add", "."]);
-    stage.place.git(["commit", "-q", "-m", "one"]);
-    let results = stage.results();
-    let mut command = stage
+    fixture.gate("cpu:first", "true").gate("cpu:hang", &hang);
+    fixture.sandbox.git(["init", "-q"]);
+    fixture.sandbox.git(["add", "."]);
+    fixture.sandbox.git(["commit", "-q", "-m", "one"]);
+    let results = fixture.results();
+    let mut command = fixture
         .call(&["run", "--tier", "a", "--results", results.to_str().unwrap()])
         .into_command();
     let mut child = command
@@ -206,7 +206,7 @@ fn hanging(n: usize) -> (Stage, Child, std::thread::JoinHandle<()>) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "up");
     let ended = std::thread::spawn(move || lines.for_each(drop));
-    (stage, child, ended)
+    (fixture, child, ended)
 }
 
 /// The process that works below the one that was started.
@@ -217,33 +217,33 @@ fn worker(child: &Child) -> i32 {
 }
 
 /// The first gate's verdict is kept, the one that ran is cancelled, and the next run finds nothing in its way.
-fn kept_and_goes_on(stage: &Stage) {
-    let results = recorded(stage);
+fn kept_and_goes_on(fixture: &RunFixture) {
+    let results = recorded(fixture);
     assert_eq!(results["overall"], "cancelled");
     assert_eq!(results["results"]["cpu:first"]["status"], "pass");
     assert_eq!(results["results"]["cpu:hang"]["status"], "cancelled");
-    let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
+    let journal = std::fs::read_to_string(fixture.sandbox.path("home/results.json.journal")).unwrap();
     for line in journal.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }
-    stage.run(&["--gate", "cpu:first"]).exits(0);
+    fixture.run(&["--gate", "cpu:first"]).exits(0);
 }
 
 #[test]
-fn killed_outright_it_ends_what_it_started_and_the_record_is_complete() {
-    let (stage, mut child, ended) = hanging(310);
+fn killed_supervisor_still_completes_results() {
+    let (fixture, mut child, ended) = hanging(310);
     end(child.id().cast_signed(), Signal::KILL);
     child.wait().unwrap();
     ended.join().unwrap();
     assert!(alive(&mark(310)).is_empty());
-    let results = recorded(&stage);
+    let results = recorded(&fixture);
     assert!(results["duration_s"].is_number(), "{results}");
-    kept_and_goes_on(&stage);
+    kept_and_goes_on(&fixture);
 }
 
 #[test]
-fn the_worker_killed_outright_leaves_nothing_running_and_nothing_unsaid() {
-    let (stage, child, ended) = hanging(312);
+fn killed_worker_still_completes_results() {
+    let (fixture, child, ended) = hanging(312);
     end(worker(&child), Signal::KILL);
     let out = child.wait_with_output().unwrap();
     ended.join().unwrap();
@@ -254,13 +254,13 @@ fn the_worker_killed_outright_leaves_nothing_running_and_nothing_unsaid() {
         said.contains("killed (signal 9)") && said.contains("results.json"),
         "{said}"
     );
-    assert!(recorded(&stage)["duration_s"].is_null());
-    kept_and_goes_on(&stage);
+    assert!(recorded(&fixture)["duration_s"].is_null());
+    kept_and_goes_on(&fixture);
 }
 
 #[test]
-fn both_killed_at_once_leave_a_record_that_claims_nothing() {
-    let (stage, mut child, ended) = hanging(313);
+fn killing_both_processes_leaves_no_pass() {
+    let (fixture, mut child, ended) = hanging(313);
     let worker = worker(&child);
     // Neither sees the other die.
     end(worker, Signal::STOP);
@@ -272,22 +272,22 @@ fn both_killed_at_once_leave_a_record_that_claims_nothing() {
         end(pid, Signal::KILL);
     }
     // The results are as old as a second; the journal is not, and the next run goes on from it.
-    assert_ne!(recorded(&stage)["overall"], "pass");
-    let again = stage.run(&["--tier", "a", "--resume", "--dry-run"]);
+    assert_ne!(recorded(&fixture)["overall"], "pass");
+    let again = fixture.run(&["--tier", "a", "--resume", "--dry-run"]);
     assert!(
         again.out.stdout.contains("proven   cpu:first"),
         "{}",
         again.out.stdout
     );
-    stage.run(&["--gate", "cpu:first"]).exits(0);
+    fixture.run(&["--gate", "cpu:first"]).exits(0);
 }
 
 #[test]
-fn two_runs_do_not_share_results() {
-    let stage = Stage::new();
-    stage.gate("cpu:hang", &format!("echo up; sleep {}", mark(311)));
-    let mut child = started(&stage);
-    let run = stage.run(&["--gate", "cpu:hang"]).exits(2);
+fn concurrent_runs_do_not_share_results() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:hang", &format!("echo up; sleep {}", mark(311)));
+    let mut child = started(&fixture);
+    let run = fixture.run(&["--gate", "cpu:hang"]).exits(2);
     assert!(run.out.stderr.contains("another run"), "{}", run.out.stderr);
     end(child.id().cast_signed(), Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -295,7 +295,7 @@ fn two_runs_do_not_share_results() {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_whatever_breaks_nothing_is_lost_false_or_left_behind() {
+fn slow_injected_faults_lose_nothing() {
     let root = env!("CARGO_MANIFEST_DIR");
     let out = Command::new(format!("{root}/scripts/verify/faults"))
         .args(["--quick", "--program"])

@@ -6,11 +6,11 @@ use std::process::Stdio;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 
 /// What a gate does, the first time it is run; each later time it passes, but for one that always fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Does {
+enum GateBehavior {
     Pass,
     Fail,
     /// Leaves a process behind, which costs nothing but a count.
@@ -23,40 +23,40 @@ enum Does {
     KillKeeper,
 }
 
-impl Does {
+impl GateBehavior {
     fn command(self, n: usize) -> String {
         let once = |what: &str| format!("test -e ../once{n} && exit 0; touch ../once{n}; {what}; sleep 60");
         match self {
-            Does::Pass => "true".to_owned(),
-            Does::Fail => "exit 4".to_owned(),
-            Does::Leave => "setsid sleep 60 & true".to_owned(),
-            Does::Terminate => once("kill -TERM $PPID"),
-            Does::KillWorker => once("kill -KILL $PPID"),
-            Does::KillKeeper => once("read -r _ _ _ keeper _ < /proc/$PPID/stat; kill -KILL $keeper"),
+            GateBehavior::Pass => "true".to_owned(),
+            GateBehavior::Fail => "exit 4".to_owned(),
+            GateBehavior::Leave => "setsid sleep 60 & true".to_owned(),
+            GateBehavior::Terminate => once("kill -TERM $PPID"),
+            GateBehavior::KillWorker => once("kill -KILL $PPID"),
+            GateBehavior::KillKeeper => once("read -r _ _ _ keeper _ < /proc/$PPID/stat; kill -KILL $keeper"),
         }
     }
 }
 
 /// One command.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct RunOptions {
     keep_going: bool,
     resume: bool,
 }
 
-fn does() -> impl Strategy<Value = Does> {
+fn does() -> impl Strategy<Value = GateBehavior> {
     prop_oneof![
-        4 => Just(Does::Pass),
-        2 => Just(Does::Fail),
-        1 => Just(Does::Leave),
-        1 => Just(Does::Terminate),
-        1 => Just(Does::KillWorker),
-        1 => Just(Does::KillKeeper),
+        4 => Just(GateBehavior::Pass),
+        2 => Just(GateBehavior::Fail),
+        1 => Just(GateBehavior::Leave),
+        1 => Just(GateBehavior::Terminate),
+        1 => Just(GateBehavior::KillWorker),
+        1 => Just(GateBehavior::KillKeeper),
     ]
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
-    (any::<bool>(), any::<bool>()).prop_map(|(keep_going, resume)| Asked { keep_going, resume })
+fn asked() -> impl Strategy<Value = RunOptions> {
+    (any::<bool>(), any::<bool>()).prop_map(|(keep_going, resume)| RunOptions { keep_going, resume })
 }
 
 /// What the tool should do: verdicts by gate, and the exit code of whoever was started.
@@ -68,7 +68,7 @@ struct Model {
 }
 
 impl Model {
-    fn run(&mut self, gates: &[Does], asked: Asked) -> Option<i32> {
+    fn run(&mut self, gates: &[GateBehavior], asked: RunOptions) -> Option<i32> {
         let before = std::mem::take(&mut self.verdicts);
         let (mut failed, mut stopped) = (false, false);
         for (n, does) in gates.iter().enumerate() {
@@ -86,11 +86,11 @@ impl Model {
             }
             let first = !self.once.contains(&n);
             let verdict = match does {
-                Does::Fail => {
+                GateBehavior::Fail => {
                     failed = true;
                     "fail"
                 }
-                Does::Terminate | Does::KillKeeper | Does::KillWorker if first => {
+                GateBehavior::Terminate | GateBehavior::KillKeeper | GateBehavior::KillWorker if first => {
                     self.once.push(n);
                     stopped = true;
                     "cancelled"
@@ -98,7 +98,7 @@ impl Model {
                 _ => "pass",
             };
             self.verdicts.insert(n, verdict);
-            if stopped && *does == Does::KillWorker {
+            if stopped && *does == GateBehavior::KillWorker {
                 // Nobody was left to say anything of the rest, but for what was proven before.
                 for later in n + 1..gates.len() {
                     let proven = asked.resume && before.get(&later) == Some(&"pass");
@@ -107,7 +107,7 @@ impl Model {
                 }
                 return Some(3);
             }
-            if stopped && *does == Does::KillKeeper {
+            if stopped && *does == GateBehavior::KillKeeper {
                 for later in n + 1..gates.len() {
                     let proven = asked.resume && before.get(&later) == Some(&"pass");
                     self.verdicts
@@ -127,25 +127,25 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 30, ..ProptestConfig::default() })]
     #[test]
-    fn slow_a_run_does_what_its_model_does(
+    fn slow_runs_match_reference_model(
         gates in prop::collection::vec(does(), 1..6),
         commands in prop::collection::vec(asked(), 1..4),
     ) {
-        let stage = Stage::new();
+        let fixture = RunFixture::new();
         for (n, does) in gates.iter().enumerate() {
-            stage.gate(&format!("cpu:g{n}"), &does.command(n));
+            fixture.gate(&format!("cpu:g{n}"), &does.command(n));
         }
-        stage.place.git(["init", "-q"]);
-        stage.place.git(["add", "."]);
-        stage.place.git(["commit", "-q", "-m", "one"]);
+        fixture.sandbox.git(["init", "-q"]);
+        fixture.sandbox.git(["add", "."]);
+        fixture.sandbox.git(["commit", "-q", "-m", "one"]);
         let mut model = Model::default();
         for asked in commands {
-            let results = stage.results();
+            let results = fixture.results();
             let mut args = vec!["run", "--tier", "a", "--results", results.to_str().unwrap()];
             args.extend(asked.keep_going.then_some("--keep-going"));
             args.extend(asked.resume.then_some("--resume"));
             // The pipe ends when the last of the tool's processes does, the keeper's death notwithstanding.
-            let child = stage
+            let child = fixture
                 .call(&args)
                 .into_command()
                 .stdout(Stdio::piped())

@@ -4,38 +4,47 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 
-fn commit(stage: &Stage, message: &str) -> String {
-    stage.place.git(["add", "-A"]);
-    stage.place.git(["commit", "-q", "--allow-empty", "-m", message]);
-    stage.place.git(["rev-parse", "HEAD"]).trim().to_owned()
+fn commit(fixture: &RunFixture, message: &str) -> String {
+    fixture.sandbox.git(["add", "-A"]);
+    fixture
+        .sandbox
+        .git(["commit", "-q", "--allow-empty", "-m", message]);
+    fixture.sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
 }
 
 #[test]
-fn a_verdict_is_bound_to_what_was_tested() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "true");
-    let evidence = |stage: &Stage| stage.run(&["--gate", "cpu:ok"]).exits(0).results["evidence"].clone();
-    let none = evidence(&stage);
+fn verdict_names_tested_commit() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "true");
+    let evidence =
+        |fixture: &RunFixture| fixture.run(&["--gate", "cpu:ok"]).exits(0).results["evidence"].clone();
+    let none = evidence(&fixture);
     for id in ["head", "base", "merge", "tree", "contract", "target"] {
         assert_eq!(none[id], Value::Null, "{id}");
     }
     assert_eq!(none["registry"].as_str().unwrap().len(), 64);
-    stage.place.git(["init", "-q"]);
-    let base = commit(&stage, "base");
-    let plain = evidence(&stage);
+    fixture.sandbox.git(["init", "-q"]);
+    let base = commit(&fixture, "base");
+    let plain = evidence(&fixture);
     assert_eq!(
         (&plain["head"], &plain["merge"], &plain["dirty"]),
         (&json!(base), &Value::Null, &json!(false))
     );
-    stage.place.git(["checkout", "-q", "-b", "work"]);
-    let head = commit(&stage, "head");
-    stage.place.git(["checkout", "-q", "master"]);
-    stage.place.git(["merge", "-q", "--no-ff", "-m", "merge", "work"]);
-    let merge = stage.place.git(["rev-parse", "HEAD"]).trim().to_owned();
-    let tree = stage.place.git(["rev-parse", "HEAD^{tree}"]).trim().to_owned();
-    let merged = evidence(&stage);
+    fixture.sandbox.git(["checkout", "-q", "-b", "work"]);
+    let head = commit(&fixture, "head");
+    fixture.sandbox.git(["checkout", "-q", "master"]);
+    fixture
+        .sandbox
+        .git(["merge", "-q", "--no-ff", "-m", "merge", "work"]);
+    let merge = fixture.sandbox.git(["rev-parse", "HEAD"]).trim().to_owned();
+    let tree = fixture
+        .sandbox
+        .git(["rev-parse", "HEAD^{tree}"])
+        .trim()
+        .to_owned();
+    let merged = evidence(&fixture);
     assert_eq!(
         [
             &merged["base"],
@@ -45,53 +54,53 @@ fn a_verdict_is_bound_to_what_was_tested() {
         ],
         [&json!(base), &json!(head), &json!(merge), &json!(tree)]
     );
-    stage.place.file("new.py", "x");
-    assert_eq!(evidence(&stage)["dirty"], true);
+    fixture.sandbox.file("new.py", "x");
+    assert_eq!(evidence(&fixture)["dirty"], true);
 }
 
 #[test]
-fn resume_runs_what_is_not_proven_for_the_same_evidence() {
-    let stage = Stage::new();
-    stage
+fn resume_repeats_gates_without_matching_evidence() {
+    let fixture = RunFixture::new();
+    fixture
         .gate("cpu:a", "echo a >> \"$TMPDIR/ran\"")
         .gate("cpu:b", "echo b >> \"$TMPDIR/ran\"; test -e \"$TMPDIR/mended\"");
-    stage.place.git(["init", "-q"]);
-    commit(&stage, "one");
+    fixture.sandbox.git(["init", "-q"]);
+    commit(&fixture, "one");
     let ran = || {
-        std::fs::read_to_string(stage.place.path("tmp/ran"))
+        std::fs::read_to_string(fixture.sandbox.path("tmp/ran"))
             .unwrap()
             .replace('\n', "")
     };
-    stage.run(&["--tier", "a"]).exits(1);
+    fixture.run(&["--tier", "a"]).exits(1);
     assert_eq!(ran(), "ab");
-    std::fs::write(stage.place.path("tmp/mended"), "").unwrap();
-    let run = stage.run(&["--tier", "a", "--resume"]).exits(0);
+    std::fs::write(fixture.sandbox.path("tmp/mended"), "").unwrap();
+    let run = fixture.run(&["--tier", "a", "--resume"]).exits(0);
     assert_eq!(ran(), "abb");
     assert_eq!(run.gate("cpu:a")["status"], "pass");
-    stage.run(&["--tier", "a", "--resume"]).exits(0);
+    fixture.run(&["--tier", "a", "--resume"]).exits(0);
     assert_eq!(ran(), "abb");
-    commit(&stage, "two");
-    stage.run(&["--tier", "a", "--resume"]).exits(0);
+    commit(&fixture, "two");
+    fixture.run(&["--tier", "a", "--resume"]).exits(0);
     assert_eq!(ran(), "abbab");
-    stage.place.file("new.py", "x");
-    stage.run(&["--tier", "a", "--resume"]).exits(0);
+    fixture.sandbox.file("new.py", "x");
+    fixture.run(&["--tier", "a", "--resume"]).exits(0);
     assert_eq!(ran(), "abbabab");
 }
 
 #[test]
-fn an_external_gate_turns_green_only_by_a_result_for_the_same_evidence() {
-    let stage = Stage::new();
-    stage
+fn external_pass_requires_same_evidence() {
+    let fixture = RunFixture::new();
+    fixture
         .raw("[gates.\"zero2:x\"]\ntier = \"b\"\nkind = \"external\"\n")
         .gate("cpu:ok", "true");
-    stage.place.git(["init", "-q"]);
-    commit(&stage, "one");
-    let mut recorded = stage.run(&["--gate", "zero2:x"]).exits(3).results;
-    let elsewhere = stage.place.path("home/elsewhere.json");
+    fixture.sandbox.git(["init", "-q"]);
+    commit(&fixture, "one");
+    let mut recorded = fixture.run(&["--gate", "zero2:x"]).exits(3).results;
+    let elsewhere = fixture.sandbox.path("home/elsewhere.json");
     let given = format!("zero2:x={}", elsewhere.display());
     let supply = |recorded: &Value| {
         std::fs::write(&elsewhere, recorded.to_string()).unwrap();
-        stage.run_with(
+        fixture.run_with(
             &["--gate", "zero2:x", "--external", &given],
             &[("GITHUB_ACTOR", "a-maintainer")],
         )
@@ -117,7 +126,7 @@ fn an_external_gate_turns_green_only_by_a_result_for_the_same_evidence() {
     let mut forged = recorded.clone();
     forged["extra"] = json!(1);
     supply(&forged).exits(2);
-    stage
+    fixture
         .run(&[
             "--gate",
             "cpu:ok",
@@ -128,17 +137,17 @@ fn an_external_gate_turns_green_only_by_a_result_for_the_same_evidence() {
 }
 
 #[test]
-fn the_contract_names_what_was_left_out_and_bounds_the_budget() {
+fn contract_reports_uncovered_gates_and_bounds_budget() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let stage = Stage::new();
-    stage.gate("cpu:import", "true");
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:import", "true");
     let contract = std::fs::read_to_string(root.join("tests/fixtures/engine/contract.md")).unwrap();
     let perf = "  perf:\n    gate: perf:baseline_delta\n    compare: b200:moonlight_8x20\n    metric: node_tps_p50\n    budget_pct: -10\n```";
-    stage.place.file(
+    fixture.sandbox.file(
         "contract.md",
         contract.trim_end().strip_suffix("```").unwrap().to_owned() + perf,
     );
-    let run = stage
+    let run = fixture
         .run(&["--gate", "cpu:import", "--contract", "contract.md"])
         .exits(0);
     assert_eq!(
@@ -159,7 +168,7 @@ fn the_contract_names_what_was_left_out_and_bounds_the_budget() {
         ("x", 2),
         ("-100", 2),
     ] {
-        stage
+        fixture
             .run(&[
                 "--gate",
                 "cpu:import",
@@ -170,31 +179,31 @@ fn the_contract_names_what_was_left_out_and_bounds_the_budget() {
             ])
             .exits(code);
     }
-    stage
+    fixture
         .run(&["--gate", "cpu:import", "--contract", "none.md"])
         .exits(2);
 }
 
 #[test]
-fn a_perf_gate_without_its_compare_gate_is_refused_before_anything_runs() {
-    let stage = Stage::new();
-    stage
+fn perf_gate_without_compare_gate_is_refused() {
+    let fixture = RunFixture::new();
+    fixture
         .gate("cpu:train", "touch \"$TMPDIR/ran\"")
         .raw("[gates.\"perf:d\"]\ntier = \"b\"\nkind = \"perf\"\ncompare_gate = \"cpu:other\"\nmetric = \"node_tps_p50\"")
         .gate("cpu:other", "true");
-    let run = stage.run(&["--gate", "cpu:train", "--gate", "perf:d"]).exits(3);
+    let run = fixture.run(&["--gate", "cpu:train", "--gate", "perf:d"]).exits(3);
     assert_eq!(run.gate("perf:d")["reason"], "compare_missing");
-    assert!(!stage.place.path("tmp/ran").exists());
+    assert!(!fixture.sandbox.path("tmp/ran").exists());
 }
 
 #[test]
-fn a_dry_run_runs_nothing_and_says_what_is_missing() {
-    let stage = Stage::new();
-    stage
+fn dry_run_lists_missing_requirements() {
+    let fixture = RunFixture::new();
+    fixture
         .gate("cpu:ok", "touch \"$TMPDIR/ran\"")
         .gate_with("cpu:env", "true", "requires = [\"NMOE_X\"]");
     let dry = |args: &[&str]| {
-        stage
+        fixture
             .call(&[&["run", "--dry-run", "--format", "json"], args].concat())
             .run()
     };
@@ -204,21 +213,21 @@ fn a_dry_run_runs_nothing_and_says_what_is_missing() {
     );
     let refused = dry(&["--tier", "a"]).exits(3).json();
     assert_eq!(refused["gates"][1]["missing_env"], json!(["NMOE_X"]));
-    assert!(!stage.place.path("tmp/ran").exists());
-    assert!(!stage.place.path("home/.local").exists());
+    assert!(!fixture.sandbox.path("tmp/ran").exists());
+    assert!(!fixture.sandbox.path("home/.local").exists());
 }
 
 #[test]
-fn t06_nothing_hostile_at_a_path_that_is_written() {
+fn t06_hostile_files_at_written_paths() {
     for name in [
         "home/results.json",
         "home/results.json.journal",
         "home/results.json.lock",
     ] {
         for kind in ["link", "dangling", "pipe", "folder", "socket"] {
-            let stage = Stage::new();
-            stage.gate("cpu:ok", "true");
-            let (victim, path) = (stage.place.path("home/victim"), stage.place.path(name));
+            let fixture = RunFixture::new();
+            fixture.gate("cpu:ok", "true");
+            let (victim, path) = (fixture.sandbox.path("home/victim"), fixture.sandbox.path(name));
             std::fs::write(&victim, "kept").unwrap();
             let _socket;
             match kind {
@@ -235,8 +244,8 @@ fn t06_nothing_hostile_at_a_path_that_is_written() {
                 "folder" => std::fs::create_dir(&path).unwrap(),
                 _ => _socket = std::os::unix::net::UnixListener::bind(&path).unwrap(),
             }
-            let results = stage.results();
-            let out = stage
+            let results = fixture.results();
+            let out = fixture
                 .call(&["run", "--gate", "cpu:ok", "--results", results.to_str().unwrap()])
                 .run()
                 .exits(2);
@@ -251,36 +260,36 @@ fn t06_nothing_hostile_at_a_path_that_is_written() {
 }
 
 #[test]
-fn t05_a_gate_that_rewrites_the_journal_fails() {
-    let stage = Stage::new();
+fn t05_gate_rewriting_journal_fails() {
+    let fixture = RunFixture::new();
     let journal = "$HOME/results.json.journal";
-    stage
+    fixture
         .gate("cpu:append", &format!("echo '{{}}' >> \"{journal}\""))
         .gate("cpu:replace", &format!("rm \"{journal}\"; mkdir \"{journal}\""))
         .gate("cpu:forge", "sed -i 's/fail/pass/' \"$HOME/results.json\"");
-    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
     for id in ["cpu:append", "cpu:replace"] {
         assert_eq!(run.gate(id)["reason"], "tampered", "{id}");
     }
     assert_eq!(run.results["overall"], "fail");
-    let journal = std::fs::read_to_string(stage.place.path("home/results.json.journal")).unwrap();
+    let journal = std::fs::read_to_string(fixture.sandbox.path("home/results.json.journal")).unwrap();
     assert_eq!(journal.lines().count(), 8, "{journal}");
 }
 
 #[test]
-fn a_pass_that_could_not_be_recorded_is_none() {
-    let stage = Stage::new();
+fn unrecorded_pass_is_not_a_pass() {
+    let fixture = RunFixture::new();
     for n in 0..12 {
-        stage.gate(&format!("cpu:{n}"), "true");
+        fixture.gate(&format!("cpu:{n}"), "true");
     }
-    stage.run(&["--tier", "a"]).exits(0);
-    let results = stage.results();
+    fixture.run(&["--tier", "a"]).exits(0);
+    let results = fixture.results();
     let journal = std::fs::read_to_string(format!("{}.journal", results.display())).unwrap();
     let (kept, end) = journal.trim_end().rsplit_once('\n').unwrap();
     assert!(end.contains("run_ended"));
     // All but the last line fits.
     let limit = format!("--fsize={}", kept.len() + end.len() / 2);
-    let run = stage.call(&["run", "--tier", "a", "--results", results.to_str().unwrap()]);
+    let run = fixture.call(&["run", "--tier", "a", "--results", results.to_str().unwrap()]);
     let out = run.under(&["prlimit", &limit]).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(3), "{said}");

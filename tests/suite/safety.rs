@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use regex::Regex;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::terminal::Terminal;
 
 /// A token by its form, put together here so that no scanner finds one in this file.
@@ -19,15 +19,15 @@ fn address(last: u8) -> String {
 }
 
 #[test]
-fn files_folders_and_standard_input_are_looked_through() {
-    let place = Place::new();
+fn files_folders_and_stdin_are_scanned() {
+    let sandbox = Sandbox::new();
     let text = format!("first\n→ token {} end\n", token());
-    place
+    sandbox
         .file("docs/notes.md", &text)
         .file("clean.md", "ssh <user>@<host>, see 192.0.2.17\n")
         .file("wide.txt", utf16(&text))
         .file("blob.bin", [b"\0\0".as_slice(), text.as_bytes()].concat());
-    let report = place
+    let report = sandbox
         .gates(["lint", "safety", "--format", "json"])
         .run()
         .exits(1)
@@ -56,9 +56,9 @@ fn files_folders_and_standard_input_are_looked_through() {
     );
     assert_eq!(report["summary"]["documents"], 4);
 
-    place.gates(["lint", "safety", "clean.md"]).run().exits(0);
-    place.gates(["lint", "safety", "no-such-file"]).run().exits(2);
-    let report = place
+    sandbox.gates(["lint", "safety", "clean.md"]).run().exits(0);
+    sandbox.gates(["lint", "safety", "no-such-file"]).run().exits(2);
+    let report = sandbox
         .gates(["lint", "safety", "-", "--format", "json"])
         .stdin(text)
         .run()
@@ -75,10 +75,10 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn long_work_says_how_far_it_has_come() {
-    let place = Place::new();
+fn long_scan_reports_progress() {
+    let sandbox = Sandbox::new();
     let (mut terminal, slave) = Terminal::open();
-    let mut child = place
+    let mut child = sandbox
         .gates(["lint", "safety", "-"])
         .into_command()
         .stdin(Stdio::piped())
@@ -97,14 +97,14 @@ fn long_work_says_how_far_it_has_come() {
 }
 
 #[test]
-fn no_format_says_what_was_found() {
-    let place = Place::new();
-    place.file(
+fn no_format_shows_secret() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
         "a.md",
         format!("{}\nhost blue-{}-b200-07.internal.corp\n", token(), "heron"),
     );
     for format in ["human", "json", "github", "sarif"] {
-        let out = place
+        let out = sandbox
             .gates(["lint", "safety", "-v", "--format", format])
             .run()
             .exits(1);
@@ -115,47 +115,47 @@ fn no_format_says_what_was_found() {
 }
 
 #[test]
-fn what_git_ignores_is_left_out_unless_it_is_tracked() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place
+fn ignored_untracked_files_are_skipped() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox
         .file(".gitignore", "build/\n")
         .file("build/tracked.txt", token())
         .file("build/scratch.txt", token());
-    place.git(["add", "-f", ".gitignore", "build/tracked.txt"]);
-    let out = place.gates(["lint", "safety"]).run().exits(1);
+    sandbox.git(["add", "-f", ".gitignore", "build/tracked.txt"]);
+    let out = sandbox.gates(["lint", "safety"]).run().exits(1);
     assert!(
         out.stdout.contains("tracked.txt") && !out.stdout.contains("scratch.txt"),
         "{}",
         out.stdout
     );
-    place
+    sandbox
         .gates(["lint", "safety", "build/scratch.txt"])
         .run()
         .exits(1);
 }
 
 #[test]
-fn a_range_of_commits_is_judged_by_what_it_adds() {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place.file("net.txt", format!("old {}\nb\nc\n", address(4)));
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "one"]);
-    place.file(
+fn commit_range_checks_added_lines() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox.file("net.txt", format!("old {}\nb\nc\n", address(4)));
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "one"]);
+    sandbox.file(
         "net.txt",
         format!("old {}\nb\nnew {}\nc\n", address(4), address(5)),
     );
-    place.file("ä b.txt", token());
-    place.git(["add", "."]);
-    place.git([
+    sandbox.file("ä b.txt", token());
+    sandbox.git(["add", "."]);
+    sandbox.git([
         "commit",
         "-qm",
         "two",
         "-m",
         &format!("as seen on {}", address(6)),
     ]);
-    let report = place
+    let report = sandbox
         .gates(["lint", "safety", "--diff", "HEAD~1..HEAD", "--format", "json"])
         .run()
         .exits(1)
@@ -180,44 +180,44 @@ fn a_range_of_commits_is_judged_by_what_it_adds() {
     let expected =
         [("net.txt", 3), ("ä b.txt", 1), ("message of", 3)].map(|(path, line)| (path.to_owned(), line));
     assert_eq!(found, expected);
-    place
+    sandbox
         .gates(["lint", "safety", "--diff", "HEAD..HEAD"])
         .run()
         .exits(0);
-    place
+    sandbox
         .gates(["lint", "safety", "--diff", "--output=x..HEAD"])
         .run()
         .exits(2);
 }
 
 #[test]
-fn allowances_need_a_reason_and_run_out() {
-    let place = Place::new();
+fn suppressions_need_reason_and_expire() {
+    let sandbox = Sandbox::new();
     let mark = "nmoe-gates: allow";
-    place.file("a.txt", format!("{} # {mark} private-address a made-up example\n# {mark} private-address the next line is an example\n{}\n", address(1), address(2)));
-    place.file("docs/b.txt", address(3));
+    sandbox.file("a.txt", format!("{} # {mark} private-address a made-up example\n# {mark} private-address the next line is an example\n{}\n", address(1), address(2)));
+    sandbox.file("docs/b.txt", address(3));
     let settings = |expires: &str| {
-        place.file(
+        sandbox.file(
             "configs/nmoe-gates.toml",
             format!("[[safety.allow]]\npath = \"docs/**\"\ncode = \"private-address\"\nreason = \"examples\"\nexpires = \"{expires}\"\n"),
         );
     };
     settings("2999-12-31");
-    place.gates(["lint", "safety"]).run().exits(0);
+    sandbox.gates(["lint", "safety"]).run().exits(0);
     settings("2020-01-31");
-    let out = place.gates(["lint", "safety"]).run().exits(1);
+    let out = sandbox.gates(["lint", "safety"]).run().exits(1);
     assert!(
         out.stdout.contains("expired-allowance") && out.stdout.contains("docs/b.txt"),
         "{}",
         out.stdout
     );
     settings("soon");
-    place.gates(["lint", "safety"]).run().exits(2);
+    sandbox.gates(["lint", "safety"]).run().exits(2);
 
     settings("2999-12-31");
-    place.file("docs/b.txt", "nothing");
-    place.file("a.txt", format!("clean # {mark} private-address nothing is here\nx {mark} no-such-code because\n{} # {mark} private-address\n", address(1)));
-    let out = place.gates(["lint", "safety"]).run().exits(1);
+    sandbox.file("docs/b.txt", "nothing");
+    sandbox.file("a.txt", format!("clean # {mark} private-address nothing is here\nx {mark} no-such-code because\n{} # {mark} private-address\n", address(1)));
+    let out = sandbox.gates(["lint", "safety"]).run().exits(1);
     for (code, times) in [
         ("unused-allowance", 2),
         ("bad-allowance", 2),
@@ -228,27 +228,27 @@ fn allowances_need_a_reason_and_run_out() {
 }
 
 #[test]
-fn a_baseline_knows_the_old_and_reports_the_new() {
-    let place = Place::new();
-    place.file("a.txt", format!("peer {}\n", address(1)));
-    place
+fn baseline_hides_known_findings() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.txt", format!("peer {}\n", address(1)));
+    sandbox
         .gates(["lint", "safety", "--write-baseline", "known.txt"])
         .run()
         .exits(0);
-    let baseline = std::fs::read_to_string(place.repo().join("known.txt")).unwrap();
+    let baseline = std::fs::read_to_string(sandbox.repo().join("known.txt")).unwrap();
     assert!(!baseline.contains(&address(1)), "{baseline}");
-    place.file("a.txt", format!("\n\npeer {}\n", address(1)));
-    place
+    sandbox.file("a.txt", format!("\n\npeer {}\n", address(1)));
+    sandbox
         .gates(["lint", "safety", "--baseline", "known.txt"])
         .run()
         .exits(0);
-    place.file("a.txt", format!("peer {}\npeer {}\n", address(1), address(2)));
-    place
+    sandbox.file("a.txt", format!("peer {}\npeer {}\n", address(1), address(2)));
+    sandbox
         .gates(["lint", "safety", "--baseline", "known.txt"])
         .run()
         .exits(1);
-    place.file("a.txt", "nothing\n");
-    let out = place
+    sandbox.file("a.txt", "nothing\n");
+    let out = sandbox
         .gates(["lint", "safety", "--baseline", "known.txt"])
         .run()
         .exits(0);
@@ -256,19 +256,19 @@ fn a_baseline_knows_the_old_and_reports_the_new() {
 }
 
 #[test]
-fn private_terms_are_found_and_never_said() {
-    let place = Place::new();
-    place.file("a.md", "one\nthe BLUE_heron cluster\n");
-    std::fs::write(place.path("terms"), "# names\nblue-heron\n").unwrap();
+fn private_terms_are_never_printed() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.md", "one\nthe BLUE_heron cluster\n");
+    std::fs::write(sandbox.path("terms"), "# names\nblue-heron\n").unwrap();
     for (name, value) in [
         ("NMOE_PRIVATE_TERMS", "blue heron".to_owned()),
         (
             "NMOE_PRIVATE_TERMS_FILE",
-            place.path("terms").display().to_string(),
+            sandbox.path("terms").display().to_string(),
         ),
     ] {
         for format in ["human", "json", "github", "sarif"] {
-            let out = place
+            let out = sandbox
                 .gates(["lint", "safety", "--format", format])
                 .env(name, &value)
                 .run()
@@ -276,7 +276,7 @@ fn private_terms_are_found_and_never_said() {
             let said = format!("{}{}", out.stdout, out.stderr).to_lowercase();
             assert!(said.contains("private-term") && !said.contains("heron"), "{said}");
         }
-        let json = place
+        let json = sandbox
             .gates(["lint", "safety", "--format", "json"])
             .env(name, &value)
             .run()
@@ -288,7 +288,7 @@ fn private_terms_are_found_and_never_said() {
             (&2.into(), &1.into(), &23.into())
         );
     }
-    let out = place
+    let out = sandbox
         .gates(["lint", "safety"])
         .env("NMOE_PRIVATE_TERMS", "ok-name\nre:(heron")
         .run()
@@ -301,14 +301,14 @@ fn private_terms_are_found_and_never_said() {
 }
 
 #[test]
-fn a_huge_line_and_a_huge_file_are_looked_through_with_right_places() {
-    let place = Place::new();
+fn huge_files_have_correct_positions() {
+    let sandbox = Sandbox::new();
     let mut text = "x".repeat(9 << 20);
     text.push('\n');
     text.push_str(&"a line of a log that says nothing\n".repeat(300_000));
     text.push_str(&format!("peer {}\n", address(1)));
-    place.file("big.log", &text);
-    let report = place
+    sandbox.file("big.log", &text);
+    let report = sandbox
         .gates(["lint", "safety", "--format", "json"])
         .run()
         .exits(1)
@@ -321,10 +321,10 @@ fn a_huge_line_and_a_huge_file_are_looked_through_with_right_places() {
 }
 
 #[test]
-fn private_terms_count_in_documents_too() {
-    let place = Place::new();
-    place.file("issue.md", "```yaml\nid: '01'\nslug: blue-heron\n```\n");
-    let out = place
+fn private_terms_are_found_in_documents() {
+    let sandbox = Sandbox::new();
+    sandbox.file("issue.md", "```yaml\nid: '01'\nslug: blue-heron\n```\n");
+    let out = sandbox
         .gates(["lint", "contract", "issue.md"])
         .env("NMOE_PRIVATE_TERMS", "Blue Heron")
         .run()
@@ -334,7 +334,7 @@ fn private_terms_count_in_documents_too() {
         "{}",
         out.stdout
     );
-    let out = place
+    let out = sandbox
         .gates(["lint", "contract", "issue.md"])
         .env("NMOE_PRIVATE_TERMS", "re:(heron")
         .run()
@@ -344,7 +344,7 @@ fn private_terms_count_in_documents_too() {
 
 #[test]
 fn this_repository_has_no_leaks() {
-    Place::new()
+    Sandbox::new()
         .gates(["lint", "safety"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .run()

@@ -1,6 +1,6 @@
 //! `lint scope`: renames at both ends, deletions, modes, links, submodules, names in any script, knobs.
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 fn contract(allow: &str, deny: &str, add: &str, change: &str) -> String {
     format!(
@@ -10,25 +10,25 @@ fn contract(allow: &str, deny: &str, add: &str, change: &str) -> String {
 }
 
 /// A repository with a commit on `master` and a branch on top of it that is checked out.
-fn place() -> Place {
-    let place = Place::new();
-    place.git(["init", "-q"]);
-    place
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox
         .file("nmoe/train.py", "a\nb\nc\nd\n")
         .file("nmoe/moe.py", "moe\n")
         .file("nmoe/old.py", "1\n2\n3\n4\n5\n6\n")
         .file("docs/gone.md", "gone\n")
         .file("scripts/run.sh", "true\n")
         .file("configs/moonlet.toml", "dim = 1\n[optim]\nlr = 0.1\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Begin"]);
-    place.git(["checkout", "-qb", "issue/07-x"]);
-    place
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Begin"]);
+    sandbox.git(["checkout", "-qb", "issue/07-x"]);
+    sandbox
 }
 
-fn findings(place: &Place, contract: &str, args: &[&str]) -> Vec<String> {
-    std::fs::write(place.path("contract.yml"), contract).unwrap();
-    let out = place
+fn findings(sandbox: &Sandbox, contract: &str, args: &[&str]) -> Vec<String> {
+    std::fs::write(sandbox.path("contract.yml"), contract).unwrap();
+    let out = sandbox
         .gates([
             "lint",
             "scope",
@@ -62,28 +62,28 @@ fn findings(place: &Place, contract: &str, args: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_kind_of_change_is_judged() {
-    let place = place();
-    place.git(
+fn every_kind_of_change_is_checked() {
+    let sandbox = sandbox();
+    sandbox.git(
         ["mv", "nmoe/old.py", "tools/new.py"].map(|a| if a == "tools/new.py" { "nmoe/new.py" } else { a }),
     );
-    place.git(["rm", "-q", "docs/gone.md"]);
-    place.git(["update-index", "--chmod=+x", "scripts/run.sh"]);
-    place
+    sandbox.git(["rm", "-q", "docs/gone.md"]);
+    sandbox.git(["update-index", "--chmod=+x", "scripts/run.sh"]);
+    sandbox
         .file("nmoe/größe ∂.py", "x\n")
         .file("nmoe/train.py", "changed\n");
-    std::os::unix::fs::symlink("../../elsewhere", place.repo().join("nmoe/out")).unwrap();
-    std::os::unix::fs::symlink("../docs", place.repo().join("nmoe/docs")).unwrap();
-    std::os::unix::fs::symlink("moe.py", place.repo().join("nmoe/fine")).unwrap();
-    place.git(["add", "nmoe"]);
-    let id = place.git(["rev-parse", "HEAD"]);
-    place.git([
+    std::os::unix::fs::symlink("../../elsewhere", sandbox.repo().join("nmoe/out")).unwrap();
+    std::os::unix::fs::symlink("../docs", sandbox.repo().join("nmoe/docs")).unwrap();
+    std::os::unix::fs::symlink("moe.py", sandbox.repo().join("nmoe/fine")).unwrap();
+    sandbox.git(["add", "nmoe"]);
+    let id = sandbox.git(["rev-parse", "HEAD"]);
+    sandbox.git([
         "update-index",
         "--add",
         "--cacheinfo",
         &format!("160000,{},vendor/lib", id.trim()),
     ]);
-    place.git(["commit", "-qm", "Everything"]);
+    sandbox.git(["commit", "-qm", "Everything"]);
 
     let all = [
         "denied-path nmoe/train.py",
@@ -94,12 +94,12 @@ fn every_kind_of_change_is_judged() {
         "out-of-scope vendor/lib",
     ];
     assert_eq!(
-        findings(&place, &contract("nmoe/**", "nmoe/train.py", "", ""), &[]),
+        findings(&sandbox, &contract("nmoe/**", "nmoe/train.py", "", ""), &[]),
         all
     );
     // Both ends of the move, and the name in another script.
     let narrow = findings(
-        &place,
+        &sandbox,
         &contract(
             "\"nmoe/n*\", docs, scripts, vendor/lib, nmoe/fine, nmoe/moe.py",
             "",
@@ -120,7 +120,7 @@ fn every_kind_of_change_is_judged() {
         ]
     );
     let nothing = findings(
-        &place,
+        &sandbox,
         &contract("", "", "", ""),
         &["--base", "master", "--head", "HEAD"],
     );
@@ -131,49 +131,49 @@ fn every_kind_of_change_is_judged() {
 }
 
 #[test]
-fn only_what_the_branch_itself_changes_counts() {
-    let place = place();
-    place
+fn changes_of_base_are_ignored() {
+    let sandbox = sandbox();
+    sandbox
         .file("nmoe/moe.py", "mine\n")
         .git(["commit", "-qam", "Mine"]);
-    place.git(["checkout", "-q", "master"]);
-    place
+    sandbox.git(["checkout", "-q", "master"]);
+    sandbox
         .file("docs/gone.md", "theirs\n")
         .git(["commit", "-qam", "Theirs"]);
-    place.git(["checkout", "-q", "issue/07-x"]);
+    sandbox.git(["checkout", "-q", "issue/07-x"]);
     assert_eq!(
-        findings(&place, &contract("nmoe/moe.py", "", "", ""), &[]),
+        findings(&sandbox, &contract("nmoe/moe.py", "", "", ""), &[]),
         Vec::<String>::new()
     );
 }
 
 #[test]
-fn the_index_is_judged_before_a_commit() {
-    let place = place();
-    place.file("docs/gone.md", "staged\n").git(["add", "."]);
-    place.file("nmoe/moe.py", "not staged\n");
+fn cached_option_checks_index() {
+    let sandbox = sandbox();
+    sandbox.file("docs/gone.md", "staged\n").git(["add", "."]);
+    sandbox.file("nmoe/moe.py", "not staged\n");
     let rules = contract("nmoe/**", "", "", "");
     assert_eq!(
-        findings(&place, &rules, &["--cached"]),
+        findings(&sandbox, &rules, &["--cached"]),
         ["out-of-scope docs/gone.md"]
     );
-    assert_eq!(findings(&place, &rules, &[]), Vec::<String>::new());
+    assert_eq!(findings(&sandbox, &rules, &[]), Vec::<String>::new());
 }
 
 #[test]
-fn knobs_stand_in_the_contract() {
-    let place = place();
-    place
+fn undeclared_knob_is_found() {
+    let sandbox = sandbox();
+    sandbox
         .file(
             "configs/moonlet.toml",
             "dim = 2\nwindow = 128\n[optim]\nlr = 0.1\n",
         )
         .file("configs/new.toml", "dim = 4\nfresh = true\n")
         .file("configs/extra.yaml", "a: 1\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Knobs"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Knobs"]);
     assert_eq!(
-        findings(&place, &contract("configs", "", "", ""), &[]),
+        findings(&sandbox, &contract("configs", "", "", ""), &[]),
         [
             "config-not-toml configs/extra.yaml",
             "undeclared-knob configs/moonlet.toml:1",
@@ -182,18 +182,18 @@ fn knobs_stand_in_the_contract() {
         ]
     );
     assert_eq!(
-        findings(&place, &contract("configs", "", "window, fresh", "dim"), &[]),
+        findings(&sandbox, &contract("configs", "", "window, fresh", "dim"), &[]),
         ["config-not-toml configs/extra.yaml"]
     );
 }
 
 #[test]
-fn what_cannot_be_judged_is_unusable() {
-    let place = place();
-    place.gates(["lint", "scope"]).run().exits(2);
-    std::fs::write(place.path("c.yml"), contract("", "", "", "")).unwrap();
+fn invalid_revision_or_contract_is_refused() {
+    let sandbox = sandbox();
+    sandbox.gates(["lint", "scope"]).run().exits(2);
+    std::fs::write(sandbox.path("c.yml"), contract("", "", "", "")).unwrap();
     for args in [["--base", "nowhere"], ["--head", "--all"]] {
-        let out = place
+        let out = sandbox
             .gates(["lint", "scope", "--contract", "../c.yml"])
             .into_command()
             .args(args)

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use regex::{Captures, Regex};
 use serde_json::json;
 
-use crate::documented_scene::{Scene, State};
-use crate::driver::Place;
+use crate::documented_fixture::{DocumentedFixture, State};
+use crate::driver::Sandbox;
 use crate::support::results::results;
 
 /// What differs between two runs or two machines, and what stands for it.
@@ -102,7 +102,7 @@ fn compare(name: &str, text: &str) {
 
 /// Command lines, each with what it printed and how it ended.
 struct Transcript {
-    scene: Scene,
+    fixture: DocumentedFixture,
     text: String,
     /// Whether times are replaced.
     times: bool,
@@ -111,7 +111,7 @@ struct Transcript {
 impl Transcript {
     fn new(state: State) -> Self {
         Transcript {
-            scene: Scene::new(state),
+            fixture: DocumentedFixture::new(state),
             text: String::new(),
             times: true,
         }
@@ -133,13 +133,13 @@ impl Transcript {
     }
 
     fn filtered(&self, text: &str) -> String {
-        let root = self.scene.root();
+        let root = self.fixture.root();
         let text = text.replace(root.to_str().unwrap().trim_end_matches('/'), "[place]");
         filtered(&text, self.times)
     }
 
     fn run(&mut self, count: usize, line: &str, event: Option<&str>) -> &mut Self {
-        let left = self.scene.line(line, event);
+        let left = self.fixture.line(line, event);
         let of_event = event
             .map(|event| format!(" (event: {event})"))
             .unwrap_or_default();
@@ -178,9 +178,9 @@ impl Transcript {
 
 /// The help of a command.
 fn help(command: &[String]) -> String {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let args = command.iter().map(String::as_str).chain(["--help"]);
-    place.gates(args).run().exits(0).stdout
+    sandbox.gates(args).run().exits(0).stdout
 }
 
 /// The subcommands that a help text lists.
@@ -266,7 +266,7 @@ fn output_init() {
 fn output_doctor() {
     let mut transcript = Transcript::new(State::Worked);
     // Only these programs are there, so that the machine's others do not matter.
-    transcript.scene.does(
+    transcript.fixture.does(
         "mkdir ~/bin && ln -s \"$(command -v git)\" \"$(command -v bash)\" \"$(command -v nmoe-gates)\" ~/bin",
     );
     transcript
@@ -327,8 +327,8 @@ const WORKFLOW: &str = "name: gates\non:\n  pull_request_target:\njobs:\n  gates
 fn output_lint() {
     let mut transcript = Transcript::new(State::Worked);
     let issue = crate::plan::contract("03a", "attention", "\"01\"", "", "nmoe/**");
-    transcript.scene.write("faulty.md", faulty(&issue));
-    transcript.scene.write("nothing.md", "no block\n");
+    transcript.fixture.write("faulty.md", faulty(&issue));
+    transcript.fixture.write("nothing.md", "no block\n");
     for format in ["human", "json", "github", "sarif", "junit"] {
         transcript.line(&format!("nmoe-gates lint contract faulty.md --format {format}"));
     }
@@ -346,7 +346,7 @@ fn output_lint() {
         "token gh{}_{}\nhost 10.{}.3.4\n",
         "p", "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY", 20
     );
-    transcript.scene.write("leaks.md", leaks);
+    transcript.fixture.write("leaks.md", leaks);
     transcript
         .line("nmoe-gates lint safety docs")
         .line("nmoe-gates lint safety leaks.md")
@@ -357,7 +357,7 @@ fn output_lint() {
         .line("nmoe-gates lint scope --cached --contract issue.md")
         .line("nmoe-gates lint scope --cached --contract issue.md --format json")
         .line("git reset --quiet --hard");
-    transcript.scene.write(".github/workflows/gates.yml", WORKFLOW);
+    transcript.fixture.write(".github/workflows/gates.yml", WORKFLOW);
     transcript
         .line("nmoe-gates lint workflows")
         .line("nmoe-gates lint workflows --format json")
@@ -373,11 +373,11 @@ fn output_kernels() {
     for name in ["sm_100a_zstd", "mixed_zstd", "ptx_zstd"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/kernel/{name}.fatbin"));
         transcript
-            .scene
+            .fixture
             .write(&format!("{name}.fatbin"), std::fs::read(from).unwrap());
     }
     transcript
-        .scene
+        .fixture
         .write("nmoe/moe.py", "dist.all_to_all_single(a, b)\n");
     transcript
         .line("nmoe-gates kernels inspect sm_100a_zstd.fatbin mixed_zstd.fatbin ptx_zstd.fatbin")
@@ -411,14 +411,14 @@ fn output_gates() {
 fn output_perf() {
     let mut transcript = Transcript::new(State::Worked);
     let ids = transcript
-        .scene
+        .fixture
         .line("git rev-parse HEAD HEAD^{tree}", None)
         .stdout;
     let ids: Vec<&str> = ids.lines().collect();
     let gates = [("b200:moonlight_8x20", "pass"), ("perf:baseline_delta", "pass")];
     let mut recorded = results(ids[0], ids[1], &gates);
     recorded["results"]["perf:baseline_delta"]["perf"]["baseline_sha"] = "8".repeat(40).into();
-    transcript.scene.write("perf.json", recorded.to_string());
+    transcript.fixture.write("perf.json", recorded.to_string());
     transcript
         .line("nmoe-gates perf compare --baseline base-*.log --head head-*.log --budget-pct -10")
         .line(
@@ -457,7 +457,7 @@ fn output_plan() {
         ("d.md", crate::plan::contract("05", "five", "06", "", "five")),
         ("e.md", crate::plan::contract("06", "six", "05", "", "six")),
     ] {
-        transcript.scene.write(&format!("work/{file}"), text);
+        transcript.fixture.write(&format!("work/{file}"), text);
     }
     for format in ["human", "json", "mermaid", "dot"] {
         transcript.line(&format!("nmoe-gates plan work --format {format}"));
@@ -467,12 +467,15 @@ fn output_plan() {
 
 /// The pull request as GitHub would merge it, with a maintainer's run of Tier B on that.
 fn tier_b(transcript: &mut Transcript) {
-    transcript.scene.does("git fetch --quiet origin && git rev-parse origin/master HEAD >~/ids && git merge-tree --write-tree origin/master HEAD >>~/ids");
-    let ids = transcript.scene.line("cat ~/ids", None).stdout;
+    transcript.fixture.does("git fetch --quiet origin && git rev-parse origin/master HEAD >~/ids && git merge-tree --write-tree origin/master HEAD >>~/ids");
+    let ids = transcript.fixture.line("cat ~/ids", None).stdout;
     let ids: Vec<&str> = ids.lines().collect();
     let merge = "9".repeat(40);
-    let registry = transcript.scene.line("cat configs/gates/gates.toml", None).stdout;
-    let mut state = transcript.scene.api().state();
+    let registry = transcript
+        .fixture
+        .line("cat configs/gates/gates.toml", None)
+        .stdout;
+    let mut state = transcript.fixture.api().state();
     state.refs.insert("pull/12/merge".to_owned(), merge.clone());
     let commit =
         json!({"sha": merge, "tree": {"sha": ids[2]}, "parents": [{"sha": ids[0]}, {"sha": ids[1]}]});
@@ -502,14 +505,14 @@ fn output_publish() {
     transcript.line("nmoe-gates publish results.json --pr 12");
     tier_b(&mut transcript);
     transcript
-        .scene
+        .fixture
         .write("mixed.json", include_str!("../fixtures/report/mixed.json"));
     transcript
         .line("nmoe-gates publish results.json --pr 12")
         .line("nmoe-gates publish results.json --pr 12 --format json")
         .line("nmoe-gates publish mixed.json --pr 12");
     let (comments, statuses) = {
-        let state = transcript.scene.api().state();
+        let state = transcript.fixture.api().state();
         let bodies = state
             .comments
             .iter()
@@ -536,7 +539,7 @@ fn output_report() {
     let mut transcript = Transcript::new(State::Fresh);
     transcript.times = false;
     transcript
-        .scene
+        .fixture
         .write("mixed.json", include_str!("../fixtures/report/mixed.json"));
     for format in [
         "terminal", "summary", "comment", "json", "junit", "sarif", "html", "in-toto", "github",
@@ -576,7 +579,7 @@ fn output_run() {
     transcript
         .line("nmoe-gates run --tier a")
         .line("nmoe-gates run --bundle full");
-    transcript.scene.write("configs/gates/gates.toml", GATES);
+    transcript.fixture.write("configs/gates/gates.toml", GATES);
     transcript
         .line("nmoe-gates run --bundle all")
         .line("nmoe-gates run --bundle all --format json")
@@ -625,9 +628,9 @@ fn output_ready() {
         .line("nmoe-gates ready --all")
         .line("nmoe-gates ready --all --format json")
         .line("nmoe-gates ready 99");
-    let head = transcript.scene.line("git rev-parse HEAD", None).stdout;
+    let head = transcript.fixture.line("git rev-parse HEAD", None).stdout;
     let review = json!({"user": {"login": "reviewer"}, "state": "APPROVED", "commit_id": head.trim()});
-    transcript.scene.api().state().reviews.insert(12, vec![review]);
+    transcript.fixture.api().state().reviews.insert(12, vec![review]);
     transcript.line("nmoe-gates ready 12").is("ready");
 }
 
@@ -635,7 +638,7 @@ fn output_ready() {
 fn output_images() {
     let mut transcript = Transcript::new(State::Worked);
     transcript.line("nmoe-gates images --base origin/master --head HEAD");
-    transcript.scene.write("docker/Dockerfile.base", "FROM other\n");
+    transcript.fixture.write("docker/Dockerfile.base", "FROM other\n");
     transcript
         .line("git commit --quiet --all --message Change")
         .line("nmoe-gates images --base origin/master --head HEAD")

@@ -3,37 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::api::Api;
-use crate::driver::{Outcome, Place, git};
+use crate::driver::{Outcome, Sandbox, git};
+use crate::fake_github::FakeGitHub;
 use crate::plan::contract;
 
 /// A bare remote beside the checkout, which is a clone of it, and a folder of contracts.
-pub fn world() -> Place {
-    let place = Place::new();
-    git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
-    place.git(["init", "-q"]);
-    place.git(["remote", "add", "origin", "../remote.git"]);
-    place
+pub fn world() -> Sandbox {
+    let sandbox = Sandbox::new();
+    git(&sandbox.path(""), ["init", "-q", "--bare", "remote.git"]);
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["remote", "add", "origin", "../remote.git"]);
+    sandbox
         .file("nmoe/train.py", "print('train')\n")
         .file("README.md", "A trainer.\n");
-    place.git(["add", "."]);
-    place.git(["commit", "-qm", "Begin"]);
-    place.git(["push", "-q", "-u", "origin", "master"]);
-    put(&place, "01", "attention", "");
-    put(&place, "02", "router", "\"01\"");
-    place
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "Begin"]);
+    sandbox.git(["push", "-q", "-u", "origin", "master"]);
+    put(&sandbox, "01", "attention", "");
+    put(&sandbox, "02", "router", "\"01\"");
+    sandbox
 }
 
 /// Puts a contract into the folder.
-pub fn put(place: &Place, issue: &str, slug: &str, depends_on: &str) {
-    let dir = place.path("work");
+pub fn put(sandbox: &Sandbox, issue: &str, slug: &str, depends_on: &str) {
+    let dir = sandbox.path("work");
     std::fs::create_dir_all(&dir).unwrap();
     let text = contract(issue, slug, depends_on, "", "docs/**, nmoe/**");
     std::fs::write(dir.join(format!("{issue}.md")), text).unwrap();
 }
 
-fn start(place: &Place, id: &str) -> Outcome {
-    place
+fn start(sandbox: &Sandbox, id: &str) -> Outcome {
+    sandbox
         .gates(["start", id, "--contract", "../work", "--format", "json"])
         .run()
 }
@@ -47,8 +47,11 @@ fn codes(out: &Outcome) -> Vec<String> {
         .collect()
 }
 
-fn refs(place: &Place) -> Vec<String> {
-    let listed = git(&place.path("remote.git"), ["for-each-ref", "--format=%(refname)"]);
+fn refs(sandbox: &Sandbox) -> Vec<String> {
+    let listed = git(
+        &sandbox.path("remote.git"),
+        ["for-each-ref", "--format=%(refname)"],
+    );
     listed.lines().map(str::to_owned).collect()
 }
 
@@ -61,45 +64,45 @@ fn work(tree: &Path, file: &str, text: &str) {
 }
 
 #[test]
-fn a_start_claims_branches_and_says_what_is_next() {
-    let place = world();
-    let json = start(&place, "01").exits(0).json();
+fn start_claims_branch_and_prints_next_step() {
+    let sandbox = world();
+    let json = start(&sandbox, "01").exits(0).json();
     assert_eq!(json["branch"], "issue/01-attention");
     let tree = PathBuf::from(json["worktree"].as_str().unwrap());
     assert!(tree.ends_with("nmoe-worktrees/issue-01-attention") && tree.join("nmoe/train.py").is_file());
     assert_eq!(git(&tree, ["branch", "--show-current"]), "issue/01-attention\n");
     assert_eq!(git(&tree, ["status", "--porcelain"]), "");
-    assert_eq!(refs(&place), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
+    assert_eq!(refs(&sandbox), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
     assert_eq!(json["next"][1]["command"], "nmoe-gates lint scope");
 
-    let again = start(&place, "01").exits(1);
+    let again = start(&sandbox, "01").exits(1);
     assert_eq!(codes(&again), ["claimed", "branch-exists", "worktree-exists"]);
     assert!(again.json()["next"].as_array().unwrap().len() >= 2);
 
-    let freed = place.gates(["start", "01", "--release"]).run().exits(0);
+    let freed = sandbox.gates(["start", "01", "--release"]).run().exits(0);
     assert!(freed.stdout.starts_with("01 is free again"), "{}", freed.stdout);
-    assert_eq!(refs(&place), ["refs/heads/master"]);
+    assert_eq!(refs(&sandbox), ["refs/heads/master"]);
     assert_eq!(
-        codes(&start(&place, "01").exits(1)),
+        codes(&start(&sandbox, "01").exits(1)),
         ["branch-exists", "worktree-exists"]
     );
-    place.gates(["start", "01", "--release"]).run().exits(2);
+    sandbox.gates(["start", "01", "--release"]).run().exits(2);
 }
 
 #[test]
-fn what_cannot_start_leaves_nothing_behind() {
-    let place = world();
-    assert_eq!(codes(&start(&place, "02").exits(1)), ["dependency-open"]);
-    assert_eq!(codes(&start(&place, "1").exits(1)), ["unknown-contract"]);
-    put(&place, "03", "../../x", "");
-    assert_eq!(codes(&start(&place, "03").exits(1)), ["invalid-slug"]);
-    std::fs::create_dir_all(place.path("nmoe-worktrees/issue-01-attention")).unwrap();
-    assert_eq!(codes(&start(&place, "01").exits(1)), ["worktree-exists"]);
-    assert_eq!(refs(&place), ["refs/heads/master"]);
-    assert_eq!(place.git(["branch", "--list"]).trim(), "* master");
-    place.gates(["start"]).run().exits(2);
+fn refused_start_leaves_nothing() {
+    let sandbox = world();
+    assert_eq!(codes(&start(&sandbox, "02").exits(1)), ["dependency-open"]);
+    assert_eq!(codes(&start(&sandbox, "1").exits(1)), ["unknown-contract"]);
+    put(&sandbox, "03", "../../x", "");
+    assert_eq!(codes(&start(&sandbox, "03").exits(1)), ["invalid-slug"]);
+    std::fs::create_dir_all(sandbox.path("nmoe-worktrees/issue-01-attention")).unwrap();
+    assert_eq!(codes(&start(&sandbox, "01").exits(1)), ["worktree-exists"]);
+    assert_eq!(refs(&sandbox), ["refs/heads/master"]);
+    assert_eq!(sandbox.git(["branch", "--list"]).trim(), "* master");
+    sandbox.gates(["start"]).run().exits(2);
 
-    let said = place
+    let said = sandbox
         .gates(["start", "02", "--contract", "../work", "--done", "01"])
         .run()
         .exits(0);
@@ -107,19 +110,19 @@ fn what_cannot_start_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_worktree_that_cannot_be_made_gives_the_claim_back() {
-    let place = world();
-    std::fs::write(place.path("nmoe-worktrees"), "in the way").unwrap();
-    let out = start(&place, "01").exits(2);
+fn failed_worktree_releases_claim() {
+    let sandbox = world();
+    std::fs::write(sandbox.path("nmoe-worktrees"), "in the way").unwrap();
+    let out = start(&sandbox, "01").exits(2);
     assert!(out.stderr.contains("cannot make the worktree"), "{}", out.stderr);
-    assert_eq!(refs(&place), ["refs/heads/master"]);
-    assert_eq!(place.git(["branch", "--list"]).trim(), "* master");
+    assert_eq!(refs(&sandbox), ["refs/heads/master"]);
+    assert_eq!(sandbox.git(["branch", "--list"]).trim(), "* master");
 }
 
 #[test]
-fn contracts_come_from_github_and_closed_issues_are_merged() {
-    let place = world();
-    let api = Api::start();
+fn closed_issues_count_as_merged() {
+    let sandbox = world();
+    let api = FakeGitHub::start();
     api.issue(
         4,
         "[01] Attention",
@@ -131,24 +134,24 @@ fn contracts_come_from_github_and_closed_issues_are_merged() {
         &contract("02", "router", "\"01\"", "", "nmoe/**"),
     );
     let out = api
-        .serves(place.gates(["start", "02", "--format", "json"]))
+        .serves(sandbox.gates(["start", "02", "--format", "json"]))
         .run()
         .exits(1);
     assert_eq!(codes(&out), ["dependency-open"]);
     api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
     api.state().issues.get_mut(&4).unwrap()["state_reason"] = "not_planned".into();
     let out = api
-        .serves(place.gates(["start", "02", "--format", "json"]))
+        .serves(sandbox.gates(["start", "02", "--format", "json"]))
         .run()
         .exits(1);
     assert_eq!(codes(&out), ["dependency-open"]);
     api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
-    api.serves(place.gates(["start", "02"])).run().exits(0);
+    api.serves(sandbox.gates(["start", "02"])).run().exits(0);
 }
 
 #[test]
-fn slow_clean_takes_what_is_merged_and_nothing_else() {
-    let place = world();
+fn slow_clean_removes_only_merged_branches() {
+    let sandbox = world();
     let names = [
         "merged",
         "squashed",
@@ -160,10 +163,10 @@ fn slow_clean_takes_what_is_merged_and_nothing_else() {
         "indented",
     ];
     for (n, name) in names.iter().enumerate() {
-        put(&place, &format!("1{n}"), name, "");
-        start(&place, &format!("1{n}")).exits(0);
+        put(&sandbox, &format!("1{n}"), name, "");
+        start(&sandbox, &format!("1{n}")).exits(0);
     }
-    let tree = |n: usize| place.path(&format!("nmoe-worktrees/issue-1{n}-{}", names[n]));
+    let tree = |n: usize| sandbox.path(&format!("nmoe-worktrees/issue-1{n}-{}", names[n]));
     let branch = |n: usize| format!("issue/1{n}-{}", names[n]);
     for n in 0..6 {
         work(&tree(n), &format!("docs/{n}.md"), "one\ntwo\n");
@@ -172,26 +175,26 @@ fn slow_clean_takes_what_is_merged_and_nothing_else() {
     // Differs from what the base gets in white space alone, which in Python is a different program.
     work(&tree(7), "docs/7.py", "if x:\n    a()\nb()\n");
 
-    place.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(0)]);
-    place.git(["merge", "-q", "--squash", &branch(1)]);
-    place.git(["commit", "-qm", "Squash"]);
-    place.git(["cherry-pick", &format!("{}~1", branch(2)), &branch(2)]);
-    place.git(["merge", "-q", "--squash", &branch(3)]);
-    place.git(["commit", "-qm", "Squash the other"]);
-    place.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(5)]);
-    place
+    sandbox.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(0)]);
+    sandbox.git(["merge", "-q", "--squash", &branch(1)]);
+    sandbox.git(["commit", "-qm", "Squash"]);
+    sandbox.git(["cherry-pick", &format!("{}~1", branch(2)), &branch(2)]);
+    sandbox.git(["merge", "-q", "--squash", &branch(3)]);
+    sandbox.git(["commit", "-qm", "Squash the other"]);
+    sandbox.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(5)]);
+    sandbox
         .file("docs/7.py", "if x:\n    a()\n    b()\n")
         .git(["add", "."]);
-    place.git(["commit", "-qm", "Looks like it"]);
+    sandbox.git(["commit", "-qm", "Looks like it"]);
     // What came of 13 is changed again, so its content is not in the base any more; as a commit it is.
-    place
+    sandbox
         .file("docs/3.md", "changed\n")
         .git(["commit", "-qam", "Go on"]);
-    place.git(["push", "-q", "origin", "master"]);
+    sandbox.git(["push", "-q", "origin", "master"]);
     std::fs::write(tree(5).join("untracked"), "precious").unwrap();
 
-    let dry = place.gates(["start", "--clean", "--dry-run"]).run().exits(0);
-    insta::assert_snapshot!(dry.stdout.replace(&place.path("").display().to_string(), "…/"), @r"
+    let dry = sandbox.gates(["start", "--clean", "--dry-run"]).run().exits(0);
+    insta::assert_snapshot!(dry.stdout.replace(&sandbox.path("").display().to_string(), "…/"), @r"
     would remove issue/10-merged: merged
     would remove issue/11-squashed: the base holds all that it changes
     would remove issue/12-rebased: the base holds all that it changes
@@ -201,7 +204,7 @@ fn slow_clean_takes_what_is_merged_and_nothing_else() {
     kept issue/16-fresh: nothing was done yet
     kept issue/17-indented: it has work that the base lacks
     ");
-    let out = place
+    let out = sandbox
         .gates(["start", "--clean", "--format", "json"])
         .run()
         .exits(0)
@@ -216,53 +219,53 @@ fn slow_clean_takes_what_is_merged_and_nothing_else() {
     for n in 0..8 {
         assert_eq!(tree(n).exists(), n >= 4, "{n}");
         assert_eq!(
-            place.git(["branch", "--list", &branch(n)]).is_empty(),
+            sandbox.git(["branch", "--list", &branch(n)]).is_empty(),
             n < 4,
             "{n}"
         );
     }
-    assert!(refs(&place).contains(&"refs/nmoe-gates/done/11".to_owned()));
-    assert!(refs(&place).contains(&"refs/nmoe-gates/claims/14".to_owned()));
+    assert!(refs(&sandbox).contains(&"refs/nmoe-gates/done/11".to_owned()));
+    assert!(refs(&sandbox).contains(&"refs/nmoe-gates/claims/14".to_owned()));
 
     // What is done stays done, and what waited for it can start.
-    assert_eq!(codes(&start(&place, "11").exits(1)), ["already-merged"]);
-    put(&place, "20", "after", "\"11\"");
-    start(&place, "20").exits(0);
+    assert_eq!(codes(&start(&sandbox, "11").exits(1)), ["already-merged"]);
+    put(&sandbox, "20", "after", "\"11\"");
+    start(&sandbox, "20").exits(0);
 }
 
 #[test]
-fn slow_of_fifty_starts_in_as_many_clones_one_wins() {
+fn slow_fifty_clones_one_claim_wins() {
     race(50, true);
 }
 
 #[test]
-fn of_eight_starts_in_one_clone_one_wins() {
+fn eight_starts_in_one_clone_one_wins() {
     race(8, false);
 }
 
 fn race(count: usize, clones: bool) {
-    let place = world();
+    let sandbox = world();
     let clone = |n: usize| {
         if clones {
-            place.path(&format!("c{n}/repo"))
+            sandbox.path(&format!("c{n}/repo"))
         } else {
-            place.repo()
+            sandbox.repo()
         }
     };
     if clones {
         for n in 0..count {
-            let parent = place.path(&format!("c{n}"));
+            let parent = sandbox.path(&format!("c{n}"));
             std::fs::create_dir(&parent).unwrap();
             git(&parent, ["clone", "-q", "../remote.git", "repo"]);
         }
     }
     let children: Vec<_> = (0..count)
         .map(|n| {
-            place
+            sandbox
                 .gates(["start", "01", "--contract"])
                 .current_dir(clone(n))
                 .into_command()
-                .arg(place.path("work"))
+                .arg(sandbox.path("work"))
                 .args(["--format", "json"])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -281,11 +284,11 @@ fn race(count: usize, clones: bool) {
         }
     }
     assert_eq!(won, 1);
-    assert_eq!(refs(&place), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
+    assert_eq!(refs(&sandbox), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
     let all: Vec<PathBuf> = if clones {
         (0..count).map(clone).collect()
     } else {
-        vec![place.repo()]
+        vec![sandbox.repo()]
     };
     let count = |what: &dyn Fn(&Path) -> usize| all.iter().map(|dir| what(dir)).sum::<usize>();
     assert_eq!(
@@ -301,5 +304,5 @@ fn race(count: usize, clones: bool) {
         let loose = git(dir, ["fsck", "--unreachable", "--no-reflogs"]);
         assert_eq!(loose, "", "{}", dir.display());
     }
-    assert_eq!(std::fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
 }

@@ -9,9 +9,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::api::{Api, TOKEN};
 use crate::driver::{Call, Outcome};
-use crate::publish::Scene;
+use crate::fake_github::{FakeGitHub, TOKEN};
+use crate::publish::PullFixture;
 
 /// The name of the Enterprise host.
 const HOST: &str = "ghe.example";
@@ -76,7 +76,7 @@ fn head(stream: &mut impl Read) -> Vec<u8> {
 }
 
 /// TLS before the fake GitHub, which is below `/api` as on an Enterprise host.
-fn enterprise(api: &Api, config: ServerConfig) -> u16 {
+fn enterprise(api: &FakeGitHub, config: ServerConfig) -> u16 {
     let (config, behind) = (
         Arc::new(config),
         api.url().trim_start_matches("http://").to_owned(),
@@ -138,23 +138,23 @@ fn proxy(to: u16, refuses: Option<&'static str>) -> (u16, Arc<Mutex<Vec<String>>
 }
 
 /// The call that publishes a pass, pointed at this URL.
-fn call(scene: &Scene, api_url: &str) -> Call {
-    scene
-        .call(&scene.results())
+fn call(fixture: &PullFixture, api_url: &str) -> Call {
+    fixture
+        .call(&fixture.results())
         .env("GITHUB_API_URL", api_url)
         .env("NMOE_API_PATIENCE_S", "0")
 }
 
 /// The same with these authorities.
-fn trusting(scene: &Scene, api_url: &str, pem: &str) -> Call {
-    let file = scene.place.path("authorities.pem");
+fn trusting(fixture: &PullFixture, api_url: &str, pem: &str) -> Call {
+    let file = fixture.sandbox.path("authorities.pem");
     std::fs::write(&file, pem).unwrap();
-    call(scene, api_url).env("SSL_CERT_FILE", file)
+    call(fixture, api_url).env("SSL_CERT_FILE", file)
 }
 
 /// Nothing was published, and nothing is said that a log must not have.
 #[track_caller]
-fn nothing(scene: &Scene, out: &Outcome, says: &str, remedy: &str) {
+fn nothing(fixture: &PullFixture, out: &Outcome, says: &str, remedy: &str) {
     assert!(
         out.stderr.contains(says) && out.stderr.contains(remedy),
         "{}",
@@ -168,64 +168,64 @@ fn nothing(scene: &Scene, out: &Outcome, says: &str, remedy: &str) {
         );
     }
     assert!(
-        scene.api.log().is_empty(),
+        fixture.api.log().is_empty(),
         "no request, and so no token, has left"
     );
 }
 
 #[test]
-fn an_enterprise_host_with_a_private_authority_gets_the_comment() {
-    let (scene, authority) = (Scene::new(), Authority::new());
-    let port = enterprise(&scene.api, authority.server(&["localhost"], LONG));
+fn private_authority_is_trusted_when_configured() {
+    let (fixture, authority) = (PullFixture::new(), Authority::new());
+    let port = enterprise(&fixture.api, authority.server(&["localhost"], LONG));
     trusting(
-        &scene,
+        &fixture,
         &format!("https://localhost:{port}/api/v3"),
         &authority.pem,
     )
     .run()
     .exits(0);
-    assert!(scene.comment().contains("pass"));
-    assert_eq!(scene.status().0, "success");
+    assert!(fixture.comment().contains("pass"));
+    assert_eq!(fixture.status().0, "success");
 }
 
 #[test]
-fn a_certificate_that_will_not_do_gets_no_request() {
-    let (scene, authority, stranger) = (Scene::new(), Authority::new(), Authority::new());
-    let good = enterprise(&scene.api, authority.server(&["localhost"], LONG));
-    let old = enterprise(&scene.api, authority.server(&["localhost"], (2001, 1, 1)));
-    let other = enterprise(&scene.api, authority.server(&["elsewhere.example"], LONG));
+fn invalid_certificate_gets_no_request() {
+    let (fixture, authority, stranger) = (PullFixture::new(), Authority::new(), Authority::new());
+    let good = enterprise(&fixture.api, authority.server(&["localhost"], LONG));
+    let old = enterprise(&fixture.api, authority.server(&["localhost"], (2001, 1, 1)));
+    let other = enterprise(&fixture.api, authority.server(&["elsewhere.example"], LONG));
     let url = |port: u16| format!("https://localhost:{port}/api/v3");
     let (says, remedy) = ("the API's certificate was not accepted", "SSL_CERT_FILE");
-    let out = call(&scene, &url(good)).run().exits(3);
-    nothing(&scene, &out, says, remedy);
+    let out = call(&fixture, &url(good)).run().exits(3);
+    nothing(&fixture, &out, says, remedy);
     for (what, port, trusted) in [
         ("another authority", good, &stranger),
         ("expired", old, &authority),
         ("another name", other, &authority),
     ] {
-        let out = trusting(&scene, &url(port), &trusted.pem).run();
+        let out = trusting(&fixture, &url(port), &trusted.pem).run();
         assert_eq!(out.code, Some(3), "{what}: {}", out.stderr);
-        nothing(&scene, &out, says, remedy);
+        nothing(&fixture, &out, says, remedy);
     }
-    let none = trusting(&scene, &url(good), "no certificate at all\n")
+    let none = trusting(&fixture, &url(good), "no certificate at all\n")
         .run()
         .exits(2);
-    nothing(&scene, &none, "SSL_CERT_FILE holds no certificate", "PEM");
-    let plain = call(&scene, &format!("http://{HOST}/api/v3")).run().exits(2);
-    nothing(&scene, &plain, "must begin with https://", "GITHUB_API_URL");
+    nothing(&fixture, &none, "SSL_CERT_FILE holds no certificate", "PEM");
+    let plain = call(&fixture, &format!("http://{HOST}/api/v3")).run().exits(2);
+    nothing(&fixture, &plain, "must begin with https://", "GITHUB_API_URL");
 }
 
 #[test]
-fn a_proxy_is_asked_for_the_host_and_never_sees_the_token() {
-    let (scene, authority) = (Scene::new(), Authority::new());
-    let port = enterprise(&scene.api, authority.server(&[HOST], LONG));
+fn proxy_never_sees_token() {
+    let (fixture, authority) = (PullFixture::new(), Authority::new());
+    let port = enterprise(&fixture.api, authority.server(&[HOST], LONG));
     let (through, asked) = proxy(port, None);
     let url = format!("https://{HOST}/api/v3");
-    let with = |value: String| trusting(&scene, &url, &authority.pem).env("HTTPS_PROXY", value);
+    let with = |value: String| trusting(&fixture, &url, &authority.pem).env("HTTPS_PROXY", value);
     with(format!("http://user:hush@127.0.0.1:{through}"))
         .run()
         .exits(0);
-    assert!(scene.comment().contains("pass"));
+    assert!(fixture.comment().contains("pass"));
     let asked = asked.lock().unwrap().join("");
     assert!(asked.starts_with(&format!("CONNECT {HOST}:443 ")), "{asked}");
     assert!(
@@ -236,9 +236,9 @@ fn a_proxy_is_asked_for_the_host_and_never_sees_the_token() {
 }
 
 #[test]
-fn a_proxy_that_refuses_or_is_not_to_be_used_is_told_apart() {
-    let (scene, authority) = (Scene::new(), Authority::new());
-    let port = enterprise(&scene.api, authority.server(&[HOST], LONG));
+fn proxy_refusal_and_bypass_are_distinct() {
+    let (fixture, authority) = (PullFixture::new(), Authority::new());
+    let port = enterprise(&fixture.api, authority.server(&[HOST], LONG));
     let url = format!("https://{HOST}/api/v3");
     for status in [
         "407 Proxy Authentication Required",
@@ -246,18 +246,18 @@ fn a_proxy_that_refuses_or_is_not_to_be_used_is_told_apart() {
         "502 Bad Gateway",
     ] {
         let (refusing, _) = proxy(port, Some(status));
-        let out = trusting(&scene, &url, &authority.pem)
+        let out = trusting(&fixture, &url, &authority.pem)
             .env("HTTPS_PROXY", format!("http://user:hush@127.0.0.1:{refusing}"))
             .run()
             .exits(3);
-        nothing(&scene, &out, "the proxy let nothing through", "HTTPS_PROXY");
+        nothing(&fixture, &out, "the proxy let nothing through", "HTTPS_PROXY");
     }
     let (through, asked) = proxy(port, None);
-    let out = trusting(&scene, &url, &authority.pem)
+    let out = trusting(&fixture, &url, &authority.pem)
         .env("HTTPS_PROXY", format!("http://127.0.0.1:{through}"))
         .env("NO_PROXY", HOST)
         .run()
         .exits(3);
-    nothing(&scene, &out, "", "HTTPS_PROXY, NO_PROXY");
+    nothing(&fixture, &out, "", "HTTPS_PROXY, NO_PROXY");
     assert!(asked.lock().unwrap().is_empty(), "NO_PROXY goes past the proxy");
 }

@@ -25,9 +25,9 @@ const STAGES: [&str; 9] = [
 
 /// A `git` that does at each of its commands what `at-git-COMMAND` says, in a folder for `PATH`.
 fn watched_git(bench: &Bench) -> String {
-    let folder = bench.place.path("bin");
+    let folder = bench.sandbox.path("bin");
     std::fs::create_dir_all(&folder).unwrap();
-    let data = bench.place.path("data");
+    let data = bench.sandbox.path("data");
     let path = std::env::var("PATH").unwrap();
     let script = format!(
         "#!/bin/sh\nPATH='{path}'\nfor word in \"$@\"; do\n  case \"$word\" in fetch|worktree|read-tree)\n    \
@@ -41,10 +41,10 @@ fn watched_git(bench: &Bench) -> String {
 }
 
 /// Stops a run in this stage, and looks at what is left and at the next run.
-fn stopped(bench: &Bench, stage: &str, signal: &str) {
-    let after = format!("after {signal} in {stage}");
-    let there = bench.place.path("data/there");
-    let hook = bench.place.path(&format!("data/at-{stage}"));
+fn stopped(bench: &Bench, fixture: &str, signal: &str) {
+    let after = format!("after {signal} in {fixture}");
+    let there = bench.sandbox.path("data/there");
+    let hook = bench.sandbox.path(&format!("data/at-{fixture}"));
     // It waits for its own removal, so that nothing outlives the test.
     let waits = format!(
         ": > '{}'; while [ -e '{}' ]; do sleep 0.02; done\n",
@@ -65,10 +65,10 @@ fn stopped(bench: &Bench, stage: &str, signal: &str) {
     std::fs::remove_file(&hook).unwrap();
     child.wait().unwrap();
     if signal == "TERM" {
-        let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
+        let text = std::fs::read_to_string(bench.sandbox.path("results.json")).unwrap();
         let results: Value = serde_json::from_str(&text).unwrap();
         // At the last look at both arms everything was measured already.
-        if !stage.starts_with("git") {
+        if !fixture.starts_with("git") {
             assert_eq!(perf(&results)["status"], "cancelled", "{after}");
         }
         assert_eq!(bench.left_over(), Vec::<PathBuf>::new(), "{after}");
@@ -81,7 +81,7 @@ fn stopped(bench: &Bench, stage: &str, signal: &str) {
 }
 
 #[test]
-fn row_18_killed_in_a_build_or_a_launch_leaves_nothing_that_the_next_run_trips_over() {
+fn killed_comparison_does_not_block_next_run() {
     let bench = Bench::speed(100_000, 100_000);
     stopped(&bench, "build-base", "KILL");
     stopped(&bench, "launch-4", "TERM");
@@ -89,11 +89,11 @@ fn row_18_killed_in_a_build_or_a_launch_leaves_nothing_that_the_next_run_trips_o
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_row_18_killed_at_every_stage_leaves_nothing_that_the_next_run_trips_over() {
+fn slow_kill_at_every_stage_leaves_nothing() {
     let bench = Bench::speed(100_000, 100_000);
     for signal in ["KILL", "TERM"] {
-        for stage in STAGES {
-            stopped(&bench, stage, signal);
+        for fixture in STAGES {
+            stopped(&bench, fixture, signal);
         }
     }
 }
@@ -115,10 +115,10 @@ left
 "#;
 
 /// Fills the disk in this stage; `None` where a disk of one's own cannot be had here.
-fn filled(bench: &Bench, stage: &str) -> Option<()> {
-    let disk = bench.place.path("disk");
+fn filled(bench: &Bench, fixture: &str) -> Option<()> {
+    let disk = bench.sandbox.path("disk");
     std::fs::create_dir_all(&disk).unwrap();
-    let hook = bench.place.path(&format!("data/at-{stage}"));
+    let hook = bench.sandbox.path(&format!("data/at-{fixture}"));
     std::fs::write(
         &hook,
         format!(
@@ -128,14 +128,14 @@ fn filled(bench: &Bench, stage: &str) -> Option<()> {
     )
     .unwrap();
     bench.seed(0);
-    let results = bench.place.path("results.json");
+    let results = bench.sandbox.path("results.json");
     let _ = std::fs::remove_file(&results);
     let gates = bench.call(&[]).env("PATH", watched_git(bench));
     let mut command = gates.under(&["unshare", "-m", "--", "bash", "-c", ON_A_SMALL_DISK, "bash"]);
     command
         .env("DISK", &disk)
         .env("RESULTS", &results)
-        .env("LOG", bench.place.path("log"));
+        .env("LOG", bench.sandbox.path("log"));
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let _ = std::fs::remove_file(&hook);
@@ -148,35 +148,35 @@ fn filled(bench: &Bench, stage: &str) -> Option<()> {
         crate::attack::skipped(&format!("a small disk cannot be mounted here: {why}"));
         return None;
     }
-    let log = |name: &str| std::fs::read_to_string(bench.place.path(name)).unwrap_or_default();
+    let log = |name: &str| std::fs::read_to_string(bench.sandbox.path(name)).unwrap_or_default();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 2, "{stage}: left over\n{said}{}", log("log"));
+    assert_eq!(lines.len(), 2, "{fixture}: left over\n{said}{}", log("log"));
     assert_ne!(
         lines[0],
         "first 0",
-        "{stage}: a full disk proves nothing\n{}",
+        "{fixture}: a full disk proves nothing\n{}",
         log("log")
     );
     let first = std::fs::read_to_string(results.with_extension("json.first")).unwrap();
     let first: Value = serde_json::from_str(&first).unwrap();
-    assert_ne!(first["overall"], "pass", "{stage}: {first}");
-    assert_eq!(perf(&first)["reason"], "disk_full", "{stage}: {first}");
-    assert_eq!(lines[1], "second 0", "{stage}: {}", log("log.second"));
+    assert_ne!(first["overall"], "pass", "{fixture}: {first}");
+    assert_eq!(perf(&first)["reason"], "disk_full", "{fixture}: {first}");
+    assert_eq!(lines[1], "second 0", "{fixture}: {}", log("log.second"));
     Some(())
 }
 
 #[test]
-fn a_disk_that_fills_up_in_a_launch_is_told_and_left_empty() {
+fn full_disk_is_reported_and_cleaned() {
     let bench = Bench::speed(100_000, 100_000);
     filled(&bench, "launch-4");
 }
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_a_disk_that_fills_up_at_any_stage_is_told_and_left_empty() {
+fn slow_full_disk_at_every_stage_is_reported() {
     let bench = Bench::speed(100_000, 100_000);
-    for stage in STAGES {
-        if filled(&bench, stage).is_none() {
+    for fixture in STAGES {
+        if filled(&bench, fixture).is_none() {
             return;
         }
     }

@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::api::{Api, REPOSITORY, TOKEN};
-use crate::driver::{Place, git, scrubbed};
+use crate::driver::{Sandbox, git, scrubbed};
+use crate::fake_github::{FakeGitHub, REPOSITORY, TOKEN};
 use crate::plan::contract;
 use crate::support::program::folder;
 use crate::support::results::results;
@@ -63,9 +63,9 @@ full = ["b200:moonlight_8x20", "perf:baseline_delta"]
 const UNTRACKED: &str = "/issue.md\n/pr.md\n/*.json\n/*.log\n/my-templates\n/report.html\n/junit.xml\n/notes.md\n/parts\n__pycache__\n";
 
 /// A repository with its remote, its GitHub, and where the reader stands in it.
-pub struct Scene {
-    place: Place,
-    api: Api,
+pub struct DocumentedFixture {
+    sandbox: Sandbox,
+    api: FakeGitHub,
     here: PathBuf,
 }
 
@@ -78,24 +78,24 @@ pub struct Left {
     pub stderr: String,
 }
 
-impl Scene {
+impl DocumentedFixture {
     pub fn new(state: State) -> Self {
-        let place = Place::new();
-        git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
-        place.git(["init", "-q"]);
-        place.git([
+        let sandbox = Sandbox::new();
+        git(&sandbox.path(""), ["init", "-q", "--bare", "remote.git"]);
+        sandbox.git(["init", "-q"]);
+        sandbox.git([
             "remote",
             "add",
             "origin",
-            place.path("remote.git").to_str().unwrap(),
+            sandbox.path("remote.git").to_str().unwrap(),
         ]);
-        place
+        sandbox
             .file("nmoe/__init__.py", "")
             .file("nmoe/train.py", "print('train')\n")
             .file("docs/a.md", "A trainer.\n")
             .file(".git/info/exclude", UNTRACKED);
         if state != State::Fresh {
-            place
+            sandbox
                 .file("configs/gates/gates.toml", REGISTRY)
                 .file("configs/moonlight.toml", "steps = 20\n")
                 .file("docker/Dockerfile.base", "FROM scratch\n")
@@ -104,12 +104,12 @@ impl Scene {
                     include_str!("../../.github/pull_request_template.md"),
                 );
         }
-        place.git(["add", "-A"]);
-        place.git(["commit", "-qm", "Begin"]);
-        place.git(["push", "-q", "-u", "origin", "master"]);
-        place.git(["remote", "set-head", "origin", "master"]);
-        let here = place.repo();
-        let api = Api::start();
+        sandbox.git(["add", "-A"]);
+        sandbox.git(["commit", "-qm", "Begin"]);
+        sandbox.git(["push", "-q", "-u", "origin", "master"]);
+        sandbox.git(["remote", "set-head", "origin", "master"]);
+        let here = sandbox.repo();
+        let api = FakeGitHub::start();
         api.issue(4, "[01] Data", &contract("01", "data", "", "", "nmoe/**"));
         api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
         api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
@@ -121,19 +121,19 @@ impl Scene {
         );
         let reviewed = json!({"name": "b200-gates", "protection_rules": [{"type": "required_reviewers"}]});
         api.state().environments.insert("b200-gates".to_owned(), reviewed);
-        let mut scene = Scene { place, api, here };
+        let mut fixture = DocumentedFixture { sandbox, api, here };
         match state {
             State::Fresh => {}
-            State::Adopted => scene.supplies(),
-            State::Worked => scene.work(),
+            State::Adopted => fixture.supplies(),
+            State::Worked => fixture.work(),
         }
-        scene
+        fixture
     }
 
     /// The change of 03a, as far as a pull request.
     fn work(&mut self) {
         self.does("nmoe-gates start 03a");
-        self.here = self.place.path("nmoe-worktrees/issue-03a-attention");
+        self.here = self.sandbox.path("nmoe-worktrees/issue-03a-attention");
         std::fs::write(self.here.join("nmoe/train.py"), "print('attention')\n").unwrap();
         git(&self.here, ["commit", "-qam", "Attend locally"]);
         self.supplies();
@@ -157,9 +157,9 @@ impl Scene {
             "number": 12, "body": body, "draft": false,
             "head": { "ref": "issue/03a-attention", "sha": head }, "base": { "ref": "master", "sha": base },
         }});
-        std::fs::write(self.place.path("pull_request.json"), pull.to_string()).unwrap();
+        std::fs::write(self.sandbox.path("pull_request.json"), pull.to_string()).unwrap();
         let push = json!({"before": base, "after": head, "ref": "refs/heads/issue/03a-attention"});
-        std::fs::write(self.place.path("push.json"), push.to_string()).unwrap();
+        std::fs::write(self.sandbox.path("push.json"), push.to_string()).unwrap();
         self.does("nmoe-gates run --tier a --results ~/results.json && cp ~/results.json .");
     }
 
@@ -203,11 +203,11 @@ impl Scene {
 
     /// The folder that holds the repository, its remote and its worktrees.
     pub fn root(&self) -> PathBuf {
-        self.place.path("")
+        self.sandbox.path("")
     }
 
     /// GitHub, as far as this machine has it.
-    pub fn api(&self) -> &Api {
+    pub fn api(&self) -> &FakeGitHub {
         &self.api
     }
 
@@ -219,7 +219,7 @@ impl Scene {
 
     /// Runs a line of a page as its reader would, in a shell, and stays where it went.
     pub fn line(&mut self, line: &str, event: Option<&str>) -> Left {
-        let stood = self.place.path("stood");
+        let stood = self.sandbox.path("stood");
         let script = format!("{line}\nended=$?\npwd > \"$STOOD\"\nexit $ended");
         let path = format!("{}:{}", folder().display(), std::env::var("PATH").unwrap());
         let mut shell = scrubbed("bash");
@@ -228,8 +228,8 @@ impl Scene {
             .current_dir(&self.here)
             .stdin(Stdio::null())
             .env("PATH", path)
-            .env("HOME", self.place.path("home"))
-            .env("TMPDIR", self.place.path("tmp"))
+            .env("HOME", self.sandbox.path("home"))
+            .env("TMPDIR", self.sandbox.path("tmp"))
             .env("STOOD", &stood)
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GITHUB_API_URL", self.api.url())
@@ -243,7 +243,7 @@ impl Scene {
         if let Some(event) = event {
             shell
                 .env("GITHUB_EVENT_NAME", event)
-                .env("GITHUB_EVENT_PATH", self.place.path(&format!("{event}.json")));
+                .env("GITHUB_EVENT_PATH", self.sandbox.path(&format!("{event}.json")));
         }
         let out = shell.output().unwrap();
         self.here = PathBuf::from(std::fs::read_to_string(stood).unwrap().trim());

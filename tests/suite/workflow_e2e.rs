@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::api::Api;
-use crate::driver::{Outcome, Place, git};
+use crate::driver::{Outcome, Sandbox, git};
+use crate::fake_github::FakeGitHub;
 use crate::support::digest::sha256;
 use crate::support::results::{REGISTRY, results};
 
 /// The repository, its remote and its GitHub.
-pub struct Life {
-    pub place: Place,
-    pub api: Api,
+pub struct RepoFixture {
+    pub sandbox: Sandbox,
+    pub api: FakeGitHub,
 }
 
 pub fn contract(issue: &str, slug: &str, depends_on: &str, allow: &str, gates: &str) -> String {
@@ -27,23 +27,23 @@ pub fn contract(issue: &str, slug: &str, depends_on: &str, allow: &str, gates: &
     )
 }
 
-impl Life {
+impl RepoFixture {
     pub fn begin() -> Self {
-        let place = Place::new();
-        git(&place.path(""), ["init", "-q", "--bare", "remote.git"]);
-        place.git(["init", "-q"]);
-        let remote = place.path("remote.git").display().to_string();
-        place.git(["remote", "add", "origin", &remote]);
-        place
+        let sandbox = Sandbox::new();
+        git(&sandbox.path(""), ["init", "-q", "--bare", "remote.git"]);
+        sandbox.git(["init", "-q"]);
+        let remote = sandbox.path("remote.git").display().to_string();
+        sandbox.git(["remote", "add", "origin", &remote]);
+        sandbox
             .file("configs/gates/gates.toml", REGISTRY)
             .file("nmoe/train.py", "a\nb\nc\nd\ne\nf\n")
             .file("nmoe/moe.py", "moe\n")
             .file("tools/shared.py", "one\ntwo\nthree\nfour\n")
             .file("README.md", "A trainer.\n");
-        place.git(["add", "."]);
-        place.git(["commit", "-qm", "Begin"]);
-        place.git(["push", "-q", "-u", "origin", "master"]);
-        let api = Api::start();
+        sandbox.git(["add", "."]);
+        sandbox.git(["commit", "-qm", "Begin"]);
+        sandbox.git(["push", "-q", "-u", "origin", "master"]);
+        let api = FakeGitHub::start();
         let b = ", b200:moonlight_8x20";
         for (n, (slug, depends, allow, gates)) in [
             ("core", "", "nmoe/train.py", b),
@@ -63,15 +63,15 @@ impl Life {
             };
             api.issue(n as u64 + 1, "Work", &contract(&id, slug, &depends, allow, gates));
         }
-        Life { place, api }
+        RepoFixture { sandbox, api }
     }
 
     pub fn call(&self, dir: &Path, args: &[&str]) -> Outcome {
-        self.api.serves(self.place.gates(args).current_dir(dir)).run()
+        self.api.serves(self.sandbox.gates(args).current_dir(dir)).run()
     }
 
     pub fn here(&self, args: &[&str]) -> Outcome {
-        self.call(&self.place.repo(), args)
+        self.call(&self.sandbox.repo(), args)
     }
 
     pub fn start(&self, id: &str) -> PathBuf {
@@ -90,7 +90,7 @@ impl Life {
             self.api.state().pulls.get_mut(&number).unwrap()["head"]["sha"] = head.as_str().into();
             self.call(tree, &["attest", "--pr", &number.to_string()]).exits(0);
         } else {
-            let body = self.place.path(&format!("body{issue}.md"));
+            let body = self.sandbox.path(&format!("body{issue}.md"));
             self.call(tree, &["attest", "--write", body.to_str().unwrap()])
                 .exits(0);
             let block = std::fs::read_to_string(&body).unwrap();
@@ -124,10 +124,10 @@ impl Life {
 
     /// A Tier-B run of the maintainer on what would be merged now, published on the pull request.
     pub fn tier_b(&self, issue: u64, head: &str) {
-        self.place.git(["fetch", "-q", "origin"]);
-        let base = self.place.git(["rev-parse", "origin/master"]).trim().to_owned();
+        self.sandbox.git(["fetch", "-q", "origin"]);
+        let base = self.sandbox.git(["rev-parse", "origin/master"]).trim().to_owned();
         let tree = self
-            .place
+            .sandbox
             .git(["merge-tree", "--write-tree", "origin/master", head])
             .trim()
             .to_owned();
@@ -151,7 +151,7 @@ impl Life {
         evidence["merge"] = merge.into();
         evidence["contract"] = sha256(body).into();
         evidence["registry"] = sha256(REGISTRY).into();
-        let path = self.place.path("tier-b.json");
+        let path = self.sandbox.path("tier-b.json");
         std::fs::write(&path, serde_json::to_vec(&ran).unwrap()).unwrap();
         self.here(&["publish", path.to_str().unwrap(), "--pr", &number.to_string()])
             .exits(0);
@@ -164,14 +164,14 @@ impl Life {
             .as_str()
             .unwrap()
             .to_owned();
-        self.place.git(["fetch", "-q", "origin"]);
-        self.place.git(["reset", "-q", "--hard", "origin/master"]);
+        self.sandbox.git(["fetch", "-q", "origin"]);
+        self.sandbox.git(["reset", "-q", "--hard", "origin/master"]);
         if squash {
-            self.place
+            self.sandbox
                 .git(["merge", "-q", "--squash", &format!("origin/{branch}")]);
-            self.place.git(["commit", "-qm", "Squash"]);
+            self.sandbox.git(["commit", "-qm", "Squash"]);
         } else {
-            self.place.git([
+            self.sandbox.git([
                 "merge",
                 "-q",
                 "--no-ff",
@@ -180,7 +180,7 @@ impl Life {
                 &format!("origin/{branch}"),
             ]);
         }
-        self.place.git(["push", "-q", "origin", "master"]);
+        self.sandbox.git(["push", "-q", "origin", "master"]);
         let mut state = self.api.state();
         let issue = state.issues.get_mut(&issue).unwrap();
         issue["state"] = "closed".into();
@@ -204,16 +204,16 @@ pub fn commit(tree: &Path) {
 }
 
 #[test]
-fn slow_five_contracts_from_start_to_the_last_ready() {
-    let life = Life::begin();
-    let waves = || life.here(&["plan", "--format", "json"]).json()["waves"].clone();
+fn slow_five_contracts_from_start_to_ready() {
+    let fixture = RepoFixture::begin();
+    let waves = || fixture.here(&["plan", "--format", "json"]).json()["waves"].clone();
     assert_eq!(waves(), json!([["01", "04", "05"], ["02", "03"]]));
-    life.here(&["start", "02"]).exits(1);
+    fixture.here(&["start", "02"]).exits(1);
     let (core, wide, tools, more) = (
-        life.start("01"),
-        life.start("03"),
-        life.start("04"),
-        life.start("05"),
+        fixture.start("01"),
+        fixture.start("03"),
+        fixture.start("04"),
+        fixture.start("05"),
     );
 
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
@@ -223,37 +223,37 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
     // A scope violation, found before it is committed, and taken back.
     write(&tools, "tools/shared.py", "one\nTOOLS\nthree\nfour\n");
     write(&tools, "README.md", "By the way.\n");
-    let out = life.call(&tools, &["lint", "scope", "--cached"]).exits(1);
+    let out = fixture.call(&tools, &["lint", "scope", "--cached"]).exits(1);
     assert!(
         out.stdout.contains("out-of-scope") && out.stdout.contains("README.md"),
         "{}",
         out.stdout
     );
     write(&tools, "README.md", "A trainer.\n");
-    life.call(&tools, &["lint", "scope", "--cached"]).exits(0);
+    fixture.call(&tools, &["lint", "scope", "--cached"]).exits(0);
     commit(&tools);
     write(&more, "tools/shared.py", "one\nMORE\nthree\nfour\n");
     commit(&more);
     // Two branches conflict for real now, which nobody declared.
     assert_eq!(waves(), json!([["01", "04"], ["02", "03", "05"]]));
 
-    let core_head = life.offer(&core, 1);
-    let wide_head = life.offer(&wide, 3);
-    life.offer(&tools, 4);
-    life.offer(&more, 5);
-    assert_eq!(life.blocked(11), ["tier-b-missing"]);
-    life.tier_b(1, &core_head);
-    assert_eq!(life.blocked(11), Vec::<String>::new());
-    life.tier_b(3, &wide_head);
-    assert_eq!(life.blocked(13), ["hotspot-order"]);
+    let core_head = fixture.offer(&core, 1);
+    let wide_head = fixture.offer(&wide, 3);
+    fixture.offer(&tools, 4);
+    fixture.offer(&more, 5);
+    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
+    fixture.tier_b(1, &core_head);
+    assert_eq!(fixture.blocked(11), Vec::<String>::new());
+    fixture.tier_b(3, &wide_head);
+    assert_eq!(fixture.blocked(13), ["hotspot-order"]);
     // More work on 03: what was attested and approved is about an earlier head.
     write(&wide, "nmoe/moe.py", "MOE 2\n");
     commit(&wide);
     git(&wide, ["push", "-q", "origin", "HEAD"]);
     let moved = git(&wide, ["rev-parse", "HEAD"]).trim().to_owned();
-    life.api.state().pulls.get_mut(&13).unwrap()["head"]["sha"] = moved.as_str().into();
+    fixture.api.state().pulls.get_mut(&13).unwrap()["head"]["sha"] = moved.as_str().into();
     assert_eq!(
-        life.blocked(13),
+        fixture.blocked(13),
         [
             "not-reviewed",
             "attestation-faulty",
@@ -262,7 +262,10 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
             "stale-evidence"
         ]
     );
-    let all = life.here(&["ready", "--all", "--format", "json"]).exits(1).json();
+    let all = fixture
+        .here(&["ready", "--all", "--format", "json"])
+        .exits(1)
+        .json();
     assert_eq!(all["order"][0]["pull"], 11);
     assert_eq!(all["order"][0]["evidence_stands"], true);
     assert_eq!(all["order"].as_array().unwrap().len(), 4);
@@ -274,20 +277,20 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
         .unwrap();
     assert_eq!(step["rerun"], json!(["b200:moonlight_8x20"]));
 
-    let wide_head = life.offer(&wide, 3);
-    life.tier_b(3, &wide_head);
-    life.merge(1, false);
+    let wide_head = fixture.offer(&wide, 3);
+    fixture.tier_b(3, &wide_head);
+    fixture.merge(1, false);
     // The base moved under 03: its evidence is about a tree that would not be merged any more.
-    assert_eq!(life.blocked(13), ["stale-evidence"]);
-    life.tier_b(3, &wide_head);
-    life.merge(3, true);
-    let docs = life.start("02");
+    assert_eq!(fixture.blocked(13), ["stale-evidence"]);
+    fixture.tier_b(3, &wide_head);
+    fixture.merge(3, true);
+    let docs = fixture.start("02");
     write(&docs, "docs/a.md", "Read me.\n");
     commit(&docs);
-    life.offer(&docs, 2);
+    fixture.offer(&docs, 2);
 
-    life.merge(4, true);
-    assert_eq!(life.blocked(15), ["merge-conflict"]);
+    fixture.merge(4, true);
+    assert_eq!(fixture.blocked(15), ["merge-conflict"]);
     // Resolved, with something else slipped in; then mechanically.
     git(&more, ["fetch", "-q", "origin"]);
     for (slipped, expected) in [(true, vec!["resolution-too-wide"]), (false, vec![])] {
@@ -314,16 +317,16 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
             write(&more, "tools/slipped.py", "new\n");
         }
         commit(&more);
-        life.offer(&more, 5);
-        assert_eq!(life.blocked(15), expected);
+        fixture.offer(&more, 5);
+        assert_eq!(fixture.blocked(15), expected);
         if slipped {
             git(&more, ["reset", "-q", "--hard", &before]);
         }
     }
-    life.merge(5, false);
-    life.merge(2, true);
+    fixture.merge(5, false);
+    fixture.merge(2, true);
 
-    let clean = life
+    let clean = fixture
         .here(&["start", "--clean", "--format", "json"])
         .exits(0)
         .json();
@@ -334,7 +337,7 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
     );
     assert_eq!(waves(), json!([]));
     let left = git(
-        &life.place.path("remote.git"),
+        &fixture.sandbox.path("remote.git"),
         ["for-each-ref", "--format=%(refname)", "refs/nmoe-gates"],
     );
     assert_eq!(left.lines().filter(|l| l.contains("/done/")).count(), 5);
@@ -342,21 +345,21 @@ fn slow_five_contracts_from_start_to_the_last_ready() {
 }
 
 #[test]
-fn published_evidence_is_believed_only_where_it_is_ours_and_the_status_agrees() {
-    let life = Life::begin();
-    let core = life.start("01");
+fn foreign_or_contradicted_evidence_is_ignored() {
+    let fixture = RepoFixture::begin();
+    let core = fixture.start("01");
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
     commit(&core);
-    let head = life.offer(&core, 1);
-    life.tier_b(1, &head);
-    assert_eq!(life.blocked(11), Vec::<String>::new());
-    let ours = life.api.comments(11)[0].clone();
-    let said = || life.here(&["ready", "11"]).stderr;
+    let head = fixture.offer(&core, 1);
+    fixture.tier_b(1, &head);
+    assert_eq!(fixture.blocked(11), Vec::<String>::new());
+    let ours = fixture.api.comments(11)[0].clone();
+    let said = || fixture.here(&["ready", "11"]).stderr;
 
     // The same words by somebody else.
-    life.api.state().comments.clear();
-    life.api.comment(11, "stranger", &ours);
-    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    fixture.api.state().comments.clear();
+    fixture.api.comment(11, "stranger", &ours);
+    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(
         said().contains("a comment of stranger carries results"),
         "{}",
@@ -369,37 +372,37 @@ fn published_evidence_is_believed_only_where_it_is_ours_and_the_status_agrees() 
         (ours.replace("\"schema\":1", "\"schema\":1,\"more\":1"), "schema"),
         (forged, "names that the registry does not have"),
     ] {
-        life.api.state().comments.clear();
-        life.api.comment(11, "github-actions[bot]", &body);
-        assert_eq!(life.blocked(11), ["tier-b-missing"]);
+        fixture.api.state().comments.clear();
+        fixture.api.comment(11, "github-actions[bot]", &body);
+        assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
         assert!(said().contains(why), "{}", said());
     }
 
     // Ours, and the commit status says otherwise, or nothing.
-    life.api.state().comments.clear();
-    life.api.comment(11, "github-actions[bot]", &ours);
-    assert_eq!(life.blocked(11), Vec::<String>::new());
-    life.api.state().statuses.get_mut(&head).unwrap()[0]["state"] = "failure".into();
-    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    fixture.api.state().comments.clear();
+    fixture.api.comment(11, "github-actions[bot]", &ours);
+    assert_eq!(fixture.blocked(11), Vec::<String>::new());
+    fixture.api.state().statuses.get_mut(&head).unwrap()[0]["state"] = "failure".into();
+    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(said().contains("says failure"), "{}", said());
-    life.api.state().statuses.clear();
-    assert_eq!(life.blocked(11), ["tier-b-missing"]);
+    fixture.api.state().statuses.clear();
+    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(said().contains("there is no status"), "{}", said());
 }
 
 #[test]
-fn evidence_goes_stale_with_the_environment_of_the_image() {
-    let life = Life::begin();
-    let core = life.start("01");
+fn changed_image_environment_makes_evidence_stale() {
+    let fixture = RepoFixture::begin();
+    let core = fixture.start("01");
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
     commit(&core);
-    let head = life.offer(&core, 1);
-    life.tier_b(1, &head);
+    let head = fixture.offer(&core, 1);
+    fixture.tier_b(1, &head);
     let differs = |file: &str| {
-        write(&life.place.repo(), file, &format!("# {file}\n"));
-        commit(&life.place.repo());
-        life.place.git(["push", "-q", "origin", "HEAD:master"]);
-        let json = life.here(&["ready", "11", "--format", "json"]).exits(1).json();
+        write(&fixture.sandbox.repo(), file, &format!("# {file}\n"));
+        commit(&fixture.sandbox.repo());
+        fixture.sandbox.git(["push", "-q", "origin", "HEAD:master"]);
+        let json = fixture.here(&["ready", "11", "--format", "json"]).exits(1).json();
         let blocker = &json["pulls"][0]["blockers"][0];
         assert_eq!(blocker["code"], "stale-evidence", "{json}");
         blocker["message"]
@@ -415,21 +418,21 @@ fn evidence_goes_stale_with_the_environment_of_the_image() {
 }
 
 #[test]
-fn only_what_was_signed_counts_when_signatures_are_asked_for() {
-    let life = Life::begin();
-    let core = life.start("01");
+fn attested_option_ignores_unsigned_results() {
+    let fixture = RepoFixture::begin();
+    let core = fixture.start("01");
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
     commit(&core);
-    let head = life.offer(&core, 1);
-    life.tier_b(1, &head);
-    let file = life.place.path("tier-b.json");
+    let head = fixture.offer(&core, 1);
+    fixture.tier_b(1, &head);
+    let file = fixture.sandbox.path("tier-b.json");
     let file = file.to_str().unwrap();
-    let statement = life
+    let statement = fixture
         .here(&["report", file, "--format", "in-toto"])
         .exits(0)
         .json();
     // In place of `gh`: it knows one signature, and must be asked for the right signer.
-    let gh = life.place.path("bin/gh");
+    let gh = fixture.sandbox.path("bin/gh");
     let answers = |statement: &serde_json::Value| {
         std::fs::create_dir_all(gh.parent().unwrap()).unwrap();
         let said = json!([{ "verificationResult": { "statement": statement } }]).to_string();
@@ -445,9 +448,12 @@ fn only_what_was_signed_counts_when_signatures_are_asked_for() {
             gh.parent().unwrap().display(),
             std::env::var("PATH").unwrap()
         );
-        let call = life.place.gates(["ready", "11", "--results", file, "--attested"]);
-        life.api
-            .serves(call.current_dir(life.place.repo()).env("PATH", path))
+        let call = fixture
+            .sandbox
+            .gates(["ready", "11", "--results", file, "--attested"]);
+        fixture
+            .api
+            .serves(call.current_dir(fixture.sandbox.repo()).env("PATH", path))
             .run()
     };
     answers(&statement);

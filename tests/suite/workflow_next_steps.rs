@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::driver::git;
-use crate::life::{Life, commit, write};
+use crate::workflow_e2e::{RepoFixture, commit, write};
 
 /// Somebody who knows nothing but what `next` says; what takes judgement, and GitHub itself, is played by the test.
 struct Agent<'a> {
-    life: &'a Life,
+    fixture: &'a RepoFixture,
     dir: PathBuf,
     did: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Agent<'_> {
             .map(String::as_str)
             .chain(["--format", "json"])
             .collect();
-        let out = self.life.call(&self.dir, &words);
+        let out = self.fixture.call(&self.dir, &words);
         let json = out.json();
         if let Some(worktree) = json["worktree"].as_str() {
             assert!(worktree.starts_with('/'), "{worktree}");
@@ -131,36 +131,36 @@ impl Agent<'_> {
         if let Some(file) = command.strip_prefix("gh pr create --body-file ") {
             let branch = git(&self.dir, ["branch", "--show-current"]).trim().to_owned();
             let body = std::fs::read_to_string(file).unwrap();
-            self.life.api.pull(11, &branch, &head, &"0".repeat(40), &body);
+            self.fixture.api.pull(11, &branch, &head, &"0".repeat(40), &body);
             Vec::new()
         } else if command == "gh pr review 11 --approve" {
             let review = json!({"user": {"login": "reviewer"}, "state": "APPROVED", "commit_id": head});
-            self.life.api.state().reviews.insert(11, vec![review]);
+            self.fixture.api.state().reviews.insert(11, vec![review]);
             Vec::new()
         } else if command.starts_with("gh workflow run tier-b.yml -f pr_number=11 ") {
-            self.life.tier_b(1, &head);
+            self.fixture.tier_b(1, &head);
             vec![step("nmoe-gates ready 11")]
         } else {
             assert_eq!(
                 command,
                 format!("gh pr merge 11 --merge --match-head-commit {head}")
             );
-            self.life.merge(1, false);
+            self.fixture.merge(1, false);
             Vec::new()
         }
     }
 }
 
 #[test]
-fn slow_from_plan_to_merge_by_what_next_says_alone() {
-    let life = Life::begin();
+fn slow_next_steps_lead_from_plan_to_merge() {
+    let fixture = RepoFixture::begin();
     let mut agent = Agent {
-        life: &life,
-        dir: life.place.repo(),
+        fixture: &fixture,
+        dir: fixture.sandbox.repo(),
         did: Vec::new(),
     };
     agent.follow(vec![step("nmoe-gates plan")]);
-    let merged = life.api.state().pulls[&11]["merged"].clone();
+    let merged = fixture.api.state().pulls[&11]["merged"].clone();
     assert_eq!(merged, true, "{:#?}", agent.did);
     let tree = agent.dir.display().to_string();
     let short: Vec<String> = agent

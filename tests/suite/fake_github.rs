@@ -20,7 +20,7 @@ pub const TOKEN: &str = "open-sesame";
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// GET, POST, …
     pub method: String,
     /// Path with query.
@@ -85,22 +85,22 @@ pub struct State {
     /// Most entries of one page, whatever was asked for.
     pub page: usize,
     /// Every request so far.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<RecordedRequest>,
     faults: Vec<(String, String, Fault, usize)>,
     /// Called before a request is answered, outside the lock: where tests move things in between.
     #[allow(clippy::type_complexity, reason = "one place")]
-    before: Option<Arc<dyn Fn(&Seen, &mut State) + Send + Sync>>,
+    before: Option<Arc<dyn Fn(&RecordedRequest, &mut State) + Send + Sync>>,
     next_id: u64,
 }
 
 /// A running fake; it stops when dropped.
-pub struct Api {
+pub struct FakeGitHub {
     url: String,
     state: Arc<Mutex<State>>,
     address: std::net::SocketAddr,
 }
 
-impl Api {
+impl FakeGitHub {
     /// A fake with nothing in it.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -116,7 +116,7 @@ impl Api {
                 std::thread::spawn(move || serve(stream, &state, &base));
             }
         });
-        Api { url, state, address }
+        FakeGitHub { url, state, address }
     }
 
     /// Its base URL.
@@ -189,7 +189,7 @@ impl Api {
     }
 
     /// Called with every request before it is answered.
-    pub fn before(&self, hook: impl Fn(&Seen, &mut State) + Send + Sync + 'static) {
+    pub fn before(&self, hook: impl Fn(&RecordedRequest, &mut State) + Send + Sync + 'static) {
         self.state().before = Some(Arc::new(hook));
     }
 
@@ -211,7 +211,7 @@ impl Api {
     }
 }
 
-impl Drop for Api {
+impl Drop for FakeGitHub {
     fn drop(&mut self) {
         // Wakes the listener; by then the state may be gone, which ends it.
         self.state = Arc::new(Mutex::new(State::empty()));
@@ -259,7 +259,7 @@ impl State {
         Some(found.2.clone())
     }
 
-    fn answer(&mut self, seen: &Seen, base: &str) -> (u16, Value, Vec<(&'static str, String)>) {
+    fn answer(&mut self, seen: &RecordedRequest, base: &str) -> (u16, Value, Vec<(&'static str, String)>) {
         let refuse = |status: u16, says: &str| (status, json!({"message": says}), Vec::new());
         let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
         let token = seen.headers.get("authorization").map(String::as_str);
@@ -476,7 +476,7 @@ impl State {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Seen> {
+fn read(stream: &TcpStream) -> Option<RecordedRequest> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -498,7 +498,7 @@ fn read(stream: &TcpStream) -> Option<Seen> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(Seen {
+    Some(RecordedRequest {
         method,
         path,
         headers,

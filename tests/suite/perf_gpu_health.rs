@@ -12,16 +12,16 @@ fn compared(nvml: &[&str]) -> (Outcome, Value) {
         "tier = \"a\"\ntimeout_s = 60",
         "tier = \"b\"\ngpus = 8\nkernel = false\ntimeout_s = 60",
     );
-    bench.place.file("configs/gates/gates.toml", registry);
-    let driver = crate::kernel_driver::b200_with(&bench.place, nvml);
+    bench.sandbox.file("configs/gates/gates.toml", registry);
+    let driver = crate::kernel_driver::b200_with(&bench.sandbox, nvml);
     let outcome = bench.call(&[]).env("LD_LIBRARY_PATH", driver).run();
-    let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
+    let text = std::fs::read_to_string(bench.sandbox.path("results.json")).unwrap();
     assert!(bench.left_over().is_empty());
     (outcome, serde_json::from_str(&text).unwrap())
 }
 
 #[test]
-fn slow_a_launch_that_the_gpus_spoiled_is_set_aside_counted_and_replaced() {
+fn slow_disturbed_measurement_is_replaced() {
     // The first reading of a watch is its second round; the next one is taken after the first launch that counts.
     for (kind, defines) in [
         ("foreign", "-DPROCESSES=(round_()==3?2:0)"),
@@ -48,7 +48,7 @@ fn slow_a_launch_that_the_gpus_spoiled_is_set_aside_counted_and_replaced() {
 }
 
 #[test]
-fn a_launch_that_is_spoiled_twice_makes_the_comparison_invalid() {
+fn twice_disturbed_measurement_is_invalid() {
     let (outcome, results) = compared(&["-DPROCESSES=(round_()>2?1:0)"]);
     outcome.exits(3);
     let gate = perf(&results);
@@ -65,29 +65,29 @@ fn with_kernels(container: &str) -> (Outcome, Value) {
     };
     let bench = Bench::from(
         "100000",
-        |place| {
-            place
+        |sandbox| {
+            sandbox
                 .file("nmoe/csrc/device.fatbin", fixture(container))
                 .file("nmoe/csrc/rdep.c", crate::kernel_run::WRAPPER);
         },
-        |place| {
-            place.file("nmoe/csrc/device.fatbin", fixture("sm_100a_zstd"));
+        |sandbox| {
+            sandbox.file("nmoe/csrc/device.fatbin", fixture("sm_100a_zstd"));
         },
     );
     let gate = "tier = \"b\"\ngpus = 8\ntimeout_s = 60";
     let build = "make -s -C nmoe/csrc; cc -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c";
     let registry = REGISTRY.replace("tier = \"a\"\ntimeout_s = 60", gate)
         + &format!("\n[target.b200]\nbuild = '{build}'\nkernels = [\"nmoe/csrc/rdep.so\"]\n");
-    bench.place.file("configs/gates/gates.toml", registry);
-    let driver = crate::kernel_driver::b200_with(&bench.place, &[]);
+    bench.sandbox.file("configs/gates/gates.toml", registry);
+    let driver = crate::kernel_driver::b200_with(&bench.sandbox, &[]);
     let outcome = bench.call(&[]).env("LD_LIBRARY_PATH", driver).run();
-    let text = std::fs::read_to_string(bench.place.path("results.json")).unwrap();
+    let text = std::fs::read_to_string(bench.sandbox.path("results.json")).unwrap();
     assert!(bench.left_over().is_empty());
     (outcome, serde_json::from_str(&text).unwrap())
 }
 
 #[test]
-fn kernels_that_launches_need_are_proven_in_both_arms() {
+fn kernels_are_checked_in_both_checkouts() {
     let (outcome, results) = with_kernels("sm_100a_zstd");
     let outcome = outcome.exits(0);
     assert_eq!(perf(&results)["status"], "pass", "{results}");
@@ -101,7 +101,7 @@ fn kernels_that_launches_need_are_proven_in_both_arms() {
 }
 
 #[test]
-fn gpus_that_nobody_can_watch_are_told() {
+fn unmonitored_gpus_are_reported() {
     let (outcome, results) = compared(&["-DINIT=return 999;"]);
     let gate = perf(&results);
     outcome.exits(0);

@@ -1,11 +1,11 @@
 //! `run`, row by row of what a runner of gates can get wrong: each test names the row it answers.
 
-use crate::driver::Place;
-use crate::stage::Stage;
+use crate::driver::Sandbox;
+use crate::run_fixture::RunFixture;
 
 #[test]
-fn row_01_samples_with_thousands_separators_are_found() {
-    let run = Stage::new()
+fn samples_with_thousands_separators_are_found() {
+    let run = RunFixture::new()
         .gate(
             "cpu:train",
             "for n in 9,000 12,345 30,000; do echo \"step | node_tps: $n | x\"; done",
@@ -19,8 +19,8 @@ fn row_01_samples_with_thousands_separators_are_found() {
 }
 
 #[test]
-fn row_03_a_silent_hang_is_killed_at_the_deadline() {
-    let run = Stage::new()
+fn silent_gate_is_killed_at_deadline() {
+    let run = RunFixture::new()
         .gate_with("cpu:mute", "sleep 100000", "timeout_s = 1")
         .run(&["--gate", "cpu:mute"])
         .exits(1);
@@ -34,21 +34,21 @@ fn row_03_a_silent_hang_is_killed_at_the_deadline() {
 }
 
 #[test]
-fn row_04_the_same_verdict_each_time() {
-    let stage = Stage::new();
+fn repeated_run_has_same_verdict() {
+    let fixture = RunFixture::new();
     for n in 0..3 {
-        stage.gate_with(&format!("cpu:race{n}"), "sleep 2", "timeout_s = 1");
+        fixture.gate_with(&format!("cpu:race{n}"), "sleep 2", "timeout_s = 1");
     }
-    stage.gate_with("cpu:chatty", "while :; do echo x; done", "timeout_s = 1");
-    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    fixture.gate_with("cpu:chatty", "while :; do echo x; done", "timeout_s = 1");
+    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
     for (_, gate) in run.results["results"].as_object().unwrap() {
         assert_eq!(gate["reason"], "timeout");
     }
 }
 
 #[test]
-fn a_gate_that_says_nothing_for_too_long_is_ended() {
-    let run = Stage::new()
+fn silence_limit_ends_gate() {
+    let run = RunFixture::new()
         .gate_with("cpu:mute", "echo once; sleep 1000", "silence_timeout_s = 1")
         .run(&["--gate", "cpu:mute"])
         .exits(1);
@@ -57,24 +57,24 @@ fn a_gate_that_says_nothing_for_too_long_is_ended() {
 }
 
 #[test]
-fn row_05_a_gate_that_closes_its_output_costs_no_processor() {
-    let stage = Stage::new();
-    stage.gate(
+fn closed_output_uses_no_cpu() {
+    let fixture = RunFixture::new();
+    fixture.gate(
         "cpu:closed",
         "exec >&- 2>&-; sleep 1; cat /proc/$PPID/stat > \"$TMPDIR/stat\"",
     );
-    stage.run(&["--gate", "cpu:closed"]).exits(0);
+    fixture.run(&["--gate", "cpu:closed"]).exits(0);
     // The tool's own processor time, in clock ticks of a hundredth of a second: a spinning one takes about a hundred.
-    let stat = std::fs::read_to_string(stage.place.path("tmp/stat")).unwrap();
+    let stat = std::fs::read_to_string(fixture.sandbox.path("tmp/stat")).unwrap();
     let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
     let ticks: u64 = fields.skip(11).take(2).map(|f| f.parse::<u64>().unwrap()).sum();
     assert!(ticks < 50, "{ticks} ticks");
 }
 
 #[test]
-fn row_08_everything_that_is_missing_in_one_report() {
-    let stage = Stage::new();
-    stage
+fn preflight_lists_all_missing_requirements() {
+    let fixture = RunFixture::new();
+    fixture
         .gate_with(
             "cpu:one",
             "true",
@@ -86,7 +86,7 @@ fn row_08_everything_that_is_missing_in_one_report() {
             "requires = [\"NMOE_C\"]\nrequires_files = [\"../outside\", \"/etc/passwd\"]",
         )
         .gate("cpu:fine", "touch ../ran");
-    let run = stage.run(&["--tier", "a"]).exits(3);
+    let run = fixture.run(&["--tier", "a"]).exits(3);
     assert_eq!(run.results["overall"], "invalid");
     let one = run.gate("cpu:one");
     assert_eq!(
@@ -104,40 +104,40 @@ fn row_08_everything_that_is_missing_in_one_report() {
         (&fine["status"], &fine["reason"]),
         (&"not_run".into(), &"refused".into())
     );
-    assert!(!stage.place.path("ran").exists());
+    assert!(!fixture.sandbox.path("ran").exists());
 }
 
 #[test]
-fn row_09_what_cannot_be_used_still_leaves_results() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "true");
+fn unusable_input_still_writes_results() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "true");
     for args in [
         &["--gate", "cpu:okk"][..],
         &["--bundle", "nope"],
         &["--gate", "cpu:ok", "--perf-budget-pct", "nan"],
         &["--gate", "cpu:ok", "--baseline-ref=--lock"],
     ] {
-        let run = stage.run(args).exits(2);
+        let run = fixture.run(args).exits(2);
         assert_eq!(run.results["overall"], "invalid", "{args:?}");
         assert!(run.results["refused"].is_string(), "{args:?}");
     }
-    let run = stage.run(&["--gate", "cpu:okk"]).exits(2);
+    let run = fixture.run(&["--gate", "cpu:okk"]).exits(2);
     assert!(
         run.out.stderr.contains("did you mean `cpu:ok`?"),
         "{}",
         run.out.stderr
     );
-    stage.place.file("configs/gates/gates.toml", "[gates");
-    let run = stage.run(&["--gate", "cpu:ok"]).exits(2);
+    fixture.sandbox.file("configs/gates/gates.toml", "[gates");
+    let run = fixture.run(&["--gate", "cpu:ok"]).exits(2);
     assert!(run.out.stderr.contains("lint registry"), "{}", run.out.stderr);
     assert_eq!(run.results["refused"], "bad_registry");
 }
 
 #[test]
-fn row_11_any_bytes_pass_through() {
-    let stage = Stage::new();
-    stage.gate("cpu:bytes", r"printf 'a\xff\xfe\x00b\n\xc3'");
-    let output = stage
+fn arbitrary_output_bytes_are_kept() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:bytes", r"printf 'a\xff\xfe\x00b\n\xc3'");
+    let output = fixture
         .call(&["run", "--gate", "cpu:bytes"])
         .into_command()
         .output()
@@ -147,12 +147,12 @@ fn row_11_any_bytes_pass_through() {
 }
 
 #[test]
-fn row_12_a_failure_inside_is_a_failure() {
-    let stage = Stage::new();
-    stage
+fn failing_pipeline_member_fails_gate() {
+    let fixture = RunFixture::new();
+    fixture
         .gate("cpu:e", "false; echo on")
         .gate("cpu:pipe", "false | true; echo on");
-    let run = stage.run(&["--tier", "a", "--keep-going"]).exits(1);
+    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
     for id in ["cpu:e", "cpu:pipe"] {
         let gate = run.gate(id);
         assert_eq!(
@@ -164,13 +164,13 @@ fn row_12_a_failure_inside_is_a_failure() {
 }
 
 #[test]
-fn row_13_workflow_commands_are_neutralised() {
-    let stage = Stage::new();
-    stage.gate(
+fn workflow_commands_are_neutralised() {
+    let fixture = RunFixture::new();
+    fixture.gate(
         "cpu:say",
         r"printf '::error::x\n  ::add-mask::y\na ##[error]z\nold\r::set-output name=a::b\n'",
     );
-    let call = stage
+    let call = fixture
         .call(&["run", "--gate", "cpu:say"])
         .env("GITHUB_ACTIONS", "true");
     let out = call.run().exits(0);
@@ -194,9 +194,9 @@ fn row_13_workflow_commands_are_neutralised() {
 }
 
 #[test]
-fn row_14_the_runners_files_are_out_of_reach() {
-    let stage = Stage::new();
-    let folder = stage.place.path("tmp/_runner_file_commands");
+fn command_files_are_not_writable_by_gates() {
+    let fixture = RunFixture::new();
+    let folder = fixture.sandbox.path("tmp/_runner_file_commands");
     std::fs::create_dir(&folder).unwrap();
     let mut call_env = Vec::new();
     for name in ["ENV", "PATH", "OUTPUT", "STATE", "STEP_SUMMARY"] {
@@ -205,12 +205,12 @@ fn row_14_the_runners_files_are_out_of_reach() {
         call_env.push((format!("GITHUB_{name}"), path));
     }
     std::fs::write(folder.join("beside"), "kept").unwrap();
-    stage.gate(
+    fixture.gate(
         "cpu:evil",
         "env | grep '^GITHUB_' && exit 9; cd \"$TMPDIR/_runner_file_commands\"; for f in *; do echo evil >> $f; done; \
          rm -f file_ENV; ln -s /etc/passwd file_ENV; mkdir more; rm -f file_STATE; mkfifo file_STATE",
     );
-    let run = stage.run_with(&["--gate", "cpu:evil"], &call_env).exits(1);
+    let run = fixture.run_with(&["--gate", "cpu:evil"], &call_env).exits(1);
     let gate = run.gate("cpu:evil");
     assert_eq!(
         (&gate["status"], &gate["reason"]),
@@ -233,13 +233,13 @@ fn row_14_the_runners_files_are_out_of_reach() {
 }
 
 #[test]
-fn row_15_after_a_failure_the_rest_has_a_reason() {
-    let stage = Stage::new();
-    stage
+fn gates_after_failure_have_reason() {
+    let fixture = RunFixture::new();
+    fixture
         .gate("cpu:a", "true")
         .gate("cpu:b", "exit 7")
         .gate("cpu:c", "true");
-    let run = stage.run(&["--tier", "a"]).exits(1);
+    let run = fixture.run(&["--tier", "a"]).exits(1);
     assert_eq!(run.results["overall"], "fail");
     assert_eq!(run.gate("cpu:a")["reason"], serde_json::Value::Null);
     assert_eq!(run.gate("cpu:b")["rc"], 7);
@@ -249,43 +249,46 @@ fn row_15_after_a_failure_the_rest_has_a_reason() {
         (&"not_run".into(), &"stopped_after_failure".into())
     );
     assert_eq!(
-        stage.run(&["--tier", "a", "--keep-going"]).exits(1).gate("cpu:c")["status"],
+        fixture
+            .run(&["--tier", "a", "--keep-going"])
+            .exits(1)
+            .gate("cpu:c")["status"],
         "pass"
     );
 }
 
 #[test]
-fn row_16_pending_is_never_green() {
-    let stage = Stage::new();
-    stage
+fn pending_gate_is_not_a_pass() {
+    let fixture = RunFixture::new();
+    fixture
         .raw("[gates.\"zero2:x\"]\ntier = \"b\"\nkind = \"external\"\n")
         .gate("cpu:ok", "true");
-    let run = stage.run(&["--bundle", "single", "--gate", "zero2:x"]).exits(3);
+    let run = fixture.run(&["--bundle", "single", "--gate", "zero2:x"]).exits(3);
     assert_eq!(run.results["overall"], "inconclusive");
     let gate = run.gate("zero2:x");
     assert_eq!(
         (&gate["status"], &gate["reason"]),
         (&"pending".into(), &"external".into())
     );
-    let run = stage.run(&["--gate", "cpu:ok", "--gate", "zero2:x"]).exits(3);
+    let run = fixture.run(&["--gate", "cpu:ok", "--gate", "zero2:x"]).exits(3);
     assert_eq!(run.results["overall"], "inconclusive");
 }
 
 #[test]
-fn a_gate_that_needs_a_gpu_is_refused_without_one() {
-    let stage = Stage::new();
-    stage.gate_with("b200:one", "true", "gpus = 1");
-    let run = stage.run(&["--gate", "b200:one"]).exits(3);
+fn missing_gpu_refuses_gpu_gate() {
+    let fixture = RunFixture::new();
+    fixture.gate_with("b200:one", "true", "gpus = 1");
+    let run = fixture.run(&["--gate", "b200:one"]).exits(3);
     let reason = run.gate("b200:one")["reason"].as_str().unwrap().to_owned();
     assert!(["no_gpu", "off_target"].contains(&reason.as_str()), "{reason}");
 }
 
 #[test]
-fn results_never_lie_inside_a_checkout() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "true");
-    stage.place.git(["init", "-q"]);
-    let out = stage
+fn results_inside_checkout_are_refused() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "true");
+    fixture.sandbox.git(["init", "-q"]);
+    let out = fixture
         .call(&["run", "--gate", "cpu:ok", "--results", "out/results.json"])
         .run()
         .exits(2);
@@ -294,15 +297,15 @@ fn results_never_lie_inside_a_checkout() {
         "{}",
         out.stderr
     );
-    stage.call(&["run", "--gate", "cpu:ok"]).run().exits(0);
-    assert_eq!(stage.place.git(["status", "--porcelain"]), "?? configs/\n");
+    fixture.call(&["run", "--gate", "cpu:ok"]).run().exits(0);
+    assert_eq!(fixture.sandbox.git(["status", "--porcelain"]), "?? configs/\n");
 }
 
 #[test]
-fn under_json_the_output_of_gates_is_talk() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "echo from the gate");
-    let out = Place::gates(&stage.place, ["run", "--gate", "cpu:ok", "--format", "json"])
+fn json_format_sends_gate_output_to_stderr() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "echo from the gate");
+    let out = Sandbox::gates(&fixture.sandbox, ["run", "--gate", "cpu:ok", "--format", "json"])
         .run()
         .exits(0);
     assert_eq!(out.json()["overall"], "pass");
@@ -310,28 +313,28 @@ fn under_json_the_output_of_gates_is_talk() {
 }
 
 #[test]
-fn row_27_an_import_that_proves_nothing_is_refused_where_the_gate_says_what_must_exist() {
-    let stage = Stage::new();
+fn import_of_namespace_package_is_refused() {
+    let fixture = RunFixture::new();
     let import = "python3 -c 'import trainer'";
-    stage.gate("cpu:hollow", import).gate_with(
+    fixture.gate("cpu:hollow", import).gate_with(
         "cpu:import",
         import,
         "requires_files = [\"trainer/__init__.py\"]",
     );
     // A namespace package: the import passes over a module that does not even parse.
-    stage.place.file("trainer/moe.py", "def broken(:\n");
-    stage.run(&["--gate", "cpu:hollow"]).exits(0);
-    let run = stage.run(&["--gate", "cpu:import"]).exits(3);
+    fixture.sandbox.file("trainer/moe.py", "def broken(:\n");
+    fixture.run(&["--gate", "cpu:hollow"]).exits(0);
+    let run = fixture.run(&["--gate", "cpu:import"]).exits(3);
     let gate = run.gate("cpu:import");
     assert_eq!(
         (&gate["status"], &gate["reason"]),
         (&"invalid".into(), &"missing_file".into())
     );
     assert_eq!(gate["missing_files"][0], "trainer/__init__.py");
-    stage
-        .place
+    fixture
+        .sandbox
         .file("trainer/__init__.py", "from trainer import moe\n");
-    stage.run(&["--gate", "cpu:import"]).exits(1);
-    stage.place.file("trainer/moe.py", "");
-    stage.run(&["--gate", "cpu:import"]).exits(0);
+    fixture.run(&["--gate", "cpu:import"]).exits(1);
+    fixture.sandbox.file("trainer/moe.py", "");
+    fixture.run(&["--gate", "cpu:import"]).exits(0);
 }

@@ -9,21 +9,21 @@ use std::process::{Child, Command, Stdio};
 use regex::Regex;
 use rustix::fs::{CWD, Mode};
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 use crate::terminal::Terminal;
 
 /// A stage with a gate that is mute until the FIFO is written to, and then says `spoken`.
-fn mute() -> (Stage, PathBuf) {
-    let stage = Stage::new();
-    let fifo = stage.place.path("home/go");
+fn mute() -> (RunFixture, PathBuf) {
+    let fixture = RunFixture::new();
+    let fifo = fixture.sandbox.path("home/go");
     rustix::fs::mkfifoat(CWD, &fifo, Mode::from(0o600)).unwrap();
     let waits = format!("read -r word <'{}'; echo \"$word\"", fifo.display());
-    stage.gate_with("cpu:mute", &waits, "timeout_s = 300");
-    (stage, fifo)
+    fixture.gate_with("cpu:mute", &waits, "timeout_s = 300");
+    (fixture, fifo)
 }
 
-fn command(stage: &Stage, args: &[&str]) -> Command {
-    stage
+fn command(fixture: &RunFixture, args: &[&str]) -> Command {
+    fixture
         .call(&[&["run", "--tier", "a"], args].concat())
         .into_command()
 }
@@ -44,9 +44,9 @@ fn passes(mut child: Child) {
 }
 
 #[test]
-fn a_log_hears_that_a_mute_gate_still_runs() {
-    let (stage, fifo) = mute();
-    let mut child = command(&stage, &["--heartbeat", "1"])
+fn silent_gate_prints_heartbeat() {
+    let (fixture, fifo) = mute();
+    let mut child = command(&fixture, &["--heartbeat", "1"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -74,24 +74,24 @@ fn a_log_hears_that_a_mute_gate_still_runs() {
 }
 
 #[test]
-fn a_heartbeat_that_is_switched_off_is_not_heard() {
+fn disabled_heartbeat_prints_nothing() {
     // A gate that ends by itself, after longer than the shortest heartbeat: here time itself is what is asked about.
     for args in [&["--heartbeat", "0"][..], &["--heartbeat", "1", "-q"]] {
-        let stage = Stage::new();
-        stage.gate("cpu:mute", "sleep 1.2");
-        let out = stage.run(&[&["--tier", "a"], args].concat()).exits(0).out;
+        let fixture = RunFixture::new();
+        fixture.gate("cpu:mute", "sleep 1.2");
+        let out = fixture.run(&[&["--tier", "a"], args].concat()).exits(0).out;
         assert!(!out.stderr.contains("running for"), "{args:?}: {}", out.stderr);
     }
-    let stage = Stage::new();
-    stage.gate("cpu:mute", "true");
-    stage.run(&["--tier", "a", "--heartbeat", "-1"]).exits(2);
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:mute", "true");
+    fixture.run(&["--tier", "a", "--heartbeat", "-1"]).exits(2);
 }
 
 #[test]
-fn a_terminal_shows_a_line_that_counts_and_goes() {
-    let (stage, fifo) = mute();
+fn terminal_shows_temporary_progress_line() {
+    let (fixture, fifo) = mute();
     let (mut terminal, slave) = Terminal::open();
-    let child = command(&stage, &[])
+    let child = command(&fixture, &[])
         .stdin(Stdio::null())
         .stdout(slave.try_clone().unwrap())
         .stderr(slave)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::stage::Stage;
+use crate::run_fixture::RunFixture;
 use crate::support::program::program;
 
 fn seen(stdout: &str) -> BTreeMap<String, String> {
@@ -16,14 +16,14 @@ fn seen(stdout: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn t07_a_gate_sees_the_allow_list_and_what_the_registry_names() {
-    let stage = Stage::new();
-    stage.gate_with(
+fn t07_gate_environment_is_allow_list() {
+    let fixture = RunFixture::new();
+    fixture.gate_with(
         "cpu:env",
         "env -0",
         "requires = [\"NMOE_DATA_PATH\"]\nenv = [\"MY_FLAG\", \"GITHUB_TOKEN\", \"UNSET_ONE\"]",
     );
-    let mut call = stage.call(&["run", "--gate", "cpu:env"]);
+    let mut call = fixture.call(&["run", "--gate", "cpu:env"]);
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for n in 0..500 {
         seed = seed
@@ -84,32 +84,32 @@ fn t07_a_gate_sees_the_allow_list_and_what_the_registry_names() {
 }
 
 #[test]
-fn t02_our_memory_is_closed_to_a_gate_of_the_same_user() {
+fn t02_memory_is_closed_to_same_user() {
     let root = rustix::process::geteuid().is_root();
-    let stage = Stage::new();
-    stage.gate(
+    let fixture = RunFixture::new();
+    fixture.gate(
         "cpu:spy",
         "test \"$(id -u)\" = 0 && exit 0\ncat /proc/$PPID/environ >/dev/null 2>&1 && exit 9\n(: < /proc/$PPID/mem) 2>/dev/null && exit 8\nexit 0",
     );
     if !root {
-        stage.run(&["--gate", "cpu:spy"]).exits(0);
+        fixture.run(&["--gate", "cpu:spy"]).exits(0);
         return;
     }
     // As root every memory is open: become nobody, with a copy of the tool that nobody may run.
-    let tool = stage.place.path("tool");
+    let tool = fixture.sandbox.path("tool");
     std::fs::copy(program(), &tool).unwrap();
     for dir in [".", "repo", "home", "tmp"] {
-        std::fs::set_permissions(stage.place.path(dir), std::fs::Permissions::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(fixture.sandbox.path(dir), std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     let out = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tool)
         .args(["run", "--gate", "cpu:spy"])
-        .current_dir(stage.place.repo())
+        .current_dir(fixture.sandbox.repo())
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", stage.place.path("home"))
-        .env("TMPDIR", stage.place.path("tmp"))
+        .env("HOME", fixture.sandbox.path("home"))
+        .env("TMPDIR", fixture.sandbox.path("tmp"))
         .output();
     // Without setpriv there is no way to become somebody else here.
     if let Ok(out) = out {
@@ -123,15 +123,15 @@ fn t02_our_memory_is_closed_to_a_gate_of_the_same_user() {
 }
 
 #[test]
-fn slow_row_10_memory_is_flat_whatever_comes() {
-    let stage = Stage::new();
+fn slow_memory_is_bounded_for_any_output() {
+    let fixture = RunFixture::new();
     let peak = "grep VmHWM /proc/$PPID/status > \"$TMPDIR/peak\"";
-    stage.gate(
+    fixture.gate(
         "cpu:flood",
         &format!("head -c 40000000 < <(yes); head -c 40000000 /dev/zero; head -c 40000000 /dev/zero | tr '\\0' '['; {peak}"),
     );
-    let file = std::fs::File::create(stage.place.path("home/out")).unwrap();
-    let status = stage
+    let file = std::fs::File::create(fixture.sandbox.path("home/out")).unwrap();
+    let status = fixture
         .call(&["run", "--gate", "cpu:flood"])
         .into_command()
         .stdout(file)
@@ -139,24 +139,24 @@ fn slow_row_10_memory_is_flat_whatever_comes() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(0));
-    let size = std::fs::metadata(stage.place.path("home/out")).unwrap().len();
+    let size = std::fs::metadata(fixture.sandbox.path("home/out")).unwrap().len();
     assert_eq!(size, 120_000_001, "all of it and a line's end");
-    let peak = std::fs::read_to_string(stage.place.path("tmp/peak")).unwrap();
+    let peak = std::fs::read_to_string(fixture.sandbox.path("tmp/peak")).unwrap();
     let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     // A debug build maps some twenty of them itself; the flood is 117.
     assert!(kib < 32 * 1024, "{kib} KiB");
 }
 
 #[test]
-fn a_reader_that_stops_delays_no_deadline() {
-    let stage = Stage::new();
-    stage.gate_with(
+fn stopped_reader_does_not_delay_deadline() {
+    let fixture = RunFixture::new();
+    fixture.gate_with(
         "cpu:chatty",
         "while :; do echo 0123456789012345678901234567890123456789; done",
         "timeout_s = 1",
     );
-    let results = stage.results();
-    let mut command = stage
+    let results = fixture.results();
+    let mut command = fixture
         .call(&[
             "run",
             "--gate",
@@ -189,10 +189,10 @@ fn a_reader_that_stops_delays_no_deadline() {
 }
 
 #[test]
-fn a_reader_that_is_gone_changes_no_verdict() {
-    let stage = Stage::new();
-    stage.gate("cpu:long", "head -c 3000000 < <(yes)");
-    let mut command = stage.call(&["run", "--gate", "cpu:long"]).into_command();
+fn closed_reader_does_not_change_verdict() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:long", "head -c 3000000 < <(yes)");
+    let mut command = fixture.call(&["run", "--gate", "cpu:long"]).into_command();
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -203,14 +203,14 @@ fn a_reader_that_is_gone_changes_no_verdict() {
 }
 
 #[test]
-fn private_terms_never_reach_the_output() {
-    let stage = Stage::new();
-    stage.gate(
+fn private_terms_are_redacted() {
+    let fixture = RunFixture::new();
+    fixture.gate(
         "cpu:say",
         "printf 'the heron'; printf ' seven\\nnode_tps: 5 heron seven 12\\n'",
     );
-    let results = stage.results();
-    let out = stage
+    let results = fixture.results();
+    let out = fixture
         .call(&["run", "--gate", "cpu:say", "--results", results.to_str().unwrap()])
         .env("NMOE_PRIVATE_TERMS", "heron seven")
         .run()
@@ -219,7 +219,7 @@ fn private_terms_never_reach_the_output() {
     assert!(out.stdout.contains("node_tps: 5"), "{}", out.stdout);
     let results = std::fs::read_to_string(results).unwrap();
     assert!(results.contains("\"node_tps_p50\": 5.0"), "{results}");
-    stage
+    fixture
         .call(&["run", "--gate", "cpu:say"])
         .env("NMOE_PRIVATE_TERMS", "re:(")
         .run()
@@ -227,14 +227,14 @@ fn private_terms_never_reach_the_output() {
 }
 
 #[test]
-fn t21_a_full_disk_still_ends_in_a_report() {
-    let stage = Stage::new();
-    stage.gate("cpu:ok", "touch \"$TMPDIR/ran\"");
-    let small = stage.place.path("home/small");
+fn t21_full_disk_ends_with_report() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "touch \"$TMPDIR/ran\"");
+    let small = fixture.sandbox.path("home/small");
     std::fs::create_dir(&small).unwrap();
     let script =
         "mount -t tmpfs -o size=8k tmpfs \"$1\" && head -c 8k /dev/zero >\"$1/full\"; shift; exec \"$@\"";
-    let out = stage
+    let out = fixture
         .call(&["run", "--gate", "cpu:ok", "--format", "json", "--results"])
         .under(&[
             "unshare",
@@ -263,14 +263,14 @@ fn t21_a_full_disk_still_ends_in_a_report() {
         (&results["overall"], &results["refused"]),
         (&"invalid".into(), &"disk_full".into())
     );
-    assert!(!stage.place.path("tmp/ran").exists());
+    assert!(!fixture.sandbox.path("tmp/ran").exists());
 }
 
 #[test]
-fn a_descriptor_that_we_were_given_goes_no_further() {
-    let stage = Stage::new();
-    stage.gate("cpu:fds", "test ! -e /proc/self/fd/7");
-    let status = stage
+fn inherited_descriptors_do_not_reach_gates() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:fds", "test ! -e /proc/self/fd/7");
+    let status = fixture
         .call(&["run", "--gate", "cpu:fds"])
         .under(&["bash", "-c", "exec 7</dev/null; exec \"$@\"", "bash"])
         .stdout(Stdio::null())

@@ -1,79 +1,79 @@
 //! The table of API faults in docs/explanation/security-model.md, row by row: each fault is made, and what the real binary then says is what the row says.
 
-use crate::api::{Api, Fault};
-use crate::publish::Scene;
+use crate::fake_github::{FakeGitHub, Fault};
+use crate::publish::PullFixture;
 
 /// One way to a row: what goes wrong, more environment, the exit code, and what is said.
-struct Way {
+struct FaultCase {
     row: &'static str,
-    wrong: fn(&Api),
+    wrong: fn(&FakeGitHub),
     env: &'static [(&'static str, &'static str)],
     exit: i32,
     says: &'static [&'static str],
 }
 
-fn all(api: &Api, fault: Fault) {
+fn all(api: &FakeGitHub, fault: Fault) {
     api.fault("*", "/", fault, 99);
 }
 
-fn status(api: &Api, status: u16, message: &'static str) {
+fn status(api: &FakeGitHub, status: u16, message: &'static str) {
     all(api, Fault::Status(status, message, Vec::new()));
 }
 
 const STATUSES: &str = "/repos/octo-org/trainer/statuses";
 
 /// At least one for each row.
-const WAYS: &[Way] = &[
-    Way {
+const WAYS: &[FaultCase] = &[
+    FaultCase {
         row: "host name unknown, no connection",
         wrong: |_| (),
         env: &[("GITHUB_API_URL", "http://127.0.0.1:9")],
         exit: 3,
         says: &["no connection to the API", "GITHUB_API_URL"],
     },
-    Way {
+    FaultCase {
         row: "no answer in time, slow body",
         wrong: |api| all(api, Fault::Silence),
         env: &[],
         exit: 3,
         says: &["no answer in time"],
     },
-    Way {
+    FaultCase {
         row: "no answer in time, slow body",
         wrong: |api| all(api, Fault::Slow),
         env: &[],
         exit: 3,
         says: &["no answer in time"],
     },
-    Way {
+    FaultCase {
         row: "connection reset, truncated body",
         wrong: |api| all(api, Fault::Reset),
         env: &[],
         exit: 3,
         says: &["the connection broke before the answer was whole"],
     },
-    Way {
+    FaultCase {
         row: "connection reset, truncated body",
         wrong: |api| all(api, Fault::Truncated),
         env: &[],
         exit: 3,
         says: &["the connection broke before the answer was whole"],
     },
-    Way {
+    FaultCase {
         row: "bytes that are not HTTP",
         wrong: |api| all(api, Fault::Garbage),
         env: &[],
         exit: 3,
         says: &["the answer was not HTTP"],
     },
-    Way {
+    FaultCase {
         row: "500 to 599",
         wrong: |api| status(api, 502, "Bad Gateway"),
         env: &[],
         exit: 3,
         says: &["answered 502", "status page"],
     },
-    Way {
+    FaultCase {
         row: "429, 403 with a rate limit",
         wrong: |api| {
             all(
@@ -85,21 +85,21 @@ const WAYS: &[Way] = &[
         exit: 3,
         says: &["the rate limit is reached; it ends in 3600 s"],
     },
-    Way {
+    FaultCase {
         row: "429, 403 with a rate limit",
         wrong: |api| status(api, 403, "You have exceeded a secondary rate limit"),
         env: &[],
         exit: 3,
         says: &["the rate limit is reached"],
     },
-    Way {
+    FaultCase {
         row: "401",
         wrong: |_| (),
         env: &[("GITHUB_TOKEN", "another-sesame")],
         exit: 3,
         says: &["answered 401", "expired"],
     },
-    Way {
+    FaultCase {
         row: "403",
         wrong: |api| {
             let needs = vec![("x-accepted-github-permissions", "pull_requests=read".to_owned())];
@@ -109,28 +109,28 @@ const WAYS: &[Way] = &[
         exit: 3,
         says: &["answered 403", "which needs pull_requests=read"],
     },
-    Way {
+    FaultCase {
         row: "404, 410",
         wrong: |api| status(api, 404, "Not Found"),
         env: &[],
         exit: 3,
         says: &["answered 404", "may not see"],
     },
-    Way {
+    FaultCase {
         row: "404, 410",
         wrong: |api| status(api, 410, "Gone"),
         env: &[],
         exit: 3,
         says: &["answered 410", "deleted"],
     },
-    Way {
+    FaultCase {
         row: "422",
         wrong: |api| status(api, 422, "Validation Failed"),
         env: &[],
         exit: 3,
         says: &["answered 422", "GitHub refused the content"],
     },
-    Way {
+    FaultCase {
         row: "redirect within the API's origin",
         wrong: |api| {
             let there = format!("{}/repos/octo-org/trainer/pulls/5", api.url());
@@ -145,14 +145,14 @@ const WAYS: &[Way] = &[
         exit: 0,
         says: &[],
     },
-    Way {
+    FaultCase {
         row: "redirect or next page on another host",
         wrong: |api| all(api, Fault::Redirect(302, "https://elsewhere.example/".to_owned())),
         env: &[],
         exit: 3,
         says: &["the answer points to another host"],
     },
-    Way {
+    FaultCase {
         row: "HTML, or text that is not JSON",
         wrong: |api| all(api, Fault::Html),
         env: &[],
@@ -162,21 +162,21 @@ const WAYS: &[Way] = &[
             "a proxy or a login page may stand in between",
         ],
     },
-    Way {
+    FaultCase {
         row: "more than 16 MiB, or 50 pages",
         wrong: |api| all(api, Fault::Huge(17 << 20)),
         env: &[],
         exit: 3,
         says: &["the answer is too large"],
     },
-    Way {
+    FaultCase {
         row: "a setting that cannot be used",
         wrong: |_| (),
         env: &[("NMOE_API_TIMEOUT_S", "soon")],
         exit: 2,
         says: &["NMOE_API_TIMEOUT_S must be a whole number of seconds"],
     },
-    Way {
+    FaultCase {
         row: "the comment cannot be written",
         wrong: |api| api.state().may_write = false,
         env: &[],
@@ -186,7 +186,7 @@ const WAYS: &[Way] = &[
             "answered 403",
         ],
     },
-    Way {
+    FaultCase {
         row: "the status cannot be set (403)",
         wrong: |api| api.fault("POST", STATUSES, Fault::Status(403, "No", Vec::new()), 99),
         env: &[],
@@ -214,7 +214,7 @@ fn rows() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_row_of_the_pages_table_is_what_a_user_sees() {
+fn documented_api_faults_match_output() {
     let rows = rows();
     for (row, _) in &rows {
         assert!(
@@ -231,15 +231,15 @@ fn every_row_of_the_pages_table_is_what_a_user_sees() {
     });
 }
 
-fn shown(way: &Way, rows: &[(String, String)]) {
+fn shown(way: &FaultCase, rows: &[(String, String)]) {
     let (_, row) = rows
         .iter()
         .find(|(name, _)| name == way.row)
         .unwrap_or_else(|| panic!("docs/explanation/security-model.md has no row `{}`", way.row));
-    let scene = Scene::new();
-    (way.wrong)(&scene.api);
-    let mut call = scene
-        .call(&scene.results())
+    let fixture = PullFixture::new();
+    (way.wrong)(&fixture.api);
+    let mut call = fixture
+        .call(&fixture.results())
         .env("NMOE_API_TIMEOUT_S", "1")
         .env("NMOE_API_PATIENCE_S", "0");
     for (name, value) in way.env {

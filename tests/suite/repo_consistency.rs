@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::support::program::program;
 
 fn read(path: &str) -> String {
@@ -12,7 +12,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn every_direct_dependency_has_its_reason() {
+fn direct_dependencies_are_explained() {
     let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
     let page = read("docs/architecture.md");
     let table = page.split("## Direct dependencies").nth(1).unwrap();
@@ -32,7 +32,7 @@ fn every_direct_dependency_has_its_reason() {
 }
 
 #[test]
-fn workflows_interpolate_nothing_into_scripts_and_pin_every_action() {
+fn workflows_pin_actions_and_avoid_interpolation() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -159,8 +159,8 @@ fn generated_reference_matches_the_program() {
 fn every_code_has_a_page_on_the_site() {
     let site: toml::Table = toml::from_str(&read("zensical.toml")).unwrap();
     let root = site["project"]["site_url"].as_str().unwrap();
-    let place = Place::new();
-    let pages = place.path("codes");
+    let sandbox = Sandbox::new();
+    let pages = sandbox.path("codes");
     let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/generate-reference"))
         .arg("--codes")
         .arg(&pages)
@@ -168,7 +168,11 @@ fn every_code_has_a_page_on_the_site() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let all = place.gates(["explain", "--format", "json"]).run().exits(0).json();
+    let all = sandbox
+        .gates(["explain", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
     for (list, name) in [("codes", "code"), ("reasons", "reason")] {
         for entry in all[list].as_array().unwrap() {
             let code = entry[name].as_str().unwrap();
@@ -176,8 +180,8 @@ fn every_code_has_a_page_on_the_site() {
             assert!(pages.join(format!("{code}.md")).is_file(), "{code} has no page");
         }
     }
-    place.file("bad.yaml", "nmoe:\n  kind: Perf\n");
-    let log = place
+    sandbox.file("bad.yaml", "nmoe:\n  kind: Perf\n");
+    let log = sandbox
         .gates(["lint", "contract", "bad.yaml", "--format", "sarif"])
         .run()
         .exits(1)

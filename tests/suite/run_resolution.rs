@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 use crate::support::digest::sha256;
 
 const REGISTRY: &str =
@@ -10,19 +10,19 @@ const REGISTRY: &str =
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
 /// A checkout that is a merge, and the resolution of it.
-fn scene() -> (Place, Value) {
-    let place = Place::new();
-    place.file("configs/gates/gates.toml", REGISTRY);
-    place.git(["init", "--quiet"]);
-    place.git(["add", "."]);
-    place.git(["commit", "--quiet", "--message", "base"]);
-    place.git(["checkout", "--quiet", "-b", "change"]);
-    place.file("a", "a");
-    place.git(["add", "."]);
-    place.git(["commit", "--quiet", "--message", "head"]);
-    place.git(["checkout", "--quiet", "master"]);
-    place.git(["merge", "--quiet", "--no-ff", "--message", "merge", "change"]);
-    let id = |name: &str| place.git(["rev-parse", name]).trim().to_owned();
+fn fixture() -> (Sandbox, Value) {
+    let sandbox = Sandbox::new();
+    sandbox.file("configs/gates/gates.toml", REGISTRY);
+    sandbox.git(["init", "--quiet"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "--quiet", "--message", "base"]);
+    sandbox.git(["checkout", "--quiet", "-b", "change"]);
+    sandbox.file("a", "a");
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "--quiet", "--message", "head"]);
+    sandbox.git(["checkout", "--quiet", "master"]);
+    sandbox.git(["merge", "--quiet", "--no-ff", "--message", "merge", "change"]);
+    let id = |name: &str| sandbox.git(["rev-parse", name]).trim().to_owned();
     let resolution = json!({
         "schema": 1, "repository": "octo-org/trainer", "pull": 5,
         "head": id("change"), "base": id("HEAD^1"), "merge": id("HEAD"), "tree": id("HEAD^{tree}"),
@@ -31,11 +31,11 @@ fn scene() -> (Place, Value) {
         "contract": { "issue": 1, "sha256": sha256("agreed"), "author": "captain", "editor": null, "edited_at": null, "body": "agreed" },
         "findings": { "errors": 0, "warnings": 0, "shown": [] }, "gpu_minutes": 0.0, "nonce": NONCE, "tool": "0.1.0",
     });
-    (place, resolution)
+    (sandbox, resolution)
 }
 
-fn run(place: &Place, resolution: &Value, bundle: &[&str]) -> (Option<i32>, Value, String) {
-    std::fs::write(place.path("resolution.json"), resolution.to_string()).unwrap();
+fn run(sandbox: &Sandbox, resolution: &Value, bundle: &[&str]) -> (Option<i32>, Value, String) {
+    std::fs::write(sandbox.path("resolution.json"), resolution.to_string()).unwrap();
     let args = [
         "run",
         "--results",
@@ -43,15 +43,15 @@ fn run(place: &Place, resolution: &Value, bundle: &[&str]) -> (Option<i32>, Valu
         "--resolution",
         "../resolution.json",
     ];
-    let out = place.gates([&args, bundle].concat()).run();
-    let results = std::fs::read_to_string(place.path("results.json")).unwrap_or_else(|_| "null".to_owned());
+    let out = sandbox.gates([&args, bundle].concat()).run();
+    let results = std::fs::read_to_string(sandbox.path("results.json")).unwrap_or_else(|_| "null".to_owned());
     (out.code, serde_json::from_str(&results).unwrap(), out.stderr)
 }
 
 #[test]
-fn what_was_resolved_is_run_and_its_identity_echoed() {
-    let (place, resolution) = scene();
-    let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+fn matching_resolution_is_recorded_in_evidence() {
+    let (sandbox, resolution) = fixture();
+    let (code, results, said) = run(&sandbox, &resolution, &["--bundle", "small"]);
     assert_eq!(code, Some(0), "{said}");
     let evidence = &results["evidence"];
     assert_eq!(evidence["run"], NONCE);
@@ -62,7 +62,7 @@ fn what_was_resolved_is_run_and_its_identity_echoed() {
 }
 
 #[test]
-fn anything_else_is_refused_and_never_a_pass() {
+fn differing_resolution_is_refused() {
     let other = "5".repeat(40);
     for (what, value) in [
         ("merge", json!(other)),
@@ -70,19 +70,19 @@ fn anything_else_is_refused_and_never_a_pass() {
         ("gate_ids", json!(["cpu:one", "cpu:two"])),
         ("bundle", json!("large")),
     ] {
-        let (place, mut resolution) = scene();
+        let (sandbox, mut resolution) = fixture();
         resolution[what] = value;
         if what == "merge" || what == "head" {
             // An equal tree would be the same code.
             resolution["tree"] = json!(other);
         }
-        let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+        let (code, results, said) = run(&sandbox, &resolution, &["--bundle", "small"]);
         assert_eq!(code, Some(2), "{what}: {said}");
         assert_ne!(results["overall"], "pass", "{what}");
     }
-    let (place, mut resolution) = scene();
+    let (sandbox, mut resolution) = fixture();
     resolution["registry"]["sha256"] = json!("6".repeat(64));
-    let (code, results, said) = run(&place, &resolution, &["--bundle", "small"]);
+    let (code, results, said) = run(&sandbox, &resolution, &["--bundle", "small"]);
     assert_eq!(code, Some(2), "{said}");
     assert_ne!(results["overall"], "pass");
 }

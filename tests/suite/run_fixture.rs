@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::driver::{Call, Outcome, Place};
+use crate::driver::{Call, Outcome, Sandbox};
 
 /// A checkout with a registry.
-pub struct Stage {
-    pub place: Place,
+pub struct RunFixture {
+    pub sandbox: Sandbox,
     registry: RefCell<String>,
 }
 
@@ -22,10 +22,10 @@ pub struct Run {
     pub results: Value,
 }
 
-impl Stage {
+impl RunFixture {
     pub fn new() -> Self {
-        Stage {
-            place: Place::new(),
+        RunFixture {
+            sandbox: Sandbox::new(),
             registry: RefCell::default(),
         }
     }
@@ -46,18 +46,18 @@ impl Stage {
     pub fn raw(&self, text: &str) -> &Self {
         let mut registry = self.registry.borrow_mut();
         writeln!(registry, "{text}").unwrap();
-        self.place.file("configs/gates/gates.toml", registry.as_bytes());
+        self.sandbox.file("configs/gates/gates.toml", registry.as_bytes());
         self
     }
 
     /// Where the results of [`Stage::run`] go.
     pub fn results(&self) -> PathBuf {
-        self.place.path("home/results.json")
+        self.sandbox.path("home/results.json")
     }
 
     /// A call of the tool.
     pub fn call<S: AsRef<OsStr>>(&self, args: &[S]) -> Call {
-        self.place.gates(args)
+        self.sandbox.gates(args)
     }
 
     /// `run` with these arguments and recorded results.
@@ -68,7 +68,7 @@ impl Stage {
     /// The same with more environment.
     pub fn run_with<N: AsRef<str>, V: AsRef<OsStr>>(&self, args: &[&str], env: &[(N, V)]) -> Run {
         let results = self.results();
-        let mut call = self.place.gates(
+        let mut call = self.sandbox.gates(
             ["run", "--results"]
                 .map(OsStr::new)
                 .into_iter()

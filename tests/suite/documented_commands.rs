@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::documented_scene::{Scene, State};
-use crate::driver::Place;
+use crate::documented_fixture::{DocumentedFixture, State};
+use crate::driver::Sandbox;
 
 /// Lines that are not run here, with the reason. A row covers the lines that begin with it; a row without a line is an error.
 const NOT_RUN: [(&str, &str); 13] = [
@@ -234,7 +234,7 @@ fn names() -> Vec<String> {
     .map(str::to_owned)
     .to_vec();
     names.extend(
-        crate::house::documents()
+        crate::repo_consistency::documents()
             .into_iter()
             .filter(|page| !GENERATED.contains(&page.as_str())),
     );
@@ -267,7 +267,7 @@ struct Read {
 /// One reader a page and state, who types the lines in their order.
 fn type_in(page: &[Line]) -> Read {
     let mut read = Read::default();
-    let mut scenes: Vec<(State, Scene)> = Vec::new();
+    let mut scenes: Vec<(State, DocumentedFixture)> = Vec::new();
     for line in page.iter().filter(|line| !line.synopsis) {
         let left_out = NOT_RUN.iter().find(|(begins, _)| line.text.starts_with(begins));
         read.met.extend(left_out.map(|row| row.0));
@@ -277,11 +277,11 @@ fn type_in(page: &[Line]) -> Read {
         }
         let wanted = state(&line.page, &line.section);
         if !scenes.iter().any(|(state, _)| *state == wanted) {
-            scenes.push((wanted, Scene::new(wanted)));
+            scenes.push((wanted, DocumentedFixture::new(wanted)));
         }
-        let (_, scene) = scenes.iter_mut().find(|(state, _)| *state == wanted).unwrap();
+        let (_, fixture) = scenes.iter_mut().find(|(state, _)| *state == wanted).unwrap();
         if opens {
-            scene.opens_a_pull_request();
+            fixture.opens_a_pull_request();
             continue;
         }
         let row = ENDS
@@ -292,7 +292,7 @@ fn type_in(page: &[Line]) -> Read {
         let text = VALUES
             .iter()
             .fold(line.text.clone(), |text, (name, value)| text.replace(name, value));
-        let left = scene.line(&text, event(&text));
+        let left = fixture.line(&text, event(&text));
         read.ran += 1;
         if left.code != Some(code) {
             read.wrong.push(format!(
@@ -305,7 +305,7 @@ fn type_in(page: &[Line]) -> Read {
 }
 
 #[test]
-fn slow_every_line_that_a_reader_could_type_runs() {
+fn slow_documented_command_lines_run() {
     let pages = pages();
     let reads: Vec<Read> = std::thread::scope(|scope| {
         let readers: Vec<_> = pages.iter().map(|page| scope.spawn(|| type_in(page))).collect();
@@ -327,8 +327,8 @@ fn slow_every_line_that_a_reader_could_type_runs() {
 }
 
 #[test]
-fn every_synopsis_is_one_that_the_program_takes() {
-    let place = Place::new();
+fn documented_synopses_are_accepted() {
+    let sandbox = Sandbox::new();
     let (mut wrong, mut held) = (Vec::new(), 0);
     for line in pages().into_iter().flatten().filter(|line| line.synopsis) {
         if !line.text.contains(['[', '…']) && !line.text.chars().any(char::is_uppercase) {
@@ -340,7 +340,7 @@ fn every_synopsis_is_one_that_the_program_takes() {
         held += 1;
         // `--help` stops before anything is done, and only after every word before it was taken.
         let words = words(&line.text);
-        let out = place
+        let out = sandbox
             .gates(words.iter().map(String::as_str).chain(["--help"]))
             .run();
         if out.code != Some(0) {
@@ -371,9 +371,9 @@ fn spans(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_a_sentence_says_to_type_is_there() {
+fn commands_named_in_prose_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let (mut wrong, mut calls) = (Vec::new(), BTreeSet::new());
     for name in names().into_iter().chain(GENERATED.map(str::to_owned)) {
         for span in spans(&std::fs::read_to_string(root.join(&name)).unwrap()) {
@@ -397,7 +397,7 @@ fn what_a_sentence_says_to_type_is_there() {
             continue;
         }
         let words = words(call);
-        let out = place
+        let out = sandbox
             .gates(words.iter().map(String::as_str).chain(["--help"]))
             .run();
         if out.code != Some(0) {
@@ -409,7 +409,7 @@ fn what_a_sentence_says_to_type_is_there() {
 }
 
 #[test]
-fn what_cannot_run_is_noticed() {
+fn invalid_documented_lines_are_detected() {
     let page = "# P\n```sh\nnmoe-gates run --tear a   # no such option\nnmoe-gates \\\n  gates list | head -1\n```\n```text\nnmoe-gates run [--tear a]…\n```\n";
     let [typed, joined, synopsis] = &lines("p.md", page)[..] else {
         panic!()
@@ -419,7 +419,7 @@ fn what_cannot_run_is_noticed() {
         ("nmoe-gates run --tear a", true)
     );
     assert_eq!(words(&synopsis.text), ["run", "--tear", "a"]);
-    let mut scene = Scene::new(State::Adopted);
-    assert_eq!(scene.line(&typed.text, None).code, Some(2));
-    assert_eq!(scene.line(&joined.text, None).code, Some(0));
+    let mut fixture = DocumentedFixture::new(State::Adopted);
+    assert_eq!(fixture.line(&typed.text, None).code, Some(2));
+    assert_eq!(fixture.line(&joined.text, None).code, Some(0));
 }

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::api::Api;
-use crate::driver::Place;
+use crate::driver::Sandbox;
+use crate::fake_github::FakeGitHub;
 
 const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
@@ -25,8 +25,8 @@ fn line_of(text: &str, needle: &str) -> u64 {
 }
 
 #[test]
-fn row_9_bad_toml_is_a_finding_with_its_place_and_every_other_one_too() {
-    let place = Place::new();
+fn invalid_toml_is_reported_with_position() {
+    let sandbox = Sandbox::new();
     let bad = REGISTRY
         .replace("timeout_s = 30", "timeout_s = thirty")
         .replace(
@@ -34,11 +34,11 @@ fn row_9_bad_toml_is_a_finding_with_its_place_and_every_other_one_too() {
             "hot_path_min = [\"b200:moonlet_1x1O\"",
         )
         .replace("pairs = 2", "pairs = = 2");
-    place
+    sandbox
         .file("configs/gates/gates.toml", &bad)
         .file("configs/moonlet.toml", "")
         .file("configs/moonlight.toml", "");
-    let out = place
+    let out = sandbox
         .gates(["lint", "registry", "--format", "json"])
         .run()
         .exits(1)
@@ -55,18 +55,18 @@ fn row_9_bad_toml_is_a_finding_with_its_place_and_every_other_one_too() {
 }
 
 #[test]
-fn row_26_a_missing_file_and_the_perf_gate_behind_it_are_found_before_a_gpu_is_spent() {
-    let place = Place::new();
+fn missing_config_file_is_found_before_run() {
+    let sandbox = Sandbox::new();
     let frozen = "[gates.\"b200:frozen\"]\ntier = \"b\"\ngpus = 8\ncmd = \"python -m nmoe.train configs/frozen.toml\"\n\
                   requires_files = [\"configs/frozen.toml\"]\n\n[bundles]";
     let registry = REGISTRY
         .replace("[bundles]", frozen)
         .replace("full = [\n", "full = [\n  \"b200:frozen\",\n");
-    place
+    sandbox
         .file("configs/gates/gates.toml", &registry)
         .file("configs/moonlet.toml", "")
         .file("configs/moonlight.toml", "");
-    let out = place
+    let out = sandbox
         .gates(["lint", "registry", "--format", "json"])
         .run()
         .exits(1)
@@ -89,25 +89,25 @@ fn row_26_a_missing_file_and_the_perf_gate_behind_it_are_found_before_a_gpu_is_s
         "[bundles]",
         "[bundles]\nperf = [\"b200:moonlight_8x20\", \"perf:baseline_delta\"]",
     );
-    place.file("configs/gates/gates.toml", &mended);
-    let out = place
+    sandbox.file("configs/gates/gates.toml", &mended);
+    let out = sandbox
         .gates(["lint", "registry", "--format", "json"])
         .run()
         .exits(1)
         .json();
     assert_eq!(found(&out).len(), 1);
-    place.file("configs/frozen.toml", "");
-    place.gates(["lint", "registry"]).run().exits(0);
+    sandbox.file("configs/frozen.toml", "");
+    sandbox.gates(["lint", "registry"]).run().exits(0);
 }
 
 #[test]
-fn a_body_with_the_block_under_a_later_heading_and_half_a_perf_claim() {
-    let place = Place::new();
-    place.file("configs/gates/gates.toml", REGISTRY);
+fn misplaced_block_and_partial_perf_claim_are_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.file("configs/gates/gates.toml", REGISTRY);
     let body = "## Summary\n\nA loss that never holds all logits.\n\n## PR Attestation\n\n```yaml\nnmoe_pr:\n  issue: 06\n  \
                 baseline_sha: 0fee6e5\n  risk: warm\n\ngates_passed:\n  tier_a:\n    - cpu:syntax\n  tier_b: []\n\nperf:\n  \
                 gate: n/a\n  notes: saves memory\n```\n\n## Test plan\n- [ ] run it\n";
-    let out = place
+    let out = sandbox
         .gates(["lint", "attestation", "-", "--format", "json"])
         .stdin(body)
         .run()
@@ -130,37 +130,37 @@ fn a_body_with_the_block_under_a_later_heading_and_half_a_perf_claim() {
 }
 
 #[test]
-fn an_issue_is_fetched_by_its_number_and_judged() {
-    let api = Api::start();
+fn issue_number_is_fetched_and_checked() {
+    let api = FakeGitHub::start();
     api.issue(
         5,
         "[03a] Attention",
         &CONTRACT.replace("kind: feature", "kind: Feature"),
     );
-    let place = Place::new();
-    place
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/model.py", "");
-    let call = place.gates(["lint", "contract", "--issue", "5", "--format", "json"]);
+    let call = sandbox.gates(["lint", "contract", "--issue", "5", "--format", "json"]);
     let out = api.serves(call).run().exits(1).json();
     assert_eq!(found(&out), [("invalid-value", line_of(CONTRACT, "kind:"))]);
     assert_eq!(out["findings"][0]["path"], "issue #5");
-    let call = place.gates(["lint", "contract", "--issue", "6"]);
+    let call = sandbox.gates(["lint", "contract", "--issue", "6"]);
     api.serves(call).run().exits(3);
 }
 
 #[test]
-fn a_pull_request_and_the_contract_that_it_fixes_are_fetched() {
-    let api = Api::start();
+fn pull_request_fetches_its_contract() {
+    let api = FakeGitHub::start();
     api.issue(5, "[03a] Attention", CONTRACT);
     let head = "1188731".to_owned() + &"0".repeat(33);
     let body = ATTESTATION.replace("    - cpu:compileall\n", "");
     api.pull(7, "issue/03a-attention", &head, &"8".repeat(40), &body);
-    let place = Place::new();
-    place
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/model.py", "");
-    let call = place.gates(["lint", "pr", "--pr", "7", "--format", "json"]);
+    let call = sandbox.gates(["lint", "pr", "--pr", "7", "--format", "json"]);
     let out = api.serves(call).run().exits(1).json();
     assert_eq!(found(&out), [("tier-a-uncovered", line_of(&body, "tier_a:"))]);
     api.pull(
@@ -170,19 +170,19 @@ fn a_pull_request_and_the_contract_that_it_fixes_are_fetched() {
         &"8".repeat(40),
         &body.replace("Fixes: #5", "Fixes: #"),
     );
-    let call = place.gates(["lint", "pr", "--pr", "7", "--format", "json"]);
+    let call = sandbox.gates(["lint", "pr", "--pr", "7", "--format", "json"]);
     let out = api.serves(call).run().exits(1).json();
     assert_eq!(found(&out)[0], ("no-linked-contract", 1));
 }
 
 #[test]
-fn private_terms_are_found_and_not_shown() {
-    let place = Place::new();
-    place
+fn private_terms_are_found_but_not_shown() {
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/model.py", "");
     let body = CONTRACT.replace("long contexts", "blue heron contexts");
-    let out = place
+    let out = sandbox
         .gates(["lint", "contract", "-"])
         .stdin(body)
         .env("NMOE_PRIVATE_TERMS", "Blue-Heron")

@@ -7,7 +7,7 @@ use crate::driver::git;
 use crate::perf_bench::{Bench, MAKEFILE, REGISTRY, TRAINER, perf};
 
 #[test]
-fn row_17_both_arms_are_built_from_their_own_checkout() {
+fn each_checkout_is_built_separately() {
     let bench = Bench::speed(100_000, 100_000);
     let (outcome, results) = bench.run(&[]);
     let outcome = outcome.exits(0);
@@ -27,13 +27,13 @@ fn row_17_both_arms_are_built_from_their_own_checkout() {
     let roots: std::collections::BTreeSet<&str> =
         launches.iter().filter_map(|l| l.split(' ').nth(1)).collect();
     assert_eq!(roots.len(), 9, "a run root for every launch: {launches:?}");
-    let subject = bench.place.path("subject").canonicalize().unwrap();
+    let subject = bench.sandbox.path("subject").canonicalize().unwrap();
     for line in launches.iter().filter(|l| l.ends_with(" base")) {
         assert!(!line.starts_with(subject.to_str().unwrap()), "{line}");
     }
     assert!(outcome.stdout.contains("budget −10: pass"), "{}", outcome.stdout);
     assert_eq!(bench.left_over(), Vec::<PathBuf>::new());
-    let worktrees = git(&bench.place.repo(), ["worktree", "list", "--porcelain"]);
+    let worktrees = git(&bench.sandbox.repo(), ["worktree", "list", "--porcelain"]);
     assert_eq!(worktrees.matches("worktree ").count(), 1, "{worktrees}");
 }
 
@@ -51,27 +51,27 @@ END
 "#;
 
 #[test]
-fn row_17_neither_arm_imports_the_others_modules_or_an_installed_copys() {
+fn checkouts_import_only_their_own_modules() {
     let bench = Bench::from(
         "100000",
-        |place| {
-            place.file("train.sh", format!("{IMPORTS}{TRAINER}"));
+        |sandbox| {
+            sandbox.file("train.sh", format!("{IMPORTS}{TRAINER}"));
         },
-        |place| {
-            place.git(["rm", "-q", "nmoe/gone.py"]);
-            place.file("nmoe/only_head.py", "");
+        |sandbox| {
+            sandbox.git(["rm", "-q", "nmoe/gone.py"]);
+            sandbox.file("nmoe/only_head.py", "");
         },
     );
-    let site = bench.place.path("site/nmoe");
+    let site = bench.sandbox.path("site/nmoe");
     std::fs::create_dir_all(&site).unwrap();
     for module in ["gone.py", "only_head.py", "installed.py"] {
         std::fs::write(site.join(module), "").unwrap();
     }
-    let subject = bench.place.path("subject");
+    let subject = bench.sandbox.path("subject");
     // The other arm's checkout on the path is no way in either.
-    let path = std::env::join_paths([bench.place.path("site"), subject.clone()]).unwrap();
+    let path = std::env::join_paths([bench.sandbox.path("site"), subject.clone()]).unwrap();
     bench.call(&[]).env("PYTHONPATH", path).run().exits(0);
-    let imports = std::fs::read_to_string(bench.place.path("data/imports")).unwrap();
+    let imports = std::fs::read_to_string(bench.sandbox.path("data/imports")).unwrap();
     let subject = subject.canonicalize().unwrap();
     // The first is the compared gate's own run, as the runner is set up.
     for line in imports.lines().skip(1) {
@@ -94,7 +94,7 @@ fn row_17_neither_arm_imports_the_others_modules_or_an_installed_copys() {
 }
 
 #[test]
-fn a_loss_beyond_the_budget_fails_and_one_inside_it_passes() {
+fn loss_beyond_budget_fails() {
     let (outcome, results) = Bench::speed(100_000, 85_000).run(&[]);
     outcome.exits(1);
     assert_eq!(perf(&results)["status"], "fail");
@@ -111,7 +111,7 @@ fn a_loss_beyond_the_budget_fails_and_one_inside_it_passes() {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_ten_runs_of_each_change_have_the_same_verdict() {
+fn slow_repeated_comparisons_have_same_verdict() {
     for (after, status) in [(100_000, "pass"), (97_000, "pass"), (85_000, "fail")] {
         let bench = Bench::speed(100_000, after);
         for seed in 0..10 {
@@ -127,9 +127,9 @@ fn slow_ten_runs_of_each_change_have_the_same_verdict() {
 }
 
 #[test]
-fn row_18_a_baseline_that_is_no_commit_below_the_change_is_refused_before_anything_runs() {
+fn baseline_outside_history_is_refused() {
     let bench = Bench::speed(100_000, 100_000);
-    let head = git(&bench.place.path("subject"), ["rev-parse", "HEAD"]);
+    let head = git(&bench.sandbox.path("subject"), ["rev-parse", "HEAD"]);
     for bad in [
         "--lock",
         "no-such-branch",
@@ -148,7 +148,7 @@ fn row_18_a_baseline_that_is_no_commit_below_the_change_is_refused_before_anythi
 }
 
 #[test]
-fn row_18_budgets_that_are_no_percentage_are_refused() {
+fn budget_not_a_percentage_is_refused() {
     let bench = Bench::speed(100_000, 50_000);
     for bad in ["nan", "inf", "-inf", "-100", "100", "ten"] {
         let (outcome, results) = bench.run(&[&format!("--perf-budget-pct={bad}")]);
@@ -158,7 +158,7 @@ fn row_18_budgets_that_are_no_percentage_are_refused() {
 }
 
 #[test]
-fn row_18_a_baseline_that_reports_zero_is_invalid() {
+fn zero_baseline_is_invalid() {
     let (outcome, results) = Bench::speed(0, 100_000).run(&[]);
     outcome.exits(3);
     assert_eq!(perf(&results)["status"], "invalid");
@@ -166,14 +166,14 @@ fn row_18_a_baseline_that_reports_zero_is_invalid() {
 }
 
 #[test]
-fn row_18_a_baseline_that_has_no_kernels_of_its_own_is_no_baseline() {
+fn baseline_without_kernels_is_invalid() {
     let (outcome, results) = Bench::from(
         "100000",
-        |place| {
-            place.file("nmoe/csrc/Makefile", "kernel.so:\n\tfalse\n");
+        |sandbox| {
+            sandbox.file("nmoe/csrc/Makefile", "kernel.so:\n\tfalse\n");
         },
-        |place| {
-            place.file("nmoe/csrc/Makefile", MAKEFILE);
+        |sandbox| {
+            sandbox.file("nmoe/csrc/Makefile", MAKEFILE);
         },
     )
     .run(&[]);
@@ -183,11 +183,11 @@ fn row_18_a_baseline_that_has_no_kernels_of_its_own_is_no_baseline() {
 }
 
 #[test]
-fn row_19_the_baseline_is_the_base_parent_of_the_merge_even_when_the_branch_has_moved() {
+fn baseline_is_base_parent_of_merge() {
     let bench = Bench::speed(100_000, 97_000);
-    bench.place.file("speed.txt", "10\n");
+    bench.sandbox.file("speed.txt", "10\n");
     bench
-        .place
+        .sandbox
         .git(["commit", "-qam", "A slow commit on the base branch"]);
     for named in ["", "master", "origin/master"] {
         let (outcome, results) = bench.run(&[&format!("--baseline-ref={named}")]);
@@ -201,10 +201,10 @@ fn row_19_the_baseline_is_the_base_parent_of_the_merge_even_when_the_branch_has_
 }
 
 #[test]
-fn a_single_pair_is_judged_by_the_threshold_and_named_as_that() {
+fn single_pair_uses_threshold_method() {
     let bench = Bench::speed(100_000, 97_000);
     let registry = REGISTRY.replace("kind = \"perf\"", "kind = \"perf\"\npairs = 1");
-    bench.place.file("configs/gates/gates.toml", registry);
+    bench.sandbox.file("configs/gates/gates.toml", registry);
     let (outcome, results) = bench.run(&[]);
     let outcome = outcome.exits(0);
     let perf = &perf(&results)["perf"];
@@ -214,12 +214,12 @@ fn a_single_pair_is_judged_by_the_threshold_and_named_as_that() {
 }
 
 #[test]
-fn what_the_change_does_to_the_baseline_is_found_out() {
-    let bench = Bench::new("100000", |place| {
+fn change_that_alters_baseline_is_detected() {
+    let bench = Bench::new("100000", |sandbox| {
         // It knows where the baseline is and makes it slow.
         let attack = "case \"$PWD\" in */subject) for f in \"$HOME\"/.local/state/nmoe-gates/perf/*/baseline/speed.txt; do \
                       [ ! -e \"$f\" ] || echo 50000 > \"$f\"; done;; esac\n";
-        place.file("train.sh", format!("{attack}{TRAINER}"));
+        sandbox.file("train.sh", format!("{attack}{TRAINER}"));
     });
     let (outcome, results) = bench.run(&[]);
     outcome.exits(1);
@@ -232,24 +232,24 @@ scope:\n  allow: [\"**\"]\n  deny: []\n\ncontract:\n  invariants:\n    - B200-on
 gate: perf:baseline_delta\n    compare: cpu:train\n    metric: node_tps_p50\n    budget_pct: -10\n";
 
 #[test]
-fn what_was_measured_is_attested_and_the_attestation_holds() {
+fn measured_comparison_is_attested() {
     let bench = Bench::speed(100_000, 97_000);
     let (outcome, results) = bench.run(&[]);
     outcome.exits(0);
-    let subject = bench.place.path("subject");
+    let subject = bench.sandbox.path("subject");
     git(&subject, ["checkout", "-qb", "issue/07-x"]);
-    let [contract, body] = ["contract.yml", "body.md"].map(|name| bench.place.path(name));
+    let [contract, body] = ["contract.yml", "body.md"].map(|name| bench.sandbox.path(name));
     std::fs::write(&contract, CONTRACT).unwrap();
     let attest = |more: &[&str]| {
         let given = [
             "attest".to_owned(),
             format!("--subject={}", subject.display()),
             format!("--contract={}", contract.display()),
-            format!("--results={}", bench.place.path("results.json").display()),
+            format!("--results={}", bench.sandbox.path("results.json").display()),
             format!("--base={}", bench.base),
         ];
         bench
-            .place
+            .sandbox
             .gates(given.iter().map(String::as_str).chain(more.iter().copied()))
             .run()
     };
@@ -271,7 +271,7 @@ fn what_was_measured_is_attested_and_the_attestation_holds() {
     std::fs::write(&body, &text).unwrap();
     attest(&["--verify", body.to_str().unwrap()]).exits(0);
     let linted = bench
-        .place
+        .sandbox
         .gates(["lint", "attestation", body.to_str().unwrap()])
         .run()
         .exits(0);

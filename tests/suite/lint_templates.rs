@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::driver::Place;
+use crate::driver::Sandbox;
 
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
@@ -14,9 +14,9 @@ fn tracked(path: &str) -> String {
 
 /// The findings of a form that somebody submits as it is.
 fn findings(kind: &str, body: &str) -> Vec<(String, String)> {
-    let place = Place::new();
-    place.file("configs/gates/gates.toml", REGISTRY);
-    let out = place
+    let sandbox = Sandbox::new();
+    sandbox.file("configs/gates/gates.toml", REGISTRY);
+    let out = sandbox
         .gates(["lint", kind, "-", "--format", "json"])
         .stdin(body)
         .run()
@@ -66,7 +66,7 @@ fn rendered(form: &Value) -> String {
 }
 
 #[test]
-fn the_issue_form_asks_for_what_the_lint_wants_and_nothing_else() {
+fn issue_form_matches_contract_lint() {
     let form: Value = serde_yaml::from_str(&tracked(".github/ISSUE_TEMPLATE/work_item.yml")).unwrap();
     assert_eq!(form["title"], "[NN] ");
     let labels: Vec<&str> = form["body"]
@@ -105,11 +105,11 @@ fn the_issue_form_asks_for_what_the_lint_wants_and_nothing_else() {
         .replace("hot|warm|cold", "hot")
         .replace("S|M|L", "S")
         .replace("<module>", "attention");
-    let place = Place::new();
-    place
+    let sandbox = Sandbox::new();
+    sandbox
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/attention/a.py", "");
-    let out = place
+    let out = sandbox
         .gates(["lint", "contract", "-"])
         .stdin(filled)
         .run()
@@ -118,7 +118,7 @@ fn the_issue_form_asks_for_what_the_lint_wants_and_nothing_else() {
 }
 
 #[test]
-fn the_pull_request_template_asks_for_what_the_lint_wants_and_nothing_else() {
+fn pull_request_template_matches_attestation_lint() {
     let body = tracked(".github/pull_request_template.md");
     assert_eq!(
         findings("attestation", &body),
@@ -153,7 +153,7 @@ fn the_pull_request_template_asks_for_what_the_lint_wants_and_nothing_else() {
 }
 
 #[test]
-fn the_tracked_schemas_are_those_that_the_types_give() {
+fn tracked_schemas_match_types() {
     for name in [
         "contract",
         "attestation",
@@ -162,7 +162,7 @@ fn the_tracked_schemas_are_those_that_the_types_give() {
         "settings",
         "findings",
     ] {
-        let out = Place::new().gates(["schema", name]).run().exits(0);
+        let out = Sandbox::new().gates(["schema", name]).run().exits(0);
         let path = format!("schemas/{name}.schema.json");
         assert_eq!(
             out.stdout,
@@ -173,9 +173,13 @@ fn the_tracked_schemas_are_those_that_the_types_give() {
 }
 
 #[test]
-fn every_code_has_a_page() {
-    let place = Place::new();
-    let all = place.gates(["explain", "--format", "json"]).run().exits(0).json();
+fn every_code_is_explained() {
+    let sandbox = Sandbox::new();
+    let all = sandbox
+        .gates(["explain", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
     let codes = all["codes"].as_array().unwrap();
     assert!(codes.len() > 60);
     let mut seen = std::collections::BTreeSet::new();
@@ -191,12 +195,12 @@ fn every_code_has_a_page() {
             assert!(!code[key].as_str().unwrap().is_empty(), "{id} has no {key}");
         }
     }
-    let page = place.gates(["explain", "unknown-gate"]).run().exits(0).stdout;
+    let page = sandbox.gates(["explain", "unknown-gate"]).run().exits(0).stdout;
     assert!(
         page.starts_with("unknown-gate (error)\n") && page.contains("Right:"),
         "{page}"
     );
-    let out = place.gates(["explain", "unknwon-gate"]).run().exits(2);
+    let out = sandbox.gates(["explain", "unknwon-gate"]).run().exits(2);
     assert!(
         out.stderr.contains("did you mean `unknown-gate`"),
         "{}",
@@ -205,9 +209,9 @@ fn every_code_has_a_page() {
 }
 
 #[test]
-fn shells_get_their_completions() {
+fn completions_exist_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
-        let out = Place::new().gates(["completions", shell]).run().exits(0);
+        let out = Sandbox::new().gates(["completions", shell]).run().exits(0);
         assert!(out.stdout.contains("attestation"), "{shell}");
     }
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::attack::attack;
 use crate::driver::git;
-use crate::life::{Life, commit, contract, write};
+use crate::workflow_e2e::{RepoFixture, commit, contract, write};
 
 /// Runs a line in a shell that has no program but `touch`, and lists what it made.
-fn paste(life: &Life, line: &str) -> Vec<String> {
-    let dir = tempfile::TempDir::new_in(life.place.path("tmp")).unwrap();
+fn paste(fixture: &RepoFixture, line: &str) -> Vec<String> {
+    let dir = tempfile::TempDir::new_in(fixture.sandbox.path("tmp")).unwrap();
     let bin = dir.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let touch = ["/bin/touch", "/usr/bin/touch"]
@@ -79,16 +79,17 @@ fn printed(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn t12_a_pasted_next_command_runs_nothing_of_an_outsider() {
+fn t12_pasted_next_command_runs_no_injection() {
     const ID: &str = "00$(touch made-by-id)";
     const DEPENDENCY: &str = "04; touch made-by-dependency";
     const BRANCH: &str = "issue/01-x;touch${IFS}made-by-branch;#";
-    let life = Life::begin();
-    let repo = life.place.repo();
+    let fixture = RepoFixture::begin();
+    let repo = fixture.sandbox.repo();
     let quoted = |text: &str| format!("'{text}'");
-    life.api
+    fixture
+        .api
         .issue(20, "Work", &contract(&quoted(ID), "evil", "", "docs/**", ""));
-    life.api.issue(
+    fixture.api.issue(
         21,
         "Work",
         &contract("21", "evil", &quoted(DEPENDENCY), "docs/**", ""),
@@ -101,14 +102,14 @@ fn t12_a_pasted_next_command_runs_nothing_of_an_outsider() {
         ["push", "-q", "origin", &format!("HEAD:refs/heads/{BRANCH}")],
     );
     let head = git(&repo, ["rev-parse", "HEAD"]).trim().to_owned();
-    life.api.pull(11, BRANCH, &head, &"0".repeat(40), "Fixes: #21");
+    fixture.api.pull(11, BRANCH, &head, &"0".repeat(40), "Fixes: #21");
     git(&repo, ["checkout", "-q", "master"]);
     let folder = "contracts;touch made-by-folder";
     for (name, id, depends) in [
         ("a", quoted("03"), quoted("02")),
         ("b", quoted(ID), String::new()),
     ] {
-        life.place.file(
+        fixture.sandbox.file(
             &format!("{folder}/{name} `touch made-by-file`.md"),
             contract(&id, "x", &depends, "docs/**", ""),
         );
@@ -131,22 +132,22 @@ fn t12_a_pasted_next_command_runs_nothing_of_an_outsider() {
     ];
     let mut found = Vec::new();
     for command in commands {
-        let json = life.call(&repo, &[command, &["--format", "json"]].concat());
+        let json = fixture.call(&repo, &[command, &["--format", "json"]].concat());
         steps(&json.json(), &mut found);
-        let human = life.call(&repo, command);
+        let human = fixture.call(&repo, command);
         for line in printed(&(human.stdout + &human.stderr)) {
-            assert_eq!(paste(&life, &line), Vec::<String>::new(), "{line}");
+            assert_eq!(paste(&fixture, &line), Vec::<String>::new(), "{line}");
         }
     }
     assert!(found.len() >= 10, "{found:#?}");
     for (command, argv) in &found {
         assert!(!argv.is_empty(), "{command}");
-        assert_eq!(paste(&life, command), Vec::<String>::new(), "{command}");
+        assert_eq!(paste(&fixture, command), Vec::<String>::new(), "{command}");
     }
     let through = |made: &str| {
         found
             .iter()
-            .any(|(command, _)| paste(&life, command).iter().any(|name| name == made))
+            .any(|(command, _)| paste(&fixture, command).iter().any(|name| name == made))
     };
     for (what, naive, made) in [
         (
@@ -165,6 +166,6 @@ fn t12_a_pasted_next_command_runs_nothing_of_an_outsider() {
             "made-by-branch",
         ),
     ] {
-        attack(what, paste(&life, &naive) == [made], through(made));
+        attack(what, paste(&fixture, &naive) == [made], through(made));
     }
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::attack::{attack, skipped};
-use crate::driver::Place;
-use crate::stage::Stage;
+use crate::driver::Sandbox;
+use crate::run_fixture::RunFixture;
 use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -52,13 +52,13 @@ fn steps(job: &Value) -> impl Iterator<Item = &Value> {
 /// Whether a job checks out code that the base does not hold.
 fn takes_the_change(job: &Value) -> bool {
     steps(job).any(|step| {
-        let place = step["with"]["ref"].as_str().unwrap_or_default();
-        place.contains("pull") || place.contains("merge") || place.contains("head")
+        let sandbox = step["with"]["ref"].as_str().unwrap_or_default();
+        sandbox.contains("pull") || sandbox.contains("merge") || sandbox.contains("head")
     })
 }
 
 #[test]
-fn t01_a_write_token_beside_the_change() {
+fn t01_write_token_with_untrusted_code() {
     let writes = |job: &Value| {
         job["permissions"]
             .as_object()
@@ -73,7 +73,7 @@ fn t01_a_write_token_beside_the_change() {
 }
 
 #[test]
-fn t01_a_credential_left_in_the_checkout() {
+fn t01_persisted_checkout_credential() {
     let left = |text: &str| {
         jobs(text).iter().any(|job| {
             takes_the_change(job)
@@ -94,7 +94,7 @@ fn t01_a_credential_left_in_the_checkout() {
 }
 
 #[test]
-fn t01_a_default_of_every_permission() {
+fn t01_default_permissions() {
     let open =
         |text: &str| serde_yaml::from_str::<Value>(text).unwrap()["permissions"] != serde_json::json!({});
     attack(
@@ -105,21 +105,24 @@ fn t01_a_default_of_every_permission() {
 }
 
 #[test]
-fn t01_our_lint_sees_what_others_do_not() {
-    let place = Place::new();
-    place.file(".github/workflows/gates.yml", ONE_JOB);
-    place.gates(["lint", "workflows"]).run().exits(1);
-    place.gates(["lint", "workflows", "--repo", ROOT]).run().exits(0);
+fn t01_lint_covers_gaps_of_zizmor() {
+    let sandbox = Sandbox::new();
+    sandbox.file(".github/workflows/gates.yml", ONE_JOB);
+    sandbox.gates(["lint", "workflows"]).run().exits(1);
+    sandbox
+        .gates(["lint", "workflows", "--repo", ROOT])
+        .run()
+        .exits(0);
 }
 
 #[test]
-fn t03_a_ref_that_moves_in_the_workflow() {
+fn t03_moving_ref_in_workflow() {
     let moving = |text: &str| {
         jobs(text).iter().any(|job| {
             steps(job).any(|step| {
                 step["with"]["ref"]
                     .as_str()
-                    .is_some_and(|place| place.starts_with("refs/pull/"))
+                    .is_some_and(|sandbox| sandbox.starts_with("refs/pull/"))
             })
         })
     };
@@ -131,7 +134,7 @@ fn t03_a_ref_that_moves_in_the_workflow() {
 }
 
 #[test]
-fn t12_an_input_becomes_part_of_a_script() {
+fn t12_input_interpolated_into_script() {
     let spliced = |text: &str| {
         jobs(text)
             .iter()
@@ -143,15 +146,15 @@ fn t12_an_input_becomes_part_of_a_script() {
         workflows().iter().any(|text| spliced(text)),
     );
     // What it does: the input is a script now.
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let input = "5; touch victim";
     let naive = format!("echo {input}");
     Command::new("bash")
         .args(["-c", &naive])
-        .current_dir(place.repo())
+        .current_dir(sandbox.repo())
         .status()
         .unwrap();
-    let spoiled = std::fs::remove_file(place.repo().join("victim")).is_ok();
+    let spoiled = std::fs::remove_file(sandbox.repo().join("victim")).is_ok();
     let action = Path::new(ROOT).join("scripts/action");
     for input in [
         "INPUT_GATE",
@@ -163,22 +166,22 @@ fn t12_an_input_becomes_part_of_a_script() {
     ] {
         let mut command = Command::new(&action);
         command
-            .current_dir(place.repo())
+            .current_dir(sandbox.repo())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", place.path("home"))
-            .env("TMPDIR", place.path("tmp"))
+            .env("HOME", sandbox.path("home"))
+            .env("TMPDIR", sandbox.path("tmp"))
             .env("NMOE_GATES", program())
             .env("INPUT_REPO", ".")
             .env("INPUT_COMMAND", "gates list")
             .env(input, "5; touch victim $(touch victim) `touch victim`");
         let _ = command.output().unwrap();
-        attack(input, spoiled, place.repo().join("victim").exists());
+        attack(input, spoiled, sandbox.repo().join("victim").exists());
     }
 }
 
 #[test]
-fn t18_actions_that_a_moved_tag_replaces() {
+fn t18_moved_action_tag() {
     let movable = |text: &str| {
         jobs(text).iter().any(|job| {
             steps(job)
@@ -198,23 +201,23 @@ fn t18_actions_that_a_moved_tag_replaces() {
 }
 
 #[test]
-fn t18_a_planted_program_of_another_version() {
-    let place = Place::new();
-    let planted = place.path("home/nmoe-gates");
+fn t18_planted_program_of_other_version() {
+    let sandbox = Sandbox::new();
+    let planted = sandbox.path("home/nmoe-gates");
     std::fs::write(&planted, "#!/bin/sh\necho 'nmoe-gates 9.9.9'\n").unwrap();
     std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", place.path("home").display(), "/usr/bin:/bin");
+    let path = format!("{}:{}", sandbox.path("home").display(), "/usr/bin:/bin");
     let which = Command::new("bash")
         .args(["-c", "command -v nmoe-gates"])
         .env("PATH", &path)
         .output()
         .unwrap();
-    let output = place.path("output");
+    let output = sandbox.path("output");
     let get = Command::new(Path::new(ROOT).join("scripts/get"))
         .env_clear()
         // No cargo here, so that nothing is built.
         .env("PATH", &path)
-        .env("HOME", place.path("home"))
+        .env("HOME", sandbox.path("home"))
         .env("GITHUB_OUTPUT", &output)
         .output()
         .unwrap();
@@ -226,19 +229,19 @@ fn t18_a_planted_program_of_another_version() {
 }
 
 #[test]
-fn t17_code_that_runs_when_a_library_is_loaded() {
-    let place = Place::new();
-    let mark = place.path("home/mark");
+fn t17_code_in_library_constructor() {
+    let sandbox = Sandbox::new();
+    let mark = sandbox.path("home/mark");
     let source = format!(
         "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((constructor)) static void born(void) {{ const char *t = getenv(\"GITHUB_TOKEN\"); FILE *f = fopen(\"{}\", \"w\"); if (f) {{ fputs(t ? t : \"\", f); fclose(f); }} }}\n",
         mark.display()
     );
-    std::fs::write(place.path("evil.c"), source).unwrap();
-    let library = place.path("evil.so");
+    std::fs::write(sandbox.path("evil.c"), source).unwrap();
+    let library = sandbox.path("evil.so");
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-o"])
         .arg(&library)
-        .arg(place.path("evil.c"))
+        .arg(sandbox.path("evil.c"))
         .status();
     if !built.is_ok_and(|status| status.success()) {
         skipped("there is no C compiler");
@@ -257,12 +260,12 @@ fn t17_code_that_runs_when_a_library_is_loaded() {
         .unwrap();
     let naive = stolen();
     let path = library.display().to_string();
-    place
+    sandbox
         .gates(["kernels", "inspect", &path])
         .env("GITHUB_TOKEN", "planted")
         .run();
     attack("looking at it runs it", naive.is_some(), stolen().is_some());
-    place
+    sandbox
         .gates(["kernels", "check", &path, "--cpu", "--timeout", "5"])
         .env("GITHUB_TOKEN", "planted")
         .run();
@@ -274,24 +277,24 @@ fn t17_code_that_runs_when_a_library_is_loaded() {
 }
 
 #[test]
-fn t09_data_that_every_run_shares() {
-    let stage = Stage::new();
-    let data = stage.place.path("home/data");
+fn t09_shared_data_modified() {
+    let fixture = RunFixture::new();
+    let data = fixture.sandbox.path("home/data");
     std::fs::create_dir(&data).unwrap();
-    stage.gate_with(
+    fixture.gate_with(
         "cpu:spoil",
         "echo x > \"$NMOE_DATA_PATH/spoiled\"",
         "requires = [\"NMOE_DATA_PATH\"]",
     );
-    stage.run_with(&["--gate", "cpu:spoil"], &[("NMOE_DATA_PATH", &data)]);
+    fixture.run_with(&["--gate", "cpu:spoil"], &[("NMOE_DATA_PATH", &data)]);
     let spoiled = data.join("spoiled").exists();
-    let out = stage.call(&["doctor"]).env("NMOE_DATA_PATH", &data).run();
+    let out = fixture.call(&["doctor"]).env("NMOE_DATA_PATH", &data).run();
     let silent = !out.stdout.contains("NMOE_DATA_PATH names can be written");
     attack("nobody is told", spoiled, silent);
 }
 
 #[test]
-fn t20_two_runs_at_once() {
+fn t20_concurrent_runs() {
     let tier_b = std::fs::read_to_string(Path::new(ROOT).join(".github/workflows/tier-b.yml")).unwrap();
     let unguarded = |text: &str| {
         let workflow: Value = serde_yaml::from_str(text).unwrap();
