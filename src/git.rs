@@ -7,9 +7,9 @@ pub mod claims;
 pub mod diff;
 pub mod merge;
 pub mod merged;
-pub mod pathspec;
 pub mod resolution;
 
+use crate::domain::ids::CommitId;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -61,6 +61,9 @@ pub enum GitError {
     /// git printed something that is not UTF-8 where text was expected.
     #[error("git {0} printed text that is not UTF-8")]
     NotText(String),
+    /// git printed something that is not an object id where one was expected.
+    #[error("git {0} printed something that is not an object id")]
+    NotAnId(String),
 }
 
 impl GitError {
@@ -238,12 +241,28 @@ impl Git {
             .map(PathBuf::from)
     }
 
+    /// The one object id that a command prints.
+    ///
+    /// # Errors
+    /// git cannot be started, refuses, or prints something else.
+    pub fn id<I, S>(&self, args: I) -> Result<CommitId, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let args: Vec<S> = args.into_iter().collect();
+        let printed = self.text(&args)?;
+        printed
+            .try_into()
+            .map_err(|_| GitError::NotAnId(subcommand(&args)))
+    }
+
     /// The full id of the commit that a revision names; `None` where there is none, or the text is an option.
-    pub fn commit(&self, revision: &str) -> Result<Option<String>, GitError> {
+    pub fn commit(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
         let peeled = format!("{revision}^{{commit}}");
         let output = self.output(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled])?;
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok((output.status.success() && id.len() >= 40).then_some(id))
+        Ok(CommitId::try_from(id).ok().filter(|_| output.status.success()))
     }
 }
 

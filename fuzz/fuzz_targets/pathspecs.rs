@@ -3,11 +3,11 @@
 
 use globset::GlobBuilder;
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::git::pathspec::Pathspec;
+use nmoe_gates::domain::path_pattern::PathPattern;
 
 fuzz_target!(|input: (&str, &str)| {
     let (pattern, path) = input;
-    let Ok(ours) = Pathspec::new(pattern) else { return };
+    let Ok(ours) = PathPattern::new(pattern) else { return };
     let matched = ours.matches(path);
     // `[/]` matches nothing, and so does all that has it.
     assert!(!matched || ours.overlaps(&ours));

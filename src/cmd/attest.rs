@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let report = Report {
         schema: 1,
         issue: contract.nmoe.issue.clone(),
-        pr_sha: head.commit.clone(),
+        pr_sha: head.commit.to_string(),
         tier_a: tier_a.to_vec(),
         tier_b: tier_b.to_vec(),
         changed,
@@ -181,7 +181,7 @@ fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Resul
         None => lint_scope::base_of(git, &context.settings()?.naming)?,
     };
     Ok(Head {
-        tree: git.text(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
+        tree: git.id(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
         fork: lint_scope::fork(git, &base, &commit)?,
         commit,
     })
@@ -199,10 +199,7 @@ fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
     }
     let mut all: Vec<Results> = paths
         .iter()
-        .map(|path| {
-            let text = context::read_input(path)?;
-            serde_json::from_str(&text).with_context(|| format!("{} is no results file", path.display()))
-        })
+        .map(|path| policy::recorded(path))
         .collect::<anyhow::Result<_>>()?;
     all.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(all)

@@ -6,7 +6,9 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
-use crate::domain::noise::{self, NoiseTable};
+use crate::domain::ids::CommitId;
+use crate::domain::noise::NoiseTable;
+use crate::domain::paths;
 use crate::gate::engine::PerfTerms;
 use crate::git::Git;
 use crate::perf::arms::{self, ArmError, Arms};
@@ -16,7 +18,7 @@ use crate::perf::judge::Judge;
 ///
 /// # Errors
 /// There is none, or the ref names one that may not be compared with.
-pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Result<String, ArmError>> {
+pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Result<CommitId, ArmError>> {
     let naming = context.settings()?.naming;
     let base = std::env::var("GITHUB_BASE_REF").ok().filter(|b| !b.is_empty());
     let branches: Vec<String> = std::iter::once(naming.base)
@@ -54,7 +56,7 @@ pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
 ///
 /// # Errors
 /// Neither has it, or there is no place outside the checkouts.
-pub fn set_apart(context: &Context, id: String) -> Result<Arms, ArmError> {
+pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
     let has = |dir: &Path| {
         Git::at(dir)
             .output(["cat-file", "-e", &format!("{id}^{{tree}}")])
@@ -92,7 +94,7 @@ fn folder() -> std::io::Result<PathBuf> {
 /// # Errors
 /// The file cannot be read, or is no such table.
 pub fn noise(context: &Context) -> anyhow::Result<NoiseTable> {
-    let path = context.repo.join(noise::PATH);
+    let path = context.repo.join(paths::NOISE);
     match std::fs::read_to_string(&path) {
         Ok(text) => NoiseTable::read(&text).with_context(|| format!("cannot use {}", path.display())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(NoiseTable::default()),

@@ -10,7 +10,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::domain::exit::Exit;
-use crate::domain::settings::{self, Settings};
+use crate::domain::paths;
+use crate::domain::settings::Settings;
 use crate::terminal::{Text, color, escape};
 
 /// Every format there is; each command takes some of them.
@@ -72,7 +73,7 @@ impl Context {
 
     /// The settings of the policy checkout; defaults where there is no file.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let path = self.repo.join(settings::PATH);
+        let path = self.repo.join(paths::SETTINGS);
         match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("cannot use {}", path.display())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
@@ -82,7 +83,7 @@ impl Context {
 
     /// Where the registry is.
     pub fn registry_path(&self) -> PathBuf {
-        self.repo.join("configs/gates/gates.toml")
+        self.repo.join(paths::REGISTRY)
     }
 
     /// Prints a message about the work to standard error, unless the user asked for quiet.

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::context::{Context, Format, print};
 use crate::domain::exit::Exit;
+use crate::domain::paths;
 use crate::git::Git;
 use crate::terminal::Text;
 
@@ -19,7 +20,7 @@ use crate::terminal::Text;
 const SAMPLE: [(&str, &str); 6] = [
     ("README.md", include_str!("../../examples/demo/README.md")),
     (
-        "configs/gates/gates.toml",
+        paths::REGISTRY,
         include_str!("../../examples/demo/configs/gates/gates.toml"),
     ),
     (

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::lint_scope;
 use crate::domain::exit::Exit;
+use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
 use crate::git::Git;
 use crate::git::diff;
@@ -27,8 +28,8 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     schema: u32,
-    base: Option<String>,
-    head: String,
+    base: Option<CommitId>,
+    head: CommitId,
     /// Names of the images to build, in order.
     rebuild: Vec<String>,
     images: Vec<Decision>,
@@ -100,7 +101,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The commits of the push that the running workflow is about; none before it where the branch is new.
-fn pushed(git: &Git) -> anyhow::Result<(Option<String>, String)> {
+fn pushed(git: &Git) -> anyhow::Result<(Option<CommitId>, CommitId)> {
     let Some(path) = std::env::var_os("GITHUB_EVENT_PATH") else {
         bail!("which change? Name it with `--base REV --head REV`, or run in the workflow of a push");
     };

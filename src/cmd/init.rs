@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
 use crate::domain::exit::Exit;
+use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::settings;
 use crate::git::Git;
@@ -109,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
-    let registry_path = repo.join("configs/gates/gates.toml");
+    let registry_path = repo.join(paths::REGISTRY);
     let bundles: Vec<String> = match std::fs::read_to_string(&registry_path) {
         Ok(text) => toml::from_str::<Registry>(&text)
             .with_context(|| {
@@ -127,7 +128,7 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let mut steps = vec![
         Step::new(
             repo,
-            "configs/gates/gates.toml",
+            paths::REGISTRY,
             render(
                 REGISTRY,
                 context! { packages => packages(repo), schemas => &schemas },
@@ -135,7 +136,7 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         ),
         Step::new(
             repo,
-            settings::PATH,
+            paths::SETTINGS,
             render(SETTINGS, context! { base => base, schemas => &schemas })?,
         ),
         Step::new(

@@ -11,6 +11,7 @@ use crate::cmd::present;
 use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
+use crate::domain::ids::CommitId;
 use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::diff::{self, Change, Kind};
@@ -61,9 +62,9 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
     if args.cached {
         let head = git.commit("HEAD")?;
         // Before the first commit everything staged is new.
-        let against = head.unwrap_or_else(|| EMPTY_TREE.to_owned());
-        let changes = diff::staged(&git, &against)?;
-        return judge(&git, &contract, &changes, &against);
+        let against = head.as_deref().unwrap_or(EMPTY_TREE);
+        let changes = diff::staged(&git, against)?;
+        return judge(&git, &contract, &changes, against);
     }
     let head = known(&git, args.head.as_deref().unwrap_or("HEAD"))?;
     let base = match &args.base {
@@ -83,7 +84,7 @@ pub fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// The commit of a revision that the user named.
-pub fn known(git: &Git, revision: &str) -> anyhow::Result<String> {
+pub fn known(git: &Git, revision: &str) -> anyhow::Result<CommitId> {
     match git.commit(revision)? {
         Some(id) => Ok(id),
         None => bail!("there is no commit `{revision}` here; fetch it, or correct the name"),
@@ -91,7 +92,7 @@ pub fn known(git: &Git, revision: &str) -> anyhow::Result<String> {
 }
 
 /// The branch that work starts from: the remote's, else the local one.
-pub fn base_of(git: &Git, naming: &Naming) -> anyhow::Result<String> {
+pub fn base_of(git: &Git, naming: &Naming) -> anyhow::Result<CommitId> {
     let remote = format!("refs/remotes/{}/{}", naming.remote, naming.base);
     for name in [&remote, &format!("refs/heads/{}", naming.base)] {
         if let Some(id) = git.commit(name)? {
@@ -105,8 +106,8 @@ pub fn base_of(git: &Git, naming: &Naming) -> anyhow::Result<String> {
 }
 
 /// Where two commits parted.
-pub fn fork(git: &Git, base: &str, head: &str) -> anyhow::Result<String> {
-    git.text(["merge-base", base, head])
+pub fn fork(git: &Git, base: &str, head: &str) -> anyhow::Result<CommitId> {
+    git.id(["merge-base", base, head])
         .with_context(|| format!("{base} and {head} have no common history; fetch more of it"))
 }
 

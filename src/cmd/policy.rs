@@ -9,11 +9,12 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::cmd::context::{self, Context};
 use crate::document::source::Source;
 use crate::domain::contract::Contract;
+use crate::domain::ids::Sha256;
 use crate::domain::read;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{self, Resolution, Source as Whose};
+use crate::domain::results::Results;
 use crate::report::read as untrusted;
-use crate::system::digest::sha256;
 
 /// A document with the digest of the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Read<T> {
     /// What it says.
     pub value: T,
     /// SHA-256 of the file, hex.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 /// Reads the registry of the policy checkout.
@@ -40,8 +41,17 @@ pub fn registry(context: &Context) -> anyhow::Result<Read<Registry>> {
     })?;
     Ok(Read {
         value,
-        sha256: sha256(text.as_bytes()),
+        sha256: Sha256::of(text.as_bytes()),
     })
+}
+
+/// Reads recorded results, `-` being standard input: strictly the schema, and consistent in themselves.
+///
+/// # Errors
+/// The file cannot be read, or holds results that `report` and `publish` would refuse too.
+pub fn recorded(path: &Path) -> anyhow::Result<Results> {
+    let text = context::read_input(path)?;
+    untrusted::bytes(text.as_bytes()).with_context(|| format!("cannot use the results {}", path.display()))
 }
 
 /// The largest resolution that is read, in bytes.
@@ -103,7 +113,7 @@ pub fn resolved_contract(resolution: &Resolution) -> Option<Read<Contract>> {
 /// The file cannot be read, holds no contract, or one that is no contract; the message points at `lint contract`.
 pub fn contract(path: &Path) -> anyhow::Result<Read<Contract>> {
     let text = context::read_input(path)?;
-    let sha256 = sha256(text.as_bytes());
+    let sha256 = Sha256::of(text.as_bytes());
     let source = Source::new(Some(path.display().to_string()), text);
     let value = read::contract(&source).map_err(|defect| {
         let place = source.place(defect.span.start);

@@ -12,6 +12,8 @@ use crate::cmd::policy;
 use crate::cmd::runner_files;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::exit::Exit;
+use crate::domain::ids::{CommitId, Sha256};
+use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
 use crate::domain::results::Results;
@@ -27,7 +29,6 @@ use crate::report::page::{self, Page};
 use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, Selection};
 use crate::report::view::View;
-use crate::system::digest::sha256;
 use crate::terminal::Text;
 
 /// Bytes of a comment kept free for what stands around the table.
@@ -74,9 +75,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let registry = registry(context, &hub, resolution.as_ref())?;
     let now = Now::look(&hub, args.pr, resolution.as_ref());
-    let expected = match (&resolution, &now) {
-        (Some(resolution), _) => resolution.evidence(),
-        (None, Ok(now)) => now.evidence(),
+    let (expected, about) = match (&resolution, &now) {
+        (Some(resolution), _) => (resolution.evidence(), resolution.head.clone()),
+        (None, Ok(now)) => (now.evidence(), now.pull.head.sha.clone()),
         (None, Err(fault)) => return Err(api::fault(fault.clone())),
     };
     let judged = judge(&args.results, expected.clone(), resolution.as_ref(), &registry);
@@ -91,7 +92,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             (Some(_), Ok(now)) => without_run(&expected).stale_for(&now.evidence()),
             _ => Vec::new(),
         },
-        about: expected.head.clone().unwrap_or_default(),
+        about,
         judged,
     };
     if let Some(path) = &args.output {
@@ -128,10 +129,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// The pull request as GitHub has it now, as far as it says.
 struct Now {
     pull: Pull,
-    base: Option<String>,
-    merge: Option<String>,
-    tree: Option<String>,
-    contract: Option<String>,
+    base: Option<CommitId>,
+    merge: Option<CommitId>,
+    tree: Option<CommitId>,
+    contract: Option<Sha256>,
 }
 
 impl Now {
@@ -144,7 +145,7 @@ impl Now {
             None => None,
         };
         let contract = match resolution.and_then(|resolution| resolution.contract.as_ref()) {
-            Some(contract) => Some(sha256(hub.issue(contract.issue)?.body.as_bytes())),
+            Some(contract) => Some(Sha256::of(hub.issue(contract.issue)?.body.as_bytes())),
             None => None,
         };
         Ok(Now {
@@ -190,11 +191,11 @@ fn registry(context: &Context, hub: &Hub, resolution: Option<&Resolution>) -> an
         }
         Source::Proposed => {
             let bytes = hub
-                .file(&resolution.merge, "configs/gates/gates.toml")
+                .file(&resolution.merge, paths::REGISTRY)
                 .map_err(api::fault)?
                 .context("the merge that was resolved holds no registry")?;
             let text = String::from_utf8(bytes).context("the proposed registry is not text")?;
-            let sha256 = sha256(text.as_bytes());
+            let sha256 = Sha256::of(text.as_bytes());
             (
                 toml::from_str(&text).context("the proposed registry cannot be used")?,
                 sha256,
@@ -265,7 +266,7 @@ struct Report<'a> {
     judged: Result<Results, Refusal>,
     stale: Vec<Identity>,
     /// The head commit that all this is about.
-    about: String,
+    about: CommitId,
 }
 
 impl Report<'_> {
@@ -300,7 +301,7 @@ impl Report<'_> {
         Shown {
             run: number("GITHUB_RUN_ID").zip(number("GITHUB_RUN_ATTEMPT")),
             outcome: outcome.to_owned(),
-            head: Some(self.about.clone()),
+            head: Some(self.about.to_string()),
             at,
             says,
         }

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format};
+use crate::cmd::present::is_private;
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::ids::{CommitId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::read;
 use crate::domain::registry::Tier;
@@ -21,7 +23,6 @@ use crate::git::merge;
 use crate::git::merged;
 use crate::git::resolution;
 use crate::github::types::Pull;
-use crate::leaks;
 use crate::lint;
 use crate::lint::claims::Evidence as Claims;
 use crate::plan::ready::{self, Blocker, Waiting};
@@ -152,15 +153,15 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
         blockers.extend(around.hotspots(pull, contract));
     }
     for wide in resolution::too_wide(&around.git, &base, &head)? {
-        let short = &wide.commit[..12];
+        let abbreviated = short(&wide.commit);
         let says = format!(
-            "the merge {short} changes more than conflicted hunks: {}",
+            "the merge {abbreviated} changes more than conflicted hunks: {}",
             wide.paths.join(", ")
         );
         let next = NextStep::run(
             Who::Author,
             "merge again mechanically, and commit the rest on its own",
-            ["git", "show", "--remerge-diff", short],
+            ["git", "show", "--remerge-diff", abbreviated],
         );
         blockers.push(Blocker::new(&ready::RESOLUTION_TOO_WIDE, says, next));
     }
@@ -236,7 +237,7 @@ fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
     let approved = latest.values().filter(|(state, _)| *state == "APPROVED");
     if !approved
         .clone()
-        .any(|(_, commit)| commit.is_none_or(|c| c == pull.head.sha))
+        .any(|(_, commit)| commit.is_none_or(|c| pull.head.sha == c))
     {
         let says = match approved.count() {
             0 => "nobody has approved it".to_owned(),
@@ -252,7 +253,12 @@ fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
     Ok(blockers)
 }
 
-fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&facts::Found>) -> Vec<Blocker> {
+fn attestation(
+    around: &Around<'_>,
+    pull: &Pull,
+    head: &CommitId,
+    found: Option<&facts::Found>,
+) -> Vec<Blocker> {
     let source = around.body(pull);
     let claims = Claims {
         branch: Some(pull.head.branch.clone()),
@@ -269,9 +275,7 @@ fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&fact
         .iter()
         .filter(|f| f.severity == Severity::Error)
         .collect();
-    let private = |f: &&&Finding| {
-        leaks::codes::TABLE.contains(&f.code) || f.code == &lint::codes::document::UNTICKED_BOX
-    };
+    let private = |f: &&&Finding| is_private(f.code) || f.code == &lint::codes::document::UNTICKED_BOX;
     let (unsafe_, faulty): (Vec<&Finding>, Vec<&Finding>) = errors.into_iter().partition(|f| private(&f));
     let mut blockers = Vec::new();
     if let Some(first) = unsafe_.first() {
@@ -317,7 +321,7 @@ fn attestation(around: &Around<'_>, pull: &Pull, head: &str, found: Option<&fact
         .map(String::as_str)
         .collect();
     if !missing.is_empty() {
-        let says = format!("not attested on {}: {}", &head[..12], missing.join(", "));
+        let says = format!("not attested on {}: {}", head.short(), missing.join(", "));
         blockers.push(Blocker::new(&ready::TIER_A_MISSING, says, refresh()));
     }
     blockers
@@ -376,12 +380,7 @@ fn scope(
     )])
 }
 
-/// Whether a branch is in the base already.
-fn is_merged(around: &Around<'_>, base: &str, branch: &str) -> bool {
-    around
-        .git
-        .commit(&format!("refs/remotes/{}/{branch}", around.naming.remote))
-        .ok()
-        .flatten()
-        .is_some_and(|tip| merged::fate(&around.git, base, &tip, None).is_ok_and(|fate| fate.is_merged()))
+/// Whether the work that ends in a commit is in the base already.
+fn is_merged(around: &Around<'_>, base: &CommitId, tip: &CommitId) -> bool {
+    merged::fate(&around.git, base, tip, None).is_ok_and(|fate| fate.is_merged())
 }

@@ -14,27 +14,23 @@ use crate::cmd::lint::gather;
 use crate::cmd::policy;
 use crate::cmd::runner_files;
 use crate::document::source::Source as Text;
-use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{FindingJson, Severity};
+use crate::domain::ids::{CommitId, Sha256};
+use crate::domain::paths;
 use crate::domain::proposal::Proposal;
-use crate::domain::read;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
 use crate::gate::select;
 use crate::github::api::Hub;
-use crate::github::closing;
 use crate::github::types::{Authorship, Commit, Pull};
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::perf::decision::MAX_PAIRS;
+use crate::pull::contract::{ContractOf, Issue, contract_of};
 use crate::report::frame;
-use crate::system::digest::sha256;
 use crate::system::random;
 use crate::terminal;
-
-/// Where the registry is in a commit.
-const REGISTRY: &str = "configs/gates/gates.toml";
 
 /// Largest resolution in bytes: it travels as a variable of a process, and one of those holds 128 KiB.
 const LARGEST: usize = 120_000;
@@ -74,13 +70,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Err(refused(format!("pull request {} is not open", args.pr)));
     }
     let merge = merge(&hub, &pull)?;
-    let base = merge.parents.first().map(|p| p.sha.clone()).unwrap_or_default();
+    let Some(base) = merge.parents.first().map(|parent| parent.sha.clone()) else {
+        bail!("the merge {} has no parent", merge.sha);
+    };
     let (registry, facts) = registry(context, &hub, args, &base, &merge.sha)?;
     let selection = select::resolve(&registry, &args.which.request())?;
-    let contract = contract(&hub, args, &pull)?;
-    let agreed = contract
-        .as_ref()
-        .and_then(|facts| read::contract(&Text::new(None, facts.body.as_str())).ok());
+    let description = Text::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str());
+    let (issue, contract) = contract(&hub, args, &description)?.unzip();
+    let agreed = issue.as_ref().and_then(|issue| issue.contract.as_ref().ok());
     let resolution = Resolution {
         schema: SCHEMA,
         repository: hub.repository().to_string(),
@@ -90,16 +87,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         merge: merge.sha,
         tree: merge.tree.sha,
         uncovered: agreed
-            .as_ref()
             .map(|contract| select::uncovered(contract, &selection.gate_ids))
             .unwrap_or_default(),
         gpu_minutes: gpu_minutes(&registry, &selection.gate_ids),
         bundle: selection.bundle,
         gate_ids: selection.gate_ids,
         registry: facts,
-        findings: findings(context, &pull, contract.as_ref())?,
+        findings: findings(context, &pull, &description, issue.as_ref())?,
         contract,
-        nonce: random::token().context("the system has no randomness to give")?,
+        nonce: random::token()
+            .context("the system has no randomness to give")?
+            .try_into()?,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let line = serde_json::to_string(&resolution)?;
@@ -157,15 +155,15 @@ fn registry(
     context: &Context,
     hub: &Hub,
     args: &Args,
-    base: &str,
-    merge: &str,
+    base: &CommitId,
+    merge: &CommitId,
 ) -> anyhow::Result<(Registry, RegistryFacts)> {
     let in_force = policy::registry(context)?;
-    let file = |commit: &str| hub.file(commit, REGISTRY).map_err(api::fault);
+    let file = |commit: &CommitId| hub.file(commit, paths::REGISTRY).map_err(api::fault);
     let (before, after) = (file(base)?, file(merge)?);
     let changed = before != after;
     let text = after.and_then(|bytes| String::from_utf8(bytes).ok());
-    let sha256 = text.as_deref().map(|text| sha256(text.as_bytes()));
+    let sha256 = text.as_deref().map(|text| Sha256::of(text.as_bytes()));
     let proposed: Option<Registry> = text.as_deref().and_then(|text| toml::from_str(text).ok());
     let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
     if !args.registry_from_change {
@@ -189,82 +187,66 @@ fn registry(
     Ok((registry, facts))
 }
 
-/// The contract, read once: of the issue that was named, else of the first closed one that holds a contract, the
-/// attestation's own where it names one.
-fn contract(hub: &Hub, args: &Args, pull: &Pull) -> anyhow::Result<Option<ContractFacts>> {
-    let numbers = match args.issue {
-        Some(number) => vec![number],
-        None => closing::closes(&pull.body),
-    };
-    let attested = read::attestation(&Text::new(None, pull.body.as_str())).ok();
-    let mut found: Option<(u64, String, Contract)> = None;
-    // A description that closes a hundred issues is no work item.
-    for number in numbers.into_iter().take(10) {
-        let issue = match hub.issue(number) {
-            Ok(issue) => issue,
-            Err(fault) if fault.is_missing() && args.issue.is_none() => continue,
-            Err(fault) => return Err(api::fault(fault)),
-        };
-        match read::contract(&Text::new(None, issue.body.as_str())) {
-            Ok(contract) => {
-                let own = attested
-                    .as_ref()
-                    .is_none_or(|attested| attested.nmoe_pr.issue == contract.nmoe.issue);
-                if own || found.is_none() {
-                    found = Some((number, issue.body, contract));
-                }
-                if own {
-                    break;
-                }
+/// The issue that holds the contract: the one that was named, else the contract of the pull request.
+fn contract(hub: &Hub, args: &Args, description: &Text) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
+    let issue = match args.issue {
+        Some(number) => {
+            let issue = Issue::read(hub, number).map_err(api::fault)?;
+            if let Err(defect) = &issue.contract {
+                bail!("issue {number} holds no usable contract: {}", defect.message);
             }
-            Err(defect) if args.issue.is_some() => {
-                bail!("issue {number} holds no usable contract: {}", defect.message)
-            }
-            Err(_) => {}
+            Some(issue)
         }
-    }
-    let Some((issue, body, _)) = found else {
+        None => match contract_of(hub, description).map_err(api::fault)? {
+            ContractOf::Found(issue) if issue.contract.is_ok() => Some(*issue),
+            _ => None,
+        },
+    };
+    let Some(issue) = issue else {
         say(
-            "warning: the pull request names no issue with a contract (`Fixes: #N`), so there is none to hold it to",
+            "warning: the pull request names no issue with a contract (`Fixes: #N`), so there is none to compare it with",
         );
         return Ok(None);
     };
     // Only GraphQL tells the editor; where it does not answer, the digest still binds the text.
-    let authorship = hub.authorship(issue).unwrap_or_else(|fault| {
+    let authorship = hub.authorship(issue.number).unwrap_or_else(|fault| {
         say(format_args!(
             "warning: who edited the contract is unknown: {fault}"
         ));
         Authorship::default()
     });
-    Ok(Some(ContractFacts {
-        issue,
-        sha256: sha256(body.as_bytes()),
+    let facts = ContractFacts {
+        issue: issue.number,
+        sha256: issue.sha256.clone(),
         author: authorship.author,
         editor: authorship.editor,
         edited_at: authorship.edited_at,
-        body,
-    }))
+        body: issue.source.written(),
+    };
+    Ok(Some((issue, facts)))
 }
 
 /// What the lints say of contract and attestation, as `lint contract` and `lint attestation` would.
-fn findings(context: &Context, pull: &Pull, contract: Option<&ContractFacts>) -> anyhow::Result<Findings> {
+fn findings(
+    context: &Context,
+    pull: &Pull,
+    description: &Text,
+    issue: Option<&Issue>,
+) -> anyhow::Result<Findings> {
     let facts = gather::facts(context)?;
     let mut all = Vec::new();
     let mut agreed = None;
-    if let Some(contract) = contract {
-        let name = format!("issue #{}", contract.issue);
-        let source = Text::new(Some(name), contract.body.as_str());
-        all.extend(lint::contract::lint(&source, &facts));
-        agreed = lint::contract::agreed(&source).0;
+    if let Some(issue) = issue {
+        all.extend(lint::contract::lint(&issue.source, &facts));
+        agreed = lint::contract::agreed(&issue.source).0;
     }
-    let source = Text::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str());
     let evidence = Evidence {
         branch: Some(pull.head.branch.clone()),
         head: Some(pull.head.sha.clone()),
         ..Evidence::default()
     };
     all.extend(lint::attestation::lint(
-        &source,
+        description,
         &facts,
         agreed.as_ref(),
         &evidence,

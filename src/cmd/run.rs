@@ -12,7 +12,7 @@ mod tell;
 pub use args::{Args, Unlisted};
 pub use place::{default_results, results_path};
 
-use asked::{Refused, compares, gather, in_actions, is_login, proven};
+use asked::{Refused, compares, gather, in_actions, proven};
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -31,6 +31,7 @@ use crate::cmd::kept::{self, Role};
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::domain::exit::Exit;
+use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::engine::{self, Order, PerfCase, PerfJudge};
@@ -168,7 +169,7 @@ fn work(
         supplied_by: args
             .supplied_by
             .as_deref()
-            .filter(|s| is_login(s))
+            .filter(|login| Login::is_valid(login))
             .map(str::to_owned),
         perf: asked.perf,
         keep_going: args.keep_going,

@@ -52,6 +52,12 @@ impl Source {
         &self.text
     }
 
+    /// The text as it was given, with its byte-order mark.
+    pub fn written(&self) -> String {
+        let mark = if self.had_bom { "\u{feff}" } else { "" };
+        format!("{mark}{}", self.text)
+    }
+
     /// Whether a byte-order mark was dropped; an edit puts it back.
     pub fn had_bom(&self) -> bool {
         self.had_bom

@@ -3,27 +3,29 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::{CommitId, Sha256};
+
 /// What was tested, by which policy, with what. Absent ids are null: a plain commit has no merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Head commit of the pull request, or the plain commit under test; 40 hex digits.
-    pub head: Option<String>,
+    pub head: Option<CommitId>,
     /// Base commit, first parent of the merge.
-    pub base: Option<String>,
+    pub base: Option<CommitId>,
     /// The merge commit under test; null for a plain commit.
-    pub merge: Option<String>,
+    pub merge: Option<CommitId>,
     /// Tree of the commit under test.
-    pub tree: Option<String>,
+    pub tree: Option<CommitId>,
     /// Whether the subject held changes that no commit has.
     pub dirty: bool,
     /// SHA-256 of the registry that was in force.
-    pub registry: Option<String>,
+    pub registry: Option<Sha256>,
     /// SHA-256 of the contract's body, as it was read.
-    pub contract: Option<String>,
+    pub contract: Option<Sha256>,
     /// SHA-256 of each kernel library, by path in the subject.
     #[serde(default)]
-    pub kernels: std::collections::BTreeMap<String, String>,
+    pub kernels: std::collections::BTreeMap<String, Sha256>,
     /// Digest of the runner image, where the runner tells it.
     pub image: Option<String>,
     /// Version of this tool.
@@ -75,8 +77,8 @@ impl Identity {
 
 impl Evidence {
     /// The commit under test: the merge, or else the head.
-    pub fn commit(&self) -> Option<&str> {
-        self.merge.as_deref().or(self.head.as_deref())
+    pub fn commit(&self) -> Option<&CommitId> {
+        self.merge.as_ref().or(self.head.as_ref())
     }
 
     /// Whether both are about the same code: the same commits and tree, nothing uncommitted, and a tree at all.
@@ -93,7 +95,9 @@ impl Evidence {
     ///
     /// What `wanted` leaves null is not asked for. Equal trees are the same code, so that head, base and merge may differ.
     pub fn stale_for(&self, wanted: &Evidence) -> Vec<Identity> {
-        let other = |found: &Option<String>, wanted: &Option<String>| wanted.is_some() && found != wanted;
+        fn other<T: PartialEq>(found: &Option<T>, wanted: &Option<T>) -> bool {
+            wanted.is_some() && found != wanted
+        }
         let same_tree = wanted.tree.is_some() && self.tree == wanted.tree;
         [
             (Identity::Head, !same_tree && other(&self.head, &wanted.head)),
@@ -124,23 +128,23 @@ mod tests {
 
     fn evidence(merge: &str, tree: &str) -> Evidence {
         Evidence {
-            head: Some("h".to_owned()),
-            merge: Some(merge.to_owned()),
-            tree: Some(tree.to_owned()),
-            contract: Some("c".to_owned()),
+            head: "1".repeat(40).parse().ok(),
+            merge: merge.repeat(40).parse().ok(),
+            tree: tree.repeat(40).parse().ok(),
+            contract: "c".repeat(64).parse().ok(),
             ..Evidence::default()
         }
     }
 
     #[test]
     fn staleness_names_what_differs() {
-        let have = evidence("m", "t");
+        let have = evidence("2", "3");
         assert_eq!(
-            have.stale_for(&evidence("n", "u")),
+            have.stale_for(&evidence("4", "5")),
             [Identity::Merge, Identity::Tree]
         );
         let mut edited = have.clone();
-        edited.contract = Some("d".to_owned());
+        edited.contract = "d".repeat(64).parse().ok();
         assert_eq!(have.stale_for(&edited), [Identity::Contract]);
         let dirty = Evidence {
             dirty: true,
@@ -151,8 +155,8 @@ mod tests {
 
     #[test]
     fn an_equal_tree_keeps_results_and_what_is_not_asked_for_does_not_matter() {
-        assert_eq!(evidence("m", "t").stale_for(&evidence("n", "t")), []);
-        assert_eq!(evidence("m", "t").stale_for(&Evidence::default()), []);
-        assert_eq!(Evidence::default().stale_for(&evidence("m", "t")).len(), 4);
+        assert_eq!(evidence("2", "3").stale_for(&evidence("4", "3")), []);
+        assert_eq!(evidence("2", "3").stale_for(&Evidence::default()), []);
+        assert_eq!(Evidence::default().stale_for(&evidence("2", "3")).len(), 4);
     }
 }

@@ -6,9 +6,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where it is, in the policy checkout.
-pub const PATH: &str = "configs/gates/noise.toml";
-
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

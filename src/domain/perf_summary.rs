@@ -4,6 +4,7 @@
 
 use crate::domain::contract::Risk;
 use crate::domain::finding::Severity;
+use crate::domain::results::PerfMethod;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
 
@@ -56,8 +57,8 @@ pub fn undecided(perf: &PerfResult, verdict: Verdict) -> Option<String> {
 
 /// Says what the verdict rests on, where that is less than calibrated pairs.
 pub fn method(perf: &PerfResult) -> Option<&'static str> {
-    match perf.method.as_str() {
-        "threshold" => Some("threshold only, one pair"),
+    match perf.method {
+        PerfMethod::Threshold => Some("threshold only, one pair"),
         _ if perf.history_dropped => {
             Some("uncalibrated: the pairs vary more than twice as much as the stored noise")
         }
@@ -100,7 +101,7 @@ mod tests {
             delta_pct: Some(-1.4),
             interval_pct: Some([-2.3, -0.5]),
             budget_pct: Some(-10.0),
-            method: "paired".to_owned(),
+            method: PerfMethod::Paired,
             calibrated: true,
             ..PerfResult::default()
         }
@@ -126,7 +127,7 @@ mod tests {
             delta_pct: Some(0.04),
             interval_pct: None,
             budget_pct: Some(2.5),
-            method: "threshold".to_owned(),
+            method: PerfMethod::Threshold,
             ..PerfResult::default()
         };
         assert_eq!(

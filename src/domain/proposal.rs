@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::ids::Sha256;
 use crate::domain::registry::Registry;
 
 /// Most changes that are listed.
@@ -19,7 +20,7 @@ const NAME: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// SHA-256 of the proposed file; null where the change removes it.
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256>,
     /// Whether it is a registry at all.
     pub readable: bool,
     /// What differs, the first few.
@@ -89,7 +90,7 @@ impl How {
 
 impl Proposal {
     /// What the proposed registry changes about the one in force; `proposed` is none where it cannot be read.
-    pub fn between(base: &Registry, proposed: Option<&Registry>, sha256: Option<String>) -> Self {
+    pub fn between(base: &Registry, proposed: Option<&Registry>, sha256: Option<Sha256>) -> Self {
         let mut changes = Vec::new();
         if let Some(proposed) = proposed {
             for (table, before, after) in [

@@ -1,10 +1,12 @@
 //! The registry: gates and bundles, as `configs/gates/gates.toml` names them.
 //!
-//! A file written for the incumbent loads unchanged; every key that ours adds is optional.
+//! A file written for the inline runner loads unchanged: every key that this tool adds is optional.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::domain::path_pattern::PathPattern;
 
 /// The whole file, in its own order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,8 +46,8 @@ pub struct Target {
     pub compute_capability: String,
     /// Architecture that kernels must be built for, such as `sm_100a`.
     pub arch: String,
-    /// Globs of the kernel libraries in the subject.
-    pub kernels: Vec<String>,
+    /// Patterns of the kernel libraries in the subject; of what a folder holds, the shared objects count.
+    pub kernels: Vec<PathPattern>,
     /// Command that builds them in the subject.
     pub build: String,
     /// GPUs of one runner.
@@ -57,7 +59,7 @@ impl Default for Target {
         Target {
             compute_capability: "10.0".to_owned(),
             arch: "sm_100a".to_owned(),
-            kernels: vec!["nmoe/csrc/*.so".to_owned()],
+            kernels: PathPattern::new("nmoe/csrc/*.so").into_iter().collect(),
             build: "make -C nmoe/csrc".to_owned(),
             gpus: 8,
         }
@@ -126,9 +128,9 @@ pub struct Gate {
     /// Metrics that are read from the output, in addition to `node_tps`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
-    /// Globs of files in the subject that a run leaves for people to look at.
+    /// Patterns of files in the subject that a run leaves for people to look at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<String>,
+    pub artifacts: Vec<PathPattern>,
     /// Whether the kernel library is inspected, loaded and self-checked first; absent means `gpus` ≥ 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<bool>,
@@ -216,7 +218,7 @@ impl Gate {
 }
 
 impl Registry {
-    /// The target that GPU gates need; what the file leaves out has the incumbent's values.
+    /// The target that GPU gates need; what the file leaves out has the inline runner's values.
     pub fn target(&self) -> Target {
         let name = if self.meta.target.is_empty() {
             "b200"

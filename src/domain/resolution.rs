@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::FindingJson;
+use crate::domain::ids::{CommitId, Nonce, Sha256};
 use crate::domain::proposal::Proposal;
 
 /// Version of the format.
@@ -24,13 +25,13 @@ pub struct Resolution {
     /// Number of the pull request.
     pub pull: u64,
     /// Head commit of the pull request.
-    pub head: String,
+    pub head: CommitId,
     /// First parent of the merge.
-    pub base: String,
+    pub base: CommitId,
     /// The commit to test.
-    pub merge: String,
+    pub merge: CommitId,
     /// Its tree.
-    pub tree: String,
+    pub tree: CommitId,
     /// Bundle that was asked for; as in results.
     pub bundle: Option<String>,
     /// The selection, in order.
@@ -46,7 +47,7 @@ pub struct Resolution {
     /// Most GPU-minutes that the selection can take; null where a gate has no time limit.
     pub gpu_minutes: Option<f64>,
     /// Random, 32 hexadecimal digits; results must echo it as `run`.
-    pub nonce: String,
+    pub nonce: Nonce,
     /// Version of this tool.
     pub tool: String,
 }
@@ -56,7 +57,7 @@ pub struct Resolution {
 #[serde(deny_unknown_fields)]
 pub struct RegistryFacts {
     /// SHA-256 of the file in force.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Whose it is.
     pub source: Source,
     /// What the pull request would change; none where it leaves the file alone.
@@ -80,7 +81,7 @@ pub struct ContractFacts {
     /// GitHub's number of the issue.
     pub issue: u64,
     /// SHA-256 of the issue's body.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Who opened the issue; null where GitHub does not say.
     pub author: Option<String>,
     /// Who edited its text last; null where nobody did, or GitHub does not say.
@@ -114,7 +115,7 @@ impl Resolution {
             registry: Some(self.registry.sha256.clone()),
             contract: self.contract.as_ref().map(|contract| contract.sha256.clone()),
             tool: Some(self.tool.clone()),
-            run: Some(self.nonce.clone()),
+            run: Some(self.nonce.to_string()),
             ..Evidence::default()
         }
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
+use crate::domain::ids::CommitId;
 use crate::domain::registry::Direction;
 use crate::domain::verdict::{Overall, Reason, Verdict};
 
@@ -146,7 +147,7 @@ pub struct PerfResult {
     /// Which way is better.
     pub direction: Direction,
     /// Commit of the baseline.
-    pub baseline_sha: Option<String>,
+    pub baseline_sha: Option<CommitId>,
     /// Geometric mean of the baseline launches' medians, in the metric's unit.
     pub baseline: Option<f64>,
     /// The same of the change: result ÷ baseline − 1 is `delta_pct`.
@@ -157,8 +158,8 @@ pub struct PerfResult {
     pub interval_pct: Option<[f64; 2]>,
     /// The budget that was in force, percent.
     pub budget_pct: Option<f64>,
-    /// How it was decided: `paired`, or `threshold` for a single pair.
-    pub method: String,
+    /// How it was decided.
+    pub method: PerfMethod,
     /// Whether stored A/A noise took part.
     pub calibrated: bool,
     /// A real loss that the budget allows.
@@ -220,12 +221,36 @@ impl Spoiler {
     }
 }
 
+/// How a comparison is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PerfMethod {
+    /// Not decided yet.
+    #[default]
+    #[serde(rename = "")]
+    Undecided,
+    /// By the interval over several pairs.
+    Paired,
+    /// By the bare threshold, from a single pair.
+    Threshold,
+}
+
+/// Which measurement of a pair came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PairOrder {
+    /// The baseline.
+    Ab,
+    /// The change.
+    Ba,
+}
+
 /// One pair of launches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PerfPair {
-    /// `ab` (baseline first) or `ba`.
-    pub order: String,
+    /// Which of the two was measured first.
+    pub order: PairOrder,
     /// Median of the baseline launch.
     pub baseline: f64,
     /// Median of the head launch.
@@ -246,6 +271,9 @@ pub struct PerfPair {
 pub struct KernelCheck {
     /// Name of the check, from a closed list or a library's ABI (lower-case letters, digits, `_`).
     pub name: String,
+    /// Path of the library in the subject, where the check is about a library as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
     /// What came of it.
     pub status: Verdict,
     /// What was proven, from a closed list.

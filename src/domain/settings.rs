@@ -5,8 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the settings are, in the policy checkout.
-pub const PATH: &str = "configs/nmoe-gates.toml";
+use crate::domain::path_pattern::{PathPattern, PathPatterns};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,8 +39,8 @@ pub struct Safety {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
-    /// Glob of the files, relative to the checkout.
-    pub path: String,
+    /// Pattern of the files, relative to the checkout; or a list of patterns.
+    pub path: PathPatterns,
     /// Code of the finding, such as `private-address`.
     pub code: String,
     /// Why the text is harmless.
@@ -62,17 +61,17 @@ pub struct Images(pub Vec<Image>);
 pub struct Image {
     /// Name, such as `train`.
     pub name: String,
-    /// Globs of the files that decide what is in it.
-    pub files: Vec<String>,
+    /// Patterns of the files that decide what is in it.
+    pub files: Vec<PathPattern>,
 }
 
 impl Default for Images {
     fn default() -> Self {
         let image = |name: &str, more: &[&str]| Image {
             name: name.to_owned(),
-            files: std::iter::once(format!("docker/Dockerfile.{name}"))
-                .chain(more.iter().map(|file| (*file).to_owned()))
-                .collect(),
+            files: patterns(
+                std::iter::once(format!("docker/Dockerfile.{name}").as_str()).chain(more.iter().copied()),
+            ),
         };
         Images(vec![
             image("base", &[]),
@@ -169,23 +168,28 @@ fn fill(pattern: &str, issue: &str, slug: &str) -> String {
 #[serde(deny_unknown_fields, default)]
 pub struct Hotspots {
     /// Two contracts that touch one of these are not worked on at once.
-    pub core: Vec<String>,
+    pub core: Vec<PathPattern>,
     /// Files that only grow at the end: sharing them is worth a hint, no more.
-    pub append_only: Vec<String>,
+    pub append_only: Vec<PathPattern>,
 }
 
 impl Default for Hotspots {
     fn default() -> Self {
         Hotspots {
-            core: [
+            core: patterns([
                 "nmoe/train.py",
                 "nmoe/config.py",
                 "nmoe/moe.py",
                 "nmoe/blockscaled/grouped.py",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            append_only: vec!["CHANGELOG.md".to_owned()],
+            ]),
+            append_only: patterns(["CHANGELOG.md"]),
         }
     }
+}
+
+fn patterns<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<PathPattern> {
+    texts
+        .into_iter()
+        .filter_map(|text| PathPattern::new(text).ok())
+        .collect()
 }

@@ -11,10 +11,10 @@ use indexmap::IndexMap;
 
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
+use crate::domain::gate_environment;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::environment;
 use crate::gate::external::Recorded;
 use crate::gate::guard::Guard;
 use crate::gate::launch::{Launch, Supervisor};
@@ -349,7 +349,7 @@ impl Run<'_, '_> {
     }
 
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
-        environment::of(gate, self.order.environment.iter().cloned())
+        gate_environment::of(gate, self.order.environment.iter().cloned())
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::domain::evidence::Evidence;
+use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 
 /// Reads the commits of a subject: a merge has its base as first parent and its head as second; a plain commit is the
@@ -19,14 +20,15 @@ pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
     let Ok(text) = started(git.text(["log", "-1", "--no-show-signature", "--format=%H%n%T%n%P"]))? else {
         return Ok(evidence);
     };
-    let mut lines = text.lines().map(str::to_owned);
-    let commit = lines.next();
-    evidence.tree = lines.next();
+    let id = |text: &str| text.parse::<CommitId>().ok();
+    let mut lines = text.lines();
+    let commit = lines.next().and_then(id);
+    evidence.tree = lines.next().and_then(id);
     let parents = lines.next().unwrap_or_default();
     match *parents.split(' ').collect::<Vec<_>>() {
         [base, head] => {
-            evidence.base = Some(base.to_owned());
-            evidence.head = Some(head.to_owned());
+            evidence.base = id(base);
+            evidence.head = id(head);
             evidence.merge = commit;
         }
         _ => evidence.head = commit,

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::gate::environment::COMMAND_FILES;
+use crate::domain::gate_environment::COMMAND_FILES;
 use crate::system::files;
 
 /// Largest command file that is remembered; the runner's own limit is far below.

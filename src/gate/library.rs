@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Target};
 use crate::domain::results::{GateResult, KernelCheck};
 use crate::domain::verdict::{Reason, Verdict};
@@ -13,7 +14,6 @@ use crate::gate::metrics::Meter;
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
-use crate::system::digest::sha256;
 use crate::system::random;
 
 /// How long a build may take.
@@ -32,7 +32,7 @@ pub struct Library {
     /// Every row, for the results.
     pub checks: Vec<KernelCheck>,
     /// SHA-256 of each, by its path in the subject.
-    pub digests: BTreeMap<String, String>,
+    pub digests: BTreeMap<String, Sha256>,
     /// Whether self-checks ran, which only a library of ours has.
     self_checked: bool,
 }
@@ -50,11 +50,11 @@ impl Library {
 
     /// The first library of the subject that is no longer what was proven: replaced, removed or added.
     pub fn changed(&self, subject: &Path, target: &Target) -> Option<String> {
-        let now: BTreeMap<String, Option<String>> = outputs(subject, &target.kernels)
+        let now: BTreeMap<String, Option<Sha256>> = outputs(subject, &target.kernels)
             .unwrap_or_default()
             .iter()
             .map(|path| {
-                let digest = Snapshot::take(&subject.join(path)).map(|library| sha256(library.bytes()));
+                let digest = Snapshot::take(&subject.join(path)).map(|library| Sha256::of(library.bytes()));
                 (path.display().to_string(), digest.ok())
             })
             .collect();
@@ -146,10 +146,8 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
                 .line(format_args!("kernels: {status} {}: {detail}", check.name));
         }
         library.checks.extend(proof.checks.iter().cloned());
-        if let Some(inspection) = &proof.inspection {
-            library
-                .digests
-                .insert(proof.path.display().to_string(), inspection.sha256.clone());
+        if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
+            library.digests.insert(proof.path.display().to_string(), digest);
         }
     }
     library
@@ -158,7 +156,7 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
 fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> Library {
     supervisor.output.line(format_args!("kernels: {error}"));
     let reason = match error {
-        SubjectError::Glob(_) => Reason::BadRegistry,
+        SubjectError::Outside(_) => Reason::BadRegistry,
         SubjectError::Tracked(_) => Reason::KernelStale,
         SubjectError::Io(..) | SubjectError::Git(_) => Reason::Prerequisite,
     };

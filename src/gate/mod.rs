@@ -3,7 +3,6 @@
 //! Knows nothing of how a result is shown or published.
 
 pub mod engine;
-pub mod environment;
 pub mod evidence;
 pub mod external;
 pub mod guard;

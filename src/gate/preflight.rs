@@ -5,10 +5,10 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use crate::domain::gate_environment;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::environment;
 use crate::gate::kernels;
 use crate::gate::metrics::Meter;
 use crate::system::files;
@@ -109,5 +109,8 @@ fn usable(gate: &Gate) -> bool {
         gate.kind != GateKind::Command || gate.cmd.as_ref().is_some_and(|c| !c.trim().is_empty());
     has_command
         && Meter::new(&gate.metrics).is_ok()
-        && !gate.requires.iter().any(|name| environment::never(name))
+        && !gate
+            .requires
+            .iter()
+            .any(|name| gate_environment::is_forbidden(name))
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tempfile::TempDir;
 
+use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 use crate::system::random;
 
@@ -28,9 +29,9 @@ pub enum Claimed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Its id.
-    pub id: String,
+    pub id: CommitId,
     /// Where the work started.
-    pub start: Option<String>,
+    pub start: Option<CommitId>,
     /// Who made it: the name git knows them by.
     pub who: String,
     /// When, RFC 3339.
@@ -70,7 +71,7 @@ pub fn of(git: &Git, issue: &str) -> Result<Option<Claim>, GitError> {
     };
     let text = git.text(["show", "-s", "--format=%P%n%an%n%aI", &id])?;
     let mut lines = text.lines();
-    let start = lines.next().filter(|p| !p.is_empty()).map(str::to_owned);
+    let start = lines.next().and_then(|parent| parent.parse().ok());
     Ok(Some(Claim {
         id,
         start,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 
 /// What came of a trial merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
     /// The tree that came of it; with conflict markers in it where there are conflicts.
-    pub tree: String,
+    pub tree: CommitId,
     /// Paths in conflict; empty for a clean merge.
     pub conflicts: Vec<String>,
 }
@@ -35,8 +36,9 @@ pub fn trial(git: &Git, ours: &str, theirs: &str) -> Result<Trial, GitError> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut parts = text.split('\0').filter(|part| !part.is_empty());
+    let tree = parts.next().unwrap_or_default().trim().parse();
     Ok(Trial {
-        tree: parts.next().unwrap_or_default().trim().to_owned(),
+        tree: tree.map_err(|_| GitError::NotAnId("merge-tree".to_owned()))?,
         conflicts: parts.map(str::to_owned).collect(),
     })
 }

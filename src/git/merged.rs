@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
+use crate::domain::ids::CommitId;
 use crate::git::merge;
 use crate::git::{Git, GitError};
 
@@ -34,18 +35,18 @@ impl Fate {
 }
 
 /// What became of the branch that ends in `tip`; `start` is the commit it was started from, where that is known.
-pub fn fate(git: &Git, base: &str, tip: &str, start: Option<&str>) -> Result<Fate, GitError> {
+pub fn fate(git: &Git, base: &CommitId, tip: &CommitId, start: Option<&CommitId>) -> Result<Fate, GitError> {
     if start == Some(tip) {
         return Ok(Fate::Untouched);
     }
     let Ok(fork) = git.text(["merge-base", base, tip]) else {
         return Ok(Fate::Unmerged);
     };
-    if fork == tip {
+    if *tip == fork {
         // Without knowing where it started, a tip on the base's own line may as well be a branch that nobody has touched.
         let mainline = start.is_none() && {
             let line = git.text(["rev-list", "--first-parent", base, &format!("^{tip}^@")])?;
-            line.lines().any(|id| id == tip)
+            line.lines().any(|id| *tip == id)
         };
         return Ok(if mainline { Fate::Untouched } else { Fate::Merged });
     }

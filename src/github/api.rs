@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use crate::domain::ids::CommitId;
 use crate::github::access::Repository;
 use crate::github::client::{Client, Repeat};
 use crate::github::fault::Fault;
@@ -21,17 +22,6 @@ const LONGEST_LINE: usize = 140;
 pub struct Hub {
     client: Client,
     repository: Repository,
-}
-
-/// An object id that may stand in a path.
-fn id(text: &str) -> Result<&str, Fault> {
-    if matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        Ok(text)
-    } else {
-        Err(Fault::setting(
-            "a commit must be named by its full id, 40 hexadecimal digits".to_owned(),
-        ))
-    }
 }
 
 impl Hub {
@@ -187,7 +177,7 @@ impl Hub {
     /// Sets a commit status. Setting it twice is the same as once.
     pub fn set_status(
         &self,
-        commit: &str,
+        commit: &CommitId,
         context: &str,
         state: State,
         line: &str,
@@ -201,27 +191,26 @@ impl Hub {
         if let Some(target) = target {
             body["target_url"] = json!(target);
         }
-        let path = self.path(&format!("/statuses/{}", id(commit)?));
+        let path = self.path(&format!("/statuses/{commit}"));
         self.client
             .write(&Method::POST, &path, Some(&body), Repeat::Safe)
             .map(drop)
     }
 
     /// The statuses of a commit, newest first; of each context the first one counts.
-    pub fn statuses(&self, commit: &str) -> Result<Vec<Status>, Fault> {
+    pub fn statuses(&self, commit: &CommitId) -> Result<Vec<Status>, Fault> {
         self.client
-            .list(&self.path(&format!("/commits/{}/statuses", id(commit)?)))
+            .list(&self.path(&format!("/commits/{commit}/statuses")))
     }
 
     /// A commit object.
-    pub fn commit(&self, commit: &str) -> Result<Commit, Fault> {
-        self.client
-            .get(&self.path(&format!("/git/commits/{}", id(commit)?)))
+    pub fn commit(&self, commit: &CommitId) -> Result<Commit, Fault> {
+        self.client.get(&self.path(&format!("/git/commits/{commit}")))
     }
 
     /// A file of a commit; `None` where the commit has none there. The path is one of ours, never a stranger's.
-    pub fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let path = self.path(&format!("/contents/{path}?ref={}", id(commit)?));
+    pub fn file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let path = self.path(&format!("/contents/{path}?ref={commit}"));
         match self.client.file(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(fault) if fault.is_missing() => Ok(None),
@@ -230,7 +219,7 @@ impl Hub {
     }
 
     /// The commit that `refs/pull/N/merge` names now; `None` where there is no merge (a conflict, or not made yet).
-    pub fn merge_ref(&self, pull: u64) -> Result<Option<String>, Fault> {
+    pub fn merge_ref(&self, pull: u64) -> Result<Option<CommitId>, Fault> {
         #[derive(serde::Deserialize)]
         struct Ref {
             object: Object,

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::CommitId;
 use crate::github::api::Hub;
 use crate::github::fault::Fault;
 use crate::github::types::Comment;
@@ -48,10 +49,7 @@ impl Shown {
         };
         all(&self.outcome, 20, "_")
             && all(&self.says, 120, ", _")
-            && self
-                .head
-                .as_deref()
-                .is_none_or(|id| matches!(id.len(), 40 | 64) && id.bytes().all(|b| b.is_ascii_hexdigit()))
+            && self.head.as_deref().is_none_or(CommitId::is_valid)
             && self.at.as_deref().is_none_or(|at| {
                 at.len() <= 40
                     && at.bytes().all(|b| b.is_ascii_digit() || b"TZ:.+-".contains(&b))

@@ -1,5 +1,6 @@
 //! What GitHub says, as far as anybody here asks: plain types, tolerant of the many keys nobody needs.
 
+use crate::domain::ids::CommitId;
 use serde::Deserialize;
 
 /// A person or an app.
@@ -74,7 +75,7 @@ pub struct Side {
     #[serde(rename = "ref")]
     pub branch: String,
     /// Commit.
-    pub sha: String,
+    pub sha: CommitId,
     /// Repository; none for a deleted fork.
     #[serde(default)]
     pub repo: Option<Repo>,
@@ -121,7 +122,7 @@ pub struct Review {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Commit {
     /// Its id.
-    pub sha: String,
+    pub sha: CommitId,
     /// Its tree.
     pub tree: Object,
     /// Its parents, in order.
@@ -132,7 +133,7 @@ pub struct Commit {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Object {
     /// Its id.
-    pub sha: String,
+    pub sha: CommitId,
 }
 
 /// An environment that jobs can wait for.

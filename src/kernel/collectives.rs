@@ -6,10 +6,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use crate::document::Source;
 use crate::domain::finding::{Finding, Region, Severity};
+use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError, added};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 
@@ -44,15 +43,12 @@ pub fn is_source(path: &str) -> bool {
     language(path).is_some()
 }
 
-/// The files of the MoE path.
-pub fn moe_path() -> GlobSet {
-    let mut set = GlobSetBuilder::new();
-    for text in MOE_PATH {
-        if let Ok(glob) = GlobBuilder::new(text).literal_separator(true).build() {
-            set.add(glob);
-        }
-    }
-    set.build().unwrap_or_default()
+/// The patterns of the MoE path, compiled.
+pub fn moe_path() -> Vec<PathPattern> {
+    MOE_PATH
+        .iter()
+        .filter_map(|text| PathPattern::new(text).ok())
+        .collect()
 }
 
 /// What the commits up to `head` bring with them since they left `base`: in a source of the MoE path that they touch, every
@@ -68,7 +64,7 @@ pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<F
     let sources = changed.iter().filter(|file| is_source(&file.path));
     added::contents(git, head, sources, |file, text| {
         let source = Source::new(Some(file.path.clone()), String::from_utf8_lossy(text));
-        let findings = if path.is_match(&file.path) {
+        let findings = if path.iter().any(|p| p.matches(&file.path)) {
             scan(&source, Severity::Error, |_, _| true)
         } else {
             scan(&source, Severity::Warning, |first, last| file.adds(first, last))

@@ -195,6 +195,7 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
 fn check_row(name: &str, status: Verdict) -> KernelCheck {
     KernelCheck {
         name: name.to_owned(),
+        library: None,
         status,
         reason: (status != Verdict::Pass).then_some(Reason::KernelFailed),
         duration_s: None,

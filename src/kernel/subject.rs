@@ -5,14 +5,14 @@
 //! subject's own Python extensions, is inspected and never loaded; that it is fresh is known from having deleted it first.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::{Inspection, inspect};
-use globset::GlobBuilder;
 use ignore::WalkBuilder;
 
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::Target;
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
@@ -29,9 +29,9 @@ pub const PACKAGE: &str = "nmoe-csrc";
 /// Why the libraries of a checkout cannot be listed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
-    /// A glob of the registry leads out of the checkout or is none.
+    /// A pattern of the registry leads out of the checkout through a link.
     #[error("`{0}` is no path of kernel libraries inside the checkout")]
-    Glob(String),
+    Outside(String),
     /// A library is tracked by git, so its presence says nothing of a build.
     #[error("{0} is tracked by git: a library must come from a build, not from a commit")]
     Tracked(String),
@@ -43,24 +43,19 @@ pub enum SubjectError {
     Git(#[from] GitError),
 }
 
-/// The libraries that the globs name, relative to the checkout, in order.
-pub fn outputs(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, SubjectError> {
+/// The libraries that the patterns name, relative to the checkout, in order.
+pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
     let mut found = Vec::new();
-    for text in globs {
-        let bad = || SubjectError::Glob(text.clone());
-        let glob = GlobBuilder::new(text)
-            .literal_separator(true)
-            .build()
-            .map_err(|_| bad())?
-            .compile_matcher();
-        let folder = literal_folder(Path::new(text)).ok_or_else(bad)?;
-        let start = subject.join(&folder);
+    for pattern in patterns {
+        let text = pattern.written();
+        let bad = || SubjectError::Outside(text.to_owned());
+        let start = subject.join(pattern.folder());
         let Ok(real) = start.canonicalize() else {
             continue;
         };
         let home = subject
             .canonicalize()
-            .map_err(|e| SubjectError::Io(text.clone(), e))?;
+            .map_err(|e| SubjectError::Io(text.to_owned(), e))?;
         if !real.starts_with(home) {
             return Err(bad());
         }
@@ -69,9 +64,9 @@ pub fn outputs(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, Subject
             .follow_links(false)
             .build()
         {
-            let entry = entry.map_err(|e| SubjectError::Io(text.clone(), io::Error::other(e)))?;
+            let entry = entry.map_err(|e| SubjectError::Io(text.to_owned(), io::Error::other(e)))?;
             let relative = entry.path().strip_prefix(subject).map_err(|_| bad())?;
-            if entry.file_type().is_some_and(|t| !t.is_dir()) && glob.is_match(relative) {
+            if entry.file_type().is_some_and(|t| !t.is_dir()) && is_library(pattern, relative) {
                 found.push(relative.to_owned());
             }
         }
@@ -81,31 +76,17 @@ pub fn outputs(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, Subject
     Ok(found)
 }
 
-/// The part of a glob before its first wildcard, as a folder; `None` where it leads out of the checkout.
-fn literal_folder(glob: &Path) -> Option<PathBuf> {
-    let mut folder = PathBuf::new();
-    let mut components = glob.components().peekable();
-    while let Some(component) = components.next() {
-        match component {
-            Component::Normal(name) => {
-                let wild = name.to_string_lossy().contains(['*', '?', '[', '{']);
-                if wild || components.peek().is_none() {
-                    break;
-                }
-                folder.push(name);
-            }
-            Component::CurDir => {}
-            _ => return None,
-        }
-    }
-    let climbs = glob.components().any(|c| matches!(c, Component::ParentDir));
-    (!climbs).then_some(folder)
+/// Whether a pattern means this file: the pattern names the file, or a folder above it and the file is a shared object.
+fn is_library(pattern: &PathPattern, path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    pattern.names(bytes) || pattern.matches(bytes) && (name.ends_with(".so") || name.contains(".so."))
 }
 
 /// Deletes old libraries before a build, so that whatever is there afterwards was built by it. A link is deleted, not
 /// what it points to.
-pub fn clear(subject: &Path, globs: &[String]) -> Result<Vec<PathBuf>, SubjectError> {
-    let old = outputs(subject, globs)?;
+pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
+    let old = outputs(subject, patterns)?;
     let git = Git::at(subject);
     for path in &old {
         let tracked = git.output([
@@ -156,6 +137,7 @@ impl Proof {
     fn row(&mut self, what: &str, status: Verdict, reason: Option<Reason>, detail: String) {
         self.checks.push(KernelCheck {
             name: KernelCheck::of_library(&self.path, what),
+            library: Some(self.path.display().to_string()),
             status,
             reason,
             duration_s: None,
@@ -332,16 +314,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_glob_that_climbs_out_names_nothing() {
-        for glob in ["../*.so", "/usr/lib/*.so", "a/../../b/*.so"] {
-            assert!(literal_folder(Path::new(glob)).is_none(), "{glob}");
-        }
-        assert_eq!(
-            literal_folder(Path::new("nmoe/csrc/*.so")),
-            Some("nmoe/csrc".into())
-        );
-        assert_eq!(literal_folder(Path::new("a/b.so")), Some("a".into()));
-        assert_eq!(literal_folder(Path::new("**/*.so")), Some(PathBuf::new()));
+    fn a_folder_means_its_shared_objects() {
+        let is = |pattern: &str, path: &str| is_library(&PathPattern::new(pattern).unwrap(), Path::new(path));
+        assert!(is("csrc", "csrc/a.so") && is("csrc", "csrc/deep/a.so.1") && !is("csrc", "csrc/a.cu"));
+        assert!(is("csrc/*.bin", "csrc/a.bin") && !is("csrc/*.so", "csrc/deep/a.so"));
     }
 
     #[test]

@@ -2,9 +2,6 @@
 
 use std::cell::Cell;
 
-use globset::Glob;
-use globset::GlobMatcher;
-
 use crate::domain::finding::Finding;
 use crate::domain::settings::Allowance;
 use crate::leaks::codes;
@@ -17,7 +14,6 @@ pub struct Suppressions {
 }
 
 struct Suppression {
-    path: GlobMatcher,
     setting: Allowance,
     expired: bool,
     used: Cell<bool>,
@@ -32,9 +28,6 @@ impl Suppressions {
         let mut entries = Vec::new();
         for (index, allowance) in list.iter().enumerate() {
             let wrong = |what: String| format!("{file}: safety.allow entry {}: {what}", index + 1);
-            let path = Glob::new(&allowance.path)
-                .map_err(|e| wrong(e.to_string()))?
-                .compile_matcher();
             if !codes::TABLE.iter().any(|code| code.id == allowance.code) {
                 return Err(wrong(format!("there is no code `{}`", allowance.code)));
             }
@@ -49,7 +42,6 @@ impl Suppressions {
                 None => false,
             };
             entries.push(Suppression {
-                path,
                 setting: allowance.clone(),
                 expired,
                 used: Cell::new(false),
@@ -67,7 +59,7 @@ impl Suppressions {
         let path = path.strip_prefix("./").unwrap_or(path);
         let mut allowed = false;
         for entry in &self.entries {
-            if entry.setting.code == found.finding.code.id && entry.path.is_match(path) {
+            if entry.setting.code == found.finding.code.id && entry.setting.path.matches(path) {
                 entry.used.set(true);
                 allowed |= !entry.expired;
             }
@@ -79,7 +71,7 @@ impl Suppressions {
     pub fn findings(&self, everything: bool) -> Vec<Finding> {
         let mut found = Vec::new();
         for entry in &self.entries {
-            let Allowance { path, code, .. } = &entry.setting;
+            let (path, code) = (entry.setting.path.to_string(), &entry.setting.code);
             if entry.expired && entry.used.get() {
                 let day = entry.setting.expires.as_deref().unwrap_or_default();
                 found.push(Finding::new(
@@ -92,7 +84,11 @@ impl Suppressions {
                         &codes::UNUSED_ALLOWANCE,
                         format!("the suppression of `{code}` in `{path}` matches nothing"),
                     )
-                    .help("Remove the entry."),
+                    .help(if path.contains('*') {
+                        "Remove the entry; or correct its path: `*` stops at `/`, `**` crosses it."
+                    } else {
+                        "Remove the entry."
+                    }),
                 );
             }
         }

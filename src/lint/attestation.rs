@@ -3,6 +3,7 @@
 use crate::document::Node;
 use crate::document::Source;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::ids::{CommitPrefix, ContractId, same_commit};
 use crate::domain::next_step::shell_line;
 use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::lint::body;
@@ -15,7 +16,7 @@ use crate::lint::facts::{Agreed, Facts, Known};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
-use crate::lint::words::{self, filled_at};
+use crate::lint::words::filled_at;
 
 /// Everything that is wrong with an attestation, in the order of the document.
 pub fn lint(
@@ -62,9 +63,9 @@ fn perf_of(root: &Node) -> Option<&Node> {
 fn commits(sheet: &mut Sheet<'_>, root: &Node) {
     let baseline = filled_at(root, &["nmoe_pr", "baseline_sha"]);
     if let (Some((base, node)), Some((head, _))) = (baseline, filled_at(root, &["nmoe_pr", "pr_sha"]))
-        && words::is_sha(base)
-        && words::is_sha(head)
-        && words::same_commit(base, head)
+        && CommitPrefix::is_valid(base)
+        && CommitPrefix::is_valid(head)
+        && same_commit(base, head)
     {
         let message = "`baseline_sha` is the attested commit itself";
         sheet.find(&codes::SAME_COMMIT, &node.span, message).help =
@@ -217,7 +218,7 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
             continue;
         };
         let well_formed = match key {
-            "issue" => words::is_issue_id(said),
+            "issue" => ContractId::is_valid(said),
             _ => forms::RISK_WORDS.contains(&said),
         };
         if said != fixed && well_formed {

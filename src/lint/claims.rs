@@ -1,6 +1,7 @@
 //! What an attestation claims, held against what was recorded and pushed: results, branch, head.
 
 use crate::document::Node;
+use crate::domain::ids::{CommitId, CommitPrefix, Slug, same_commit};
 use crate::domain::next_step::shell_line;
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
@@ -16,7 +17,7 @@ pub struct Evidence<'f> {
     /// The branch of the change.
     pub branch: Option<String>,
     /// The head commit, 40 hex digits.
-    pub head: Option<String>,
+    pub head: Option<CommitId>,
     /// Whether the repository has a commit.
     pub has_commit: Option<&'f dyn Fn(&str) -> bool>,
     /// Recorded results; empty means that none were given.
@@ -58,7 +59,7 @@ fn branch(
             Some((before, after)) => branch
                 .strip_prefix(before)
                 .and_then(|rest| rest.strip_suffix(after))
-                .is_some_and(words::is_slug),
+                .is_some_and(Slug::is_valid),
             None => *branch == pattern,
         },
     };
@@ -76,12 +77,12 @@ fn branch(
 }
 
 fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
-    let valid = |key: &str| filled_at(root, &["nmoe_pr", key]).filter(|(sha, _)| words::is_sha(sha));
+    let valid = |key: &str| filled_at(root, &["nmoe_pr", key]).filter(|(sha, _)| CommitPrefix::is_valid(sha));
     if let (Some((sha, node)), Some(head)) = (valid("pr_sha"), &evidence.head)
-        && !words::same_commit(sha, head)
+        && !same_commit(sha, head)
     {
         let fix = sheet.fix(&node.span, head.get(..sha.len()).unwrap_or(head));
-        let short = head.get(..12).unwrap_or(head);
+        let short = head.short();
         let message = format!("`pr_sha` is `{sha}`; the head is `{short}`");
         let finding = sheet.find(&codes::WRONG_HEAD, &node.span, message);
         finding.help =
@@ -101,13 +102,9 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
             if any
                 && !ids
                     .iter()
-                    .any(|id| id.as_deref().is_some_and(|id| words::same_commit(sha, id)))
+                    .any(|id| id.as_deref().is_some_and(|id| same_commit(sha, id)))
             {
-                let about = ids
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map_or("", |id| id.get(..12).unwrap_or(id));
+                let about = ids.into_iter().flatten().next().map_or("", |id| id.short());
                 let message = format!("`pr_sha` is `{sha}`; the results are about `{}`", clip(about));
                 sheet.find(&codes::FOREIGN_RESULTS, &node.span, message).help =
                     Some("run the gates on the attested commit".to_owned());

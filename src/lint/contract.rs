@@ -6,13 +6,14 @@ use crate::document::node::Entry;
 use crate::domain::finding::Finding;
 use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::read::{self, CONTRACT_KEY};
 use crate::domain::suggest::{did_you_mean, nearest};
-use crate::git::pathspec::Pathspec;
 use crate::lint::body;
 use crate::lint::codes::contract as codes;
 use crate::lint::facts::{Agreed, Facts, Known};
 use crate::lint::forms;
+use crate::lint::registry::braces;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words::{self, filled, filled_at};
@@ -69,7 +70,7 @@ fn dependencies(sheet: &mut Sheet<'_>, root: &Node) {
 }
 
 /// The patterns of a list; one that is none is a finding.
-fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(Pathspec, &'n Node)> {
+fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPattern, &'n Node)> {
     let mut good = Vec::new();
     for (text, node) in list.into_iter().flat_map(Node::texts) {
         if words::is_placeholder(text) {
@@ -80,8 +81,9 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(Pathspec,
         } else if text.contains('\n') {
             Some("it holds a line end".to_owned())
         } else {
-            match Pathspec::new(text) {
+            match PathPattern::new(text) {
                 Ok(pattern) => {
+                    braces(sheet, &pattern, node);
                     good.push((pattern, node));
                     None
                 }
@@ -89,7 +91,7 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(Pathspec,
             }
         };
         if let Some(fault) = fault {
-            let message = format!("`{}` is no pattern over paths", clip(text));
+            let message = format!("`{}` is not a pattern over paths", clip(text));
             sheet.find(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
         }
     }
@@ -138,7 +140,7 @@ fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
 }
 
 /// Whether one pattern covers all of another, judged by names that nobody uses in place of the other's wildcards.
-fn swallows(outer: &Pathspec, inner: &Pathspec) -> bool {
+fn swallows(outer: &PathPattern, inner: &PathPattern) -> bool {
     if !inner.is_wild() {
         return outer.matches(inner.as_str().trim_end_matches('/'));
     }

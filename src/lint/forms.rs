@@ -1,54 +1,50 @@
 //! The keys of the contract, the attestation and the registry, as tables. `domain` has the same as types; a test holds them together.
 
+use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Slug};
 use crate::lint::codes::attestation::INVALID_SHA;
 use crate::lint::codes::contract::{INVALID_ISSUE_ID, INVALID_KNOB, INVALID_REF, INVALID_SLUG};
 use crate::lint::codes::registry::{INVALID_ENV_NAME, INVALID_PATTERN};
 use crate::lint::shape::Need::{MayBeEmpty, Optional, Required, RequiredMayBeEmpty};
 use crate::lint::shape::{Key, Need, Shape, Word};
-use crate::lint::words;
 
 const fn key(name: &'static str, need: Need, shape: Shape) -> Key {
     Key { name, need, shape }
 }
 
 const ISSUE_ID: Shape = Shape::Text(Some(Word {
-    good: words::is_issue_id,
+    good: ContractId::is_valid,
     code: &INVALID_ISSUE_ID,
-    must_be: "letters, digits, `.` and `-`, such as 03a",
+    must_be: ContractId::MUST_BE,
 }));
 const SLUG: Shape = Shape::Text(Some(Word {
-    good: words::is_slug,
+    good: Slug::is_valid,
     code: &INVALID_SLUG,
-    must_be: "lower-case letters, digits and `-`",
+    must_be: Slug::MUST_BE,
 }));
 const SHA: Shape = Shape::Text(Some(Word {
-    good: words::is_sha,
+    good: CommitPrefix::is_valid,
     code: &INVALID_SHA,
-    must_be: "7 to 40 hex digits of a commit",
+    must_be: CommitPrefix::MUST_BE,
 }));
 const REF: Shape = Shape::Text(Some(Word {
-    good: words::is_ref,
+    good: Revision::is_valid,
     code: &INVALID_REF,
-    must_be: "the name of a branch, tag or commit",
+    must_be: Revision::MUST_BE,
 }));
 const KNOB: Shape = Shape::Text(Some(Word {
-    good: words::is_knob,
+    good: Knob::is_valid,
     code: &INVALID_KNOB,
-    must_be: "the name of a configuration key",
+    must_be: Knob::MUST_BE,
 }));
 const ENV_NAME: Shape = Shape::Text(Some(Word {
-    good: words::is_env_name,
+    good: EnvName::is_valid,
     code: &INVALID_ENV_NAME,
-    must_be: "the name of a variable, without `$` or a value",
+    must_be: EnvName::MUST_BE,
 }));
 const METRIC_NAME: Shape = Shape::Text(Some(Word {
-    good: |t| {
-        !t.is_empty()
-            && t.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    },
+    good: MetricName::is_valid,
     code: &INVALID_PATTERN,
-    must_be: "lower-case letters, digits and `_`",
+    must_be: MetricName::MUST_BE,
 }));
 const TEXT: Shape = Shape::Text(None);
 const RISK: Shape = Shape::OneOf(RISK_WORDS);

@@ -6,10 +6,12 @@ use crate::document::Span;
 use crate::document::node::{Entry, Value};
 use crate::document::toml_tree;
 use crate::domain::finding::Finding;
+use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::Registry;
 use crate::domain::suggest::{did_you_mean, nearest};
-use crate::git::pathspec::Pathspec;
-use crate::lint::codes::contract::{INVALID_GLOB, UNKNOWN_GATE};
+use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::command;
@@ -17,7 +19,6 @@ use crate::lint::facts::Known;
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
-use crate::lint::words;
 use leakscan::scan::Options;
 
 /// What a registry is held against. Absent facts are not judged.
@@ -91,9 +92,21 @@ fn head(sheet: &mut Sheet<'_>, root: &Node) {
 }
 
 fn glob(sheet: &mut Sheet<'_>, text: &str, node: &Node) {
-    if let Err(error) = Pathspec::new(text) {
-        let message = format!("`{}` is no pattern over paths", clip(text));
-        sheet.find(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+    match PathPattern::new(text) {
+        Ok(pattern) => braces(sheet, &pattern, node),
+        Err(error) => {
+            let message = format!("`{}` is not a pattern over paths", clip(text));
+            sheet.find(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+        }
+    }
+}
+
+/// Reports alternatives in braces, which this pattern language does not have.
+pub(crate) fn braces(sheet: &mut Sheet<'_>, pattern: &PathPattern, node: &Node) {
+    if pattern.has_literal_braces() {
+        let message = format!("`{}` matches braces as they stand", clip(pattern.written()));
+        sheet.find(&LITERAL_BRACES, &node.span, message).help =
+            Some("write one entry for each alternative".to_owned());
     }
 }
 
@@ -119,7 +132,7 @@ fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<
         .unwrap_or(8.0);
     let mut missing = Vec::new();
     for entry in gates {
-        if !words::is_gate_id(&entry.key) {
+        if !GateId::is_valid(&entry.key) {
             let message = format!("`{}` cannot be an id", clip(&entry.key));
             sheet.find(&codes::INVALID_GATE_ID, &entry.key_span, message).help =
                 Some("letters, digits, `_`, `.`, `-` and `:`, 64 at most".to_owned());
@@ -203,7 +216,7 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
         .flat_map(Node::texts)
         .collect();
     for (name, node) in &declared {
-        if command::is_forbidden_variable(name) {
+        if gate_environment::is_forbidden(name) {
             let message = format!("`{}` never reaches a gate", clip(name));
             sheet.find(&codes::FORBIDDEN_ENV, &node.span, message).help = Some("remove it".to_owned());
         }
@@ -211,10 +224,10 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
     let Some(node) = gate.get("cmd") else { return };
     for (name, written) in command::variables(node.text().unwrap_or_default()) {
         let span = within(sheet.source(), node, written);
-        if command::is_forbidden_variable(name) {
+        if gate_environment::is_forbidden(name) {
             let message = format!("the command reads `{name}`, which never reaches a gate");
             sheet.find(&codes::FORBIDDEN_ENV, &span, message);
-        } else if !command::is_base_variable(name) && !declared.iter().any(|(d, _)| *d == name) {
+        } else if !gate_environment::needs_no_declaration(name) && !declared.iter().any(|(d, _)| *d == name) {
             let message = format!("the command reads `{name}`, which the gate does not declare");
             sheet.find(&codes::UNDECLARED_ENV, &span, message).help = Some(format!(
                 "add \"{name}\" to `requires`, or to `env` where it may be absent"
@@ -418,7 +431,7 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
         if matches!(bundle.key.as_str(), "single" | "tier_a") {
             let message = format!("`{}` cannot be the name of a bundle", bundle.key);
             sheet.find(&codes::RESERVED_NAME, &bundle.key_span, message);
-        } else if !words::is_gate_id(&bundle.key) {
+        } else if !GateId::is_valid(&bundle.key) {
             let message = format!("`{}` cannot be the name of a bundle", clip(&bundle.key));
             sheet.find(&codes::INVALID_GATE_ID, &bundle.key_span, message);
         }

@@ -5,27 +5,27 @@ pub mod knobs;
 
 use crate::domain::contract::Scope;
 use crate::domain::finding::Finding;
+use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
-use crate::git::pathspec::Pathspec;
 
 /// A scope with its patterns compiled. A pattern that is none matches nothing; `lint contract` speaks of it.
 pub struct Judge {
-    allow: Vec<Pathspec>,
-    deny: Vec<Pathspec>,
+    allow: Vec<PathPattern>,
+    deny: Vec<PathPattern>,
     empty: bool,
 }
 
 enum Ruling<'a> {
     Allowed,
-    Denied(&'a Pathspec),
+    Denied(&'a PathPattern),
     Outside,
 }
 
 impl Judge {
     /// Compiles a scope.
     pub fn new(scope: &Scope) -> Self {
-        let compile = |texts: &[String]| -> Vec<Pathspec> {
-            texts.iter().filter_map(|t| Pathspec::new(t).ok()).collect()
+        let compile = |texts: &[String]| -> Vec<PathPattern> {
+            texts.iter().filter_map(|t| PathPattern::new(t).ok()).collect()
         };
         Judge {
             allow: compile(&scope.allow),

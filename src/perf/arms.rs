@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::domain::ids::CommitId;
+use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
+use crate::kernel::subject::outputs;
 use crate::system::digest::sha256;
 use crate::system::files;
 use crate::system::random;
@@ -47,7 +50,7 @@ pub fn resolve(
     subject: &Git,
     revision: Option<&str>,
     base_branch: &[String],
-) -> Result<String, ArmError> {
+) -> Result<CommitId, ArmError> {
     let bad = |why: String| Err(ArmError::Bad(why));
     // From the commit itself: a shallow checkout hides its parents.
     let commit = subject.text(["cat-file", "commit", "HEAD"])?;
@@ -55,7 +58,7 @@ pub fn resolve(
         .lines()
         .take_while(|l| !l.is_empty())
         .find_map(|l| l.strip_prefix("parent "));
-    let Some(parent) = parent.map(str::to_owned) else {
+    let Some(parent) = parent.and_then(|id| id.parse::<CommitId>().ok()) else {
         return bad("the tested commit has no parent to compare with".to_owned());
     };
     let revision = revision.map(str::trim).unwrap_or_default();
@@ -83,7 +86,7 @@ pub fn resolve(
 pub struct Arms {
     root: PathBuf,
     /// Commit of the baseline.
-    pub baseline_sha: String,
+    pub baseline_sha: CommitId,
     _lock: File,
 }
 
@@ -93,7 +96,7 @@ impl Arms {
     ///
     /// # Errors
     /// The folder cannot be made, or git cannot read the commit.
-    pub fn prepare(parent: &Path, source: &Path, baseline_sha: String) -> Result<Arms, ArmError> {
+    pub fn prepare(parent: &Path, source: &Path, baseline_sha: CommitId) -> Result<Arms, ArmError> {
         files::private_dir(parent).map_err(io::Error::other)?;
         recover(parent);
         let root = parent.join(&random::token()?[..16]);
@@ -168,7 +171,7 @@ impl Arms {
         let tree = Git::at(self.worktree());
         let mut head = tree.command(["rev-parse", "--verify", "HEAD"]);
         let at = configured(&mut head).output().map_err(GitError::Start)?;
-        if String::from_utf8_lossy(&at.stdout).trim() != self.baseline_sha {
+        if String::from_utf8_lossy(&at.stdout).trim() != self.baseline_sha.as_str() {
             return Ok(false);
         }
         // A fresh index: the one in the checkout's own folder could claim anything.
@@ -306,43 +309,18 @@ fn loosen(dir: &Path) {
 /// Digests of the kernel libraries of a checkout, by path below it.
 ///
 /// # Errors
-/// A glob is malformed, or a library cannot be read.
-pub fn kernels(checkout: &Path, globs: &[String]) -> io::Result<BTreeMap<String, String>> {
+/// A pattern leads out of the checkout, or a library cannot be read.
+pub fn kernels(checkout: &Path, patterns: &[PathPattern]) -> io::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for glob in globs {
-        let matcher = globset::GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build()
-            .map_err(io::Error::other)?
-            .compile_matcher();
-        // The part before the first wildcard says where to look.
-        let fixed: PathBuf = Path::new(glob)
-            .components()
-            .take_while(|c| !c.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-            .collect();
-        let mut open = vec![checkout.join(&fixed)];
-        while let Some(path) = open.pop() {
-            let Ok(meta) = std::fs::symlink_metadata(&path) else {
-                continue;
-            };
-            if meta.is_dir() {
-                open.extend(std::fs::read_dir(&path)?.flatten().map(|e| e.path()));
-                continue;
-            }
-            let Ok(below) = path.strip_prefix(checkout) else {
-                continue;
-            };
-            if !matcher.is_match(below) {
-                continue;
-            }
-            // A link could lead to the other arm's library, or the image's.
-            let digest = if meta.is_file() {
-                sha256(&std::fs::read(&path)?)
-            } else {
-                NOT_A_FILE.to_owned()
-            };
-            found.insert(below.to_string_lossy().into_owned(), digest);
-        }
+    for path in outputs(checkout, patterns).map_err(io::Error::other)? {
+        let library = checkout.join(&path);
+        // A link could lead to the other checkout's library, or the image's.
+        let digest = if std::fs::symlink_metadata(&library)?.is_file() {
+            sha256(&std::fs::read(&library)?)
+        } else {
+            NOT_A_FILE.to_owned()
+        };
+        found.insert(path.to_string_lossy().into_owned(), digest);
     }
     Ok(found)
 }

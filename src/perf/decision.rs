@@ -3,6 +3,7 @@
 //! A log ratio is ln(head) − ln(base) of one pair, in the metric's own direction. Knows nothing of where it came from.
 
 use crate::domain::registry::Direction;
+use crate::domain::results::PerfMethod;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::stats::{self, History};
 
@@ -111,8 +112,12 @@ impl Rule {
     }
 
     /// How it is decided, as results name it.
-    pub fn method(&self) -> &'static str {
-        if self.threshold { "threshold" } else { "paired" }
+    pub fn method(&self) -> PerfMethod {
+        if self.threshold {
+            PerfMethod::Threshold
+        } else {
+            PerfMethod::Paired
+        }
     }
 
     /// The change, percent, at which the budget is spent: the budget itself, or its mirror image where lower is better.

@@ -97,7 +97,7 @@ fn a_positive_budget_asks_for_a_gain() {
 #[test]
 fn the_threshold_mode_is_the_incumbents() {
     let rule = Rule::new(-10.0, Direction::Higher, Some(1), Some(5)).unwrap();
-    assert_eq!(rule.method(), "threshold");
+    assert_eq!(rule.method(), PerfMethod::Threshold);
     let exactly = rule.judge(&[(0.9f64).ln()], None);
     assert_eq!(exactly.step, Step::Done(Verdict::Pass, None));
     assert_eq!(exactly.interval_pct, None);

@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::CommitId;
 use crate::domain::noise::metric_name;
 use crate::domain::registry::Direction;
 use crate::domain::results::Results;
@@ -72,7 +73,7 @@ pub fn of_results(results: &Results) -> Vec<Entry> {
     for result in results.results.values().filter(|r| r.status == Verdict::Pass) {
         let Some(perf) = &result.perf else { continue };
         let arms = [
-            (perf.baseline_sha.as_deref(), perf.baseline),
+            (perf.baseline_sha.as_ref(), perf.baseline),
             (results.evidence.commit(), perf.result),
         ];
         for (commit, median) in arms {
@@ -81,7 +82,7 @@ pub fn of_results(results: &Results) -> Vec<Entry> {
             };
             entries.push(Entry {
                 at: at.clone(),
-                commit: commit.to_owned(),
+                commit: commit.to_string(),
                 gate: perf.compare_gate.clone(),
                 metric: metric_name(&perf.metric).to_owned(),
                 machine: results
@@ -189,7 +190,7 @@ fn add<'a>(text: &mut String, lines: impl Iterator<Item = &'a str>) -> usize {
 }
 
 /// The tip of the remote's history, whose objects are here afterwards.
-fn fetch(git: &Git, remote: &str) -> Result<Option<String>, HistoryError> {
+fn fetch(git: &Git, remote: &str) -> Result<Option<CommitId>, HistoryError> {
     let there = git.text(["ls-remote", "--end-of-options", remote, REF])?;
     let Some(tip) = there.split_whitespace().next() else {
         return Ok(None);
@@ -203,7 +204,7 @@ fn fetch(git: &Git, remote: &str) -> Result<Option<String>, HistoryError> {
         remote,
         REF,
     ])?;
-    Ok(Some(tip.to_owned()))
+    Ok(tip.parse().ok())
 }
 
 /// Moves the remote's ref from the tip that was read; whether it did.
@@ -250,14 +251,17 @@ fn update(git: &Git, next: &str, tip: Option<&str>) -> Result<bool, HistoryError
 }
 
 /// Writes a commit that holds this text.
-fn commit(git: &Git, text: &str, parent: Option<&str>) -> Result<String, HistoryError> {
+fn commit(git: &Git, text: &str, parent: Option<&str>) -> Result<CommitId, HistoryError> {
     let blob = fed(git, &["hash-object", "-w", "--stdin"], text)?;
     let tree = fed(git, &["mktree"], &format!("100644 blob {blob}\t{FILE}\n"))?;
     let mut args = vec!["commit-tree", &tree];
     if let Some(parent) = parent {
         args.extend(["-p", parent]);
     }
-    fed(git, &args, "Record what was measured\n")
+    let id = fed(git, &args, "Record what was measured\n")?;
+    Ok(id
+        .try_into()
+        .map_err(|_| GitError::NotAnId("commit-tree".to_owned()))?)
 }
 
 /// Runs git with this on its standard input and returns what it printed.
@@ -356,7 +360,7 @@ mod tests {
     fn entry(commit: &str, median: f64, direction: Direction) -> Entry {
         Entry {
             at: String::new(),
-            commit: commit.to_owned(),
+            commit: commit.to_string(),
             gate: "g".to_owned(),
             metric: "node_tps".to_owned(),
             machine: "cpu".to_owned(),

@@ -88,7 +88,7 @@ impl Judge {
         let rule = Rule::new(budget, perf.direction, case.gate.pairs, case.gate.max_pairs)
             .map_err(|e| Refusal::new(Verdict::Invalid, Reason::BadBudget, e.to_string()))?;
         perf.budget_pct = Some(budget);
-        perf.method = rule.method().to_owned();
+        perf.method = rule.method();
         let arms = self.baseline.as_ref().map_err(Clone::clone)?;
         perf.baseline_sha = Some(arms.baseline_sha.clone());
         if !self.checked_out {

@@ -1,5 +1,6 @@
 //! What pairs of launches say, written down as results have it, within the room that results have.
 
+use crate::domain::results::PairOrder;
 use crate::domain::results::{PerfPair, PerfResult};
 use crate::domain::samples::thinned;
 use crate::perf::decision::{Judgement, percent};
@@ -35,7 +36,7 @@ impl Pairs {
         self.log_ratios.push(head.log - base.log);
         self.totals.push((head.total / base.total).ln());
         perf.pairs.push(PerfPair {
-            order: if base_first { "ab" } else { "ba" }.to_owned(),
+            order: if base_first { PairOrder::Ab } else { PairOrder::Ba },
             baseline: base.median,
             result: head.median,
             log_ratio: head.log - base.log,

@@ -157,7 +157,7 @@ pub fn compare(
         perf: PerfResult {
             direction: rule.direction,
             budget_pct: Some(rule.budget_pct),
-            method: rule.method().to_owned(),
+            method: rule.method(),
             ..PerfResult::default()
         },
         verdict: Verdict::Invalid,

@@ -12,6 +12,7 @@ use crate::domain::attestation::Attestation;
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::Finding;
+use crate::domain::ids::{CommitId, short};
 use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::results::{PerfResult, Results};
@@ -22,19 +23,19 @@ use crate::plan::codes;
 #[derive(Clone, Debug)]
 pub struct Head {
     /// Its commit.
-    pub commit: String,
+    pub commit: CommitId,
     /// That commit's tree.
-    pub tree: String,
+    pub tree: CommitId,
     /// Where it left the base branch.
-    pub fork: String,
+    pub fork: CommitId,
 }
 
 /// What the block should say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     issue: String,
-    pr_sha: String,
-    baseline_sha: Option<String>,
+    pr_sha: CommitId,
+    baseline_sha: Option<CommitId>,
     risk: Risk,
     tier_a: Vec<String>,
     tier_b: Vec<String>,
@@ -119,13 +120,13 @@ pub fn decide(
     let mut findings = Vec::new();
     let mut sound: Vec<&Results> = Vec::new();
     for one in results {
-        let id = one.evidence.head.as_deref().unwrap_or("a commit without a name");
+        let id = one
+            .evidence
+            .head
+            .as_deref()
+            .map_or("a commit without a name", short);
         if !is_about(&one.evidence, head) {
-            let says = format!(
-                "results about {} say nothing of {}",
-                short(id),
-                short(&head.commit)
-            );
+            let says = format!("results about {} say nothing of {}", id, head.commit.short());
             findings.push(Finding::new(&codes::STALE_RESULTS, says).help("run the gates again on this head"));
         } else if one.evidence.dirty {
             let says = "the results are about a dirty tree: what ran was not what is committed";
@@ -206,12 +207,6 @@ pub fn decide(
         perf,
     };
     (wanted, findings)
-}
-
-fn short(id: &str) -> &str {
-    id.get(..12)
-        .filter(|s| s.bytes().all(|b| b.is_ascii_hexdigit()))
-        .unwrap_or(id)
 }
 
 /// The verdict of a gate in the last results that speak of it.

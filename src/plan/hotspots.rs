@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::settings;
-use crate::git::pathspec::Pathspec;
 use crate::plan::item::{Facts, Item, natural};
 use crate::plan::overlap::{self, Entry, Index};
 
@@ -92,19 +92,19 @@ pub fn find(
 ) -> Spots {
     let allowed = overlap::entries(each(items, |i| &i.allow));
     let declared = overlap::entries(each(items, |i| &i.merge_hotspots));
-    let denied: HashMap<&str, Pathspec> = each(items, |i| &i.deny)
+    let denied: HashMap<&str, PathPattern> = each(items, |i| &i.deny)
         .map(|(_, text)| text)
         .collect::<BTreeSet<_>>()
         .into_iter()
-        .filter_map(|text| Some((text, Pathspec::new(text).ok()?)))
+        .filter_map(|text| Some((text, PathPattern::new(text).ok()?)))
         .collect();
-    let denies = |n: usize, path: &Pathspec| {
+    let denies = |n: usize, path: &PathPattern| {
         let mut denies = items[n].deny.iter().filter_map(|text| denied.get(text.as_str()));
         denies.any(|deny| covers(deny, path))
     };
 
     let mut touched = Touched::new();
-    for core in overlap::entries(settings.core.iter().map(|text| (0, text.as_str()))) {
+    for core in overlap::entries(settings.core.iter().map(|core| (0, core.written()))) {
         let mut who: BTreeSet<usize> = BTreeSet::new();
         for entry in declared.iter().filter(|e| overlap::share(e, &core)) {
             who.extend(&entry.contracts);
@@ -159,7 +159,7 @@ fn each<'a>(
 }
 
 /// Whether everything that the second pattern can match is matched by the first, where that is plain to see.
-fn covers(deny: &Pathspec, path: &Pathspec) -> bool {
+fn covers(deny: &PathPattern, path: &PathPattern) -> bool {
     if path.is_wild() && !path.covers_prefix() {
         return deny.as_str() == path.as_str();
     }
@@ -168,9 +168,7 @@ fn covers(deny: &Pathspec, path: &Pathspec) -> bool {
 
 /// Declared hotspots that are not core: the same path, or a declared directory or glob that holds a declared path.
 fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &mut Touched) {
-    let specs =
-        |texts: &[String]| -> Vec<Pathspec> { texts.iter().filter_map(|t| Pathspec::new(t).ok()).collect() };
-    let (core, growing) = (specs(&settings.core), specs(&settings.append_only));
+    let (core, growing) = (&settings.core, &settings.append_only);
     let index = Index::new(declared);
     for (n, entry) in declared.iter().enumerate() {
         if core.iter().any(|c| c.as_str() == entry.spec.as_str()) {
@@ -195,7 +193,7 @@ fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &m
 fn by_scope(
     items: &[Item],
     allowed: &[Entry],
-    denies: impl Fn(usize, &Pathspec) -> bool,
+    denies: impl Fn(usize, &PathPattern) -> bool,
     touched: &Touched,
 ) -> Vec<Hotspot> {
     let known: BTreeSet<&str> = touched.keys().map(|(_, text)| text.as_str()).collect();

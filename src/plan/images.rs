@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::settings::Image;
 use crate::git::diff::{Change, Kind};
-use crate::git::pathspec::Pathspec;
 
 /// Whether an image must be rebuilt, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,17 +24,24 @@ pub fn decide(chain: &[Image], changes: &[Change]) -> Vec<Decision> {
     let mut below: Option<&str> = None;
     let mut decisions = Vec::new();
     for image in chain {
-        let files: Vec<Pathspec> = image.files.iter().filter_map(|f| Pathspec::new(f).ok()).collect();
         let mut why: Vec<String> = changes
             .iter()
-            .flat_map(|change| touches(change, &files))
+            .flat_map(|change| touches(change, &image.files))
             .collect();
         why.extend(below.map(|name| format!("it is built on `{name}`")));
         let rebuild = !why.is_empty();
         if rebuild {
             below = Some(&image.name);
         } else {
-            why.push(format!("nothing changed in {}", image.files.join(", ")));
+            why.push(format!(
+                "nothing changed in {}",
+                image
+                    .files
+                    .iter()
+                    .map(PathPattern::written)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
         }
         decisions.push(Decision {
             name: image.name.clone(),
@@ -56,7 +63,7 @@ pub fn all(chain: &[Image], why: &str) -> Vec<Decision> {
 }
 
 /// What a change does to these files. A mode alone does not reach the image: builds copy content.
-fn touches(change: &Change, files: &[Pathspec]) -> Vec<String> {
+fn touches(change: &Change, files: &[PathPattern]) -> Vec<String> {
     let is_one = |path: &[u8]| files.iter().any(|f| f.matches(path));
     let (old, new) = (change.old.shown(), change.new.shown());
     if change.renamed() {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use crate::git::pathspec::Pathspec;
+use crate::domain::path_pattern::PathPattern;
 
 /// Most contracts that one entry names; beyond it the entry says that there are more.
 pub const MOST: usize = 64;
@@ -22,7 +22,7 @@ enum Shape {
     Wild,
 }
 
-fn shape(spec: &Pathspec) -> Shape {
+fn shape(spec: &PathPattern) -> Shape {
     if spec.is_wild() {
         return if spec.covers_prefix() {
             Shape::Tree
@@ -39,7 +39,7 @@ fn shape(spec: &Pathspec) -> Shape {
 }
 
 /// The literal end of a wild pattern; empty for anything that covers a tree.
-fn ending(spec: &Pathspec, shape: Shape) -> &str {
+fn ending(spec: &PathPattern, shape: Shape) -> &str {
     let text = spec.as_str();
     match shape {
         Shape::Wild if !text.contains('\\') => {
@@ -94,7 +94,7 @@ pub struct Index<'a> {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The pattern.
-    pub spec: Pathspec,
+    pub spec: PathPattern,
     /// Positions of contracts, ascending.
     pub contracts: Vec<usize>,
     shape: Shape,
@@ -112,7 +112,7 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = found
         .into_iter()
         .filter_map(|(pattern, contracts)| {
-            let spec = Pathspec::new(pattern).ok()?;
+            let spec = PathPattern::new(pattern).ok()?;
             let shape = shape(&spec);
             Some(Entry {
                 spec,

@@ -158,7 +158,7 @@ mod tests {
             interval_pct: Some([-3.0, 1.0]),
             pairs: (0..pairs)
                 .map(|i| PerfPair {
-                    order: "ab".to_owned(),
+                    order: crate::domain::results::PairOrder::Ab,
                     baseline: 100.0,
                     result: 98.0,
                     log_ratio: -0.01 * i as f64,

@@ -3,6 +3,7 @@
 //! Numbers, closed words and quoted names; judges nothing.
 
 use crate::domain::perf_summary;
+use crate::domain::results::PerfMethod;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::Verdict;
 use crate::report::number;
@@ -26,7 +27,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
             compared.extend([said(" on "), Piece::Code(perf.compare_gate.clone())]);
         }
         if let Some(sha) = &perf.baseline_sha {
-            compared.extend([said(", baseline "), Piece::Code(short(sha))]);
+            compared.extend([said(", baseline "), Piece::Code(sha.short().to_owned())]);
         }
         if perf.pairs.len() > 1 {
             compared.push(said(format!(", {} pairs", perf.pairs.len())));
@@ -45,7 +46,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         notes.push(vec![said(format!("pairs: {}{more} %", changes.join(", ")))]);
     }
     notes.extend(perf_summary::undecided(perf, status).map(|line| vec![said(line)]));
-    if perf.method == "threshold" || perf.method == "paired" {
+    if perf.method != PerfMethod::Undecided {
         notes.extend(perf_summary::method(perf).map(|line| vec![said(line)]));
     }
     if let Some(total) = perf.total_delta_pct {
@@ -79,9 +80,4 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);
     }
     notes
-}
-
-/// The first twelve characters of a commit id.
-fn short(id: &str) -> String {
-    id.chars().take(12).collect()
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::ids::short;
 use crate::domain::proposal::Proposal;
 use crate::domain::resolution::Resolution;
 use crate::domain::resolution::Source;
@@ -173,10 +174,10 @@ pub fn history(past: &[Past]) -> String {
             Some(url) => format!("[{began}]({url})"),
             None => began.to_owned(),
         };
-        let head = run.head.as_deref().map_or_else(
-            || "–".to_owned(),
-            |id| code(Sink::Markdown, &id.chars().take(12).collect::<String>()),
-        );
+        let head = run
+            .head
+            .as_deref()
+            .map_or_else(|| "–".to_owned(), |id| code(Sink::Markdown, short(id)));
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
@@ -205,7 +206,7 @@ mod tests {
         };
         let shown = proposal(
             &Proposal {
-                sha256: Some(String::new()),
+                sha256: Some(crate::domain::ids::Sha256::of(b"a registry")),
                 readable: true,
                 changes: vec![change],
                 more: 3,

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::ids::CommitId;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Overall, Verdict};
 
@@ -62,12 +63,10 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
 /// What the gates were judged by, as resource descriptors.
 fn configuration(results: &Results) -> Vec<Value> {
     let e = &results.evidence;
-    let digest = |name: &str, sha256: &Option<String>| {
-        sha256
-            .as_ref()
-            .map(|d| json!({ "name": name, "digest": { "sha256": bare(d) } }))
+    let digest = |name: &str, sha256: Option<&str>| {
+        sha256.map(|d| json!({ "name": name, "digest": { "sha256": bare(d) } }))
     };
-    let commit = |name: &str, id: &Option<String>| {
+    let commit = |name: &str, id: &Option<CommitId>| {
         id.as_ref()
             .map(|c| json!({ "name": name, "digest": { "gitCommit": c } }))
     };
@@ -77,9 +76,9 @@ fn configuration(results: &Results) -> Vec<Value> {
             .map(|v| json!({ "name": name, "annotations": { key: v } }))
     };
     [
-        digest("registry", &e.registry),
-        digest("contract", &e.contract),
-        digest("image", &e.image),
+        digest("registry", e.registry.as_deref()),
+        digest("contract", e.contract.as_deref()),
+        digest("image", e.image.as_deref()),
         commit("merge", &e.merge),
         commit("base", &e.base),
         commit("head", &e.head),

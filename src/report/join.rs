@@ -203,7 +203,7 @@ mod tests {
                 .map(str::to_owned)
                 .collect(),
             evidence: Evidence {
-                head: Some("1".repeat(40)),
+                head: "1".repeat(40).parse().ok(),
                 ..Evidence::default()
             },
             started_at: Some("2026-01-01T00:00:00Z".to_owned()),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn parts_about_different_things_and_gates_twice_are_refused() {
         let mut other = part("b", Verdict::Pass);
-        other.evidence.head = Some("2".repeat(40));
+        other.evidence.head = "2".repeat(40).parse().ok();
         let why = join(vec![part("a", Verdict::Pass), other], None).unwrap_err().why;
         assert_eq!(why, Why::Foreign(vec![Identity::Head]));
         let twice = vec![part("a", Verdict::Fail), part("a", Verdict::Pass)];
@@ -254,7 +254,7 @@ mod tests {
             part.evidence.target = Some("b200x8".to_owned());
             part.evidence
                 .kernels
-                .insert("rdep.so".to_owned(), kernel.to_owned());
+                .insert("rdep.so".to_owned(), kernel.repeat(64).parse().unwrap());
             part
         };
         let joined = join(vec![part("c", Verdict::Pass), gpu("a", "1"), gpu("b", "1")], None).unwrap();

@@ -13,10 +13,10 @@ pub fn xml(results: &Results) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new(&*visible(results.bundle.as_deref().unwrap_or("gates")));
     let e = &results.evidence;
     for (name, value) in [
-        ("merge", &e.merge),
-        ("head", &e.head),
-        ("base", &e.base),
-        ("tool", &e.tool),
+        ("merge", e.merge.as_deref()),
+        ("head", e.head.as_deref()),
+        ("base", e.base.as_deref()),
+        ("tool", e.tool.as_deref()),
     ] {
         if let Some(value) = value {
             suite.add_property(Property::new(name, &*visible(value)));

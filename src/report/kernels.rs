@@ -37,7 +37,10 @@ pub fn proven_of(results: &Results, path: &str) -> Option<String> {
     let passed = |what: &str| {
         let name = KernelCheck::of_library(Path::new(path), what);
         let rows = results.results.values().flat_map(|r| &r.kernel_checks);
-        let mut found = rows.filter(|check| check.name == name).peekable();
+        // Libraries of one name in two folders share the names of their checks.
+        let mut found = rows
+            .filter(|check| check.name == name && check.library.as_deref().is_none_or(|l| l == path))
+            .peekable();
         found.peek()?;
         Some(found.all(|check| check.status == Verdict::Pass))
     };
@@ -71,6 +74,7 @@ mod tests {
             .iter()
             .map(|(name, status)| KernelCheck {
                 name: (*name).to_owned(),
+                library: None,
                 status: *status,
                 reason: None,
                 duration_s: None,
@@ -113,5 +117,27 @@ mod tests {
         for (rows, says) in cases {
             assert_eq!(proven(rows).as_deref(), says, "{rows:?}");
         }
+    }
+
+    #[test]
+    fn libraries_of_one_name_keep_their_own_checks() {
+        let row = |library: &str, status| KernelCheck {
+            name: "rdep_inspect".to_owned(),
+            library: Some(library.to_owned()),
+            status,
+            reason: None,
+            duration_s: None,
+        };
+        let mut gate = GateResult::new(Verdict::Fail, None);
+        gate.kernel_checks = vec![
+            row("a/rdep.so", Verdict::Pass),
+            row("b/rdep.so", Verdict::Invalid),
+        ];
+        let text = include_str!("../../tests/fixtures/report/mixed.json");
+        let mut results: Results = serde_json::from_str(text).unwrap();
+        results.results.clear();
+        results.results.insert("b200:train".to_owned(), gate);
+        assert!(proven_of(&results, "a/rdep.so").unwrap().starts_with("inspected"));
+        assert!(proven_of(&results, "b/rdep.so").unwrap().starts_with("refused"));
     }
 }

@@ -135,12 +135,6 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
 fn names(results: &Results) -> impl Iterator<Item = &str> {
     let e = &results.evidence;
     let ids = [
-        &e.head,
-        &e.base,
-        &e.merge,
-        &e.tree,
-        &e.registry,
-        &e.contract,
         &e.image,
         &e.tool,
         &e.target,
@@ -150,18 +144,19 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
     ];
     let gates = results.results.values().flat_map(|r| {
         let perf = r.perf.iter().flat_map(|p| {
-            let plain = [p.compare_gate.as_str(), p.metric.as_str(), p.method.as_str()];
-            plain
-                .into_iter()
-                .filter(|n| !n.is_empty())
-                .chain(p.baseline_sha.as_deref())
+            let plain = [p.compare_gate.as_str(), p.metric.as_str()];
+            plain.into_iter().filter(|n| !n.is_empty())
         });
         let units = r.metrics.values().filter_map(|s| s.unit.as_deref());
         r.missing_env
             .iter()
             .chain(&r.missing_files)
             .chain(r.metrics.keys())
-            .chain(r.kernel_checks.iter().map(|c| &c.name))
+            .chain(
+                r.kernel_checks
+                    .iter()
+                    .flat_map(|c| std::iter::once(&c.name).chain(&c.library)),
+            )
             .chain(&r.supplied_by)
             .map(String::as_str)
             .chain(units)
@@ -172,7 +167,6 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
         .chain(&results.gate_ids)
         .chain(&results.uncovered)
         .chain(e.kernels.keys())
-        .chain(e.kernels.values())
         .map(String::as_str)
         .chain(gates)
 }

@@ -4,11 +4,9 @@ use serde_json::{Value, json};
 
 use crate::domain::finding::{Code, Finding, Region, Severity};
 use crate::domain::page;
+use crate::domain::paths;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Reason, Verdict};
-
-/// Where gates are defined, in the policy checkout.
-const REGISTRY: &str = "configs/gates/gates.toml";
 
 /// Where a reader of a log learns more about the program.
 const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
@@ -48,7 +46,7 @@ pub fn of_results(results: &Results) -> Value {
                 "level": if r.status == Verdict::Fail { "error" } else { "warning" },
                 "message": { "text": format!("Gate {id}: {}. {says}", r.status.as_str()) },
                 "locations": [{
-                    "physicalLocation": { "artifactLocation": { "uri": REGISTRY }, "region": { "startLine": 1 } },
+                    "physicalLocation": { "artifactLocation": { "uri": paths::REGISTRY }, "region": { "startLine": 1 } },
                     "logicalLocations": [{ "name": id, "kind": "member" }],
                 }],
                 "partialFingerprints": { "gate/v1": id },

@@ -4,8 +4,10 @@
 //! was resolved before that code ran. A refusal that is published uses closed words; its details are for the log.
 
 use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::ids::{Login, Nonce, Sha256};
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, Registry};
-use crate::domain::results::{GateResult, PerfResult, Results, Series};
+use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
 use crate::report::read;
 
 /// The largest results that are published, in bytes.
@@ -157,21 +159,12 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
 /// The first word that neither the registry nor this tool would have chosen: what would carry a stranger's text into public.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
-    let commit = |text: &str| is_hex(text, &[40, 64]);
-    let digest = |text: &str| is_hex(text, &[64]);
-    let image = |text: &str| is_hex(text.strip_prefix("sha256:").unwrap_or(text), &[64]);
-    let nonce = |text: &str| is_hex(text, &[32]);
+    let image = |text: &str| Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text));
     let time = |text: &str| text.len() <= 40 && text.parse::<jiff::Timestamp>().is_ok();
     let facts = [
-        ("head", &e.head, commit as fn(&str) -> bool),
-        ("base", &e.base, commit),
-        ("merge", &e.merge, commit),
-        ("tree", &e.tree, commit),
-        ("registry", &e.registry, digest),
-        ("contract", &e.contract, digest),
-        ("image", &e.image, image),
+        ("image", &e.image, image as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
-        ("run", &e.run, nonce),
+        ("run", &e.run, Nonce::is_valid),
         ("started_at", &results.started_at, time),
     ];
     for (name, value, fits) in facts {
@@ -197,12 +190,8 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
         return Some(format!("gate {gate:?}"));
     }
     let globs = &registry.target().kernels;
-    if let Some((path, digest)) = e
-        .kernels
-        .iter()
-        .find(|(path, digest)| !is_library(path, globs) || !is_hex(digest, &[64]))
-    {
-        return Some(format!("kernel library {path:?} {digest:?}"));
+    if let Some(path) = e.kernels.keys().find(|path| !is_library(path, globs)) {
+        return Some(format!("kernel library {path:?}"));
     }
     results.results.iter().find_map(|(id, result)| {
         let word = foreign_word_of(registry.gates.get(id)?, result, registry)?;
@@ -231,53 +220,35 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
         return Some(format!("metric {name:?} {:?}", series.unit));
     }
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    if let Some(check) = result
-        .kernel_checks
-        .iter()
-        .find(|check| !is_of(&check.name, 64, plain))
-    {
-        return Some(format!("kernel check {:?}", check.name));
+    let globs = &registry.target().kernels;
+    let known = |check: &&KernelCheck| {
+        is_of(&check.name, 64, plain)
+            && check
+                .library
+                .as_deref()
+                .is_none_or(|path| is_library(path, globs))
+    };
+    if let Some(check) = result.kernel_checks.iter().find(|check| !known(check)) {
+        return Some(format!("kernel check {:?} {:?}", check.name, check.library));
     }
-    if let Some(who) = &result.supplied_by {
-        let login = who.strip_suffix("[bot]").unwrap_or(who);
-        let plain = is_of(login, 39, |b| b.is_ascii_alphanumeric() || b == b'-');
-        if gate.kind != GateKind::External || !plain {
-            return Some(format!("supplied_by {who:?}"));
-        }
+    if let Some(who) = &result.supplied_by
+        && (gate.kind != GateKind::External || !Login::is_valid(who))
+    {
+        return Some(format!("supplied_by {who:?}"));
     }
     let perf = result.perf.as_ref()?;
-    (!is_comparison(gate, perf, registry)).then(|| {
-        format!(
-            "comparison {:?} {:?} {:?} {:?}",
-            perf.compare_gate, perf.metric, perf.method, perf.baseline_sha
-        )
-    })
+    (!is_comparison(gate, perf, registry))
+        .then(|| format!("comparison {:?} {:?}", perf.compare_gate, perf.metric))
 }
 
 fn is_comparison(gate: &Gate, perf: &PerfResult, registry: &Registry) -> bool {
     let metric = gate.metric.as_deref().unwrap_or("node_tps_p50");
     (perf.compare_gate.is_empty() || registry.gates.contains_key(&perf.compare_gate))
         && (perf.metric.is_empty() || perf.metric == metric)
-        && matches!(perf.method.as_str(), "" | "paired" | "threshold")
-        && perf
-            .baseline_sha
-            .as_deref()
-            .is_none_or(|id| is_hex(id, &[40, 64]))
-        && perf
-            .pairs
-            .iter()
-            .all(|pair| matches!(pair.order.as_str(), "ab" | "ba"))
 }
 
 fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {
     !text.is_empty() && text.len() <= most && text.bytes().all(fits)
-}
-
-fn is_hex(text: &str, lengths: &[usize]) -> bool {
-    lengths.contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// `1.2.3`, or `1.2.3-rc.4`.
@@ -300,14 +271,8 @@ fn is_target(text: &str, registry: &Registry) -> bool {
     name == "b200" || name == registry.meta.target || registry.target.contains_key(name)
 }
 
-/// A path that the registry's globs for kernel libraries match.
-fn is_library(path: &str, globs: &[String]) -> bool {
+/// Whether the registry's patterns for kernel libraries match a path.
+fn is_library(path: &str, patterns: &[PathPattern]) -> bool {
     let plain = is_of(path, 200, |b| b.is_ascii_alphanumeric() || b"._-/+".contains(&b));
-    let matches = |glob: &String| {
-        globset::GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build()
-            .is_ok_and(|glob| glob.compile_matcher().is_match(path))
-    };
-    plain && globs.iter().any(matches)
+    plain && patterns.iter().any(|pattern| pattern.matches(path))
 }

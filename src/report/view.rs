@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::domain::ids::CommitId;
 use crate::domain::results::{GateResult, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
@@ -26,9 +27,9 @@ pub struct View {
     /// How many gates were selected.
     pub total: usize,
     /// The commit that was tested; nothing where there is none.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     /// Head of the pull request.
-    pub head: Option<String>,
+    pub head: Option<CommitId>,
     /// Whether the subject held changes that no commit has.
     pub dirty: bool,
     /// One row per gate, in the order they were run.
@@ -151,7 +152,7 @@ impl View {
             headline: vec![said(headline(&counts, ordered.len(), results.overall))],
             counts,
             total: ordered.len(),
-            commit: evidence.merge.clone().or_else(|| evidence.head.clone()),
+            commit: evidence.commit().cloned(),
             head: evidence.head.clone(),
             dirty: evidence.dirty,
             gates,
@@ -331,31 +332,31 @@ fn remedies(gates: &[(&String, &GateResult)]) -> Vec<Remedy> {
 
 fn facts(results: &Results) -> Vec<Fact> {
     let e = &results.evidence;
-    let fact = |label, value: &Option<String>| Fact {
+    let fact = |label, value: Option<&str>| Fact {
         label,
         name: None,
-        value: value.clone(),
+        value: value.map(str::to_owned),
         proven: None,
     };
     let mut facts = vec![
-        fact("merge", &e.merge),
-        fact("head", &e.head),
-        fact("base", &e.base),
-        fact("tree", &e.tree),
-        fact("registry", &e.registry),
-        fact("contract", &e.contract),
+        fact("merge", e.merge.as_deref()),
+        fact("head", e.head.as_deref()),
+        fact("base", e.base.as_deref()),
+        fact("tree", e.tree.as_deref()),
+        fact("registry", e.registry.as_deref()),
+        fact("contract", e.contract.as_deref()),
     ];
     facts.extend(e.kernels.iter().map(|(path, digest)| Fact {
         label: "kernels",
         name: Some(path.clone()),
-        value: Some(digest.clone()),
+        value: Some(digest.to_string()),
         proven: kernels::proven_of(results, path),
     }));
     facts.extend([
-        fact("image", &e.image),
-        fact("tool", &e.tool),
-        fact("target", &e.target),
-        fact("run", &e.run),
+        fact("image", e.image.as_deref()),
+        fact("tool", e.tool.as_deref()),
+        fact("target", e.target.as_deref()),
+        fact("run", e.run.as_deref()),
     ]);
     facts
 }

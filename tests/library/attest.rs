@@ -3,6 +3,7 @@
 use nmoe_gates::document::Source;
 use nmoe_gates::document::block;
 use nmoe_gates::domain::contract::Contract;
+use nmoe_gates::domain::ids::CommitId;
 use nmoe_gates::domain::read;
 use nmoe_gates::domain::registry::Registry;
 use nmoe_gates::domain::results::Results;
@@ -57,6 +58,10 @@ fn a_block() -> impl Strategy<Value = String> {
     })
 }
 
+fn id(digit: &str) -> CommitId {
+    digit.repeat(40).parse().unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -91,7 +96,7 @@ proptest! {
 
         let contract: Contract = read::contract(&Source::new(None, CONTRACT)).unwrap();
         let registry: Registry = toml::from_str(REGISTRY).unwrap();
-        let head = Head { commit: "9".repeat(40), tree: "8".repeat(40), fork: "7".repeat(40) };
+        let head = Head { commit: id("9"), tree: id("8"), fork: id("7") };
         let ran: Vec<(&str, &str)> = GATES.into_iter().zip(&verdicts).filter_map(|(id, v)| Some((id, (*v)?))).collect();
         let recorded: Results = serde_json::from_value(results(&head.commit, &head.tree, &ran)).unwrap();
         let results = vec![recorded];
@@ -124,7 +129,7 @@ proptest! {
         };
         prop_assert_eq!(&said.gates_passed.tier_a, &passed(&GATES[..2]));
         prop_assert_eq!(&said.gates_passed.tier_b, &passed(&GATES[2..]));
-        prop_assert_eq!(&said.nmoe_pr.pr_sha, &head.commit);
+        prop_assert_eq!(said.nmoe_pr.pr_sha.as_str(), head.commit.as_str());
         prop_assert_eq!(&said.nmoe_pr.issue, "07");
         let measured = said.perf.as_ref().and_then(|p| p.result);
         prop_assert_eq!(measured, verdicts[3].map(|_| 98_765.4));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use nmoe_gates::git::pathspec::Pathspec;
+use nmoe_gates::domain::path_pattern::PathPattern;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -82,7 +82,7 @@ fn pathspecs_match_like_git() {
     let (mut pairs, mut hits) = (0, 0);
     for pattern in &patterns {
         // What we refuse, git takes for a pattern that matches nothing, or refuses too.
-        let Ok(ours) = Pathspec::new(pattern) else {
+        let Ok(ours) = PathPattern::new(pattern) else {
             continue;
         };
         let listed = sandbox.git(["ls-files", "-z", "--", &format!(":(glob){pattern}")]);

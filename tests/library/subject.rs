@@ -7,7 +7,7 @@ use crate::driver::Sandbox;
 #[test]
 fn untracked_old_outputs_are_deleted() {
     let sandbox = Sandbox::new();
-    let globs = ["nmoe/csrc/*.so".to_owned()];
+    let globs = ["nmoe/csrc/*.so".to_owned().try_into().unwrap()];
     sandbox
         .file("nmoe/csrc/rdep.cu", "// a source\n")
         .file("keep.so", "elsewhere");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::driver::Sandbox;
 
-fn library(sandbox: &Sandbox, name: &str, container: Option<&str>) {
+pub fn library(sandbox: &Sandbox, name: &str, container: Option<&str>) {
     let source = sandbox.path("library.c");
     let device = container.map_or(String::new(), |container| {
         let path =
@@ -95,7 +95,7 @@ fn glob_outside_checkout_is_refused() {
         "[target.b200]\nkernels = [\"../home/*.so\"]\n",
     );
     let out = sandbox.gates(["kernels", "check"]).run().exits(2);
-    assert!(out.stderr.contains("inside the checkout"), "{}", out.stderr);
+    assert!(out.stderr.contains("leaves the repository"), "{}", out.stderr);
     sandbox.file(
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"link/*.so\"]\n",

@@ -10,10 +10,11 @@ const FLOORS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["cmd"],
-    &["perf"],
+    &["perf", "pull"],
     &["gate", "lint"],
     &["leaks", "kernel", "plan", "report"],
-    &["domain", "github", "git"],
+    &["github", "git"],
+    &["domain"],
     &["document", "system", "terminal"],
 ];
 

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use crate::driver::{Outcome, Sandbox};
 use crate::fake_github::{FakeGitHub, Fault};
 
-const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
+pub const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-struct Pull {
-    sandbox: Sandbox,
-    event: Value,
+pub struct Pull {
+    pub sandbox: Sandbox,
+    pub event: Value,
 }
 
 /// A repository with a base and a change on its branch, and the event that GitHub would send.
-fn pull(change: &[(&str, &str)]) -> Pull {
+pub fn pull(change: &[(&str, &str)]) -> Pull {
     let sandbox = Sandbox::new();
     sandbox
         .file("configs/gates/gates.toml", REGISTRY)
@@ -59,7 +59,7 @@ impl Pull {
             .run()
     }
 
-    fn edit(&mut self, from: &str, to: &str) {
+    pub fn edit(&mut self, from: &str, to: &str) {
         let body = self.event["pull_request"]["body"]
             .as_str()
             .unwrap()

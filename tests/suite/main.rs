@@ -51,6 +51,7 @@ mod lint_formats;
 mod lint_pr;
 mod lint_templates;
 mod lint_workflows;
+mod one_answer;
 mod openapi;
 mod output_escaping;
 mod perf_bench;

@@ -10,6 +10,7 @@ use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kernels::driver as machine;
 use crate::domain::exit::Exit;
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Registry, Target};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::driver::{LIMITS, Need, judge, probe};
@@ -220,7 +221,12 @@ fn conclude(text: &mut Text, verdict: Verdict, reason: Option<Reason>, target: &
         reason.remedy()
     ));
     if reason == Reason::KernelMissing {
-        let globs = target.kernels.join(", ");
+        let globs = target
+            .kernels
+            .iter()
+            .map(PathPattern::written)
+            .collect::<Vec<_>>()
+            .join(", ");
         text.line(format_args!(
             "looked for {globs} in the subject; `{}` builds them",
             target.build

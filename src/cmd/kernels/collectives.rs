@@ -10,6 +10,7 @@ use crate::cmd::present;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::ids::CommitId;
 use crate::git::Git;
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 use crate::kernel::collectives::{imported, in_change, is_source, moe_path, scan};
@@ -43,7 +44,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let (base, head) = ends(&context.subject, range)?;
         for (source, findings) in in_change(&Git::at(&context.subject), &base, &head)? {
             // The MoE path was looked at as it stands here.
-            if !path.is_match(source.name().unwrap_or_default()) {
+            if !path.iter().any(|p| p.matches(source.name().unwrap_or_default())) {
                 found.extend(findings);
                 documents.push(source);
             }
@@ -79,7 +80,12 @@ fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
             let relative = entry.path().strip_prefix(subject).unwrap_or(entry.path());
             let name = relative.display().to_string();
             let small = entry.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST);
-            if small && path.is_match(relative) && is_source(&name) {
+            if small
+                && path
+                    .iter()
+                    .any(|p| p.matches(relative.as_os_str().as_encoded_bytes()))
+                && is_source(&name)
+            {
                 let bytes = std::fs::read(entry.path()).with_context(|| format!("cannot read {name}"))?;
                 found.push(Source::new(Some(name), String::from_utf8_lossy(&bytes)));
             }
@@ -89,13 +95,13 @@ fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
 }
 
 /// The commits at both ends of a range.
-fn ends(subject: &Path, range: &str) -> anyhow::Result<(String, String)> {
+fn ends(subject: &Path, range: &str) -> anyhow::Result<(CommitId, CommitId)> {
     let git = Git::at(subject);
     let (base, head) = range
         .split_once("...")
         .or_else(|| range.split_once(".."))
         .context("write --diff as BASE..HEAD")?;
-    let commit = |name: &str| -> anyhow::Result<String> {
+    let commit = |name: &str| -> anyhow::Result<CommitId> {
         git.commit(name)?
             .with_context(|| format!("`{name}` names no commit"))
     };

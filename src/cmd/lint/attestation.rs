@@ -1,19 +1,17 @@
 //! `lint attestation`: pull-request bodies, held against contract, commits, branch and recorded results as far as they are given. It judges nothing itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use crate::cmd::context::{self, Context};
+use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::lint_scope;
+use crate::cmd::policy;
 use crate::cmd::present;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::read;
-use crate::domain::results::Results;
 use crate::git::Git;
 use crate::lint;
 use crate::lint::claims::Evidence;
@@ -71,7 +69,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         results: args
             .results
             .iter()
-            .map(|path| results(path))
+            .map(|path| policy::recorded(path))
             .collect::<anyhow::Result<_>>()?,
     };
     let facts = gather::facts(context)?;
@@ -115,9 +113,4 @@ pub fn scope(git: &Git, contract: &Source, base: &str, head: &str) -> anyhow::Re
             Ok(sheet.finish())
         }
     }
-}
-
-fn results(path: &Path) -> anyhow::Result<Results> {
-    let text = context::read_input(path)?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no results file", path.display()))
 }

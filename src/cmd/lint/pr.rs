@@ -6,7 +6,7 @@ use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::lint::{attestation, gather, registry, safety};
 use crate::cmd::present;
-use crate::document::Source;
+use crate::document::{Source, Span};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::git::Git;
@@ -20,6 +20,7 @@ use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
 use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
+use crate::pull::contract::{ContractOf, contract_of};
 
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
@@ -104,43 +105,30 @@ fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {
     api::hub(context)?.pull(number).map_err(api::fault)
 }
 
-/// The contract: the file that the user named, else the issue that the description closes.
+/// The contract: the file that the user named, else the contract of the pull request.
 fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Option<Source>, Vec<Finding>)> {
     if let Some(path) = &args.contract {
         return Ok((Some(gather::source(path)?), Vec::new()));
     }
-    let Some(number) = closing::closes(body.text()).first().copied() else {
+    let no_contract = |span: &Span, message: String, help: &str| {
         let mut sheet = Sheet::new(body);
-        sheet
-            .find(
-                &NO_CONTRACT,
-                &(0..0),
-                "the description names no issue that it fixes",
-            )
-            .help = Some("write `Fixes: #N` with the number of the contract's issue".to_owned());
-        return Ok((None, sheet.finish()));
+        sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
+        Ok((None, sheet.finish()))
     };
-    let issue = match api::hub(context)?.issue(number) {
-        Ok(issue) => issue,
-        // What the author wrote is wrong, or the token sees too little: the rest of the description is judged all the same.
-        Err(fault) if fault.is_missing() => {
-            let mut sheet = Sheet::new(body);
-            sheet
-                .find(
-                    &NO_CONTRACT,
-                    &closing::mention(body.text(), number),
-                    format!("there is no issue #{number} here, or none that the token may see"),
-                )
-                .help =
-                Some("give the number of the contract's issue; a workflow needs `issues: read`".to_owned());
-            return Ok((None, sheet.finish()));
-        }
-        Err(fault) => return Err(api::fault(fault)),
-    };
-    Ok((
-        Some(Source::new(Some(format!("issue #{number}")), issue.body)),
-        Vec::new(),
-    ))
+    match contract_of(&api::hub(context)?, body).map_err(api::fault)? {
+        ContractOf::Found(issue) => Ok((Some(issue.source), Vec::new())),
+        ContractOf::NoIssue => no_contract(
+            &(0..0),
+            "the description names no issue that it fixes".to_owned(),
+            "write `Fixes: #N` with the number of the contract's issue",
+        ),
+        // What the author wrote is wrong, or the token sees too little: the rest of the description is checked all the same.
+        ContractOf::Missing(number) => no_contract(
+            &closing::mention(body.text(), number),
+            format!("there is no issue #{number} here, or none that the token may see"),
+            "give the number of the contract's issue; a workflow needs `issues: read`",
+        ),
+    }
 }
 
 /// The registry of the change, where it differs from the policy's: only then is it this pull request's business.

@@ -19,6 +19,8 @@ use crate::cmd::context::say;
 use crate::cmd::present;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
+use crate::domain::ids::CommitId;
+use crate::domain::paths;
 use crate::domain::settings;
 use crate::git::Git;
 use crate::leaks::baseline::Baseline;
@@ -120,7 +122,7 @@ pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Ve
 /// The suppressions of the settings, on the current day.
 fn suppressions(allowed: &[settings::Allowance]) -> anyhow::Result<Suppressions> {
     let today = clock::now();
-    Suppressions::new(allowed, settings::PATH, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
+    Suppressions::new(allowed, paths::SETTINGS, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -138,7 +140,7 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
         .split_once("...")
         .or_else(|| range.split_once(".."))
         .unwrap_or((range, "HEAD"));
-    let commit = |revision: &str| -> anyhow::Result<String> {
+    let commit = |revision: &str| -> anyhow::Result<CommitId> {
         let revision = if revision.is_empty() { "HEAD" } else { revision };
         git.commit(revision)?.ok_or_else(|| {
             anyhow!(

@@ -13,12 +13,13 @@ use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kept::{self, Role};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
-use crate::domain::noise::{self, Noise, metric_name};
+use crate::domain::gate_environment;
+use crate::domain::noise::{Noise, metric_name};
+use crate::domain::paths;
 use crate::domain::registry::GateKind;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::Verdict;
 use crate::gate::engine::{PerfCase, PerfTerms};
-use crate::gate::environment;
 use crate::gate::evidence;
 use crate::gate::kernels;
 use crate::gate::launch::Supervisor;
@@ -77,7 +78,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .ok_or_else(|| anyhow!("`{}` compares no gate of the registry", args.gate))?;
     let mut evidence = evidence::of_subject(&context.subject)?;
     let commit = match evidence.commit() {
-        Some(commit) if !evidence.dirty => commit.to_owned(),
+        Some(commit) if !evidence.dirty => commit.clone(),
         Some(_) => bail!("the checkout holds changes that no commit has; both arms must be the same code"),
         None => bail!("the checkout has no commit to launch"),
     };
@@ -85,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let path = args
         .write
         .clone()
-        .unwrap_or_else(|| context.repo.join(noise::PATH));
+        .unwrap_or_else(|| context.repo.join(paths::NOISE));
     let machine = Machine {
         target: &target,
         variable: &|name| std::env::var_os(name),
@@ -123,7 +124,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         registry: &registry,
         evidence: &evidence,
         subject: &context.subject,
-        environment: &environment::of(compare, ours),
+        environment: &gate_environment::of(compare, ours),
     };
     let log_ratios = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
         .map_err(|refusal| NoJudgement(refusal.to_string()))?;
@@ -142,7 +143,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         pairs: found.pairs,
         sd_pct: rounded(found.sd * 100.0),
         finest_pct: rounded(finest_pct),
-        commit,
+        commit: commit.into(),
         measured_at: clock::now(),
     };
     let mut table = baseline::noise(context)?;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::api;
-use crate::cmd::context::{self, Context};
+use crate::cmd::context::Context;
 use crate::cmd::contracts;
 use crate::cmd::lint::gather;
 use crate::cmd::policy;
@@ -20,8 +20,8 @@ use crate::document::Source;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::finding::Finding;
+use crate::domain::ids::{CommitId, Sha256};
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::read;
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::{Hotspots, Image, Naming};
@@ -37,7 +37,7 @@ use crate::lint::facts::Agreed;
 use crate::plan::images;
 use crate::plan::ready::{self, Blocker, Step, Waiting};
 use crate::plan::{self, Facts as PlanFacts, Item, natural};
-use crate::system::digest::sha256;
+use crate::pull::contract::{ContractOf, contract_of};
 
 /// Everything around the pull requests that are judged.
 pub struct Around<'a> {
@@ -56,7 +56,7 @@ pub struct Around<'a> {
     /// Registry of the policy checkout.
     pub registry: Registry,
     /// Its digest.
-    pub registry_sha256: String,
+    pub registry_sha256: Sha256,
     /// For the lints.
     pub facts: lint::Facts,
     results: Vec<Results>,
@@ -72,7 +72,7 @@ pub struct Found {
     /// GitHub's number of its issue.
     pub issue: u64,
     /// SHA-256 of the issue's body.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// The contract, where it can be read.
     pub contract: Option<Contract>,
     /// What it fixes, as far as it says so.
@@ -96,9 +96,7 @@ impl<'a> Around<'a> {
         let (items, _) = contracts::read(&documents);
         let mut recorded: Vec<Results> = Vec::new();
         for path in results {
-            let text = context::read_input(path)?;
-            let results = serde_json::from_str(&text)
-                .with_context(|| format!("{} is no results file", path.display()))?;
+            let results = policy::recorded(path)?;
             if attested && let Err(why) = attested::verify(path, &results, hub.repository()) {
                 context.note(format_args!("{} does not count: {why}", path.display()));
             } else {
@@ -129,7 +127,7 @@ impl<'a> Around<'a> {
     }
 
     /// Base and head of a pull request as commits that are here.
-    pub fn commits(&self, pull: &Pull) -> anyhow::Result<(String, String)> {
+    pub fn commits(&self, pull: &Pull) -> anyhow::Result<(CommitId, CommitId)> {
         let base = format!("refs/remotes/{}/{}", self.naming.remote, pull.base.branch);
         let base = self.git.commit(&base)?.with_context(|| {
             let (remote, branch) = (&self.naming.remote, &pull.base.branch);
@@ -158,27 +156,20 @@ impl<'a> Around<'a> {
         Source::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str())
     }
 
-    /// The contract of the first issue that the description closes and that holds one.
+    /// The contract of a pull request, usable or not.
     pub fn contract(&self, pull: &Pull) -> anyhow::Result<Option<Found>> {
-        for number in closing::closes(&pull.body) {
-            let issue = match self.hub.issue(number) {
-                Ok(issue) => issue,
-                Err(fault) if fault.is_missing() => continue,
-                Err(fault) => return Err(api::fault(fault)),
-            };
-            let source = Source::new(Some(format!("issue #{number}")), issue.body.as_str());
-            let (agreed, _) = lint::contract::agreed(&source);
-            if agreed.is_some() {
-                return Ok(Some(Found {
-                    issue: number,
-                    sha256: sha256(issue.body.as_bytes()),
-                    contract: read::contract(&source).ok(),
-                    agreed,
-                    findings: lint::contract::lint(&source, &self.facts),
-                }));
-            }
-        }
-        Ok(None)
+        let found = contract_of(&self.hub, &self.body(pull)).map_err(api::fault)?;
+        let ContractOf::Found(issue) = found else {
+            return Ok(None);
+        };
+        let (agreed, _) = lint::contract::agreed(&issue.source);
+        Ok(issue.has_block().then(|| Found {
+            issue: issue.number,
+            findings: lint::contract::lint(&issue.source, &self.facts),
+            sha256: issue.sha256,
+            contract: issue.contract.ok(),
+            agreed,
+        }))
     }
 
     /// Other open pull requests that close the same issue.
@@ -351,11 +342,11 @@ impl<'a> Around<'a> {
             .filter(|w| {
                 commits
                     .get(&w.pull)
-                    .is_some_and(|(base, _)| !is_merged(self, base, &w.issue))
+                    .is_some_and(|(base, head)| !is_merged(self, base, head))
             })
             .cloned()
             .collect();
-        let mut bases: HashMap<Vec<u64>, Option<String>> = HashMap::new();
+        let mut bases: HashMap<Vec<u64>, Option<CommitId>> = HashMap::new();
         let gates: HashMap<u64, &Vec<String>> = waiting.iter().map(|w| (w.pull, &w.gates)).collect();
         Ok(ready::order(&waiting, |done, pull| {
             let Some((base, head)) = commits.get(&pull) else {
@@ -389,13 +380,13 @@ impl<'a> Around<'a> {
     /// The base after these were merged in this order; none where one of them conflicts.
     fn base_after(
         &self,
-        base: &str,
+        base: &CommitId,
         done: &[u64],
-        commits: &HashMap<u64, (String, String)>,
-        known: &mut HashMap<Vec<u64>, Option<String>>,
-    ) -> Option<String> {
+        commits: &HashMap<u64, (CommitId, CommitId)>,
+        known: &mut HashMap<Vec<u64>, Option<CommitId>>,
+    ) -> Option<CommitId> {
         let Some((last, before)) = done.split_last() else {
-            return Some(base.to_owned());
+            return Some(base.clone());
         };
         if let Some(found) = known.get(done) {
             return found.clone();
@@ -423,7 +414,7 @@ impl<'a> Around<'a> {
             trial
                 .conflicts
                 .is_empty()
-                .then(|| self.git.text(identity.iter().chain(&commit)).ok())
+                .then(|| self.git.text(identity.iter().chain(&commit)).ok()?.parse().ok())
                 .flatten()
         });
         known.insert(done.to_vec(), after.clone());

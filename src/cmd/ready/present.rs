@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
+use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
 use crate::plan::ready::{Blocker, Step};
 use crate::terminal::Text;
@@ -16,9 +17,9 @@ pub struct Row {
     /// Contract id; null where there is no contract that can be read.
     pub issue: Option<String>,
     /// Head commit.
-    pub head: String,
+    pub head: CommitId,
     /// Commit of the base branch that it would be merged into now.
-    pub base: String,
+    pub base: CommitId,
     /// Whether nothing blocks it.
     pub ready: bool,
     /// What blocks it.

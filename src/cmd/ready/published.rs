@@ -68,12 +68,8 @@ fn held(hub: &Hub, results: Results, registry: &Registry) -> Result<Result<Resul
     if let Err(refusal) = verify::verify(&results, &expected) {
         return Ok(Err(refusal.why.says()));
     }
-    let Some(head) = results
-        .evidence
-        .head
-        .as_deref()
-        .or(results.evidence.merge.as_deref())
-    else {
+    let evidence = &results.evidence;
+    let Some(head) = evidence.head.as_ref().or(evidence.merge.as_ref()) else {
         return Ok(Err("they name no commit".to_owned()));
     };
     if results.overall != Overall::Pass {

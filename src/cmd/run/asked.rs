@@ -13,12 +13,13 @@ use crate::cmd::policy;
 use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
+use crate::domain::gate_environment;
+use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Registry};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfTerms;
-use crate::gate::environment;
 use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
@@ -85,7 +86,7 @@ fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option
     for (name, value) in std::env::vars_os() {
         // A gate gets none of these; one that knows a value all the same does not get it into the log.
         if let (Some(name), Some(value)) = (name.to_str(), value.to_str())
-            && environment::is_secret(name)
+            && gate_environment::is_secret(name)
         {
             identity.name(value, "[secret]");
         }
@@ -155,7 +156,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
     evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
     evidence.run = std::env::var("NMOE_RUN_NONCE").ok().filter(|n| is_nonce(n));
     if let Some(resolution) = &resolution {
-        evidence.run = Some(resolution.nonce.clone());
+        evidence.run = Some(resolution.nonce.to_string());
         evidence.contract = resolution.contract.as_ref().map(|c| c.sha256.clone());
         held_to(resolution, &selection, &evidence).map_err(stale)?;
     }
@@ -200,18 +201,11 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix("sha256:").is_some_and(Sha256::is_valid)
 }
 
 fn is_nonce(text: &str) -> bool {
     (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// A login as GitHub allows it, or a bot's.
-pub(super) fn is_login(text: &str) -> bool {
-    let name = text.strip_suffix("[bot]").unwrap_or(text);
-    (1..=39).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// The budget and the baseline of perf gates; what the command line says may only be stricter than the contract.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::start::site::Site;
 use crate::domain::exit::Exit;
+use crate::domain::ids::CommitId;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merged::{self, Fate};
@@ -52,14 +53,17 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
         "refs/heads",
     ])?;
     for (tip, branch) in listed.lines().filter_map(|line| line.split_once(' ')) {
+        let Ok(tip) = tip.parse::<CommitId>() else {
+            continue;
+        };
         let Some(found) = pattern.captures(branch) else {
             continue;
         };
         let issue = found["issue"].to_owned();
         let claim = claims::of(&site.git, &issue)?;
-        let start = claim.as_ref().and_then(|c| c.start.as_deref());
+        let start = claim.as_ref().and_then(|c| c.start.as_ref());
         let worktree = worktrees.get(branch);
-        let outcome = match merged::fate(&site.git, &base, tip, start)? {
+        let outcome = match merged::fate(&site.git, &base, &tip, start)? {
             Fate::Untouched => Err("nothing was done yet".to_owned()),
             Fate::Unmerged => Err("it has work that the base lacks".to_owned()),
             fate => match worktree.and_then(|tree| obstacle(tree, &here)) {
@@ -72,7 +76,7 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
             Err(why) => (false, why),
         };
         if removed && !dry_run {
-            if let Err(error) = remove(&site.git, branch, tip, worktree) {
+            if let Err(error) = remove(&site.git, branch, &tip, worktree) {
                 (removed, why) = (false, error.to_string());
             } else if let Some(claim) = &claim {
                 claims::finish(&site.git, &site.naming.remote, &issue, &claim.id)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::cmd::lint_scope::KEPT_CONTRACT;
+use crate::domain::ids::CommitId;
 use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
@@ -60,7 +61,7 @@ impl Site {
     }
 
     /// The remote's base branch, as it was last fetched.
-    pub fn base(&self) -> anyhow::Result<String> {
+    pub fn base(&self) -> anyhow::Result<CommitId> {
         let name = format!("refs/remotes/{}/{}", self.naming.remote, self.naming.base);
         match self.git.commit(&name)? {
             Some(id) => Ok(id),
@@ -117,7 +118,7 @@ impl Site {
             let Some(tip) = self.git.commit(&name)? else {
                 continue;
             };
-            if !merged::fate(&self.git, &base, &tip, start.as_deref())?.is_merged() {
+            if !merged::fate(&self.git, &base, &tip, start.as_ref())?.is_merged() {
                 return Ok(false);
             }
         }

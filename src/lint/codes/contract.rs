@@ -21,6 +21,11 @@ codes! {
         "Patterns are git pathspecs with `:(glob)`. They start at the top of the repository. `*` and `?` do not match `/`, `**` does. The name of a folder matches everything below it.",
         "allow: [/nmoe/[a.py]",
         "allow: [nmoe/a.py]";
+    LITERAL_BRACES = "literal-braces", Warning,
+        "A pattern with alternatives in braces, which match literally",
+        "Patterns are git's `:(glob)` pathspecs, and those have no `{a,b}`: the pattern matches only paths that hold the braces themselves. Write one pattern for each alternative.",
+        "kernels = [\"nmoe/csrc/{rdep,muon}.so\"]",
+        "kernels = [\"nmoe/csrc/rdep.so\", \"nmoe/csrc/muon.so\"]";
     ALLOW_SWALLOWED = "allow-swallowed", Error,
         "This `allow` pattern is fully covered by a `deny` pattern",
         "`deny` wins, so the `allow` entry has no effect. Narrow the `deny` pattern or remove the `allow` entry.",

@@ -43,7 +43,7 @@ codes! {
         "gpus = 8";
     FORBIDDEN_ENV = "forbidden-env", Error,
         "A variable that a gate never receives",
-        "Tokens and the runner's command files never reach a gate.",
+        "Secrets (`*_TOKEN`, `*_API_KEY`, …), the runner's command files and variables that change how programs start (`LD_PRELOAD`, `BASH_ENV`, …) never reach a gate. A gate that requires one is refused with `bad_registry`.",
         "requires = [\"GITHUB_TOKEN\"]",
         "requires = [\"NMOE_DATA_PATH\"]";
     INVALID_ENV_NAME = "invalid-env-name", Error,

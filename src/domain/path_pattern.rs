@@ -1,8 +1,11 @@
-//! Scope globs: git's own pathspecs with `:(glob)` magic, decided without starting git.
+//! The one language for patterns over paths: git's pathspecs with `:(glob)` magic, evaluated without starting git.
 //!
 //! Anchored at the top of the repository; `*` and `?` stop at `/`; `**` crosses it; a name covers itself and all below it;
 //! bytes are compared, not characters. A pattern becomes a small automaton, so that no pattern takes exponential time and two
-//! patterns can be asked whether any path matches both. Knows nothing of contracts.
+//! patterns can be asked whether any path matches both. Must not depend on what the patterns are for.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a pattern can match nothing sensible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +25,12 @@ pub enum BadPattern {
 }
 
 /// A compiled pattern.
-#[derive(Clone, Debug)]
-pub struct Pathspec {
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PathPattern {
+    /// As it was written.
+    written: String,
+    /// With `./`, `//` and `..` resolved.
     text: String,
     literal: usize,
     wild: Option<Vec<Node>>,
@@ -67,7 +74,7 @@ fn is_special(byte: u8) -> bool {
     matches!(byte, b'*' | b'?' | b'[' | b'\\')
 }
 
-impl Pathspec {
+impl PathPattern {
     /// Compiles a pattern as git would read `:(glob)pattern`.
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
         let text = normalise(pattern)?;
@@ -80,7 +87,12 @@ impl Pathspec {
         } else {
             None
         };
-        Ok(Pathspec { text, literal, wild })
+        Ok(PathPattern {
+            written: pattern.to_owned(),
+            text,
+            literal,
+            wild,
+        })
     }
 
     /// The pattern with `./`, `//` and `..` resolved.
@@ -104,10 +116,36 @@ impl Pathspec {
         rest == "**" && (self.literal == 0 || self.prefix().ends_with('/'))
     }
 
+    /// The pattern as it was written.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// The folder above the first wildcard, where a search for matches begins; empty for the top of the repository.
+    pub fn folder(&self) -> &str {
+        self.prefix().rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Whether the pattern holds `{a,b}`, which other pattern languages read as two alternatives and this one reads as it stands.
+    pub fn has_literal_braces(&self) -> bool {
+        let open = self.text.find('{');
+        open.is_some_and(|at| {
+            self.text[at..]
+                .split_once('}')
+                .is_some_and(|(inside, _)| inside.contains(','))
+        })
+    }
+
     /// Whether a path of the repository (with `/`, not beginning with one) matches.
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
         self.matches_as_name(path) || self.wild.as_deref().is_some_and(|nodes| accepts(nodes, path))
+    }
+
+    /// Whether the pattern names this very path, not only a folder above it.
+    pub fn names(&self, path: impl AsRef<[u8]>) -> bool {
+        let path = path.as_ref();
+        path == self.text.as_bytes() || self.wild.as_deref().is_some_and(|nodes| accepts(nodes, path))
     }
 
     /// A pattern is first of all a name, even one with wildcards in it: that file, or all below that directory.
@@ -117,7 +155,7 @@ impl Pathspec {
     }
 
     /// Whether some path matches both. Exact, but for names that themselves hold wildcards.
-    pub fn overlaps(&self, other: &Pathspec) -> bool {
+    pub fn overlaps(&self, other: &PathPattern) -> bool {
         let (a, b) = (self.prefix(), other.prefix());
         if !a.starts_with(b.trim_end_matches('/')) && !b.starts_with(a.trim_end_matches('/')) {
             return false;
@@ -144,6 +182,114 @@ impl Pathspec {
         }
         below.extend([Node::Byte(b'/'), Node::Many { slash: true }]);
         vec![exact, below]
+    }
+}
+
+impl TryFrom<String> for PathPattern {
+    type Error = BadPattern;
+
+    fn try_from(text: String) -> Result<Self, BadPattern> {
+        PathPattern::new(&text)
+    }
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for PathPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.written)
+    }
+}
+
+impl JsonSchema for PathPattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PathPattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "description": "Pattern over paths of the repository, a git pathspec with `:(glob)` magic."
+        })
+    }
+}
+
+/// One pattern or several, as a text or a list of texts.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "OneOrMany")]
+pub struct PathPatterns(Vec<PathPattern>);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl TryFrom<OneOrMany> for PathPatterns {
+    type Error = BadPattern;
+
+    fn try_from(texts: OneOrMany) -> Result<Self, BadPattern> {
+        let texts = match texts {
+            // Settings of earlier versions wrote several patterns as `{a,b}`.
+            OneOrMany::One(text) => alternatives(&text),
+            OneOrMany::Many(texts) => texts,
+        };
+        texts
+            .into_iter()
+            .map(PathPattern::try_from)
+            .collect::<Result<_, _>>()
+            .map(PathPatterns)
+    }
+}
+
+impl PathPatterns {
+    /// Whether one of the patterns matches a path.
+    pub fn matches(&self, path: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+impl std::fmt::Display for PathPatterns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<&str> = self.0.iter().map(PathPattern::written).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
+impl Serialize for PathPatterns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for PathPatterns {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PathPatterns".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        OneOrMany::json_schema(generator)
+    }
+}
+
+/// The texts that a text with `{a,b}` stands for.
+fn alternatives(text: &str) -> Vec<String> {
+    let found = text.split_once('{').and_then(|(before, rest)| {
+        rest.split_once('}')
+            .map(|(inside, after)| (before, inside, after))
+    });
+    match found {
+        Some((before, inside, after)) if inside.contains(',') => inside
+            .split(',')
+            .flat_map(|one| alternatives(&format!("{before}{one}{after}")))
+            .collect(),
+        _ => vec![text.to_owned()],
     }
 }
 
@@ -386,7 +532,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Pathspec::new(pattern).unwrap().matches(path)
+        PathPattern::new(pattern).unwrap().matches(path)
     }
 
     #[test]
@@ -409,6 +555,27 @@ mod tests {
     }
 
     #[test]
+    fn braces_are_literal_and_a_folder_names_no_file() {
+        assert!(!matches("{a,b}.so", "a.so") && matches("{a,b}.so", "{a,b}.so"));
+        let pattern = |text| PathPattern::new(text).unwrap();
+        assert!(pattern("{a,b}.so").has_literal_braces() && !pattern("{a}.so").has_literal_braces());
+        assert!(!pattern("csrc").names("csrc/a.so") && pattern("csrc/*.so").names("csrc/a.so"));
+        assert_eq!(
+            (pattern("a/b/*.so").folder(), pattern("**/x").folder()),
+            ("a/b", "")
+        );
+    }
+
+    #[test]
+    fn several_patterns_are_a_list_or_braces() {
+        for text in ["[\"a/**\", \"b\"]", "\"{a/**,b}\""] {
+            let patterns: PathPatterns = serde_json::from_str(text).unwrap();
+            assert!(patterns.matches("a/x") && patterns.matches("b") && !patterns.matches("c"));
+            assert_eq!(patterns.to_string(), "a/**, b");
+        }
+    }
+
+    #[test]
     fn hostile_stars_take_no_time() {
         let pattern = "*a".repeat(200) + "b";
         assert!(!matches(&pattern, &"a".repeat(5000)));
@@ -416,7 +583,11 @@ mod tests {
 
     #[test]
     fn overlap_is_a_common_path() {
-        let overlap = |a: &str, b: &str| Pathspec::new(a).unwrap().overlaps(&Pathspec::new(b).unwrap());
+        let overlap = |a: &str, b: &str| {
+            PathPattern::new(a)
+                .unwrap()
+                .overlaps(&PathPattern::new(b).unwrap())
+        };
         assert!(overlap("nmoe/**", "nmoe/train.py") && overlap("nmoe", "nmoe/train.py"));
         assert!(overlap("**/*.py", "nmoe/t*") && !overlap("*.py", "nmoe/train.py"));
         assert!(!overlap("a/*.py", "a/*.md") && overlap("a/b*", "a/*c") && !overlap("a", "ab"));
@@ -432,7 +603,7 @@ mod tests {
             ("a[[:nope:]]", BadPattern::Broken),
             ("a\\", BadPattern::Broken),
         ] {
-            assert_eq!(Pathspec::new(pattern).unwrap_err(), why, "{pattern}");
+            assert_eq!(PathPattern::new(pattern).unwrap_err(), why, "{pattern}");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! What a gate may see of our environment: an allow-list, what the registry names for it, and never a secret.
+//! Decides which environment variables a gate sees: the one list for the linter, the preflight and the engine.
+//!
+//! Must not read the environment: callers pass names and values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,7 +8,7 @@ use std::ffi::OsString;
 use crate::domain::registry::Gate;
 
 /// Variables that every gate gets, where they are set.
-pub const NAMES: &[&str] = &[
+const NAMES: &[&str] = &[
     "PATH",
     "HOME",
     "USER",
@@ -25,12 +27,38 @@ pub const NAMES: &[&str] = &[
     "FLASHMLA_HOME",
 ];
 
-/// Variables whose names begin like this are passed on too.
-pub const PREFIXES: &[&str] = &[
+/// Prefixes of variables that every gate gets, where they are set.
+const PREFIXES: &[&str] = &[
     "LC_", "CUDA", "NVCC", "NVIDIA_", "NCCL_", "NVSHMEM_", "PYTHON", "TORCH",
 ];
 
-/// Whole words of a name that make it a secret's.
+/// Variables that bash itself sets, so that a command may read them whatever its environment is.
+const SET_BY_SHELL: &[&str] = &[
+    "PWD",
+    "OLDPWD",
+    "HOSTNAME",
+    "RANDOM",
+    "SECONDS",
+    "BASHPID",
+    "BASH",
+    "UID",
+    "EUID",
+    "IFS",
+    "PIPESTATUS",
+    "LINENO",
+    "PPID",
+    "REPLY",
+    "SHLVL",
+    "OSTYPE",
+    "HOSTTYPE",
+    "MACHTYPE",
+    "BASH_VERSION",
+    "BASH_SOURCE",
+    "FUNCNAME",
+    "_",
+];
+
+/// Words of a name that mark its value as a secret.
 const SECRET_WORDS: &[&str] = &[
     "TOKEN",
     "TOKENS",
@@ -47,7 +75,7 @@ const SECRET_WORDS: &[&str] = &[
     "JWT",
 ];
 
-/// Endings of a name that make it a secret's.
+/// Endings of a name that mark its value as a secret.
 const SECRET_ENDINGS: &[&str] = &[
     "_API_KEY",
     "_ACCESS_KEY",
@@ -66,8 +94,8 @@ pub const COMMAND_FILES: &[&str] = &[
     "GITHUB_STEP_SUMMARY",
 ];
 
-/// Whether a variable is kept from every gate, even where the registry names it.
-pub fn never(name: &str) -> bool {
+/// Whether no gate may see a variable, even where the registry names it.
+pub fn is_forbidden(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     COMMAND_FILES.contains(&name.as_str())
         || name.starts_with("ACTIONS_")
@@ -79,24 +107,29 @@ pub fn never(name: &str) -> bool {
         || is_secret(&name)
 }
 
-/// Whether a variable's name says that its value is a secret.
+/// Whether the name of a variable marks its value as a secret.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     name.split('_').any(|word| SECRET_WORDS.contains(&word))
         || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-fn base(name: &str) -> bool {
+/// Whether a command may read a variable that the gate does not declare: every gate gets it, or bash sets it.
+pub fn needs_no_declaration(name: &str) -> bool {
+    is_passed(name) || SET_BY_SHELL.contains(&name)
+}
+
+fn is_passed(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
-/// What a gate sees of this environment.
+/// The variables of this environment that a gate sees.
 pub fn of(gate: &Gate, ours: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
     ours.into_iter()
         .filter(|(name, _)| {
             name.to_str().is_some_and(|name| {
-                let named = gate.requires.iter().chain(&gate.env).any(|n| n == name);
-                (base(name) || named) && !never(name)
+                let declared = gate.requires.iter().chain(&gate.env).any(|n| n == name);
+                (is_passed(name) || declared) && !is_forbidden(name)
             })
         })
         .collect()
@@ -122,17 +155,18 @@ mod tests {
             "BASH_ENV",
             "nmoe_private_terms_file",
         ] {
-            assert!(never(name), "{name}");
+            assert!(is_forbidden(name), "{name}");
         }
         for name in [
             "NMOE_TOKENIZER_PATH",
             "NMOE_DATA_PATH",
             "NMOE_SORT_KEY",
+            "RUNNER_NAME",
             "PATH",
             "PYTHONPATH",
             "MONKEY",
         ] {
-            assert!(!never(name), "{name}");
+            assert!(!is_forbidden(name), "{name}");
         }
     }
 }

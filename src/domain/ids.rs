@@ -1,0 +1,291 @@
+//! Defines the validated words of the domain: commits, digests, contract ids, gate ids, branches, logins.
+//!
+//! Each type checks its text on the way in, so that code behind the border never checks again and cannot pass one kind of
+//! word where another belongs. Must not depend on any document, network or repository.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::ops::Deref;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A text that is not what its type needs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {must_be}")]
+pub struct Invalid {
+    /// What the text must be.
+    pub must_be: &'static str,
+}
+
+macro_rules! validated {
+    ($($(#[doc = $doc:literal])+ $name:ident, $is_valid:ident, $must_be:literal;)*) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// What a text must be, to follow "must be".
+            pub const MUST_BE: &str = $must_be;
+
+            /// Whether a text is one.
+            pub fn is_valid(text: &str) -> bool {
+                $is_valid(text)
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                let must_be = Self::MUST_BE;
+                Self::is_valid(&text).then_some($name(text)).ok_or(Invalid { must_be })
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<std::ffi::OsStr> for $name {
+            fn as_ref(&self) -> &std::ffi::OsStr {
+                self.0.as_ref()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(word: $name) -> String {
+                word.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl PartialEq<String> for $name {
+            fn eq(&self, other: &String) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": concat!("Must be ", $must_be, ".") })
+            }
+        }
+    )*};
+}
+
+validated! {
+    /// A commit or tree by its full id.
+    CommitId, is_object_id, "a full commit id: 40 or 64 lower-case hex digits";
+    /// A commit as people write it, perhaps abbreviated.
+    CommitPrefix, is_commit_prefix, "7 to 40 hex digits of a commit";
+    /// A SHA-256 digest.
+    Sha256, is_sha256, "a SHA-256 digest: 64 lower-case hex digits";
+    /// The random word that ties results to the run that was resolved.
+    Nonce, is_nonce, "32 lower-case hex digits";
+    /// The id of a contract. Not GitHub's issue number.
+    ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a";
+    /// The short name of a contract, a part of its branch name.
+    Slug, is_slug, "lower-case letters, digits and `-`";
+    /// The id of a gate or bundle.
+    GateId, is_gate_id, "letters, digits, `_`, `.`, `-` and `:`, 64 at most";
+    /// The name of a branch, tag or commit.
+    Revision, is_revision, "the name of a branch, tag or commit";
+    /// The name of an environment variable.
+    EnvName, is_env_name, "the name of a variable, without `$` or a value";
+    /// The name of a configuration key.
+    Knob, is_knob, "the name of a configuration key";
+    /// The name of a metric.
+    MetricName, is_metric_name, "lower-case letters, digits and `_`";
+    /// A GitHub login, of a person or an app.
+    Login, is_login, "a GitHub login";
+}
+
+impl CommitId {
+    /// The first twelve digits, for people.
+    pub fn short(&self) -> &str {
+        short(&self.0)
+    }
+}
+
+impl Sha256 {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Sha256(crate::system::digest::sha256(bytes))
+    }
+}
+
+impl CommitPrefix {
+    /// Whether both are the same commit; either may be abbreviated.
+    pub fn is_same_commit(&self, other: &str) -> bool {
+        same_commit(&self.0, other)
+    }
+}
+
+/// The first twelve characters of an id, for people; the whole text where it has no more.
+pub fn short(id: &str) -> &str {
+    id.char_indices().nth(12).map_or(id, |(at, _)| &id[..at])
+}
+
+/// Whether two commits, either of them abbreviated, are the same.
+pub fn same_commit(a: &str, b: &str) -> bool {
+    let len = a.len().min(b.len());
+    len >= 7 && a.is_char_boundary(len) && b.is_char_boundary(len) && a[..len].eq_ignore_ascii_case(&b[..len])
+}
+
+/// Whether a text is made of lower-case hex digits, as many as one of these lengths says.
+fn is_hex(text: &str, lengths: &[usize]) -> bool {
+    lengths.contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn is_object_id(text: &str) -> bool {
+    is_hex(text, &[40, 64])
+}
+
+fn is_sha256(text: &str) -> bool {
+    is_hex(text, &[64])
+}
+
+fn is_nonce(text: &str) -> bool {
+    is_hex(text, &[32])
+}
+
+fn is_commit_prefix(text: &str) -> bool {
+    (7..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
+    !text.is_empty() && text.chars().all(allowed)
+}
+
+fn is_contract_id(text: &str) -> bool {
+    is_made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !text.contains("..")
+}
+
+fn is_slug(text: &str) -> bool {
+    is_made_of(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_gate_id(text: &str) -> bool {
+    text.len() <= 64
+        && is_made_of(text, |c| {
+            c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':')
+        })
+}
+
+fn is_env_name(text: &str) -> bool {
+    is_made_of(text, |c| c.is_ascii_alphanumeric() || c == '_')
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_knob(text: &str) -> bool {
+    is_made_of(text, |c| {
+        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '*' | '[' | ']')
+    })
+}
+
+fn is_metric_name(text: &str) -> bool {
+    is_made_of(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Whether git takes a text for the name of a revision and not for an option.
+fn is_revision(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.contains("..")
+        && !text.ends_with('.')
+        && text
+            .chars()
+            .all(|c| !c.is_control() && !matches!(c, ' ' | ':' | '?' | '*' | '[' | '\\'))
+}
+
+fn is_login(text: &str) -> bool {
+    let login = text.strip_suffix("[bot]").unwrap_or(text);
+    login.len() <= 39 && is_made_of(login, |c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_checked_on_the_way_in() {
+        for id in ["01", "03a", "08", "1e10000", "a.b-c"] {
+            assert!(ContractId::is_valid(id), "{id}");
+        }
+        for id in ["", "#5", "a b", "a/b", "-x", "a..b", "ä"] {
+            assert!(!ContractId::is_valid(id), "{id}");
+        }
+        assert!(Slug::is_valid("rdep-kernels") && !Slug::is_valid("Rdep") && !Slug::is_valid("-a"));
+        assert!(CommitPrefix::is_valid("1188731") && !CommitPrefix::is_valid("118873"));
+        assert!(CommitId::is_valid(&"a".repeat(40)) && !CommitId::is_valid(&"A".repeat(40)));
+        assert!(Login::is_valid("github-actions[bot]") && !Login::is_valid("a b"));
+        assert!(Revision::is_valid("origin/master") && !Revision::is_valid("--output=x"));
+        let error = serde_json::from_str::<Sha256>("\"abc\"").unwrap_err().to_string();
+        assert!(error.contains("64 lower-case hex digits"), "{error}");
+    }
+
+    #[test]
+    fn a_commit_may_be_abbreviated() {
+        assert!(same_commit("1188731", "1188731abcdef") && !same_commit("1188731", "1188732"));
+        assert_eq!((short("0123456789abcdef"), short("ab")), ("0123456789ab", "ab"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Finds the contract of a pull request: the one answer for `lint pr`, `resolve` and `ready`.
+
+use crate::document::{Defect, Source};
+use crate::domain::contract::Contract;
+use crate::domain::ids::Sha256;
+use crate::domain::read;
+use crate::github::api::Hub;
+use crate::github::closing;
+use crate::github::fault::Fault;
+
+/// The most issues that are read: a description that closes a hundred issues is not a work item.
+const MOST_ISSUES: usize = 10;
+
+/// An issue that a pull request closes.
+pub struct Issue {
+    /// GitHub's number.
+    pub number: u64,
+    /// The body, named after the issue.
+    pub source: Source,
+    /// SHA-256 of the body.
+    pub sha256: Sha256,
+    /// The contract that the body holds, or the first reason why it holds none.
+    pub contract: Result<Contract, Defect>,
+}
+
+/// The answer to "which contract does this pull request have".
+pub enum ContractOf {
+    /// The description closes no issue.
+    NoIssue,
+    /// None of the issues exists, or the token may not read them; the first number.
+    Missing(u64),
+    /// The issue that holds the contract; or, where none holds a usable one, the issue that comes closest.
+    Found(Box<Issue>),
+}
+
+/// How well an issue serves as the contract; the higher the better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    NoBlock,
+    Faulty,
+    Contract,
+    AttestedContract,
+}
+
+impl Issue {
+    /// Reads an issue.
+    ///
+    /// # Errors
+    /// GitHub does not answer, or has no such issue.
+    pub fn read(hub: &Hub, number: u64) -> Result<Self, Fault> {
+        let body = hub.issue(number)?.body;
+        let sha256 = Sha256::of(body.as_bytes());
+        let source = Source::new(Some(format!("issue #{number}")), body);
+        let contract = read::contract(&source);
+        Ok(Issue {
+            number,
+            source,
+            sha256,
+            contract,
+        })
+    }
+
+    /// Whether the body has a block of a contract, usable or not.
+    pub fn has_block(&self) -> bool {
+        !matches!(&self.contract, Err(defect) if defect.kind == "no-block")
+    }
+
+    fn fit(&self, attested: Option<&str>) -> Fit {
+        match &self.contract {
+            Ok(contract) if attested.is_none_or(|id| contract.nmoe.issue == id) => Fit::AttestedContract,
+            Ok(_) => Fit::Contract,
+            Err(_) if self.has_block() => Fit::Faulty,
+            Err(_) => Fit::NoBlock,
+        }
+    }
+}
+
+/// Finds the contract of a pull request by its description: of the issues that the description closes, the first that holds
+/// a contract, and before all others the one that the attestation names.
+///
+/// # Errors
+/// GitHub does not answer. An issue that is missing is passed over.
+pub fn contract_of(hub: &Hub, description: &Source) -> Result<ContractOf, Fault> {
+    let attested = read::attestation(description).ok();
+    let attested = attested.as_ref().map(|a| a.nmoe_pr.issue.as_str());
+    let numbers = closing::closes(description.text());
+    let Some(first) = numbers.first().copied() else {
+        return Ok(ContractOf::NoIssue);
+    };
+    let mut best: Option<(Fit, Issue)> = None;
+    for number in numbers.into_iter().take(MOST_ISSUES) {
+        let issue = match Issue::read(hub, number) {
+            Ok(issue) => issue,
+            Err(fault) if fault.is_missing() => continue,
+            Err(fault) => return Err(fault),
+        };
+        let fit = issue.fit(attested);
+        if best.as_ref().is_none_or(|(known, _)| fit > *known) {
+            best = Some((fit, issue));
+        }
+        if fit == Fit::AttestedContract {
+            break;
+        }
+    }
+    Ok(match best {
+        Some((_, issue)) => ContractOf::Found(Box::new(issue)),
+        None => ContractOf::Missing(first),
+    })
+}

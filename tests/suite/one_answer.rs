@@ -1,0 +1,171 @@
+//! Facts that several commands decide have one answer: the linter, the preflight, the engine and `ready` agree.
+
+use serde_json::{Value, json};
+
+use crate::driver::Sandbox;
+use crate::fake_github::FakeGitHub;
+use crate::kernel_check::library;
+use crate::lint_pr;
+use crate::workflow_e2e::{RepoFixture, commit, write};
+
+const REGISTRY: &str = "configs/gates/gates.toml";
+
+/// The findings of `lint registry`, as `severity code`.
+fn registry_findings(sandbox: &Sandbox) -> Vec<String> {
+    let json = sandbox
+        .gates(["lint", "registry", "--format", "json"])
+        .run()
+        .json();
+    let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    let findings = json["findings"].as_array().unwrap().iter();
+    findings
+        .map(|f| format!("{} {}", word(f, "severity"), word(f, "code")))
+        .collect()
+}
+
+#[test]
+fn linter_and_engine_agree_on_passed_variables() {
+    let sandbox = Sandbox::new();
+    let command = "echo nccl=$NCCL_DEBUG omp=$OMP_NUM_THREADS runner=$RUNNER_NAME host=${HOSTNAME:+set}";
+    sandbox.file(
+        REGISTRY,
+        format!("[gates.\"cpu:env\"]\ntier = \"a\"\nenv = [\"RUNNER_NAME\"]\ncmd = '{command}'\n"),
+    );
+    assert_eq!(registry_findings(&sandbox), Vec::<String>::new());
+    let out = sandbox
+        .gates(["run", "--gate", "cpu:env"])
+        .env("NCCL_DEBUG", "INFO")
+        .env("OMP_NUM_THREADS", "3")
+        .env("RUNNER_NAME", "any")
+        .run()
+        .exits(0);
+    assert!(
+        out.stdout.contains("nccl=INFO omp=3 runner=any host=set"),
+        "{}",
+        out.stdout
+    );
+}
+
+#[test]
+fn forbidden_variables_are_findings() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        REGISTRY,
+        "[gates.\"cpu:env\"]\ntier = \"a\"\nenv = [\"HF_API_KEY\", \"LD_PRELOAD\"]\ncmd = 'echo key=[$HF_API_KEY] preload=[$LD_PRELOAD]'\n",
+    );
+    assert_eq!(registry_findings(&sandbox), ["error forbidden-env"; 4]);
+    let out = sandbox
+        .gates(["run", "--gate", "cpu:env"])
+        .env("HF_API_KEY", "plain")
+        .run()
+        .exits(0);
+    assert!(out.stdout.contains("key=[] preload=[]"), "{}", out.stdout);
+}
+
+/// `run` refuses such a gate and names `lint registry`, which must then say what is wrong.
+#[test]
+fn refused_requirement_is_a_finding() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        REGISTRY,
+        "[gates.\"cpu:env\"]\ntier = \"a\"\nrequires = [\"HF_API_KEY\"]\ncmd = 'true'\n",
+    );
+    let run = sandbox.gates(["run", "--gate", "cpu:env"]).env("HF_API_KEY", "x");
+    let out = run.run().exits(3);
+    assert!(
+        out.stderr.contains("lint registry") || out.stdout.contains("lint registry"),
+        "{out:?}"
+    );
+    assert_eq!(registry_findings(&sandbox), ["error forbidden-env"]);
+}
+
+/// The base holds the work already, as a squashed commit that somebody pushed by hand; the pull request is still open.
+#[test]
+fn merged_work_is_not_ordered_again() {
+    let life = RepoFixture::begin();
+    let core = life.start("01");
+    write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
+    commit(&core);
+    let head = life.offer(&core, 1);
+    life.tier_b(1, &head);
+    let order = || life.here(&["ready", "--all", "--format", "json"]).json()["order"].clone();
+    assert_eq!(order()[0]["pull"], 11);
+    life.sandbox.git(["reset", "-q", "--hard", "origin/master"]);
+    life.sandbox.git(["merge", "-q", "--squash", &head]);
+    life.sandbox.git(["commit", "-qm", "Squash"]);
+    life.sandbox.git(["push", "-q", "origin", "master"]);
+    assert_eq!(order(), json!([]));
+}
+
+#[test]
+fn kernel_patterns_are_evaluated_as_linted() {
+    let sandbox = Sandbox::new();
+    let driver = crate::kernel_driver::b200(&sandbox);
+    library(&sandbox, "nmoe/csrc/rdep.so", Some("sm_100a_zstd"));
+    sandbox.file("nmoe/csrc/rdep.cu", "// a source\n");
+    let checked = |patterns: &str| {
+        let gates = "[gates.\"cpu:x\"]\ntier = \"a\"\ncmd = 'true'\n";
+        sandbox.file(
+            REGISTRY,
+            format!("[target.b200]\nkernels = [{patterns}]\n{gates}"),
+        );
+        let call = sandbox.gates(["kernels", "check", "--format", "json"]);
+        let seen = call.env("LD_LIBRARY_PATH", &driver).run().json();
+        (
+            registry_findings(&sandbox),
+            seen["libraries"].as_array().map_or(0, Vec::len),
+        )
+    };
+    assert_eq!(checked("\"nmoe/csrc\""), (vec![], 1));
+    assert_eq!(checked("\"nmoe/csrc/*.so\""), (vec![], 1));
+    let braces = vec!["warning literal-braces".to_owned()];
+    assert_eq!(checked("\"nmoe/csrc/{rdep,muon}.so\""), (braces, 0));
+}
+
+/// The first issue that the description closes is a bug report; the second holds the contract.
+#[test]
+fn contract_is_found_behind_a_bug_report() {
+    let mut pull = lint_pr::pull(&[("nmoe/model.py", "b\n")]);
+    pull.edit("Fixes: #5", "Fixes: #7\n- Fixes: #8");
+    std::fs::write(pull.sandbox.path("event.json"), pull.event.to_string()).unwrap();
+    let api = FakeGitHub::start();
+    api.issue(7, "A bug", "It crashes.");
+    api.issue(8, "[03a] Attention", lint_pr::CONTRACT);
+    let call = pull
+        .sandbox
+        .gates(["lint", "pr", "--format", "json"])
+        .env("GITHUB_EVENT_PATH", pull.sandbox.path("event.json"))
+        .env("GITHUB_EVENT_NAME", "pull_request");
+    assert_eq!(api.serves(call).run().exits(0).json()["findings"], json!([]));
+}
+
+/// Results with a key twice, and results whose overall verdict contradicts the gates.
+#[test]
+fn dishonest_results_are_refused_everywhere() {
+    let life = RepoFixture::begin();
+    let tree = life.start("04");
+    write(&tree, "tools/shared.py", "1\ntwo\nthree\nfour\n");
+    commit(&tree);
+    life.offer(&tree, 4);
+    let gate =
+        json!({"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null});
+    let results = json!({
+        "schema": 1, "bundle": null, "gate_ids": ["cpu:import"], "overall": "pass", "evidence": {"dirty": false},
+        "started_at": null, "duration_s": null, "results": {"cpu:import": gate},
+    })
+    .to_string();
+    let twice = results.replacen("\"schema\":1", "\"schema\":1,\"schema\":1", 1);
+    for (text, why) in [(&results, "contradict themselves"), (&twice, "twice")] {
+        let path = life.sandbox.path("dishonest.json");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        for args in [
+            vec!["ready", "14", "--results", path],
+            vec!["attest", "--pr", "14", "--verify", "--results", path],
+            vec!["lint", "attestation", "-", "--results", path],
+        ] {
+            let out = life.call(&tree, &args).exits(2);
+            assert!(out.stderr.contains(why), "{args:?}: {}", out.stderr);
+        }
+    }
+}
