@@ -1,8 +1,10 @@
-//! Decides whether output is coloured.
+//! Decides whether output is coloured. Must not read the environment; the caller passes a lookup function.
 
 use std::ffi::OsString;
 
-/// Whether to use colour: as `--color` asks, else on a terminal, unless `NO_COLOR` is set and not empty or `TERM` is `dumb`.
+/// Whether to use colour. `--color` decides; without it, a terminal gets colour.
+///
+/// A non-empty `NO_COLOR` or `TERM=dumb` disables colour on a terminal.
 pub fn enabled(choice: Option<bool>, is_terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
     choice.unwrap_or_else(|| {
         is_terminal
@@ -16,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_choice_wins_then_the_environment() {
+    fn the_option_overrides_the_environment() {
         let with = |name: &'static str, value: &'static str| {
             move |asked: &str| (asked == name).then(|| OsString::from(value))
         };

@@ -1,9 +1,9 @@
-//! Makes characters visible that a terminal or a viewer would interpret. Drops nothing.
+//! Escapes characters that a terminal or a viewer would interpret. Removes no character.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Spells out control characters, line breaks and invisible or direction-changing characters, the latter as `\u{…}`.
+/// Escapes control characters, line breaks, and invisible or direction-changing characters, the latter as `\u{…}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -15,7 +15,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Appends one character, spelled out where it is hidden.
+/// Appends one character. Escapes a hidden character.
 pub(super) fn push_visible(c: char, out: &mut String) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -29,7 +29,7 @@ pub(super) fn push_visible(c: char, out: &mut String) {
     }
 }
 
-/// Whether a character changes how others are shown, or is not shown itself.
+/// Whether a character is invisible or changes how other characters are displayed.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -39,7 +39,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// JSON text with hidden characters and `##[` inside its strings as `\u` escapes: the same value for every parser.
+/// Replaces hidden characters and `##[` in JSON strings with `\u` escapes. Every parser reads the same value.
 pub fn json(text: &str) -> Cow<'_, str> {
     if !text.contains("##") && !text.chars().any(|c| c != '\n' && is_hidden(c)) {
         return Cow::Borrowed(text);
@@ -59,7 +59,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
         }
         hashes = match c {
             '#' => hashes + 1,
-            // The runner may ignore such a character between two `#`.
+            // The Actions runner may ignore a non-ASCII character between two `#`.
             c if !c.is_ascii() => hashes,
             _ => 0,
         };
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_characters_are_spelled_out() {
+    fn hidden_characters_are_escaped() {
         assert_eq!(visible("a\u{202e}b\nc\u{1b}[0m"), "a\\u{202e}b\\nc\\u{1b}[0m");
     }
 

@@ -1,7 +1,7 @@
-//! Human output: what a terminal or a job log may show of text that others wrote.
+//! Composes output for people and escapes untrusted text in it, for terminals and job logs.
 //!
-//! [`Text`] is the only way from a command to a person: it escapes each line. [`escape`] holds the rules and
-//! [`workflow_commands`] disarms the commands of the Actions runner. Nothing here writes or reads the environment.
+//! Every command builds its output as a [`Text`], which escapes each line. [`escape`] contains the rules, and
+//! [`workflow_commands`] disarms commands of the Actions runner. Must not write output or read the environment.
 
 pub mod color;
 pub mod escape;

@@ -1,4 +1,4 @@
-//! Human-readable text, escaped as it is composed.
+//! Builds human-readable text and escapes each part. Must not write the text anywhere.
 
 use std::fmt::Display;
 
@@ -6,18 +6,18 @@ use crate::terminal::escape::push_visible;
 use crate::terminal::escape::visible;
 use crate::terminal::workflow_commands;
 
-/// Text for a person. A value in a line cannot end that line, move the cursor, set a clipboard, reorder what is read or
-/// give a command to the Actions runner.
+/// Escaped text for a person. A value in a line cannot end that line, move the cursor, set the clipboard, reorder the
+/// text or run a command of the Actions runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// Text without a line.
+    /// Creates an empty text.
     pub fn new() -> Self {
         Text::default()
     }
 
-    /// Appends one line. Everything hidden in it, line breaks included, is spelled out.
+    /// Appends one line. Escapes hidden characters, including line breaks.
     pub fn line(&mut self, line: impl Display) -> &mut Self {
         let line = line.to_string();
         self.0.push_str(&workflow_commands::disarm(&visible(&line)));
@@ -25,8 +25,9 @@ impl Text {
         self
     }
 
-    /// Appends a message that may have several lines, such as an error with an excerpt. Later lines are indented, so
-    /// that none of them can pass for a line of ours.
+    /// Appends a message that may have several lines, such as an error with an excerpt.
+    ///
+    /// Later lines are indented, so that they cannot imitate a line of this program.
     pub fn message(&mut self, message: impl Display) -> &mut Self {
         let message = message.to_string();
         for (n, line) in message.trim_end().split('\n').enumerate() {
@@ -39,25 +40,26 @@ impl Text {
         self
     }
 
-    /// Appends lines that a renderer laid out; the renderer has escaped the values. Line breaks and tabs stay, and with
-    /// `color` the colours. Every other hidden character is spelled out.
+    /// Appends the lines of a renderer that has already escaped the values.
+    ///
+    /// Keeps line breaks and tabs, and with `color` also colour sequences. Escapes every other hidden character.
     pub fn rendered(&mut self, text: &str, color: bool) -> &mut Self {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            let paint = if color { color_sequence(rest) } else { 0 };
-            let taken = paint.max(c.len_utf8());
+            let color_length = if color { color_sequence(rest) } else { 0 };
+            let length = color_length.max(c.len_utf8());
             match c {
                 '\n' | '\t' => shown.push(c),
-                _ if paint > 0 => shown.push_str(&rest[..paint]),
+                _ if color_length > 0 => shown.push_str(&rest[..color_length]),
                 c => push_visible(c, &mut shown),
             }
-            rest = &rest[taken..];
+            rest = &rest[length..];
         }
         self.document(&shown)
     }
 
-    /// Appends a document whose characters must all stay; only workflow commands are disarmed.
+    /// Appends a document unchanged, except that workflow commands are disarmed.
     pub fn document(&mut self, text: &str) -> &mut Self {
         self.0.push_str(&workflow_commands::disarm(text));
         if !text.is_empty() && !text.ends_with('\n') {
@@ -66,24 +68,24 @@ impl Text {
         self
     }
 
-    /// Appends other text.
+    /// Appends another text, which is already escaped.
     pub fn append(&mut self, other: &Text) -> &mut Self {
         self.0.push_str(&other.0);
         self
     }
 
-    /// Whether there is no line.
+    /// Whether the text has no lines.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The lines, ready to be written.
+    /// Returns the escaped lines.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The length of a colour sequence (`ESC [ digits and semicolons m`) that the text begins with; 0 where it begins with none.
+/// Returns the length of the colour sequence (`ESC [ digits and semicolons m`) at the start of the text, or 0.
 fn color_sequence(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else {
         return 0;
@@ -107,7 +109,7 @@ mod tests {
     use crate::terminal::escape::is_hidden;
 
     #[test]
-    fn a_line_stays_one_inert_line() {
+    fn a_value_cannot_end_its_line() {
         let mut text = Text::new();
         text.line(format_args!(
             "a {} b",
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_colors_of_a_renderer_pass() {
+    fn rendered_text_keeps_only_color_sequences() {
         let mut text = Text::new();
         text.rendered("\u{1b}[1;31mred\u{1b}[0m\u{1b}[2J\tx", true);
         assert_eq!(text.as_str(), "\u{1b}[1;31mred\u{1b}[0m\\u{1b}[2J\tx\n");
@@ -139,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_hides_anything(value in "(\\PC|[\\x00-\\x1f\\u{80}-\\u{9f}\\u{202a}-\\u{202e}]|::|##\\[|\n){0,40}") {
+        fn hidden_characters_are_always_escaped(value in "(\\PC|[\\x00-\\x1f\\u{80}-\\u{9f}\\u{202a}-\\u{202e}]|::|##\\[|\n){0,40}") {
             let mut text = Text::new();
             text.line(&value).message(&value).rendered(&value, false);
             let shown = text.as_str();

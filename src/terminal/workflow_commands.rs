@@ -1,33 +1,33 @@
-//! Disarms workflow commands in output, byte by byte and in constant memory.
+//! Disarms workflow commands in output, in a stream and with constant memory.
 //!
-//! The Actions runner splits at `\n`, `\r` and `\r\n` and knows two grammars: `::command::` at the start of a line, after
-//! white space, and `##[command]` anywhere in one. Both comparisons ignore characters that a collation ignores, so this
-//! looks only at printable ASCII and lets nothing else hide a command. A `\` put in between is all it takes; every other
-//! byte passes as it came.
+//! The Actions runner splits lines at `\n`, `\r` and `\r\n`. It accepts `::command::` at the start of a line, after white
+//! space, and `##[command]` anywhere in a line. The runner ignores some invisible characters when it compares, so this
+//! module compares only printable ASCII. It inserts a `\` into each command and does not change any other byte.
+//! Must not depend on gates.
 
 use std::borrow::Cow;
 
 use memchr::memchr2_iter;
 
-/// Disarms the workflow commands of a whole text.
+/// Disarms all workflow commands in a complete text.
 pub fn disarm(text: &str) -> Cow<'_, str> {
     if !text.contains(':') && !text.contains('[') {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len() + 8);
     Neutraliser::default().push(text.as_bytes(), &mut out);
-    // Only ASCII was inserted, so the text is still UTF-8.
+    // The neutraliser inserts only ASCII, so the text is still UTF-8.
     String::from_utf8(out).map_or_else(|e| Cow::Owned(e.to_string()), Cow::Owned)
 }
 
-/// What is carried from one stretch of output to the next.
+/// Disarms workflow commands in a stream. Keeps the state between two calls of [`Neutraliser::push`].
 #[derive(Clone, Debug)]
 pub struct Neutraliser {
-    /// Nothing printable since the line began.
+    /// The current line has no printable character yet.
     blank: bool,
-    /// `#` signs that end what was seen, at most 2.
+    /// Number of `#` at the end of the input so far, at most 2.
     hashes: u8,
-    /// The last byte ended a line, or there was none.
+    /// The last byte ended a line, or there was no input.
     at_line_start: bool,
 }
 
@@ -49,13 +49,13 @@ fn printable(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e)
 }
 
-/// Bytes that may be part of something a collation ignores between two `#`.
+/// Whether the runner may ignore a character with this byte between two `#`.
 fn may_hide(byte: u8) -> bool {
     !printable(byte) && !matches!(byte, b' ' | b'\t' | b'\n')
 }
 
 impl Neutraliser {
-    /// Appends the harmless form of `input` to `out`.
+    /// Appends `input` to `out` with all workflow commands disarmed.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let mut copied = 0;
         for at in memchr2_iter(b':', b'[', input) {
@@ -77,12 +77,12 @@ impl Neutraliser {
         }
     }
 
-    /// Whether what was passed on so far ends with a line's end.
+    /// Whether the input so far ends with a line ending.
     pub fn at_line_start(&self) -> bool {
         self.at_line_start
     }
 
-    /// Whether a byte after `before` would be the first printable one of its line.
+    /// Whether a byte after `before` would be the first printable byte of its line.
     fn opens_line(&self, before: &[u8]) -> bool {
         match before.iter().rev().find(|&&b| ends_line(b) || printable(b)) {
             Some(&byte) => ends_line(byte),
@@ -90,7 +90,7 @@ impl Neutraliser {
         }
     }
 
-    /// How many `#` stand at the end of `before`, hidden characters aside, at most 2.
+    /// Counts the `#` at the end of `before`, at most 2. Skips hidden characters.
     fn hashes_before(&self, before: &[u8]) -> u8 {
         let mut count = 0;
         for &byte in before.iter().rev() {
@@ -119,12 +119,12 @@ mod tests {
         out
     }
 
-    /// What .NET's collation ignores: controls, and most of what is not ASCII (more than it does, to be safe).
+    /// Characters that string comparison in .NET ignores: control characters and some invisible characters.
     fn ignorable(c: char) -> bool {
         matches!(c, '\0'..='\u{8}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
     }
 
-    /// Parses as the runner does, in its reading that finds the most: any command name counts as registered.
+    /// Finds commands in the same way as the runner, but treats every command name as registered.
     fn commands(output: &[u8]) -> Vec<String> {
         let text = String::from_utf8_lossy(output)
             .replace("\r\n", "\n")
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn t04_both_grammars_in_every_disguise() {
+    fn hidden_commands_are_disarmed() {
         for line in [
             "::error::x",
             "  \t::warning file=a::x",
@@ -164,19 +164,19 @@ mod tests {
         ] {
             assert!(
                 !commands(line.as_bytes()).is_empty(),
-                "the oracle misses {line:?}"
+                "the test parser does not find {line:?}"
             );
             let out = pass(&[line.as_bytes()]);
             assert!(
                 commands(&out).is_empty(),
-                "{line:?} got through as {:?}",
+                "{line:?} is not disarmed: {:?}",
                 String::from_utf8_lossy(&out)
             );
         }
     }
 
     #[test]
-    fn ordinary_output_passes_untouched() {
+    fn ordinary_output_is_unchanged() {
         for line in [
             "std::vector<int> a; x[0] # [1]\n",
             "## heading [link]\n",
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(pass(&[b"::a::b\n#", b"#", b"[x]"]), b"\\::a::b\n##\\[x]");
     }
 
-    fn nasty() -> impl Strategy<Value = Vec<u8>> {
+    fn adversarial_input() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             Just(b":".to_vec()),
             Just(b"::".to_vec()),
@@ -212,12 +212,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn t04_no_byte_string_gets_a_command_through(input in nasty(), cut in any::<prop::sample::Index>()) {
+        fn no_input_contains_a_command_afterwards(input in adversarial_input(), cut in any::<prop::sample::Index>()) {
             let at = cut.index(input.len() + 1);
             let out = pass(&[&input[..at], &input[at..]]);
             prop_assert!(commands(&out).is_empty(), "{:?}", String::from_utf8_lossy(&out));
-            prop_assert_eq!(&out, &pass(&[&input]), "where it was cut shows");
-            // Nothing is lost: without what was put in, the output is the input.
+            prop_assert_eq!(&out, &pass(&[&input]), "the output depends on the cut");
+            // Without the inserted `\`, the output equals the input.
             let mut rest = input.as_slice();
             for &byte in &out {
                 match rest.split_first() {
