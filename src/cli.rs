@@ -1,4 +1,6 @@
-//! The command line: global options and the list of subcommands. What a subcommand takes stands in its own file under `cmd/`.
+//! Parses the command line: global options and the list of subcommands.
+//!
+//! The arguments of a subcommand are in its own file under `cmd/`. Must not contain the logic of a command.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use crate::cmd::context::{Context, Format};
 use crate::domain::exit::Exit;
 use crate::system::panics;
 
-/// Contracts, attestations and gates: lint them, run them on a B200, publish a table that can be trusted.
+/// Lint contracts and attestations, run gates on a B200, and publish the results.
 #[derive(Debug, Parser)]
 #[command(name = "nmoe-gates", version, max_term_width = 120, propagate_version = true)]
 struct Cli {
@@ -20,32 +22,32 @@ struct Cli {
     command: Command,
 }
 
-/// Options that every subcommand takes, before or after its name.
+/// Options that every subcommand accepts, before or after its name.
 #[derive(Debug, Args)]
 struct Global {
     /// Policy checkout: registry, settings, templates.
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
-    /// Checkout under test; the policy checkout where absent.
+    /// Directory to test (default: the value of --repo).
     #[arg(long, global = true, value_name = "DIR")]
     subject: Option<PathBuf>,
-    /// How to print the outcome; each command names what it can.
+    /// Output format. The help of each command lists its formats.
     #[arg(long, global = true, value_name = "FORMAT", value_enum)]
     format: Option<Format>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     color: When,
-    /// Say less; twice: nothing but the outcome.
+    /// Print fewer messages. Given twice, print only the result.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     quiet: u8,
-    /// Say more.
+    /// Print more messages.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
 /// Arguments that help, completions and manual pages do not show.
 ///
-/// They are added where a command line is parsed and nowhere else: the generators of completions ignore `hide`.
+/// [`parse`] adds them, and no other function, because the generators of completions ignore `hide`.
 struct Unlisted {
     global: UnlistedGlobal,
     run: cmd::run::Unlisted,
@@ -54,12 +56,12 @@ struct Unlisted {
 
 #[derive(Debug, Args)]
 struct UnlistedGlobal {
-    /// Given by the program to itself.
+    /// Process id of the supervisor. The program passes this to its own worker.
     #[arg(long, hide = true, value_name = "PID")]
-    kept_by: Option<i32>,
+    supervisor_pid: Option<i32>,
 }
 
-/// Parses a command line, arguments that are not listed included.
+/// Parses a command line, including the unlisted arguments.
 fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
     let matches = UnlistedGlobal::augment_args(Cli::command())
         .mut_subcommand("run", cmd::run::Unlisted::augment_args)
@@ -73,13 +75,13 @@ fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
     Ok((Cli::from_arg_matches(&matches)?, unlisted))
 }
 
-/// Arguments of one subcommand; the defaults where another was called.
+/// Returns the arguments of one subcommand, or the defaults if another subcommand was called.
 fn of_subcommand<A: FromArgMatches + Default>(matches: &ArgMatches, name: &str) -> Result<A, clap::Error> {
     let matches = matches.subcommand_matches(name);
     matches.map_or_else(|| Ok(A::default()), A::from_arg_matches)
 }
 
-/// When to use colour.
+/// The values of `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum When {
     Auto,
@@ -89,51 +91,51 @@ enum When {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add what a repository lacks to work by contracts: registry, settings, forms, workflows. Never overwrites.
+    /// Add the missing files to a repository: registry, settings, issue forms, workflows. Never overwrites a file.
     Init(cmd::init::Args),
-    /// Say what is missing on this machine and in this repository, each with its remedy.
+    /// Check this machine and this repository, and print a fix for each problem.
     Doctor(cmd::doctor::Args),
-    /// Explain a code of a finding, a reason of a verdict, or `exit-codes`.
+    /// Explain a finding code, a reason code, or `exit-codes`.
     Explain(cmd::explain::Args),
     /// Print the JSON Schema of a document.
     Schema(cmd::schema::Args),
-    /// Print a shell's completions.
+    /// Print the completion script for a shell.
     Completions(cmd::completions::Args),
-    /// Print the manual page; with --dir write one for every subcommand.
+    /// Print the manual page. With --dir, write one page per subcommand.
     Man(cmd::man::Args),
     /// Validate contracts, attestations and the registry.
     Lint(cmd::lint::Args),
-    /// Look into kernel libraries, check them, ask the driver what GPUs there are.
+    /// Inspect and check kernel libraries, and list the GPUs.
     Kernels(cmd::kernels::Args),
-    /// List the registry's gates, show one, or resolve a selection.
+    /// List gates, show one gate, or resolve a selection of gates.
     Gates(cmd::gates::Args),
-    /// Compare throughput from logs, calibrate a gate's noise, keep the history.
+    /// Compare throughput from logs, calibrate the noise of a gate, and manage the history.
     Perf(cmd::perf::Args),
-    /// Plan the open contracts: waves that can run in parallel, hotspots, the critical path.
+    /// Plan the open contracts: waves that can run in parallel, hotspots, and the critical path.
     Plan(cmd::plan::Args),
-    /// Put results onto their pull request: one comment, one commit status.
+    /// Publish results on their pull request: one comment and one commit status.
     Publish(cmd::publish::Args),
-    /// Go the whole way in a sample repository.
+    /// Run the complete workflow in a sample repository.
     Demo(cmd::demo::Args),
-    /// Render recorded results for people and for machines.
+    /// Render recorded results as text, Markdown, HTML or a machine-readable format.
     Report(cmd::report::Args),
-    /// Run gates under full supervision and record what came of it.
+    /// Run gates under supervision and record the results.
     Run(cmd::run::Args),
-    /// Decide once what a Tier-B run of a pull request is about: commits, contract, gates, cost.
+    /// Resolve the inputs of a Tier-B run: commits, contract, gates, and cost.
     Resolve(cmd::resolve::Args),
-    /// Start a contract: claim it, make its branch and worktree; or clean up what is merged.
+    /// Start a contract: claim it and create its branch and worktree. With --clean, remove merged ones.
     Start(cmd::start::Args),
-    /// Fill the attestation of a pull request from what was really run, or hold it against that.
+    /// Fill the attestation of a pull request from recorded results, or compare it with them.
     Attest(cmd::attest::Args),
-    /// Say what still blocks a merge, who can lift it and how; with --all the order to merge in.
+    /// Print what blocks a merge and how to fix it. With --all, print the merge order.
     Ready(cmd::ready::Args),
-    /// Say which images a change calls for, in which order, and why.
+    /// Print which images a change must rebuild, in which order, and why.
     Images(cmd::images::Args),
 }
 
-/// Runs one command line; the exit code is all that is left of it.
+/// Runs one command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    panics::end_the_process();
+    panics::exit_on_panic();
     let args: Vec<OsString> = args.into_iter().collect();
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,
@@ -153,7 +155,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         },
         talk: i16::from(global.verbose) - i16::from(global.quiet),
         args: args.into_iter().skip(1).collect(),
-        kept_by: unlisted.global.kept_by,
+        supervisor_pid: unlisted.global.supervisor_pid,
     };
     let outcome = match cli.command {
         Command::Init(args) => cmd::init::run(&context, &args),

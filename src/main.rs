@@ -1,28 +1,29 @@
-//! Arguments in, exit code out.
+//! Starts the program: prepares the C library and the environment, runs the command line, returns the exit code.
 //!
-//! The release binary is static, so that one file runs on every Linux host and even in an empty root. Static glibc has one
-//! trap: a name look-up may load the host's NSS modules, built against another glibc. [`keep_lookups_inside`] closes it.
+//! The release binary is static, so one file runs on every Linux host, even in an empty root directory. A name lookup in
+//! static glibc can load NSS modules of the host, which need another glibc; [`disable_nss_modules`] prevents this.
+//! Must not contain program logic.
 
 use std::process::ExitCode;
 
 #[cfg(all(not(debug_assertions), target_os = "linux"))]
 const _: () = assert!(
     cfg!(target_feature = "crt-static"),
-    "a release is a static binary: build in the repository, where `.cargo/config.toml` asks for it, and leave RUSTFLAGS unset"
+    "a release must be a static binary: build inside the repository, so that `.cargo/config.toml` applies, and leave RUSTFLAGS unset"
 );
 
 fn main() -> ExitCode {
     ignore_runtime_settings();
-    keep_lookups_inside();
+    disable_nss_modules();
     nmoe_gates::cli::main(std::env::args_os()).into()
 }
 
-/// Makes the standard library read its own settings while they are unset, so that they never change what this program does.
+/// Makes the standard library read its environment variables while they are unset, so that they cannot change this program.
 ///
-/// The standard library reads each of these variables once and keeps what it found. A backtrace would abort a release, which has
-/// no tables for unwinding (`build.rs`). A huge stack size would fail every start of a thread. The variables themselves stay
-/// as the caller set them: a gate may need them.
-#[expect(unsafe_code, reason = "the environment can be changed in an unsafe call only")]
+/// The standard library reads each variable once and caches the value. A backtrace would abort a release build, which has
+/// no unwind tables (`build.rs`). A huge stack size would make every thread start fail. The variables are set again
+/// afterwards, because a gate may need them.
+#[expect(unsafe_code, reason = "only unsafe calls can change the environment")]
 fn ignore_runtime_settings() {
     let set: Vec<_> = ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_MIN_STACK"]
         .into_iter()
@@ -37,7 +38,7 @@ fn ignore_runtime_settings() {
     }
     let backtrace = std::backtrace::Backtrace::capture();
     debug_assert_eq!(backtrace.status(), std::backtrace::BacktraceStatus::Disabled);
-    // Where no thread can be started, the default size is not to blame.
+    // Starting a thread makes the standard library cache the default stack size. A failed start is not an error here.
     let _ = std::thread::Builder::new()
         .spawn(|| {})
         .map(|thread| thread.join());
@@ -47,10 +48,10 @@ fn ignore_runtime_settings() {
     }
 }
 
-/// Has glibc look names up in files and DNS alone, which it can do without loading anything.
+/// Limits name lookups of glibc to files and DNS, which need no NSS module.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
-#[expect(unsafe_code, reason = "glibc offers this setting as a C function only")]
-fn keep_lookups_inside() {
+#[expect(unsafe_code, reason = "glibc offers this setting only as a C function")]
+fn disable_nss_modules() {
     use std::ffi::{CStr, c_char, c_int};
 
     unsafe extern "C" {
@@ -65,12 +66,12 @@ fn keep_lookups_inside() {
         (c"group", c"files"),
     ];
     for (database, services) in DATABASES {
-        // SAFETY: both are NUL-terminated and live for ever, and no thread but this one exists yet.
+        // SAFETY: both strings are static and NUL-terminated, and no other thread exists yet.
         let failed = unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
-        // It can fail only for want of memory; the default then stays in force.
+        // The call fails only if memory is short; glibc then keeps its default.
         debug_assert_eq!(failed, 0, "{database:?}");
     }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static")))]
-fn keep_lookups_inside() {}
+fn disable_nss_modules() {}

@@ -49,7 +49,7 @@ pub struct Context {
     /// The arguments that this process was called with, without its name.
     pub args: Vec<OsString>,
     /// The process that keeps this one, where one does.
-    pub kept_by: Option<i32>,
+    pub supervisor_pid: Option<i32>,
 }
 
 impl Context {

@@ -6,16 +6,16 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::domain::exit::Exit;
-use crate::system::keeper::{self, Worked};
 use crate::system::process;
 use crate::system::signals::Signals;
+use crate::system::supervisor::{self, WorkerExit};
 
 /// Who this process is.
 pub enum Role {
     /// The one that works; signals are its own to answer.
     Worker(Signals),
     /// The one that waited for the worker's end.
-    Keeper(Worked),
+    Supervisor(WorkerExit),
     /// A worker whose keeper was gone before it began.
     Alone,
 }
@@ -28,22 +28,22 @@ pub enum Role {
 pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> anyhow::Result<Role> {
     let signals = || Signals::catch().context("cannot catch signals");
     // Before the first program is started: one that lives on would hold a lock that this process was given.
-    process::keep_descriptors();
-    process::close_to_others().context("cannot close this process to others")?;
-    if let Some(keeper) = context.kept_by {
+    process::close_descriptors_on_exec();
+    process::deny_inspection().context("cannot protect the memory of this process")?;
+    if let Some(keeper) = context.supervisor_pid {
         let signals = signals()?;
-        let kept = keeper::kept_by(keeper).context("cannot follow the process that keeps this one")?;
+        let kept = supervisor::bind_to_supervisor(keeper).context("cannot watch the supervisor process")?;
         return Ok(if kept { Role::Worker(signals) } else { Role::Alone });
     }
     if wanted
-        && let Ok(worked) = keeper::keep(
+        && let Ok(worked) = supervisor::run_worker(
             signals()?,
             &context.args,
-            |pid| format!("--kept-by={pid}").into(),
+            |pid| format!("--supervisor-pid={pid}").into(),
             shared,
         )
     {
-        return Ok(Role::Keeper(worked));
+        return Ok(Role::Supervisor(worked));
     }
     // Without /proc, say: the work goes on unkept, as nothing below it could be found either.
     Ok(Role::Worker(signals()?))

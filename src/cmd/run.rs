@@ -45,14 +45,14 @@ use crate::gate::select::{self};
 use crate::gate::verdict::Fold;
 use crate::github::command;
 use crate::system::clock;
-use crate::system::keeper::Worked;
 use crate::system::signals::{Signals, Stop};
+use crate::system::supervisor::WorkerExit;
 
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
     let path = results_path(context, args.results.as_deref())?;
     // A worker shares the lock that its keeper holds.
-    let claims = !args.dry_run && context.kept_by.is_none();
+    let claims = !args.dry_run && context.supervisor_pid.is_none();
     let lock = match claims.then(|| record::claim(&path, args.resume)).transpose() {
         // On a full disk the run ends in a report that says so.
         Err(error) if error.is_full() => None,
@@ -72,12 +72,12 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
             });
         }
         Role::Alone => return Ok(Exit::Terminated),
-        Role::Keeper(worked) => worked,
+        Role::Supervisor(worked) => worked,
     };
     let (how, reason) = match worked {
-        Worked::Ended(code) => return Ok(kept::exit(code)),
-        Worked::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
-        Worked::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
+        WorkerExit::Exited(code) => return Ok(kept::exit(code)),
+        WorkerExit::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
+        WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
     let left = if record::mark(&path) == before {
         refuse(&path, reason).map(|()| "nothing was recorded".to_owned())
@@ -88,7 +88,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let error = NoJudgement(format!(
         "the run {how}; what it had started was ended, and {left}"
     ));
-    if worked == Worked::Panicked {
+    if worked == WorkerExit::Panicked {
         say(format_args!("error: {error}"));
         return Ok(Exit::Defect);
     }

@@ -55,7 +55,7 @@ impl Guard {
         for (path, was) in &self.files {
             let now = match files::read_regular(path, CAP) {
                 // The machine's trouble is nobody's doing.
-                Err(error) if error.is_of_machine() => continue,
+                Err(error) if error.is_machine_fault() => continue,
                 now => now.ok(),
             };
             let there = std::fs::symlink_metadata(path).is_ok();

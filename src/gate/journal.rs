@@ -87,7 +87,7 @@ impl Journal {
             path: path.to_owned(),
             error,
         };
-        let beside = files::beside(path)?;
+        let beside = files::temporary_sibling(path)?;
         let mut file = files::create_private(&beside)?;
         let placed = file
             .write_all(&written)
@@ -147,7 +147,7 @@ impl Journal {
     pub fn intact(&mut self) -> Result<bool, JournalError> {
         match self.is_as_written() {
             Ok(true) => return Ok(true),
-            Err(error) if error.is_of_machine() => return Err(error.into()),
+            Err(error) if error.is_machine_fault() => return Err(error.into()),
             Ok(false) | Err(_) => {}
         }
         if std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.is_dir()) {

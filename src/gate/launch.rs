@@ -20,9 +20,9 @@ use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::system::cgroup::Cgroup;
 use crate::system::process::Process;
+use crate::system::process_tree::{self, Descendants, Leader};
 use crate::system::random;
 use crate::system::signals::{Signals, Stop};
-use crate::system::supervise::{self, Descendants, Leader};
 
 /// From the first request to end until the end is made.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -317,7 +317,7 @@ impl Supervisor {
                 group.kill();
             }
             running.leader.signal_group(Signal::KILL);
-            supervise::kill(&left);
+            process_tree::kill(&left);
             if Instant::now() >= until {
                 break;
             }

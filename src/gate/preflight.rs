@@ -87,7 +87,7 @@ impl Machine<'_> {
         result.missing_files = gate
             .requires_files
             .iter()
-            .filter(|path| !files::holds(self.subject, path))
+            .filter(|path| !files::contains(self.subject, path))
             .cloned()
             .collect();
         result.reason = if !usable(gate) {

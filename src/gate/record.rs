@@ -82,7 +82,7 @@ impl Record {
             record.sink.event(event);
         }
         record.write(false)?;
-        remove_strays(path);
+        remove_stale_temporaries(path);
         Ok(record)
     }
 
@@ -162,14 +162,14 @@ pub fn recover(path: &Path) -> Result<Results, JournalError> {
         .results()
         .ok_or_else(|| JournalError::Empty(path.to_owned()))?;
     files::replace(path, text(&results).as_bytes(), true)?;
-    remove_strays(path);
+    remove_stale_temporaries(path);
     Ok(results)
 }
 
 /// Removes the half-made files of a run that was killed while it replaced results or journal.
-fn remove_strays(path: &Path) {
-    files::remove_strays(path);
-    files::remove_strays(&journal::beside(path));
+fn remove_stale_temporaries(path: &Path) {
+    files::remove_stale_temporaries(path);
+    files::remove_stale_temporaries(&journal::beside(path));
 }
 
 /// Results as they are written to a file and printed.

@@ -14,7 +14,7 @@ use rustix::process::Pid;
 
 use crate::kernel::host::reader::{end_group, spawn};
 use crate::system::process;
-use crate::system::supervise::{self, Descendants};
+use crate::system::process_tree::{self, Descendants};
 
 pub use outcome::{Ending, Limits, Unavailable};
 pub use program::SIZE;
@@ -54,7 +54,7 @@ pub fn converse(
         .wait()
         .map_err(|e| Unavailable(format!("it cannot be waited for: {e}")))?;
     let leftovers = descendants.map_or(0, |descendants| {
-        descendants.kill_all(Instant::now() + PATIENCE, supervise::reap_only)
+        descendants.kill_all(Instant::now() + PATIENCE, process_tree::reap_only)
     });
     let ending = match early {
         Some(Ending::Silent | Ending::TooLong) if was_stopped => Ending::Stopped,

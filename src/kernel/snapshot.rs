@@ -35,7 +35,7 @@ pub enum Untaken {
 impl Snapshot {
     /// Reads a regular file. A FIFO is refused rather than waited for.
     pub fn take(path: &Path) -> Result<Self, Untaken> {
-        let bytes = files::read_linked(path, LARGEST).map_err(|error| match error {
+        let bytes = files::read_following_links(path, LARGEST).map_err(|error| match error {
             FileError::Io { error, .. } => Untaken::Io(error),
             FileError::WrongKind { .. } => Untaken::NotAFile,
             FileError::TooLarge { .. } => Untaken::TooLarge,

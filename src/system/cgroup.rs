@@ -1,6 +1,7 @@
-//! A control group of its own for a command, where one may be made: ending it ends all that is in it, at once.
+//! Creates a control group for a command, so that one write kills every process in the group.
 //!
-//! Optional everywhere: on a machine that delegates none, [`Cgroup::create`] gives none and nothing else changes.
+//! Control groups are optional: where the machine delegates none, [`Cgroup::create`] returns `None` and the caller kills
+//! process by process. Must not depend on gates.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +9,16 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// A control group (version 2) that this process made and removes again.
+/// A control group (version 2) that this process created. Dropping the value removes the group.
 #[derive(Debug)]
 pub struct Cgroup {
     dir: PathBuf,
 }
 
 impl Cgroup {
-    /// A group with this name below our own; none where that is not allowed or the kernel cannot end a group at once.
+    /// Creates a group with this name below the group of this process.
+    ///
+    /// Returns `None` if this process may not create the group, or if the kernel has no `cgroup.kill`.
     pub fn create(name: &str) -> Option<Self> {
         let dir = own()?.join(name);
         std::fs::create_dir(&dir).ok()?;
@@ -23,24 +26,24 @@ impl Cgroup {
         group.dir.join("cgroup.kill").exists().then_some(group)
     }
 
-    /// Moves a process into the group; what it starts from now on is in it too.
+    /// Moves a process into the group. Processes that it starts later are in the group too.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel rejects the move.
     pub fn add(&self, pid: Pid) -> io::Result<()> {
         std::fs::write(self.dir.join("cgroup.procs"), pid.as_raw_nonzero().to_string())
     }
 
-    /// Ends every process of the group.
+    /// Kills every process in the group.
     pub fn kill(&self) {
-        // A group that cannot be ended is swept process by process.
+        // If this fails, the caller still kills the processes one by one.
         let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Only an empty group can be removed; the dead leave it within a moment.
+        // The kernel removes only an empty group, and killed processes need a moment to leave it.
         let mut pause = Duration::from_micros(20);
         while pause < Duration::from_millis(100) {
             match std::fs::remove_dir(&self.dir) {
@@ -52,7 +55,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// The directory of the group that this process is in.
+/// Returns the directory of the group that contains this process.
 fn own() -> Option<PathBuf> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|l| l.strip_prefix("0::"))?;

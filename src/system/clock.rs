@@ -1,6 +1,6 @@
-//! What time it is. Deadlines use `std::time::Instant`; this is for records.
+//! Formats the current time for records. Deadlines use `std::time::Instant`.
 
-/// Now, RFC 3339 in UTC, milliseconds.
+/// Returns the current time in RFC 3339, in UTC, with milliseconds.
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

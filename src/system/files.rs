@@ -1,4 +1,7 @@
-//! Files that others may have tampered with: made privately, replaced whole, read with a limit, never through a link.
+//! Reads and writes files in places where another user may have put links, pipes or devices.
+//!
+//! New files are private, a replacement is atomic, a read has a size limit, and symbolic links are rejected by default.
+//! Must not depend on the contents of the files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -10,45 +13,45 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-/// Why a path was refused.
+/// Why a path was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system said no.
+    /// A system call failed.
     #[error("{path}: {error}")]
     Io {
-        /// Where.
+        /// The path of the call.
         path: PathBuf,
-        /// What it said.
+        /// The error of the call.
         error: io::Error,
     },
-    /// Something else than a regular file or a plain folder stands there.
+    /// The path exists, but it is not a regular file or not a folder.
     #[error("{path} is {found}, not {wanted}; remove it or name another path")]
     WrongKind {
-        /// Where.
+        /// The rejected path.
         path: PathBuf,
-        /// What stands there.
+        /// The kind of file at the path, such as "a symbolic link".
         found: &'static str,
-        /// What should.
+        /// The kind of file that the caller needs.
         wanted: &'static str,
     },
-    /// It is larger than anything that may stand there.
+    /// The file is larger than the caller accepts.
     #[error("{path} is larger than {cap} bytes")]
     TooLarge {
-        /// Where.
+        /// The rejected path.
         path: PathBuf,
-        /// The limit, bytes.
+        /// The limit in bytes.
         cap: u64,
     },
 }
 
 impl FileError {
-    /// Whether the disk is full or cannot be written.
+    /// Whether the disk is full or read-only.
     pub fn is_full(&self) -> bool {
         matches!(self, FileError::Io { error, .. } if is_full(error))
     }
 
-    /// Whether the machine is at fault, and not what stands there: its disk, its memory, its table of files.
-    pub fn is_of_machine(&self) -> bool {
+    /// Whether the machine caused the error (disk, memory, file table), and not the file at the path.
+    pub fn is_machine_fault(&self) -> bool {
         use rustix::io::Errno;
         let FileError::Io { error, .. } = self else {
             return false;
@@ -66,7 +69,7 @@ impl FileError {
     }
 }
 
-/// Whether an error says that the disk is full or cannot be written.
+/// Whether an error means that the disk is full or read-only.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -94,14 +97,14 @@ fn kind(meta: &std::fs::Metadata) -> &'static str {
     }
 }
 
-/// Makes a folder and what leads to it, for this user alone; one that is there must be a folder and no link.
+/// Creates a folder and its parents with access for this user only. An existing folder stays as it is.
 ///
 /// # Errors
-/// It cannot be made, or something else stands there.
+/// The folder cannot be created, or the path is not a folder.
 pub fn private_dir(path: &Path) -> Result<(), FileError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => return Ok(()),
-        // A folder that the user linked elsewhere is the user's choice; only a dangling link is refused.
+        // Users may link this folder to another place; only a dangling link is rejected.
         Ok(meta) if meta.is_symlink() && path.is_dir() => return Ok(()),
         Ok(meta) => {
             return Err(FileError::WrongKind {
@@ -120,10 +123,10 @@ pub fn private_dir(path: &Path) -> Result<(), FileError> {
         .map_err(FileError::io(path))
 }
 
-/// Refuses a path where something else than a regular file stands; nothing at all is fine.
+/// Checks that the path is absent or a regular file.
 ///
 /// # Errors
-/// A link, folder, pipe, socket or device stands there.
+/// The path is a link, folder, pipe, socket or device.
 pub fn vacant_or_regular(path: &Path) -> Result<(), FileError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Ok(()),
@@ -137,10 +140,10 @@ pub fn vacant_or_regular(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Makes a new file for this user alone; whatever stands there already, a link included, is an error.
+/// Creates a new file with access for this user only.
 ///
 /// # Errors
-/// It cannot be made.
+/// The file cannot be created, or the path exists, also as a link.
 pub fn create_private(path: &Path) -> Result<File, FileError> {
     OpenOptions::new()
         .read(true)
@@ -152,34 +155,34 @@ pub fn create_private(path: &Path) -> Result<File, FileError> {
         .map_err(FileError::io(path))
 }
 
-/// Replaces a file whole: a reader sees the old bytes or the new, never a part, and a link is not followed.
-/// With `lasting` the bytes are on the disk when this returns.
+/// Replaces a file atomically: a reader sees either the old bytes or the new bytes. Links are not followed.
+/// With `durable`, the bytes are synced to the disk before this returns.
 ///
 /// # Errors
-/// The new file cannot be written beside the old one, or not be moved over it.
-pub fn replace(path: &Path, bytes: &[u8], lasting: bool) -> Result<(), FileError> {
+/// The temporary file cannot be written, or it cannot be renamed to `path`.
+pub fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError> {
     vacant_or_regular(path)?;
-    let beside = beside(path)?;
-    let written = create_private(&beside).and_then(|mut file| {
+    let temporary = temporary_sibling(path)?;
+    let written = create_private(&temporary).and_then(|mut file| {
         let all = file
             .write_all(bytes)
-            .and_then(|()| if lasting { file.sync_all() } else { Ok(()) });
-        all.and_then(|()| std::fs::rename(&beside, path))
+            .and_then(|()| if durable { file.sync_all() } else { Ok(()) });
+        all.and_then(|()| std::fs::rename(&temporary, path))
             .map_err(FileError::io(path))
     });
     if written.is_err() {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&beside);
-    } else if lasting {
+        // The temporary file may not exist, so ignore an error.
+        let _ = std::fs::remove_file(&temporary);
+    } else if durable {
         sync_dir(folder(path));
     }
     written
 }
 
-/// Removes a file; one that is not there is fine.
+/// Removes a file. An absent file is not an error.
 ///
 /// # Errors
-/// It cannot be removed.
+/// The file cannot be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io(path)(error)),
@@ -187,8 +190,8 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Digits of what tells the files apart that are to replace one.
-const TOKEN: usize = 12;
+/// Number of random hex digits at the end of a temporary file name.
+const TOKEN_DIGITS: usize = 12;
 
 fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -197,57 +200,58 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// What the names of all files begin with that are to replace this one.
-fn prefix(path: &Path) -> OsString {
+/// Returns the prefix of the names of all temporary files for this path.
+fn temporary_prefix(path: &Path) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
     prefix.push(".");
     prefix
 }
 
-/// A new name beside a file, for what is to replace it.
+/// Returns a new name in the same folder, for a temporary file that will replace `path`.
 ///
 /// # Errors
-/// There is no randomness to be had.
-pub fn beside(path: &Path) -> Result<PathBuf, FileError> {
+/// The kernel returns no random bytes.
+pub fn temporary_sibling(path: &Path) -> Result<PathBuf, FileError> {
     let token = crate::system::random::token().map_err(FileError::io(path))?;
-    let mut name = prefix(path);
-    name.push(&token[..TOKEN]);
+    let mut name = temporary_prefix(path);
+    name.push(&token[..TOKEN_DIGITS]);
     Ok(folder(path).join(name))
 }
 
-/// Removes what was to replace a file and never did, because its writer was killed. Only the process that alone replaces that file
-/// may call this.
-pub fn remove_strays(path: &Path) {
-    let prefix = prefix(path);
-    // A folder that cannot be read keeps them; they are in nobody's way.
+/// Removes temporary files of [`replace`] whose writer was killed before the rename.
+///
+/// Call this only if no other process can replace the same file now.
+pub fn remove_stale_temporaries(path: &Path) {
+    let prefix = temporary_prefix(path);
+    // If the folder cannot be read, the files stay; they do no harm.
     for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let token = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-        if token.is_some_and(|t| t.len() == TOKEN && t.iter().all(u8::is_ascii_hexdigit)) {
+        if token.is_some_and(|t| t.len() == TOKEN_DIGITS && t.iter().all(u8::is_ascii_hexdigit)) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Puts a folder's entries on the disk, where its file system can.
+/// Syncs the entries of a folder to the disk, if the file system supports this.
 pub fn sync_dir(dir: &Path) {
-    // Some file systems cannot sync a folder; the entry is as safe as they make it.
+    // Some file systems cannot sync a folder, and the program can do nothing more there.
     let _ = File::open(dir).and_then(|d| d.sync_all());
 }
 
-/// Opens a regular file for reading. A link, a pipe or a device is refused without waiting for it.
+/// Opens a regular file for reading. Never waits for the other end of a pipe.
 ///
 /// # Errors
-/// It is absent, unreadable, or something else.
+/// The file is absent or unreadable, or it is a link, a pipe or a device.
 pub fn open_regular(path: &Path) -> Result<File, FileError> {
     regular(path, OpenOptions::new().read(true), OFlags::NOFOLLOW)
 }
 
-/// Opens a regular file for reading and writing, and makes an empty one for this user alone where there is none.
+/// Opens a regular file for reading and writing. Creates an empty private file if the path is absent.
 ///
 /// # Errors
-/// It cannot be opened or made, or something else stands there.
+/// The file cannot be opened or created, or the path is not a regular file.
 pub fn open_or_create(path: &Path) -> Result<File, FileError> {
     regular(
         path,
@@ -284,19 +288,19 @@ fn regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File
     }
 }
 
-/// Reads a regular file of at most `cap` bytes; a link is refused.
+/// Reads a regular file of at most `cap` bytes. Rejects a link.
 ///
 /// # Errors
-/// As [`open_regular`], or it is larger.
+/// The same as [`open_regular`], or the file is larger than `cap`.
 pub fn read_regular(path: &Path, cap: u64) -> Result<Vec<u8>, FileError> {
     read(path, open_regular(path)?, cap)
 }
 
-/// Reads a regular file of at most `cap` bytes, through a link where there is one.
+/// Reads a regular file of at most `cap` bytes. Follows links.
 ///
 /// # Errors
-/// As [`open_regular`], or it is larger.
-pub fn read_linked(path: &Path, cap: u64) -> Result<Vec<u8>, FileError> {
+/// The same as [`open_regular`], except for links, or the file is larger than `cap`.
+pub fn read_following_links(path: &Path, cap: u64) -> Result<Vec<u8>, FileError> {
     read(
         path,
         regular(path, OpenOptions::new().read(true), OFlags::empty())?,
@@ -319,19 +323,19 @@ fn read(path: &Path, file: File, cap: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// Whether a folder holds this relative path without leaving the folder, by `..`, by a link or as an absolute path.
-pub fn holds(dir: &Path, relative: &str) -> bool {
+/// Whether this relative path exists in the folder. Rejects paths that leave the folder by `..`, by a link or as an absolute path.
+pub fn contains(dir: &Path, relative: &str) -> bool {
     let Ok(root) = File::open(dir) else { return false };
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     match rustix::fs::openat2(&root, relative, flags, Mode::empty(), ResolveFlags::BENEATH) {
         Ok(_) => true,
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => held_by_name(dir, relative),
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => contains_by_name(dir, relative),
         Err(_) => false,
     }
 }
 
-/// The same where the kernel cannot resolve beneath a folder.
-fn held_by_name(dir: &Path, relative: &str) -> bool {
+/// The same check for kernels without `openat2`.
+fn contains_by_name(dir: &Path, relative: &str) -> bool {
     let inside = Path::new(relative)
         .components()
         .all(|c| matches!(c, std::path::Component::Normal(_) | std::path::Component::CurDir));
@@ -342,7 +346,7 @@ fn held_by_name(dir: &Path, relative: &str) -> bool {
         }
 }
 
-/// Bytes that may still be written where this path is or would be; none where that cannot be told.
+/// Returns the free bytes on the file system of this path, which may be absent. Returns `None` if unknown.
 pub fn free_space(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|p| p.exists())?;
     let there = if there.as_os_str().is_empty() {
@@ -354,12 +358,12 @@ pub fn free_space(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Who a file is: device and inode.
+/// Returns device and inode, which identify a file.
 pub fn identity(meta: &std::fs::Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
-/// Whether a program that may be run stands on a search path.
+/// Whether a search path contains an executable file with this name.
 pub fn on_path(path: &OsStr, program: &str) -> bool {
     std::env::split_paths(path)
         .filter_map(|dir| std::fs::metadata(dir.join(program)).ok())
@@ -372,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_must_not_escape() {
+    fn paths_outside_the_folder_are_rejected() {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("subject");
         std::fs::create_dir_all(dir.join("configs")).unwrap();
@@ -380,10 +384,10 @@ mod tests {
         std::fs::write(place.path().join("outside"), "").unwrap();
         std::os::unix::fs::symlink("../outside", dir.join("out")).unwrap();
         std::os::unix::fs::symlink("configs/a.toml", dir.join("in")).unwrap();
-        for holder in [holds, held_by_name] {
-            assert!(holder(&dir, "configs/a.toml"));
-            assert!(holder(&dir, "configs"));
-            assert!(holder(&dir, "in"));
+        for contains in [contains, contains_by_name] {
+            assert!(contains(&dir, "configs/a.toml"));
+            assert!(contains(&dir, "configs"));
+            assert!(contains(&dir, "in"));
             for escape in [
                 "../outside",
                 "out",
@@ -391,13 +395,13 @@ mod tests {
                 "/etc/passwd",
                 "none",
             ] {
-                assert!(!holder(&dir, escape), "{escape}");
+                assert!(!contains(&dir, escape), "{escape}");
             }
         }
     }
 
     #[test]
-    fn hostile_kinds_are_refused_at_once() {
+    fn links_pipes_and_sockets_are_rejected() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("victim"), "kept").unwrap();
@@ -429,11 +433,11 @@ mod tests {
     }
 
     #[test]
-    fn strays_go_and_nothing_else_does() {
+    fn only_stale_temporaries_are_removed() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         let ours = at("r");
-        let stray = beside(&ours).unwrap();
+        let stray = temporary_sibling(&ours).unwrap();
         let others = [
             "r",
             ".r.x",
@@ -445,7 +449,7 @@ mod tests {
         for file in others.iter().chain([&stray]) {
             std::fs::write(file, "").unwrap();
         }
-        remove_strays(&ours);
+        remove_stale_temporaries(&ours);
         assert!(!stray.exists());
         assert!(others.iter().all(|file| file.exists()));
     }

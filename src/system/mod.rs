@@ -1,12 +1,12 @@
-//! The machine we run on: environment, clock, files, processes, signals. Knows nothing of gates.
+//! Wraps the operating system: clock, files, processes, signals. Must not depend on gates.
 
 pub mod cgroup;
 pub mod clock;
 pub mod digest;
 pub mod files;
-pub mod keeper;
 pub mod panics;
 pub mod process;
+pub mod process_tree;
 pub mod random;
 pub mod signals;
-pub mod supervise;
+pub mod supervisor;

@@ -1,6 +1,7 @@
-//! Reports the place of a panic and ends the process with one exit code, in a debug and in a release build alike.
+//! Prints the source location of a panic and exits with a fixed code, in debug and release builds.
 //!
-//! A panic's message often quotes what was worked on, and that may be private. Must not depend on what that was.
+//! A panic message often quotes the data in use, which may be private, so this module never prints the message.
+//! Must not depend on any other module.
 
 use std::fmt;
 use std::io::Write as _;
@@ -9,19 +10,19 @@ use std::panic::Location;
 /// Exit code of a process that panicked: `EX_SOFTWARE` of `sysexits.h`.
 pub const EXIT_CODE: u8 = 70;
 
-/// Makes every panic from here on, in any thread, print its location and end the process with [`EXIT_CODE`].
-pub fn end_the_process() {
+/// Installs a panic hook for all threads: print the location, then exit with [`EXIT_CODE`].
+pub fn exit_on_panic() {
     std::panic::set_hook(Box::new(|info| {
-        // A closed standard error is no reason to end differently.
-        let _ = write!(std::io::stderr().lock(), "{}", Said(info.location()));
+        // Standard error may be closed; the exit code must stay the same.
+        let _ = write!(std::io::stderr().lock(), "{}", PanicReport(info.location()));
         std::process::exit(EXIT_CODE.into());
     }));
 }
 
-/// What is said of a panic: by its type it cannot hold the message.
-struct Said<'a>(Option<&'a Location<'a>>);
+/// The printed report. The type has no field for the message, so the message cannot leak.
+struct PanicReport<'a>(Option<&'a Location<'a>>);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for PanicReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = env!("CARGO_PKG_VERSION");
         match self.0 {
@@ -35,7 +36,7 @@ impl fmt::Display for Said<'_> {
         }
         writeln!(
             f,
-            "What it was working on may be private and is not shown. Please report the line above and the command."
+            "The panic message is hidden because it may quote private data. Please report the line above and the command."
         )
     }
 }
@@ -45,26 +46,29 @@ impl fmt::Display for Said<'_> {
 mod tests {
     use std::process::Command;
 
-    /// The test again, in a process of its own, where it is the one that panics.
-    const AGAIN: &str = "NMOE_GATES_TEST_PANICS";
+    /// Set in the child process, which runs the same test and panics.
+    const CHILD: &str = "NMOE_GATES_TEST_PANICS";
 
     #[test]
-    fn a_panic_keeps_what_it_was_about_to_itself() {
-        if std::env::var_os(AGAIN).is_some() {
-            super::end_the_process();
+    fn a_panic_does_not_print_its_message() {
+        if std::env::var_os(CHILD).is_some() {
+            super::exit_on_panic();
             let document = format!("ü{}", "-heron-b200-07");
             assert!(!document[..1].is_empty());
         }
         let out = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])
-            .arg("system::panics::tests::a_panic_keeps_what_it_was_about_to_itself")
-            .env(AGAIN, "1")
+            .arg("system::panics::tests::a_panic_does_not_print_its_message")
+            .env(CHILD, "1")
             .env("RUST_BACKTRACE", "full")
             .output()
             .unwrap();
         assert_eq!(out.status.code(), Some(super::EXIT_CODE.into()));
-        let said = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
-        assert!(said.contains("has a defect at src/system/panics.rs:"), "{said}");
-        assert!(!said.contains("heron"), "{said}");
+        let printed = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
+        assert!(
+            printed.contains("has a defect at src/system/panics.rs:"),
+            "{printed}"
+        );
+        assert!(!printed.contains("heron"), "{printed}");
     }
 }

@@ -1,6 +1,7 @@
-//! Reads /proc: the processes below this one, and how each of them is.
+//! Lists, reaps and signals processes, with the data in /proc.
 //!
-//! Knows nothing of why. A process with another child under its own care must not call [`reap`].
+//! [`reap`] reaps every child, so do not call it in a process that waits for another child elsewhere.
+//! Must not depend on gates.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -12,16 +13,16 @@ use rustix::process::{
     set_dumpable_behavior, wait, waitid,
 };
 
-/// Closes this process's memory and environment to other processes of the same user.
+/// Denies other processes of the same user access to the memory and environment of this process.
 ///
 /// # Errors
-/// The kernel refuses.
-pub fn close_to_others() -> io::Result<()> {
+/// The kernel rejects the setting.
+pub fn deny_inspection() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Keeps descriptors that this process was started with from whatever it starts; standard input, output and error aside.
-pub fn keep_descriptors() {
+/// Marks all inherited descriptors as close-on-exec, except standard input, output and error.
+pub fn close_descriptors_on_exec() {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return;
     };
@@ -33,16 +34,16 @@ pub fn keep_descriptors() {
     for fd in open {
         #[expect(
             unsafe_code,
-            reason = "a descriptor that we did not open has no owner to borrow it from"
+            reason = "a descriptor that this program did not open has no owner to borrow it from"
         )]
-        // SAFETY: it is borrowed for one call only; where it was closed in the meantime, the call fails and nothing happens.
+        // SAFETY: the descriptor is borrowed for one call only. If another thread closed it, the call fails without effect.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        // One that is gone needs no keeping.
+        // A closed descriptor needs no flag, so ignore the error.
         let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
     }
 }
 
-/// Whether this process has a child at all, alive or dead. One call, no search.
+/// Whether this process has any child, alive or zombie. Needs one system call and does not read /proc.
 pub fn has_children() -> bool {
     waitid(
         WaitId::All,
@@ -51,7 +52,7 @@ pub fn has_children() -> bool {
     .is_ok()
 }
 
-/// Takes note of every child that has ended; returns them with how they did.
+/// Reaps every child that has ended, and returns each with its status.
 pub fn reap() -> Vec<(Pid, WaitStatus)> {
     let mut ended = Vec::new();
     loop {
@@ -63,12 +64,12 @@ pub fn reap() -> Vec<(Pid, WaitStatus)> {
     }
 }
 
-/// A process, told apart from a later one with the same number by when it started.
+/// A process. The start time distinguishes it from a later process with the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// Its number.
+    /// The process id.
     pub pid: Pid,
-    /// Clock ticks since boot.
+    /// The start time in clock ticks since boot.
     started: u64,
 }
 
@@ -79,7 +80,7 @@ struct Stat {
     stopped: bool,
 }
 
-/// Every process there is that this one can see.
+/// Lists every process that this one can see.
 fn all() -> Vec<Stat> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
@@ -94,7 +95,7 @@ fn all() -> Vec<Stat> {
         .collect()
 }
 
-/// `pid (name) state parent …`, where the name may hold anything; the start time is field 22.
+/// Parses `pid (name) state parent …`. The name may contain any byte; the start time is field 22.
 fn parse(pid: i32, stat: &[u8]) -> Option<Stat> {
     let after = memchr::memrchr(b')', stat)?;
     let rest = std::str::from_utf8(stat.get(after + 2..)?).ok()?;
@@ -113,7 +114,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Stat> {
     })
 }
 
-/// Every living process below this one, but for those that stand in `except` and what is below them.
+/// Lists the living descendants of this process. Skips the processes in `except` and their descendants.
 pub fn descendants(except: &HashSet<Process>) -> Vec<Process> {
     let mut below: HashMap<i32, Vec<Stat>> = HashMap::new();
     for stat in all() {
@@ -143,9 +144,9 @@ pub fn is_stopped(pid: Pid) -> bool {
         .is_some_and(|stat| stat.stopped)
 }
 
-/// Sends a signal; a process that is gone already is fine.
+/// Sends a signal. A process that has ended is not an error.
 pub fn signal(process: Process, signal: Signal) {
-    // Whoever is gone, or not ours to signal, shows in the next look.
+    // Callers list the processes again and see there which ones are still alive.
     let _ = kill_process(process.pid, signal);
 }
 
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_name_does_not_confuse_the_reader() {
+    fn parentheses_in_a_name_do_not_break_parsing() {
         let line = b"7 (a) R 1 (b) S 42 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 0 0";
         let stat = parse(7, line).map(|s| (s.parent, s.process.started, s.ended));
         assert_eq!(stat, Some((42, 9876, false)));

@@ -1,7 +1,7 @@
-//! Supervises what this process starts: which processes are its own, and how all of them end.
+//! Finds and kills all descendants of this process.
 //!
-//! The one core of the three supervisors: the keeper of a run, the launcher of a gate and the parent of the kernel host.
-//! Each of them decides when something ends and what that means; this module ends it. Knows nothing of gates or hosts.
+//! Three callers share this module: the supervisor of a run, the runner of a gate command and the parent of the kernel host.
+//! The callers decide when to kill and what an exit means. Must not depend on gates or on the kernel host.
 
 use std::collections::HashSet;
 use std::io;
@@ -16,19 +16,19 @@ use rustix::process::{
 
 use crate::system::process::{self, Process};
 
-/// Everything that is started below this process from now on. Orphans fall to this process, so none gets out of sight.
+/// The processes that start below this one from now on. This process adopts orphans, so that no descendant gets lost.
 #[derive(Debug)]
 pub struct Descendants {
     before: HashSet<Process>,
-    /// Whether dropping this ends the adoption of orphans.
+    /// Whether dropping this value ends the adoption of orphans.
     release: bool,
 }
 
 impl Descendants {
-    /// Adopts orphans from now on, and excludes what runs below this process already.
+    /// Adopts orphans from now on, and excludes the descendants that already run.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel rejects the setting.
     pub fn adopt() -> io::Result<Self> {
         set_child_subreaper(Some(getpid()))?;
         let mut descendants = Descendants {
@@ -39,10 +39,10 @@ impl Descendants {
         Ok(descendants)
     }
 
-    /// The same until it is dropped, unless this process adopted orphans before.
+    /// Adopts orphans until the value is dropped. If this process adopted orphans before, it continues to do so.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel rejects the setting.
     pub fn adopt_until_dropped() -> io::Result<Self> {
         let release = child_subreaper().ok().flatten().is_none();
         let mut descendants = Descendants::adopt()?;
@@ -50,7 +50,7 @@ impl Descendants {
         Ok(descendants)
     }
 
-    /// Excludes what runs below this process now: another part of the program supervises it.
+    /// Excludes the current descendants, because another part of the program supervises them.
     pub fn exclude_current(&mut self) {
         self.before = if process::has_children() {
             process::descendants(&HashSet::new()).into_iter().collect()
@@ -59,7 +59,7 @@ impl Descendants {
         };
     }
 
-    /// Those that live.
+    /// Lists the living descendants that are not excluded.
     pub fn living(&self) -> Vec<Process> {
         if process::has_children() {
             process::descendants(&self.before)
@@ -68,7 +68,7 @@ impl Descendants {
         }
     }
 
-    /// Asks those to end that `asked` names, and continues all that are stopped so that they can.
+    /// Sends TERM to the descendants that `asked` selects, and CONT to all, because a stopped process cannot exit.
     pub fn terminate(&self, asked: impl Fn(&Process) -> bool) {
         for one in self.living() {
             if asked(&one) {
@@ -78,15 +78,16 @@ impl Descendants {
         }
     }
 
-    /// Stops all, so that none starts another before it is killed; returns them.
+    /// Sends STOP to all descendants, so that none starts a new process before the kill. Returns them.
     pub fn stop(&self) -> Vec<Process> {
         let living = self.living();
         living.iter().for_each(|one| process::signal(*one, Signal::STOP));
         living
     }
 
-    /// Kills all until none is left or the time is up; those that are started or orphaned meanwhile too. `reap` gets all
-    /// that were killed so far, after each round and at the end. Returns how many there were.
+    /// Kills all descendants, also new ones, until none is left or the deadline has passed.
+    ///
+    /// Calls `reap` after each round with all processes killed so far. Returns the number of killed processes.
     pub fn kill_all(&self, until: Instant, reap: impl Fn(&HashSet<Process>)) -> usize {
         let mut killed = HashSet::new();
         loop {
@@ -105,17 +106,17 @@ impl Descendants {
     }
 }
 
-/// Kills these processes.
+/// Sends KILL to these processes.
 pub fn kill(processes: &[Process]) {
     processes
         .iter()
         .for_each(|one| process::signal(*one, Signal::KILL));
 }
 
-/// Takes note of the end of these processes where they are children of this one; other children are left alone.
+/// Reaps those of these processes that are children of this one. Does not reap other children.
 pub fn reap_only(processes: &HashSet<Process>) {
     for one in processes {
-        // One that is not ours, or not dead yet, shows in the next look.
+        // A process that is not a child, or is still alive, returns an error; the next round tries again.
         let _ = waitpid(Some(one.pid), WaitOptions::NOHANG);
     }
 }
@@ -123,16 +124,16 @@ pub fn reap_only(processes: &HashSet<Process>) {
 impl Drop for Descendants {
     fn drop(&mut self) {
         if self.release {
-            // The kernel granted it, so it takes it back too.
+            // The kernel accepted the setting before, so this call cannot fail.
             let _ = set_child_subreaper(None);
         }
     }
 }
 
-/// A process that this one started as the leader of a group of its own.
+/// A child process that leads its own process group.
 #[derive(Debug)]
 pub struct Leader {
-    /// Its number.
+    /// The process id.
     pub pid: Pid,
     pidfd: Option<OwnedFd>,
     status: Option<WaitStatus>,
@@ -140,24 +141,24 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// The leader that was just started.
+    /// Wraps a child that was just started.
     pub fn of(child: &Child) -> Self {
         let pid = Pid::from_child(child);
         Leader {
             pid,
-            // Linux has pidfds from 5.3 on; without one the callers look often.
+            // Linux supports pidfds since 5.3. Without one, the callers poll at short intervals.
             pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
             status: None,
             ended: None,
         }
     }
 
-    /// A descriptor that becomes readable when it ends.
+    /// Returns a descriptor that becomes readable when the leader ends.
     pub fn pidfd(&self) -> Option<&OwnedFd> {
         self.pidfd.as_ref()
     }
 
-    /// Reaps every child of this process that has ended, this one among them.
+    /// Reaps every ended child of this process. Returns the status of the leader once it has ended.
     pub fn reap(&mut self) -> Option<WaitStatus> {
         for (pid, status) in process::reap() {
             if pid == self.pid {
@@ -168,17 +169,17 @@ impl Leader {
         self.status
     }
 
-    /// How it ended, as far as [`Leader::reap`] has seen.
+    /// Returns the exit status, if [`Leader::reap`] has seen it.
     pub fn status(&self) -> Option<WaitStatus> {
         self.status
     }
 
-    /// When [`Leader::reap`] saw that it had ended.
+    /// Returns when [`Leader::reap`] saw that the leader had ended.
     pub fn ended(&self) -> Option<Instant> {
         self.ended
     }
 
-    /// Signals its group, while the number is certainly its own.
+    /// Signals the group, unless the leader was reaped: another process may have its id then.
     pub fn signal_group(&self, signal: Signal) {
         if self.status.is_none() {
             signal_group(self.pid, signal);
@@ -186,8 +187,8 @@ impl Leader {
     }
 }
 
-/// Signals the group of a leader that has not been reaped.
+/// Signals the group of a leader that is not reaped yet.
 pub fn signal_group(leader: Pid, signal: Signal) {
-    // An empty group is what we want.
+    // The call fails if the group is empty, which is fine.
     let _ = kill_process_group(leader, signal);
 }

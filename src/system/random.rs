@@ -1,4 +1,4 @@
-//! Randomness from the kernel, for names and tokens that nobody may guess.
+//! Returns random tokens from the kernel, for names that others must not guess.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::system::digest::hex;
 
-/// 128 random bits as 32 hex digits.
+/// Returns 128 random bits as 32 hex digits.
 ///
 /// # Errors
-/// The kernel has no randomness to give.
+/// The kernel returns no random bytes.
 pub fn token() -> io::Result<String> {
     let mut bytes = [0u8; 16];
     let mut filled = 0;

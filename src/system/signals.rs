@@ -1,6 +1,6 @@
-//! Signals that ask us to stop, as something a poll loop can wait for.
+//! Turns stop signals into descriptors that a poll loop can wait for.
 //!
-//! Nothing happens in the handler but a byte into a pipe: whoever owns the [`Signals`] decides what stopping means.
+//! A handler only writes one byte into a pipe; the owner of [`Signals`] decides what to stop. Must not depend on gates.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 
-/// What a worker hears when its keeper is gone: stop, and take no time over it.
-pub const LEFT_ALONE: Signal = Signal::USR1;
+/// The signal that a worker gets when its supervisor dies: stop at once, without a grace period.
+pub const SUPERVISOR_DIED: Signal = Signal::USR1;
 
-/// Which way we were asked to stop.
+/// The kind of stop request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// SIGINT, or SIGQUIT.
@@ -22,60 +22,65 @@ pub enum Stop {
     Terminate,
 }
 
-/// The signals of this process, caught from [`Signals::catch`] on.
+/// The stop signals of this process, caught since [`Signals::catch`].
 #[derive(Debug)]
 pub struct Signals {
     interrupt: UnixStream,
     terminate: UnixStream,
-    alone: UnixStream,
+    supervisor_died: UnixStream,
     first: Option<Stop>,
     count: usize,
 }
 
 impl Signals {
-    /// Catches INT, QUIT, TERM, HUP, XFSZ and [`LEFT_ALONE`] for the rest of the process.
+    /// Catches INT, QUIT, TERM, HUP, XFSZ and [`SUPERVISOR_DIED`] until the process ends.
     ///
     /// # Errors
-    /// No pipe could be made, or a handler not be installed.
+    /// A pipe cannot be created, or a handler cannot be installed.
     pub fn catch() -> io::Result<Self> {
         let caught = |signals: &[i32]| {
-            let (ours, handlers) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
             for &signal in signals {
-                signal_hook::low_level::pipe::register(signal, handlers.try_clone()?)?;
+                signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
             }
-            Ok::<_, io::Error>(ours)
+            Ok::<_, io::Error>(reader)
         };
-        // Past a limit of file size a write is to fail, not to kill. Caught and not ignored, so that no gate inherits it.
+        // A write beyond the file size limit must return an error instead of killing the process. The signal is caught and
+        // not ignored, because gates would inherit an ignored signal.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(Signals {
             interrupt: caught(&[SIGINT, SIGQUIT])?,
             terminate: caught(&[SIGTERM, SIGHUP])?,
-            alone: caught(&[SIGUSR1])?,
+            supervisor_died: caught(&[SIGUSR1])?,
             first: None,
             count: 0,
         })
     }
 
-    /// Descriptors that become readable when a signal arrives.
+    /// Returns the descriptors that become readable when a signal arrives.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
-        [self.interrupt.as_fd(), self.terminate.as_fd(), self.alone.as_fd()]
+        [
+            self.interrupt.as_fd(),
+            self.terminate.as_fd(),
+            self.supervisor_died.as_fd(),
+        ]
     }
 
-    /// The first signal that asked us to stop, if any has.
+    /// Returns the first stop request, if one has arrived.
     pub fn stop(&mut self) -> Option<Stop> {
         self.arrived();
         self.first
     }
 
-    /// The signals that arrived since the last look.
+    /// Returns the stop requests since the last call.
     pub fn arrived(&mut self) -> Vec<Stop> {
         let mut arrived = Vec::new();
         for (pipe, stop, weight) in [
             (&mut self.interrupt, Stop::Interrupt, 1),
             (&mut self.terminate, Stop::Terminate, 1),
-            // Nobody is there to ask twice.
-            (&mut self.alone, Stop::Terminate, 2),
+            // A dead supervisor cannot send a second signal, so this one counts twice.
+            (&mut self.supervisor_died, Stop::Terminate, 2),
         ] {
             let mut bytes = [0u8; 64];
             while let Ok(n @ 1..) = pipe.read(&mut bytes) {
@@ -87,7 +92,7 @@ impl Signals {
         arrived
     }
 
-    /// How many signals have asked us to stop; a second one means «now».
+    /// Returns how many stop requests have arrived. The second one means: stop at once.
     pub fn count(&self) -> usize {
         self.count
     }

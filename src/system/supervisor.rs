@@ -1,8 +1,9 @@
-//! A keeper above a process that starts others: whatever becomes of either, nothing that was started stays behind.
+//! Runs the work in a child process under a supervisor, so that no process of the run survives the run.
 //!
-//! The program starts itself once more, in a group of its own, and that one does the work. The keeper passes signals on and waits.
-//! Where the worker is killed or panics, the kernel hands what it started to the keeper, which ends it; where the keeper is killed, the kernel
-//! tells the worker, which ends what it started and itself. Only both killed at once leave anything. Knows nothing of the work.
+//! The program starts itself again in a new process group: the worker. The supervisor forwards signals and waits.
+//! If the worker is killed or panics, the kernel gives its children to the supervisor, which kills them.
+//! If the supervisor is killed, the kernel signals the worker, which kills its children and exits.
+//! Processes can survive only if both are killed at the same time. Must not depend on what the worker does.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,42 +18,43 @@ use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_par
 
 use crate::system::panics;
 use crate::system::process;
-use crate::system::signals::{LEFT_ALONE, Signals, Stop};
-use crate::system::supervise::{Descendants, Leader};
+use crate::system::process_tree::{Descendants, Leader};
+use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
-/// How long the keeper goes on against processes that keep starting others.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How long the supervisor tries to kill processes that start new processes.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What became of the worker.
+/// How the worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worked {
-    /// It ended by itself, with this exit code.
-    Ended(i32),
-    /// A panic ended it. Everything that it had started has been ended.
+pub enum WorkerExit {
+    /// The worker exited with this code.
+    Exited(i32),
+    /// The worker panicked. The supervisor has killed its descendants.
     Panicked,
-    /// This signal ended it. Everything that it had started has been ended.
+    /// This signal killed the worker. The supervisor has killed its descendants.
     Killed(i32),
 }
 
-/// Has the program do the work that these arguments name, below this process, and waits for its end. The worker finds out by
-/// [`kept_by`] that it is one; `named` makes the argument that says so of this process's number. The worker inherits `shared`, so
-/// that a lock on it lasts until both processes have ended.
+/// Starts this program again as a worker with these arguments, and waits until the worker ends.
+///
+/// `pid_argument` turns the process id of the supervisor into an extra argument; the worker passes that id to
+/// [`bind_to_supervisor`]. The worker inherits `shared`, so that a lock on it lasts until both processes have ended.
 ///
 /// # Errors
-/// It cannot be started; nothing has happened then.
-pub fn keep(
+/// The worker cannot be started.
+pub fn run_worker(
     mut signals: Signals,
     args: &[OsString],
-    named: impl Fn(i32) -> OsString,
+    pid_argument: impl Fn(i32) -> OsString,
     shared: Option<BorrowedFd<'_>>,
-) -> io::Result<Worked> {
+) -> io::Result<WorkerExit> {
     let program = std::env::current_exe()?;
     let descendants = Descendants::adopt()?;
     if let Some(shared) = shared {
         fcntl_setfd(shared, FdFlags::empty())?;
     }
     let started = Command::new(program)
-        .arg(named(getpid().as_raw_nonzero().get()))
+        .arg(pid_argument(getpid().as_raw_nonzero().get()))
         .args(args)
         .process_group(0)
         .spawn();
@@ -71,44 +73,45 @@ pub fn keep(
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .into();
             fds.extend(worker.pidfd().map(|fd| PollFd::new(fd, PollFlags::IN)));
-            let often = Timespec {
+            let interval = Timespec {
                 tv_sec: 0,
                 tv_nsec: 10_000_000,
             };
-            // An interrupted wait is a short wait.
-            let _ = poll(&mut fds, worker.pidfd().is_none().then_some(&often));
+            // A signal can interrupt the wait; the loop then checks everything again.
+            let _ = poll(&mut fds, worker.pidfd().is_none().then_some(&interval));
         }
         for stop in signals.arrived() {
             let signal = match stop {
                 Stop::Interrupt => Signal::INT,
                 Stop::Terminate => Signal::TERM,
             };
-            // One that ended in the meantime needs no telling.
+            // The worker may have ended; then the signal fails, which is fine.
             let _ = kill_process(worker.pid, signal);
         }
     };
-    Ok(worked(status, &descendants))
+    Ok(worker_exit(status, &descendants))
 }
 
-fn worked(status: WaitStatus, descendants: &Descendants) -> Worked {
-    let worked = match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) if code == i32::from(panics::EXIT_CODE) => Worked::Panicked,
-        (Some(code), _) => return Worked::Ended(code),
-        (None, signal) => Worked::Killed(signal.unwrap_or(0)),
+fn worker_exit(status: WaitStatus, descendants: &Descendants) -> WorkerExit {
+    let exit = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) if code == i32::from(panics::EXIT_CODE) => WorkerExit::Panicked,
+        (Some(code), _) => return WorkerExit::Exited(code),
+        (None, signal) => WorkerExit::Killed(signal.unwrap_or(0)),
     };
     process::reap();
-    descendants.kill_all(Instant::now() + SWEEP, |_| {
+    descendants.kill_all(Instant::now() + KILL_TIMEOUT, |_| {
         process::reap();
     });
-    worked
+    exit
 }
 
-/// Whether the process with this number still keeps this one; from now on its death is a signal that asks to stop at once.
-/// Signals must have been caught before.
+/// Asks the kernel to send [`SUPERVISOR_DIED`] when the supervisor dies. Returns whether the supervisor is alive now.
+///
+/// Call this only after [`Signals::catch`].
 ///
 /// # Errors
-/// The kernel refuses.
-pub fn kept_by(keeper: i32) -> io::Result<bool> {
-    set_parent_process_death_signal(Some(LEFT_ALONE))?;
-    Ok(getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(keeper))
+/// The kernel rejects the request.
+pub fn bind_to_supervisor(supervisor: i32) -> io::Result<bool> {
+    set_parent_process_death_signal(Some(SUPERVISOR_DIED))?;
+    Ok(getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(supervisor))
 }

@@ -168,7 +168,7 @@ fn hidden_arguments_are_not_listed() {
         texts.push((page.file_name().display().to_string(), text));
     }
     for (name, text) in &texts {
-        for unlisted in ["kept-by", "panic-in-gate", "Print every page"] {
+        for unlisted in ["supervisor-pid", "panic-in-gate", "Print every page"] {
             assert!(!text.contains(unlisted), "{name} offers {unlisted}");
         }
     }

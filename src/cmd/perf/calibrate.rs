@@ -29,7 +29,7 @@ use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
 use crate::perf::stats;
 use crate::system::clock;
-use crate::system::keeper::Worked;
+use crate::system::supervisor::WorkerExit;
 use crate::terminal::Text;
 
 /// What stands above the table.
@@ -56,10 +56,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let signals = match kept::role(context, true, None)? {
         Role::Worker(signals) => signals,
         Role::Alone => return Ok(Exit::Terminated),
-        Role::Keeper(Worked::Ended(code)) => return Ok(kept::exit(code)),
+        Role::Supervisor(WorkerExit::Exited(code)) => return Ok(kept::exit(code)),
         // The worker has reported where it panicked.
-        Role::Keeper(Worked::Panicked) => return Ok(Exit::Defect),
-        Role::Keeper(Worked::Killed(signal)) => {
+        Role::Supervisor(WorkerExit::Panicked) => return Ok(Exit::Defect),
+        Role::Supervisor(WorkerExit::Killed(signal)) => {
             let said =
                 format!("killed (signal {signal}); what it had started was ended, and nothing was stored");
             return Err(NoJudgement(said).into());

@@ -13,8 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::kernel::host::outcome::{Ending, Limits, Unavailable};
 use crate::kernel::host::program;
+use crate::system::process_tree;
 use crate::system::random;
-use crate::system::supervise;
 
 /// Starts a host and gives it a request.
 pub(super) fn spawn(
@@ -79,7 +79,7 @@ fn scrub(command: &mut Command) {
 
 pub(super) fn end_group(child: &Child) {
     // It has not been waited for, so its number is still its own.
-    supervise::signal_group(Pid::from_child(child), Signal::KILL);
+    process_tree::signal_group(Pid::from_child(child), Signal::KILL);
 }
 
 /// What listens to a host.
