@@ -1,4 +1,4 @@
-//! `plan::attest` over generated pull request bodies: only the block changes, and the lint of claims accepts the outcome.
+//! Tests `plan::attest` with generated pull request bodies: only the block changes, and the claims lint accepts the result.
 
 use nmoe_gates::document::Source;
 use nmoe_gates::document::block;
@@ -65,8 +65,8 @@ fn id(digit: &str) -> CommitId {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the body: only the block changes, it reads back as what was meant, a second time changes nothing, and the lint
-    /// that holds claims against results has nothing to say.
+    /// For every body, only the block changes, and the block reads back as written. A second fill changes nothing, and the lint that
+    /// compares claims with results has no findings.
     #[test]
     fn bytes_outside_block_never_change(
         before in "([ -~äß→\n]{0,60}\n\n)?",
@@ -90,7 +90,7 @@ proptest! {
         }
         let source = Source::new(None, text.as_str());
         let found = block::find(&source, "nmoe_pr");
-        // Some prose swallows or doubles the block; such bodies are refused, and that is another test's.
+        // Some generated prose hides or repeats the block. Such bodies are refused, and another test covers them.
         prop_assume!(found.block.is_some() && found.defects.is_empty());
         let extent = found.block.unwrap().content.extent();
 
@@ -104,7 +104,7 @@ proptest! {
         prop_assert!(findings.is_empty());
         let filled = match attest::fill(&source, &wanted) {
             Ok(filled) => filled,
-            // A style that would have to be guessed at is refused and left alone; plain styles are not.
+            // An ambiguous YAML style is refused and left unchanged; plain styles are filled.
             Err(error) => {
                 prop_assert!(block.contains('{'), "{error}\n{text}");
                 return Ok(());
@@ -115,13 +115,13 @@ proptest! {
         let (head_of, tail) = (&text[..shift + extent.start], &text[shift + extent.end..]);
         prop_assert!(filled.starts_with(head_of) && filled.ends_with(tail), "{text}\n-----\n{filled}");
         for comment in ["# the block", "# head", "# or hot", "# first", "# above", "# which"] {
-            // A comment goes only with the list entry that it stands behind.
+            // A comment is removed only together with the list entry in front of it.
             let stays = block.contains(comment) && (comment != "# first" || ran.contains(&("cpu:import", "pass")));
             prop_assert!(!stays || filled.contains(comment) || comment == "# first", "{comment}\n{filled}");
         }
         let again = Source::new(None, filled.as_str());
         let mut said = read::attestation(&again).unwrap();
-        // What stays keeps its place.
+        // The remaining entries keep their order.
         said.gates_passed.tier_a.sort_by_key(|id| std::cmp::Reverse(id.clone()));
         said.gates_passed.tier_b.sort();
         let passed = |tier: &[&str]| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The GitHub client against the fake: paging, limits, faults, redirects, and what it says about each.
+//! Tests the GitHub client against the fake: paging, limits, faults, redirects, and the error message of each.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use nmoe_gates::github::types::State;
 
 use crate::fake_github::{FakeGitHub, Fault, REPOSITORY, TOKEN};
 
-/// A clock that writes down the waits and makes none.
+/// A clock that records waits and returns at once.
 #[derive(Clone, Default)]
 struct FakeClock(Arc<Mutex<Vec<Duration>>>);
 
@@ -205,7 +205,7 @@ fn broken_responses_have_distinct_errors() {
         (Fault::Huge(17 << 20), Cause::TooLarge),
     ] {
         let often = matches!(cause, Cause::Unreachable(Break::Cut | Break::Timeout));
-        // A timeout takes a real second, so those are tried as little as the patience allows.
+        // A timeout takes a real second, so these cases are retried as few times as the budget allows.
         let (patient, _) = hub_with(&api, &[("NMOE_API_PATIENCE_S", "0")]);
         api.fault("GET", "/", fault.clone(), 1);
         assert_eq!(patient.issue(1).unwrap_err().cause, cause, "{fault:?}");

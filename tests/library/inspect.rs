@@ -1,4 +1,4 @@
-//! `kernel::inspect` over damaged bytes: no input panics, none gains a kernel, none unpacks a bomb.
+//! Tests `kernel::inspect` with damaged bytes: no input panics, gains a kernel, or unpacks a decompression bomb.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(format!("{name}.fatbin"))
 }
 
-/// An object file with this container in it, as nvcc would have made it.
+/// Returns an object file with this container in it, as nvcc would write it.
 fn object(sandbox: &Sandbox, container: &Path) -> Vec<u8> {
     let (source, output) = (sandbox.path("seed.c"), sandbox.path("seed.o"));
     let text = format!(
@@ -31,7 +31,7 @@ fn object(sandbox: &Sandbox, container: &Path) -> Vec<u8> {
 #[test]
 fn decompression_bomb_is_refused() {
     let mut bytes = std::fs::read(fixture("sm_100a_zstd")).unwrap();
-    // The header claims 16 GiB; neither the claim nor the true size may be believed.
+    // The header claims 16 GiB; the reader must trust neither the claim nor the true size.
     bytes[16 + 56..16 + 64].copy_from_slice(&(16u64 << 30).to_le_bytes());
     let seen = inspect(&bytes, Arch::SM_100A, &[]);
     assert_eq!(seen.faults[0].as_str(), "unreadable");
@@ -43,7 +43,7 @@ fn decompression_bomb_is_refused() {
     );
 }
 
-/// A small generator with a fixed seed: the same mutants every time.
+/// A small generator with a fixed seed, so that every run makes the same mutants.
 struct Random(u64);
 
 impl Random {
@@ -70,7 +70,7 @@ fn mutated_containers_neither_panic_nor_gain_kernels() {
     .map(|name| std::fs::read(fixture(name)).unwrap())
     .collect();
     seeds.push(object(&sandbox, &fixture("sm_100a_zstd")));
-    // A container's 16 + 64 bytes of headers, then the cubin itself.
+    // The container has 16 + 64 bytes of headers, then the cubin.
     seeds.push(seeds[0][16 + 112..].to_vec());
     assert_eq!(inspect(&seeds[6], Arch::SM_100A, &[]).entries.len(), 1);
     let mut dice = Random(100);
@@ -85,7 +85,7 @@ fn mutated_containers_neither_panic_nor_gain_kernels() {
             }
             _ => {
                 for _ in 0..=dice.below(8) {
-                    // Half of the changes go where the headers are.
+                    // Half of the changes are in the headers.
                     let reach = if dice.below(2) == 0 {
                         bytes.len().min(128)
                     } else {

@@ -1,4 +1,4 @@
-//! Whatever the text: no lint panics, and every finding stands inside its document.
+//! Tests with arbitrary text that no lint panics and that every finding is inside its document.
 
 use nmoe_gates::document::Source;
 use nmoe_gates::document::toml_tree;
@@ -13,7 +13,7 @@ const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-/// Pieces that mean something to one of the readers.
+/// Fragments that one of the parsers treats specially.
 const PIECES: &[&str] = &[
     "```yaml\n",
     "```\n",

@@ -1,4 +1,4 @@
-//! Scope globs are git's own: tens of thousands of generated pairs of pattern and path, decided by both.
+//! Compares scope globs with git: both evaluate tens of thousands of generated pairs of pattern and path.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -56,7 +56,7 @@ fn pathspecs_match_like_git() {
         .map(|pieces| pieces.concat())
         .collect();
 
-    // A file cannot also be a directory: an index holds the paths that do not stand in each other's way.
+    // An index cannot hold a file and a directory of the same name, so such paths are skipped.
     let mut held: BTreeSet<&str> = BTreeSet::new();
     for path in &paths {
         let inside = format!("{path}/");
@@ -81,7 +81,7 @@ fn pathspecs_match_like_git() {
 
     let (mut pairs, mut hits) = (0, 0);
     for pattern in &patterns {
-        // What we refuse, git takes for a pattern that matches nothing, or refuses too.
+        // git treats a pattern that the program refuses as one that matches nothing, or refuses it too.
         let Ok(ours) = PathPattern::new(pattern) else {
             continue;
         };

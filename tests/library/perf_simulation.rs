@@ -1,4 +1,4 @@
-//! What docs/explanation/performance.md says of the perf gate's rule is what its simulation gives, and it is good enough.
+//! Compares the figures in docs/explanation/performance.md with the simulation of the perf gate's rule, and bounds the error rates.
 
 #[path = "../../examples/perf_sim.rs"]
 #[allow(dead_code, reason = "it is a program of its own; the test asks for a part")]

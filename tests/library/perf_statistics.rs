@@ -1,4 +1,4 @@
-//! The perf gate's statistics against SciPy, on random inputs.
+//! Compares the perf gate's statistics with SciPy on random inputs.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-/// The same figures by SciPy: a blended variance, then its own t.
+/// Computes the same figures with SciPy: a pooled variance, then Student's t.
 const REFERENCE: &str = r#"
 import json, sys
 import numpy as np

@@ -1,4 +1,4 @@
-//! `kernel::stamp` over the libraries that the kernel package really builds.
+//! Tests `kernel::stamp` with the libraries that the kernel package builds.
 
 use std::path::{Path, PathBuf};
 

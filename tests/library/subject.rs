@@ -1,4 +1,4 @@
-//! `kernel::subject`: which old outputs of a kernel build are deleted.
+//! Tests which old outputs of a kernel build `kernel::subject` deletes.
 
 use nmoe_gates::kernel::subject::{SubjectError, clear};
 

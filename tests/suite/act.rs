@@ -1,4 +1,4 @@
-//! The workflows as they are, run by act on this machine, with stand-ins for checkout and artifacts and a local API.
+//! Runs the real workflows with act on this machine, with replacements for checkout and artifacts and a local API.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::program::folder;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PULL: u64 = 5;
 const REGISTRY: &str = "configs/gates/gates.toml";
-/// The action where it is somebody else's, pinned as a careful reader of the docs pins it.
+/// The action as another repository names it, pinned to a commit.
 const ACTION: &str = "octo-org/gates@0123456789abcdef0123456789abcdef01234567";
 
 #[expect(
@@ -27,7 +27,7 @@ fn say_skipped(why: &str) {
     );
 }
 
-/// act, installed by `scripts/dev/install-tools`; nothing where it cannot be had and nobody insists.
+/// Returns act, which `scripts/dev/install-tools` installs. Returns `None` if it is not available and not required.
 pub fn act() -> Option<&'static Path> {
     static ACT: OnceLock<Option<PathBuf>> = OnceLock::new();
     ACT.get_or_init(|| {
@@ -50,7 +50,7 @@ pub fn act() -> Option<&'static Path> {
     .as_deref()
 }
 
-/// Arguments that put this repository's stand-ins in the place of actions from elsewhere.
+/// Returns arguments that replace external actions by the local ones in `tests/act`.
 pub fn stand_ins() -> Vec<String> {
     [
         ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
@@ -67,7 +67,7 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
-/// The action, as far as a workflow takes it.
+/// The files of the action that a workflow needs.
 fn copy_action(to: &Path) {
     std::fs::create_dir_all(to.join("scripts")).unwrap();
     for file in [
@@ -81,7 +81,7 @@ fn copy_action(to: &Path) {
     }
 }
 
-/// A repository with the sample, this action and these workflows; a pull request; the API that knows of it.
+/// A repository with the sample, this action and its workflows, a pull request, and an API that serves them.
 struct WorkflowFixture {
     sandbox: Sandbox,
     api: FakeGitHub,
@@ -89,24 +89,24 @@ struct WorkflowFixture {
     head: String,
 }
 
-/// What act left.
+/// The output and the results of one act run.
 struct ActRun {
     passed: bool,
     log: String,
 }
 
 impl WorkflowFixture {
-    /// A pull request that makes the sample's batch bigger.
+    /// Opens a pull request that increases the sample's batch size.
     fn bigger_batch() -> Self {
         WorkflowFixture::new("configs/tiny.toml", &read("examples/demo/change.toml"))
     }
 
-    /// A pull request that changes one file to this.
+    /// Opens a pull request that replaces the content of one file.
     fn new(path: &str, content: &str) -> Self {
         WorkflowFixture::changing(&[(path, content)])
     }
 
-    /// A pull request that changes these files.
+    /// Opens a pull request that changes these files.
     fn changing(files: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new();
         for file in [".github/workflows/tier-b.yml", ".github/workflows/pr-lint.yml"] {
@@ -121,18 +121,18 @@ impl WorkflowFixture {
         WorkflowFixture::pull(sandbox, files)
     }
 
-    /// The same in a repository of somebody else, as `init` leaves it: the workflows are those that it writes.
+    /// Opens the same pull request in another repository, with the workflows that `init` writes.
     fn strangers(files: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new();
         copy_action(&sandbox.path("action"));
         sandbox.git(["init", "--quiet", "--initial-branch=master"]);
-        // Not from the start: `init` adapts to the registry that is there.
+        // Added after `init` has run, because `init` adapts to an existing registry.
         sandbox.file(REGISTRY, read(&format!("examples/demo/{REGISTRY}")));
         sandbox.gates(["init", "--action", ACTION]).run().exits(0);
         WorkflowFixture::pull(sandbox, files)
     }
 
-    /// The sample in this repository, and a pull request that changes these files.
+    /// Adds the sample to this repository and opens a pull request that changes these files.
     fn pull(sandbox: Sandbox, files: &[(&str, &str)]) -> Self {
         for file in ["nmoe/__init__.py", "nmoe/train.py", "configs/tiny.toml"] {
             sandbox.file(file, read(&format!("examples/demo/{file}")));
@@ -219,12 +219,12 @@ gpu = ["demo:gpu"]"#,
         }
     }
 
-    /// The text of the pull request.
+    /// Returns the description of the pull request.
     fn body(&self) -> String {
         self.api.state().pulls[&PULL]["body"].as_str().unwrap().to_owned()
     }
 
-    /// The same change from a fork: no branch of it is in the repository, only the refs that GitHub keeps of pull requests.
+    /// Moves the change to a fork: the repository keeps only the refs that GitHub creates for pull requests, and no branch.
     fn forked(self) -> Self {
         git(
             &self.sandbox.path("origin.git"),
@@ -235,7 +235,7 @@ gpu = ["demo:gpu"]"#,
         self
     }
 
-    /// Runs one workflow for one event; nothing where act is not there.
+    /// Runs one workflow for one event. Returns `None` if act is not available.
     fn run(&self, event: &str, workflow: &str, args: &[String]) -> Option<ActRun> {
         let act = act()?;
         let path = format!(
@@ -278,7 +278,7 @@ gpu = ["demo:gpu"]"#,
         })
     }
 
-    /// Tier B by hand.
+    /// Starts Tier B manually.
     fn tier_b(&self, inputs: &[(&str, &str)]) -> Option<ActRun> {
         self.by_hand("tier-b.yml", inputs)
     }
@@ -293,7 +293,7 @@ gpu = ["demo:gpu"]"#,
         self.run("workflow_dispatch", workflow, &args)
     }
 
-    /// The PR lint for this text of the pull request.
+    /// Runs the PR lint with this description of the pull request.
     fn lint(&self, body: &str) -> Option<ActRun> {
         let event = json!({
             "action": "edited", "number": PULL,
@@ -311,7 +311,7 @@ gpu = ["demo:gpu"]"#,
         self.run("pull_request", "pr-lint.yml", &args)
     }
 
-    /// The only comment, and the state of the head's commit status.
+    /// Returns the only comment, and the state of the head's commit status.
     #[track_caller]
     fn published(&self, ran: &ActRun) -> (String, String) {
         let comments = self.api.comments(PULL);
@@ -381,7 +381,7 @@ fn slow_act_tier_b_preflight_lists_missing_requirements() {
     assert_ne!(status, "success");
 }
 
-/// A change whose build makes a library of this container. No commit holds one.
+/// Opens a pull request whose build makes a library from this container. The container is in no commit.
 fn kernels(container: &str) -> WorkflowFixture {
     let path = Path::new(ROOT).join(format!("tests/fixtures/kernel/{container}.fatbin"));
     let text = base64::engine::general_purpose::STANDARD.encode(std::fs::read(path).unwrap());
@@ -475,7 +475,7 @@ fn slow_act_head_moved_after_approval_publishes_stale() {
     let (now, base) = (moved.clone(), fixture.base.clone());
     fixture.api.before(move |seen, state| {
         let is_pull = seen.method == "GET" && seen.path.ends_with(&format!("/pulls/{PULL}"));
-        // The first to ask is `resolve`; by the time that anybody asks again, the pull request has moved.
+        // The first request is from `resolve`. The pull request moves before the second request.
         if is_pull && asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
             state.pulls.get_mut(&PULL).unwrap()["head"]["sha"] = json!(now);
             let merge = "8".repeat(40);
@@ -494,7 +494,7 @@ fn slow_act_head_moved_after_approval_publishes_stale() {
     assert!(comments[0].contains("[!WARNING]"), "{}", comments[0]);
     assert!(comments[0].contains(&fixture.head), "{}", comments[0]);
     assert!(!fixture.api.state().statuses.contains_key(&moved), "{}", ran.log);
-    // What is stale is published as such, and nobody signs it.
+    // Stale results are published as stale, and are not signed.
     assert!(
         !fixture.sandbox.path("artifacts/attested").exists(),
         "{}",
@@ -528,7 +528,7 @@ fn slow_act_forged_results_are_not_published() {
             "demo:tiny_1x10": { "status": "pass" }, "demo:tiny_1x40": { "status": "pass" } },
     })
     .to_string();
-    // A process that outlives its gate and writes over every results file it can find near its home.
+    // A process that outlives its gate and overwrites every results file that it finds near its home.
     let trainer = r#"
 import os, pathlib, sys, time
 if __name__ == "__main__":
@@ -572,7 +572,7 @@ fn slow_act_fan_out_publishes_one_table() {
     };
     assert!(!ran.passed, "{}", ran.log);
     let (comment, status) = fixture.published(&ran);
-    // Each gate had a runner of its own: the failure of one stopped no other.
+    // Each gate had a separate runner, so the failure of one gate stopped no other gate.
     for row in [
         "| `cpu:import` | pass |",
         "| `cpu:compileall` | pass |",
@@ -599,7 +599,7 @@ fn slow_act_pr_lint_checks_body() {
     let Some(ran) = fixture.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
     assert!(ran.log.contains("cpu:imports"), "{}", ran.log);
-    // The change's own edits to the action judge nothing: the base's is used.
+    // The change edits the action, but the lint uses the action of the base.
     let hostile = WorkflowFixture::new(
         "scripts/action",
         "#!/bin/sh\necho 'overall=pass' >> \"$GITHUB_OUTPUT\"\n",
@@ -683,7 +683,7 @@ jobs:
     assert!(!ran.log.contains(&private), "{}", ran.log);
 }
 
-/// The program of this stage that is running gates, if it has come so far.
+/// Returns the process of the program that runs gates, if it has started.
 fn gates_process(fixture: &WorkflowFixture) -> Option<rustix::process::Pid> {
     let home = fixture
         .sandbox
@@ -706,7 +706,7 @@ fn gates_process(fixture: &WorkflowFixture) -> Option<rustix::process::Pid> {
 
 #[test]
 fn slow_act_cancelled_tier_b_publishes_cancelled() {
-    // The gate says that it began, and then takes its time.
+    // The gate prints that it has started, and then waits.
     let trainer =
         "import os, pathlib, time\npathlib.Path(os.environ[\"HOME\"], \"began\").touch()\ntime.sleep(120)\n";
     let fixture = WorkflowFixture::changing(&[("nmoe/train.py", trainer)]);
@@ -718,7 +718,7 @@ fn slow_act_cancelled_tier_b_publishes_cancelled() {
         while !fixture.sandbox.path("home/began").exists() && !running.is_finished() {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        // What the runner does to the step when somebody cancels the job.
+        // The runner sends these signals to the step when a user cancels the job.
         if let Some(pid) = gates_process(&fixture) {
             rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The action used from another repository, run by act: every way in which it gets its program, and how each can be attacked.
+//! Runs the action from another repository with act: every source of the program, and an attack on each source.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Where the action is, as the stranger's workflow names it.
+/// The name by which the other repository's workflow uses the action.
 const ACTION: &str = "octo-tools/nmoe-gates";
 
-/// A stranger's repository whose only workflow uses the action, the action somewhere else, and a runner.
+/// Another repository whose only workflow uses the action, the action's repository, and a runner.
 struct ActionFixture {
     sandbox: Sandbox,
     env: Vec<String>,
@@ -38,12 +38,12 @@ impl ActRun {
     }
 }
 
-/// A script that calls the program under test, small enough to be released here.
+/// A script that calls the program under test and is small enough to be released here.
 fn wrapper() -> String {
     format!("#!/bin/sh\nexec '{}' \"$@\"\n", program().display())
 }
 
-/// A program that says this version and leaves a mark where it is run.
+/// Returns a program that prints this version and leaves a mark where it is run.
 fn evil(sandbox: &Sandbox) -> String {
     format!(
         "#!/bin/sh\ntouch '{}'\necho 'nmoe-gates {VERSION}'\n",
@@ -52,7 +52,7 @@ fn evil(sandbox: &Sandbox) -> String {
 }
 
 impl ActionFixture {
-    /// With these lines in the action's checksums.txt (`{asset}` is this machine's) and these inputs.
+    /// Creates the repositories with these lines in the action's checksums.txt (`{asset}` is this machine's) and these inputs.
     fn new(checksums: &str, inputs: &str) -> Self {
         let sandbox = Sandbox::new();
         let asset = format!(
@@ -89,7 +89,7 @@ impl ActionFixture {
         }
     }
 
-    /// With the release page of the action's repository here.
+    /// Serves the release page of the action's repository from this server.
     fn releases(mut self, page: &Releases) -> Self {
         self.env.push(format!("NMOE_GATES_RELEASES={}", page.url));
         self
@@ -100,7 +100,7 @@ impl ActionFixture {
         self
     }
 
-    /// A program on the runner's PATH before everything else.
+    /// Puts a program on the runner's PATH before everything else.
     fn on_path(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.sandbox.path("bin").join(name);
         std::fs::write(&path, text).unwrap();
@@ -147,7 +147,7 @@ impl ActionFixture {
     }
 }
 
-/// What checksums.txt says of a program.
+/// Returns the line of checksums.txt for a program.
 fn listed(text: impl AsRef<[u8]>) -> String {
     format!("{}  {{asset}}\n", sha256(text))
 }
@@ -176,7 +176,7 @@ fn slow_act_download_is_checked_by_digest() {
     };
     ran.says(true, "downloaded and verified")
         .says(true, "overall is pass");
-    // One that was planted on PATH is passed over, unseen.
+    // A program that was planted on PATH is ignored.
     let fixture = ActionFixture::new(&listed(wrapper()), "").releases(&page);
     let planted = evil(&fixture.sandbox);
     let fixture = fixture.on_path("nmoe-gates", planted);
@@ -233,7 +233,7 @@ fn slow_act_attestation_is_verified_with_gh() {
     }
 }
 
-/// A stand-in for cargo whose build is the real program.
+/// A replacement for cargo whose build is the real program.
 fn cargo(sandbox: &Sandbox) -> String {
     let out = sandbox.path("built");
     let program = out.join(format!(
@@ -252,7 +252,7 @@ fn cargo(sandbox: &Sandbox) -> String {
 
 #[test]
 fn slow_act_built_program_is_cached_on_request() {
-    // A release that is gone; a proxy that is down.
+    // The release does not exist, or the proxy is down.
     let gone = releases(404, b"");
     for (cache, builds) in [("true", 1), ("false", 2)] {
         let fixture =
@@ -278,7 +278,7 @@ fn slow_act_offline_or_wrong_machine_fails_clearly() {
     };
     ran.says(false, "lists no release")
         .says(false, "no cargo to build it");
-    // A dead proxy before the release, no cargo.
+    // The proxy of the release is down, and there is no cargo.
     let fixture = ActionFixture::new(&listed("x"), "")
         .env("http_proxy", "http://127.0.0.1:1")
         .env("NMOE_GATES_RELEASES", "http://releases.example/download");
@@ -287,14 +287,14 @@ fn slow_act_offline_or_wrong_machine_fails_clearly() {
         .unwrap()
         .says(false, "could not be downloaded")
         .says(false, "no cargo to build it");
-    // Offline with the program in the image: nothing is asked of anybody.
+    // Offline with the program in the image: no request is made.
     let page = releases(200, b"");
     let fixture = ActionFixture::new(&listed(wrapper()), "")
         .releases(&page)
         .on_path("nmoe-gates", wrapper());
     fixture.run().unwrap().says(true, "overall is pass");
     assert!(page.asked.lock().unwrap().is_empty());
-    // Another machine's program, named and in the image.
+    // The program of another machine, once named as input and once in the image.
     let other = other_machine();
     let fixture = ActionFixture::new("", "");
     let named = fixture.sandbox.path("named");
@@ -313,7 +313,7 @@ fn slow_act_offline_or_wrong_machine_fails_clearly() {
         .says(false, "no cargo to build it");
 }
 
-/// This test's own head, said to be for a machine that nobody has.
+/// Returns this test program's first bytes with an unknown machine type.
 fn other_machine() -> Vec<u8> {
     let mut bytes = std::fs::read(program()).unwrap();
     bytes.truncate(1 << 16);

@@ -1,4 +1,4 @@
-//! release.yml and build-runner.yml as they are, run by act, with stand-ins for what only GitHub, a registry or minutes have.
+//! Runs release.yml and build-runner.yml with act. Replacements stand for GitHub, a registry and steps that take minutes.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// A clone of what these workflows read, and a runner whose programs write down what they are asked.
+/// A clone of the files that these workflows read, and a runner whose programs record their arguments.
 struct ReleaseFixture {
     sandbox: Sandbox,
 }
@@ -60,7 +60,7 @@ impl ReleaseFixture {
         self.sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    /// A program on the runner that writes its words into `asked`, and then does this.
+    /// Puts a program on the runner that appends its arguments to `asked`, and then runs this script.
     fn program(&self, name: &str, then: &str) {
         let path = self.sandbox.path("bin").join(name);
         let asked = self.sandbox.path("asked");
@@ -75,7 +75,7 @@ impl ReleaseFixture {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What the suite of `release.yml` does in place of the tests.
+    /// Sets the script that replaces the test suite of `release.yml`.
     fn suite(&self, script: &str) {
         std::fs::write(self.sandbox.path("suite"), script).unwrap();
     }
@@ -144,10 +144,10 @@ impl ReleaseFixture {
     }
 }
 
-/// A stage whose commit can be released, were its digests these.
+/// Creates a fixture whose commit can be released if its programs have these digests.
 fn releasable(listed: &str) -> ReleaseFixture {
     let fixture = ReleaseFixture::new();
-    // Minutes of building, left to `scripts/verify/reproducible`; what comes of it here is the real program.
+    // `scripts/verify/reproducible` covers the build, which takes minutes; here the build result is the real program.
     let built = "#!/bin/bash\nset -e\ncase $1 in *-musl) mkdir -p dist; cp /bin/true \"dist/nmoe-gates-$1\"; exit ;; esac\nmkdir -p dist\nprintf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '@PROGRAM@' >\"dist/nmoe-gates-$1\"\nchmod 755 \"dist/nmoe-gates-$1\"\n(cd dist && sha256sum \"nmoe-gates-$1\" >\"nmoe-gates-$1.sha256\")\n";
     fixture.sandbox.file(
         "scripts/build-release",
@@ -162,7 +162,7 @@ fn releasable(listed: &str) -> ReleaseFixture {
         "CHANGELOG.md",
         format!("# Changelog\n\n## {VERSION}\n\n- What is new.\n\n## 0.0.1\n\n- What is old.\n"),
     );
-    // The suite of this stage notes which file it was given, and then does what `suite` says.
+    // The suite of this fixture records the file that it was given, and then runs `suite`.
     fixture.program(
         "cargo",
         &format!(
@@ -233,13 +233,13 @@ fn slow_act_release_is_drafted() {
     ] {
         assert!(draft.contains(&format!("dist/{file}")), "{draft}");
     }
-    // The suite ran on the very files, before the draft.
+    // The suite tested the drafted files, before the draft.
     let before = asked.split("gh release create").next().unwrap();
     for target in TARGETS {
         let tested = format!("tested {} nmoe-gates-{target}", released());
         assert!(before.contains(&tested), "{asked}");
     }
-    // Tried on itself.
+    // The release was tried on its own repository.
     assert!(
         ran.log.contains(&format!("nmoe-gates {VERSION}")) && ran.log.contains("Gates: demo"),
         "{}",
@@ -281,7 +281,7 @@ fn slow_act_failed_suite_drafts_nothing() {
 #[test]
 fn slow_act_musl_artifact_cannot_replace_release_file() {
     let fixture = releasable(&released());
-    // What the build with musl leaves also has the name of a file that was tested.
+    // The musl artifact also contains a file with the name of a tested file.
     fixture.program("make", "echo other >dist/nmoe-gates-x86_64-unknown-linux-gnu");
     let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
@@ -301,7 +301,7 @@ fn slow_act_musl_artifact_cannot_replace_release_file() {
 #[test]
 fn slow_act_file_changed_after_test_drafts_nothing() {
     let fixture = releasable(&released());
-    // The suite is the last step of its job, and here it changes what the draft takes over.
+    // The suite is the last step of its job, and changes the file that the draft would use.
     fixture.suite("echo >>\"$STAND_IN_ARTIFACTS/$TARGET/nmoe-gates-$TARGET\"");
     let Some(ran) = fixture.run("release.yml", "push", &tag(VERSION), &[]) else {
         return;
@@ -343,12 +343,12 @@ fn release_files_match_exact_names_and_digests() {
         std::fs::read(sandbox.repo().join(format!("dist/nmoe-gates-{gnu}"))).unwrap(),
         b"program"
     );
-    // An unknown version, an unknown digest, another digest, no artifact at all.
+    // An unknown version, an unknown digest, another digest, no artifact.
     assert!(take("1.2.4", &[gnu]).contains("no digest of"));
     assert!(take("1.2.3", &[musl]).contains("no digest of"));
     assert!(take("1.2.3", &[&format!("{musl}={digest}")]).contains("has the digest"));
     assert!(take("1.2.3", &[&format!("none={digest}")]).contains("holds no"));
-    // A name of another target, with its bytes even; a name of no target; a link; a folder.
+    // The name of another target with correct bytes; a name of no target; a link; a directory.
     for (extra, content) in [
         (format!("nmoe-gates-{gnu}"), "program"),
         ("nmoe-gates-share.tar.gz".to_owned(), "pages"),
@@ -391,7 +391,7 @@ fn slow_act_major_tag_follows_published_release() {
         "nothing is built again\n{}",
         ran.log
     );
-    // An older one, published late, moves nothing back.
+    // An older release that is published later does not move the tag back.
     std::fs::remove_file(fixture.sandbox.path("asked")).unwrap();
     let event = json!({"action": "published", "release": {"tag_name": "v1.2.9", "prerelease": false}});
     let ran = fixture.run("release.yml", "release", &event, &[]).unwrap();
@@ -402,7 +402,7 @@ fn slow_act_major_tag_follows_published_release() {
     );
 }
 
-/// A docker that knows a digest for every name.
+/// Installs a docker that knows a digest for every name.
 fn docker(fixture: &ReleaseFixture) {
     fixture.program(
         "docker",

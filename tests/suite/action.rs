@@ -1,4 +1,4 @@
-//! The action's scripts by themselves: inputs are never evaluated, signals arrive, outputs are clean.
+//! Tests the scripts of the action directly: inputs are never evaluated, signals arrive, outputs are single words.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::support::program::{folder, program};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A step with these inputs, in a checkout with this registry.
+/// Returns a step with these inputs, in a checkout with this registry.
 fn step(sandbox: &Sandbox, script: &str, inputs: &[(&str, &str)]) -> Command {
-    // The runner makes these files before the step.
+    // The runner creates these files before the step.
     std::fs::write(sandbox.path("output"), "").unwrap();
     std::fs::write(sandbox.path("summary"), "").unwrap();
-    // A shell cannot trap what was ignored before it began, as INT is below a job in the background; the runner ignores nothing.
+    // A shell cannot trap a signal that was ignored at its start, as INT is in a background job. The runner ignores no signal.
     let mut command = Command::new("env");
     command
         .arg("--default-signal=INT,TERM")
@@ -105,7 +105,7 @@ fn cancelled_step_writes_report() {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|l| l.unwrap().contains("started")));
-        // The runner signals the step's own process, not its group.
+        // The runner signals the process of the step, not its group.
         let sent = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status()
@@ -166,7 +166,7 @@ fn program_is_from_input_or_matching_path() {
     let (code, said) = get(&[("NMOE_GATES_BINARY", "/no/such/program")]);
     assert_eq!(code, Some(2), "{said}");
 
-    // Neither another version on PATH nor no cargo is passed over in silence.
+    // Another version on PATH and a missing cargo are both reported.
     let path = format!("{}:/usr/bin:/bin", other.parent().unwrap().display());
     let (code, said) = get(&[("PATH", &path)]);
     assert_eq!(code, Some(2), "{said}");

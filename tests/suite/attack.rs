@@ -1,11 +1,11 @@
-//! What the attacks have in common: an attack must work on a naive variant, or it proves nothing about ours.
+//! Shared code of the attacks. An attack must succeed against an unprotected variant, otherwise it proves nothing.
 
 use std::io::Write as _;
 
-/// Where attacks that were tried are listed, for `scripts/verify/attacks`.
+/// Names the file that lists the attacks that were tried, for `scripts/verify/attacks`.
 const LIST: &str = "NMOE_GATES_ATTACKS";
 
-/// An attack: whether it got through a naive variant, and whether it got through ours. The test's name begins with its threat.
+/// Asserts that an attack succeeded against the naive variant and failed against the program. The test name begins with the threat.
 #[track_caller]
 pub fn attack(what: &str, naive: bool, ours: bool) {
     assert!(
@@ -29,7 +29,7 @@ pub fn attack(what: &str, naive: bool, ours: bool) {
     }
 }
 
-/// Says that something was not tested.
+/// Prints that something was not tested.
 #[expect(
     clippy::print_stderr,
     reason = "a test that did not run must not look like one that passed"
@@ -38,12 +38,12 @@ pub fn skipped(why: &str) {
     eprintln!("SKIPPED, NOT PASSED: {why}");
 }
 
-/// What a text does once GitHub renders it.
+/// Finds what GitHub would render from a text.
 pub mod gfm {
     use pulldown_cmark::{Event, Options, Parser, Tag};
 
-    /// Everything in a table or a paragraph of ours that a name must never cause: a link, an image, foreign HTML, a mention, a
-    /// reference, a heading of its own, text that is shown otherwise than it is, or a row that is not ours.
+    /// Lists effects that a name must never have in a table or paragraph: a link, an image, HTML, a mention, a reference, a heading,
+    /// text that is displayed differently, or an extra row.
     pub fn harm(markdown: &str) -> Vec<String> {
         let mut found = Vec::new();
         let (mut rows, mut cells, mut in_code) = (0, 0, false);
@@ -102,7 +102,7 @@ pub mod gfm {
                 _ => {}
             }
         }
-        // One header and one gate; the evidence table is not there without identities.
+        // One header and one gate; the evidence table is absent without identities.
         if !markdown.contains("<details>") && (rows, cells) != (1, 4) {
             found.push(format!("{rows} rows of {cells} cells"));
         }
@@ -115,12 +115,12 @@ pub mod gfm {
     }
 }
 
-/// A log as the Actions runner reads it.
+/// Reads a log as the Actions runner does.
 pub mod runner {
-    /// Commands that take effect in this log, other than the ones that fold and that our own fence uses.
+    /// Returns the commands that take effect in this log, except folding and the fence of the program.
     ///
-    /// As in the runner: lines end at `\n`, `\r` or both; `::name …::` counts at the start of a line after blanks; `##[name …]` counts
-    /// anywhere in a line; between `::stop-commands::token` and `::token::` nothing does.
+    /// As in the runner: lines end at `\n`, `\r` or both. `::name …::` counts at the start of a line after blanks, and `##[name …]`
+    /// anywhere in a line. Between `::stop-commands::token` and `::token::` no command counts.
     pub fn commands(log: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut stopped: Option<String> = None;
@@ -133,7 +133,7 @@ pub mod runner {
                 continue;
             }
             if let Some(token) = trimmed.strip_prefix("::stop-commands::") {
-                // A token that a gate could guess is the gate's.
+                // A token that a gate can guess can be closed by the gate.
                 if token.len() >= 32 {
                     stopped = Some(token.to_owned());
                 } else {

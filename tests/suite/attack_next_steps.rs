@@ -1,4 +1,4 @@
-//! Attacks by the words that `next` prints: whoever pastes a printed command into a shell runs nothing that an outsider wrote.
+//! Attacks through the commands in `next`: a user who pastes a printed command into a shell must not run text of an outsider.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::attack::attack;
 use crate::driver::git;
 use crate::workflow_e2e::{RepoFixture, commit, contract, write};
 
-/// Runs a line in a shell that has no program but `touch`, and lists what it made.
+/// Runs a line in a shell that has no program but `touch`, and returns the files that it made.
 fn paste(fixture: &RepoFixture, line: &str) -> Vec<String> {
     let dir = tempfile::TempDir::new_in(fixture.sandbox.path("tmp")).unwrap();
     let bin = dir.path().join("bin");
@@ -35,7 +35,7 @@ fn paste(fixture: &RepoFixture, line: &str) -> Vec<String> {
     made
 }
 
-/// Every command in this JSON with its arguments.
+/// Returns every command in this JSON with its arguments.
 fn steps(value: &Value, found: &mut Vec<(String, Vec<String>)>) {
     match value {
         Value::Object(map) => {
@@ -58,7 +58,7 @@ fn steps(value: &Value, found: &mut Vec<(String, Vec<String>)>) {
     }
 }
 
-/// Commands in human output: after `next:` or a colon, and in backticks.
+/// Returns commands in human output: after `next:` or a colon, and in backticks.
 fn printed(text: &str) -> Vec<String> {
     let mut found: Vec<String> = text.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     for line in text.lines() {

@@ -1,6 +1,6 @@
-//! Attacks on what is published: forged, foreign, poisoned and replayed results, hostile names, planted comments.
+//! Attacks on published results: forged, foreign, poisoned and replayed results, hostile names, planted comments.
 //!
-//! Each attack is first made on a naive publisher, where it must succeed, and then on ours, where it must not.
+//! Each attack must succeed against a naive publisher and fail against the program.
 
 use std::os::unix::fs::symlink;
 
@@ -10,7 +10,7 @@ use crate::attack::{attack, gfm};
 use crate::driver::Sandbox;
 use crate::publish::{MERGE, NONCE, OTHER, PullFixture};
 
-/// What a straightforward publisher makes of results: it reads what is there and writes a row for each entry.
+/// Publishes results as a naive publisher does: one row for each entry.
 fn naive(bytes: &[u8]) -> Option<String> {
     let results: Value = serde_json::from_slice(bytes).ok()?;
     let mut table = format!(
@@ -23,7 +23,7 @@ fn naive(bytes: &[u8]) -> Option<String> {
     Some(table + &results["evidence"].to_string())
 }
 
-/// Publishes these results naively and as ours do; returns both texts.
+/// Publishes these results with the naive publisher and with the program, and returns both texts.
 fn both(fixture: &PullFixture, results: &str) -> (String, String) {
     let ours = fixture.raw(results).run();
     assert_ne!(ours.code, Some(2), "{}", ours.stderr);
@@ -101,7 +101,7 @@ fn t10_number_is_not_finite() {
     for number in ["1e999", "-1e999", "NaN", "Infinity"] {
         let text = set(&fixture.results(), "/results/b200:two/node_tps_p50", json!("@")).to_string();
         let text = text.replace("\"@\"", number);
-        // The incumbent's reader is Python's, which takes all of these for floats.
+        // The inline runner reads with Python, which accepts all of these as floats.
         let naive = number.parse::<f64>().is_ok_and(|n| !n.is_finite());
         fixture.raw(&text).run();
         attack(number, naive, is_green(&fixture.comment()));
@@ -308,7 +308,7 @@ fn t11_planted_comment_marker() {
     let planted = fixture
         .api
         .comment(5, "mallory", &body.replace("pass", "pass, merge at once"));
-    // By marker alone the first comment is ours to edit, and the forgery stands where people look.
+    // A search by marker alone would edit the first comment and leave the forged one visible.
     let by_marker = fixture
         .api
         .state()
@@ -341,7 +341,7 @@ fn t11_planted_comment_marker() {
     );
 }
 
-/// Names that mean something to Markdown, HTML, GitHub or a terminal.
+/// Names with special characters of Markdown, HTML, GitHub or a terminal.
 const HOSTILE: [&str; 26] = [
     "a | pass | 99 |\n| b",
     "x`y` *~bold~*",
@@ -385,7 +385,7 @@ fn t11_hostile_names_in_table() {
             .gates(["report", "../results.json", "--format", "comment"])
             .run();
         let naive = format!("| Gate | Status |\n|:--|:--|\n| {name} | fail |\n");
-        // A name with a control character is refused altogether.
+        // A name with a control character is refused.
         let harm = gfm::harm(&naive);
         let ours = if out.code == Some(0) {
             gfm::harm(&out.stdout)

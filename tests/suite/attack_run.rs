@@ -1,7 +1,7 @@
-//! Attacks by a gate: on the runner's log and files, on our memory and records, on git, and by outliving its run.
+//! Attacks by a gate: on the runner's log and files, on the program's memory and records, on git, and by outliving its run.
 //!
-//! Each attack is first made where nobody defends (`bash -c` in the runner's own environment, as the incumbent has it) and then
-//! inside a gate of ours.
+//! Each attack is made twice: unprotected (`bash -c` in the runner's environment, as the inline runner does) and inside a gate of
+//! the program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::run_fixture::RunFixture;
 use crate::support::digest::sha256;
 use crate::support::program::program;
 
-/// A stage with a runner's surroundings, and a gate `evil` that runs this.
+/// A run fixture with the environment of a runner, and a gate `evil` that runs this command.
 struct AttackFixture {
     inner: RunFixture,
     evil: String,
@@ -36,7 +36,7 @@ impl AttackFixture {
         fixture
     }
 
-    /// The runner's command files.
+    /// Returns the runner's command files.
     fn files(&self) -> Vec<(&'static str, PathBuf)> {
         [
             "GITHUB_ENV",
@@ -56,7 +56,7 @@ impl AttackFixture {
         .to_vec()
     }
 
-    /// What the runner's environment holds beside.
+    /// Returns the other variables of the runner's environment.
     fn environment(&self) -> Vec<(String, String)> {
         let secret = |name: &str| (name.to_owned(), format!("planted-{}", name.to_lowercase()));
         let mut all: Vec<(String, String)> = [
@@ -84,7 +84,7 @@ impl AttackFixture {
         all
     }
 
-    /// The attack where nobody defends; returns what it printed.
+    /// Runs the attack unprotected and returns its output.
     fn naive(&self) -> String {
         let out = Command::new("timeout")
             .args(["5", "bash", "-c", &self.evil])
@@ -98,7 +98,7 @@ impl AttackFixture {
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
-    /// The attack inside a gate; returns what reached the log.
+    /// Runs the attack inside a gate and returns the log.
     fn ours(&self) -> String {
         let run = self.inner.run_with(&["--gate", "cpu:evil"], &self.environment());
         assert_ne!(run.out.code, Some(2), "{}", run.out.stderr);
@@ -110,7 +110,7 @@ impl AttackFixture {
         run.out.stdout
     }
 
-    /// The same attack, and whether this holds afterwards where nobody defends, and with ours.
+    /// Runs the attack both ways and asserts that this condition holds only without protection.
     #[track_caller]
     fn attack(&self, what: &str, succeeded: impl Fn(&str) -> bool) {
         let naive = succeeded(&self.naive());
@@ -143,7 +143,7 @@ fn t04_workflow_commands_in_gate_output() {
         r"echo '::group::mine'; echo '::endgroup::'; echo '::save-state name=a::b' >&2",
     ] {
         let fixture = AttackFixture::new(line);
-        // What the log's filter of old looked for: two colons at the start of a line.
+        // The inline runner's log filter looks for two colons at the start of a line.
         let filtered = |text: &str| {
             text.split('\n')
                 .filter(|l| !l.starts_with("::"))
@@ -159,7 +159,7 @@ fn t04_workflow_commands_in_gate_output() {
             !left.is_empty(),
         );
     }
-    // The old filter on its own lets most of them through.
+    // That filter alone misses most of these commands.
     let through = ["a\r::error::x", "x ##[error]y", " ::error::z"];
     assert!(
         through
@@ -248,7 +248,7 @@ fn t07_tokens_in_environment() {
 
 #[test]
 fn t02_environment_and_memory_of_parent() {
-    // The parent's environment still holds the token; as root nothing closes it, so this becomes nobody.
+    // The environment of the parent still holds the token. Root could read it, so the gate runs as the user nobody.
     let spy = "tr '\\0' '\\n' < /proc/$PPID/environ; head -c 1 /proc/$PPID/mem 2>&1 | grep -q denied || { (: < /proc/$PPID/mem) 2>/dev/null && echo memory-open; }; true";
     let fixture = RunFixture::new();
     fixture.gate("cpu:spy", spy);
@@ -280,7 +280,7 @@ fn t02_environment_and_memory_of_parent() {
             .unwrap();
         String::from_utf8_lossy(&out.stdout).into_owned()
     };
-    // `env -u` alone, as a careful runner would: the child's environment is clean, the parent's is not.
+    // `env -u` alone cleans the environment of the child, but not of the parent.
     let inner = format!(
         "env -u GITHUB_TOKEN bash -c '{}'; true",
         spy.replace('\'', "'\\''")
@@ -356,7 +356,7 @@ fn t10_gate_rewrites_results() {
     attack("the record is rewritten while it is made", naive, green());
 }
 
-/// The processes with this mark on their command line that are alive.
+/// Returns the living processes that have this mark on their command line.
 fn alive(mark: &str) -> Vec<rustix::process::Pid> {
     let marked = |dir: std::fs::DirEntry| {
         let pid = dir.file_name().to_str()?.parse().ok()?;
@@ -395,7 +395,7 @@ fn t08_processes_outlive_gate() {
     ] {
         let mark = format!("nmoe-mark-{}-{kind}", std::process::id());
         let fixture = AttackFixture::new(&format!("{}\nsleep 0.2", wrap.replace("SLEEP", &sleeper(&mark))));
-        // As the incumbent: the shell is waited for, and nobody looks further.
+        // As the inline runner does: wait for the shell only.
         let mut shell = Command::new("bash")
             .args(["-c", &fixture.evil])
             .stdin(Stdio::null())
@@ -406,7 +406,7 @@ fn t08_processes_outlive_gate() {
         shell.wait().unwrap();
         let left = alive(&mark);
         for pid in &left {
-            // It may have ended by itself.
+            // The process may have ended already.
             let _ = rustix::process::kill_process(*pid, rustix::process::Signal::KILL);
         }
         fixture.ours();
@@ -430,7 +430,7 @@ fn t13_required_files_outside_checkout() {
     }
 }
 
-/// A subject whose own git configuration runs programs.
+/// A subject whose git configuration runs programs.
 fn trapped(fixture: &RunFixture, mark: &Path) {
     let repo = fixture.sandbox.repo();
     let script = format!("#!/bin/sh\necho \"$0\" >> '{}'\ncat\n", mark.display());
@@ -468,7 +468,7 @@ fn t14_git_hooks_monitors_and_filters() {
     fixture.gate("cpu:fine", "true");
     let mark = fixture.sandbox.path("home/mark");
     trapped(&fixture, &mark);
-    // A file whose size tells nothing must be read, and so filtered.
+    // The size is unchanged, so git must read the file, and filter it.
     std::fs::write(fixture.sandbox.repo().join("a.txt"), "two\n").unwrap();
     let ran = || std::fs::remove_file(&mark).is_ok();
     let naive = |args: &[&str]| {
@@ -518,7 +518,7 @@ fn t14_filters_of_submodule_and_lfs() {
         git(&inner, ["config", &format!("filter.lfs.{key}"), trap.as_str()]);
     }
     git(&inner, ["config", "filter.lfs.required", "true"]);
-    // As large as before, so that its content must be read, and so filtered.
+    // The size is unchanged, so git must read the content, and filter it.
     std::fs::write(inner.join("a.bin"), "two\n").unwrap();
     let ran = || std::fs::remove_file(&mark).is_ok();
     let naive = |dir: &Path| {
@@ -590,7 +590,7 @@ fn t15_baseline_looks_like_option() {
     fixture.sandbox.git(["init", "-q"]);
     fixture.sandbox.git(["add", "."]);
     fixture.sandbox.git(["commit", "-q", "-m", "one"]);
-    // git takes the ref for an option and HEAD for the commit: the change is compared with itself.
+    // git reads the ref as an option and HEAD as the commit, so the change is compared with itself.
     let naive = Command::new("git")
         .args(["worktree", "add", "--detach", "../home/w", "--lock"])
         .current_dir(fixture.sandbox.repo())
@@ -609,7 +609,7 @@ fn t16_registry_rewritten_by_change() {
     let own = "[gates.\"cpu:check\"]\ntier = \"a\"\ncmd = \"true\"\n";
     std::fs::write(subject.join("configs/gates/gates.toml"), own).unwrap();
     let subject = subject.display().to_string();
-    // As the incumbent: the registry of the checkout under test.
+    // As the inline runner does: use the registry of the checkout under test.
     let naive = fixture
         .run(&["--gate", "cpu:check", "--repo", &subject, "--subject", &subject])
         .results;
@@ -678,7 +678,7 @@ fn t03_subject_differs_from_resolution() {
 fn t21_output_flood() {
     let fixture = RunFixture::new();
     fixture.gate("cpu:flood", "yes | head -c 100000000; exit 3");
-    // Collected in memory, as the incumbent has it.
+    // As the inline runner does: collect the output in memory.
     let naive = Command::new("bash")
         .args(["-c", "yes | head -c 100000000"])
         .output()

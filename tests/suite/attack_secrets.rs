@@ -1,4 +1,4 @@
-//! T19: everything private that can be planted in the environment and in a gate's output, and every place where it could turn up.
+//! T19: plants private data in the environment and in the output of a gate, and looks for them in every output of the program.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::attack::attack;
 use crate::driver::Sandbox;
 use crate::fake_github::{FakeGitHub, REPOSITORY};
 
-/// What is planted, put together here so that no scanner finds it in this file: a name and a value that must not leave.
+/// The planted names and values, concatenated here so that no scanner finds them in this file.
 fn planted() -> Vec<(&'static str, String)> {
     vec![
         ("GITHUB_TOKEN", format!("gh{}_{}", "p", "aZ3kQ9".repeat(6))),
@@ -29,7 +29,7 @@ fn planted() -> Vec<(&'static str, String)> {
 #[test]
 fn t19_planted_secrets_appear_nowhere() {
     let (sandbox, api) = (Sandbox::new(), FakeGitHub::start());
-    // The gate prints its own surroundings and what the change knows by heart.
+    // The gate prints its environment and secrets that the change contains.
     let by_heart: String = planted()
         .iter()
         .map(|(name, value)| format!("echo 'export {name}={value}'\n"))
@@ -67,7 +67,7 @@ fn t19_planted_secrets_appear_nowhere() {
         "{}",
         run.stdout
     );
-    // The runner knows what to mask before a gate says its first word, and only a runner is told.
+    // The masks are sent before the first output of a gate, and only to a runner.
     let (masks, rest) = run.stdout.split_at(run.stdout.find("::group::").unwrap());
     assert!(!rest.contains("\n::add-mask::"), "{rest}");
     for name in ["HOSTNAME", "POD_NAME", "NMOE_DATA_PATH", "AWS_SECRET_ACCESS_KEY"] {
@@ -100,7 +100,7 @@ fn t19_planted_secrets_appear_nowhere() {
         places.push((format!("report --format {format}"), out.stdout + &out.stderr));
     }
     let publish = with(sandbox.gates(["publish", "../results.json", "--pr", "5"]));
-    // The token that is planted is a stranger's; publishing has its own.
+    // The planted token belongs to another user; publishing has its own token.
     let publish = api.serves(publish).run().exits(0);
     places.push(("publish's talk".to_owned(), publish.stdout + &publish.stderr));
     places.push(("the comment".to_owned(), api.comments(5).concat()));

@@ -1,5 +1,5 @@
-//! Attacks around a run: on the workflows that carry it, on the libraries it loads, on the tool's own supply, on shared data,
-//! and on whoever reads what was planted where.
+//! Attacks on the environment of a run: its workflows, the libraries that it loads, the source of the program, shared data,
+//! and readers of planted files.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::program::program;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A workflow of one job that holds everything, in the shape that many repositories have.
+/// A workflow with a single job for everything, as many repositories have.
 const ONE_JOB: &str = "name: gates
 on:
   workflow_dispatch:
@@ -49,7 +49,7 @@ fn steps(job: &Value) -> impl Iterator<Item = &Value> {
     job["steps"].as_array().into_iter().flatten()
 }
 
-/// Whether a job checks out code that the base does not hold.
+/// Returns whether a job checks out code that is not in the base.
 fn takes_the_change(job: &Value) -> bool {
     steps(job).any(|step| {
         let sandbox = step["with"]["ref"].as_str().unwrap_or_default();
@@ -145,7 +145,7 @@ fn t12_input_interpolated_into_script() {
         spliced(ONE_JOB),
         workflows().iter().any(|text| spliced(text)),
     );
-    // What it does: the input is a script now.
+    // The effect: the input is part of a script.
     let sandbox = Sandbox::new();
     let input = "5; touch victim";
     let naive = format!("echo {input}");
@@ -215,7 +215,7 @@ fn t18_planted_program_of_other_version() {
     let output = sandbox.path("output");
     let get = Command::new(Path::new(ROOT).join("scripts/get"))
         .env_clear()
-        // No cargo here, so that nothing is built.
+        // Without cargo nothing is built.
         .env("PATH", &path)
         .env("HOME", sandbox.path("home"))
         .env("GITHUB_OUTPUT", &output)
@@ -252,7 +252,7 @@ fn t17_code_in_library_constructor() {
         let _ = std::fs::remove_file(&mark);
         read.ok()
     };
-    // What `ldd` and a loader in our own process come to.
+    // `ldd` and a loader in the same process both run the constructor.
     Command::new("true")
         .env("LD_PRELOAD", &library)
         .env("GITHUB_TOKEN", "planted")

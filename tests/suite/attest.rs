@@ -1,4 +1,4 @@
-//! `attest`: the block says what was run, every other byte stays, and what nobody measured is a finding.
+//! Tests `attest`: the block states what was run, every other byte is kept, and an unmeasured number is a finding.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::driver::Sandbox;
 use crate::fake_github::FakeGitHub;
 use crate::support::results::{CONTRACT, REGISTRY, results};
 
-/// A checkout with a contract's branch and one commit of work.
+/// Creates a checkout with a contract's branch and one commit of work.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
@@ -120,7 +120,7 @@ fn template_is_filled_and_unmeasured_fields_removed() {
         "{text}"
     );
     assert!(!block.contains('<') && template.ends_with(rest), "{text}");
-    // The same where a comparison stands that no result is about.
+    // The same for a comparison that no result describes.
     let stale = text.replacen(
         "```\n\n## S",
         "perf:\n  gate: perf:baseline_delta\n  result: 7\n```\n\n## S",

@@ -1,4 +1,4 @@
-//! One rule for colour, whatever command prints.
+//! Tests that every command follows the same rule for colour.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::run_fixture::RunFixture;
 use crate::terminal::Terminal;
 
-/// What a command writes to a terminal with this environment.
+/// Returns what a command writes to a terminal with this environment.
 fn on_a_terminal(fixture: &RunFixture, args: &[&str], env: &[(&str, &str)]) -> String {
     let (mut terminal, mut slave) = Terminal::open();
     let mut call = fixture.call(args).env("TERM", "xterm");
@@ -27,7 +27,7 @@ fn on_a_terminal(fixture: &RunFixture, args: &[&str], env: &[(&str, &str)]) -> S
     terminal.until(&Regex::new("END OF OUTPUT").unwrap())
 }
 
-/// `lint`, `report` and `run` decided it in three ways: an empty `NO_COLOR` counted in two of them, `TERM=dumb` in one.
+/// `lint`, `report` and `run` once had three rules: an empty `NO_COLOR` counted in two of them, `TERM=dumb` in one.
 #[test]
 fn every_command_follows_one_color_rule() {
     let fixture = RunFixture::new();

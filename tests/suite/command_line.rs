@@ -1,4 +1,4 @@
-//! The command line itself: help, unknown words, exit codes.
+//! Tests the command line: help, unknown arguments, exit codes.
 
 use crate::driver::Sandbox;
 

@@ -1,4 +1,4 @@
-//! `demo`: the whole way, and nothing left behind.
+//! Tests that `demo` completes and leaves no files.
 
 use crate::driver::Sandbox;
 

@@ -1,4 +1,4 @@
-//! `doctor`: what is missing is named with its remedy, and a sound repository is found sound.
+//! Tests `doctor`: each problem is reported with a fix, and a valid repository has no problems.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn each_registry_requirement_is_checked() {
     assert_eq!(found(&runner, "gpus")[0].0, "missing");
 }
 
-/// The workflows that `init` writes.
+/// Returns the workflows that `init` writes.
 fn initialised() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
@@ -189,7 +189,7 @@ fn unsafe_workflow_settings_are_reported_with_line() {
         "[runner]\nlabels = [\"b20\", \"big-gpu\"]\n",
     );
     assert_eq!(states(&doctor(&sandbox, &[]), "labels"), ["ok"]);
-    // A token that may write beside the change is an error, not a hint.
+    // A token with write access next to the change is an error, not a hint.
     let write = changed.replacen("persist-credentials: false", "persist-credentials: true", 9);
     sandbox.file(path, write);
     assert!(states(&doctor(&sandbox, &[]), "permissions").contains(&"missing".to_owned()));

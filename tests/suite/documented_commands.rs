@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
 
-/// Lines that are not run here, with the reason. A row covers the lines that begin with it; a row without a line is an error.
+/// Lines that are not run here, with the reason. A row covers the lines that begin with it. A row that matches no line is an error.
 const NOT_RUN: [(&str, &str); 13] = [
     (
         "./scripts/demo",
@@ -48,7 +48,7 @@ const NOT_RUN: [(&str, &str); 13] = [
     ),
 ];
 
-/// Lines that end with another code than 0 where the reader is, and why that is right.
+/// Lines that exit with another code than 0 in the reader's repository, with the reason.
 const ENDS: [(&str, &str, i32, &str); 15] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
@@ -135,7 +135,7 @@ const ENDS: [(&str, &str, i32, &str); 15] = [
 const NO_B200: &str = "there is no B200 here";
 const NOT_REVIEWED: &str = "the pull request is not approved";
 
-/// What stands for a reader's own value in a line of a template.
+/// Replaces placeholders in a template line by values of a reader.
 const VALUES: [(&str, &str); 4] = [
     ("<ID>", "03a"),
     ("<WORKTREE>", "../nmoe-worktrees/issue-03a-attention"),
@@ -154,7 +154,7 @@ fn state(page: &str, section: &str) -> State {
     }
 }
 
-/// The event that a line's comment speaks of.
+/// Returns the event that the comment of a line names.
 fn event(line: &str) -> Option<&'static str> {
     match line {
         "nmoe-gates lint pr" => Some("pull_request"),
@@ -172,7 +172,7 @@ struct Line {
     synopsis: bool,
 }
 
-/// The command lines of a page: those in shell blocks, and those of our program in other ones, each with the lines that it goes on over.
+/// Returns the command lines of a page: lines in shell blocks, and lines of the program in other blocks, with continuation lines.
 fn lines(page: &str, text: &str) -> Vec<Line> {
     let (mut fence, mut found, mut open, mut section) = (None, Vec::<Line>::new(), false, String::new());
     for line in text.lines().map(str::trim) {
@@ -242,7 +242,7 @@ fn names() -> Vec<String> {
     names
 }
 
-/// The words of a synopsis behind the program's name, with all that it has in brackets, and the first of what it lets one choose.
+/// Returns the words of a synopsis after the program name, with all optional words, and the first word of each choice.
 fn words(synopsis: &str) -> Vec<String> {
     let plain = |word: &str| {
         let word = word.trim_matches(['[', ']', '…']);
@@ -255,16 +255,16 @@ fn words(synopsis: &str) -> Vec<String> {
     synopsis.split_whitespace().skip(1).map(plain).collect()
 }
 
-/// What came of a page's lines.
+/// The result of the lines of a page.
 #[derive(Default)]
 struct Read {
     ran: usize,
     wrong: Vec<String>,
-    /// The rows of `NOT_RUN` and `ENDS` that a line met.
+    /// The rows of `NOT_RUN` and `ENDS` that a line matched.
     met: Vec<&'static str>,
 }
 
-/// One reader a page and state, who types the lines in their order.
+/// Runs the lines of a page in order, once for each state of the repository.
 fn type_in(page: &[Line]) -> Read {
     let mut read = Read::default();
     let mut scenes: Vec<(State, DocumentedFixture)> = Vec::new();
@@ -338,7 +338,7 @@ fn documented_synopses_are_accepted() {
             ));
         }
         held += 1;
-        // `--help` stops before anything is done, and only after every word before it was taken.
+        // `--help` exits before any action, but only after the parser accepted every word before it.
         let words = words(&line.text);
         let out = sandbox
             .gates(words.iter().map(String::as_str).chain(["--help"]))
@@ -351,9 +351,9 @@ fn documented_synopses_are_accepted() {
     assert!(held > 10, "only {held} synopses were found");
 }
 
-/// What stands in backquotes in a page's sentences and tables.
+/// Returns the text in backquotes in the sentences and tables of a page.
 fn spans(text: &str) -> Vec<String> {
-    // The fence that is open: only its like, as long, closes it, and the examples of a page may hold others.
+    // Only a fence of the same kind and length closes the open fence; the examples of a page may contain other fences.
     let mut open = ('`', 0);
     let mut found = Vec::new();
     for line in text.lines().map(str::trim) {

@@ -1,5 +1,5 @@
-//! Repositories in the states that the pages speak of, with a GitHub on this machine, and a shell in them whose `nmoe-gates` is the
-//! program under test.
+//! Repositories in the states that the pages describe, with a fake GitHub, and a shell in them whose `nmoe-gates` is the program
+//! under test.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,15 +12,15 @@ use crate::plan::contract;
 use crate::support::program::folder;
 use crate::support::results::results;
 
-/// Where a page's reader stands.
+/// The state of the reader's repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A trainer's repository that has never heard of the program.
+    /// A trainer's repository without any file of the program.
     Fresh,
-    /// A repository that works by contracts; nothing of 03a is begun.
+    /// A repository with contracts; no work on 03a has begun.
     Adopted,
-    /// In the worktree of 03a: its change is committed and pushed, Tier A has passed, the attestation is written, and GitHub has
-    /// the pull request, 12, beside another one, 13.
+    /// The worktree of 03a: the change is committed and pushed, Tier A has passed, the attestation is written, and GitHub has
+    /// the pull request 12 and another pull request 13.
     Worked,
 }
 
@@ -59,17 +59,17 @@ hot_path_min = ["b200:moonlight_8x20"]
 full = ["b200:moonlight_8x20", "perf:baseline_delta"]
 "#;
 
-/// What a reader's folder has that is nobody's business to commit.
+/// Files in the reader's folder that are not committed.
 const UNTRACKED: &str = "/issue.md\n/pr.md\n/*.json\n/*.log\n/my-templates\n/report.html\n/junit.xml\n/notes.md\n/parts\n__pycache__\n";
 
-/// A repository with its remote, its GitHub, and where the reader stands in it.
+/// A repository with its remote, a fake GitHub, and the current directory of the reader.
 pub struct DocumentedFixture {
     sandbox: Sandbox,
     api: FakeGitHub,
     here: PathBuf,
 }
 
-/// What a command line left.
+/// The result of a command line.
 pub struct Left {
     pub code: Option<i32>,
     /// Standard output, then standard error.
@@ -130,7 +130,7 @@ impl DocumentedFixture {
         fixture
     }
 
-    /// The change of 03a, as far as a pull request.
+    /// Makes the change of 03a, up to its pull request.
     fn work(&mut self) {
         self.does("nmoe-gates start 03a");
         self.here = self.sandbox.path("nmoe-worktrees/issue-03a-attention");
@@ -144,7 +144,7 @@ impl DocumentedFixture {
         self.opens_a_pull_request();
     }
 
-    /// What `gh pr create` does on GitHub, and what the maintainer's run leaves: pull request 12, its event, results.
+    /// Does what `gh pr create` does on GitHub, and leaves the results of a maintainer's run: pull request 12, its event, results.
     pub fn opens_a_pull_request(&mut self) {
         let rev = |rev: &str| git(&self.here, ["rev-parse", rev]).trim().to_owned();
         let (head, base) = (rev("HEAD"), rev("origin/master"));
@@ -163,7 +163,7 @@ impl DocumentedFixture {
         self.does("nmoe-gates run --tier a --results ~/results.json && cp ~/results.json .");
     }
 
-    /// The files that the pages name, in the reader's folder.
+    /// Writes the files that the pages name into the reader's folder.
     fn supplies(&self) {
         let write = |name: &str, text: &str| std::fs::write(self.here.join(name), text).unwrap();
         write("issue.md", &attention());
@@ -174,7 +174,7 @@ impl DocumentedFixture {
         );
         std::fs::create_dir(self.here.join("my-templates")).unwrap();
         write("my-templates/summary.md", "Ours: {{ overall }}\n");
-        // Two launches that were recorded, one of each arm.
+        // One recorded run of the baseline and one of the change.
         for (name, level) in [("base.json", 50_000.0), ("head.json", 49_500.0)] {
             let gate = "b200:moonlight_8x20";
             let mut recorded = results(&"1".repeat(40), &"2".repeat(40), &[(gate, "pass")]);
@@ -201,23 +201,23 @@ impl DocumentedFixture {
         std::fs::write(path, text).unwrap();
     }
 
-    /// The folder that holds the repository, its remote and its worktrees.
+    /// Returns the folder that contains the repository, its remote and its worktrees.
     pub fn root(&self) -> PathBuf {
         self.sandbox.path("")
     }
 
-    /// GitHub, as far as this machine has it.
+    /// Returns the fake GitHub.
     pub fn api(&self) -> &FakeGitHub {
         &self.api
     }
 
-    /// A step of the scene itself, which has to go well.
+    /// Runs a setup step, which must succeed.
     pub fn does(&mut self, line: &str) {
         let left = self.line(line, None);
         assert_eq!(left.code, Some(0), "{line}\n{}", left.said);
     }
 
-    /// Runs a line of a page as its reader would, in a shell, and stays where it went.
+    /// Runs a line of a page in a shell, and keeps the directory that the line changed to.
     pub fn line(&mut self, line: &str, event: Option<&str>) -> Left {
         let stood = self.sandbox.path("stood");
         let script = format!("{line}\nended=$?\npwd > \"$STOOD\"\nexit $ended");
@@ -261,7 +261,7 @@ fn attention() -> String {
     contract("03a", "attention", "\"01\"", "", "nmoe/**")
 }
 
-/// A description as its writer leaves it: sections filled in, boxes ticked, nothing measured claimed.
+/// Returns a description as its author leaves it: sections filled in, boxes ticked, no unmeasured number claimed.
 fn whole(body: &str) -> String {
     body.replace("- [ ]", "- [x]").replace("Fixes: #", "Fixes: #5")
 }

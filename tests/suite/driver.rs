@@ -1,4 +1,4 @@
-//! A fluent way to run the real binary in a scratch place with a scrubbed environment, and to look at what came out.
+//! Runs the real program in a temporary directory with a clean environment, and checks its exit code, output and files.
 #![allow(dead_code, reason = "a driver offers more than each state of the suite uses")]
 
 use std::ffi::OsStr;
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::support::program::folder;
 
-/// A scratch place: `repo/` for a checkout, `home/` for everything a tool might write elsewhere.
+/// A temporary directory: `repo/` for a checkout, `home/` for other files that the program writes.
 pub struct Sandbox {
     root: TempDir,
 }
 
 impl Sandbox {
-    /// An empty place.
+    /// Creates an empty sandbox.
     pub fn new() -> Self {
         let prefix = if hostile() {
             "nmoe-gates-test ğİ ß-"
@@ -30,12 +30,12 @@ impl Sandbox {
         Sandbox { root }
     }
 
-    /// The checkout.
+    /// Returns the path of the checkout.
     pub fn repo(&self) -> PathBuf {
         self.root.path().join("repo")
     }
 
-    /// A path beside the checkout.
+    /// Returns a path next to the checkout.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
     }
@@ -48,21 +48,21 @@ impl Sandbox {
         self
     }
 
-    /// A git command in the checkout, with a fixed identity and clock; returns what it printed.
+    /// Runs a git command in the checkout, with a fixed identity and clock, and returns its standard output.
     pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> String {
         git(&self.repo(), args)
     }
 
-    /// A call of the binary in the checkout.
+    /// Returns a call of the program in the checkout.
     pub fn gates<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Call {
-        // By the name that users call: help and usage repeat that name.
+        // Calls the program by its usual name, because help and usage repeat that name.
         let mut command = scrubbed(folder().join("nmoe-gates"));
         command
             .args(args)
             .current_dir(self.repo())
             .env("TMPDIR", self.path("tmp"));
         if hostile() {
-            // Below a file nothing can be written, not even by root. What must be kept has its own place then.
+            // Not even root can write below a file. State that must be kept has a separate directory.
             command
                 .env("HOME", "/dev/null")
                 .env("XDG_STATE_HOME", self.path("home/.local/state"));
@@ -73,7 +73,7 @@ impl Sandbox {
     }
 }
 
-/// Returns a command whose environment is only `PATH` and a locale; in a hostile run also what disturbs programs most.
+/// Returns a command whose environment has only `PATH` and a locale. In a hostile run it also has variables that disturb programs.
 pub fn scrubbed(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
@@ -88,8 +88,8 @@ pub fn scrubbed(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Whether `NMOE_GATES_TEST_HOSTILE=1` asks for an environment that disturbs programs: backtraces, a Turkish locale, a far
-/// time zone, a HOME that cannot be written, blanks and non-ASCII characters in paths, files that only their owner may read.
+/// Returns whether `NMOE_GATES_TEST_HOSTILE=1` requests a hostile environment: backtraces, a Turkish locale, a distant time zone,
+/// a read-only HOME, blanks and non-ASCII characters in paths, and files that only their owner may read.
 pub fn hostile() -> bool {
     static HOSTILE: LazyLock<bool> = LazyLock::new(|| {
         let asked = std::env::var_os("NMOE_GATES_TEST_HOSTILE").is_some_and(|value| value == "1");
@@ -101,7 +101,7 @@ pub fn hostile() -> bool {
     *HOSTILE
 }
 
-/// A git command in a directory, with a fixed identity and clock; returns what it printed.
+/// Runs a git command in a directory, with a fixed identity and clock, and returns its standard output.
 pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(dir: &Path, args: I) -> String {
     let output = Command::new("git")
         .args([
@@ -134,32 +134,32 @@ pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(dir: &Path, args: I) -> S
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A call that has not been made yet.
+/// A call of the program that has not started yet.
 pub struct Call {
     command: Command,
     stdin: Option<Vec<u8>>,
 }
 
 impl Call {
-    /// With this environment variable.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// In this directory.
+    /// Sets the current directory.
     pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
         self
     }
 
-    /// With this on standard input.
+    /// Sets the standard input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
-    /// The call as the last words of another command, in the same environment.
+    /// Appends the call to another command, with the same environment.
     pub fn under<S: AsRef<OsStr>>(self, words: &[S]) -> Command {
         let mut command = Command::new(&words[0]);
         command
@@ -176,12 +176,12 @@ impl Call {
         command
     }
 
-    /// The command itself, for tests that signal it or take its pipes.
+    /// Returns the command, for tests that send signals or use the pipes.
     pub fn into_command(self) -> Command {
         self.command
     }
 
-    /// Makes the call and waits for its end.
+    /// Runs the program until it exits.
     pub fn run(mut self) -> Outcome {
         use std::io::Write as _;
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -194,7 +194,7 @@ impl Call {
         let feeder = self.stdin.map(|bytes| {
             let mut pipe = child.stdin.take().unwrap();
             std::thread::spawn(move || {
-                // A command that has read enough may close its end.
+                // A command that has read enough may close the pipe.
                 let _ = pipe.write_all(&bytes);
             })
         });
@@ -210,19 +210,17 @@ impl Call {
     }
 }
 
-/// What a call left.
+/// The exit code and output of a call.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Exit code; none after a signal.
+    /// Exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// Standard output.
     pub stdout: String,
-    /// Standard error.
     pub stderr: String,
 }
 
 impl Outcome {
-    /// Asserts the exit code, showing everything where it differs.
+    /// Asserts the exit code, and prints the complete output if it differs.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(
@@ -235,7 +233,7 @@ impl Outcome {
         self
     }
 
-    /// Standard output as a runner shows it: what it was asked to mask is masked from there on, the asking included.
+    /// Returns standard output as a runner shows it: without the mask commands, and with their values masked in later lines.
     pub fn on_a_runner(&self) -> String {
         let (mut shown, mut masks) = (String::new(), Vec::<&str>::new());
         for line in self.stdout.split_inclusive('\n') {
@@ -251,7 +249,7 @@ impl Outcome {
         shown
     }
 
-    /// Standard output as JSON.
+    /// Parses standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}\n{}\n{}", self.stdout, self.stderr))

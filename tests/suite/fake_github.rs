@@ -1,5 +1,5 @@
-//! A GitHub on this machine: issues, pull requests, comments, statuses, with GitHub's paging and refusals, and with faults
-//! on demand. It records every request. One connection carries one request, so that a fault can break it anywhere.
+//! A fake GitHub server: issues, pull requests, comments, statuses, with GitHub's paging and error responses, and with faults
+//! on request. It records every request. Each connection carries one request, so that a fault can break it anywhere.
 #![allow(dead_code, reason = "a fake offers more than each state of the suite uses")]
 
 use std::collections::BTreeMap;
@@ -12,51 +12,50 @@ use serde_json::{Value, json};
 
 use crate::driver::Call;
 
-/// The repository that the fake has.
+/// The only repository of the fake.
 pub const REPOSITORY: &str = "octo-org/trainer";
 
-/// What the fake takes for a token.
+/// The token that the fake accepts.
 pub const TOKEN: &str = "open-sesame";
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
-    /// GET, POST, …
     pub method: String,
     /// Path with query.
     pub path: String,
-    /// Headers, names in lower case.
+    /// Headers with names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Body as JSON; null where there was none.
+    /// Body as JSON; null if the body is empty.
     pub body: Value,
 }
 
-/// Something that goes wrong with an answer.
+/// A fault in a response.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This status with this message and these headers.
+    /// Responds with this status, message and headers.
     Status(u16, &'static str, Vec<(&'static str, String)>),
-    /// The connection is reset before an answer.
+    /// Resets the connection before the response.
     Reset,
-    /// The request takes effect, then the connection is reset.
+    /// Executes the request, then resets the connection.
     DoneThenReset,
-    /// No answer within any reasonable time.
+    /// Sends no response before the client's timeout.
     Silence,
-    /// Half of the body, then the end.
+    /// Sends half of the body, then closes the connection.
     Truncated,
-    /// A byte of the body now and then.
+    /// Sends the body one byte at a time, with pauses.
     Slow,
-    /// HTML with status 200, as a login page would.
+    /// Sends HTML with status 200, as a login page would.
     Html,
-    /// A redirect to this place.
+    /// Redirects to this address.
     Redirect(u16, String),
-    /// A body of this many bytes.
+    /// Sends a body of this many bytes.
     Huge(usize),
-    /// Bytes that are no HTTP.
+    /// Sends bytes that are not HTTP.
     Garbage,
 }
 
-/// What the fake knows.
+/// The data of the fake.
 pub struct State {
     /// Issues and the issue side of pull requests, by number.
     pub issues: BTreeMap<u64, Value>,
@@ -78,16 +77,16 @@ pub struct State {
     pub editors: BTreeMap<u64, (String, Option<String>)>,
     /// Environments with their protection rules.
     pub environments: BTreeMap<String, Value>,
-    /// Whom the token is for. `github-actions[bot]` may not ask who it is.
+    /// The user of the token. `github-actions[bot]` cannot query its own user.
     pub login: String,
     /// Whether the token may write.
     pub may_write: bool,
-    /// Most entries of one page, whatever was asked for.
+    /// The maximum page size, for every request.
     pub page: usize,
     /// Every request so far.
     pub seen: Vec<RecordedRequest>,
     faults: Vec<(String, String, Fault, usize)>,
-    /// Called before a request is answered, outside the lock: where tests move things in between.
+    /// Called before a response, without the lock, so that a test can change the state.
     #[allow(clippy::type_complexity, reason = "one place")]
     before: Option<Arc<dyn Fn(&RecordedRequest, &mut State) + Send + Sync>>,
     next_id: u64,
@@ -101,7 +100,7 @@ pub struct FakeGitHub {
 }
 
 impl FakeGitHub {
-    /// A fake with nothing in it.
+    /// Starts a fake without data.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -119,17 +118,17 @@ impl FakeGitHub {
         FakeGitHub { url, state, address }
     }
 
-    /// Its base URL.
+    /// Returns the base URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it knows, to look at and to change.
+    /// Locks the state, to read or change it.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    /// The call, pointed at this fake with a token.
+    /// Points the call at this fake and adds a token.
     pub fn serves(&self, call: Call) -> Call {
         call.env("GITHUB_API_URL", &self.url)
             .env("GITHUB_REPOSITORY", REPOSITORY)
@@ -138,7 +137,7 @@ impl FakeGitHub {
             .env("NMOE_API_PATIENCE_S", "4")
     }
 
-    /// An open issue.
+    /// Adds an open issue.
     pub fn issue(&self, number: u64, title: &str, body: &str) {
         self.state().issues.insert(
             number,
@@ -147,7 +146,7 @@ impl FakeGitHub {
         );
     }
 
-    /// An open pull request of a branch against `master`.
+    /// Adds an open pull request of a branch against `master`.
     pub fn pull(&self, number: u64, branch: &str, head: &str, base: &str, body: &str) {
         let mut state = self.state();
         state.issues.insert(
@@ -164,14 +163,14 @@ impl FakeGitHub {
         );
     }
 
-    /// A comment by somebody; returns its id.
+    /// Adds a comment by this user and returns its id.
     pub fn comment(&self, number: u64, login: &str, body: &str) -> u64 {
         self.state().add_comment(number, login, body)["id"]
             .as_u64()
             .unwrap()
     }
 
-    /// The texts of the comments on a number, oldest first.
+    /// Returns the comments on a number, oldest first.
     pub fn comments(&self, number: u64) -> Vec<String> {
         self.state()
             .comments
@@ -181,19 +180,19 @@ impl FakeGitHub {
             .collect()
     }
 
-    /// The next `times` requests with this method (`*`: any) and this start of the path go wrong.
+    /// Injects a fault into the next `times` requests with this method (`*`: any) and this prefix of the path.
     pub fn fault(&self, method: &str, path: &str, fault: Fault, times: usize) {
         self.state()
             .faults
             .push((method.to_owned(), path.to_owned(), fault, times));
     }
 
-    /// Called with every request before it is answered.
+    /// Calls this function before each response.
     pub fn before(&self, hook: impl Fn(&RecordedRequest, &mut State) + Send + Sync + 'static) {
         self.state().before = Some(Arc::new(hook));
     }
 
-    /// The requests so far, as `METHOD /path?query`.
+    /// Returns the requests so far, as `METHOD /path?query`.
     pub fn log(&self) -> Vec<String> {
         self.state()
             .seen
@@ -202,7 +201,7 @@ impl FakeGitHub {
             .collect()
     }
 
-    /// The requests that change something, as `METHOD /path`.
+    /// Returns the requests that change data, as `METHOD /path`.
     pub fn writes(&self) -> Vec<String> {
         self.log()
             .into_iter()
@@ -213,7 +212,7 @@ impl FakeGitHub {
 
 impl Drop for FakeGitHub {
     fn drop(&mut self) {
-        // Wakes the listener; by then the state may be gone, which ends it.
+        // Wakes the listener, which exits when the state is gone.
         self.state = Arc::new(Mutex::new(State::empty()));
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
@@ -433,7 +432,7 @@ impl State {
         }
     }
 
-    /// One page, with the links that GitHub gives.
+    /// Returns one page, with GitHub's `Link` header.
     fn page(
         &self,
         all: Vec<Value>,
@@ -545,7 +544,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, base: &str) {
         head + "\r\n"
     };
     let json = "application/json; charset=utf-8";
-    // The other side may be gone already; that is its test's business.
+    // The client may have closed the connection; the test checks that.
     let _ = match fault {
         None => stream.write_all((head(status, json, text.len(), &headers) + &text).as_bytes()),
         Some(Fault::Truncated) => {
@@ -574,7 +573,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, base: &str) {
             .and_then(|()| stream.write_all(&vec![b' '; bytes])),
         Some(Fault::Garbage) => stream.write_all(b"SSH-2.0-nonsense\r\n\r\n"),
         Some(Fault::Silence) => {
-            // Until the other side gives up and closes.
+            // Until the client gives up and closes the connection.
             let mut rest = [0; 1];
             let _ = stream.read(&mut rest);
             Ok(())

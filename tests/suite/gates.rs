@@ -1,4 +1,4 @@
-//! `gates`: the registry read, selections resolved.
+//! Tests `gates`: reading the registry and resolving selections.
 
 use std::path::Path;
 

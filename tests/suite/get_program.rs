@@ -1,4 +1,4 @@
-//! How the action gets its program: named, on PATH, downloaded and verified, or built; and how each can be attacked.
+//! Tests how the action gets its program: named, on PATH, downloaded and verified, or built; and an attack on each way.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::support::digest::sha256;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A program that says this version, and leaves a mark where it was run.
+/// Returns a program that prints this version and leaves a mark where it was run.
 fn program(sandbox: &Sandbox, says: &str) -> String {
     format!(
         "#!/bin/sh\necho ran >>'{}'\necho 'nmoe-gates {says}'\n",
@@ -19,7 +19,7 @@ fn program(sandbox: &Sandbox, says: &str) -> String {
     )
 }
 
-/// What the action sees: a copy of itself, a PATH, a release page.
+/// The environment of the action: a copy of the action, a PATH, a release page.
 struct StepFixture {
     sandbox: Sandbox,
     env: Vec<(String, String)>,
@@ -32,7 +32,7 @@ struct StepResult {
 }
 
 impl StepFixture {
-    /// With these lines in checksums.txt; `{asset}` is this machine's.
+    /// Creates the action with these lines in checksums.txt; `{asset}` is this machine's.
     fn new(checksums: &str) -> Self {
         let sandbox = Sandbox::new();
         let asset = format!(
@@ -57,7 +57,7 @@ impl StepFixture {
         self
     }
 
-    /// A program on PATH before everything else.
+    /// Puts a program on PATH before everything else.
     fn on_path(self, name: &str, text: &str) -> Self {
         let path = self.sandbox.path("bin").join(name);
         std::fs::write(&path, text).unwrap();
@@ -95,19 +95,19 @@ impl StepFixture {
     }
 }
 
-/// A release page that answers every request in one way and remembers what was asked.
+/// A release page that gives the same response to every request and records the requests.
 pub struct Releases {
     pub url: String,
     pub asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// A page that answers every request so.
+/// Starts a page with this response.
 pub fn releases(status: u16, body: &[u8]) -> Releases {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.server_addr());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (seen, body) = (Arc::clone(&asked), body.to_vec());
-    // Ends with the test process.
+    // The thread ends with the test process.
     std::thread::spawn(move || {
         for request in server.incoming_requests() {
             seen.lock().unwrap().push(request.url().to_owned());
@@ -224,7 +224,7 @@ fn unavailable_release_is_built_or_explained() {
         "{}",
         got.said
     );
-    // Another machine's release says nothing of this one's.
+    // The digest of another machine's release does not apply to this machine.
     let other = StepFixture::new(&format!(
         "{}  {VERSION}/nmoe-gates-riscv64-unknown-linux-gnu\n",
         sha256(b"x")

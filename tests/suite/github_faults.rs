@@ -1,9 +1,9 @@
-//! The table of API faults in docs/explanation/security-model.md, row by row: each fault is made, and what the real binary then says is what the row says.
+//! Makes each API fault of the table in docs/explanation/security-model.md and compares the output of the program with the row.
 
 use crate::fake_github::{FakeGitHub, Fault};
 use crate::publish::PullFixture;
 
-/// One way to a row: what goes wrong, more environment, the exit code, and what is said.
+/// A fault for one row: the cause, extra environment variables, the exit code, and the message.
 struct FaultCase {
     row: &'static str,
     wrong: fn(&FakeGitHub),
@@ -22,7 +22,7 @@ fn status(api: &FakeGitHub, status: u16, message: &'static str) {
 
 const STATUSES: &str = "/repos/octo-org/trainer/statuses";
 
-/// At least one for each row.
+/// At least one case for each row.
 const WAYS: &[FaultCase] = &[
     FaultCase {
         row: "host name unknown, no connection",
@@ -195,10 +195,10 @@ const WAYS: &[FaultCase] = &[
     },
 ];
 
-/// Rows that tests elsewhere show.
+/// Rows that other tests cover.
 const ELSEWHERE: &[&str] = &["certificate not accepted"];
 
-/// The rows of the page: what happens, and the whole row.
+/// Returns the rows of the page: the first cell, and the complete row.
 fn rows() -> Vec<(String, String)> {
     let page = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -222,7 +222,7 @@ fn documented_api_faults_match_output() {
             "no test makes `{row}` happen"
         );
     }
-    // Some of them wait for a second; none waits for another.
+    // Some cases wait for a second, so all run in parallel.
     std::thread::scope(|scope| {
         for way in WAYS {
             let rows = &rows;
@@ -251,7 +251,7 @@ fn shown(way: &FaultCase, rows: &[(String, String)]) {
         assert!(out.stderr.contains(says), "{}: {}", way.row, out.stderr);
     }
     let first = way.says.first().copied().unwrap_or_default();
-    // The page quotes what is said, with `N` for a number that depends.
+    // The page writes `N` for a number that varies.
     let quoted = first.replace("3600", "N");
     assert!(
         first.is_empty() || row.contains(&quoted) || way.says[1..].iter().any(|says| row.contains(says)),

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::driver::Sandbox;
 
-/// Command lines that fail, of every subcommand.
+/// Command lines that fail, for every subcommand.
 const FAILING: &[&str] = &[
     "",
     "nosuch",
@@ -79,36 +79,36 @@ const FAILING: &[&str] = &[
     "images --format sarif",
 ];
 
-/// What a command line left.
+/// The result of a command line.
 #[derive(Debug, PartialEq)]
 struct Left {
-    /// Exit code; none after a signal.
+    /// Exit code; `None` after a signal.
     code: Option<i32>,
-    /// Standard error, without what differs between two places, two moments and two widths of a terminal.
+    /// Standard error, without paths, times and the width of the terminal.
     said: String,
     /// Whether anything was printed to standard output.
     printed: bool,
 }
 
-/// A surrounding in which every command line is called.
+/// An environment in which every command line is called.
 struct Surrounding {
     name: &'static str,
-    /// Variables to set, or to unset.
+    /// Variables to set or to unset.
     variables: &'static [(&'static str, Option<&'static str>)],
-    /// Redirections, as a shell writes them.
+    /// Redirections in shell syntax.
     redirections: &'static str,
-    /// What must be as under the fixed environment.
+    /// The part of the result that must equal the result in the fixed environment.
     same: Same,
 }
 
 enum Same {
     /// Standard error and exit code.
     Everything,
-    /// The same, unless there was something to print.
+    /// The same, unless the command prints to standard output.
     UnlessPrinted,
-    /// The exit code, as standard error leads nowhere.
+    /// The exit code, because standard error is closed.
     Code,
-    /// Nothing, as a program or a folder is missing; the exit code is still one of the documented ones.
+    /// Nothing, because a program or a folder is missing; the exit code must still be a documented one.
     Documented,
 }
 

@@ -1,4 +1,4 @@
-//! `images`: exactly the Docker environment decides, in the order in which images are built on each other.
+//! Tests `images`: only changes of the Docker environment rebuild images, in the order in which images depend on each other.
 
 use crate::driver::Sandbox;
 

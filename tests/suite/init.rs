@@ -1,4 +1,4 @@
-//! `init`: what it adds is in order by our own lints, nothing is overwritten, and the second time nothing happens.
+//! Tests `init`: the written files pass the lints, no file is overwritten, and a second call changes nothing.
 
 use crate::driver::Sandbox;
 

@@ -1,4 +1,4 @@
-//! What the incumbent gets wrong before it runs anything, by the row of the list that its faults were written down in,
+//! Faults that the inline runner in a workflow finds only during a run, or not at all, and bodies in shapes that people wrote.
 //! and the shapes of bodies that people really wrote.
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-/// Code and line of each finding.
+/// Returns the code and line of each finding.
 fn found(out: &Value) -> Vec<(&str, u64)> {
     out["findings"]
         .as_array()
@@ -84,7 +84,7 @@ fn missing_config_file_is_found_before_run() {
             ),
         ]
     );
-    // Another bundle that reaches the perf gate, or the file, mends it.
+    // Another bundle that reaches the perf gate, or the missing file, fixes the finding.
     let mended = registry.replace(
         "[bundles]",
         "[bundles]\nperf = [\"b200:moonlight_8x20\", \"perf:baseline_delta\"]",

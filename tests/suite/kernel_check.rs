@@ -1,4 +1,4 @@
-//! `kernels check` as a whole: the machine first, then what the libraries hold and how fresh they are.
+//! Tests `kernels check`: first the machine, then the content of the libraries and whether they are current.
 
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +42,7 @@ fn wrong_machine_is_refused_with_requirements() {
         assert!(out.stdout.contains(word), "{word}: {}", out.stdout);
     }
     sandbox.gates(["kernels", "check", "absent.so"]).run().exits(2);
-    // The libraries are still looked into, and none is loaded.
+    // The libraries are inspected, but not loaded.
     library(
         &sandbox,
         "nmoe/csrc/rdep.cpython-311-x86_64-linux-gnu.so",
@@ -73,7 +73,7 @@ fn target_machine_checks_libraries_of_subject() {
             .json()
     };
     assert_eq!(check(3)["reason"], "kernel_missing");
-    // A telemetry extension without device code is no reason for refusal, and no kernel library.
+    // A telemetry extension without device code is not a kernel library, and is not a reason to refuse.
     library(&sandbox, "nmoe/csrc/gpu.so", None);
     assert_eq!(check(3)["reason"], "kernel_missing");
     library(&sandbox, "nmoe/csrc/rdep.so", Some("sm_100a_zstd"));

@@ -1,4 +1,4 @@
-//! `kernels collectives`: an all-to-all through NCCL is found where rows go between experts, and nowhere else.
+//! Tests `kernels collectives`: an NCCL all-to-all is found on the MoE path and nowhere else.
 
 use std::process::Command;
 

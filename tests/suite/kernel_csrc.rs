@@ -1,4 +1,4 @@
-//! The kernel package: its host build proves itself, and its stamp stands for its sources.
+//! Tests the kernel package: its host build passes the self-checks, and its stamp changes with its sources.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +38,7 @@ fn host_build_passes_all_self_checks() {
 
 #[test]
 fn other_target_fails_compilation_with_required_target() {
-    // The preprocessor as nvcc would call it for the device, with no CUDA header at hand.
+    // Runs the preprocessor as nvcc does for the device, without CUDA headers.
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("cuda_runtime.h"), "").unwrap();
     let preprocess = |defines: &[&str]| {
@@ -67,7 +67,7 @@ fn other_target_fails_compilation_with_required_target() {
     );
 }
 
-/// Runs a proof with the pinned CUDA tools, which it installs first.
+/// Runs a verification script with the pinned CUDA tools, which the script installs first.
 fn prove(script: &str, arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     static INSTALLED: Once = Once::new();
@@ -129,13 +129,13 @@ fn slow_device_build_uses_hardware_conversions() {
 /// The files of a sample package, in the order of a stamp's listing.
 pub const SOURCES: [&str; 4] = ["Cargo.toml", "build.rs", "include/a.h", "src/a.h"];
 
-/// The digest that a stamp of a sample package carries: over a listing as `sha256sum` makes it, flags and compiler.
+/// Returns the digest that a stamp of a sample package contains: over a listing as `sha256sum` prints it, flags and compiler.
 pub fn sources_digest(package: &Path) -> String {
     let line = |file: &str| format!("{}  {file}\n", sha256(std::fs::read(package.join(file)).unwrap()));
     sha256(SOURCES.map(line).concat() + "flags -O3\ncompiler nvcc 13.0.88\n")
 }
 
-/// A library with a stamp, device code and the ABI, as a build for the target would leave it, but runnable here.
+/// Builds a library with a stamp, device code and the ABI, as a build for the target would write it, but runnable here.
 fn stamped(sandbox: &Sandbox, package: &Path, nonce: &str) {
     let sources = sources_digest(package);
     let stamp = format!(
@@ -216,7 +216,7 @@ fn stale_library_is_not_loaded() {
             "gather"
         ]
     );
-    // A source changes after the build: the library is stale, and is not loaded.
+    // A source changes after the build, so the library is stale and is not loaded.
     std::fs::write(package.join("src/a.h"), "/* another */\n").unwrap();
     let seen = check(3);
     assert_eq!(seen["reason"], "kernel_stale");

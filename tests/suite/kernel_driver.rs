@@ -1,4 +1,4 @@
-//! `kernels driver` against stub drivers: every machine is told for what it is.
+//! Tests `kernels driver` with stub drivers: every machine is reported correctly.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::driver::{Outcome, Sandbox};
 
-/// A libcuda whose answers are macros.
+/// A libcuda whose responses are macros.
 const CUDA: &str = r#"
 #include <stddef.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ int cuDeviceTotalMem_v2(size_t *b, int d) { (void)d; *b = 180ull << 30; return 0
 int cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 75 ? MAJOR : a == 76 ? MINOR : 0; return 0; }
 "#;
 
-/// A libnvidia-ml whose answers are macros.
+/// A libnvidia-ml whose responses are macros.
 const NVML: &str = r#"
 #include <stddef.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ int nvmlEventSetWait_v2(void *s, unsigned long long *e, unsigned ms) { static un
 int nvmlDeviceGetMigMode(void *d, unsigned *m, unsigned *p) { (void)d; *m = MIG; *p = 0; return 0; }
 "#;
 
-/// A machine: what is defined for libcuda and for libnvidia-ml; `None` where the library is absent.
+/// The macros that a machine defines for libcuda and for libnvidia-ml; `None` if the library is absent.
 struct Machine {
     cuda: Option<&'static [&'static str]>,
     nvml: Option<&'static [&'static str]>,
@@ -119,12 +119,12 @@ fn compile(folder: &PathBuf, name: &str, source: &str, defines: &[&str]) {
     assert!(built.success());
 }
 
-/// A folder with the driver of eight B200s, for `LD_LIBRARY_PATH`.
+/// Returns a folder with the driver of eight B200 GPUs, for `LD_LIBRARY_PATH`.
 pub fn b200(sandbox: &Sandbox) -> PathBuf {
     b200_with(sandbox, &[])
 }
 
-/// The same, whose NVML has something to tell.
+/// Returns the same folder, with these NVML responses.
 pub fn b200_with(sandbox: &Sandbox, nvml: &[&str]) -> PathBuf {
     let folder = sandbox.path("b200");
     compile(&folder, "libcuda.so.1", CUDA, &[]);
@@ -301,7 +301,7 @@ fn missing_nvml_and_idle_clocks_are_accepted() {
 
 #[test]
 fn watch_reports_changes_between_readings() {
-    // The first reading asks in round 2, the second in round 3.
+    // The first reading is in round 2, the second in round 3.
     let cases: [(&str, &[&'static str], Option<&str>, &str); 11] = [
         ("quiet", &["-DECC=2", "-DHELD=5000000000ull"], None, ""),
         (
@@ -350,7 +350,7 @@ fn watch_reports_changes_between_readings() {
         ("an old xid", &["-DXID=1"], None, ""),
         ("no events", &["-DXID=0"], None, ""),
     ];
-    // Absent, or hanging, crashing and leaving when it is asked a second time.
+    // NVML is absent, or it hangs, crashes or exits at the second reading.
     let silent: [Option<&[&'static str]>; 5] = [
         None,
         Some(&["-DMIG=(round_()>2?({for(;;)pause();0;}):0)"]),

@@ -1,4 +1,4 @@
-//! The kernel host against libraries that are broken or mean harm: each is told for what it is, and costs the host alone.
+//! Tests the kernel host with broken and hostile libraries: each failure is reported, and only the host process fails.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::driver::{Sandbox, scrubbed};
 use crate::support::program::program;
 
-/// A library with the whole ABI and one self-check that passes. Each case changes something about it.
+/// A library with the complete ABI and one self-check that passes. Each case changes a part of it.
 const GOOD: &str = r#"
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -45,7 +45,7 @@ int32_t nmoe_check_run(uint32_t i, report *r) { (void)i; CHECK }
 struct Library {
     source: String,
     flags: Vec<&'static str>,
-    /// What is done to the file afterwards.
+    /// Changes the file after the build.
     spoil: fn(&Path),
 }
 
@@ -116,7 +116,7 @@ fn check_within(sandbox: &Sandbox, path: &Path, seconds: &str) -> (Option<i32>, 
     (out.code, seen, out.stderr)
 }
 
-/// Name, library, the words it may be told by (a loader's choice may differ by version), and the stage.
+/// Name, library, the accepted messages (loaders differ by version), and the stage.
 type Case = (&'static str, Library, &'static [&'static str], &'static str);
 
 fn cases() -> Vec<Case> {
@@ -300,7 +300,7 @@ fn hostile_libraries_are_reported_by_failure() {
         let threads: Vec<_> = cases
             .iter()
             .map(|(name, library, words, _)| {
-                // Only what hangs need be waited for; on a busy machine the others get all the time they want.
+                // Only a library that hangs needs a short limit; the others get a long limit, because the machine may be busy.
                 let hangs = words.iter().any(|word| matches!(*word, "silent" | "stopped"));
                 let seconds = if hangs { "3" } else { "60" };
                 scope.spawn(|| check_within(&sandbox, &build(&sandbox, name, library), seconds))

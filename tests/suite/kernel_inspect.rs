@@ -1,4 +1,4 @@
-//! `kernels inspect`: what real containers hold, and what is refused as none.
+//! Tests `kernels inspect`: the content of real containers, and refusals.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +22,7 @@ fn look(sandbox: &Sandbox, path: &Path, code: i32) -> Value {
     out.json()["libraries"][0].take()
 }
 
-/// A host library with this container in it, as nvcc would have made it.
+/// Returns a host library with this container in it, as nvcc would write it.
 fn library(
     sandbox: &Sandbox,
     name: &str,

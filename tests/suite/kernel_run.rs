@@ -1,4 +1,4 @@
-//! Kernel libraries in a run: built from the subject, proven before a GPU gate's command, and a gate of their own.
+//! Tests kernel libraries in a run: built from the subject, checked before the command of a GPU gate, and as a separate gate.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::driver::{Outcome, Sandbox};
 use crate::kernel_csrc::{SOURCES, sources_digest};
 
-/// C that wraps `nmoe/csrc/device.fatbin` as a library.
+/// C source that wraps `nmoe/csrc/device.fatbin` as a library.
 pub const WRAPPER: &str = "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"nmoe/csrc/device.fatbin\\\"\\n.previous\\n\");\nint entry(void) { return 0; }\n";
 
-/// A checkout whose build copies this container, wrapped as a library, to where the registry looks.
+/// Creates a checkout whose build copies this container, wrapped as a library, to the path in the registry.
 fn checkout(container: &str, build: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let fixture =
@@ -54,7 +54,7 @@ fn run(sandbox: &Sandbox, gates: &[&str]) -> (Outcome, Value) {
 #[test]
 fn gpu_gate_uses_built_and_proven_libraries() {
     let sandbox = checkout("sm_100a_zstd", BUILD);
-    // A library from before must not be taken for this run's.
+    // A library of an earlier build must not be used as the library of this run.
     sandbox.file("nmoe/csrc/stale.so", "old");
     let (out, results) = run(&sandbox, &["b200:train", "b200:again"]);
     let out = out.exits(0);
@@ -102,7 +102,7 @@ fn rejected_library_prevents_gate_command() {
 fn library_changed_after_check_is_stale() {
     let rebuild = "cc -DMORE -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c -Wl,--build-id=0x1234";
     for (name, command, first, second) in [
-        // By the gate itself: what it measured is not what was proven.
+        // The gate changes the library, so its measurement is not of the checked library.
         (
             "itself",
             rebuild,
@@ -115,7 +115,7 @@ fn library_changed_after_check_is_stale() {
             ("invalid", "kernel_stale"),
             ("invalid", "kernel_stale"),
         ),
-        // Between two gates, by one that needs no GPU.
+        // A gate without GPU changes the library between two GPU gates.
         ("removed", "true", ("pass", ""), ("invalid", "kernel_stale")),
         ("left alone", "true", ("pass", ""), ("pass", "")),
     ] {
@@ -188,7 +188,7 @@ fn wrong_machine_builds_nothing() {
     assert!(!sandbox.repo().join("builds").exists());
 }
 
-/// A checkout with a kernel package whose build makes a stamped library with two self-checks.
+/// Creates a checkout with a kernel package whose build makes a stamped library with two self-checks.
 fn with_package(nonce: &str) -> Sandbox {
     let sandbox = checkout("sm_100a_zstd", "unused");
     for file in SOURCES {

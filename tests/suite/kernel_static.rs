@@ -1,4 +1,4 @@
-//! The binary itself: one static file that needs nothing of the host.
+//! Tests that the program is a single static file without dependencies on the host.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,16 +10,16 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use crate::driver::{Sandbox, scrubbed};
 use crate::support::program::program;
 
-/// The oldest glibc that CUDA 12.9 and 13 support, RHEL 8's: the kernel host must not need a newer one.
+/// The oldest glibc that CUDA 12.9 and 13 support, that of RHEL 8. The kernel host must not need a newer version.
 const OLDEST_GLIBC: (u32, u32) = (2, 28);
 
-/// Copies by another process: a descriptor of ours, open for writing, could be inherited by whatever another test starts in
-/// that moment, and then the copy could not be run.
+/// Copies a program in another process. A descriptor of this process that is open for writing could be inherited by a child of
+/// another test, and then the copy could not be executed.
 pub fn copy_program(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
-/// Takes the kernel host out of the program under test: a library that the host loads copies the host's own file.
+/// Extracts the kernel host from the program under test: a library that the host loads copies the host's file.
 fn kernel_host(sandbox: &Sandbox) -> PathBuf {
     let (source, library, host) = (
         sandbox.path("thief.c"),
@@ -39,7 +39,7 @@ fn kernel_host(sandbox: &Sandbox) -> PathBuf {
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
     assert!(cc.status().unwrap().success());
-    // The library has none of the functions that are asked for next.
+    // The library has none of the functions that the host looks up next.
     sandbox
         .gates(["kernels", "check", "--cpu", library.to_str().unwrap()])
         .run()
@@ -128,7 +128,7 @@ fn library_loads_without_proc() {
         eprintln!("skipped: there is no C++ compiler");
         return;
     };
-    // A root with what the two programs need of libc, and nothing else.
+    // A root with only the parts of libc that the two programs need.
     let sandbox = Sandbox::new();
     let root = sandbox.path("libc");
     let copy = |from: &Path, to: &str| {

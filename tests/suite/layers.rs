@@ -1,11 +1,11 @@
-//! The floors of the house: a room uses only rooms below it, and the `use` lines are held to that.
+//! Checks the `use` lines of all files: a module uses only modules of lower layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use regex::Regex;
 
-/// The floors, from the top. Rooms on one floor don't know each other.
+/// The layers, from the top. Modules of one layer do not use each other.
 const FLOORS: &[&[&str]] = &[
     &["main"],
     &["cli"],
@@ -37,7 +37,7 @@ fn all_sources() -> BTreeMap<String, String> {
     sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
-/// The text of each source file of a folder, by its path below the folder.
+/// Returns the text of each source file of a folder, by its path below the folder.
 fn sources_of(root: &Path) -> BTreeMap<String, String> {
     let mut paths = Vec::new();
     sources(root, &mut paths);
@@ -75,7 +75,7 @@ fn modules_use_only_lower_layers() {
                 .chars()
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect();
-            // `use crate::{a, b}` would hide the second room.
+            // `use crate::{a, b}` would hide the second module from this test.
             assert!(
                 !rest.starts_with('{'),
                 "{name}: write one `use crate::room` a line"
@@ -103,7 +103,7 @@ fn files_have_heads_and_bounded_length() {
 
 /// Files that read the environment or print although only commands should. The list must not grow.
 const AMBIENT: &[&str] = &[
-    // What a child process inherits is what this process has.
+    // A child process inherits the environment of this process.
     "git.rs",
     "kernel/host/reader.rs",
     "leaks/machine.rs",
@@ -139,7 +139,7 @@ fn services_read_no_environment_and_print_nothing() {
     }
 }
 
-/// Groups of files that use each other. Each is being taken apart; the list must not grow.
+/// Groups of files that use each other. The list must not grow.
 const CIRCLES: &[&[&str]] = &[&["cmd::ready", "cmd::ready::facts"]];
 
 #[test]
@@ -175,7 +175,7 @@ fn circular_dependency_is_found() {
 
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// The code of a file without its comments and its inline tests.
+/// Returns the code of a file without its comments and its inline tests.
 fn production(text: &str) -> String {
     text.split("#[cfg(test)]\nmod tests {")
         .next()
@@ -186,7 +186,7 @@ fn production(text: &str) -> String {
         .join("\n")
 }
 
-/// Which files each file uses, by the name of their modules.
+/// Returns the files that each file uses, by module name.
 fn uses(sources: BTreeMap<String, String>) -> Uses {
     let files: BTreeMap<String, String> = sources
         .into_iter()
@@ -222,7 +222,7 @@ fn uses(sources: BTreeMap<String, String>) -> Uses {
                     Some(("crate", rest)) => rest.to_owned(),
                     Some(("super", rest)) => format!("{parent}::{rest}"),
                     Some(("self", rest)) => format!("{module}::{rest}"),
-                    // A child of its own; a path that leads into another crate ends at this file.
+                    // A child module; a path into another crate ends at this file.
                     _ => format!("{module}::{path}"),
                 };
                 file_of(&absolute).filter(|file| file != module)
@@ -232,7 +232,7 @@ fn uses(sources: BTreeMap<String, String>) -> Uses {
         .collect()
 }
 
-/// The paths of a `use` tree.
+/// Returns the paths of a `use` tree.
 fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
     let tree = tree.trim();
     if let Some((head, rest)) = tree.split_once('{') {
@@ -262,7 +262,7 @@ fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
     });
 }
 
-/// Files that reach each other both ways, each group sorted.
+/// Returns groups of files that reach each other in both directions, each group sorted.
 fn circles(uses: &Uses) -> Vec<Vec<String>> {
     let reach = |from: &str| {
         let (mut seen, mut left) = (BTreeSet::new(), vec![from.to_owned()]);

@@ -1,4 +1,4 @@
-//! Attestations held against what was recorded and pushed: branch, head, baseline, results, contract.
+//! Tests attestations against recorded results and pushed commits: branch, head, baseline, results, contract.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-/// A checkout with two commits; returns their ids.
+/// Creates a checkout with two commits and returns their ids.
 fn checkout() -> (Sandbox, String, String) {
     let sandbox = Sandbox::new();
     sandbox
@@ -90,7 +90,7 @@ fn attested_commit_must_be_head() {
         found(&sandbox, &unknown, &["--head", "HEAD"]),
         [("unknown-commit".to_owned(), "baseline_sha: 0123456789".to_owned())]
     );
-    // Without --head no commit is judged for existence.
+    // Without --head the lint does not check whether the commit exists.
     assert_eq!(found(&sandbox, &unknown, &[]), []);
     sandbox
         .gates(["lint", "attestation", "-", "--head", "no-such-ref"])

@@ -1,4 +1,4 @@
-//! A generator of defects: each is planted alone into a clean document and must be found on its own line, and nothing else.
+//! Plants one defect at a time into a valid document. The lint must find it on its line, and find nothing else.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
-/// One defect: what to replace, by what, which code must follow, and where ([`line_of`]) it must be found.
+/// A defect: the text to replace, its replacement, the expected code, and the expected line (see [`line_of`]).
 struct Defect(&'static str, &'static str, &'static str, &'static str);
 
-/// A checkout with a registry and the files that it requires.
+/// Creates a checkout with a registry and the files that the registry requires.
 fn checkout() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox
@@ -30,7 +30,7 @@ fn plant(clean: &str, Defect(from, to, ..): &Defect) -> String {
     clean.replacen(from, to, 1)
 }
 
-/// The first line with this text; `text@-1` is the line before it.
+/// Returns the first line with this text; `text@-1` is the line before it.
 fn line_of(text: &str, sandbox: &str) -> u64 {
     let (needle, shift) = sandbox
         .rsplit_once('@')
@@ -40,7 +40,7 @@ fn line_of(text: &str, sandbox: &str) -> u64 {
     line.checked_add_signed(shift).unwrap() as u64 + 1
 }
 
-/// Lints every variant in one call and asserts that each gives exactly its own finding.
+/// Lints all variants in one call and asserts that each has exactly its own finding.
 fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants: &[Defect]) {
     let sandbox = checkout();
     let mut args = vec![

@@ -1,4 +1,4 @@
-//! Documents in the shapes that people and tools leave them: fences, line ends, standard input, unreadable files, hostile sizes.
+//! Lints documents in unusual shapes: fences, line ends, standard input, unreadable files, extreme sizes.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn codes(out: &Outcome) -> Vec<(String, u64, u64)> {
         .collect()
 }
 
-/// The block of the clean contract, without its fences.
+/// Returns the block of the valid contract, without its fences.
 fn block() -> String {
     let start = CONTRACT.find("nmoe:").unwrap();
     CONTRACT[start..CONTRACT[start..].find("```").unwrap() + start].to_owned()
@@ -81,7 +81,7 @@ fn positions_count_from_document_start() {
             [("invalid-value".to_owned(), line, 9)]
         );
     }
-    // Columns are code points, and an indented fence counts as it stands.
+    // Columns count code points from the start of the line, also in an indented fence.
     let indented: String = bad.lines().map(|l| format!("  {l}\n")).collect();
     assert_eq!(
         codes(&lint(&sandbox, &indented)),
@@ -142,7 +142,7 @@ fn missing_block_is_a_finding() {
         .stdin(vec![0xff, 0xfe, 0x00])
         .run()
         .exits(2);
-    // What can be read is judged all the same.
+    // The readable documents are checked.
     sandbox.file("bad.md", "nothing").file("good.md", CONTRACT);
     let out = sandbox
         .gates([

@@ -1,4 +1,4 @@
-//! `--fix`: shown first, made on request, every other byte kept. And the hooks and manual pages that carry the tool to its users.
+//! Tests `--fix`: it shows a diff, writes on request, and keeps every other byte. Also tests the pre-commit hooks and manual pages.
 
 use crate::driver::Sandbox;
 

@@ -1,4 +1,4 @@
-//! The formats that findings are printed in: snippets, JSON, annotations, SARIF.
+//! Tests the output formats of findings: snippets, JSON, annotations, SARIF.
 
 use std::collections::BTreeMap;
 
@@ -141,7 +141,7 @@ fn unsupported_format_is_refused() {
         .exits(2);
 }
 
-/// What the problem matchers make of an output: file, line, column, severity, code of each match, as a runner or an editor reads it.
+/// Returns the matches of the problem matchers in an output: file, line, column, severity and code, as a runner reads them.
 fn matched(output: &str) -> Vec<(String, String, String, String, String)> {
     let matchers: Value = serde_json::from_str(include_str!("../../.github/problem-matcher.json")).unwrap();
     let mut found = Vec::new();
@@ -210,7 +210,7 @@ fn sarif_fixes_are_readable_by_reviewdog() {
     let out = sandbox.gates(args).run().exits(1).json();
     let run = &out["runs"][0];
     let results = run["results"].as_array().unwrap();
-    // What its parser reads: a relative path that is decoded, a level, a region, and replacements in that same file.
+    // reviewdog reads a relative path that it decodes, a level, a region, and replacements in the same file.
     for result in results {
         let sandbox = &result["locations"][0]["physicalLocation"];
         assert_eq!(sandbox["artifactLocation"]["uri"], "a%20b/c.yaml");

@@ -1,4 +1,4 @@
-//! `lint pr`: the pull request of the current event, as a workflow would have it judged.
+//! Tests `lint pr`: it checks the pull request of the current event, as a workflow does.
 
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn all_to_all_on_moe_path_is_error() {
 
 #[test]
 fn changed_files_are_scanned_completely() {
-    // The base has grouped sends in one file, and an all-to-all in a file that the change leaves alone.
+    // The base has grouped sends in one file, and an all-to-all in a file that the change leaves unchanged.
     let sandbox = Sandbox::new();
     sandbox
         .file("configs/gates/gates.toml", REGISTRY)
@@ -122,7 +122,7 @@ fn changed_files_are_scanned_completely() {
         sandbox.git(["rev-parse", "HEAD"]).trim().to_owned()
     };
     let base = commit("base");
-    // Grouping turns the old sends into an exchange, though their lines are not new.
+    // Grouping makes the old sends an exchange, although their lines are not new.
     sandbox.file(
         "nmoe/csrc/rdep.cu",
         "void f() {\n  ncclGroupStart();\n  ncclSend(a);\n  ncclRecv(b);\n}\n",
@@ -317,7 +317,7 @@ fn missing_issue_is_a_finding() {
         .map(|f| f["code"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(codes, ["unticked-box"]);
-    // What cannot be asked is no finding.
+    // A failed request is not a finding.
     api.fault(
         "GET",
         "/repos",

@@ -1,4 +1,4 @@
-//! Forms, schemas, the page of codes and the lint say the same.
+//! Tests that forms, schemas, the pages of codes and the lints agree.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn tracked(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The findings of a form that somebody submits as it is.
+/// Returns the findings of a form that is submitted unchanged.
 fn findings(kind: &str, body: &str) -> Vec<(String, String)> {
     let sandbox = Sandbox::new();
     sandbox.file("configs/gates/gates.toml", REGISTRY);
@@ -43,7 +43,7 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// An issue as GitHub renders it from the form.
+/// Returns an issue as GitHub renders it from the form.
 fn rendered(form: &Value) -> String {
     let mut body = String::new();
     for field in form["body"].as_array().unwrap() {

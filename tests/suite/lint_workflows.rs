@@ -1,8 +1,8 @@
-//! `lint workflows` on a workflow of the incumbent's shape: every one of its faults is named where it stands.
+//! Tests `lint workflows` with a workflow like the inline runner's: every fault is reported with its line.
 
 use crate::driver::Sandbox;
 
-/// Written anew in the shape that the incumbent's has: one job that holds everything.
+/// A workflow with the structure of the inline runner's: one job for everything.
 const INCUMBENT: &str = r#"name: gates
 on:
   workflow_dispatch:

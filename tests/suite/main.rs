@@ -1,7 +1,7 @@
-//! The black-box suite: drives the program under test (see `support::program`) the way a person or a workflow would.
+//! The black-box suite: runs the program under test (see `support::program`) as a user or a workflow does.
 //!
-//! Nothing here may use the library: that is what `tests/library` is for. A test that takes longer than five seconds is
-//! named `slow_…`, so that a filter can leave it out.
+//! The suite must not use the library; `tests/library` does. A test that takes longer than five seconds is
+//! named `slow_…`, so that a filter can skip it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

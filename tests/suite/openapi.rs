@@ -1,4 +1,4 @@
-//! Every request that publishing and resolving make, held to GitHub's own description of its API.
+//! Validates every request of `publish` and `resolve` against GitHub's OpenAPI description.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::attack::skipped;
 use crate::fake_github::{Fault, RecordedRequest};
 use crate::publish::{HEAD, OTHER, PullFixture};
 
-/// What the description says about these requests; nothing where the tools cannot be had and nobody insists.
+/// Validates these requests. Returns `None` if the tools are not available and not required.
 fn judge(requests: &[Value]) -> Option<(bool, String)> {
     let mut child = Command::new("scripts/ci/check-github-requests")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -19,7 +19,7 @@ fn judge(requests: &[Value]) -> Option<(bool, String)> {
         .spawn()
         .unwrap();
     let lines: String = requests.iter().map(|r| format!("{r}\n")).collect();
-    // A script that fails early reads nothing, and its end says why.
+    // A script that fails early reads no input; its exit code and output explain the failure.
     let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
     let out = child.wait_with_output().unwrap();
     let said = String::from_utf8(out.stdout).unwrap();
@@ -45,7 +45,7 @@ fn plain(seen: &RecordedRequest) -> Value {
 fn slow_openapi_requests_match_github_description() {
     let fixture = PullFixture::new();
     let comments = "/repos/octo-org/trainer/issues/5/comments";
-    // Created after a broken answer, updated, deduplicated, stale, refused; resolved before.
+    // Created after a broken response, updated, deduplicated, stale, refused; resolved before.
     fixture.api.fault("POST", comments, Fault::DoneThenReset, 1);
     fixture.publish(&fixture.results(), 1).exits(0);
     let twin = fixture.comment();
@@ -68,7 +68,7 @@ fn slow_openapi_requests_match_github_description() {
     fixture.sandbox.file(".github/workflows/tier-b.yml", tier_b);
     fixture.api.serves(fixture.sandbox.gates(["doctor"])).run();
     let seen: Vec<RecordedRequest> = fixture.api.state().seen.clone();
-    // GraphQL has a description of its own.
+    // GraphQL is not part of the description.
     let requests: Vec<Value> = seen.iter().filter(|s| s.path != "/graphql").map(plain).collect();
     for method in ["GET", "POST", "PATCH", "DELETE"] {
         assert!(
@@ -80,7 +80,7 @@ fn slow_openapi_requests_match_github_description() {
         return;
     };
     assert!(good, "{said}");
-    // The judge can say no.
+    // The validator rejects a wrong request.
     for bad in [
         json!({"method": "POST", "path": comments, "body": {"text": "x"}}),
         json!({"method": "POST", "path": format!("/repos/octo-org/trainer/statuses/{HEAD}"), "body": {"state": "green"}}),

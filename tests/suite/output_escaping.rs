@@ -1,9 +1,9 @@
-//! Human output is inert: names that an outsider chose reach a terminal and a job log, and nothing happens there.
+//! Tests that hostile names in human output have no effect in a terminal or a job log.
 
 use crate::attack::{attack, runner};
 use crate::driver::{Outcome, Sandbox};
 
-/// What a hostile name may carry: a line break before a workflow command, a clipboard write, an erased line, reordered text.
+/// Parts of hostile names: a line break before a workflow command, a clipboard write, an erased line, reordered text.
 const TRICKS: [&str; 6] = [
     "\n::error::x",
     "\u{1b}]52;c;eA==\u{7}",
@@ -13,7 +13,7 @@ const TRICKS: [&str; 6] = [
     "##[error]x",
 ];
 
-/// What a terminal or the runner would act on in this output.
+/// Returns the parts of this output that a terminal or the runner would execute.
 fn acts(output: &str) -> Vec<String> {
     let mut found = runner::commands(output);
     found.extend(
@@ -38,7 +38,7 @@ fn inert(what: &str, out: &Outcome) {
     assert_eq!(acts(&both), Vec::<String>::new(), "{what}\n{both}");
 }
 
-/// A checkout whose every name comes from somebody hostile.
+/// Creates a checkout whose names are all chosen by an attacker.
 fn hostile() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
@@ -79,7 +79,7 @@ fn hostile() -> Sandbox {
     sandbox
 }
 
-/// The naive tool prints a name as it is.
+/// Prints a name unchanged, as a naive program does.
 #[test]
 fn t04_hostile_names_in_terminal() {
     let sandbox = hostile();

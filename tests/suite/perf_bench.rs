@@ -1,4 +1,4 @@
-//! A stand-in for the trainer's repository and its machine, for the perf gate: real history, real builds, real processes.
+//! A small trainer repository and machine for the perf gate, with real history, builds and processes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::driver::{Call, Outcome, Sandbox, git};
 
-/// Prints a log like the trainer's. The noise comes from a count of launches that lies outside both arms, so it is another
-/// for every launch and the same in every run of the test. What a file `at-launch-N` says is done in the N-th launch: the
-/// first is the compared gate, then comes one that does not count per arm, then the pairs.
+/// Prints a log like the trainer's. The noise depends on a count of runs that is stored outside both checkouts, so it differs
+/// between runs and is equal in every repetition of the test. A file `at-launch-N` holds commands for the N-th run: the first
+/// is the compared gate, then one warm-up per checkout, then the pairs.
 pub const TRAINER: &str = r#"set -euo pipefail
 read -r speed < speed.txt
 read -r built < nmoe/csrc/kernel.so
@@ -64,12 +64,12 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// The base says `before`; `change` is committed on a branch and merged.
+    /// Creates a base with `before`, and merges a branch with `change`.
     pub fn new(before: &str, change: impl FnOnce(&Sandbox)) -> Self {
         Bench::from(before, |_| (), change)
     }
 
-    /// The same with something more in the base.
+    /// Creates the same history with more files in the base.
     pub fn from(before: &str, before_base: impl FnOnce(&Sandbox), change: impl FnOnce(&Sandbox)) -> Self {
         let sandbox = Sandbox::new();
         sandbox.git(["init", "-q"]);
@@ -116,7 +116,7 @@ impl Bench {
         Bench { sandbox, base }
     }
 
-    /// The same base and a change of the reported speed.
+    /// Creates the base and a change of the reported speed.
     pub fn speed(before: u32, after: u32) -> Self {
         Bench::new(&before.to_string(), |sandbox| {
             sandbox.file("speed.txt", format!("{after}\n"));
@@ -145,7 +145,7 @@ impl Bench {
         (outcome, serde_json::from_str(&text).unwrap())
     }
 
-    /// Every folder a comparison may leave something in.
+    /// Returns every folder in which a comparison may leave files.
     pub fn left_over(&self) -> Vec<PathBuf> {
         [
             self.sandbox.path("home/.local/state/nmoe-gates/perf"),
@@ -167,7 +167,7 @@ impl Bench {
     }
 }
 
-/// The perf gate's result.
+/// Returns the result of the perf gate.
 pub fn perf(results: &Value) -> &Value {
     &results["results"]["perf:baseline_delta"]
 }

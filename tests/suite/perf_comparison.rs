@@ -1,5 +1,5 @@
-//! The perf gate end to end: a stand-in trainer on the CPU whose reported speed a commit changes by a known amount, a real
-//! merge, real builds in both arms.
+//! Tests the perf gate end to end: a small trainer on the CPU whose reported speed a commit changes by a known amount, a real
+//! merge, and real builds in both checkouts.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ fn each_checkout_is_built_separately() {
     assert_eq!(perf["perf"]["baseline_sha"], bench.base.as_str());
     assert_eq!(perf["perf"]["budget_pct"], -10.0);
     let launches = bench.launches();
-    // The compared gate, one thrown away per arm, then AB BA AB.
+    // The compared gate, one warm-up per checkout, then baseline and change in the order AB BA AB.
     let built: Vec<&str> = launches.iter().filter_map(|l| l.rsplit(' ').next()).collect();
     assert_eq!(
         built,
@@ -37,7 +37,7 @@ fn each_checkout_is_built_separately() {
     assert_eq!(worktrees.matches("worktree ").count(), 1, "{worktrees}");
 }
 
-/// Writes down where each module is imported from.
+/// Records the path from which each module is imported.
 const IMPORTS: &str = r#"python3 - <<'END' >> "$NMOE_DATA_PATH/imports"
 import importlib, os
 found = []
@@ -68,12 +68,12 @@ fn checkouts_import_only_their_own_modules() {
         std::fs::write(site.join(module), "").unwrap();
     }
     let subject = bench.sandbox.path("subject");
-    // The other arm's checkout on the path is no way in either.
+    // The other checkout on the search path is not used either.
     let path = std::env::join_paths([bench.sandbox.path("site"), subject.clone()]).unwrap();
     bench.call(&[]).env("PYTHONPATH", path).run().exits(0);
     let imports = std::fs::read_to_string(bench.sandbox.path("data/imports")).unwrap();
     let subject = subject.canonicalize().unwrap();
-    // The first is the compared gate's own run, as the runner is set up.
+    // The first is the run of the compared gate, with the runner's setup.
     for line in imports.lines().skip(1) {
         let found: Vec<&str> = line.split(' ').collect();
         let expected = if found[0] == subject.to_str().unwrap() {
@@ -216,7 +216,7 @@ fn single_pair_uses_threshold_method() {
 #[test]
 fn change_that_alters_baseline_is_detected() {
     let bench = Bench::new("100000", |sandbox| {
-        // It knows where the baseline is and makes it slow.
+        // The change knows the path of the baseline and makes it slow.
         let attack = "case \"$PWD\" in */subject) for f in \"$HOME\"/.local/state/nmoe-gates/perf/*/baseline/speed.txt; do \
                       [ ! -e \"$f\" ] || echo 50000 > \"$f\"; done;; esac\n";
         sandbox.file("train.sh", format!("{attack}{TRAINER}"));

@@ -1,11 +1,11 @@
-//! What the GPUs suffer while a perf gate launches: such launches are set aside, counted and replaced once.
+//! Tests GPU events during a perf gate: disturbed measurements are discarded, counted and repeated once.
 
 use serde_json::{Value, json};
 
 use crate::driver::Outcome;
 use crate::perf_bench::{Bench, REGISTRY, perf};
 
-/// A comparison of launches that use eight GPUs, whose NVML answers like this.
+/// Runs a comparison on eight GPUs with these NVML responses.
 fn compared(nvml: &[&str]) -> (Outcome, Value) {
     let bench = Bench::speed(100_000, 100_000);
     let registry = REGISTRY.replace(
@@ -22,12 +22,12 @@ fn compared(nvml: &[&str]) -> (Outcome, Value) {
 
 #[test]
 fn slow_disturbed_measurement_is_replaced() {
-    // The first reading of a watch is its second round; the next one is taken after the first launch that counts.
+    // The first reading of a watch is its second round; the next follows the first counted measurement.
     for (kind, defines) in [
         ("foreign", "-DPROCESSES=(round_()==3?2:0)"),
         ("throttled", "-DHELD=(round_()>2?99000000000ull:0)"),
         ("memory", "-DECC=(round_()>2?3:0)"),
-        // Told at the beginning of a look.
+        // NVML reports the event at the beginning of a reading.
         ("xid", "-DXID=(round_()>1)"),
     ] {
         let (outcome, results) = compared(&[defines]);
@@ -57,7 +57,7 @@ fn twice_disturbed_measurement_is_invalid() {
     assert_eq!(gate["perf"]["spoiled_by"], json!({"foreign": 2}));
 }
 
-/// A comparison of launches on GPUs that need kernels; the base's device code is this container's, the change's is sound.
+/// Runs a comparison on GPUs that need kernels. The device code of the base is this container; that of the change is valid.
 fn with_kernels(container: &str) -> (Outcome, Value) {
     let fixture = |name: &str| {
         let file = format!("tests/fixtures/kernel/{name}.fatbin");

@@ -1,4 +1,4 @@
-//! Killed, asked to stop or out of disk at any stage of a comparison: nothing stays that the next one trips over.
+//! Interrupts a comparison at every stage by a kill, a signal or a full disk: nothing remains that disturbs the next comparison.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::perf_bench::{Bench, perf};
 
-/// Stages in their order: the snapshot, the checkout, both builds, a launch that does not count, both launches of the first
-/// pair, a launch of the second, and the last look at both arms.
+/// The stages in order: snapshot, checkout, both builds, a warm-up, both measurements of the first pair, a measurement of the
+/// second pair, and the last check of both checkouts.
 const STAGES: [&str; 9] = [
     "git-fetch",
     "git-worktree",
@@ -23,7 +23,7 @@ const STAGES: [&str; 9] = [
     "git-read-tree",
 ];
 
-/// A `git` that does at each of its commands what `at-git-COMMAND` says, in a folder for `PATH`.
+/// Creates a folder for `PATH` with a `git` that runs the file `at-git-COMMAND` before each command.
 fn watched_git(bench: &Bench) -> String {
     let folder = bench.sandbox.path("bin");
     std::fs::create_dir_all(&folder).unwrap();
@@ -40,12 +40,12 @@ fn watched_git(bench: &Bench) -> String {
     format!("{}:{path}", folder.display())
 }
 
-/// Stops a run in this stage, and looks at what is left and at the next run.
+/// Interrupts a run in this stage, and checks the remaining files and the next run.
 fn stopped(bench: &Bench, fixture: &str, signal: &str) {
     let after = format!("after {signal} in {fixture}");
     let there = bench.sandbox.path("data/there");
     let hook = bench.sandbox.path(&format!("data/at-{fixture}"));
-    // It waits for its own removal, so that nothing outlives the test.
+    // The interrupted process waits until its file is removed, so that it does not outlive the test.
     let waits = format!(
         ": > '{}'; while [ -e '{}' ]; do sleep 0.02; done\n",
         there.display(),
@@ -67,7 +67,7 @@ fn stopped(bench: &Bench, fixture: &str, signal: &str) {
     if signal == "TERM" {
         let text = std::fs::read_to_string(bench.sandbox.path("results.json")).unwrap();
         let results: Value = serde_json::from_str(&text).unwrap();
-        // At the last look at both arms everything was measured already.
+        // At the last check of both checkouts every measurement is complete.
         if !fixture.starts_with("git") {
             assert_eq!(perf(&results)["status"], "cancelled", "{after}");
         }
@@ -98,8 +98,8 @@ fn slow_kill_at_every_stage_leaves_nothing() {
     }
 }
 
-/// Runs on a small disk of its own: state and run roots lie on it, everything else elsewhere. Prints what is left there, runs
-/// again when there is room, and prints that too.
+/// Runs with state and run directories on a small disk. Prints the remaining files, then runs again with free space
+/// and prints the results.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o size=8m,mode=0700 small "$DISK" || { echo "no mount"; exit 77; }
 mkdir -p "$DISK/runs" "$DISK/state"
@@ -114,7 +114,7 @@ echo 0 > "$NMOE_DATA_PATH/count"
 left
 "#;
 
-/// Fills the disk in this stage; `None` where a disk of one's own cannot be had here.
+/// Fills the disk in this stage. Returns `None` if no disk can be mounted here.
 fn filled(bench: &Bench, fixture: &str) -> Option<()> {
     let disk = bench.sandbox.path("disk");
     std::fs::create_dir_all(&disk).unwrap();

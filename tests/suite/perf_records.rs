@@ -1,4 +1,4 @@
-//! Verdicts from logs that exist, calibration, and the history of medians.
+//! Tests verdicts from existing logs, calibration, and the history of medians.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::driver::{Outcome, Sandbox, git};
 
-/// A log of twenty-four steps around this level, each launch with its own noise.
+/// Returns a log of twenty-four steps around this level, with separate noise for each run.
 fn log(level: f64, launch: u32) -> String {
     let wiggle = |n: u32| f64::from(n.wrapping_mul(2_654_435_761) >> 16 & 0xff) / 255.0 - 0.5;
     let level = level * (1.0 + 0.008 * wiggle(launch * 31 + 7));
@@ -198,7 +198,7 @@ fn stored_calibration_reduces_measurements() {
         "one pair decides: {perf}"
     );
 
-    // The contract can no longer ask for what the gate cannot see.
+    // The contract can no longer set a budget that the gate cannot measure.
     let contract = |budget: &str| {
         format!(
             "nmoe:\n  issue: \"01\"\n  slug: a\n  kind: perf\n  risk: hot\n  complexity: S\nscope:\n  allow: [train.sh]\n\
@@ -222,7 +222,7 @@ fn stored_calibration_reduces_measurements() {
     assert_eq!(fine.len(), 1, "{}", out.stdout);
     assert_eq!(fine[0]["path"], "fine.yml");
 
-    // What a dirty checkout launches is no commit's.
+    // A measurement of a dirty checkout belongs to no commit.
     sandbox.file("train.sh", "true\n");
     gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"]).exits(2);
 }
@@ -257,7 +257,7 @@ fn small_losses_exceed_cumulative_budget() {
             .gates(["perf", "history", "record", path.to_str().unwrap()])
             .run()
             .exits(0);
-        // The same results again change nothing.
+        // Recording the same results again changes nothing.
         let again = sandbox
             .gates(["perf", "history", "record", path.to_str().unwrap()])
             .run()
@@ -280,7 +280,7 @@ fn small_losses_exceed_cumulative_budget() {
         format!("[perf]\nepoch = \"{}\"\ncumulative_budget_pct = -9.0\n", ids[0]),
     );
     sandbox.gates(["perf", "history", "check"]).run().exits(0);
-    // Append-only: each state of the file begins with the one before it.
+    // Append-only: each version of the file begins with the previous version.
     let states: Vec<String> = sandbox
         .git(["rev-list", "--reverse", "refs/nmoe-gates/perf"])
         .lines()

@@ -1,4 +1,4 @@
-//! `plan`: waves, hotspots, cycles and missing ends over folders, over GitHub, and over branches that really conflict.
+//! Tests `plan`: waves, hotspots, cycles and missing dependencies in folders, on GitHub, and in branches that conflict.
 
 use crate::driver::Sandbox;
 use crate::fake_github::FakeGitHub;

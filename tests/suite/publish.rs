@@ -1,4 +1,4 @@
-//! `publish` through the real binary, against the fake GitHub: the one comment, its history, what is refused, what is stale.
+//! Tests `publish` with the fake GitHub: the single comment, its history, refused results and stale results.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ requires_files = ["configs/moonlet.toml"]
 full = ["cpu:one", "b200:two"]
 "#;
 
-/// A pull request that was resolved, and the policy checkout that publishes about it.
+/// A resolved pull request, and the policy checkout that publishes its results.
 pub struct PullFixture {
     pub api: FakeGitHub,
     pub sandbox: Sandbox,
@@ -52,7 +52,7 @@ impl PullFixture {
         fixture
     }
 
-    /// What `refs/pull/5/merge` names.
+    /// Returns the commit of `refs/pull/5/merge`.
     pub fn set_merge(&self, merge: &str, head: &str, tree: &str) {
         let mut state = self.api.state();
         state.refs.insert("pull/5/merge".to_owned(), merge.to_owned());
@@ -72,7 +72,7 @@ impl PullFixture {
             "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 8.0, "nonce": NONCE, "tool": "0.1.0"})
     }
 
-    /// Results of that run: all pass.
+    /// Returns results of that run in which all gates pass.
     pub fn results(&self) -> Value {
         let pass =
             json!({"status": "pass", "reason": null, "rc": 0, "duration_s": 1.5, "node_tps_p50": null});
@@ -84,12 +84,12 @@ impl PullFixture {
             "results": {"cpu:one": pass, "b200:two": pass}})
     }
 
-    /// The call that publishes these results as the report job does.
+    /// Returns the call that publishes these results as the report job does.
     pub fn call(&self, results: &Value) -> Call {
         self.raw(results.to_string())
     }
 
-    /// The call that publishes these bytes.
+    /// Returns the call that publishes these bytes.
     pub fn raw(&self, results: impl AsRef<[u8]>) -> Call {
         std::fs::write(self.sandbox.path("results.json"), results).unwrap();
         let args = [
@@ -112,7 +112,7 @@ impl PullFixture {
             .run()
     }
 
-    /// The only comment.
+    /// Returns the only comment.
     #[track_caller]
     pub fn comment(&self) -> String {
         let all = self.api.comments(5);
@@ -120,7 +120,7 @@ impl PullFixture {
         all[0].clone()
     }
 
-    /// State and line of the newest status of the head.
+    /// Returns state and description of the newest status of the head.
     #[track_caller]
     pub fn status(&self) -> (String, String) {
         let state = self.api.state();
@@ -176,7 +176,7 @@ fn comment_is_created_once_then_updated() {
         fixture.status(),
         ("failure".to_owned(), "1 pass, 1 fail".to_owned())
     );
-    // An older run that comes late does not hide a newer one.
+    // A late older run does not hide a newer run.
     let out = fixture.publish(&results, 1).exits(0);
     assert!(out.stderr.contains("newer run"), "{}", out.stderr);
     assert_eq!(fixture.comment(), second);
@@ -198,7 +198,7 @@ fn comment_is_found_by_author_and_marker() {
     let all = fixture.api.comments(5);
     assert_eq!(all.len(), 7);
     assert!(all[0].contains("❌ fail") && all[6].ends_with("All passed, merge it."));
-    // Another bundle has its own comment.
+    // Another bundle has a separate comment.
     let mut other = fixture.results();
     other["bundle"] = json!(null);
     let mut resolution = fixture.resolution();
@@ -229,8 +229,8 @@ fn races_leave_one_comment() {
             scope.spawn(|| call.run().exits(0));
         }
     });
-    // GitHub has no conditional write, so which of six simultaneous runs is shown is theirs to settle (tier-b.yml runs one
-    // at a time); that there is one comment, and that it is one run's whole, is ours.
+    // GitHub has no conditional write, so any of six simultaneous runs may be shown (tier-b.yml runs one at a time).
+    // The test checks that there is one comment and that all of it is from one run.
     let comment = fixture.comment();
     let marker = comment.lines().next().unwrap();
     let shown = (1..=6)
@@ -274,7 +274,7 @@ fn read_only_token_prints_table() {
         out.stderr
     );
     assert_eq!(std::fs::read_to_string(summary).unwrap(), out.stdout);
-    // Nobody there at all.
+    // The server does not answer.
     let out = fixture
         .call(&fixture.results())
         .env("GITHUB_API_URL", "http://127.0.0.1:9")
@@ -461,7 +461,7 @@ fn missing_resolution_compares_with_current_pull_request() {
         json!(OTHER),
     );
     at_prompt(&moved).exits(3);
-    // Nobody can tell which bundle these were, so what is known of `full` stays.
+    // The bundle of these results is unknown, so the comment of `full` stays.
     let all = fixture.api.comments(5);
     assert!(
         all[0].contains("✅ pass") && all[1].contains("what differs: head, tree"),
@@ -566,7 +566,7 @@ fn several_results_publish_one_table() {
         "{comment}"
     );
     assert_eq!(fixture.status().0, "success");
-    // A runner that left nothing: its gate is there, and nothing is green.
+    // A runner that left no file: its gate is in the table, and no gate is green.
     publish(&[part("cpu:one")]).exits(0);
     assert!(
         fixture.comment().contains("| `b200:two` | **not_run** |"),
@@ -574,13 +574,13 @@ fn several_results_publish_one_table() {
         fixture.comment()
     );
     assert_eq!(fixture.status().0, "error");
-    // A part about another run, or of another's gate, spoils the whole.
+    // A part of another run, or with another part's gate, makes all results invalid.
     let mut foreign = part("b200:two");
     foreign["evidence"]["run"] = json!("f".repeat(32));
     publish(&[part("cpu:one"), foreign]).exits(3);
     assert!(fixture.comment().contains("refused"), "{}", fixture.comment());
     publish(&[part("cpu:one"), part("cpu:one"), part("b200:two")]).exits(3);
     assert_ne!(fixture.status().0, "success");
-    // One file alone must be the whole.
+    // A single file must contain the complete run.
     fixture.call(&part("cpu:one")).run().exits(3);
 }

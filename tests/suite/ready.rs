@@ -1,11 +1,11 @@
-//! Everything that blocks a merge, one by one: a pull request that is ready, and one thing wrong with it.
+//! Tests every blocker of a merge: a pull request that is ready, with one problem at a time.
 
 use serde_json::{Value, json};
 
 use crate::driver::git;
 use crate::workflow_e2e::{RepoFixture, commit, contract, write};
 
-/// A pull request of the first contract that nothing blocks.
+/// Creates a pull request of the first contract without blockers.
 fn is_ready() -> RepoFixture {
     let fixture = RepoFixture::begin();
     let core = fixture.start("01");
@@ -16,7 +16,7 @@ fn is_ready() -> RepoFixture {
     fixture
 }
 
-/// Blocks it in one way: the code, who can lift it, how its command begins, and the change.
+/// A blocker: the code, who can resolve it, how its command begins, and the change that causes it.
 type Blocker = (&'static str, &'static str, &'static str, fn(&RepoFixture));
 
 fn pull(fixture: &RepoFixture, change: impl FnOnce(&mut Value)) {
@@ -31,7 +31,7 @@ fn body(fixture: &RepoFixture, from: &str, to: &str) {
     });
 }
 
-/// The contract is another one, and what was proven was proven for it.
+/// Replaces the contract, so that the evidence is for an older contract.
 fn agreed(fixture: &RepoFixture, text: &str) {
     fixture.api.issue(1, "Work", text);
     let head = fixture.api.state().pulls[&11]["head"]["sha"]
@@ -164,7 +164,7 @@ const WAYS: &[Blocker] = &[
 #[test]
 fn slow_each_blocker_names_resolver_and_command() {
     assert_eq!(is_ready().blocked(11), Vec::<String>::new());
-    // `resolution-too-wide` takes a merge on the branch: `life.rs` makes one.
+    // `resolution-too-wide` needs a merge on the branch; `workflow_e2e.rs` makes one.
     let list = is_ready().here(&["explain"]).exits(0).stdout;
     let section = list.split_once("\nWhat blocks a merge\n").unwrap().1;
     let rows = section.lines().take_while(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! The scripts behind the runner images and the release: which runner, which images in which order, which text.
+//! Tests the scripts for runner images and releases: which runner, which images in which order, which text.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +24,7 @@ fn out(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// A page of releases that answers the way GitHub's API does, for one version.
+/// Serves a page of releases as GitHub's API does, for one version.
 pub fn releases(digest: &str) -> String {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.server_addr());
@@ -102,7 +102,7 @@ fn images_use_digest_of_parent() {
     );
     sandbox.git(["add", "-A"]);
     sandbox.git(["commit", "-q", "-m", "x"]);
-    // A docker that writes down what it is asked, and knows a digest for every name.
+    // A docker that records its arguments and knows a digest for every name.
     let docker = format!(
         "#!/bin/sh\ncase \"$2\" in imagetools) echo \"sha256:of-${{4##*:}}\" ;; *) echo \"$*\" >>'{}' ;; esac\n",
         sandbox.path("asked").display()
@@ -203,7 +203,7 @@ fn share_archive_is_reproducible() {
     }
 }
 
-/// Runs a script that proves something in minutes, and shows what it said where it fails.
+/// Runs a verification script that takes minutes, and prints its output if it fails.
 #[track_caller]
 pub fn proves<S: AsRef<OsStr>>(name: &str, args: &[S]) {
     let ended = Command::new(Path::new(ROOT).join("scripts").join(name))

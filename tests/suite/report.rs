@@ -1,4 +1,4 @@
-//! `report`: what people and machines are shown of recorded results, and what is refused.
+//! Tests `report`: the output for people and programs, and refused results.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::program::program;
 
 const MIXED: &str = include_str!("../fixtures/report/mixed.json");
 
-/// Results of these gates, all passed, about some commit.
+/// Returns results in which all of these gates pass.
 fn passed(gates: &[&str]) -> Value {
     let results: serde_json::Map<String, Value> = gates
         .iter()
@@ -34,7 +34,7 @@ fn report(results: impl ToString, format: &str) -> Outcome {
         .run()
 }
 
-/// What a GFM parser finds in a page.
+/// The content that a GFM parser finds in a page.
 #[derive(Debug, Default)]
 struct Page {
     tables: Vec<Vec<Vec<String>>>,
@@ -86,7 +86,7 @@ fn parse(markdown: &str) -> Page {
     page
 }
 
-/// Names that would break a table, call somebody, load a picture or run something if they were not quoted.
+/// Names that would break a table, mention a user, load a picture or run a command if they were not escaped.
 fn hostile() -> Vec<String> {
     let mut names: Vec<String> = [
         "a|b",
@@ -167,7 +167,7 @@ fn hostile() -> Vec<String> {
     names
 }
 
-/// A name as a page shows it: what nobody could see is spelled out.
+/// Returns a name as a page shows it: invisible characters are spelled out.
 fn shown(name: &str) -> String {
     name.chars()
         .map(|c| match c {
@@ -200,7 +200,7 @@ fn summary_is_a_table() {
         "{}",
         table[4][3]
     );
-    // One of samples, one of the pairs.
+    // One chart of samples, one of pairs.
     assert_eq!(page.mermaid, 2);
     assert_eq!(page.links, 0);
 }
@@ -286,7 +286,7 @@ fn hostile_names_are_escaped_in_summary() {
     assert!(names.len() >= 55, "{}", names.len());
     let plain = parse(&report(passed(&["cpu:import"]), "comment").exits(0).stdout);
     for name in &names {
-        // As a gate, as a bundle, and in every other place that takes a name.
+        // As a gate, as a bundle, and in every other field for a name.
         let mut results = passed(&[name, "cpu:import"]);
         results["bundle"] = json!(name);
         results["uncovered"] = json!([name]);
@@ -307,7 +307,7 @@ fn hostile_names_are_escaped_in_summary() {
         for row in &page.tables[0] {
             assert_eq!(row.len(), 5, "{name}\n{out}");
         }
-        // The runner reads commands in a log, and this output may be one.
+        // The runner reads commands in a log, and this output may be part of a log.
         let inert = shown(name).replace("##[", "##\\[");
         assert_eq!(page.tables[0][1][0], inert, "{out}");
         assert!(page.tables[0][1][3].contains(&inert), "{name}\n{out}");
@@ -401,7 +401,7 @@ fn terminal_sequences_are_removed() {
 }
 
 impl Outcome {
-    /// All that was said, whether the input was refused or not.
+    /// Returns the complete output, also for refused input.
     fn run_or_refused(self) -> String {
         assert!(matches!(self.code, Some(0 | 2)));
         self.stdout + &self.stderr
@@ -617,7 +617,7 @@ fn broken_template_falls_back_to_default() {
         assert!(out.stderr.starts_with("error: the templates"), "{}", out.stderr);
         assert!(out.stderr.contains("summary.md"), "{}", out.stderr);
     }
-    // What a template prints without a word about escaping is escaped all the same.
+    // Template output is escaped, even if the template does not ask for it.
     let mut hostile = passed(&["<b>|@x"]);
     hostile["bundle"] = json!("<b>|@x");
     sandbox.file("results.json", hostile.to_string());
@@ -684,7 +684,7 @@ fn json_equals_recorded_results() {
     }
 }
 
-/// Several runs' results beside each other, as a fan-out leaves them.
+/// Returns results of several runs, as a fan-out leaves them.
 fn fan_out(parts: &[Value]) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.file(
@@ -715,9 +715,9 @@ fn several_results_become_one_table() {
         joined["overall"], "inconclusive",
         "what left nothing is not green"
     );
-    // What was joined is results like any other.
+    // Joined results are ordinary results.
     report(&out.stdout, "junit").exits(0);
-    // Without a selection the parts are the whole.
+    // Without a selection the parts together are the complete run.
     let files = ["parts/results-0/results.json", "parts/results-1/results.json"];
     let out = sandbox
         .gates(["report", files[0], files[1], "--format", "json"])

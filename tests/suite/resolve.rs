@@ -1,4 +1,4 @@
-//! `resolve` through the real binary: what a maintainer approves, and what is not resolved at all.
+//! Tests `resolve`: the information for the maintainer who approves, and refusals.
 
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn resolution_has_ids_contract_gates_and_cost() {
     assert_eq!(ids, [HEAD, BASE, MERGE, TREE]);
     assert_eq!(said["gate_ids"], json!(["cpu:one", "b200:two", "perf:delta"]));
     assert_eq!(said["uncovered"], json!([]));
-    // One launch on 8 GPUs for 10 minutes, twelve pairs of them at most, and one that does not count.
+    // One measurement on 8 GPUs for 10 minutes, at most twelve pairs, and one warm-up.
     assert_eq!(said["gpu_minutes"], 80.0 + 26.0 * 80.0);
     let contract = &said["contract"];
     assert_eq!(
@@ -195,7 +195,7 @@ fn merge_of_other_head_is_refused() {
         "{}",
         out.stderr
     );
-    // It arrives while we ask.
+    // The commit arrives during the requests.
     fixture.api.before(|seen, state| {
         if seen.path.contains("/git/commits/") {
             state.commits.get_mut(MERGE).unwrap()["parents"][1]["sha"] = json!(HEAD);

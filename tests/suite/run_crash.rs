@@ -1,5 +1,5 @@
-//! Checks how a run ends early: a panic is recovered like a kill, the results of an earlier run never stay as if they were its own, and
-//! two runs into the same results exclude each other. The tests wait for events, never for times.
+//! Tests runs that end early: a panic is recovered like a kill, results of an earlier run never remain as results of this run, and two
+//! runs with the same results file exclude each other. The tests wait for events, never for times.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,7 +15,8 @@ use crate::run_fixture::RunFixture;
 /// As `explain exit-codes` documents it.
 const DEFECT: i32 = 70;
 
-/// A repository with a gate that passes silently, and one that starts two processes, prints `up` and waits until `go` is opened and closed.
+/// Creates a repository with two gates. One passes silently. The other starts two processes, prints `up`, and waits until `go` is
+/// opened and closed.
 fn fixture() -> RunFixture {
     let fixture = RunFixture::new();
     fifo(&fixture.sandbox.path("tmp/go"));
@@ -59,7 +60,7 @@ impl Started {
         Started { child, out }
     }
 
-    /// Waits until all its processes have ended; its exit code and standard error.
+    /// Waits until all processes of the run have ended, and returns its exit code and standard error.
     fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         self.out.read_to_end(&mut Vec::new()).unwrap();
@@ -115,7 +116,7 @@ fn panic_is_recovered_like_kill() {
     for pid in pids.split_whitespace() {
         assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
     }
-    // The next run continues where this one was cut off.
+    // The next run continues after the last recorded gate.
     let run = Started::new(&fixture, &["--tier", "a", "--resume"]);
     File::create(fixture.sandbox.path("tmp/go")).unwrap();
     let (code, said) = run.ended();
@@ -176,7 +177,7 @@ fn hidden_arguments_are_not_listed() {
     assert!(list.contains("run          Run gates"), "{list}");
 }
 
-/// A stage whose last run passed.
+/// Creates a fixture whose last run passed.
 fn passed() -> RunFixture {
     let fixture = fixture();
     assert_eq!(
@@ -242,7 +243,7 @@ fn refused_run_writes_its_own_results() {
     fixture.sandbox.file("configs/gates/gates.toml", "[gates");
     let run = fixture.run(&["--gate", "cpu:first"]).exits(2);
     assert_eq!(run.results["refused"], "bad_registry");
-    // A place that cannot be used keeps no results of another run either.
+    // An unusable path keeps no results of an earlier run either.
     for hostile in ["home/results.json.lock", "home/results.json.journal"] {
         let fixture = passed();
         let path = fixture.sandbox.path(hostile);
@@ -281,7 +282,7 @@ fn dry_run_and_usage_error_keep_results() {
     assert_eq!(state(), before);
 }
 
-/// A run over earlier results that has begun to read its contract, which is a FIFO, and the end to write it.
+/// Starts a run with earlier results that reads its contract from a FIFO, and returns the write end of the FIFO.
 fn reading(fixture: &RunFixture) -> (Child, File) {
     let contract = fixture.sandbox.path("tmp/contract");
     fifo(&contract);
@@ -312,7 +313,7 @@ fn early_death_leaves_no_pass() {
         [&json!("invalid"), &json!("cancelled")]
     );
 
-    // The keeper is killed, or a signal asks the run to stop: the worker finds out as soon as the contract is there.
+    // The supervisor is killed, or a signal asks the run to stop. The worker notices after it has read the contract.
     let contract = include_str!("../fixtures/engine/contract.md");
     for (asked, code) in [
         (Signal::KILL, None),
@@ -322,7 +323,7 @@ fn early_death_leaves_no_pass() {
         let fixture = passed();
         let (mut child, mut writer) = reading(&fixture);
         let worker = worker(child.id());
-        // The worker itself is asked as well, so that the signal is there before the contract.
+        // The worker also gets the signal, so that it arrives before the contract.
         if asked != Signal::KILL {
             signal(worker, asked);
         }
@@ -369,7 +370,7 @@ fn full_disk_removes_earlier_pass() {
             results.to_str().unwrap(),
         ])
         .into_command();
-    // Every block and every file of this disk is taken, and removing the earlier results frees neither.
+    // The disk has no free block and no free inode, and removing the earlier results frees neither.
     let script = "mount -t tmpfs -o size=64k,nr_inodes=16 tmpfs \"$1\" || exit 99; cd \"$1\"; shift; \
                   cp ../results.json ../results.json.journal .; mkdir kept; ln results.json results.json.journal kept; \
                   cat /dev/zero >full; n=0; while : >f$n; do n=$((n+1)); done; (cd \"$repo\"; \"$@\"); code=$?; \
@@ -383,7 +384,7 @@ fn full_disk_removes_earlier_pass() {
         .env("TMPDIR", fixture.sandbox.path("tmp"))
         .env("repo", fixture.sandbox.repo())
         .output();
-    // Where no mount namespace may be made there is no disk to fill.
+    // Without a mount namespace the test has no disk to fill.
     let Ok(out) = out else { return };
     let said = String::from_utf8_lossy(&out.stderr);
     if out.status.code() == Some(99) || said.starts_with("unshare") {
@@ -418,7 +419,7 @@ fn second_run_is_locked_out() {
 fn lock_outlives_first_killed_process() {
     let fixture = passed();
     let (mut child, writer) = reading(&fixture);
-    // The worker reads on without its keeper.
+    // The worker continues to read without its supervisor.
     signal(child.id(), Signal::KILL);
     child.wait().unwrap();
     let out = fixture.run(&["--gate", "cpu:first"]).exits(2).out;

@@ -1,4 +1,4 @@
-//! `run` and its surroundings: what a gate sees of the environment and of us, floods, readers that dawdle.
+//! Tests `run` and its environment: the variables and memory that a gate can read, output floods, slow readers.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -69,7 +69,7 @@ fn t07_gate_environment_is_allow_list() {
     }
     let out = call.run().exits(0);
     let seen = seen(&out.stdout);
-    // All six have the same value, which the log shows by the name of the one that the gate requires.
+    // All six have the same value. The log shows the name of the variable that the gate requires.
     let is_wanted = |value: &str| value == "${NMOE_DATA_PATH}";
     let wanted = seen.values().filter(|v| is_wanted(v)).count();
     assert_eq!(wanted, 6, "{seen:?}");
@@ -95,7 +95,7 @@ fn t02_memory_is_closed_to_same_user() {
         fixture.run(&["--gate", "cpu:spy"]).exits(0);
         return;
     }
-    // As root every memory is open: become nobody, with a copy of the tool that nobody may run.
+    // Root can read every memory, so this runs as the user nobody, with a copy of the program that nobody can read.
     let tool = fixture.sandbox.path("tool");
     std::fs::copy(program(), &tool).unwrap();
     for dir in [".", "repo", "home", "tmp"] {
@@ -111,7 +111,7 @@ fn t02_memory_is_closed_to_same_user() {
         .env("HOME", fixture.sandbox.path("home"))
         .env("TMPDIR", fixture.sandbox.path("tmp"))
         .output();
-    // Without setpriv there is no way to become somebody else here.
+    // Without setpriv the test cannot change the user.
     if let Ok(out) = out {
         assert_eq!(
             out.status.code(),
@@ -143,7 +143,7 @@ fn slow_memory_is_bounded_for_any_output() {
     assert_eq!(size, 120_000_001, "all of it and a line's end");
     let peak = std::fs::read_to_string(fixture.sandbox.path("tmp/peak")).unwrap();
     let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
-    // A debug build maps some twenty of them itself; the flood is 117.
+    // A debug build maps about twenty of them; the flood is 117.
     assert!(kib < 32 * 1024, "{kib} KiB");
 }
 
@@ -170,7 +170,7 @@ fn stopped_reader_does_not_delay_deadline() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Nobody reads; the verdict is recorded all the same.
+    // The reader is gone, but the verdict is recorded.
     let verdict = || {
         let text = std::fs::read(&results).ok()?;
         let results: serde_json::Value = serde_json::from_slice(&text).ok()?;
@@ -247,7 +247,7 @@ fn t21_full_disk_ends_with_report() {
         ])
         .arg(small.join("results.json"))
         .output();
-    // Where no name space may be made there is no disk to fill.
+    // Without a mount namespace the test has no disk to fill.
     let Ok(out) = out else { return };
     if !small.join("full").exists() && String::from_utf8_lossy(&out.stderr).contains("unshare") {
         return;

@@ -1,4 +1,4 @@
-//! Whatever a gate starts ends with it: processes that flee in every known way, signals to the tool, the tool killed.
+//! Tests that all processes of a gate end with the gate: escaping processes, signals to the program, and a killed program.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::run_fixture::RunFixture;
 use crate::support::program::program;
 
-/// Ways to get away, as shell text; `$1` is the process to leave behind.
+/// Ways to escape, in shell syntax; `$1` is the process to leave behind.
 const WAYS: &[(&str, &str)] = &[
     ("background", "$1 &"),
     ("setsid", "setsid $1 &"),
@@ -28,7 +28,7 @@ const WAYS: &[(&str, &str)] = &[
     ("hops", "bash -c 'f() { sleep 0.002; f & }; f' & $1 &"),
 ];
 
-/// A duration that nobody else sleeps for.
+/// Returns a duration that no other process sleeps for.
 fn mark(n: usize) -> String {
     let token = std::process::id();
     format!("86400.{token}{n:03}")
@@ -130,7 +130,7 @@ fn earlier_processes_are_not_killed() {
     assert!(alive(&mark(203)).is_empty());
 }
 
-/// Starts `run` on a gate that says `up`, and waits until it has.
+/// Starts `run` with a gate that prints `up`, and waits for that output.
 fn started(fixture: &RunFixture) -> Child {
     let results = fixture.results();
     let mut command = fixture
@@ -143,7 +143,7 @@ fn started(fixture: &RunFixture) -> Child {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "up");
-    // Read on in the background, so that the tool is never held up.
+    // Reads on in the background, so that the pipe never blocks the program.
     std::thread::spawn(move || lines.for_each(drop));
     child
 }
@@ -183,7 +183,7 @@ fn signal_ends_gate_and_completes_results() {
     }
 }
 
-/// A run with a gate that hangs in every way it can, and a pipe that ends when the last of the tool's processes does.
+/// Starts a run whose gate hangs and ignores signals, with a pipe that closes when the last process of the program ends.
 fn hanging(n: usize) -> (RunFixture, Child, std::thread::JoinHandle<()>) {
     let fixture = RunFixture::new();
     let mark = mark(n);
@@ -209,14 +209,14 @@ fn hanging(n: usize) -> (RunFixture, Child, std::thread::JoinHandle<()>) {
     (fixture, child, ended)
 }
 
-/// The process that works below the one that was started.
+/// Returns the worker below the started process.
 fn worker(child: &Child) -> i32 {
     let id = child.id();
     let below = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
     below.trim().parse().unwrap()
 }
 
-/// The first gate's verdict is kept, the one that ran is cancelled, and the next run finds nothing in its way.
+/// Checks that the first gate's verdict is kept, that the running gate is cancelled, and that the next run succeeds.
 fn kept_and_goes_on(fixture: &RunFixture) {
     let results = recorded(fixture);
     assert_eq!(results["overall"], "cancelled");
@@ -262,7 +262,7 @@ fn killed_worker_still_completes_results() {
 fn killing_both_processes_leaves_no_pass() {
     let (fixture, mut child, ended) = hanging(313);
     let worker = worker(&child);
-    // Neither sees the other die.
+    // Neither process sees the end of the other.
     end(worker, Signal::STOP);
     end(child.id().cast_signed(), Signal::KILL);
     end(worker, Signal::KILL);
@@ -271,7 +271,7 @@ fn killing_both_processes_leaves_no_pass() {
     for pid in alive(&mark(313)) {
         end(pid, Signal::KILL);
     }
-    // The results are as old as a second; the journal is not, and the next run goes on from it.
+    // The results may be one second old; the journal is current, and the next run continues from it.
     assert_ne!(recorded(&fixture)["overall"], "pass");
     let again = fixture.run(&["--tier", "a", "--resume", "--dry-run"]);
     assert!(

@@ -1,4 +1,4 @@
-//! A registry made up gate by gate, and runs over it: what the tests of `run` share.
+//! Builds a registry gate by gate and runs it; shared by the tests of `run`.
 #![allow(dead_code, reason = "a stage offers more than each state of the suite uses")]
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ pub struct RunFixture {
     registry: RefCell<String>,
 }
 
-/// A run and what it left.
+/// The output and results of a run.
 pub struct Run {
     pub out: Outcome,
     pub results: Value,
@@ -50,22 +50,22 @@ impl RunFixture {
         self
     }
 
-    /// Where the results of [`Stage::run`] go.
+    /// Returns the path of the results of [`RunFixture::run`].
     pub fn results(&self) -> PathBuf {
         self.sandbox.path("home/results.json")
     }
 
-    /// A call of the tool.
+    /// Returns a call of the program.
     pub fn call<S: AsRef<OsStr>>(&self, args: &[S]) -> Call {
         self.sandbox.gates(args)
     }
 
-    /// `run` with these arguments and recorded results.
+    /// Runs `run` with these arguments and reads the results.
     pub fn run(&self, args: &[&str]) -> Run {
         self.run_with(args, &[] as &[(&str, &str)])
     }
 
-    /// The same with more environment.
+    /// Runs `run` with more environment variables.
     pub fn run_with<N: AsRef<str>, V: AsRef<OsStr>>(&self, args: &[&str], env: &[(N, V)]) -> Run {
         let results = self.results();
         let mut call = self.sandbox.gates(
@@ -96,7 +96,7 @@ impl Run {
         self
     }
 
-    /// What came of a gate.
+    /// Returns the result of a gate.
     #[track_caller]
     pub fn gate(&self, id: &str) -> &Value {
         self.results["results"]

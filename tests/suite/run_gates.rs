@@ -1,4 +1,4 @@
-//! `run`, row by row of what a runner of gates can get wrong: each test names the row it answers.
+//! Tests `run`: metrics, deadlines, preflight, output and the reasons in the results.
 
 use crate::driver::Sandbox;
 use crate::run_fixture::RunFixture;
@@ -64,7 +64,7 @@ fn closed_output_uses_no_cpu() {
         "exec >&- 2>&-; sleep 1; cat /proc/$PPID/stat > \"$TMPDIR/stat\"",
     );
     fixture.run(&["--gate", "cpu:closed"]).exits(0);
-    // The tool's own processor time, in clock ticks of a hundredth of a second: a spinning one takes about a hundred.
+    // The CPU time of the program, in ticks of 10 ms; a busy loop uses about a hundred.
     let stat = std::fs::read_to_string(fixture.sandbox.path("tmp/stat")).unwrap();
     let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
     let ticks: u64 = fields.skip(11).take(2).map(|f| f.parse::<u64>().unwrap()).sum();
@@ -321,7 +321,7 @@ fn import_of_namespace_package_is_refused() {
         import,
         "requires_files = [\"trainer/__init__.py\"]",
     );
-    // A namespace package: the import passes over a module that does not even parse.
+    // A namespace package: the import succeeds although a module does not parse.
     fixture.sandbox.file("trainer/moe.py", "def broken(:\n");
     fixture.run(&["--gate", "cpu:hollow"]).exits(0);
     let run = fixture.run(&["--gate", "cpu:import"]).exits(3);

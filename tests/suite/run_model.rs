@@ -1,4 +1,4 @@
-//! A run held to a model of it: random gates, some of which signal or kill the tool, random options, one run after the other.
+//! Compares runs with a reference model: random gates, some of which signal or kill the program, with random options.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::run_fixture::RunFixture;
 
-/// What a gate does, the first time it is run; each later time it passes, but for one that always fails.
+/// The behavior of a gate in its first run. It passes in each later run, except a gate that always fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum GateBehavior {
     Pass,
     Fail,
-    /// Leaves a process behind, which costs nothing but a count.
+    /// Leaves a process behind, which is only counted.
     Leave,
-    /// Asks the tool to stop, and goes on.
+    /// Asks the program to stop, and continues.
     Terminate,
-    /// Kills the process that works.
+    /// Kills the worker.
     KillWorker,
-    /// Kills the process that keeps it.
+    /// Kills the supervisor.
     KillKeeper,
 }
 
@@ -37,7 +37,7 @@ impl GateBehavior {
     }
 }
 
-/// One command.
+/// The options of one command.
 #[derive(Clone, Copy, Debug)]
 struct RunOptions {
     keep_going: bool,
@@ -59,10 +59,10 @@ fn asked() -> impl Strategy<Value = RunOptions> {
     (any::<bool>(), any::<bool>()).prop_map(|(keep_going, resume)| RunOptions { keep_going, resume })
 }
 
-/// What the tool should do: verdicts by gate, and the exit code of whoever was started.
+/// The expected result: verdicts by gate, and the exit code of the started process.
 #[derive(Default)]
 struct Model {
-    /// Gates that have had their first time.
+    /// Gates that have run once.
     once: Vec<usize>,
     verdicts: BTreeMap<usize, &'static str>,
 }
@@ -99,7 +99,7 @@ impl Model {
             };
             self.verdicts.insert(n, verdict);
             if stopped && *does == GateBehavior::KillWorker {
-                // Nobody was left to say anything of the rest, but for what was proven before.
+                // No process remained to record the other gates, so only earlier passes count.
                 for later in n + 1..gates.len() {
                     let proven = asked.resume && before.get(&later) == Some(&"pass");
                     self.verdicts
@@ -144,7 +144,7 @@ proptest! {
             let mut args = vec!["run", "--tier", "a", "--results", results.to_str().unwrap()];
             args.extend(asked.keep_going.then_some("--keep-going"));
             args.extend(asked.resume.then_some("--resume"));
-            // The pipe ends when the last of the tool's processes does, the keeper's death notwithstanding.
+            // The pipe closes when the last process of the program ends, even if the supervisor was killed.
             let child = fixture
                 .call(&args)
                 .into_command()

@@ -1,5 +1,5 @@
-//! What people hear of a run while it goes on: a heartbeat in a log, a line on a terminal that is taken away again. A gate here waits
-//! on a FIFO until the test has seen what it wanted to see.
+//! Tests progress output: a heartbeat in a log, and a temporary line on a terminal. A gate waits on a FIFO until the test has
+//! seen the expected output.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode};
 use crate::run_fixture::RunFixture;
 use crate::terminal::Terminal;
 
-/// A stage with a gate that is mute until the FIFO is written to, and then says `spoken`.
+/// Creates a fixture with a gate that is silent until the test writes to the FIFO, and then prints `spoken`.
 fn mute() -> (RunFixture, PathBuf) {
     let fixture = RunFixture::new();
     let fifo = fixture.sandbox.path("home/go");
@@ -28,7 +28,7 @@ fn command(fixture: &RunFixture, args: &[&str]) -> Command {
         .into_command()
 }
 
-/// Lets the gate go on.
+/// Lets the gate continue.
 fn speak(fifo: &PathBuf) {
     File::options()
         .write(true)
@@ -75,7 +75,7 @@ fn silent_gate_prints_heartbeat() {
 
 #[test]
 fn disabled_heartbeat_prints_nothing() {
-    // A gate that ends by itself, after longer than the shortest heartbeat: here time itself is what is asked about.
+    // The gate ends after more than the shortest heartbeat; only elapsed time can test this.
     for args in [&["--heartbeat", "0"][..], &["--heartbeat", "1", "-q"]] {
         let fixture = RunFixture::new();
         fixture.gate("cpu:mute", "sleep 1.2");
@@ -100,11 +100,11 @@ fn terminal_shows_temporary_progress_line() {
     let counts = Regex::new("\r\x1b\\[Kcpu:mute: [1-9][0-9]* s of 300 s").unwrap();
     let first = terminal.until(&counts);
     assert!(first.ends_with("run      cpu:mute\r\n"), "{first:?}");
-    // It is written over, not added to.
+    // The line is overwritten, not repeated.
     let between = terminal.until(&counts);
     assert_eq!(between, "");
     speak(&fifo);
-    // Whatever it counted meanwhile: it is gone before the gate's own words, and they begin their line.
+    // The progress line is removed before the gate's output, which begins at the start of a line.
     let before = terminal.until(&Regex::new("\r\x1b\\[Kspoken\r\n").unwrap());
     assert_eq!(counts.replace_all(&before, ""), "");
     let after = terminal.until(&Regex::new("pass     cpu:mute").unwrap());

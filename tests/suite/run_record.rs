@@ -1,4 +1,4 @@
-//! What `run` binds a verdict to and keeps of it: evidence, resumption, results from elsewhere, the terms of a contract.
+//! Tests the records of `run`: evidence, resumption, external results, and the clauses of a contract.
 
 use std::path::Path;
 
@@ -287,7 +287,7 @@ fn unrecorded_pass_is_not_a_pass() {
     let journal = std::fs::read_to_string(format!("{}.journal", results.display())).unwrap();
     let (kept, end) = journal.trim_end().rsplit_once('\n').unwrap();
     assert!(end.contains("run_ended"));
-    // All but the last line fits.
+    // The disk has space for all but the last line.
     let limit = format!("--fsize={}", kept.len() + end.len() / 2);
     let run = fixture.call(&["run", "--tier", "a", "--results", results.to_str().unwrap()]);
     let out = run.under(&["prlimit", &limit]).output().unwrap();

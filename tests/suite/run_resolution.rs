@@ -1,4 +1,4 @@
-//! `run --resolution`: the run is held to what was resolved and approved.
+//! Tests `run --resolution`: the run must match the approved resolution.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const REGISTRY: &str =
     "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nsmall = [\"cpu:one\"]\n";
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
-/// A checkout that is a merge, and the resolution of it.
+/// Creates a checkout of a merge, and its resolution.
 fn fixture() -> (Sandbox, Value) {
     let sandbox = Sandbox::new();
     sandbox.file("configs/gates/gates.toml", REGISTRY);

@@ -1,4 +1,4 @@
-//! `lint safety` and what it promises: every kind of input, right places, and never a word of what was found.
+//! Tests `lint safety`: every kind of input, correct positions, and no output of a secret.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,12 +8,12 @@ use regex::Regex;
 use crate::driver::Sandbox;
 use crate::terminal::Terminal;
 
-/// A token by its form, put together here so that no scanner finds one in this file.
+/// A string in the form of a token, concatenated here so that no scanner finds it in this file.
 fn token() -> String {
     format!("gh{}_{}", "p", "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY")
 }
 
-/// An address of a private network, put together likewise.
+/// An address of a private network, concatenated for the same reason.
 fn address(last: u8) -> String {
     format!("10.{}.3.{last}", 20)
 }
@@ -86,7 +86,7 @@ fn long_scan_reports_progress() {
         .stderr(slave)
         .spawn()
         .unwrap();
-    // The text does not end before the terminal has shown that some of it is read.
+    // The input ends only after the terminal has shown progress.
     let mut text = child.stdin.take().unwrap();
     text.write_all("a line that says nothing\n".repeat(100_000).as_bytes())
         .unwrap();
@@ -282,7 +282,7 @@ fn private_terms_are_never_printed() {
             .run()
             .json();
         let finding = &json["findings"][0];
-        // The whole line stands for the term, so that not even its length is told.
+        // The complete line is replaced, so that the length of the term is hidden too.
         assert_eq!(
             (&finding["line"], &finding["column"], &finding["end_column"]),
             (&2.into(), &1.into(), &23.into())

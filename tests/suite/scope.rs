@@ -1,4 +1,4 @@
-//! `lint scope`: renames at both ends, deletions, modes, links, submodules, names in any script, knobs.
+//! Tests `lint scope`: both paths of a rename, deletions, modes, links, submodules, non-ASCII names, knobs.
 
 use crate::driver::Sandbox;
 
@@ -9,7 +9,7 @@ fn contract(allow: &str, deny: &str, add: &str, change: &str) -> String {
     )
 }
 
-/// A repository with a commit on `master` and a branch on top of it that is checked out.
+/// Creates a repository with a commit on `master` and a checked-out branch on top of it.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
@@ -97,7 +97,7 @@ fn every_kind_of_change_is_checked() {
         findings(&sandbox, &contract("nmoe/**", "nmoe/train.py", "", ""), &[]),
         all
     );
-    // Both ends of the move, and the name in another script.
+    // Both paths of the rename, and a non-ASCII name.
     let narrow = findings(
         &sandbox,
         &contract(

@@ -1,7 +1,7 @@
-//! Snapshots of everything that the program prints: the help of every command, and what every command prints in a sample
-//! repository. A redesign shows as one reviewable diff of `snapshots/`; `cargo insta review` or `INSTA_UPDATE=always` takes it.
+//! Snapshots of the complete output: the help of every command, and the output of every command in a sample
+//! repository. A redesign is one reviewable diff of `snapshots/`; `cargo insta review` or `INSTA_UPDATE=always` accepts it.
 //!
-//! One file holds all of one command. It must not depend on the machine: [`FILTERS`] is the one list of what is replaced.
+//! Each command has one file. It must not depend on the machine: only [`FILTERS`] lists the replacements.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
 use crate::support::results::results;
 
-/// What differs between two runs or two machines, and what stands for it.
+/// Patterns of text that differs between two runs or machines, and their replacements.
 const FILTERS: [(&str, &str); 17] = [
     (r"/nmoe-gates-demo-[A-Za-z0-9]+", "/[demo]"),
     (r"(state/nmoe-gates)/[0-9a-f]{16}", "$1/[repository]"),
@@ -30,7 +30,7 @@ const FILTERS: [(&str, &str); 17] = [
     (r"(\d\.\d{6})\d+", "$1…"),
     (r#"(?s)("(?:baseline_|result_)?samples": \[).*?\]"#, "$1…]"),
     (r"(?s)<(style|script)>.*?</(style|script)>", "<$1>…</$2>"),
-    // `doctor` on this machine: its git, and whether its user is root.
+    // `doctor` prints the git version of this machine and whether the user is root.
     (r"(?m)^(ok +git +).*", "$1[version]"),
     (
         r#"("name":"git","state":"ok","found":)"[^"]*""#,
@@ -44,7 +44,7 @@ const FILTERS: [(&str, &str); 17] = [
     ),
 ];
 
-/// When something happened and how long it took: not replaced where results that were recorded are shown.
+/// Times and durations, which are not replaced in output about recorded results.
 const TIMES: [(&str, &str); 5] = [
     (
         r"20\d\d(?:-|\\u002d)\d\d(?:-|\\u002d)\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
@@ -56,7 +56,7 @@ const TIMES: [(&str, &str); 5] = [
     (r" {2,}\[seconds\]", "  [seconds]"),
 ];
 
-/// Replaces what differs between two runs.
+/// Replaces text that differs between two runs.
 fn filtered(text: &str, times: bool) -> String {
     type Rules = Vec<(Regex, &'static str)>;
     let compiled = |rules: &[(&str, &'static str)]| -> Rules {
@@ -86,7 +86,7 @@ fn filtered(text: &str, times: bool) -> String {
     short_id.replace_all(&text, short).into_owned()
 }
 
-/// Where snapshots are.
+/// Returns the folder of the snapshots.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/snapshots")
 }
@@ -100,7 +100,7 @@ fn compare(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// Command lines, each with what it printed and how it ended.
+/// Command lines with their output and exit codes.
 struct Transcript {
     fixture: DocumentedFixture,
     text: String,
@@ -117,12 +117,12 @@ impl Transcript {
         }
     }
 
-    /// Runs a line and writes down all of it.
+    /// Runs a line and records its complete output.
     fn line(&mut self, line: &str) -> &mut Self {
         self.first(usize::MAX, line)
     }
 
-    /// Runs a line and writes down this many lines of its standard output, where other tests look at the rest.
+    /// Runs a line and records this many lines of its standard output; other tests check the rest.
     fn first(&mut self, count: usize, line: &str) -> &mut Self {
         self.run(count, line, None)
     }
@@ -164,26 +164,26 @@ impl Transcript {
         self
     }
 
-    /// Writes down what a command left elsewhere.
+    /// Records a file that a command wrote.
     fn left(&mut self, what: &str, text: &str) -> &mut Self {
         writeln!(self.text, "--- {what}\n{}\n", self.filtered(text).trim_end()).unwrap();
         self
     }
 
-    /// Compares all of it with the snapshot of a command.
+    /// Compares the transcript with the snapshot of a command.
     fn is(&self, command: &str) {
         compare(&format!("output-{command}"), self.text.trim_end());
     }
 }
 
-/// The help of a command.
+/// Returns the help of a command.
 fn help(command: &[String]) -> String {
     let sandbox = Sandbox::new();
     let args = command.iter().map(String::as_str).chain(["--help"]);
     sandbox.gates(args).run().exits(0).stdout
 }
 
-/// The subcommands that a help text lists.
+/// Returns the subcommands that a help text lists.
 fn listed(help: &str) -> Vec<String> {
     let section = help.split("\nCommands:\n").nth(1).unwrap_or_default();
     let rows = section.lines().take_while(|line| !line.is_empty());
@@ -193,7 +193,7 @@ fn listed(help: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every command below this one, itself first, with its help.
+/// Returns this command and every command below it, with their help.
 fn tree(command: &[String]) -> Vec<(Vec<String>, String)> {
     let text = help(command);
     let below = listed(&text)
@@ -220,7 +220,7 @@ fn help_of_every_command_is_reviewed() {
     assert_eq!(snapshots("help"), names, "a snapshot of a command that is gone");
 }
 
-/// The snapshots whose names begin so.
+/// Returns the snapshots whose names begin with this prefix.
 fn snapshots(prefix: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -265,7 +265,7 @@ fn output_init() {
 #[test]
 fn output_doctor() {
     let mut transcript = Transcript::new(State::Worked);
-    // Only these programs are there, so that the machine's others do not matter.
+    // Only these programs are on PATH, so that other programs of the machine do not matter.
     transcript.fixture.does(
         "mkdir ~/bin && ln -s \"$(command -v git)\" \"$(command -v bash)\" \"$(command -v nmoe-gates)\" ~/bin",
     );
@@ -313,7 +313,7 @@ fn output_man() {
         .is("man");
 }
 
-/// A contract with a wrong word, an unknown gate, and a key that is not one.
+/// A contract with an invalid word, an unknown gate, and an unknown key.
 fn faulty(contract: &str) -> String {
     contract
         .replace("kind: feature", "kind: featur")
@@ -341,7 +341,7 @@ fn output_lint() {
         .line("nmoe-gates lint registry")
         .line("printf '[gates.\"cpu:x\"]\\ntier = \"c\"\\ncmd = \"true\"\\nrequire = [\"A\"]\\n' >gates.toml && nmoe-gates lint registry gates.toml")
         .line("nmoe-gates lint registry gates.toml --format json");
-    // A token by its form and a private address, put together here so that no scanner finds them in this file.
+    // A string in the form of a token and a private address, concatenated here so that no scanner finds them in this file.
     let leaks = format!(
         "token gh{}_{}\nhost 10.{}.3.4\n",
         "p", "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY", 20
@@ -465,7 +465,7 @@ fn output_plan() {
     transcript.is("plan");
 }
 
-/// The pull request as GitHub would merge it, with a maintainer's run of Tier B on that.
+/// Creates the merge commit that GitHub would make, with a maintainer's Tier-B run of it.
 fn tier_b(transcript: &mut Transcript) {
     transcript.fixture.does("git fetch --quiet origin && git rev-parse origin/master HEAD >~/ids && git merge-tree --write-tree origin/master HEAD >>~/ids");
     let ids = transcript.fixture.line("cat ~/ids", None).stdout;

@@ -1,4 +1,4 @@
-//! `start` against real remotes: claims, refusals, races, and cleaning up what is merged.
+//! Tests `start` with real remotes: claims, refusals, races, and removal of merged work.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use crate::driver::{Outcome, Sandbox, git};
 use crate::fake_github::FakeGitHub;
 use crate::plan::contract;
 
-/// A bare remote beside the checkout, which is a clone of it, and a folder of contracts.
+/// Creates a bare remote, a checkout that is a clone of it, and a folder of contracts.
 pub fn world() -> Sandbox {
     let sandbox = Sandbox::new();
     git(&sandbox.path(""), ["init", "-q", "--bare", "remote.git"]);
@@ -24,7 +24,7 @@ pub fn world() -> Sandbox {
     sandbox
 }
 
-/// Puts a contract into the folder.
+/// Writes a contract into the folder.
 pub fn put(sandbox: &Sandbox, issue: &str, slug: &str, depends_on: &str) {
     let dir = sandbox.path("work");
     std::fs::create_dir_all(&dir).unwrap();
@@ -172,7 +172,7 @@ fn slow_clean_removes_only_merged_branches() {
         work(&tree(n), &format!("docs/{n}.md"), "one\ntwo\n");
         work(&tree(n), &format!("docs/{n}b.md"), "three\n");
     }
-    // Differs from what the base gets in white space alone, which in Python is a different program.
+    // The change differs from the base only in white space, which is significant in Python.
     work(&tree(7), "docs/7.py", "if x:\n    a()\nb()\n");
 
     sandbox.git(["merge", "-q", "--no-ff", "-m", "Merge", &branch(0)]);
@@ -186,7 +186,7 @@ fn slow_clean_removes_only_merged_branches() {
         .file("docs/7.py", "if x:\n    a()\n    b()\n")
         .git(["add", "."]);
     sandbox.git(["commit", "-qm", "Looks like it"]);
-    // What came of 13 is changed again, so its content is not in the base any more; as a commit it is.
+    // The content of 13 was changed again and is no longer in the base, but its commit is.
     sandbox
         .file("docs/3.md", "changed\n")
         .git(["commit", "-qam", "Go on"]);
@@ -227,7 +227,7 @@ fn slow_clean_removes_only_merged_branches() {
     assert!(refs(&sandbox).contains(&"refs/nmoe-gates/done/11".to_owned()));
     assert!(refs(&sandbox).contains(&"refs/nmoe-gates/claims/14".to_owned()));
 
-    // What is done stays done, and what waited for it can start.
+    // Completed contracts stay completed, and contracts that depend on them can start.
     assert_eq!(codes(&start(&sandbox, "11").exits(1)), ["already-merged"]);
     put(&sandbox, "20", "after", "\"11\"");
     start(&sandbox, "20").exits(0);
@@ -299,7 +299,7 @@ fn race(count: usize, clones: bool) {
         count(&|dir| git(dir, ["worktree", "list"]).lines().count()),
         all.len() + 1
     );
-    // No loser's claim stays behind as an object, and nothing in the temporary directory.
+    // No lost claim remains as an object, and the temporary directory is empty.
     for dir in &all {
         let loose = git(dir, ["fsck", "--unreachable", "--no-reflogs"]);
         assert_eq!(loose, "", "{}", dir.display());

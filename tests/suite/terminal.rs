@@ -1,4 +1,4 @@
-//! A terminal for the tests: a program writes to one end of it, and the other end can be waited on.
+//! A pseudo-terminal for tests: a program writes to one end, and the test waits for output at the other end.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,14 +8,14 @@ use regex::Regex;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// A terminal: what a program on it writes can be read here.
+/// The test's end of a pseudo-terminal.
 pub struct Terminal {
     master: File,
     seen: String,
 }
 
 impl Terminal {
-    /// The terminal and the end that a program gets.
+    /// Returns the terminal and the end for the program.
     pub fn open() -> (Self, File) {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -34,7 +34,7 @@ impl Terminal {
         (terminal, slave.into())
     }
 
-    /// Reads until this has been written; gives what came before it, and forgets both.
+    /// Reads until this text has been written, and returns and discards everything before it.
     #[track_caller]
     pub fn until(&mut self, what: &Regex) -> String {
         let mut buffer = [0; 4096];

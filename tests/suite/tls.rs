@@ -1,5 +1,5 @@
-//! The way to GitHub over TLS: an Enterprise host with a private authority, certificates that will not do, proxies. Each through the
-//! real binary, with real handshakes; behind them stands the fake GitHub.
+//! Tests TLS connections to GitHub with real handshakes: an Enterprise host with a private authority, invalid certificates, proxies.
+//! The fake GitHub is behind each connection.
 
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use crate::publish::PullFixture;
 /// The name of the Enterprise host.
 const HOST: &str = "ghe.example";
 
-/// An authority of one's own.
+/// A private certificate authority.
 struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -32,7 +32,7 @@ impl Authority {
         Authority { pem, issuer }
     }
 
-    /// What a server of these names shows.
+    /// Returns the certificate of a server with these names.
     fn server(&self, names: &[&str], until: (i32, u8, u8)) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let mut params =
@@ -51,7 +51,7 @@ impl Authority {
 
 const LONG: (i32, u8, u8) = (2100, 1, 1);
 
-/// A listener whose connections are each served by a thread.
+/// Starts a listener with one thread per connection.
 fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -65,7 +65,7 @@ fn listening(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// The head of a message and what of its body came with it.
+/// Reads the head of a message and the part of its body that came with it.
 fn head(stream: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -75,7 +75,7 @@ fn head(stream: &mut impl Read) -> Vec<u8> {
     bytes
 }
 
-/// TLS before the fake GitHub, which is below `/api` as on an Enterprise host.
+/// Starts a TLS server in front of the fake GitHub, which is below `/api` as on an Enterprise host.
 fn enterprise(api: &FakeGitHub, config: ServerConfig) -> u16 {
     let (config, behind) = (
         Arc::new(config),
@@ -84,7 +84,7 @@ fn enterprise(api: &FakeGitHub, config: ServerConfig) -> u16 {
     listening(move |stream| {
         let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
         let request = head(&mut tls);
-        // A handshake that failed brings no request.
+        // A failed handshake carries no request.
         if request.is_empty() {
             return;
         }
@@ -103,7 +103,7 @@ fn enterprise(api: &FakeGitHub, config: ServerConfig) -> u16 {
         there.write_all(text.as_bytes()).unwrap();
         there.write_all(&body).unwrap();
         let mut answer = Vec::new();
-        // A reset after the answer is how the fake ends some of its connections.
+        // The fake ends some of its connections with a reset after the response.
         let _ = there.read_to_end(&mut answer);
         tls.write_all(&answer).unwrap();
         tls.conn.send_close_notify();
@@ -111,7 +111,7 @@ fn enterprise(api: &FakeGitHub, config: ServerConfig) -> u16 {
     })
 }
 
-/// A proxy that reaches one place under every name; what it was asked, head by head.
+/// Starts a proxy that sends every name to one address, and records the head of each request.
 fn proxy(to: u16, refuses: Option<&'static str>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
@@ -137,7 +137,7 @@ fn proxy(to: u16, refuses: Option<&'static str>) -> (u16, Arc<Mutex<Vec<String>>
     (port, asked)
 }
 
-/// The call that publishes a pass, pointed at this URL.
+/// Returns the call that publishes a pass, with this URL.
 fn call(fixture: &PullFixture, api_url: &str) -> Call {
     fixture
         .call(&fixture.results())
@@ -145,14 +145,14 @@ fn call(fixture: &PullFixture, api_url: &str) -> Call {
         .env("NMOE_API_PATIENCE_S", "0")
 }
 
-/// The same with these authorities.
+/// Returns the same call with these authorities.
 fn trusting(fixture: &PullFixture, api_url: &str, pem: &str) -> Call {
     let file = fixture.sandbox.path("authorities.pem");
     std::fs::write(&file, pem).unwrap();
     call(fixture, api_url).env("SSL_CERT_FILE", file)
 }
 
-/// Nothing was published, and nothing is said that a log must not have.
+/// Asserts that nothing was published and that no secret is in the output.
 #[track_caller]
 fn nothing(fixture: &PullFixture, out: &Outcome, says: &str, remedy: &str) {
     assert!(

@@ -1,5 +1,5 @@
-//! Five contracts from `start` to the last `ready`, over a real remote and a local GitHub: dependencies, a hotspot, a real
-//! conflict, a scope violation, a stale attestation. Whoever acts here reads only what the tool says.
+//! Takes five contracts from `start` to the last `ready`, with a real remote and a fake GitHub: dependencies, a hotspot, a real
+//! conflict, a scope violation, a stale attestation. The test uses only information that the program prints.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::fake_github::FakeGitHub;
 use crate::support::digest::sha256;
 use crate::support::results::{REGISTRY, results};
 
-/// The repository, its remote and its GitHub.
+/// The repository, its remote and its fake GitHub.
 pub struct RepoFixture {
     pub sandbox: Sandbox,
     pub api: FakeGitHub,
@@ -79,7 +79,7 @@ impl RepoFixture {
         PathBuf::from(json["worktree"].as_str().unwrap())
     }
 
-    /// Tier A is run, attested and pushed; the pull request is opened, or its description brought up to date by the tool.
+    /// Runs and attests Tier A, pushes, and opens the pull request or updates its description.
     pub fn offer(&self, tree: &Path, issue: u64) -> String {
         self.call(tree, &["run", "--tier", "a"]).exits(0);
         let branch = git(tree, ["branch", "--show-current"]).trim().to_owned();
@@ -107,7 +107,7 @@ impl RepoFixture {
         head
     }
 
-    /// The codes of what blocks a pull request.
+    /// Returns the codes of the blockers of a pull request.
     pub fn blocked(&self, number: u64) -> Vec<String> {
         let number = number.to_string();
         let json = self.here(&["ready", &number, "--format", "json"]).json();
@@ -122,7 +122,7 @@ impl RepoFixture {
             .collect()
     }
 
-    /// A Tier-B run of the maintainer on what would be merged now, published on the pull request.
+    /// Runs Tier B on the current merge as the maintainer, and publishes the results.
     pub fn tier_b(&self, issue: u64, head: &str) {
         self.sandbox.git(["fetch", "-q", "origin"]);
         let base = self.sandbox.git(["rev-parse", "origin/master"]).trim().to_owned();
@@ -220,7 +220,7 @@ fn slow_five_contracts_from_start_to_ready() {
     commit(&core);
     write(&wide, "nmoe/moe.py", "MOE\n");
     commit(&wide);
-    // A scope violation, found before it is committed, and taken back.
+    // A scope violation, found before the commit, and reverted.
     write(&tools, "tools/shared.py", "one\nTOOLS\nthree\nfour\n");
     write(&tools, "README.md", "By the way.\n");
     let out = fixture.call(&tools, &["lint", "scope", "--cached"]).exits(1);
@@ -234,7 +234,7 @@ fn slow_five_contracts_from_start_to_ready() {
     commit(&tools);
     write(&more, "tools/shared.py", "one\nMORE\nthree\nfour\n");
     commit(&more);
-    // Two branches conflict for real now, which nobody declared.
+    // Two branches conflict, although no contract declared a hotspot.
     assert_eq!(waves(), json!([["01", "04"], ["02", "03", "05"]]));
 
     let core_head = fixture.offer(&core, 1);
@@ -246,7 +246,7 @@ fn slow_five_contracts_from_start_to_ready() {
     assert_eq!(fixture.blocked(11), Vec::<String>::new());
     fixture.tier_b(3, &wide_head);
     assert_eq!(fixture.blocked(13), ["hotspot-order"]);
-    // More work on 03: what was attested and approved is about an earlier head.
+    // More work on 03: the attestation and the approval are for an earlier head.
     write(&wide, "nmoe/moe.py", "MOE 2\n");
     commit(&wide);
     git(&wide, ["push", "-q", "origin", "HEAD"]);
@@ -280,7 +280,7 @@ fn slow_five_contracts_from_start_to_ready() {
     let wide_head = fixture.offer(&wide, 3);
     fixture.tier_b(3, &wide_head);
     fixture.merge(1, false);
-    // The base moved under 03: its evidence is about a tree that would not be merged any more.
+    // The base moved: the evidence of 03 is for a tree that would no longer be merged.
     assert_eq!(fixture.blocked(13), ["stale-evidence"]);
     fixture.tier_b(3, &wide_head);
     fixture.merge(3, true);
@@ -291,7 +291,7 @@ fn slow_five_contracts_from_start_to_ready() {
 
     fixture.merge(4, true);
     assert_eq!(fixture.blocked(15), ["merge-conflict"]);
-    // Resolved, with something else slipped in; then mechanically.
+    // The merge is resolved first with an unrelated change, then mechanically.
     git(&more, ["fetch", "-q", "origin"]);
     for (slipped, expected) in [(true, vec!["resolution-too-wide"]), (false, vec![])] {
         let before = git(&more, ["rev-parse", "issue/05-more"]).trim().to_owned();
@@ -356,7 +356,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     let ours = fixture.api.comments(11)[0].clone();
     let said = || fixture.here(&["ready", "11"]).stderr;
 
-    // The same words by somebody else.
+    // The same comment by another user.
     fixture.api.state().comments.clear();
     fixture.api.comment(11, "stranger", &ours);
     assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
@@ -366,7 +366,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
         said()
     );
 
-    // Ours again, but made to say more than the run did.
+    // The program's own comment, edited to claim more than the run proved.
     let forged = ours.replace("b200:moonlight_8x20", "b200:unknown");
     for (body, why) in [
         (ours.replace("\"schema\":1", "\"schema\":1,\"more\":1"), "schema"),
@@ -378,7 +378,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
         assert!(said().contains(why), "{}", said());
     }
 
-    // Ours, and the commit status says otherwise, or nothing.
+    // The program's own comment with a contradicting commit status, or without one.
     fixture.api.state().comments.clear();
     fixture.api.comment(11, "github-actions[bot]", &ours);
     assert_eq!(fixture.blocked(11), Vec::<String>::new());
@@ -431,7 +431,7 @@ fn attested_option_ignores_unsigned_results() {
         .here(&["report", file, "--format", "in-toto"])
         .exits(0)
         .json();
-    // In place of `gh`: it knows one signature, and must be asked for the right signer.
+    // Replaces `gh`: the script knows one signature, and requires the correct signer.
     let gh = fixture.sandbox.path("bin/gh");
     let answers = |statement: &serde_json::Value| {
         std::fs::create_dir_all(gh.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! From a plan to a merge by nothing but what the tool says is next.
+//! Goes from a plan to a merge with only the `next` steps that the program prints.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::driver::git;
 use crate::workflow_e2e::{RepoFixture, commit, write};
 
-/// Somebody who knows nothing but what `next` says; what takes judgement, and GitHub itself, is played by the test.
+/// A user who follows only `next`. The test plays the parts that need a decision, and GitHub.
 struct Agent<'a> {
     fixture: &'a RepoFixture,
     dir: PathBuf,
     did: Vec<String>,
 }
 
-/// A step as the tool prints it.
+/// A step as the program prints it.
 #[derive(Clone)]
 struct Step {
     who: String,
@@ -33,7 +33,7 @@ fn step(command: &str) -> Step {
 }
 
 impl Agent<'_> {
-    /// Runs one of our commands as it was named, and returns its `next`.
+    /// Runs a command of the program as printed, and returns its `next`.
     fn run(&mut self, argv: &[String]) -> Vec<Step> {
         let words: Vec<&str> = argv[1..]
             .iter()
@@ -62,7 +62,7 @@ impl Agent<'_> {
             .collect()
     }
 
-    /// Takes steps, depth first, until one is taken that begins so.
+    /// Follows steps, depth first, until it has followed one that begins with this text.
     fn follow(&mut self, steps: Vec<Step>) {
         let mut left: std::collections::VecDeque<_> = steps.into();
         while let Some(Step {
@@ -74,7 +74,7 @@ impl Agent<'_> {
         {
             assert!(self.did.len() < 40, "{:#?}", self.did);
             if argv.first().is_some_and(|program| program == "sh") {
-                // What `gh` would print is known here.
+                // The test knows the output of `gh`.
                 assert_eq!(
                     argv[2],
                     "nmoe-gates ready \"$(gh pr view --json number --jq .number)\""
@@ -87,7 +87,7 @@ impl Agent<'_> {
             match argv.first().map_or("", String::as_str) {
                 "nmoe-gates" => {
                     let more = self.run(&argv);
-                    // A list of alternatives: any one will do.
+                    // A list of alternatives: any step is correct.
                     let more = if command == "nmoe-gates plan" {
                         more[..1].to_vec()
                     } else {
@@ -125,7 +125,7 @@ impl Agent<'_> {
         }
     }
 
-    /// What GitHub and the people there do.
+    /// Does the part of GitHub and of its users.
     fn github(&mut self, command: &str) -> Vec<Step> {
         let head = git(&self.dir, ["rev-parse", "HEAD"]).trim().to_owned();
         if let Some(file) = command.strip_prefix("gh pr create --body-file ") {

@@ -1,4 +1,4 @@
-//! What every module of the suite may use, and the library tests too: the program under test, digests, sample results.
+//! Shared by all modules of the suite and by the library tests: the program under test, digests, sample documents and results.
 
 pub mod digest;
 pub mod program;

@@ -1,4 +1,4 @@
-//! A registry, a contract, and results of a run over both.
+//! A registry, a contract, and the results of a run with both.
 #![allow(dead_code, reason = "not every test binary uses each of these")]
 
 use serde_json::{Map, Value, json};
@@ -36,13 +36,13 @@ timeout_s = 60
 full = ["b200:moonlight_8x20", "perf:baseline_delta"]
 "#;
 
-/// A hot contract that requires all of them.
+/// A contract of risk `hot` that requires all of these gates.
 pub const CONTRACT: &str = "```yaml\nnmoe:\n  issue: 07\n  slug: x\n  kind: perf\n  risk: hot\n  complexity: S\n  depends_on: []\n  merge_hotspots: []\n\n\
 scope:\n  allow: [docs/**]\n  deny: []\n\ncontract:\n  invariants:\n    - B200-only (sm_100a)\n    - No NCCL all-to-all on the MoE path\n    \
 - TOML-only, container-first\n  knobs:\n    add: []\n    change: []\n\ngates:\n  required: [cpu:import, cpu:compileall, b200:moonlight_8x20, perf:baseline_delta]\n  perf:\n    \
 gate: perf:baseline_delta\n    compare: b200:moonlight_8x20\n    metric: node_tps_p50\n    budget_pct: -10\n```\n";
 
-/// Results of these gates (id and verdict) on a head commit and its tree.
+/// Returns results of these gates (id and verdict) for a head commit and its tree.
 pub fn results(head: &str, tree: &str, gates: &[(&str, &str)]) -> Value {
     let mut all = Map::new();
     for (id, verdict) in gates {
