@@ -10,6 +10,8 @@
 mod attest;
 #[path = "../suite/driver.rs"]
 mod driver;
+#[path = "../suite/expectation.rs"]
+mod expectation;
 #[path = "../suite/fake_github.rs"]
 mod fake_github;
 mod github;

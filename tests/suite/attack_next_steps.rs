@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::attack::attack;
 use crate::driver::git;
-use crate::workflow_e2e::{RepoFixture, commit, contract, write};
+use crate::repo_fixture::{RepoFixture, commit, write};
+use crate::support::contract::contract;
 
 /// Runs a line in a shell that has no program but `touch`, and returns the files that it made.
 fn paste(fixture: &RepoFixture, line: &str) -> Vec<String> {
@@ -86,13 +87,18 @@ fn t12_pasted_next_command_runs_no_injection() {
     let fixture = RepoFixture::begin();
     let repo = fixture.sandbox.repo();
     let quoted = |text: &str| format!("'{text}'");
-    fixture
-        .api
-        .issue(20, "Work", &contract(&quoted(ID), "evil", "", "docs/**", ""));
+    fixture.api.issue(
+        20,
+        "Work",
+        &contract(&quoted(ID), "evil").allow("docs/**").issue_body(),
+    );
     fixture.api.issue(
         21,
         "Work",
-        &contract("21", "evil", &quoted(DEPENDENCY), "docs/**", ""),
+        &contract("21", "evil")
+            .depends_on(&quoted(DEPENDENCY))
+            .allow("docs/**")
+            .issue_body(),
     );
     git(&repo, ["checkout", "-qb", "work"]);
     write(&repo, "nmoe/train.py", "A\n");
@@ -111,7 +117,10 @@ fn t12_pasted_next_command_runs_no_injection() {
     ] {
         fixture.sandbox.file(
             &format!("{folder}/{name} `touch made-by-file`.md"),
-            contract(&id, "x", &depends, "docs/**", ""),
+            contract(&id, "x")
+                .depends_on(&depends)
+                .allow("docs/**")
+                .issue_body(),
         );
     }
     let commands: [&[&str]; 8] = [

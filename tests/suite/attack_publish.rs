@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::attack::{attack, gfm};
 use crate::driver::Sandbox;
-use crate::publish::{MERGE, NONCE, OTHER, PullFixture};
+use crate::pull_fixture::{MERGE, NONCE, OTHER, PullFixture};
 
 /// Publishes results as a naive publisher does: one row for each entry.
 fn naive(bytes: &[u8]) -> Option<String> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::attack::{attack, runner};
 use crate::driver::git;
 use crate::run_fixture::RunFixture;
+use crate::support::contract::contract;
 use crate::support::digest::sha256;
 use crate::support::program::program;
 
@@ -567,7 +568,7 @@ fn t14_merge_drivers() {
         .unwrap();
     let naive = ran();
     for issue in ["01", "02"] {
-        let contract = crate::plan::contract(issue, "x", "", "", &format!("own{issue}"));
+        let contract = contract(issue, "x").allow(&format!("own{issue}")).section();
         fixture.sandbox.file(&format!("work/{issue}.md"), contract);
     }
     let plan = fixture

@@ -111,9 +111,9 @@ fn t19_planted_secrets_appear_nowhere() {
     let mut found = Vec::new();
     for (name, value) in planted() {
         assert!(naive.contains(&value));
-        for (sandbox, text) in &places {
+        for (output, text) in &places {
             if text.contains(&value) {
-                found.push(format!("{name} in {sandbox}"));
+                found.push(format!("{name} in {output}"));
             }
         }
     }

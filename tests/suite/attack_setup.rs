@@ -52,8 +52,8 @@ fn steps(job: &Value) -> impl Iterator<Item = &Value> {
 /// Returns whether a job checks out code that is not in the base.
 fn takes_the_change(job: &Value) -> bool {
     steps(job).any(|step| {
-        let sandbox = step["with"]["ref"].as_str().unwrap_or_default();
-        sandbox.contains("pull") || sandbox.contains("merge") || sandbox.contains("head")
+        let reference = step["with"]["ref"].as_str().unwrap_or_default();
+        reference.contains("pull") || reference.contains("merge") || reference.contains("head")
     })
 }
 
@@ -122,7 +122,7 @@ fn t03_moving_ref_in_workflow() {
             steps(job).any(|step| {
                 step["with"]["ref"]
                     .as_str()
-                    .is_some_and(|sandbox| sandbox.starts_with("refs/pull/"))
+                    .is_some_and(|reference| reference.starts_with("refs/pull/"))
             })
         })
     };

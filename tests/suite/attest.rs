@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::driver::Sandbox;
 use crate::fake_github::FakeGitHub;
+use crate::support::contract::contract;
 use crate::support::results::{CONTRACT, REGISTRY, results};
 
 /// Creates a checkout with a contract's branch and one commit of work.
@@ -101,7 +102,7 @@ fn template_is_filled_and_unmeasured_fields_removed() {
     let recorded = record(&sandbox, "results.json", &results(&head, &tree, &ALL[..2]));
     let template = include_str!("../../.github/pull_request_template.md");
     sandbox.file(".github/pull_request_template.md", template);
-    let cold = crate::plan::contract("07", "x", "", "", "docs/**");
+    let cold = contract("07", "x").allow("docs/**").section();
     std::fs::write(sandbox.path("contract.md"), cold).unwrap();
     let args = [
         "attest",

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::driver::{Sandbox, git, scrubbed};
 use crate::fake_github::{FakeGitHub, REPOSITORY, TOKEN};
-use crate::plan::contract;
+use crate::support::contract::contract;
 use crate::support::program::folder;
 use crate::support::results::results;
 
@@ -110,14 +110,17 @@ impl DocumentedFixture {
         sandbox.git(["remote", "set-head", "origin", "master"]);
         let here = sandbox.repo();
         let api = FakeGitHub::start();
-        api.issue(4, "[01] Data", &contract("01", "data", "", "", "nmoe/**"));
+        api.issue(4, "[01] Data", &contract("01", "data").allow("nmoe/**").section());
         api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
         api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
         api.issue(5, "[03a] Attention", &attention());
         api.issue(
             6,
             "[04] Router",
-            &contract("04", "router", "\"01\"", "", "docs/**"),
+            &contract("04", "router")
+                .depends_on("\"01\"")
+                .allow("docs/**")
+                .section(),
         );
         let reviewed = json!({"name": "b200-gates", "protection_rules": [{"type": "required_reviewers"}]});
         api.state().environments.insert("b200-gates".to_owned(), reviewed);
@@ -258,7 +261,10 @@ impl DocumentedFixture {
 }
 
 fn attention() -> String {
-    contract("03a", "attention", "\"01\"", "", "nmoe/**")
+    contract("03a", "attention")
+        .depends_on("\"01\"")
+        .allow("nmoe/**")
+        .section()
 }
 
 /// Returns a description as its author leaves it: sections filled in, boxes ticked, no unmeasured number claimed.

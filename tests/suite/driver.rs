@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use crate::expectation::Expectation;
 use crate::support::program::folder;
 
 /// A temporary directory: `repo/` for a checkout, `home/` for other files that the program writes.
@@ -69,7 +70,11 @@ impl Sandbox {
         } else {
             command.env("HOME", self.path("home"));
         }
-        Call { command, stdin: None }
+        Call {
+            command,
+            stdin: None,
+            root: self.path(""),
+        }
     }
 }
 
@@ -138,9 +143,16 @@ pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(dir: &Path, args: I) -> S
 pub struct Call {
     command: Command,
     stdin: Option<Vec<u8>>,
+    root: PathBuf,
 }
 
 impl Call {
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
@@ -179,6 +191,16 @@ impl Call {
     /// Returns the command, for tests that send signals or use the pipes.
     pub fn into_command(self) -> Command {
         self.command
+    }
+
+    /// Starts a strict expectation; see [`Expectation`].
+    pub fn expect(self) -> Expectation {
+        Expectation::new(self)
+    }
+
+    /// Returns the path of the sandbox.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Runs the program until it exits.

@@ -20,8 +20,9 @@ fn sandbox() -> Sandbox {
 fn example_registry_keeps_stable_ids() {
     let json = sandbox()
         .gates(["gates", "list", "--format", "json"])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     let ids: Vec<&str> = json["gates"]
         .as_array()
@@ -46,8 +47,9 @@ fn example_registry_keeps_stable_ids() {
 fn selection_keeps_order_and_drops_duplicates() {
     let json = sandbox()
         .gates(["gates", "resolve", "--format", "json", "--bundle", "hot_path_min"])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(
         json["gate_ids"],
@@ -66,8 +68,9 @@ fn selection_keeps_order_and_drops_duplicates() {
             "--gate",
             "cpu:compileall",
         ])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(
         json["gate_ids"],
@@ -75,8 +78,9 @@ fn selection_keeps_order_and_drops_duplicates() {
     );
     let json = sandbox()
         .gates(["gates", "resolve", "--tier", "a", "--format", "json"])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(json["bundle"], "tier_a");
 }
@@ -92,9 +96,9 @@ fn matrix_is_one_json_line() {
             "--format",
             "matrix",
         ])
-        .run()
-        .exits(0);
-    assert_eq!(out.stdout.matches('\n').count(), 1, "{}", out.stdout);
+        .expect()
+        .stdout_matches(r"[^\n]+\n")
+        .check();
     let include = out.json()["include"].clone();
     assert_eq!(include[0]["gate"], "b200:moonlet_1x10");
     assert_eq!(include[1]["gpus"], 8);
@@ -102,25 +106,25 @@ fn matrix_is_one_json_line() {
 
 #[test]
 fn unknown_name_suggests_nearest() {
-    let out = sandbox().gates(["gates", "show", "cpu:imprt"]).run().exits(2);
-    assert!(
-        out.stderr.contains("did you mean `cpu:import`?"),
-        "{}",
-        out.stderr
-    );
-    let out = sandbox()
-        .gates(["gates", "resolve", "--bundle", "hotpath_min"])
-        .run()
-        .exits(2);
-    assert!(
-        out.stderr.contains("did you mean `hot_path_min`?"),
-        "{}",
-        out.stderr
-    );
-    let broken = Sandbox::new();
-    broken.file("configs/gates/gates.toml", "[gates.\"a\"\ntier = 1");
-    let out = broken.gates(["gates", "list"]).run().exits(2);
-    assert!(out.stderr.contains("lint registry"), "{}", out.stderr);
+    let sandbox = sandbox();
+    for (args, nearest) in [
+        (["show", "cpu:imprt"].as_slice(), "cpu:import"),
+        (&["resolve", "--bundle", "hotpath_min"], "hot_path_min"),
+    ] {
+        sandbox
+            .gates(["gates"].iter().chain(args))
+            .expect()
+            .status(2)
+            .stderr_matches(&format!("error: .*did you mean `{nearest}`\\?.*"))
+            .check();
+    }
+    sandbox.file("configs/gates/gates.toml", "[gates.\"a\"\ntier = 1");
+    sandbox
+        .gates(["gates", "list"])
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*lint registry.*")
+        .check();
 }
 
 #[test]
@@ -134,12 +138,13 @@ fn contract_resolves_to_smallest_covering_bundle() {
             "--format",
             "json",
         ])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(json["bundle"], "blockscaled_full");
     assert_eq!(json["contract"]["uncovered"], serde_json::json!([]));
-    let out = sandbox()
+    sandbox()
         .gates([
             "gates",
             "resolve",
@@ -150,23 +155,19 @@ fn contract_resolves_to_smallest_covering_bundle() {
             "--format",
             "json",
         ])
-        .run()
-        .exits(0);
-    assert!(
-        out.stderr
-            .contains("does not cover the contract: b200:profile_fp8"),
-        "{}",
-        out.stderr
-    );
-    assert!(out.stderr.contains("`blockscaled_full`"), "{}", out.stderr);
+        .expect()
+        .stdout_json()
+        .stderr_matches(".*does not cover the contract: b200:profile_fp8.*`blockscaled_full`.*")
+        .check();
 }
 
 #[test]
 fn perf_gate_selects_its_compare_gate() {
     let out = sandbox()
         .gates(["gates", "resolve", "--bundle", "full", "--format", "matrix"])
-        .run()
-        .exits(0);
+        .expect()
+        .stdout_json()
+        .check();
     let parts = out.json()["include"].clone();
     let gates: Vec<&str> = parts
         .as_array()
@@ -179,7 +180,9 @@ fn perf_gate_selects_its_compare_gate() {
     assert!(perf.starts_with("b200:moonlight_8x20 "), "{perf}");
     let json = sandbox()
         .gates(["gates", "resolve", "--bundle", "full", "--format", "json"])
-        .run()
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     let mut all: Vec<&str> = json["gate_ids"]
         .as_array()

@@ -1,7 +1,7 @@
 //! Makes each API fault of the table in docs/explanation/security-model.md and compares the output of the program with the row.
 
 use crate::fake_github::{FakeGitHub, Fault};
-use crate::publish::PullFixture;
+use crate::pull_fixture::PullFixture;
 
 /// A fault for one row: the cause, extra environment variables, the exit code, and the message.
 struct FaultCase {

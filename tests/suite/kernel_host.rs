@@ -309,12 +309,12 @@ fn hostile_libraries_are_reported_by_failure() {
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     let mut wrong = false;
-    for ((name, _, words, fixture), (code, seen, stderr)) in cases.iter().zip(&seen) {
+    for ((name, _, words, stage), (code, seen, stderr)) in cases.iter().zip(&seen) {
         let failure = &seen["failure"];
         let right = *code == Some(1)
             && seen["verdict"] == "fail"
             && words.contains(&failure["code"].as_str().unwrap_or_default())
-            && failure["stage"] == *fixture;
+            && failure["stage"] == *stage;
         wrong |= !right;
         writeln!(
             table,

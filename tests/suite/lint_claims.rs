@@ -66,9 +66,15 @@ fn found(sandbox: &Sandbox, body: &str, options: &[&str]) -> Vec<(String, String
     let mut args = vec!["lint", "attestation", "-", "--format", "json"];
     args.extend(options);
     let out = sandbox.gates(&args).stdin(body).run();
-    assert!(matches!(out.code, Some(0 | 1)), "{out:?}");
+    let json = out.json();
+    let errors = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|f| f["severity"] == "error");
+    assert_eq!((out.code, out.stderr.as_str()), (Some(i32::from(errors)), ""));
     let lines: Vec<&str> = body.lines().collect();
-    out.json()["findings"]
+    json["findings"]
         .as_array()
         .unwrap()
         .iter()
@@ -95,8 +101,10 @@ fn attested_commit_must_be_head() {
     sandbox
         .gates(["lint", "attestation", "-", "--head", "no-such-ref"])
         .stdin(body)
-        .run()
-        .exits(2);
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*no-such-ref.*")
+        .check();
 }
 
 #[test]
@@ -162,8 +170,10 @@ fn unmeasured_number_is_a_finding() {
     sandbox
         .gates(["lint", "attestation", "-", "--results", "results.json"])
         .stdin(body)
-        .run()
-        .exits(2);
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*results.json.*")
+        .check();
 }
 
 #[test]
@@ -193,8 +203,10 @@ fn removed_gate_ids_are_found() {
     );
     let out = sandbox
         .gates(["lint", "registry", "--base", "HEAD", "--format", "json"])
-        .run()
-        .exits(1)
+        .expect()
+        .status(1)
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(out["findings"].as_array().unwrap().len(), 1, "{out}");
     assert_eq!(out["findings"][0]["code"], "vanished-id");
@@ -206,6 +218,8 @@ fn removed_gate_ids_are_found() {
     );
     sandbox
         .gates(["lint", "registry", "--base", "no-such"])
-        .run()
-        .exits(2);
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*no-such.*")
+        .check();
 }

@@ -31,10 +31,10 @@ fn plant(clean: &str, Defect(from, to, ..): &Defect) -> String {
 }
 
 /// Returns the first line with this text; `text@-1` is the line before it.
-fn line_of(text: &str, sandbox: &str) -> u64 {
-    let (needle, shift) = sandbox
+fn line_of(text: &str, position: &str) -> u64 {
+    let (needle, shift) = position
         .rsplit_once('@')
-        .map_or((sandbox, 0), |(n, s)| (n, s.parse().unwrap()));
+        .map_or((position, 0), |(n, s)| (n, s.parse().unwrap()));
     let line = text.lines().position(|l| l.contains(needle));
     let line = line.unwrap_or_else(|| panic!("no line has {needle:?} in\n{text}"));
     line.checked_add_signed(shift).unwrap() as u64 + 1

@@ -17,18 +17,15 @@ fn sandbox(body: &str) -> Sandbox {
 #[test]
 fn fix_without_write_only_shows_diff() {
     let sandbox = sandbox(BODY);
-    let out = sandbox
+    sandbox
         .gates(["lint", "contract", "issue.md", "--fix"])
-        .run()
-        .exits(1);
-    assert_eq!(
-        out.stdout,
-        "--- a/issue.md\n+++ b/issue.md\n@@ -7,1 +7,1 @@\n-  required: [ \"cpu:imporq\" ]  # why\r\n+  required: [ cpu:import ]  # why\r\n"
-    );
-    assert_eq!(
-        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
-        BODY
-    );
+        .expect()
+        .status(1)
+        .stdout(
+            "--- a/issue.md\n+++ b/issue.md\n@@ -7,1 +7,1 @@\n-  required: [ \"cpu:imporq\" ]  # why\r\n+  required: [ cpu:import ]  # why\r\n",
+        )
+        .stderr_matches(".*")
+        .check();
 }
 
 #[test]
@@ -36,12 +33,12 @@ fn written_fix_keeps_other_bytes() {
     let sandbox = sandbox(BODY);
     let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix", "--write"])
-        .run()
-        .exits(1);
-    assert_eq!(
-        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
-        BODY.replace("\"cpu:imporq\"", "cpu:import")
-    );
+        .expect()
+        .status(1)
+        .stdout_any()
+        .stderr_matches(".*")
+        .writes("issue.md", BODY.replace("\"cpu:imporq\"", "cpu:import"))
+        .check();
     assert!(!out.stdout.contains("unknown-gate"), "{}", out.stdout);
     assert!(out.stdout.contains("missing-key"), "{}", out.stdout);
 }
@@ -52,8 +49,11 @@ fn diff_applies_with_git() {
     sandbox.git(["init", "-q"]);
     let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix"])
-        .run()
-        .exits(1);
+        .expect()
+        .status(1)
+        .stdout_any()
+        .stderr_matches(".*")
+        .check();
     sandbox.file("fix.diff", &out.stdout);
     sandbox.git(["apply", "--unidiff-zero", "fix.diff"]);
     assert_eq!(
@@ -69,12 +69,14 @@ fn private_line_is_neither_shown_nor_changed() {
     let sandbox = sandbox(&body);
     let out = sandbox
         .gates(["lint", "contract", "issue.md", "--fix", "--write"])
-        .run()
-        .exits(1);
-    assert!(!out.stdout.contains(&token), "a private text was shown");
-    assert_eq!(
-        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
-        body
+        .expect()
+        .status(1)
+        .stdout_any()
+        .stderr_matches(".*")
+        .check();
+    assert!(
+        !out.stdout.contains(&token) && !out.stderr.contains(&token),
+        "a private text was shown"
     );
 }
 
@@ -83,12 +85,16 @@ fn write_requires_option_and_local_file() {
     let sandbox = sandbox(BODY);
     sandbox
         .gates(["lint", "contract", "issue.md", "--write"])
-        .run()
-        .exits(2);
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*--fix.*")
+        .check();
     sandbox
         .gates(["lint", "contract", "--issue", "1", "--fix", "--write"])
-        .run()
-        .exits(2);
+        .expect()
+        .status(2)
+        .stderr_matches("error: .*")
+        .check();
 }
 
 #[test]

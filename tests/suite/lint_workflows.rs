@@ -3,7 +3,7 @@
 use crate::driver::Sandbox;
 
 /// A workflow with the structure of the inline runner's: one job for everything.
-const INCUMBENT: &str = r#"name: gates
+const INLINE_RUNNER: &str = r#"name: gates
 on:
   workflow_dispatch:
     inputs:
@@ -31,11 +31,13 @@ jobs:
 #[test]
 fn inline_runner_faults_are_found_with_line() {
     let sandbox = Sandbox::new();
-    sandbox.file(".github/workflows/gates.yml", INCUMBENT);
+    sandbox.file(".github/workflows/gates.yml", INLINE_RUNNER);
     let report = sandbox
         .gates(["lint", "workflows", "--format", "json"])
-        .run()
-        .exits(1)
+        .expect()
+        .status(1)
+        .stdout_json()
+        .check()
         .json();
     let found: Vec<(&str, u64)> = report["findings"]
         .as_array()
@@ -61,6 +63,10 @@ fn inline_runner_faults_are_found_with_line() {
 
 #[test]
 fn folder_without_workflows_is_refused() {
-    let out = Sandbox::new().gates(["lint", "workflows"]).run().exits(2);
-    assert!(out.stderr.contains(".github/workflows"), "{}", out.stderr);
+    Sandbox::new()
+        .gates(["lint", "workflows"])
+        .expect()
+        .status(2)
+        .stderr_matches("error: [^\n]*\\.github/workflows: [^\n]*\n")
+        .check();
 }

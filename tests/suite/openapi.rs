@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::attack::skipped;
 use crate::fake_github::{Fault, RecordedRequest};
-use crate::publish::{HEAD, OTHER, PullFixture};
+use crate::pull_fixture::{HEAD, OTHER, PullFixture};
 
 /// Validates these requests. Returns `None` if the tools are not available and not required.
 fn judge(requests: &[Value]) -> Option<(bool, String)> {

@@ -41,10 +41,10 @@ fn watched_git(bench: &Bench) -> String {
 }
 
 /// Interrupts a run in this stage, and checks the remaining files and the next run.
-fn stopped(bench: &Bench, fixture: &str, signal: &str) {
-    let after = format!("after {signal} in {fixture}");
+fn stopped(bench: &Bench, stage: &str, signal: &str) {
+    let after = format!("after {signal} in {stage}");
     let there = bench.sandbox.path("data/there");
-    let hook = bench.sandbox.path(&format!("data/at-{fixture}"));
+    let hook = bench.sandbox.path(&format!("data/at-{stage}"));
     // The interrupted process waits until its file is removed, so that it does not outlive the test.
     let waits = format!(
         ": > '{}'; while [ -e '{}' ]; do sleep 0.02; done\n",
@@ -68,7 +68,7 @@ fn stopped(bench: &Bench, fixture: &str, signal: &str) {
         let text = std::fs::read_to_string(bench.sandbox.path("results.json")).unwrap();
         let results: Value = serde_json::from_str(&text).unwrap();
         // At the last check of both checkouts every measurement is complete.
-        if !fixture.starts_with("git") {
+        if !stage.starts_with("git") {
             assert_eq!(perf(&results)["status"], "cancelled", "{after}");
         }
         assert_eq!(bench.left_over(), Vec::<PathBuf>::new(), "{after}");
@@ -92,8 +92,8 @@ fn killed_comparison_does_not_block_next_run() {
 fn slow_kill_at_every_stage_leaves_nothing() {
     let bench = Bench::speed(100_000, 100_000);
     for signal in ["KILL", "TERM"] {
-        for fixture in STAGES {
-            stopped(&bench, fixture, signal);
+        for stage in STAGES {
+            stopped(&bench, stage, signal);
         }
     }
 }
@@ -115,10 +115,10 @@ left
 "#;
 
 /// Fills the disk in this stage. Returns `None` if no disk can be mounted here.
-fn filled(bench: &Bench, fixture: &str) -> Option<()> {
+fn filled(bench: &Bench, stage: &str) -> Option<()> {
     let disk = bench.sandbox.path("disk");
     std::fs::create_dir_all(&disk).unwrap();
-    let hook = bench.sandbox.path(&format!("data/at-{fixture}"));
+    let hook = bench.sandbox.path(&format!("data/at-{stage}"));
     std::fs::write(
         &hook,
         format!(
@@ -150,18 +150,18 @@ fn filled(bench: &Bench, fixture: &str) -> Option<()> {
     }
     let log = |name: &str| std::fs::read_to_string(bench.sandbox.path(name)).unwrap_or_default();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 2, "{fixture}: left over\n{said}{}", log("log"));
+    assert_eq!(lines.len(), 2, "{stage}: left over\n{said}{}", log("log"));
     assert_ne!(
         lines[0],
         "first 0",
-        "{fixture}: a full disk proves nothing\n{}",
+        "{stage}: a full disk proves nothing\n{}",
         log("log")
     );
     let first = std::fs::read_to_string(results.with_extension("json.first")).unwrap();
     let first: Value = serde_json::from_str(&first).unwrap();
-    assert_ne!(first["overall"], "pass", "{fixture}: {first}");
-    assert_eq!(perf(&first)["reason"], "disk_full", "{fixture}: {first}");
-    assert_eq!(lines[1], "second 0", "{fixture}: {}", log("log.second"));
+    assert_ne!(first["overall"], "pass", "{stage}: {first}");
+    assert_eq!(perf(&first)["reason"], "disk_full", "{stage}: {first}");
+    assert_eq!(lines[1], "second 0", "{stage}: {}", log("log.second"));
     Some(())
 }
 
@@ -175,8 +175,8 @@ fn full_disk_is_reported_and_cleaned() {
 #[ignore = "minutes: scripts/test --all"]
 fn slow_full_disk_at_every_stage_is_reported() {
     let bench = Bench::speed(100_000, 100_000);
-    for fixture in STAGES {
-        if filled(&bench, fixture).is_none() {
+    for stage in STAGES {
+        if filled(&bench, stage).is_none() {
             return;
         }
     }

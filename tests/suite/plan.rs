@@ -2,17 +2,7 @@
 
 use crate::driver::Sandbox;
 use crate::fake_github::FakeGitHub;
-
-/// A contract as an issue's body.
-pub fn contract(issue: &str, slug: &str, depends_on: &str, hotspots: &str, allow: &str) -> String {
-    format!(
-        "### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n  issue: {issue}\n  slug: {slug}\n  kind: feature\n  risk: cold\n  \
-         complexity: S\n  depends_on: [{depends_on}]\n  merge_hotspots: [{hotspots}]\n\nscope:\n  allow: [{allow}]\n  deny: []\n\n\
-         contract:\n  invariants:\n    - B200-only (sm_100a); fail off-target\n    - No NCCL all-to-all on the MoE path\n    \
-         - TOML-only configuration; container-first\n  knobs:\n    add: []\n    change: []\n\n\
-         gates:\n  required:\n    - cpu:import\n    - cpu:compileall\n```\n"
-    )
-}
+use crate::support::contract::contract;
 
 #[test]
 fn folder_is_planned() {
@@ -20,24 +10,44 @@ fn folder_is_planned() {
     sandbox
         .file(
             "work/a.md",
-            contract("01", "one", "", "nmoe/train.py", "nmoe/train.py"),
+            contract("01", "one")
+                .hotspots("nmoe/train.py")
+                .allow("nmoe/train.py")
+                .section(),
         )
-        .file("work/b.md", contract("02", "two", "\"01\"", "", "docs/**"))
-        .file("work/c.md", contract("03a", "three", "", "", "\"nmoe/*.py\""))
+        .file(
+            "work/b.md",
+            contract("02", "two")
+                .depends_on("\"01\"")
+                .allow("docs/**")
+                .section(),
+        )
+        .file(
+            "work/c.md",
+            contract("03a", "three").allow("\"nmoe/*.py\"").section(),
+        )
         .file(
             "work/d.yml",
-            contract("04", "four", "03a, 02", "CHANGELOG.md", "CHANGELOG.md"),
+            contract("04", "four")
+                .depends_on("03a, 02")
+                .hotspots("CHANGELOG.md")
+                .allow("CHANGELOG.md")
+                .section(),
         )
         .file("work/notes.md", "nothing here");
-    let out = sandbox.gates(["plan", "work", "--format", "json"]).run().exits(0);
-    let json = out.json();
+    let json = sandbox
+        .gates(["plan", "work", "--format", "json"])
+        .expect()
+        .stdout_json()
+        .check()
+        .json();
     assert_eq!(json["waves"], serde_json::json!([["01"], ["02", "03a"], ["04"]]));
     assert_eq!(json["critical_path"], serde_json::json!(["01", "02", "04"]));
     assert_eq!(json["hotspots"][0]["path"], "nmoe/train.py");
     assert_eq!(json["hotspots"][0]["contracts"], serde_json::json!(["01", "03a"]));
     assert_eq!(json["next"][0]["command"], "nmoe-gates start 01");
 
-    let out = sandbox.gates(["plan", "work"]).run().exits(0);
+    let out = sandbox.gates(["plan", "work"]).expect().stdout_any().check();
     insta::assert_snapshot!(out.stdout, @r"
     wave  contract   after    alone on
     1     01-one              nmoe/train.py
@@ -54,8 +64,9 @@ fn folder_is_planned() {
     ");
     let out = sandbox
         .gates(["plan", "work", "--format", "mermaid"])
-        .run()
-        .exits(0);
+        .expect()
+        .stdout_any()
+        .check();
     insta::assert_snapshot!(out.stdout, @r#"
     flowchart LR
       subgraph wave1["wave 1"]
@@ -73,24 +84,35 @@ fn folder_is_planned() {
       c1 --> c3
       c0 -. "nmoe/train.py" .- c2
     "#);
-    let out = sandbox.gates(["plan", "work", "--format", "dot"]).run().exits(0);
-    assert!(out.stdout.starts_with("digraph plan {") && out.stdout.contains("c0 -> c1;"));
+    sandbox
+        .gates(["plan", "work", "--format", "dot"])
+        .expect()
+        .stdout_matches(r"digraph plan \{.* c0 -> c1;.*\}\n")
+        .check();
 }
 
 #[test]
 fn broken_contracts_are_findings() {
     let sandbox = Sandbox::new();
     sandbox
-        .file("w/1.md", contract("01", "a", "02", "", "a"))
-        .file("w/2.md", contract("02", "b", "01", "", "b"))
-        .file("w/3.md", contract("03", "c", "3", "", "c"))
-        .file("w/4.md", contract("04", "d", "", "", "d"))
-        .file("w/5.md", contract("04", "again", "", "", "d"))
+        .file(
+            "w/1.md",
+            contract("01", "a").depends_on("02").allow("a").section(),
+        )
+        .file(
+            "w/2.md",
+            contract("02", "b").depends_on("01").allow("b").section(),
+        )
+        .file("w/3.md", contract("03", "c").depends_on("3").allow("c").section())
+        .file("w/4.md", contract("04", "d").allow("d").section())
+        .file("w/5.md", contract("04", "again").allow("d").section())
         .file("w/6.md", "text\n\n```yaml\nnmoe:\n  issue: [\n```\n");
     let json = sandbox
         .gates(["plan", "w", "--format", "json"])
-        .run()
-        .exits(1)
+        .expect()
+        .status(1)
+        .stdout_json()
+        .check()
         .json();
     let findings: Vec<(&str, &str)> = json["findings"]
         .as_array()
@@ -121,9 +143,23 @@ fn broken_contracts_are_findings() {
     assert_eq!(json["waves"], serde_json::json!([["04"]]));
     assert_eq!(json["blocked"].as_array().unwrap().len(), 3);
 
-    sandbox.gates(["plan", "w/3.md", "--done", "3"]).run().exits(0);
-    sandbox.gates(["plan", "nowhere.md"]).run().exits(2);
-    sandbox.gates(["plan", "w", "--format", "sarif"]).run().exits(2);
+    sandbox
+        .gates(["plan", "w/3.md", "--done", "3"])
+        .expect()
+        .stdout_any()
+        .check();
+    sandbox
+        .gates(["plan", "nowhere.md"])
+        .expect()
+        .status(2)
+        .stderr_matches("error: [^\n]*nowhere.md: No such file [^\n]*\n")
+        .check();
+    sandbox
+        .gates(["plan", "w", "--format", "sarif"])
+        .expect()
+        .status(2)
+        .stderr_matches("error: [^\n]*sarif[^\n]* human, json, mermaid, dot\n")
+        .check();
 }
 
 #[test]
@@ -136,14 +172,22 @@ fn open_issues_of_every_page_are_planned() {
         } else {
             String::new()
         };
-        api.issue(n, "Work", &contract(&format!("0{n}"), "x", &depends, "", "x"));
+        api.issue(
+            n,
+            "Work",
+            &contract(&format!("0{n}"), "x")
+                .depends_on(&depends)
+                .allow("x")
+                .section(),
+        );
     }
     api.issue(6, "A question", "no contract in it");
     let sandbox = Sandbox::new();
     let json = api
         .serves(sandbox.gates(["plan", "--format", "json"]))
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(json["waves"].as_array().unwrap().len(), 5);
     assert_eq!(json["contracts"][4]["path"], "issue #5");
@@ -167,14 +211,15 @@ fn conflicting_branches_are_hotspots() {
         std::fs::create_dir_all(sandbox.path("work")).unwrap();
         std::fs::write(
             sandbox.path(&format!("work/{issue}.md")),
-            contract(issue, "x", "", "", &own),
+            contract(issue, "x").allow(&own).section(),
         )
         .unwrap();
     }
     let json = sandbox
         .gates(["plan", "../work", "--format", "json"])
-        .run()
-        .exits(0)
+        .expect()
+        .stdout_json()
+        .check()
         .json();
     assert_eq!(json["hotspots"][0]["kind"], "conflict");
     assert_eq!(json["hotspots"][0]["path"], "shared.txt (01 and 02)");

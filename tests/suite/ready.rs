@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::driver::git;
-use crate::workflow_e2e::{RepoFixture, commit, contract, write};
+use crate::repo_fixture::{RepoFixture, commit, write};
+use crate::support::contract::contract;
 
 /// Creates a pull request of the first contract without blockers.
 fn is_ready() -> RepoFixture {
@@ -41,7 +42,7 @@ fn agreed(fixture: &RepoFixture, text: &str) {
     fixture.tier_b(1, &head);
 }
 
-const B: &str = ", b200:moonlight_8x20";
+const B: &str = "b200:moonlight_8x20";
 
 const WAYS: &[Blocker] = &[
     ("not-open", "merge_captain", "", |fixture| {
@@ -60,7 +61,11 @@ const WAYS: &[Blocker] = &[
         |fixture| {
             agreed(
                 fixture,
-                &contract("01", "core", "", "nmoe/train.py", B).replace("complexity: S", "complexity: huge"),
+                &contract("01", "core")
+                    .allow("nmoe/train.py")
+                    .requires(B)
+                    .issue_body()
+                    .replace("complexity: S", "complexity: huge"),
             );
         },
     ),
@@ -102,7 +107,13 @@ const WAYS: &[Blocker] = &[
         "author",
         "gh issue view 1 --json body --jq .body | nmoe-gates lint scope --contract - --base ",
         |fixture| {
-            agreed(fixture, &contract("01", "core", "", "nmoe/moe.py", B));
+            agreed(
+                fixture,
+                &contract("01", "core")
+                    .allow("nmoe/moe.py")
+                    .requires(B)
+                    .issue_body(),
+            );
         },
     ),
     (
@@ -110,7 +121,14 @@ const WAYS: &[Blocker] = &[
         "author",
         "nmoe-gates start 04",
         |fixture| {
-            agreed(fixture, &contract("01", "core", "\"04\"", "nmoe/train.py", B));
+            agreed(
+                fixture,
+                &contract("01", "core")
+                    .depends_on("\"04\"")
+                    .allow("nmoe/train.py")
+                    .requires(B)
+                    .issue_body(),
+            );
         },
     ),
     (
@@ -118,9 +136,11 @@ const WAYS: &[Blocker] = &[
         "merge_captain",
         "nmoe-gates ready 10",
         |fixture| {
-            fixture
-                .api
-                .issue(9, "Work", &contract("00", "earlier", "", "nmoe/train.py", ""));
+            fixture.api.issue(
+                9,
+                "Work",
+                &contract("00", "earlier").allow("nmoe/train.py").issue_body(),
+            );
             let head = "8".repeat(40);
             fixture
                 .api
@@ -143,14 +163,21 @@ const WAYS: &[Blocker] = &[
             fixture.api.issue(
                 1,
                 "Work",
-                &contract("01", "core", "", "nmoe/train.py, docs/**", B),
+                &contract("01", "core")
+                    .allow("nmoe/train.py, docs/**")
+                    .requires(B)
+                    .issue_body(),
             );
         },
     ),
     ("perf-unproven", "merge_captain", "", |fixture| {
         agreed(
             fixture,
-            &contract("01", "core", "", "nmoe/train.py", B).replace("risk: cold", "risk: hot"),
+            &contract("01", "core")
+                .allow("nmoe/train.py")
+                .requires(B)
+                .issue_body()
+                .replace("risk: cold", "risk: hot"),
         );
     }),
     ("merge-conflict", "author", "git merge origin/master", |fixture| {

@@ -3,10 +3,11 @@
 use crate::driver::Sandbox;
 
 fn contract(allow: &str, deny: &str, add: &str, change: &str) -> String {
-    format!(
-        "nmoe:\n  issue: 07\n  slug: x\n  kind: feature\n  risk: cold\n  complexity: S\nscope:\n  allow: [{allow}]\n  deny: [{deny}]\n\
-         contract:\n  invariants: []\n  knobs:\n    add: [{add}]\n    change: [{change}]\ngates:\n  required: []\n"
-    )
+    crate::support::contract::contract("07", "x")
+        .allow(allow)
+        .deny(deny)
+        .knobs(add, change)
+        .yaml()
 }
 
 /// Creates a repository with a commit on `master` and a checked-out branch on top of it.
@@ -26,26 +27,27 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn findings(sandbox: &Sandbox, contract: &str, args: &[&str]) -> Vec<String> {
+/// Returns the findings of a call that ends with this exit code.
+fn findings(sandbox: &Sandbox, contract: &str, args: &[&str], status: i32) -> Vec<String> {
     std::fs::write(sandbox.path("contract.yml"), contract).unwrap();
-    let out = sandbox
-        .gates([
-            "lint",
-            "scope",
-            "--contract",
-            "../contract.yml",
-            "--format",
-            "json",
-        ])
-        .into_command()
-        .args(args)
-        .output()
-        .unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&out.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    let common = [
+        "lint",
+        "scope",
+        "--contract",
+        "../contract.yml",
+        "--format",
+        "json",
+    ];
+    let json = sandbox
+        .gates([&common, args].concat())
+        .expect()
+        .status(status)
+        .stdout_json()
+        .check()
+        .json();
     let findings = json["findings"].as_array().unwrap();
     let errors = findings.iter().any(|f| f["severity"] == "error");
-    assert_eq!(out.status.code(), Some(i32::from(errors)));
+    assert_eq!(status, i32::from(errors));
     let mut shown: Vec<String> = findings
         .iter()
         .map(|f| {
@@ -94,7 +96,7 @@ fn every_kind_of_change_is_checked() {
         "out-of-scope vendor/lib",
     ];
     assert_eq!(
-        findings(&sandbox, &contract("nmoe/**", "nmoe/train.py", "", ""), &[]),
+        findings(&sandbox, &contract("nmoe/**", "nmoe/train.py", "", ""), &[], 1),
         all
     );
     // Both paths of the rename, and a non-ASCII name.
@@ -107,6 +109,7 @@ fn every_kind_of_change_is_checked() {
             "",
         ),
         &[],
+        1,
     );
     assert_eq!(
         narrow,
@@ -123,6 +126,7 @@ fn every_kind_of_change_is_checked() {
         &sandbox,
         &contract("", "", "", ""),
         &["--base", "master", "--head", "HEAD"],
+        1,
     );
     assert_eq!(
         nothing.iter().filter(|f| f.starts_with("out-of-scope")).count(),
@@ -142,7 +146,7 @@ fn changes_of_base_are_ignored() {
         .git(["commit", "-qam", "Theirs"]);
     sandbox.git(["checkout", "-q", "issue/07-x"]);
     assert_eq!(
-        findings(&sandbox, &contract("nmoe/moe.py", "", "", ""), &[]),
+        findings(&sandbox, &contract("nmoe/moe.py", "", "", ""), &[], 0),
         Vec::<String>::new()
     );
 }
@@ -154,10 +158,10 @@ fn cached_option_checks_index() {
     sandbox.file("nmoe/moe.py", "not staged\n");
     let rules = contract("nmoe/**", "", "", "");
     assert_eq!(
-        findings(&sandbox, &rules, &["--cached"]),
+        findings(&sandbox, &rules, &["--cached"], 1),
         ["out-of-scope docs/gone.md"]
     );
-    assert_eq!(findings(&sandbox, &rules, &[]), Vec::<String>::new());
+    assert_eq!(findings(&sandbox, &rules, &[], 0), Vec::<String>::new());
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn undeclared_knob_is_found() {
     sandbox.git(["add", "."]);
     sandbox.git(["commit", "-qm", "Knobs"]);
     assert_eq!(
-        findings(&sandbox, &contract("configs", "", "", ""), &[]),
+        findings(&sandbox, &contract("configs", "", "", ""), &[], 1),
         [
             "config-not-toml configs/extra.yaml",
             "undeclared-knob configs/moonlet.toml:1",
@@ -182,7 +186,7 @@ fn undeclared_knob_is_found() {
         ]
     );
     assert_eq!(
-        findings(&sandbox, &contract("configs", "", "window, fresh", "dim"), &[]),
+        findings(&sandbox, &contract("configs", "", "window, fresh", "dim"), &[], 0),
         ["config-not-toml configs/extra.yaml"]
     );
 }
@@ -190,15 +194,22 @@ fn undeclared_knob_is_found() {
 #[test]
 fn invalid_revision_or_contract_is_refused() {
     let sandbox = sandbox();
-    sandbox.gates(["lint", "scope"]).run().exits(2);
+    sandbox
+        .gates(["lint", "scope"])
+        .expect()
+        .status(2)
+        .stderr_matches("error: [^\n]*`--contract FILE`\n")
+        .check();
     std::fs::write(sandbox.path("c.yml"), contract("", "", "", "")).unwrap();
-    for args in [["--base", "nowhere"], ["--head", "--all"]] {
-        let out = sandbox
-            .gates(["lint", "scope", "--contract", "../c.yml"])
-            .into_command()
-            .args(args)
-            .output()
-            .unwrap();
-        assert_eq!(out.status.code(), Some(2));
+    for (args, named) in [
+        (["--base", "nowhere"], "nowhere"),
+        (["--head", "--all"], "--(all|head)"),
+    ] {
+        sandbox
+            .gates(["lint", "scope", "--contract", "../c.yml"].iter().chain(&args))
+            .expect()
+            .status(2)
+            .stderr_matches(&format!("error: [^\n]*{named}.*"))
+            .check();
     }
 }

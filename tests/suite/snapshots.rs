@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
+use crate::support::contract::contract;
 use crate::support::results::results;
 
 /// Patterns of text that differs between two runs or machines, and their replacements.
@@ -326,7 +327,10 @@ const WORKFLOW: &str = "name: gates\non:\n  pull_request_target:\njobs:\n  gates
 #[test]
 fn output_lint() {
     let mut transcript = Transcript::new(State::Worked);
-    let issue = crate::plan::contract("03a", "attention", "\"01\"", "", "nmoe/**");
+    let issue = contract("03a", "attention")
+        .depends_on("\"01\"")
+        .allow("nmoe/**")
+        .section();
     transcript.fixture.write("faulty.md", faulty(&issue));
     transcript.fixture.write("nothing.md", "no block\n");
     for format in ["human", "json", "github", "sarif", "junit"] {
@@ -444,18 +448,27 @@ fn output_plan() {
     for (file, text) in [
         (
             "a.md",
-            crate::plan::contract("01", "one", "", "nmoe/train.py", "nmoe/train.py"),
+            contract("01", "one")
+                .hotspots("nmoe/train.py")
+                .allow("nmoe/train.py")
+                .section(),
         ),
         (
             "b.md",
-            crate::plan::contract("02", "two", "\"01\"", "", "docs/**"),
+            contract("02", "two")
+                .depends_on("\"01\"")
+                .allow("docs/**")
+                .section(),
+        ),
+        ("c.md", contract("03a", "three").allow("\"nmoe/*.py\"").section()),
+        (
+            "d.md",
+            contract("05", "five").depends_on("06").allow("five").section(),
         ),
         (
-            "c.md",
-            crate::plan::contract("03a", "three", "", "", "\"nmoe/*.py\""),
+            "e.md",
+            contract("06", "six").depends_on("05").allow("six").section(),
         ),
-        ("d.md", crate::plan::contract("05", "five", "06", "", "five")),
-        ("e.md", crate::plan::contract("06", "six", "05", "", "six")),
     ] {
         transcript.fixture.write(&format!("work/{file}"), text);
     }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::driver::{Outcome, Sandbox, git};
 use crate::fake_github::FakeGitHub;
-use crate::plan::contract;
+use crate::support::contract::contract;
 
 /// Creates a bare remote, a checkout that is a clone of it, and a folder of contracts.
 pub fn world() -> Sandbox {
@@ -28,7 +28,10 @@ pub fn world() -> Sandbox {
 pub fn put(sandbox: &Sandbox, issue: &str, slug: &str, depends_on: &str) {
     let dir = sandbox.path("work");
     std::fs::create_dir_all(&dir).unwrap();
-    let text = contract(issue, slug, depends_on, "", "docs/**, nmoe/**");
+    let text = contract(issue, slug)
+        .depends_on(depends_on)
+        .allow("docs/**, nmoe/**")
+        .section();
     std::fs::write(dir.join(format!("{issue}.md")), text).unwrap();
 }
 
@@ -126,12 +129,15 @@ fn closed_issues_count_as_merged() {
     api.issue(
         4,
         "[01] Attention",
-        &contract("01", "attention", "", "", "nmoe/**"),
+        &contract("01", "attention").allow("nmoe/**").section(),
     );
     api.issue(
         5,
         "[02] Router",
-        &contract("02", "router", "\"01\"", "", "nmoe/**"),
+        &contract("02", "router")
+            .depends_on("\"01\"")
+            .allow("nmoe/**")
+            .section(),
     );
     let out = api
         .serves(sandbox.gates(["start", "02", "--format", "json"]))

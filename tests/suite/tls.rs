@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::driver::{Call, Outcome};
 use crate::fake_github::{FakeGitHub, TOKEN};
-use crate::publish::PullFixture;
+use crate::pull_fixture::PullFixture;
 
 /// The name of the Enterprise host.
 const HOST: &str = "ghe.example";

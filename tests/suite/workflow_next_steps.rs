@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::driver::git;
-use crate::workflow_e2e::{RepoFixture, commit, write};
+use crate::repo_fixture::{RepoFixture, commit, write};
 
 /// A user who follows only `next`. The test plays the parts that need a decision, and GitHub.
 struct Agent<'a> {
