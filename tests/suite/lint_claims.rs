@@ -31,7 +31,7 @@ fn body(base: &str, head: &str) -> String {
         .replace("1188731", &head[..12])
 }
 
-/// The results with the selection and the overall verdict that follow from their gates.
+/// Returns the results with the selection and overall verdict that match their gates.
 fn consistent(mut results: Value) -> String {
     let gates = results["results"].as_object().unwrap();
     let failed = gates.values().any(|gate| gate["status"] == "fail");

@@ -6,11 +6,11 @@ use crate::driver::Sandbox;
 use crate::fake_github::FakeGitHub;
 use crate::kernel_check::library;
 use crate::lint_pr;
-use crate::workflow_e2e::{RepoFixture, commit, write};
+use crate::repo_fixture::{RepoFixture, commit, write};
 
 const REGISTRY: &str = "configs/gates/gates.toml";
 
-/// The findings of `lint registry`, as `severity code`.
+/// Returns the findings of `lint registry` as `severity code`.
 fn registry_findings(sandbox: &Sandbox) -> Vec<String> {
     let json = sandbox
         .gates(["lint", "registry", "--format", "json"])
@@ -79,21 +79,21 @@ fn refused_requirement_is_a_finding() {
     assert_eq!(registry_findings(&sandbox), ["error forbidden-env"]);
 }
 
-/// The base holds the work already, as a squashed commit that somebody pushed by hand; the pull request is still open.
+/// The base already contains the work as a squashed commit, but the pull request is still open.
 #[test]
 fn merged_work_is_not_ordered_again() {
-    let life = RepoFixture::begin();
-    let core = life.start("01");
+    let fixture = RepoFixture::begin();
+    let core = fixture.start("01");
     write(&core, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
     commit(&core);
-    let head = life.offer(&core, 1);
-    life.tier_b(1, &head);
-    let order = || life.here(&["ready", "--all", "--format", "json"]).json()["order"].clone();
+    let head = fixture.offer(&core, 1);
+    fixture.tier_b(1, &head);
+    let order = || fixture.here(&["ready", "--all", "--format", "json"]).json()["order"].clone();
     assert_eq!(order()[0]["pull"], 11);
-    life.sandbox.git(["reset", "-q", "--hard", "origin/master"]);
-    life.sandbox.git(["merge", "-q", "--squash", &head]);
-    life.sandbox.git(["commit", "-qm", "Squash"]);
-    life.sandbox.git(["push", "-q", "origin", "master"]);
+    fixture.sandbox.git(["reset", "-q", "--hard", "origin/master"]);
+    fixture.sandbox.git(["merge", "-q", "--squash", &head]);
+    fixture.sandbox.git(["commit", "-qm", "Squash"]);
+    fixture.sandbox.git(["push", "-q", "origin", "master"]);
     assert_eq!(order(), json!([]));
 }
 
@@ -142,11 +142,11 @@ fn contract_is_found_behind_a_bug_report() {
 /// Results with a key twice, and results whose overall verdict contradicts the gates.
 #[test]
 fn dishonest_results_are_refused_everywhere() {
-    let life = RepoFixture::begin();
-    let tree = life.start("04");
+    let fixture = RepoFixture::begin();
+    let tree = fixture.start("04");
     write(&tree, "tools/shared.py", "1\ntwo\nthree\nfour\n");
     commit(&tree);
-    life.offer(&tree, 4);
+    fixture.offer(&tree, 4);
     let gate =
         json!({"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null});
     let results = json!({
@@ -156,7 +156,7 @@ fn dishonest_results_are_refused_everywhere() {
     .to_string();
     let twice = results.replacen("\"schema\":1", "\"schema\":1,\"schema\":1", 1);
     for (text, why) in [(&results, "contradict themselves"), (&twice, "twice")] {
-        let path = life.sandbox.path("dishonest.json");
+        let path = fixture.sandbox.path("dishonest.json");
         std::fs::write(&path, text).unwrap();
         let path = path.to_str().unwrap();
         for args in [
@@ -164,7 +164,7 @@ fn dishonest_results_are_refused_everywhere() {
             vec!["attest", "--pr", "14", "--verify", "--results", path],
             vec!["lint", "attestation", "-", "--results", path],
         ] {
-            let out = life.call(&tree, &args).exits(2);
+            let out = fixture.call(&tree, &args).exits(2);
             assert!(out.stderr.contains(why), "{args:?}: {}", out.stderr);
         }
     }
