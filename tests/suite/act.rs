@@ -67,7 +67,7 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
-/// The files of the action that a workflow needs.
+/// Copies the files of the action that a workflow needs.
 fn copy_action(to: &Path) {
     std::fs::create_dir_all(to.join("scripts")).unwrap();
     for file in [

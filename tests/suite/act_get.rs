@@ -38,7 +38,7 @@ impl ActRun {
     }
 }
 
-/// A script that calls the program under test and is small enough to be released here.
+/// Returns a script that calls the program under test and is small enough to be released here.
 fn wrapper() -> String {
     format!("#!/bin/sh\nexec '{}' \"$@\"\n", program().display())
 }
@@ -233,7 +233,7 @@ fn slow_act_attestation_is_verified_with_gh() {
     }
 }
 
-/// A replacement for cargo whose build is the real program.
+/// Returns a replacement for cargo whose build is the real program.
 fn cargo(sandbox: &Sandbox) -> String {
     let out = sandbox.path("built");
     let program = out.join(format!(

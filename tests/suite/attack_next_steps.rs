@@ -36,7 +36,7 @@ fn paste(fixture: &RepoFixture, line: &str) -> Vec<String> {
     made
 }
 
-/// Returns every command in this JSON with its arguments.
+/// Collects every command in this JSON with its arguments.
 fn steps(value: &Value, found: &mut Vec<(String, Vec<String>)>) {
     match value {
         Value::Object(map) => {

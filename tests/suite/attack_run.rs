@@ -431,7 +431,7 @@ fn t13_required_files_outside_checkout() {
     }
 }
 
-/// A subject whose git configuration runs programs.
+/// Configures the git of the subject so that it runs a program.
 fn trapped(fixture: &RunFixture, mark: &Path) {
     let repo = fixture.sandbox.repo();
     let script = format!("#!/bin/sh\necho \"$0\" >> '{}'\ncat\n", mark.display());

@@ -143,7 +143,7 @@ const VALUES: [(&str, &str); 4] = [
     ("<PR>", "12"),
 ];
 
-/// The state of the repository for the reader of a section.
+/// Returns the state of the repository for the reader of a section.
 fn state(page: &str, section: &str) -> State {
     match (page, section) {
         ("docs/guides/setup.md" | "docs/guides/maintainer.md", _) => State::Fresh,
@@ -215,14 +215,14 @@ fn lines(page: &str, text: &str) -> Vec<Line> {
 /// Pages that are generated from the program. `codes.md` shows mistakes on purpose.
 const GENERATED: [&str; 2] = ["docs/reference/codes.md", "docs/reference/commands.md"];
 
-/// Every page with its command lines, except the generated pages.
+/// Returns every page with its command lines, except the generated pages.
 fn pages() -> Vec<Vec<Line>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: String| lines(&name, &std::fs::read_to_string(root.join(&name)).unwrap());
     names().into_iter().map(read).collect()
 }
 
-/// The paths of all pages, except the generated pages.
+/// Returns the paths of all pages, except the generated pages.
 fn names() -> Vec<String> {
     let mut names: Vec<String> = [
         "README.md",

@@ -232,7 +232,7 @@ fn uses(sources: BTreeMap<String, String>) -> Uses {
         .collect()
 }
 
-/// Returns the paths of a `use` tree.
+/// Collects the paths of a `use` tree.
 fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
     let tree = tree.trim();
     if let Some((head, rest)) = tree.split_once('{') {

@@ -14,7 +14,7 @@ pub struct Pull {
     pub event: Value,
 }
 
-/// A repository with a base and a change on its branch, and the event that GitHub would send.
+/// Creates a repository with a base and a change on its branch, and the event that GitHub would send.
 pub fn pull(change: &[(&str, &str)]) -> Pull {
     let sandbox = Sandbox::new();
     sandbox

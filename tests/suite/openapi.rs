@@ -10,7 +10,7 @@ use crate::fake_github::{Fault, RecordedRequest};
 use crate::pull_fixture::{HEAD, OTHER, PullFixture};
 
 /// Validates these requests. Returns `None` if the tools are not available and not required.
-fn judge(requests: &[Value]) -> Option<(bool, String)> {
+fn validate(requests: &[Value]) -> Option<(bool, String)> {
     let mut child = Command::new("scripts/ci/check-github-requests")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
@@ -76,7 +76,7 @@ fn slow_openapi_requests_match_github_description() {
             "no {method} among them"
         );
     }
-    let Some((good, said)) = judge(&requests) else {
+    let Some((good, said)) = validate(&requests) else {
         return;
     };
     assert!(good, "{said}");
@@ -88,7 +88,7 @@ fn slow_openapi_requests_match_github_description() {
         json!({"method": "GET", "path": "/repos/octo-org/trainer/pulls/five", "body": null}),
         json!({"method": "GET", "path": format!("{comments}?size=100"), "body": null}),
     ] {
-        let (good, said) = judge(&[bad]).unwrap();
+        let (good, said) = validate(&[bad]).unwrap();
         assert!(!good, "{said}");
     }
 }

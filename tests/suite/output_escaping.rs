@@ -79,7 +79,7 @@ fn hostile() -> Sandbox {
     sandbox
 }
 
-/// Prints a name unchanged, as a naive program does.
+/// A naive program prints the names unchanged, and they take effect.
 #[test]
 fn t04_hostile_names_in_terminal() {
     let sandbox = hostile();

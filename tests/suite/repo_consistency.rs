@@ -84,7 +84,7 @@ fn github_files_are_valid_yaml() {
     }
 }
 
-/// The paths of all Markdown files below `docs`, sorted.
+/// Returns the paths of all Markdown files below `docs`, sorted.
 pub fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = files_below(&root.join("docs"), "md");

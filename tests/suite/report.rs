@@ -86,7 +86,7 @@ fn parse(markdown: &str) -> Page {
     page
 }
 
-/// Names that would break a table, mention a user, load a picture or run a command if they were not escaped.
+/// Returns names that would break a table, mention a user, load a picture or run a command if they were not escaped.
 fn hostile() -> Vec<String> {
     let mut names: Vec<String> = [
         "a|b",

@@ -8,12 +8,12 @@ use regex::Regex;
 use crate::driver::Sandbox;
 use crate::terminal::Terminal;
 
-/// A string in the form of a token, concatenated here so that no scanner finds it in this file.
+/// Returns a string in the form of a token, concatenated here so that no scanner finds it in this file.
 fn token() -> String {
     format!("gh{}_{}", "p", "k6A7i3VrORqhnKaJQhDojJYh3IVY1W2uyglY")
 }
 
-/// An address of a private network, concatenated for the same reason.
+/// Returns an address of a private network, concatenated for the same reason.
 fn address(last: u8) -> String {
     format!("10.{}.3.{last}", 20)
 }

@@ -314,7 +314,7 @@ fn output_man() {
         .is("man");
 }
 
-/// A contract with an invalid word, an unknown gate, and an unknown key.
+/// Returns a contract with an invalid word, an unknown gate, and an unknown key.
 fn faulty(contract: &str) -> String {
     contract
         .replace("kind: feature", "kind: featur")
