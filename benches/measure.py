@@ -1,6 +1,6 @@
-"""What the benchmarks share: a command measured as a whole process, inputs of a chosen size, and the page that figures go to.
+"""Shared code of the benchmarks: measures a process, generates inputs of a chosen size, and writes results to a page.
 
-Knows nothing of what is compared.
+Must not depend on what is compared.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PAGE = ROOT / "docs/explanation/benchmarks.md"
 
 
 class Side:
-    """One command: its wall and processor times, and the largest resident set of it or a process that it waited for."""
+    """One command with its wall times, its processor times and its peak memory, including the processes that it waited for."""
 
     def __init__(self, argv, cwd, env, ends_with=0):
         self.argv, self.cwd, self.env, self.ends_with = [str(a) for a in argv], cwd, env, ends_with
@@ -42,12 +42,12 @@ class Side:
 
     @property
     def median(self):
-        """Seconds of wall time."""
+        """Median wall time in seconds."""
         return statistics.median(self.walls)
 
     @property
     def cpu(self):
-        """Seconds of processor time, user and system: what a busy machine disturbs least."""
+        """Median user and system time in seconds; a busy machine changes this less than the wall time."""
         return statistics.median(self.cpus)
 
     @property
@@ -56,14 +56,14 @@ class Side:
 
 
 def pair(ours, theirs, times):
-    """Runs both in turn, so that whatever disturbs the machine disturbs both alike."""
+    """Runs both commands alternately, so that other load affects both equally."""
     for n in range(times):
         for side in (ours, theirs) if n % 2 == 0 else (theirs, ours):
             side.go()
 
 
 def scrubbed(place):
-    """An environment in which nothing of the user's is seen."""
+    """Returns an environment without the settings of the user."""
     return {"PATH": os.environ["PATH"], "HOME": str(place), "TMPDIR": str(place), "LC_ALL": "C.UTF-8"}
 
 
@@ -74,7 +74,7 @@ def shown(seconds):
 
 
 def contract(n, depends_on=(), hotspots=("nmoe/train.py",), notes=""):
-    """An issue body with a whole contract."""
+    """Returns an issue body with a complete contract."""
     return f"""### Agent Contract (YAML, required)
 
 ```yaml
@@ -106,7 +106,7 @@ gates:
 
 
 def contracts(folder, count):
-    """A folder of contracts: each depends on one of the ten before it, one in fifty touches a core file."""
+    """Writes a folder of contracts: most depend on one of the ten before, and one in fifty touches a core file."""
     for n in range(count):
         part = folder / f"{n // 1000:03}"
         part.mkdir(parents=True, exist_ok=True)
@@ -115,14 +115,14 @@ def contracts(folder, count):
 
 
 def registry(gates, bundles=0):
-    """A registry of that many gates, and bundles of ten."""
+    """Returns a registry with this number of gates, and bundles of ten gates."""
     text = "".join(f'[gates."cpu:g{n}"]\ntier = "a"\ntimeout_s = 60\ncmd = "true"\n' for n in range(gates))
     rows = (f"b{n} = [{', '.join(f'{chr(34)}cpu:g{(n * 7 + k) % gates}{chr(34)}' for k in range(10))}]\n" for n in range(bundles))
     return text + ("\n[bundles]\n" + "".join(rows) if bundles else "")
 
 
 def checkout(place, name, gates_toml=None):
-    """A folder with a registry: this repository's own, or the one given."""
+    """Creates a folder with the given registry, or with the registry of this repository."""
     repo = place / name
     (repo / "configs/gates").mkdir(parents=True)
     text = gates_toml if gates_toml is not None else (ROOT / "configs/gates/gates.toml").read_text()
@@ -131,14 +131,14 @@ def checkout(place, name, gates_toml=None):
 
 
 def table(head, rows):
-    """A Markdown table; columns of figures are those whose heading ends in a colon."""
+    """Formats a Markdown table. A heading with a final colon marks a column of numbers."""
     names = [name.rstrip(":") for name in head]
     rule = ["---:" if name.endswith(":") else "---" for name in head]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [names, rule, *rows])
 
 
 def machine():
-    """What the figures were made on, and when."""
+    """Describes the machine and the date of the measurement."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
     day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -156,7 +156,7 @@ def write(part, text):
 
 
 def main(doc, part, measure, add_options=lambda options: None):
-    """Runs a measurement in a private folder that is removed, and prints its part of the page or writes it."""
+    """Runs a measurement in a temporary folder, prints its part of the page, and with --write also writes the part."""
     options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--binary", default=os.environ.get("NMOE_GATES_BIN") or TARGET / "release/nmoe-gates", type=Path)
     options.add_argument("--write", action="store_true", help="write the part of docs/explanation/benchmarks.md")

@@ -1,8 +1,7 @@
-//! How fast leaks are looked for and taken out, beside ripsecrets and `rg` with one literal where they are installed.
+//! Measures the speed of the leak scan and of redaction, and compares the scan with ripsecrets and `rg` if installed.
 //!
-//! `cargo bench --bench safety -- [FOLDER…]`: the folders are scanned by the program itself, start-up included; without
-//! any, the sources of this project's dependencies are. Everything is measured in turns within one run, so that ratios hold
-//! on a busy machine too.
+//! `cargo bench --bench safety -- [FOLDER…]` runs the program on the folders, including its start-up. Without folders, it
+//! scans the sources of the dependencies. The programs run alternately, so that the ratios are valid on a busy machine.
 #![allow(clippy::print_stdout, reason = "this is a report")]
 
 use std::fmt::Write as _;
@@ -22,7 +21,7 @@ mod support;
 
 use support::program::program;
 
-/// Turns; the best of each counts.
+/// Number of rounds; the best time of each program counts.
 const TURNS: usize = 5;
 
 fn main() {
@@ -40,7 +39,7 @@ fn main() {
     scanning(&folders);
 }
 
-/// What a training run prints, without anything to take out.
+/// Generates the log of a training run, without anything to redact.
 fn log(bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 256);
     let mut step = 0u64;
@@ -90,7 +89,7 @@ fn redaction() {
         redactor.finish(&mut out);
         bytes += out.len();
         best = best.min(from.elapsed());
-        assert_eq!(bytes, text.len(), "the log has something to take out");
+        assert_eq!(bytes, text.len(), "the log contains something to redact");
         let from = Instant::now();
         let lines = text.as_bytes().split(|b| *b == b'\n').count();
         copy = copy.min(from.elapsed());
@@ -109,7 +108,7 @@ fn rate(bytes: usize, time: Duration) -> f64 {
     bytes / time.as_secs_f64() / 1e6
 }
 
-/// Where cargo keeps the sources of dependencies.
+/// Returns the folder in which cargo stores the sources of dependencies.
 fn dependencies() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
@@ -159,7 +158,7 @@ fn scanning(folders: &[PathBuf]) {
     let mut peak = [0; 3];
     for _ in 0..TURNS {
         for (tool, (_, program, args)) in tools.iter().enumerate() {
-            // Once is enough for what takes long.
+            // Run a slow program only once.
             let slow = best[tool] < Duration::MAX && best[tool] > Duration::from_secs(10);
             if !slow && let Some(cost) = run(program, args, folders) {
                 best[tool] = best[tool].min(cost.time);
@@ -185,16 +184,16 @@ fn scanning(folders: &[PathBuf]) {
     }
 }
 
-/// What a run took.
+/// Time and memory of one run.
 struct Cost {
     time: Duration,
-    /// Seconds of all cores together.
+    /// Processor time on all cores, in seconds.
     busy: f64,
-    /// The most memory at once, in KiB.
+    /// Peak memory in KiB.
     memory: u64,
 }
 
-/// Runs a tool; `None` where it isn't installed.
+/// Runs a program. Returns `None` if it is not installed.
 fn run(program: &str, args: &[&str], folders: &[PathBuf]) -> Option<Cost> {
     let from = Instant::now();
     let mut child = Command::new(program)
@@ -213,7 +212,7 @@ fn run(program: &str, args: &[&str], folders: &[PathBuf]) -> Option<Cost> {
         let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = high.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
         memory = memory.max(kib.unwrap_or(0));
-        // Behind the name in brackets: user and system time are the twelfth and thirteenth, in hundredths of a second.
+        // After the name in parentheses, fields 12 and 13 are user and system time, in hundredths of a second.
         let stat = read("stat");
         let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let ticks: f64 = times.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();

@@ -1,4 +1,4 @@
-//! Answers of GitHub's API as they are read.
+//! Parses answers of the GitHub API: no input may cause a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Workflow commands in a gate's output: cut anywhere, the output is the same; and no line of it is a command to a reader that
-//! splits and compares as the runner does.
+//! Disarms workflow commands in gate output. The result must not depend on where the input is cut, and no line may be a
+//! command for a parser that splits and compares like the Actions runner.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

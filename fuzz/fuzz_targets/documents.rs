@@ -1,4 +1,4 @@
-//! Issue and pull-request bodies: Markdown, the YAML block in it, every lint. A finding must have a place that is in the document.
+//! Lints issue and pull-request bodies: Markdown with a YAML block. Each finding must have a position inside the document.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ fuzz_target!(|text: String| {
     let lines = source.text().split('\n').count();
     let within = |found: Vec<Finding>| {
         for finding in found {
-            let region = finding.region.as_ref().expect("a finding has a place");
+            let region = finding.region.as_ref().expect("a finding has a position");
             assert!((1..=lines + 1).contains(&(region.line as usize)), "{finding:?}");
         }
     };

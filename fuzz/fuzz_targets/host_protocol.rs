@@ -1,4 +1,4 @@
-//! Lines of the protocol with the kernel host: what is understood is written back the same; another nonce is never understood.
+//! Decodes protocol lines of the kernel host. A decoded message must survive a round trip, and a wrong nonce must be rejected.
 #![no_main]
 
 use kernel_host::{Reply, Request};

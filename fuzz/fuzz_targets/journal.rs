@@ -1,4 +1,4 @@
-//! The journal after any death of the machine: whatever its tail is, what was whole before it is read the same.
+//! Reads a journal after a crash of the machine. A broken tail must not change the events before it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

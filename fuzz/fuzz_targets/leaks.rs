@@ -1,4 +1,4 @@
-//! The search for leaks: places are within the text, in order, and apart.
+//! Scans for leaks. The spans must be inside the text, in order, and must not overlap.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

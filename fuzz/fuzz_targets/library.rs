@@ -1,4 +1,4 @@
-//! Kernel libraries, objects and cubins, read without loading; and their stamp.
+//! Inspects kernel libraries, objects and cubins, and reads their stamps: no input may cause a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

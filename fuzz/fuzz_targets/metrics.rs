@@ -1,4 +1,4 @@
-//! A gate's output, read for its metric: cut anywhere, the samples are the same.
+//! Extracts metrics from gate output. The samples must not depend on where the input is cut.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

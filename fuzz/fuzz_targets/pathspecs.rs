@@ -1,4 +1,4 @@
-//! Patterns of a scope, beside globset where both mean the same: plain bytes, `*`, `?` and `**` between slashes.
+//! Compares scope patterns with globset where both have the same meaning: plain bytes, `*`, `?` and `**` between slashes.
 #![no_main]
 
 use globset::GlobBuilder;
@@ -9,7 +9,7 @@ fuzz_target!(|input: (&str, &str)| {
     let (pattern, path) = input;
     let Ok(ours) = PathPattern::new(pattern) else { return };
     let matched = ours.matches(path);
-    // `[/]` matches nothing, and so does all that has it.
+    // `[/]` never matches, and neither does a pattern that contains it.
     assert!(!matched || ours.overlaps(&ours));
     let plain = |text: &str| {
         let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'.');
@@ -19,7 +19,7 @@ fuzz_target!(|input: (&str, &str)| {
     let simple = pattern.split('/').all(|part| part == "**" || !part.contains("**"));
     if simple && plain(&pattern.replace(['*', '?'], "x")) && plain(path) {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build().expect("a glob").compile_matcher();
-        // A folder's plain name covers all below it, as in git; a pattern with wildcards means whole paths.
+        // As in git, a plain folder name covers everything below it. A pattern with wildcards must match the whole path.
         let below = || path.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'));
         let theirs = glob.is_match(path) || (!ours.is_wild() && below());
         assert_eq!(matched, theirs, "{pattern:?} {path:?}");

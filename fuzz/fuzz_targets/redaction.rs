@@ -1,4 +1,4 @@
-//! Redaction of a stream: cut anywhere, the output is the same, and a second pass changes nothing.
+//! Redacts a stream. The output must not depend on where the input is cut, and a second pass must change nothing.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

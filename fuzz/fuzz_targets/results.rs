@@ -1,4 +1,4 @@
-//! Results as untrusted data: what is accepted can be said in every form, and no form has a live mention, image or foreign link.
+//! Renders untrusted results. Accepted results must render in every format, and Markdown must not contain images.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Names that anybody may have chosen, through the filters and escapes of every sink: no control character is left, and no cell is left.
+//! Escapes untrusted names for every output format. The result must not contain control characters or leave its table cell.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

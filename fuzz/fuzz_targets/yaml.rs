@@ -1,4 +1,4 @@
-//! The YAML reader beside yaml_serde: what ours takes without a defect, that takes too, with the same keys in the same order.
+//! Compares the YAML parser with yaml_serde. Input without errors here must parse there, with the same keys in the same order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
