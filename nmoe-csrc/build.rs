@@ -1,12 +1,12 @@
-//! Compiles the kernels: for `sm_100a` where there is an nvcc, and for the host where there is a C++ compiler.
+//! Compiles the kernels: for `sm_100a` if nvcc is found, and for the host if a C++ compiler is found.
 //!
-//! | variable | what it does |
+//! | variable | effect |
 //! |---|---|
-//! | `NVCC`, `CUDA_HOME`, `CUDA_PATH`, `PATH` | where nvcc is looked for, in this order; then `/usr/local/cuda` |
-//! | `NMOE_REQUIRE_CUDA=1` | fail where there is no nvcc, instead of building for the host alone |
-//! | `NMOE_KERNELS_ARCH` | `sm_100a`; anything else is refused |
-//! | `NMOE_KERNELS_OUT` | a folder that gets copies of the libraries |
-//! | `NMOE_KERNELS_BUILD` | any new value makes Cargo run this again |
+//! | `NVCC`, `CUDA_HOME`, `CUDA_PATH`, `PATH` | where to find nvcc, in this order; then `/usr/local/cuda` |
+//! | `NMOE_REQUIRE_CUDA=1` | fail without nvcc, instead of building only for the host |
+//! | `NMOE_KERNELS_ARCH` | must be `sm_100a`; any other value is an error |
+//! | `NMOE_KERNELS_OUT` | a folder for copies of the libraries |
+//! | `NMOE_KERNELS_BUILD` | a new value makes Cargo run this script again |
 //! | `NMOE_RUN_NONCE` | the nonce of the run, for the stamp |
 
 use std::error::Error;
@@ -38,7 +38,7 @@ const HOST_FLAGS: [&str; 7] = [
     "-Wall",
     "-Wextra",
 ];
-/// Kernels that an inspection must find.
+/// Kernels that an inspection must find in the library.
 const KERNELS: [&str; 4] = [
     "nmoe_mxfp8_quantize_kernel",
     "nmoe_nvfp4_quantize_kernel",
@@ -73,7 +73,7 @@ fn build() -> Outcome<()> {
     let device = out.join("libnmoe_kernels.so");
     let host = out.join("libnmoe_kernels_host.so");
     let copies = var("NMOE_KERNELS_OUT").map(PathBuf::from);
-    // A stale library is worse than none.
+    // Remove old libraries first, so that a failed build leaves no stale library.
     for library in [&device, &host] {
         remove(library)?;
         if let Some(folder) = &copies {
@@ -95,7 +95,7 @@ fn build() -> Outcome<()> {
             println!("cargo::rustc-env=NMOE_KERNELS_HOST={}", host.display());
             built.push(host);
         }
-        None => println!("cargo::warning=no C++ compiler: the host build of the kernels is left out"),
+        None => println!("cargo::warning=no C++ compiler found: skipping the host build of the kernels"),
     }
     match nvcc() {
         Some(nvcc) => {
@@ -104,9 +104,13 @@ fn build() -> Outcome<()> {
             built.push(device);
         }
         None if var("NMOE_REQUIRE_CUDA").is_some_and(|v| v == "1") => {
-            return Err("no nvcc: set NVCC or CUDA_HOME, or put nvcc on PATH (CUDA 12.9 or later)".into());
+            return Err(
+                "no nvcc found: set NVCC or CUDA_HOME, or add nvcc to PATH (CUDA 12.9 or later)".into(),
+            );
         }
-        None => println!("cargo::warning=no nvcc: the sm_100a library is left out, the host build is not"),
+        None => println!(
+            "cargo::warning=no nvcc found: skipping the sm_100a library, building only the host library"
+        ),
     }
     if let Some(folder) = &copies {
         std::fs::create_dir_all(folder)?;
@@ -136,14 +140,14 @@ fn build_device(nvcc: &Path, out: &Path, library: &Path) -> Outcome<()> {
         .find_map(|line| line.split(", V").nth(1))
         .map(|version| format!("nvcc {version}"))
         .ok_or("nvcc --version prints no version")?;
-    let cxx = compiler().ok_or("nvcc needs a C++ compiler, and there is none")?;
+    let cxx = compiler().ok_or("nvcc needs a C++ compiler, but none was found")?;
     let mut objects = Vec::new();
-    // One call a file: several at once would be compiled as relocatable device code, which needs another link.
+    // One call per file: `cc` compiles several files as relocatable device code, which needs a device link step.
     for file in ["src/kernels.cu", "src/checks.cu"] {
         let compiled = cc::Build::new()
             .cuda(true)
             .compiler(nvcc)
-            // The flags that the stamp names, and no others.
+            // Only the flags that the stamp records.
             .no_default_flags(true)
             .warnings(false)
             .cargo_metadata(false)
@@ -158,7 +162,7 @@ fn build_device(nvcc: &Path, out: &Path, library: &Path) -> Outcome<()> {
     let root = nvcc
         .parent()
         .and_then(Path::parent)
-        .ok_or("nvcc stands in no folder")?;
+        .ok_or("the path of nvcc has no parent folder")?;
     let mut link = cxx.to_command();
     link.args(["-shared", "-s", "-fPIC", "-Wl,-z,defs", "-Iinclude", "-o"])
         .arg(library)
@@ -177,7 +181,7 @@ fn build_device(nvcc: &Path, out: &Path, library: &Path) -> Outcome<()> {
     ]))
 }
 
-/// Writes the stamp as C++: a note of the file, and the function that returns it.
+/// Writes the stamp as C++ source: an ELF note, and the function that returns its text.
 fn write_stamp(out: &Path, arch: &str, flags: &str, compiler: &str, kernels: &[&str]) -> Outcome<PathBuf> {
     let commit = git(&["rev-parse", "HEAD"]);
     let dirty = git(&["status", "--porcelain", "--", "."]).is_some_and(|s| !s.is_empty());
@@ -209,7 +213,7 @@ fn write_stamp(out: &Path, arch: &str, flags: &str, compiler: &str, kernels: &[&
     Ok(path)
 }
 
-/// The digest over all sources, flags and compiler; `nmoe-gates` makes the same from the checkout.
+/// Computes the digest of all sources, the flags and the compiler. `nmoe-gates` computes the same from the checkout.
 fn digest(flags: &str, compiler: &str) -> Outcome<String> {
     let mut files = Vec::new();
     for name in ["build.rs", "Cargo.toml", "include", "src"] {
@@ -314,11 +318,11 @@ fn run(command: &mut Command) -> Outcome<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     Err(format!(
-        "a compiler failed ({}): {}",
+        "the compiler failed ({}): {}",
         output.status,
-        said.lines().take(20).collect::<Vec<_>>().join(" / ")
+        stderr.lines().take(20).collect::<Vec<_>>().join(" / ")
     )
     .into())
 }

@@ -1,13 +1,13 @@
-//! Where the build script put the kernel libraries. The libraries speak C; see `include/nmoe_kernels.h`.
+//! Returns the paths of the kernel libraries from the build script. Their C interface is in `include/nmoe_kernels.h`.
 
 use std::path::Path;
 
-/// The host build: the same ABI and arithmetic without a GPU. `None` where no C++ compiler was found.
+/// Returns the host build, with the same ABI and arithmetic but without a GPU. `None` without a C++ compiler.
 pub fn host_library() -> Option<&'static Path> {
     option_env!("NMOE_KERNELS_HOST").map(Path::new)
 }
 
-/// The `sm_100a` build. `None` where no nvcc was found.
+/// Returns the `sm_100a` build. `None` without nvcc.
 pub fn device_library() -> Option<&'static Path> {
     option_env!("NMOE_KERNELS_DEVICE").map(Path::new)
 }

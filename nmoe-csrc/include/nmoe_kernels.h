@@ -1,9 +1,9 @@
 /* The C ABI of the kernel library: version 1.
  *
- * A library is one shared object. `nmoe-gates` loads it in a process of its own, asks for the version, and runs the
- * self-checks. Everything else here is for the trainer. Functions that launch work return 0, or the CUDA error. All
- * pointers are to memory that the library can reach: device memory for the sm_100a build, plain memory for the host
- * build, which ignores `stream` and has finished when it returns.
+ * A library is one shared object. `nmoe-gates` loads it in a separate process, reads the version, and runs the
+ * self-checks. The trainer uses the other functions. Functions that launch work return 0 or a CUDA error. Pointers
+ * must be accessible to the library: device memory for the sm_100a build, host memory for the host build. The host
+ * build ignores `stream` and finishes before it returns.
  */
 #ifndef NMOE_KERNELS_H
 #define NMOE_KERNELS_H
@@ -22,40 +22,40 @@
 extern "C" {
 #endif
 
-/* ---- What the library is -------------------------------------------------------------------------------------- */
+/* ---- Identity of the library ------------------------------------------------------------------------------------ */
 
-/* NMOE_ABI_VERSION of the build. Versions differ where a caller of one cannot use the other. */
+/* Returns NMOE_ABI_VERSION of the build. The version changes if old callers cannot use the library. */
 NMOE_API uint32_t nmoe_abi_version(void);
 
-/* The stamp, JSON; the same bytes stand in a note of the file (owner "NMOE", type 1). Lives as long as the library. */
+/* Returns the stamp as JSON. An ELF note (owner "NMOE", type 1) contains the same bytes. Valid while the library is loaded. */
 NMOE_API const char *nmoe_stamp(void);
 
 /* ---- Self-checks ---------------------------------------------------------------------------------------------- */
 
 enum nmoe_check_outcome {
-    NMOE_CHECK_PASS = 0,      /* every case equal, and there was at least one */
+    NMOE_CHECK_PASS = 0,      /* all cases are equal, and at least one was compared */
     NMOE_CHECK_MISMATCH = 1,  /* at least one case differs from the reference */
     NMOE_CHECK_ERROR = 2,     /* a call failed; see `error` */
-    NMOE_CHECK_UNSUPPORTED = 3 /* this device cannot run it */
+    NMOE_CHECK_UNSUPPORTED = 3 /* this device cannot run the check */
 };
 
 typedef struct nmoe_check_report {
-    uint32_t size;       /* in: sizeof(nmoe_check_report); a smaller one is refused */
+    uint32_t size;       /* input: sizeof(nmoe_check_report); a smaller size is an error */
     int32_t outcome;     /* the value that nmoe_check_run returns */
-    uint64_t cases;      /* compared */
-    uint64_t mismatches; /* of them, different */
-    uint64_t index;      /* the first that differs */
-    uint64_t expected;   /* what the reference has there, as bits */
-    uint64_t got;        /* what the kernel has there, as bits */
+    uint64_t cases;      /* number of compared cases */
+    uint64_t mismatches; /* number of cases that differ */
+    uint64_t index;      /* first case that differs */
+    uint64_t expected;   /* value of the reference in that case, as bits */
+    uint64_t got;        /* value of the kernel in that case, as bits */
     int32_t error;       /* CUDA error, or 0 */
     int32_t reserved;
 } nmoe_check_report;
 
-/* How many there are, and their names: lower-case letters, digits and '_'. Null beyond the last. */
+/* Number of checks, and their names (lower-case letters, digits and '_'). The name is null after the last check. */
 NMOE_API uint32_t nmoe_check_count(void);
 NMOE_API const char *nmoe_check_name(uint32_t check);
 
-/* Runs a check to its end; it compares the kernel with the reference element by element, on the device. */
+/* Runs a check and waits for it. Compares the kernel with the reference element by element, on the device. */
 NMOE_API int32_t nmoe_check_run(uint32_t check, nmoe_check_report *report);
 
 /* ---- Block formats --------------------------------------------------------------------------------------------
@@ -65,8 +65,8 @@ NMOE_API int32_t nmoe_check_run(uint32_t check, nmoe_check_report *report);
  * NVFP4: 16 values share a scale. code = e2m1(x / (scale * tensor_scale)), two to a byte, the earlier in the low half;
  *        scale = e4m3(amax / 6 / tensor_scale), never negative. x is code * scale * tensor_scale.
  *
- * A block that holds an infinity or a NaN gets the scale NaN and codes 0, so that the damage is seen, not spread. A
- * block whose scale is 0 has codes 0.
+ * A block with an infinity or a NaN gets the scale NaN and codes 0, so that the error is visible and does not spread.
+ * A block with scale 0 has codes 0.
  */
 NMOE_API int32_t nmoe_mxfp8_quantize(const float *x, uint8_t *codes, uint8_t *scales, uint64_t blocks, void *stream);
 NMOE_API int32_t nmoe_mxfp8_dequantize(const uint8_t *codes, const uint8_t *scales, float *x, uint64_t blocks, void *stream);
@@ -74,29 +74,29 @@ NMOE_API int32_t nmoe_nvfp4_quantize(const float *x, float tensor_scale, uint8_t
 NMOE_API int32_t nmoe_nvfp4_dequantize(const uint8_t *codes, const uint8_t *scales, float tensor_scale, float *x, uint64_t blocks, void *stream);
 
 /* Scale factors from row-major to the layout that block-scaled matrix instructions read: tiles of 128 rows by 4
- * columns, 512 bytes each, in row-major order; in a tile, row r and column c stand at (r % 32) * 16 + (r / 32) * 4 + c.
- * `out` holds nmoe_swizzled_size(rows, columns) bytes; padding becomes 0. */
+ * columns, 512 bytes each, in row-major order; in a tile, row r and column c are at (r % 32) * 16 + (r / 32) * 4 + c.
+ * `out` has nmoe_swizzled_size(rows, columns) bytes; padding is 0. */
 NMOE_API uint64_t nmoe_swizzled_size(uint64_t rows, uint64_t columns);
 NMOE_API int32_t nmoe_scale_swizzle(const uint8_t *scales, uint8_t *out, uint64_t rows, uint64_t columns, void *stream);
 
-/* ---- Routing: which row goes to which expert -------------------------------------------------------------------
+/* ---- Routing of rows to experts --------------------------------------------------------------------------------
  *
- * `experts` has `assignments` entries (tokens * k, row-major); an entry outside 0..count is nobody's. The plan sorts
+ * `experts` has `assignments` entries (tokens * k, row-major); an entry outside 0..count has no expert. The plan sorts
  * the assignments by expert, stably, and pads every expert's rows to a multiple of `align`:
  *   counts[e]      assignments of expert e
  *   offsets[e]     first slot of expert e; offsets[count] is the number of slots; count + 1 entries
  *   slots[s]       assignment in slot s, or -1 for padding; room for assignments + count * (align - 1) entries, all set
- *   places[a]      slot of assignment a, or -1 where it is nobody's
+ *   places[a]      slot of assignment a, or -1 without an expert
  */
 NMOE_API int32_t nmoe_expert_plan(const int32_t *experts, uint32_t assignments, uint32_t count, uint32_t align,
                                   uint32_t *counts, uint32_t *offsets, int32_t *slots, int32_t *places, void *stream);
 
-/* out[s] = x[slots[s] / k], a row of `width` floats; a row of zeros for padding. */
+/* out[s] = x[slots[s] / k], a row of `width` floats. Padding rows are 0. */
 NMOE_API int32_t nmoe_gather(const float *x, const int32_t *slots, uint32_t slot_count, uint32_t k, uint32_t width,
                              float *out, void *stream);
 
 /* y[t] = sum over j < k, in that order, of gates[t * k + j] * rows[places[t * k + j]], by fused multiply-add from 0;
- * an assignment without a place adds nothing. No atomics: the same input gives the same bits. */
+ * an assignment without a slot adds nothing. Uses no atomics, so the same input gives the same bits. */
 NMOE_API int32_t nmoe_scatter_reduce(const float *rows, const int32_t *places, const float *gates, uint32_t tokens,
                                      uint32_t k, uint32_t width, float *y, void *stream);
 

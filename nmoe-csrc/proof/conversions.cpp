@@ -1,5 +1,5 @@
-// The conversions of src/elements.h as plain functions, and NVIDIA's own host code as an oracle beside them.
-// Compiled by scripts/verify/kernels; needs the headers of a CUDA toolkit, no GPU and no CUDA compiler.
+// Exports the conversions of src/elements.h, and compares them with NVIDIA's host code.
+// scripts/verify/kernels compiles this file with the headers of a CUDA toolkit, without a GPU or a CUDA compiler.
 
 #include <cuda_fp4.h>
 #include <cuda_fp8.h>
@@ -40,7 +40,7 @@ void fill_samples(uint64_t seed, uint64_t count, float *out) {
     for (uint64_t i = 0; i < count; i++) out[i] = nmoe::sample(seed + i);
 }
 
-// Floats whose code differs from NVIDIA's, among those with bits from..to.
+// Counts the floats with bits from..to whose code differs from NVIDIA's.
 uint64_t nvidia_e4m3(uint64_t from, uint64_t to, uint64_t *first) {
     return differences(from, to, [](float x) { return nmoe::ref::e4m3(x); },
                        [](float x) { return (uint8_t)__nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3); }, first);

@@ -1,2 +1,2 @@
-// The self-checks, for the device.
+// Compiles the self-checks for the device.
 #include "checks.h"

@@ -1,15 +1,15 @@
-/* The self-checks behind the ABI: each runs a kernel on generated data and compares it, element by element and where the
- * kernel runs, with a reference that shares no code with it beyond single IEEE operations.
+/* Implements the self-checks of the ABI. Each check runs a kernel on generated data and compares every element with a
+ * reference. Kernel and reference share only single IEEE operations. The comparison runs on the same device as the kernel.
  *
- * On the device the conversions are compared over every float there is. The host build has no conversion instructions to
- * prove; there a sweep holds the reference against a search for the nearest value in double precision.
+ * On the device, the conversion checks compare every float. The host build has no conversion instructions to check;
+ * there, a check compares the reference with a search for the nearest value in double precision.
  */
 #include "platform.h"
 
 namespace nmoe {
 namespace checks {
 
-/* What a comparison adds up, in memory that the loop can reach. */
+/* Result of a comparison, in memory that the loop can access. */
 struct Tally {
     unsigned long long mismatches;
     unsigned long long index;
@@ -17,7 +17,7 @@ struct Tally {
 
 constexpr unsigned long long NONE = ~0ull;
 
-/* A check under way: it compares loops of cases, and finds the first difference again for the report. */
+/* A running check. Compares many cases in parallel, and evaluates the first difference again for the report. */
 class Check {
   public:
     explicit Check(nmoe_check_report *report) : report_(report), tally_(1, status) {
@@ -26,7 +26,7 @@ class Check {
 
     Status status;
 
-    /* Compares expected(i) with got(i), both bits, for every i below count. */
+    /* Compares the bits expected(i) and got(i) for every i below count. */
     template <typename Expected, typename Got> void compare(uint64_t count, Expected expected, Got got) {
         if (status.error != 0) return;
         status.keep(settle());
@@ -71,13 +71,13 @@ class Check {
     Buffer<Tally> tally_;
 };
 
-/* Fills a buffer on the device from samples. */
+/* Fills a buffer with samples, on the device. */
 inline void fill(Check &check, float *x, uint64_t count, uint64_t seed) {
     if (check.status.error != 0) return;
     check.status.keep(parallel(count, nullptr, NMOE_LAMBDA(uint64_t i) { x[i] = sample(seed + i); }));
 }
 
-/* Ordinary numbers only, for kernels whose arithmetic is not about edges. */
+/* Fills a buffer with normal numbers, for kernels without edge cases. */
 inline void fill_small(Check &check, float *x, uint64_t count, uint64_t seed) {
     if (check.status.error != 0) return;
     check.status.keep(parallel(count, nullptr, NMOE_LAMBDA(uint64_t i) {
@@ -89,13 +89,13 @@ inline void fill_small(Check &check, float *x, uint64_t count, uint64_t seed) {
 #if NMOE_KERNEL_DEVICE
 constexpr uint64_t STRIDE = 1;
 #else
-constexpr uint64_t STRIDE = 1021; /* prime, so that every exponent sees every kind of fraction */
+constexpr uint64_t STRIDE = 1021; /* prime, so that all exponents get many different fractions */
 #endif
 constexpr uint64_t FLOATS = 1ull << 32;
 constexpr uint64_t BLOCKS = NMOE_KERNEL_DEVICE ? 1u << 20 : 1u << 14;
 
 #if !NMOE_KERNEL_DEVICE
-/* The code of the nearest value, the even one of two, found by looking at every value; the ceiling saturates. */
+/* Finds the code of the nearest value by binary search; ties go to the even code, and large values saturate. */
 inline uint8_t nearest(float x, float (*value)(uint8_t), uint8_t last) {
     double magnitude = fabs((double)x);
     uint8_t low = 0, high = last;
@@ -145,7 +145,7 @@ inline int32_t check_e2m1(nmoe_check_report *report) {
     return check.outcome();
 }
 
-/* Scales come from magnitudes, so every float that is not negative. */
+/* Scales are made from magnitudes, so compare only floats that are not negative. */
 inline int32_t check_ue8m0(nmoe_check_report *report) {
     Check check(report);
     check.compare(
@@ -177,7 +177,7 @@ inline int32_t check_mxfp8_quantize(nmoe_check_report *report) {
     }
     const float *in = x.get();
     const uint8_t *c = codes.get(), *s = scales.get();
-    /* A block's codes and scale folded into one number each way. */
+    /* Compares a hash over the codes and the scale of each block. */
     check.compare(
         BLOCKS,
         NMOE_LAMBDA(uint64_t b) {
@@ -195,7 +195,7 @@ inline int32_t check_mxfp8_quantize(nmoe_check_report *report) {
     return check.outcome();
 }
 
-/* Every code under every scale. */
+/* Checks every code with every scale. */
 inline int32_t check_mxfp8_dequantize(nmoe_check_report *report) {
     Check check(report);
     constexpr uint64_t COUNT = 65536;
@@ -213,7 +213,7 @@ inline int32_t check_mxfp8_dequantize(nmoe_check_report *report) {
     check.compare(
         COUNT,
         NMOE_LAMBDA(uint64_t i) {
-            /* By integers in double precision: sign * fraction * 2^exponent, exact, then rounded once. */
+            /* Computes sign * fraction * 2^exponent exactly in double precision, then rounds once. */
             uint32_t code = (uint32_t)i & 0xFF, scale = (uint32_t)(i / 256);
             if ((code & 0x7F) == 0x7F || scale == 0xFF) return (uint64_t)1;
             int exponent = (int)(code >> 3 & 15), fraction = (int)(code & 7);
@@ -227,7 +227,7 @@ inline int32_t check_mxfp8_dequantize(nmoe_check_report *report) {
 
 inline int32_t check_nvfp4_quantize(nmoe_check_report *report) {
     Check check(report);
-    /* Not a multiple of four, so that the last warp is not full. */
+    /* Not a multiple of four, so that the last warp is only partly used. */
     constexpr uint64_t COUNT = BLOCKS + 1;
     Buffer<float> x(COUNT * NV_BLOCK, check.status);
     Buffer<uint8_t> codes(COUNT * NV_BLOCK / 2, check.status), scales(COUNT, check.status);
@@ -259,7 +259,7 @@ inline int32_t check_nvfp4_quantize(nmoe_check_report *report) {
 
 inline int32_t check_nvfp4_dequantize(nmoe_check_report *report) {
     Check check(report);
-    constexpr uint64_t COUNT = 4096; /* 16 codes under 256 scales */
+    constexpr uint64_t COUNT = 4096; /* 16 codes with 256 scales */
     Buffer<float> x(COUNT, check.status);
     Buffer<uint8_t> codes(COUNT / 2, check.status), scales(COUNT / NV_BLOCK, check.status);
     if (check.status.error == 0) {
@@ -279,7 +279,7 @@ inline int32_t check_nvfp4_dequantize(nmoe_check_report *report) {
             const double steps[8] = {0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0};
             int exponent = (int)(scale >> 3 & 15), fraction = (int)(scale & 7);
             double factor = exponent == 0 ? ldexp((double)fraction, -9) : ldexp((double)(8 + fraction), exponent - 10);
-            /* Few bits each, so that all products here are exact in either precision. */
+            /* The factors have few bits, so all products are exact in both precisions. */
             double value = (code & 8 ? -1.0 : 1.0) * steps[code & 7] * ((scale & 0x80 ? -1.0 : 1.0) * factor * 0.75);
             return (uint64_t)bits_of((float)value) << 1;
         },
@@ -298,7 +298,7 @@ inline int32_t check_scale_swizzle(nmoe_check_report *report) {
             check.status.keep(parallel(rows * columns, nullptr, NMOE_LAMBDA(uint64_t i) { in[i] = (uint8_t)(hash(i) | 1); }));
             check.status.keep(nmoe_scale_swizzle(in, out.get(), rows, columns, nullptr));
             check.status.keep(parallel(size, nullptr, NMOE_LAMBDA(uint64_t i) { w[i] = 0; }));
-            /* The kernel asks for each byte where it comes from; this puts each scale where it goes. */
+            /* The kernel computes the source of each output byte; this loop computes the target of each scale. */
             check.status.keep(parallel(rows * columns, nullptr, NMOE_LAMBDA(uint64_t i) {
                 w[swizzled_at(i / columns, i % columns, columns)] = in[i];
             }));
@@ -311,7 +311,7 @@ inline int32_t check_scale_swizzle(nmoe_check_report *report) {
     return check.outcome();
 }
 
-/* A routing to work with: some assignments are nobody's, one expert gets none, one gets many. */
+/* Test routing: some assignments have no expert, one expert gets none, and one gets many. */
 struct Routing {
     static constexpr uint32_t TOKENS = 1000, K = 6, COUNT = 37, ALIGN = 16;
     static constexpr uint32_t ASSIGNMENTS = TOKENS * K;
@@ -349,7 +349,7 @@ inline int32_t check_expert_plan(nmoe_check_report *report) {
         const int32_t *e = routing.experts.get();
         uint32_t *c = want_counts.get(), *o = want_offsets.get();
         int32_t *s = want_slots.get(), *p = want_places.get();
-        /* One thread, one expert after the other: the definition. */
+        /* The definition: one thread, one expert after the other. */
         check.status.keep(parallel(1, nullptr, NMOE_LAMBDA(uint64_t) {
             uint32_t slot = 0;
             for (uint32_t a = 0; a < N; a++) p[a] = -1;
@@ -376,7 +376,7 @@ inline int32_t check_expert_plan(nmoe_check_report *report) {
     return check.outcome();
 }
 
-constexpr uint32_t WIDTH = 67; /* odd, so that rows do not line up with anything */
+constexpr uint32_t WIDTH = 67; /* odd, so that rows are not aligned */
 
 inline int32_t check_gather(nmoe_check_report *report) {
     Check check(report);

@@ -1,8 +1,8 @@
-/* One element, one block, one row at a time: the arithmetic of every kernel, compiled for the device and for the host.
+/* Defines the arithmetic of every kernel per element, block or row, for the device and for the host.
  *
- * `nmoe::ref` is the reference: integers and single IEEE operations, nothing that differs between compilers. On sm_100a
- * `nmoe::hw` uses the conversion instructions; on the host it is the reference. The self-checks hold one against the other.
- * Fused multiply-add is written out; nothing else may be contracted (-fmad=false, -ffp-contract=off).
+ * `nmoe::ref` is the reference: only integers and single IEEE operations, so that all compilers give the same result.
+ * `nmoe::hw` uses the conversion instructions on sm_100a, and is the reference on the host. The self-checks compare both.
+ * Fused multiply-add is explicit; the compiler must not contract anything else (-fmad=false, -ffp-contract=off).
  */
 #ifndef NMOE_ELEMENTS_H
 #define NMOE_ELEMENTS_H
@@ -89,13 +89,13 @@ NMOE_BOTH float fused(float a, float b, float c) {
 
 namespace ref {
 
-/* A magnitude to a format with `mantissa` bits and a smallest normal exponent `low` (unbiased), nearest even, as a code
- * without sign and without a ceiling. The caller has dealt with NaN and infinity. */
+/* Rounds a magnitude to nearest even, in a format with `mantissa` bits and smallest normal exponent `low` (unbiased).
+ * Returns a code without sign and without an upper limit. The caller handles NaN and infinity. */
 NMOE_BOTH uint32_t round_to(uint32_t magnitude, int mantissa, int low) {
     int exponent = (int)(magnitude >> 23) - 127;
     uint32_t fraction = magnitude & 0x7FFFFFu;
     if (magnitude >> 23 == 0) {
-        exponent = -126; /* far below every format here, so it rounds to 0 */
+        exponent = -126; /* below the range of all formats here, so it rounds to 0 */
     } else {
         fraction |= 0x800000u;
     }
@@ -106,7 +106,7 @@ NMOE_BOTH uint32_t round_to(uint32_t magnitude, int mantissa, int low) {
     uint32_t rest = fraction & ((1u << drop) - 1u);
     uint32_t half = 1u << (drop - 1);
     if (rest > half || (rest == half && (kept & 1u))) kept += 1;
-    /* A normal number's leading one counts as the first step of the exponent; a carry runs into it by itself. */
+    /* The leading one of a normal number adds 1 to the exponent field, and a carry increments the exponent. */
     return exponent < low ? kept : kept + ((uint32_t)(exponent - low) << mantissa);
 }
 
@@ -132,7 +132,7 @@ NMOE_BOTH float e4m3_value(uint8_t code) {
     return of_bits(sign | ((exponent + 120u) << 23) | (fraction << 20));
 }
 
-/* cvt.rn.satfinite.e2m1x2.f32, one half of it: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives. NaN becomes +6. */
+/* One half of cvt.rn.satfinite.e2m1x2.f32: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives. NaN becomes +6. */
 NMOE_BOTH uint8_t e2m1(float x) {
     uint32_t bits = bits_of(x);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
@@ -143,7 +143,7 @@ NMOE_BOTH uint8_t e2m1(float x) {
 }
 
 NMOE_BOTH float e2m1_value(uint8_t code) {
-    /* Twice the value: 0 1 2 3 4 6 8 12, a digit each. */
+    /* Table of the doubled values 0 1 2 3 4 6 8 12, one hex digit each. */
     uint32_t twice = (uint32_t)((0xC8643210u >> (4 * (code & 7u))) & 0xFu);
     float value = (float)twice * 0.5f;
     return of_bits(bits_of(value) | ((uint32_t)(code & 8u) << 28));
@@ -155,7 +155,7 @@ NMOE_BOTH uint8_t ue8m0_up(float x) {
     if (magnitude > INFINITY_BITS) return UE8M0_NAN;
     uint32_t exponent = magnitude >> 23;
     uint32_t fraction = magnitude & 0x7FFFFFu;
-    /* 0 is 2^-127, the subnormal with only its top bit; whatever is not above it rounds up to it. */
+    /* Code 0 is 2^-127, the subnormal with only the top bit set. All smaller magnitudes round up to it. */
     if (exponent == 0) return fraction > 0x400000u ? 1 : 0;
     uint32_t code = exponent + (fraction != 0);
     return (uint8_t)(code > 254u ? 254u : code);
@@ -200,12 +200,12 @@ NMOE_BOTH uint8_t ue8m0_up(float x) { return ref::ue8m0_up(x); }
 
 } /* namespace hw */
 
-/* ---- Blocks, serially: what the parallel kernels must equal ---------------------------------------------------- */
+/* ---- Serial blocks, which the parallel kernels must equal ------------------------------------------------------ */
 
 constexpr int MX_BLOCK = 32;
 constexpr int NV_BLOCK = 16;
 
-/* The largest magnitude as bits: integers order like magnitudes, and a NaN stays on top. */
+/* Returns the largest magnitude as bits. The bits order like the magnitudes, and NaN is larger than all numbers. */
 NMOE_BOTH uint32_t amax_bits(const float *x, int count) {
     uint32_t top = 0;
     for (int i = 0; i < count; i++) {
@@ -241,7 +241,7 @@ NMOE_BOTH float nv_value(uint8_t code, uint8_t scale, float tensor_scale) {
 
 namespace ref {
 
-/* The same blocks by the reference conversions alone. */
+/* Quantizes the same blocks with the reference conversions only. */
 NMOE_BOTH void mx_block(const float *x, uint8_t *codes, uint8_t *scale) {
     uint32_t amax = amax_bits(x, MX_BLOCK);
     *scale = amax >= INFINITY_BITS ? UE8M0_NAN : ue8m0_up(divide(of_bits(amax), 448.0f));
@@ -274,7 +274,7 @@ NMOE_BOTH uint64_t swizzled_size(uint64_t rows, uint64_t columns) {
     return (rows + 127) / 128 * ((columns + 3) / 4) * 512;
 }
 
-/* The scale that belongs at a byte of the swizzled layout; 0 for padding. */
+/* Returns the scale at a byte of the swizzled layout, or 0 for padding. */
 NMOE_BOTH uint8_t swizzled_byte(const uint8_t *scales, uint64_t at, uint64_t rows, uint64_t columns) {
     uint64_t tiles_across = (columns + 3) / 4;
     uint64_t tile = at / 512, inside = at % 512;
@@ -306,7 +306,7 @@ NMOE_BOTH void adamw(const nmoe_adamw &s, float gradient, float *weight, float *
     *second = v;
 }
 
-/* Test data: a number's hash, and floats in which edges are as common as the ordinary. */
+/* Test data: a hash of a number, and floats with many edge cases. */
 NMOE_BOTH uint64_t hash(uint64_t n) {
     n += 0x9E3779B97F4A7C15ull;
     n = (n ^ (n >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -318,12 +318,12 @@ NMOE_BOTH float sample(uint64_t n) {
     uint64_t h = hash(n);
     uint32_t low = (uint32_t)h;
     switch ((h >> 32) & 15u) {
-        case 0: return of_bits(low);                                             /* any bits at all */
+        case 0: return of_bits(low);                                             /* any bits */       
         case 1: return of_bits(low & 0x807FFFFFu);                               /* subnormal or zero */
         case 2: return of_bits((low & 0x80000000u) | 0x7F7FFFFFu);               /* the largest */
-        case 3: return of_bits(low & 0xFF800000u & ~0x40000000u);                /* a power of two, not large */
+        case 3: return of_bits(low & 0xFF800000u & ~0x40000000u);                /* a small power of two */    
         case 4: return of_bits((low & 0x80700000u) | 0x3F000000u | ((low & 1u) << 19)); /* near ties */
-        default: return of_bits((low & 0x807FFFFFu) | ((118u + (uint32_t)((h >> 40) % 20u)) << 23)); /* ordinary */
+        default: return of_bits((low & 0x807FFFFFu) | ((118u + (uint32_t)((h >> 40) % 20u)) << 23)); /* a normal number */
     }
 }
 

@@ -1,5 +1,5 @@
-// The same ABI on the host: one loop per function over the same element functions. It proves the arithmetic and the
-// layouts on any machine; it says nothing of device code.
+// Implements the ABI on the host: one loop per function over the shared element functions. This tests the arithmetic
+// and the layouts on any machine, but not the device code.
 
 #include "platform.h"
 

@@ -1,12 +1,12 @@
-// The kernels for sm_100a, and the functions of the ABI that launch them.
+// Implements the kernels for sm_100a, and the ABI functions that launch them.
 //
-// A warp works on a whole block of a format, so that no lane leaves before a shuffle that names it.
+// A warp processes a complete block of a format, so that all lanes take part in each shuffle.
 
 #include "platform.h"
 
 using namespace nmoe;
 
-// Kernels have C names, so that a library can be asked for them and is the same wherever it is built.
+// Kernels have C names, so that an inspection can find them, and builds on different machines are equal.
 
 constexpr uint32_t WARP = 32;
 constexpr uint32_t THREADS = 256;
@@ -32,7 +32,7 @@ extern "C" __global__ void nmoe_mxfp8_quantize_kernel(const float *x, uint8_t *c
     }
 }
 
-// One warp per four blocks of 16: eight lanes each, two values a lane, so that a lane writes a whole byte.
+// One warp per four blocks of 16: eight lanes per block and two values per lane, so that a lane writes a complete byte.
 extern "C" __global__ void nmoe_nvfp4_quantize_kernel(const float *x, float tensor_scale, uint8_t *codes,
                                                       uint8_t *scales, uint64_t blocks) {
     uint32_t lane = threadIdx.x % WARP;
@@ -54,8 +54,8 @@ extern "C" __global__ void nmoe_nvfp4_quantize_kernel(const float *x, float tens
     }
 }
 
-// One thread block per expert; it walks all assignments in order, so that the sort is stable without atomics.
-// Pass 0 counts; pass 1 places.
+// One thread block per expert. It visits all assignments in order, so that the sort is stable without atomics.
+// Without `slots`, it counts the assignments; with `slots`, it writes them.
 extern "C" __global__ void nmoe_expert_walk_kernel(const int32_t *experts, uint32_t assignments, uint32_t *counts,
                                                    const uint32_t *offsets, int32_t *slots, int32_t *places) {
     __shared__ uint32_t of_warp[THREADS / WARP];

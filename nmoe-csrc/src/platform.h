@@ -1,4 +1,4 @@
-/* The one difference between the two builds: where memory is and how a loop runs. Everything above is written once. */
+/* Hides the differences between the device build and the host build: memory and parallel loops. */
 #ifndef NMOE_PLATFORM_H
 #define NMOE_PLATFORM_H
 
@@ -26,7 +26,7 @@
 
 namespace nmoe {
 
-/* The first failure of a sequence of calls, kept. */
+/* Keeps the first error of a sequence of calls. */
 struct Status {
     int32_t error = 0;
     void keep(int32_t result) {
@@ -46,7 +46,7 @@ inline uint32_t blocks_for(uint64_t threads, uint32_t per_block) {
     return (uint32_t)(blocks < 1 ? 1 : blocks > 65535 ? 65535 : blocks);
 }
 
-/* Runs body(i) for every i below count, in no order. */
+/* Runs body(i) for every i below count, in any order. */
 template <typename Body> int32_t parallel(uint64_t count, cudaStream_t stream, Body body) {
     if (count == 0) return 0;
     each<<<blocks_for(count, 256), 256, 0, stream>>>(count, body);
@@ -55,7 +55,7 @@ template <typename Body> int32_t parallel(uint64_t count, cudaStream_t stream, B
 
 inline int32_t settle() { return (int32_t)cudaDeviceSynchronize(); }
 
-/* Memory that kernels and the host can both reach. */
+/* Memory that both kernels and the host can access. */
 template <typename T> class Buffer {
   public:
     Buffer(uint64_t count, Status &status) {
