@@ -1,14 +1,13 @@
-//! Keeps the kernel host startable on hosts older than the one it is built on.
+//! Links the kernel host so that it starts on hosts with an older glibc than the build host.
 //!
-//! A linker binds every function to the newest version that the build host's glibc has of it, and glibc 2.34 gave new
-//! versions to functions that merely moved. So the linker is first shown a library of those functions' old home, with
-//! their old versions and nothing in it; the real libraries of any later glibc answer to those too. What newer ones
-//! alone have stands in `src/old.rs`.
+//! A linker binds every function to its newest version in the glibc of the build host. glibc 2.34 gave new versions to
+//! functions that only moved into libc. This script therefore links stub libraries with the old names and old versions
+//! first; later versions of glibc still provide those. Functions that an old glibc lacks are in `src/glibc_compat.rs`.
 
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What moved into libc.so.6 in glibc 2.32 and 2.34, and is bound where it was before.
+/// Functions that moved into libc.so.6 in glibc 2.32 and 2.34, and are linked from their old library.
 const MOVED: [&str; 11] = [
     "__libc_start_main",
     "dlclose",
@@ -35,7 +34,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
     let features = var("CARGO_CFG_TARGET_FEATURE");
     let dynamic = var("CARGO_CFG_TARGET_ENV") == "gnu" && !features.split(',').any(|f| f == "crt-static");
-    // Without the feature it is the protocol alone, and nothing is linked.
+    // Without the feature, the crate contains only the protocol and needs no libraries.
     if std::env::var_os("CARGO_FEATURE_HOST").is_none() || !dynamic {
         return Ok(());
     }
@@ -54,7 +53,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     std::fs::write(&empty, "")?;
     std::fs::write(out.join("moved.c"), functions)?;
     std::fs::write(&versions, format!("{oldest} {{ global: *; }};\n"))?;
-    // The second must be named, or an old host would not load it.
+    // libpthread must be linked too; otherwise an old host does not load it.
     for (source, name) in [("moved.c", "libdl.so.2"), ("empty.c", "libpthread.so.0")] {
         let linked = cc::Build::new()
             .no_default_flags(true)
@@ -69,7 +68,7 @@ fn build() -> Result<(), Box<dyn Error>> {
             .arg(out.join(source))
             .status()?;
         if !linked.success() {
-            return Err(format!("the C compiler cannot make an empty {name} ({linked})").into());
+            return Err(format!("the C compiler cannot build the stub library {name} ({linked})").into());
         }
     }
     println!("cargo::rustc-link-search=native={}", out.display());

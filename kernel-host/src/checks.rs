@@ -1,4 +1,6 @@
-//! A kernel library behind its C ABI: load it, ask what it is, run its self-checks.
+//! Loads a kernel library through its C ABI, reads its stamp and runs its self-checks.
+//!
+//! Must not depend on what the library computes: the replies contain only what the library returns.
 
 use std::ffi::{CStr, c_char};
 use std::time::Instant;
@@ -6,12 +8,12 @@ use std::time::Instant;
 use kernel_host::{ABI, Reply};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 
-use crate::link::Link;
+use crate::channel::Channel;
 
-/// Most self-checks that a library may have.
-const MOST_CHECKS: u32 = 256;
+/// Maximum number of self-checks in a library.
+const MAX_CHECKS: u32 = 256;
 
-/// `nmoe_check_report` of `nmoe_kernels.h`.
+/// The C type `nmoe_check_report` in `nmoe_kernels.h`.
 #[repr(C)]
 #[derive(Default)]
 struct Report {
@@ -26,57 +28,55 @@ struct Report {
     reserved: i32,
 }
 
-/// Loads the library on the link, or at this path if it is not empty, and runs all of its checks.
-#[expect(
-    unsafe_code,
-    reason = "loading and calling foreign code is what this program is for"
-)]
-pub fn run(link: &mut Link, path: String) {
-    link.stage("load");
+/// Loads the library at `path`, or from the channel if `path` is empty, and runs all its checks.
+#[expect(unsafe_code, reason = "this program exists to load and call foreign code")]
+pub fn run(channel: &mut Channel, path: String) {
+    channel.stage("load");
     let path = if path.is_empty() {
-        format!("/proc/self/fd/{}", link.library())
+        format!("/proc/self/fd/{}", channel.library())
     } else {
         path
     };
-    // SAFETY: none can be promised: the library's constructors may do anything. That is why this is its own process.
+    // SAFETY: not guaranteed. The constructors of the library may do anything, so this program is a separate process.
     let library = match unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) } {
         Ok(library) => library,
-        Err(error) => link.refuse_loader("load", &error),
+        Err(error) => channel.refuse_loader("load", &error),
     };
-    link.stage("abi");
-    let version: Symbol<unsafe extern "C" fn() -> u32> = symbol(link, &library, c"nmoe_abi_version");
-    // SAFETY: the symbol's type is the ABI's; a library that exports another under this name can only harm this process.
+    channel.stage("abi");
+    let version: Symbol<unsafe extern "C" fn() -> u32> = symbol(channel, &library, c"nmoe_abi_version");
+    // SAFETY: the ABI defines this type. A library that exports another type can only damage this process.
     let version = unsafe { version() };
-    link.say(&Reply::Abi { version });
+    channel.send(&Reply::Abi { version });
     if version != ABI {
-        link.refuse(
+        channel.refuse(
             "abi_version",
             0,
-            &format!("the library has ABI {version}, and {ABI} is needed"),
+            &format!("the library has ABI version {version}; version {ABI} is required"),
         );
     }
-    let stamp: Symbol<unsafe extern "C" fn() -> *const c_char> = symbol(link, &library, c"nmoe_stamp");
-    // SAFETY: as above; the ABI says that it returns text that lives as long as the library, or null.
+    let stamp: Symbol<unsafe extern "C" fn() -> *const c_char> = symbol(channel, &library, c"nmoe_stamp");
+    // SAFETY: as above. The function returns null or a string that lives as long as the library.
     let stamp = unsafe { text(stamp()) };
-    link.say(&Reply::Stamp { text: stamp });
-    let count: Symbol<unsafe extern "C" fn() -> u32> = symbol(link, &library, c"nmoe_check_count");
-    let name: Symbol<unsafe extern "C" fn(u32) -> *const c_char> = symbol(link, &library, c"nmoe_check_name");
+    channel.send(&Reply::Stamp { text: stamp });
+    let count: Symbol<unsafe extern "C" fn() -> u32> = symbol(channel, &library, c"nmoe_check_count");
+    let name: Symbol<unsafe extern "C" fn(u32) -> *const c_char> =
+        symbol(channel, &library, c"nmoe_check_name");
     let check: Symbol<unsafe extern "C" fn(u32, *mut Report) -> i32> =
-        symbol(link, &library, c"nmoe_check_run");
+        symbol(channel, &library, c"nmoe_check_run");
     // SAFETY: as above.
     let count = unsafe { count() };
-    if count > MOST_CHECKS {
-        link.refuse(
+    if count > MAX_CHECKS {
+        channel.refuse(
             "checks",
             0,
-            &format!("the library claims {count} self-checks; {MOST_CHECKS} are allowed"),
+            &format!("the library reports {count} self-checks; the limit is {MAX_CHECKS}"),
         );
     }
-    link.stage("check");
+    channel.stage("check");
     for index in 0..count {
         // SAFETY: as for the stamp.
         let name = unsafe { text(name(index)) };
-        link.say(&Reply::CheckStarted { name: name.clone() });
+        channel.send(&Reply::CheckStarted { name: name.clone() });
         let mut report = Report {
             size: size_of::<Report>() as u32,
             ..Report::default()
@@ -84,7 +84,7 @@ pub fn run(link: &mut Link, path: String) {
         let began = Instant::now();
         // SAFETY: the report is as large as its `size` says and outlives the call.
         let outcome = unsafe { check(index, &raw mut report) };
-        link.say(&Reply::CheckEnded {
+        channel.send(&Reply::CheckEnded {
             name,
             outcome,
             cases: report.cases,
@@ -96,32 +96,29 @@ pub fn run(link: &mut Link, path: String) {
             micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         });
     }
-    // Its destructors are as foreign as its constructors.
+    // Dropping the library would run its destructors, which are foreign code too.
     std::mem::forget(library);
 }
 
-#[expect(
-    unsafe_code,
-    reason = "a symbol's type is a promise that only its caller can give"
-)]
-fn symbol<T>(link: &mut Link, library: &Library, name: &CStr) -> Symbol<T> {
-    // SAFETY: `T` is the type that the ABI gives this name.
+#[expect(unsafe_code, reason = "only the caller can guarantee the type of a symbol")]
+fn symbol<T>(channel: &mut Channel, library: &Library, name: &CStr) -> Symbol<T> {
+    // SAFETY: `T` is the type that the ABI defines for this name.
     match unsafe { library.get(name.to_bytes_with_nul()) } {
         Ok(symbol) => symbol,
-        Err(error) => link.refuse_loader("symbol", &error),
+        Err(error) => channel.refuse_loader("symbol", &error),
     }
 }
 
-/// Copies a C string; null is empty.
+/// Copies a C string. Null becomes an empty string.
 ///
 /// # Safety
 /// The pointer is null or points to a NUL-terminated string.
-#[expect(unsafe_code, reason = "C strings come as bare pointers")]
+#[expect(unsafe_code, reason = "C strings are raw pointers")]
 unsafe fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees this.
     let text = unsafe { CStr::from_ptr(pointer) };
     text.to_string_lossy().chars().take(8000).collect()
 }

@@ -1,53 +1,52 @@
-//! The driver: what GPUs CUDA sees. It must be there; what NVML adds, in `nvml`, need not.
+//! Lists the GPUs that the CUDA driver reports. A missing driver is an error; NVML in `nvml` is optional.
+//!
+//! Must not decide whether a GPU is suitable.
 
 use std::ffi::{CStr, c_char, c_int, c_uint};
 
 use kernel_host::Reply;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 
-use crate::link::Link;
+use crate::channel::Channel;
 
 const COMPUTE_CAPABILITY_MAJOR: c_int = 75;
 const COMPUTE_CAPABILITY_MINOR: c_int = 76;
-/// More than any machine has; a driver that claims more is broken.
-pub const MOST_DEVICES: c_int = 1024;
+/// Upper limit for the number of GPUs; a driver that reports more is broken.
+pub const MAX_DEVICES: c_int = 1024;
 
-/// A function of a library, where it has it.
-#[expect(
-    unsafe_code,
-    reason = "a symbol's type is a promise that only its caller can give"
-)]
+/// Returns a function of a library, if it exports that name.
+#[expect(unsafe_code, reason = "only the caller can guarantee the type of a symbol")]
 pub fn find<T>(library: &Library, name: &CStr) -> Option<Symbol<T>> {
     // SAFETY: `T` is the type that NVIDIA documents for this name.
     unsafe { library.get(name.to_bytes_with_nul()) }.ok()
 }
 
-/// Loads a library by the first of its names that is there.
-#[expect(unsafe_code, reason = "loading foreign code is what this program is for")]
+/// Loads a library by the first of these names that exists.
+#[expect(unsafe_code, reason = "this program exists to load foreign code")]
 pub fn load(names: [&str; 2]) -> Result<Library, libloading::Error> {
-    // SAFETY: none can be promised; this process is there to be lost.
+    // SAFETY: not guaranteed. A crash in the library can only end this process.
     unsafe {
         Library::open(Some(names[0]), RTLD_NOW | RTLD_LOCAL)
             .or_else(|first| Library::open(Some(names[1]), RTLD_NOW | RTLD_LOCAL).map_err(|_| first))
     }
 }
 
-/// What CUDA and NVML return; 0 is success.
+/// A return code of CUDA or NVML; 0 is success.
 pub type Status = c_int;
 
-/// Asks CUDA and reports what it says.
-#[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
-pub fn run(link: &mut Link) {
-    link.stage("cuda");
+/// Reports the driver version and all GPUs.
+#[expect(unsafe_code, reason = "this program exists to call foreign code")]
+pub fn run(channel: &mut Channel) {
+    channel.stage("cuda");
     let library = match load(["libcuda.so.1", "libcuda.so"]) {
         Ok(library) => library,
-        Err(error) => link.refuse_loader("no_driver", &error),
+        Err(error) => channel.refuse_loader("no_driver", &error),
     };
     macro_rules! function {
         ($name:literal, $type:ty) => {
             match find::<$type>(&library, $name) {
                 Some(function) => function,
-                None => link.refuse("driver_symbol", 0, &$name.to_string_lossy()),
+                None => channel.refuse("driver_symbol", 0, &$name.to_string_lossy()),
             }
         };
     }
@@ -69,21 +68,21 @@ pub fn run(link: &mut Link) {
     );
     let mut attempt = |what: &str, status: Status| {
         if status != 0 {
-            link.refuse("driver_error", status, what);
+            channel.refuse("driver_error", status, what);
         }
     };
     let (mut version_number, mut devices) = (0, 0);
-    // SAFETY: the functions have the types that NVIDIA documents, and every pointer is to a local of the right size.
+    // SAFETY: the functions have the types that NVIDIA documents, and every pointer points to a local of the right size.
     unsafe {
         attempt("cuInit", init(0));
         attempt("cuDriverGetVersion", version(&raw mut version_number));
         attempt("cuDeviceGetCount", count(&raw mut devices));
     }
     let mut found = Vec::new();
-    for index in 0..devices.clamp(0, MOST_DEVICES) {
+    for index in 0..devices.clamp(0, MAX_DEVICES) {
         let (mut device, mut major, mut minor, mut bytes) = (0, 0, 0, 0);
         let mut label = [0 as c_char; 256];
-        // SAFETY: as above; the label's length is passed, less one for the NUL that is already there.
+        // SAFETY: as above. The passed length leaves room for the NUL at the end of the label.
         unsafe {
             attempt("cuDeviceGet", get(&raw mut device, index));
             attempt("cuDeviceGetName", name(label.as_mut_ptr(), 255, device));
@@ -104,16 +103,16 @@ pub fn run(link: &mut Link) {
             memory: bytes as u64,
         });
     }
-    link.say(&Reply::Cuda {
+    channel.send(&Reply::Cuda {
         version: u32::try_from(version_number).unwrap_or(0),
     });
     for device in &found {
-        link.say(device);
+        channel.send(device);
     }
     std::mem::forget(library);
 }
 
-/// The text in a buffer, up to its NUL.
+/// Returns the text in a buffer, up to the NUL.
 pub fn text(buffer: &[c_char]) -> String {
     let bytes: Vec<u8> = buffer
         .iter()

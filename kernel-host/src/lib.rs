@@ -1,24 +1,24 @@
-//! What `nmoe-gates` and its kernel host say to each other: lines of tab-separated fields over a socket.
+//! Defines the protocol between `nmoe-gates` and its kernel host: lines of tab-separated fields over a socket.
 //!
-//! The host asks nothing. It gets one [`Request`], does it, and reports each step as a [`Reply`] that begins with the
-//! request's nonce; a line without it did not come from the host. It says [`Reply::Done`] last, and only then is an
-//! ending an orderly one.
+//! The host receives one [`Request`], executes it, and reports each step as a [`Reply`]. Each reply starts with the nonce
+//! of the request; a line without the nonce did not come from the host. [`Reply::Done`] is the last reply. An exit
+//! without it is an error. Must not depend on CUDA.
 
 use std::fmt::Write as _;
 
-/// Version of this protocol. Both sides are one build; a mismatch means a mix-up.
+/// Version of this protocol. Both sides come from one build, so another version means a packaging error.
 pub const VERSION: u32 = 2;
 
 /// Version of the kernel library's C ABI (`NMOE_ABI_VERSION` in `nmoe-csrc/include/nmoe_kernels.h`).
 pub const ABI: u32 = 1;
 
-/// Exit code of a host whose socket was taken from it.
+/// Exit code of a host that lost its socket.
 pub const EXIT_CUT_OFF: i32 = 74;
 
-/// Longest line in bytes, either way.
-pub const LONGEST: usize = 16 * 1024;
+/// Maximum length of a line in bytes, in both directions.
+pub const MAX_LINE: usize = 16 * 1024;
 
-/// A value that fits into a field.
+/// A value that can be written into a field and parsed again.
 trait Field: Sized {
     fn put(&self, line: &mut String);
     fn take(text: &str) -> Option<Self>;
@@ -77,7 +77,7 @@ macro_rules! messages {
         }
 
         impl $name {
-            /// The line, with its nonce and its end.
+            /// Formats the line, with the nonce and the line ending.
             pub fn encode(&self, nonce: &str) -> String {
                 let mut line = nonce.to_owned();
                 match self {
@@ -91,7 +91,7 @@ macro_rules! messages {
                 line
             }
 
-            /// The message of a line without its end; `None` where the nonce or the shape is not ours.
+            /// Parses a line without its line ending. Returns `None` if the nonce or the fields do not match.
             pub fn decode(line: &str, nonce: &str) -> Option<Self> {
                 let mut fields = line.split('\t');
                 if nonce.is_empty() || fields.next() != Some(nonce) {
@@ -108,142 +108,142 @@ macro_rules! messages {
 }
 
 messages! {
-    /// What the host is to do.
+    /// A task for the host.
     Request {
-        /// Load the library on standard input, ask for its ABI and stamp, run its self-checks.
+        /// Load the library on standard input, read its ABI version and stamp, run its self-checks.
         Load = "load" {
             /// Version of the protocol.
             version: u32,
-            /// Where the same library lies, for a machine where a descriptor has no path; empty elsewhere.
+            /// Path of the same library, for machines where a descriptor has no path; otherwise empty.
             path: String
         }
-        /// Ask the driver what GPUs there are, and NVML how they are.
+        /// List the GPUs with the driver, and read their health with NVML.
         Driver = "driver" {
             /// Version of the protocol.
             version: u32
         }
-        /// Ask NVML alone, take note of every Xid from now on, and answer each [`Request::Read`] until the socket closes.
+        /// Use only NVML: record every Xid from now on, and answer each [`Request::Read`] until the socket closes.
         Watch = "watch" {
             /// Version of the protocol.
             version: u32
         }
-        /// How the GPUs are now, for a host that watches.
+        /// Read the current health of the GPUs. Valid only after [`Request::Watch`].
         Read = "read" {}
     }
 }
 
 messages! {
-    /// What the host reports.
+    /// A report of the host.
     Reply {
-        /// It runs and has understood the request.
+        /// The host has started and parsed the request.
         Hello = "hello" {
             /// Version of the protocol.
             version: u32
         }
-        /// It is about to do something that it may not survive.
+        /// The host starts a step in which foreign code may crash.
         Stage = "stage" {
-            /// `load`, `abi`, `check`, `cuda`, `nvml`.
+            /// `load`, `abi`, `check`, `cuda` or `nvml`.
             name: String
         }
-        /// The library's ABI.
+        /// The ABI of the library.
         Abi = "abi" {
-            /// Its version.
+            /// Version of the ABI.
             version: u32
         }
-        /// The library's stamp, as its exported function returns it.
+        /// The stamp that the library returns.
         Stamp = "stamp" {
-            /// JSON.
+            /// The stamp as JSON.
             text: String
         }
-        /// A self-check is about to run.
+        /// A self-check starts.
         CheckStarted = "check" {
-            /// Its name.
+            /// Name of the check.
             name: String
         }
         /// A self-check ended.
         CheckEnded = "outcome" {
-            /// Its name.
+            /// Name of the check.
             name: String,
-            /// `NMOE_CHECK_…` of the ABI.
+            /// Value of `nmoe_check_outcome` in the ABI.
             outcome: i32,
-            /// How many cases were compared.
+            /// Number of compared cases.
             cases: u64,
-            /// How many differed.
+            /// Number of cases that differ.
             mismatches: u64,
-            /// The first that differed.
+            /// Index of the first case that differs.
             index: u64,
-            /// What the reference has there.
+            /// Value of the reference in that case, as bits.
             expected: u64,
-            /// What the kernel has there.
+            /// Value of the kernel in that case, as bits.
             got: u64,
-            /// The CUDA error, or 0.
+            /// CUDA error code, or 0.
             error: i32,
-            /// How long it took, in microseconds.
+            /// Duration in microseconds.
             micros: u64
         }
-        /// The driver answers.
+        /// The CUDA driver works.
         Cuda = "cuda" {
-            /// Its CUDA version, 1000 × major + 10 × minor.
+            /// CUDA version of the driver: 1000 × major + 10 × minor.
             version: u32
         }
-        /// A GPU, as CUDA sees it.
+        /// A GPU that CUDA reports.
         Device = "device" {
-            /// Its name.
+            /// Name of the GPU.
             name: String,
-            /// Compute capability.
+            /// Major number of the compute capability.
             major: u32,
-            /// Compute capability.
+            /// Minor number of the compute capability.
             minor: u32,
             /// Memory in bytes.
             memory: u64
         }
-        /// NVML answers.
+        /// NVML works.
         Nvml = "nvml" {
-            /// The driver's version.
+            /// Version of the driver.
             driver: String
         }
-        /// What NVML knows of a GPU.
+        /// The health of a GPU, from NVML.
         Health = "health" {
-            /// Its index.
+            /// Index of the GPU.
             index: u32,
-            /// The first error code that NVML gave for it, or 0.
+            /// First error code that NVML returned for this GPU, or 0.
             error: i32,
-            /// Compute processes on it.
+            /// Number of compute processes on this GPU.
             processes: u32,
-            /// Reasons for reduced clocks, NVML's bits.
+            /// Bits of NVML for the current reasons of reduced clocks.
             throttle: u64,
-            /// Nanoseconds since the driver was loaded that heat, the board's limit or reliability held its clocks down.
-            held: u64,
-            /// Uncorrected ECC errors since the driver was loaded.
+            /// Nanoseconds of reduced clocks by heat, board limit or reliability, since the driver was loaded.
+            throttled_ns: u64,
+            /// Number of uncorrected ECC errors since the driver was loaded.
             ecc: u64,
-            /// 1 where a row of memory could not be replaced or waits for a reset.
+            /// 1 if remapping a memory row failed or needs a reset; otherwise 0.
             rows: u32,
-            /// Rows of memory that were replaced for uncorrected errors.
+            /// Number of memory rows that were remapped after uncorrected errors.
             remapped: u64,
-            /// 1 where the GPU is split (MIG).
-            split: u32,
-            /// What must be done to it before it can be trusted again, NVML's number; 0 is nothing.
+            /// 1 if MIG is enabled; otherwise 0.
+            mig: u32,
+            /// NVML's number for the required recovery action; 0 if none is required.
             recovery: u32
         }
-        /// An Xid that a GPU reported since the host began to watch.
+        /// An Xid that a GPU reported since the watch began.
         Xid = "xid" {
-            /// The GPU's index.
+            /// Index of the GPU.
             index: u32,
-            /// Its number.
+            /// Number of the Xid.
             code: u64
         }
-        /// The answer to a [`Request::Read`], or the beginning of a watch, is complete.
-        Told = "told" {}
-        /// It could not do the next step.
+        /// The watch has begun, or all replies to a [`Request::Read`] were sent.
+        Complete = "complete" {}
+        /// The host cannot execute the next step.
         Refused = "refused" {
-            /// What: a word of a closed list.
+            /// Name of the failed step, from a fixed list.
             what: String,
-            /// An error code, or 0.
+            /// Error code, or 0.
             code: i32,
-            /// What the loader said; for the terminal, not for publishing.
+            /// Message of the loader. Show it only on the terminal, never in published results.
             detail: String
         }
-        /// All was done.
+        /// The request is complete.
         Done = "done" {}
     }
 }
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_survives_the_wire_whatever_it_holds() {
+    fn every_message_can_be_decoded_again() {
         let reply = Reply::Refused {
             what: "load".to_owned(),
             code: -1,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_ours_is_no_message() {
+    fn lines_of_other_programs_are_rejected() {
         for line in [
             "done",
             "n1\tdone",

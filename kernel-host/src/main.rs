@@ -1,44 +1,45 @@
-//! The kernel host: it gets one request, loads what it is told to, and may die of it.
+//! The kernel host: executes one request in a separate process, so that a crash in foreign code ends only this process.
 //!
-//! Standard input is the library, standard output the socket to `nmoe-gates`, standard error a pipe for whatever a
-//! library prints. It leaves by `_exit`, so that no destructor of a library runs.
+//! Standard input is the library, standard output is the socket to `nmoe-gates`, and standard error is a pipe for the
+//! output of the library. The host exits with `_exit`, so that no destructor of a library runs.
+//! Must not decide whether a library or a GPU is acceptable.
 
+mod channel;
 mod checks;
 mod driver;
-mod link;
-mod nvml;
 #[cfg(all(
     target_env = "gnu",
     not(target_feature = "crt-static"),
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-mod old;
+mod glibc_compat;
+mod nvml;
 
 use kernel_host::{Reply, Request, VERSION};
 
-use crate::link::Link;
+use crate::channel::Channel;
 
 fn main() {
-    let mut link = Link::open();
-    match link.request() {
+    let mut channel = Channel::open();
+    match channel.request() {
         Some(Request::Load {
             version: VERSION,
             path,
         }) => {
-            link.say(&Reply::Hello { version: VERSION });
-            checks::run(&mut link, path);
+            channel.send(&Reply::Hello { version: VERSION });
+            checks::run(&mut channel, path);
         }
         Some(Request::Driver { version: VERSION }) => {
-            link.say(&Reply::Hello { version: VERSION });
-            driver::run(&mut link);
-            nvml::run(&mut link);
+            channel.send(&Reply::Hello { version: VERSION });
+            driver::run(&mut channel);
+            nvml::run(&mut channel);
         }
         Some(Request::Watch { version: VERSION }) => {
-            link.say(&Reply::Hello { version: VERSION });
-            nvml::watch(&mut link);
+            channel.send(&Reply::Hello { version: VERSION });
+            nvml::watch(&mut channel);
         }
-        _ => link.refuse("request", 0, "a request of another version"),
+        _ => channel.refuse("request", 0, "the request is invalid or has another version"),
     }
-    link.say(&Reply::Done {});
-    link::leave(0);
+    channel.send(&Reply::Done {});
+    channel::exit_now(0);
 }

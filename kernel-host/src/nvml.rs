@@ -1,4 +1,6 @@
-//! NVML: what it knows of the GPUs' health. It may be absent; then nothing is said.
+//! Reads the health of the GPUs with NVML. If NVML is absent, the host reports nothing.
+//!
+//! Must not decide whether a GPU is healthy.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
@@ -8,29 +10,29 @@ use std::time::Duration;
 use kernel_host::{Reply, Request};
 use libloading::os::unix::{Library, Symbol};
 
-use crate::driver::{MOST_DEVICES, Status, find, load, text};
-use crate::link::Link;
+use crate::channel::Channel;
+use crate::driver::{MAX_DEVICES, Status, find, load, text};
 
 const SUCCESS: Status = 0;
 const NOT_SUPPORTED: Status = 3;
 const INSUFFICIENT_SIZE: Status = 7;
 const UNCORRECTED: c_int = 1;
 const VOLATILE: c_int = 0;
-/// Policies that hold clocks down against what the load asks for: heat, the board's limit, reliability.
+/// Policies that reduce clocks below the requested speed: heat, board limit, reliability.
 const POLICIES: [c_int; 3] = [1, 3, 5];
-/// The field that says what must be done to a GPU before it can be trusted again.
+/// The NVML field with the recovery action that a GPU requires.
 const RECOVERY_ACTION: c_uint = 230;
 
-/// The event of an Xid.
+/// The NVML event type of an Xid.
 const XID: u64 = 8;
-/// Most Xids that are remembered; after so many nobody needs more.
-const MOST_XIDS: usize = 64;
-/// How often events are gathered while nobody asks.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum number of recorded Xids; more would add no information.
+const MAX_XIDS: usize = 64;
+/// How often the host collects events while it waits for a request.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 type Device = *mut c_void;
 
-/// `nvmlEventData_t`.
+/// The C type `nvmlEventData_t`.
 #[repr(C)]
 struct EventData {
     device: Device,
@@ -52,7 +54,7 @@ impl Default for EventData {
     }
 }
 
-/// `nvmlViolationTime_t`.
+/// The C type `nvmlViolationTime_t`.
 #[repr(C)]
 #[derive(Default)]
 struct Violation {
@@ -60,7 +62,7 @@ struct Violation {
     lasted_ns: u64,
 }
 
-/// `nvmlFieldValue_t`; the value is a union of eight bytes.
+/// The C type `nvmlFieldValue_t`; the value is a union of eight bytes.
 #[repr(C)]
 #[derive(Default)]
 struct FieldValue {
@@ -73,7 +75,7 @@ struct FieldValue {
     value: [u8; 8],
 }
 
-/// The functions that every NVML has.
+/// The functions that every version of NVML has.
 struct Nvml {
     library: ManuallyDrop<Library>,
     init: Symbol<unsafe extern "C" fn() -> Status>,
@@ -84,7 +86,7 @@ struct Nvml {
 
 impl Nvml {
     fn open() -> Option<Self> {
-        // Its destructor is foreign code too, and is never run.
+        // The destructors of the library are foreign code, so never unload it.
         let library = ManuallyDrop::new(load(["libnvidia-ml.so.1", "libnvidia-ml.so"]).ok()?);
         Some(Nvml {
             init: find(&library, c"nvmlInit_v2")?,
@@ -96,44 +98,44 @@ impl Nvml {
     }
 }
 
-/// Reports the health of every GPU of the machine, once.
-pub fn run(link: &mut Link) {
-    if let Some((nvml, devices)) = begin(link) {
-        nvml.report(link, devices);
+/// Reports the health of every GPU once.
+pub fn run(channel: &mut Channel) {
+    if let Some((nvml, devices)) = begin(channel) {
+        nvml.report(channel, devices);
     }
 }
 
-/// Takes note of Xids, and reports the health of every GPU as often as it is asked, until nobody listens.
-pub fn watch(link: &mut Link) {
-    let Some((nvml, devices)) = begin(link) else {
+/// Records Xids and answers each read request with the health of every GPU, until the socket closes.
+pub fn watch(channel: &mut Channel) {
+    let Some((nvml, devices)) = begin(channel) else {
         return;
     };
     let mut events = Events::register(&nvml, devices);
-    link.say(&Reply::Told {});
+    channel.send(&Reply::Complete {});
     loop {
-        let asked = link.next(PATIENCE);
+        let request = channel.next(POLL_INTERVAL);
         events.iter_mut().for_each(Events::gather);
-        if asked == Some(Request::Read {}) {
-            nvml.report(link, devices);
+        if request == Some(Request::Read {}) {
+            nvml.report(channel, devices);
             for (index, code) in events.iter().flat_map(|events| &events.seen) {
-                link.say(&Reply::Xid {
+                channel.send(&Reply::Xid {
                     index: *index,
                     code: *code,
                 });
             }
-            link.say(&Reply::Told {});
+            channel.send(&Reply::Complete {});
         }
     }
 }
 
-/// Opens NVML and says its version; how many GPUs there are.
-#[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
-fn begin(link: &mut Link) -> Option<(Nvml, u32)> {
-    link.stage("nvml");
+/// Opens NVML and reports the driver version. Returns the number of GPUs.
+#[expect(unsafe_code, reason = "this program exists to call foreign code")]
+fn begin(channel: &mut Channel) -> Option<(Nvml, u32)> {
+    channel.stage("nvml");
     let nvml = Nvml::open()?;
     let mut label = [0 as c_char; 96];
     let mut devices = 0;
-    // SAFETY: the functions have the types that NVIDIA documents, and every pointer is to a local of the right size.
+    // SAFETY: the functions have the types that NVIDIA documents, and every pointer points to a local of the right size.
     unsafe {
         if (nvml.init)() != SUCCESS || (nvml.driver)(label.as_mut_ptr(), 95) != SUCCESS {
             return None;
@@ -142,35 +144,35 @@ fn begin(link: &mut Link) -> Option<(Nvml, u32)> {
             devices = 0;
         }
     }
-    link.say(&Reply::Nvml { driver: text(&label) });
-    Some((nvml, devices.min(MOST_DEVICES.unsigned_abs())))
+    channel.send(&Reply::Nvml { driver: text(&label) });
+    Some((nvml, devices.min(MAX_DEVICES.unsigned_abs())))
 }
 
 impl Nvml {
-    /// The handle of a GPU, null where there is none, and what NVML said.
-    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    /// Returns the handle of a GPU, or null, and the status.
+    #[expect(unsafe_code, reason = "this program exists to call foreign code")]
     fn device(&self, index: u32) -> (Device, Status) {
         let mut device: Device = null_mut();
-        // SAFETY: the pointer is to a local of the right size.
+        // SAFETY: the pointer points to a local of the right size.
         let status = unsafe { (self.handle)(index, &raw mut device) };
         (device, status)
     }
 
-    fn report(&self, link: &mut Link, devices: u32) {
+    fn report(&self, channel: &mut Channel, devices: u32) {
         for index in 0..devices {
             let (device, status) = self.device(index);
-            let mut asked = Asked {
+            let mut query = Query {
                 library: &self.library,
                 device,
-                worst: SUCCESS,
+                first_error: SUCCESS,
             };
-            asked.keep(status);
-            link.say(&asked.health(index));
+            query.keep(status);
+            channel.send(&query.health(index));
         }
     }
 }
 
-/// The Xids of all GPUs since they were registered.
+/// Collects the Xids of all GPUs since the registration.
 struct Events {
     set: *mut c_void,
     wait: Symbol<unsafe extern "C" fn(*mut c_void, *mut EventData, c_uint) -> Status>,
@@ -179,8 +181,8 @@ struct Events {
 }
 
 impl Events {
-    /// None where this NVML has no events, and then no Xid is ever told.
-    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    /// Registers for Xid events. Returns `None` if this NVML has no events; then the host reports no Xid.
+    #[expect(unsafe_code, reason = "this program exists to call foreign code")]
     fn register(nvml: &Nvml, devices: u32) -> Option<Self> {
         let create =
             find::<unsafe extern "C" fn(*mut *mut c_void) -> Status>(&nvml.library, c"nvmlEventSetCreate")?;
@@ -194,25 +196,25 @@ impl Events {
             devices: (0..devices).map(|index| nvml.device(index).0).collect(),
             seen: Vec::new(),
         };
-        // SAFETY: the functions have the types that NVIDIA documents; the set is theirs and is never freed.
+        // SAFETY: the functions have the types that NVIDIA documents. NVML owns the set, which is never freed.
         unsafe {
             if create(&raw mut events.set) != SUCCESS {
                 return None;
             }
             for device in events.devices.iter().filter(|device| !device.is_null()) {
-                // One that cannot tell is left out.
+                // A GPU without Xid events is left out.
                 register(*device, XID, events.set);
             }
         }
         Some(events)
     }
 
-    /// Takes what has come in meanwhile.
-    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    /// Takes the events that have arrived since the last call.
+    #[expect(unsafe_code, reason = "this program exists to call foreign code")]
     fn gather(&mut self) {
-        while self.seen.len() < MOST_XIDS {
+        while self.seen.len() < MAX_XIDS {
             let mut data = EventData::default();
-            // SAFETY: as above; the pointer is to a local of the right size.
+            // SAFETY: as above; the pointer points to a local of the right size.
             if unsafe { (self.wait)(self.set, &raw mut data, 0) } != SUCCESS {
                 return;
             }
@@ -225,21 +227,21 @@ impl Events {
     }
 }
 
-/// One GPU while it is asked, and the first error that it gave.
-struct Asked<'a> {
+/// Queries one GPU and keeps the first error.
+struct Query<'a> {
     library: &'a Library,
     device: Device,
-    worst: Status,
+    first_error: Status,
 }
 
-impl Asked<'_> {
+impl Query<'_> {
     fn keep(&mut self, status: Status) {
-        if self.worst == SUCCESS && !matches!(status, SUCCESS | NOT_SUPPORTED | INSUFFICIENT_SIZE) {
-            self.worst = status;
+        if self.first_error == SUCCESS && !matches!(status, SUCCESS | NOT_SUPPORTED | INSUFFICIENT_SIZE) {
+            self.first_error = status;
         }
     }
 
-    /// Calls a function, where NVML has it and there is a GPU to ask.
+    /// Calls a function for this GPU, if NVML has the function and the handle is valid.
     fn ask<T>(&mut self, name: &CStr, call: impl FnOnce(&Symbol<T>, Device) -> Status) {
         if self.device.is_null() {
             return;
@@ -250,17 +252,17 @@ impl Asked<'_> {
         }
     }
 
-    #[expect(unsafe_code, reason = "calling foreign code is what this program is for")]
+    #[expect(unsafe_code, reason = "this program exists to call foreign code")]
     fn health(mut self, index: u32) -> Reply {
-        let (mut processes, mut throttle, mut ecc, mut held) = (0, 0, 0, 0);
+        let (mut processes, mut throttle, mut ecc, mut throttled_ns) = (0, 0, 0, 0);
         let (mut corrected, mut uncorrected, mut pending, mut failed) = (0, 0, 0, 0);
-        let (mut split, mut split_next) = (0, 0);
+        let (mut mig, mut mig_pending) = (0, 0);
         let mut recovery = FieldValue {
             field: RECOVERY_ACTION,
             ..FieldValue::default()
         };
-        // SAFETY, for all: the functions have the types that NVIDIA documents, and every pointer is to a local of the right
-        // size. The process list has room for none, so that only its length is told.
+        // SAFETY, for all calls: the functions have the types that NVIDIA documents, and every pointer points to a local of
+        // the right size. The process list has size 0, so that NVML returns only its length.
         self.ask::<unsafe extern "C" fn(Device, *mut c_uint, *mut c_void) -> Status>(
             c"nvmlDeviceGetComputeRunningProcesses_v3",
             |f, device| unsafe { f(device, &raw mut processes, null_mut()) },
@@ -274,9 +276,10 @@ impl Asked<'_> {
             |f, device| {
                 for policy in POLICIES {
                     let mut violation = Violation::default();
-                    // No GPU knows every policy, and a container may not ask; what is lost or broken shows elsewhere too.
+                    // Ignore an error: no GPU supports every policy, and a container may lack the permission. The other
+                    // queries report a broken GPU.
                     if unsafe { f(device, policy, &raw mut violation) } == SUCCESS {
-                        held += violation.lasted_ns;
+                        throttled_ns += violation.lasted_ns;
                     }
                 }
                 SUCCESS
@@ -300,12 +303,12 @@ impl Asked<'_> {
         );
         self.ask::<unsafe extern "C" fn(Device, *mut c_uint, *mut c_uint) -> Status>(
             c"nvmlDeviceGetMigMode",
-            |f, device| unsafe { f(device, &raw mut split, &raw mut split_next) },
+            |f, device| unsafe { f(device, &raw mut mig, &raw mut mig_pending) },
         );
         self.ask::<unsafe extern "C" fn(Device, c_int, *mut FieldValue) -> Status>(
             c"nvmlDeviceGetFieldValues",
             |f, device| {
-                // Older drivers do not know the field.
+                // Older drivers do not have this field.
                 let status = unsafe { f(device, 1, &raw mut recovery) };
                 recovery.status = if status == SUCCESS {
                     recovery.status
@@ -318,15 +321,15 @@ impl Asked<'_> {
         let [a, b, c, d, ..] = recovery.value;
         Reply::Health {
             index,
-            error: self.worst,
+            error: self.first_error,
             processes,
             throttle,
-            held,
+            throttled_ns,
             ecc,
             rows: u32::from(pending != 0 || failed != 0),
             remapped: u64::from(uncorrected),
-            split,
-            // Where the field is not known its status says so, and the value means nothing.
+            mig,
+            // If the driver does not have the field, the value is undefined.
             recovery: if recovery.status == SUCCESS {
                 u32::from_ne_bytes([a, b, c, d])
             } else {

@@ -20,8 +20,8 @@ impl Machine {
             return None;
         }
         let probe = self.probe.get_or_init(|| driver::probe(&driver::LIMITS));
-        let refusal = driver::judge(probe, &Need::of(target, gate.gpus)).err()?;
-        self.lacks.borrow_mut().get_or_insert_with(|| refusal.says());
+        let refusal = driver::check_machine(probe, &Need::of(target, gate.gpus)).err()?;
+        self.lacks.borrow_mut().get_or_insert_with(|| refusal.message());
         Some(refusal.reason)
     }
 

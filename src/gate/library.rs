@@ -13,7 +13,7 @@ use crate::gate::launch::{End, Launch, Supervisor};
 use crate::gate::metrics::Meter;
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
-use crate::kernel::subject::{self, Rules, SubjectError, clear, outputs, prove};
+use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
 use crate::system::random;
 
 /// How long a build may take.
@@ -130,7 +130,7 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
         limits: Limits::default(),
     };
     let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
-    let (verdict, reason) = subject::verdict(&proofs);
+    let (verdict, reason) = verify::verdict(&proofs);
     let mut library = Library {
         verdict,
         reason,

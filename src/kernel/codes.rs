@@ -1,8 +1,8 @@
-//! The findings about kernel sources.
+//! Defines the findings about kernel sources. Must not contain the code that detects them.
 
 use crate::domain::finding::{Code, Severity};
 
-/// An all-to-all through NCCL where experts exchange rows.
+/// Reports an all-to-all through NCCL where experts exchange rows.
 pub static MOE_ALL_TO_ALL: Code = Code {
     id: "moe-all-to-all",
     severity: Severity::Error,
@@ -16,5 +16,5 @@ pub static MOE_ALL_TO_ALL: Code = Code {
     good: "rdep.dispatch(x, slots)  # writes rows into the peers' buffers",
 };
 
-/// Every finding about kernel sources.
+/// Lists every finding about kernel sources.
 pub static TABLE: &[&Code] = &[&MOE_ALL_TO_ALL];

@@ -1,7 +1,7 @@
-//! Does anything exchange rows through an NCCL all-to-all? In sources by identifier, in libraries by what they import.
+//! Finds NCCL all-to-all exchanges: in sources by identifier, in libraries by imported symbol.
 //!
-//! Reads code only: comments are skipped, and so is every string that is more than a bare name. It cannot see a name that
-//! is put together at run time; the imports of the library that was built are the second look.
+//! Skips comments and every string that is more than one identifier. Cannot find a name that a program builds at run
+//! time; the check of the imports finds those. Must not depend on how findings are printed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError, added};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 
-/// Files where rows go between experts.
+/// Files in which experts exchange rows.
 pub const MOE_PATH: [&str; 6] = [
     "nmoe/moe.py",
     "nmoe/rdep.py",
@@ -22,14 +22,14 @@ pub const MOE_PATH: [&str; 6] = [
     "nmoe-csrc/**",
 ];
 
-/// How a language marks what is no code.
+/// The syntax of comments and strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Language {
     Python,
     C,
 }
 
-/// The language of a path, where it is one that is looked at.
+/// Returns the language of a path, or `None` if the path is not scanned.
 fn language(path: &str) -> Option<Language> {
     match Path::new(path).extension()?.to_str()? {
         "py" | "pyx" => Some(Language::Python),
@@ -38,12 +38,12 @@ fn language(path: &str) -> Option<Language> {
     }
 }
 
-/// Whether a path is looked at at all.
+/// Whether a path is scanned.
 pub fn is_source(path: &str) -> bool {
     language(path).is_some()
 }
 
-/// The patterns of the MoE path, compiled.
+/// Compiles the patterns of [`MOE_PATH`].
 pub fn moe_path() -> Vec<PathPattern> {
     MOE_PATH
         .iter()
@@ -51,12 +51,13 @@ pub fn moe_path() -> Vec<PathPattern> {
         .collect()
 }
 
-/// What the commits up to `head` bring with them since they left `base`: in a source of the MoE path that they touch, every
-/// all-to-all is an error, whoever wrote it; in any other source, one on an added line is a warning. Each source is given
-/// as it is at `head`.
+/// Scans the sources that changed between the merge base with `base` and `head`, as they are at `head`.
+///
+/// In a changed file of the MoE path, every all-to-all is an error, also on unchanged lines. In any other file, an
+/// all-to-all on an added line is a warning.
 ///
 /// # Errors
-/// git cannot be run or refuses.
+/// A git command fails.
 pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
     let path = moe_path();
     let changed = added::since_fork(git, base, head)?;
@@ -74,7 +75,7 @@ pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<F
     Ok(found)
 }
 
-/// Every all-to-all of a source on lines that count.
+/// Finds every all-to-all in a source, on the lines that `counts` selects.
 pub fn scan(source: &Source, severity: Severity, counts: impl Fn(u32, u32) -> bool) -> Vec<Finding> {
     let path = source.name().unwrap_or_default();
     let Some(language) = language(path) else {
@@ -110,7 +111,9 @@ pub fn scan(source: &Source, severity: Severity, counts: impl Fn(u32, u32) -> bo
         .collect()
 }
 
-/// The imports of a library that are an all-to-all; `ncclSend` and `ncclRecv` count where they can be grouped.
+/// Returns the imports of a library that are an all-to-all.
+///
+/// `ncclSend` and `ncclRecv` count only if the library can group them.
 pub fn imported(imports: &[String]) -> Vec<&str> {
     let grouped = imports.iter().any(|name| name == "ncclGroupStart");
     imports
@@ -132,7 +135,7 @@ fn is_point_to_point(name: &str) -> bool {
     matches!(name, "ncclSend" | "ncclRecv")
 }
 
-/// The names in the code of a text: identifiers, and strings that are nothing but an identifier.
+/// Finds the names in a source: identifiers, and strings that contain exactly one identifier.
 fn names(text: &str, language: Language) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -163,7 +166,7 @@ fn names(text: &str, language: Language) -> Vec<Range<usize>> {
     found
 }
 
-/// What stands in the string that begins here, and where it ends.
+/// Returns the contents of the string that starts here, and the position after it.
 fn string(bytes: &[u8], start: usize, language: Language) -> (Range<usize>, usize) {
     let quote = bytes[start];
     let long = language == Language::Python && bytes[start..].starts_with(&[quote; 3]);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn code_counts_and_comments_do_not() {
+    fn comments_and_long_strings_are_skipped() {
         let python = "# all_to_all_single\n\"\"\"no all_to_all here\"\"\"\ndist.all_to_all_single(a, b)\nx = 'the all_to_all of old'\ngetattr(dist, 'all_to_all')\n";
         assert_eq!(lines_of("nmoe/moe.py", python), [(3, 6), (5, 16)]);
         let c = "// ncclAllToAll\n/* alltoall */ int a; ncclAlltoAll(x);\nputs(\"no alltoall\");\n";
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sends_count_where_they_are_grouped() {
+    fn sends_count_only_in_groups() {
         let alone = "ncclSend(a); ncclRecv(b);\n";
         assert_eq!(lines_of("a.cu", alone), []);
         assert_eq!(
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_not_left_too_late() {
+    fn code_after_a_string_is_scanned() {
         assert_eq!(lines_of("a.py", "x = 'it\\'s'; all_to_all()\n"), [(1, 14)]);
         assert_eq!(
             lines_of("a.py", "x = '''a\n'b' all_to_all\n'''; all_to_all()\n"),
@@ -248,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read(text in "[a-z_'\"#/*\\\\\n é]{0,80}") {
+        fn names_are_valid_ranges_of_any_text(text in "[a-z_'\"#/*\\\\\n é]{0,80}") {
             for language in [Language::Python, Language::C] {
                 for at in names(&text, language) {
                     prop_assert!(text.get(at).is_some());

@@ -1,4 +1,6 @@
-//! What GPUs there are and whether they will do, asked through the kernel host: a driver may crash or hang too.
+//! Lists the GPUs with the kernel host and checks whether they are suitable for a gate.
+//!
+//! The driver may crash or hang, so it is never loaded into this process. Must not depend on gates.
 
 use std::time::Duration;
 
@@ -8,19 +10,19 @@ use serde::Serialize;
 use crate::domain::registry::Target;
 use crate::domain::verdict::Reason;
 use crate::kernel::health::Health;
-use crate::kernel::host::{Conversation, Ending, Limits, converse};
+use crate::kernel::host::{HostExit, HostRun, Limits, run_host};
 
-/// How long a driver may take. Without its persistence daemon a real one needs seconds per GPU.
+/// Time and output limits for the driver. Without the persistence daemon, a driver needs seconds per GPU.
 pub const LIMITS: Limits = Limits {
     step: Duration::from_secs(30),
     whole: Duration::from_secs(60),
     output: 1 << 20,
 };
 
-/// One GPU.
+/// A GPU that CUDA reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// Its name, as the driver gives it.
+    /// Name that the driver reports.
     pub name: String,
     /// Compute capability: major, minor.
     pub capability: (u32, u32),
@@ -28,21 +30,21 @@ pub struct Gpu {
     pub memory: u64,
 }
 
-/// What a driver says.
+/// The data that a driver reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Driver {
-    /// CUDA version that it speaks: major, minor.
+    /// Supported CUDA version: major, minor.
     pub cuda: (u32, u32),
-    /// Its own version; null without NVML.
+    /// Version of the driver; null without NVML.
     pub version: Option<String>,
     /// The GPUs that CUDA sees.
     pub gpus: Vec<Gpu>,
-    /// What NVML knows of the machine's GPUs; empty without NVML.
+    /// Health of all GPUs of the machine; empty without NVML.
     pub health: Vec<Health>,
 }
 
 impl Driver {
-    /// The target in a word, such as `b200x8`, for the evidence.
+    /// Returns a short name of the target for the evidence, such as `b200x8`.
     pub fn target(&self) -> Option<String> {
         let first = self.gpus.first()?;
         let (major, minor) = first.capability;
@@ -55,38 +57,38 @@ impl Driver {
     }
 }
 
-/// What came of asking.
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// The driver answered.
     Answered(Driver),
-    /// There is none.
+    /// No driver is installed.
     NoDriver,
     /// A call failed.
     Error {
-        /// Which.
+        /// Name of the call.
         call: String,
-        /// CUDA's error code.
+        /// Error code of CUDA.
         code: i32,
     },
-    /// The driver took the host down, or did not answer in time.
+    /// The driver crashed the host, or did not answer in time.
     Broken(String),
     /// The kernel host cannot run here.
     Unavailable(String),
 }
 
-/// Asks the driver, in a process of its own.
+/// Queries the driver in a kernel host.
 pub fn probe(limits: &Limits) -> Probe {
-    match converse(&Request::Driver { version: VERSION }, None, limits) {
-        Ok(conversation) => read(&conversation),
+    match run_host(&Request::Driver { version: VERSION }, None, limits) {
+        Ok(host_run) => read(&host_run),
         Err(error) => Probe::Unavailable(error.to_string()),
     }
 }
 
-fn read(conversation: &Conversation) -> Probe {
+fn read(host_run: &HostRun) -> Probe {
     let mut driver = Driver::default();
     let mut answered = false;
-    for reply in &conversation.replies {
+    for reply in &host_run.replies {
         match reply {
             Reply::Cuda { version } => {
                 answered = true;
@@ -114,30 +116,30 @@ fn read(conversation: &Conversation) -> Probe {
             _ => {}
         }
     }
-    if conversation.ending == Ending::Done && answered {
+    if host_run.exit == HostExit::Done && answered {
         return Probe::Answered(driver);
     }
-    let library = if conversation.stage == "nvml" {
+    let library = if host_run.stage == "nvml" {
         "libnvidia-ml"
     } else {
         "libcuda"
     };
-    Probe::Broken(format!("asked {library}: {}", conversation.ending.says()))
+    Probe::Broken(format!("{library}: {}", host_run.exit.message()))
 }
 
-/// What a gate needs of the machine.
+/// The GPUs that a gate needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Compute capability that every visible GPU must have exactly.
     pub capability: String,
-    /// Architecture that goes with it.
+    /// Architecture with this compute capability.
     pub arch: String,
-    /// At least so many GPUs.
+    /// Minimum number of GPUs.
     pub gpus: u32,
 }
 
 impl Need {
-    /// What a gate with so many GPUs needs of this target.
+    /// Returns the needs of a gate with this target and number of GPUs.
     pub fn of(target: &Target, gpus: u32) -> Self {
         Need {
             capability: target.compute_capability.clone(),
@@ -146,8 +148,8 @@ impl Need {
         }
     }
 
-    /// It in words.
-    pub fn says(&self) -> String {
+    /// Describes the need.
+    pub fn message(&self) -> String {
         let plural = if self.gpus == 1 { "" } else { "s" };
         format!(
             "{} GPU{plural} of compute capability exactly {} ({})",
@@ -156,20 +158,20 @@ impl Need {
     }
 }
 
-/// Why a machine will not do.
+/// Why a machine is not suitable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The reason of the verdict.
+pub struct UnsuitableMachine {
+    /// Reason for the verdict.
     pub reason: Reason,
-    /// What was found.
+    /// Description of what was found.
     pub found: String,
-    /// What is needed.
+    /// Description of what is needed.
     pub needed: String,
 }
 
-impl Refusal {
-    /// One sentence: what was found and what is needed.
-    pub fn says(&self) -> String {
+impl UnsuitableMachine {
+    /// Describes what was found and what is needed.
+    pub fn message(&self) -> String {
         format!(
             "found {}; needed: {}; there is no fallback",
             self.found, self.needed
@@ -177,13 +179,13 @@ impl Refusal {
     }
 }
 
-/// Holds a machine against what is needed.
-pub fn judge(probe: &Probe, need: &Need) -> Result<Driver, Refusal> {
+/// Compares a machine with what is needed.
+pub fn check_machine(probe: &Probe, need: &Need) -> Result<Driver, UnsuitableMachine> {
     let refuse = |reason, found: String| {
-        Err(Refusal {
+        Err(UnsuitableMachine {
             reason,
             found,
-            needed: need.says(),
+            needed: need.message(),
         })
     };
     let driver = match probe {
@@ -192,15 +194,15 @@ pub fn judge(probe: &Probe, need: &Need) -> Result<Driver, Refusal> {
         Probe::Error { call, code } => {
             return refuse(
                 Reason::NoGpu,
-                format!("a driver that fails: {call} gives error {code}{}", meaning(*code)),
+                format!(
+                    "a driver that fails: {call} returns error {code}{}",
+                    meaning(*code)
+                ),
             );
         }
         Probe::Broken(how) => return refuse(Reason::NoGpu, format!("a driver that does not work: {how}")),
         Probe::Unavailable(why) => {
-            return refuse(
-                Reason::KernelUnchecked,
-                format!("no way to ask the driver: {why}"),
-            );
+            return refuse(Reason::KernelUnchecked, format!("no access to the driver: {why}"));
         }
     };
     if driver.gpus.is_empty() {
@@ -210,19 +212,19 @@ pub fn judge(probe: &Probe, need: &Need) -> Result<Driver, Refusal> {
     if !driver.gpus.iter().all(fits) || driver.gpus.len() < need.gpus as usize {
         return refuse(Reason::OffTarget, census(driver));
     }
-    let troubles: Vec<String> = driver
+    let issues: Vec<String> = driver
         .health
         .iter()
-        .flat_map(Health::troubles)
-        .map(|trouble| trouble.to_string())
+        .flat_map(Health::issues)
+        .map(|issue| issue.to_string())
         .collect();
-    if !troubles.is_empty() {
-        return refuse(Reason::Spoiled, troubles.join(", "));
+    if !issues.is_empty() {
+        return refuse(Reason::Spoiled, issues.join(", "));
     }
     Ok(driver.clone())
 }
 
-/// The GPUs in words: `4 × NVIDIA H200 (9.0)`.
+/// Describes the GPUs, for example `4 × NVIDIA H200 (9.0)`.
 pub fn census(driver: &Driver) -> String {
     let mut kinds: Vec<(String, u32)> = Vec::new();
     for gpu in &driver.gpus {

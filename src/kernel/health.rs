@@ -1,6 +1,6 @@
-//! How the GPUs are, as NVML knows it: before a run, and around a launch whose numbers somebody wants to believe.
+//! Reads the health of the GPUs with NVML, before a run and around a measurement.
 //!
-//! Knows counters, not launches: whoever measures takes a reading before and one after, and asks what happened between.
+//! A caller takes one reading before and one after a measurement, and compares them. Must not depend on measurements.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -10,62 +10,64 @@ use serde::Serialize;
 
 use crate::kernel::host::{HostSession, Limits};
 
-/// NVML's bits for clocks that hardware or heat holds down; idling, user settings and the software power cap are no trouble.
-const HELD_DOWN: u64 = 0x8 | 0x20 | 0x40 | 0x80;
+/// NVML's bits for clocks that hardware or heat reduces. Idle clocks, user settings and the software power cap are not issues.
+const THROTTLED: u64 = 0x8 | 0x20 | 0x40 | 0x80;
 
-/// Clocks may be held down for one part in so many of the time between two readings before it counts: half a percent.
-const HELD_SHARE: u32 = 200;
+/// Reduced clocks are an issue above this fraction of the time between two readings: 1/200, half a percent.
+const ALLOWED_THROTTLE_DIVISOR: u32 = 200;
 
-/// NVML's codes for a GPU that is lost, and for one that must be reset.
+/// NVML's error codes for a lost GPU, and for a GPU that needs a reset.
 const LOST: i32 = 15;
 const RESET_REQUIRED: i32 = 16;
 
-/// What NVML knows of one GPU.
+/// The health of one GPU, from NVML.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
-    /// NVML's index, which counts every GPU of the machine.
+    /// NVML's index, which counts all GPUs of the machine.
     pub index: u32,
-    /// First error code that NVML gave for it, or 0; 15 is a lost GPU, 16 one that needs a reset.
+    /// First error code that NVML returned for this GPU, or 0; 15 means lost, 16 means that it needs a reset.
     pub error: i32,
-    /// Compute processes on it.
+    /// Number of compute processes on this GPU.
     pub processes: u32,
-    /// Reasons for reduced clocks, NVML's bits.
+    /// NVML's bits for the current reasons of reduced clocks.
     pub throttle: u64,
-    /// For how long since the driver was loaded its clocks were held down, in nanoseconds; only differences mean anything.
-    pub held: u64,
-    /// Uncorrected ECC errors since the driver was loaded.
+    /// Nanoseconds of reduced clocks since the driver was loaded. Only differences between readings are meaningful.
+    #[serde(rename = "held")]
+    pub throttled_ns: u64,
+    /// Number of uncorrected ECC errors since the driver was loaded.
     pub ecc: u64,
-    /// Whether a row of memory could not be replaced, or waits for a reset.
+    /// Whether remapping a memory row failed or needs a reset.
     pub rows: bool,
-    /// Rows of memory that were replaced for uncorrected errors.
+    /// Number of memory rows that were remapped after uncorrected errors.
     pub remapped: u64,
-    /// Whether it is split (MIG).
-    pub split: bool,
-    /// What must be done before it can be trusted again, NVML's number; 0 is nothing. An Xid leaves this behind.
+    /// Whether MIG is enabled.
+    #[serde(rename = "split")]
+    pub mig: bool,
+    /// NVML's number for the required recovery action, for example after an Xid; 0 if none is required.
     pub recovery: u32,
 }
 
-/// What spoils a run or a measurement. Closed, so that it can be counted and published.
+/// The kinds of issues that disturb a run or a measurement. The set is fixed, so that results can be counted and published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The GPU is gone, must be reset, or NVML cannot ask it: what a grave Xid leaves behind.
+    /// The GPU is missing, needs a reset, or does not answer NVML, for example after a severe Xid.
     Lost,
-    /// Somebody else computes on it.
+    /// Other processes use the GPU.
     Foreign,
-    /// Heat, power brakes or the board's limit held its clocks down.
+    /// Heat, a power brake or the board limit reduced the clocks.
     Throttled,
-    /// Its memory went wrong: uncorrected errors, bad rows.
+    /// The memory has uncorrected errors or bad rows.
     Memory,
     /// The driver reported an Xid.
     Xid,
-    /// It is split (MIG).
+    /// MIG is enabled.
     Split,
 }
 
 impl Kind {
-    /// The stable word.
-    pub fn word(self) -> &'static str {
+    /// Returns the stable name.
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Lost => "lost",
             Kind::Foreign => "foreign",
@@ -77,36 +79,37 @@ impl Kind {
     }
 }
 
-/// One trouble of one GPU.
+/// One issue of one GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct GpuIssue {
     /// NVML's index of the GPU.
     pub gpu: u32,
-    /// Which sort.
+    /// Kind of the issue.
     pub kind: Kind,
-    /// It in words, numbers and nothing of the machine.
-    pub says: String,
+    /// Description with numbers, but without names or addresses of the machine.
+    #[serde(rename = "says")]
+    pub message: String,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for GpuIssue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GPU {}: {}", self.gpu, self.says)
+        write!(f, "GPU {}: {}", self.gpu, self.message)
     }
 }
 
 impl Health {
-    /// What a reply of the kernel host says; none where it is another reply.
+    /// Converts a health reply of the kernel host. Returns `None` for any other reply.
     pub fn of(reply: &Reply) -> Option<Self> {
         let Reply::Health {
             index,
             error,
             processes,
             throttle,
-            held,
+            throttled_ns,
             ecc,
             rows,
             remapped,
-            split,
+            mig,
             recovery,
         } = reply
         else {
@@ -117,23 +120,23 @@ impl Health {
             error: *error,
             processes: *processes,
             throttle: *throttle,
-            held: *held,
+            throttled_ns: *throttled_ns,
             ecc: *ecc,
             rows: *rows != 0,
             remapped: *remapped,
-            split: *split != 0,
+            mig: *mig != 0,
             recovery: *recovery,
         })
     }
 
-    /// Everything that would spoil a run on this GPU now.
-    pub fn troubles(&self) -> Vec<Trouble> {
-        let mut found = Troubles::of(self.index);
+    /// Lists everything that would disturb a run on this GPU now.
+    pub fn issues(&self) -> Vec<GpuIssue> {
+        let mut found = IssueList::of(self.index);
         match self.error {
             0 => {}
             LOST => found.push(Kind::Lost, "it has fallen off the bus"),
             RESET_REQUIRED => found.push(Kind::Lost, "it needs a reset"),
-            code => found.push(Kind::Lost, format!("NVML gives error {code} for it")),
+            code => found.push(Kind::Lost, format!("NVML returns error {code} for it")),
         }
         if self.recovery != 0 {
             found.push(Kind::Lost, recovery(self.recovery));
@@ -141,15 +144,15 @@ impl Health {
         if self.processes > 0 {
             found.push(
                 Kind::Foreign,
-                format!("{} other processes compute on it", self.processes),
+                format!("{} other processes use it", self.processes),
             );
         }
-        if self.throttle & HELD_DOWN != 0 {
+        if self.throttle & THROTTLED != 0 {
             found.push(
                 Kind::Throttled,
                 format!(
-                    "its clocks are held down by heat or power ({:#x})",
-                    self.throttle & HELD_DOWN
+                    "heat or power reduces its clocks ({:#x})",
+                    self.throttle & THROTTLED
                 ),
             );
         }
@@ -160,66 +163,65 @@ impl Health {
             );
         }
         if self.rows {
-            found.push(
-                Kind::Memory,
-                "its memory has rows that are bad or wait for a reset",
-            );
+            found.push(Kind::Memory, "its memory has bad rows or needs a reset");
         }
-        if self.split {
+        if self.mig {
             found.push(Kind::Split, "it is split (MIG)");
         }
         found.list
     }
 
-    /// What happened to it since an earlier look, so long ago. What was there before and did not grow is not news; but
-    /// what holds now held for a part of the time at least.
-    fn troubles_since(&self, before: &Health, between: Duration) -> Vec<Trouble> {
-        let mut found = Troubles::of(self.index);
-        let held = Duration::from_nanos(self.held.saturating_sub(before.held));
-        if held > between / HELD_SHARE {
+    /// Lists the issues since an earlier reading, `between` ago.
+    ///
+    /// Counters that did not grow are not reported again. A state that exists now is reported, because it existed for at
+    /// least a part of the time.
+    fn issues_since(&self, before: &Health, between: Duration) -> Vec<GpuIssue> {
+        let mut found = IssueList::of(self.index);
+        let throttled = Duration::from_nanos(self.throttled_ns.saturating_sub(before.throttled_ns));
+        if throttled > between / ALLOWED_THROTTLE_DIVISOR {
             found.push(
                 Kind::Throttled,
                 format!(
-                    "heat or power held its clocks down for {:.1} of {:.1} s",
-                    held.as_secs_f64(),
+                    "heat or power reduced its clocks for {:.1} of {:.1} s",
+                    throttled.as_secs_f64(),
                     between.as_secs_f64()
                 ),
             );
         }
         let rows = self.remapped.saturating_sub(before.remapped);
         if rows > 0 {
-            found.push(Kind::Memory, format!("{rows} rows of its memory were replaced"));
+            found.push(Kind::Memory, format!("{rows} rows of its memory were remapped"));
         }
-        let news = Health {
+        let new = Health {
             ecc: self.ecc.saturating_sub(before.ecc),
             rows: self.rows && !before.rows,
-            split: self.split && !before.split,
+            mig: self.mig && !before.mig,
             ..self.clone()
         };
-        found.list.extend(news.troubles());
+        found.list.extend(new.issues());
         found.list
     }
 }
 
-/// The troubles of one GPU, while they are gathered.
-struct Troubles {
+/// Collects the issues of one GPU.
+struct IssueList {
     gpu: u32,
-    list: Vec<Trouble>,
+    list: Vec<GpuIssue>,
 }
 
-impl Troubles {
+impl IssueList {
     fn of(gpu: u32) -> Self {
-        Troubles {
+        IssueList {
             gpu,
             list: Vec::new(),
         }
     }
 
-    fn push(&mut self, kind: Kind, says: impl Into<String>) {
-        self.list.push(Trouble {
+    fn push(&mut self, kind: Kind, message: impl Into<String>) {
+        self.list.push(GpuIssue {
             gpu: self.gpu,
             kind,
-            says: says.into(),
+            message: message.into(),
         });
     }
 }
@@ -228,31 +230,31 @@ fn recovery(action: u32) -> String {
     match action {
         1 => "it needs a reset".to_owned(),
         2 | 7 => "its machine needs a reboot".to_owned(),
-        3 => "its peers must be drained".to_owned(),
+        3 => "its peers must be drained first".to_owned(),
         4 => "it must be drained and reset".to_owned(),
         other => format!("it needs recovery (NVML's action {other})"),
     }
 }
 
-/// NVML, kept open in a process of its own: what its counters say at any moment, and every Xid in between.
+/// Keeps NVML open in a kernel host, reads its counters on demand and records every Xid.
 ///
-/// Starting it starts a child of this process, and asking it does not; whoever supervises launches and ends whatever else
-/// runs below this process starts it before that, and may then ask while a launch runs.
-pub struct Sentinel {
+/// Starting a monitor starts a child process; reading does not. A caller that kills other descendants of this process must
+/// start the monitor before it supervises anything. It may then read while a gate command runs.
+pub struct HealthMonitor {
     host: HostSession,
 }
 
-impl Sentinel {
-    /// Opens NVML; none where it does not answer, and then nothing may be concluded.
+impl HealthMonitor {
+    /// Opens NVML. Returns `None` if NVML does not answer; the health is unknown then.
     pub fn start(limits: &Limits) -> Option<Self> {
         let mut host = HostSession::start(&Request::Watch { version: VERSION }, limits).ok()?;
-        host.listen(&Reply::Told {})?;
-        Some(Sentinel { host })
+        host.listen(&Reply::Complete {})?;
+        Some(HealthMonitor { host })
     }
 
-    /// How the GPUs are now; none where NVML stopped to answer, or has no GPU.
+    /// Reads the health of all GPUs. Returns `None` if NVML does not answer or reports no GPU.
     pub fn read(&mut self) -> Option<Reading> {
-        let replies = self.host.ask(&Request::Read {}, &Reply::Told {})?;
+        let replies = self.host.ask(&Request::Read {}, &Reply::Complete {})?;
         let gpus: Vec<Health> = replies.iter().filter_map(Health::of).collect();
         let xids = replies.iter().filter_map(|reply| match reply {
             Reply::Xid { index, code } => Some((*index, *code)),
@@ -266,16 +268,16 @@ impl Sentinel {
     }
 }
 
-/// How all GPUs of the machine were at one moment.
+/// The health of all GPUs of the machine at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
     at: Instant,
     gpus: Vec<Health>,
-    /// Every Xid since its sentinel was started, by GPU.
+    /// Every Xid since the monitor was started, as GPU and number.
     xids: Vec<(u32, u64)>,
 }
 
-/// How long NVML may take to answer.
+/// Time and output limits for NVML.
 pub const LIMITS: Limits = Limits {
     step: Duration::from_secs(20),
     whole: Duration::from_secs(40),
@@ -283,13 +285,14 @@ pub const LIMITS: Limits = Limits {
 };
 
 impl Reading {
-    /// One look, by a sentinel that is gone afterwards: nothing of Xids, and not to be taken while a launch of this process
-    /// runs, since whoever supervises one reaps every child.
+    /// Takes one reading with a temporary monitor, so without Xids.
+    ///
+    /// Do not call this while this process supervises a gate command, because the supervision reaps every child.
     pub fn take(limits: &Limits) -> Option<Self> {
-        Sentinel::start(limits)?.read()
+        HealthMonitor::start(limits)?.read()
     }
 
-    /// A reading with these GPUs, for a test of whoever judges readings.
+    /// Creates a reading with these GPUs, for tests.
     pub fn with(at: Instant, gpus: Vec<Health>) -> Self {
         Reading {
             at,
@@ -298,36 +301,38 @@ impl Reading {
         }
     }
 
-    /// Every GPU.
+    /// Returns the health of every GPU.
     pub fn gpus(&self) -> &[Health] {
         &self.gpus
     }
 
-    /// What would spoil a launch that begins now.
-    pub fn troubles(&self) -> Vec<Trouble> {
-        self.gpus.iter().flat_map(Health::troubles).collect()
+    /// Lists everything that would disturb a measurement that begins now.
+    pub fn issues(&self) -> Vec<GpuIssue> {
+        self.gpus.iter().flat_map(Health::issues).collect()
     }
 
-    /// What spoiled a launch that began after `before` and has ended, with all its processes, before this reading. Both must
-    /// be of the same sentinel for Xids to be known. A GPU that was there and is no more is lost.
-    pub fn troubles_since(&self, before: &Reading) -> Vec<Trouble> {
+    /// Lists what disturbed a measurement that ran between `before` and this reading.
+    ///
+    /// All processes of the measurement must have ended. Xids are known only if both readings come from one monitor.
+    /// A GPU that is missing in this reading is lost.
+    pub fn issues_since(&self, before: &Reading) -> Vec<GpuIssue> {
         let between = self.at.saturating_duration_since(before.at);
         let mut found = Vec::new();
         for was in &before.gpus {
             match self.gpus.iter().find(|gpu| gpu.index == was.index) {
-                Some(now) => found.extend(now.troubles_since(was, between)),
-                None => found.push(Trouble {
+                Some(now) => found.extend(now.issues_since(was, between)),
+                None => found.push(GpuIssue {
                     gpu: was.index,
                     kind: Kind::Lost,
-                    says: "it is no longer there".to_owned(),
+                    message: "NVML does not list it any more".to_owned(),
                 }),
             }
         }
         for (gpu, code) in self.xids.iter().skip(before.xids.len()) {
-            found.push(Trouble {
+            found.push(GpuIssue {
                 gpu: *gpu,
                 kind: Kind::Xid,
-                says: format!("the driver reported Xid {code}"),
+                message: format!("the driver reported Xid {code}"),
             });
         }
         found
@@ -342,14 +347,14 @@ mod tests {
         let began = Instant::now();
         let before = Reading::with(began, vec![before]);
         let after = Reading::with(began + Duration::from_secs(seconds), vec![after]);
-        after.troubles_since(&before).iter().map(|t| t.kind).collect()
+        after.issues_since(&before).iter().map(|t| t.kind).collect()
     }
 
     #[test]
-    fn only_what_came_between_spoils_a_launch() {
+    fn only_new_issues_are_reported() {
         let old = Health {
             ecc: 2,
-            held: 9_000_000_000,
+            throttled_ns: 9_000_000_000,
             remapped: 1,
             rows: true,
             ..Health::default()
@@ -361,22 +366,22 @@ mod tests {
             kinds(old.clone(), new, 60)
         };
         // 0.3 s of 60 s is half a percent.
-        assert_eq!(with(|h| h.held += 300_000_000), []);
-        assert_eq!(with(|h| h.held += 300_000_001), [Kind::Throttled]);
+        assert_eq!(with(|h| h.throttled_ns += 300_000_000), []);
+        assert_eq!(with(|h| h.throttled_ns += 300_000_001), [Kind::Throttled]);
         assert_eq!(with(|h| h.throttle = 0x40), [Kind::Throttled]);
-        // A cap that the load itself runs into is how it always is.
+        // Every full load reaches the software power cap, so it is not an issue.
         assert_eq!(with(|h| h.throttle = 0x4 | 0x1), []);
         assert_eq!(with(|h| h.ecc = 3), [Kind::Memory]);
         assert_eq!(with(|h| h.remapped = 2), [Kind::Memory]);
         assert_eq!(with(|h| h.processes = 1), [Kind::Foreign]);
         assert_eq!(with(|h| h.error = 15), [Kind::Lost]);
         assert_eq!(with(|h| h.recovery = 1), [Kind::Lost]);
-        // A driver that was loaded anew counts from nothing.
-        assert_eq!(with(|h| h.held = 0), []);
+        // A reloaded driver starts its counters at 0.
+        assert_eq!(with(|h| h.throttled_ns = 0), []);
     }
 
     #[test]
-    fn rows_that_went_bad_and_gpus_that_went_away_are_news() {
+    fn bad_rows_and_missing_gpus_are_reported() {
         let bad = Health {
             rows: true,
             ..Health::default()
@@ -390,7 +395,7 @@ mod tests {
             })
             .collect();
         let after = Reading::with(began, vec![Health::default()]);
-        let troubles = after.troubles_since(&Reading::with(began, two));
-        assert_eq!((troubles[0].gpu, troubles[0].kind), (1, Kind::Lost));
+        let issues = after.issues_since(&Reading::with(began, two));
+        assert_eq!((issues[0].gpu, issues[0].kind), (1, Kind::Lost));
     }
 }

@@ -1,5 +1,6 @@
-//! The parent's side of the kernel host: start it, give it one request, listen within limits, and tell apart every way
-//! in which it can end. What a library does to the host is a value here, never an accident of ours.
+//! Runs a kernel host: starts it, sends one request, reads the replies within limits, and reports how it exited.
+//!
+//! A crash of the host is a value here ([`HostExit`]), not an error of this program. Must not depend on the request.
 
 mod outcome;
 mod program;
@@ -16,35 +17,35 @@ use crate::kernel::host::reader::{end_group, spawn};
 use crate::system::process;
 use crate::system::process_tree::{self, Descendants};
 
-pub use outcome::{Ending, Limits, Unavailable};
+pub use outcome::{HostExit, Limits, Unavailable};
 pub use program::SIZE;
 pub use session::HostSession;
 
-/// How long to wait for killed processes to be gone.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait until killed processes have ended.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// All that came of one request.
+/// The result of one request.
 #[derive(Clone, Debug)]
-pub struct Conversation {
+pub struct HostRun {
     /// Every reply, in order.
     pub replies: Vec<Reply>,
-    /// How it ended.
-    pub ending: Ending,
-    /// The last stage it announced; empty before the first.
+    /// How the host exited.
+    pub exit: HostExit,
+    /// The last stage that the host reported; empty before the first.
     pub stage: String,
-    /// Processes that it left behind and that were ended.
+    /// Number of processes that the host left running and that were killed.
     pub leftovers: u32,
     /// Wall time.
     pub took: Duration,
 }
 
-/// Starts a host, gives it a request, and listens to the end. `library` becomes its standard input.
-pub fn converse(
+/// Starts a host, sends a request, and reads the replies until the host exits. `library` becomes its standard input.
+pub fn run_host(
     request: &Request,
     library: Option<OwnedFd>,
     limits: &Limits,
-) -> Result<Conversation, Unavailable> {
-    // Where the kernel refuses to hand orphans to this process, there are none to end.
+) -> Result<HostRun, Unavailable> {
+    // If the kernel does not give orphans to this process, it cannot find them.
     let descendants = Descendants::adopt_until_dropped().ok();
     let (mut child, mut reader) = spawn(request, library, limits)?;
     let early = reader.listen(&child);
@@ -52,24 +53,24 @@ pub fn converse(
     end_group(&child);
     let status = child
         .wait()
-        .map_err(|e| Unavailable(format!("it cannot be waited for: {e}")))?;
+        .map_err(|e| Unavailable(format!("cannot wait for it: {e}")))?;
     let leftovers = descendants.map_or(0, |descendants| {
-        descendants.kill_all(Instant::now() + PATIENCE, process_tree::reap_only)
+        descendants.kill_all(Instant::now() + KILL_TIMEOUT, process_tree::reap_only)
     });
-    let ending = match early {
-        Some(Ending::Silent | Ending::TooLong) if was_stopped => Ending::Stopped,
-        Some(ending) => ending,
-        None => reader.last_words(status),
+    let exit = match early {
+        Some(HostExit::Silent | HostExit::TooLong) if was_stopped => HostExit::Stopped,
+        Some(exit) => exit,
+        None => reader.exit_of(status),
     };
-    if reader.replies.is_empty() && matches!(ending, Ending::Exited(126 | 127)) {
+    if reader.replies.is_empty() && matches!(exit, HostExit::Exited(126 | 127)) {
         return Err(Unavailable(
-            "it does not start; its loader or libc is missing".to_owned(),
+            "it does not start because its loader or libc is missing".to_owned(),
         ));
     }
-    Ok(Conversation {
+    Ok(HostRun {
         took: reader.begun.elapsed(),
         replies: reader.replies,
-        ending,
+        exit,
         stage: reader.stage,
         leftovers: u32::try_from(leftovers).unwrap_or(u32::MAX),
     })

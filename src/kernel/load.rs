@@ -1,4 +1,6 @@
-//! A library in the kernel host: was it loaded, is its ABI ours, what did its self-checks find. Every failure has a word.
+//! Loads a library in the kernel host and collects the results of its self-checks. Every failure has a stable code.
+//!
+//! Must not load a library into this process.
 
 use std::io;
 use std::path::Path;
@@ -9,24 +11,24 @@ use tempfile::TempDir;
 
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
-use crate::kernel::host::{Conversation, Ending, Limits, Unavailable, converse};
+use crate::kernel::host::{HostExit, HostRun, Limits, Unavailable, run_host};
 use crate::kernel::snapshot::Snapshot;
 
-/// Why a library could not be loaded or checked through.
+/// Why a library could not be loaded or checked completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// A stable word, such as `undefined_symbol` or `signal`.
-    pub word: &'static str,
-    /// What was going on: `load`, `abi`, `check`; empty before the first.
+    /// Stable code, such as `undefined_symbol` or `signal`.
+    pub code: &'static str,
+    /// Stage of the failure: `load`, `abi` or `check`; empty before the first stage.
     pub stage: String,
-    /// One sentence.
-    pub says: String,
+    /// Description of the failure.
+    pub message: String,
 }
 
 impl Failure {
-    /// The reason of the row that it fails.
+    /// Returns the reason for the failed check.
     pub fn reason(&self) -> Reason {
-        match self.word {
+        match self.code {
             "signal" => Reason::KernelCrashed,
             "exited" => Reason::KernelExited,
             "silent" | "too_long" => Reason::KernelHung,
@@ -43,25 +45,25 @@ impl Failure {
     }
 }
 
-/// What came of loading a library.
+/// The result of loading a library.
 #[derive(Clone, Debug)]
 pub struct Loading {
-    /// Its stamp, as it returns it; empty where it did not come so far.
+    /// The stamp that the library returned; empty if the host exited before.
     pub stamp: String,
-    /// One row per self-check that was started.
+    /// One entry per self-check that was started.
     pub checks: Vec<KernelCheck>,
-    /// What every row found, in words, beside its name.
+    /// Description of the result of each self-check, in the same order.
     pub details: Vec<String>,
-    /// Why it ended early, where it did.
+    /// Why the host could not complete the request, if it could not.
     pub failure: Option<Failure>,
-    /// Processes that it left behind.
+    /// Number of processes that the library left running.
     pub leftovers: u32,
-    /// Seconds it all took.
+    /// Total duration in seconds.
     pub seconds: f64,
 }
 
 impl Loading {
-    /// Pass where the library loaded in good order and has self-checks that all passed.
+    /// Returns pass if the library loaded, has self-checks, and passed all of them.
     pub fn verdict(&self) -> Verdict {
         let good = self.failure.is_none() && !self.checks.is_empty();
         if good && self.checks.iter().all(|check| check.status == Verdict::Pass) {
@@ -72,46 +74,46 @@ impl Loading {
     }
 }
 
-/// Loads these bytes in a kernel host and runs their self-checks.
+/// Loads this library in a kernel host and runs its self-checks.
 pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable> {
     let sealed = library.sealed().map_err(Unavailable::because)?;
-    // Without /proc a descriptor has no path to load from, so the bytes are laid into a folder that is ours alone.
+    // Without /proc, a descriptor has no path to load from, so write the bytes into a private folder.
     let folder = match Path::new("/proc/self/fd").exists() {
         true => None,
-        false => Some(laid_out(library).map_err(Unavailable::because)?),
+        false => Some(write_to_folder(library).map_err(Unavailable::because)?),
     };
     let path = folder.as_ref().map_or_else(String::new, |folder| {
-        folder.path().join(LAID_OUT).display().to_string()
+        folder.path().join(FILE_NAME).display().to_string()
     });
     let request = Request::Load {
         version: VERSION,
         path,
     };
-    let conversation = converse(&request, Some(sealed), limits)?;
-    Ok(read(&conversation))
+    let host_run = run_host(&request, Some(sealed), limits)?;
+    Ok(read(&host_run))
 }
 
 /// Name of a library in its temporary folder.
-const LAID_OUT: &str = "library.so";
+const FILE_NAME: &str = "library.so";
 
-fn laid_out(library: &Snapshot) -> io::Result<TempDir> {
+fn write_to_folder(library: &Snapshot) -> io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join(LAID_OUT), library.bytes())?;
+    std::fs::write(folder.path().join(FILE_NAME), library.bytes())?;
     Ok(folder)
 }
 
-fn read(conversation: &Conversation) -> Loading {
+fn read(host_run: &HostRun) -> Loading {
     let mut loading = Loading {
         stamp: String::new(),
         checks: Vec::new(),
         details: Vec::new(),
         failure: None,
-        leftovers: conversation.leftovers,
-        seconds: conversation.took.as_secs_f64(),
+        leftovers: host_run.leftovers,
+        seconds: host_run.took.as_secs_f64(),
     };
     let mut began: Option<String> = None;
     let mut failure = None;
-    for reply in &conversation.replies {
+    for reply in &host_run.replies {
         match reply {
             Reply::Stamp { text } => loading.stamp.clone_from(text),
             Reply::CheckStarted { name } => began = Some(name.clone()),
@@ -122,7 +124,7 @@ fn read(conversation: &Conversation) -> Loading {
                         loading.checks.push(check);
                         loading.details.push(detail);
                     }
-                    None => failure = Some(("check_name", "a self-check has a name that is none".to_owned())),
+                    None => failure = Some(("check_name", "a self-check has an invalid name".to_owned())),
                 }
             }
             Reply::Refused { what, detail, .. } => failure = Some((refusal(what, detail), detail.clone())),
@@ -130,29 +132,29 @@ fn read(conversation: &Conversation) -> Loading {
         }
     }
     let unfinished = began.filter(|name| is_name(name));
-    if conversation.ending != Ending::Done {
-        failure = Some((conversation.ending.word(), conversation.ending.says()));
+    if host_run.exit != HostExit::Done {
+        failure = Some((host_run.exit.as_str(), host_run.exit.message()));
     } else if failure.is_none() && loading.checks.is_empty() && unfinished.is_none() {
         failure = Some((
             "no_checks",
-            "it has no self-checks, so nothing is proven".to_owned(),
+            "it has no self-checks, so it remains unchecked".to_owned(),
         ));
     }
-    loading.failure = failure.map(|(word, says)| Failure {
-        word,
-        stage: conversation.stage.clone(),
-        says,
+    loading.failure = failure.map(|(code, message)| Failure {
+        code,
+        stage: host_run.stage.clone(),
+        message,
     });
     if let Some(name) = unfinished {
         let mut row = check_row(&name, Verdict::Fail);
         row.reason = loading.failure.as_ref().map(Failure::reason).or(row.reason);
         loading.checks.push(row);
-        loading.details.push(conversation.ending.says());
+        loading.details.push(host_run.exit.message());
     }
     loading
 }
 
-/// The row of a self-check that ended, and what it found in words.
+/// Converts the reply of a finished self-check into a check and a description.
 fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
     let Reply::CheckEnded {
         name,
@@ -173,10 +175,7 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
     }
     let (status, detail) = match outcome {
         0 if *cases > 0 && *mismatches == 0 => (Verdict::Pass, format!("{cases} cases, all equal")),
-        0 => (
-            Verdict::Fail,
-            "it claims to pass without having compared anything".to_owned(),
-        ),
+        0 => (Verdict::Fail, "it reports a pass but compared nothing".to_owned()),
         1 => (
             Verdict::Fail,
             format!(
@@ -185,7 +184,10 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
         ),
         2 => (Verdict::Fail, format!("CUDA error {error}")),
         3 => (Verdict::Invalid, "it cannot run here".to_owned()),
-        other => (Verdict::Fail, format!("it returned {other}, which is no outcome")),
+        other => (
+            Verdict::Fail,
+            format!("it returned {other}, which is not a valid outcome"),
+        ),
     };
     let mut check = check_row(name, status);
     check.duration_s = Some(Duration::from_micros(*micros).as_secs_f64());
@@ -202,7 +204,7 @@ fn check_row(name: &str, status: Verdict) -> KernelCheck {
     }
 }
 
-/// Lower-case letters, digits and `_`, at most 64 of them: a name is published, so it cannot be anything.
+/// Whether a name has only lower-case letters, digits and `_`, at most 64. Names are published, so they must be safe.
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
@@ -210,7 +212,7 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// The word for what the host could not do; the loader's own text tells the cases apart.
+/// Returns the code for a step that the host could not execute. The message of the loader distinguishes the causes.
 fn refusal(what: &str, detail: &str) -> &'static str {
     let loader = [
         ("undefined symbol", "undefined_symbol"),
@@ -230,7 +232,7 @@ fn refusal(what: &str, detail: &str) -> &'static str {
         "load" => loader
             .iter()
             .find(|(text, _)| detail.contains(text))
-            .map_or("not_loadable", |(_, word)| word),
+            .map_or("not_loadable", |(_, code)| code),
         _ => "request",
     }
 }

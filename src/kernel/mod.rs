@@ -1,7 +1,7 @@
-//! Kernel libraries: what they hold, whether they were built from the checkout under test, whether they work, and what they would run on.
+//! Checks kernel libraries and GPUs: contents, origin and self-checks of a library, and the state of the machine.
 //!
-//! Nothing here loads a library into this process. Files are read as bytes; what must be loaded is loaded by the kernel
-//! host, a helper process that may die. This room knows nothing of gates or of how its findings are shown.
+//! This module never loads a library into this process. It reads files as bytes; only the kernel host, a helper process,
+//! loads them. Must not depend on gates or on the output of findings.
 
 pub mod codes;
 pub mod collectives;
@@ -11,4 +11,4 @@ pub mod host;
 pub mod load;
 pub mod snapshot;
 pub mod stamp;
-pub mod subject;
+pub mod verify;

@@ -1,4 +1,4 @@
-//! A library file read once, so that the bytes that are inspected are the bytes that are loaded.
+//! Reads a library file once, so that the inspected bytes are also the loaded bytes. Must not interpret the bytes.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,63 +9,65 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::system::files::{self, FileError};
 
-/// Largest library that is read, in bytes.
-pub const LARGEST: u64 = 2 << 30;
+/// Maximum size of a library in bytes.
+pub const MAX_SIZE: u64 = 2 << 30;
 
-/// The bytes of a library, as they were at one moment.
+/// The bytes of a library at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     bytes: Vec<u8>,
 }
 
-/// Why a file could not be taken.
+/// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Untaken {
-    /// It cannot be opened or read.
+pub enum SnapshotError {
+    /// The file cannot be opened or read.
     #[error("cannot read it: {0}")]
     Io(#[from] io::Error),
-    /// A directory, a FIFO, a device, a socket.
+    /// The path is a directory, a FIFO, a device or a socket.
     #[error("it is not a regular file")]
     NotAFile,
-    /// More than [`LARGEST`].
-    #[error("it is larger than {} MiB", LARGEST >> 20)]
+    /// The file is larger than [`MAX_SIZE`].
+    #[error("it is larger than {} MiB", MAX_SIZE >> 20)]
     TooLarge,
 }
 
 impl Snapshot {
-    /// Reads a regular file. A FIFO is refused rather than waited for.
-    pub fn take(path: &Path) -> Result<Self, Untaken> {
-        let bytes = files::read_following_links(path, LARGEST).map_err(|error| match error {
-            FileError::Io { error, .. } => Untaken::Io(error),
-            FileError::WrongKind { .. } => Untaken::NotAFile,
-            FileError::TooLarge { .. } => Untaken::TooLarge,
+    /// Reads a regular file. Rejects a FIFO and does not wait for its writer.
+    pub fn take(path: &Path) -> Result<Self, SnapshotError> {
+        let bytes = files::read_following_links(path, MAX_SIZE).map_err(|error| match error {
+            FileError::Io { error, .. } => SnapshotError::Io(error),
+            FileError::WrongKind { .. } => SnapshotError::NotAFile,
+            FileError::TooLarge { .. } => SnapshotError::TooLarge,
         })?;
         Ok(Snapshot { bytes })
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The same bytes as an anonymous file that nobody can change any more.
+    /// Copies the bytes into an anonymous file that no process can change.
     pub fn sealed(&self) -> io::Result<OwnedFd> {
         sealed(&self.bytes, false)
     }
 }
 
-/// Puts bytes into an anonymous file and seals it. `executable` asks for one that may be run, where the kernel tells the two apart.
+/// Writes bytes into an anonymous file and seals it.
+///
+/// `executable` sets whether the file may be executed, on kernels that support the distinction.
 pub fn sealed(bytes: &[u8], executable: bool) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let wish = if executable {
+    let execution = if executable {
         MemfdFlags::EXEC
     } else {
         MemfdFlags::NOEXEC_SEAL
     };
-    let fd = match rustix::fs::memfd_create("nmoe-gates", flags | wish) {
-        // Kernels before 6.3 know neither flag.
+    let fd = match rustix::fs::memfd_create("nmoe-gates", flags | execution) {
+        // Kernels before 6.3 support neither flag.
         Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create("nmoe-gates", flags)?,
-        made => made?,
+        result => result?,
     };
     let mut file = File::from(fd);
     file.write_all(bytes)?;

@@ -1,6 +1,7 @@
-//! The stamp of a library of ours: which sources, flags and compiler it was built from, at which commit, in which run.
+//! Reads and verifies the stamp of a kernel library: sources, flags, compiler, commit and run of its build.
 //!
-//! It stands in a note of the file, so it is read without loading. The subject's own extensions carry none.
+//! The stamp is an ELF note, so reading it does not load the library. Extensions of the subject have no stamp.
+//! Must not depend on gates.
 
 use std::path::{Path, PathBuf};
 
@@ -10,67 +11,67 @@ use serde::{Deserialize, Serialize};
 
 use crate::system::digest::sha256;
 
-/// Owner of the note.
+/// Owner of the ELF note.
 const OWNER: &[u8] = b"NMOE";
 
-/// Type of the note.
+/// Type of the ELF note.
 const TYPE: u32 = 1;
 
-/// Longest stamp in bytes.
-const LONGEST: usize = 64 * 1024;
+/// Maximum size of a stamp in bytes.
+const MAX_SIZE: usize = 64 * 1024;
 
-/// Folders and files of the kernel package that its libraries are made from.
+/// Files and folders of the kernel package that the libraries are built from.
 const SOURCES: [&str; 4] = ["build.rs", "Cargo.toml", "include", "src"];
 
-/// What a library says of its making.
+/// The build data of a library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Version of the stamp; 1.
+    /// Version of the stamp format: 1.
     pub schema: u32,
     /// Version of the C ABI.
     pub abi: u32,
-    /// Architecture it was built for; `host` for a host build.
+    /// Architecture of the build; `host` for a host build.
     pub arch: String,
     /// Digest over sources, flags and compiler; see [`digest`].
     pub sources: String,
-    /// Flags of the compiler.
+    /// Compiler flags.
     pub flags: String,
-    /// The compiler and its version.
+    /// Name and version of the compiler.
     pub compiler: String,
-    /// Commit that was checked out; null outside git.
+    /// Checked-out commit; null outside git.
     pub commit: Option<String>,
-    /// Whether the checkout held changes that no commit has.
+    /// Whether the checkout had uncommitted changes.
     pub dirty: bool,
-    /// Nonce of the run that built it; null at a prompt.
+    /// Nonce of the run that built the library; null for a manual build.
     pub nonce: Option<String>,
-    /// Kernels that must be in it.
+    /// Kernels that the library must contain.
     pub kernels: Vec<String>,
 }
 
-/// What a library's stamp must agree with.
+/// The values that a stamp must match.
 #[derive(Clone, Debug)]
 pub struct Expected<'a> {
-    /// Architecture.
+    /// Required architecture.
     pub arch: Arch,
     /// The kernel package in the checkout under test.
     pub package: &'a Path,
-    /// Nonce of this run, where there is one.
+    /// Nonce of this run, if any.
     pub nonce: Option<&'a str>,
 }
 
-/// Why a stamp does not stand for this checkout and this run.
+/// Why a stamp does not match this checkout and this run.
 #[derive(Debug, thiserror::Error)]
 pub enum Stale {
-    /// Another stamp or ABI version.
-    #[error("its stamp is of version {0} and its ABI of version {1}; both must be 1")]
+    /// The stamp or the ABI has another version.
+    #[error("its stamp has version {0} and its ABI has version {1}; both must be 1")]
     Version(u32, u32),
-    /// Built for something else.
+    /// The library was built for another architecture.
     #[error("it was built for {0}, not {1}")]
     Arch(String, Arch),
-    /// Built from other sources, with other flags, or by another compiler than it says.
+    /// The sources in the checkout, or the recorded flags or compiler, do not match the digest.
     #[error("it was not built from the sources in {0}")]
     Sources(String),
-    /// Built in another run.
+    /// The library was built in another run.
     #[error("it was not built in this run")]
     Nonce,
     /// The sources cannot be read.
@@ -79,20 +80,20 @@ pub enum Stale {
 }
 
 impl Stamp {
-    /// The stamp of a library; `None` where it has none, an error where it has a broken one.
+    /// Reads the stamp of a library. Returns `None` without a stamp, and an error for an invalid stamp.
     pub fn read(library: &[u8]) -> Result<Option<Stamp>, String> {
         let Some(text) = note::find(library, OWNER, TYPE) else {
             return Ok(None);
         };
-        if text.len() > LONGEST {
-            return Err(format!("its stamp is longer than {LONGEST} bytes"));
+        if text.len() > MAX_SIZE {
+            return Err(format!("its stamp is longer than {MAX_SIZE} bytes"));
         }
         serde_json::from_slice(text)
             .map(Some)
-            .map_err(|e| format!("its stamp cannot be read: {e}"))
+            .map_err(|e| format!("its stamp cannot be parsed: {e}"))
     }
 
-    /// Holds the stamp against the checkout and the run.
+    /// Compares the stamp with the checkout and the run.
     pub fn verify(&self, expected: &Expected<'_>) -> Result<(), Stale> {
         let package = || expected.package.display().to_string();
         if (self.schema, self.abi) != (1, kernel_host::ABI) {
@@ -113,8 +114,10 @@ impl Stamp {
     }
 }
 
-/// Digest over a kernel package: SHA-256 of a listing like `sha256sum`'s, of every source in the order of its path, and
-/// two lines `flags …` and `compiler …`. The package's build script makes the same.
+/// Computes the digest of a kernel package. The build script of the package computes the same digest.
+///
+/// This is the SHA-256 of a listing: one line per source in the format of `sha256sum`, sorted by path, and the two lines
+/// `flags …` and `compiler …`.
 pub fn digest(package: &Path, flags: &str, compiler: &str) -> std::io::Result<String> {
     let mut files = Vec::new();
     for name in SOURCES {
@@ -132,7 +135,7 @@ pub fn digest(package: &Path, flags: &str, compiler: &str) -> std::io::Result<St
 
 fn gather(package: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let path = package.join(relative);
-    // A link is what it points to only for whoever made it.
+    // Links are rejected, because the target may differ between checkouts.
     let about = std::fs::symlink_metadata(&path)?;
     if about.is_dir() {
         for entry in std::fs::read_dir(&path)? {

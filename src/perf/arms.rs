@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::domain::ids::CommitId;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
-use crate::kernel::subject::outputs;
+use crate::kernel::verify::outputs;
 use crate::system::digest::sha256;
 use crate::system::files;
 use crate::system::random;

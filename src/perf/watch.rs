@@ -4,11 +4,11 @@
 
 use crate::domain::results::Spoiler;
 use crate::gate::launch::Supervisor;
-use crate::kernel::health::{self, Kind, Reading, Sentinel, Trouble};
+use crate::kernel::health::{self, GpuIssue, HealthMonitor, Kind, Reading};
 
 /// Eyes on the GPUs, for as long as launches are compared.
 pub struct Watch {
-    sentinel: Option<Sentinel>,
+    monitor: Option<HealthMonitor>,
     before: Option<Reading>,
     blind: bool,
 }
@@ -16,11 +16,13 @@ pub struct Watch {
 impl Watch {
     /// Opens its eyes, where the launches use GPUs. To be called between launches: what it starts must not count as theirs.
     pub fn over(gpus: u32, supervisor: &mut Supervisor) -> Self {
-        let sentinel = (gpus > 0).then(|| Sentinel::start(&health::LIMITS)).flatten();
+        let monitor = (gpus > 0)
+            .then(|| HealthMonitor::start(&health::LIMITS))
+            .flatten();
         supervisor.exclude_current_children();
         Watch {
-            blind: gpus > 0 && sentinel.is_none(),
-            sentinel,
+            blind: gpus > 0 && monitor.is_none(),
+            monitor,
             before: None,
         }
     }
@@ -35,16 +37,16 @@ impl Watch {
         let (Some(before), Some(after)) = (self.before.take(), self.look()) else {
             return Vec::new();
         };
-        let mut troubles = after.troubles_since(&before);
+        let mut issues = after.issues_since(&before);
         // Whoever was there when it began may have gone before it ended.
-        troubles.extend(
+        issues.extend(
             before
-                .troubles()
+                .issues()
                 .into_iter()
-                .filter(|trouble| trouble.kind == Kind::Foreign),
+                .filter(|issue| issue.kind == Kind::Foreign),
         );
-        troubles.sort_by_key(|trouble| trouble.kind);
-        troubles.iter().map(told).collect()
+        issues.sort_by_key(|issue| issue.kind);
+        issues.iter().map(told).collect()
     }
 
     /// Whether launches on GPUs went unwatched, since their health could not be read.
@@ -53,17 +55,17 @@ impl Watch {
     }
 
     fn look(&mut self) -> Option<Reading> {
-        let reading = self.sentinel.as_mut()?.read();
+        let reading = self.monitor.as_mut()?.read();
         if reading.is_none() {
-            self.sentinel = None;
+            self.monitor = None;
             self.blind = true;
         }
         reading
     }
 }
 
-fn told(trouble: &Trouble) -> (Spoiler, String) {
-    let spoiler = match trouble.kind {
+fn told(issue: &GpuIssue) -> (Spoiler, String) {
+    let spoiler = match issue.kind {
         Kind::Lost => Spoiler::Lost,
         Kind::Foreign => Spoiler::Foreign,
         Kind::Throttled => Spoiler::Throttled,
@@ -71,5 +73,5 @@ fn told(trouble: &Trouble) -> (Spoiler, String) {
         Kind::Xid => Spoiler::Xid,
         Kind::Split => Spoiler::Split,
     };
-    (spoiler, trouble.to_string())
+    (spoiler, issue.to_string())
 }

@@ -1,6 +1,6 @@
-//! Tests which old outputs of a kernel build `kernel::subject` deletes.
+//! Tests which old outputs of a kernel build `kernel::verify` deletes.
 
-use nmoe_gates::kernel::subject::{SubjectError, clear};
+use nmoe_gates::kernel::verify::{SubjectError, clear};
 
 use crate::driver::Sandbox;
 

@@ -223,13 +223,13 @@ fn other_machines_are_refused() {
             "hang",
             cuda(&["-DINIT=for(;;)pause();"]),
             "no_gpu",
-            "said nothing for too long",
+            "sent no reply in time",
         ),
         (
             "hanging NVML",
             nvml(&["-DINIT=for(;;)pause();"]),
             "no_gpu",
-            "asked libnvidia-ml",
+            "libnvidia-ml: ",
         ),
         (
             "busy",
@@ -237,7 +237,7 @@ fn other_machines_are_refused() {
             "spoiled",
             "GPU 2: 3 other processes",
         ),
-        ("hot", nvml(&["-DTHROTTLE=0x40"]), "spoiled", "held down"),
+        ("hot", nvml(&["-DTHROTTLE=0x40"]), "spoiled", "reduces its clocks"),
         (
             "ECC",
             nvml(&["-DECC=2"]),
@@ -308,7 +308,7 @@ fn watch_reports_changes_between_readings() {
             "heat",
             &["-DHELD=round_()*1000000000ull"],
             Some("throttled"),
-            "held its clocks down for 1.0 of",
+            "reduced its clocks for 1.0 of",
         ),
         (
             "ecc",

@@ -157,9 +157,9 @@ fn gpus(registry: &Registry, tier_b: State) -> Check {
         whole: Duration::from_secs(15),
         ..Limits::default()
     };
-    match driver::judge(&driver::probe(&limits), &need) {
+    match driver::check_machine(&driver::probe(&limits), &need) {
         Ok(driver) => Check::ok("gpus", driver::census(&driver)),
-        Err(refusal) => Check::not(tier_b, "gpus", refusal.says(), refusal.reason.remedy()),
+        Err(refusal) => Check::not(tier_b, "gpus", refusal.message(), refusal.reason.remedy()),
     }
 }
 

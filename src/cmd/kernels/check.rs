@@ -13,11 +13,11 @@ use crate::domain::exit::Exit;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Registry, Target};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::kernel::driver::{LIMITS, Need, judge, probe};
+use crate::kernel::driver::{LIMITS, Need, check_machine, probe};
 use crate::kernel::host::{Limits, SIZE};
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::Snapshot;
-use crate::kernel::subject::{self, Proof, Rules, outputs, prove};
+use crate::kernel::verify::{self, Proof, Rules, outputs, prove};
 use crate::terminal::Text;
 use cuda_inspect::inspect::Inspection;
 
@@ -98,7 +98,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         args.libraries.iter().map(|path| here.join(path)).collect()
     };
     let asked = probe(&LIMITS);
-    let judged = judge(&asked, &Need::of(&target, args.gpus));
+    let judged = check_machine(&asked, &Need::of(&target, args.gpus));
     let rules = Rules {
         target: &target,
         subject: &context.subject,
@@ -107,7 +107,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         limits,
     };
     let proofs: Vec<Proof> = libraries.iter().map(|path| prove(path, &rules)).collect();
-    let (verdict, reason) = match (&judged, subject::verdict(&proofs)) {
+    let (verdict, reason) = match (&judged, verify::verdict(&proofs)) {
         // What fails, fails anywhere; else the machine comes first.
         (_, failed @ (Verdict::Fail, _)) => failed,
         (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
@@ -151,7 +151,7 @@ fn target(context: &Context) -> anyhow::Result<Target> {
 
 fn failure_json(loading: &Loading) -> serde_json::Value {
     let failure = loading.failure.as_ref();
-    json!(failure.map(|f| json!({"code": f.word, "stage": f.stage, "message": f.says})))
+    json!(failure.map(|f| json!({"code": f.code, "stage": f.stage, "message": f.message})))
 }
 
 fn proof_json(proof: &Proof) -> serde_json::Value {
@@ -197,7 +197,7 @@ fn failure_text(text: &mut Text, loading: &Loading) {
         };
         text.line(format_args!(
             "  {}, at stage {stage}: {}",
-            failure.word, failure.says
+            failure.code, failure.message
         ));
     }
     if loading.leftovers > 0 {

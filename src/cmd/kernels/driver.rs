@@ -8,8 +8,8 @@ use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
 use crate::domain::registry::Target;
-use crate::kernel::driver::{self, Driver, Need, Probe, Refusal, judge, probe};
-use crate::kernel::health::Sentinel;
+use crate::kernel::driver::{self, Driver, Need, Probe, UnsuitableMachine, check_machine, probe};
+use crate::kernel::health::HealthMonitor;
 use crate::kernel::host::Limits;
 use crate::terminal::Text;
 
@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return watch(&limits, Duration::from_secs(seconds), format);
     }
     let asked = probe(&limits);
-    let judged = judge(&asked, &Need::of(&Target::default(), args.gpus));
+    let judged = check_machine(&asked, &Need::of(&Target::default(), args.gpus));
     match format {
         Format::Json => print_json_line(&as_json(&asked, &judged))?,
         _ => print(&describe(&asked, &judged))?,
@@ -55,29 +55,29 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Two readings of NVML, and what happened between them.
 fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
     let silent = || NoJudgement("NVML does not answer, so nothing is known of the GPUs' health".to_owned());
-    let mut sentinel = Sentinel::start(limits).ok_or_else(silent)?;
-    let before = sentinel.read().ok_or_else(silent)?;
+    let mut monitor = HealthMonitor::start(limits).ok_or_else(silent)?;
+    let before = monitor.read().ok_or_else(silent)?;
     std::thread::sleep(time);
-    let after = sentinel.read().ok_or_else(silent)?;
-    let troubles = after.troubles_since(&before);
+    let after = monitor.read().ok_or_else(silent)?;
+    let issues = after.issues_since(&before);
     if format == Format::Json {
         print_json_line(
-            &json!({"schema": 1, "before": before.gpus(), "after": after.gpus(), "troubles": troubles}),
+            &json!({"schema": 1, "before": before.gpus(), "after": after.gpus(), "troubles": issues}),
         )?;
     } else {
         let mut text = Text::new();
-        if troubles.is_empty() {
+        if issues.is_empty() {
             text.line(format_args!(
                 "{} GPUs, and nothing spoiled them",
                 after.gpus().len()
             ));
         }
-        for trouble in &troubles {
-            text.line(trouble);
+        for issue in &issues {
+            text.line(issue);
         }
         print(&text)?;
     }
-    Ok(if troubles.is_empty() {
+    Ok(if issues.is_empty() {
         Exit::Passed
     } else {
         Exit::NoJudgement
@@ -85,7 +85,7 @@ fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit
 }
 
 /// The answer and the judgement as one object.
-pub fn as_json(asked: &Probe, judged: &Result<Driver, Refusal>) -> serde_json::Value {
+pub fn as_json(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> serde_json::Value {
     let driver = match asked {
         Probe::Answered(driver) => json!(driver),
         _ => json!(null),
@@ -104,7 +104,7 @@ pub fn as_json(asked: &Probe, judged: &Result<Driver, Refusal>) -> serde_json::V
 }
 
 /// The answer and the judgement as lines.
-pub fn describe(asked: &Probe, judged: &Result<Driver, Refusal>) -> Text {
+pub fn describe(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> Text {
     let mut text = Text::new();
     if let Probe::Answered(driver) = asked {
         let version = driver.version.as_deref().unwrap_or("unknown");
@@ -128,7 +128,7 @@ pub fn describe(asked: &Probe, judged: &Result<Driver, Refusal>) -> Text {
     }
     match judged {
         Ok(_) => text.line(format_args!("this machine will do")),
-        Err(refusal) => text.line(format_args!("{}: {}", refusal.reason.as_str(), refusal.says())),
+        Err(refusal) => text.line(format_args!("{}: {}", refusal.reason.as_str(), refusal.message())),
     };
     text
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
-use crate::kernel::snapshot::{Snapshot, Untaken};
+use crate::kernel::snapshot::{Snapshot, SnapshotError};
 use crate::terminal::Text;
 
 /// Arguments of `kernels inspect`.
@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     for path in &args.libraries {
         let inspection = match Snapshot::take(path) {
             Ok(snapshot) => inspect(snapshot.bytes(), args.arch, &args.expect),
-            Err(error @ Untaken::Io(_)) => anyhow::bail!("{}: {error}", path.display()),
+            Err(error @ SnapshotError::Io(_)) => anyhow::bail!("{}: {error}", path.display()),
             Err(error) => anyhow::bail!("{}: {error}; give a library file", path.display()),
         };
         clean &= inspection.is_clean();

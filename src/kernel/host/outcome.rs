@@ -1,4 +1,4 @@
-//! Defines how long a host may take, and every way in which it can end.
+//! Defines the limits of a kernel host and the ways in which it can exit. Must not start or read a host.
 
 use std::io;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 /// Time and output limits for the kernel host.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest silence between two replies; a self-check reports nothing while it runs.
+    /// Maximum time between two replies. A self-check sends no reply while it runs.
     pub step: Duration,
-    /// Longest life altogether.
+    /// Maximum run time of the host.
     pub whole: Duration,
-    /// Most bytes that the library may print, and most that the replies may take.
+    /// Maximum number of bytes of the library output, and of all replies.
     pub output: u64,
 }
 
@@ -24,57 +24,57 @@ impl Default for Limits {
     }
 }
 
-/// How a host ended.
+/// How a host exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It did all it was asked to, or said why not.
+pub enum HostExit {
+    /// The host completed the request, or reported why it could not.
     Done,
-    /// A signal ended it, such as SIGSEGV or SIGABRT.
+    /// A signal killed the host, for example SIGSEGV or SIGABRT.
     Signal(i32),
-    /// It exited by itself, half-way; with code 0 as well.
+    /// The host exited before it had completed the request, possibly with code 0.
     Exited(i32),
-    /// It said nothing for too long, and was killed.
+    /// The host sent no reply in time and was killed.
     Silent,
-    /// It was stopped, as by SIGSTOP, and was killed.
+    /// The host was stopped, for example by SIGSTOP, and was killed.
     Stopped,
-    /// It lived too long, and was killed.
+    /// The host ran too long and was killed.
     TooLong,
-    /// It printed too much, and was killed.
+    /// The host printed too much and was killed.
     Flooded,
-    /// Something that is no reply came over the socket; it was killed.
+    /// The socket received an invalid line, and the host was killed.
     Forged,
-    /// Its socket was closed from within.
+    /// Code in the host closed its socket.
     CutOff,
 }
 
-impl Ending {
-    /// What happened, in a few words.
-    pub fn says(&self) -> String {
+impl HostExit {
+    /// Describes what happened.
+    pub fn message(&self) -> String {
         match self {
-            Ending::Done => "it ended in good order".to_owned(),
-            Ending::Signal(number) => format!("it was ended by signal {number} ({})", signal_name(*number)),
-            Ending::Exited(code) => format!("it left with exit code {code} before it was done"),
-            Ending::Silent => "it said nothing for too long and was killed".to_owned(),
-            Ending::Stopped => "it was stopped (SIGSTOP) and was killed".to_owned(),
-            Ending::TooLong => "it took too long and was killed".to_owned(),
-            Ending::Flooded => "it printed too much and was killed".to_owned(),
-            Ending::Forged => "it sent something that is no reply, and was killed".to_owned(),
-            Ending::CutOff => "it closed the descriptors of the kernel host".to_owned(),
+            HostExit::Done => "it completed the request".to_owned(),
+            HostExit::Signal(number) => format!("signal {number} ({}) killed it", signal_name(*number)),
+            HostExit::Exited(code) => format!("it exited with code {code} before it was done"),
+            HostExit::Silent => "it sent no reply in time and was killed".to_owned(),
+            HostExit::Stopped => "it was stopped (SIGSTOP) and was killed".to_owned(),
+            HostExit::TooLong => "it ran too long and was killed".to_owned(),
+            HostExit::Flooded => "it printed too much and was killed".to_owned(),
+            HostExit::Forged => "it sent an invalid reply and was killed".to_owned(),
+            HostExit::CutOff => "it closed the descriptors of the kernel host".to_owned(),
         }
     }
 
-    /// A stable word for it.
-    pub fn word(&self) -> &'static str {
+    /// Returns the stable name.
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Ending::Done => "done",
-            Ending::Signal(_) => "signal",
-            Ending::Exited(_) => "exited",
-            Ending::Silent => "silent",
-            Ending::Stopped => "stopped",
-            Ending::TooLong => "too_long",
-            Ending::Flooded => "flooded",
-            Ending::Forged => "forged",
-            Ending::CutOff => "cut_off",
+            HostExit::Done => "done",
+            HostExit::Signal(_) => "signal",
+            HostExit::Exited(_) => "exited",
+            HostExit::Silent => "silent",
+            HostExit::Stopped => "stopped",
+            HostExit::TooLong => "too_long",
+            HostExit::Flooded => "flooded",
+            HostExit::Forged => "forged",
+            HostExit::CutOff => "cut_off",
         }
     }
 }
@@ -94,13 +94,13 @@ fn signal_name(number: i32) -> &'static str {
     }
 }
 
-/// The host could not be started here, so nothing is known of the library.
+/// The host cannot be started on this machine, so the library remains unchecked.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel host cannot run here: {0}")]
 pub struct Unavailable(pub(super) String);
 
 impl Unavailable {
-    /// For this reason.
+    /// Wraps the error that prevents the start.
     pub fn because(error: io::Error) -> Self {
         Unavailable(error.to_string())
     }

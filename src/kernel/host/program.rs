@@ -1,4 +1,6 @@
-//! The host's program: carried inside this one, started from memory, or from a temporary file where that is not allowed.
+//! Starts the kernel host, whose program is embedded in this one.
+//!
+//! Starts it from memory, or from a temporary file if that is not allowed. Must not depend on the protocol.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -9,16 +11,16 @@ use std::process::{Child, Command};
 
 use crate::kernel::snapshot::sealed;
 
-/// The program, as `build.rs` made and packed it.
+/// The program, which `build.rs` built and compressed.
 const PACKED: &[u8] = include_bytes!(env!("KERNEL_HOST_PACKED"));
 
-/// How large the program is, in bytes: its length stands before it.
+/// Size of the uncompressed program in bytes; the compressed data starts with this number.
 pub const SIZE: usize = {
     let length = [PACKED[0], PACKED[1], PACKED[2], PACKED[3]];
     u32::from_le_bytes(length) as usize
 };
 
-/// Starts the program; `prepare` gives the command its streams.
+/// Starts the program. `prepare` sets the streams of the command.
 pub fn start(prepare: impl Fn(&mut Command) -> io::Result<()>) -> io::Result<Child> {
     let spawn = |path: &Path| {
         let mut command = Command::new(path);
@@ -26,9 +28,9 @@ pub fn start(prepare: impl Fn(&mut Command) -> io::Result<()>) -> io::Result<Chi
         command.spawn()
     };
     let program = lz4_flex::decompress_size_prepended(PACKED).map_err(io::Error::other)?;
-    // `vm.memfd_noexec` may forbid it, and /proc may be missing.
+    // This fails if `vm.memfd_noexec` forbids it, or if /proc is missing.
     let from_memory = sealed(&program, true).and_then(|program| {
-        // Closed on exec, which is after the kernel has opened it.
+        // The descriptor is close-on-exec; the kernel opens the program before it closes the descriptor.
         spawn(Path::new(&format!("/proc/self/fd/{}", program.as_raw_fd())))
     });
     from_memory.or_else(|_| {

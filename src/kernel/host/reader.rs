@@ -1,4 +1,4 @@
-//! Starts a host and reads what it replies and prints, within limits.
+//! Starts a host and reads its replies and its output within limits. Must not decide what a reply means for a library.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -7,16 +7,16 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use kernel_host::{EXIT_CUT_OFF, LONGEST, Reply, Request};
+use kernel_host::{EXIT_CUT_OFF, MAX_LINE, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use crate::kernel::host::outcome::{Ending, Limits, Unavailable};
+use crate::kernel::host::outcome::{HostExit, Limits, Unavailable};
 use crate::kernel::host::program;
 use crate::system::process_tree;
 use crate::system::random;
 
-/// Starts a host and gives it a request.
+/// Starts a host and sends it a request.
 pub(super) fn spawn(
     request: &Request,
     library: Option<OwnedFd>,
@@ -24,7 +24,7 @@ pub(super) fn spawn(
 ) -> Result<(Child, HostReader), Unavailable> {
     let unavailable = |what: &str, error: io::Error| Unavailable(format!("{what}: {error}"));
     let nonce = random::token().map_err(|e| unavailable("no random numbers", e))?;
-    let (mut ours, theirs) = UnixStream::pair().map_err(|e| unavailable("no socket", e))?;
+    let (mut parent, child_end) = UnixStream::pair().map_err(|e| unavailable("no socket", e))?;
     let begun = Instant::now();
     let mut child = program::start(|command| {
         command
@@ -34,25 +34,25 @@ pub(super) fn spawn(
                     .and_then(|fd| fd.try_clone().ok())
                     .map_or_else(Stdio::null, Stdio::from),
             )
-            .stdout(Stdio::from(OwnedFd::from(theirs.try_clone()?)))
+            .stdout(Stdio::from(OwnedFd::from(child_end.try_clone()?)))
             .stderr(Stdio::piped())
             .process_group(0);
-        scrub(command);
+        keep_cuda_environment(command);
         Ok(())
     })
     .map_err(|e| unavailable("it cannot be started", e))?;
-    drop((theirs, library));
-    // A host that is gone already is told apart below.
-    let _ = ours.write_all(request.encode(&nonce).as_bytes());
+    drop((child_end, library));
+    // If the host has already exited, the reader notices this.
+    let _ = parent.write_all(request.encode(&nonce).as_bytes());
 
     let reader = HostReader {
-        socket: ours,
-        talk: child.stderr.take(),
+        socket: parent,
+        output: child.stderr.take(),
         nonce,
         limits: *limits,
         begun,
         pending: Vec::new(),
-        heard: 0,
+        bytes_read: 0,
         printed: 0,
         replies: Vec::new(),
         stage: String::new(),
@@ -60,8 +60,8 @@ pub(super) fn spawn(
     Ok((child, reader))
 }
 
-/// Leaves the host what loading CUDA needs, and nothing that is ours to keep.
-fn scrub(command: &mut Command) {
+/// Removes all environment variables from the command except those that CUDA needs.
+fn keep_cuda_environment(command: &mut Command) {
     command.env_clear();
     for (name, value) in std::env::vars_os() {
         let known = name.to_str().is_some_and(|name| {
@@ -78,27 +78,27 @@ fn scrub(command: &mut Command) {
 }
 
 pub(super) fn end_group(child: &Child) {
-    // It has not been waited for, so its number is still its own.
+    // The child is not reaped yet, so no other process can have its id.
     process_tree::signal_group(Pid::from_child(child), Signal::KILL);
 }
 
-/// What listens to a host.
+/// Reads the socket and the output of a host.
 pub(super) struct HostReader {
     pub(super) socket: UnixStream,
-    pub(super) talk: Option<ChildStderr>,
+    pub(super) output: Option<ChildStderr>,
     pub(super) nonce: String,
     pub(super) limits: Limits,
     pub(super) begun: Instant,
     pending: Vec<u8>,
-    pub(super) heard: u64,
+    pub(super) bytes_read: u64,
     printed: u64,
     pub(super) replies: Vec<Reply>,
     pub(super) stage: String,
 }
 
 impl HostReader {
-    /// Listens until the host exits (`None`) or must be ended for what it did (`Some`).
-    pub(super) fn listen(&mut self, child: &Child) -> Option<Ending> {
+    /// Reads until the host exits (`None`) or breaks a rule and must be killed (`Some`).
+    pub(super) fn listen(&mut self, child: &Child) -> Option<HostExit> {
         let exit = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
         let mut last = Instant::now();
         let mut open = true;
@@ -106,101 +106,101 @@ impl HostReader {
             let now = Instant::now();
             let silent = (last + self.limits.step).saturating_duration_since(now);
             let whole = (self.begun + self.limits.whole).saturating_duration_since(now);
-            // Without pidfds (Linux before 5.3) the end of both pipes must do.
+            // Without pidfds (Linux before 5.3), the end of both pipes means that the host has exited.
             let wait = silent.min(whole).min(if open || exit.is_some() {
                 silent
             } else {
                 Duration::from_millis(50)
             });
-            let (socket, talk, ended) = wait_for(
+            let (socket, output, ended) = wait_for(
                 open.then_some(&self.socket),
-                self.talk.as_ref(),
+                self.output.as_ref(),
                 exit.as_ref(),
                 wait,
             );
-            if talk && let Some(ending) = self.hear_talk() {
-                return Some(ending);
+            if output && let Some(exit) = self.read_output() {
+                return Some(exit);
             }
             if socket {
-                match self.hear() {
-                    Heard::Replies => last = Instant::now(),
-                    Heard::Nothing => {}
-                    Heard::Forgery => return Some(Ending::Forged),
-                    Heard::Loud => return Some(Ending::Flooded),
-                    Heard::End => {
+                match self.read_replies() {
+                    ReadResult::Replies => last = Instant::now(),
+                    ReadResult::Nothing => {}
+                    ReadResult::Invalid => return Some(HostExit::Forged),
+                    ReadResult::TooLong => return Some(HostExit::Flooded),
+                    ReadResult::Closed => {
                         open = false;
-                        // A host that lost its socket leaves at its next word.
+                        // A host that lost its socket exits at its next reply.
                         self.limits.step = self.limits.step.min(Duration::from_secs(1));
                         last = Instant::now();
                     }
                 }
             }
-            if ended || (exit.is_none() && !open && self.talk.is_none()) {
-                // What it said last is still in the socket.
-                return match self.hear() {
-                    Heard::Forgery => Some(Ending::Forged),
-                    Heard::Loud => Some(Ending::Flooded),
+            if ended || (exit.is_none() && !open && self.output.is_none()) {
+                // The socket may still contain the last replies.
+                return match self.read_replies() {
+                    ReadResult::Invalid => Some(HostExit::Forged),
+                    ReadResult::TooLong => Some(HostExit::Flooded),
                     _ => None,
                 };
             }
             let now = Instant::now();
             if now >= self.begun + self.limits.whole {
-                return Some(Ending::TooLong);
+                return Some(HostExit::TooLong);
             }
             if now >= last + self.limits.step {
-                return Some(if open { Ending::Silent } else { Ending::CutOff });
+                return Some(if open { HostExit::Silent } else { HostExit::CutOff });
             }
         }
     }
 
-    /// Reads what the library printed; it is counted, not kept.
-    pub(super) fn hear_talk(&mut self) -> Option<Ending> {
+    /// Reads and counts the output of the library, and discards the bytes.
+    pub(super) fn read_output(&mut self) -> Option<HostExit> {
         let mut buffer = [0; 8192];
-        match self.talk.as_mut()?.read(&mut buffer) {
-            Ok(0) | Err(_) => self.talk = None,
+        match self.output.as_mut()?.read(&mut buffer) {
+            Ok(0) | Err(_) => self.output = None,
             Ok(count) => self.printed += count as u64,
         }
-        (self.printed > self.limits.output).then_some(Ending::Flooded)
+        (self.printed > self.limits.output).then_some(HostExit::Flooded)
     }
 
-    /// Reads whatever the socket holds and takes the whole lines out of it.
-    pub(super) fn hear(&mut self) -> Heard {
-        let (mut buffer, mut heard, before) = ([0; 8192], Heard::Nothing, self.replies.len());
+    /// Reads all bytes from the socket and parses the complete lines.
+    pub(super) fn read_replies(&mut self) -> ReadResult {
+        let (mut buffer, mut result, before) = ([0; 8192], ReadResult::Nothing, self.replies.len());
         if self.socket.set_nonblocking(true).is_err() {
-            return Heard::End;
+            return ReadResult::Closed;
         }
         loop {
             match self.socket.read(&mut buffer) {
                 Ok(0) => {
-                    heard = Heard::End;
+                    result = ReadResult::Closed;
                     break;
                 }
                 Ok(count) => {
-                    self.heard += count as u64;
+                    self.bytes_read += count as u64;
                     self.pending
                         .extend_from_slice(buffer.get(..count).unwrap_or_default());
                     if self.take_lines().is_none() {
-                        return Heard::Forgery;
+                        return ReadResult::Invalid;
                     }
-                    if self.heard > self.limits.output {
-                        return Heard::Loud;
+                    if self.bytes_read > self.limits.output {
+                        return ReadResult::TooLong;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    heard = Heard::End;
+                    result = ReadResult::Closed;
                     break;
                 }
             }
         }
-        match heard {
-            Heard::Nothing if self.replies.len() > before => Heard::Replies,
+        match result {
+            ReadResult::Nothing if self.replies.len() > before => ReadResult::Replies,
             other => other,
         }
     }
 
-    /// `None` where a line is no reply of ours.
+    /// Parses the complete lines. Returns `None` if a line is not a valid reply.
     fn take_lines(&mut self) -> Option<()> {
         while let Some(end) = self.pending.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
@@ -211,40 +211,40 @@ impl HostReader {
             }
             self.replies.push(reply);
         }
-        (self.pending.len() <= LONGEST).then_some(())
+        (self.pending.len() <= MAX_LINE).then_some(())
     }
 
-    /// How a host that exited by itself ended.
-    pub(super) fn last_words(&self, status: ExitStatus) -> Ending {
+    /// Returns the exit of a host that was not killed by this program.
+    pub(super) fn exit_of(&self, status: ExitStatus) -> HostExit {
         let done = self.replies.last() == Some(&Reply::Done {});
         match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal(signal),
-            (_, Some(0)) if done => Ending::Done,
-            (_, Some(EXIT_CUT_OFF)) => Ending::CutOff,
-            (_, code) => Ending::Exited(code.unwrap_or(-1)),
+            (Some(signal), _) => HostExit::Signal(signal),
+            (_, Some(0)) if done => HostExit::Done,
+            (_, Some(EXIT_CUT_OFF)) => HostExit::CutOff,
+            (_, code) => HostExit::Exited(code.unwrap_or(-1)),
         }
     }
 }
 
-/// What one reading of the socket brought.
-pub(super) enum Heard {
+/// The result of reading the socket.
+pub(super) enum ReadResult {
     Replies,
     Nothing,
-    End,
-    Forgery,
-    Loud,
+    Closed,
+    Invalid,
+    TooLong,
 }
 
-/// Waits for the socket, the pipe or the exit; says which of them can be read.
+/// Waits for the socket, the output pipe or the exit. Returns which of them are readable.
 pub(super) fn wait_for(
     socket: Option<&UnixStream>,
-    talk: Option<&ChildStderr>,
+    output: Option<&ChildStderr>,
     exit: Option<&OwnedFd>,
     limit: Duration,
 ) -> (bool, bool, bool) {
     let wanted = [
         socket.map(|s| s.as_fd()),
-        talk.map(|t| t.as_fd()),
+        output.map(|t| t.as_fd()),
         exit.map(|e| e.as_fd()),
     ];
     let mut fds: Vec<PollFd<'_>> = wanted
@@ -257,10 +257,10 @@ pub(super) fn wait_for(
         return (false, false, false);
     }
     let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-    let mut answer = |asked: bool| asked && ready.next().unwrap_or(false);
+    let mut is_ready = |wanted: bool| wanted && ready.next().unwrap_or(false);
     (
-        answer(wanted[0].is_some()),
-        answer(wanted[1].is_some()),
-        answer(wanted[2].is_some()),
+        is_ready(wanted[0].is_some()),
+        is_ready(wanted[1].is_some()),
+        is_ready(wanted[2].is_some()),
     )
 }

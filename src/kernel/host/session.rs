@@ -1,5 +1,7 @@
-//! A host session that answers several requests. For libraries that watch the machine, not for those under test: no
-//! orphan is adopted, and only the host itself is killed.
+//! Keeps a host running for several requests.
+//!
+//! Use a session only for libraries of the driver, not for libraries under test: a session adopts no orphans and kills
+//! only the process group of the host. Must not depend on the requests.
 
 use std::io::Write as _;
 use std::process::Child;
@@ -8,53 +10,60 @@ use std::time::{Duration, Instant};
 use kernel_host::{Reply, Request};
 
 use crate::kernel::host::outcome::{Limits, Unavailable};
-use crate::kernel::host::reader::{Heard, HostReader, end_group, spawn, wait_for};
+use crate::kernel::host::reader::{HostReader, ReadResult, end_group, spawn, wait_for};
 
-/// The host, until it is dropped.
+/// A running host. Dropping the value kills the host.
 pub struct HostSession {
     child: Child,
     reader: HostReader,
 }
 
 impl HostSession {
-    /// Starts it with its first request; the answer to that is still to be listened to.
+    /// Starts a host with its first request. Call [`HostSession::listen`] to read the replies.
     ///
     /// # Errors
-    /// It cannot be started here.
+    /// The host cannot be started.
     pub fn start(request: &Request, limits: &Limits) -> Result<Self, Unavailable> {
         let (child, reader) = spawn(request, None, limits)?;
         Ok(HostSession { child, reader })
     }
 
-    /// Every reply up to `last`, exclusive; none where it ends, forges, floods or keeps silent for longer than its limit
-    /// first, and then it will not be of use again.
+    /// Reads the replies before `last`.
+    ///
+    /// Returns `None` if the host exits, sends an invalid reply, exceeds its output limit or sends no reply in time. The
+    /// session is unusable then.
     pub fn listen(&mut self, last: &Reply) -> Option<Vec<Reply>> {
         let until = Instant::now() + self.reader.limits.step;
-        self.reader.heard = 0;
+        self.reader.bytes_read = 0;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
                 return None;
             }
-            let (socket, talk, _) =
-                wait_for(Some(&self.reader.socket), self.reader.talk.as_ref(), None, left);
-            if talk && self.reader.hear_talk().is_some() {
+            let (socket, output, _) =
+                wait_for(Some(&self.reader.socket), self.reader.output.as_ref(), None, left);
+            if output && self.reader.read_output().is_some() {
                 return None;
             }
-            if socket && !matches!(self.reader.hear(), Heard::Replies | Heard::Nothing) {
+            if socket
+                && !matches!(
+                    self.reader.read_replies(),
+                    ReadResult::Replies | ReadResult::Nothing
+                )
+            {
                 return None;
             }
             if let Some(at) = self.reader.replies.iter().position(|reply| reply == last) {
-                let told = self.reader.replies.drain(..=at).take(at).collect();
-                return Some(told);
+                let replies = self.reader.replies.drain(..=at).take(at).collect();
+                return Some(replies);
             }
         }
     }
 
-    /// Asks, and listens up to `last`.
+    /// Sends a request and reads the replies before `last`.
     pub fn ask(&mut self, request: &Request, last: &Reply) -> Option<Vec<Reply>> {
         let line = request.encode(&self.reader.nonce);
-        // A host that is gone is noticed at once, and one that does not read would have to be sent megabytes to block us.
+        // Writing fails if the host has exited. It cannot block, because a request is small.
         self.reader.socket.write_all(line.as_bytes()).ok()?;
         self.listen(last)
     }

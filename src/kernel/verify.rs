@@ -1,8 +1,8 @@
-//! The kernel libraries of a checkout: which they are, how the old ones are done away with before a build, and what of the
-//! new ones is proven.
+//! Lists the kernel libraries of a checkout, deletes old ones before a build, and verifies new ones.
 //!
-//! A library with our stamp is inspected, held against its sources, loaded and self-checked. One without, such as the
-//! subject's own Python extensions, is inspected and never loaded; that it is fresh is known from having deleted it first.
+//! A library with an nmoe stamp is inspected, compared with its sources, loaded and self-checked. A library without a
+//! stamp, such as a Python extension of the subject, is inspected but never loaded; the caller deletes it before the build,
+//! so it is new. Must not depend on gates.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,30 +20,30 @@ use crate::git::{Git, GitError};
 use crate::kernel::collectives::imported;
 use crate::kernel::host::Limits;
 use crate::kernel::load::{Loading, load};
-use crate::kernel::snapshot::{Snapshot, Untaken};
+use crate::kernel::snapshot::{Snapshot, SnapshotError};
 use crate::kernel::stamp::{Expected, Stamp};
 
-/// Where our kernel package stands in a checkout.
+/// Directory of the kernel package in a checkout.
 pub const PACKAGE: &str = "nmoe-csrc";
 
 /// Why the libraries of a checkout cannot be listed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
-    /// A pattern of the registry leads out of the checkout through a link.
-    #[error("`{0}` is no path of kernel libraries inside the checkout")]
+    /// A pattern of the registry leaves the checkout through a link.
+    #[error("`{0}` leads out of the checkout; kernel libraries must be inside the checkout")]
     Outside(String),
-    /// A library is tracked by git, so its presence says nothing of a build.
+    /// A library is tracked by git, so it may not come from a build.
     #[error("{0} is tracked by git: a library must come from a build, not from a commit")]
     Tracked(String),
-    /// The file system refuses.
+    /// A file operation failed.
     #[error("{0}: {1}")]
     Io(String, io::Error),
-    /// git refuses.
+    /// A git command failed.
     #[error(transparent)]
     Git(#[from] GitError),
 }
 
-/// The libraries that the patterns name, relative to the checkout, in order.
+/// Lists the files that match the patterns, sorted and relative to the checkout.
 pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
     let mut found = Vec::new();
     for pattern in patterns {
@@ -76,15 +76,16 @@ pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>,
     Ok(found)
 }
 
-/// Whether a pattern means this file: the pattern names the file, or a folder above it and the file is a shared object.
+/// Whether a pattern selects this file: it names the file, or it names a folder above and the file is a shared object.
 fn is_library(pattern: &PathPattern, path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     pattern.names(bytes) || pattern.matches(bytes) && (name.ends_with(".so") || name.contains(".so."))
 }
 
-/// Deletes old libraries before a build, so that whatever is there afterwards was built by it. A link is deleted, not
-/// what it points to.
+/// Deletes old libraries before a build, so that every library afterwards comes from this build.
+///
+/// Deletes a link itself, not its target.
 pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
     let old = outputs(subject, patterns)?;
     let git = Git::at(subject);
@@ -106,25 +107,27 @@ pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, S
     Ok(old)
 }
 
-/// What is proven of one library.
+/// The results of all checks of one library.
 #[derive(Clone, Debug)]
 pub struct Proof {
-    /// The library, as it was named.
+    /// Path of the library, as the caller passed it.
     pub path: PathBuf,
-    /// What it holds; none where it could not be read.
+    /// Contents of the library; `None` if it could not be read.
     pub inspection: Option<Inspection>,
-    /// Its stamp, where it is one of ours.
+    /// The stamp, if the library has one.
     pub stamp: Option<Stamp>,
-    /// What came of loading it, where it is ours and was loaded.
+    /// Result of loading the library, if it was loaded.
     pub loading: Option<Loading>,
-    /// Every row, in the order it was found out.
+    /// Every check, in the order of execution.
     pub checks: Vec<KernelCheck>,
-    /// What every row found, in words.
+    /// Description of the result of each check, in the same order.
     pub details: Vec<String>,
 }
 
 impl Proof {
-    /// The worst row and its reason; pass where there is none. How a library failed stands in the rows; to a gate it failed.
+    /// Returns the worst check with its reason, or pass without checks.
+    ///
+    /// A gate gets `kernel_failed` for all failures but an all-to-all; the checks contain the exact reasons.
     pub fn verdict(&self) -> (Verdict, Option<Reason>) {
         match worst(self.checks.iter().map(|check| (check.status, check.reason))) {
             (Verdict::Fail, Some(reason)) if reason != Reason::KernelAllToAll => {
@@ -146,22 +149,22 @@ impl Proof {
     }
 }
 
-/// How a library is to be proven.
+/// Inputs for the checks of a library.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// What it is for.
+    /// Target that the library must be built for.
     pub target: &'a Target,
-    /// The checkout it belongs to.
+    /// Checkout that contains the library.
     pub subject: &'a Path,
-    /// Nonce of the run that must have built it, where there is one.
+    /// Nonce of the run that must have built the library, if any.
     pub nonce: Option<&'a str>,
-    /// Whether libraries of ours are loaded and self-checked too; only a machine that will do can.
+    /// Whether to load and self-check libraries with a stamp. This needs a suitable machine.
     pub load: bool,
-    /// Limits of the kernel host.
+    /// Time and output limits of the kernel host.
     pub limits: Limits,
 }
 
-/// Proves what can be proven of a library.
+/// Runs all checks of a library.
 pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     let mut proof = Proof {
         path: path.to_owned(),
@@ -173,12 +176,12 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     };
     let library = match Snapshot::take(&rules.subject.join(path)) {
         Ok(library) => library,
-        Err(Untaken::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+        Err(SnapshotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             proof.row(
                 "inspect",
                 Verdict::Invalid,
                 Some(Reason::KernelMissing),
-                "there is no such file".to_owned(),
+                "the file does not exist".to_owned(),
             );
             return proof;
         }
@@ -203,7 +206,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     let inspection = inspect(library.bytes(), arch, &expected);
     let good = inspection.is_clean() || inspection.is_host_only();
     let detail = if inspection.is_host_only() {
-        "it holds no device code".to_owned()
+        "it contains no device code".to_owned()
     } else {
         inspection.verdict()
     };
@@ -257,7 +260,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     proof
 }
 
-/// Loads a library of ours and takes its rows.
+/// Loads a library with a stamp and adds the results of its self-checks.
 fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
     match load(library, limits) {
         Err(error) => {
@@ -277,8 +280,8 @@ fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
                     "it loads, and its self-checks ran".to_owned(),
                 ),
                 Some(failure) => {
-                    let says = format!("{}: {}", failure.word, failure.says);
-                    proof.row("load", Verdict::Fail, Some(failure.reason()), says);
+                    let message = format!("{}: {}", failure.code, failure.message);
+                    proof.row("load", Verdict::Fail, Some(failure.reason()), message);
                 }
             }
             proof.checks.extend(loading.checks.iter().cloned());
@@ -288,7 +291,7 @@ fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
     }
 }
 
-/// What all libraries of a checkout come to: the worst of them, and `kernel_missing` where none holds device code.
+/// Returns the worst verdict of all libraries. Without any device code it is at least `kernel_missing`.
 pub fn verdict(proofs: &[Proof]) -> (Verdict, Option<Reason>) {
     let device_code = proofs
         .iter()
@@ -303,7 +306,7 @@ fn worst(verdicts: impl Iterator<Item = (Verdict, Option<Reason>)>) -> (Verdict,
         Verdict::Pass => 0,
         _ => 1,
     };
-    // The first of the worst, which is the one to mend first.
+    // Of equally bad verdicts, report the first, because it must be fixed first.
     verdicts.fold((Verdict::Pass, None), |worst, next| {
         if rank(next.0) > rank(worst.0) { next } else { worst }
     })
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fail_outweighs_an_invalid_and_the_first_of_equals_stands() {
+    fn worst_prefers_fail_and_then_the_first() {
         let rows = [
             (Verdict::Pass, None),
             (Verdict::Invalid, Some(Reason::KernelStale)),
