@@ -368,9 +368,8 @@ fn escaped_grandchild_is_killed() {
     let sandbox = Sandbox::new();
     let mark = sandbox.path("alive");
     let runaway = constructor(&format!(
-        "if (fork() == 0) {{ setsid(); if (fork() == 0) {{ FILE *f = fopen(\"{}\", \"w\"); fprintf(f, \"%d\", getpid()); fclose(f); for (;;) pause(); }} _exit(0); }}
-         while (access(\"{}\", R_OK)) usleep(1000); usleep(10000);",
-        mark.display(),
+        "if (fork() == 0) {{ setsid(); if (fork() == 0) {{ FILE *f = fopen(\"{0}.new\", \"w\"); fprintf(f, \"%d\", getpid()); fclose(f); rename(\"{0}.new\", \"{0}\"); for (;;) pause(); }} _exit(0); }}
+         while (access(\"{0}\", R_OK)) usleep(1000); usleep(10000);",
         mark.display()
     ));
     let (code, seen, stderr) = check(&sandbox, &build(&sandbox, "runaway", &runaway));

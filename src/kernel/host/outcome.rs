@@ -53,7 +53,7 @@ impl HostExit {
         match self {
             HostExit::Done => "it completed the request".to_owned(),
             HostExit::Signal(number) => format!("signal {number} ({}) killed it", signal_name(*number)),
-            HostExit::Exited(code) => format!("it exited with code {code} before it was done"),
+            HostExit::Exited(code) => format!("it ended early with exit code {code}"),
             HostExit::Silent => "it sent no reply in time and was killed".to_owned(),
             HostExit::Stopped => "it was stopped (SIGSTOP) and was killed".to_owned(),
             HostExit::TooLong => "it ran too long and was killed".to_owned(),
