@@ -109,6 +109,8 @@ enum Command {
     Kernels(cmd::kernels::Args),
     /// List gates, show one gate, or resolve a selection of gates.
     Gates(cmd::gates::Args),
+    /// Print what is read from a log, and what is not.
+    Metrics(cmd::metrics::Args),
     /// Compare throughput from logs, calibrate the noise of a gate, and manage the history.
     Perf(cmd::perf::Args),
     /// Plan the open contracts: waves that can run in parallel, hotspots, and the critical path.
@@ -167,6 +169,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
+        Command::Metrics(args) => cmd::metrics::run(&context, &args),
         Command::Perf(args) => cmd::perf::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),

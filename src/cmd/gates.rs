@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::policy;
 use crate::domain::exit::Exit;
+use crate::domain::metric::{Decimal, Direction, Metric};
 use crate::domain::registry::{Gate, GateKind, Registry, Tier};
 use crate::domain::suggest::nearest;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
@@ -149,6 +150,10 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
         if let Value::Object(map) = &mut value {
             map.shift_insert(0, "id".to_owned(), json!(id));
             map.insert("bundles".to_owned(), json!(bundles));
+            let reads = gate.reads();
+            if !reads.is_empty() {
+                map.insert("reads".to_owned(), json!(reads));
+            }
         }
         print_json_line(&value)?;
         return Ok(Exit::Passed);
@@ -181,6 +186,13 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     line("compares", gate.compare_gate.clone().unwrap_or_default());
     line("metric", gate.metric.clone().unwrap_or_default());
     line("in bundles", bundles.join(", "));
+    line(
+        "preset",
+        gate.preset.map(|p| p.as_str().to_owned()).unwrap_or_default(),
+    );
+    for metric in gate.reads() {
+        line("reads", reads(&metric));
+    }
     if let Some(cmd) = &gate.cmd {
         text.line("  command:");
         for l in cmd.trim().lines() {
@@ -189,6 +201,43 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     }
     print(&text)?;
     Ok(Exit::Passed)
+}
+
+/// How a metric is read from the output.
+fn reads(metric: &Metric) -> String {
+    let mut text = format!("{}, ", metric.name);
+    text.push_str(&match (&metric.pattern, &metric.label) {
+        (Some(pattern), _) => format!("by the pattern {pattern}"),
+        (None, label) => format!("after `{}`", label.as_deref().unwrap_or(&metric.name)),
+    });
+    let mut say = |word: String| {
+        text.push_str(", ");
+        text.push_str(&word);
+    };
+    if let Some(unit) = &metric.unit {
+        say(format!("in {unit}"));
+    }
+    if let Some(scale) = metric.scale {
+        say(format!("times {scale}"));
+    }
+    if metric.decimal == Some(Decimal::Comma) {
+        say("with a decimal comma".to_owned());
+    }
+    if let Some(rate) = &metric.rate {
+        say(format!("its growth per {rate}"));
+    }
+    let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(reduce) = metric.reduce {
+        say(format!("the {} of all ranks", word(json!(reduce))));
+    }
+    if let Some(take) = metric.take {
+        say(format!("the {} of a measurement", word(json!(take))));
+    }
+    say(match metric.direction {
+        Direction::Higher => "higher is better".to_owned(),
+        Direction::Lower => "lower is better".to_owned(),
+    });
+    text
 }
 
 fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {

@@ -21,6 +21,7 @@ pub mod kernels;
 pub mod lint;
 pub mod lint_scope;
 pub mod man;
+pub mod metrics;
 pub mod perf;
 pub mod plan;
 pub mod policy;

@@ -6,7 +6,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::metric;
+pub use crate::domain::metric::{Direction, Metric};
 use crate::domain::path_pattern::PathPattern;
+use crate::domain::preset::Preset;
 
 /// The whole file, in its own order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -125,7 +128,10 @@ pub struct Gate {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Metrics that are read from the output, in addition to `node_tps`.
+    /// The trainer or server that prints the output: its metrics are read without patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Metrics that are read from the output, in addition to `node_tps` and those of the preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
     /// Patterns of files in the subject that a run leaves for people to look at.
@@ -167,45 +173,13 @@ pub enum Leaks {
     Fail,
 }
 
-/// A number taken from a gate's output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Metric {
-    /// Lower-case letters, digits, `_`.
-    pub name: String,
-    /// Regular expression with one group around the number; absent means `<name>: <number>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// Unit for people, such as `tokens/s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// Which way is better; absent means higher.
-    #[serde(default)]
-    pub direction: Direction,
-}
-
-/// Which way a metric is better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Throughput and the like.
-    #[default]
-    Higher,
-    /// Latency, memory, loss and the like.
-    Lower,
-}
-
-impl Direction {
-    /// The change, percent, at which a budget is spent: the budget itself, or its mirror image where lower is better.
-    pub fn edge_pct(self, budget_pct: f64) -> f64 {
-        match self {
-            Direction::Higher => budget_pct,
-            Direction::Lower => -budget_pct,
-        }
-    }
-}
-
 impl Gate {
+    /// The metrics that are read from the output: the declared ones, each completed by the preset, and the rest of the preset.
+    pub fn reads(&self) -> Vec<Metric> {
+        let ready = self.preset.map(Preset::metrics).unwrap_or_default();
+        metric::completed(&self.metrics, &ready)
+    }
+
     /// Whether the gate needs the target: GPUs of the right kind, and as many.
     pub fn needs_target(&self) -> bool {
         self.gpus >= 1 || self.kernel == Some(true) || self.kind == GateKind::Kernel

@@ -134,6 +134,48 @@ pub struct Series {
     pub p50: Option<f64>,
     /// Samples in order; thinned evenly where there were more than the cap, `count` tells the truth.
     pub samples: Vec<f64>,
+    /// Numbers that could not be read. Where there is one, the series has no median and no samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
+    /// How many samples are not a number or infinite; they are counted and not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_finite: u64,
+    /// How often the steps began again; samples are those from the last start.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub restarts: u32,
+}
+
+/// Numbers of a metric that could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unreadable {
+    /// How many.
+    pub count: u64,
+    /// Shape of the first: digits as 9, letters as a, few other signs. Never its text.
+    pub shape: String,
+}
+
+impl Unreadable {
+    /// Whether a shape has only the signs that a shape may have.
+    pub fn is_shape(text: &str) -> bool {
+        text.len() <= 32 && text.bytes().all(|b| b"9a.,:;_'/+-%()=~? ".contains(&b))
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
+fn is_zero_u32(n: &u32) -> bool {
+    *n == 0
 }
 
 /// A comparison of two arms.
@@ -180,6 +222,9 @@ pub struct PerfResult {
     pub unwatched: bool,
     /// Launches that counted although their samples drifted: the replacement drifted too.
     pub unsteady: u32,
+    /// Measurements whose steps began again: only what followed the last start counts.
+    #[serde(skip_serializing_if = "is_zero_u32")]
+    pub restarted: u32,
     /// Stored noise was set aside because the pairs vary far more.
     pub history_dropped: bool,
     /// GPU-minutes spent on both arms.

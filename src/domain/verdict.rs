@@ -178,6 +178,8 @@ reasons! {
         "Find the code that writes to the runner's files or to the records of the run.";
     NoSamples = "no_samples", "The output has too few samples of the metric.",
         "Raise the gate's steps, or give the perf gate `perf_args = \"--log_every=1\"`.";
+    UnreadableNumber = "unreadable_number", "A number of the metric in the output is ambiguous, cut, or written in another form than the others.",
+        "Run `nmoe-gates metrics try LOG --gate ID` to see which; declare `unit`, `decimal` or a `pattern` in the registry, or make the program print plain digits.";
     CompareMissing = "compare_missing", "The gate that should be compared was not run, or did not pass.",
         "Run a bundle that holds the compare gate too; check that the budget matches the contract.";
     BaselineFailed = "baseline_failed", "The baseline could not be built or run.",

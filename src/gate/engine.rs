@@ -262,7 +262,7 @@ impl Run<'_, '_> {
     }
 
     fn command(&mut self, id: &str, gate: &Gate) -> GateResult {
-        let (Some(command), Ok(meter)) = (&gate.cmd, Meter::new(&gate.metrics)) else {
+        let (Some(command), Ok(meter)) = (&gate.cmd, Meter::new(&gate.reads())) else {
             return GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry));
         };
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));

@@ -108,7 +108,7 @@ fn usable(gate: &Gate) -> bool {
     let has_command =
         gate.kind != GateKind::Command || gate.cmd.as_ref().is_some_and(|c| !c.trim().is_empty());
     has_command
-        && Meter::new(&gate.metrics).is_ok()
+        && Meter::new(&gate.reads()).is_ok()
         && !gate
             .requires
             .iter()

@@ -7,7 +7,9 @@ use std::cell::LazyCell;
 use indexmap::IndexMap;
 
 use crate::document::Node;
+use crate::domain::metric::{self, Direction, Metric};
 use crate::domain::noise::NoiseTable;
+use crate::domain::preset::Preset;
 use crate::domain::settings::Naming;
 use leakscan::scan::Options;
 
@@ -84,16 +86,15 @@ impl Known {
                 .iter()
                 .map(|entry| {
                     let gate = &entry.node;
-                    let metrics = gate.get("metrics").map(Node::items).unwrap_or_default();
                     let known = KnownGate {
                         tier: own(gate, "tier").unwrap_or_default(),
                         is_perf: own(gate, "kind").as_deref() == Some("perf"),
                         compare_gate: own(gate, "compare_gate"),
                         metric: own(gate, "metric"),
-                        lower_is_better: metrics
-                            .iter()
-                            .filter(|m| own(m, "direction").as_deref() == Some("lower"))
-                            .filter_map(|m| own(m, "name"))
+                        lower_is_better: metrics_of(gate)
+                            .into_iter()
+                            .filter(|m| m.direction == Direction::Lower)
+                            .map(|m| m.name)
                             .collect(),
                     };
                     (entry.key.clone(), known)
@@ -111,6 +112,31 @@ impl Known {
         gate.and_then(|g| self.gates.get(g.compare_gate.as_deref()?))
             .is_some_and(|compared| compared.lower_is_better.iter().any(|m| m == name))
     }
+}
+
+/// The metrics that a gate's output is read for, as far as its entry says so: its own and its preset's.
+pub fn metrics_of(gate: &Node) -> Vec<Metric> {
+    let text = |node: &Node, key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+    let preset = text(gate, "preset");
+    let ready = Preset::ALL
+        .iter()
+        .find(|p| Some(p.as_str()) == preset.as_deref())
+        .map(|p| p.metrics())
+        .unwrap_or_default();
+    let own = gate.get("metrics").map(Node::items).unwrap_or_default();
+    let declared: Vec<Metric> = own
+        .iter()
+        .filter_map(|metric| {
+            Some(Metric {
+                direction: match text(metric, "direction").as_deref() {
+                    Some("lower") => Direction::Lower,
+                    _ => Direction::Higher,
+                },
+                ..Metric::named(&text(metric, "name")?)
+            })
+        })
+        .collect();
+    metric::completed(&declared, &ready)
 }
 
 /// What a contract fixes, as far as it says so.

@@ -161,6 +161,19 @@ pub const STATUS: &[&str] = &[
     "cancelled",
 ];
 
+/// The trainers and servers whose format is known.
+const PRESETS: &[&str] = &[
+    "torchtitan",
+    "megatron",
+    "nemo",
+    "deepspeed",
+    "hf-trainer",
+    "nanogpt",
+    "maxtext",
+    "vllm",
+    "sglang",
+];
+
 /// The registry.
 pub static REGISTRY: Shape = Shape::Map(&[
     key(
@@ -199,14 +212,21 @@ pub static GATE: Shape = Shape::Map(&[
     key("requires_files", Optional, Shape::List(&TEXT)),
     key("env", Optional, Shape::List(&ENV_NAME)),
     key("note", MayBeEmpty, TEXT),
+    key("preset", Optional, Shape::OneOf(PRESETS)),
     key(
         "metrics",
         Optional,
         Shape::List(&Shape::Map(&[
             key("name", Required, METRIC_NAME),
+            key("label", Optional, TEXT),
             key("pattern", Optional, TEXT),
             key("unit", MayBeEmpty, TEXT),
+            key("scale", Optional, Shape::Number),
+            key("decimal", Optional, Shape::OneOf(&[".", ","])),
             key("direction", Optional, Shape::OneOf(&["higher", "lower"])),
+            key("reduce", Optional, Shape::OneOf(&["sum", "min", "max", "mean"])),
+            key("rate", Optional, TEXT),
+            key("take", Optional, Shape::OneOf(&["last", "max", "min"])),
         ])),
     ),
     key("artifacts", Optional, Shape::List(&TEXT)),

@@ -8,6 +8,7 @@ use crate::document::toml_tree;
 use crate::domain::finding::Finding;
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
+use crate::domain::metric::Metric;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::Registry;
 use crate::domain::suggest::{did_you_mean, nearest};
@@ -15,7 +16,7 @@ use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::command;
-use crate::lint::facts::Known;
+use crate::lint::facts::{Known, metrics_of};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
@@ -252,6 +253,7 @@ fn within(source: &Source, node: &Node, piece: &str) -> Span {
 
 fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
     let mut names: Vec<&str> = Vec::new();
+    let known = metrics_of(gate);
     for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
         if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
             if names.contains(&name) {
@@ -260,6 +262,7 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
             }
             names.push(name);
         }
+        reading(sheet, metric, &known);
         let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
             continue;
         };
@@ -285,6 +288,30 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
             &node.span,
             format!("the pattern cannot be used: {fault}"),
         );
+    }
+}
+
+/// Checks the keys that say how a metric is read.
+fn reading(sheet: &mut Sheet<'_>, metric: &Node, known: &[Metric]) {
+    if let Some(node) = metric
+        .get("scale")
+        .filter(|n| n.number().is_some_and(|scale| scale <= 0.0))
+    {
+        sheet.find(&WRONG_TYPE, &node.span, "`scale` must be above 0");
+    }
+    if let (Some(node), Some(_)) = (metric.get("label"), metric.get("pattern")) {
+        let message = "a metric is found by its `label` or by its `pattern`, not by both";
+        sheet.find(&codes::INVALID_PATTERN, &node.span, message);
+    }
+    if let Some((per, node)) = metric.get("rate").and_then(|n| n.text().map(|t| (t, n)))
+        && per != "step"
+        && !known
+            .iter()
+            .any(|m| m.name == per && Some(per) != text(metric, "name"))
+    {
+        let message = format!("`rate` names `{}`, which the gate does not read", clip(per));
+        sheet.find(&codes::INVALID_PATTERN, &node.span, message).help =
+            Some("name `step`, or another metric of this gate".to_owned());
     }
 }
 
@@ -358,8 +385,8 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
     }
     let command = text(&compared.node, "cmd").unwrap_or_default();
     if let Some((metric, node)) = gate.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
-        let own = compared.node.get("metrics").map(Node::items).unwrap_or_default();
-        let names = || own.iter().filter_map(|m| text(m, "name"));
+        let own = metrics_of(&compared.node);
+        let names = || own.iter().map(|m| m.name.as_str());
         let name = metric.strip_suffix("_p50");
         if !name.is_some_and(|n| n == "node_tps" || names().any(|own| own == n)) {
             let known: Vec<String> = std::iter::once("node_tps")

@@ -70,7 +70,7 @@ impl PerfJudge for Judge {
 
 /// A metric's better direction, as the compared gate declares it.
 fn direction(gate: &Gate, metric: &str) -> Direction {
-    gate.metrics
+    gate.reads()
         .iter()
         .find(|m| m.name == metric)
         .map(|m| m.direction)

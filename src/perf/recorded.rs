@@ -1,16 +1,18 @@
 //! A verdict from launches that already happened: logs as a trainer printed them, or recorded results.
 //!
-//! Launches nothing and reads no file: bytes in, a comparison out.
+//! Launches nothing and opens no file: bytes in, a comparison out.
 
+use std::io::{BufRead as _, BufReader, Read};
+
+use crate::domain::metric::Metric;
 use crate::domain::noise::metric_name;
-use crate::domain::registry::{Direction, Gate, GateKind, Metric, Tier};
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::metrics::NODE_TPS;
+use crate::gate::metrics::{Forms, Meter, NODE_TPS};
 use crate::perf::decision::{Rule, Step};
 use crate::perf::launch::{self, Launch, Sample, Warmup};
 use crate::perf::record::Pairs;
-use crate::perf::samples;
+use crate::perf::samples::{self, Printed};
 use crate::perf::stats::History;
 
 /// What to take from a record.
@@ -20,66 +22,141 @@ pub struct Wanted {
     pub metric: String,
     /// The gate, where results hold several with that metric.
     pub gate: Option<String>,
-    /// The metric as a registry declares it; the default pattern where it does not.
-    pub declared: Option<Metric>,
+    /// Metrics as a registry declares them; a metric that is not among them is found by its name.
+    pub declared: Vec<Metric>,
 }
 
-/// Takes the samples of one launch out of a log, or out of results.
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+/// Results are not larger than this.
+const RESULTS: u64 = 64 << 20;
+
+/// Reads the samples of one measurement out of a log, or out of results.
 ///
 /// # Errors
 /// A message that says what about the record cannot be used.
-pub fn samples(record: &[u8], wanted: &Wanted) -> Result<Vec<Sample>, String> {
+pub fn read(record: impl Read, wanted: &Wanted) -> Result<Recorded, String> {
     let metric = metric_name(&wanted.metric);
-    if record.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
-        && let Ok(results) = serde_json::from_slice::<Results>(record)
+    let mut record = BufReader::with_capacity(CHUNK, record);
+    let mut start = Vec::new();
+    let failed = |error: std::io::Error| error.to_string();
+    if record
+        .fill_buf()
+        .map_err(failed)?
+        .iter()
+        .find(|b| !b.is_ascii_whitespace())
+        == Some(&b'{')
     {
-        return of_results(&results, metric, wanted.gate.as_deref());
+        (&mut record)
+            .take(RESULTS)
+            .read_to_end(&mut start)
+            .map_err(failed)?;
+        if let Ok(results) = serde_json::from_slice::<Results>(&start) {
+            return Ok(Recorded::Samples(Printed {
+                samples: of_results(&results, metric, wanted.gate.as_deref())?,
+                ..Printed::default()
+            }));
+        }
     }
-    let declared = wanted.declared.clone().unwrap_or_else(|| Metric {
-        name: metric.to_owned(),
-        pattern: None,
-        unit: None,
-        direction: Direction::Higher,
-    });
-    let metrics = if declared.name == NODE_TPS && declared.pattern.is_none() {
-        Vec::new()
-    } else {
-        vec![declared]
-    };
-    let mut meter = samples::meter(&reader(metrics))?;
-    meter.push(record);
+    let mut meter = meter(wanted)?;
+    meter.push(&start);
+    loop {
+        let chunk = record.fill_buf().map_err(failed)?;
+        if chunk.is_empty() {
+            break;
+        }
+        meter.push(chunk);
+        let len = chunk.len();
+        record.consume(len);
+    }
     let measured = meter.finish();
-    Ok(samples::pair_with_steps(
-        measured.get(metric),
-        measured.get("step"),
-    ))
+    Ok(match samples::printed(measured.get(metric)) {
+        Ok(printed) => Recorded::Samples(printed),
+        Err(why) => Recorded::Unreadable(why),
+    })
 }
 
-/// A gate that only stands for what is read from a log.
-fn reader(metrics: Vec<Metric>) -> Gate {
-    Gate {
-        tier: Tier::A,
-        kind: GateKind::Command,
-        cmd: None,
-        timeout_s: 0,
-        silence_timeout_s: 0,
-        gpus: 0,
-        requires: Vec::new(),
-        requires_files: Vec::new(),
-        env: Vec::new(),
-        note: None,
-        metrics,
-        artifacts: Vec::new(),
-        kernel: None,
-        leaks: None,
-        compare_gate: None,
-        metric: None,
-        pairs: None,
-        max_pairs: None,
-        warmup_steps: None,
-        perf_args: None,
+/// A meter for what is wanted, with the steps.
+fn meter(wanted: &Wanted) -> Result<Meter, String> {
+    let name = metric_name(&wanted.metric);
+    let mut metrics = wanted.declared.clone();
+    samples::add_step(&mut metrics);
+    if name != NODE_TPS && metrics.iter().all(|m| m.name != name) {
+        metrics.push(Metric::named(name));
+    }
+    Meter::new(&metrics)
+}
+
+/// What a record says of one measurement.
+#[derive(Clone, Debug)]
+pub enum Recorded {
+    /// Its samples.
+    Samples(Printed),
+    /// A number could not be read, and why.
+    Unreadable(String),
+}
+
+/// What keeps records from being compared, or the samples of both sides with what to tell people about them.
+pub enum Records {
+    /// The samples by side and measurement.
+    Samples {
+        /// The baseline's.
+        base: Vec<Vec<Sample>>,
+        /// The change's.
+        change: Vec<Vec<Sample>>,
+        /// How many measurements restarted.
+        restarted: u32,
+        /// What to tell people.
+        notes: Vec<String>,
+    },
+    /// A number could not be read, or the two sides are written in two forms: the comparison is invalid.
+    Unreadable(Vec<String>),
+}
+
+/// Puts the records of both sides together.
+pub fn together(base: Vec<Recorded>, change: Vec<Recorded>) -> Records {
+    let (mut notes, mut faults) = (Vec::new(), Vec::new());
+    let mut forms: Vec<Forms> = Vec::new();
+    let mut restarted = 0;
+    let mut side = |name: &str, records: Vec<Recorded>| {
+        let mut samples = Vec::new();
+        for (nth, record) in records.into_iter().enumerate() {
+            let at = format!("measurement {} of the {name}", nth + 1);
+            match record {
+                Recorded::Unreadable(why) => faults.push(format!("{at}: {why}")),
+                Recorded::Samples(printed) => {
+                    notes.extend(printed.notes.iter().map(|note| format!("{at}: {note}")));
+                    forms.push(printed.forms);
+                    restarted += u32::from(printed.restarted);
+                    samples.push(printed.samples);
+                }
+            }
+        }
+        samples
+    };
+    let (base, change) = (side("baseline", base), side("change", change));
+    if forms
+        .iter()
+        .enumerate()
+        .any(|(i, a)| forms[..i].iter().any(|b| a.clash(b)))
+    {
+        faults.push(TWO_FORMS.to_owned());
+    }
+    if faults.is_empty() {
+        Records::Samples {
+            base,
+            change,
+            restarted,
+            notes,
+        }
+    } else {
+        Records::Unreadable(faults)
     }
 }
+
+/// What is said where logs cannot be compared for the way their numbers are written.
+pub const TWO_FORMS: &str =
+    "the logs write the metric in two forms (suffix, separator, unit), and the values are 100-fold apart";
 
 fn of_results(results: &Results, metric: &str, gate: Option<&str>) -> Result<Vec<Sample>, String> {
     let holds: Vec<&str> = results
@@ -113,6 +190,23 @@ fn of_results(results: &Results, metric: &str, gate: Option<&str>) -> Result<Vec
         .metrics
         .get(metric)
         .ok_or_else(|| format!("gate `{id}` of these results has no samples of `{metric}`"))?;
+    if let Some(unreadable) = &series.unreadable {
+        return Err(format!(
+            "{} of `{metric}` in gate `{id}` could not be read; the first has the shape `{}`",
+            if unreadable.count == 1 {
+                "a number".to_owned()
+            } else {
+                format!("{} numbers", unreadable.count)
+            },
+            unreadable.shape
+        ));
+    }
+    if series.not_finite > 0 {
+        return Err(format!(
+            "{} samples of `{metric}` in gate `{id}` are not finite",
+            series.not_finite
+        ));
+    }
     let steps = result
         .metrics
         .get("step")

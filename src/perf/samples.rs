@@ -1,49 +1,136 @@
-//! What a launch printed, as samples of one metric with their steps. Knows logs and registries, not arms.
+//! What a measurement printed, as samples of one metric with their steps. Knows logs and registries, not the two sides.
 
-use crate::domain::registry::{Direction, Gate, Metric};
+use crate::domain::metric::Metric;
+use crate::domain::registry::Gate;
 use crate::gate::launch::Ended;
-use crate::gate::metrics::{Measured, Meter};
+use crate::gate::metrics::{Forms, Measured, Meter};
 use crate::perf::launch::Sample;
 
-/// A gate's metrics, and the step each was printed at.
+/// A meter for a gate's metrics, and the step each was printed at.
 ///
 /// # Errors
 /// A pattern of the registry cannot be used.
 pub fn meter(gate: &Gate) -> Result<Meter, String> {
-    let mut metrics = gate.metrics.clone();
-    if !metrics.iter().any(|m| m.name == "step") {
-        metrics.push(Metric {
-            name: "step".to_owned(),
-            pattern: None,
-            unit: None,
-            direction: Direction::Higher,
-        });
-    }
+    let mut metrics = gate.reads();
+    add_step(&mut metrics);
     Meter::new(&metrics)
 }
 
-/// The samples of one metric of a launch, with their steps where every sample has one.
-pub fn of(ended: &Ended, metric: &str) -> Vec<Sample> {
-    pair_with_steps(ended.metrics.get(metric), ended.metrics.get("step"))
+/// Adds the step, where the metrics lack it.
+pub fn add_step(metrics: &mut Vec<Metric>) {
+    if metrics.iter().all(|m| m.name != "step") {
+        metrics.push(Metric::named("step"));
+    }
 }
 
-/// The same for measured series.
-pub fn pair_with_steps(values: Option<&Measured>, steps: Option<&Measured>) -> Vec<Sample> {
-    let values = values.map(|m| m.samples.values()).unwrap_or_default();
-    let steps = steps
-        .map(|m| m.samples.values())
-        .filter(|s| s.len() == values.len() && s.iter().all(|v| *v >= 0.0 && v.fract() == 0.0 && *v < 1e15));
-    values
+/// What one measurement says of a metric.
+#[derive(Clone, Debug, Default)]
+pub struct Printed {
+    /// The samples, in order.
+    pub samples: Vec<Sample>,
+    /// How they are written.
+    pub forms: Forms,
+    /// Whether the steps began again: the samples are those from the last start.
+    pub restarted: bool,
+    /// What to tell people about them.
+    pub notes: Vec<String>,
+}
+
+/// The samples of one metric of a measurement that ended.
+///
+/// # Errors
+/// As [`printed`].
+pub fn of(ended: &Ended, metric: &str) -> Result<Printed, String> {
+    printed(ended.metrics.get(metric))
+}
+
+/// The samples that a measurement printed; none where it printed none.
+///
+/// # Errors
+/// A number could not be read: says the shape of what stands there, and why.
+pub fn printed(measured: Option<&Measured>) -> Result<Printed, String> {
+    let Some(measured) = measured else {
+        return Ok(Printed::default());
+    };
+    if let Some((note, why)) = measured.unreadable() {
+        return Err(format!(
+            "{} of `{}` cannot be read; the first has the shape `{}`: {}",
+            count(measured.refused, "number"),
+            measured.metric.name,
+            note.shape,
+            why.says()
+        ));
+    }
+    Ok(Printed {
+        samples: with_steps(measured),
+        forms: measured.forms.clone(),
+        restarted: measured.told.restarts > 0,
+        notes: notes(measured),
+    })
+}
+
+/// What to tell people about samples that could be read.
+pub fn notes(measured: &Measured) -> Vec<String> {
+    let told = measured.told;
+    let mut notes = Vec::new();
+    if told.restarts > 0 {
+        notes.push(format!(
+            "the steps begin again ({}): only what follows the last start counts, {} before it {} not",
+            if told.restarts == 1 {
+                "one restart".to_owned()
+            } else {
+                format!("{} restarts", told.restarts)
+            },
+            count(told.discarded, "sample"),
+            if told.discarded == 1 { "does" } else { "do" },
+        ));
+    }
+    if told.partial > 0 {
+        notes.push(format!(
+            "{} left out: not every rank printed a sample",
+            count(told.partial, "step")
+        ));
+    }
+    if told.unplaced > 0 {
+        notes.push(format!(
+            "{} left out: no step or rank to reduce by, or no growth to divide by",
+            count(told.unplaced, "number")
+        ));
+    }
+    let odd = measured.samples.odd();
+    for (number, what) in [
+        (odd.not_finite, "not finite"),
+        (odd.zero, "zero"),
+        (odd.negative, "negative"),
+    ] {
+        if number > 0 {
+            let verb = if number == 1 { "is" } else { "are" };
+            notes.push(format!("{} {verb} {what}", count(number, "sample")));
+        }
+    }
+    notes
+}
+
+fn with_steps(measured: &Measured) -> Vec<Sample> {
+    let steps = measured.samples.steps();
+    // After a restart the steps are counted from the last start: its warm-up is a warm-up too.
+    let shift = match steps.iter().flatten().min() {
+        Some(first) if measured.told.restarts > 0 => first.saturating_sub(1),
+        _ => 0,
+    };
+    measured
+        .samples
+        .values()
         .iter()
-        .enumerate()
-        .map(|(i, value)| Sample {
+        .zip(steps)
+        .map(|(value, step)| Sample {
             value: *value,
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "it is a whole number of a step"
-            )]
-            step: steps.map(|s| s[i] as u64),
+            step: step.map(|s| s - shift.min(s)),
         })
         .collect()
+}
+
+/// A count with its noun.
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -11,10 +11,12 @@ use crate::domain::results::{PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::launch::{End, Ended, Supervisor};
+use crate::gate::metrics::Forms;
 use crate::perf::arms::Arms;
 use crate::perf::decision::{Rule, Step};
-use crate::perf::launch::{self, Launch, Warmup};
+use crate::perf::launch::{self, Launch, Sample, Warmup};
 use crate::perf::record::Pairs;
+use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 use crate::perf::site::{Arm, Site, stopped};
@@ -31,6 +33,8 @@ pub struct Trial<'a, 'b> {
     gpu_minutes: f64,
     spoiled: BTreeMap<Spoiler, u32>,
     unsteady: u32,
+    forms: Option<Forms>,
+    restarted: u32,
 }
 
 impl<'a, 'b> Trial<'a, 'b> {
@@ -54,6 +58,8 @@ impl<'a, 'b> Trial<'a, 'b> {
             gpu_minutes: 0.0,
             spoiled: BTreeMap::new(),
             unsteady: 0,
+            forms: None,
+            restarted: 0,
         })
     }
 
@@ -83,6 +89,7 @@ impl<'a, 'b> Trial<'a, 'b> {
         perf.spoiled = self.spoiled.values().sum();
         perf.spoiled_by = self.spoiled.clone();
         perf.unsteady = self.unsteady;
+        perf.restarted = self.restarted;
         perf.unwatched = self.watch.blind();
         if self.case.compare.gpus > 0 {
             perf.gpu_minutes = Some(self.gpu_minutes);
@@ -185,7 +192,8 @@ impl<'a, 'b> Trial<'a, 'b> {
                 steps: self.case.gate.warmup_steps,
                 threshold,
             };
-            let launch = launch::launch(&samples::of(&ended?, &self.metric), warmup).map_err(|unfit| {
+            let samples = self.samples(arm, &ended?)?;
+            let launch = launch::launch(&samples, warmup).map_err(|unfit| {
                 let (which, metric) = (arm.name(), &self.metric);
                 let why = format!("a launch of the {which} cannot be judged by `{metric}`: {unfit}");
                 Refusal::invalid(Reason::NoSamples, why)
@@ -197,6 +205,24 @@ impl<'a, 'b> Trial<'a, 'b> {
             self.set_aside(arm, Spoiler::Drift, "its samples drift", false);
             replaced = true;
         }
+    }
+
+    /// The samples of a measurement that ended, written like those before it.
+    fn samples(&mut self, arm: Arm, ended: &Ended) -> Result<Vec<Sample>, Refusal> {
+        let refused = |why| Refusal::invalid(Reason::UnreadableNumber, why);
+        let printed = samples::of(ended, &self.metric).map_err(refused)?;
+        if self
+            .forms
+            .get_or_insert_with(|| printed.forms.clone())
+            .clash(&printed.forms)
+        {
+            return Err(refused(TWO_FORMS.to_owned()));
+        }
+        self.restarted += u32::from(printed.restarted);
+        for note in &printed.notes {
+            self.say(&format!("a launch of the {}: {note}", arm.name()));
+        }
+        Ok(printed.samples)
     }
 
     fn set_aside(&mut self, arm: Arm, spoiler: Spoiler, says: &str, again: bool) {

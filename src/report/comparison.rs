@@ -73,6 +73,17 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
     if perf.unsteady > 0 {
         notes.push(vec![said(format!("{} launches not steady", perf.unsteady))]);
     }
+    if perf.restarted > 0 {
+        let (noun, last) = if perf.restarted == 1 {
+            ("measurement", "its")
+        } else {
+            ("measurements", "their")
+        };
+        notes.push(vec![said(format!(
+            "{} {noun} restarted and counted from {last} last start",
+            perf.restarted
+        ))]);
+    }
     if perf.unwatched {
         notes.push(vec![said("the GPUs' health could not be read")]);
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::domain::results::{GateResult, Results, SCHEMA};
+use crate::domain::results::{GateResult, Results, SCHEMA, Unreadable};
 use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
 use crate::system::files::{self, FileError};
@@ -189,11 +189,12 @@ fn contradiction(result: &GateResult) -> Option<&'static str> {
     if result.duration_s.is_some_and(|d| d < 0.0) {
         return Some("its duration is negative");
     }
-    if result.node_tps_p50.is_some_and(|v| v < 0.0) {
-        return Some("its throughput is negative");
-    }
     if result.metrics.values().any(|s| s.samples.len() as u64 > s.count) {
         return Some("a metric has more samples than it counts");
+    }
+    let unreadable = || result.metrics.values().filter_map(|s| s.unreadable.as_ref());
+    if unreadable().any(|u| !Unreadable::is_shape(&u.shape)) {
+        return Some("the shape of a number is not a shape");
     }
     None
 }

@@ -211,8 +211,8 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     if let Some(file) = result.missing_files.iter().find(|file| !named(file)) {
         return Some(format!("file {file:?}"));
     }
-    let measured = |(name, series): &(&String, &Series)| match gate.metrics.iter().find(|m| m.name == **name)
-    {
+    let reads = gate.reads();
+    let measured = |(name, series): &(&String, &Series)| match reads.iter().find(|m| m.name == **name) {
         Some(metric) => series.unit == metric.unit,
         None => *name == "node_tps" && matches!(series.unit.as_deref(), None | Some("tokens/s")),
     };

@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod digest;
 pub mod files;
+pub mod packed;
 pub mod panics;
 pub mod process;
 pub mod process_tree;

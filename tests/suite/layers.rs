@@ -177,7 +177,7 @@ type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the code of a file without its comments and its inline tests.
 fn production(text: &str) -> String {
-    text.split("#[cfg(test)]\nmod tests {")
+    text.split("#[cfg(test)]\n")
         .next()
         .unwrap_or_default()
         .lines()

@@ -52,6 +52,7 @@ mod lint_formats;
 mod lint_pr;
 mod lint_templates;
 mod lint_workflows;
+mod metrics;
 mod one_answer;
 mod openapi;
 mod output_escaping;

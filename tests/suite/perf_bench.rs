@@ -25,7 +25,7 @@ awk -v seed="$((count * 7919))" -v speed="$speed" '
         level = speed * (1 + 0.01 * random())
         for (step = 1; step <= 24; step++) {
             tps = int(level * (1 + 0.01 * random()) * (step < 4 ? 0.4 : 1))
-            printf "step: %2d  loss: 2.5  node_tps: %d,%03d\n", step, tps / 1000, tps % 1000
+            printf (tps < 1000 ? "step: %2d  loss: 2.5  node_tps: %d\n" : "step: %2d  loss: 2.5  node_tps: %d,%03d\n"), step, (tps < 1000 ? tps : tps / 1000), tps % 1000
         }
     }'
 "#;

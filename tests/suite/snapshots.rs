@@ -440,6 +440,20 @@ fn output_perf() {
 }
 
 #[test]
+fn output_metrics() {
+    let mut transcript = Transcript::new(State::Adopted);
+    transcript.fixture.write(
+        "train.log",
+        "step: 1 tps: 7,282\nstep: 2 tps: 7,301 loss: 2.31\nstep: 3 tps: 7,299,1 loss: 2.30\n",
+    );
+    transcript
+        .line("nmoe-gates metrics try train.log --preset torchtitan")
+        .line("nmoe-gates metrics try train.log --name loss --format json")
+        .line("nmoe-gates metrics try nowhere.log --preset torchtitan")
+        .is("metrics");
+}
+
+#[test]
 fn output_plan() {
     let mut transcript = Transcript::new(State::Adopted);
     transcript

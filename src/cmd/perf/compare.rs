@@ -1,6 +1,6 @@
 //! `perf compare`: a verdict from two sets of logs or results.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -14,11 +14,14 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::domain::noise::metric_name;
 use crate::domain::perf_summary;
-use crate::domain::registry::{Direction, Metric};
-use crate::domain::verdict::Verdict;
+use crate::domain::registry::{Direction, Gate, Metric};
+use crate::domain::results::PerfResult;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::decision::Rule;
-use crate::perf::recorded::{self, Compared, Wanted};
+use crate::perf::launch::Sample;
+use crate::perf::recorded::{self, Compared, Recorded, Records, Wanted};
 use crate::perf::stats::History;
+use crate::system::packed;
 use crate::terminal::Text;
 
 /// Arguments of `perf compare`.
@@ -75,7 +78,8 @@ enum HowHot {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let declared = declared(context, args)?;
-    let direction = match (args.direction, &declared) {
+    let own = declared.iter().find(|m| m.name == metric_name(&args.metric));
+    let direction = match (args.direction, own) {
         (Some(Better::Higher), _) => Direction::Higher,
         (Some(Better::Lower), _) => Direction::Lower,
         (None, Some(metric)) => metric.direction,
@@ -98,15 +102,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .map(History::from),
         None => None,
     };
-    let read =
-        |paths: &[PathBuf]| -> anyhow::Result<Vec<_>> { paths.iter().map(|p| samples(p, &wanted)).collect() };
-    let mut compared = recorded::compare(
-        &read(&args.baseline)?,
-        &read(&args.head)?,
-        &rule,
-        args.warmup_steps,
-        history,
-    );
+    let records = recorded::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
+    let mut compared = compare(records, |base, change| {
+        recorded::compare(base, change, &rule, args.warmup_steps, history)
+    });
     compared.perf.metric.clone_from(&args.metric);
     compared.perf.compare_gate = args.gate.clone().unwrap_or_default();
     match format {
@@ -121,27 +120,48 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The metric as the registry declares it for the gate.
-fn declared(context: &Context, args: &Args) -> anyhow::Result<Option<Metric>> {
+fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
     let Some(gate) = &args.gate else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     if !context.registry_path().exists() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let registry = policy::registry(context)?.value;
-    Ok(registry.gates.get(gate).and_then(|g| {
-        g.metrics
-            .iter()
-            .find(|m| m.name == metric_name(&args.metric))
-            .cloned()
-    }))
+    Ok(registry.gates.get(gate).map(Gate::reads).unwrap_or_default())
 }
 
-fn samples(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<crate::perf::launch::Sample>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    recorded::samples(&bytes, wanted)
-        .map_err(|why| anyhow::anyhow!(why))
-        .with_context(|| format!("cannot use {}", path.display()))
+fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
+    let one = |path: &PathBuf| {
+        let log = packed::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        recorded::read(log.reader, wanted)
+            .map_err(|why| anyhow::anyhow!(why))
+            .with_context(|| format!("cannot use {}", path.display()))
+    };
+    paths.iter().map(one).collect()
+}
+
+/// Compares what was read; a number that cannot be read makes the comparison invalid.
+fn compare(records: Records, decide: impl FnOnce(&[Vec<Sample>], &[Vec<Sample>]) -> Compared) -> Compared {
+    match records {
+        Records::Samples {
+            base,
+            change,
+            restarted,
+            notes,
+        } => {
+            let mut compared = decide(&base, &change);
+            compared.notes.splice(0..0, notes);
+            compared.perf.restarted = restarted;
+            compared
+        }
+        Records::Unreadable(notes) => Compared {
+            perf: PerfResult::default(),
+            verdict: Verdict::Invalid,
+            reason: Some(Reason::UnreadableNumber),
+            notes,
+        },
+    }
 }
 
 fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {

@@ -1,0 +1,172 @@
+//! A metric of the registry: what a number is called in a gate's output, how it is written, and what is made of its samples.
+//!
+//! Plain data: reads no log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A number taken from a gate's output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Lower-case letters, digits, `_`.
+    pub name: String,
+    /// What the log calls the number, such as `elapsed time per iteration`; absent means `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Regular expression with one group around the number, instead of a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Unit of the metric, such as `tokens/s`. A log that writes another unit of the same kind is converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What printed values are multiplied by; absent means 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// The decimal sign of the log; absent means `.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
+    /// Which way is better; absent means higher.
+    #[serde(default)]
+    pub direction: Direction,
+    /// How the samples of several ranks at one step become one; absent keeps every sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduce: Option<Reduce>,
+    /// The number is a running total: its growth per `step`, or per growth of the named metric, is the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// The one sample of a measurement that counts; absent means all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take: Option<Take>,
+}
+
+impl Metric {
+    /// A metric that is read by its name alone.
+    pub fn named(name: &str) -> Metric {
+        Metric {
+            name: name.to_owned(),
+            ..Metric::default()
+        }
+    }
+
+    /// The metric with what it leaves out taken from another. A label or pattern of its own leaves out neither.
+    pub fn completed_by(&self, other: &Metric) -> Metric {
+        let own = self.label.is_some() || self.pattern.is_some();
+        let found = |mine: &Option<String>, theirs: &Option<String>| {
+            if own { mine.clone() } else { theirs.clone() }
+        };
+        Metric {
+            name: self.name.clone(),
+            label: found(&self.label, &other.label),
+            pattern: found(&self.pattern, &other.pattern),
+            unit: self.unit.clone().or_else(|| other.unit.clone()),
+            scale: self.scale.or(other.scale),
+            decimal: self.decimal.or(other.decimal),
+            direction: if self.direction == Direction::default() {
+                other.direction
+            } else {
+                self.direction
+            },
+            reduce: self.reduce.or(other.reduce),
+            rate: self.rate.clone().or_else(|| other.rate.clone()),
+            take: self.take.or(other.take),
+        }
+    }
+}
+
+/// Declared metrics, each completed by the ready-made one of its name, and the rest of the ready-made ones.
+pub fn completed(declared: &[Metric], ready: &[Metric]) -> Vec<Metric> {
+    let own = declared.iter().map(|metric| {
+        let same = ready.iter().find(|m| m.name == metric.name);
+        same.map_or_else(|| metric.clone(), |ready| metric.completed_by(ready))
+    });
+    let rest = ready
+        .iter()
+        .filter(|m| declared.iter().all(|own| own.name != m.name));
+    own.chain(rest.cloned()).collect()
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Throughput and the like.
+    #[default]
+    Higher,
+    /// Latency, memory, loss and the like.
+    Lower,
+}
+
+impl Direction {
+    /// The change, percent, at which a budget is spent: the budget itself, or its mirror image where lower is better.
+    pub fn edge_pct(self, budget_pct: f64) -> f64 {
+        match self {
+            Direction::Higher => budget_pct,
+            Direction::Lower => -budget_pct,
+        }
+    }
+}
+
+/// The sign between a number and its decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Decimal {
+    /// `118750.5`, `118,750.5`
+    #[default]
+    #[serde(rename = ".")]
+    Point,
+    /// `118750,5`, `118.750,5`
+    #[serde(rename = ",")]
+    Comma,
+}
+
+impl Decimal {
+    /// The sign itself.
+    pub fn sign(self) -> u8 {
+        match self {
+            Decimal::Point => b'.',
+            Decimal::Comma => b',',
+        }
+    }
+}
+
+/// How the samples of several ranks at one step become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduce {
+    /// Their sum: throughput of parts.
+    Sum,
+    /// The smallest: the slowest rank.
+    Min,
+    /// The largest.
+    Max,
+    /// Their mean.
+    Mean,
+}
+
+impl Reduce {
+    /// Reduces values; none of none.
+    pub fn of(self, values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
+        let count = values.len() as f64;
+        // A value that is not a number stays one.
+        let pick =
+            |keep: fn(f64, f64) -> bool| move |a: f64, b: f64| if a.is_nan() || keep(a, b) { a } else { b };
+        match self {
+            Reduce::Sum => values.reduce(|a, b| a + b),
+            Reduce::Mean => values.reduce(|a, b| a + b).map(|sum| sum / count),
+            Reduce::Min => values.reduce(pick(|a, b| a <= b)),
+            Reduce::Max => values.reduce(pick(|a, b| a >= b)),
+        }
+    }
+}
+
+/// The one sample of a measurement that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// The last: a final loss.
+    Last,
+    /// The largest: peak memory.
+    Max,
+    /// The smallest.
+    Min,
+}

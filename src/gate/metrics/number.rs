@@ -1,0 +1,509 @@
+//! Reads one number of a line, whole or not at all.
+//!
+//! Knows no metric: what the number is called and what its unit means is the caller's business.
+
+use std::ops::Range;
+
+use crate::domain::metric::Decimal;
+use crate::gate::metrics::form::{Decimals, Form, Why};
+use crate::gate::metrics::text::{character, digit, skip_blanks, text, wide_blank};
+use crate::gate::metrics::unit::{self, Unit};
+
+/// Most digits of a number; more of them are something else.
+const DIGITS: usize = 64;
+/// Longest unit.
+const UNIT: usize = 32;
+
+/// A number that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// Its value with its suffix, in the written unit; may be not finite, zero or negative.
+    pub value: f64,
+    /// How it is written.
+    pub form: Form,
+    /// Where its unit stands, where it has one.
+    pub unit: Option<Range<usize>>,
+    /// The end of its digits and suffix.
+    pub digits_end: usize,
+    /// The end of all of it.
+    pub end: usize,
+}
+
+/// What stands at a place.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// A number.
+    Number(Number),
+    /// No number at all.
+    Text,
+    /// Something that begins like a number.
+    Unreadable(Why),
+}
+
+/// What the reader must know about the metric.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// The declared decimal sign.
+    pub decimal: Decimal,
+    /// Whether the number may be the first of two, as in `10/500`: it counts something.
+    pub counts: bool,
+    /// The declared unit and its text.
+    pub unit: Option<(&'a str, &'a Unit)>,
+    /// Whether a name of another value begins here: numbers and names may be glued.
+    pub name: &'a dyn Fn(&[u8]) -> bool,
+    /// How far the pattern of the registry has matched: what it matched after the number is its own business.
+    pub matched: usize,
+}
+
+/// Reads what stands at `at`.
+pub fn read(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
+    let quote = quote(line, at);
+    let start = at + quote.map_or(0, |(len, _)| len);
+    let reading = bare(line, start, how);
+    match (quote, reading) {
+        (Some((_, quote)), Reading::Number(number)) => {
+            let close = skip_blanks(line, number.end);
+            let close = close + usize::from(line.get(close) == Some(&b'\\'));
+            if line.get(close) == Some(&quote) {
+                Reading::Number(Number {
+                    end: close + 1,
+                    ..number
+                })
+            } else {
+                Reading::Unreadable(Why::HalfRead)
+            }
+        }
+        (_, reading) => reading,
+    }
+}
+
+/// An opening quote, also one that a backslash escapes: its length and the quote itself.
+fn quote(line: &[u8], at: usize) -> Option<(usize, u8)> {
+    match *line.get(at..)? {
+        [q @ (b'"' | b'\''), ..] => Some((1, q)),
+        [b'\\', q @ (b'"' | b'\''), ..] => Some((2, q)),
+        _ => None,
+    }
+}
+
+fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
+    let decimal = how.decimal.sign();
+    let mut i = at;
+    let minus = "−".as_bytes();
+    let negative = line.get(i) == Some(&b'-') || line[i..].starts_with(minus);
+    if line[i..].starts_with(minus) {
+        i += minus.len();
+    } else if negative || line.get(i) == Some(&b'+') {
+        i += 1;
+    }
+    if let Some((value, len)) = not_finite(&line[i..]) {
+        let end = i + len;
+        let end = end + usize::from(line.get(end) == Some(&b'%'));
+        return Reading::Number(Number {
+            value: if negative { -value } else { value },
+            form: Form::default(),
+            unit: None,
+            digits_end: end,
+            end,
+        });
+    }
+    let leads = line.get(i) == Some(&decimal) && digit(line, i + 1);
+    if !digit(line, i) && !leads {
+        return text_or_sign(line, i);
+    }
+    let mut form = Form::default();
+    let written = match digits(line, i, how, &mut form) {
+        Ok(written) => written,
+        Err(why) => return Reading::Unreadable(why),
+    };
+    let Ok(mut value) = written.text.parse::<f64>() else {
+        return Reading::Unreadable(Why::TooLarge);
+    };
+    if !value.is_finite() {
+        return Reading::Unreadable(Why::TooLarge);
+    }
+    if negative {
+        value = -value;
+    }
+    let tail = match tail(line, written.end, how) {
+        Ok(tail) => tail,
+        Err(why) => return Reading::Unreadable(why),
+    };
+    form.suffix = tail.suffix.to_ascii_uppercase();
+    form.unit = tail.unit.is_some();
+    value *= unit::suffix(tail.suffix).unwrap_or(1.0);
+    if !value.is_finite() {
+        return Reading::Unreadable(Why::TooLarge);
+    }
+    match boundary(line, tail.end, how) {
+        Ok(()) => Reading::Number(Number {
+            value,
+            form,
+            digits_end: tail.digits_end,
+            unit: tail.unit,
+            end: tail.end,
+        }),
+        Err(why) => Reading::Unreadable(why),
+    }
+}
+
+struct Written<'a> {
+    text: std::borrow::Cow<'a, str>,
+    end: usize,
+}
+
+/// The digits with separators, decimals and exponent.
+fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) -> Result<Written<'a>, Why> {
+    let decimal = how.decimal.sign();
+    let run = |from: usize| {
+        line[from..]
+            .iter()
+            .take(DIGITS + 1)
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
+    let first = run(start);
+    if first > DIGITS {
+        return Err(Why::TooLarge);
+    }
+    let mut groups: Option<String> = None;
+    let mut separator = None;
+    let mut i = start + first;
+    while let Some((sign, len)) = group_separator(line, i, decimal) {
+        let group = run(i + len);
+        let heads = first <= 3 && first > 0 && line[start] != b'0';
+        if !heads || group != 3 || *separator.get_or_insert(sign) != sign {
+            return Err(Why::Grouping);
+        }
+        let all = groups.get_or_insert_with(|| text(&line[start..start + first]).to_owned());
+        all.push_str(text(&line[i + len..i + len + group]));
+        if all.len() > DIGITS {
+            return Err(Why::TooLarge);
+        }
+        i += len + group;
+    }
+    form.grouped = groups.is_some();
+    form.plain = !form.grouped && first > 3;
+    let before = i;
+    let decimals = if line.get(i) == Some(&decimal) {
+        run(i + 1)
+    } else {
+        0
+    };
+    if decimals > DIGITS {
+        return Err(Why::TooLarge);
+    }
+    if decimals > 0 {
+        let three = decimals == 3 && !form.grouped && (1..=3).contains(&first) && line[start] != b'0';
+        form.decimals = if three { Decimals::Three } else { Decimals::Proven };
+        i += 1 + decimals;
+        // `1.2.3`, `118.750,50`, `1.234_567`
+        if matches!(line.get(i), Some(b'.' | b',' | b'_' | b'\'')) && digit(line, i + 1)
+            || wide_blank(line, i).is_some_and(|len| digit(line, i + len))
+        {
+            return Err(Why::NotAlone);
+        }
+    } else if line.get(i) == Some(&b' ') && (form.grouped || first <= 3 && line[start] != b'0') && {
+        // `118 750`, `1 18 750`
+        let next = run(i + 1);
+        next == 3 || next == 2 && first <= 2 && line.get(i + 3) == Some(&b' ') && run(i + 4) == 3
+    } {
+        return Err(Why::Blank);
+    } else if line.get(i) == Some(&b'.')
+        && line
+            .get(i + 1)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.')
+    {
+        return Err(Why::NotAlone);
+    }
+    let number_end = i;
+    let mut exponent = 0..0;
+    if matches!(line.get(i), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(line.get(i + 1), Some(b'+' | b'-')));
+        let count = run(i + 1 + sign);
+        if count > 0 {
+            if form.grouped || count > 6 {
+                return Err(Why::HalfRead);
+            }
+            exponent = i..i + 1 + sign + count;
+            i = exponent.end;
+            form.decimals = Decimals::Proven;
+            if matches!(line.get(i), Some(b'.' | b',')) && digit(line, i + 1) {
+                return Err(Why::NotAlone);
+            }
+        }
+    } else if decimals == 0 && line.get(i) == Some(&b'.') {
+        // A full stop, or decimals that are all zero and not written.
+        i += 1;
+    }
+    if groups.is_none() && (decimal == b'.' || decimals == 0) {
+        let end = if exponent.is_empty() {
+            number_end
+        } else {
+            exponent.end
+        };
+        return Ok(Written {
+            text: text(&line[start..end]).into(),
+            end: i,
+        });
+    }
+    let mut all = groups.unwrap_or_else(|| text(&line[start..before]).to_owned());
+    if decimals > 0 {
+        all.push('.');
+        all.push_str(text(&line[before + 1..number_end]));
+    }
+    all.push_str(text(&line[exponent]));
+    Ok(Written {
+        text: all.into(),
+        end: i,
+    })
+}
+
+/// A separator of thousands with a digit after it, by a mark of its own and its length. An ordinary blank is none: it separates columns.
+fn group_separator(line: &[u8], at: usize, decimal: u8) -> Option<(u32, usize)> {
+    let (mark, len) = match *line.get(at)? {
+        b if b == decimal => return None,
+        b @ (b',' | b'.' | b'_' | b'\'') => (u32::from(b), 1),
+        0..=0x7f => return None,
+        _ => match character(line, at)? {
+            (c @ '’', len) => (c as u32, len),
+            _ => (u32::from(b' '), wide_blank(line, at)?),
+        },
+    };
+    digit(line, at + len).then_some((mark, len))
+}
+
+struct Tail {
+    suffix: u8,
+    unit: Option<Range<usize>>,
+    digits_end: usize,
+    end: usize,
+}
+
+/// What follows the digits and belongs to them: a suffix, a unit.
+fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
+    let mut tail = Tail {
+        suffix: 0,
+        unit: None,
+        digits_end: at,
+        end: at,
+    };
+    if (how.name)(&line[at..]) {
+        return Ok(tail);
+    }
+    let glued = word(line, at);
+    if let [letter] = line[glued.clone()]
+        && unit::suffix(letter).is_some()
+        && !is_declared(line, &glued, how)
+    {
+        tail.suffix = letter;
+        tail.digits_end = glued.end;
+        tail.end = glued.end;
+    } else if !glued.is_empty() {
+        if is_declared(line, &glued, how) || Unit::known(text(&line[glued.clone()])).is_some() {
+            tail.end = glued.end;
+            tail.unit = Some(glued);
+            return Ok(tail);
+        }
+        // The pattern of the registry says what follows.
+        return if glued.start < how.matched {
+            Ok(tail)
+        } else {
+            Err(Why::HalfRead)
+        };
+    }
+    let from = skip_blanks(line, tail.end);
+    let apart = word(line, from);
+    if from == tail.end || apart.is_empty() || names_something(line, apart.end) || (how.name)(&line[from..]) {
+        return Ok(tail);
+    }
+    if let [letter] = line[apart.clone()]
+        && unit::suffix(letter).is_some()
+        && tail.suffix == 0
+        && !is_declared(line, &apart, how)
+    {
+        tail.suffix = letter;
+        tail.digits_end = apart.end;
+        tail.end = apart.end;
+        let from = skip_blanks(line, tail.end);
+        let unit = word(line, from);
+        if is_declared(line, &unit, how) || unit::stands_apart(text(&line[unit.clone()])) {
+            tail.end = unit.end;
+            tail.unit = Some(unit);
+        }
+        return Ok(tail);
+    }
+    let said = text(&line[apart.clone()]);
+    if is_declared(line, &apart, how) || unit::stands_apart(said) {
+        tail.end = apart.end;
+        tail.unit = Some(apart);
+    } else if is_numeral(said) {
+        return Err(Why::HalfRead);
+    }
+    Ok(tail)
+}
+
+/// A word for a number, which would multiply the one before it.
+fn is_numeral(word: &str) -> bool {
+    const NUMERALS: &[&str] = &[
+        "hundred", "thousand", "million", "billion", "trillion", "mn", "bn", "mio", "mrd", "lakh", "crore",
+    ];
+    let word = word.strip_suffix('s').unwrap_or(word);
+    NUMERALS.iter().any(|n| n.eq_ignore_ascii_case(word))
+}
+
+/// Whether a word is the declared unit as the registry writes it.
+fn is_declared(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
+    how.unit.is_some_and(|(declared, _)| {
+        !word.is_empty() && text(&line[word.clone()]).eq_ignore_ascii_case(declared)
+    })
+}
+
+/// Whether what ends here is the name of another value.
+fn names_something(line: &[u8], at: usize) -> bool {
+    let at = skip_blanks(line, at);
+    match line.get(at) {
+        Some(b'=' | b':' | b'_' | b'-') => true,
+        Some(b) => b.is_ascii_digit() && at > 0 && line[at - 1].is_ascii_alphabetic(),
+        None => false,
+    }
+}
+
+/// Letters and what units have beside letters.
+fn word(line: &[u8], at: usize) -> Range<usize> {
+    let mut i = at;
+    while i - at < UNIT {
+        match line.get(i) {
+            Some(b'%') => {
+                i += 1;
+                break;
+            }
+            Some(b) if b.is_ascii_alphabetic() => i += 1,
+            Some(b'/') if line.get(i + 1).is_some_and(u8::is_ascii_alphabetic) => i += 1,
+            Some(0x80..) => match character(line, i) {
+                Some(('µ' | 'μ', len)) => i += len,
+                _ => break,
+            },
+            _ => break,
+        }
+    }
+    at..i
+}
+
+/// Whether the number ends at `at`: what follows neither belongs to it nor makes it a part of something else.
+fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
+    if (how.name)(&line[at..]) {
+        return Ok(());
+    }
+    let ours = at >= how.matched;
+    let next = line.get(at).copied();
+    let after = |signs: usize| digit(line, at + signs);
+    match next {
+        None => return Ok(()),
+        Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'%') => return Err(Why::HalfRead),
+        Some(b'.') => {
+            let ends = line.get(at + 1).is_none_or(|b| {
+                b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b')' | b']' | b'}' | b'\\')
+            });
+            return if ends { Ok(()) } else { Err(Why::NotAlone) };
+        }
+        Some(b',') if after(1) => return Err(Why::NotAlone),
+        Some(b'/') if ours && !(how.counts && ratio(line, at)) => return Err(Why::NotAlone),
+        Some(b';' | b'|' | b':' | b'-') if after(1) && ours => return Err(Why::NotAlone),
+        Some(b'+') if line.get(at + 1) == Some(&b'/') => return Ok(()),
+        Some(b'-' | b'+' | b'*' | b'^' | b'=' | b'~' | b'#' | b'@' | b'!' | b'?' | b'&' | b'$' | b'<')
+            if ours =>
+        {
+            return Err(Why::HalfRead);
+        }
+        Some(0x80..) => {
+            let Some((c, len)) = character(line, at) else {
+                return Err(Why::HalfRead);
+            };
+            if !c.is_whitespace() && !ends_number(c) && ours {
+                return Err(if "–—‒×·".contains(c) {
+                    Why::NotAlone
+                } else {
+                    Why::HalfRead
+                });
+            }
+            if c.is_whitespace() && digit(line, at + len) {
+                return Err(Why::Grouping);
+            }
+        }
+        Some(_) => {}
+    }
+    let then = skip_blanks(line, at);
+    if then > at && ours {
+        apart(line, then, how)?;
+    }
+    Ok(())
+}
+
+/// Whether what stands after a number and a blank makes the number a part of something else.
+fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
+    let digit_after = |from: usize| digit(line, skip_blanks(line, from));
+    let part = match line.get(at) {
+        // `5 -6` are two columns.
+        Some(b'-') => !digit(line, at + 1) && digit_after(at + 1),
+        Some(b'*' | b'^' | b'~') => digit_after(at + 1),
+        Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)),
+        Some(b'x' | b'X') => digit_after(at + 1),
+        Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
+        Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),
+        Some(0x80..) => {
+            character(line, at).is_some_and(|(c, len)| "–—‒×·".contains(c) && digit_after(at + len))
+        }
+        _ => false,
+    };
+    if part { Err(Why::NotAlone) } else { Ok(()) }
+}
+
+/// Whether `/` and a whole number follow.
+fn ratio(line: &[u8], at: usize) -> bool {
+    let from = skip_blanks(line, at + 1);
+    digit(line, from)
+}
+
+/// Signs outside ASCII that may stand right after a number.
+fn ends_number(c: char) -> bool {
+    matches!(
+        c,
+        '…' | '”' | '’' | '»' | '±' | '→' | '•' | '、' | '，' | '；' | '）'
+    ) || ('\u{2500}'..='\u{259f}').contains(&c)
+}
+
+/// What is not finite and still a number.
+fn not_finite(line: &[u8]) -> Option<(f64, usize)> {
+    let starts =
+        |word: &str| line.len() >= word.len() && line[..word.len()].eq_ignore_ascii_case(word.as_bytes());
+    let (value, len) = [
+        ("infinity", f64::INFINITY),
+        ("inf", f64::INFINITY),
+        ("nan", f64::NAN),
+    ]
+    .into_iter()
+    .find_map(|(word, value)| starts(word).then_some((value, word.len())))?;
+    let ends = line
+        .get(len)
+        .is_none_or(|b| !(b.is_ascii_alphanumeric() || *b == b'_' || *b >= 0x80));
+    ends.then_some((value, len))
+}
+
+/// Neither a digit nor a decimal sign stands here: text, or a sign before digits.
+fn text_or_sign(line: &[u8], at: usize) -> Reading {
+    let mut i = at;
+    for _ in 0..4 {
+        match character(line, i) {
+            Some((c, _)) if c.is_ascii_digit() && i > at => return Reading::Unreadable(Why::Qualified),
+            Some((c, _)) if !c.is_ascii() && c.is_numeric() => return Reading::Unreadable(Why::Digits),
+            Some((c, len)) if !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control() => i += len,
+            _ => return Reading::Text,
+        }
+    }
+    if digit(line, i) {
+        Reading::Unreadable(Why::Qualified)
+    } else {
+        Reading::Text
+    }
+}

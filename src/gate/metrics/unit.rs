@@ -1,0 +1,263 @@
+//! Parses and converts units as logs write them: `tok/s`, `ms`, `TFLOP/s/GPU`, `s/it`, `GiB`, `%`.
+//!
+//! Knows no metric and no log.
+
+/// A unit: what is counted, per what, and how many of the plain unit it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unit {
+    over: Option<String>,
+    under: Vec<String>,
+    factor: f64,
+    prefixed: bool,
+}
+
+/// Counted things, each spelling with the name it is known by.
+const COUNTS: &[(&str, &str)] = &[
+    ("tok", "token"),
+    ("token", "token"),
+    ("it", "iteration"),
+    ("iter", "iteration"),
+    ("iteration", "iteration"),
+    ("step", "step"),
+    ("sample", "sample"),
+    ("seq", "sequence"),
+    ("sequence", "sequence"),
+    ("req", "request"),
+    ("request", "request"),
+    ("batch", "batch"),
+    ("batche", "batch"),
+    ("example", "example"),
+    ("img", "image"),
+    ("image", "image"),
+    ("flop", "flop"),
+    ("op", "op"),
+    ("doc", "document"),
+    ("word", "word"),
+    ("byte", "byte"),
+    ("gpu", "gpu"),
+    ("device", "device"),
+    ("chip", "chip"),
+    ("node", "node"),
+    ("rank", "rank"),
+    ("worker", "worker"),
+];
+
+/// Spellings of time, in seconds. Not `m`: a minute, a metre or a thousandth.
+const TIMES: &[(&str, f64)] = &[
+    ("s", 1.0),
+    ("sec", 1.0),
+    ("second", 1.0),
+    ("ms", 1e-3),
+    ("msec", 1e-3),
+    ("millisecond", 1e-3),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("μs", 1e-6),
+    ("usec", 1e-6),
+    ("microsecond", 1e-6),
+    ("ns", 1e-9),
+    ("nanosecond", 1e-9),
+    ("min", 60.0),
+    ("minute", 60.0),
+    ("h", 3600.0),
+    ("hour", 3600.0),
+];
+
+/// What a suffix such as `k` multiplies by. Not `B`: a billion or a byte.
+pub fn suffix(letter: u8) -> Option<f64> {
+    match letter {
+        b'k' | b'K' => Some(1e3),
+        b'M' => Some(1e6),
+        b'G' => Some(1e9),
+        b'T' => Some(1e12),
+        _ => None,
+    }
+}
+
+impl Unit {
+    /// A unit of the vocabulary; none where a part of it is unknown.
+    pub fn known(text: &str) -> Option<Unit> {
+        let text = text.trim();
+        if text == "%" {
+            return Some(Unit::plain("%"));
+        }
+        let text = text.replace(" per ", "/");
+        let mut parts = text.split('/').map(str::trim);
+        let first = parts.next()?;
+        let (over, mut factor, prefixed) = match (first.as_bytes(), text.contains('/')) {
+            ([], _) => (None, 1.0, false),
+            ([letter], true) if suffix(*letter).is_some() => (None, suffix(*letter)?, true),
+            _ => {
+                let (name, factor, prefixed) = part(first)?;
+                (Some(name), factor, prefixed)
+            }
+        };
+        let mut under = Vec::new();
+        for text in parts {
+            let (name, each, _) = part(text)?;
+            factor /= each;
+            under.push(name);
+        }
+        if over.is_none() && under.is_empty() {
+            return None;
+        }
+        // FLOPS is a rate already.
+        if over.as_deref() == Some("flop")
+            && first.to_ascii_lowercase().ends_with('s')
+            && !under.contains(&"second".to_owned())
+        {
+            under.insert(0, "second".to_owned());
+        }
+        Some(Unit {
+            over,
+            under,
+            factor,
+            prefixed,
+        })
+    }
+
+    /// A unit that the registry declares: of the vocabulary, or a word of its own.
+    pub fn declared(text: &str) -> Unit {
+        Unit::known(text).unwrap_or_else(|| Unit::plain(&text.trim().to_lowercase()))
+    }
+
+    fn plain(name: &str) -> Unit {
+        Unit {
+            over: Some(name.to_owned()),
+            under: Vec::new(),
+            factor: 1.0,
+            prefixed: false,
+        }
+    }
+
+    /// Whether a suffix after a bare number could be a second prefix: `1.2K` beside `ktok/s`.
+    pub fn is_prefixed(&self) -> bool {
+        self.prefixed
+    }
+
+    /// The value in another unit; none where the two measure different things.
+    pub fn convert(&self, value: f64, to: &Unit) -> Option<f64> {
+        let here = [self.over.as_deref().unwrap_or_default()];
+        let there = [to.over.as_deref().unwrap_or_default()];
+        if self.under == to.under && (self.over == to.over || self.over.is_none()) {
+            let factor = self.factor / to.factor;
+            return Some(if factor == 1.0 { value } else { value * factor });
+        }
+        // `s/it` where `it/s` is meant.
+        (self.under == there && to.under == here).then(|| 1.0 / (value * self.factor) / to.factor)
+    }
+}
+
+/// One part of a unit: its name, how many of it, and whether a prefix such as `k` says so.
+fn part(text: &str) -> Option<(String, f64, bool)> {
+    let lower = text.to_lowercase();
+    let single = |word: &str| word.strip_suffix('s').filter(|w| w.len() > 1).map(str::to_owned);
+    if let Some((_, seconds)) = TIMES
+        .iter()
+        .find(|(word, _)| *word == text || (word.len() > 1 && single(text).as_deref() == Some(word)))
+    {
+        return Some(("second".to_owned(), *seconds, false));
+    }
+    let count = |word: &str| {
+        let singular = single(word);
+        COUNTS
+            .iter()
+            .find(|(known, _)| *known == word || singular.as_deref() == Some(known))
+            .map(|(_, name)| (*name).to_owned())
+    };
+    if text == "B" {
+        return Some(("byte".to_owned(), 1.0, false));
+    }
+    if let Some(name) = count(&lower) {
+        return Some((name, 1.0, false));
+    }
+    let prefix = suffix(*text.as_bytes().first()?)?;
+    let rest = &text[1..];
+    if let Some(bytes) = rest.strip_prefix('i') {
+        let power = (prefix.log10() / 3.0).round() as i32;
+        return (bytes == "B").then(|| ("byte".to_owned(), 1024f64.powi(power), true));
+    }
+    if rest == "B" {
+        return Some(("byte".to_owned(), prefix, true));
+    }
+    count(&rest.to_lowercase()).map(|name| (name, prefix, true))
+}
+
+/// Whether a word that stands apart from its number is its unit and not the next word of a sentence.
+pub fn stands_apart(word: &str) -> bool {
+    word == "%"
+        || matches!(
+            word,
+            "s" | "sec" | "secs" | "second" | "seconds" | "ms" | "msec" | "us" | "µs" | "μs" | "ns"
+        )
+        || word.contains('/') && Unit::known(word).is_some_and(|u| !u.under.is_empty() && u.over.is_some())
+        || word.len() > 1
+            && word.bytes().next().and_then(suffix).is_some()
+            && Unit::known(word).is_some_and(|u| u.prefixed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use super::*;
+
+    fn convert(value: f64, from: &str, to: &str) -> Option<f64> {
+        Unit::declared(from).convert(value, &Unit::declared(to))
+    }
+
+    #[test]
+    fn known_units_convert_and_others_do_not() {
+        for (value, from, to, expected) in [
+            (2.0, "s", "ms", 2000.0),
+            (561.94, "ms", "ms", 561.94),
+            (3.0, "µs", "us", 3.0),
+            (4.0, "s/it", "it/s", 0.25),
+            (250.0, "ms/step", "steps/s", 4.0),
+            (1.2, "ktok/s", "tokens/s", 1200.0),
+            (1.0, "GiB", "MiB", 1024.0),
+            (1.5, "TFLOPS", "TFLOP/s", 1.5),
+            (1.5, "TFLOP/s/GPU", "GFLOPs/sec/gpu", 1500.0),
+            (120.0, "/s", "tok/s", 120.0),
+            (41.0, "%", "%", 41.0),
+            (3.0, "tokens per second", "tok/s", 3.0),
+            (7.0, "Points", "points", 7.0),
+        ] {
+            let got = convert(value, from, to).unwrap();
+            assert!((got - expected).abs() < 1e-9 * expected, "{from} to {to}: {got}");
+        }
+        for (from, to) in [
+            ("%", "tok/s"),
+            ("tok/s", "tok/s/GPU"),
+            ("it/s", "tok/s"),
+            ("ms", "tok/s"),
+            ("ms", "MB"),
+            ("B", "tokens"),
+            ("device", "GPU"),
+        ] {
+            assert_eq!(convert(1.0, from, to), None, "{from} to {to}");
+        }
+        for unknown in ["", "x", "m", "b", "avg", "of", "tps", "K", "tok/", "/"] {
+            assert_eq!(Unit::known(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn next_word_of_a_sentence_is_not_a_unit() {
+        for word in ["at", "it", "step", "tokens", "B", "min", "loss", "and/or"] {
+            assert!(!stands_apart(word), "{word}");
+        }
+        for word in [
+            "tok/s",
+            "s/it",
+            "ms",
+            "s",
+            "GiB",
+            "%",
+            "TFLOP/s/GPU",
+            "TFLOPS",
+            "ktok/s",
+        ] {
+            assert!(stands_apart(word), "{word}");
+        }
+    }
+}
