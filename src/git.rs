@@ -2,12 +2,12 @@
 //!
 //! Knows nothing of pull requests or contracts: arguments in, bytes out.
 
-pub mod added;
+pub mod added_lines;
 pub mod claims;
 pub mod diff;
+pub mod evil_merge;
 pub mod merge;
-pub mod merged;
-pub mod resolution;
+pub mod merge_status;
 
 use crate::domain::ids::CommitId;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Settings that keep a checkout's own configuration from running anything: hooks, monitors, filters, foreign protocols.
-const INERT: [&str; 6] = [
+const SAFE_CONFIG: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
@@ -138,7 +138,7 @@ impl Git {
                 .env("GIT_OBJECT_DIRECTORY", scratch)
                 .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
         }
-        for setting in INERT {
+        for setting in SAFE_CONFIG {
             command.arg("-c").arg(setting);
         }
         // By the environment and not by `-c`, since a name may hold anything.

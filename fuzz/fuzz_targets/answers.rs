@@ -2,16 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::github::{closing, types};
+use nmoe_gates::github::{closing_keywords, types};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(issue) = serde_json::from_slice::<types::Issue>(bytes) {
-        closing::closes(&issue.body);
+        closing_keywords::closes(&issue.body);
     }
     let _ = serde_json::from_slice::<types::Pull>(bytes);
     let _ = serde_json::from_slice::<Vec<types::Comment>>(bytes);
     let _ = serde_json::from_slice::<Vec<types::Review>>(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
-        closing::closes(text);
+        closing_keywords::closes(text);
     }
 });

@@ -5,36 +5,42 @@ use std::time::Duration;
 use crate::cmd::NoJudgement;
 use crate::cmd::context::Context;
 use crate::git::Git;
-use crate::github::access::Access;
-use crate::github::access::Repository;
-use crate::github::api::Hub;
+use crate::github::api::GitHub;
 use crate::github::client::Client;
-use crate::github::fault::Fault;
+use crate::github::config::ApiConfig;
+use crate::github::config::Repository;
+use crate::github::error::GitHubError;
 
 /// The repository that this checkout and environment are about.
-pub fn hub(context: &Context) -> anyhow::Result<Hub> {
+pub fn hub(context: &Context) -> anyhow::Result<GitHub> {
     of(
         context,
-        Access::from_env(|name| std::env::var(name).ok()).map_err(fault)?,
+        ApiConfig::from_env(|name| std::env::var(name).ok()).map_err(fault)?,
     )
 }
 
 /// The same, which waits no longer than this between tries.
-pub fn hub_within(context: &Context, patience: Duration) -> anyhow::Result<Hub> {
-    let access = Access::from_env(|name| std::env::var(name).ok()).map_err(fault)?;
-    of(context, Access { patience, ..access })
+pub fn hub_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
+    let access = ApiConfig::from_env(|name| std::env::var(name).ok()).map_err(fault)?;
+    of(
+        context,
+        ApiConfig {
+            retry_budget: patience,
+            ..access
+        },
+    )
 }
 
-fn of(context: &Context, access: Access) -> anyhow::Result<Hub> {
+fn of(context: &Context, access: ApiConfig) -> anyhow::Result<GitHub> {
     let repository = match &access.repository {
         Some(repository) => repository.clone(),
         None => of_remote(context)?,
     };
-    Ok(Hub::new(Client::new(access).map_err(fault)?, repository))
+    Ok(GitHub::new(Client::new(access).map_err(fault)?, repository))
 }
 
 /// The error of a command whose request failed: exit 2 where a setting cannot be used, else exit 3.
-pub fn fault(fault: Fault) -> anyhow::Error {
+pub fn fault(fault: GitHubError) -> anyhow::Error {
     if fault.is_setting() {
         anyhow::Error::new(fault)
     } else {

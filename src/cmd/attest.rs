@@ -21,7 +21,7 @@ use crate::domain::read;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::git::diff;
-use crate::github::api::Hub;
+use crate::github::api::GitHub;
 use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::claims::Evidence;
@@ -74,7 +74,7 @@ struct Report {
 struct Body {
     name: Option<String>,
     text: String,
-    pull: Option<(Hub, Pull)>,
+    pull: Option<(GitHub, Pull)>,
 }
 
 /// Runs `attest`.

@@ -4,7 +4,7 @@ use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Finding, Severity};
-use crate::github::command::{Annotation, Level};
+use crate::github::workflow_command::{Annotation, Level};
 use crate::leaks;
 use crate::report::{findings, sarif};
 use crate::terminal::escape::visible;

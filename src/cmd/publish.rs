@@ -18,9 +18,9 @@ use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
-use crate::github::api::Hub;
+use crate::github::api::GitHub;
 use crate::github::comments::{Done, Shown, Sticky};
-use crate::github::fault::Fault;
+use crate::github::error::GitHubError;
 use crate::github::types::{Pull, State};
 use crate::report::carried;
 use crate::report::frame::{self, Past};
@@ -136,7 +136,7 @@ struct Now {
 }
 
 impl Now {
-    fn look(hub: &Hub, number: u64, resolution: Option<&Resolution>) -> Result<Self, Fault> {
+    fn look(hub: &GitHub, number: u64, resolution: Option<&Resolution>) -> Result<Self, GitHubError> {
         let pull = hub.pull(number)?;
         // A merged pull request keeps the merge it was tested with, if any.
         let merge = hub.merge_ref(number)?;
@@ -179,7 +179,7 @@ fn without_run(evidence: &Evidence) -> Evidence {
 }
 
 /// The registry in force: the policy checkout's, or the pull request's own where a maintainer chose that.
-fn registry(context: &Context, hub: &Hub, resolution: Option<&Resolution>) -> anyhow::Result<Registry> {
+fn registry(context: &Context, hub: &GitHub, resolution: Option<&Resolution>) -> anyhow::Result<Registry> {
     let Some(resolution) = resolution else {
         return Ok(policy::registry(context)?.value);
     };
@@ -352,7 +352,7 @@ impl Report<'_> {
     }
 
     /// The comment, then the status.
-    fn write(&self, hub: &Hub) -> Result<(), Fault> {
+    fn write(&self, hub: &GitHub) -> Result<(), GitHubError> {
         // Rendering fails only for a fault of the embedded templates; then the plain fact is said.
         let text = |before: &[Shown]| {
             self.text(before)
@@ -375,7 +375,7 @@ impl Report<'_> {
     }
 
     /// A required status is how branch protection insists; a token that may not set one still has its comment.
-    fn set_status(&self, hub: &Hub, url: Option<&str>) -> Result<(), Fault> {
+    fn set_status(&self, hub: &GitHub, url: Option<&str>) -> Result<(), GitHubError> {
         let name = format!("nmoe-gates/{}", self.bundle().unwrap_or("gates"));
         let (state, line) = match &self.judged {
             Err(refusal) => (State::Error, format!("refused: {}", refusal.why.says())),

@@ -19,9 +19,9 @@ use crate::domain::ids::{CommitId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::read;
 use crate::domain::registry::Tier;
+use crate::git::evil_merge;
 use crate::git::merge;
-use crate::git::merged;
-use crate::git::resolution;
+use crate::git::merge_status;
 use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::claims::Evidence as Claims;
@@ -152,7 +152,7 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
         blockers.extend(around.dependencies(contract)?);
         blockers.extend(around.hotspots(pull, contract));
     }
-    for wide in resolution::too_wide(&around.git, &base, &head)? {
+    for wide in evil_merge::between(&around.git, &base, &head)? {
         let abbreviated = short(&wide.commit);
         let says = format!(
             "the merge {abbreviated} changes more than conflicted hunks: {}",
@@ -382,5 +382,5 @@ fn scope(
 
 /// Whether the work that ends in a commit is in the base already.
 fn is_merged(around: &Around<'_>, base: &CommitId, tip: &CommitId) -> bool {
-    merged::fate(&around.git, base, tip, None).is_ok_and(|fate| fate.is_merged())
+    merge_status::of_branch(&around.git, base, tip, None).is_ok_and(|status| status.is_merged())
 }

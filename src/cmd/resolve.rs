@@ -22,7 +22,7 @@ use crate::domain::proposal::Proposal;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
 use crate::gate::select;
-use crate::github::api::Hub;
+use crate::github::api::GitHub;
 use crate::github::types::{Authorship, Commit, Pull};
 use crate::lint;
 use crate::lint::claims::Evidence;
@@ -124,7 +124,7 @@ fn refused(why: String) -> anyhow::Error {
 }
 
 /// The merge of exactly this head. GitHub makes it in its own time, and the ref may still name the merge of an earlier head.
-fn merge(hub: &Hub, pull: &Pull) -> anyhow::Result<Commit> {
+fn merge(hub: &GitHub, pull: &Pull) -> anyhow::Result<Commit> {
     for ask in 1..=ASKS {
         if let Some(id) = hub.merge_ref(pull.number).map_err(api::fault)? {
             let commit = hub.commit(&id).map_err(api::fault)?;
@@ -153,7 +153,7 @@ fn merge(hub: &Hub, pull: &Pull) -> anyhow::Result<Commit> {
 /// The registry in force, and what the pull request proposes beside it.
 fn registry(
     context: &Context,
-    hub: &Hub,
+    hub: &GitHub,
     args: &Args,
     base: &CommitId,
     merge: &CommitId,
@@ -188,7 +188,7 @@ fn registry(
 }
 
 /// The issue that holds the contract: the one that was named, else the contract of the pull request.
-fn contract(hub: &Hub, args: &Args, description: &Text) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
+fn contract(hub: &GitHub, args: &Args, description: &Text) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
     let issue = match args.issue {
         Some(number) => {
             let issue = Issue::read(hub, number).map_err(api::fault)?;

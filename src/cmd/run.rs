@@ -34,16 +34,16 @@ use crate::domain::exit::Exit;
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
-use crate::gate::engine::{self, Order, PerfCase, PerfJudge};
-use crate::gate::kernels;
-use crate::gate::launch::Supervisor;
+use crate::gate::engine::{self, PerfCase, PerfJudge, RunPlan};
+use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::lock::Lock;
 use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
-use crate::gate::record::{self, Record};
+use crate::gate::process::Supervisor;
+use crate::gate::recorder::{self, Recorder};
 use crate::gate::select::{self};
-use crate::gate::verdict::Fold;
-use crate::github::command;
+use crate::gate::verdict::ResultsBuilder;
+use crate::github::workflow_command;
 use crate::system::clock;
 use crate::system::signals::{Signals, Stop};
 use crate::system::supervisor::WorkerExit;
@@ -53,18 +53,18 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let path = results_path(context, args.results.as_deref())?;
     // A worker shares the lock that its keeper holds.
     let claims = !args.dry_run && context.supervisor_pid.is_none();
-    let lock = match claims.then(|| record::claim(&path, args.resume)).transpose() {
+    let lock = match claims.then(|| recorder::claim(&path, args.resume)).transpose() {
         // On a full disk the run ends in a report that says so.
         Err(error) if error.is_full() => None,
         claimed => claimed?,
     };
     // Whoever types a contract must be in the terminal's foreground.
     let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
-    let before = record::mark(&path);
+    let before = recorder::mark(&path);
     let worked = match kept::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
         Role::Worker(signals) => {
             return work(context, args, unlisted, &path, signals).map_err(|refused| {
-                if !args.dry_run && record::mark(&path) == before {
+                if !args.dry_run && recorder::mark(&path) == before {
                     refuse(&path, refused.reason)
                         .unwrap_or_else(|error| say(format_args!("error: {error:#}")));
                 }
@@ -79,7 +79,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         WorkerExit::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
-    let left = if record::mark(&path) == before {
+    let left = if recorder::mark(&path) == before {
         refuse(&path, reason).map(|()| "nothing was recorded".to_owned())
     } else {
         recover(&path)
@@ -97,7 +97,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 
 /// Brings the results of a run that was cut off up to its journal.
 fn recover(path: &Path) -> anyhow::Result<String> {
-    tell::outputs(path, &record::recover(path)?)?;
+    tell::outputs(path, &recorder::recover(path)?)?;
     Ok(format!("{} holds what was recorded until then", path.display()))
 }
 
@@ -123,7 +123,7 @@ fn work(
     } else {
         IndexMap::new()
     };
-    let target = kernels::Machine::default();
+    let target = GpuProbe::default();
     let machine = Machine {
         target: &target,
         variable: &|name| std::env::var_os(name),
@@ -137,7 +137,7 @@ fn work(
         |id, _| runs(id),
         &machine,
     );
-    if let Some(lacks) = target.says() {
+    if let Some(lacks) = target.refusal_message() {
         say(lacks);
     }
     if args.dry_run {
@@ -149,7 +149,7 @@ fn work(
         } else {
             Box::new(NoJudge)
         };
-    let order = Order {
+    let plan = RunPlan {
         uncovered: asked
             .contract
             .as_ref()
@@ -187,7 +187,7 @@ fn work(
         asked
             .masks
             .iter()
-            .for_each(|name| output.command(&command::mask(name)));
+            .for_each(|name| output.command(&workflow_command::mask(name)));
     }
     let talk = Rc::new(RefCell::new(talk::Talk::new(
         context,
@@ -196,18 +196,18 @@ fn work(
     )));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
-    let opening = engine::opening(&order);
-    let mut record = match Record::begin(path, &opening, Box::new(talk)) {
+    let initial_events = engine::initial_events(&plan);
+    let mut record = match Recorder::begin(path, &initial_events, Box::new(talk)) {
         Err(error) if error.is_full() => {
             // Nothing can be recorded, so nothing is run; what there is to say is still said.
-            let results = unrecorded(&opening)?;
+            let results = unrecorded(&initial_events)?;
             drop(supervisor);
             tell::present(context, format, path, &results, Some(Reason::DiskFull))?;
             return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
         begun => begun.map_err(anyhow::Error::from)?,
     };
-    let stop = engine::run(&order, &mut supervisor, &mut record, judge.as_mut());
+    let stop = engine::run(&plan, &mut supervisor, &mut record, judge.as_mut());
     drop(supervisor);
     let results = record
         .results()
@@ -217,9 +217,9 @@ fn work(
 }
 
 /// The results of a run that could not even begin for want of space.
-fn unrecorded(opening: &[Event]) -> anyhow::Result<Results> {
-    let mut fold = Fold::default();
-    for event in opening {
+fn unrecorded(initial_events: &[Event]) -> anyhow::Result<Results> {
+    let mut fold = ResultsBuilder::default();
+    for event in initial_events {
         fold.push(event);
     }
     fold.push(&Event::RunRefused {
@@ -253,7 +253,7 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
             ..Evidence::default()
         }),
     };
-    let mut record = Record::begin(path, &[started, Event::RunRefused { reason }], Box::new(()))?;
+    let mut record = Recorder::begin(path, &[started, Event::RunRefused { reason }], Box::new(()))?;
     record.push(&Event::RunEnded {
         at: clock::now(),
         duration_s: 0.0,

@@ -15,22 +15,22 @@ use crate::domain::gate_environment;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
 use crate::domain::verdict::{Reason, Verdict};
+use crate::gate::command_file_guard::CommandFileGuard;
 use crate::gate::external::Recorded;
-use crate::gate::guard::Guard;
-use crate::gate::launch::{Launch, Supervisor};
-use crate::gate::library::{self, Library};
+use crate::gate::kernel_build::{self, KernelLibraries};
 use crate::gate::metrics::Meter;
-use crate::gate::record::Record;
+use crate::gate::process::{CommandSpec, Supervisor};
+use crate::gate::recorder::Recorder;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
-use crate::github::command;
+use crate::github::workflow_command;
 use crate::system::clock;
 use crate::system::random;
 use crate::system::signals::Stop;
 use crate::terminal::escape::visible;
 
 /// All that a run is about.
-pub struct Order<'a> {
+pub struct RunPlan<'a> {
     /// The registry in force.
     pub registry: &'a Registry,
     /// The gates to run.
@@ -99,44 +99,44 @@ pub trait PerfJudge {
 }
 
 /// The events a run begins with: what is asked for, and what holds already.
-pub fn opening(order: &Order<'_>) -> Vec<Event> {
+pub fn initial_events(plan: &RunPlan<'_>) -> Vec<Event> {
     let started = Event::RunStarted {
         schema: SCHEMA,
         at: clock::now(),
-        bundle: order.selection.bundle.clone(),
-        gate_ids: order.selection.gate_ids.clone(),
-        uncovered: order.uncovered.clone(),
-        evidence: Box::new(order.evidence.clone()),
+        bundle: plan.selection.bundle.clone(),
+        gate_ids: plan.selection.gate_ids.clone(),
+        uncovered: plan.uncovered.clone(),
+        evidence: Box::new(plan.evidence.clone()),
     };
-    let proven = order.proven.iter().map(|(gate, result)| Event::GateEnded {
+    let proven = plan.proven.iter().map(|(gate, result)| Event::GateEnded {
         gate: gate.clone(),
         result: Box::new(result.clone()),
     });
     std::iter::once(started).chain(proven).collect()
 }
 
-/// Runs an order to its end; how we were asked to stop, if we were.
+/// Runs a plan to its end; how we were asked to stop, if we were.
 pub fn run(
-    order: &Order<'_>,
+    plan: &RunPlan<'_>,
     supervisor: &mut Supervisor,
-    record: &mut Record,
+    recorder: &mut Recorder,
     perf: &mut dyn PerfJudge,
 ) -> Option<Stop> {
     let began = Instant::now();
     let mut run = Run {
-        order,
+        plan,
         supervisor,
-        record,
-        done: order.proven.clone(),
-        library: None,
+        recorder,
+        done: plan.proven.clone(),
+        libraries: None,
         failed: false,
     };
-    if order.refused.is_empty() {
+    if plan.refused.is_empty() {
         run.gates(perf);
     } else {
         run.refuse();
     }
-    run.record.push(&Event::RunEnded {
+    run.recorder.push(&Event::RunEnded {
         at: clock::now(),
         duration_s: verdict::seconds(began.elapsed()),
     });
@@ -146,25 +146,25 @@ pub fn run(
 }
 
 struct Run<'a, 'o> {
-    order: &'a Order<'o>,
+    plan: &'a RunPlan<'o>,
     supervisor: &'a mut Supervisor,
-    record: &'a mut Record,
+    recorder: &'a mut Recorder,
     done: IndexMap<String, GateResult>,
     /// The kernel libraries, from the first gate on that stands on them.
-    library: Option<Library>,
+    libraries: Option<KernelLibraries>,
     failed: bool,
 }
 
 impl Run<'_, '_> {
     fn refuse(&mut self) {
-        let order = self.order;
-        for id in order
+        let plan = self.plan;
+        for id in plan
             .selection
             .gate_ids
             .iter()
-            .filter(|id| !order.proven.contains_key(*id))
+            .filter(|id| !plan.proven.contains_key(*id))
         {
-            let result = order
+            let result = plan
                 .refused
                 .get(id)
                 .cloned()
@@ -174,15 +174,14 @@ impl Run<'_, '_> {
     }
 
     fn gates(&mut self, perf: &mut dyn PerfJudge) {
-        let order = self.order;
+        let plan = self.plan;
         let waits = |id: &&String| {
-            order
-                .registry
+            plan.registry
                 .gates
                 .get(*id)
                 .is_some_and(|g| g.kind == GateKind::Perf)
         };
-        let ids = &order.selection.gate_ids;
+        let ids = &plan.selection.gate_ids;
         // What is compared comes before the comparison, wherever they stand.
         let commands = ids.iter().filter(|id| !waits(id));
         let comparisons = ids.iter().filter(waits);
@@ -190,7 +189,7 @@ impl Run<'_, '_> {
             if self.done.contains_key(id) {
                 continue;
             }
-            let result = match order.registry.gates.get(id) {
+            let result = match plan.registry.gates.get(id) {
                 None => GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry)),
                 Some(gate) => self.gate(id, gate, perf),
             };
@@ -203,50 +202,58 @@ impl Run<'_, '_> {
         if self.supervisor.stop().is_some() {
             return GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
         }
-        if let Some(fault) = self.record.fault() {
+        if let Some(fault) = self.recorder.fault() {
             return GateResult::new(Verdict::Invalid, Some(fault));
         }
         if gate.kind == GateKind::External {
-            return match self.order.external.get(id) {
-                Some(recorded) => recorded.judge(&self.order.evidence, self.order.supplied_by.as_deref()),
+            return match self.plan.external.get(id) {
+                Some(recorded) => recorded.judge(&self.plan.evidence, self.plan.supplied_by.as_deref()),
                 None => GateResult::new(Verdict::Pending, Some(Reason::External)),
             };
         }
-        if self.failed && !self.order.keep_going {
+        if self.failed && !self.plan.keep_going {
             return GateResult::new(Verdict::NotRun, Some(Reason::StoppedAfterFailure));
         }
-        self.record.push(&Event::GateStarted {
+        self.recorder.push(&Event::GateStarted {
             gate: id.to_owned(),
             at: clock::now(),
         });
-        if let Some(fault) = self.record.fault() {
+        if let Some(fault) = self.recorder.fault() {
             // What cannot be recorded does not happen.
             return GateResult::new(Verdict::Invalid, Some(fault));
         }
-        let guard = Guard::new(|name| self.variable(name));
-        let silencer = self.open_group(id);
-        let library = stands_on_kernels(gate).then(|| self.library(gate));
-        let mut result = match library.as_ref().and_then(|library| library.decides(gate.kind)) {
+        let guard = CommandFileGuard::new(|name| self.variable(name));
+        let stop_token = self.open_group(id);
+        let libraries = needs_kernel_build(gate).then(|| self.libraries(gate));
+        let mut result = match libraries
+            .as_ref()
+            .and_then(|libraries| libraries.early_result(gate.kind))
+        {
             Some(decided) => decided,
-            None if self.record.fault().is_some() => GateResult::new(Verdict::Invalid, self.record.fault()),
-            None if library.as_ref().is_some_and(|library| self.is_stale(library)) => {
+            None if self.recorder.fault().is_some() => {
+                GateResult::new(Verdict::Invalid, self.recorder.fault())
+            }
+            None if libraries
+                .as_ref()
+                .is_some_and(|libraries| self.is_stale(libraries)) =>
+            {
                 GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
             }
             None if gate.kind == GateKind::Perf => self.compare(id, gate, perf),
             None => self.command(id, gate),
         };
-        if let Some(library) = library {
+        if let Some(libraries) = libraries {
             if gate.kind == GateKind::Perf {
                 // It builds both arms by itself, so the next gate's libraries are built and proven anew.
-                self.library = None;
-            } else if result.status == Verdict::Pass && self.is_stale(&library) {
+                self.libraries = None;
+            } else if result.status == Verdict::Pass && self.is_stale(&libraries) {
                 result.status = Verdict::Invalid;
                 result.reason = Some(Reason::KernelStale);
             }
-            result.kernel_checks = library.checks;
+            result.kernel_checks = libraries.checks;
         }
-        self.close_group(silencer);
-        match (guard.intact(), self.record.intact()) {
+        self.close_group(stop_token);
+        match (guard.intact(), self.recorder.intact()) {
             (false, _) | (_, Some(false)) if result.status != Verdict::Cancelled => {
                 result.status = Verdict::Fail;
                 result.reason = Some(Reason::Tampered);
@@ -254,7 +261,7 @@ impl Run<'_, '_> {
             // A pass that nobody can vouch for is none.
             (_, None) if result.status == Verdict::Pass => {
                 result.status = Verdict::Invalid;
-                result.reason = self.record.fault();
+                result.reason = self.recorder.fault();
             }
             _ => {}
         }
@@ -267,26 +274,26 @@ impl Run<'_, '_> {
         };
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         let environment = self.environment(gate);
-        let launch = Launch {
+        let spec = CommandSpec {
             label: id,
             command,
-            dir: self.order.subject,
+            dir: self.plan.subject,
             environment: &environment,
             timeout: limit(gate.timeout_s),
             silence: limit(gate.silence_timeout_s),
         };
-        match self.supervisor.run(&launch, meter) {
-            Ok(ended) => verdict::of_command(gate, &ended),
+        match self.supervisor.run(&spec, meter) {
+            Ok(outcome) => verdict::of_command(gate, &outcome),
             Err(_) => GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
         }
     }
 
     fn compare(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
-        let order = self.order;
+        let plan = self.plan;
         let compare = gate
             .compare_gate
             .as_deref()
-            .and_then(|id| Some((id, order.registry.gates.get(id)?)));
+            .and_then(|id| Some((id, plan.registry.gates.get(id)?)));
         let Some((compare_id, compare)) = compare else {
             return GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry));
         };
@@ -305,42 +312,42 @@ impl Run<'_, '_> {
             compare_id,
             compare,
             compared: &compared,
-            terms: &order.perf,
-            registry: order.registry,
-            evidence: &order.evidence,
-            subject: order.subject,
+            terms: &plan.perf,
+            registry: plan.registry,
+            evidence: &plan.evidence,
+            subject: plan.subject,
             environment: &environment,
         };
         perf.judge(&case, self.supervisor)
     }
 
     /// The kernel libraries of this run, built and proven for the first gate that asks.
-    fn library(&mut self, gate: &Gate) -> Library {
-        if let Some(library) = &self.library {
-            return library.clone();
+    fn libraries(&mut self, gate: &Gate) -> KernelLibraries {
+        if let Some(libraries) = &self.libraries {
+            return libraries.clone();
         }
-        let order = self.order;
-        let library = library::prepare(
-            order.subject,
-            &order.registry.target(),
+        let plan = self.plan;
+        let libraries = kernel_build::prepare(
+            plan.subject,
+            &plan.registry.target(),
             &self.environment(gate),
-            order.evidence.run.as_deref(),
+            plan.evidence.run.as_deref(),
             self.supervisor,
         );
         let evidence = Evidence {
-            kernels: library.digests.clone(),
-            ..order.evidence.clone()
+            kernels: libraries.digests.clone(),
+            ..plan.evidence.clone()
         };
-        self.record.push(&Event::EvidenceUpdated {
+        self.recorder.push(&Event::EvidenceUpdated {
             evidence: Box::new(evidence),
         });
-        self.library = Some(library.clone());
-        library
+        self.libraries = Some(libraries.clone());
+        libraries
     }
 
-    /// Whether a library is not the one that was proven any more; says which.
-    fn is_stale(&mut self, library: &Library) -> bool {
-        let changed = library.changed(self.order.subject, &self.order.registry.target());
+    /// Whether a libraries is not the one that was proven any more; says which.
+    fn is_stale(&mut self, libraries: &KernelLibraries) -> bool {
+        let changed = libraries.changed(self.plan.subject, &self.plan.registry.target());
         if let Some(path) = &changed {
             let line = format_args!("kernels: {path} is not what was proven any more");
             self.supervisor.output.line(line);
@@ -349,11 +356,11 @@ impl Run<'_, '_> {
     }
 
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
-        gate_environment::of(gate, self.order.environment.iter().cloned())
+        gate_environment::of(gate, self.plan.environment.iter().cloned())
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {
-        let found = self.order.environment.iter().find(|(n, _)| n == name);
+        let found = self.plan.environment.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.clone())
     }
 
@@ -362,7 +369,7 @@ impl Run<'_, '_> {
         // A reader that dawdles keeps the verdict from nobody.
         self.supervisor.output.flush(Some(Duration::from_secs(1)));
         self.failed |= result.status == Verdict::Fail;
-        self.record.push(&Event::GateEnded {
+        self.recorder.push(&Event::GateEnded {
             gate: id.to_owned(),
             result: Box::new(result.clone()),
         });
@@ -372,10 +379,10 @@ impl Run<'_, '_> {
     /// Opens a group in the Actions log and has the runner take no command from what follows; a second layer behind the
     /// neutralisation of the output itself.
     fn open_group(&mut self, id: &str) -> Option<String> {
-        if !self.order.groups {
+        if !self.plan.groups {
             return None;
         }
-        let name = command::data(&visible(id));
+        let name = workflow_command::data(&visible(id));
         self.supervisor.output.command(&format!("::group::{name}"));
         let token = random::token().ok()?;
         self.supervisor
@@ -384,18 +391,18 @@ impl Run<'_, '_> {
         Some(token)
     }
 
-    fn close_group(&mut self, silencer: Option<String>) {
-        if let Some(token) = silencer {
+    fn close_group(&mut self, stop_token: Option<String>) {
+        if let Some(token) = stop_token {
             self.supervisor.output.command(&format!("::{token}::"));
         }
-        if self.order.groups {
+        if self.plan.groups {
             self.supervisor.output.command("::endgroup::");
         }
     }
 }
 
 /// Whether the kernel libraries are built and proven before this gate. A comparison's arms build their own.
-fn stands_on_kernels(gate: &Gate) -> bool {
+fn needs_kernel_build(gate: &Gate) -> bool {
     match gate.kind {
         GateKind::Command => gate.needs_kernels(),
         GateKind::Kernel => true,

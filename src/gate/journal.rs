@@ -41,11 +41,11 @@ pub struct Journal {
     file: File,
     written: Vec<u8>,
     /// Lines that the disk has refused so far.
-    owed: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 /// Where the journal of these results is.
-pub fn beside(results: &Path) -> PathBuf {
+pub fn journal_path(results: &Path) -> PathBuf {
     let mut name = results.as_os_str().to_owned();
     name.push(".journal");
     PathBuf::from(name)
@@ -87,15 +87,15 @@ impl Journal {
             path: path.to_owned(),
             error,
         };
-        let beside = files::temporary_sibling(path)?;
-        let mut file = files::create_private(&beside)?;
+        let temporary = files::temporary_sibling(path)?;
+        let mut file = files::create_private(&temporary)?;
         let placed = file
             .write_all(&written)
             .and_then(|()| file.sync_data())
-            .and_then(|()| std::fs::rename(&beside, path));
+            .and_then(|()| std::fs::rename(&temporary, path));
         if let Err(error) = placed {
             // The half-made file is of no use to anybody.
-            let _ = std::fs::remove_file(&beside);
+            let _ = std::fs::remove_file(&temporary);
             return Err(io(error).into());
         }
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
@@ -105,7 +105,7 @@ impl Journal {
             path: path.to_owned(),
             file,
             written,
-            owed: Vec::new(),
+            pending: Vec::new(),
         })
     }
 
@@ -114,8 +114,9 @@ impl Journal {
     /// # Errors
     /// The disk is full or cannot be written.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
-        self.owed.extend_from_slice(&lines(std::slice::from_ref(event)));
-        if let Err(error) = self.file.write_all(&self.owed) {
+        self.pending
+            .extend_from_slice(&lines(std::slice::from_ref(event)));
+        if let Err(error) = self.file.write_all(&self.pending) {
             // Behind a torn line nothing is read any more. A disk that cannot even forget will not take another line either.
             let known = self.written.len() as u64;
             let _ = self
@@ -125,7 +126,7 @@ impl Journal {
             return Err(error);
         }
         // Written it is, whether or not the disk will keep it.
-        self.written.append(&mut self.owed);
+        self.written.append(&mut self.pending);
         self.file.sync_data()
     }
 
@@ -180,7 +181,7 @@ mod tests {
     use crate::domain::evidence::Evidence;
     use crate::domain::results::GateResult;
     use crate::domain::verdict::{Overall, Reason, Verdict};
-    use crate::gate::verdict::Fold;
+    use crate::gate::verdict::ResultsBuilder;
 
     fn started(gates: &[&str]) -> Event {
         Event::RunStarted {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     fn fold(events: &[Event]) -> Option<crate::domain::results::Results> {
-        let mut fold = Fold::default();
+        let mut fold = ResultsBuilder::default();
         events.iter().for_each(|e| fold.push(e));
         fold.results()
     }

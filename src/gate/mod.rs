@@ -2,18 +2,18 @@
 //!
 //! Knows nothing of how a result is shown or published.
 
+pub mod command_file_guard;
 pub mod engine;
 pub mod evidence;
 pub mod external;
-pub mod guard;
+pub mod gpu_probe;
 pub mod journal;
-pub mod kernels;
-pub mod launch;
-pub mod library;
+pub mod kernel_build;
 pub mod lock;
 pub mod metrics;
 pub mod output;
 pub mod preflight;
-pub mod record;
+pub mod process;
+pub mod recorder;
 pub mod select;
 pub mod verdict;

@@ -9,7 +9,7 @@ use crate::domain::gate_environment;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::kernels;
+use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::metrics::Meter;
 use crate::system::files;
 
@@ -19,7 +19,7 @@ const FREE: u64 = 16 << 20;
 /// What is looked at.
 pub struct Machine<'a> {
     /// Its GPUs.
-    pub target: &'a kernels::Machine,
+    pub target: &'a GpuProbe,
     /// Our own environment.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The checkout under test.
@@ -97,7 +97,7 @@ impl Machine<'_> {
         } else if !result.missing_files.is_empty() {
             Some(Reason::MissingFile)
         } else {
-            self.target.refuses(gate, &registry.target())
+            self.target.refusal_reason(gate, &registry.target())
         };
         Some(result)
     }

@@ -10,31 +10,31 @@ use crate::domain::event::Event;
 use crate::domain::registry::{Gate, Leaks};
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
-use crate::gate::launch::{End, Ended};
 use crate::gate::metrics::NODE_TPS;
+use crate::gate::process::{CommandOutcome, Termination};
 
 /// The verdict on a command that ran.
-pub fn of_command(gate: &Gate, ended: &Ended) -> GateResult {
-    let (status, reason) = match ended.end {
-        End::Exited(0) if ended.leaks > 0 && gate.leaks == Some(Leaks::Fail) => {
+pub fn of_command(gate: &Gate, outcome: &CommandOutcome) -> GateResult {
+    let (status, reason) = match outcome.termination {
+        Termination::Exited(0) if outcome.leaks > 0 && gate.leaks == Some(Leaks::Fail) => {
             (Verdict::Fail, Some(Reason::LeakedProcesses))
         }
-        End::Exited(0) => (Verdict::Pass, None),
-        End::Exited(_) => (Verdict::Fail, Some(Reason::ExitCode)),
-        End::Signalled(_) => (Verdict::Fail, Some(Reason::Signal)),
-        End::TimedOut => (Verdict::Fail, Some(Reason::Timeout)),
-        End::Silent => (Verdict::Fail, Some(Reason::Silence)),
-        End::Stopped(_) => (Verdict::Cancelled, Some(Reason::CancelledRun)),
+        Termination::Exited(0) => (Verdict::Pass, None),
+        Termination::Exited(_) => (Verdict::Fail, Some(Reason::ExitCode)),
+        Termination::Signalled(_) => (Verdict::Fail, Some(Reason::Signal)),
+        Termination::TimedOut => (Verdict::Fail, Some(Reason::Timeout)),
+        Termination::Silent => (Verdict::Fail, Some(Reason::Silence)),
+        Termination::Stopped(_) => (Verdict::Cancelled, Some(Reason::CancelledRun)),
     };
     let mut result = GateResult::new(status, reason);
-    match ended.end {
-        End::Exited(code) => result.rc = Some(code),
-        End::Signalled(signal) => result.signal = Some(signal),
-        End::TimedOut | End::Silent | End::Stopped(_) => {}
+    match outcome.termination {
+        Termination::Exited(code) => result.rc = Some(code),
+        Termination::Signalled(signal) => result.signal = Some(signal),
+        Termination::TimedOut | Termination::Silent | Termination::Stopped(_) => {}
     }
-    result.duration_s = Some(seconds(ended.duration));
-    result.leaks = ended.leaks;
-    result.metrics = ended
+    result.duration_s = Some(seconds(outcome.duration));
+    result.leaks = outcome.leaks;
+    result.metrics = outcome
         .metrics
         .iter()
         .map(|(name, measured)| (name.clone(), measured.series()))
@@ -55,12 +55,12 @@ pub fn seconds(duration: std::time::Duration) -> f64 {
 ///
 /// A gate that began and has no end was cut off and is `cancelled`; one that never began is `not_run`.
 #[derive(Clone, Debug, Default)]
-pub struct Fold {
+pub struct ResultsBuilder {
     results: Option<Results>,
     started: HashSet<String>,
 }
 
-impl Fold {
+impl ResultsBuilder {
     /// Takes the next event.
     pub fn push(&mut self, event: &Event) {
         match event {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::domain::ids::CommitId;
-use crate::github::access::Repository;
 use crate::github::client::{Client, Repeat};
-use crate::github::fault::Fault;
+use crate::github::config::Repository;
+use crate::github::error::GitHubError;
 use crate::github::types::{
     Authorship, Comment, Commit, Environment, Issue, Object, Pull, Review, State, Status, User,
 };
@@ -19,15 +19,15 @@ pub const LONGEST_BODY: usize = 65_536;
 const LONGEST_LINE: usize = 140;
 
 /// One repository, as its GitHub tells it.
-pub struct Hub {
+pub struct GitHub {
     client: Client,
     repository: Repository,
 }
 
-impl Hub {
+impl GitHub {
     /// The repository, over this client.
     pub fn new(client: Client, repository: Repository) -> Self {
-        Hub { client, repository }
+        GitHub { client, repository }
     }
 
     /// Waits, on the client's clock.
@@ -45,21 +45,21 @@ impl Hub {
     }
 
     /// An issue; a pull request's number gives its issue side.
-    pub fn issue(&self, number: u64) -> Result<Issue, Fault> {
+    pub fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
         self.client.get(&self.path(&format!("/issues/{number}")))
     }
 
     /// Every open issue, oldest first, pull requests left out.
-    pub fn open_issues(&self) -> Result<Vec<Issue>, Fault> {
+    pub fn open_issues(&self) -> Result<Vec<Issue>, GitHubError> {
         self.issues("open")
     }
 
     /// Every closed issue, oldest first, pull requests left out.
-    pub fn closed_issues(&self) -> Result<Vec<Issue>, Fault> {
+    pub fn closed_issues(&self) -> Result<Vec<Issue>, GitHubError> {
         self.issues("closed")
     }
 
-    fn issues(&self, state: &str) -> Result<Vec<Issue>, Fault> {
+    fn issues(&self, state: &str) -> Result<Vec<Issue>, GitHubError> {
         let mut all: Vec<Issue> = self
             .client
             .list(&self.path(&format!("/issues?state={state}&sort=created&direction=asc")))?;
@@ -68,7 +68,7 @@ impl Hub {
     }
 
     /// Who wrote an issue and who edited its text last; needs a token.
-    pub fn authorship(&self, number: u64) -> Result<Authorship, Fault> {
+    pub fn authorship(&self, number: u64) -> Result<Authorship, GitHubError> {
         let data = self.client.query(
             "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login} editor{login} lastEditedAt}}}",
             &json!({"owner": self.repository.owner, "name": self.repository.name, "number": number}),
@@ -83,12 +83,12 @@ impl Hub {
     }
 
     /// A pull request.
-    pub fn pull(&self, number: u64) -> Result<Pull, Fault> {
+    pub fn pull(&self, number: u64) -> Result<Pull, GitHubError> {
         self.client.get(&self.path(&format!("/pulls/{number}")))
     }
 
     /// Whether an environment has required reviewers.
-    pub fn needs_review(&self, environment: &str) -> Result<bool, Fault> {
+    pub fn needs_review(&self, environment: &str) -> Result<bool, GitHubError> {
         let name: String = environment.bytes().map(segment).collect();
         let found: Environment = self.client.get(&self.path(&format!("/environments/{name}")))?;
         let mut rules = found.protection_rules.iter();
@@ -96,7 +96,7 @@ impl Hub {
     }
 
     /// Every open pull request, oldest first.
-    pub fn open_pulls(&self) -> Result<Vec<Pull>, Fault> {
+    pub fn open_pulls(&self) -> Result<Vec<Pull>, GitHubError> {
         let mut all: Vec<Pull> = self
             .client
             .list(&self.path("/pulls?state=open&sort=created&direction=asc"))?;
@@ -106,7 +106,7 @@ impl Hub {
     }
 
     /// Replaces the description of a pull request.
-    pub fn update_pull_body(&self, number: u64, body: &str) -> Result<(), Fault> {
+    pub fn update_pull_body(&self, number: u64, body: &str) -> Result<(), GitHubError> {
         self.client
             .write(
                 &Method::PATCH,
@@ -118,12 +118,12 @@ impl Hub {
     }
 
     /// The reviews of a pull request, oldest first.
-    pub fn reviews(&self, number: u64) -> Result<Vec<Review>, Fault> {
+    pub fn reviews(&self, number: u64) -> Result<Vec<Review>, GitHubError> {
         self.client.list(&self.path(&format!("/pulls/{number}/reviews")))
     }
 
     /// The comments of an issue or a pull request, oldest first.
-    pub fn comments(&self, number: u64) -> Result<Vec<Comment>, Fault> {
+    pub fn comments(&self, number: u64) -> Result<Vec<Comment>, GitHubError> {
         let mut all: Vec<Comment> = self
             .client
             .list(&self.path(&format!("/issues/{number}/comments")))?;
@@ -132,8 +132,8 @@ impl Hub {
         Ok(all)
     }
 
-    /// Writes a new comment. After a broken answer it may be there all the same: see [`Fault::may_have_happened`].
-    pub fn create_comment(&self, number: u64, body: &str) -> Result<Comment, Fault> {
+    /// Writes a new comment. After a broken answer it may be there all the same: see [`GitHubError::may_have_happened`].
+    pub fn create_comment(&self, number: u64, body: &str) -> Result<Comment, GitHubError> {
         let path = self.path(&format!("/issues/{number}/comments"));
         let answer = self.client.write(
             &Method::POST,
@@ -145,7 +145,7 @@ impl Hub {
     }
 
     /// Replaces the text of a comment.
-    pub fn update_comment(&self, comment: u64, body: &str) -> Result<Comment, Fault> {
+    pub fn update_comment(&self, comment: u64, body: &str) -> Result<Comment, GitHubError> {
         let path = self.path(&format!("/issues/comments/{comment}"));
         let answer = self.client.write(
             &Method::PATCH,
@@ -157,7 +157,7 @@ impl Hub {
     }
 
     /// Deletes a comment; one that is gone already is no fault.
-    pub fn delete_comment(&self, comment: u64) -> Result<(), Fault> {
+    pub fn delete_comment(&self, comment: u64) -> Result<(), GitHubError> {
         let path = self.path(&format!("/issues/comments/{comment}"));
         match self.client.write(&Method::DELETE, &path, None, Repeat::Safe) {
             Err(fault) if !fault.is_missing() => Err(fault),
@@ -166,7 +166,7 @@ impl Hub {
     }
 
     /// The login that this token writes as. An Actions token may not ask, and always writes as one app.
-    pub fn login(&self) -> Result<String, Fault> {
+    pub fn login(&self) -> Result<String, GitHubError> {
         match self.client.get::<User>("/user") {
             Ok(user) => Ok(user.login),
             Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok("github-actions[bot]".to_owned()),
@@ -182,7 +182,7 @@ impl Hub {
         state: State,
         line: &str,
         target: Option<&str>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), GitHubError> {
         let mut body = json!({
             "state": state.as_str(),
             "context": context,
@@ -198,18 +198,18 @@ impl Hub {
     }
 
     /// The statuses of a commit, newest first; of each context the first one counts.
-    pub fn statuses(&self, commit: &CommitId) -> Result<Vec<Status>, Fault> {
+    pub fn statuses(&self, commit: &CommitId) -> Result<Vec<Status>, GitHubError> {
         self.client
             .list(&self.path(&format!("/commits/{commit}/statuses")))
     }
 
     /// A commit object.
-    pub fn commit(&self, commit: &CommitId) -> Result<Commit, Fault> {
+    pub fn commit(&self, commit: &CommitId) -> Result<Commit, GitHubError> {
         self.client.get(&self.path(&format!("/git/commits/{commit}")))
     }
 
     /// A file of a commit; `None` where the commit has none there. The path is one of ours, never a stranger's.
-    pub fn file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+    pub fn file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitHubError> {
         let path = self.path(&format!("/contents/{path}?ref={commit}"));
         match self.client.file(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -219,7 +219,7 @@ impl Hub {
     }
 
     /// The commit that `refs/pull/N/merge` names now; `None` where there is no merge (a conflict, or not made yet).
-    pub fn merge_ref(&self, pull: u64) -> Result<Option<CommitId>, Fault> {
+    pub fn merge_ref(&self, pull: u64) -> Result<Option<CommitId>, GitHubError> {
         #[derive(serde::Deserialize)]
         struct Ref {
             object: Object,
@@ -239,12 +239,12 @@ fn shaped<T: serde::de::DeserializeOwned>(
     answer: Option<Value>,
     method: &str,
     path: &str,
-) -> Result<T, Fault> {
+) -> Result<T, GitHubError> {
     answer
         .and_then(|value| serde_json::from_value(value).ok())
-        .ok_or_else(|| Fault {
+        .ok_or_else(|| GitHubError {
             request: format!("{method} {path}"),
-            cause: crate::github::fault::Cause::Shape("no such object".to_owned()),
+            kind: crate::github::error::ErrorKind::Shape("no such object".to_owned()),
             tries: 1,
         })
 }

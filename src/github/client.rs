@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Method, Request};
 
-use crate::github::access::Access;
-use crate::github::fault::{Break, Cause, Fault, plain};
+use crate::github::config::ApiConfig;
+use crate::github::error::{ErrorKind, GitHubError, Transport, plain};
 use crate::github::retry::{self, Clock, RealClock};
 
 /// Largest answer that is read.
@@ -25,7 +25,7 @@ const REDIRECTS: usize = 3;
 /// A client of one GitHub host.
 pub struct Client {
     agent: ureq::Agent,
-    access: Access,
+    config: ApiConfig,
     clock: Box<dyn Clock>,
 }
 
@@ -46,14 +46,14 @@ pub enum Repeat {
 
 impl Client {
     /// A client on the machine's own clock.
-    pub fn new(access: Access) -> Result<Self, Fault> {
-        Client::with_clock(access, Box::new(RealClock))
+    pub fn new(config: ApiConfig) -> Result<Self, GitHubError> {
+        Client::with_clock(config, Box::new(RealClock))
     }
 
     /// A client on this clock; tests pass one that does not wait.
-    pub fn with_clock(access: Access, clock: Box<dyn Clock>) -> Result<Self, Fault> {
+    pub fn with_clock(config: ApiConfig, clock: Box<dyn Clock>) -> Result<Self, GitHubError> {
         let mut tls = ureq::tls::TlsConfig::builder();
-        if let Some(pem) = &access.authorities {
+        if let Some(pem) = &config.authorities {
             let certificates: Vec<_> = ureq::tls::parse_pem(pem)
                 .filter_map(|item| match item {
                     Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(certificate),
@@ -61,56 +61,56 @@ impl Client {
                 })
                 .collect();
             if certificates.is_empty() {
-                return Err(Fault::setting(
+                return Err(GitHubError::setting(
                     "SSL_CERT_FILE holds no certificate in PEM form".to_owned(),
                 ));
             }
             tls = tls.root_certs(ureq::tls::RootCerts::from(certificates));
         }
-        let config = ureq::Agent::config_builder()
+        let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("nmoe-gates/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(access.timeout.min(Duration::from_secs(10))))
-            .timeout_global(Some(access.timeout))
+            .timeout_connect(Some(config.timeout.min(Duration::from_secs(10))))
+            .timeout_global(Some(config.timeout))
             .max_idle_age(Duration::from_secs(5))
             .tls_config(tls.build())
             .build();
         Ok(Client {
-            agent: config.new_agent(),
-            access,
+            agent: agent.new_agent(),
+            config,
             clock,
         })
     }
 
     /// Where requests go and as whom.
-    pub fn access(&self) -> &Access {
-        &self.access
+    pub fn config(&self) -> &ApiConfig {
+        &self.config
     }
 
     /// Waits, on the client's clock, at most for its patience.
     pub fn pause(&self, wait: Duration) {
-        self.clock.sleep(wait.min(self.access.patience));
+        self.clock.sleep(wait.min(self.config.retry_budget));
     }
 
     /// GET, as this type.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
-        let reply = self.send(&Method::GET, &self.access.base.url(path), None, Repeat::Safe)?;
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
+        let reply = self.send(&Method::GET, &self.config.base.url(path), None, Repeat::Safe)?;
         read(&reply, "GET", path)
     }
 
     /// GET of a file's bytes.
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        let url = self.access.base.url(path);
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, GitHubError> {
+        let url = self.config.base.url(path);
         self.send(&Method::GET, &url, None, Repeat::Safe)
             .map(|reply| reply.body)
     }
 
     /// GET of a list, all its pages, by the `Link` header.
-    pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Fault> {
+    pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, GitHubError> {
         let separator = if path.contains('?') { '&' } else { '?' };
-        let mut next = Some(self.access.base.url(&format!("{path}{separator}per_page=100")));
+        let mut next = Some(self.config.base.url(&format!("{path}{separator}per_page=100")));
         let mut all = Vec::new();
         for _ in 0..PAGES {
             let Some(url) = next else { return Ok(all) };
@@ -119,16 +119,16 @@ impl Client {
             next = match link_next(&reply.headers) {
                 None => None,
                 Some(link) => Some(
-                    self.access
+                    self.config
                         .base
-                        .stays(&link)
-                        .ok_or_else(|| fault(&Method::GET, path, Cause::Redirected))?,
+                        .same_origin(&link)
+                        .ok_or_else(|| fault(&Method::GET, path, ErrorKind::Redirected))?,
                 ),
             };
         }
         match next {
             None => Ok(all),
-            Some(_) => Err(fault(&Method::GET, path, Cause::TooLarge)),
+            Some(_) => Err(fault(&Method::GET, path, ErrorKind::TooLarge)),
         }
     }
 
@@ -139,11 +139,11 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         repeat: Repeat,
-    ) -> Result<Option<Value>, Fault> {
-        if self.access.token.is_none() {
-            return Err(fault(method, path, Cause::NoToken));
+    ) -> Result<Option<Value>, GitHubError> {
+        if self.config.token.is_none() {
+            return Err(fault(method, path, ErrorKind::NoToken));
         }
-        let reply = self.send(method, &self.access.base.url(path), body, repeat)?;
+        let reply = self.send(method, &self.config.base.url(path), body, repeat)?;
         if reply.body.is_empty() {
             return Ok(None);
         }
@@ -151,13 +151,13 @@ impl Client {
     }
 
     /// A GraphQL query that only reads; needs a token. Returns its `data`.
-    pub fn query(&self, query: &str, variables: &Value) -> Result<Value, Fault> {
+    pub fn query(&self, query: &str, variables: &Value) -> Result<Value, GitHubError> {
         let path = "/graphql";
-        if self.access.token.is_none() {
-            return Err(fault(&Method::POST, path, Cause::NoToken));
+        if self.config.token.is_none() {
+            return Err(fault(&Method::POST, path, ErrorKind::NoToken));
         }
         let body = serde_json::json!({"query": query, "variables": variables});
-        let url = self.access.base.graphql();
+        let url = self.config.base.graphql();
         let reply = self.send(&Method::POST, &url, Some(&body), Repeat::Safe)?;
         let mut answer: Value = read(&reply, "POST", path)?;
         match answer.get_mut("data").map(Value::take) {
@@ -165,7 +165,7 @@ impl Client {
             _ => Err(fault(
                 &Method::POST,
                 path,
-                Cause::Shape(plain(
+                ErrorKind::Shape(plain(
                     answer["errors"][0]["message"].as_str().unwrap_or("no data"),
                 )),
             )),
@@ -173,7 +173,13 @@ impl Client {
     }
 
     /// Sends, follows redirects within the origin, retries where that is safe and the patience lasts.
-    fn send(&self, method: &Method, url: &str, body: Option<&Value>, repeat: Repeat) -> Result<Reply, Fault> {
+    fn send(
+        &self,
+        method: &Method,
+        url: &str,
+        body: Option<&Value>,
+        repeat: Repeat,
+    ) -> Result<Reply, GitHubError> {
         let mut waited = Duration::ZERO;
         let mut tries = 0;
         loop {
@@ -183,8 +189,8 @@ impl Client {
                 Err(failed) => failed,
             };
             failed.tries = tries;
-            match retry::wait(&failed, tries, repeat == Repeat::Safe, self.clock.chance()) {
-                Some(wait) if waited + wait <= self.access.patience => {
+            match retry::wait(&failed, tries, repeat == Repeat::Safe, self.clock.jitter()) {
+                Some(wait) if waited + wait <= self.config.retry_budget => {
                     waited += wait;
                     self.clock.sleep(wait);
                 }
@@ -193,7 +199,7 @@ impl Client {
         }
     }
 
-    fn follow(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<Reply, Fault> {
+    fn follow(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<Reply, GitHubError> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
             let (status, reply) = self.once(method, &url, body)?;
@@ -202,24 +208,24 @@ impl Client {
                 // A renamed repository. Only a read may follow where the method could change on the way.
                 301 | 302 if *method == Method::GET => {}
                 307 | 308 => {}
-                300..=399 => return Err(fault(method, &url, Cause::Redirected)),
+                300..=399 => return Err(fault(method, &url, ErrorKind::Redirected)),
                 _ => return Err(fault(method, &url, self.refusal(status, &reply))),
             }
             url = header(&reply.headers, "location")
-                .and_then(|target| self.access.base.stays(target))
-                .ok_or_else(|| fault(method, &url, Cause::Redirected))?;
+                .and_then(|target| self.config.base.same_origin(target))
+                .ok_or_else(|| fault(method, &url, ErrorKind::Redirected))?;
         }
-        Err(fault(method, &url, Cause::Redirected))
+        Err(fault(method, &url, ErrorKind::Redirected))
     }
 
-    fn once(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<(u16, Reply), Fault> {
-        let broken = |cause| fault(method, url, cause);
+    fn once(&self, method: &Method, url: &str, body: Option<&Value>) -> Result<(u16, Reply), GitHubError> {
+        let broken = |kind| fault(method, url, kind);
         let mut request = Request::builder()
             .method(method.clone())
             .uri(url)
             .header("x-github-api-version", "2022-11-28")
             .header("accept", accept(url));
-        if let Some(token) = &self.access.token {
+        if let Some(token) = &self.config.token {
             request = request.header("authorization", token.authorization());
         }
         let answer = match body {
@@ -227,17 +233,17 @@ impl Client {
                 let request = request
                     .header("content-type", "application/json")
                     .body(body.to_string().into_bytes())
-                    .map_err(|_| broken(Cause::Unreachable(Break::Protocol)))?;
+                    .map_err(|_| broken(ErrorKind::Unreachable(Transport::Protocol)))?;
                 self.agent.run(request)
             }
             None => {
                 let request = request
                     .body(())
-                    .map_err(|_| broken(Cause::Unreachable(Break::Protocol)))?;
+                    .map_err(|_| broken(ErrorKind::Unreachable(Transport::Protocol)))?;
                 self.agent.run(request)
             }
         };
-        let mut answer = answer.map_err(|e| broken(cause_of(&e)))?;
+        let mut answer = answer.map_err(|e| broken(kind_of(&e)))?;
         let status = answer.status().as_u16();
         let mut text = Vec::new();
         answer
@@ -245,9 +251,9 @@ impl Client {
             .as_reader()
             .take(LARGEST + 1)
             .read_to_end(&mut text)
-            .map_err(|e| broken(cause_of(&ureq::Error::from(e))))?;
+            .map_err(|e| broken(kind_of(&ureq::Error::from(e))))?;
         if text.len() as u64 > LARGEST {
-            return Err(broken(Cause::TooLarge));
+            return Err(broken(ErrorKind::TooLarge));
         }
         Ok((
             status,
@@ -258,7 +264,7 @@ impl Client {
         ))
     }
 
-    fn refusal(&self, status: u16, reply: &Reply) -> Cause {
+    fn refusal(&self, status: u16, reply: &Reply) -> ErrorKind {
         let message = serde_json::from_slice::<Value>(&reply.body)
             .ok()
             .and_then(|answer| answer["message"].as_str().map(plain))
@@ -269,7 +275,7 @@ impl Client {
             |name| header(&reply.headers, name),
             self.clock.now(),
         );
-        limited.unwrap_or_else(|| Cause::Status {
+        limited.unwrap_or_else(|| ErrorKind::Status {
             status,
             message,
             needs: (status == 403)
@@ -290,14 +296,14 @@ fn accept(url: &str) -> &'static str {
 }
 
 /// A fault of this request. Of a whole URL only the path is named: the host may be nobody's business.
-fn fault(method: &Method, url: &str, cause: Cause) -> Fault {
+fn fault(method: &Method, url: &str, kind: ErrorKind) -> GitHubError {
     let path = url.split_once("://").map_or(url, |(_, rest)| {
         rest.find('/').map_or("/", |slash| &rest[slash..])
     });
     let path = path.split('?').next().unwrap_or(path);
-    Fault {
+    GitHubError {
         request: format!("{method} {path}"),
-        cause,
+        kind,
         tries: 1,
     }
 }
@@ -306,20 +312,20 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn read<T: DeserializeOwned>(reply: &Reply, method: &str, path: &str) -> Result<T, Fault> {
-    let failed = |cause| Fault {
+fn read<T: DeserializeOwned>(reply: &Reply, method: &str, path: &str) -> Result<T, GitHubError> {
+    let failed = |kind| GitHubError {
         request: format!("{method} {}", path.split('?').next().unwrap_or(path)),
-        cause,
+        kind,
         tries: 1,
     };
     if !header(&reply.headers, "content-type").is_some_and(|kind| kind.contains("json")) {
-        return Err(failed(Cause::NotJson));
+        return Err(failed(ErrorKind::NotJson));
     }
     serde_json::from_slice(&reply.body).map_err(|e| {
         failed(if e.is_data() {
-            Cause::Shape(plain(&e.to_string()))
+            ErrorKind::Shape(plain(&e.to_string()))
         } else {
-            Cause::NotJson
+            ErrorKind::NotJson
         })
     })
 }
@@ -336,30 +342,32 @@ fn link_next(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Our word for what the transport says; its own words may hold hosts and addresses.
-fn cause_of(error: &ureq::Error) -> Cause {
-    use std::io::ErrorKind;
+fn kind_of(error: &ureq::Error) -> ErrorKind {
+    use std::io;
     let broke = match error {
-        ureq::Error::HostNotFound | ureq::Error::Timeout(ureq::Timeout::Resolve) => Break::Name,
-        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => Break::Connect,
-        ureq::Error::Timeout(_) => Break::Timeout,
+        ureq::Error::HostNotFound | ureq::Error::Timeout(ureq::Timeout::Resolve) => Transport::Name,
+        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => Transport::Connect,
+        ureq::Error::Timeout(_) => Transport::Timeout,
         ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_) | ureq::Error::TlsRequired => {
-            Break::Tls
+            Transport::Tls
         }
-        ureq::Error::InvalidProxyUrl | ureq::Error::ConnectProxyFailed(_) => Break::Proxy,
-        ureq::Error::BodyExceedsLimit(_) | ureq::Error::LargeResponseHeader(..) => return Cause::TooLarge,
+        ureq::Error::InvalidProxyUrl | ureq::Error::ConnectProxyFailed(_) => Transport::Proxy,
+        ureq::Error::BodyExceedsLimit(_) | ureq::Error::LargeResponseHeader(..) => {
+            return ErrorKind::TooLarge;
+        }
         ureq::Error::Io(e) => match e.kind() {
-            ErrorKind::InvalidData => Break::Tls,
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Break::Timeout,
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::UnexpectedEof => Break::Cut,
-            _ => Break::Connect,
+            io::ErrorKind::InvalidData => Transport::Tls,
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Transport::Timeout,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Transport::Cut,
+            _ => Transport::Connect,
         },
-        ureq::Error::BodyStalled => Break::Cut,
-        _ => Break::Protocol,
+        ureq::Error::BodyStalled => Transport::Cut,
+        _ => Transport::Protocol,
     };
-    Cause::Unreachable(broke)
+    ErrorKind::Unreachable(broke)
 }
 
 #[cfg(test)]
@@ -381,7 +389,12 @@ mod tests {
 
     #[test]
     fn a_fault_names_no_host() {
-        let text = fault(&Method::GET, "https://h.internal:1/repos/o/n?x=1", Cause::NotJson).to_string();
+        let text = fault(
+            &Method::GET,
+            "https://h.internal:1/repos/o/n?x=1",
+            ErrorKind::NotJson,
+        )
+        .to_string();
         assert!(
             text.starts_with("GitHub: GET /repos/o/n: ") && !text.contains("internal"),
             "{text}"

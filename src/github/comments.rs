@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::CommitId;
-use crate::github::api::Hub;
-use crate::github::fault::Fault;
+use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
 use crate::github::types::Comment;
 
 /// How the marker begins; the JSON of [`Marker`] and ` -->` follow.
@@ -149,11 +149,11 @@ impl Sticky<'_> {
     ///
     /// Every round looks at what is there and does one thing; it ends when nothing is left to do. Two publishers that
     /// race see each other's comments and agree on the oldest.
-    pub fn publish(&self, hub: &Hub, number: u64) -> Result<Done, Fault> {
+    pub fn publish(&self, github: &GitHub, number: u64) -> Result<Done, GitHubError> {
         let mut login: Option<String> = None;
         let mut done = None;
         for _ in 0..ROUNDS {
-            let found = self.find(hub, number, &mut login)?;
+            let found = self.find(github, number, &mut login)?;
             match self.step(&found, done.is_some()) {
                 Step::Rest { newer } => {
                     let url = found.first().map(|(c, _)| c.html_url.clone()).unwrap_or_default();
@@ -165,7 +165,7 @@ impl Sticky<'_> {
                     });
                 }
                 Step::Create(body) => {
-                    match hub.create_comment(number, &body) {
+                    match github.create_comment(number, &body) {
                         Ok(comment) => login = comment.user.map(|user| user.login).or(login),
                         // The next round finds out.
                         Err(fault) if fault.may_have_happened() && done.is_none() => {}
@@ -174,7 +174,7 @@ impl Sticky<'_> {
                     done = Some(true);
                 }
                 Step::Update(id, body) => {
-                    match hub.update_comment(id, &body) {
+                    match github.update_comment(id, &body) {
                         Ok(_) => {}
                         // Somebody deleted it just now.
                         Err(fault) if fault.is_missing() => {}
@@ -182,21 +182,21 @@ impl Sticky<'_> {
                     }
                     done = done.or(Some(false));
                 }
-                Step::Delete(id) => hub.delete_comment(id)?,
+                Step::Delete(id) => github.delete_comment(id)?,
             }
         }
-        Err(Fault::contended(number))
+        Err(GitHubError::contended(number))
     }
 
     /// Our comments with this key, oldest first.
     fn find(
         &self,
-        hub: &Hub,
+        github: &GitHub,
         number: u64,
         login: &mut Option<String>,
-    ) -> Result<Vec<(Comment, Ours)>, Fault> {
+    ) -> Result<Vec<(Comment, Ours)>, GitHubError> {
         let key = self.key();
-        let mut found: Vec<(Comment, Ours)> = hub
+        let mut found: Vec<(Comment, Ours)> = github
             .comments(number)?
             .into_iter()
             .filter_map(|comment| {
@@ -212,7 +212,7 @@ impl Sticky<'_> {
         if !found.is_empty() {
             let me = match login {
                 Some(me) => me.clone(),
-                None => hub.login()?,
+                None => github.login()?,
             };
             found.retain(|(comment, _)| comment.user.as_ref().is_some_and(|user| user.login == me));
             *login = Some(me);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::github::fault::{Break, Cause, Fault};
+use crate::github::error::{ErrorKind, GitHubError, Transport};
 
 /// Most tries of one request.
 pub const TRIES: u32 = 6;
@@ -16,14 +16,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// What GitHub asks for when it limits without saying for how long.
 const UNSAID: Duration = Duration::from_secs(60);
 
-/// Time, and the chance that keeps two clients from retrying in step.
+/// Time, and the jitter that keeps two clients from retrying in step.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> SystemTime;
     /// Waits.
     fn sleep(&self, wait: Duration);
     /// A number from 0 to 1.
-    fn chance(&self) -> f64;
+    fn jitter(&self) -> f64;
 }
 
 /// The machine's clock.
@@ -39,7 +39,7 @@ impl Clock for RealClock {
         std::thread::sleep(wait);
     }
 
-    fn chance(&self) -> f64 {
+    fn jitter(&self) -> f64 {
         use std::hash::BuildHasher as _;
         // A fresh RandomState is seeded by the system: enough to keep two clients out of step.
         let bits = std::hash::RandomState::new().hash_one(0_u8);
@@ -50,20 +50,22 @@ impl Clock for RealClock {
 /// How long to wait after this failure; `None` where trying again would not help, or could do something twice.
 ///
 /// `tries` counts those made so far; `idempotent` says whether doing it twice is the same as once.
-pub fn wait(fault: &Fault, tries: u32, idempotent: bool, chance: f64) -> Option<Duration> {
+pub fn wait(fault: &GitHubError, tries: u32, idempotent: bool, jitter: f64) -> Option<Duration> {
     if tries >= TRIES {
         return None;
     }
     let doubling = FIRST
         .saturating_mul(1 << (tries.saturating_sub(1)).min(10))
         .min(LONGEST);
-    let jittered = doubling.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
-    match &fault.cause {
+    let jittered = doubling.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+    match &fault.kind {
         // GitHub refused before it did anything, so asking again is always safe.
-        Cause::Limited { retry_in } => Some(retry_in.unwrap_or(UNSAID).max(jittered)),
-        Cause::Unreachable(Break::Connect | Break::Name) => Some(jittered),
-        Cause::Unreachable(Break::Timeout | Break::Cut) if idempotent => Some(jittered),
-        Cause::Status { status, .. } if idempotent && (*status >= 500 || *status == 408) => Some(jittered),
+        ErrorKind::Limited { retry_in } => Some(retry_in.unwrap_or(UNSAID).max(jittered)),
+        ErrorKind::Unreachable(Transport::Connect | Transport::Name) => Some(jittered),
+        ErrorKind::Unreachable(Transport::Timeout | Transport::Cut) if idempotent => Some(jittered),
+        ErrorKind::Status { status, .. } if idempotent && (*status >= 500 || *status == 408) => {
+            Some(jittered)
+        }
         _ => None,
     }
 }
@@ -76,7 +78,7 @@ pub fn limited<'a>(
     message: &str,
     header: impl Fn(&str) -> Option<&'a str>,
     now: SystemTime,
-) -> Option<Cause> {
+) -> Option<ErrorKind> {
     if !matches!(status, 403 | 429 | 503) {
         return None;
     }
@@ -93,7 +95,7 @@ pub fn limited<'a>(
             .unwrap_or(Duration::ZERO)
             + Duration::from_secs(1)
     });
-    Some(Cause::Limited {
+    Some(ErrorKind::Limited {
         retry_in: retry_after.or(reset),
     })
 }
@@ -102,16 +104,16 @@ pub fn limited<'a>(
 mod tests {
     use super::*;
 
-    fn fault(cause: Cause) -> Fault {
-        Fault {
+    fn fault(kind: ErrorKind) -> GitHubError {
+        GitHubError {
             request: String::new(),
-            cause,
+            kind,
             tries: 1,
         }
     }
 
-    fn status(status: u16) -> Cause {
-        Cause::Status {
+    fn status(status: u16) -> ErrorKind {
+        ErrorKind::Status {
             status,
             message: String::new(),
             needs: None,
@@ -135,14 +137,14 @@ mod tests {
     fn what_could_happen_twice_is_not_repeated() {
         for cause in [
             status(502),
-            Cause::Unreachable(Break::Timeout),
-            Cause::Unreachable(Break::Cut),
+            ErrorKind::Unreachable(Transport::Timeout),
+            ErrorKind::Unreachable(Transport::Cut),
         ] {
             assert_eq!(wait(&fault(cause), 1, false, 0.5), None);
         }
         for cause in [
-            Cause::Limited { retry_in: None },
-            Cause::Unreachable(Break::Connect),
+            ErrorKind::Limited { retry_in: None },
+            ErrorKind::Unreachable(Transport::Connect),
         ] {
             assert!(wait(&fault(cause), 1, false, 0.5).is_some());
         }
@@ -150,8 +152,8 @@ mod tests {
             status(401),
             status(404),
             status(422),
-            Cause::Redirected,
-            Cause::NotJson,
+            ErrorKind::Redirected,
+            ErrorKind::NotJson,
         ] {
             assert_eq!(wait(&fault(cause), 1, true, 0.5), None);
         }
@@ -169,7 +171,7 @@ mod tests {
             )
         };
         let within = |seconds| {
-            Some(Cause::Limited {
+            Some(ErrorKind::Limited {
                 retry_in: Some(Duration::from_secs(seconds)),
             })
         };
@@ -199,14 +201,14 @@ mod tests {
         );
         assert_eq!(
             ask(403, "You have exceeded a secondary rate limit", &[]),
-            Some(Cause::Limited { retry_in: None })
+            Some(ErrorKind::Limited { retry_in: None })
         );
         assert_eq!(ask(429, "", &[("retry-after", "7")]), within(7));
         assert_eq!(ask(503, "", &[("retry-after", "3")]), within(3));
         assert_eq!(ask(503, "", &[]), None);
         assert_eq!(
             ask(429, "", &[("retry-after", "soon")]),
-            Some(Cause::Limited { retry_in: None })
+            Some(ErrorKind::Limited { retry_in: None })
         );
     }
 }

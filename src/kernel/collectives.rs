@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::document::Source;
 use crate::domain::finding::{Finding, Region, Severity};
 use crate::domain::path_pattern::PathPattern;
-use crate::git::{Git, GitError, added};
+use crate::git::{Git, GitError, added_lines};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 
 /// Files in which experts exchange rows.
@@ -60,10 +60,10 @@ pub fn moe_path() -> Vec<PathPattern> {
 /// A git command fails.
 pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
     let path = moe_path();
-    let changed = added::since_fork(git, base, head)?;
+    let changed = added_lines::since_fork(git, base, head)?;
     let mut found = Vec::new();
     let sources = changed.iter().filter(|file| is_source(&file.path));
-    added::contents(git, head, sources, |file, text| {
+    added_lines::contents(git, head, sources, |file, text| {
         let source = Source::new(Some(file.path.clone()), String::from_utf8_lossy(text));
         let findings = if path.iter().any(|p| p.matches(&file.path)) {
             scan(&source, Severity::Error, |_, _| true)

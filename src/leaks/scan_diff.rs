@@ -5,7 +5,7 @@ use leakscan::scan_text::scan_text;
 
 use crate::git::Git;
 use crate::git::GitError;
-use crate::git::added;
+use crate::git::added_lines;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 
@@ -15,8 +15,8 @@ use crate::leaks::finding::LeakFinding;
 /// git cannot be run or fails.
 pub fn scan_diff(git: &Git, base: &str, head: &str, options: &Options) -> Result<Vec<LeakFinding>, GitError> {
     let mut found = Vec::new();
-    let changed = added::since_fork(git, base, head)?;
-    added::contents(git, head, &changed, |changed, text| {
+    let changed = added_lines::since_fork(git, base, head)?;
+    added_lines::contents(git, head, &changed, |changed, text| {
         let is_added = |found: &LeakFinding| {
             let region = found.finding.region;
             region.is_none_or(|region| changed.adds(region.line, region.end_line))

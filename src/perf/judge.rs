@@ -12,7 +12,7 @@ use crate::domain::results::{GateResult, PerfResult};
 use crate::domain::settings;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::{PerfCase, PerfJudge};
-use crate::gate::launch::Supervisor;
+use crate::gate::process::Supervisor;
 use crate::gate::verdict::seconds;
 use crate::perf::arms::{ArmError, Arms};
 use crate::perf::decision::{Rule, percent};

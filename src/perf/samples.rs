@@ -2,7 +2,7 @@
 
 use crate::domain::metric::Metric;
 use crate::domain::registry::Gate;
-use crate::gate::launch::Ended;
+use crate::gate::process::CommandOutcome;
 use crate::gate::metrics::{Forms, Measured, Meter};
 use crate::perf::launch::Sample;
 
@@ -40,7 +40,7 @@ pub struct Printed {
 ///
 /// # Errors
 /// As [`printed`].
-pub fn of(ended: &Ended, metric: &str) -> Result<Printed, String> {
+pub fn of(ended: &CommandOutcome, metric: &str) -> Result<Printed, String> {
     printed(ended.metrics.get(metric))
 }
 

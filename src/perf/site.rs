@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
-use crate::gate::launch::{End, Ended, Launch as Command, Supervisor};
-use crate::gate::library;
+use crate::gate::kernel_build;
+use crate::gate::process::{CommandOutcome, CommandSpec, Supervisor, Termination};
 use crate::perf::arms::{self, Arms};
 use crate::perf::isolate;
 use crate::perf::refusal::Refusal;
@@ -133,7 +133,7 @@ impl<'a, 'b> Site<'a, 'b> {
                     continue;
                 }
                 let built = self.shell(arm, &target.build, "build", Some(BUILD_LIMIT))?;
-                if built.end == End::Exited(0) {
+                if built.termination == Termination::Exited(0) {
                     if needed {
                         self.prove(arm, &target)?;
                     }
@@ -182,9 +182,9 @@ impl<'a, 'b> Site<'a, 'b> {
                 let environment = self.environment(arm, &runs.path);
                 self.say("build of the baseline");
                 let nonce = self.case.evidence.run.as_deref();
-                library::prepare(&self.baseline, target, &environment, nonce, self.supervisor)
+                kernel_build::prepare(&self.baseline, target, &environment, nonce, self.supervisor)
             }
-            Arm::Head => library::examine(&self.subject, target, None, self.supervisor),
+            Arm::Head => kernel_build::examine(&self.subject, target, None, self.supervisor),
         };
         if library.verdict == Verdict::Pass {
             return Ok(());
@@ -234,7 +234,7 @@ impl<'a, 'b> Site<'a, 'b> {
         text: &str,
         what: &str,
         limit: Option<Duration>,
-    ) -> Result<Ended, Refusal> {
+    ) -> Result<CommandOutcome, Refusal> {
         let which = arm.name();
         let label = format!("{} {what} of the {which}", self.case.id);
         self.say(&format!("{what} of the {which}"));
@@ -242,7 +242,7 @@ impl<'a, 'b> Site<'a, 'b> {
         let environment = self.environment(arm, &runs.path);
         let dir = self.dir(arm).to_owned();
         let silence = self.case.compare.silence_timeout_s;
-        let command = Command {
+        let command = CommandSpec {
             label: &label,
             command: text,
             dir: &dir,
@@ -279,8 +279,8 @@ impl<'a, 'b> Site<'a, 'b> {
 ///
 /// # Errors
 /// We were.
-pub fn stopped(ended: &Ended) -> Result<(), Refusal> {
-    if matches!(ended.end, End::Stopped(_)) {
+pub fn stopped(ended: &CommandOutcome) -> Result<(), Refusal> {
+    if matches!(ended.termination, Termination::Stopped(_)) {
         return Err(Refusal::new(
             Verdict::Cancelled,
             Reason::CancelledRun,

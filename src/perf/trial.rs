@@ -10,7 +10,7 @@ use crate::domain::perf_summary;
 use crate::domain::results::{PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
-use crate::gate::launch::{End, Ended, Supervisor};
+use crate::gate::process::{CommandOutcome, Supervisor, Termination};
 use crate::gate::metrics::Forms;
 use crate::perf::arms::Arms;
 use crate::perf::decision::{Rule, Step};
@@ -208,7 +208,7 @@ impl<'a, 'b> Trial<'a, 'b> {
     }
 
     /// The samples of a measurement that ended, written like those before it.
-    fn samples(&mut self, arm: Arm, ended: &Ended) -> Result<Vec<Sample>, Refusal> {
+    fn samples(&mut self, arm: Arm, ended: &CommandOutcome) -> Result<Vec<Sample>, Refusal> {
         let refused = |why| Refusal::invalid(Reason::UnreadableNumber, why);
         let printed = samples::of(ended, &self.metric).map_err(refused)?;
         if self
@@ -240,7 +240,7 @@ impl<'a, 'b> Trial<'a, 'b> {
     }
 
     /// Launches the compared command in one arm, with a run root of its own.
-    fn launch(&mut self, arm: Arm) -> Result<Ended, Refusal> {
+    fn launch(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
         if self.cap > 0.0 && self.gpu_minutes >= self.cap {
             return Err(Refusal::new(
                 Verdict::Inconclusive,
@@ -266,16 +266,18 @@ impl<'a, 'b> Trial<'a, 'b> {
         let ended = self.site.shell(arm, &text, "launch", limit)?;
         self.gpu_minutes += ended.duration.as_secs_f64() / 60.0 * f64::from(compare.gpus);
         stopped(&ended)?;
-        if ended.end != End::Exited(0) {
+        if ended.termination != Termination::Exited(0) {
             self.site.has_room()?;
         }
-        let (verdict, reason) = match (ended.end, arm) {
-            (End::Exited(0), _) => return Ok(ended),
+        let (verdict, reason) = match (ended.termination, arm) {
+            (Termination::Exited(0), _) => return Ok(ended),
             (_, Arm::Base) => (Verdict::Invalid, Reason::BaselineFailed),
-            (End::Exited(_), Arm::Head) => (Verdict::Fail, Reason::ExitCode),
-            (End::TimedOut, Arm::Head) => (Verdict::Fail, Reason::Timeout),
-            (End::Silent, Arm::Head) => (Verdict::Fail, Reason::Silence),
-            (End::Signalled(_) | End::Stopped(_), Arm::Head) => (Verdict::Fail, Reason::Signal),
+            (Termination::Exited(_), Arm::Head) => (Verdict::Fail, Reason::ExitCode),
+            (Termination::TimedOut, Arm::Head) => (Verdict::Fail, Reason::Timeout),
+            (Termination::Silent, Arm::Head) => (Verdict::Fail, Reason::Silence),
+            (Termination::Signalled(_) | Termination::Stopped(_), Arm::Head) => {
+                (Verdict::Fail, Reason::Signal)
+            }
         };
         let why = format!("a launch of the {} did not end well", arm.name());
         Err(Refusal::new(verdict, reason, why))
@@ -283,7 +285,7 @@ impl<'a, 'b> Trial<'a, 'b> {
 }
 
 /// Whether a launch came to an end that its machine may be to blame for.
-fn says_something(ended: &Result<Ended, Refusal>) -> bool {
+fn says_something(ended: &Result<CommandOutcome, Refusal>) -> bool {
     match ended {
         Ok(_) => true,
         Err(refusal) => matches!(

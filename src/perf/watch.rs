@@ -3,7 +3,7 @@
 //! Knows the kernel room's readings and the words that results have for what spoils a launch; judges no numbers.
 
 use crate::domain::results::Spoiler;
-use crate::gate::launch::Supervisor;
+use crate::gate::process::Supervisor;
 use crate::kernel::health::{self, GpuIssue, HealthMonitor, Kind, Reading};
 
 /// Eyes on the GPUs, for as long as launches are compared.

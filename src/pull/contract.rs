@@ -4,9 +4,9 @@ use crate::document::{Defect, Source};
 use crate::domain::contract::Contract;
 use crate::domain::ids::Sha256;
 use crate::domain::read;
-use crate::github::api::Hub;
-use crate::github::closing;
-use crate::github::fault::Fault;
+use crate::github::api::GitHub;
+use crate::github::closing_keywords;
+use crate::github::error::GitHubError;
 
 /// The most issues that are read: a description that closes a hundred issues is not a work item.
 const MOST_ISSUES: usize = 10;
@@ -47,7 +47,7 @@ impl Issue {
     ///
     /// # Errors
     /// GitHub does not answer, or has no such issue.
-    pub fn read(hub: &Hub, number: u64) -> Result<Self, Fault> {
+    pub fn read(hub: &GitHub, number: u64) -> Result<Self, GitHubError> {
         let body = hub.issue(number)?.body;
         let sha256 = Sha256::of(body.as_bytes());
         let source = Source::new(Some(format!("issue #{number}")), body);
@@ -80,10 +80,10 @@ impl Issue {
 ///
 /// # Errors
 /// GitHub does not answer. An issue that is missing is passed over.
-pub fn contract_of(hub: &Hub, description: &Source) -> Result<ContractOf, Fault> {
+pub fn contract_of(hub: &GitHub, description: &Source) -> Result<ContractOf, GitHubError> {
     let attested = read::attestation(description).ok();
     let attested = attested.as_ref().map(|a| a.nmoe_pr.issue.as_str());
-    let numbers = closing::closes(description.text());
+    let numbers = closing_keywords::closes(description.text());
     let Some(first) = numbers.first().copied() else {
         return Ok(ContractOf::NoIssue);
     };

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nmoe_gates::github::access::{Access, Repository};
-use nmoe_gates::github::api::Hub;
+use nmoe_gates::github::api::GitHub;
 use nmoe_gates::github::client::Client;
-use nmoe_gates::github::fault::{Break, Cause};
+use nmoe_gates::github::config::{ApiConfig, Repository};
+use nmoe_gates::github::error::{ErrorKind, Transport};
 use nmoe_gates::github::retry::Clock;
 use nmoe_gates::github::types::State;
 
@@ -23,13 +23,13 @@ impl Clock for FakeClock {
     fn sleep(&self, wait: Duration) {
         self.0.lock().unwrap().push(wait);
     }
-    fn chance(&self) -> f64 {
+    fn jitter(&self) -> f64 {
         1.0
     }
 }
 
-fn hub_with(api: &FakeGitHub, extra: &[(&str, &str)]) -> (Hub, FakeClock) {
-    let access = Access::from_env(|name| {
+fn hub_with(api: &FakeGitHub, extra: &[(&str, &str)]) -> (GitHub, FakeClock) {
+    let access = ApiConfig::from_env(|name| {
         let found = extra.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         match name {
             _ if found.is_some() => found.map(str::to_owned),
@@ -42,10 +42,10 @@ fn hub_with(api: &FakeGitHub, extra: &[(&str, &str)]) -> (Hub, FakeClock) {
     .unwrap();
     let clock = FakeClock::default();
     let client = Client::with_clock(access, Box::new(clock.clone())).unwrap();
-    (Hub::new(client, Repository::parse(REPOSITORY).unwrap()), clock)
+    (GitHub::new(client, Repository::parse(REPOSITORY).unwrap()), clock)
 }
 
-fn hub(api: &FakeGitHub) -> (Hub, FakeClock) {
+fn hub(api: &FakeGitHub) -> (GitHub, FakeClock) {
     hub_with(api, &[])
 }
 
@@ -194,21 +194,21 @@ fn broken_responses_have_distinct_errors() {
     let api = FakeGitHub::start();
     api.issue(1, "An issue", &"x".repeat(100));
     let (hub, _) = hub(&api);
-    let unreachable = |b| Cause::Unreachable(b);
+    let unreachable = |b| ErrorKind::Unreachable(b);
     for (fault, cause) in [
-        (Fault::Reset, unreachable(Break::Cut)),
-        (Fault::Silence, unreachable(Break::Timeout)),
-        (Fault::Truncated, unreachable(Break::Cut)),
-        (Fault::Slow, unreachable(Break::Timeout)),
-        (Fault::Garbage, unreachable(Break::Protocol)),
-        (Fault::Html, Cause::NotJson),
-        (Fault::Huge(17 << 20), Cause::TooLarge),
+        (Fault::Reset, unreachable(Transport::Cut)),
+        (Fault::Silence, unreachable(Transport::Timeout)),
+        (Fault::Truncated, unreachable(Transport::Cut)),
+        (Fault::Slow, unreachable(Transport::Timeout)),
+        (Fault::Garbage, unreachable(Transport::Protocol)),
+        (Fault::Html, ErrorKind::NotJson),
+        (Fault::Huge(17 << 20), ErrorKind::TooLarge),
     ] {
-        let often = matches!(cause, Cause::Unreachable(Break::Cut | Break::Timeout));
+        let often = matches!(cause, ErrorKind::Unreachable(Transport::Cut | Transport::Timeout));
         // A timeout takes a real second, so these cases are retried as few times as the budget allows.
         let (patient, _) = hub_with(&api, &[("NMOE_API_PATIENCE_S", "0")]);
         api.fault("GET", "/", fault.clone(), 1);
-        assert_eq!(patient.issue(1).unwrap_err().cause, cause, "{fault:?}");
+        assert_eq!(patient.issue(1).unwrap_err().kind, cause, "{fault:?}");
         if often {
             api.fault("GET", "/", fault.clone(), 1);
             hub.issue(1).unwrap();
@@ -242,16 +242,23 @@ fn redirect_to_other_host_gets_no_token() {
         format!("//{}/", &other.url()[7..]),
     ] {
         api.fault("GET", "/", Fault::Redirect(302, target), 1);
-        assert_eq!(hub.issue(1).unwrap_err().cause, Cause::Redirected);
+        assert_eq!(hub.issue(1).unwrap_err().kind, ErrorKind::Redirected);
     }
     assert!(other.log().is_empty());
     api.fault("GET", "/", Fault::Redirect(301, to(api.url())), 1);
     api.fault("GET", "/", Fault::Redirect(307, to("")), 1);
     hub.issue(1).unwrap();
     api.fault("GET", "/", Fault::Redirect(301, to(api.url())), 99);
-    assert_eq!(hub.issue(1).unwrap_err().cause, Cause::Redirected, "in circles");
+    assert_eq!(
+        hub.issue(1).unwrap_err().kind,
+        ErrorKind::Redirected,
+        "in circles"
+    );
     api.fault("POST", "/", Fault::Redirect(301, to(api.url())), 1);
-    assert_eq!(hub.create_comment(1, "x").unwrap_err().cause, Cause::Redirected);
+    assert_eq!(
+        hub.create_comment(1, "x").unwrap_err().kind,
+        ErrorKind::Redirected
+    );
 }
 
 #[test]
@@ -269,7 +276,7 @@ fn next_page_on_other_host_is_not_fetched() {
 fn errors_name_cause_and_fix_without_secrets() {
     let api = FakeGitHub::start();
     api.issue(1, "An issue", "");
-    let says = |hub: &Hub| hub.create_comment(1, "x").unwrap_err().to_string();
+    let says = |hub: &GitHub| hub.create_comment(1, "x").unwrap_err().to_string();
     let (wrong, _) = hub_with(&api, &[("GITHUB_TOKEN", "wrong-sesame")]);
     let text = says(&wrong);
     assert!(
@@ -278,7 +285,10 @@ fn errors_name_cause_and_fix_without_secrets() {
     );
     assert!(!text.contains("sesame") && !text.contains("127.0.0.1"), "{text}");
     let (nobody, _) = hub_with(&api, &[("GITHUB_TOKEN", "")]);
-    assert_eq!(nobody.create_comment(1, "x").unwrap_err().cause, Cause::NoToken);
+    assert_eq!(
+        nobody.create_comment(1, "x").unwrap_err().kind,
+        ErrorKind::NoToken
+    );
     nobody.issue(1).unwrap();
     api.state().may_write = false;
     let (hub, _) = hub(&api);
@@ -295,7 +305,7 @@ fn refused_connection_is_unreachable() {
     let api = FakeGitHub::start();
     let (hub, clock) = hub_with(&api, &[("GITHUB_API_URL", "http://127.0.0.1:9")]);
     let fault = hub.issue(1).unwrap_err();
-    assert_eq!(fault.cause, Cause::Unreachable(Break::Connect));
+    assert_eq!(fault.kind, ErrorKind::Unreachable(Transport::Connect));
     assert_eq!(clock.0.lock().unwrap().len(), 5);
     let (hub, _) = hub_with(
         &api,
@@ -305,7 +315,7 @@ fn refused_connection_is_unreachable() {
         ],
     );
     assert!(matches!(
-        hub.issue(1).unwrap_err().cause,
-        Cause::Unreachable(Break::Name | Break::Connect)
+        hub.issue(1).unwrap_err().kind,
+        ErrorKind::Unreachable(Transport::Name | Transport::Connect)
     ));
 }

@@ -15,7 +15,7 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
-use crate::github::fault::{Cause, Fault};
+use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::workflows::{self, Asked};
 
 /// The workflows that `init` writes.
@@ -261,7 +261,7 @@ fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
         .collect()
 }
 
-fn protected(name: &str, job: &str, answer: Result<bool, Fault>) -> Check {
+fn protected(name: &str, job: &str, answer: Result<bool, GitHubError>) -> Check {
     const REMEDY: &str = "add required reviewers: Settings, Environments";
     match answer {
         Ok(true) => Check::ok("approval", format!("environment {name} has required reviewers")),
@@ -271,7 +271,7 @@ fn protected(name: &str, job: &str, answer: Result<bool, Fault>) -> Check {
             format!("environment {name} has no required reviewers: job `{job}` waits for nobody"),
             REMEDY,
         ),
-        Err(fault) if matches!(fault.cause, Cause::Status { status: 404, .. }) => Check::not(
+        Err(fault) if matches!(fault.kind, ErrorKind::Status { status: 404, .. }) => Check::not(
             State::Missing,
             "approval",
             format!("there is no environment {name}; the first run makes one that protects nothing"),

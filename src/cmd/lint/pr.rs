@@ -10,7 +10,7 @@ use crate::document::{Source, Span};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::git::Git;
-use crate::github::closing;
+use crate::github::closing_keywords;
 use crate::github::event;
 use crate::github::types::Pull;
 use crate::kernel::collectives;
@@ -124,7 +124,7 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
         ),
         // What the author wrote is wrong, or the token sees too little: the rest of the description is checked all the same.
         ContractOf::Missing(number) => no_contract(
-            &closing::mention(body.text(), number),
+            &closing_keywords::mention(body.text(), number),
             format!("there is no issue #{number} here, or none that the token may see"),
             "give the number of the contract's issue; a workflow needs `issues: read`",
         ),

@@ -21,10 +21,10 @@ use crate::domain::results::GateResult;
 use crate::domain::verdict::Verdict;
 use crate::gate::engine::{PerfCase, PerfTerms};
 use crate::gate::evidence;
-use crate::gate::kernels;
-use crate::gate::launch::Supervisor;
+use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::output::Output;
 use crate::gate::preflight::{self, Machine};
+use crate::gate::process::Supervisor;
 use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
 use crate::perf::stats;
@@ -82,7 +82,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(_) => bail!("the checkout holds changes that no commit has; both arms must be the same code"),
         None => bail!("the checkout has no commit to launch"),
     };
-    let target = kernels::Machine::default();
+    let target = GpuProbe::default();
     let path = args
         .write
         .clone()

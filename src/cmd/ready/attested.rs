@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::domain::results::Results;
-use crate::github::access::Repository;
+use crate::github::config::Repository;
 use crate::report::intoto;
 
 /// The predicate that the report job signs.

@@ -29,8 +29,8 @@ use crate::git::Git;
 use crate::git::claims;
 use crate::git::diff;
 use crate::git::merge;
-use crate::github::api::Hub;
-use crate::github::closing;
+use crate::github::api::GitHub;
+use crate::github::closing_keywords;
 use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::facts::Agreed;
@@ -43,7 +43,7 @@ use crate::pull::contract::{ContractOf, contract_of};
 pub struct Around<'a> {
     context: &'a Context,
     /// GitHub.
-    pub hub: Hub,
+    pub hub: GitHub,
     /// git, with its new objects in a place that goes away.
     pub git: Git,
     _scratch: TempDir,
@@ -176,7 +176,9 @@ impl<'a> Around<'a> {
     pub fn rivals(&self, pull: &Pull, issue: u64) -> Vec<u64> {
         self.open
             .iter()
-            .filter(|other| other.number != pull.number && closing::closes(&other.body).contains(&issue))
+            .filter(|other| {
+                other.number != pull.number && closing_keywords::closes(&other.body).contains(&issue)
+            })
             .map(|other| other.number)
             .collect()
     }
@@ -184,7 +186,7 @@ impl<'a> Around<'a> {
     /// The pull request that closes the issue of this contract.
     fn pull_of(&self, contract: &str) -> Option<u64> {
         let (issue, _) = self.contracts.iter().find(|(_, item)| item.issue == contract)?;
-        let closes = |pull: &&Pull| closing::closes(&pull.body).contains(issue);
+        let closes = |pull: &&Pull| closing_keywords::closes(&pull.body).contains(issue);
         self.open.iter().find(closes).map(|pull| pull.number)
     }
 

@@ -6,8 +6,8 @@ use crate::domain::evidence::Evidence;
 use crate::domain::registry::Registry;
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
-use crate::github::api::Hub;
-use crate::github::fault::Fault;
+use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
 use crate::report::carried;
 use crate::report::verify::{self, Expected};
 
@@ -25,7 +25,7 @@ pub struct Published {
 
 /// Reads the results that were published on a pull request. GitHub being out of reach is an error; a comment that is not to be
 /// believed is a doubt.
-pub fn read(hub: &Hub, pull: u64, registry: &Registry) -> anyhow::Result<Published> {
+pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> anyhow::Result<Published> {
     let mut found = Published::default();
     let mut me: Option<String> = None;
     for comment in hub.comments(pull).map_err(api::fault)? {
@@ -59,7 +59,7 @@ pub fn read(hub: &Hub, pull: u64, registry: &Registry) -> anyhow::Result<Publish
 }
 
 /// The results, if they speak the registry's words and the status of their head says the same.
-fn held(hub: &Hub, results: Results, registry: &Registry) -> Result<Result<Results, String>, Fault> {
+fn held(hub: &GitHub, results: Results, registry: &Registry) -> Result<Result<Results, String>, GitHubError> {
     let expected = Expected {
         evidence: Evidence::default(),
         selection: None,

@@ -24,7 +24,7 @@ use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
 use crate::gate::select::{self, Selection};
-use crate::gate::verdict::Fold;
+use crate::gate::verdict::ResultsBuilder;
 use crate::leaks::machine;
 use crate::leaks::private_terms;
 use crate::report::read;
@@ -277,8 +277,8 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
 
 /// What an earlier run into the same results has proven, if it was about the same code, policy and tool.
 pub(super) fn proven(path: &Path, asked: &Asked) -> anyhow::Result<IndexMap<String, GateResult>> {
-    let mut fold = Fold::default();
-    for event in journal::read(&journal::beside(path))? {
+    let mut fold = ResultsBuilder::default();
+    for event in journal::read(&journal::journal_path(path))? {
         fold.push(&event);
     }
     let Some(earlier) = fold.results() else {

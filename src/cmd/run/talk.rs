@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::cmd::context::{Context, say};
 use crate::cmd::run::tell;
 use crate::domain::event::Event;
-use crate::gate::launch::Watch;
-use crate::gate::record::Sink;
+use crate::gate::process::Watch;
+use crate::gate::recorder::Sink;
 use crate::terminal::escape::visible;
 
 /// Tells people on standard error what goes on.

@@ -12,7 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::registry::GateKind;
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Reason;
-use crate::gate::record::text;
+use crate::gate::recorder::text;
 use crate::report::page::{self, Page};
 use crate::report::view::View;
 use crate::terminal::{Text, escape};

@@ -12,7 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::ids::CommitId;
 use crate::git::Git;
 use crate::git::claims;
-use crate::git::merged::{self, Fate};
+use crate::git::merge_status::{self, MergeStatus};
 use crate::terminal::Text;
 
 #[derive(Debug, Serialize)]
@@ -63,9 +63,9 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
         let claim = claims::of(&site.git, &issue)?;
         let start = claim.as_ref().and_then(|c| c.start.as_ref());
         let worktree = worktrees.get(branch);
-        let outcome = match merged::fate(&site.git, &base, &tip, start)? {
-            Fate::Untouched => Err("nothing was done yet".to_owned()),
-            Fate::Unmerged => Err("it has work that the base lacks".to_owned()),
+        let outcome = match merge_status::of_branch(&site.git, &base, &tip, start)? {
+            MergeStatus::Untouched => Err("nothing was done yet".to_owned()),
+            MergeStatus::Unmerged => Err("it has work that the base lacks".to_owned()),
             fate => match worktree.and_then(|tree| obstacle(tree, &here)) {
                 Some(why) => Err(why),
                 None => Ok(describe(&fate)),
@@ -120,11 +120,11 @@ fn human(report: &Report) -> Text {
     out
 }
 
-fn describe(fate: &Fate) -> String {
-    match fate {
-        Fate::Merged => "merged".to_owned(),
-        Fate::Rebased => "merged by rebase".to_owned(),
-        Fate::Squashed(commit) => format!("squashed into {}", &commit[..commit.len().min(12)]),
+fn describe(status: &MergeStatus) -> String {
+    match status {
+        MergeStatus::Merged => "merged".to_owned(),
+        MergeStatus::Rebased => "merged by rebase".to_owned(),
+        MergeStatus::Squashed(commit) => format!("squashed into {}", &commit[..commit.len().min(12)]),
         _ => "the base holds all that it changes".to_owned(),
     }
 }

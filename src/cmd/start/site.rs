@@ -10,7 +10,7 @@ use crate::domain::ids::CommitId;
 use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
-use crate::git::merged;
+use crate::git::merge_status;
 use crate::plan::Item;
 
 /// The main checkout, wherever the command was called from.
@@ -118,7 +118,7 @@ impl Site {
             let Some(tip) = self.git.commit(&name)? else {
                 continue;
             };
-            if !merged::fate(&self.git, &base, &tip, start.as_ref())?.is_merged() {
+            if !merge_status::of_branch(&self.git, &base, &tip, start.as_ref())?.is_merged() {
                 return Ok(false);
             }
         }

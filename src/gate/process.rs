@@ -25,17 +25,17 @@ use crate::system::random;
 use crate::system::signals::{Signals, Stop};
 
 /// From the first request to end until the end is made.
-pub const GRACE: Duration = Duration::from_secs(2);
+pub const TERMINATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what a gate left may take to end by itself before it counts as left behind.
-const SETTLE: Duration = Duration::from_millis(500);
+const GRACE_PERIOD: Duration = Duration::from_millis(500);
 /// How long the sweep goes on against processes that keep starting others.
-const SWEEP: Duration = Duration::from_secs(3);
+const KILL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Size of the pipe and of one read.
 const CHUNK: usize = 256 << 10;
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Launch<'a> {
+pub struct CommandSpec<'a> {
     /// Name for people who watch.
     pub label: &'a str,
     /// Shell text for `bash -eo pipefail`.
@@ -52,7 +52,7 @@ pub struct Launch<'a> {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Termination {
     /// By itself, with this exit code.
     Exited(i32),
     /// By a signal that we did not send.
@@ -67,9 +67,9 @@ pub enum End {
 
 /// What a command left.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct CommandOutcome {
     /// How it ended.
-    pub end: End,
+    pub termination: Termination,
     /// Wall time from its start to its own end.
     pub duration: Duration,
     /// Processes it left behind after ending by itself; all of them were ended.
@@ -89,7 +89,7 @@ pub trait Watch {
     /// It has ended.
     fn end(&mut self) {}
     /// So long it runs and has printed nothing.
-    fn tick(&mut self, _running: Duration, _mute: Duration) {}
+    fn tick(&mut self, _running: Duration, _silent: Duration) {}
     /// It printed something.
     fn output(&mut self) {}
 }
@@ -116,7 +116,7 @@ struct Running {
     group: Option<Cgroup>,
     meter: Meter,
     started: Instant,
-    heard: Instant,
+    last_output_at: Instant,
 }
 
 impl Supervisor {
@@ -148,33 +148,33 @@ impl Supervisor {
     ///
     /// # Errors
     /// It could not be started.
-    pub fn run(&mut self, launch: &Launch<'_>, meter: Meter) -> io::Result<Ended> {
+    pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
-        let mut running = start(launch, meter)?;
-        self.watch.begin(launch.label, launch.timeout);
-        let cut = self.watch_over(&mut running, launch);
+        let mut running = start(spec, meter)?;
+        self.watch.begin(spec.label, spec.timeout);
+        let cut = self.wait_with_deadline(&mut running, spec);
         if cut.is_some() {
-            self.ask_to_end(&mut running);
+            self.terminate(&mut running);
         } else {
-            self.settle(&mut running);
+            self.grace_period(&mut running);
         }
-        let left = self.sweep(&mut running);
+        let left = self.kill_descendants(&mut running);
         self.drain(&mut running);
         self.watch.end();
         self.output.end_of_gate();
-        let end = match (cut, running.leader.status()) {
-            (Some(end), _) => end,
+        let termination = match (cut, running.leader.status()) {
+            (Some(early), _) => early,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => End::Exited(code),
-                (None, Some(signal)) => End::Signalled(signal),
-                (None, None) => End::Signalled(0),
+                (Some(code), _) => Termination::Exited(code),
+                (None, Some(signal)) => Termination::Signalled(signal),
+                (None, None) => Termination::Signalled(0),
             },
             // It vanished without a status: whoever reaped it was not us.
-            (None, None) => End::Signalled(0),
+            (None, None) => Termination::Signalled(0),
         };
         let ended = running.leader.ended().unwrap_or_else(Instant::now);
-        Ok(Ended {
-            end,
+        Ok(CommandOutcome {
+            termination,
             duration: ended - running.started,
             leaks: if cut.is_some() { 0 } else { left },
             metrics: running.meter.finish(),
@@ -182,35 +182,36 @@ impl Supervisor {
     }
 
     /// Until the command ends by itself, or must be ended.
-    fn watch_over(&mut self, running: &mut Running, launch: &Launch<'_>) -> Option<End> {
-        let deadline = launch.timeout.map(|t| running.started + t);
-        let mut told = running.started;
+    fn wait_with_deadline(&mut self, running: &mut Running, spec: &CommandSpec<'_>) -> Option<Termination> {
+        let deadline = spec.timeout.map(|t| running.started + t);
+        let mut last_tick = running.started;
         loop {
             if running.leader.reap().is_some() {
                 return None;
             }
             if let Some(stop) = self.signals.stop() {
-                return Some(End::Stopped(stop));
+                return Some(Termination::Stopped(stop));
             }
             let now = Instant::now();
             if !self.output.ready() {
                 // Nobody takes what it prints: its silence is not its own.
-                running.heard = now;
+                running.last_output_at = now;
             }
             if deadline.is_some_and(|d| now >= d) {
-                return Some(End::TimedOut);
+                return Some(Termination::TimedOut);
             }
-            let mute = launch.silence.map(|s| running.heard + s);
-            if mute.is_some_and(|m| now >= m) {
-                return Some(End::Silent);
+            let silent = spec.silence.map(|s| running.last_output_at + s);
+            if silent.is_some_and(|m| now >= m) {
+                return Some(Termination::Silent);
             }
-            let tick = self.watch.every().map(|every| told + every);
+            let tick = self.watch.every().map(|every| last_tick + every);
             if tick.is_some_and(|t| now >= t) {
-                told = now;
-                self.watch.tick(now - running.started, now - running.heard);
+                last_tick = now;
+                self.watch
+                    .tick(now - running.started, now - running.last_output_at);
                 continue;
             }
-            let next = [deadline, mute, tick].into_iter().flatten().min();
+            let next = [deadline, silent, tick].into_iter().flatten().min();
             self.wait(running, next.map(|n| n.saturating_duration_since(now)));
         }
     }
@@ -247,19 +248,19 @@ impl Supervisor {
         self.output.collect();
         self.signals.stop();
         if readable {
-            self.take(running, false);
+            self.read_output(running, false);
         }
     }
 
     /// Takes one stretch of output, if there is one and it can be passed on, or must be.
-    fn take(&mut self, running: &mut Running, must: bool) -> bool {
+    fn read_output(&mut self, running: &mut Running, must: bool) -> bool {
         let Some(pipe) = running.pipe.as_mut().filter(|_| must || self.output.ready()) else {
             return false;
         };
         match pipe.read(&mut self.buffer) {
             Ok(0) => running.pipe = None,
             Ok(n) => {
-                running.heard = Instant::now();
+                running.last_output_at = Instant::now();
                 self.watch.output();
                 running.meter.push(&self.buffer[..n]);
                 self.output.push(&self.buffer[..n]);
@@ -272,8 +273,8 @@ impl Supervisor {
     }
 
     /// TERM to all of it, then time to end in order; a second signal to us cuts that short.
-    fn ask_to_end(&mut self, running: &mut Running) {
-        let until = Instant::now() + GRACE;
+    fn terminate(&mut self, running: &mut Running) {
+        let until = Instant::now() + TERMINATE_TIMEOUT;
         let signals = self.signals.count();
         running.leader.signal_group(Signal::TERM);
         let leader = running.leader.pid;
@@ -289,8 +290,8 @@ impl Supervisor {
     }
 
     /// Lets what is about to end anyway do so, such as the readers at the end of a pipe.
-    fn settle(&mut self, running: &mut Running) {
-        let until = Instant::now() + SETTLE;
+    fn grace_period(&mut self, running: &mut Running) {
+        let until = Instant::now() + GRACE_PERIOD;
         loop {
             running.leader.reap();
             let left = until.saturating_duration_since(Instant::now());
@@ -306,8 +307,8 @@ impl Supervisor {
     }
 
     /// Ends everything that is left; how many processes that were.
-    fn sweep(&mut self, running: &mut Running) -> u32 {
-        let until = Instant::now() + SWEEP;
+    fn kill_descendants(&mut self, running: &mut Running) -> u32 {
+        let until = Instant::now() + KILL_TIMEOUT;
         let mut seen: HashSet<Process> = HashSet::new();
         running.leader.reap();
         while self.any_left(running) {
@@ -331,14 +332,14 @@ impl Supervisor {
     /// than a pipe holds. Somebody out of our reach may hold it open and write on; that is cut off.
     fn drain(&mut self, running: &mut Running) {
         for _ in 0..4 {
-            if !self.take(running, true) {
+            if !self.read_output(running, true) {
                 return;
             }
         }
     }
 }
 
-fn start(launch: &Launch<'_>, meter: Meter) -> io::Result<Running> {
+fn start(spec: &CommandSpec<'_>, meter: Meter) -> io::Result<Running> {
     let (pipe, writer) = io::pipe()?;
     rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
     // A smaller pipe is only slower.
@@ -348,10 +349,10 @@ fn start(launch: &Launch<'_>, meter: Meter) -> io::Result<Running> {
         .and_then(|t| Cgroup::create(&format!("nmoe-gates-{}", &t[..12])));
     let mut command = Command::new("bash");
     command
-        .args(["-eo", "pipefail", "-c", "--", launch.command])
+        .args(["-eo", "pipefail", "-c", "--", spec.command])
         .env_clear()
-        .envs(launch.environment)
-        .current_dir(launch.dir)
+        .envs(spec.environment)
+        .current_dir(spec.dir)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
@@ -370,6 +371,6 @@ fn start(launch: &Launch<'_>, meter: Meter) -> io::Result<Running> {
         group,
         meter,
         started,
-        heard: started,
+        last_output_at: started,
     })
 }

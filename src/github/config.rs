@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use crate::github::fault::Fault;
+use crate::github::error::GitHubError;
 
 /// A credential. It can be sent, and nothing else: it has no way to be printed.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct Token(String);
 
 impl Token {
     /// A token as it stands in the environment; `None` where it is blank.
-    fn parse(name: &str, text: &str) -> Result<Option<Self>, Fault> {
+    fn parse(name: &str, text: &str) -> Result<Option<Self>, GitHubError> {
         let text = text.trim();
         if text.is_empty() {
             return Ok(None);
@@ -21,7 +21,7 @@ impl Token {
         if text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Some(Token(text.to_owned())))
         } else {
-            Err(Fault::setting(format!(
+            Err(GitHubError::setting(format!(
                 "{name} holds characters that no token has; set it again"
             )))
         }
@@ -83,15 +83,15 @@ impl fmt::Display for Repository {
 
 /// Where the API is. A request or a redirect to any other origin is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseUrl {
     origin: String,
     prefix: String,
 }
 
-impl Base {
+impl BaseUrl {
     /// From a URL such as `https://api.github.com` or `https://ghe.example/api/v3`. Plain http is for this machine alone.
-    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
-        let wrong = |why: &str| Fault::setting(format!("{name} {why}"));
+    pub fn parse(name: &str, text: &str) -> Result<Self, GitHubError> {
+        let wrong = |why: &str| GitHubError::setting(format!("{name} {why}"));
         let uri: Uri = text.trim().parse().map_err(|_| wrong("is not a URL"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(wrong("is not a URL with a scheme and a host"));
@@ -111,7 +111,7 @@ impl Base {
                 "must begin with https://, or the token would travel in the open",
             ));
         }
-        Ok(Base {
+        Ok(BaseUrl {
             origin: origin(&uri).unwrap_or_default(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -128,8 +128,8 @@ impl Base {
         format!("{}{prefix}/graphql", self.origin)
     }
 
-    /// The absolute URL that a `Location` or `Link` names, if it stays at this origin.
-    pub(super) fn stays(&self, target: &str) -> Option<String> {
+    /// The absolute URL that a `Location` or `Link` names, if it same_origin at this origin.
+    pub(super) fn same_origin(&self, target: &str) -> Option<String> {
         if target.starts_with('/') && !target.starts_with("//") {
             return Some(format!("{}{target}", self.origin));
         }
@@ -156,9 +156,9 @@ fn origin(uri: &Uri) -> Option<String> {
 
 /// Everything that decides where requests go, as whom, and for how long.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct ApiConfig {
     /// Where the API is.
-    pub base: Base,
+    pub base: BaseUrl,
     /// As whom; `None` asks anonymously and cannot write.
     pub token: Option<Token>,
     /// Which repository, where the environment names one.
@@ -168,19 +168,19 @@ pub struct Access {
     /// Longest time for one request with its answer.
     pub timeout: Duration,
     /// Longest time spent on waiting between tries of one request, all waits together.
-    pub patience: Duration,
+    pub retry_budget: Duration,
 }
 
-impl Access {
+impl ApiConfig {
     /// From the variables that GitHub Actions sets: `GITHUB_API_URL`, `GITHUB_TOKEN` (else `GH_TOKEN`), `GITHUB_REPOSITORY`;
     /// `SSL_CERT_FILE` for private authorities; `NMOE_API_TIMEOUT_S` (30) and `NMOE_API_PATIENCE_S` (120).
-    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, GitHubError> {
         let set = |name: &str| variable(name).filter(|text| !text.trim().is_empty());
         let seconds = |name: &str, default: u64| match set(name) {
             None => Ok(Duration::from_secs(default)),
             Some(text) => match text.trim().parse::<u64>() {
                 Ok(n) if n <= 3600 => Ok(Duration::from_secs(n)),
-                _ => Err(Fault::setting(format!(
+                _ => Err(GitHubError::setting(format!(
                     "{name} must be a whole number of seconds, at most 3600"
                 ))),
             },
@@ -191,30 +191,30 @@ impl Access {
                 token = Token::parse(name, &variable(name).unwrap_or_default())?;
             }
         }
-        let repository = match set("GITHUB_REPOSITORY") {
-            None => None,
-            Some(text) => Some(
-                Repository::parse(text.trim())
-                    .ok_or_else(|| Fault::setting("GITHUB_REPOSITORY must be `owner/name`".to_owned()))?,
-            ),
-        };
+        let repository =
+            match set("GITHUB_REPOSITORY") {
+                None => None,
+                Some(text) => Some(Repository::parse(text.trim()).ok_or_else(|| {
+                    GitHubError::setting("GITHUB_REPOSITORY must be `owner/name`".to_owned())
+                })?),
+            };
         let authorities = match set("SSL_CERT_FILE") {
             None => None,
             Some(path) => Some(std::fs::read(path).map_err(|e| {
-                Fault::setting(format!(
+                GitHubError::setting(format!(
                     "SSL_CERT_FILE cannot be read ({}); unset it or name a readable PEM file",
                     e.kind()
                 ))
             })?),
         };
         let api = set("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
-        Ok(Access {
-            base: Base::parse("GITHUB_API_URL", &api)?,
+        Ok(ApiConfig {
+            base: BaseUrl::parse("GITHUB_API_URL", &api)?,
             token,
             repository,
             authorities,
             timeout: seconds("NMOE_API_TIMEOUT_S", 30)?.max(Duration::from_secs(1)),
-            patience: seconds("NMOE_API_PATIENCE_S", 120)?,
+            retry_budget: seconds("NMOE_API_PATIENCE_S", 120)?,
         })
     }
 }
@@ -223,12 +223,12 @@ impl Access {
 mod tests {
     use super::*;
 
-    fn env(pairs: &[(&str, &str)]) -> Result<Access, Fault> {
+    fn env(pairs: &[(&str, &str)]) -> Result<ApiConfig, GitHubError> {
         let pairs: Vec<(String, String)> = pairs
             .iter()
             .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
             .collect();
-        Access::from_env(move |name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+        ApiConfig::from_env(move |name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
             "http://[::1]:9",
             "https://h.example",
         ] {
-            assert!(Base::parse("X", good).is_ok(), "{good}");
+            assert!(BaseUrl::parse("X", good).is_ok(), "{good}");
         }
         for bad in [
             "http://h.example",
@@ -267,16 +267,16 @@ mod tests {
             "ftp://127.0.0.1",
             "https://",
         ] {
-            assert!(Base::parse("X", bad).is_err(), "{bad}");
+            assert!(BaseUrl::parse("X", bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn only_the_same_origin_is_followed() {
-        let base = Base::parse("X", "https://h.example/api/v3").unwrap();
-        assert!(base.stays("https://H.example:443/api/v3/x").is_some());
+        let base = BaseUrl::parse("X", "https://h.example/api/v3").unwrap();
+        assert!(base.same_origin("https://H.example:443/api/v3/x").is_some());
         assert_eq!(
-            base.stays("/repositories/1").unwrap(),
+            base.same_origin("/repositories/1").unwrap(),
             "https://h.example:443/repositories/1"
         );
         for bad in [
@@ -286,11 +286,11 @@ mod tests {
             "//e.example/x",
             "x",
         ] {
-            assert!(base.stays(bad).is_none(), "{bad}");
+            assert!(base.same_origin(bad).is_none(), "{bad}");
         }
         assert_eq!(base.graphql(), "https://h.example:443/api/graphql");
         assert_eq!(
-            Base::parse("X", "https://h.example").unwrap().graphql(),
+            BaseUrl::parse("X", "https://h.example").unwrap().graphql(),
             "https://h.example:443/graphql"
         );
     }

@@ -14,15 +14,15 @@ const FOLDER: &str = "_runner_file_commands";
 
 /// What the files held.
 #[derive(Debug, Default)]
-pub struct Guard {
+pub struct CommandFileGuard {
     files: Vec<(PathBuf, Option<Vec<u8>>)>,
     folders: Vec<PathBuf>,
 }
 
-impl Guard {
+impl CommandFileGuard {
     /// Remembers the files that the runner told us of, and all that lie beside them.
     pub fn new(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
-        let mut guard = Guard::default();
+        let mut guard = CommandFileGuard::default();
         let named: Vec<PathBuf> = COMMAND_FILES
             .iter()
             .filter_map(|name| variable(name))

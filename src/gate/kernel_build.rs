@@ -9,8 +9,8 @@ use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Target};
 use crate::domain::results::{GateResult, KernelCheck};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::launch::{End, Launch, Supervisor};
 use crate::gate::metrics::Meter;
+use crate::gate::process::{CommandSpec, Supervisor, Termination};
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
@@ -24,7 +24,7 @@ const NONCE: &str = "NMOE_RUN_NONCE";
 
 /// What is known of the libraries of this run.
 #[derive(Clone, Debug)]
-pub struct Library {
+pub struct KernelLibraries {
     /// What they come to.
     pub verdict: Verdict,
     /// Why; none where they passed.
@@ -37,9 +37,9 @@ pub struct Library {
     self_checked: bool,
 }
 
-impl Library {
+impl KernelLibraries {
     fn without(verdict: Verdict, reason: Reason) -> Self {
-        Library {
+        KernelLibraries {
             verdict,
             reason: Some(reason),
             checks: Vec::new(),
@@ -67,7 +67,7 @@ impl Library {
     }
 
     /// What a gate of this kind comes to because of the libraries alone; none where its command may start.
-    pub fn decides(&self, kind: GateKind) -> Option<GateResult> {
+    pub fn early_result(&self, kind: GateKind) -> Option<GateResult> {
         let (verdict, reason) = match (self.verdict, kind) {
             (Verdict::Pass, GateKind::Kernel) if self.self_checked => (Verdict::Pass, None),
             (Verdict::Pass, GateKind::Kernel) => (Verdict::Invalid, Some(Reason::KernelMissing)),
@@ -87,16 +87,16 @@ pub fn prepare(
     environment: &BTreeMap<OsString, OsString>,
     nonce: Option<&str>,
     supervisor: &mut Supervisor,
-) -> Library {
+) -> KernelLibraries {
     let Some(nonce) = nonce.map(str::to_owned).or_else(|| random::token().ok()) else {
-        return Library::without(Verdict::Invalid, Reason::Prerequisite);
+        return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite);
     };
     if let Err(error) = clear(subject, &target.kernels) {
         return refused(&error, supervisor);
     }
     let mut environment = environment.clone();
     environment.insert(NONCE.into(), nonce.clone().into());
-    let launch = Launch {
+    let spec = CommandSpec {
         label: "kernels",
         command: &target.build,
         dir: subject,
@@ -105,19 +105,26 @@ pub fn prepare(
         silence: None,
     };
     let Ok(meter) = Meter::new(&[]) else {
-        return Library::without(Verdict::Invalid, Reason::Internal);
+        return KernelLibraries::without(Verdict::Invalid, Reason::Internal);
     };
-    match supervisor.run(&launch, meter).map(|ended| ended.end) {
-        Ok(End::Exited(0)) => {}
-        Ok(End::Stopped(_)) => return Library::without(Verdict::Cancelled, Reason::CancelledRun),
-        Ok(_) => return Library::without(Verdict::Invalid, Reason::BuildFailed),
-        Err(_) => return Library::without(Verdict::Invalid, Reason::Prerequisite),
+    match supervisor.run(&spec, meter).map(|outcome| outcome.termination) {
+        Ok(Termination::Exited(0)) => {}
+        Ok(Termination::Stopped(_)) => {
+            return KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun);
+        }
+        Ok(_) => return KernelLibraries::without(Verdict::Invalid, Reason::BuildFailed),
+        Err(_) => return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite),
     }
     examine(subject, target, Some(&nonce), supervisor)
 }
 
 /// Proves what is built already, by this run where its nonce is given.
-pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor: &mut Supervisor) -> Library {
+pub fn examine(
+    subject: &Path,
+    target: &Target,
+    nonce: Option<&str>,
+    supervisor: &mut Supervisor,
+) -> KernelLibraries {
     let libraries = match outputs(subject, &target.kernels) {
         Ok(libraries) => libraries,
         Err(error) => return refused(&error, supervisor),
@@ -131,7 +138,7 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
     };
     let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
     let (verdict, reason) = verify::verdict(&proofs);
-    let mut library = Library {
+    let mut built = KernelLibraries {
         verdict,
         reason,
         checks: Vec::new(),
@@ -145,20 +152,20 @@ pub fn examine(subject: &Path, target: &Target, nonce: Option<&str>, supervisor:
                 .output
                 .line(format_args!("kernels: {status} {}: {detail}", check.name));
         }
-        library.checks.extend(proof.checks.iter().cloned());
+        built.checks.extend(proof.checks.iter().cloned());
         if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
-            library.digests.insert(proof.path.display().to_string(), digest);
+            built.digests.insert(proof.path.display().to_string(), digest);
         }
     }
-    library
+    built
 }
 
-fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> Library {
+fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> KernelLibraries {
     supervisor.output.line(format_args!("kernels: {error}"));
     let reason = match error {
         SubjectError::Outside(_) => Reason::BadRegistry,
         SubjectError::Tracked(_) => Reason::KernelStale,
         SubjectError::Io(..) | SubjectError::Git(_) => Reason::Prerequisite,
     };
-    Library::without(Verdict::Invalid, reason)
+    KernelLibraries::without(Verdict::Invalid, reason)
 }

@@ -12,7 +12,7 @@ use crate::git::{Git, GitError};
 
 /// What became of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum MergeStatus {
     /// It has no work of its own yet.
     Untouched,
     /// Its commits are in the base.
@@ -27,20 +27,25 @@ pub enum Fate {
     Unmerged,
 }
 
-impl Fate {
+impl MergeStatus {
     /// Whether the branch can go without losing anything.
     pub fn is_merged(&self) -> bool {
-        !matches!(self, Fate::Untouched | Fate::Unmerged)
+        !matches!(self, MergeStatus::Untouched | MergeStatus::Unmerged)
     }
 }
 
 /// What became of the branch that ends in `tip`; `start` is the commit it was started from, where that is known.
-pub fn fate(git: &Git, base: &CommitId, tip: &CommitId, start: Option<&CommitId>) -> Result<Fate, GitError> {
+pub fn of_branch(
+    git: &Git,
+    base: &CommitId,
+    tip: &CommitId,
+    start: Option<&CommitId>,
+) -> Result<MergeStatus, GitError> {
     if start == Some(tip) {
-        return Ok(Fate::Untouched);
+        return Ok(MergeStatus::Untouched);
     }
     let Ok(fork) = git.text(["merge-base", base, tip]) else {
-        return Ok(Fate::Unmerged);
+        return Ok(MergeStatus::Unmerged);
     };
     if *tip == fork {
         // Without knowing where it started, a tip on the base's own line may as well be a branch that nobody has touched.
@@ -48,16 +53,20 @@ pub fn fate(git: &Git, base: &CommitId, tip: &CommitId, start: Option<&CommitId>
             let line = git.text(["rev-list", "--first-parent", base, &format!("^{tip}^@")])?;
             line.lines().any(|id| *tip == id)
         };
-        return Ok(if mainline { Fate::Untouched } else { Fate::Merged });
+        return Ok(if mainline {
+            MergeStatus::Untouched
+        } else {
+            MergeStatus::Merged
+        });
     }
     let tree = |commit: &str| git.text(["rev-parse", "--verify", &format!("{commit}^{{tree}}")]);
     if tree(&fork)? == tree(tip)? {
         // Commits that change nothing in the end may still be somebody's work.
-        return Ok(Fate::Unmerged);
+        return Ok(MergeStatus::Unmerged);
     }
     let trial = merge::trial(git, base, tip)?;
     if trial.conflicts.is_empty() && trial.tree == tree(base)? {
-        return Ok(Fate::Contained);
+        return Ok(MergeStatus::Contained);
     }
     let paths: Vec<String> = merge::changed(git, &fork, tip)?
         .into_iter()
@@ -65,20 +74,24 @@ pub fn fate(git: &Git, base: &CommitId, tip: &CommitId, start: Option<&CommitId>
         .collect();
     if has_binaries(git, &fork, tip)? {
         // A patch does not tell one binary content from another.
-        return Ok(Fate::Unmerged);
+        return Ok(MergeStatus::Unmerged);
     }
     let since = patches(git, &fork, base, &paths)?;
     let whole = git.bytes(["diff"].iter().chain(&PATCH).chain(&[fork.as_str(), tip, "--"]))?;
     if let Some((id, _)) = patch_ids(git, whole)?.first()
         && let Some((_, commit)) = since.iter().find(|(other, _)| other == id)
     {
-        return Ok(Fate::Squashed(commit.clone()));
+        return Ok(MergeStatus::Squashed(commit.clone()));
     }
     let known: HashSet<&str> = since.iter().map(|(id, _)| id.as_str()).collect();
     let own = patches(git, &fork, tip, &[])?;
     let whole_line = !has_merges(git, &fork, tip)? && own.len() == count(git, &fork, tip)?;
     let rebased = whole_line && own.iter().all(|(id, _)| known.contains(id.as_str()));
-    Ok(if rebased { Fate::Rebased } else { Fate::Unmerged })
+    Ok(if rebased {
+        MergeStatus::Rebased
+    } else {
+        MergeStatus::Unmerged
+    })
 }
 
 fn has_binaries(git: &Git, fork: &str, tip: &str) -> Result<bool, GitError> {

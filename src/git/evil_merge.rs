@@ -5,7 +5,7 @@ use crate::git::{Git, GitError};
 
 /// A merge commit that changes more than the conflicted hunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TooWide {
+pub struct EvilMerge {
     /// The merge commit.
     pub commit: String,
     /// Paths that it changes beyond what the merge called for.
@@ -13,7 +13,7 @@ pub struct TooWide {
 }
 
 /// The merges between two commits that do more than settle conflicts.
-pub fn too_wide(git: &Git, from: &str, to: &str) -> Result<Vec<TooWide>, GitError> {
+pub fn between(git: &Git, from: &str, to: &str) -> Result<Vec<EvilMerge>, GitError> {
     let range = format!("{from}..{to}");
     let merges = git.text([
         "rev-list",
@@ -30,7 +30,7 @@ pub fn too_wide(git: &Git, from: &str, to: &str) -> Result<Vec<TooWide>, GitErro
         };
         let paths = beyond(git, commit, ours, theirs)?;
         if !paths.is_empty() {
-            found.push(TooWide {
+            found.push(EvilMerge {
                 commit: commit.to_owned(),
                 paths,
             });

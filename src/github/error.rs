@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How an exchange broke before there was a whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Break {
+pub enum Transport {
     /// The name of the host could not be resolved.
     Name,
     /// No connection came about.
@@ -27,13 +27,13 @@ pub enum Break {
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum ErrorKind {
     /// A setting cannot be used; nothing was sent.
     Setting(String),
     /// There is no token, and the request needs one; nothing was sent.
     NoToken,
     /// No whole answer came.
-    Unreachable(Break),
+    Unreachable(Transport),
     /// GitHub answered with this status.
     Status {
         /// The HTTP status.
@@ -62,45 +62,45 @@ pub enum Cause {
 
 /// A request that failed: which, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct GitHubError {
     /// Method and path, such as `GET /repos/o/n/issues/5`; empty where nothing was sent.
     pub request: String,
     /// What went wrong.
-    pub cause: Cause,
+    pub kind: ErrorKind,
     /// How often it was tried.
     pub tries: u32,
 }
 
-impl Fault {
+impl GitHubError {
     /// A setting that cannot be used.
     pub fn setting(says: String) -> Self {
-        Fault {
+        GitHubError {
             request: String::new(),
-            cause: Cause::Setting(says),
+            kind: ErrorKind::Setting(says),
             tries: 0,
         }
     }
 
     /// A comment on which several publishers could not agree.
     pub fn contended(number: u64) -> Self {
-        Fault {
+        GitHubError {
             request: format!("the comment on {number}"),
-            cause: Cause::Contended,
+            kind: ErrorKind::Contended,
             tries: 1,
         }
     }
 
     /// The HTTP status, where GitHub answered with one.
     pub fn status(&self) -> Option<u16> {
-        match self.cause {
-            Cause::Status { status, .. } => Some(status),
+        match self.kind {
+            ErrorKind::Status { status, .. } => Some(status),
             _ => None,
         }
     }
 
     /// Whether the command line or the environment is at fault, and not GitHub or the way to it.
     pub fn is_setting(&self) -> bool {
-        matches!(self.cause, Cause::Setting(_))
+        matches!(self.kind, ErrorKind::Setting(_))
     }
 
     /// Whether GitHub says that there is no such thing (or none that the token may see).
@@ -110,45 +110,47 @@ impl Fault {
 
     /// Whether the request may have taken effect although no good answer came.
     pub fn may_have_happened(&self) -> bool {
-        match &self.cause {
-            Cause::Unreachable(b) => matches!(b, Break::Timeout | Break::Cut | Break::Protocol),
-            Cause::Status { status, .. } => *status >= 500,
-            Cause::TooLarge | Cause::NotJson | Cause::Shape(_) => true,
-            Cause::Setting(_)
-            | Cause::NoToken
-            | Cause::Limited { .. }
-            | Cause::Redirected
-            | Cause::Contended => false,
+        match &self.kind {
+            ErrorKind::Unreachable(b) => {
+                matches!(b, Transport::Timeout | Transport::Cut | Transport::Protocol)
+            }
+            ErrorKind::Status { status, .. } => *status >= 500,
+            ErrorKind::TooLarge | ErrorKind::NotJson | ErrorKind::Shape(_) => true,
+            ErrorKind::Setting(_)
+            | ErrorKind::NoToken
+            | ErrorKind::Limited { .. }
+            | ErrorKind::Redirected
+            | ErrorKind::Contended => false,
         }
     }
 
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
-        match &self.cause {
-            Cause::Setting(_) => "",
-            Cause::NoToken => "set GITHUB_TOKEN (or GH_TOKEN)",
-            Cause::Unreachable(Break::Name | Break::Connect) => {
+        match &self.kind {
+            ErrorKind::Setting(_) => "",
+            ErrorKind::NoToken => "set GITHUB_TOKEN (or GH_TOKEN)",
+            ErrorKind::Unreachable(Transport::Name | Transport::Connect) => {
                 "check the network, GITHUB_API_URL and the proxy settings (HTTPS_PROXY, NO_PROXY), then try again"
             }
-            Cause::Unreachable(Break::Tls) => {
+            ErrorKind::Unreachable(Transport::Tls) => {
                 "where the host has a private certificate authority, name its PEM file in SSL_CERT_FILE"
             }
-            Cause::Unreachable(Break::Timeout) => {
+            ErrorKind::Unreachable(Transport::Timeout) => {
                 "try again; NMOE_API_TIMEOUT_S gives a slow network more time"
             }
-            Cause::Unreachable(Break::Proxy) => "check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
-            Cause::Unreachable(Break::Cut | Break::Protocol) | Cause::Shape(_) | Cause::Contended => {
-                "try again later"
-            }
-            Cause::Limited { .. } => "wait, or use a token with a larger budget",
-            Cause::Redirected => {
+            ErrorKind::Unreachable(Transport::Proxy) => "check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
+            ErrorKind::Unreachable(Transport::Cut | Transport::Protocol)
+            | ErrorKind::Shape(_)
+            | ErrorKind::Contended => "try again later",
+            ErrorKind::Limited { .. } => "wait, or use a token with a larger budget",
+            ErrorKind::Redirected => {
                 "name the repository in GITHUB_REPOSITORY as it is called today, and the API's own host in GITHUB_API_URL"
             }
-            Cause::TooLarge => "check that GITHUB_API_URL names GitHub's API",
-            Cause::NotJson => {
+            ErrorKind::TooLarge => "check that GITHUB_API_URL names GitHub's API",
+            ErrorKind::NotJson => {
                 "a proxy or a login page may stand in between: check GITHUB_API_URL and the proxy settings"
             }
-            Cause::Status { status, .. } => match status {
+            ErrorKind::Status { status, .. } => match status {
                 401 => "the token is wrong or has expired: give a fresh one",
                 403 => {
                     "give the token the permission (in a workflow: `permissions:`; a pull request from a fork gets a read-only token)"
@@ -167,24 +169,24 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for GitHubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.request.is_empty() {
             write!(f, "GitHub: {}: ", self.request)?;
         }
-        match &self.cause {
-            Cause::Setting(says) => f.write_str(says)?,
-            Cause::NoToken => f.write_str("there is no token to write with")?,
-            Cause::Unreachable(b) => f.write_str(match b {
-                Break::Name => "the API's host name could not be resolved",
-                Break::Connect => "no connection to the API",
-                Break::Tls => "the API's certificate was not accepted",
-                Break::Timeout => "no answer in time",
-                Break::Cut => "the connection broke before the answer was whole",
-                Break::Proxy => "the proxy let nothing through",
-                Break::Protocol => "the answer was not HTTP",
+        match &self.kind {
+            ErrorKind::Setting(says) => f.write_str(says)?,
+            ErrorKind::NoToken => f.write_str("there is no token to write with")?,
+            ErrorKind::Unreachable(b) => f.write_str(match b {
+                Transport::Name => "the API's host name could not be resolved",
+                Transport::Connect => "no connection to the API",
+                Transport::Tls => "the API's certificate was not accepted",
+                Transport::Timeout => "no answer in time",
+                Transport::Cut => "the connection broke before the answer was whole",
+                Transport::Proxy => "the proxy let nothing through",
+                Transport::Protocol => "the answer was not HTTP",
             })?,
-            Cause::Status {
+            ErrorKind::Status {
                 status,
                 message,
                 needs,
@@ -197,17 +199,19 @@ impl fmt::Display for Fault {
                     write!(f, ", which needs {needs}")?;
                 }
             }
-            Cause::Limited { retry_in } => {
+            ErrorKind::Limited { retry_in } => {
                 f.write_str("the rate limit is reached")?;
                 if let Some(wait) = retry_in {
                     write!(f, "; it ends in {} s", wait.as_secs())?;
                 }
             }
-            Cause::Redirected => f.write_str("the answer points to another host, which was not followed")?,
-            Cause::TooLarge => f.write_str("the answer is too large")?,
-            Cause::NotJson => f.write_str("the answer is not JSON")?,
-            Cause::Contended => f.write_str("others keep changing it")?,
-            Cause::Shape(what) => write!(f, "the answer has another shape than expected ({what})")?,
+            ErrorKind::Redirected => {
+                f.write_str("the answer points to another host, which was not followed")?
+            }
+            ErrorKind::TooLarge => f.write_str("the answer is too large")?,
+            ErrorKind::NotJson => f.write_str("the answer is not JSON")?,
+            ErrorKind::Contended => f.write_str("others keep changing it")?,
+            ErrorKind::Shape(what) => write!(f, "the answer has another shape than expected ({what})")?,
         }
         if self.tries > 1 {
             write!(f, ", after {} tries", self.tries)?;
@@ -219,7 +223,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for GitHubError {}
 
 /// Text from the other side, reduced to letters, digits and plain punctuation, at most 160 characters.
 pub(super) fn plain(text: &str) -> String {
@@ -245,9 +249,9 @@ mod tests {
     #[test]
     fn each_status_has_its_remedy() {
         let says = |status| {
-            Fault {
+            GitHubError {
                 request: "GET /x".to_owned(),
-                cause: Cause::Status {
+                kind: ErrorKind::Status {
                     status,
                     message: "No".to_owned(),
                     needs: None,

@@ -8,14 +8,14 @@ use crate::kernel::driver::{self, Need, Probe};
 
 /// The GPUs of this machine, looked at once and only where a gate needs them.
 #[derive(Debug, Default)]
-pub struct Machine {
+pub struct GpuProbe {
     probe: OnceCell<Probe>,
     lacks: RefCell<Option<String>>,
 }
 
-impl Machine {
+impl GpuProbe {
     /// Why this machine cannot run a gate that needs the target; none where it can, or where the gate needs none.
-    pub fn refuses(&self, gate: &Gate, target: &Target) -> Option<Reason> {
+    pub fn refusal_reason(&self, gate: &Gate, target: &Target) -> Option<Reason> {
         if !gate.needs_target() {
             return None;
         }
@@ -26,7 +26,7 @@ impl Machine {
     }
 
     /// What was found and what is needed, where a gate was refused.
-    pub fn says(&self) -> Option<String> {
+    pub fn refusal_message(&self) -> Option<String> {
         self.lacks.borrow().clone()
     }
 

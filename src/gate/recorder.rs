@@ -1,8 +1,8 @@
-//! Keeps the record of a run: every event into the journal, and the results, a fold over it, replaced whole at the end.
+//! Keeps the record of a run: every event into the journal, and the results, computed from it, replaced whole at the end.
 //!
 //! A run claims its place first, which removes the results of an earlier run: however the run ends, they are never taken for its own.
 //! A long run's results are replaced in between too, at most once a second, for whoever looks; the journal is what counts.
-//! A disk that fails does not stop the fold: the results are still known, and the fault with them.
+//! A disk that fails does not stop the computation: the results are still known, and the fault with them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::domain::results::Results;
 use crate::domain::verdict::Reason;
 use crate::gate::journal::{self, Journal, JournalError};
 use crate::gate::lock::Lock;
-use crate::gate::verdict::Fold;
+use crate::gate::verdict::ResultsBuilder;
 use crate::system::files::{self, FileError};
 
 /// Shortest time between two results of a run that goes on.
@@ -43,7 +43,7 @@ pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
         return lock;
     }
     files::remove(path)?;
-    let journal = journal::beside(path);
+    let journal = journal::journal_path(path);
     files::vacant_or_regular(&journal)?;
     if !resume {
         files::remove(&journal)?;
@@ -52,43 +52,43 @@ pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
 }
 
 /// The record of one run.
-pub struct Record {
+pub struct Recorder {
     path: PathBuf,
     journal: Journal,
-    fold: Fold,
+    builder: ResultsBuilder,
     fault: Option<Reason>,
     written: Instant,
     sink: Box<dyn Sink>,
 }
 
-impl Record {
+impl Recorder {
     /// Begins the record of a run with these events, in a place that the run has claimed.
     ///
     /// # Errors
     /// The place cannot be used.
     pub fn begin(path: &Path, events: &[Event], sink: Box<dyn Sink>) -> Result<Self, JournalError> {
         files::vacant_or_regular(path)?;
-        let journal = Journal::begin(&journal::beside(path), events)?;
-        let mut record = Record {
+        let journal = Journal::begin(&journal::journal_path(path), events)?;
+        let mut recorder = Recorder {
             path: path.to_owned(),
             journal,
-            fold: Fold::default(),
+            builder: ResultsBuilder::default(),
             fault: None,
             written: Instant::now(),
             sink,
         };
         for event in events {
-            record.fold.push(event);
-            record.sink.event(event);
+            recorder.builder.push(event);
+            recorder.sink.event(event);
         }
-        record.write(false)?;
+        recorder.write(false)?;
         remove_stale_temporaries(path);
-        Ok(record)
+        Ok(recorder)
     }
 
     /// Records that something happened. Returns when it is on the disk, or the fault is known.
     pub fn push(&mut self, event: &Event) {
-        self.fold.push(event);
+        self.builder.push(event);
         if let Err(error) = self.journal.append(event) {
             self.fail(files::is_full(&error));
         }
@@ -122,7 +122,7 @@ impl Record {
 
     /// The results as they stand.
     pub fn results(&self) -> Option<Results> {
-        self.fold.results()
+        self.builder.results()
     }
 
     fn fail(&mut self, full: bool) {
@@ -132,7 +132,7 @@ impl Record {
 
     fn write(&mut self, lasting: bool) -> Result<(), FileError> {
         self.written = Instant::now();
-        let Some(results) = self.fold.results() else {
+        let Some(results) = self.builder.results() else {
             return Ok(());
         };
         files::replace(&self.path, text(&results).as_bytes(), lasting)
@@ -145,7 +145,7 @@ pub struct Mark((u64, u64));
 
 /// The journal that stands there now; none where there is none.
 pub fn mark(results: &Path) -> Option<Mark> {
-    let there = std::fs::symlink_metadata(journal::beside(results)).ok()?;
+    let there = std::fs::symlink_metadata(journal::journal_path(results)).ok()?;
     Some(Mark(files::identity(&there)))
 }
 
@@ -154,11 +154,11 @@ pub fn mark(results: &Path) -> Option<Mark> {
 /// # Errors
 /// One of the two cannot be read or written.
 pub fn recover(path: &Path) -> Result<Results, JournalError> {
-    let mut fold = Fold::default();
-    for event in journal::read(&journal::beside(path))? {
-        fold.push(&event);
+    let mut builder = ResultsBuilder::default();
+    for event in journal::read(&journal::journal_path(path))? {
+        builder.push(&event);
     }
-    let results = fold
+    let results = builder
         .results()
         .ok_or_else(|| JournalError::Empty(path.to_owned()))?;
     files::replace(path, text(&results).as_bytes(), true)?;
@@ -169,7 +169,7 @@ pub fn recover(path: &Path) -> Result<Results, JournalError> {
 /// Removes the half-made files of a run that was killed while it replaced results or journal.
 fn remove_stale_temporaries(path: &Path) {
     files::remove_stale_temporaries(path);
-    files::remove_stale_temporaries(&journal::beside(path));
+    files::remove_stale_temporaries(&journal::journal_path(path));
 }
 
 /// Results as they are written to a file and printed.
