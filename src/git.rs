@@ -1,6 +1,6 @@
-//! The `git` command, with its environment scrubbed so that neither the caller's variables nor a hostile checkout steer it.
+//! Runs `git` in a clean environment, so that neither variables of the caller nor a hostile checkout can change its behaviour.
 //!
-//! Knows nothing of pull requests or contracts: arguments in, bytes out.
+//! Must not depend on pull requests or contracts.
 
 pub mod added_lines;
 pub mod claims;
@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Settings that keep a checkout's own configuration from running anything: hooks, monitors, filters, foreign protocols.
+/// Settings that prevent the configuration of a checkout from running programs: hooks, file monitors, external protocols.
 const SAFE_CONFIG: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -26,8 +26,8 @@ const SAFE_CONFIG: [&str; 6] = [
     "gc.auto=0",
 ];
 
-/// Subcommands that may run the filters and merge drivers of a checkout's configuration over its files. Diffs for people, which
-/// may run converters too, are asked for with `--no-ext-diff` and `--no-textconv`.
+/// Subcommands that may run filters and merge drivers from the configuration of a checkout. Commands that print a diff may
+/// also run converters, so callers pass `--no-ext-diff` and `--no-textconv`.
 const FILTERING: [&str; 11] = [
     "add",
     "archive",
@@ -42,10 +42,10 @@ const FILTERING: [&str; 11] = [
     "worktree",
 ];
 
-/// What went wrong with a git command.
+/// An error of a git command.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// git itself could not be started.
+    /// git could not be started.
     #[error("cannot run git: {0}; install git and put it on PATH")]
     Start(#[from] io::Error),
     /// git ended with a non-zero exit code.
@@ -53,9 +53,9 @@ pub enum GitError {
     Failed {
         /// The git subcommand.
         command: String,
-        /// Its exit code, or −1 after a signal.
+        /// The exit code, or −1 after a signal.
         code: i32,
-        /// The first line of what it said.
+        /// The first line of its error output.
         message: String,
     },
     /// git printed something that is not UTF-8 where text was expected.
@@ -67,7 +67,7 @@ pub enum GitError {
 }
 
 impl GitError {
-    /// What a git that ended with a non-zero exit code said.
+    /// Creates the error of a git command with a non-zero exit code.
     pub fn failed(command: String, output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said.lines().map(str::trim).find(|line| !line.is_empty());
@@ -87,7 +87,7 @@ pub struct Git {
 }
 
 impl Git {
-    /// git in this directory.
+    /// Runs git in this directory.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         Git {
             dir: dir.into(),
@@ -95,7 +95,7 @@ impl Git {
         }
     }
 
-    /// The same repository, with new objects written into a folder of the caller's: what is tried leaves nothing behind.
+    /// Returns the same repository, but writes new objects to the directory `scratch`. A trial leaves nothing in the repository.
     pub fn with_scratch_objects(&self, scratch: &Path) -> Result<Self, GitError> {
         let own = self.text(["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
         Ok(Git {
@@ -104,12 +104,11 @@ impl Git {
         })
     }
 
-    /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The command with its scrubbed environment; nothing has been started.
+    /// Prepares a git command with a clean environment, and does not start it.
     pub fn command<I, S>(&self, args: I) -> Command
     where
         I: IntoIterator<Item = S>,
@@ -141,9 +140,9 @@ impl Git {
         for setting in SAFE_CONFIG {
             command.arg("-c").arg(setting);
         }
-        // By the environment and not by `-c`, since a name may hold anything.
+        // Pass these keys in the environment, because `-c` cannot represent every name.
         for (n, key) in programs.iter().enumerate() {
-            // A merge driver that fails leaves a conflict; an empty one would leave our side and call it merged.
+            // A driver that fails leaves a conflict. An empty driver would keep our side and report a clean merge.
             let off = if key.ends_with(".required") || key.ends_with(".driver") {
                 "false"
             } else {
@@ -160,8 +159,7 @@ impl Git {
         command
     }
 
-    /// The keys that name filters and merge drivers: programs that git would run over the files of a checkout. Reading them runs
-    /// nothing.
+    /// Returns the configuration keys of filters and merge drivers, which git would run on the files of a checkout.
     fn programs(&self) -> Vec<String> {
         let keys = r"^(filter\..*|merge\..*\.driver)$";
         let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", keys]);
@@ -174,7 +172,7 @@ impl Git {
             .collect()
     }
 
-    /// Runs git and returns what it printed, whatever its exit code.
+    /// Runs git and returns its output, for every exit code.
     pub fn output<I, S>(&self, args: I) -> Result<Output, GitError>
     where
         I: IntoIterator<Item = S>,
@@ -198,7 +196,7 @@ impl Git {
         Err(GitError::failed(name, &output))
     }
 
-    /// Like [`Git::bytes`], as text without the last line end.
+    /// Like [`Git::bytes`], but returns text without the final line end.
     pub fn text<I, S>(&self, args: I) -> Result<String, GitError>
     where
         I: IntoIterator<Item = S>,
@@ -211,9 +209,9 @@ impl Git {
         Ok(text)
     }
 
-    /// Whether the checkout holds changes that no commit has, those of its submodules included.
+    /// Whether the checkout or one of its submodules has uncommitted changes.
     ///
-    /// Each submodule is asked by itself: asked through its parent, git would run it with its own settings, filters and all.
+    /// Checks each submodule with a separate git command. From the parent, git would use the settings and filters of the submodule.
     pub fn is_dirty(&self) -> Result<bool, GitError> {
         let changes = self.bytes(["status", "--porcelain=v1", "-z", "--ignore-submodules=dirty"])?;
         if !changes.is_empty() {
@@ -228,7 +226,7 @@ impl Git {
                 continue;
             };
             let checkout = self.top()?.join(OsStr::from_bytes(path));
-            // One that was never checked out holds nothing.
+            // A submodule that is not checked out has no changes.
             if checkout.join(".git").symlink_metadata().is_ok() && Git::at(checkout).is_dirty()? {
                 return Ok(true);
             }
@@ -257,7 +255,7 @@ impl Git {
             .map_err(|_| GitError::NotAnId(subcommand(&args)))
     }
 
-    /// The full id of the commit that a revision names; `None` where there is none, or the text is an option.
+    /// Returns the full id of the commit that a revision names; `None` if the commit does not exist or the text is an option.
     pub fn commit(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
         let peeled = format!("{revision}^{{commit}}");
         let output = self.output(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled])?;

@@ -1,4 +1,4 @@
-//! The runner's command files while a gate runs: remembered before, compared after, put back where they were touched.
+//! Protects the command files of the Actions runner: saves them before a gate, compares them after it, and restores changes.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::domain::gate_environment::COMMAND_FILES;
 use crate::system::files;
 
-/// Largest command file that is remembered; the runner's own limit is far below.
+/// The largest command file that is saved; the limit of the runner is much lower.
 const CAP: u64 = 4 << 20;
 
-/// The folder that the runner keeps these files in.
+/// The directory where the runner keeps these files.
 const FOLDER: &str = "_runner_file_commands";
 
-/// What the files held.
+/// The saved contents of the command files.
 #[derive(Debug, Default)]
 pub struct CommandFileGuard {
     files: Vec<(PathBuf, Option<Vec<u8>>)>,
@@ -20,7 +20,7 @@ pub struct CommandFileGuard {
 }
 
 impl CommandFileGuard {
-    /// Remembers the files that the runner told us of, and all that lie beside them.
+    /// Saves the files that the environment names, and all files in the same directories.
     pub fn new(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         let mut guard = CommandFileGuard::default();
         let named: Vec<PathBuf> = COMMAND_FILES
@@ -49,12 +49,12 @@ impl CommandFileGuard {
         guard
     }
 
-    /// Whether all is as it was; what is not is put back.
+    /// Compares the files with their saved contents and restores changed ones. Returns whether nothing changed.
     pub fn intact(&self) -> bool {
         let mut intact = true;
         for (path, was) in &self.files {
             let now = match files::read_regular(path, CAP) {
-                // The machine's trouble is nobody's doing.
+                // The machine caused this error, not the gate.
                 Err(error) if error.is_machine_fault() => continue,
                 now => now.ok(),
             };
@@ -80,7 +80,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// Puts a file back; what cannot be put back is still reported as touched.
+/// Restores a file. Errors are ignored, because the change is reported in any case.
 fn restore(path: &Path, bytes: Option<&[u8]>) {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {

@@ -1,6 +1,6 @@
-//! A run from its first event to its last: preflight, then gate after gate, each recorded before the next begins.
+//! Runs the gates of a plan one after the other, and records each event before the next one starts.
 //!
-//! Decides nothing about presentation; what it needs from above (how throughput is compared) it is given.
+//! Must not depend on presentation or on the comparison of throughput: the caller passes a [`PerfJudge`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,76 +29,70 @@ use crate::system::random;
 use crate::system::signals::Stop;
 use crate::terminal::escape::visible;
 
-/// All that a run is about.
+/// The inputs of a run.
 pub struct RunPlan<'a> {
-    /// The registry in force.
     pub registry: &'a Registry,
-    /// The gates to run.
     pub selection: &'a Selection,
-    /// Gates of the contract that the selection leaves out.
+    /// Gates that the contract requires and the selection does not include.
     pub uncovered: Vec<String>,
-    /// What the verdicts will be bound to.
+    /// The commits and digests that the verdicts are bound to.
     pub evidence: Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
-    /// Our own environment; each gate sees what it may of it.
+    /// The environment of this process; each gate receives only the allowed variables.
     pub environment: &'a [(OsString, OsString)],
-    /// Gates that cannot run, from preflight.
+    /// Gates that the preflight refused.
     pub refused: IndexMap<String, GateResult>,
-    /// Results that hold already, from an earlier run about the same evidence.
+    /// Passed results of an earlier run with the same evidence.
     pub proven: IndexMap<String, GateResult>,
     /// Recorded results of external gates.
     pub external: IndexMap<String, Recorded>,
-    /// Who supplied those.
+    /// Who supplied the external results.
     pub supplied_by: Option<String>,
-    /// What a perf gate is held to.
+    /// The terms that perf gates are checked against.
     pub perf: PerfTerms,
-    /// Go on after a failure.
+    /// Continue after a failed gate.
     pub keep_going: bool,
-    /// Wrap each gate's output in a group of the Actions log.
+    /// Put the output of each gate into a group of the Actions log.
     pub groups: bool,
 }
 
-/// What a perf gate is held to.
+/// The terms that a perf gate is checked against.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PerfTerms {
-    /// A git ref to compare with; none means the base parent of the merge.
+    /// The git ref of the baseline; `None` means the base parent of the merge.
     pub baseline_ref: Option<String>,
-    /// Budget in percent; −10 means at most 10 % worse.
+    /// Allowed change in percent; −10 means at most 10 % slower.
     pub budget_pct: Option<f64>,
 }
 
-/// One perf gate to judge.
+/// The inputs of one perf gate.
 pub struct PerfCase<'a> {
-    /// Its id.
     pub id: &'a str,
-    /// The perf gate.
     pub gate: &'a Gate,
-    /// Id of the gate it compares.
+    /// The id of the gate whose command is compared.
     pub compare_id: &'a str,
-    /// The gate it compares.
+    /// The gate whose command is compared.
     pub compare: &'a Gate,
-    /// What came of that gate in this run.
+    /// The result of the compared gate in this run.
     pub compared: &'a GateResult,
-    /// What it is held to.
     pub terms: &'a PerfTerms,
-    /// The registry in force.
     pub registry: &'a Registry,
-    /// What the verdict will be bound to.
+    /// The commits and digests that the verdict is bound to.
     pub evidence: &'a Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
-    /// What the compared command sees of the environment.
+    /// The environment of the compared command.
     pub environment: &'a BTreeMap<OsString, OsString>,
 }
 
-/// Judges perf gates; the room that compares throughput is above this one and is passed in.
+/// Evaluates perf gates. The module that compares throughput implements this trait, because `gate` must not depend on it.
 pub trait PerfJudge {
-    /// Runs what it needs under the supervisor and judges.
+    /// Runs the measurements under the supervisor and returns the verdict.
     fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
 }
 
-/// The events a run begins with: what is asked for, and what holds already.
+/// Returns the first events of a run: its start, and the results that an earlier run already proved.
 pub fn initial_events(plan: &RunPlan<'_>) -> Vec<Event> {
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -115,7 +109,7 @@ pub fn initial_events(plan: &RunPlan<'_>) -> Vec<Event> {
     std::iter::once(started).chain(proven).collect()
 }
 
-/// Runs a plan to its end; how we were asked to stop, if we were.
+/// Runs a plan to its end. Returns the stop request, if there was one.
 pub fn run(
     plan: &RunPlan<'_>,
     supervisor: &mut Supervisor,
@@ -140,7 +134,7 @@ pub fn run(
         at: clock::now(),
         duration_s: verdict::seconds(began.elapsed()),
     });
-    // All is recorded; a slow reader may take its time, until we are asked to stop.
+    // All events are recorded, so wait for a slow log reader until a stop is requested.
     while run.supervisor.stop().is_none() && !run.supervisor.output.flush(Some(Duration::from_millis(200))) {}
     run.supervisor.stop()
 }
@@ -150,7 +144,7 @@ struct Run<'a, 'o> {
     supervisor: &'a mut Supervisor,
     recorder: &'a mut Recorder,
     done: IndexMap<String, GateResult>,
-    /// The kernel libraries, from the first gate on that stands on them.
+    /// The kernel libraries; set when the first gate needs them.
     libraries: Option<KernelLibraries>,
     failed: bool,
 }
@@ -182,7 +176,7 @@ impl Run<'_, '_> {
                 .is_some_and(|g| g.kind == GateKind::Perf)
         };
         let ids = &plan.selection.gate_ids;
-        // What is compared comes before the comparison, wherever they stand.
+        // A perf gate needs the result of the gate that it compares, so perf gates run last.
         let commands = ids.iter().filter(|id| !waits(id));
         let comparisons = ids.iter().filter(waits);
         for id in commands.chain(comparisons) {
@@ -197,7 +191,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// One gate's verdict, whether it runs or not.
+    /// Returns the verdict of one gate, and runs the gate if nothing prevents it.
     fn gate(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
         if self.supervisor.stop().is_some() {
             return GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
@@ -219,7 +213,7 @@ impl Run<'_, '_> {
             at: clock::now(),
         });
         if let Some(fault) = self.recorder.fault() {
-            // What cannot be recorded does not happen.
+            // A gate whose start cannot be recorded must not run.
             return GateResult::new(Verdict::Invalid, Some(fault));
         }
         let guard = CommandFileGuard::new(|name| self.variable(name));
@@ -244,7 +238,7 @@ impl Run<'_, '_> {
         };
         if let Some(libraries) = libraries {
             if gate.kind == GateKind::Perf {
-                // It builds both arms by itself, so the next gate's libraries are built and proven anew.
+                // A perf gate builds the libraries of baseline and change, so the next gate must build and verify its own again.
                 self.libraries = None;
             } else if result.status == Verdict::Pass && self.is_stale(&libraries) {
                 result.status = Verdict::Invalid;
@@ -258,7 +252,7 @@ impl Run<'_, '_> {
                 result.status = Verdict::Fail;
                 result.reason = Some(Reason::Tampered);
             }
-            // A pass that nobody can vouch for is none.
+            // A pass that could not be recorded does not count.
             (_, None) if result.status == Verdict::Pass => {
                 result.status = Verdict::Invalid;
                 result.reason = self.recorder.fault();
@@ -321,7 +315,7 @@ impl Run<'_, '_> {
         perf.judge(&case, self.supervisor)
     }
 
-    /// The kernel libraries of this run, built and proven for the first gate that asks.
+    /// Returns the kernel libraries of this run; the first call builds and verifies them.
     fn libraries(&mut self, gate: &Gate) -> KernelLibraries {
         if let Some(libraries) = &self.libraries {
             return libraries.clone();
@@ -345,11 +339,11 @@ impl Run<'_, '_> {
         libraries
     }
 
-    /// Whether a libraries is not the one that was proven any more; says which.
+    /// Checks whether a library changed after it was verified, and prints its path.
     fn is_stale(&mut self, libraries: &KernelLibraries) -> bool {
         let changed = libraries.changed(self.plan.subject, &self.plan.registry.target());
         if let Some(path) = &changed {
-            let line = format_args!("kernels: {path} is not what was proven any more");
+            let line = format_args!("kernels: {path} changed after it was verified");
             self.supervisor.output.line(line);
         }
         changed.is_some()
@@ -364,9 +358,9 @@ impl Run<'_, '_> {
         found.map(|(_, value)| value.clone())
     }
 
-    /// Records a gate's end; what it printed is out before, where it can be.
+    /// Records the result of a gate, after its output is written.
     fn end(&mut self, id: &str, result: GateResult) {
-        // A reader that dawdles keeps the verdict from nobody.
+        // Do not let a slow log reader delay the verdict.
         self.supervisor.output.flush(Some(Duration::from_secs(1)));
         self.failed |= result.status == Verdict::Fail;
         self.recorder.push(&Event::GateEnded {
@@ -376,8 +370,9 @@ impl Run<'_, '_> {
         self.done.insert(id.to_owned(), result);
     }
 
-    /// Opens a group in the Actions log and has the runner take no command from what follows; a second layer behind the
-    /// neutralisation of the output itself.
+    /// Opens a group in the Actions log and makes the runner ignore workflow commands until [`Run::close_group`].
+    ///
+    /// This is a second defence: [`crate::gate::output`] also escapes workflow commands in the output of a gate.
     fn open_group(&mut self, id: &str) -> Option<String> {
         if !self.plan.groups {
             return None;
@@ -401,7 +396,7 @@ impl Run<'_, '_> {
     }
 }
 
-/// Whether the kernel libraries are built and proven before this gate. A comparison's arms build their own.
+/// Whether the kernel libraries must be built and verified before this gate. A perf gate builds its own libraries.
 fn needs_kernel_build(gate: &Gate) -> bool {
     match gate.kind {
         GateKind::Command => gate.needs_kernels(),

@@ -1,4 +1,4 @@
-//! What a verdict will be bound to, as far as it can be told before anything runs: commits, tree, digests.
+//! Reads the evidence that is known before a run: commits, tree and tool version.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use crate::domain::evidence::Evidence;
 use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 
-/// Reads the commits of a subject: a merge has its base as first parent and its head as second; a plain commit is the
-/// head. Without a repository or a commit every id is null.
+/// Reads the commits of a subject. The first parent of a merge is the base, the second the head; a plain commit is the head.
+/// Without a repository or a commit, every id is `None`.
 ///
 /// # Errors
 /// git cannot be started.
@@ -37,7 +37,7 @@ pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
     Ok(evidence)
 }
 
-/// An error only where git itself cannot be started; what git refuses is for the caller to read.
+/// Separates the two kinds of error: git cannot be started (outer), or git reports an error (inner).
 fn started<T>(said: Result<T, GitError>) -> Result<Result<T, GitError>, GitError> {
     match said {
         Err(error @ GitError::Start(_)) => Err(error),

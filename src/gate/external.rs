@@ -1,19 +1,18 @@
-//! Results of gates that were run elsewhere: used only where they are about the same code.
+//! Reuses results of gates that ran elsewhere, if they are about the same code.
 
 use crate::domain::evidence::Evidence;
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 
-/// What a results file says of one gate.
+/// The result of one gate in a results file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The gate's result there.
     pub result: GateResult,
-    /// What that was about.
+    /// The evidence that the result is bound to.
     pub evidence: Evidence,
 }
 
-/// What recorded results say of one gate; none where they say nothing.
+/// Takes the result of one gate from recorded results; `None` if they do not have it.
 pub fn of_gate(mut results: Results, gate: &str) -> Option<Recorded> {
     Some(Recorded {
         result: results.results.swap_remove(gate)?,
@@ -22,7 +21,7 @@ pub fn of_gate(mut results: Results, gate: &str) -> Option<Recorded> {
 }
 
 impl Recorded {
-    /// The verdict for a run about `evidence`: what was recorded, if it is about the same code under the same registry.
+    /// Returns the recorded verdict if code and registry are the same as in `evidence`, otherwise `invalid`.
     pub fn judge(&self, evidence: &Evidence, supplied_by: Option<&str>) -> GateResult {
         let same = self.evidence.same_code(evidence) && self.evidence.registry == evidence.registry;
         let mut result = if !same {

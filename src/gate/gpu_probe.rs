@@ -1,4 +1,6 @@
-//! The one door between gates and kernels: whether the target is there, and what the kernel library proves.
+//! Checks whether the GPUs of this machine fit a gate.
+//!
+//! Must not build or load a kernel library.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -6,7 +8,7 @@ use crate::domain::registry::{Gate, Target};
 use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Need, Probe};
 
-/// The GPUs of this machine, looked at once and only where a gate needs them.
+/// The GPUs of this machine. The driver is asked once, and only if a gate needs GPUs.
 #[derive(Debug, Default)]
 pub struct GpuProbe {
     probe: OnceCell<Probe>,
@@ -14,7 +16,7 @@ pub struct GpuProbe {
 }
 
 impl GpuProbe {
-    /// Why this machine cannot run a gate that needs the target; none where it can, or where the gate needs none.
+    /// Returns why this machine cannot run a gate; `None` if it can, or if the gate needs no GPU.
     pub fn refusal_reason(&self, gate: &Gate, target: &Target) -> Option<Reason> {
         if !gate.needs_target() {
             return None;
@@ -25,12 +27,12 @@ impl GpuProbe {
         Some(refusal.reason)
     }
 
-    /// What was found and what is needed, where a gate was refused.
+    /// Returns what was found and what is needed, if a gate was refused.
     pub fn refusal_message(&self) -> Option<String> {
         self.lacks.borrow().clone()
     }
 
-    /// The target that was found, such as `b200x8`; none where nobody looked or there is none.
+    /// Returns the target that was found, such as `b200x8`; `None` if no gate needed GPUs or there are none.
     pub fn found(&self) -> Option<String> {
         match self.probe.get() {
             Some(Probe::Answered(driver)) => driver.target(),

@@ -1,7 +1,8 @@
-//! The record of a run: one event a line, on the disk before anything else happens, readable however it was cut off.
+//! Writes and reads the journal of a run: one event per line. Each event is on the disk before the run continues, and the
+//! journal stays readable if the run is killed.
 //!
-//! It lies next to the results as `<results>.journal`. A new run replaces the old journal whole. The caller holds the lock of the
-//! results ([`crate::gate::lock`]), so that only one run writes here.
+//! The path is `<results>.journal`. A new run replaces the old journal. The caller holds the lock of the results
+//! ([`crate::gate::lock`]), so that only one run writes to the journal.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
@@ -10,48 +11,48 @@ use std::path::{Path, PathBuf};
 use crate::domain::event::Event;
 use crate::system::files::{self, FileError};
 
-/// Longest journal that is read.
+/// The largest journal that is read.
 const CAP: u64 = 256 << 20;
 
-/// What is wrong with a journal's place.
+/// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file or its folder cannot be used.
+    /// The file or its directory cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Another run writes there now.
+    /// Another run holds the lock.
     #[error("another run is writing {0}; wait until that run has ended, or name another file with --results")]
     Busy(PathBuf),
-    /// There is no journal, or no run in it.
-    #[error("beside {0} no run is recorded")]
+    /// The journal is missing, or contains no run.
+    #[error("no journal found for {0}")]
     Empty(PathBuf),
 }
 
 impl JournalError {
-    /// Whether the disk is full or cannot be written.
+    /// Whether the disk is full or not writable.
     pub fn is_full(&self) -> bool {
         matches!(self, JournalError::File(error) if error.is_full())
     }
 }
 
-/// A journal that is being written.
+/// An open journal.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
     written: Vec<u8>,
-    /// Lines that the disk has refused so far.
+    /// Lines that could not be written yet.
     pending: Vec<u8>,
 }
 
-/// Where the journal of these results is.
+/// Returns the path of the journal of these results.
 pub fn journal_path(results: &Path) -> PathBuf {
     let mut name = results.as_os_str().to_owned();
     name.push(".journal");
     PathBuf::from(name)
 }
 
-/// The events of a journal, up to the first line that is torn or no event.
+/// Parses the events of a journal, up to the first line that is incomplete or not an event.
 pub fn parse(bytes: &[u8]) -> Vec<Event> {
     bytes
         .split_inclusive(|b| *b == b'\n')
@@ -59,10 +60,10 @@ pub fn parse(bytes: &[u8]) -> Vec<Event> {
         .collect()
 }
 
-/// Reads a journal; none where there is none.
+/// Reads a journal; returns no events if the journal is missing.
 ///
 /// # Errors
-/// Something else than a regular file stands there, or it cannot be read.
+/// The path is not a regular file, or the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Event>, JournalError> {
     match files::read_regular(path, CAP) {
         Ok(bytes) => Ok(parse(&bytes)),
@@ -72,16 +73,16 @@ pub fn read(path: &Path) -> Result<Vec<Event>, JournalError> {
 }
 
 impl Journal {
-    /// Begins a journal with these events, in place of one that is there. Returns when they are on the disk.
+    /// Creates a journal with these events and replaces an old one. Returns when the events are on the disk.
     ///
     /// # Errors
-    /// Something hostile stands there, or the disk cannot be written.
+    /// The path is not a regular file, or the disk is not writable.
     pub fn begin(path: &Path, events: &[Event]) -> Result<Self, JournalError> {
         files::vacant_or_regular(path)?;
         Journal::replacing(path, lines(events))
     }
 
-    /// Puts a new file with these bytes in the place of whatever is there.
+    /// Writes these bytes to a new file and moves it to `path`.
     fn replacing(path: &Path, written: Vec<u8>) -> Result<Self, JournalError> {
         let io = |error: io::Error| FileError::Io {
             path: path.to_owned(),
@@ -94,7 +95,7 @@ impl Journal {
             .and_then(|()| file.sync_data())
             .and_then(|()| std::fs::rename(&temporary, path));
         if let Err(error) = placed {
-            // The half-made file is of no use to anybody.
+            // Remove the incomplete file.
             let _ = std::fs::remove_file(&temporary);
             return Err(io(error).into());
         }
@@ -109,15 +110,15 @@ impl Journal {
         })
     }
 
-    /// Appends an event. Returns when it is on the disk. One that the disk refuses goes before the next one.
+    /// Appends an event and returns when it is on the disk. An event that cannot be written is kept, and written before the next.
     ///
     /// # Errors
-    /// The disk is full or cannot be written.
+    /// The disk is full or not writable.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
         self.pending
             .extend_from_slice(&lines(std::slice::from_ref(event)));
         if let Err(error) = self.file.write_all(&self.pending) {
-            // Behind a torn line nothing is read any more. A disk that cannot even forget will not take another line either.
+            // Readers stop at a partial line, so truncate it. If truncation fails, later appends will fail too.
             let known = self.written.len() as u64;
             let _ = self
                 .file
@@ -125,7 +126,7 @@ impl Journal {
                 .and_then(|()| self.file.seek(SeekFrom::Start(known)));
             return Err(error);
         }
-        // Written it is, whether or not the disk will keep it.
+        // The bytes were written; `sync_data` below decides whether they are durable.
         self.written.append(&mut self.pending);
         self.file.sync_data()
     }
@@ -141,10 +142,10 @@ impl Journal {
             && files::read_regular(&self.path, self.written.len() as u64)? == self.written)
     }
 
-    /// Whether the file is still what we wrote and nothing else; where not, it is put right.
+    /// Checks that the file contains exactly what was written, and restores it if not. Returns whether it was unchanged.
     ///
     /// # Errors
-    /// It cannot be put right.
+    /// The file cannot be read or restored.
     pub fn intact(&mut self) -> Result<bool, JournalError> {
         match self.is_as_written() {
             Ok(true) => return Ok(true),
@@ -165,7 +166,7 @@ impl Journal {
 fn lines(events: &[Event]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
-        // Events are plain data: writing them to memory does not fail.
+        // Events are plain data, so writing them to memory does not fail.
         let _ = serde_json::to_writer(&mut bytes, event);
         bytes.push(b'\n');
     }
@@ -241,7 +242,7 @@ mod tests {
             prop_assert_eq!(&events[..read.len()], read.as_slice());
             let whole = memchr::memchr_iter(b'\n', &bytes[..at]).count();
             prop_assert_eq!(read.len(), whole);
-            // What follows a torn line is not believed.
+            // Lines after a partial line are ignored.
             let mut torn = bytes[..at].to_vec();
             torn.extend_from_slice(b"{\"event\"\n");
             torn.extend_from_slice(&lines(&[Event::RunRefused { reason: Reason::Internal }]));

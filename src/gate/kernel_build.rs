@@ -1,4 +1,6 @@
-//! The kernel libraries of a run: the old ones deleted, the new ones built from the subject, and proven, once for all gates.
+//! Builds and verifies the kernel libraries of a run: deletes the old files, builds the subject, verifies the new files.
+//!
+//! Must not depend on the gates that use the libraries.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,24 +18,23 @@ use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
 use crate::system::random;
 
-/// How long a build may take.
+/// The longest time of a build.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The variable that gives a build the nonce of the run, for the stamp.
+/// The variable that passes the nonce of the run to the build, for the stamp.
 const NONCE: &str = "NMOE_RUN_NONCE";
 
-/// What is known of the libraries of this run.
+/// The verified kernel libraries of a run.
 #[derive(Clone, Debug)]
 pub struct KernelLibraries {
-    /// What they come to.
     pub verdict: Verdict,
-    /// Why; none where they passed.
+    /// The reason of the verdict; `None` if the libraries passed.
     pub reason: Option<Reason>,
-    /// Every row, for the results.
+    /// All checks, for the results.
     pub checks: Vec<KernelCheck>,
-    /// SHA-256 of each, by its path in the subject.
+    /// The SHA-256 of each library, by its path in the subject.
     pub digests: BTreeMap<String, Sha256>,
-    /// Whether self-checks ran, which only a library of ours has.
+    /// Whether self-checks ran; only libraries with the nmoe-gates interface have them.
     self_checked: bool,
 }
 
@@ -48,7 +49,7 @@ impl KernelLibraries {
         }
     }
 
-    /// The first library of the subject that is no longer what was proven: replaced, removed or added.
+    /// Returns the first library that was replaced, removed or added after the verification.
     pub fn changed(&self, subject: &Path, target: &Target) -> Option<String> {
         let now: BTreeMap<String, Option<Sha256>> = outputs(subject, &target.kernels)
             .unwrap_or_default()
@@ -66,7 +67,7 @@ impl KernelLibraries {
         all.find(|path| !same(path)).cloned()
     }
 
-    /// What a gate of this kind comes to because of the libraries alone; none where its command may start.
+    /// Returns the result of a gate that the libraries alone decide; `None` if the command of the gate may start.
     pub fn early_result(&self, kind: GateKind) -> Option<GateResult> {
         let (verdict, reason) = match (self.verdict, kind) {
             (Verdict::Pass, GateKind::Kernel) if self.self_checked => (Verdict::Pass, None),
@@ -80,7 +81,7 @@ impl KernelLibraries {
     }
 }
 
-/// Deletes, builds and proves. `nonce` is the run's; a fresh one takes its place at a prompt.
+/// Deletes old libraries, builds new ones and verifies them. Without the `nonce` of a run, creates a new nonce.
 pub fn prepare(
     subject: &Path,
     target: &Target,
@@ -118,7 +119,7 @@ pub fn prepare(
     examine(subject, target, Some(&nonce), supervisor)
 }
 
-/// Proves what is built already, by this run where its nonce is given.
+/// Verifies libraries that are already built. With a `nonce`, also checks that this run built them.
 pub fn examine(
     subject: &Path,
     target: &Target,

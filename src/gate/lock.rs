@@ -1,7 +1,7 @@
-//! Locks the results of a run, so that two runs never write to the same place.
+//! Locks the results of a run, so that two runs never write to the same files.
 //!
 //! The lock is an `flock` on `<results>.lock`. The kernel releases it when the last process that has the file open has ended, so a
-//! file that a killed run left is no obstacle, and the file is never removed. Must not depend on what is recorded there.
+//! lock file of a killed run does not block the next run. The file is never removed. Must not depend on the contents of the results.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use crate::gate::journal::JournalError;
 use crate::system::files::{self, FileError};
 
-/// How long a run that was killed may take to end what it had started and to release the lock.
+/// How long to wait for a killed run to end its processes and to release the lock.
 const RELEASE: Duration = Duration::from_secs(1);
 
-/// A lock that lasts as long as this value, or a process that inherited its descriptor.
+/// A lock. It is released when this value is dropped and no process has inherited its descriptor.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -39,7 +39,7 @@ impl Lock {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
                     let ours = files::identity(&file.metadata().map_err(io)?);
-                    // A lock on a file that was removed meanwhile would keep nobody out.
+                    // If the file was removed before the lock, another run can lock a new file, so try again.
                     if std::fs::symlink_metadata(&path).is_ok_and(|there| files::identity(&there) == ours) {
                         return Ok(Lock(file));
                     }
@@ -61,7 +61,7 @@ impl AsFd for Lock {
     }
 }
 
-/// The lock file of these results.
+/// Returns the path of the lock file.
 fn path(results: &Path) -> PathBuf {
     let mut name = results.as_os_str().to_owned();
     name.push(".lock");
@@ -82,7 +82,7 @@ mod tests {
         drop(first);
         assert!(path(&results).exists());
         let second = Lock::take(&results).unwrap();
-        // A removed lock file is made again, and the old lock is then on another file.
+        // A removed lock file is created again; the old lock is on the removed file.
         std::fs::remove_file(path(&results)).unwrap();
         Lock::take(&results).unwrap();
         drop(second);

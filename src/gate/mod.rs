@@ -1,6 +1,6 @@
-//! The gates: which ones, whether they can run here, running them under full supervision, and what came of it.
+//! Selects gates, checks whether they can run here, runs them under supervision, and records the results.
 //!
-//! Knows nothing of how a result is shown or published.
+//! Must not depend on how a result is displayed or published.
 
 pub mod command_file_guard;
 pub mod engine;

@@ -1,7 +1,7 @@
-//! Where gate output goes: through a filter chain to a stream, written by a thread of its own.
+//! Writes the output of gates to a stream, through the redaction and the escaping of workflow commands.
 //!
-//! A reader that dawdles, stops or goes away never delays a deadline: the supervisor sees that nothing more can be taken
-//! and stops reading from the gate. Memory is bounded by a handful of buffers.
+//! A separate thread writes, so that a slow or stopped reader never delays a deadline. If the stream is blocked, the
+//! supervisor stops reading from the gate. A small number of buffers limits the memory.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -18,14 +18,14 @@ use crate::terminal::Text;
 use crate::terminal::workflow_commands::Neutraliser;
 use leakscan::redact::Redactor;
 
-/// Buffers of gate output that may wait to be written; the few lines of our own come on top.
+/// The number of buffers of gate output that may wait. The few lines of the tool itself do not count.
 const WAITING: usize = 4;
 
-/// Something that output passes through on its way out.
+/// Transforms the output of a gate before it is written.
 pub trait Filter {
-    /// Appends what may go on of the output so far to `out`; the rest is held back.
+    /// Appends the part of the input that is ready to `out`, and keeps the rest.
     fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
-    /// Appends what was held back.
+    /// Appends the rest to `out`.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 
@@ -53,10 +53,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Output to this descriptor, through this filter and the neutralisation of workflow commands.
+    /// Creates an output to this descriptor, with this filter and the escaping of workflow commands.
     ///
     /// # Errors
-    /// No pipe could be made, or no thread started.
+    /// A socket pair cannot be created, or a thread cannot be started.
     pub fn to(stream: OwnedFd, filter: Option<Box<dyn Filter>>) -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
@@ -80,17 +80,17 @@ impl Output {
         })
     }
 
-    /// Whether more can be taken now.
+    /// Whether the output accepts more now.
     pub fn ready(&self) -> bool {
         self.waiting < WAITING
     }
 
-    /// A descriptor that becomes readable when more can be taken.
+    /// Returns a descriptor that becomes readable when the output accepts more.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 
-    /// Takes back the buffers that were written.
+    /// Collects the buffers that the thread has written.
     pub fn collect(&mut self) {
         let mut bytes = [0u8; 64];
         while matches!(self.wake.read(&mut bytes), Ok(1..)) {}
@@ -101,7 +101,7 @@ impl Output {
         }
     }
 
-    /// Passes on a stretch of gate output; memory stays bounded where the caller waits for [`Output::ready`].
+    /// Writes a chunk of gate output. The caller must wait for [`Output::ready`] to limit the memory.
     pub fn push(&mut self, bytes: &[u8]) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         match &mut self.filter {
@@ -115,7 +115,7 @@ impl Output {
         self.send(buffer);
     }
 
-    /// Ends a gate's output: what the filter held back goes out, and a line that did not end is ended.
+    /// Ends the output of a gate: writes the rest of the filter and completes the last line.
     pub fn end_of_gate(&mut self) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         if let Some(filter) = &mut self.filter {
@@ -130,7 +130,7 @@ impl Output {
         self.send(buffer);
     }
 
-    /// Writes a line of our own. Names in it are escaped; no filter touches it.
+    /// Writes a line of the tool itself. Names in the line are escaped; the filter does not apply.
     pub fn line(&mut self, line: impl Display) {
         let mut text = Text::new();
         text.line(line);
@@ -152,15 +152,15 @@ impl Output {
         }
     }
 
-    /// Waits until a buffer was written, or for at most this long.
+    /// Waits until a buffer is written, at most this long.
     fn wait(&mut self, at_most: Option<Duration>) {
         let timeout = at_most.and_then(|d| Timespec::try_from(d).ok());
-        // An interrupted wait is a short wait.
+        // An interrupted wait only returns early.
         let _ = poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], timeout.as_ref());
         self.collect();
     }
 
-    /// Waits until all that was taken is written, at most this long; whether it is.
+    /// Waits until all buffers are written, at most this long. Returns whether they are.
     pub fn flush(&mut self, at_most: Option<Duration>) -> bool {
         let until = at_most.map(|d| Instant::now() + d);
         self.collect();
@@ -181,13 +181,13 @@ impl Drop for Output {
         if self.flush(Some(Duration::from_secs(1)))
             && let Some(writer) = self.writer.take()
         {
-            // A writer that is stuck in a reader's hands is left behind.
+            // If the flush timed out, the thread is blocked by the reader: do not wait for it.
             let _ = writer.join();
         }
     }
 }
 
-/// The writing thread. A stream that nobody reads any more swallows the rest: a gate is judged all the same.
+/// Writes buffers until the channel closes. After a write error it drops the rest, because the verdict does not depend on it.
 fn write_all(mut stream: File, from: &Receiver<Vec<u8>>, back: &Sender<Vec<u8>>, mut waker: UnixStream) {
     let mut open = true;
     while let Ok(buffer) = from.recv() {
@@ -195,7 +195,7 @@ fn write_all(mut stream: File, from: &Receiver<Vec<u8>>, back: &Sender<Vec<u8>>,
             open = stream.write_all(&buffer).is_ok();
         }
         let returned = back.send(buffer).is_ok();
-        // A full pipe wakes as well as another byte in it.
+        // If the socket is full, the supervisor wakes up in any case.
         let _ = waker.write(&[0]);
         if !returned {
             return;

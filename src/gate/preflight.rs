@@ -1,4 +1,4 @@
-//! Whether a selection can run here, judged before anything is started: everything that is missing, of all gates at once.
+//! Checks before a run whether the selected gates can run here, and reports everything that is missing for all gates.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,22 +13,21 @@ use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::metrics::Meter;
 use crate::system::files;
 
-/// Least free space where the results go, bytes.
+/// The least free space for the results, in bytes.
 const FREE: u64 = 16 << 20;
 
-/// What is looked at.
+/// The machine that is checked.
 pub struct Machine<'a> {
-    /// Its GPUs.
     pub target: &'a GpuProbe,
-    /// Our own environment.
+    /// Looks up a variable in the environment of this process.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The checkout under test.
     pub subject: &'a Path,
-    /// Where the results go.
+    /// The path of the results.
     pub results: &'a Path,
 }
 
-/// The gates that cannot run, each with all that it lacks, in the order of the selection.
+/// Returns the gates that cannot run, each with everything that it lacks, in the order of the selection.
 pub fn check(
     registry: &Registry,
     gate_ids: &[String],
@@ -51,7 +50,7 @@ pub fn check(
 }
 
 impl Machine<'_> {
-    /// What no gate can do without.
+    /// Returns a reason that prevents all gates.
     fn lacks(&self) -> Option<Reason> {
         let path = (self.variable)("PATH").unwrap_or_default();
         if ["bash", "git"].iter().any(|tool| !files::on_path(&path, tool)) {
@@ -103,7 +102,7 @@ impl Machine<'_> {
     }
 }
 
-/// Whether a gate's definition can be run at all.
+/// Whether the definition of a gate is valid.
 fn usable(gate: &Gate) -> bool {
     let has_command =
         gate.kind != GateKind::Command || gate.cmd.as_ref().is_some_and(|c| !c.trim().is_empty());

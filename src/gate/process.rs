@@ -1,8 +1,8 @@
-//! One shell command under full supervision: started in a group of its own, watched to an exact deadline, ended with all
-//! it started, its output streamed and measured.
+//! Runs one shell command under supervision: in its own process group, with an exact deadline, and with streamed and
+//! measured output. When the command ends, the supervisor also kills all processes that the command left.
 //!
-//! Everything that runs a command of the subject goes through here: gates, both arms of a perf comparison, kernel builds.
-//! While a launch runs, this process must have no other child under its own care.
+//! Every command of the subject must run through this module: gates, perf measurements and kernel builds.
+//! While a command runs, this process must not have another child that it wants to keep: the supervisor would kill it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -24,92 +24,89 @@ use crate::system::process_tree::{self, Descendants, Leader};
 use crate::system::random;
 use crate::system::signals::{Signals, Stop};
 
-/// From the first request to end until the end is made.
+/// How long a command may take to end after SIGTERM; then the supervisor kills it.
 pub const TERMINATE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long what a gate left may take to end by itself before it counts as left behind.
+/// How long remaining processes may take to end after the command; later they count as leaked.
 const GRACE_PERIOD: Duration = Duration::from_millis(500);
-/// How long the sweep goes on against processes that keep starting others.
+/// How long to kill processes that keep starting others.
 const KILL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Size of the pipe and of one read.
+/// The size of the pipe and of one read.
 const CHUNK: usize = 256 << 10;
 
-/// What to run.
+/// A command to run.
 #[derive(Clone, Debug)]
 pub struct CommandSpec<'a> {
-    /// Name for people who watch.
+    /// The name in progress messages.
     pub label: &'a str,
-    /// Shell text for `bash -eo pipefail`.
+    /// The script for `bash -eo pipefail`.
     pub command: &'a str,
-    /// Where.
+    /// The working directory.
     pub dir: &'a Path,
-    /// All that it sees of the environment.
+    /// The complete environment of the command.
     pub environment: &'a BTreeMap<OsString, OsString>,
-    /// How long it may run; none means no limit.
+    /// The longest run time; `None` means no limit.
     pub timeout: Option<Duration>,
-    /// How long it may print nothing; none means no limit.
+    /// The longest time without output; `None` means no limit.
     pub silence: Option<Duration>,
 }
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Termination {
-    /// By itself, with this exit code.
+    /// The command exited with this code.
     Exited(i32),
-    /// By a signal that we did not send.
+    /// A signal that the supervisor did not send.
     Signalled(i32),
-    /// It ran past its deadline and was ended.
+    /// The supervisor stopped the command at its deadline.
     TimedOut,
-    /// It printed nothing for too long and was ended.
+    /// The supervisor stopped the command because it printed nothing for too long.
     Silent,
-    /// We were asked to stop and ended it.
+    /// The supervisor stopped the command because of a stop request.
     Stopped(Stop),
 }
 
-/// What a command left.
+/// The outcome of a command.
 #[derive(Clone, Debug)]
 pub struct CommandOutcome {
-    /// How it ended.
     pub termination: Termination,
-    /// Wall time from its start to its own end.
+    /// Wall time from the start to the end of the command itself.
     pub duration: Duration,
-    /// Processes it left behind after ending by itself; all of them were ended.
+    /// The number of processes that were still running after the command exited; the supervisor killed them.
     pub leaks: u32,
-    /// The metrics that were taken.
     pub metrics: IndexMap<String, Measured>,
 }
 
-/// Whoever watches a command run, to tell people about it.
+/// Receives the progress of a running command.
 pub trait Watch {
-    /// How often to be told; none for never.
+    /// The interval of [`Watch::tick`]; `None` disables it.
     fn every(&self) -> Option<Duration> {
         None
     }
-    /// This runs from now on, with this limit.
+    /// The command starts now, with this time limit.
     fn begin(&mut self, _label: &str, _limit: Option<Duration>) {}
-    /// It has ended.
+    /// The command has ended.
     fn end(&mut self) {}
-    /// So long it runs and has printed nothing.
+    /// The command has been running, and has printed nothing, for these times.
     fn tick(&mut self, _running: Duration, _silent: Duration) {}
-    /// It printed something.
+    /// The command printed something.
     fn output(&mut self) {}
 }
 
-/// Nobody watches.
+/// Ignores all progress.
 impl Watch for () {}
 
-/// What all launches of a process share: signals, the output, and which children were there before.
+/// Runs commands. Holds what all commands of this process share: signals, the output, and the earlier children.
 pub struct Supervisor {
-    /// Signals that ask us to stop.
+    /// Signals that request a stop.
     pub signals: Signals,
-    /// Where output goes.
+    /// Where the output of commands goes.
     pub output: Output,
-    /// Whoever watches.
     pub watch: Box<dyn Watch>,
     descendants: Descendants,
     buffer: Vec<u8>,
 }
 
-/// A command that runs.
+/// A running command.
 struct Running {
     leader: Leader,
     pipe: Option<PipeReader>,
@@ -120,10 +117,10 @@ struct Running {
 }
 
 impl Supervisor {
-    /// A supervisor for the rest of the process, which becomes the parent of everything that is orphaned below it.
+    /// Creates a supervisor and makes this process adopt all orphans below it, until this process ends.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel refuses to make this process a subreaper.
     pub fn new(signals: Signals, output: Output, watch: Box<dyn Watch>) -> io::Result<Self> {
         Ok(Supervisor {
             signals,
@@ -134,20 +131,20 @@ impl Supervisor {
         })
     }
 
-    /// Excludes processes that run already from what the next launches end.
+    /// Excludes processes that are already running: the next commands do not kill them.
     pub fn exclude_current_children(&mut self) {
         self.descendants.exclude_current();
     }
 
-    /// Whether we were asked to stop, and how.
+    /// Returns the stop request, if there is one.
     pub fn stop(&mut self) -> Option<Stop> {
         self.signals.stop()
     }
 
-    /// Runs a command to its end and everything it started with it.
+    /// Runs a command until it and all processes that it started have ended.
     ///
     /// # Errors
-    /// It could not be started.
+    /// The command could not be started.
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
         let mut running = start(spec, meter)?;
@@ -169,7 +166,7 @@ impl Supervisor {
                 (None, Some(signal)) => Termination::Signalled(signal),
                 (None, None) => Termination::Signalled(0),
             },
-            // It vanished without a status: whoever reaped it was not us.
+            // Another part of this process reaped the command, so its status is unknown.
             (None, None) => Termination::Signalled(0),
         };
         let ended = running.leader.ended().unwrap_or_else(Instant::now);
@@ -181,7 +178,7 @@ impl Supervisor {
         })
     }
 
-    /// Until the command ends by itself, or must be ended.
+    /// Waits until the command ends. Returns the reason if the supervisor must stop it earlier.
     fn wait_with_deadline(&mut self, running: &mut Running, spec: &CommandSpec<'_>) -> Option<Termination> {
         let deadline = spec.timeout.map(|t| running.started + t);
         let mut last_tick = running.started;
@@ -194,7 +191,7 @@ impl Supervisor {
             }
             let now = Instant::now();
             if !self.output.ready() {
-                // Nobody takes what it prints: its silence is not its own.
+                // The output pipe is blocked, so do not count this as silence.
                 running.last_output_at = now;
             }
             if deadline.is_some_and(|d| now >= d) {
@@ -216,9 +213,9 @@ impl Supervisor {
         }
     }
 
-    /// Waits until something happens, at most this long, and takes what was printed.
+    /// Waits for an event, at most this long, and reads the available output.
     fn wait(&mut self, running: &mut Running, at_most: Option<Duration>) {
-        // Once a second the dead that nobody else buries are buried.
+        // Without another event, let the caller reap zombie children at least once per second.
         let limit = Duration::from_millis(if running.leader.pidfd().is_some() {
             1000
         } else {
@@ -241,7 +238,7 @@ impl Supervisor {
             if let Some(pipe) = pipe {
                 fds.push(PollFd::new(pipe, PollFlags::IN));
             }
-            // An interrupted wait is a short wait.
+            // An interrupted wait only returns early.
             let _ = poll(&mut fds, timeout.as_ref());
             pipe.is_some() && fds.last().is_some_and(|fd| !fd.revents().is_empty())
         };
@@ -252,7 +249,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes one stretch of output, if there is one and it can be passed on, or must be.
+    /// Reads one chunk of output, if there is one. Without `must`, reads only if the output stream accepts more.
     fn read_output(&mut self, running: &mut Running, must: bool) -> bool {
         let Some(pipe) = running.pipe.as_mut().filter(|_| must || self.output.ready()) else {
             return false;
@@ -272,7 +269,7 @@ impl Supervisor {
         false
     }
 
-    /// TERM to all of it, then time to end in order; a second signal to us cuts that short.
+    /// Sends SIGTERM to the command and its processes, and waits for them. A second stop signal ends the wait.
     fn terminate(&mut self, running: &mut Running) {
         let until = Instant::now() + TERMINATE_TIMEOUT;
         let signals = self.signals.count();
@@ -289,7 +286,7 @@ impl Supervisor {
         }
     }
 
-    /// Lets what is about to end anyway do so, such as the readers at the end of a pipe.
+    /// Gives remaining processes, such as the readers at the end of a pipe, a short time to end.
     fn grace_period(&mut self, running: &mut Running) {
         let until = Instant::now() + GRACE_PERIOD;
         loop {
@@ -306,7 +303,7 @@ impl Supervisor {
         running.leader.status().is_none() || !self.descendants.living().is_empty()
     }
 
-    /// Ends everything that is left; how many processes that were.
+    /// Kills all remaining processes. Returns their number, without the command itself.
     fn kill_descendants(&mut self, running: &mut Running) -> u32 {
         let until = Instant::now() + KILL_TIMEOUT;
         let mut seen: HashSet<Process> = HashSet::new();
@@ -328,8 +325,8 @@ impl Supervisor {
         u32::try_from(seen.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes what is still in the pipe, whether or not the reader keeps up: all that wrote to it is gone, so it is no more
-    /// than a pipe holds. Somebody out of our reach may hold it open and write on; that is cut off.
+    /// Reads the rest of the pipe, even if the output stream is blocked. All known writers have ended, so the rest is at most
+    /// one pipe buffer. The number of reads is limited, because an unknown process may still write to the pipe.
     fn drain(&mut self, running: &mut Running) {
         for _ in 0..4 {
             if !self.read_output(running, true) {
@@ -342,7 +339,7 @@ impl Supervisor {
 fn start(spec: &CommandSpec<'_>, meter: Meter) -> io::Result<Running> {
     let (pipe, writer) = io::pipe()?;
     rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
-    // A smaller pipe is only slower.
+    // Ignore an error: a smaller pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
     let group = random::token()
         .ok()
@@ -362,7 +359,7 @@ fn start(spec: &CommandSpec<'_>, meter: Meter) -> io::Result<Running> {
     drop(command);
     let leader = Leader::of(&child);
     if let Some(group) = &group {
-        // What it starts before this takes effect is swept process by process.
+        // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
         let _ = group.add(leader.pid);
     }
     Ok(Running {

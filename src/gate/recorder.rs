@@ -1,8 +1,8 @@
-//! Keeps the record of a run: every event into the journal, and the results, computed from it, replaced whole at the end.
+//! Records a run: appends each event to the journal, and writes the results that are computed from the events.
 //!
-//! A run claims its place first, which removes the results of an earlier run: however the run ends, they are never taken for its own.
-//! A long run's results are replaced in between too, at most once a second, for whoever looks; the journal is what counts.
-//! A disk that fails does not stop the computation: the results are still known, and the fault with them.
+//! A run claims its results path first. The claim removes old results, so that they are never mistaken for those of this run.
+//! During a long run the results file is updated at most once per second, for readers; only the journal is authoritative.
+//! A disk error does not stop the computation: the results stay available in memory, together with the error.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,24 +15,24 @@ use crate::gate::lock::Lock;
 use crate::gate::verdict::ResultsBuilder;
 use crate::system::files::{self, FileError};
 
-/// Shortest time between two results of a run that goes on.
+/// The shortest time between two updates of the results file.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Who hears of events as they happen.
+/// Receives the events of a run.
 pub trait Sink {
-    /// This has happened and is recorded.
+    /// The recorder has tried to record this event.
     fn event(&mut self, event: &Event);
 }
 
-/// Nobody listens.
+/// Ignores all events.
 impl Sink for () {
     fn event(&mut self, _event: &Event) {}
 }
 
-/// Locks the place of a run's record and removes the results of an earlier run; with `resume` the earlier journal stays.
+/// Locks the results path and removes the results and the journal of an earlier run; with `resume` the journal stays.
 ///
 /// # Errors
-/// The place cannot be used. Where another run uses it, nothing is removed.
+/// The path cannot be used. If another run holds the lock, nothing is removed.
 pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
     if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
         files::private_dir(dir)?;
@@ -51,7 +51,7 @@ pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
     lock
 }
 
-/// The record of one run.
+/// Records one run.
 pub struct Recorder {
     path: PathBuf,
     journal: Journal,
@@ -62,10 +62,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the record of a run with these events, in a place that the run has claimed.
+    /// Starts a recorder with these events. The caller must have claimed the path.
     ///
     /// # Errors
-    /// The place cannot be used.
+    /// The path cannot be used.
     pub fn begin(path: &Path, events: &[Event], sink: Box<dyn Sink>) -> Result<Self, JournalError> {
         files::vacant_or_regular(path)?;
         let journal = Journal::begin(&journal::journal_path(path), events)?;
@@ -86,7 +86,7 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Records that something happened. Returns when it is on the disk, or the fault is known.
+    /// Records an event. Returns when the event is on the disk, or the write has failed.
     pub fn push(&mut self, event: &Event) {
         self.builder.push(event);
         if let Err(error) = self.journal.append(event) {
@@ -101,7 +101,7 @@ impl Recorder {
         self.sink.event(event);
     }
 
-    /// Whether nobody but us has written to the journal; what was touched is put right. None where the disk lets nobody tell.
+    /// Whether no other process changed the journal; a change is reverted. `None` if a disk error prevents the check.
     pub fn intact(&mut self) -> Option<bool> {
         if self.fault.is_some() {
             return None;
@@ -115,12 +115,12 @@ impl Recorder {
         }
     }
 
-    /// What keeps the record from being written, if anything does.
+    /// Returns the first write error, if there was one.
     pub fn fault(&self) -> Option<Reason> {
         self.fault
     }
 
-    /// The results as they stand.
+    /// Returns the current results.
     pub fn results(&self) -> Option<Results> {
         self.builder.results()
     }
@@ -139,20 +139,20 @@ impl Recorder {
     }
 }
 
-/// Which journal stands beside some results, told apart from a later one.
+/// Identifies a journal file, to detect that a later run has replaced it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark((u64, u64));
 
-/// The journal that stands there now; none where there is none.
+/// Returns the identity of the current journal; `None` if the journal is missing.
 pub fn mark(results: &Path) -> Option<Mark> {
     let there = std::fs::symlink_metadata(journal::journal_path(results)).ok()?;
     Some(Mark(files::identity(&there)))
 }
 
-/// Brings results up to a journal that nobody writes any more; returns them.
+/// Computes the results from the journal of a run that has ended, writes and returns them.
 ///
 /// # Errors
-/// One of the two cannot be read or written.
+/// The journal cannot be read or contains no run, or the results cannot be written.
 pub fn recover(path: &Path) -> Result<Results, JournalError> {
     let mut builder = ResultsBuilder::default();
     for event in journal::read(&journal::journal_path(path))? {
@@ -166,15 +166,15 @@ pub fn recover(path: &Path) -> Result<Results, JournalError> {
     Ok(results)
 }
 
-/// Removes the half-made files of a run that was killed while it replaced results or journal.
+/// Removes incomplete files of a run that was killed while it replaced the results or the journal.
 fn remove_stale_temporaries(path: &Path) {
     files::remove_stale_temporaries(path);
     files::remove_stale_temporaries(&journal::journal_path(path));
 }
 
-/// Results as they are written to a file and printed.
+/// Formats results for a file and for standard output.
 pub fn text(results: &Results) -> String {
-    // Results are plain data: writing them to memory does not fail.
+    // Results are plain data, so writing them to memory does not fail.
     let mut text = serde_json::to_string_pretty(results).unwrap_or_default();
     text.push('\n');
     text

@@ -1,6 +1,6 @@
-//! Which gates: a bundle, a list, a tier or a contract in, an ordered list without repeats out.
+//! Selects gates: resolves a bundle, a list, a tier or a contract to an ordered list without duplicates.
 //!
-//! Knows the registry and nothing of the machine.
+//! Depends on the registry only, and must not read the machine.
 
 use std::collections::HashSet;
 
@@ -10,62 +10,57 @@ use crate::domain::contract::Contract;
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::suggest::{did_you_mean, nearest};
 
-/// The bundle name that stands for one gate.
+/// The bundle name for a single gate.
 pub const SINGLE: &str = "single";
 
-/// What was asked for.
+/// The gates that the caller asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// A bundle of the registry, or [`SINGLE`].
     pub bundle: Option<String>,
-    /// Gate ids.
     pub gates: Vec<String>,
     /// Every gate of this tier.
     pub tier: Option<Tier>,
 }
 
-/// What that means.
+/// The resolved gates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Name of the selection: a bundle, `single`, `tier_a`, `tier_b`, or none for a list of gates.
+    /// The name of the selection: a bundle, `single`, `tier_a`, `tier_b`, or `None` for a list of gates.
     pub bundle: Option<String>,
-    /// Gate ids in the order they were asked for, each once.
+    /// Gate ids in the requested order, without duplicates.
     pub gate_ids: Vec<String>,
 }
 
-/// Why a request cannot be answered.
+/// Why a request cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// Neither bundle nor gate nor tier.
+    /// The request names no bundle, gate or tier.
     #[error("nothing is selected; give --bundle NAME, --gate ID or --tier a")]
     Nothing,
-    /// No such gate.
+    /// The registry does not have this gate.
     #[error("there is no gate `{id}`{}", hint(.nearest.as_deref()))]
     UnknownGate {
-        /// What was asked for.
         id: String,
-        /// The closest id there is.
+        /// The most similar id.
         nearest: Option<String>,
     },
-    /// No such bundle.
+    /// The registry does not have this bundle.
     #[error("there is no bundle `{name}`{}", hint(.nearest.as_deref()))]
     UnknownBundle {
-        /// What was asked for.
         name: String,
-        /// The closest name there is.
+        /// The most similar name.
         nearest: Option<String>,
     },
     /// A bundle names a gate that the registry does not have.
     #[error("bundle `{bundle}` names gate `{id}`, which the registry does not have{}", hint(.nearest.as_deref()))]
     DanglingBundle {
-        /// The bundle.
         bundle: String,
-        /// What it names.
         id: String,
-        /// The closest id there is.
+        /// The most similar id.
         nearest: Option<String>,
     },
-    /// `single` with no gate or several.
+    /// The bundle `single` needs exactly one gate.
     #[error("bundle `single` takes exactly one --gate, {0} were given")]
     NotSingle(usize),
 }
@@ -76,10 +71,10 @@ fn hint(nearest: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// Resolves a request. Bundle first, then gates, then the tier; repeats are dropped, order is kept.
+/// Resolves a request: first the bundle, then the gates, then the tier. Keeps the order and drops duplicates.
 ///
 /// # Errors
-/// A name that the registry does not have, with the nearest one; an empty request; `single` without exactly one gate.
+/// The registry does not have a name, the request is empty, or `single` does not have exactly one gate.
 pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, SelectError> {
     let single = request.bundle.as_deref() == Some(SINGLE);
     if single && request.gates.len() != 1 {
@@ -144,7 +139,7 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
     Ok(Selection { bundle, gate_ids })
 }
 
-/// Every gate a contract needs, in its order, each once: the required ones, then the perf gate and what it compares.
+/// Returns all gates that a contract needs, without duplicates: the required gates, then the compared gate and the perf gate.
 pub fn required(contract: &Contract) -> Vec<String> {
     let perf = contract.gates.perf.iter().flat_map(|p| [&p.compare, &p.gate]);
     let mut seen = HashSet::new();
@@ -158,7 +153,7 @@ pub fn required(contract: &Contract) -> Vec<String> {
         .collect()
 }
 
-/// The gates of a contract that a selection does not cover.
+/// Returns the gates of a contract that a selection does not include.
 pub fn uncovered(contract: &Contract, gate_ids: &[String]) -> Vec<String> {
     let covered: HashSet<&str> = gate_ids.iter().map(String::as_str).collect();
     required(contract)
@@ -167,7 +162,7 @@ pub fn uncovered(contract: &Contract, gate_ids: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// What a bundle has to cover: the contract's gates but those of Tier A, which whoever wrote the change runs.
+/// Returns the gates of a contract without those of Tier A, which the author of the change runs.
 pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<String> {
     required(contract)
         .into_iter()
@@ -175,8 +170,7 @@ pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<String> {
         .collect()
 }
 
-/// The bundle with the fewest gates that covers a contract's Tier-B gates; of equals the one that stands first.
-/// None where no bundle does.
+/// Returns the smallest bundle that includes all Tier-B gates of a contract. If several have the same size, the first wins.
 pub fn smallest_bundle<'a>(registry: &'a Registry, contract: &Contract) -> Option<&'a str> {
     let needed = tier_b(registry, contract);
     smallest(&registry.bundles, &needed)
@@ -191,7 +185,7 @@ fn smallest<'a>(bundles: &'a IndexMap<String, Vec<String>>, needed: &[String]) -
         .map(|(name, _)| name.as_str())
 }
 
-/// The word for a kind in listings and matrices.
+/// The name of a kind in lists and matrices.
 pub fn kind_name(kind: GateKind) -> &'static str {
     match kind {
         GateKind::Command => "command",
@@ -201,7 +195,7 @@ pub fn kind_name(kind: GateKind) -> &'static str {
     }
 }
 
-/// The letter for a tier in listings and matrices.
+/// The letter of a tier in lists and matrices.
 pub fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::A => "a",

@@ -1,6 +1,6 @@
-//! From what happened to what it means: one gate's verdict, and the results as a fold over the events of a run.
+//! Computes the verdict of a command, and the results of a run from its events.
 //!
-//! Pure: the same events give the same results, read back from a journal or as they happen.
+//! Pure: the same events give the same results, during a run and when they are read from a journal.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::metrics::NODE_TPS;
 use crate::gate::process::{CommandOutcome, Termination};
 
-/// The verdict on a command that ran.
+/// Returns the result of a gate from the outcome of its command.
 pub fn of_command(gate: &Gate, outcome: &CommandOutcome) -> GateResult {
     let (status, reason) = match outcome.termination {
         Termination::Exited(0) if outcome.leaks > 0 && gate.leaks == Some(Leaks::Fail) => {
@@ -46,14 +46,14 @@ pub fn of_command(gate: &Gate, outcome: &CommandOutcome) -> GateResult {
     result
 }
 
-/// Seconds, to the millisecond.
+/// Returns seconds, rounded to milliseconds.
 pub fn seconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// The results of the last run among these events; none where no run began.
+/// Builds the results of the last run from its events.
 ///
-/// A gate that began and has no end was cut off and is `cancelled`; one that never began is `not_run`.
+/// A gate that started but did not end is `cancelled`; a gate that did not start is `not_run`.
 #[derive(Clone, Debug, Default)]
 pub struct ResultsBuilder {
     results: Option<Results>,
@@ -61,7 +61,7 @@ pub struct ResultsBuilder {
 }
 
 impl ResultsBuilder {
-    /// Takes the next event.
+    /// Adds the next event.
     pub fn push(&mut self, event: &Event) {
         match event {
             Event::RunStarted {
@@ -98,7 +98,7 @@ impl ResultsBuilder {
             Event::GateEnded { gate, result } => {
                 self.started.remove(gate);
                 self.change(|r| {
-                    // A gate that was never selected has no say.
+                    // Ignore a gate that was not selected.
                     if let Some(entry) = r.results.get_mut(gate) {
                         *entry = (**result).clone();
                     }
@@ -114,7 +114,7 @@ impl ResultsBuilder {
         }
     }
 
-    /// The results as they stand.
+    /// Returns the current results; `None` if no run has started.
     pub fn results(&self) -> Option<Results> {
         let mut results = self.results.clone()?;
         for gate in &self.started {

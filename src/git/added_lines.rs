@@ -1,4 +1,4 @@
-//! What a range of commits adds: the files that it changes, the lines that are new in them, and what stands there now.
+//! Finds the lines that a range of commits adds, and reads the new contents of the changed files.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::RangeInclusive;
@@ -6,17 +6,16 @@ use std::process::Stdio;
 
 use crate::git::{Git, GitError};
 
-/// A file that a diff changes, and the lines it adds there.
+/// A changed file with its added lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// Its path.
     pub path: String,
-    /// The added lines, counted from 1 in the new file.
+    /// The added lines, numbered from 1 in the new file.
     pub added: Vec<RangeInclusive<u32>>,
 }
 
 impl Changed {
-    /// Whether any of these lines is new.
+    /// Whether the diff adds a line from `first` to `last`.
     pub fn adds(&self, first: u32, last: u32) -> bool {
         self.added
             .iter()
@@ -24,10 +23,10 @@ impl Changed {
     }
 }
 
-/// The files that the commits up to `head` change since they left `base`, where they add lines. Both are full ids of commits.
+/// Returns the files to which the commits between the merge base and `head` add lines. `base` and `head` are full commit ids.
 ///
 /// # Errors
-/// git cannot be run or refuses.
+/// git cannot be started or fails.
 pub fn since_fork(git: &Git, base: &str, head: &str) -> Result<Vec<Changed>, GitError> {
     let ancestor = git.output(["merge-base", "--end-of-options", base, head])?;
     let ancestor = String::from_utf8_lossy(&ancestor.stdout).trim().to_owned();
@@ -49,7 +48,7 @@ pub fn since_fork(git: &Git, base: &str, head: &str) -> Result<Vec<Changed>, Git
     Ok(read_diff(&diff))
 }
 
-/// The files and added lines of a diff without context lines.
+/// Parses the files and the added lines of a diff without context lines.
 fn read_diff(diff: &[u8]) -> Vec<Changed> {
     let mut found: Vec<Changed> = Vec::new();
     let mut rows = diff.split(|b| *b == b'\n');
@@ -68,7 +67,7 @@ fn read_diff(diff: &[u8]) -> Vec<Changed> {
             if let (Some(file), true) = (found.last_mut(), added > 0) {
                 file.added.push(from..=from + added - 1);
             }
-            // The hunk's own lines may look like headers.
+            // Skip the lines of the hunk, because they may look like headers.
             let mut left = removed + added;
             while left > 0 {
                 match rows.next() {
@@ -90,7 +89,7 @@ struct Hunk {
 }
 
 impl Hunk {
-    /// Reads `a,b +c,d @@ …`.
+    /// Parses `a,b +c,d @@ …`.
     fn read(text: &[u8]) -> Option<Hunk> {
         let text = std::str::from_utf8(text.split(|b| *b == b'@').next()?).ok()?;
         let (old, new) = text.trim().split_once(" +")?;
@@ -103,7 +102,7 @@ impl Hunk {
     }
 }
 
-/// A path as git prints it: in quotes with escapes where it has unusual bytes, a tab after one with blanks.
+/// Decodes a path as git prints it: quoted and escaped if it has unusual bytes, followed by a tab if it has spaces.
 fn unquoted(path: &[u8]) -> String {
     let path = path.strip_suffix(b"\r").unwrap_or(path);
     let path = path.strip_suffix(b"\t").unwrap_or(path);
@@ -140,7 +139,7 @@ fn unquoted(path: &[u8]) -> String {
 /// Reads the new contents of changed files with one git process.
 ///
 /// # Errors
-/// git cannot be run, or its answer breaks off.
+/// git cannot be started, or its output is incomplete.
 pub fn contents<'a>(
     git: &Git,
     head: &str,

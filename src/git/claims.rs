@@ -1,7 +1,8 @@
-//! Claims: refs on the remote that say who works on what. A claim is created only where there was none, so of two starters one wins.
+//! Creates, reads and removes claims: refs on the remote that show who works on a contract. The push succeeds only if no claim
+//! exists, so only one of two simultaneous starters gets it.
 //!
-//! `refs/nmoe-gates/claims/<id>` is a commit without content whose parent is where the work started; `refs/nmoe-gates/done/<id>`
-//! takes its place when the work is merged. Both are mirrored here by [`fetch`].
+//! `refs/nmoe-gates/claims/<id>` is an empty commit whose parent is the start of the work. `refs/nmoe-gates/done/<id>` replaces it
+//! when the work is merged. [`fetch`] copies both to the local repository.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +12,34 @@ use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 use crate::system::random;
 
-/// Where claims are.
+/// The prefix of claim refs.
 pub const CLAIMS: &str = "refs/nmoe-gates/claims/";
-/// Where merged work is noted.
+/// The prefix of refs for merged work.
 pub const DONE: &str = "refs/nmoe-gates/done/";
 
-/// What came of claiming.
+/// The result of an attempt to claim a contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// It is ours, under this id.
+    /// The claim succeeded and has this commit id.
     Won(String),
-    /// Somebody was faster.
+    /// Another starter has the claim.
     Lost,
 }
 
-/// A claim as it stands.
+/// An existing claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its id.
+    /// The commit id of the claim.
     pub id: CommitId,
-    /// Where the work started.
+    /// The commit where the work started.
     pub start: Option<CommitId>,
-    /// Who made it: the name git knows them by.
+    /// The author name of the claim.
     pub who: String,
-    /// When, RFC 3339.
+    /// The time of the claim, RFC 3339.
     pub when: String,
 }
 
-/// Brings the remote's branches and claims here; claims that are gone there are gone here.
+/// Fetches branches and claims of the remote, and removes local copies of deleted claims.
 pub fn fetch(git: &Git, remote: &str) -> Result<(), GitError> {
     git.bytes(["fetch", "--quiet", "--no-recurse-submodules", remote])?;
     git.bytes([
@@ -53,7 +54,7 @@ pub fn fetch(git: &Git, remote: &str) -> Result<(), GitError> {
     .map(drop)
 }
 
-/// The ids under a prefix, as they were when last fetched.
+/// Returns the refs with a prefix and their commit ids, as of the last fetch.
 pub fn listed(git: &Git, prefix: &str) -> Result<BTreeMap<String, String>, GitError> {
     let lines = git.text(["for-each-ref", "--format=%(refname) %(objectname)", prefix])?;
     Ok(lines
@@ -63,7 +64,7 @@ pub fn listed(git: &Git, prefix: &str) -> Result<BTreeMap<String, String>, GitEr
         .collect())
 }
 
-/// The claim of a contract, as it was when last fetched.
+/// Returns the claim of a contract, as of the last fetch.
 pub fn of(git: &Git, issue: &str) -> Result<Option<Claim>, GitError> {
     let name = format!("{CLAIMS}{issue}");
     let Some(id) = git.commit(&name)? else {
@@ -80,20 +81,20 @@ pub fn of(git: &Git, issue: &str) -> Result<Option<Claim>, GitError> {
     }))
 }
 
-/// Claims a contract whose work starts from a commit.
+/// Claims a contract; `start` is the commit where the work starts.
 pub fn claim(git: &Git, remote: &str, issue: &str, start: &str) -> Result<Claimed, GitError> {
     let away = Quarantine::new(git)?;
     let tree = away.text(["hash-object", "-t", "tree", "-w", "--stdin"])?;
-    // Two claims made in the same second would otherwise be the same object, and both starters would win.
+    // Without a nonce, two claims of the same second could be the same object, and both starters would win.
     let message = format!("Claim contract {issue}\n\nNonce: {}", random::token()?);
     let id = away.text(["commit-tree", "--no-gpg-sign", "-m", &message, "-p", start, &tree])?;
     let name = format!("{CLAIMS}{issue}");
     let mut said = GitError::Failed {
         command: "push".to_owned(),
         code: 1,
-        message: "the claim did not arrive".to_owned(),
+        message: "the remote has no claim after the push".to_owned(),
     };
-    // The remote may be locked by another starter for a moment; then it has not decided yet.
+    // Another starter may hold a lock on the remote for a moment, so retry.
     for _ in 0..5 {
         let pushed = away.text(push(remote, &name, "", &format!("{id}:{name}")));
         match (pushed, there(git, remote, &name)?) {
@@ -106,14 +107,14 @@ pub fn claim(git: &Git, remote: &str, issue: &str, start: &str) -> Result<Claime
     Err(said)
 }
 
-/// Takes a claim back, if it is still the one with this id.
+/// Removes a claim if it still has this id.
 pub fn release(git: &Git, remote: &str, issue: &str, id: &str) -> Result<(), GitError> {
     let name = format!("{CLAIMS}{issue}");
     git.bytes(push(remote, &name, id, &format!(":{name}")))?;
     forget(git, &name)
 }
 
-/// Turns a claim into a note that the work is merged, in one step.
+/// Replaces a claim by a done ref in one atomic push.
 pub fn finish(git: &Git, remote: &str, issue: &str, claim: &str) -> Result<(), GitError> {
     let (name, done) = (format!("{CLAIMS}{issue}"), format!("{DONE}{issue}"));
     let mut args = push(remote, &name, claim, &format!(":{name}"));
@@ -149,7 +150,7 @@ fn there(git: &Git, remote: &str, name: &str) -> Result<Option<String>, GitError
     Ok(lines.split_whitespace().next().map(str::to_owned))
 }
 
-/// A place for new objects outside the repository: what loses the race leaves nothing behind.
+/// A temporary directory for new objects, so that a lost claim leaves nothing in the repository.
 struct Quarantine {
     git: Git,
     _dir: TempDir,
@@ -167,7 +168,7 @@ impl Quarantine {
     fn text<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String, GitError> {
         let mut command = self.git.command(args);
         if !has_identity(&self.git)? {
-            // A machine without an identity can still claim; what it commits is its owner's business.
+            // A machine without a git identity can still claim.
             for role in ["AUTHOR", "COMMITTER"] {
                 command
                     .env(format!("GIT_{role}_NAME"), "nmoe-gates")

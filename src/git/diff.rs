@@ -1,19 +1,16 @@
-//! What a diff changes, path by path: renames with both ends, modes, links, submodules; names are bytes and stay what they are.
+//! Reads the changed paths of a diff, with renames, modes, links and submodules. Paths are bytes and are not decoded.
 
 use crate::git::{Git, GitError};
 
-/// What a mode says a path is.
+/// The kind of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing: the side where the path does not exist.
+    /// The path does not exist on this side.
     Absent,
-    /// A file.
     File,
-    /// A file that can be run.
     Executable,
     /// A symbolic link.
     Link,
-    /// A commit of another repository.
     Submodule,
 }
 
@@ -32,16 +29,15 @@ impl Kind {
 /// One side of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
-    /// The path, as git has it.
+    /// The bytes of the path.
     pub path: Vec<u8>,
-    /// What is there.
     pub kind: Kind,
-    /// Its object id; zeros where there is none or it is not known.
+    /// The object id; zeros if the object is missing or the id is unknown.
     pub id: String,
 }
 
 impl Side {
-    /// The path for people.
+    /// Returns the path as text for messages.
     pub fn shown(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
@@ -50,11 +46,10 @@ impl Side {
 /// One entry of a diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Before; the other end of a rename or copy has another path.
+    /// The old side; a rename or copy has a different path here.
     pub old: Side,
-    /// After.
     pub new: Side,
-    /// Whether it is a copy: its source stays as it is.
+    /// Whether the new path is a copy and the old path still exists.
     pub copied: bool,
 }
 
@@ -64,25 +59,25 @@ impl Change {
         self.old.id == self.new.id
     }
 
-    /// Whether it moved.
+    /// Whether the path was renamed.
     pub fn renamed(&self) -> bool {
         self.old.path != self.new.path && !self.copied
     }
 }
 
-/// What there is between two commits, or between their merge base and the second with `since_fork`.
+/// Returns the changes between two commits; with `since_fork`, between their merge base and the second commit.
 pub fn between(git: &Git, base: &str, head: &str, since_fork: bool) -> Result<Vec<Change>, GitError> {
     let dots = if since_fork { "..." } else { ".." };
     raw(git, &[&format!("{base}{dots}{head}"), "--"])
 }
 
-/// What is staged, against a commit.
+/// Returns the staged changes, compared with a commit.
 pub fn staged(git: &Git, against: &str) -> Result<Vec<Change>, GitError> {
     raw(git, &["--cached", against, "--"])
 }
 
 fn raw(git: &Git, what: &[&str]) -> Result<Vec<Change>, GitError> {
-    // Spelled out, so that no configuration hides a submodule, a rename or an order.
+    // Set these options, so that no configuration can hide submodules or renames, or change the order.
     let fixed = [
         "diff",
         "--raw",
@@ -127,7 +122,7 @@ fn parse(bytes: &[u8]) -> Option<Vec<Change>> {
     Some(changes)
 }
 
-/// The content of a blob.
+/// Reads the content of a blob.
 pub fn blob(git: &Git, id: &str) -> Result<Vec<u8>, GitError> {
     git.bytes(["cat-file", "blob", id])
 }

@@ -1,18 +1,17 @@
-//! Whether a merge on a branch does more than settle conflicts: merging is mechanical, and new work belongs into commits of its own.
+//! Finds evil merges: merge commits that change more than the conflicting hunks. New work belongs in separate commits.
 
 use crate::git::merge;
 use crate::git::{Git, GitError};
 
-/// A merge commit that changes more than the conflicted hunks.
+/// A merge commit that changes more than the conflicting hunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvilMerge {
-    /// The merge commit.
     pub commit: String,
-    /// Paths that it changes beyond what the merge called for.
+    /// Paths with changes that do not resolve a conflict.
     pub paths: Vec<String>,
 }
 
-/// The merges between two commits that do more than settle conflicts.
+/// Returns the evil merges between two commits.
 pub fn between(git: &Git, from: &str, to: &str) -> Result<Vec<EvilMerge>, GitError> {
     let range = format!("{from}..{to}");
     let merges = git.text([
@@ -56,7 +55,7 @@ fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<Strin
             let at = |tree: &str| git.bytes(["cat-file", "blob", &format!("{tree}:{path}")]);
             match (at(&trial.tree), at(commit)) {
                 (Ok(marked), Ok(done)) => only_hunks_differ(&marked, &done),
-                // One side deleted it: keeping either is a resolution.
+                // One side deleted the file: either side is a valid resolution.
                 _ => true,
             }
         };
@@ -67,7 +66,7 @@ fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<Strin
     Ok(paths)
 }
 
-/// Whether a resolved file is the marked one with nothing but its conflicted hunks replaced.
+/// Whether `done` differs from the file with conflict markers only inside the conflicting hunks.
 fn only_hunks_differ(marked: &[u8], done: &[u8]) -> bool {
     let mut agreed: Vec<Vec<u8>> = vec![Vec::new()];
     let mut inside = false;
@@ -82,7 +81,7 @@ fn only_hunks_differ(marked: &[u8], done: &[u8]) -> bool {
         }
     }
     if agreed.len() == 1 {
-        // No markers: a conflict of modes or of binaries, settled by choosing.
+        // No markers: a conflict of modes or of binary files, resolved by a choice.
         return true;
     }
     let (first, rest) = (&agreed[0], &agreed[1..]);

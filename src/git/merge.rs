@@ -1,20 +1,20 @@
-//! What merging would do, tried in memory: nothing is checked out and no ref moves.
+//! Merges two commits in memory, without a checkout and without changes to refs.
 
 use std::collections::BTreeSet;
 
 use crate::domain::ids::CommitId;
 use crate::git::{Git, GitError};
 
-/// What came of a trial merge.
+/// The result of a trial merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// The tree that came of it; with conflict markers in it where there are conflicts.
+    /// The merged tree; files in conflict contain conflict markers.
     pub tree: CommitId,
-    /// Paths in conflict; empty for a clean merge.
+    /// The paths in conflict; empty for a clean merge.
     pub conflicts: Vec<String>,
 }
 
-/// Tries to merge two commits.
+/// Merges two commits in memory.
 pub fn trial(git: &Git, ours: &str, theirs: &str) -> Result<Trial, GitError> {
     let args = [
         "merge-tree",
@@ -43,7 +43,7 @@ pub fn trial(git: &Git, ours: &str, theirs: &str) -> Result<Trial, GitError> {
     })
 }
 
-/// Paths that differ between the merge base of two commits and the second one; a rename counts at both ends.
+/// Returns the paths that differ between the merge base of two commits and the second commit. A rename counts as two paths.
 pub fn changed(git: &Git, base: &str, head: &str) -> Result<BTreeSet<String>, GitError> {
     let range = format!("{base}...{head}");
     let listed = git.bytes(["diff", "--name-only", "--no-renames", "-z", &range, "--"])?;

@@ -1,6 +1,6 @@
-//! Whether a branch's work is in the base already: by history, commit by commit, or squashed into one.
+//! Checks whether the work of a branch is already in the base: merged, rebased, or squashed into one commit.
 //!
-//! Says «merged» only where nothing would be lost with the branch.
+//! Must report a branch as merged only if deleting the branch loses no work.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -10,31 +10,31 @@ use crate::domain::ids::CommitId;
 use crate::git::merge;
 use crate::git::{Git, GitError};
 
-/// What became of a branch.
+/// The merge status of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MergeStatus {
-    /// It has no work of its own yet.
+    /// The branch has no commits yet.
     Untouched,
-    /// Its commits are in the base.
+    /// The base contains the commits.
     Merged,
-    /// Its commits are in the base one by one, under other ids.
+    /// The base contains every commit under another id.
     Rebased,
-    /// Its whole change is in the base as one commit.
+    /// The base contains the complete change as this one commit.
     Squashed(String),
-    /// The base holds all that it changes.
+    /// The base already contains all changes, in no matching commit.
     Contained,
-    /// It has work that the base lacks.
+    /// The branch has work that is not in the base.
     Unmerged,
 }
 
 impl MergeStatus {
-    /// Whether the branch can go without losing anything.
+    /// Whether the branch can be deleted without losing work.
     pub fn is_merged(&self) -> bool {
         !matches!(self, MergeStatus::Untouched | MergeStatus::Unmerged)
     }
 }
 
-/// What became of the branch that ends in `tip`; `start` is the commit it was started from, where that is known.
+/// Returns the status of the branch that ends in `tip`; `start` is the commit where the branch started, if known.
 pub fn of_branch(
     git: &Git,
     base: &CommitId,
@@ -48,7 +48,7 @@ pub fn of_branch(
         return Ok(MergeStatus::Unmerged);
     };
     if *tip == fork {
-        // Without knowing where it started, a tip on the base's own line may as well be a branch that nobody has touched.
+        // Without a known start, a tip on the first-parent line of the base may be a new branch without commits.
         let mainline = start.is_none() && {
             let line = git.text(["rev-list", "--first-parent", base, &format!("^{tip}^@")])?;
             line.lines().any(|id| *tip == id)
@@ -61,7 +61,7 @@ pub fn of_branch(
     }
     let tree = |commit: &str| git.text(["rev-parse", "--verify", &format!("{commit}^{{tree}}")]);
     if tree(&fork)? == tree(tip)? {
-        // Commits that change nothing in the end may still be somebody's work.
+        // The commits cancel each other out, but they may still be needed.
         return Ok(MergeStatus::Unmerged);
     }
     let trial = merge::trial(git, base, tip)?;
@@ -73,7 +73,7 @@ pub fn of_branch(
         .map(|path| format!(":(top,literal){path}"))
         .collect();
     if has_binaries(git, &fork, tip)? {
-        // A patch does not tell one binary content from another.
+        // Patch ids do not distinguish binary contents.
         return Ok(MergeStatus::Unmerged);
     }
     let since = patches(git, &fork, base, &paths)?;
@@ -105,7 +105,7 @@ fn count(git: &Git, fork: &str, tip: &str) -> Result<usize, GitError> {
     Ok(text.parse().unwrap_or(usize::MAX))
 }
 
-/// A merge has no patch of its own, and may hold work all the same.
+/// A merge commit has no patch id, but may contain work.
 fn has_merges(git: &Git, fork: &str, tip: &str) -> Result<bool, GitError> {
     let range = format!("{fork}..{tip}");
     Ok(!git
@@ -121,7 +121,7 @@ const PATCH: [&str; 5] = [
     "--no-color",
 ];
 
-/// The patch ids of the commits between two that touch these paths (all where there are none), with their ids.
+/// Returns patch ids and commit ids of the commits in a range that change these paths; without paths, of all commits.
 fn patches(git: &Git, from: &str, to: &str, paths: &[String]) -> Result<Vec<(String, String)>, GitError> {
     let range = format!("{from}..{to}");
     let mut args: Vec<&str> = vec!["log", "--no-merges", "--full-diff", "--format=commit %H"];
@@ -131,7 +131,7 @@ fn patches(git: &Git, from: &str, to: &str, paths: &[String]) -> Result<Vec<(Str
     patch_ids(git, git.bytes(args)?)
 }
 
-/// The patch ids of patches with their commits; white space counts, or a re-indented program would pass for the same.
+/// Computes the patch ids of patches, with their commit ids. White space counts, because indentation can change a program.
 fn patch_ids(git: &Git, patches: Vec<u8>) -> Result<Vec<(String, String)>, GitError> {
     let mut child = git
         .command(["patch-id", "--verbatim"])
@@ -141,7 +141,7 @@ fn patch_ids(git: &Git, patches: Vec<u8>) -> Result<Vec<(String, String)>, GitEr
         .spawn()?;
     let feeder = child.stdin.take().map(|mut pipe| {
         std::thread::spawn(move || {
-            // An early end shows in the exit code.
+            // If git ends early, its exit code shows the error.
             let _ = pipe.write_all(&patches);
         })
     });

@@ -1,5 +1,6 @@
-//! What is asked of GitHub and what is written to it, one method each. Paths are made of checked names, numbers and
-//! hexadecimal ids alone.
+//! Offers one method for each API request. Paths contain only checked names, numbers and hexadecimal ids.
+//!
+//! Must not depend on the meaning of issues and comments, and sends requests only through [`Client`].
 
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -12,30 +13,29 @@ use crate::github::types::{
     Authorship, Comment, Commit, Environment, Issue, Object, Pull, Review, State, Status, User,
 };
 
-/// Most characters of a comment or a description.
+/// The longest comment or description, in characters.
 pub const LONGEST_BODY: usize = 65_536;
 
-/// Most characters of a commit status's line.
+/// The longest description of a commit status, in characters.
 const LONGEST_LINE: usize = 140;
 
-/// One repository, as its GitHub tells it.
+/// Requests about one repository.
 pub struct GitHub {
     client: Client,
     repository: Repository,
 }
 
 impl GitHub {
-    /// The repository, over this client.
+    /// Creates the requests of this repository.
     pub fn new(client: Client, repository: Repository) -> Self {
         GitHub { client, repository }
     }
 
-    /// Waits, on the client's clock.
+    /// Waits on the clock of the client.
     pub fn pause(&self, wait: std::time::Duration) {
         self.client.pause(wait);
     }
 
-    /// Which repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
     }
@@ -44,17 +44,17 @@ impl GitHub {
         format!("/repos/{}{rest}", self.repository)
     }
 
-    /// An issue; a pull request's number gives its issue side.
+    /// Gets an issue. A pull request is also an issue.
     pub fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
         self.client.get(&self.path(&format!("/issues/{number}")))
     }
 
-    /// Every open issue, oldest first, pull requests left out.
+    /// Lists the open issues without pull requests, oldest first.
     pub fn open_issues(&self) -> Result<Vec<Issue>, GitHubError> {
         self.issues("open")
     }
 
-    /// Every closed issue, oldest first, pull requests left out.
+    /// Lists the closed issues without pull requests, oldest first.
     pub fn closed_issues(&self) -> Result<Vec<Issue>, GitHubError> {
         self.issues("closed")
     }
@@ -67,7 +67,7 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Who wrote an issue and who edited its text last; needs a token.
+    /// Gets the author and the last editor of an issue; needs a token.
     pub fn authorship(&self, number: u64) -> Result<Authorship, GitHubError> {
         let data = self.client.query(
             "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login} editor{login} lastEditedAt}}}",
@@ -82,7 +82,7 @@ impl GitHub {
         })
     }
 
-    /// A pull request.
+    /// Gets a pull request.
     pub fn pull(&self, number: u64) -> Result<Pull, GitHubError> {
         self.client.get(&self.path(&format!("/pulls/{number}")))
     }
@@ -117,12 +117,12 @@ impl GitHub {
             .map(drop)
     }
 
-    /// The reviews of a pull request, oldest first.
+    /// Lists the reviews of a pull request, oldest first.
     pub fn reviews(&self, number: u64) -> Result<Vec<Review>, GitHubError> {
         self.client.list(&self.path(&format!("/pulls/{number}/reviews")))
     }
 
-    /// The comments of an issue or a pull request, oldest first.
+    /// Lists the comments of an issue or a pull request, oldest first.
     pub fn comments(&self, number: u64) -> Result<Vec<Comment>, GitHubError> {
         let mut all: Vec<Comment> = self
             .client
@@ -132,7 +132,7 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Writes a new comment. After a broken answer it may be there all the same: see [`GitHubError::may_have_happened`].
+    /// Creates a comment. After an incomplete answer the comment may exist: see [`GitHubError::may_have_happened`].
     pub fn create_comment(&self, number: u64, body: &str) -> Result<Comment, GitHubError> {
         let path = self.path(&format!("/issues/{number}/comments"));
         let answer = self.client.write(
@@ -156,7 +156,7 @@ impl GitHub {
         shaped(answer, "PATCH", &path)
     }
 
-    /// Deletes a comment; one that is gone already is no fault.
+    /// Deletes a comment. A comment that does not exist is not an error.
     pub fn delete_comment(&self, comment: u64) -> Result<(), GitHubError> {
         let path = self.path(&format!("/issues/comments/{comment}"));
         match self.client.write(&Method::DELETE, &path, None, Repeat::Safe) {
@@ -165,7 +165,7 @@ impl GitHub {
         }
     }
 
-    /// The login that this token writes as. An Actions token may not ask, and always writes as one app.
+    /// Gets the login of this token. An Actions token may not read it, and always writes as `github-actions[bot]`.
     pub fn login(&self) -> Result<String, GitHubError> {
         match self.client.get::<User>("/user") {
             Ok(user) => Ok(user.login),
@@ -174,7 +174,7 @@ impl GitHub {
         }
     }
 
-    /// Sets a commit status. Setting it twice is the same as once.
+    /// Sets a commit status. The request is idempotent.
     pub fn set_status(
         &self,
         commit: &CommitId,
@@ -197,18 +197,18 @@ impl GitHub {
             .map(drop)
     }
 
-    /// The statuses of a commit, newest first; of each context the first one counts.
+    /// Lists the statuses of a commit, newest first. Only the first status of each context is current.
     pub fn statuses(&self, commit: &CommitId) -> Result<Vec<Status>, GitHubError> {
         self.client
             .list(&self.path(&format!("/commits/{commit}/statuses")))
     }
 
-    /// A commit object.
+    /// Gets a commit.
     pub fn commit(&self, commit: &CommitId) -> Result<Commit, GitHubError> {
         self.client.get(&self.path(&format!("/git/commits/{commit}")))
     }
 
-    /// A file of a commit; `None` where the commit has none there. The path is one of ours, never a stranger's.
+    /// Gets a file of a commit; `None` if it does not exist. The path must come from this program, not from user input.
     pub fn file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitHubError> {
         let path = self.path(&format!("/contents/{path}?ref={commit}"));
         match self.client.file(&path) {
@@ -218,7 +218,7 @@ impl GitHub {
         }
     }
 
-    /// The commit that `refs/pull/N/merge` names now; `None` where there is no merge (a conflict, or not made yet).
+    /// Gets the commit of `refs/pull/N/merge`; `None` without a merge (a conflict, or GitHub has not created it yet).
     pub fn merge_ref(&self, pull: u64) -> Result<Option<CommitId>, GitHubError> {
         #[derive(serde::Deserialize)]
         struct Ref {
@@ -249,7 +249,7 @@ fn shaped<T: serde::de::DeserializeOwned>(
         })
 }
 
-/// A byte of a name as it may stand in a path.
+/// Percent-encodes a byte for a path.
 fn segment(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
         char::from(byte).to_string()

@@ -1,6 +1,6 @@
-//! One request and its answer: sent to one origin only, bounded in time and size, retried where that is safe.
+//! Sends requests to one origin, with limits on time and size, and retries them if that is safe.
 //!
-//! What is asked for is the business of [`crate::github::api`].
+//! Must not depend on single API requests: those are in [`crate::github::api`].
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::github::config::ApiConfig;
 use crate::github::error::{ErrorKind, GitHubError, Transport, plain};
 use crate::github::retry::{self, Clock, RealClock};
 
-/// Largest answer that is read.
+/// The largest answer that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// Most pages of one list, 100 entries each.
+/// The most pages of one list, 100 entries each.
 const PAGES: usize = 50;
 
-/// Most redirects of one request, all within the API's own origin.
+/// The most redirects of one request, all within the origin of the API.
 const REDIRECTS: usize = 3;
 
 /// A client of one GitHub host.
@@ -29,28 +29,28 @@ pub struct Client {
     clock: Box<dyn Clock>,
 }
 
-/// An answer with a status of success.
+/// The headers and the body of an answer.
 struct Reply {
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-/// Whether doing a request twice is the same as doing it once.
+/// Whether a request may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It may be tried again whatever happened.
+    /// The request is idempotent: retry after every temporary failure.
     Safe,
-    /// It may be tried again only if it certainly did not happen.
+    /// Retry only if GitHub certainly did not execute the request.
     Careful,
 }
 
 impl Client {
-    /// A client on the machine's own clock.
+    /// Creates a client with the system clock.
     pub fn new(config: ApiConfig) -> Result<Self, GitHubError> {
         Client::with_clock(config, Box::new(RealClock))
     }
 
-    /// A client on this clock; tests pass one that does not wait.
+    /// Creates a client with this clock; tests pass a clock that does not wait.
     pub fn with_clock(config: ApiConfig, clock: Box<dyn Clock>) -> Result<Self, GitHubError> {
         let mut tls = ureq::tls::TlsConfig::builder();
         if let Some(pem) = &config.authorities {
@@ -62,7 +62,7 @@ impl Client {
                 .collect();
             if certificates.is_empty() {
                 return Err(GitHubError::setting(
-                    "SSL_CERT_FILE holds no certificate in PEM form".to_owned(),
+                    "SSL_CERT_FILE contains no certificate in PEM format".to_owned(),
                 ));
             }
             tls = tls.root_certs(ureq::tls::RootCerts::from(certificates));
@@ -84,30 +84,29 @@ impl Client {
         })
     }
 
-    /// Where requests go and as whom.
     pub fn config(&self) -> &ApiConfig {
         &self.config
     }
 
-    /// Waits, on the client's clock, at most for its patience.
+    /// Waits on the clock of the client, at most for the retry budget.
     pub fn pause(&self, wait: Duration) {
         self.clock.sleep(wait.min(self.config.retry_budget));
     }
 
-    /// GET, as this type.
+    /// Sends a GET request and parses the JSON answer.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
         let reply = self.send(&Method::GET, &self.config.base.url(path), None, Repeat::Safe)?;
         read(&reply, "GET", path)
     }
 
-    /// GET of a file's bytes.
+    /// Sends a GET request and returns the bytes of the answer.
     pub fn file(&self, path: &str) -> Result<Vec<u8>, GitHubError> {
         let url = self.config.base.url(path);
         self.send(&Method::GET, &url, None, Repeat::Safe)
             .map(|reply| reply.body)
     }
 
-    /// GET of a list, all its pages, by the `Link` header.
+    /// Sends GET requests for all pages of a list, following the `Link` header.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, GitHubError> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut next = Some(self.config.base.url(&format!("{path}{separator}per_page=100")));
@@ -132,7 +131,7 @@ impl Client {
         }
     }
 
-    /// A request that changes something; needs a token.
+    /// Sends a request that changes something; needs a token.
     pub fn write(
         &self,
         method: &Method,
@@ -150,7 +149,7 @@ impl Client {
         read(&reply, method.as_str(), path).map(Some)
     }
 
-    /// A GraphQL query that only reads; needs a token. Returns its `data`.
+    /// Sends a read-only GraphQL query and returns its `data`; needs a token.
     pub fn query(&self, query: &str, variables: &Value) -> Result<Value, GitHubError> {
         let path = "/graphql";
         if self.config.token.is_none() {
@@ -172,7 +171,7 @@ impl Client {
         }
     }
 
-    /// Sends, follows redirects within the origin, retries where that is safe and the patience lasts.
+    /// Sends a request, follows redirects within the origin, and retries within the retry budget if that is safe.
     fn send(
         &self,
         method: &Method,
@@ -205,7 +204,7 @@ impl Client {
             let (status, reply) = self.once(method, &url, body)?;
             match status {
                 200..=299 => return Ok(reply),
-                // A renamed repository. Only a read may follow where the method could change on the way.
+                // The repository was renamed. Follow 301 and 302 only for GET, because they may change the method.
                 301 | 302 if *method == Method::GET => {}
                 307 | 308 => {}
                 300..=399 => return Err(fault(method, &url, ErrorKind::Redirected)),
@@ -286,7 +285,7 @@ impl Client {
     }
 }
 
-/// The media type to ask for: the bytes of a file, JSON of all else.
+/// Returns the media type to request: raw bytes for a file, otherwise JSON.
 fn accept(url: &str) -> &'static str {
     if url.contains("/contents/") {
         "application/vnd.github.raw+json"
@@ -295,7 +294,7 @@ fn accept(url: &str) -> &'static str {
     }
 }
 
-/// A fault of this request. Of a whole URL only the path is named: the host may be nobody's business.
+/// Creates the error of a request. It names only the path of a URL, because the host may be private.
 fn fault(method: &Method, url: &str, kind: ErrorKind) -> GitHubError {
     let path = url.split_once("://").map_or(url, |(_, rest)| {
         rest.find('/').map_or("/", |slash| &rest[slash..])
@@ -330,7 +329,7 @@ fn read<T: DeserializeOwned>(reply: &Reply, method: &str, path: &str) -> Result<
     })
 }
 
-/// The target of `rel="next"` in a `Link` header.
+/// Returns the target of `rel="next"` in a `Link` header.
 fn link_next(headers: &HeaderMap) -> Option<String> {
     header(headers, "link")?.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
@@ -341,7 +340,7 @@ fn link_next(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// Our word for what the transport says; its own words may hold hosts and addresses.
+/// Maps a transport error to an error kind. The original message is dropped, because it may contain hosts and addresses.
 fn kind_of(error: &ureq::Error) -> ErrorKind {
     use std::io;
     let broke = match error {

@@ -1,12 +1,14 @@
-//! Which issues a pull request says it closes, by the words that GitHub knows (`Fixes #5`, `Closes: #5`, …).
+//! Finds the issues that a pull request closes, by the closing keywords of GitHub (`Fixes #5`, `Closes: #5`, …).
+//!
+//! Must not send requests: only the text of the description counts.
 
-/// The words, in lower case.
+/// The closing keywords, in lower case.
 const WORDS: [&str; 9] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved",
 ];
 
-/// The numbers of the issues that this description closes, in its order, each once. What stands in a code block or in an
-/// HTML comment is an example.
+/// Returns the numbers of the issues that a description closes, in order and without duplicates. Ignores code blocks and
+/// HTML comments, because they contain examples.
 pub fn closes(description: &str) -> Vec<u64> {
     let mut numbers = Vec::new();
     for line in prose(description) {
@@ -30,7 +32,7 @@ pub fn closes(description: &str) -> Vec<u64> {
     numbers
 }
 
-/// Where a description names this number first; its beginning where it does not.
+/// Returns the range of the first mention of an issue; the start of the description if there is none.
 pub fn mention(description: &str, number: u64) -> std::ops::Range<usize> {
     let name = format!("#{number}");
     let whole = |at: &usize| !description[at + name.len()..].starts_with(|c: char| c.is_ascii_digit());
@@ -38,7 +40,7 @@ pub fn mention(description: &str, number: u64) -> std::ops::Range<usize> {
     places.find(whole).map_or(0..0, |at| at..at + name.len())
 }
 
-/// The lines that are neither code block nor comment.
+/// Returns the lines outside of code blocks and comments.
 fn prose(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fence: Option<&str> = None;

@@ -1,8 +1,8 @@
-//! The sticky comment: one for each pull request and subject of reporting, found by author and marker, and brought to what it
-//! should say, whatever others do at the same time.
+//! Creates and updates the sticky comment: one comment for each pull request and key, found by author and marker. Concurrent
+//! publishers end with the same comment.
 //!
-//! Knows nothing of what the text says. What it must remember (which run is shown, which ran before) it keeps in the marker,
-//! in closed words; what a stranger plants there is not believed.
+//! Must not depend on the text of the comment. The marker stores the shown run and the earlier runs in a restricted alphabet,
+//! and a marker that does not validate is ignored.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,31 +11,31 @@ use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
 use crate::github::types::Comment;
 
-/// How the marker begins; the JSON of [`Marker`] and ` -->` follow.
+/// The start of the marker; the JSON of [`Marker`] and ` -->` follow.
 const OPEN: &str = "<!-- nmoe-gates ";
 
-/// How it ends.
+/// The end of the marker.
 const CLOSE: &str = " -->";
 
-/// Most earlier runs that are remembered.
+/// The most earlier runs in a marker.
 const REMEMBERED: usize = 20;
 
-/// Most rounds of looking and writing before we give up on agreeing with others.
+/// The most rounds of reading and writing before the publisher gives up.
 const ROUNDS: usize = 40;
 
-/// A run that a comment shows or showed: closed words and ids, nothing else.
+/// A run that a comment shows or showed. All texts have a restricted alphabet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
-    /// GitHub's number of the workflow run and of its attempt; a later one is larger. None at a prompt.
+    /// The number of the workflow run and of its attempt; a later run has larger numbers. `None` outside of a workflow.
     pub run: Option<(u64, u64)>,
-    /// What came of it: lower-case letters and `_`.
+    /// The result: lower-case letters and `_`.
     pub outcome: String,
-    /// The head commit it was about.
+    /// The head commit of the run.
     pub head: Option<String>,
-    /// When it began, RFC 3339 in UTC.
+    /// The start time, RFC 3339 in UTC.
     pub at: Option<String>,
-    /// A few words such as `9 pass, 1 fail`: lower-case letters, digits, `,`, `_` and spaces.
+    /// A summary such as `9 pass, 1 fail`: lower-case letters, digits, `,`, `_` and spaces.
     pub says: String,
 }
 
@@ -58,21 +58,20 @@ impl Shown {
     }
 }
 
-/// The first line of the comment, invisible to people.
+/// The first line of the comment, an HTML comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Marker {
-    /// What the comment is about: a bundle, or `gates`.
+    /// The key of the comment: a bundle, or `gates`.
     key: String,
-    /// The run that is shown.
     shown: Shown,
-    /// Runs before it, newest first.
+    /// Earlier runs, newest first.
     before: Vec<Shown>,
 }
 
 impl Marker {
     fn line(&self) -> String {
-        // `>` and `--` cannot occur: every word in it is plain.
+        // `>` and `--` cannot occur, because all texts have a restricted alphabet.
         format!("{OPEN}{}{CLOSE}", serde_json::to_string(self).unwrap_or_default())
     }
 
@@ -86,30 +85,29 @@ impl Marker {
     }
 }
 
-/// What should be shown.
+/// The comment that should exist.
 pub struct Sticky<'a> {
-    /// What the comment is about; one comment for each. Lower-case letters, digits, `_`, `-`; anything else is replaced.
+    /// The key; there is one comment for each key. Lower-case letters, digits, `_`, `-`; other characters are replaced.
     pub key: &'a str,
-    /// The run to show.
     pub shown: Shown,
-    /// The text, given the runs before, newest first. At most [`Sticky::ROOM`] characters.
+    /// Returns the text for these earlier runs, newest first. At most [`Sticky::ROOM`] characters.
     pub text: &'a dyn Fn(&[Shown]) -> String,
 }
 
-/// What was done.
+/// The result of publishing, with the URL of the comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// A new comment.
+    /// The comment is new.
     Created(String),
-    /// The one there was now says this.
+    /// The existing comment was updated.
     Updated(String),
-    /// It said this already.
+    /// The existing comment was already correct.
     Unchanged(String),
-    /// It shows a newer run, and was left alone.
+    /// The existing comment shows a newer run and was not changed.
     Newer(String),
 }
 
-/// One of our comments.
+/// A comment of this publisher.
 #[derive(Clone, Debug)]
 struct Ours {
     id: u64,
@@ -117,7 +115,7 @@ struct Ours {
     marker: Marker,
 }
 
-/// The next thing to do.
+/// The next step of publishing.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Create(String),
@@ -127,7 +125,7 @@ enum Step {
 }
 
 impl Sticky<'_> {
-    /// Characters that the text may have beside the marker.
+    /// The most characters of the text, without the marker.
     pub const ROOM: usize = crate::github::api::LONGEST_BODY - 8 * 1024;
 
     fn key(&self) -> String {
@@ -145,10 +143,10 @@ impl Sticky<'_> {
         key
     }
 
-    /// Brings the pull request to one comment that shows this run, or a newer one.
+    /// Ensures that the pull request has exactly one comment, which shows this run or a newer one.
     ///
-    /// Every round looks at what is there and does one thing; it ends when nothing is left to do. Two publishers that
-    /// race see each other's comments and agree on the oldest.
+    /// Every round reads the comments and performs one step, until no step is left. Concurrent publishers see each other's
+    /// comments and keep the oldest.
     pub fn publish(&self, github: &GitHub, number: u64) -> Result<Done, GitHubError> {
         let mut login: Option<String> = None;
         let mut done = None;
@@ -167,7 +165,7 @@ impl Sticky<'_> {
                 Step::Create(body) => {
                     match github.create_comment(number, &body) {
                         Ok(comment) => login = comment.user.map(|user| user.login).or(login),
-                        // The next round finds out.
+                        // The next round checks whether the comment exists.
                         Err(fault) if fault.may_have_happened() && done.is_none() => {}
                         Err(fault) => return Err(fault),
                     }
@@ -176,7 +174,7 @@ impl Sticky<'_> {
                 Step::Update(id, body) => {
                     match github.update_comment(id, &body) {
                         Ok(_) => {}
-                        // Somebody deleted it just now.
+                        // The comment was deleted since it was read.
                         Err(fault) if fault.is_missing() => {}
                         Err(fault) => return Err(fault),
                     }
@@ -188,7 +186,7 @@ impl Sticky<'_> {
         Err(GitHubError::contended(number))
     }
 
-    /// Our comments with this key, oldest first.
+    /// Returns the comments of this login with this key, oldest first.
     fn find(
         &self,
         github: &GitHub,
@@ -220,13 +218,13 @@ impl Sticky<'_> {
         Ok(found)
     }
 
-    /// What to do next; `written` tells whether this publisher has had its say, and so gives way to an equal.
+    /// Returns the next step. After this publisher has `written`, it accepts the text of another publisher of the same run.
     fn step(&self, found: &[(Comment, Ours)], written: bool) -> Step {
         let ours: Vec<&Ours> = found.iter().map(|(_, ours)| ours).collect();
         let Some(oldest) = ours.first() else {
             return Step::Create(self.body(Vec::new()));
         };
-        // A run at a prompt has no number: whoever publishes it means it to be shown.
+        // A run outside of a workflow has no number, so it replaces every other run.
         let newest = ours.iter().max_by_key(|o| (o.marker.shown.run, o.id));
         let newer = newest.filter(|o| {
             let (theirs, mine) = (o.marker.shown.run, self.shown.run);
@@ -243,7 +241,7 @@ impl Sticky<'_> {
                         }
                     }
                 }
-                // Newest first; runs without a number stay where they were.
+                // Newest first; the sort is stable, so runs without a number keep their order.
                 before.sort_by_key(|shown| std::cmp::Reverse(shown.run));
                 before.truncate(REMEMBERED);
                 self.body(before)
@@ -271,7 +269,7 @@ impl Sticky<'_> {
     }
 }
 
-/// The text without what GitHub may change about it: line ends, and white space at the end.
+/// Removes differences that GitHub may introduce: line ends, and white space at the end.
 fn normal(body: &str) -> String {
     body.replace('\r', "").trim_end().to_owned()
 }
@@ -290,7 +288,7 @@ mod tests {
         }
     }
 
-    /// A pull request without network: what publishing does to it, one step at a time.
+    /// Simulates the comments of a pull request, one step at a time.
     #[derive(Default)]
     struct Board(Vec<(Comment, Ours)>, u64);
 
@@ -338,7 +336,7 @@ mod tests {
         #[test]
         fn racing_publishers_end_in_one_comment_that_shows_the_newest(turns in proptest::collection::vec(1u64..5, 0..40)) {
             let mut board = Board::default();
-            // Two creations at once, as neither saw the other's.
+            // Two publishers create a comment at the same time.
             for n in [1, 2] {
                 let mut alone = Board(Vec::new(), board.1);
                 alone.step(n);

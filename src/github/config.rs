@@ -1,4 +1,4 @@
-//! Where the API is and as whom it is asked: read once from the environment, checked before anything is sent.
+//! Reads and checks the API settings: base URL, token, repository and time limits. No request is sent here.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use ureq::http::Uri;
 
 use crate::github::error::GitHubError;
 
-/// A credential. It can be sent, and nothing else: it has no way to be printed.
+/// A credential. It can only be sent: no method prints it.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// A token as it stands in the environment; `None` where it is blank.
+    /// Parses a token from the environment; `None` if it is blank.
     fn parse(name: &str, text: &str) -> Result<Option<Self>, GitHubError> {
         let text = text.trim();
         if text.is_empty() {
@@ -22,12 +22,12 @@ impl Token {
             Ok(Some(Token(text.to_owned())))
         } else {
             Err(GitHubError::setting(format!(
-                "{name} holds characters that no token has; set it again"
+                "{name} contains characters that are not allowed in a token; set it again"
             )))
         }
     }
 
-    /// The value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
@@ -39,17 +39,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A repository's name on GitHub.
+/// The name of a repository on GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// User or organisation.
+    /// The user or organisation.
     pub owner: String,
-    /// Name of the repository.
     pub name: String,
 }
 
 impl Repository {
-    /// From `owner/name`; `None` where the text is anything else.
+    /// Parses `owner/name`; `None` if the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         let plain = |s: &str, extra: &[u8], most: usize| {
@@ -64,7 +63,7 @@ impl Repository {
         })
     }
 
-    /// From the URL of a git remote: `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…`.
+    /// Parses the URL of a git remote: `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…`.
     pub fn of_remote(url: &str) -> Option<Self> {
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.split_once('/')?.1,
@@ -81,7 +80,7 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Where the API is. A request or a redirect to any other origin is refused.
+/// The base URL of the API. Requests and redirects to another origin are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     origin: String,
@@ -89,7 +88,7 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// From a URL such as `https://api.github.com` or `https://ghe.example/api/v3`. Plain http is for this machine alone.
+    /// Parses a URL such as `https://api.github.com` or `https://ghe.example/api/v3`. Plain http is allowed only for loopback.
     pub fn parse(name: &str, text: &str) -> Result<Self, GitHubError> {
         let wrong = |why: &str| GitHubError::setting(format!("{name} {why}"));
         let uri: Uri = text.trim().parse().map_err(|_| wrong("is not a URL"))?;
@@ -98,7 +97,7 @@ impl BaseUrl {
         };
         if authority.as_str().contains('@') {
             return Err(wrong(
-                "holds a user name; put the token into GITHUB_TOKEN instead",
+                "contains a user name; put the token into GITHUB_TOKEN instead",
             ));
         }
         let host = authority.host().trim_matches(['[', ']']);
@@ -108,7 +107,7 @@ impl BaseUrl {
                 .is_ok_and(|address| address.is_loopback());
         if scheme != "https" && !(scheme == "http" && local) {
             return Err(wrong(
-                "must begin with https://, or the token would travel in the open",
+                "must begin with https://, because plain http would expose the token",
             ));
         }
         Ok(BaseUrl {
@@ -117,18 +116,18 @@ impl BaseUrl {
         })
     }
 
-    /// The full URL of a path of the API.
+    /// Returns the full URL of an API path.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.prefix)
     }
 
-    /// The URL of the GraphQL endpoint: beside `/api/v3` on an Enterprise host, below the base elsewhere.
+    /// Returns the URL of the GraphQL endpoint: `/api/graphql` on an Enterprise host, otherwise `/graphql` below the base.
     pub(super) fn graphql(&self) -> String {
         let prefix = self.prefix.strip_suffix("/v3").unwrap_or(&self.prefix);
         format!("{}{prefix}/graphql", self.origin)
     }
 
-    /// The absolute URL that a `Location` or `Link` names, if it same_origin at this origin.
+    /// Returns the absolute URL of a `Location` or `Link` header, if it has the same origin.
     pub(super) fn same_origin(&self, target: &str) -> Option<String> {
         if target.starts_with('/') && !target.starts_with("//") {
             return Some(format!("{}{target}", self.origin));
@@ -138,7 +137,7 @@ impl BaseUrl {
     }
 }
 
-/// Scheme, host and port, the port always named; `None` where there is a user name in it, or no host.
+/// Returns scheme, host and explicit port; `None` if the URL has a user name or no host.
 fn origin(uri: &Uri) -> Option<String> {
     let scheme = uri.scheme_str()?;
     let authority = uri.authority()?;
@@ -154,25 +153,24 @@ fn origin(uri: &Uri) -> Option<String> {
     ))
 }
 
-/// Everything that decides where requests go, as whom, and for how long.
+/// The settings of the API client.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// Where the API is.
     pub base: BaseUrl,
-    /// As whom; `None` asks anonymously and cannot write.
+    /// The token; `None` sends anonymous requests and cannot write.
     pub token: Option<Token>,
-    /// Which repository, where the environment names one.
+    /// The repository, if the environment names one.
     pub repository: Option<Repository>,
-    /// PEM text of the only certificate authorities to trust, in place of the built-in ones.
+    /// PEM text of the certificate authorities that replace the built-in ones.
     pub authorities: Option<Vec<u8>>,
-    /// Longest time for one request with its answer.
+    /// The time limit for one request with its answer.
     pub timeout: Duration,
-    /// Longest time spent on waiting between tries of one request, all waits together.
+    /// The longest total wait between the tries of one request.
     pub retry_budget: Duration,
 }
 
 impl ApiConfig {
-    /// From the variables that GitHub Actions sets: `GITHUB_API_URL`, `GITHUB_TOKEN` (else `GH_TOKEN`), `GITHUB_REPOSITORY`;
+    /// Reads the variables that GitHub Actions sets: `GITHUB_API_URL`, `GITHUB_TOKEN` (else `GH_TOKEN`), `GITHUB_REPOSITORY`;
     /// `SSL_CERT_FILE` for private authorities; `NMOE_API_TIMEOUT_S` (30) and `NMOE_API_PATIENCE_S` (120).
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, GitHubError> {
         let set = |name: &str| variable(name).filter(|text| !text.trim().is_empty());

@@ -1,87 +1,85 @@
-//! What can go wrong between here and GitHub: a closed list, each with its cause and its remedy.
+//! Defines the errors of GitHub requests, each with its cause and a fix.
 //!
-//! Nothing here quotes a URL, a host, an address or a credential; of what GitHub answers only its `message` is kept, reduced
-//! to plain characters, because a log is public.
+//! Must not contain a URL, a host, an address or a credential, because logs are public. Of an answer, only the `message` is kept,
+//! reduced to plain characters.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How an exchange broke before there was a whole answer.
+/// Why no complete answer arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// The name of the host could not be resolved.
     Name,
-    /// No connection came about.
+    /// The connection failed.
     Connect,
-    /// The certificate was not accepted, or TLS failed otherwise.
+    /// The certificate was rejected, or TLS failed for another reason.
     Tls,
-    /// It took longer than the limit.
+    /// The time limit was reached.
     Timeout,
-    /// The connection ended before the answer did.
+    /// The connection closed before the answer was complete.
     Cut,
-    /// The proxy refused or answered nonsense.
+    /// The proxy refused the request or sent an invalid answer.
     Proxy,
     /// The answer was not HTTP.
     Protocol,
 }
 
-/// What went wrong.
+/// The kind of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A setting cannot be used; nothing was sent.
+    /// A setting is invalid; no request was sent.
     Setting(String),
-    /// There is no token, and the request needs one; nothing was sent.
+    /// The request needs a token; no request was sent.
     NoToken,
-    /// No whole answer came.
+    /// No complete answer arrived.
     Unreachable(Transport),
     /// GitHub answered with this status.
     Status {
-        /// The HTTP status.
         status: u16,
-        /// GitHub's own words, reduced to plain characters; may be empty.
+        /// The message of GitHub, reduced to plain characters; may be empty.
         message: String,
-        /// What GitHub says the token would need, such as `issues=write`.
+        /// The permission that GitHub asks for, such as `issues=write`.
         needs: Option<String>,
     },
-    /// The token's budget of requests is used up, or GitHub asks to slow down.
+    /// The rate limit is reached, or GitHub asks to slow down.
     Limited {
-        /// When to ask again, where GitHub says so.
+        /// When to retry, if GitHub names a time.
         retry_in: Option<Duration>,
     },
-    /// The answer points to another host, or in circles.
+    /// The answer redirects to another host, or too often.
     Redirected,
     /// The answer is larger than the limit.
     TooLarge,
-    /// The answer is not JSON: something in between answered.
+    /// The answer is not JSON; probably a proxy sent it.
     NotJson,
-    /// The answer is JSON of another shape than GitHub documents.
+    /// The JSON answer does not have the documented structure.
     Shape(String),
-    /// Others kept writing to the same comment.
+    /// Other publishers kept changing the same comment.
     Contended,
 }
 
-/// A request that failed: which, and why.
+/// A failed request and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubError {
-    /// Method and path, such as `GET /repos/o/n/issues/5`; empty where nothing was sent.
+    /// Method and path, such as `GET /repos/o/n/issues/5`; empty if no request was sent.
     pub request: String,
-    /// What went wrong.
     pub kind: ErrorKind,
-    /// How often it was tried.
+    /// How often the request was sent.
     pub tries: u32,
 }
 
 impl GitHubError {
-    /// A setting that cannot be used.
-    pub fn setting(says: String) -> Self {
+    /// Creates the error of an invalid setting.
+    pub fn setting(message: String) -> Self {
         GitHubError {
             request: String::new(),
-            kind: ErrorKind::Setting(says),
+            kind: ErrorKind::Setting(message),
             tries: 0,
         }
     }
 
-    /// A comment on which several publishers could not agree.
+    /// Creates the error of a comment that other publishers keep changing.
     pub fn contended(number: u64) -> Self {
         GitHubError {
             request: format!("the comment on {number}"),
@@ -90,7 +88,7 @@ impl GitHubError {
         }
     }
 
-    /// The HTTP status, where GitHub answered with one.
+    /// Returns the HTTP status, if GitHub answered.
     pub fn status(&self) -> Option<u16> {
         match self.kind {
             ErrorKind::Status { status, .. } => Some(status),
@@ -98,17 +96,17 @@ impl GitHubError {
         }
     }
 
-    /// Whether the command line or the environment is at fault, and not GitHub or the way to it.
+    /// Whether the command line or the environment caused the error.
     pub fn is_setting(&self) -> bool {
         matches!(self.kind, ErrorKind::Setting(_))
     }
 
-    /// Whether GitHub says that there is no such thing (or none that the token may see).
+    /// Whether GitHub says that the object does not exist, or the token may not read it.
     pub fn is_missing(&self) -> bool {
         matches!(self.status(), Some(404 | 410))
     }
 
-    /// Whether the request may have taken effect although no good answer came.
+    /// Whether the request may have taken effect although the answer was incomplete or invalid.
     pub fn may_have_happened(&self) -> bool {
         match &self.kind {
             ErrorKind::Unreachable(b) => {
@@ -124,8 +122,8 @@ impl GitHubError {
         }
     }
 
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
+    /// Returns how to fix the error; empty if the message already says it.
+    pub fn fix(&self) -> &'static str {
         match &self.kind {
             ErrorKind::Setting(_) => "",
             ErrorKind::NoToken => "set GITHUB_TOKEN (or GH_TOKEN)",
@@ -133,7 +131,7 @@ impl GitHubError {
                 "check the network, GITHUB_API_URL and the proxy settings (HTTPS_PROXY, NO_PROXY), then try again"
             }
             ErrorKind::Unreachable(Transport::Tls) => {
-                "where the host has a private certificate authority, name its PEM file in SSL_CERT_FILE"
+                "if the host has a private certificate authority, set SSL_CERT_FILE to its PEM file"
             }
             ErrorKind::Unreachable(Transport::Timeout) => {
                 "try again; NMOE_API_TIMEOUT_S gives a slow network more time"
@@ -148,10 +146,10 @@ impl GitHubError {
             }
             ErrorKind::TooLarge => "check that GITHUB_API_URL names GitHub's API",
             ErrorKind::NotJson => {
-                "a proxy or a login page may stand in between: check GITHUB_API_URL and the proxy settings"
+                "a proxy or a login page may have answered: check GITHUB_API_URL and the proxy settings"
             }
             ErrorKind::Status { status, .. } => match status {
-                401 => "the token is wrong or has expired: give a fresh one",
+                401 => "the token is wrong or has expired: set a new token",
                 403 => {
                     "give the token the permission (in a workflow: `permissions:`; a pull request from a fork gets a read-only token)"
                 }
@@ -162,7 +160,7 @@ impl GitHubError {
                 409 | 422 => {
                     "GitHub refused the content: check that the number, the commit and the state are what you think"
                 }
-                500.. => "GitHub has trouble of its own: see its status page, try again later",
+                500.. => "GitHub has an outage: check its status page and try again later",
                 _ => "check GITHUB_API_URL and the token",
             },
         }
@@ -175,15 +173,15 @@ impl fmt::Display for GitHubError {
             write!(f, "GitHub: {}: ", self.request)?;
         }
         match &self.kind {
-            ErrorKind::Setting(says) => f.write_str(says)?,
-            ErrorKind::NoToken => f.write_str("there is no token to write with")?,
+            ErrorKind::Setting(message) => f.write_str(message)?,
+            ErrorKind::NoToken => f.write_str("this request needs a token")?,
             ErrorKind::Unreachable(b) => f.write_str(match b {
                 Transport::Name => "the API's host name could not be resolved",
-                Transport::Connect => "no connection to the API",
+                Transport::Connect => "cannot connect to the API",
                 Transport::Tls => "the API's certificate was not accepted",
                 Transport::Timeout => "no answer in time",
-                Transport::Cut => "the connection broke before the answer was whole",
-                Transport::Proxy => "the proxy let nothing through",
+                Transport::Cut => "the connection closed before the answer was complete",
+                Transport::Proxy => "the proxy refused the connection",
                 Transport::Protocol => "the answer was not HTTP",
             })?,
             ErrorKind::Status {
@@ -210,22 +208,22 @@ impl fmt::Display for GitHubError {
             }
             ErrorKind::TooLarge => f.write_str("the answer is too large")?,
             ErrorKind::NotJson => f.write_str("the answer is not JSON")?,
-            ErrorKind::Contended => f.write_str("others keep changing it")?,
-            ErrorKind::Shape(what) => write!(f, "the answer has another shape than expected ({what})")?,
+            ErrorKind::Contended => f.write_str("other publishers keep changing it")?,
+            ErrorKind::Shape(what) => write!(f, "the answer does not have the expected structure ({what})")?,
         }
         if self.tries > 1 {
             write!(f, ", after {} tries", self.tries)?;
         }
-        match self.remedy() {
+        match self.fix() {
             "" => Ok(()),
-            remedy => write!(f, "; {remedy}"),
+            fix => write!(f, "; {fix}"),
         }
     }
 }
 
 impl std::error::Error for GitHubError {}
 
-/// Text from the other side, reduced to letters, digits and plain punctuation, at most 160 characters.
+/// Reduces text from GitHub to letters, digits and plain punctuation, at most 160 characters.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })

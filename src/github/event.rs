@@ -1,4 +1,6 @@
-//! The event that started the current workflow run, read from the file that GitHub names.
+//! Reads the event of the current workflow run from the file that GitHub names.
+//!
+//! Must not send requests.
 
 use std::path::Path;
 
@@ -6,19 +8,19 @@ use serde::Deserialize;
 
 use crate::github::types::Pull;
 
-/// Why there is no pull request to be had from the event.
+/// Why the event contains no pull request.
 #[derive(Debug, thiserror::Error)]
 pub enum NoEvent {
-    /// Not in a workflow run.
+    /// This process does not run in a workflow.
     #[error(
-        "GITHUB_EVENT_PATH is not set: this is no workflow run; name the pull request with `--pr N` or its parts by file"
+        "GITHUB_EVENT_PATH is not set: this is not a workflow run; give the pull request with `--pr N`, or its parts as files"
     )]
     Unset,
-    /// The file cannot be read or is no event.
-    #[error("the event cannot be read: {0}")]
+    /// The file cannot be read or is not an event.
+    #[error("cannot read the workflow event: {0}")]
     Unreadable(String),
-    /// An event about something else.
-    #[error("the event `{0}` is about no pull request; run on `pull_request`, or name it with `--pr N`")]
+    /// The event is not about a pull request.
+    #[error("the event `{0}` is not about a pull request; run on `pull_request`, or give `--pr N`")]
     Other(String),
 }
 
@@ -27,7 +29,7 @@ struct Event {
     pull_request: Option<Pull>,
 }
 
-/// The pull request that the current event is about.
+/// Reads the pull request of the current event.
 pub fn pull_request(variable: impl Fn(&str) -> Option<String>) -> Result<Pull, NoEvent> {
     let path = variable("GITHUB_EVENT_PATH")
         .filter(|p| !p.is_empty())

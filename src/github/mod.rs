@@ -1,7 +1,7 @@
-//! GitHub: what it says about issues and pull requests, and the little that is written back.
+//! Reads issues and pull requests from GitHub, and writes comments and commit statuses.
 //!
-//! Knows nothing of gates, contracts or tables: numbers and text in, plain types out. Every failure is a [`error::GitHubError`]
-//! that names its cause and its remedy and never holds a token, a host name or an address.
+//! Must not depend on gates, contracts or tables. Every failure is a [`error::GitHubError`] with its cause and a fix; it never
+//! contains a token, a host name or an address.
 
 pub mod api;
 pub mod client;

@@ -1,32 +1,30 @@
-//! How long to wait before a request is tried again, and whether to try again at all. Pure: the clock is a parameter.
+//! Decides whether to retry a request, and how long to wait before. Pure: the clock is a parameter.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::github::error::{ErrorKind, GitHubError, Transport};
 
-/// Most tries of one request.
+/// The most tries of one request.
 pub const TRIES: u32 = 6;
 
-/// First wait of the doubling ones.
+/// The first wait of the exponential backoff.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// Longest of the doubling waits.
+/// The longest wait of the exponential backoff.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What GitHub asks for when it limits without saying for how long.
-const UNSAID: Duration = Duration::from_secs(60);
+/// The wait after a rate limit without a time.
+const DEFAULT_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// Time, and the jitter that keeps two clients from retrying in step.
+/// A source of time and of random jitter, which prevents two clients from retrying at the same time.
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> SystemTime;
-    /// Waits.
     fn sleep(&self, wait: Duration);
-    /// A number from 0 to 1.
+    /// Returns a random number from 0 to 1.
     fn jitter(&self) -> f64;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug)]
 pub struct RealClock;
 
@@ -41,15 +39,15 @@ impl Clock for RealClock {
 
     fn jitter(&self) -> f64 {
         use std::hash::BuildHasher as _;
-        // A fresh RandomState is seeded by the system: enough to keep two clients out of step.
+        // The system seeds a new RandomState, which is random enough for jitter.
         let bits = std::hash::RandomState::new().hash_one(0_u8);
         f64::from(u32::try_from(bits >> 32).unwrap_or(0)) / f64::from(u32::MAX)
     }
 }
 
-/// How long to wait after this failure; `None` where trying again would not help, or could do something twice.
+/// Returns how long to wait before the next try; `None` if a retry would not help, or could execute the request twice.
 ///
-/// `tries` counts those made so far; `idempotent` says whether doing it twice is the same as once.
+/// `tries` is the number of tries so far; `idempotent` says whether the request may be executed twice.
 pub fn wait(fault: &GitHubError, tries: u32, idempotent: bool, jitter: f64) -> Option<Duration> {
     if tries >= TRIES {
         return None;
@@ -59,8 +57,8 @@ pub fn wait(fault: &GitHubError, tries: u32, idempotent: bool, jitter: f64) -> O
         .min(LONGEST);
     let jittered = doubling.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
     match &fault.kind {
-        // GitHub refused before it did anything, so asking again is always safe.
-        ErrorKind::Limited { retry_in } => Some(retry_in.unwrap_or(UNSAID).max(jittered)),
+        // GitHub refused before it executed the request, so a retry is always safe.
+        ErrorKind::Limited { retry_in } => Some(retry_in.unwrap_or(DEFAULT_LIMIT_WAIT).max(jittered)),
         ErrorKind::Unreachable(Transport::Connect | Transport::Name) => Some(jittered),
         ErrorKind::Unreachable(Transport::Timeout | Transport::Cut) if idempotent => Some(jittered),
         ErrorKind::Status { status, .. } if idempotent && (*status >= 500 || *status == 408) => {
@@ -70,7 +68,7 @@ pub fn wait(fault: &GitHubError, tries: u32, idempotent: bool, jitter: f64) -> O
     }
 }
 
-/// What the headers of a refusal say about a rate limit: `None` where it is none.
+/// Detects a rate limit in the status, message and headers of an answer; `None` if the refusal has another cause.
 ///
 /// `header` looks up a header by its lower-case name.
 pub fn limited<'a>(

@@ -1,4 +1,6 @@
-//! What GitHub says, as far as anybody here asks: plain types, tolerant of the many keys nobody needs.
+//! Defines the types of GitHub's answers, with only the keys that this program uses. Unknown keys are ignored.
+//!
+//! Must not contain logic about gates or contracts.
 
 use crate::domain::ids::CommitId;
 use serde::Deserialize;
@@ -6,77 +8,71 @@ use serde::Deserialize;
 /// A person or an app.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct User {
-    /// Login; an app's ends in `[bot]`.
+    /// The login; the login of an app ends in `[bot]`.
     pub login: String,
 }
 
-/// An issue; a pull request is one too.
+/// An issue. A pull request is also an issue.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Issue {
-    /// GitHub's number.
     pub number: u64,
-    /// Title.
     pub title: String,
-    /// Description.
+    /// The description.
     #[serde(default, deserialize_with = "or_empty")]
     pub body: String,
     /// `open` or `closed`.
     pub state: String,
-    /// Why it is closed: `completed`, `not_planned`, `duplicate`; none while it is open.
+    /// Why the issue is closed: `completed`, `not_planned`, `duplicate`; `None` while it is open.
     #[serde(default)]
     pub state_reason: Option<String>,
-    /// Who opened it; none for a deleted account.
+    /// The author; `None` for a deleted account.
     pub user: Option<User>,
-    /// Present where this is a pull request.
+    /// Present if this is a pull request.
     #[serde(default)]
     pub pull_request: Option<serde::de::IgnoredAny>,
-    /// When it was last changed, RFC 3339.
+    /// The time of the last change, RFC 3339.
     pub updated_at: Option<String>,
 }
 
-/// A pull request, as the API and as events tell of it.
+/// A pull request, from the API or from an event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pull {
-    /// GitHub's number.
     pub number: u64,
-    /// Title.
     #[serde(default)]
     pub title: String,
-    /// Description.
+    /// The description.
     #[serde(default, deserialize_with = "or_empty")]
     pub body: String,
     /// `open` or `closed`.
     #[serde(default)]
     pub state: String,
-    /// Not ready for review.
     #[serde(default)]
     pub draft: bool,
-    /// Already merged.
     #[serde(default)]
     pub merged: bool,
-    /// Whether it merges cleanly; none while GitHub is still finding out.
+    /// Whether it merges cleanly; `None` until GitHub has checked.
     #[serde(default)]
     pub mergeable: Option<bool>,
-    /// The merge GitHub made for testing; none while it is still making it.
+    /// The test merge commit of GitHub; `None` until GitHub has created it.
     #[serde(default)]
     pub merge_commit_sha: Option<String>,
-    /// Who opened it; none for a deleted account.
+    /// The author; `None` for a deleted account.
     pub user: Option<User>,
-    /// Where the change is.
+    /// The branch with the change.
     pub head: Side,
-    /// Where it should go.
+    /// The target branch.
     pub base: Side,
 }
 
 /// One side of a pull request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Side {
-    /// Branch name.
+    /// The branch name.
     #[serde(rename = "ref")]
     pub branch: String,
-    /// Commit.
+    /// The commit id.
     pub sha: CommitId,
-    /// Repository; none for a deleted fork.
+    /// The repository; `None` for a deleted fork.
     #[serde(default)]
     pub repo: Option<Repo>,
 }
@@ -91,14 +87,13 @@ pub struct Repo {
 /// A comment on an issue or a pull request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Comment {
-    /// GitHub's id; a later comment has a larger one.
+    /// The id of the comment; a later comment has a larger id.
     pub id: u64,
-    /// Text.
     #[serde(default, deserialize_with = "or_empty")]
     pub body: String,
-    /// Who wrote it; none for a deleted account.
+    /// The author; `None` for a deleted account.
     pub user: Option<User>,
-    /// Where people see it.
+    /// The URL of the comment in a browser.
     #[serde(default)]
     pub html_url: String,
 }
@@ -106,14 +101,14 @@ pub struct Comment {
 /// A review of a pull request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Review {
-    /// Who; none for a deleted account.
+    /// The reviewer; `None` for a deleted account.
     pub user: Option<User>,
     /// `APPROVED`, `CHANGES_REQUESTED`, `COMMENTED`, `DISMISSED` or `PENDING`.
     pub state: String,
     /// The head commit that was reviewed.
     #[serde(default)]
     pub commit_id: Option<String>,
-    /// When, RFC 3339.
+    /// The time of the review, RFC 3339.
     #[serde(default)]
     pub submitted_at: Option<String>,
 }
@@ -121,30 +116,26 @@ pub struct Review {
 /// A commit object.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Commit {
-    /// Its id.
     pub sha: CommitId,
-    /// Its tree.
     pub tree: Object,
-    /// Its parents, in order.
+    /// The parents, in order.
     pub parents: Vec<Object>,
 }
 
 /// A git object.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Object {
-    /// Its id.
     pub sha: CommitId,
 }
 
-/// An environment that jobs can wait for.
+/// A deployment environment.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Environment {
-    /// What protects it.
     #[serde(default)]
     pub protection_rules: Vec<Rule>,
 }
 
-/// One protection of an environment.
+/// A protection rule of an environment.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Rule {
     /// `required_reviewers`, `wait_timer`, `branch_policy`.
@@ -152,33 +143,31 @@ pub struct Rule {
     pub kind: String,
 }
 
-/// A commit status, as it stands.
+/// A commit status.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {
-    /// Its name, unique per commit.
+    /// The name of the status; the newest status of each name is current.
     pub context: String,
     /// `error`, `failure`, `pending` or `success`.
     pub state: String,
-    /// One line.
+    /// One line of text.
     #[serde(default, deserialize_with = "or_empty")]
     pub description: String,
 }
 
-/// What a commit status says.
+/// The state of a commit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Green.
     Success,
-    /// Red: judged, and found wanting.
+    /// A gate failed.
     Failure,
-    /// Red: not judged.
+    /// No verdict was possible.
     Error,
-    /// Yellow.
     Pending,
 }
 
 impl State {
-    /// GitHub's word.
+    /// Returns the value for the API.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Success => "success",
@@ -189,18 +178,18 @@ impl State {
     }
 }
 
-/// Who wrote an issue and who changed its text last. GitHub tells the latter over GraphQL alone.
+/// The author and the last editor of an issue. Only the GraphQL API returns the editor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authorship {
-    /// Who opened it; none for a deleted account.
+    /// The author; `None` for a deleted account.
     pub author: Option<String>,
-    /// Who edited the text last; none where nobody did.
+    /// The last editor of the text; `None` if the text was not edited.
     pub editor: Option<String>,
-    /// When it was last edited, RFC 3339.
+    /// The time of the last edit, RFC 3339.
     pub edited_at: Option<String>,
 }
 
-/// GitHub's `null` for an empty text.
+/// Parses a text that GitHub sends as `null` if it is empty.
 fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -1,10 +1,10 @@
-//! Workflow commands to the runner, escaped: annotations, masks and groups.
+//! Builds workflow commands for the Actions runner: annotations, masks and escaped values.
 //!
-//! A value can never end its command or begin another: `%`, CR and LF are encoded, in properties `:` and `,` too.
+//! Values are encoded (`%`, CR, LF, and in properties `:` and `,`), so that a value cannot end its command or start another.
 
 use std::fmt::Write as _;
 
-/// How much an annotation weighs.
+/// The severity of an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum Level {
@@ -13,29 +13,24 @@ pub enum Level {
     Notice,
 }
 
-/// A line in the job's log that GitHub shows beside the code.
+/// A line in the job log that GitHub shows next to the code.
 #[derive(Clone, Debug)]
 pub struct Annotation<'a> {
-    /// How much it weighs.
     pub level: Level,
-    /// What it says.
     pub message: &'a str,
-    /// Its heading.
     pub title: Option<&'a str>,
-    /// File of the repository.
+    /// The path in the repository.
     pub file: Option<&'a str>,
-    /// First line, from 1.
+    /// The first line, from 1.
     pub line: Option<u32>,
-    /// Last line.
     pub end_line: Option<u32>,
-    /// First column, from 1; GitHub takes columns only within one line.
+    /// The first column, from 1. GitHub accepts columns only within one line.
     pub column: Option<u32>,
-    /// Last column.
     pub end_column: Option<u32>,
 }
 
 impl Annotation<'_> {
-    /// The command, with its line end.
+    /// Returns the command with its line end.
     pub fn command(&self) -> String {
         let name = match self.level {
             Level::Error => "error",
@@ -56,7 +51,7 @@ impl Annotation<'_> {
         let mut separator = ' ';
         for (key, value) in properties {
             if let Some(value) = value {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(command, "{separator}{key}={}", property(&value));
                 separator = ',';
             }
@@ -66,17 +61,17 @@ impl Annotation<'_> {
     }
 }
 
-/// Has the runner replace this wherever it stands in the job's log from here on. It takes the command itself out of the log.
+/// Returns a command that makes the runner mask this text in the rest of the job log. The runner also hides the command itself.
 pub fn mask(text: &str) -> String {
     format!("::add-mask::{}", data(text))
 }
 
-/// The text of a command, so that it stays one line.
+/// Encodes the text of a command, so that it stays on one line.
 pub fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// The value of a command's property.
+/// Encodes the value of a property.
 pub fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

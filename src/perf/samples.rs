@@ -2,8 +2,8 @@
 
 use crate::domain::metric::Metric;
 use crate::domain::registry::Gate;
-use crate::gate::process::CommandOutcome;
 use crate::gate::metrics::{Forms, Measured, Meter};
+use crate::gate::process::CommandOutcome;
 use crate::perf::launch::Sample;
 
 /// A meter for a gate's metrics, and the step each was printed at.

@@ -29,7 +29,7 @@ const WAYS: &[FaultCase] = &[
         wrong: |_| (),
         env: &[("GITHUB_API_URL", "http://127.0.0.1:9")],
         exit: 3,
-        says: &["no connection to the API", "GITHUB_API_URL"],
+        says: &["cannot connect to the API", "GITHUB_API_URL"],
     },
     FaultCase {
         row: "no answer in time, slow body",
@@ -50,14 +50,14 @@ const WAYS: &[FaultCase] = &[
         wrong: |api| all(api, Fault::Reset),
         env: &[],
         exit: 3,
-        says: &["the connection broke before the answer was whole"],
+        says: &["the connection closed before the answer was complete"],
     },
     FaultCase {
         row: "connection reset, truncated body",
         wrong: |api| all(api, Fault::Truncated),
         env: &[],
         exit: 3,
-        says: &["the connection broke before the answer was whole"],
+        says: &["the connection closed before the answer was complete"],
     },
     FaultCase {
         row: "bytes that are not HTTP",
@@ -159,7 +159,7 @@ const WAYS: &[FaultCase] = &[
         exit: 3,
         says: &[
             "the answer is not JSON",
-            "a proxy or a login page may stand in between",
+            "a proxy or a login page may have answered",
         ],
     },
     FaultCase {

@@ -140,7 +140,7 @@ fn library_changed_after_check_is_stale() {
                 "{name}: {results}"
             );
         }
-        let says = out.stdout.contains("is not what was proven any more");
+        let says = out.stdout.contains("changed after it was verified");
         assert_eq!(says, name != "left alone", "{name}: {}", out.stdout);
     }
 }

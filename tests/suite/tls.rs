@@ -210,7 +210,7 @@ fn invalid_certificate_gets_no_request() {
     let none = trusting(&fixture, &url(good), "no certificate at all\n")
         .run()
         .exits(2);
-    nothing(&fixture, &none, "SSL_CERT_FILE holds no certificate", "PEM");
+    nothing(&fixture, &none, "SSL_CERT_FILE contains no certificate", "PEM");
     let plain = call(&fixture, &format!("http://{HOST}/api/v3")).run().exits(2);
     nothing(&fixture, &plain, "must begin with https://", "GITHUB_API_URL");
 }
@@ -250,7 +250,7 @@ fn proxy_refusal_and_bypass_are_distinct() {
             .env("HTTPS_PROXY", format!("http://user:hush@127.0.0.1:{refusing}"))
             .run()
             .exits(3);
-        nothing(&fixture, &out, "the proxy let nothing through", "HTTPS_PROXY");
+        nothing(&fixture, &out, "the proxy refused the connection", "HTTPS_PROXY");
     }
     let (through, asked) = proxy(port, None);
     let out = trusting(&fixture, &url, &authority.pem)
