@@ -14,6 +14,7 @@ const _: () = assert!(
 
 fn main() -> ExitCode {
     ignore_runtime_settings();
+    accept_child_signal();
     disable_nss_modules();
     nmoe_gates::cli::main(std::env::args_os()).into()
 }
@@ -46,6 +47,26 @@ fn ignore_runtime_settings() {
         // SAFETY: the only other thread has ended.
         unsafe { std::env::set_var(name, value) };
     }
+}
+
+/// Makes the exit status of every child available, also if the caller ignores `SIGCHLD`.
+///
+/// A program inherits an ignored `SIGCHLD`. The kernel then reaps each child at once, and `run` would wait forever for the
+/// exit status of a gate.
+#[expect(
+    unsafe_code,
+    reason = "the C library offers this setting only as a C function"
+)]
+fn accept_child_signal() {
+    use std::ffi::c_int;
+
+    unsafe extern "C" {
+        fn signal(number: c_int, handler: usize) -> usize;
+    }
+    const SIG_DFL: usize = 0;
+    let number = rustix::process::Signal::CHILD.as_raw();
+    // SAFETY: the default action needs no handler, and no other thread exists yet.
+    unsafe { signal(number, SIG_DFL) };
 }
 
 /// Limits name lookups of glibc to files and DNS, which need no NSS module.

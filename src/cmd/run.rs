@@ -168,9 +168,9 @@ fn work(
         external: asked.external,
         supplied_by: args
             .supplied_by
-            .as_deref()
-            .filter(|login| Login::is_valid(login))
-            .map(str::to_owned),
+            .clone()
+            .or_else(|| std::env::var("GITHUB_ACTOR").ok())
+            .filter(|login| Login::is_valid(login)),
         perf: asked.perf,
         keep_going: args.keep_going,
         groups: in_actions(),

@@ -296,3 +296,33 @@ fn threads_start_with_any_stack_limit() {
             .exits(0);
     }
 }
+
+/// A caller that ignores `SIGCHLD` passes this on. The kernel then reaps children, and waiting for their status never ends.
+#[test]
+fn ignored_child_signal_is_reset() {
+    let fixture = crate::run_fixture::RunFixture::new();
+    fixture.gate("cpu:pass", "true").gate("cpu:fail", "false");
+    let ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])";
+    for (gate, code) in [("cpu:pass", 0), ("cpu:fail", 1)] {
+        let results = fixture.results();
+        let call = fixture
+            .sandbox
+            .gates(["run", "--gate", gate, "--results", results.to_str().unwrap()]);
+        let status = call
+            .under(&["timeout", "--signal=KILL", "60", "python3", "-c", ignoring])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{gate}");
+    }
+}
+
+#[test]
+fn unreadable_actor_is_ignored() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let fixture = crate::run_fixture::RunFixture::new();
+    fixture.gate("cpu:fail", "false");
+    let actor = [("GITHUB_ACTOR", std::ffi::OsStr::from_bytes(b"\xff"))];
+    let run = fixture.run_with(&["--gate", "cpu:fail"], &actor).exits(1);
+    assert_eq!(run.results["overall"], "fail");
+}

@@ -30,8 +30,8 @@ pub struct Args {
     /// Recorded results of a gate that is run elsewhere; may be given several times.
     #[arg(long, value_name = "ID=RESULTS")]
     pub(super) external: Vec<String>,
-    /// Who supplies those results.
-    #[arg(long, value_name = "LOGIN", env = "GITHUB_ACTOR", hide_env_values = true)]
+    /// Login of the person who supplies those results (default: the value of GITHUB_ACTOR).
+    #[arg(long, value_name = "LOGIN")]
     pub(super) supplied_by: Option<String>,
     /// What a perf gate compares with; empty means the base parent of the merge.
     #[arg(long, value_name = "REF", allow_hyphen_values = true)]
