@@ -268,7 +268,7 @@ fn other_event_is_refused() {
     let mut pull = pull(&[("nmoe/model.py", "b\n")]);
     pull.event = json!({ "action": "opened" });
     let out = pull.lint("json").exits(2);
-    assert!(out.stderr.contains("about no pull request"), "{}", out.stderr);
+    assert!(out.stderr.contains("not about a pull request"), "{}", out.stderr);
     let out = pull.sandbox.gates(["lint", "pr"]).run().exits(2);
     assert!(out.stderr.contains("GITHUB_EVENT_PATH"), "{}", out.stderr);
 }

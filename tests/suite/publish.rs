@@ -156,7 +156,7 @@ fn read_only_token_prints_table() {
         .run()
         .exits(3);
     assert!(
-        out.stdout.contains("### Gates: `full`") && out.stderr.contains("no connection"),
+        out.stdout.contains("### Gates: `full`") && out.stderr.contains("cannot connect"),
         "{out:?}"
     );
 }

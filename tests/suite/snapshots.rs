@@ -17,7 +17,7 @@ use crate::support::contract::contract;
 use crate::support::results::results;
 
 /// Patterns of text that differs between two runs or machines, and their replacements.
-const FILTERS: [(&str, &str); 17] = [
+const FILTERS: [(&str, &str); 18] = [
     (r"/nmoe-gates-demo-[A-Za-z0-9]+", "/[demo]"),
     (r"(state/nmoe-gates)/[0-9a-f]{16}", "$1/[repository]"),
     (r"/proc/self/fd/\d+", "[fd]"),
@@ -39,6 +39,8 @@ const FILTERS: [(&str, &str); 17] = [
     ),
     (r"(?m)^\w+ +user +.*\n( +→ .*\n)?", "[user]\n"),
     (r#"\{"name":"user"[^}]*\}"#, "[user]"),
+    // A path with blanks is quoted in commands.
+    (r"'(\[place\][^'\n]*)'", "$1"),
     (
         r"(?m)^(error|warning): (.*) \(os error \d+\)",
         "$1: $2 ([os error])",
