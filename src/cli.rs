@@ -14,7 +14,13 @@ use crate::system::panics;
 
 /// Lint contracts and attestations, run gates on a B200, and publish the results.
 #[derive(Debug, Parser)]
-#[command(name = "nmoe-gates", version, max_term_width = 120, propagate_version = true)]
+#[command(
+    name = "nmoe-gates",
+    bin_name = "nmoe-gates",
+    version,
+    max_term_width = 120,
+    propagate_version = true
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
