@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::cmd::api;
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
 use crate::cmd::lint::gather;
-use crate::cmd::lint_scope;
+use crate::cmd::lint::scope;
 use crate::cmd::policy;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::cmd::run;
 use crate::cmd::{NoJudgement, next_steps};
 use crate::document::source::Source;
@@ -80,13 +80,13 @@ struct Body {
 /// Runs `attest`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = if args.verify {
-        context.format(&present::FORMATS)?
+        context.format(&print_findings::FORMATS)?
     } else {
         context.format(&[Format::Human, Format::Json])?
     };
     let git = Git::at(&context.subject);
     let body = body(context, args)?;
-    let contract_path = match args.contract.clone().or_else(|| lint_scope::kept_contract(&git)) {
+    let contract_path = match args.contract.clone().or_else(|| scope::kept_contract(&git)) {
         Some(path) => path,
         None => bail!("which contract? Name its file with `--contract FILE`"),
     };
@@ -175,14 +175,14 @@ fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Resul
         (None, Some((_, pull))) => pull.head.sha.as_str(),
         (None, None) => "HEAD",
     };
-    let commit = lint_scope::known(git, revision)?;
+    let commit = scope::known(git, revision)?;
     let base = match &args.base {
-        Some(base) => lint_scope::known(git, base)?,
-        None => lint_scope::base_of(git, &context.settings()?.naming)?,
+        Some(base) => scope::known(git, base)?,
+        None => scope::base_of(git, &context.settings()?.naming)?,
     };
     Ok(Head {
         tree: git.id(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
-        fork: lint_scope::fork(git, &base, &commit)?,
+        fork: scope::fork(git, &base, &commit)?,
         commit,
     })
 }
@@ -314,6 +314,6 @@ fn verify(
         &evidence,
     ));
     let changes = diff::between(git, &head.fork, &head.commit, false)?;
-    findings.extend(lint_scope::judge(git, &contract, &changes, &head.fork)?);
-    present::findings(context, &[source, contract_source], &findings)
+    findings.extend(scope::judge(git, &contract, &changes, &head.fork)?);
+    print_findings::print_all(context, &[source, contract_source], &findings)
 }

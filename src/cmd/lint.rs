@@ -7,12 +7,12 @@ pub mod gather;
 mod pr;
 mod registry;
 mod safety;
+pub mod scope;
 mod workflows;
 
 use clap::Subcommand;
 
 use crate::cmd::context::Context;
-use crate::cmd::lint_scope;
 use crate::domain::exit::Exit;
 
 /// Arguments of `lint`.
@@ -35,7 +35,7 @@ enum What {
     /// Find what workflows do wrong around gates: tokens beside a change's code, moving refs, policy from the change.
     Workflows(workflows::Args),
     /// Hold what a diff changes against a contract's scope and knobs.
-    Scope(lint_scope::Args),
+    Scope(scope::Args),
     /// Validate the pull request of the current event: body, contract, scope, proposed registry, public safety.
     Pr(pr::Args),
 }
@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         What::Registry(args) => registry::run(context, args),
         What::Safety(args) => safety::run(context, args),
         What::Workflows(args) => workflows::run(context, args),
-        What::Scope(args) => lint_scope::run(context, args),
+        What::Scope(args) => scope::run(context, args),
         What::Pr(args) => pr::run(context, args),
     }
 }

@@ -6,7 +6,6 @@ use crate::terminal::Text;
 
 pub mod api;
 pub mod attest;
-pub mod baseline;
 pub mod completions;
 pub mod context;
 pub mod contracts;
@@ -16,16 +15,15 @@ pub mod explain;
 pub mod gates;
 pub mod images;
 pub mod init;
-pub mod kept;
 pub mod kernels;
 pub mod lint;
-pub mod lint_scope;
 pub mod man;
 pub mod metrics;
 pub mod perf;
+pub mod perf_baseline;
 pub mod plan;
 pub mod policy;
-pub mod present;
+pub mod print_findings;
 pub mod publish;
 pub mod ready;
 pub mod report;
@@ -35,6 +33,7 @@ pub mod runner_files;
 pub mod schema;
 pub mod start;
 pub mod state_dir;
+pub mod worker;
 
 /// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
 #[derive(Debug, thiserror::Error)]

@@ -22,17 +22,17 @@ use crate::github::api::GitHub;
 use crate::github::comments::{Done, Shown, Sticky};
 use crate::github::error::GitHubError;
 use crate::github::types::{Pull, State};
-use crate::report::carried;
-use crate::report::frame::{self, Past};
-use crate::report::join::{self, Whole};
-use crate::report::page::{self, Page};
+use crate::report::comment_sections::{self, Past};
+use crate::report::embedded_results;
+use crate::report::merge_results::{self, Whole};
 use crate::report::read;
+use crate::report::render::{self, Page};
 use crate::report::verify::{self, Expected, Refusal, Selection};
 use crate::report::view::View;
 use crate::terminal::Text;
 
 /// Bytes of a comment kept free for what stands around the table.
-const FRAME: usize = (12 << 10) + carried::MOST;
+const FRAME: usize = (12 << 10) + embedded_results::MOST;
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -241,7 +241,7 @@ fn judge(
 fn read_all(paths: &[PathBuf], resolution: Option<&Resolution>) -> Result<Results, Refusal> {
     let mut parts = Vec::new();
     for path in paths {
-        for file in join::files(path).map_err(read::Refusal::from)? {
+        for file in merge_results::files(path).map_err(read::Refusal::from)? {
             parts.push(read::file_within(&file, verify::MAX_BYTES)?);
         }
     }
@@ -255,7 +255,7 @@ fn read_all(paths: &[PathBuf], resolution: Option<&Resolution>) -> Result<Result
         bundle: resolution.bundle.as_deref(),
         gate_ids: &resolution.gate_ids,
     });
-    join::join(parts, whole)
+    merge_results::merge(parts, whole)
 }
 
 /// What is to be said, before it is known where.
@@ -310,19 +310,19 @@ impl Report<'_> {
     fn text(&self, before: &[Shown]) -> anyhow::Result<String> {
         let mut text = String::new();
         if !self.stale.is_empty() {
-            text += &frame::notice(&format!(
+            text += &comment_sections::notice(&format!(
                 "This is about an older state of the pull request, and proves nothing about the present one. What changed since it was approved: {}. Run the gates again.",
                 verify::names(&self.stale)
             ));
         }
         match &self.judged {
             Ok(results) => {
-                let options = page::Options {
+                let options = render::Options {
                     templates: self.args.templates.as_deref(),
                     color: false,
                     reserve: FRAME,
                 };
-                let done = page::render(&View::new(results), Page::Comment, &options)?;
+                let done = render::page(&View::new(results), Page::Comment, &options)?;
                 if let Some(complaint) = done.complaint {
                     self.context.note(format_args!(
                         "the templates in --templates cannot be used, so the embedded ones serve: {complaint}"
@@ -331,20 +331,22 @@ impl Report<'_> {
                 text += done.text.trim_end();
                 text += "\n";
                 if self.stale.is_empty()
-                    && let Some(line) = carried::line(results)
+                    && let Some(line) = embedded_results::line(results)
                 {
                     text += &format!("\n{line}\n");
                 }
             }
-            Err(refusal) => text += &frame::refusal(self.bundle(), &refusal.why.says(), &self.about),
+            Err(refusal) => {
+                text += &comment_sections::refusal(self.bundle(), &refusal.why.says(), &self.about)
+            }
         }
         if let Some(resolution) = self.resolution
             && let Some(proposed) = &resolution.registry.proposed
         {
-            text += &frame::proposal(proposed, resolution.registry.source);
+            text += &comment_sections::proposal(proposed, resolution.registry.source);
         }
         let past: Vec<Past> = before.iter().map(past).collect();
-        text += &frame::history(&past);
+        text += &comment_sections::history(&past);
         if let Some(url) = number("GITHUB_RUN_ID").and_then(run_url) {
             text += &format!("\n[The run, with its log]({url})\n");
         }

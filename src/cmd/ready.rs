@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format};
-use crate::cmd::present::is_private;
+use crate::cmd::print_findings::is_private;
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
@@ -336,7 +336,7 @@ fn scope(
     head: &str,
 ) -> anyhow::Result<Vec<Blocker>> {
     let changes = crate::git::diff::between(&around.git, fork, head, false)?;
-    let findings = crate::cmd::lint_scope::judge(&around.git, contract, &changes, fork)?;
+    let findings = crate::cmd::lint::scope::judge(&around.git, contract, &changes, fork)?;
     let errors: Vec<&Finding> = findings
         .iter()
         .filter(|f| f.severity == Severity::Error)

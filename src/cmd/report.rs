@@ -12,8 +12,8 @@ use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
 use crate::gate::select::{self, Request};
-use crate::report::join::{self, Whole};
-use crate::report::page::{self, Page};
+use crate::report::merge_results::{self, Whole};
+use crate::report::render::{self, Page};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
@@ -65,7 +65,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     let mut parts = Vec::new();
     for path in &args.results {
-        let files = join::files(path).with_context(|| path.display().to_string())?;
+        let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
             parts.push(load(&file)?);
         }
@@ -75,14 +75,14 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
         if parts.len() == 1 {
             return parts.pop().context("one is there");
         }
-        return join::join(parts, None).map_err(unusable);
+        return merge_results::merge(parts, None).map_err(unusable);
     }
     let selection = select::resolve(&policy::registry(context)?.value, &request)?;
     let whole = Whole {
         bundle: selection.bundle.as_deref(),
         gate_ids: &selection.gate_ids,
     };
-    join::join(parts, Some(whole)).map_err(unusable)
+    merge_results::merge(parts, Some(whole)).map_err(unusable)
 }
 
 fn unusable(refusal: Refusal) -> anyhow::Error {
@@ -124,12 +124,12 @@ fn rendered(
     templates: Option<&Path>,
 ) -> anyhow::Result<()> {
     let color = context.color(&std::io::stdout());
-    let options = page::Options {
+    let options = render::Options {
         templates,
         color,
         reserve: 0,
     };
-    let done = page::render(&View::new(results), page, &options)?;
+    let done = render::page(&View::new(results), page, &options)?;
     if let Some(complaint) = done.complaint {
         say(format_args!(
             "error: the templates in --templates cannot be used, so the embedded ones serve: {complaint}"

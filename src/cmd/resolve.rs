@@ -28,7 +28,7 @@ use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::perf::decision::MAX_PAIRS;
 use crate::pull::contract::{ContractOf, Issue, contract_of};
-use crate::report::frame;
+use crate::report::comment_sections;
 use crate::system::random;
 use crate::terminal;
 
@@ -108,7 +108,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         std::fs::write(path, format!("{line}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let shown = frame::resolution(&resolution);
+    let shown = comment_sections::resolution(&resolution);
     runner_files::append(runner_files::SUMMARY, &shown)?;
     runner_files::append(runner_files::OUTPUT, &format!("merge={}\n", resolution.merge))?;
     if format == Format::Json {

@@ -1,18 +1,18 @@
 //! `run`: selects gates, checks whether they can run, runs them under supervision, records the results.
 //!
-//! The process that was started claims the results and then keeps a worker ([`kept`]), which does the rest. However the worker ends, the
+//! The process that was started claims the results and then keeps a worker ([`worker`]), which does the rest. However the worker ends, the
 //! results are those of this run, or there are none.
 
 mod args;
-mod asked;
-mod place;
-mod talk;
-mod tell;
+mod input;
+mod output;
+mod progress;
+mod results_path;
 
 pub use args::{Args, Unlisted};
-pub use place::{default_results, results_path};
+pub use results_path::{default_results, results_path};
 
-use asked::{Refused, compares, gather, in_actions, proven};
+use input::{Refused, compares, gather, in_actions, proven};
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -25,9 +25,9 @@ use anyhow::{Context as _, anyhow};
 use indexmap::IndexMap;
 
 use crate::cmd::NoJudgement;
-use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, say};
-use crate::cmd::kept::{self, Role};
+use crate::cmd::perf_baseline;
+use crate::cmd::worker::{self, Role};
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::domain::exit::Exit;
@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     // Whoever types a contract must be in the terminal's foreground.
     let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = recorder::mark(&path);
-    let worked = match kept::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
+    let worked = match worker::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
         Role::Worker(signals) => {
             return work(context, args, unlisted, &path, signals).map_err(|refused| {
                 if !args.dry_run && recorder::mark(&path) == before {
@@ -71,11 +71,11 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                 refused.error
             });
         }
-        Role::Alone => return Ok(Exit::Terminated),
+        Role::Orphaned => return Ok(Exit::Terminated),
         Role::Supervisor(worked) => worked,
     };
     let (how, reason) = match worked {
-        WorkerExit::Exited(code) => return Ok(kept::exit(code)),
+        WorkerExit::Exited(code) => return Ok(worker::exit(code)),
         WorkerExit::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
@@ -97,7 +97,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 
 /// Brings the results of a run that was cut off up to its journal.
 fn recover(path: &Path) -> anyhow::Result<String> {
-    tell::outputs(path, &recorder::recover(path)?)?;
+    output::outputs(path, &recorder::recover(path)?)?;
     Ok(format!("{} holds what was recorded until then", path.display()))
 }
 
@@ -116,10 +116,10 @@ fn work(
         return Err(refused(error));
     }
     let format = context.format(&[Format::Human, Format::Json]).map_err(refused)?;
-    let asked = gather(context, args)?;
+    let input = gather(context, args)?;
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let proven = if args.resume {
-        proven(path, &asked)?
+        proven(path, &input)?
     } else {
         IndexMap::new()
     };
@@ -132,8 +132,8 @@ fn work(
     };
     let runs = |id: &str| !proven.contains_key(id);
     let refused = preflight::check(
-        &asked.registry,
-        &asked.selection.gate_ids,
+        &input.registry,
+        &input.selection.gate_ids,
         |id, _| runs(id),
         &machine,
     );
@@ -141,37 +141,37 @@ fn work(
         say(lacks);
     }
     if args.dry_run {
-        return Ok(tell::dry_run(context, format, &asked, &proven, &refused)?);
+        return Ok(output::dry_run(context, format, &input, &proven, &refused)?);
     }
     let mut judge: Box<dyn PerfJudge> =
-        if refused.is_empty() && compares(&asked.registry, &asked.selection.gate_ids) {
-            Box::new(baseline::judge(context, &asked.perf)?)
+        if refused.is_empty() && compares(&input.registry, &input.selection.gate_ids) {
+            Box::new(perf_baseline::judge(context, &input.perf)?)
         } else {
             Box::new(NoJudge)
         };
     let plan = RunPlan {
-        uncovered: asked
+        uncovered: input
             .contract
             .as_ref()
-            .map(|c| select::uncovered(c, &asked.selection.gate_ids))
+            .map(|c| select::uncovered(c, &input.selection.gate_ids))
             .unwrap_or_default(),
-        registry: &asked.registry,
-        selection: &asked.selection,
+        registry: &input.registry,
+        selection: &input.selection,
         evidence: Evidence {
             target: target.found(),
-            ..asked.evidence
+            ..input.evidence
         },
         subject: &context.subject,
         environment: &environment,
         refused,
         proven,
-        external: asked.external,
+        external: input.external,
         supplied_by: args
             .supplied_by
             .clone()
             .or_else(|| std::env::var("GITHUB_ACTOR").ok())
             .filter(|login| Login::is_valid(login)),
-        perf: asked.perf,
+        perf: input.perf,
         keep_going: args.keep_going,
         groups: in_actions(),
     };
@@ -180,16 +180,16 @@ fn work(
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let stream = stream.context("cannot start the output")?;
-    let filter = asked.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
+    let filter = input.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
     let mut output = Output::to(stream, filter).context("cannot start the output")?;
     if in_actions() && format != Format::Json {
         // A second layer, and the only one for what the job's other steps print.
-        asked
+        input
             .masks
             .iter()
             .for_each(|name| output.command(&workflow_command::mask(name)));
     }
-    let talk = Rc::new(RefCell::new(talk::Talk::new(
+    let talk = Rc::new(RefCell::new(progress::Progress::new(
         context,
         args.heartbeat,
         unlisted.panic_in_gate,
@@ -202,7 +202,7 @@ fn work(
             // Nothing can be recorded, so nothing is run; what there is to say is still said.
             let results = unrecorded(&initial_events)?;
             drop(supervisor);
-            tell::present(context, format, path, &results, Some(Reason::DiskFull))?;
+            output::present(context, format, path, &results, Some(Reason::DiskFull))?;
             return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
         begun => begun.map_err(anyhow::Error::from)?,
@@ -212,7 +212,7 @@ fn work(
     let results = record
         .results()
         .ok_or_else(|| anyhow!("the run left no results"))?;
-    tell::present(context, format, path, &results, record.fault())?;
+    output::present(context, format, path, &results, record.fault())?;
     Ok(exit(&results, stop, record.fault()))
 }
 
@@ -259,7 +259,7 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
         duration_s: 0.0,
     });
     if let Some(results) = record.results() {
-        tell::outputs(path, &results)?;
+        output::outputs(path, &results)?;
     }
     Ok(())
 }

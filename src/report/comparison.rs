@@ -7,34 +7,34 @@ use crate::domain::results::PerfMethod;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::Verdict;
 use crate::report::number;
-use crate::report::rich_text::{LISTED, Piece, Prose, said};
+use crate::report::rich_text::{LISTED, RichText, TextSpan, text};
 
 /// What there is to say, the verdict first: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
-pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
+pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
     let mut notes = Vec::new();
-    notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![said(line)]));
+    notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![text(line)]));
     if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
         let mut compared = Vec::new();
         if !perf.metric.is_empty() {
-            compared.extend([Piece::Code(perf.metric.clone()), said(" ")]);
+            compared.extend([TextSpan::Code(perf.metric.clone()), text(" ")]);
         }
-        compared.push(said(format!(
+        compared.push(text(format!(
             "{} against {}",
             number::quantity(result),
             number::quantity(baseline)
         )));
         if !perf.compare_gate.is_empty() {
-            compared.extend([said(" on "), Piece::Code(perf.compare_gate.clone())]);
+            compared.extend([text(" on "), TextSpan::Code(perf.compare_gate.clone())]);
         }
         if let Some(sha) = &perf.baseline_sha {
-            compared.extend([said(", baseline "), Piece::Code(sha.short().to_owned())]);
+            compared.extend([text(", baseline "), TextSpan::Code(sha.short().to_owned())]);
         }
         if perf.pairs.len() > 1 {
-            compared.push(said(format!(", {} pairs", perf.pairs.len())));
+            compared.push(text(format!(", {} pairs", perf.pairs.len())));
         }
         notes.push(compared);
     }
-    notes.extend(perf_summary::inside_budget(perf).map(|line| vec![said(line)]));
+    notes.extend(perf_summary::inside_budget(perf).map(|line| vec![text(line)]));
     if perf.pairs.len() > 1 {
         let changes: Vec<String> = perf
             .pairs
@@ -43,15 +43,15 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
             .map(|pair| number::percent(pair.log_ratio.exp_m1() * 100.0, false))
             .collect();
         let more = if perf.pairs.len() > LISTED { " …" } else { "" };
-        notes.push(vec![said(format!("pairs: {}{more} %", changes.join(", ")))]);
+        notes.push(vec![text(format!("pairs: {}{more} %", changes.join(", ")))]);
     }
-    notes.extend(perf_summary::undecided(perf, status).map(|line| vec![said(line)]));
+    notes.extend(perf_summary::undecided(perf, status).map(|line| vec![text(line)]));
     if perf.method != PerfMethod::Undecided {
-        notes.extend(perf_summary::method(perf).map(|line| vec![said(line)]));
+        notes.extend(perf_summary::method(perf).map(|line| vec![text(line)]));
     }
     if let Some(total) = perf.total_delta_pct {
         let total = number::percent(total, false);
-        notes.push(vec![said(format!("{total} % over total time"))]);
+        notes.push(vec![text(format!("{total} % over total time"))]);
     }
     if perf.spoiled > 0 {
         let noun = if perf.spoiled == 1 { "launch" } else { "launches" };
@@ -65,13 +65,13 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         } else {
             format!(" ({})", by.join(", "))
         };
-        notes.push(vec![said(format!(
+        notes.push(vec![text(format!(
             "{} spoiled {noun} set aside{by}",
             perf.spoiled
         ))]);
     }
     if perf.unsteady > 0 {
-        notes.push(vec![said(format!("{} launches not steady", perf.unsteady))]);
+        notes.push(vec![text(format!("{} launches not steady", perf.unsteady))]);
     }
     if perf.restarted > 0 {
         let (noun, last) = if perf.restarted == 1 {
@@ -79,16 +79,16 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<Prose> {
         } else {
             ("measurements", "their")
         };
-        notes.push(vec![said(format!(
+        notes.push(vec![text(format!(
             "{} {noun} restarted and counted from {last} last start",
             perf.restarted
         ))]);
     }
     if perf.unwatched {
-        notes.push(vec![said("the GPUs' health could not be read")]);
+        notes.push(vec![text("the GPUs' health could not be read")]);
     }
     if let Some(minutes) = perf.gpu_minutes {
-        notes.push(vec![said(format!("{} GPU-minutes", number::quantity(minutes)))]);
+        notes.push(vec![text(format!("{} GPU-minutes", number::quantity(minutes)))]);
     }
     notes
 }

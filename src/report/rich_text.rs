@@ -8,7 +8,7 @@ pub const LISTED: usize = 12;
 /// A stretch of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Piece {
+pub enum TextSpan {
     /// Our own words and numbers.
     Text(String),
     /// A name, to be quoted; anybody may have chosen it.
@@ -16,40 +16,40 @@ pub enum Piece {
 }
 
 /// A sentence in pieces.
-pub type Prose = Vec<Piece>;
+pub type RichText = Vec<TextSpan>;
 
 /// Our own sentence, whose names stand between backticks.
-pub fn prose(sentence: &str) -> Prose {
+pub fn rich_text(sentence: &str) -> RichText {
     sentence
         .split('`')
         .enumerate()
         .filter(|(_, part)| !part.is_empty())
         .map(|(at, part)| {
             if at % 2 == 1 {
-                Piece::Code(part.to_owned())
+                TextSpan::Code(part.to_owned())
             } else {
-                Piece::Text(part.to_owned())
+                TextSpan::Text(part.to_owned())
             }
         })
         .collect()
 }
 
 /// Our own words.
-pub fn said(text: impl Into<String>) -> Piece {
-    Piece::Text(text.into())
+pub fn text(text: impl Into<String>) -> TextSpan {
+    TextSpan::Text(text.into())
 }
 
 /// Names in a row, the first few quoted and the rest counted.
-pub fn listed(lead: &str, names: &[String]) -> Prose {
-    let mut out = vec![said(lead)];
+pub fn listed(lead: &str, names: &[String]) -> RichText {
+    let mut out = vec![text(lead)];
     for (at, name) in names.iter().take(LISTED).enumerate() {
         if at > 0 {
-            out.push(said(", "));
+            out.push(text(", "));
         }
-        out.push(Piece::Code(name.clone()));
+        out.push(TextSpan::Code(name.clone()));
     }
     if names.len() > LISTED {
-        out.push(said(format!(" and {} more", names.len() - LISTED)));
+        out.push(text(format!(" and {} more", names.len() - LISTED)));
     }
     out
 }

@@ -12,7 +12,7 @@ use serde::Deserialize as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::report::escape::{self, Sink};
-use crate::report::rich_text::{Piece, Prose};
+use crate::report::rich_text::{RichText, TextSpan};
 
 /// The embedded templates by name.
 pub const EMBEDDED: [(&str, &str); 5] = [
@@ -40,7 +40,7 @@ pub fn environment(replaced: Option<&Path>) -> Result<Environment<'static>, Erro
     env.set_auto_escape_callback(|name| AutoEscape::Custom(sink_name(Sink::of(name)).into()));
     env.set_formatter(print);
     env.add_filter("code", code);
-    env.add_filter("prose", prose);
+    env.add_filter("prose", rich_text);
     env.add_filter("cell", cell);
     env.add_filter("pad", pad);
     env.add_filter("width", width);
@@ -92,15 +92,15 @@ fn code(state: &State, name: String) -> Value {
     Value::from_safe_string(escape::code(sink(state), &name))
 }
 
-fn prose(state: &State, pieces: Value) -> Result<Value, Error> {
+fn rich_text(state: &State, pieces: Value) -> Result<Value, Error> {
     let sink = sink(state);
-    let out = Prose::deserialize(pieces)?
+    let out = RichText::deserialize(pieces)?
         .into_iter()
         .map(|piece| match piece {
-            Piece::Code(name) => escape::code(sink, &name),
+            TextSpan::Code(name) => escape::code(sink, &name),
             // Our own words: nothing in them has a meaning in Markdown.
-            Piece::Text(words) if sink == Sink::Markdown => words,
-            Piece::Text(words) => escape::text(sink, &words),
+            TextSpan::Text(words) if sink == Sink::Markdown => words,
+            TextSpan::Text(words) => escape::text(sink, &words),
         })
         .collect();
     Ok(Value::from_safe_string(out))

@@ -39,14 +39,14 @@ pub struct Selection<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The kind, which may be published.
-    pub why: Why,
+    pub why: RefusalKind,
     /// What exactly, for the log alone: it may quote the results.
     pub detail: String,
 }
 
 /// A kind of refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RefusalKind {
     /// There is no results file.
     Missing,
     /// It is a link, a folder, a pipe, or cannot be read.
@@ -65,21 +65,21 @@ pub enum Why {
     Vocabulary,
 }
 
-impl Why {
+impl RefusalKind {
     /// What is said in public.
     pub fn says(&self) -> String {
         match self {
-            Why::Missing => "the run left no results".to_owned(),
-            Why::Unreadable => "the results are not a regular, readable file".to_owned(),
-            Why::TooLarge => format!("the results are larger than {} KiB", MAX_BYTES >> 10),
-            Why::Malformed => "the results do not follow the schema".to_owned(),
-            Why::Inconsistent => "the results contradict themselves".to_owned(),
-            Why::Foreign(identities) => format!(
+            RefusalKind::Missing => "the run left no results".to_owned(),
+            RefusalKind::Unreadable => "the results are not a regular, readable file".to_owned(),
+            RefusalKind::TooLarge => format!("the results are larger than {} KiB", MAX_BYTES >> 10),
+            RefusalKind::Malformed => "the results do not follow the schema".to_owned(),
+            RefusalKind::Inconsistent => "the results contradict themselves".to_owned(),
+            RefusalKind::Foreign(identities) => format!(
                 "the results are about something else; what differs: {}",
                 names(identities)
             ),
-            Why::Selection => "the results are not about the gates that were to be run".to_owned(),
-            Why::Vocabulary => "the results use names that the registry does not have".to_owned(),
+            RefusalKind::Selection => "the results are not about the gates that were to be run".to_owned(),
+            RefusalKind::Vocabulary => "the results use names that the registry does not have".to_owned(),
         }
     }
 }
@@ -92,7 +92,7 @@ pub fn names(identities: &[Identity]) -> String {
 
 impl Refusal {
     /// A refusal of this kind, with its details.
-    pub fn new(why: Why, detail: impl Into<String>) -> Self {
+    pub fn new(why: RefusalKind, detail: impl Into<String>) -> Self {
         Refusal {
             why,
             detail: detail.into(),
@@ -103,11 +103,11 @@ impl Refusal {
 impl From<read::Refusal> for Refusal {
     fn from(refusal: read::Refusal) -> Self {
         let why = match &refusal {
-            read::Refusal::Unreadable(e) if e.kind() == std::io::ErrorKind::NotFound => Why::Missing,
-            read::Refusal::Unreadable(_) | read::Refusal::NotRegular(_) => Why::Unreadable,
-            read::Refusal::TooLarge(_) => Why::TooLarge,
-            read::Refusal::Schema(_) => Why::Malformed,
-            read::Refusal::Inconsistent(_) => Why::Inconsistent,
+            read::Refusal::Unreadable(e) if e.kind() == std::io::ErrorKind::NotFound => RefusalKind::Missing,
+            read::Refusal::Unreadable(_) | read::Refusal::NotRegular(_) => RefusalKind::Unreadable,
+            read::Refusal::TooLarge(_) => RefusalKind::TooLarge,
+            read::Refusal::Schema(_) => RefusalKind::Malformed,
+            read::Refusal::Inconsistent(_) => RefusalKind::Inconsistent,
         };
         Refusal::new(why, refusal.to_string())
     }
@@ -121,7 +121,7 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
             && results.uncovered == selection.uncovered;
         if !same {
             return Err(Refusal::new(
-                Why::Selection,
+                RefusalKind::Selection,
                 "bundle, gate_ids or uncovered differ from what was resolved",
             ));
         }
@@ -129,12 +129,12 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
     let differ = differing(results, expected);
     if !differ.is_empty() {
         let detail = format!("{} differ from what was resolved", names(&differ));
-        return Err(Refusal::new(Why::Foreign(differ), detail));
+        return Err(Refusal::new(RefusalKind::Foreign(differ), detail));
     }
     match foreign_word(results, expected.registry) {
         None => Ok(()),
         Some(word) => Err(Refusal::new(
-            Why::Vocabulary,
+            RefusalKind::Vocabulary,
             format!("not in the registry: {word}"),
         )),
     }

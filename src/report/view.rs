@@ -1,6 +1,6 @@
 //! The view model: results as they are said to people. Every format that people read renders this and nothing else.
 //!
-//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`crate::report::rich_text::Piece::Code`]) so that each format quotes them.
+//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`crate::report::rich_text::TextSpan::Code`]) so that each format quotes them.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
 use crate::report::comparison;
 use crate::report::plot;
-use crate::report::rich_text::{LISTED, Piece, Prose, listed, prose, said};
+use crate::report::rich_text::{LISTED, RichText, TextSpan, listed, rich_text, text};
 use crate::report::{kernels, number};
 
 /// The whole report.
@@ -21,7 +21,7 @@ pub struct View {
     /// The overall verdict, one word.
     pub overall: &'static str,
     /// How many gates came to what, in one sentence.
-    pub headline: Prose,
+    pub headline: RichText,
     /// Gates by verdict, in a fixed order, without zeros.
     pub counts: Vec<Count>,
     /// How many gates were selected.
@@ -65,11 +65,11 @@ pub struct Row {
     /// Why, from the closed list; nothing for a plain pass.
     pub reason: Option<&'static str>,
     /// The same in a sentence, without its full stop.
-    pub why: Option<Prose>,
+    pub why: Option<RichText>,
     /// Median throughput.
     pub node_tps_p50: Option<String>,
     /// What else there is to say.
-    pub notes: Vec<Prose>,
+    pub notes: Vec<RichText>,
     /// Wall time.
     pub duration: Option<String>,
     /// Where the gate's time lies in the run, percent of the whole: start and length.
@@ -105,9 +105,9 @@ pub struct Remedy {
     /// How many more have it.
     pub more: usize,
     /// What happened.
-    pub why: Prose,
+    pub why: RichText,
     /// What to do.
-    pub remedy: Prose,
+    pub remedy: RichText,
 }
 
 /// One line of the evidence.
@@ -149,7 +149,7 @@ impl View {
         View {
             bundle: results.bundle.clone(),
             overall: results.overall.as_str(),
-            headline: vec![said(headline(&counts, ordered.len(), results.overall))],
+            headline: vec![text(headline(&counts, ordered.len(), results.overall))],
             counts,
             total: ordered.len(),
             commit: evidence.commit().cloned(),
@@ -172,7 +172,7 @@ impl Row {
             gate: id.to_owned(),
             status: result.status.as_str(),
             reason: result.reason.map(Reason::as_str),
-            why: result.reason.map(|r| prose(r.says().trim_end_matches('.'))),
+            why: result.reason.map(|r| rich_text(r.says().trim_end_matches('.'))),
             node_tps_p50: result.node_tps_p50.map(number::quantity),
             notes: notes(result),
             duration: result.duration_s.map(number::duration),
@@ -192,11 +192,11 @@ impl Row {
     }
 }
 
-fn notes(result: &GateResult) -> Vec<Prose> {
+fn notes(result: &GateResult) -> Vec<RichText> {
     let mut notes = Vec::new();
     match (result.rc, result.signal) {
-        (_, Some(signal)) => notes.push(vec![said(format!("signal {signal}"))]),
-        (Some(rc), None) if rc != 0 => notes.push(vec![said(format!("exit code {rc}"))]),
+        (_, Some(signal)) => notes.push(vec![text(format!("signal {signal}"))]),
+        (Some(rc), None) if rc != 0 => notes.push(vec![text(format!("exit code {rc}"))]),
         _ => {}
     }
     if !result.missing_env.is_empty() {
@@ -214,7 +214,7 @@ fn notes(result: &GateResult) -> Vec<Prose> {
         } else {
             ("processes", "were")
         };
-        notes.push(vec![said(format!(
+        notes.push(vec![text(format!(
             "left {} {noun} behind, which {verb} ended",
             result.leaks
         ))]);
@@ -229,26 +229,26 @@ fn notes(result: &GateResult) -> Vec<Prose> {
     );
     if let Some(who) = &result.supplied_by {
         notes.push(vec![
-            said("recorded elsewhere, supplied by "),
-            Piece::Code(who.clone()),
+            text("recorded elsewhere, supplied by "),
+            TextSpan::Code(who.clone()),
         ]);
     }
     notes
 }
 
-fn metric_note((name, series): (&String, &Series)) -> Option<Prose> {
+fn metric_note((name, series): (&String, &Series)) -> Option<RichText> {
     let mut note = vec![
-        Piece::Code(format!("{name}_p50")),
-        said(format!(" {}", number::quantity(series.p50?))),
+        TextSpan::Code(format!("{name}_p50")),
+        text(format!(" {}", number::quantity(series.p50?))),
     ];
     if let Some(unit) = &series.unit {
-        note.push(said(" "));
-        note.push(Piece::Code(unit.clone()));
+        note.push(text(" "));
+        note.push(TextSpan::Code(unit.clone()));
     }
     Some(note)
 }
 
-fn kernel_note(result: &GateResult) -> Option<Prose> {
+fn kernel_note(result: &GateResult) -> Option<RichText> {
     let checks = &result.kernel_checks;
     if checks.is_empty() {
         return None;
@@ -264,7 +264,7 @@ fn kernel_note(result: &GateResult) -> Option<Prose> {
         checks.len()
     );
     Some(if bad.is_empty() {
-        vec![said(count)]
+        vec![text(count)]
     } else {
         listed(&format!("{count}; not "), &bad)
     })
@@ -322,8 +322,8 @@ fn remedies(gates: &[(&String, &GateResult)]) -> Vec<Remedy> {
                 reason: reason.as_str(),
                 gates: vec![(*id).clone()],
                 more: 0,
-                why: prose(reason.says()),
-                remedy: prose(reason.remedy()),
+                why: rich_text(reason.says()),
+                remedy: rich_text(reason.remedy()),
             }),
         }
     }

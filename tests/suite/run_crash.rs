@@ -97,7 +97,7 @@ fn panic_is_recovered_like_kill() {
     let fixture = fixture();
     let out = fixture.run(&["--tier", "a", "--panic-in-gate"]).exits(DEFECT).out;
     assert!(
-        out.stderr.contains("has a defect at src/cmd/run/talk.rs:"),
+        out.stderr.contains("has a defect at src/cmd/run/progress.rs:"),
         "{}",
         out.stderr
     );

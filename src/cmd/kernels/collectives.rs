@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use ignore::WalkBuilder;
 
 use crate::cmd::context::Context;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             found.push(Finding::new(&MOE_ALL_TO_ALL, message).in_path(library.display().to_string()));
         }
     }
-    present::findings(context, &documents, &found)
+    print_findings::print_all(context, &documents, &found)
 }
 
 /// The sources of the MoE path, in order; links are not followed.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
-use crate::cmd::lint_scope;
+use crate::cmd::lint::scope;
 use crate::cmd::policy;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     let mut findings = Vec::new();
     let mut agreed = None;
@@ -63,7 +63,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         head: args
             .head
             .as_deref()
-            .map(|rev| lint_scope::known(&git, rev))
+            .map(|rev| scope::known(&git, rev))
             .transpose()?,
         has_commit: args.head.is_some().then_some(&has_commit),
         results: args
@@ -82,7 +82,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         ));
     }
     if let (Some(contract), Some(base), Some(head)) = (&contract, &args.base, &evidence.head) {
-        let base = lint_scope::known(&git, base)?;
+        let base = scope::known(&git, base)?;
         let outside = scope(&git, contract, &base, head)?;
         findings.extend(
             outside
@@ -95,9 +95,9 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let exit = match fix.offer(&documents.sources, &findings)? {
         Offer::None => {
             documents.sources.extend(contract);
-            present::findings(context, &documents.sources, &findings)?
+            print_findings::print_all(context, &documents.sources, &findings)?
         }
-        Offer::Shown => present::exit(&findings),
+        Offer::Shown => print_findings::exit(&findings),
         Offer::Written => judge(context, args, Fixing::default())?,
     };
     Ok(documents.exit(exit))
@@ -106,7 +106,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
 /// The changed files against the contract's scope and knobs.
 pub fn scope(git: &Git, contract: &Source, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
     match read::contract(contract) {
-        Ok(agreed) => lint_scope::between(git, &agreed, base, head),
+        Ok(agreed) => scope::between(git, &agreed, base, head),
         Err(defect) => {
             let mut sheet = Sheet::new(contract);
             sheet.defect(defect);

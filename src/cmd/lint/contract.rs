@@ -6,7 +6,7 @@ use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::lint;
@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     if !args.issue.is_empty() {
         let hub = api::hub(context)?;
@@ -48,8 +48,8 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         .flat_map(|source| lint::contract::lint(source, &facts))
         .collect();
     let exit = match fix.offer(&documents.sources, &findings)? {
-        Offer::None => present::findings(context, &documents.sources, &findings)?,
-        Offer::Shown => present::exit(&findings),
+        Offer::None => print_findings::print_all(context, &documents.sources, &findings)?,
+        Offer::Shown => print_findings::exit(&findings),
         Offer::Written => judge(context, args, Fixing::default())?,
     };
     Ok(documents.exit(exit))

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::print_data;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::document::source::{Place, Span};
 use crate::domain::finding::{Finding, Fix, Region};
@@ -67,7 +67,7 @@ type Edit<'a> = (Span, &'a str);
 fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
     let own = || found.iter().filter(|f| f.path.as_deref() == source.name());
     let hidden: Vec<Region> = own()
-        .filter(|f| present::is_private(f.code))
+        .filter(|f| print_findings::is_private(f.code))
         .filter_map(|f| f.region)
         .collect();
     let clear = |r: &Region| hidden.iter().all(|h| r.end_line < h.line || h.end_line < r.line);

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cmd::baseline;
 use crate::cmd::context::{self, Context};
+use crate::cmd::perf_baseline;
 use crate::document::Source;
 use crate::document::toml_tree;
 use crate::domain::exit::Exit;
@@ -79,7 +79,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     };
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
     Ok(Facts {
-        noise: baseline::noise(context)?,
+        noise: perf_baseline::noise(context)?,
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
         naming: context.settings()?.naming,

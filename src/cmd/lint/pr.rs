@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::lint::{attestation, gather, registry, safety};
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::{Source, Span};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -35,7 +35,7 @@ pub struct Args {
 
 /// Runs `lint pr`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let pull = pull_request(context, args)?;
     let body = Source::new(Some(format!("pull request #{}", pull.number)), pull.body.clone());
     let facts = gather::facts(context)?;
@@ -95,7 +95,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if pull.draft {
         lint::attestation::as_draft(&mut findings);
     }
-    present::findings(context, &documents, &findings)
+    print_findings::print_all(context, &documents, &findings)
 }
 
 fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {

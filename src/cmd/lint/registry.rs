@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::document::toml_tree;
 use crate::domain::exit::Exit;
@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     let source = gather::source(&path)?;
     let has_file = |file: &str| context.subject.join(file).exists();
@@ -53,8 +53,8 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let findings = lint::registry::lint(&source, &around);
     let documents = [source];
     match fix.offer(&documents, &findings)? {
-        Offer::None => present::findings(context, &documents, &findings),
-        Offer::Shown => Ok(present::exit(&findings)),
+        Offer::None => print_findings::print_all(context, &documents, &findings),
+        Offer::Shown => Ok(print_findings::exit(&findings)),
         Offer::Written => judge(context, args, Fixing::default()),
     }
 }

@@ -16,7 +16,7 @@ use leakscan::scan_files::scan_files;
 
 use crate::cmd::context::Context;
 use crate::cmd::context::say;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::ids::CommitId;
@@ -57,7 +57,7 @@ struct Scanned {
 
 /// Runs `lint safety`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let options = private_terms::options()?;
     let settings = context.settings()?.safety;
     let suppressions = suppressions(&settings.allow)?;
@@ -103,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(path) = baseline_path.filter(|_| everything) {
         findings.extend(baseline.findings(&path.to_string_lossy()));
     }
-    let exit = present::counted(context, &[], scanned.documents, &findings)?;
+    let exit = print_findings::print_count(context, &[], scanned.documents, &findings)?;
     if scanned.unreadable > 0 {
         bail!("{} could not be read", count(scanned.unreadable, "file"));
     }

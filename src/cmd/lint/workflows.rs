@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::lint::gather;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::lint;
 
@@ -20,7 +20,7 @@ pub struct Args {
 
 /// Runs `lint workflows`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let files = if args.files.is_empty() {
         all(context)?
     } else {
@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .map(|file| gather::source(file))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
-    present::findings(context, &sources, &findings)
+    print_findings::print_all(context, &sources, &findings)
 }
 
 fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {

@@ -8,10 +8,10 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
-use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, print, print_json_line};
-use crate::cmd::kept::{self, Role};
+use crate::cmd::perf_baseline;
 use crate::cmd::policy;
+use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
 use crate::domain::gate_environment;
 use crate::domain::noise::{Noise, metric_name};
@@ -53,10 +53,10 @@ pub struct Args {
 /// Runs `perf calibrate`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let signals = match kept::role(context, true, None)? {
+    let signals = match worker::role(context, true, None)? {
         Role::Worker(signals) => signals,
-        Role::Alone => return Ok(Exit::Terminated),
-        Role::Supervisor(WorkerExit::Exited(code)) => return Ok(kept::exit(code)),
+        Role::Orphaned => return Ok(Exit::Terminated),
+        Role::Supervisor(WorkerExit::Exited(code)) => return Ok(worker::exit(code)),
         // The worker has reported where it panicked.
         Role::Supervisor(WorkerExit::Panicked) => return Ok(Exit::Defect),
         Role::Supervisor(WorkerExit::Killed(signal)) => {
@@ -110,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     evidence.target = target.found();
     let class = judge::machine_class(compare, &evidence).to_owned();
-    let arms = baseline::set_apart(context, commit.clone())?;
+    let arms = perf_baseline::set_apart(context, commit.clone())?;
     let ours: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let output = Output::to(std::io::stderr().as_fd().try_clone_to_owned()?, None)?;
     let mut supervisor = Supervisor::new(signals, output, Box::new(()))?;
@@ -146,7 +146,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         commit: commit.into(),
         measured_at: clock::now(),
     };
-    let mut table = baseline::noise(context)?;
+    let mut table = perf_baseline::noise(context)?;
     table.put(entry.clone());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::cmd::baseline;
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::perf_baseline;
 use crate::cmd::policy;
 use crate::domain::contract::Risk;
 use crate::domain::exit::Exit;
@@ -97,7 +97,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let launches = u32::try_from(args.baseline.len())?;
     let rule = Rule::new(budget, direction, args.pairs, Some(launches))?;
     let history = match &args.gate {
-        Some(gate) => baseline::noise(context)?
+        Some(gate) => perf_baseline::noise(context)?
             .of(gate, &args.metric, &args.machine)
             .map(History::from),
         None => None,

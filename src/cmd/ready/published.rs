@@ -8,7 +8,7 @@ use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
-use crate::report::carried;
+use crate::report::embedded_results;
 use crate::report::verify::{self, Expected};
 
 /// Who publishes in a workflow.
@@ -29,7 +29,7 @@ pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> anyhow::Result<Publ
     let mut found = Published::default();
     let mut me: Option<String> = None;
     for comment in hub.comments(pull).map_err(api::fault)? {
-        let Some(carried) = carried::of(&comment.body) else {
+        let Some(carried) = embedded_results::of(&comment.body) else {
             continue;
         };
         let author = comment.user.as_ref().map_or("", |user| user.login.as_str());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::lint_scope::KEPT_CONTRACT;
+use crate::cmd::lint::scope::KEPT_CONTRACT;
 use crate::domain::ids::CommitId;
 use crate::domain::settings::Naming;
 use crate::git::Git;

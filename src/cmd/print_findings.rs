@@ -13,12 +13,12 @@ use crate::terminal::escape::visible;
 pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, Format::Sarif];
 
 /// Prints the findings of these documents; an error among them is a failure.
-pub fn findings(context: &Context, documents: &[Source], found: &[Finding]) -> anyhow::Result<Exit> {
-    counted(context, documents, documents.len(), found)
+pub fn print_all(context: &Context, documents: &[Source], found: &[Finding]) -> anyhow::Result<Exit> {
+    print_count(context, documents, documents.len(), found)
 }
 
-/// Like [`findings`], where `count` documents were looked through and only some, or none, are at hand to be shown.
-pub fn counted(
+/// Like [`print_all`], where `count` documents were looked through and only some, or none, are at hand to be shown.
+pub fn print_count(
     context: &Context,
     documents: &[Source],
     count: usize,

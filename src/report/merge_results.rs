@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::report::verify::{self, Refusal, Why};
+use crate::report::verify::{self, Refusal, RefusalKind};
 
 /// The most files that a folder of results may hold.
 const MOST: usize = 4096;
@@ -68,9 +68,9 @@ fn is_json(path: &Path) -> bool {
 ///
 /// # Errors
 /// Parts about different things, a gate in two of them, or a gate that the whole does not have.
-pub fn join(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, Refusal> {
+pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, Refusal> {
     let Some(first) = parts.first() else {
-        return Err(Refusal::new(Why::Missing, "there are no results to join"));
+        return Err(Refusal::new(RefusalKind::Missing, "there are no results to join"));
     };
     let mut joined = Results {
         bundle: whole.and_then(|whole| whole.bundle.map(str::to_owned)),
@@ -88,14 +88,14 @@ pub fn join(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, Re
     for part in parts {
         joined.evidence = same(&joined.evidence, &part.evidence).map_err(|differ| {
             let detail = format!("the parts differ in {}", verify::names(&differ));
-            Refusal::new(Why::Foreign(differ), detail)
+            Refusal::new(RefusalKind::Foreign(differ), detail)
         })?;
         joined.refused = joined.refused.or(part.refused);
         uncovered.extend(part.uncovered);
         for (id, result) in part.results {
             if joined.results.contains_key(&id) {
                 return Err(Refusal::new(
-                    Why::Inconsistent,
+                    RefusalKind::Inconsistent,
                     format!("gate {id:?} is in two of the parts"),
                 ));
             }
@@ -120,7 +120,7 @@ pub fn join(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, Re
 fn fit(joined: &mut Results, whole: Whole<'_>) -> Result<(), Refusal> {
     if let Some(id) = joined.gate_ids.iter().find(|id| !whole.gate_ids.contains(id)) {
         return Err(Refusal::new(
-            Why::Selection,
+            RefusalKind::Selection,
             format!("gate {id:?} is none of those that were to be run"),
         ));
     }
@@ -221,7 +221,7 @@ mod tests {
         };
         let mut late = part("a", Verdict::Pass);
         late.started_at = Some("2026-01-01T00:00:03Z".to_owned());
-        let joined = join(vec![part("b", Verdict::Pass), late], Some(whole)).unwrap();
+        let joined = merge(vec![part("b", Verdict::Pass), late], Some(whole)).unwrap();
         assert_eq!(joined.gate_ids, ids);
         assert_eq!(joined.results["d"].status, Verdict::NotRun);
         assert_eq!(joined.results["d"].reason, Some(Reason::NoResults));
@@ -235,16 +235,18 @@ mod tests {
     fn parts_about_different_things_and_gates_twice_are_refused() {
         let mut other = part("b", Verdict::Pass);
         other.evidence.head = "2".repeat(40).parse().ok();
-        let why = join(vec![part("a", Verdict::Pass), other], None).unwrap_err().why;
-        assert_eq!(why, Why::Foreign(vec![Identity::Head]));
+        let why = merge(vec![part("a", Verdict::Pass), other], None)
+            .unwrap_err()
+            .why;
+        assert_eq!(why, RefusalKind::Foreign(vec![Identity::Head]));
         let twice = vec![part("a", Verdict::Fail), part("a", Verdict::Pass)];
-        assert_eq!(join(twice, None).unwrap_err().why, Why::Inconsistent);
+        assert_eq!(merge(twice, None).unwrap_err().why, RefusalKind::Inconsistent);
         let whole = Whole {
             bundle: None,
             gate_ids: &["b".to_owned()],
         };
-        let extra = join(vec![part("a", Verdict::Pass)], Some(whole)).unwrap_err();
-        assert_eq!(extra.why, Why::Selection);
+        let extra = merge(vec![part("a", Verdict::Pass)], Some(whole)).unwrap_err();
+        assert_eq!(extra.why, RefusalKind::Selection);
     }
 
     #[test]
@@ -257,11 +259,11 @@ mod tests {
                 .insert("rdep.so".to_owned(), kernel.repeat(64).parse().unwrap());
             part
         };
-        let joined = join(vec![part("c", Verdict::Pass), gpu("a", "1"), gpu("b", "1")], None).unwrap();
+        let joined = merge(vec![part("c", Verdict::Pass), gpu("a", "1"), gpu("b", "1")], None).unwrap();
         assert_eq!(joined.evidence.target.as_deref(), Some("b200x8"));
         assert_eq!(joined.evidence.kernels.len(), 1);
         assert_eq!(joined.overall, Overall::Pass);
-        let why = join(vec![gpu("a", "1"), gpu("b", "2")], None).unwrap_err().why;
-        assert_eq!(why, Why::Foreign(vec![Identity::Kernels]));
+        let why = merge(vec![gpu("a", "1"), gpu("b", "2")], None).unwrap_err().why;
+        assert_eq!(why, RefusalKind::Foreign(vec![Identity::Kernels]));
     }
 }

@@ -81,7 +81,7 @@ pub struct Rendered {
 }
 
 /// Renders a page. An error is a fault of the embedded templates, and a test renders them all.
-pub fn render(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, Error> {
+pub fn page(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, Error> {
     let mut complaint = None;
     if let Some(dir) = options.templates {
         let replaced = if dir.is_dir() {

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
-use crate::cmd::baseline;
 use crate::cmd::context::Context;
+use crate::cmd::perf_baseline;
 use crate::cmd::policy;
 use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
@@ -57,7 +57,7 @@ impl From<anyhow::Error> for Refused {
 }
 
 /// What was asked for, read and understood.
-pub(super) struct Asked {
+pub(super) struct RunInput {
     pub(super) registry: Registry,
     pub(super) selection: Selection,
     pub(super) contract: Option<Contract>,
@@ -100,7 +100,7 @@ fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option
     Ok(Some(identity))
 }
 
-pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
+pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused> {
     let stale = Refused::because(Reason::StaleEvidence);
     let resolution = args
         .resolution
@@ -131,7 +131,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Before anybody spends a launch on it.
-        baseline::resolve(context, perf.baseline_ref.as_deref())
+        perf_baseline::resolve(context, perf.baseline_ref.as_deref())
             .map_err(Refused::because(Reason::Refused))?
             .map_err(|e| Refused::because(Reason::BadBaseline)(e.into()))?;
     }
@@ -160,7 +160,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<Asked, Refused> {
         evidence.contract = resolution.contract.as_ref().map(|c| c.sha256.clone());
         held_to(resolution, &selection, &evidence).map_err(stale)?;
     }
-    Ok(Asked {
+    Ok(RunInput {
         registry: registry.value,
         selection,
         contract: contract.map(|c| c.value),
@@ -276,7 +276,7 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
 }
 
 /// What an earlier run into the same results has proven, if it was about the same code, policy and tool.
-pub(super) fn proven(path: &Path, asked: &Asked) -> anyhow::Result<IndexMap<String, GateResult>> {
+pub(super) fn proven(path: &Path, input: &RunInput) -> anyhow::Result<IndexMap<String, GateResult>> {
     let mut fold = ResultsBuilder::default();
     for event in journal::read(&journal::journal_path(path))? {
         fold.push(&event);
@@ -284,14 +284,14 @@ pub(super) fn proven(path: &Path, asked: &Asked) -> anyhow::Result<IndexMap<Stri
     let Some(earlier) = fold.results() else {
         return Ok(IndexMap::new());
     };
-    let (was, is) = (&earlier.evidence, &asked.evidence);
+    let (was, is) = (&earlier.evidence, &input.evidence);
     let same = was.same_code(is)
         && (&was.registry, &was.contract, &was.tool, &was.image)
             == (&is.registry, &is.contract, &is.tool, &is.image);
     Ok(earlier
         .results
         .into_iter()
-        .filter(|(id, r)| same && r.status == Verdict::Pass && asked.selection.gate_ids.contains(id))
+        .filter(|(id, r)| same && r.status == Verdict::Pass && input.selection.gate_ids.contains(id))
         .collect())
 }
 

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::cmd::context::{Context, say};
-use crate::cmd::run::tell;
+use crate::cmd::run::output;
 use crate::domain::event::Event;
 use crate::gate::process::Watch;
 use crate::gate::recorder::Sink;
 use crate::terminal::escape::visible;
 
 /// Tells people on standard error what goes on.
-pub(super) struct Talk {
+pub(super) struct Progress {
     quiet: bool,
     terminal: bool,
     label: String,
@@ -25,9 +25,9 @@ pub(super) struct Talk {
     panics: bool,
 }
 
-impl Talk {
+impl Progress {
     pub(super) fn new(context: &Context, heartbeat: u64, panics: bool) -> Self {
-        Talk {
+        Progress {
             quiet: context.talk < 0,
             terminal: std::io::stderr().is_terminal(),
             label: String::new(),
@@ -46,7 +46,7 @@ impl Talk {
     }
 }
 
-impl Watch for Rc<RefCell<Talk>> {
+impl Watch for Rc<RefCell<Progress>> {
     fn every(&self) -> Option<Duration> {
         let talk = self.borrow();
         match talk.terminal {
@@ -99,7 +99,7 @@ impl Watch for Rc<RefCell<Talk>> {
     }
 }
 
-impl Sink for Rc<RefCell<Talk>> {
+impl Sink for Rc<RefCell<Progress>> {
     fn event(&mut self, event: &Event) {
         let mut talk = self.borrow_mut();
         talk.clear();
@@ -116,7 +116,7 @@ impl Sink for Rc<RefCell<Talk>> {
                 say(format_args!(
                     "{:8} {gate}{time}{}",
                     result.status.as_str(),
-                    tell::explain(result)
+                    output::explain(result)
                 ));
             }
             _ => {}

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::policy;
-use crate::cmd::present;
+use crate::cmd::print_findings;
 use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -48,9 +48,9 @@ pub fn kept_contract(git: &Git) -> Option<PathBuf> {
 
 /// Runs `lint scope`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&present::FORMATS)?;
+    context.format(&print_findings::FORMATS)?;
     let findings = findings(context, args)?;
-    present::findings(context, &[], &findings)
+    print_findings::print_all(context, &[], &findings)
 }
 
 fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {

@@ -6,36 +6,36 @@ use anyhow::bail;
 use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
-use crate::cmd::run::asked::Asked;
+use crate::cmd::run::input::RunInput;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
 use crate::domain::registry::GateKind;
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Reason;
 use crate::gate::recorder::text;
-use crate::report::page::{self, Page};
+use crate::report::render::{self, Page};
 use crate::report::view::View;
 use crate::terminal::{Text, escape};
 
 pub(super) fn dry_run(
     context: &Context,
     format: Format,
-    asked: &Asked,
+    input: &RunInput,
     proven: &IndexMap<String, GateResult>,
     refused: &IndexMap<String, GateResult>,
 ) -> anyhow::Result<Exit> {
     let would = |id: &String| match (
         proven.get(id),
         refused.get(id),
-        asked.registry.gates.get(id).map(|g| g.kind),
+        input.registry.gates.get(id).map(|g| g.kind),
     ) {
         (Some(_), ..) => "proven",
         (_, Some(_), _) => "refused",
-        (.., Some(GateKind::External)) if !asked.external.contains_key(id) => "pending",
+        (.., Some(GateKind::External)) if !input.external.contains_key(id) => "pending",
         _ => "run",
     };
     if format == Format::Json {
-        let gates: Vec<serde_json::Value> = asked
+        let gates: Vec<serde_json::Value> = input
             .selection
             .gate_ids
             .iter()
@@ -51,13 +51,13 @@ pub(super) fn dry_run(
             })
             .collect();
         let all = serde_json::json!({
-            "schema": 1, "dry_run": true, "bundle": asked.selection.bundle, "gate_ids": asked.selection.gate_ids,
-            "evidence": asked.evidence, "gates": gates,
+            "schema": 1, "dry_run": true, "bundle": input.selection.bundle, "gate_ids": input.selection.gate_ids,
+            "evidence": input.evidence, "gates": gates,
         });
         print_json_line(&all)?;
     } else {
         let mut lines = Text::new();
-        for id in &asked.selection.gate_ids {
+        for id in &input.selection.gate_ids {
             let why = refused.get(id).map(explain).unwrap_or_default();
             lines.line(format_args!("{:8} {id}{why}", would(id)));
         }
@@ -109,11 +109,11 @@ pub(super) fn present(
     }
     if context.talk >= 0 {
         let color = context.color(&std::io::stderr());
-        let options = page::Options {
+        let options = render::Options {
             color,
-            ..page::Options::default()
+            ..render::Options::default()
         };
-        let page = page::render(&View::new(results), Page::Terminal, &options)?;
+        let page = render::page(&View::new(results), Page::Terminal, &options)?;
         say_text(Text::new().rendered(&page.text, color).line(""));
     }
     context.note(format_args!("results: {}", path.display()));

@@ -17,7 +17,7 @@ pub enum Role {
     /// The one that waited for the worker's end.
     Supervisor(WorkerExit),
     /// A worker whose keeper was gone before it began.
-    Alone,
+    Orphaned,
 }
 
 /// Finds out which of the two this process is, and keeps the worker if it is the keeper. From here on a signal is ours to answer,
@@ -33,7 +33,11 @@ pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> 
     if let Some(keeper) = context.supervisor_pid {
         let signals = signals()?;
         let kept = supervisor::bind_to_supervisor(keeper).context("cannot watch the supervisor process")?;
-        return Ok(if kept { Role::Worker(signals) } else { Role::Alone });
+        return Ok(if kept {
+            Role::Worker(signals)
+        } else {
+            Role::Orphaned
+        });
     }
     if wanted
         && let Ok(worked) = supervisor::run_worker(
