@@ -30,6 +30,12 @@ pub struct RecordedRequest {
     pub body: Value,
 }
 
+/// Status, body and headers of a response. An object with the key `raw` is sent as that text.
+pub type Answer = (u16, Value, Vec<(&'static str, String)>);
+
+/// Answers a request before the data does. The last argument is the base URL.
+pub type Rules = dyn Fn(&RecordedRequest, &mut State, &str) -> Option<Answer> + Send + Sync;
+
 /// A fault in a response.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -89,6 +95,7 @@ pub struct State {
     /// Called before a response, without the lock, so that a test can change the state.
     #[allow(clippy::type_complexity, reason = "one place")]
     before: Option<Arc<dyn Fn(&RecordedRequest, &mut State) + Send + Sync>>,
+    rules: Option<Arc<Rules>>,
     next_id: u64,
 }
 
@@ -142,7 +149,7 @@ impl FakeGitHub {
         self.state().issues.insert(
             number,
             json!({"number": number, "title": title, "body": body, "state": "open",
-                   "user": {"login": "captain"}, "updated_at": "2026-01-01T00:00:00Z"}),
+                   "user": {"login": "captain"}, "author_association": "OWNER", "locked": false, "updated_at": "2026-01-01T00:00:00Z"}),
         );
     }
 
@@ -192,6 +199,14 @@ impl FakeGitHub {
         self.state().before = Some(Arc::new(hook));
     }
 
+    /// Asks these rules first.
+    pub fn rules(
+        &self,
+        rules: impl Fn(&RecordedRequest, &mut State, &str) -> Option<Answer> + Send + Sync + 'static,
+    ) {
+        self.state().rules = Some(Arc::new(rules));
+    }
+
     /// Returns the requests so far, as `METHOD /path?query`.
     pub fn log(&self) -> Vec<String> {
         self.state()
@@ -237,6 +252,7 @@ impl State {
             seen: Vec::new(),
             faults: Vec::new(),
             before: None,
+            rules: None,
             next_id: 1000,
         }
     }
@@ -258,7 +274,7 @@ impl State {
         Some(found.2.clone())
     }
 
-    fn answer(&mut self, seen: &RecordedRequest, base: &str) -> (u16, Value, Vec<(&'static str, String)>) {
+    fn answer(&mut self, seen: &RecordedRequest, base: &str) -> Answer {
         let refuse = |status: u16, says: &str| (status, json!({"message": says}), Vec::new());
         let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
         let token = seen.headers.get("authorization").map(String::as_str);
@@ -308,35 +324,17 @@ impl State {
             found.map_or_else(|| refuse(404, "Not Found"), |v| (200, v.clone(), Vec::new()))
         };
         match (seen.method.as_str(), parts.as_slice()) {
-            ("GET", ["issues"]) => self.page(
-                self.issues
-                    .values()
-                    .filter(|i| {
-                        let wanted = if query.contains("state=closed") {
-                            "closed"
-                        } else {
-                            "open"
-                        };
-                        i["state"] == wanted
-                    })
-                    .cloned()
-                    .collect(),
-                path,
-                query,
-                base,
-            ),
+            ("GET", ["issues"]) => self.page(selected(&self.issues, query), path, query, base),
             ("GET", ["environments", name]) => one(self.environments.get(*name)),
             ("GET", ["issues", n]) => one(self.issues.get(&number(n))),
-            ("GET", ["pulls"]) => self.page(
-                self.pulls
-                    .values()
-                    .filter(|p| p["state"] == "open")
-                    .cloned()
-                    .collect(),
-                path,
-                query,
-                base,
-            ),
+            ("GET", ["pulls"]) => {
+                let mut all = selected(&self.pulls, query);
+                for entry in all.iter_mut().filter_map(Value::as_object_mut) {
+                    entry.remove("mergeable");
+                    entry.remove("merged");
+                }
+                self.page(all, path, query, base)
+            }
             ("GET", ["pulls", n]) => one(self.pulls.get(&number(n))),
             ("PATCH", ["pulls", n]) => {
                 let n = number(n);
@@ -433,13 +431,7 @@ impl State {
     }
 
     /// Returns one page, with GitHub's `Link` header.
-    fn page(
-        &self,
-        all: Vec<Value>,
-        path: &str,
-        query: &str,
-        base: &str,
-    ) -> (u16, Value, Vec<(&'static str, String)>) {
+    fn page(&self, all: Vec<Value>, path: &str, query: &str, base: &str) -> Answer {
         let parameter = |name: &str| {
             query
                 .split('&')
@@ -473,6 +465,26 @@ impl State {
         };
         (200, Value::Array(entries), headers)
     }
+}
+
+/// Returns the entries of a list that a query selects, in its order: open ones, newest first, unless it asks for others.
+fn selected(all: &BTreeMap<u64, Value>, query: &str) -> Vec<Value> {
+    let parameter = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let state = parameter("state").unwrap_or("open");
+    let branch = parameter("base");
+    let mut found: Vec<Value> = all
+        .values()
+        .filter(|entry| state == "all" || entry["state"] == state)
+        .filter(|entry| branch.is_none_or(|name| entry["base"]["ref"] == name))
+        .cloned()
+        .collect();
+    if parameter("direction") != Some("asc") {
+        found.reverse();
+    }
+    found
 }
 
 fn read(stream: &TcpStream) -> Option<RecordedRequest> {
@@ -517,7 +529,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, base: &str) {
         let fault = state.fault_for(&seen.method, &seen.path);
         match &fault {
             None | Some(Fault::DoneThenReset | Fault::Truncated | Fault::Slow) => {
-                let answer = state.answer(&seen, base);
+                let rules = state.rules.clone();
+                let ruled = rules.and_then(|rules| rules(&seen, &mut state, base));
+                let answer = ruled.unwrap_or_else(|| state.answer(&seen, base));
                 (fault, answer)
             }
             Some(Fault::Status(status, says, headers)) => {

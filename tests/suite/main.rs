@@ -30,6 +30,7 @@ mod expectation;
 mod fake_github;
 mod gates;
 mod get_program;
+mod github;
 mod github_faults;
 mod hostile_environment;
 mod images;

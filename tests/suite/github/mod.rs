@@ -1,0 +1,359 @@
+//! A GitHub stand-in: the HTTP server of [`crate::fake_github`] over a real bare git repository, with GitHub's rules of 2026.
+//!
+//! Must not use the program under test, and decides nothing about gates or contracts. Tests push to [`GitHub::remote`] with git.
+//!
+//! # Rules, each with the page that it follows
+//!
+//! How the stand-in decides freshness is the list of [`merges`]. All pages are on docs.github.com unless they have a host.
+//!
+//! | rule | page |
+//! |---|---|
+//! | A test merge is made after a push to the branch, after a change of the merge base, or when it is older than 12 hours. A push to the base alone changes nothing. | github.blog/changelog/2026-02-19-changes-to-test-merge-commit-generation-for-pull-requests |
+//! | `mergeable` is null until a background job ends. `GET /pulls/N` starts the job; reading the ref does not. | /rest/pulls/pulls#get-a-pull-request, /rest/guides/using-the-rest-api-to-interact-with-your-git-database |
+//! | `refs/pull/N/merge` keeps its last value, also after a conflict: "this content becomes outdated without warning". | /rest/guides/using-the-rest-api-to-interact-with-your-git-database |
+//! | A list of pull requests has no `mergeable` and no `merged`. | /rest/pulls/pulls#list-pull-requests |
+//! | A list has at most 100 entries a page, 30 by default, newest first; `Link` names the next page. | /rest/using-the-rest-api/using-pagination-in-the-rest-api |
+//! | A token has permissions; a request without one gets 403 and `x-accepted-github-permissions`. | /rest/using-the-rest-api/troubleshooting-the-rest-api |
+//! | Only people with write access comment on a locked conversation. A workflow's token is none of them. | /communities/moderating-comments-and-conversations/locking-conversations |
+//! | A comment on a deleted issue is 410; a body has at most 65,536 characters. | /rest/issues/comments#create-an-issue-comment |
+//! | Statuses are only added; the first of a list is the newest; 1,000 for each commit and context. | /rest/commits/statuses |
+//! | A request over the hourly limit gets 403 with `x-ratelimit-remaining: 0`. Answer 304 does not count. | /rest/using-the-rest-api/rate-limits-for-the-rest-api, /rest/using-the-rest-api/best-practices-for-using-the-rest-api |
+//! | Too much new content in a minute gets 403 with `retry-after`. | /rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits |
+//! | Permission of a user: `admin`, `write`, `read`, `none`. A review carries `author_association`. | /rest/collaborators/collaborators#get-repository-permissions-for-a-user, /rest/pulls/reviews |
+//! | Closing references count only if the pull request targets the default branch. | /issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue |
+//! | A merge needs the expected head (409), a clean merge and the required statuses (405); it closes the linked issues. | /rest/pulls/pulls#merge-a-pull-request |
+//! | `update-branch` merges the base into the branch, if the head is the expected one (422). | /rest/pulls/pulls#update-a-pull-request-branch |
+//! | Events of `GITHUB_TOKEN` start no workflow, except `workflow_dispatch`. | /actions/how-tos/write-workflows/choose-when-workflows-run/trigger-a-workflow |
+//! | `workflow_dispatch` refuses a choice that is not among the options, and an undeclared input (422). | /actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch |
+//! | An artifact belongs to a run and is downloaded by a redirect (302). | /rest/actions/artifacts |
+//! | A merge group has a ref `gh-readonly-queue/BASE/pr-N-SHA`; required statuses are read on its head. | /repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue |
+//!
+//! A conversation lock, a limit and the clock change only when a test says so.
+#![allow(dead_code, reason = "not every state of the suite uses each rule")]
+
+mod actions;
+mod graphql;
+mod merges;
+mod routes;
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::driver::{Call, git};
+use crate::fake_github::{Answer, FakeGitHub, REPOSITORY, RecordedRequest, State, TOKEN};
+
+use merges::Queued;
+
+/// The branch that pull requests target.
+pub const DEFAULT_BRANCH: &str = "master";
+
+/// The first instant of the clock: 2026-01-01T00:00:00Z.
+const BEGIN: i64 = 1_767_225_600;
+
+/// A running stand-in; it stops when dropped.
+pub struct GitHub {
+    pub api: FakeGitHub,
+    rules: Arc<Mutex<Rules>>,
+    folder: TempDir,
+}
+
+/// The data that the rules add to [`State`], and the settings that a test may change.
+pub struct Rules {
+    repository: PathBuf,
+    /// The clock, in seconds since 1970; only [`GitHub::advance`] moves it.
+    now: i64,
+    /// Permissions of the token, such as `statuses` to `write`.
+    pub permissions: BTreeMap<&'static str, &'static str>,
+    /// Role of each known user: `admin`, `write`, `read` or `none`.
+    pub roles: BTreeMap<String, &'static str>,
+    /// How often `GET /pulls/N` answers null before the job of a new state ends.
+    pub job_polls: u32,
+    /// Status contexts that a merge needs.
+    pub required: Vec<String>,
+    /// Requests of an hour; `None` for no limit.
+    pub hourly: Option<u32>,
+    /// New content of a minute; `None` for no limit.
+    pub content: Option<usize>,
+    /// Numbers of deleted issues.
+    pub deleted: Vec<u64>,
+    used: u32,
+    written: Vec<std::time::Instant>,
+    merges: BTreeMap<u64, merges::TestMerge>,
+    runs: Vec<Value>,
+    artifacts: BTreeMap<u64, (Value, String)>,
+    queue: Vec<Queued>,
+    next: u64,
+}
+
+impl GitHub {
+    /// Starts a stand-in with one commit on the default branch.
+    pub fn start() -> Self {
+        let folder = TempDir::with_prefix("github-").unwrap();
+        let repository = folder.path().join("repository.git");
+        git(folder.path(), ["init", "-q", "--bare", "repository.git"]);
+        let tree = git(&repository, ["mktree"]).trim().to_owned();
+        let first = git(&repository, ["commit-tree", "-m", "Begin", &tree])
+            .trim()
+            .to_owned();
+        git(&repository, ["update-ref", "refs/heads/master", &first]);
+        let permissions = ["contents", "issues", "pull_requests", "statuses", "actions"];
+        let rules = Arc::new(Mutex::new(Rules {
+            repository,
+            now: BEGIN,
+            permissions: permissions.into_iter().map(|name| (name, "write")).collect(),
+            roles: BTreeMap::from([
+                ("captain".to_owned(), "admin"),
+                ("reviewer".to_owned(), "write"),
+                ("writer".to_owned(), "write"),
+            ]),
+            job_polls: 1,
+            required: Vec::new(),
+            hourly: None,
+            content: None,
+            deleted: Vec::new(),
+            used: 0,
+            written: Vec::new(),
+            merges: BTreeMap::new(),
+            runs: Vec::new(),
+            artifacts: BTreeMap::new(),
+            queue: Vec::new(),
+            next: 1,
+        }));
+        let api = FakeGitHub::start();
+        let shared = Arc::clone(&rules);
+        api.rules(move |request, state, base| {
+            let mut rules = shared.lock().unwrap();
+            routes::answer(&mut rules, request, state, base)
+        });
+        GitHub { api, rules, folder }
+    }
+
+    /// Returns the bare repository, to push to.
+    pub fn remote(&self) -> PathBuf {
+        self.folder.path().join("repository.git")
+    }
+
+    /// Locks the rules, to read or change them. Must not be held during a request. The lock of the state comes first.
+    pub fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap()
+    }
+
+    /// Points the call at this stand-in and adds the token.
+    pub fn serves(&self, call: Call) -> Call {
+        self.api.serves(call)
+    }
+
+    /// Commits a change of files to a branch, which begins at the default branch if it does not exist. Returns the commit.
+    pub fn push(&self, branch: &str, files: &[(&str, &str)]) -> String {
+        let repository = self.remote();
+        let tip = |name: &str| {
+            let name = format!("refs/heads/{name}");
+            let found = git(&repository, ["for-each-ref", "--format=%(objectname)", &name]);
+            Some(found.trim().to_owned()).filter(|id| !id.is_empty())
+        };
+        let parent = tip(branch).or_else(|| tip(DEFAULT_BRANCH)).unwrap();
+        let index = self.folder.path().join("work");
+        let _ = std::fs::remove_dir_all(&index);
+        git(
+            self.folder.path(),
+            [
+                "clone",
+                "-q",
+                "--no-checkout",
+                repository.to_str().unwrap(),
+                "work",
+            ],
+        );
+        git(&index, ["checkout", "-q", "--detach", &parent]);
+        for (path, text) in files {
+            let path = index.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        git(&index, ["add", "-A"]);
+        git(&index, ["commit", "-qm", &format!("Change {branch}")]);
+        git(
+            &index,
+            ["push", "-q", "origin", &format!("HEAD:refs/heads/{branch}")],
+        );
+        git(&index, ["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    /// Opens a pull request of a pushed branch; a branch of a fork is written `login:branch` and pushed as
+    /// `refs/forks/login/branch`.
+    pub fn open(&self, number: u64, branch: &str, author: &str, body: &str) {
+        let (head, base) = (self.tip(branch), self.tip(DEFAULT_BRANCH));
+        let name = branch.split_once(':').map_or(branch, |(_, name)| name);
+        self.api.pull(number, name, &head, &base, body);
+        let mut state = self.api.state();
+        let mut rules = self.rules();
+        let association = rules.association(author);
+        if let Some((login, _)) = branch.split_once(':') {
+            let fork = format!("{login}/trainer");
+            state.pulls.get_mut(&number).unwrap()["head"]["repo"] = json!({ "full_name": fork });
+        }
+        let State { pulls, issues, .. } = &mut *state;
+        for entry in [pulls.get_mut(&number).unwrap(), issues.get_mut(&number).unwrap()] {
+            entry["user"]["login"] = author.into();
+            entry["author_association"] = association.into();
+        }
+        if author != "github-actions[bot]" {
+            rules.start_run("pr-lint.yml", "pull_request", &head, name, author);
+        }
+    }
+
+    /// Adds a review of the current head.
+    pub fn review(&self, number: u64, login: &str, verdict: &str) {
+        let mut state = self.api.state();
+        let rules = self.rules();
+        let (association, at) = (rules.association(login), rules.time());
+        rules.synchronise(&mut state);
+        let head = state.pulls[&number]["head"]["sha"].clone();
+        state.reviews.entry(number).or_default().push(json!({
+            "user": {"login": login}, "state": verdict, "commit_id": head, "submitted_at": at,
+            "author_association": association,
+        }));
+    }
+
+    /// Locks or unlocks a conversation.
+    pub fn lock(&self, number: u64, locked: bool) {
+        self.api.state().issues.get_mut(&number).unwrap()["locked"] = locked.into();
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, hours: i64) {
+        self.rules().now += hours * 3600;
+    }
+
+    /// Ends the background job of a pull request, as the web page of the pull request would.
+    pub fn settle(&self, number: u64) {
+        let mut state = self.api.state();
+        let mut rules = self.rules();
+        rules.synchronise(&mut state);
+        rules.end_job(number, &state);
+    }
+
+    /// Puts a pull request into the merge queue and returns the payload of the `merge_group` event.
+    pub fn enqueue(&self, number: u64) -> Value {
+        let mut state = self.api.state();
+        let mut rules = self.rules();
+        rules.synchronise(&mut state);
+        rules.enqueue(number, &state)
+    }
+
+    /// Merges the first of the queue if its required statuses succeeded.
+    pub fn advance_queue(&self) -> Option<u64> {
+        let mut state = self.api.state();
+        let mut rules = self.rules();
+        rules.advance_queue(&mut state)
+    }
+
+    /// Adds a workflow run by a person and returns its id.
+    pub fn run(&self, workflow: &str, event: &str, sha: &str, branch: &str) -> u64 {
+        self.rules().start_run(workflow, event, sha, branch, "captain")
+    }
+
+    /// Uploads an artifact of a run and returns its id.
+    pub fn upload(&self, run: u64, name: &str, content: &str) -> u64 {
+        self.rules().upload(run, name, content)
+    }
+
+    /// Returns the tip of a branch.
+    pub fn tip(&self, branch: &str) -> String {
+        self.rules().tip(branch).unwrap()
+    }
+}
+
+impl Rules {
+    /// Returns the tip of a branch of the repository or, as `login:branch`, of a fork.
+    pub fn tip(&self, branch: &str) -> Option<String> {
+        let name = match branch.split_once(':') {
+            Some((login, name)) => format!("refs/forks/{login}/{name}"),
+            None => format!("refs/heads/{branch}"),
+        };
+        self.reference(&name)
+    }
+
+    /// Returns the object id of a full ref name.
+    fn reference(&self, name: &str) -> Option<String> {
+        let found = git(
+            &self.repository,
+            ["for-each-ref", "--format=%(refname) %(objectname)", name],
+        );
+        found.lines().find_map(|line| {
+            let (found, id) = line.split_once(' ')?;
+            (found == name).then(|| id.to_owned())
+        })
+    }
+
+    fn time(&self) -> String {
+        jiff::Timestamp::from_second(self.now).unwrap().to_string()
+    }
+
+    fn association(&self, login: &str) -> &'static str {
+        match self.roles.get(login) {
+            Some(&"admin") => "OWNER",
+            Some(&"write") => "MEMBER",
+            Some(&"read") => "CONTRIBUTOR",
+            _ => "NONE",
+        }
+    }
+
+    fn may(&self, permission: &str, level: &str) -> bool {
+        match self.permissions.get(permission) {
+            Some(&"write") => true,
+            Some(&held) => held == level,
+            None => false,
+        }
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Copies the tips of branches to the pull requests, and writes `refs/pull/N/head`.
+    fn synchronise(&self, state: &mut State) {
+        for (number, pull) in &mut state.pulls {
+            if pull["state"] != "open" {
+                continue;
+            }
+            let branch = pull["head"]["ref"].as_str().unwrap().to_owned();
+            let repository = pull["head"]["repo"]["full_name"].as_str().unwrap_or_default();
+            let branch = match repository.split_once('/') {
+                Some((login, _)) if repository != REPOSITORY => format!("{login}:{branch}"),
+                _ => branch,
+            };
+            if let Some(head) = self.tip(&branch) {
+                if pull["head"]["sha"] != head {
+                    git(
+                        &self.repository,
+                        ["update-ref", &format!("refs/pull/{number}/head"), &head],
+                    );
+                }
+                pull["head"]["sha"] = head.into();
+            }
+            if let Some(base) = pull["base"]["ref"].as_str().and_then(|name| self.tip(name)) {
+                // GitHub stores the base of the last push to the branch; the tip is what the branch is now.
+                pull["base"]["sha"] = base.into();
+            }
+        }
+    }
+}
+
+fn refuse(status: u16, message: &str) -> Answer {
+    (status, json!({ "message": message }), Vec::new())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn names_token(request: &RecordedRequest) -> bool {
+    request.headers.get("authorization").map(String::as_str) == Some(&format!("Bearer {TOKEN}"))
+}
