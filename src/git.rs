@@ -8,6 +8,7 @@ pub mod diff;
 pub mod evil_merge;
 pub mod merge;
 pub mod merge_status;
+pub mod revisions;
 
 use crate::domain::ids::CommitId;
 use std::ffi::OsStr;
@@ -64,6 +65,17 @@ pub enum GitError {
     /// git printed something that is not an object id where one was expected.
     #[error("git {0} printed something that is not an object id")]
     NotAnId(String),
+    /// A revision names no commit.
+    #[error("there is no commit `{0}` here; fetch it, or correct the name")]
+    NoCommit(String),
+    /// The base branch of the settings does not exist.
+    #[error(
+        "there is no base branch `{0}` here; name it with `--base REV`, or set `naming.base` in the settings"
+    )]
+    NoBase(String),
+    /// Two commits have no merge base.
+    #[error("{0} and {1} have no common history; fetch more of it")]
+    Unrelated(String, String),
 }
 
 impl GitError {

@@ -1,27 +1,22 @@
-//! Not a subcommand: how commands reach GitHub. The repository comes from the environment, else from the checkout's remote.
+//! Not a subcommand: connects commands to GitHub. The repository is the one of the environment, otherwise of the checkout's remote.
 
 use std::time::Duration;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::Context;
 use crate::git::Git;
 use crate::github::api::GitHub;
 use crate::github::client::Client;
 use crate::github::config::ApiConfig;
 use crate::github::config::Repository;
-use crate::github::error::GitHubError;
 
-/// The repository that this checkout and environment are about.
+/// Returns the repository of this checkout and environment.
 pub fn hub(context: &Context) -> anyhow::Result<GitHub> {
-    of(
-        context,
-        ApiConfig::from_env(|name| std::env::var(name).ok()).map_err(fault)?,
-    )
+    of(context, ApiConfig::from_env(|name| std::env::var(name).ok())?)
 }
 
-/// The same, which waits no longer than this between tries.
+/// Like [`hub`], but retries no longer than `patience`.
 pub fn hub_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
-    let access = ApiConfig::from_env(|name| std::env::var(name).ok()).map_err(fault)?;
+    let access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
     of(
         context,
         ApiConfig {
@@ -36,16 +31,7 @@ fn of(context: &Context, access: ApiConfig) -> anyhow::Result<GitHub> {
         Some(repository) => repository.clone(),
         None => of_remote(context)?,
     };
-    Ok(GitHub::new(Client::new(access).map_err(fault)?, repository))
-}
-
-/// The error of a command whose request failed: exit 2 where a setting cannot be used, else exit 3.
-pub fn fault(fault: GitHubError) -> anyhow::Error {
-    if fault.is_setting() {
-        anyhow::Error::new(fault)
-    } else {
-        anyhow::Error::new(NoJudgement(fault.to_string()))
-    }
+    Ok(GitHub::new(Client::new(access)?, repository))
 }
 
 fn of_remote(context: &Context) -> anyhow::Result<Repository> {

@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use crate::cmd::api;
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
+use crate::cmd::input_files;
 use crate::cmd::lint::gather;
-use crate::cmd::lint::scope;
-use crate::cmd::policy;
 use crate::cmd::print_findings;
 use crate::cmd::run;
 use crate::cmd::{NoJudgement, next_steps};
@@ -21,12 +20,15 @@ use crate::domain::read;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::git::diff;
+use crate::git::revisions;
 use crate::github::api::GitHub;
 use crate::github::types::Pull;
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::plan::attest::{self, Head};
 use crate::plan::codes;
+use crate::pull::scope;
+use crate::workspace::stored_contract;
 
 /// Arguments of `attest`.
 #[derive(Debug, clap::Args)]
@@ -86,7 +88,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let git = Git::at(&context.subject);
     let body = body(context, args)?;
-    let contract_path = match args.contract.clone().or_else(|| scope::kept_contract(&git)) {
+    let contract_path = match args.contract.clone().or_else(|| stored_contract::find(&git)) {
         Some(path) => path,
         None => bail!("which contract? Name its file with `--contract FILE`"),
     };
@@ -96,8 +98,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return verify(context, &git, &body, &contract_path, &head, results);
     }
 
-    let contract = policy::contract(&contract_path)?.value;
-    let registry = policy::registry(context)?.value;
+    let contract = input_files::contract(&contract_path)?.value;
+    let registry = context.registry()?.value;
     let source = Source::new(body.name.clone(), body.text.as_str());
     let before = read::attestation(&source).ok();
     let (wanted, mut findings) = attest::decide(&contract, &registry, &head, &results, before.as_ref());
@@ -144,7 +146,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
     if let Some(number) = args.pr {
         let hub = api::hub(context)?;
-        let pull = hub.pull(number).map_err(api::fault)?;
+        let pull = hub.pull(number)?;
         return Ok(Body {
             name: Some(format!("pull request #{number}")),
             text: pull.body.clone(),
@@ -175,14 +177,14 @@ fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Resul
         (None, Some((_, pull))) => pull.head.sha.as_str(),
         (None, None) => "HEAD",
     };
-    let commit = scope::known(git, revision)?;
+    let commit = revisions::known(git, revision)?;
     let base = match &args.base {
-        Some(base) => scope::known(git, base)?,
-        None => scope::base_of(git, &context.settings()?.naming)?,
+        Some(base) => revisions::known(git, base)?,
+        None => revisions::base(git, &context.settings()?.naming)?,
     };
     Ok(Head {
         tree: git.id(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
-        fork: scope::fork(git, &base, &commit)?,
+        fork: revisions::merge_base(git, &base, &commit)?,
         commit,
     })
 }
@@ -199,7 +201,7 @@ fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
     }
     let mut all: Vec<Results> = paths
         .iter()
-        .map(|path| policy::recorded(path))
+        .map(|path| input_files::recorded(path))
         .collect::<anyhow::Result<_>>()?;
     all.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(all)
@@ -212,7 +214,7 @@ fn put(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     let Some((hub, pull)) = &body.pull else {
         return Ok(());
     };
-    let now = hub.pull(pull.number).map_err(api::fault)?;
+    let now = hub.pull(pull.number)?;
     if now.body != pull.body || now.head.sha != pull.head.sha {
         return Err(NoJudgement(format!(
             "pull request #{} changed meanwhile; nothing was written. Run the command again",
@@ -220,7 +222,7 @@ fn put(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
         ))
         .into());
     }
-    hub.update_pull_body(pull.number, text).map_err(api::fault)
+    Ok(hub.update_pull_body(pull.number, text)?)
 }
 
 fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
@@ -277,7 +279,7 @@ fn verify(
     let source = Source::new(body.name.clone(), body.text.as_str());
     let contract_source = gather::source(contract_path)?;
     let (agreed, mut findings) = lint::contract::agreed(&contract_source);
-    let contract = policy::contract(contract_path)?.value;
+    let contract = input_files::contract(contract_path)?.value;
     if results.is_empty() {
         let says = "there are no recorded results, so nothing that is attested is proven";
         findings.push(Finding::new(&codes::NO_RESULTS, says).help("name them with `--results FILE`"));
@@ -314,6 +316,6 @@ fn verify(
         &evidence,
     ));
     let changes = diff::between(git, &head.fork, &head.commit, false)?;
-    findings.extend(scope::judge(git, &contract, &changes, &head.fork)?);
+    findings.extend(scope::check(git, &contract, &changes, &head.fork)?);
     print_findings::print_all(context, &[source, contract_source], &findings)
 }

@@ -10,8 +10,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::domain::exit::Exit;
+use crate::domain::messages::Messages;
 use crate::domain::paths;
+use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
+use crate::policy::{Loaded, Revision};
 use crate::terminal::{Text, color, escape};
 
 /// Every format there is; each command takes some of them.
@@ -71,14 +74,19 @@ impl Context {
         )
     }
 
-    /// The settings of the policy checkout; defaults where there is no file.
+    /// The policy checkout, as a revision to read files from.
+    pub fn policy(&self) -> Revision<'_> {
+        Revision::Checkout(&self.repo)
+    }
+
+    /// Loads the settings of the policy checkout; the defaults if there is no file.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let path = self.repo.join(paths::SETTINGS);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).with_context(|| format!("cannot use {}", path.display())),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
-            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
-        }
+        self.policy().settings()
+    }
+
+    /// Loads the registry of the policy checkout.
+    pub fn registry(&self) -> anyhow::Result<Loaded<Registry>> {
+        self.policy().registry()
     }
 
     /// Where the registry is.
@@ -96,6 +104,16 @@ impl Context {
     /// Whether to colour what goes to this stream.
     pub fn color(&self, stream: &impl IsTerminal) -> bool {
         color::enabled(self.color, stream.is_terminal(), |name| std::env::var_os(name))
+    }
+}
+
+impl Messages for Context {
+    fn note(&self, message: &str) {
+        Context::note(self, message);
+    }
+
+    fn warn(&self, message: &str) {
+        say(message);
     }
 }
 

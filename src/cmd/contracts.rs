@@ -58,7 +58,7 @@ struct LightScope {
 /// The documents that the user named: files, folders with all below them, or, with nothing named, GitHub's open issues.
 pub fn gather(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     if named.is_empty() {
-        let issues = api::hub(context)?.open_issues().map_err(api::fault)?;
+        let issues = api::hub(context)?.open_issues()?;
         return Ok(issues
             .into_iter()
             .map(|issue| Document {
@@ -94,7 +94,7 @@ pub fn merged(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<String
     if !named.is_empty() {
         return Ok(Vec::new());
     }
-    let closed = api::hub(context)?.closed_issues().map_err(api::fault)?;
+    let closed = api::hub(context)?.closed_issues()?;
     let documents: Vec<Document> = closed
         .into_iter()
         .filter(|issue| issue.state_reason.as_deref() != Some("not_planned"))

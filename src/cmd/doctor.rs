@@ -11,7 +11,6 @@ mod repository;
 use check::{Check, State};
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
-use crate::cmd::policy;
 use crate::domain::exit::Exit;
 use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
@@ -45,7 +44,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Settings::default()
         }
     };
-    let registry = match policy::registry(context) {
+    let registry = match context.registry() {
         Ok(read) => {
             let (gates, bundles) = (read.value.gates.len(), read.value.bundles.len());
             checks.push(Check::ok("registry", format!("{gates} gates, {bundles} bundles")));

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
-use crate::cmd::policy;
+use crate::cmd::input_files;
 use crate::domain::exit::Exit;
 use crate::domain::metric::{Decimal, Direction, Metric};
 use crate::domain::registry::{Gate, GateKind, Registry, Tier};
@@ -96,7 +96,7 @@ impl From<TierName> for Tier {
 
 /// Runs `gates`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let registry = policy::registry(context)?.value;
+    let registry = context.registry()?.value;
     match &args.action {
         Action::List(args) => list(context, &registry, args.tier.map(Into::into)),
         Action::Show { id } => show(context, &registry, id),
@@ -242,7 +242,7 @@ fn reads(metric: &Metric) -> String {
 
 fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
-    let contract = args.contract.as_deref().map(policy::contract).transpose()?;
+    let contract = args.contract.as_deref().map(input_files::contract).transpose()?;
     let covering = contract
         .as_ref()
         .and_then(|c| select::smallest_bundle(registry, &c.value));

@@ -4,12 +4,12 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::lint::scope;
 use crate::domain::exit::Exit;
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
 use crate::git::Git;
 use crate::git::diff;
+use crate::git::revisions;
 use crate::plan::images::{self, Decision};
 use crate::terminal::Text;
 
@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let git = Git::at(&context.subject);
     let (base, head) = match (&args.base, &args.head) {
-        (Some(base), Some(head)) => (Some(scope::known(&git, base)?), scope::known(&git, head)?),
+        (Some(base), Some(head)) => (Some(revisions::known(&git, base)?), revisions::known(&git, head)?),
         _ => pushed(&git)?,
     };
     let chain = context.settings()?.images.0;
@@ -105,7 +105,7 @@ fn pushed(git: &Git) -> anyhow::Result<(Option<CommitId>, CommitId)> {
     let text = std::fs::read_to_string(path).context("cannot read the event of the workflow")?;
     let push: Push = serde_json::from_str(&text)
         .context("the event of the workflow is no push; name the change with `--base REV --head REV`")?;
-    let head = scope::known(git, &push.after)?;
+    let head = revisions::known(git, &push.after)?;
     // A new branch has zeros for its past, and a forced push may have one that is not here.
     Ok((git.commit(&push.before)?, head))
 }

@@ -7,7 +7,7 @@ pub mod gather;
 mod pr;
 mod registry;
 mod safety;
-pub mod scope;
+mod scope;
 mod workflows;
 
 use clap::Subcommand;

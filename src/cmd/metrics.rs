@@ -7,7 +7,6 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::policy;
 use crate::domain::exit::Exit;
 use crate::domain::metric::{Direction, Metric};
 use crate::domain::preset::Preset;
@@ -165,7 +164,7 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
     };
     let mut asked: Vec<Metric> = args.names.iter().map(|name| Metric::named(name)).collect();
     if let Some(id) = &args.gate {
-        let registry = policy::registry(context)?.value;
+        let registry = context.registry()?.value;
         let gate = registry.gates.get(id).ok_or_else(|| {
             anyhow!("the registry has no gate `{id}`; `nmoe-gates gates list` prints those it has")
         })?;

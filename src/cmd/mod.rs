@@ -2,6 +2,7 @@
 
 use crate::domain::exit::Exit;
 use crate::domain::next_step::NextStep;
+use crate::github::error::GitHubError;
 use crate::terminal::Text;
 
 pub mod api;
@@ -15,6 +16,7 @@ pub mod explain;
 pub mod gates;
 pub mod images;
 pub mod init;
+pub mod input_files;
 pub mod kernels;
 pub mod lint;
 pub mod man;
@@ -22,7 +24,6 @@ pub mod metrics;
 pub mod perf;
 pub mod perf_baseline;
 pub mod plan;
-pub mod policy;
 pub mod print_findings;
 pub mod publish;
 pub mod ready;
@@ -35,10 +36,7 @@ pub mod start;
 pub mod state_dir;
 pub mod worker;
 
-/// Marks an error that means «no judgement was possible» (exit 3) rather than «the input could not be used» (exit 2).
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NoJudgement(pub String);
+pub use crate::domain::exit::NoVerdict as NoJudgement;
 
 /// Says what went wrong on standard error and returns how the process ends.
 pub fn fail(error: &anyhow::Error) -> Exit {
@@ -49,7 +47,8 @@ pub fn fail(error: &anyhow::Error) -> Exit {
         return Exit::Passed;
     }
     context::say(format_args!("error: {error:#}"));
-    if error.downcast_ref::<NoJudgement>().is_some() {
+    let github = error.downcast_ref::<GitHubError>();
+    if error.downcast_ref::<NoJudgement>().is_some() || github.is_some_and(|e| !e.is_setting()) {
         Exit::NoJudgement
     } else {
         Exit::Unusable

@@ -8,20 +8,20 @@ use anyhow::{Context as _, bail};
 use crate::cmd::NoJudgement;
 use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, say};
-use crate::cmd::policy;
+use crate::cmd::input_files;
 use crate::cmd::runner_files;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::exit::Exit;
 use crate::domain::ids::{CommitId, Sha256};
-use crate::domain::paths;
 use crate::domain::registry::Registry;
-use crate::domain::resolution::{Resolution, Source};
+use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::comments::{Done, Shown, Sticky};
 use crate::github::error::GitHubError;
 use crate::github::types::{Pull, State};
+use crate::policy::{self, Revision};
 use crate::report::comment_sections::{self, Past};
 use crate::report::embedded_results;
 use crate::report::merge_results::{self, Whole};
@@ -61,7 +61,11 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human])?;
     let hub = api::hub(context)?;
-    let resolution = args.resolution.as_deref().map(policy::resolution).transpose()?;
+    let resolution = args
+        .resolution
+        .as_deref()
+        .map(input_files::resolution)
+        .transpose()?;
     if let Some(resolution) = &resolution
         && (resolution.pull != args.pr || resolution.repository != hub.repository().to_string())
     {
@@ -78,7 +82,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (expected, about) = match (&resolution, &now) {
         (Some(resolution), _) => (resolution.evidence(), resolution.head.clone()),
         (None, Ok(now)) => (now.evidence(), now.pull.head.sha.clone()),
-        (None, Err(fault)) => return Err(api::fault(fault.clone())),
+        (None, Err(fault)) => return Err(fault.clone().into()),
     };
     let judged = judge(&args.results, expected.clone(), resolution.as_ref(), &registry);
     if let Err(refusal) = &judged {
@@ -178,36 +182,16 @@ fn without_run(evidence: &Evidence) -> Evidence {
     }
 }
 
-/// The registry in force: the policy checkout's, or the pull request's own where a maintainer chose that.
+/// Loads the registry in force: of the policy checkout, or of the pull request if a maintainer chose that.
 fn registry(context: &Context, hub: &GitHub, resolution: Option<&Resolution>) -> anyhow::Result<Registry> {
-    let Some(resolution) = resolution else {
-        return Ok(policy::registry(context)?.value);
-    };
-    let facts = &resolution.registry;
-    let (registry, sha256) = match facts.source {
-        Source::Base => {
-            let read = policy::registry(context)?;
-            (read.value, read.sha256)
+    let loaded = match resolution {
+        Some(resolution) => {
+            let proposed = Revision::GitHub(hub, &resolution.merge);
+            policy::resolved_registry(resolution, &context.policy(), &proposed)
         }
-        Source::Proposed => {
-            let bytes = hub
-                .file(&resolution.merge, paths::REGISTRY)
-                .map_err(api::fault)?
-                .context("the merge that was resolved holds no registry")?;
-            let text = String::from_utf8(bytes).context("the proposed registry is not text")?;
-            let sha256 = Sha256::of(text.as_bytes());
-            (
-                toml::from_str(&text).context("the proposed registry cannot be used")?,
-                sha256,
-            )
-        }
-    };
-    if sha256 != facts.sha256 {
-        bail!(
-            "the registry here is not the one that was resolved; check out the commit that `resolve` ran on"
-        );
-    }
-    Ok(registry)
+        None => context.registry(),
+    }?;
+    Ok(loaded.value)
 }
 
 fn judge(

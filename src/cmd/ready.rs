@@ -7,7 +7,6 @@ mod published;
 
 use std::path::PathBuf;
 
-use crate::cmd::api;
 use crate::cmd::context::{Context, Format};
 use crate::cmd::print_findings::is_private;
 use crate::domain::attestation::Attestation;
@@ -54,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let pulls: Vec<Pull> = if args.all {
         around.open.clone()
     } else {
-        let fetch = |number: &u64| around.hub.pull(*number).map_err(api::fault);
+        let fetch = |number: &u64| Ok(around.hub.pull(*number)?);
         args.pulls.iter().map(fetch).collect::<anyhow::Result<_>>()?
     };
     // What is carried in a comment has no signature of its own.
@@ -210,7 +209,7 @@ fn counted(errors: &[&Finding], first: &Finding) -> String {
 }
 
 fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
-    let reviews = around.hub.reviews(pull.number).map_err(api::fault)?;
+    let reviews = around.hub.reviews(pull.number)?;
     let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
     let each = reviews.iter().filter_map(|review| {
         let user = review.user.as_ref()?;
@@ -336,7 +335,7 @@ fn scope(
     head: &str,
 ) -> anyhow::Result<Vec<Blocker>> {
     let changes = crate::git::diff::between(&around.git, fork, head, false)?;
-    let findings = crate::cmd::lint::scope::judge(&around.git, contract, &changes, fork)?;
+    let findings = crate::pull::scope::check(&around.git, contract, &changes, fork)?;
     let errors: Vec<&Finding> = findings
         .iter()
         .filter(|f| f.severity == Severity::Error)

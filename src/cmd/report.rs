@@ -7,7 +7,6 @@ use anyhow::{Context as _, anyhow};
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
-use crate::cmd::policy;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
@@ -77,7 +76,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
         }
         return merge_results::merge(parts, None).map_err(unusable);
     }
-    let selection = select::resolve(&policy::registry(context)?.value, &request)?;
+    let selection = select::resolve(&context.registry()?.value, &request)?;
     let whole = Whole {
         bundle: selection.bundle.as_deref(),
         gate_ids: &selection.gate_ids,

@@ -11,13 +11,11 @@ use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
-use crate::cmd::policy;
 use crate::cmd::runner_files;
 use crate::document::source::Source as Text;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{FindingJson, Severity};
-use crate::domain::ids::{CommitId, Sha256};
-use crate::domain::paths;
+use crate::domain::ids::CommitId;
 use crate::domain::proposal::Proposal;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
@@ -27,6 +25,7 @@ use crate::github::types::{Authorship, Commit, Pull};
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::perf::decision::MAX_PAIRS;
+use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, Issue, contract_of};
 use crate::report::comment_sections;
 use crate::system::random;
@@ -65,7 +64,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let hub = api::hub(context)?;
-    let pull = hub.pull(args.pr).map_err(api::fault)?;
+    let pull = hub.pull(args.pr)?;
     if pull.state != "open" {
         return Err(refused(format!("pull request {} is not open", args.pr)));
     }
@@ -126,8 +125,8 @@ fn refused(why: String) -> anyhow::Error {
 /// The merge of exactly this head. GitHub makes it in its own time, and the ref may still name the merge of an earlier head.
 fn merge(hub: &GitHub, pull: &Pull) -> anyhow::Result<Commit> {
     for ask in 1..=ASKS {
-        if let Some(id) = hub.merge_ref(pull.number).map_err(api::fault)? {
-            let commit = hub.commit(&id).map_err(api::fault)?;
+        if let Some(id) = hub.merge_ref(pull.number)? {
+            let commit = hub.commit(&id)?;
             match commit.parents.as_slice() {
                 [_, head] if head.sha == pull.head.sha => return Ok(commit),
                 _ => {}
@@ -158,13 +157,12 @@ fn registry(
     base: &CommitId,
     merge: &CommitId,
 ) -> anyhow::Result<(Registry, RegistryFacts)> {
-    let in_force = policy::registry(context)?;
-    let file = |commit: &CommitId| hub.file(commit, paths::REGISTRY).map_err(api::fault);
+    let in_force = context.registry()?;
+    let file = |commit: &CommitId| Revision::GitHub(hub, commit).registry_file();
     let (before, after) = (file(base)?, file(merge)?);
-    let changed = before != after;
-    let text = after.and_then(|bytes| String::from_utf8(bytes).ok());
-    let sha256 = text.as_deref().map(|text| Sha256::of(text.as_bytes()));
-    let proposed: Option<Registry> = text.as_deref().and_then(|text| toml::from_str(text).ok());
+    let sha256 = after.as_ref().map(|file| file.sha256.clone());
+    let changed = before.map(|file| file.sha256) != sha256;
+    let proposed = after.and_then(|file| file.registry.ok());
     let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
     if !args.registry_from_change {
         let facts = RegistryFacts {
@@ -191,13 +189,13 @@ fn registry(
 fn contract(hub: &GitHub, args: &Args, description: &Text) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
     let issue = match args.issue {
         Some(number) => {
-            let issue = Issue::read(hub, number).map_err(api::fault)?;
+            let issue = Issue::read(hub, number)?;
             if let Err(defect) = &issue.contract {
                 bail!("issue {number} holds no usable contract: {}", defect.message);
             }
             Some(issue)
         }
-        None => match contract_of(hub, description).map_err(api::fault)? {
+        None => match contract_of(hub, description)? {
             ContractOf::Found(issue) if issue.contract.is_ok() => Some(*issue),
             _ => None,
         },

@@ -23,6 +23,11 @@ pub enum Exit {
     Terminated,
 }
 
+/// Marks an error after which no verdict is possible (exit code 3), although the input was usable.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoVerdict(pub String);
+
 impl Exit {
     /// Every way to end, with its number and meaning, in the order of the numbers.
     pub const TABLE: [(Exit, u8, &'static str); 7] = [

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod finding;
 pub mod gate_environment;
 pub mod ids;
+pub mod messages;
 pub mod metric;
 pub mod next_step;
 pub mod noise;

@@ -3,3 +3,4 @@
 //! Must not judge what it reads: the lints and the report do.
 
 pub mod contract;
+pub mod scope;

@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 
 use crate::cmd::context::Context;
+use crate::cmd::input_files;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
-use crate::cmd::lint::scope;
-use crate::cmd::policy;
 use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::read;
 use crate::git::Git;
+use crate::git::revisions;
 use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::lint::sheet::Sheet;
+use crate::pull::scope;
 
 /// Arguments of `lint attestation`.
 #[derive(Debug, clap::Args)]
@@ -63,13 +64,13 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         head: args
             .head
             .as_deref()
-            .map(|rev| scope::known(&git, rev))
+            .map(|rev| revisions::known(&git, rev))
             .transpose()?,
         has_commit: args.head.is_some().then_some(&has_commit),
         results: args
             .results
             .iter()
-            .map(|path| policy::recorded(path))
+            .map(|path| input_files::recorded(path))
             .collect::<anyhow::Result<_>>()?,
     };
     let facts = gather::facts(context)?;
@@ -82,7 +83,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         ));
     }
     if let (Some(contract), Some(base), Some(head)) = (&contract, &args.base, &evidence.head) {
-        let base = scope::known(&git, base)?;
+        let base = revisions::known(&git, base)?;
         let outside = scope(&git, contract, &base, head)?;
         findings.extend(
             outside

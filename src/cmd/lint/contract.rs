@@ -35,7 +35,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     if !args.issue.is_empty() {
         let hub = api::hub(context)?;
         for number in &args.issue {
-            let issue = hub.issue(*number).map_err(api::fault)?;
+            let issue = hub.issue(*number)?;
             documents
                 .sources
                 .push(Source::new(Some(format!("issue #{number}")), issue.body));

@@ -1,6 +1,6 @@
 //! `lint pr`: everything that can be said about a pull request before anybody runs a gate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
@@ -9,6 +9,7 @@ use crate::cmd::print_findings;
 use crate::document::{Source, Span};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
+use crate::domain::paths;
 use crate::git::Git;
 use crate::github::closing_keywords;
 use crate::github::event;
@@ -20,6 +21,7 @@ use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
 use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
+use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, contract_of};
 
 /// Arguments of `lint pr`.
@@ -102,7 +104,7 @@ fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {
     let Some(number) = args.pr else {
         return Ok(event::pull_request(|name| std::env::var(name).ok())?);
     };
-    api::hub(context)?.pull(number).map_err(api::fault)
+    Ok(api::hub(context)?.pull(number)?)
 }
 
 /// The contract: the file that the user named, else the contract of the pull request.
@@ -115,7 +117,7 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
         sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, sheet.finish()))
     };
-    match contract_of(&api::hub(context)?, body).map_err(api::fault)? {
+    match contract_of(&api::hub(context)?, body)? {
         ContractOf::Found(issue) => Ok((Some(issue.source), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),
@@ -133,19 +135,18 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
 
 /// The registry of the change, where it differs from the policy's: only then is it this pull request's business.
 fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::Result<Vec<Finding>> {
-    let ours = context.registry_path();
-    let relative = ours
-        .strip_prefix(&context.repo)
-        .unwrap_or(Path::new(""))
-        .to_owned();
-    let theirs = context.subject.join(&relative);
-    let (Ok(policy), Ok(proposed)) = (std::fs::read(&ours), std::fs::read_to_string(&theirs)) else {
+    let policy = context.policy().file(paths::REGISTRY);
+    let proposed = Revision::Checkout(&context.subject).file(paths::REGISTRY);
+    let (Ok(Some(policy)), Ok(Some(proposed))) = (policy, proposed) else {
         return Ok(Vec::new());
     };
-    if policy == proposed.as_bytes() {
+    let Some(proposed) = String::from_utf8(proposed)
+        .ok()
+        .filter(|text| policy != text.as_bytes())
+    else {
         return Ok(Vec::new());
-    }
-    let source = Source::new(Some(gather::shown(&relative)), proposed);
+    };
+    let source = Source::new(Some(paths::REGISTRY.to_owned()), proposed);
     let has_file = |file: &str| context.subject.join(file).exists();
     let around = Around {
         has_file: Some(&has_file),

@@ -1,6 +1,6 @@
 //! `lint registry`: the registry, held against the checkout that it is about and the ids of an earlier revision. It judges nothing itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 
@@ -11,11 +11,13 @@ use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::document::toml_tree;
 use crate::domain::exit::Exit;
+use crate::domain::paths;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint;
 use crate::lint::facts::Known;
 use crate::lint::registry::Around;
+use crate::policy::Revision;
 
 /// Arguments of `lint registry`.
 #[derive(Debug, clap::Args)]
@@ -65,14 +67,8 @@ pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
     let Some(commit) = git.commit(base)? else {
         bail!("{} has no commit `{base}`; fetch it", git.dir().display());
     };
-    let relative = context.registry_path();
-    let relative = relative.strip_prefix(&context.repo).unwrap_or(Path::new(""));
-    let object = format!("{commit}:./{}", relative.display());
-    let shown = git.output(["show", &object])?;
-    if !shown.status.success() {
-        return Ok(None);
-    }
-    Ok(Some(ids_of(&String::from_utf8_lossy(&shown.stdout))))
+    let file = Revision::Commit(&git, &commit).file(paths::REGISTRY)?;
+    Ok(file.map(|bytes| ids_of(&String::from_utf8_lossy(&bytes))))
 }
 
 /// The ids of a registry's text.

@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::perf_baseline;
-use crate::cmd::policy;
 use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
 use crate::domain::gate_environment;
@@ -65,7 +64,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             return Err(NoJudgement(said).into());
         }
     };
-    let registry = policy::registry(context)?.value;
+    let registry = context.registry()?.value;
     let gate = registry
         .gates
         .get(&args.gate)

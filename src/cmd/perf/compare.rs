@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::perf_baseline;
-use crate::cmd::policy;
 use crate::domain::contract::Risk;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
@@ -127,7 +126,7 @@ fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
     if !context.registry_path().exists() {
         return Ok(Vec::new());
     }
-    let registry = policy::registry(context)?.value;
+    let registry = context.registry()?.value;
     Ok(registry.gates.get(gate).map(Gate::reads).unwrap_or_default())
 }
 

@@ -11,8 +11,8 @@ use crate::cmd::NoJudgement;
 use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::contracts;
+use crate::cmd::input_files;
 use crate::cmd::lint::gather;
-use crate::cmd::policy;
 use crate::cmd::ready::attested;
 use crate::cmd::ready::is_merged;
 use crate::cmd::ready::published;
@@ -91,12 +91,12 @@ impl<'a> Around<'a> {
             NoJudgement(format!("cannot fetch from `{}`: {error}", settings.naming.remote))
         })?;
         let scratch = TempDir::with_prefix("nmoe-gates-ready-").context("cannot make a temporary folder")?;
-        let registry = policy::registry(context)?;
+        let registry = context.registry()?;
         let documents = contracts::gather(context, &[])?;
         let (items, _) = contracts::read(&documents);
         let mut recorded: Vec<Results> = Vec::new();
         for path in results {
-            let results = policy::recorded(path)?;
+            let results = input_files::recorded(path)?;
             if attested && let Err(why) = attested::verify(path, &results, hub.repository()) {
                 context.note(format_args!("{} does not count: {why}", path.display()));
             } else {
@@ -105,7 +105,7 @@ impl<'a> Around<'a> {
         }
         Ok(Around {
             context,
-            open: hub.open_pulls().map_err(api::fault)?,
+            open: hub.open_pulls()?,
             hub,
             git: here.with_scratch_objects(scratch.path())?,
             _scratch: scratch,
@@ -158,7 +158,7 @@ impl<'a> Around<'a> {
 
     /// The contract of a pull request, usable or not.
     pub fn contract(&self, pull: &Pull) -> anyhow::Result<Option<Found>> {
-        let found = contract_of(&self.hub, &self.body(pull)).map_err(api::fault)?;
+        let found = contract_of(&self.hub, &self.body(pull))?;
         let ContractOf::Found(issue) = found else {
             return Ok(None);
         };

@@ -1,7 +1,6 @@
 //! Evidence that was published on a pull request: our comments, found by author and carried results, and believed only as far as
 //! the commit status beside them goes.
 
-use crate::cmd::api;
 use crate::domain::evidence::Evidence;
 use crate::domain::registry::Registry;
 use crate::domain::results::Results;
@@ -28,7 +27,7 @@ pub struct Published {
 pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> anyhow::Result<Published> {
     let mut found = Published::default();
     let mut me: Option<String> = None;
-    for comment in hub.comments(pull).map_err(api::fault)? {
+    for comment in hub.comments(pull)? {
         let Some(carried) = embedded_results::of(&comment.body) else {
             continue;
         };
@@ -36,7 +35,7 @@ pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> anyhow::Result<Publ
         if author != WORKFLOW {
             let me = match &me {
                 Some(me) => me,
-                None => me.insert(hub.login().map_err(api::fault)?),
+                None => me.insert(hub.login()?),
             };
             if author != me {
                 found.doubts.push(format!(

@@ -8,8 +8,8 @@ use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
 use crate::cmd::context::Context;
+use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
-use crate::cmd::policy;
 use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
@@ -27,6 +27,7 @@ use crate::gate::select::{self, Selection};
 use crate::gate::verdict::ResultsBuilder;
 use crate::leaks::machine;
 use crate::leaks::private_terms;
+use crate::policy::{self, Revision};
 use crate::report::read;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
@@ -105,13 +106,17 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     let resolution = args
         .resolution
         .as_deref()
-        .map(policy::resolution)
+        .map(input_files::resolution)
         .transpose()
         .map_err(Refused::because(Reason::Refused))?;
     let bad_registry = Refused::because(Reason::BadRegistry);
     let registry = match &resolution {
-        Some(resolution) => policy::resolved_registry(context, resolution),
-        None => policy::registry(context),
+        Some(resolution) => policy::resolved_registry(
+            resolution,
+            &context.policy(),
+            &Revision::Checkout(&context.subject),
+        ),
+        None => context.registry(),
     }
     .map_err(bad_registry)?;
     let selection = select::resolve(&registry.value, &args.which.request())
@@ -123,7 +128,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
             .contract
             .as_deref()
             .filter(|p| !p.as_os_str().is_empty())
-            .map(policy::contract)
+            .map(input_files::contract)
             .transpose()
             .map_err(Refused::because(Reason::Refused))?,
     };

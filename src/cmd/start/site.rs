@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::lint::scope::KEPT_CONTRACT;
 use crate::domain::ids::CommitId;
 use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge_status;
 use crate::plan::Item;
+use crate::workspace::stored_contract;
 
 /// The main checkout, wherever the command was called from.
 pub struct Site {
@@ -141,9 +141,7 @@ impl Site {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("cannot make the worktree {}: {}", worktree.display(), said.trim());
         }
-        let kept =
-            Git::at(&worktree).text(["rev-parse", "--path-format=absolute", "--git-path", KEPT_CONTRACT])?;
-        let kept = PathBuf::from(kept);
+        let kept = stored_contract::path(&Git::at(&worktree))?;
         if let Some(dir) = kept.parent() {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }

@@ -1,0 +1,95 @@
+//! Checks the changes between two commits against the scope and the knobs of a contract. Reads the changed files from git.
+//!
+//! Must not decide which commits and which contract: the callers know.
+
+use std::collections::BTreeSet;
+
+use crate::domain::contract::Contract;
+use crate::domain::finding::Finding;
+use crate::git::diff::{self, Change, Kind};
+use crate::git::{Git, revisions};
+use crate::lint::scope::Judge;
+use crate::lint::scope::knobs::{self, Config, Keys};
+
+/// Checks what a branch changed since it left its base.
+pub fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+    since(git, contract, &revisions::merge_base(git, base, head)?, head)
+}
+
+/// Checks the changes from `fork` to `head`.
+pub fn since(git: &Git, contract: &Contract, fork: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+    check(git, contract, &diff::between(git, fork, head, false)?, fork)
+}
+
+/// Checks changes; `since` is the commit or tree that they are relative to.
+pub fn check(
+    git: &Git,
+    contract: &Contract,
+    changes: &[Change],
+    since: &str,
+) -> anyhow::Result<Vec<Finding>> {
+    let rules = Judge::new(&contract.scope);
+    let mut findings = Vec::new();
+    let mut elsewhere = None;
+    for change in changes {
+        let target = match change.new.kind {
+            Kind::Link if !change.same_content() || change.renamed() => {
+                Some(diff::blob(git, &change.new.id)?)
+            }
+            _ => None,
+        };
+        findings.extend(rules.check(change, target.as_deref()));
+        let path = change.new.shown();
+        match knobs::is_config(&path) {
+            Config::Foreign if change.new.kind != Kind::Absent && !change.same_content() => {
+                findings.push(knobs::foreign(&path));
+            }
+            Config::Toml if !change.same_content() => {
+                let old = text(git, change.old.kind, &change.old.id)?.filter(|_| !change.copied);
+                let new = text(git, change.new.kind, &change.new.id)?;
+                if old.is_none() && elsewhere.is_none() {
+                    elsewhere = Some(all_keys(git, since)?);
+                }
+                let nowhere = BTreeSet::new();
+                let file = knobs::File {
+                    path: &path,
+                    old: old.as_deref(),
+                    new: new.as_deref(),
+                    elsewhere: elsewhere.as_ref().unwrap_or(&nowhere),
+                };
+                findings.extend(knobs::check(&contract.contract.knobs, &file));
+            }
+            _ => {}
+        }
+    }
+    Ok(findings)
+}
+
+fn text(git: &Git, kind: Kind, id: &str) -> anyhow::Result<Option<String>> {
+    Ok(match kind {
+        Kind::File | Kind::Executable => Some(String::from_utf8_lossy(&diff::blob(git, id)?).into_owned()),
+        _ => None,
+    })
+}
+
+/// Returns the keys of all configuration files of a commit.
+fn all_keys(git: &Git, commit: &str) -> anyhow::Result<BTreeSet<String>> {
+    let listed = git.bytes(["ls-tree", "-r", "-z", commit])?;
+    let mut keys = BTreeSet::new();
+    for line in String::from_utf8_lossy(&listed).split_terminator('\0') {
+        let Some((head, path)) = line.split_once('\t') else {
+            continue;
+        };
+        let mut words = head.split(' ');
+        let (Some(mode), Some("blob"), Some(id)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        if mode != "120000" && knobs::is_config(path) == Config::Toml {
+            let text = String::from_utf8_lossy(&diff::blob(git, id)?).into_owned();
+            // An invalid file of the base has no keys.
+            let read = Keys::read(&text).unwrap_or_default();
+            keys.extend(read.names().map(str::to_owned));
+        }
+    }
+    Ok(keys)
+}
