@@ -372,7 +372,7 @@ fn foreign_resolution_is_refused() {
         with(&json!({}))
             .exits(2)
             .stderr
-            .contains("no output of `resolve`")
+            .contains("not an output of `resolve`")
     );
     assert!(fixture.api.comments(5).is_empty());
 }
