@@ -7,6 +7,7 @@ use ureq::http::Method;
 
 use crate::domain::ids::CommitId;
 use crate::github::client::{Client, Repeat};
+use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
 use crate::github::error::GitHubError;
 use crate::github::types::{
@@ -38,6 +39,14 @@ impl GitHub {
 
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// Returns where the descriptions of this repository are read.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            repository: &self.repository,
+            host: self.client.config().base.web_host(),
+        }
     }
 
     fn path(&self, rest: &str) -> String {

@@ -1,101 +1,203 @@
-//! Finds the issues that a pull request closes, by the closing keywords of GitHub (`Fixes #5`, `Closes: #5`, …).
+//! Finds the issues that a pull request closes, as GitHub reads its description: `Fixes #5`, `Fixes: owner/repo#5`, full URLs.
 //!
-//! Must not send requests: only the text of the description counts.
+//! Must not send requests: only the text of the description counts. Code and HTML comments contain examples and are ignored.
+//! The words and forms: <https://docs.github.com/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue>.
 
-/// The closing keywords, in lower case.
-const WORDS: [&str; 9] = [
-    "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved",
-];
+use std::ops::Range;
+use std::sync::LazyLock;
 
-/// Returns the numbers of the issues that a description closes, in order and without duplicates. Ignores code blocks and
-/// HTML comments, because they contain examples.
-pub fn closes(description: &str) -> Vec<u64> {
-    let mut numbers = Vec::new();
-    for line in prose(description) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        for pair in words.windows(2) {
-            let keyword = pair[0]
-                .trim_start_matches(['-', '*', '(', '_'])
-                .trim_end_matches([':', '*', '_'])
-                .to_ascii_lowercase();
-            let number = pair[1]
-                .strip_prefix('#')
-                .map(|rest| rest.trim_end_matches(|c: char| !c.is_ascii_digit()))
-                .and_then(|digits| digits.parse::<u64>().ok());
-            if let Some(number) = number.filter(|_| WORDS.contains(&keyword.as_str()))
-                && !numbers.contains(&number)
-            {
-                numbers.push(number);
-            }
-        }
-    }
-    numbers
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use regex::Regex;
+
+use crate::github::config::Repository;
+
+/// A closing keyword with its issue: a number, or `owner/name` and a number, or the URL of an issue.
+static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?xi) (?:^|\W) (?:close[sd]?|fix(?:e[sd])?|resolve[sd]?) :? [\ \t]+
+          ( (?: ([\w.-]+/[\w.-]+)?\# | https?://([\w.:-]+)/([\w.-]+/[\w.-]+)/issues/ ) (\d+) ) (?:$|\W)",
+    )
+    .ok()
+});
+
+/// Where a description is read: the repository, and the host of its pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    pub repository: &'a Repository,
+    /// `github.com`, or the host of an Enterprise server.
+    pub host: &'a str,
 }
 
-/// Returns the range of the first mention of an issue; the start of the description if there is none.
-pub fn mention(description: &str, number: u64) -> std::ops::Range<usize> {
-    let name = format!("#{number}");
-    let whole = |at: &usize| !description[at + name.len()..].starts_with(|c: char| c.is_ascii_digit());
-    let mut places = description.match_indices(&name).map(|(at, _)| at);
-    places.find(whole).map_or(0..0, |at| at..at + name.len())
+/// A reference to an issue of this repository that the pull request closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosingReference {
+    pub number: u64,
+    /// The place of the reference in the description, without the keyword.
+    pub span: Range<usize>,
 }
 
-/// Returns the lines outside of code blocks and comments.
-fn prose(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut fence: Option<&str> = None;
-    let mut comment = false;
-    for line in text.lines() {
-        let start = line.trim_start();
-        match fence {
-            Some(mark) => {
-                if start.starts_with(mark) {
-                    fence = None;
-                }
-                continue;
-            }
-            None if !comment => fence = ["```", "~~~"].into_iter().find(|mark| start.starts_with(mark)),
-            None => {}
+/// Returns the references to issues of this repository, in order; the first of each number.
+pub fn references(description: &str, site: Site<'_>) -> Vec<ClosingReference> {
+    let Some(pattern) = REFERENCE.as_ref() else {
+        return Vec::new();
+    };
+    let prose = Prose::of(description);
+    let mut found: Vec<ClosingReference> = Vec::new();
+    let mut start = 0;
+    while let Some(groups) = pattern.captures_at(&prose.text, start) {
+        let (Some(whole), Some(number)) = (groups.get(1), groups.get(5)) else {
+            break;
+        };
+        // The character behind a reference may begin the next keyword's word boundary.
+        start = whole.end();
+        let named = groups.get(2).or_else(|| groups.get(4)).map(|name| name.as_str());
+        let here = named.is_none_or(|name| name.eq_ignore_ascii_case(&site.repository.to_string()))
+            && groups
+                .get(3)
+                .is_none_or(|host| host.as_str().eq_ignore_ascii_case(site.host));
+        if let Ok(number) = number.as_str().parse()
+            && here
+            && !found.iter().any(|known| known.number == number)
+        {
+            let span = prose.source(whole.start())..prose.source(whole.end() - 1) + 1;
+            found.push(ClosingReference { number, span });
         }
-        if fence.is_some() {
-            continue;
-        }
-        let (mut rest, mut kept) = (line, String::new());
-        loop {
-            let mark = if comment { "-->" } else { "<!--" };
-            let found = rest.find(mark);
-            if !comment {
-                kept.push_str(&rest[..found.unwrap_or(rest.len())]);
-                kept.push(' ');
-            }
-            match found {
-                None => break,
-                Some(at) => {
-                    rest = &rest[at + mark.len()..];
-                    comment = !comment;
-                }
-            }
-        }
-        lines.push(kept);
     }
-    lines
+    found
+}
+
+/// Returns the numbers of the issues of this repository that a description closes, in order and without duplicates.
+pub fn closes(description: &str, site: Site<'_>) -> Vec<u64> {
+    let found = references(description, site);
+    found.into_iter().map(|reference| reference.number).collect()
+}
+
+/// The text of a description without code and HTML, with the place of each piece in the description.
+struct Prose {
+    text: String,
+    /// Start of a piece in the text, and of the same piece in the description.
+    pieces: Vec<(usize, usize)>,
+}
+
+impl Prose {
+    fn of(description: &str) -> Self {
+        let mut prose = Prose {
+            text: String::new(),
+            pieces: Vec::new(),
+        };
+        let mut in_code = false;
+        for (event, range) in Parser::new(description).into_offset_iter() {
+            match event {
+                Event::Start(Tag::CodeBlock(_)) => in_code = true,
+                Event::End(TagEnd::CodeBlock) => in_code = false,
+                Event::Text(text) if !in_code => {
+                    prose.pieces.push((prose.text.len(), range.start));
+                    prose.text.push_str(&text);
+                }
+                // A code span separates words, so that `Fixes ``x`` #5` is not a reference.
+                Event::Code(_) => prose.text.push('`'),
+                // Emphasis and links stand inside of a line: `**Fixes:** #5` is a reference.
+                Event::Start(Tag::Emphasis | Tag::Strong | Tag::Link { .. })
+                | Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link)
+                | Event::Text(_)
+                | Event::InlineHtml(_) => {}
+                _ => prose.text.push('\n'),
+            }
+        }
+        prose
+    }
+
+    /// Returns the place in the description of a place in the text.
+    fn source(&self, at: usize) -> usize {
+        let behind = self.pieces.partition_point(|(start, _)| *start <= at);
+        let (start, source) = self
+            .pieces
+            .get(behind.saturating_sub(1))
+            .copied()
+            .unwrap_or((0, 0));
+        source + (at - start)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn closes(description: &str) -> Vec<u64> {
+        let repository = Repository::parse("octo-org/trainer").unwrap();
+        let site = Site {
+            repository: &repository,
+            host: "github.com",
+        };
+        let found = references(description, site);
+        for reference in &found {
+            let text = &description[reference.span.clone()];
+            assert!(text.ends_with(&reference.number.to_string()), "{text:?}");
+        }
+        found.into_iter().map(|reference| reference.number).collect()
+    }
+
     #[test]
-    fn github_s_words_are_known_and_examples_are_not() {
+    fn every_word_and_form_of_github_is_a_reference() {
+        for word in [
+            "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "RESOLVED",
+        ] {
+            assert_eq!(closes(&format!("{word} #7")), [7], "{word}");
+        }
         assert_eq!(
             closes("## Links\n- Fixes: #12\n- closes #3, resolves: #12."),
             [12, 3]
         );
-        assert_eq!(closes("**Fixes:** #7"), [7]);
-        assert_eq!(closes("<!-- Fixes: #1 -->\n<!--\nFixes: #2\n--> fixed #3"), [3]);
+        assert_eq!(closes("**Fixes:** #7 and *closes* #8"), [7, 8]);
+        assert_eq!(closes("Fixes Octo-Org/trainer#4"), [4]);
         assert_eq!(
-            closes("```\nFixes: #1\n```\nrefs #2, prefixes #3, Fixes: #N, fixes 4"),
+            closes("Fixes: https://github.com/octo-org/trainer/issues/5."),
+            [5]
+        );
+        assert_eq!(
+            closes("Fixes <https://github.com/octo-org/trainer/issues/6>"),
+            [6]
+        );
+        assert_eq!(closes("ümläut: fixes #1 fixes #2,fixes #3"), [1, 2, 3]);
+    }
+
+    #[test]
+    fn other_repositories_and_bare_mentions_are_not() {
+        assert_eq!(closes("Fixes other/trainer#4"), [0u64; 0]);
+        assert_eq!(
+            closes("Fixes https://ghe.example/octo-org/trainer/issues/5"),
             [0u64; 0]
         );
+        assert_eq!(
+            closes("Fixes https://github.com/octo-org/trainer/pull/5"),
+            [0u64; 0]
+        );
+        assert_eq!(
+            closes("refs #2, prefixes #3, Fixes: #N, fixes 4, fixes #5x, fixes\n#6"),
+            [0u64; 0]
+        );
+        // A keyword counts for one issue.
+        assert_eq!(closes("fixes #1, #2"), [1]);
+    }
+
+    #[test]
+    fn examples_in_code_and_comments_are_not() {
+        for example in [
+            "```\nFixes: #1\n```",
+            "````\n```\nFixes: #1\n```\nFixes: #2\n````",
+            "~~~md\n```\nFixes #1\n~~~",
+            "- item\n\n      Fixes #1",
+            "    Fixes #1",
+            "<!-- Fixes: #1 -->",
+            "<!--\n\nFixes: #2\n\n-->",
+            "text <!-- Fixes #1 --> text",
+            "`Fixes #1` and ``Fixes #2``",
+            "Fixes `x` #1",
+        ] {
+            assert_eq!(closes(example), [0u64; 0], "{example}");
+        }
+        assert_eq!(closes("<!-- Fixes: #1 -->\n\nfixed #3"), [3]);
+        // A fence that never closes runs to the end.
+        assert_eq!(closes("Fixes #1\n\n```\nFixes #2"), [1]);
     }
 }

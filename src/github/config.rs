@@ -116,6 +116,16 @@ impl BaseUrl {
         })
     }
 
+    /// Returns the host of the web pages. A loopback API is a proxy of github.com, or a test's.
+    pub(super) fn web_host(&self) -> &str {
+        let host = self.origin.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        match host.strip_prefix("api.").unwrap_or(host) {
+            "localhost" | "127.0.0.1" | "[::1]" => "github.com",
+            host => host,
+        }
+    }
+
     /// Returns the full URL of an API path.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.prefix)

@@ -5,7 +5,7 @@ use crate::domain::contract::Contract;
 use crate::domain::ids::Sha256;
 use crate::domain::read;
 use crate::github::api::GitHub;
-use crate::github::closing_keywords;
+use crate::github::closing_keywords::{self, ClosingReference};
 use crate::github::error::GitHubError;
 
 /// The most issues that are read: a description that closes a hundred issues is not a work item.
@@ -27,8 +27,8 @@ pub struct Issue {
 pub enum ContractOf {
     /// The description closes no issue.
     NoIssue,
-    /// None of the issues exists, or the token may not read them; the first number.
-    Missing(u64),
+    /// None of the issues exists, or the token may not read them; the first reference.
+    Missing(ClosingReference),
     /// The issue that holds the contract; or, where none holds a usable one, the issue that comes closest.
     Found(Box<Issue>),
 }
@@ -83,13 +83,13 @@ impl Issue {
 pub fn contract_of(hub: &GitHub, description: &Source) -> Result<ContractOf, GitHubError> {
     let attested = read::attestation(description).ok();
     let attested = attested.as_ref().map(|a| a.nmoe_pr.issue.as_str());
-    let numbers = closing_keywords::closes(description.text());
-    let Some(first) = numbers.first().copied() else {
+    let references = closing_keywords::references(description.text(), hub.site());
+    let Some(first) = references.first().cloned() else {
         return Ok(ContractOf::NoIssue);
     };
     let mut best: Option<(Fit, Issue)> = None;
-    for number in numbers.into_iter().take(MOST_ISSUES) {
-        let issue = match Issue::read(hub, number) {
+    for reference in references.into_iter().take(MOST_ISSUES) {
+        let issue = match Issue::read(hub, reference.number) {
             Ok(issue) => issue,
             Err(fault) if fault.is_missing() => continue,
             Err(fault) => return Err(fault),

@@ -11,7 +11,6 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::paths;
 use crate::git::Git;
-use crate::github::closing_keywords;
 use crate::github::event;
 use crate::github::types::Pull;
 use crate::kernel::collectives;
@@ -125,9 +124,12 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
             "write `Fixes: #N` with the number of the contract's issue",
         ),
         // What the author wrote is wrong, or the token sees too little: the rest of the description is checked all the same.
-        ContractOf::Missing(number) => no_contract(
-            &closing_keywords::mention(body.text(), number),
-            format!("there is no issue #{number} here, or none that the token may see"),
+        ContractOf::Missing(reference) => no_contract(
+            &reference.span,
+            format!(
+                "there is no issue #{} here, or none that the token may see",
+                reference.number
+            ),
             "give the number of the contract's issue; a workflow needs `issues: read`",
         ),
     }

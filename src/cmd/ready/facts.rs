@@ -177,7 +177,8 @@ impl<'a> Around<'a> {
         self.open
             .iter()
             .filter(|other| {
-                other.number != pull.number && closing_keywords::closes(&other.body).contains(&issue)
+                other.number != pull.number
+                    && closing_keywords::closes(&other.body, self.hub.site()).contains(&issue)
             })
             .map(|other| other.number)
             .collect()
@@ -186,7 +187,7 @@ impl<'a> Around<'a> {
     /// The pull request that closes the issue of this contract.
     fn pull_of(&self, contract: &str) -> Option<u64> {
         let (issue, _) = self.contracts.iter().find(|(_, item)| item.issue == contract)?;
-        let closes = |pull: &&Pull| closing_keywords::closes(&pull.body).contains(issue);
+        let closes = |pull: &&Pull| closing_keywords::closes(&pull.body, self.hub.site()).contains(issue);
         self.open.iter().find(closes).map(|pull| pull.number)
     }
 

@@ -329,13 +329,14 @@ pub fn closing_references(body: &str) -> Vec<u64> {
             Event::Start(Tag::CodeBlock(_)) => code = true,
             Event::End(TagEnd::CodeBlock) => code = false,
             Event::Text(words) if !code => prose.push_str(&words),
+            Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link) => {}
             Event::SoftBreak | Event::HardBreak | Event::End(_) => prose.push('\n'),
             Event::Code(_) => prose.push('`'),
             _ => {}
         }
     }
     let pattern = regex::Regex::new(
-        r"(?i)\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?[ \n]+(?:octo-org/trainer#|https://github\.com/octo-org/trainer/issues/|#)(\d+)\b",
+        r"(?i)\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?[ \t]+(?:octo-org/trainer#|https://github\.com/octo-org/trainer/issues/|#)(\d+)\b",
     );
     let mut found: Vec<u64> = Vec::new();
     for one in pattern.unwrap().captures_iter(&prose) {
