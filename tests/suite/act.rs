@@ -53,11 +53,11 @@ pub fn act() -> Option<&'static Path> {
 /// Returns arguments that replace external actions by the local ones in `tests/act`.
 pub fn stand_ins() -> Vec<String> {
     [
-        ("checkout", "11bd71901bbe5b1630ceea73d27597364c9af683"),
-        ("upload-artifact", "ea165f8d65b6e75b540449e92b4886f43607fa02"),
-        ("attest", "59d89421af93a897026c735860bf21b6eb4f7b26"),
-        ("download-artifact", "d3f86a106a0bac45b974a628896c90dbdf5c8093"),
-        ("cache", "0057852bfaa89a56745cba8c7296529d2fc39830"),
+        ("checkout", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
+        ("upload-artifact", "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f"),
+        ("attest", "1e69f48acb82d1966a394da916b4c1698aa569d6"),
+        ("download-artifact", "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"),
+        ("cache", "27d5ce7f107fe9357f9df03efb73ab90386fccae"),
     ]
     .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"))
     .to_vec()

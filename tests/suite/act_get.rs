@@ -72,7 +72,7 @@ impl ActionFixture {
         sandbox.file(
             ".github/workflows/gates.yml",
             format!(
-                "on: [push]\npermissions: {{}}\njobs:\n  gates:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n        with:\n          persist-credentials: false\n      - id: gates\n        uses: {ACTION}@v0\n        with:\n          command: run\n          tier: a\n{inputs}      - run: echo \"overall is $OVERALL\"\n        env:\n          OVERALL: ${{{{ steps.gates.outputs.overall }}}}\n"
+                "on: [push]\npermissions: {{}}\njobs:\n  gates:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n        with:\n          persist-credentials: false\n      - id: gates\n        uses: {ACTION}@v0\n        with:\n          command: run\n          tier: a\n{inputs}      - run: echo \"overall is $OVERALL\"\n        env:\n          OVERALL: ${{{{ steps.gates.outputs.overall }}}}\n"
             ),
         );
         sandbox.git(["init", "--quiet"]);
