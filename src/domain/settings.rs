@@ -132,6 +132,8 @@ pub struct Naming {
     pub remote: String,
     /// Branch name; `{issue}` and `{slug}` are filled in.
     pub branch: String,
+    /// Patterns of further branch names, for hosted agents that choose their own. The closing issue names the contract.
+    pub also: Vec<PathPattern>,
     /// Worktree, relative to the checkout; `{issue}` and `{slug}` are filled in.
     pub worktree: String,
 }
@@ -142,6 +144,7 @@ impl Default for Naming {
             base: "master".to_owned(),
             remote: "origin".to_owned(),
             branch: "issue/{issue}-{slug}".to_owned(),
+            also: patterns(["claude/*", "codex/*", "copilot/*"]),
             worktree: "../nmoe-worktrees/issue-{issue}-{slug}".to_owned(),
         }
     }

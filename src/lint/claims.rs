@@ -63,7 +63,9 @@ fn branch(
             None => *branch == pattern,
         },
     };
-    if !good {
+    // A hosted agent names its branch itself; then the issue that the description closes binds it to the contract.
+    let named_by_agent = agreed.is_some() && facts.naming.also.iter().any(|pattern| pattern.matches(branch));
+    if !good && !named_by_agent {
         let node = root
             .at(&["nmoe_pr", "issue"])
             .map_or(root.span.clone(), |n| n.span.clone());

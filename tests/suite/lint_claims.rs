@@ -128,6 +128,10 @@ fn branch_name_must_match_contract() {
     }
     let with = ["--contract", "contract.md", "--branch", "issue/03a-other"];
     assert_eq!(found(&sandbox, &body, &with)[0].0, "wrong-branch");
+    // A hosted agent names its branch itself. The contract of the closing issue binds it; the attestation alone does not.
+    let agent = ["--contract", "contract.md", "--branch", "copilot/fix-1"];
+    assert_eq!(found(&sandbox, &body, &agent), []);
+    assert_eq!(found(&sandbox, &body, &agent[2..])[0].0, "wrong-branch");
 }
 
 #[test]

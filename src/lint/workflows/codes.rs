@@ -14,6 +14,7 @@ pub static TABLE: &[&Code] = &[
     &UNBUILT_BASELINE,
     &SCRIPT_EXPRESSION,
     &UNPINNED_ACTION,
+    &DEAD_RUNTIME,
     &NO_TIMEOUT,
     &DEFAULT_PERMISSIONS,
 ];
@@ -67,7 +68,7 @@ pub(super) static POLICY_FROM_CHANGE: Code = Code {
     id: "workflow-policy-from-change",
     severity: Severity::Error,
     title: "the registry or the tool comes from the change under test",
-    explain: "A pull request could then replace its own gates with `true`. Check out the base at the root and the change in a separate folder, and read the policy only from the base.",
+    explain: "A pull request could then replace its own gates with `true`. Check out the base at the root and the change in a separate folder, and read the policy only from the base. `uses: $/` is the action at the running commit: safe on `workflow_dispatch`, but on `pull_request` the running commit is the change. It needs runner 2.336.0 or newer.",
     bad: "with:\n  ref: <the change>",
     good: "with:\n  ref: <the change>\n  path: subject",
 };
@@ -106,6 +107,15 @@ pub(super) static UNPINNED_ACTION: Code = Code {
     explain: "A tag can be moved to other code. Use the commit id, with the version in a comment.",
     bad: "uses: actions/checkout@v4",
     good: "uses: actions/checkout@<40 hex digits> # v4.2.2",
+};
+
+pub(super) static DEAD_RUNTIME: Code = Code {
+    id: "workflow-dead-runtime",
+    severity: Severity::Warning,
+    title: "an action needs a Node.js version that runners no longer have",
+    explain: "GitHub's runners start JavaScript actions with Node.js 24; Node.js 20 and older are removed. Use a newer major version of the action. `lint workflows` knows the first such version of the actions that most workflows use, and reads `runs.using` of an `action.yml`.",
+    bad: "uses: actions/checkout@<40 hex digits> # v4.2.2",
+    good: "uses: actions/checkout@<40 hex digits> # v7.0.1",
 };
 
 pub(super) static NO_TIMEOUT: Code = Code {

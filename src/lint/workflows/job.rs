@@ -12,6 +12,8 @@ pub(super) struct Job {
     pub(super) self_hosted: bool,
     /// The environment that it waits for.
     pub(super) environment: Option<String>,
+    /// Whether the workflow runs on `pull_request`, so that the running commit is the change merged into its base.
+    pub(super) on_change: bool,
     pub(super) has_timeout: bool,
     pub(super) calls_workflow: bool,
     /// What is in force: the job's own, else the workflow's.
@@ -38,6 +40,9 @@ pub(super) struct Checkout {
     /// At the workspace's root rather than in a folder of its own.
     pub(super) at_root: bool,
 }
+
+/// The start of a reference to an action of the workflow's own repository at the running commit.
+pub(super) const SELF: &str = "$/";
 
 /// What in a `ref` says that the code is a change's.
 const CHANGE: [&str; 9] = [
@@ -79,6 +84,7 @@ fn job(entry: &Entry, on_change: bool, inherited: Option<&Vec<(String, String, S
             .collect(),
         self_hosted: !runs_on.is_empty() && runs_on.iter().all(|label| !is_hosted(label)),
         environment: named(node.get("environment")),
+        on_change,
         has_timeout: node.get("timeout-minutes").is_some(),
         calls_workflow: node.get("uses").is_some(),
         permissions: node
@@ -183,9 +189,16 @@ impl Job {
             .map(|(name, _, span)| (name.clone(), span.clone()))
     }
 
-    /// Where the job reads the registry, or calls the repository's own action, after a change's code took the root.
+    /// Where the job reads the registry, or calls the repository's own action, after a change's code took the root. `$/` is the
+    /// running commit, which on `pull_request` is the change itself.
     pub(super) fn policy_from_change(&self, document: &str) -> Option<Span> {
         const REGISTRY: &str = "gates.toml";
+        let own = |step: &Step| step.uses.clone().filter(|(uses, _)| uses.starts_with(SELF));
+        if self.on_change
+            && let Some((_, span)) = self.steps.iter().find_map(own)
+        {
+            return Some(span);
+        }
         let from = self
             .steps
             .iter()

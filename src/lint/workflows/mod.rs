@@ -5,6 +5,7 @@
 
 mod codes;
 mod job;
+mod runtime;
 mod script;
 mod sink;
 
@@ -34,6 +35,7 @@ pub fn lint(source: &Source) -> Vec<Finding> {
         return sink.findings;
     };
     let jobs = job::all(&tree);
+    runtime::of_action(&tree, &mut sink);
     permissions(&tree, &jobs, &mut sink);
     for job in &jobs {
         judge(job, &mut sink);
@@ -41,6 +43,7 @@ pub fn lint(source: &Source) -> Vec<Finding> {
             expressions(step, &mut sink);
             script::judge(step, &mut sink);
             pinned(step, &mut sink);
+            runtime::judge(step, &mut sink);
         }
     }
     sink.findings.sort_by_key(|f| f.region);
@@ -167,7 +170,10 @@ fn pinned(step: &Step, sink: &mut Sink) {
     let by_commit = uses
         .rsplit_once('@')
         .is_some_and(|(_, version)| version.len() == 40 && version.bytes().all(|b| b.is_ascii_hexdigit()));
-    if !uses.starts_with("./") && !uses.starts_with("docker://") && !by_commit {
+    let own = ["./", job::SELF, "docker://"]
+        .iter()
+        .any(|start| uses.starts_with(start));
+    if !own && !by_commit {
         sink.push(
             &codes::UNPINNED_ACTION,
             span,

@@ -13,10 +13,10 @@ jobs:
     permissions:
       contents: read
     steps:
-      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
         with:
           persist-credentials: false
-      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
         with:
           ref: ${{ needs.resolve.outputs.merge }}
           path: subject
@@ -95,7 +95,7 @@ fn each_fault_is_found_where_it_stands() {
         [("workflow-script-expression", 26)]
     );
     assert_eq!(
-        planted("11bd71901bbe5b1630ceea73d27597364c9af683", "v4"),
+        planted("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7"),
         [("workflow-unpinned-action", 11)]
     );
     assert_eq!(
@@ -114,9 +114,40 @@ fn each_fault_is_found_where_it_stands() {
 }
 
 #[test]
+fn self_reference_is_pinned_and_trusted_only_off_pull_requests() {
+    let own = planted("uses: ./", "uses: $/");
+    assert_eq!(own, []);
+    let text = CLEAN
+        .replace("uses: ./", "uses: $/")
+        .replace("on: workflow_dispatch", "on: pull_request");
+    assert!(
+        codes_of(&text).contains(&("workflow-policy-from-change", 19)),
+        "{:?}",
+        codes_of(&text)
+    );
+}
+
+#[test]
+fn dead_runtime_is_known_by_tag_comment_or_action_file() {
+    let pin = "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1";
+    assert_eq!(
+        planted(pin, "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2"),
+        [("workflow-dead-runtime", 11)]
+    );
+    assert_eq!(
+        planted(pin, "v4"),
+        [("workflow-unpinned-action", 11), ("workflow-dead-runtime", 11)]
+    );
+    assert_eq!(planted(pin, "3d3c42e5aac5ba805825da76410c181273ba90b1"), []);
+    let action = "name: x\npermissions: {}\nruns:\n  using: node20\n  main: x.js\n";
+    assert_eq!(codes_of(action), [("workflow-dead-runtime", 4)]);
+    assert_eq!(codes_of(&action.replace("node20", "node24")), []);
+}
+
+#[test]
 fn a_pull_request_workflow_checks_out_the_change_without_saying_so() {
     let text = "on: pull_request\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    timeout-minutes: 5\n    permissions: write-all\n    \
-                steps:\n      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n      - uses: ./\n";
+                steps:\n      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n      - uses: ./\n";
     let ids: Vec<_> = codes_of(text).into_iter().map(|(id, _)| id).collect();
     assert_eq!(
         ids,
