@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete the command line.
+//! `completions`: prints the script that lets a shell complete the command line.
 
 use clap_complete::Shell;
 
@@ -8,7 +8,7 @@ use crate::domain::exit::Exit;
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which shell.
+    /// Print the script for this shell.
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -1,6 +1,6 @@
-//! `demo`: the whole way from a contract to a table, before the user's eyes, in a sample repository of its own.
+//! `demo`: runs the complete workflow, from a contract to a table of results, in a sample repository.
 //!
-//! Every step is a call of this very program, shown as one would type it.
+//! Every step calls this program, and prints the command as a user would type it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::domain::paths;
 use crate::git::Git;
 use crate::terminal::Text;
 
-/// The sample repository by path.
+/// The files of the sample repository, by path.
 const SAMPLE: [(&str, &str); 6] = [
     ("README.md", include_str!("../../examples/demo/README.md")),
     (
@@ -34,7 +34,7 @@ const SAMPLE: [(&str, &str); 6] = [
     ("nmoe/train.py", include_str!("../../examples/demo/nmoe/train.py")),
     (".gitignore", "__pycache__/\n"),
 ];
-/// What the sample's pull request changes: `configs/tiny.toml`.
+/// The new content of `configs/tiny.toml` in the pull request of the sample.
 const CHANGE: &str = include_str!("../../examples/demo/change.toml");
 const ISSUE: &str = include_str!("../../examples/demo/issue.md");
 const PULL_REQUEST: &str = include_str!("../../examples/demo/pull_request.md");
@@ -43,7 +43,7 @@ const BRANCH: &str = "issue/01-bigger-batch";
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Unpack the sample here and leave it there; the folder must be new or empty.
+    /// Unpack the sample into this new or empty folder and keep it (default: a temporary folder).
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -80,9 +80,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     print(
         Text::new()
-            .line("This is a sample: a stand-in for a training repository, whose trainer counts steps and trains nothing.")
+            .line("This is a sample training repository. Its trainer only counts steps.")
             .line(format_args!(
-                "It lies in {}{until}, with a pull request that is merged on trial:",
+                "It is in {}{until}, with a pull request and its trial merge:",
                 place.display()
             ))
             .line(format_args!("  base {base}, head {head}, merge {merge}")),
@@ -104,13 +104,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             print(
                 Text::new()
                     .line("")
-                    .line("This step should have passed here, so the demo ends."),
+                    .line("This step should have passed, so the demo stops."),
             )?;
             return Ok(Exit::Failed);
         }
     }
     print(Text::new().line("").line(
-        "That was the sample. In your repository: `nmoe-gates lint contract`, `run --tier a`, and a maintainer's Tier B.",
+        "This was the sample. Next, in your repository: `nmoe-gates lint contract`, `run --tier a`, and Tier B by a maintainer.",
     ))?;
     Ok(Exit::Passed)
 }
@@ -122,30 +122,30 @@ fn steps(base: &str, head: &str) -> Vec<Step> {
     };
     vec![
         step(
-            "the issue is a contract. Is it complete?",
+            "the issue is a contract; check whether it is complete",
             "lint contract ../issue.md",
         ),
         step(
-            "the pull request is an attestation. Does it agree with the contract and with what was changed?",
+            "the pull request is an attestation; compare it with the contract and the changed files",
             &format!(
                 "lint attestation ../pull_request.md --contract ../issue.md --base {base} --head {head} --branch {BRANCH}"
             ),
         ),
-        step("the registry names the gates. Can they be run?", "lint registry"),
+        step("the registry defines the gates; check it", "lint registry"),
         step(
-            "which gates are run, and do they cover the contract?",
+            "select the gates, and check that they cover the contract",
             "gates resolve --bundle demo --contract ../issue.md",
         ),
         step(
-            "Tier A, as whoever wrote the change runs it at a prompt",
+            "Tier A, as the author of the change runs it",
             "run --tier a --results ../tier-a.json",
         ),
         step(
-            "the bundle, as a maintainer releases it for a B200. These gates need no GPU; a real one is refused off target",
+            "the bundle, as a maintainer runs it on a B200; the gates of this sample need no GPU",
             "run --bundle demo --contract ../issue.md --results ../results.json",
         ),
         step(
-            "what a job summary and a comment show, for a terminal",
+            "the report: a job summary and a comment show the same table",
             "report ../results.json",
         ),
     ]
@@ -165,7 +165,7 @@ fn call(place: &Path, args: &[String], color: bool) -> anyhow::Result<Option<i32
     Ok(status.code())
 }
 
-/// A folder that is new or empty.
+/// Creates the folder, or checks that it is empty.
 fn fresh(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     if std::fs::read_dir(dir)?.next().is_some() {

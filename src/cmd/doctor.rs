@@ -1,7 +1,7 @@
-//! `doctor`: what is missing here, each with its remedy: tools, settings, the registry's needs, the driver, the workflows and what
-//! they ask of the repository on GitHub.
+//! `doctor`: checks tools, settings, the requirements of the registry, the GPU driver, the workflows, and the repository
+//! settings on GitHub that the workflows need. Prints a fix for each problem.
 //!
-//! Looks and reports; changes nothing, but for one file that it tries to create where data must be read-only.
+//! Changes nothing, except that it tries to create one temporary file in folders that must be read-only.
 
 mod check;
 mod machine;
@@ -19,7 +19,7 @@ use crate::terminal::Text;
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Judge this machine as the B200 runner: what only Tier B needs is then missing rather than a hint.
+    /// Check this machine as the B200 runner: report what only Tier B needs as missing instead of as a hint.
     #[arg(long)]
     runner: bool,
 }
@@ -39,7 +39,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 State::Missing,
                 "settings",
                 format!("{error:#}"),
-                "mend configs/nmoe-gates.toml",
+                "fix configs/nmoe-gates.toml",
             ));
             Settings::default()
         }
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 State::Missing,
                 "registry",
                 "configs/gates/gates.toml is absent or cannot be used",
-                "`nmoe-gates init` writes one; `nmoe-gates lint registry` says what is wrong",
+                "`nmoe-gates init` writes one; `nmoe-gates lint registry` shows what is wrong",
             ));
             Registry::default()
         }

@@ -1,4 +1,4 @@
-//! `explain`: what a code or a reason means and how to mend it, from the tables alone.
+//! `explain`: prints what a code or a reason means and how to fix it. Reads only the tables of the program.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ use crate::terminal::Text;
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A code such as `unknown-gate`, a reason such as `timeout`, or `exit-codes`; absent, everything there is.
+    /// Explain this code such as `unknown-gate`, this reason such as `timeout`, or `exit-codes` (default: list everything).
     code: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub struct Unlisted {
     pages: bool,
 }
 
-/// Every table of codes, under the heading that it has in the documentation.
+/// Returns every table of codes with its heading in the documentation.
 fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     let mut tables = lint::codes::TABLES.to_vec();
     tables.push(("Scope", lint::scope::codes::TABLE));
@@ -105,7 +105,7 @@ fn exit_codes() -> String {
         .collect()
 }
 
-/// One page, for a terminal.
+/// Returns the page of one code, for a terminal.
 fn page(code: &Code) -> String {
     let mut page = format!(
         "{} ({})\n{}\n\n{}\n",
@@ -124,7 +124,7 @@ fn page(code: &Code) -> String {
     page
 }
 
-/// Every code and reason, a line each.
+/// Lists every code and every reason, one per line.
 fn list(tables: &[(&str, &[&Code])]) -> String {
     let mut out = String::new();
     for (heading, table) in tables {
@@ -167,7 +167,7 @@ fn everything(tables: &[(&str, &[&Code])]) -> Value {
     json!({ "schema": 1, "codes": codes, "reasons": reasons })
 }
 
-/// docs/reference/codes.md.
+/// Returns docs/reference/codes.md.
 fn pages(tables: &[(&str, &[&Code])]) -> String {
     let mut out = String::from(
         "# Codes\n\nEvery finding has a code, and every verdict that is not a pass has a reason. `nmoe-gates explain CODE` prints \
@@ -191,7 +191,7 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
             }
         }
     }
-    out.push_str("\n## Reasons of verdicts\n\n| reason | meaning | remedy |\n|---|---|---|\n");
+    out.push_str("\n## Reasons of verdicts\n\n| reason | meaning | fix |\n|---|---|---|\n");
     for reason in Reason::ALL {
         let _ = writeln!(
             out,

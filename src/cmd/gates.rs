@@ -1,4 +1,4 @@
-//! `gates`: the registry, read. What there is, what one gate says, and what a request resolves to.
+//! `gates`: lists the gates of the registry, shows one gate, and resolves a request to gates.
 
 use std::path::PathBuf;
 
@@ -24,20 +24,20 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Every gate and bundle.
+    /// List every gate and bundle.
     List(ListArgs),
-    /// One gate in full.
+    /// Show all keys of one gate.
     Show {
-        /// Gate id.
+        /// Id of the gate.
         id: String,
     },
-    /// The gates that a bundle, a list, a tier or a contract comes to.
+    /// Resolve a bundle, a list, a tier or a contract to its gates.
     Resolve(ResolveArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only gates of this tier.
+    /// Show only the gates of this tier (default: all).
     #[arg(long, value_name = "TIER")]
     tier: Option<TierName>,
 }
@@ -46,7 +46,7 @@ struct ListArgs {
 struct ResolveArgs {
     #[command(flatten)]
     which: Which,
-    /// Contract to cover: an issue body or a bare YAML file, `-` for standard input.
+    /// Read the contract to cover from this file: an issue body or a bare YAML file, `-` for standard input.
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
 }
@@ -54,19 +54,19 @@ struct ResolveArgs {
 /// The options that select gates, shared by every command that takes them.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Which {
-    /// A bundle of the registry, or `single` with one --gate.
+    /// Select a bundle of the registry, or `single` together with one --gate.
     #[arg(long, value_name = "NAME")]
     bundle: Option<String>,
-    /// A gate; may be given several times.
+    /// Select a gate. Can be given more than once.
     #[arg(long = "gate", value_name = "ID", num_args = 1..)]
     gates: Vec<String>,
-    /// Every gate of a tier.
+    /// Select every gate of a tier.
     #[arg(long, value_name = "TIER")]
     tier: Option<TierName>,
 }
 
 impl Which {
-    /// As the gate room takes it.
+    /// Converts the options to a request.
     pub fn request(&self) -> Request {
         Request {
             bundle: self.bundle.clone().filter(|b| !b.is_empty()),
@@ -79,9 +79,9 @@ impl Which {
 /// A tier on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TierName {
-    /// On a CPU, by whoever wrote the change.
+    /// The author of the change runs these gates, on a CPU.
     A,
-    /// On a B200, by the maintainer.
+    /// A maintainer runs these gates, on a B200.
     B,
 }
 
@@ -203,7 +203,7 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     Ok(Exit::Passed)
 }
 
-/// How a metric is read from the output.
+/// Describes how a metric is read from the output.
 fn reads(metric: &Metric) -> String {
     let mut text = format!("{}, ", metric.name);
     text.push_str(&match (&metric.pattern, &metric.label) {
@@ -246,7 +246,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
     let covering = contract
         .as_ref()
         .and_then(|c| select::smallest_bundle(registry, &c.value));
-    // A contract alone asks for the smallest bundle that covers it, or for its gates where none does.
+    // With a contract and no selection, take the smallest bundle that covers the contract, or else exactly its gates.
     let request = match (&contract, args.which.request()) {
         (Some(contract), request) if request == Request::default() => {
             let needed = select::tier_b(registry, &contract.value);
@@ -339,8 +339,8 @@ fn row(id: &str, gate: &Gate) -> Value {
     })
 }
 
-/// A strategy matrix for GitHub Actions, `fromJSON`-ready: one line. A perf gate goes with the gate that it compares, since it needs
-/// that one's run beside its own.
+/// Returns a strategy matrix for GitHub Actions: one line that `fromJSON` accepts. A perf gate and the gate that it compares
+/// are one entry, because the perf gate needs the result of the other gate from the same runner.
 fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
     let gates: Vec<(&str, &Gate)> = gates.collect();
     let compares =
@@ -361,7 +361,7 @@ fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
                 "tier": tier_name(gate.tier),
                 "kind": kind_name(gate.kind),
                 "gpus": gate.gpus,
-                // 0 is no limit, and no limit is the longest.
+                // 0 means no limit, so the sum has no limit either.
                 "timeout_s": if part.iter().any(|(_, gate)| gate.timeout_s == 0) { 0 } else {
                     part.iter().map(|(_, gate)| gate.timeout_s).sum::<u64>()
                 },

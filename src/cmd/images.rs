@@ -1,4 +1,4 @@
-//! `images`: whether a change calls for new base, train or runner images, in which order they are built, and why.
+//! `images`: prints which images a change must rebuild (base, train, runner), in which order, and why.
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -16,10 +16,10 @@ use crate::terminal::Text;
 /// Arguments of `images`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Commit before the change; with --head, else both come from the push event of the running workflow.
+    /// Compare with this commit. Needs --head (default: both commits of the push event of the running workflow).
     #[arg(long, value_name = "REV", requires = "head")]
     base: Option<String>,
-    /// Commit after the change.
+    /// Use this commit as the end of the change. Needs --base.
     #[arg(long, value_name = "REV", requires = "base")]
     head: Option<String>,
 }
@@ -36,7 +36,7 @@ struct Report {
     next: Vec<NextStep>,
 }
 
-/// The part of a push event that tells what was pushed.
+/// The part of a push event that names the commits.
 #[derive(Deserialize)]
 struct Push {
     before: String,
@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let chain = context.settings()?.images.0;
     let images = match &base {
-        // Both ends of a push count, whatever lies between: two dots and no merge base.
+        // Compare both ends of the push directly. A merge base would hide changes after a forced push.
         Some(base) => images::decide(&chain, &diff::between(&git, base, &head, false)?),
         None => images::all(&chain, "there is no earlier commit to compare with"),
     };
@@ -97,15 +97,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Passed)
 }
 
-/// The commits of the push that the running workflow is about; none before it where the branch is new.
+/// Returns the commits of the push that started the workflow. The first is absent if the branch is new.
 fn pushed(git: &Git) -> anyhow::Result<(Option<CommitId>, CommitId)> {
     let Some(path) = std::env::var_os("GITHUB_EVENT_PATH") else {
-        bail!("which change? Name it with `--base REV --head REV`, or run in the workflow of a push");
+        bail!("no change is named: pass `--base REV --head REV`, or run in the workflow of a push");
     };
     let text = std::fs::read_to_string(path).context("cannot read the event of the workflow")?;
     let push: Push = serde_json::from_str(&text)
-        .context("the event of the workflow is no push; name the change with `--base REV --head REV`")?;
+        .context("the event of the workflow is not a push; pass `--base REV --head REV`")?;
     let head = revisions::known(git, &push.after)?;
-    // A new branch has zeros for its past, and a forced push may have one that is not here.
+    // The old commit of a new branch is all zeros. After a forced push the old commit may be absent here.
     Ok((git.commit(&push.before)?, head))
 }

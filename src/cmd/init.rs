@@ -1,7 +1,7 @@
-//! `init`: adds what a repository lacks to work by contracts and attestations: registry, settings, forms, workflows.
+//! `init`: adds the files that a repository needs for contracts and attestations: registry, settings, forms, workflows.
 //!
-//! Shows what it does, never overwrites, and run twice does nothing more. The forms and workflows are this project's own
-//! files, so what it recommends is what it runs.
+//! Prints each step, and never overwrites a file. A second run changes nothing. The forms and workflows are the files that
+//! this project uses itself.
 
 use std::path::{Path, PathBuf};
 
@@ -21,16 +21,16 @@ use crate::terminal::Text;
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show what would be written, and write nothing; with `-v` as a patch that `git apply` takes.
+    /// Print what would be written, and write nothing. With `-v`, print a patch for `git apply`.
     #[arg(long)]
     dry_run: bool,
     /// Add a section for agents to AGENTS.md.
     #[arg(long)]
     agents: bool,
-    /// Add a git hook that judges what is about to be committed.
+    /// Add a git hook that checks each commit before it is created.
     #[arg(long)]
     hook: bool,
-    /// The action that the workflows call; pin it by commit.
+    /// Use this action in the workflows. Pin it by commit.
     #[arg(long, value_name = "OWNER/REPO@REF", default_value = concat!("Noumena-Network/nmoe-gates@v", env!("CARGO_PKG_VERSION")))]
     action: String,
 }
@@ -43,9 +43,9 @@ const REGISTRY: &str = include_str!("../../templates/init/gates.toml");
 const SETTINGS: &str = include_str!("../../templates/init/nmoe-gates.toml");
 const AGENTS: &str = include_str!("../../templates/init/AGENTS.md");
 const HOOK: &str = include_str!("../../templates/init/pre-commit");
-/// Stands at the section's start; where it is found the section is there.
+/// The first line of the section in AGENTS.md. If a file contains the line, the section exists.
 const AGENTS_MARK: &str = "<!-- nmoe-gates -->";
-/// What GitHub takes for a pull-request template.
+/// The paths that GitHub accepts for a pull-request template.
 const PR_TEMPLATES: [&str; 4] = [
     ".github/pull_request_template.md",
     ".github/PULL_REQUEST_TEMPLATE.md",
@@ -53,7 +53,7 @@ const PR_TEMPLATES: [&str; 4] = [
     "docs/pull_request_template.md",
 ];
 
-/// What happens to one file.
+/// The action for one file.
 #[derive(Debug, Serialize)]
 struct Step {
     path: String,
@@ -79,7 +79,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let git = Git::at(repo);
     if !git.output(["rev-parse", "--git-dir"])?.status.success() {
         bail!(
-            "{} is no git checkout; run `git init` there first",
+            "{} is not a git checkout: run `git init` there first",
             repo.display()
         );
     }
@@ -152,13 +152,13 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         steps.push(agents(repo)?);
     }
     if args.hook {
-        // Not `--git-path`: our git command runs with its hooks switched off, and would name nowhere.
+        // Do not use `--git-path`: `Git` runs git without hooks, so that git would answer with another path.
         let path = git.text(["rev-parse", "--git-common-dir"])? + "/hooks/pre-commit";
         let mut step = Step::new(repo, &path, HOOK.to_owned());
         if step.action == Action::Keep
             && std::fs::read_to_string(repo.join(&path)).ok().as_deref() != Some(HOOK)
         {
-            step.note = Some("another hook is there; call `nmoe-gates lint` from it".to_owned());
+            step.note = Some("another hook exists; call `nmoe-gates lint` from it".to_owned());
         }
         steps.push(step);
     }
@@ -176,7 +176,7 @@ impl Step {
         }
     }
 
-    /// What it changes, as git's diff would show it.
+    /// Formats the change of this step like `git diff`.
     fn patch(&self, repo: &Path) -> anyhow::Result<String> {
         let path = &self.path;
         let lines =
@@ -197,7 +197,7 @@ impl Step {
                 let mut tail: String = before.lines().skip(from).map(|l| format!(" {l}\n")).collect();
                 let mut content = self.content.as_str();
                 if !before.is_empty() && !before.ends_with('\n') {
-                    // The last line gets its end.
+                    // Complete the last line with a line break.
                     let line = before.lines().last().unwrap_or_default();
                     tail.truncate(tail.len() - line.len() - 2);
                     tail.push_str(&format!("-{line}\n\\ No newline at end of file\n+{line}\n"));
@@ -237,13 +237,13 @@ impl Step {
     }
 }
 
-/// A workflow; where one of its name is there that does not call the program, how to come by ours.
+/// Adds a workflow. If a workflow of this name exists that does not call this program, the note says how to get ours.
 fn workflow(repo: &Path, name: &str, content: String) -> Step {
     let mut step = Step::new(repo, &format!(".github/workflows/{name}"), content);
     let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
     if step.action == Action::Keep && !text.contains("nmoe-gates") {
         step.note = Some(
-            "it does not call nmoe-gates; `nmoe-gates lint workflows` judges it, and without it `init` writes ours".to_owned(),
+            "this workflow does not call nmoe-gates; check it with `nmoe-gates lint workflows`, or rename it and run `init` again".to_owned(),
         );
     }
     step
@@ -254,7 +254,8 @@ fn pr_template(repo: &Path) -> Step {
     let mut step = Step::new(repo, there.unwrap_or(&PR_TEMPLATES[0]), PR_TEMPLATE.to_owned());
     let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
     if step.action == Action::Keep && !text.contains("nmoe_pr") {
-        step.note = Some("it has no attestation block; see `nmoe-gates explain no-block`".to_owned());
+        step.note =
+            Some("this template has no attestation block; see `nmoe-gates explain no-block`".to_owned());
     }
     step
 }
@@ -271,17 +272,17 @@ fn agents(repo: &Path) -> anyhow::Result<Step> {
     Ok(step)
 }
 
-/// Where an editor finds the schemas of the version that the workflows call.
+/// Returns the address of the schemas for editors, in the version that the workflows call.
 fn schemas(action: &str) -> String {
     let (repository, version) = action.rsplit_once('@').unwrap_or((action, "HEAD"));
     format!("https://raw.githubusercontent.com/{repository}/{version}/schemas")
 }
 
-/// A workflow of ours for another repository: the action comes from outside, and the bundles are that repository's.
+/// Adapts a workflow of this repository for another one: replaces the path of the action and the list of bundles.
 fn adapt(workflow: &str, action: &str, bundles: &[String]) -> String {
     workflow
         .lines()
-        // What our own file says of its own action is not true there.
+        // This comment of our file describes the local action, which the other repository does not have.
         .filter(|line| !line.starts_with("# `uses: ./`"))
         .map(|line| {
             let indent = &line[..line.len() - line.trim_start().len()];
@@ -309,7 +310,7 @@ fn render(template: &str, values: minijinja::Value) -> anyhow::Result<String> {
     Ok(environment.render_str(template, values)?)
 }
 
-/// The branch that work starts from, as the remote says, else the one that is checked out.
+/// Returns the default branch of the remote, else the branch that is checked out.
 fn default_branch(git: &Git) -> String {
     let remote = git.text(["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]);
     remote
@@ -319,7 +320,7 @@ fn default_branch(git: &Git) -> String {
         .unwrap_or_else(|| settings::Naming::default().base)
 }
 
-/// Python packages at the top: each with a file that must be there for the gate to mean anything.
+/// Lists the Python packages at the top level, each with one file that must exist.
 fn packages(repo: &Path) -> Vec<Vec<String>> {
     let Ok(entries) = std::fs::read_dir(repo) else {
         return Vec::new();
@@ -337,7 +338,7 @@ fn packages(repo: &Path) -> Vec<Vec<String>> {
                 .filter_map(|e| e.ok()?.file_name().into_string().ok())
                 .filter(|file| file.ends_with(".py"))
                 .collect();
-            // `__init__.py` sorts before every module, and where there is none any module will do.
+            // `__init__.py` sorts before every module. Without it, any module will do.
             files.sort();
             let skip =
                 ["tests", "scripts", "examples", "docs"].contains(&name.as_str()) || name.starts_with('.');
@@ -359,7 +360,7 @@ fn human(steps: &[Step], dry_run: bool) -> Text {
         text.line(format_args!("{action}  {}{note}", step.path));
     }
     text.line("").line(if dry_run {
-        "nothing was written; run it without --dry-run"
+        "nothing was written; run the command without --dry-run"
     } else {
         "next: nmoe-gates doctor"
     });

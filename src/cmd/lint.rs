@@ -1,4 +1,4 @@
-//! `lint`: one subcommand per kind of document; each gathers the facts, lets the rules judge, and prints the findings.
+//! `lint`: one subcommand per kind of document. Each reads its inputs, calls the rules, and prints the findings.
 
 mod attestation;
 mod contract;
@@ -26,15 +26,15 @@ pub struct Args {
 enum What {
     /// Validate issue bodies or bare YAML files against the form, the registry and the checkout.
     Contract(contract::Args),
-    /// Validate pull-request bodies, and hold them against contract, branch, commits and recorded results.
+    /// Validate pull-request bodies, and compare them with the contract, branch, commits and recorded results.
     Attestation(attestation::Args),
-    /// Validate the registry, and hold it against the checkout and the ids of an earlier revision.
+    /// Validate the registry, and compare it with the checkout and the ids of an earlier revision.
     Registry(registry::Args),
-    /// Look for what must not be public: credentials, cluster identity, private addresses, hosts, paths and people.
+    /// Find what must not be public: credentials, cluster identity, private addresses, hosts, paths and people.
     Safety(safety::Args),
-    /// Find what workflows do wrong around gates: tokens beside a change's code, moving refs, policy from the change.
+    /// Find insecure patterns in workflows: tokens in the same job as the code of a change, moving refs, policy from the change.
     Workflows(workflows::Args),
-    /// Hold what a diff changes against a contract's scope and knobs.
+    /// Check the changes of a diff against the scope and the knobs of a contract.
     Scope(scope::Args),
     /// Validate the pull request of the current event: body, contract, scope, proposed registry, public safety.
     Pr(pr::Args),

@@ -1,4 +1,4 @@
-//! `man`: manual pages, made of the same words as `--help`.
+//! `man`: prints the manual pages, from the same texts as `--help`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::domain::exit::Exit;
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Write `nmoe-gates.1` and a page for every subcommand into this folder.
+    /// Write `nmoe-gates.1` and one page per subcommand into this folder (default: print the first page).
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: &Args, command: clap::Command) -> anyhow::Re
         Some(dir) => {
             std::fs::create_dir_all(dir)
                 .and_then(|()| clap_mangen::generate_to(command, dir))
-                .with_context(|| format!("{}: the pages cannot be written", dir.display()))?;
+                .with_context(|| format!("cannot write the pages into {}", dir.display()))?;
             context.note(format_args!("wrote the pages into {}", dir.display()));
         }
         None => {

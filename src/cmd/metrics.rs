@@ -1,4 +1,4 @@
-//! `metrics`: what is read from a log, and what is not.
+//! `metrics`: prints what the metric reader reads from a log, and what it does not read.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -25,10 +25,11 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Print what is read from a log and what is not, and why.
+    /// Print what is read from a log, what is not, and why.
     ///
-    /// Without --gate, --preset or --name, `node_tps` and every preset are tried. The log may be compressed (gzip, zstd) or UTF-16.
-    /// Exit codes: 0 every metric was read, 3 a metric was not read or a number could not be.
+    /// Without --gate, --preset or --name, the command tries `node_tps` and every preset. The log can be compressed (gzip,
+    /// zstd) or UTF-16.
+    /// Exit codes: 0 every metric was read, 3 a metric or a number was not read.
     #[command(
         after_help = "Examples:\n  nmoe-gates metrics try train.log\n  nmoe-gates metrics try train.log.gz --preset torchtitan\n  nmoe-gates metrics try train.log --name loss --name 'elapsed time per iteration'"
     )]
@@ -37,7 +38,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct TryArgs {
-    /// The log; `-` for standard input.
+    /// Read this log; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Read the metrics of this gate of the registry.
@@ -46,12 +47,12 @@ struct TryArgs {
     /// Read the metrics of this trainer or server.
     #[arg(long, value_name = "NAME")]
     preset: Option<Named>,
-    /// Read a number with this name; may be given several times.
+    /// Read the number with this name. Can be given more than once.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
 }
 
-/// A preset on the command line.
+/// A preset, as a value on the command line.
 #[derive(Clone, Copy, Debug)]
 struct Named(Preset);
 
@@ -85,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 struct Reader {
     preset: Option<Preset>,
     meter: Meter,
-    /// Whether somebody asked for these.
+    /// Whether the user named these metrics.
     asked: bool,
 }
 
@@ -146,7 +147,7 @@ fn try_log(context: &Context, args: &TryArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// What a log is.
+/// The properties of a log.
 struct Facts {
     compression: Option<&'static str>,
     encoding: &'static str,
@@ -202,7 +203,7 @@ fn node_tps() -> Metric {
     }
 }
 
-/// Reasons for people.
+/// Describes for people why a number was not read.
 fn why(unread: Unread) -> &'static str {
     match unread {
         Unread::Refused(why) => why.says(),
@@ -220,7 +221,7 @@ fn as_text(file: &str, facts: &Facts, found: &[(Option<Preset>, Vec<Measured>)])
     ));
     if found.is_empty() {
         text.line(
-            "nothing is read: the log has neither `node_tps` nor a metric of a preset; name one with --name",
+            "no metric found: the log has neither `node_tps` nor a metric of a preset; name one with --name",
         );
     }
     for (preset, metrics) in found {

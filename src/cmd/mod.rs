@@ -1,4 +1,5 @@
-//! One file per subcommand: gather what it needs, let a room decide, present what came of it.
+//! One file per subcommand: each parses its arguments, calls one service, prints the outcome, and returns the exit code. The
+//! files that are not a subcommand say so in their first line.
 
 use crate::domain::exit::Exit;
 use crate::domain::next_step::NextStep;
@@ -38,7 +39,7 @@ pub mod worker;
 
 pub use crate::domain::exit::NoVerdict as NoJudgement;
 
-/// Says what went wrong on standard error and returns how the process ends.
+/// Prints an error on standard error, and returns the exit code.
 pub fn fail(error: &anyhow::Error) -> Exit {
     if error
         .downcast_ref::<std::io::Error>()
@@ -55,7 +56,7 @@ pub fn fail(error: &anyhow::Error) -> Exit {
     }
 }
 
-/// Steps as people read them: one line each, commands last.
+/// Formats the next steps for people: one per line, with the command at the end.
 fn next_steps(next: &[NextStep]) -> Text {
     let mut out = Text::new();
     for (n, step) in next.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What a perf gate needs before the first gate runs: which commit is the baseline, a snapshot of it, the stored noise.
+//! Prepares the baseline of perf gates: the commit, a snapshot of it, and the stored noise. Not a subcommand.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use crate::git::Git;
 use crate::perf::arms::{self, ArmError, Arms};
 use crate::perf::judge::Judge;
 
-/// The commit to compare with.
+/// Returns the commit to compare with.
 ///
 /// # Errors
-/// There is none, or the ref names one that may not be compared with.
+/// There is no such commit, or the ref must not be a baseline.
 pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Result<CommitId, ArmError>> {
     let naming = context.settings()?.naming;
     let base = std::env::var("GITHUB_BASE_REF").ok().filter(|b| !b.is_empty());
@@ -42,7 +42,7 @@ pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Resu
     ))
 }
 
-/// A judge for this run, with the baseline set apart. To be called before any code of the change runs.
+/// Creates the judge of perf gates, with a snapshot of the baseline. Call this before any code of the change runs.
 ///
 /// # Errors
 /// Settings or stored noise cannot be used.
@@ -51,11 +51,11 @@ pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
     Ok(Judge::new(baseline, noise(context)?, context.settings()?.perf))
 }
 
-/// A snapshot of a commit, from the policy checkout where that has it, else from the subject: an id is the same content
-/// wherever it comes from.
+/// Creates a snapshot of a commit, from the policy checkout if it has the commit, else from the subject. The commit id
+/// guarantees that the content is the same.
 ///
 /// # Errors
-/// Neither has it, or there is no place outside the checkouts.
+/// Neither checkout has the commit, or no folder outside of the checkouts is available.
 pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
     let has = |dir: &Path| {
         Git::at(dir)
@@ -74,14 +74,15 @@ pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
     for checkout in [&context.repo, &context.subject] {
         if checkout.canonicalize().is_ok_and(|c| parent.starts_with(c)) {
             return Err(ArmError::Bad(
-                "the baseline would lie inside a checkout; set XDG_STATE_HOME to a folder outside".to_owned(),
+                "the baseline would be inside a checkout; set XDG_STATE_HOME to a folder outside of it"
+                    .to_owned(),
             ));
         }
     }
     Arms::prepare(&parent, source, id)
 }
 
-/// The private folder of all comparisons.
+/// Returns the private folder of all comparisons.
 fn folder() -> std::io::Result<PathBuf> {
     let state = state_dir().unwrap_or_else(|| std::env::temp_dir().join("nmoe-gates"));
     let folder = state.join("perf");
@@ -89,10 +90,10 @@ fn folder() -> std::io::Result<PathBuf> {
     folder.canonicalize()
 }
 
-/// The stored noise of the policy checkout; empty where there is none.
+/// Returns the stored noise of the policy checkout, or an empty table if the file does not exist.
 ///
 /// # Errors
-/// The file cannot be read, or is no such table.
+/// The file cannot be read, or is not a noise table.
 pub fn noise(context: &Context) -> anyhow::Result<NoiseTable> {
     let path = context.repo.join(paths::NOISE);
     match std::fs::read_to_string(&path) {

@@ -1,4 +1,4 @@
-//! `plan`: the open contracts as waves that can run in parallel, with what they would fight over.
+//! `plan`: sorts the open contracts into waves that can run in parallel, and prints where they would conflict.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::plan::{self, Conflict, Facts, Item, show};
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Contracts: files, or folders with all below them; GitHub's open issues where absent.
+    /// Read contracts from these files, and from all files below these folders (default: the open issues on GitHub).
     #[arg(value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
-    /// A contract that is merged already; may be given several times.
+    /// Treat this contract as merged. Can be given more than once.
     #[arg(long, value_name = "ID")]
     done: Vec<String>,
 }
@@ -46,10 +46,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(if broken { Exit::Failed } else { Exit::Passed })
 }
 
-/// What is merged: said so, noted on the remote, or closed on GitHub; the latter is asked only where a dependency is missing.
+/// Returns the merged contracts: named by the user, recorded on the remote, or closed on GitHub. Queries GitHub only if a
+/// dependency is missing otherwise.
 fn done(context: &Context, args: &Args, items: &[Item]) -> anyhow::Result<Vec<String>> {
     let mut done = args.done.clone();
-    // Without a repository nothing is noted.
+    // Without a repository nothing is recorded.
     done.extend(
         claims::listed(&Git::at(&context.subject), claims::DONE)
             .unwrap_or_default()
@@ -70,7 +71,8 @@ fn done(context: &Context, args: &Args, items: &[Item]) -> anyhow::Result<Vec<St
     Ok(done)
 }
 
-/// Which contracts' branches conflict today. A folder of contracts needs no repository, so without one there are none.
+/// Returns the contracts whose branches conflict now. Returns nothing without a repository, because a folder of contracts
+/// needs none.
 fn conflicts(git: &Git, naming: &Naming, items: &[Item]) -> Vec<Conflict> {
     let Ok(listed) = git.text([
         "for-each-ref",
@@ -102,7 +104,7 @@ fn conflicts(git: &Git, naming: &Naming, items: &[Item]) -> Vec<Conflict> {
             ))
         })
         .collect();
-    // Only branches that changed a common path can conflict, so only those pairs are tried.
+    // Only branches that changed a common path can conflict, so try only those pairs.
     let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (n, (_, branch)) in branches.iter().enumerate() {
         for path in merge::changed(git, &base, branch).unwrap_or_default() {
@@ -111,7 +113,7 @@ fn conflicts(git: &Git, naming: &Naming, items: &[Item]) -> Vec<Conflict> {
     }
     let mut pairs = BTreeSet::new();
     for (path, who) in &by_path {
-        // One made a file where the other has a directory.
+        // One branch can create a file where the other has a directory.
         let above = path
             .match_indices('/')
             .filter_map(|(at, _)| by_path.get(&path[..at]));

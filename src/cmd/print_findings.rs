@@ -1,4 +1,4 @@
-//! Not a subcommand: prints findings in the format that was asked for, and says how the command ends.
+//! Prints findings in the selected format, and computes the exit code of a lint. Not a subcommand.
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::document::Source;
@@ -9,15 +9,15 @@ use crate::leaks;
 use crate::report::{findings, sarif};
 use crate::terminal::escape::visible;
 
-/// The formats that every lint has.
+/// The formats of every lint.
 pub const FORMATS: [Format; 4] = [Format::Human, Format::Json, Format::Github, Format::Sarif];
 
-/// Prints the findings of these documents; an error among them is a failure.
+/// Prints the findings of these documents. The command fails if one of them is an error.
 pub fn print_all(context: &Context, documents: &[Source], found: &[Finding]) -> anyhow::Result<Exit> {
     print_count(context, documents, documents.len(), found)
 }
 
-/// Like [`print_all`], where `count` documents were looked through and only some, or none, are at hand to be shown.
+/// Like [`print_all`], for `count` scanned documents of which only these are in memory.
 pub fn print_count(
     context: &Context,
     documents: &[Source],
@@ -41,7 +41,7 @@ pub fn print_count(
     Ok(exit(found))
 }
 
-/// How a command ends that found this.
+/// Returns the exit code for these findings.
 pub fn exit(found: &[Finding]) -> Exit {
     if found.iter().any(|f| f.severity == Severity::Error) {
         Exit::Failed
@@ -50,13 +50,13 @@ pub fn exit(found: &[Finding]) -> Exit {
     }
 }
 
-/// Kinds of findings whose text must not be shown.
+/// Whether the text of such a finding must not be shown.
 pub fn is_private(code: &Code) -> bool {
     leaks::codes::TABLE.contains(&code)
 }
 
 fn annotation(finding: &Finding) -> String {
-    // A description on GitHub is not a file of the repository, so its place goes into the title.
+    // The description of an issue is not a file of the repository, so its location goes into the title.
     let file = finding.path.as_deref().filter(|p| !p.contains('#'));
     let shown = file.map(visible);
     let place = finding
@@ -89,7 +89,7 @@ fn annotation(finding: &Finding) -> String {
     .command()
 }
 
-/// Columns of the terminal, or a width that fits a job's log.
+/// Returns the width of the terminal, or a width that fits the log of a job.
 fn width() -> usize {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()

@@ -1,4 +1,4 @@
-//! `report`: renders recorded results. It judges nothing: a report of a failure is a success of this command.
+//! `report`: renders recorded results. Does not check them: the report of a failed run is a success of this command.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use crate::terminal::Text;
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Results of a run; `-` is standard input. Several, or a folder of them, become one table.
+    /// Render these results; `-` is standard input. Several files, or a folder, become one table.
     #[arg(required = true)]
     results: Vec<PathBuf>,
     #[command(flatten)]
     which: Which,
-    /// Folder whose templates replace the embedded ones of the same name.
+    /// Replace the embedded templates by the files of the same name in this folder.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Passed)
 }
 
-/// The results, or several runs' made into one. With a selection they are held to it: what none of them has was not run.
+/// Loads the results, and merges those of several runs. With a selection, gates without results are `not_run`.
 fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     let mut parts = Vec::new();
     for path in &args.results {
@@ -72,7 +72,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     let request = args.which.request();
     if request == Request::default() {
         if parts.len() == 1 {
-            return parts.pop().context("one is there");
+            return parts.pop().context("no results");
         }
         return merge_results::merge(parts, None).map_err(unusable);
     }
@@ -85,7 +85,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
 }
 
 fn unusable(refusal: Refusal) -> anyhow::Error {
-    anyhow!("the results make no one table: {}", refusal.detail)
+    anyhow!("cannot merge the results: {}", refusal.detail)
 }
 
 fn load(path: &Path) -> anyhow::Result<Results> {
@@ -101,7 +101,7 @@ fn load(path: &Path) -> anyhow::Result<Results> {
     read::file(path).with_context(|| path.display().to_string())
 }
 
-/// Outputs of a workflow's step, one `name=value` a line: closed words and numbers.
+/// Formats the outputs of a workflow step, one `name=value` per line. The values are fixed words and numbers.
 fn outputs(results: &Results) -> String {
     let passed = results
         .results
@@ -115,7 +115,7 @@ fn outputs(results: &Results) -> String {
     )
 }
 
-/// A page for people; a broken replacement of a template is said, and the embedded one serves.
+/// Renders a page for people. If the templates of the user cannot be used, reports the error and uses the embedded ones.
 fn rendered(
     context: &Context,
     results: &Results,
@@ -131,7 +131,7 @@ fn rendered(
     let done = render::page(&View::new(results), page, &options)?;
     if let Some(complaint) = done.complaint {
         say(format_args!(
-            "error: the templates in --templates cannot be used, so the embedded ones serve: {complaint}"
+            "error: cannot use the templates of --templates, so the embedded ones are used: {complaint}"
         ));
     }
     let mut text = Text::new();

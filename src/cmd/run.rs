@@ -1,7 +1,7 @@
-//! `run`: selects gates, checks whether they can run, runs them under supervision, records the results.
+//! `run`: selects gates, checks whether they can run, runs them under supervision, and records the results.
 //!
-//! The process that was started claims the results and then keeps a worker ([`worker`]), which does the rest. However the worker ends, the
-//! results are those of this run, or there are none.
+//! The first process claims the results and becomes the supervisor of a worker process ([`worker`]), which does the rest. The
+//! results are always those of this run, or they do not exist, whatever ends the worker.
 
 mod args;
 mod input;
@@ -51,14 +51,14 @@ use crate::system::supervisor::WorkerExit;
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
     let path = results_path(context, args.results.as_deref())?;
-    // A worker shares the lock that its keeper holds.
+    // A worker shares the lock that its supervisor holds.
     let claims = !args.dry_run && context.supervisor_pid.is_none();
     let lock = match claims.then(|| recorder::claim(&path, args.resume)).transpose() {
-        // On a full disk the run ends in a report that says so.
+        // On a full disk the run continues, and its report says that nothing can be recorded.
         Err(error) if error.is_full() => None,
         claimed => claimed?,
     };
-    // Whoever types a contract must be in the terminal's foreground.
+    // A contract that is typed at a terminal can only be read by a process in the foreground of that terminal.
     let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = recorder::mark(&path);
     let worked = match worker::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     };
     let (how, reason) = match worked {
         WorkerExit::Exited(code) => return Ok(worker::exit(code)),
-        WorkerExit::Panicked => ("ended at a defect of this program".to_owned(), Reason::Internal),
+        WorkerExit::Panicked => ("stopped at a defect of this program".to_owned(), Reason::Internal),
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
     let left = if recorder::mark(&path) == before {
@@ -84,9 +84,9 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     } else {
         recover(&path)
     };
-    let left = left.unwrap_or_else(|error| format!("the record cannot be completed: {error:#}"));
+    let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
     let error = NoJudgement(format!(
-        "the run {how}; what it had started was ended, and {left}"
+        "the run {how}; the processes that it had started were ended, and {left}"
     ));
     if worked == WorkerExit::Panicked {
         say(format_args!("error: {error}"));
@@ -95,13 +95,16 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     Err(error.into())
 }
 
-/// Brings the results of a run that was cut off up to its journal.
+/// Completes the results of an interrupted run from its journal.
 fn recover(path: &Path) -> anyhow::Result<String> {
     output::outputs(path, &recorder::recover(path)?)?;
-    Ok(format!("{} holds what was recorded until then", path.display()))
+    Ok(format!(
+        "{} contains the results that were recorded before",
+        path.display()
+    ))
 }
 
-/// Runs the gates that were asked for, or says what would be run.
+/// Runs the selected gates. With `--dry-run`, prints what would run.
 fn work(
     context: &Context,
     args: &Args,
@@ -183,7 +186,7 @@ fn work(
     let filter = input.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
     let mut output = Output::to(stream, filter).context("cannot start the output")?;
     if in_actions() && format != Format::Json {
-        // A second layer, and the only one for what the job's other steps print.
+        // Also ask the runner to mask these names. This covers the output of the other steps of the job.
         input
             .masks
             .iter()
@@ -199,7 +202,7 @@ fn work(
     let initial_events = engine::initial_events(&plan);
     let mut record = match Recorder::begin(path, &initial_events, Box::new(talk)) {
         Err(error) if error.is_full() => {
-            // Nothing can be recorded, so nothing is run; what there is to say is still said.
+            // Nothing can be recorded, so no gate runs. The report is still printed.
             let results = unrecorded(&initial_events)?;
             drop(supervisor);
             output::present(context, format, path, &results, Some(Reason::DiskFull))?;
@@ -211,12 +214,12 @@ fn work(
     drop(supervisor);
     let results = record
         .results()
-        .ok_or_else(|| anyhow!("the run left no results"))?;
+        .ok_or_else(|| anyhow!("the run has no results"))?;
     output::present(context, format, path, &results, record.fault())?;
     Ok(exit(&results, stop, record.fault()))
 }
 
-/// The results of a run that could not even begin for want of space.
+/// Returns the results of a run that could not start because the disk is full.
 fn unrecorded(initial_events: &[Event]) -> anyhow::Result<Results> {
     let mut fold = ResultsBuilder::default();
     for event in initial_events {
@@ -225,14 +228,14 @@ fn unrecorded(initial_events: &[Event]) -> anyhow::Result<Results> {
     fold.push(&Event::RunRefused {
         reason: Reason::DiskFull,
     });
-    fold.results().ok_or_else(|| anyhow!("the run left no results"))
+    fold.results().ok_or_else(|| anyhow!("the run has no results"))
 }
 
 fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
     match (stop, results.overall) {
         (Some(Stop::Interrupt), _) => Exit::Interrupted,
         (Some(Stop::Terminate), _) => Exit::Terminated,
-        // A pass that could not be recorded is none.
+        // A pass that could not be recorded does not count.
         (None, Overall::Pass) if fault.is_some() => Exit::NoJudgement,
         (None, Overall::Pass) => Exit::Passed,
         (None, Overall::Fail) => Exit::Failed,
@@ -240,7 +243,7 @@ fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
     }
 }
 
-/// Leaves results that say why nothing was even looked at.
+/// Writes results that contain only the reason why the run was refused.
 fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -264,7 +267,7 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where no perf gate was selected there is nothing to judge.
+/// The judge of a run without a perf gate. The engine never calls it.
 struct NoJudge;
 
 impl PerfJudge for NoJudge {

@@ -1,15 +1,15 @@
-//! Not a subcommand: appends to the files by which a step tells the Actions runner its outputs and its summary.
+//! Appends to the files of the Actions runner: the outputs and the summary of a step. Not a subcommand.
 
 use std::io::Write as _;
 
 use anyhow::Context as _;
 
-/// The file that later steps read `name=value` lines from.
+/// Later steps read `name=value` lines from the file in this variable.
 pub const OUTPUT: &str = "GITHUB_OUTPUT";
-/// The file that the runner shows as Markdown on the run's page.
+/// The runner shows the file in this variable as Markdown on the page of the run.
 pub const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Appends to the file that this variable names. Outside of a workflow there is none, and nothing is written.
+/// Appends to the file that this variable names. Does nothing outside of a workflow, where the variable is not set.
 pub fn append(variable: &str, text: &str) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else {
         return Ok(());

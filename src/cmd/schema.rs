@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schema of each document. A test makes them from the types that read the documents, so that the program need not.
+//! `schema`: prints the JSON Schema of a document. A test generates the schemas from the Rust types, so the program embeds them.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ use crate::domain::exit::Exit;
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which document.
+    /// Print the schema of this document.
     #[arg(value_enum)]
     name: Name,
 }
@@ -16,17 +16,17 @@ pub struct Args {
 /// The documents that have a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
-    /// The YAML block of an issue.
+    /// The YAML block of an issue
     Contract,
-    /// The YAML block of a pull request.
+    /// The YAML block of a pull request
     Attestation,
-    /// `configs/gates/gates.toml`.
+    /// The registry, `configs/gates/gates.toml`
     Registry,
-    /// `results.json`.
+    /// The results of a run, `results.json`
     Results,
-    /// `configs/nmoe-gates.toml`.
+    /// The settings, `configs/nmoe-gates.toml`
     Settings,
-    /// What every lint prints with `--format json`.
+    /// The output of every lint with `--format json`
     Findings,
 }
 
@@ -36,7 +36,7 @@ pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Passed)
 }
 
-/// The schema of a document, as `schemas/` has it.
+/// Returns the schema of a document, a file of `schemas/`.
 fn schema(name: Name) -> &'static str {
     match name {
         Name::Contract => include_str!("../../schemas/contract.schema.json"),
@@ -61,7 +61,7 @@ mod tests {
     use crate::domain::settings::Settings;
     use crate::report::findings::Report;
 
-    /// The schema of a document, made from the type that reads it.
+    /// Generates the schema of a document from its type.
     fn made(name: Name) -> Value {
         match name {
             Name::Contract => as_written(of::<Contract>("Contract of an nmoe work item")),
@@ -79,8 +79,8 @@ mod tests {
         schema
     }
 
-    /// Ids and commits are text whatever they look like, but an editor that reads YAML takes `01` or `1188731` for a number:
-    /// what is text to us may be a number to the schema.
+    /// Lets a number stand for a text. Ids and commits are texts, but an editor that reads YAML takes `01` or `1188731` for a
+    /// number.
     fn as_written(mut schema: Value) -> Value {
         fn relax(value: &mut Value) {
             match value {
@@ -103,9 +103,9 @@ mod tests {
         schema
     }
 
-    /// `INSTA_UPDATE=always cargo test --lib schema` writes them anew.
+    /// `INSTA_UPDATE=always cargo test --lib schema` rewrites the files.
     #[test]
-    fn the_schemas_are_those_of_the_types_that_read_the_documents() {
+    fn schema_files_match_the_types() {
         for name in Name::value_variants() {
             let file = format!("{}.schema.json", name.to_possible_value().unwrap().get_name());
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -118,7 +118,7 @@ mod tests {
             }
             assert!(
                 schema(*name) == made,
-                "{file} is not what the types say; INSTA_UPDATE=always writes it anew"
+                "{file} does not match the types; run with INSTA_UPDATE=always to rewrite it"
             );
         }
     }

@@ -1,8 +1,8 @@
-//! Not a subcommand: the folder for what the tool keeps between its runs.
+//! Finds the folder for the state that the tool keeps between runs. Not a subcommand.
 
 use std::path::PathBuf;
 
-/// `$XDG_STATE_HOME`, else `~/.local/state`; nothing where neither is an absolute path.
+/// Returns a folder below `$XDG_STATE_HOME` or `~/.local/state`, or nothing if neither is an absolute path.
 pub fn state_dir() -> Option<PathBuf> {
     let absolute = |name: &str| {
         std::env::var_os(name)

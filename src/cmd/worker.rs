@@ -1,4 +1,4 @@
-//! Not a subcommand: how a command that starts others' programs is kept, so that none of them outlives it whatever happens.
+//! Runs a command that starts other programs as a supervisor and a worker, so that no started program survives the command.
 
 use std::os::fd::BorrowedFd;
 
@@ -10,50 +10,53 @@ use crate::system::process;
 use crate::system::signals::Signals;
 use crate::system::supervisor::{self, WorkerExit};
 
-/// Who this process is.
+/// The part of this process in the pair.
 pub enum Role {
-    /// The one that works; signals are its own to answer.
+    /// This process does the work, and must handle signals itself.
     Worker(Signals),
-    /// The one that waited for the worker's end.
+    /// This process waited for the worker, and knows how the worker ended.
     Supervisor(WorkerExit),
-    /// A worker whose keeper was gone before it began.
+    /// This process is a worker whose supervisor ended before the work began.
     Orphaned,
 }
 
-/// Finds out which of the two this process is, and keeps the worker if it is the keeper. From here on a signal is ours to answer,
-/// and our memory nobody else's to read. A worker shares the descriptor `shared` with its keeper.
+/// Finds out whether this process is the supervisor or the worker. The supervisor starts the worker and waits for its end.
+/// Afterwards this process handles its signals itself, and other processes cannot read its memory. A worker shares the
+/// descriptor `shared` with its supervisor.
 ///
 /// # Errors
-/// Signals cannot be caught, or the process not be closed to others.
+/// Signals cannot be caught, or the memory of this process cannot be protected.
 pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> anyhow::Result<Role> {
     let signals = || Signals::catch().context("cannot catch signals");
-    // Before the first program is started: one that lives on would hold a lock that this process was given.
+    // Do this before the first program starts: a program that lives on would keep a lock that this process inherited.
     process::close_descriptors_on_exec();
     process::deny_inspection().context("cannot protect the memory of this process")?;
-    if let Some(keeper) = context.supervisor_pid {
+    if let Some(supervisor_pid) = context.supervisor_pid {
         let signals = signals()?;
-        let kept = supervisor::bind_to_supervisor(keeper).context("cannot watch the supervisor process")?;
-        return Ok(if kept {
+        let is_bound =
+            supervisor::bind_to_supervisor(supervisor_pid).context("cannot watch the supervisor process")?;
+        return Ok(if is_bound {
             Role::Worker(signals)
         } else {
             Role::Orphaned
         });
     }
     if wanted
-        && let Ok(worked) = supervisor::run_worker(
+        && let Ok(exit) = supervisor::run_worker(
             signals()?,
             &context.args,
             |pid| format!("--supervisor-pid={pid}").into(),
             shared,
         )
     {
-        return Ok(Role::Supervisor(worked));
+        return Ok(Role::Supervisor(exit));
     }
-    // Without /proc, say: the work goes on unkept, as nothing below it could be found either.
+    // The worker could not start, for example without /proc. Work without a supervisor: without /proc it could not find the
+    // descendants either.
     Ok(Role::Worker(signals()?))
 }
 
-/// How a keeper ends after a worker that ended by itself.
+/// Returns the exit of a supervisor whose worker ended with this code.
 pub fn exit(code: i32) -> Exit {
     Exit::of_code(code).unwrap_or(Exit::NoJudgement)
 }

@@ -1,6 +1,6 @@
-//! A perf comparison as pictures: both arms step by step, and the pairs against the budget.
+//! Draws a perf comparison: both sides sample by sample, and the pairs with the budget.
 //!
-//! Draws what was measured, as Mermaid for GitHub and SVG for a page; judges nothing. The pictures hold numbers alone.
+//! Draws measured numbers as Mermaid for GitHub and as SVG for a page. Must not contain names that others chose.
 
 use std::fmt::Write as _;
 
@@ -11,19 +11,19 @@ use crate::domain::samples::thinned;
 use crate::report::number;
 use crate::report::plot::{Frame, SVG, across, mermaid};
 
-/// The most points of a line, and the most pairs of a chart.
+/// Maximum number of points of a line, and of pairs of a chart.
 const POINTS: usize = 60;
-/// The most launches that a page draws one by one.
+/// Maximum number of measurements that a page draws one by one.
 const LAUNCHES: usize = 24;
 
-/// One picture.
+/// One chart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Chart {
-    /// What it shows.
+    /// The title of the chart.
     pub title: &'static str,
-    /// What its lines are.
+    /// The meaning of its lines.
     pub legend: String,
-    /// Whether the SVG has a band, which is the interval.
+    /// Whether the SVG has a band for the interval.
     pub band: bool,
     /// Mermaid text, without its fence.
     pub mermaid: String,
@@ -31,12 +31,12 @@ pub struct Chart {
     pub svg: String,
 }
 
-/// The pictures of a comparison; those for which too little was measured are left out.
+/// Returns the charts of a comparison, without those that have too few samples.
 pub fn of(perf: &PerfResult) -> Vec<Chart> {
     [steps(perf), pairs(perf)].into_iter().flatten().collect()
 }
 
-/// Both arms over the samples that counted: in Mermaid the median of each arm's launches, on a page every launch.
+/// Draws both sides over the counted samples. Mermaid shows the median of each side, a page shows every measurement.
 fn steps(perf: &PerfResult) -> Option<Chart> {
     let of = |samples: fn(&PerfPair) -> &Vec<f64>| -> Vec<Vec<f64>> {
         let launches = perf.pairs.iter().take(LAUNCHES).map(samples);
@@ -48,14 +48,14 @@ fn steps(perf: &PerfResult) -> Option<Chart> {
     let arms = [of(|p| &p.baseline_samples), of(|p| &p.result_samples)];
     let medians = [median(&arms[0])?, median(&arms[1])?];
     let frame = Frame::around(arms.iter().flatten().flatten().copied())?;
-    let mut svg = frame.open("metric per sample, both arms");
+    let mut svg = frame.open("metric per sample, baseline and change");
     for (arm, class) in arms.iter().zip(["base", "head"]) {
         for launch in arm {
             svg += &frame.line(launch, class);
         }
     }
     Some(Chart {
-        title: "Both arms, sample by sample",
+        title: "Baseline and change, sample by sample",
         legend: "Blue is the baseline, orange the change".to_owned(),
         band: false,
         mermaid: mermaid(
@@ -68,7 +68,7 @@ fn steps(perf: &PerfResult) -> Option<Chart> {
     })
 }
 
-/// Every pair's change against the budget.
+/// Draws the change of every pair, and the budget.
 fn pairs(perf: &PerfResult) -> Option<Chart> {
     let changes: Vec<f64> = perf.pairs.iter().map(|p| p.log_ratio.exp_m1() * 100.0).collect();
     if changes.len() < 2 || changes.iter().any(|c| !c.is_finite()) {
@@ -135,7 +135,7 @@ fn pairs(perf: &PerfResult) -> Option<Chart> {
     })
 }
 
-/// The median at each place, as far as every launch goes; none of nothing.
+/// Returns the median at each sample, up to the shortest measurement. Returns nothing without measurements.
 fn median(launches: &[Vec<f64>]) -> Option<Vec<f64>> {
     let length = launches.iter().map(Vec::len).min()?;
     let at = |i: usize| {

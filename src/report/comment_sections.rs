@@ -1,6 +1,6 @@
-//! What stands around a published table: notices above it, what the pull request proposes, and the runs before.
+//! Writes the sections of a published comment around the table: notices, the proposed registry, and earlier runs.
 //!
-//! Everything is Markdown of closed words, numbers, hexadecimal ids and quoted names.
+//! The Markdown contains only fixed words, numbers, hexadecimal ids and quoted names.
 
 use std::fmt::Write as _;
 
@@ -14,60 +14,60 @@ use crate::report::escape::code;
 use crate::report::escape::text;
 use crate::report::number;
 
-/// Most runs before that are shown.
+/// Maximum number of earlier runs that are shown.
 const SHOWN: usize = 10;
 
-/// A run before the one that is shown.
+/// An earlier run of the same pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
-    /// What came of it, one word.
+    /// Its outcome, one word.
     pub outcome: String,
-    /// The head commit it was about.
+    /// The head commit of the run.
     pub head: Option<String>,
-    /// When it began, RFC 3339 in UTC.
+    /// Start of the run, RFC 3339 in UTC.
     pub at: Option<String>,
-    /// A few words.
+    /// The number of gates per verdict, in a few words.
     pub says: String,
-    /// Where its log is.
+    /// Address of the log.
     pub url: Option<String>,
 }
 
-/// A notice above the table, which must not be overlooked. The sentence is ours.
+/// Formats a notice above the table. The sentence must not contain text of others.
 pub fn notice(sentence: &str) -> String {
     format!("> [!WARNING]\n> {sentence}\n\n")
 }
 
-/// What is said in place of a table that is refused.
+/// Formats the section that replaces a refused table.
 pub fn refusal(bundle: Option<&str>, why: &str, about: &str) -> String {
     let bundle = bundle
         .map(|bundle| format!(": {}", code(Sink::Markdown, bundle)))
         .unwrap_or_default();
     format!(
-        "### Gates{bundle} — ⚠️ refused\n\n**Nothing was proven: {why}.** This was to be about commit {}.\n\n\
-         The job's log says more. Run the gates again; if it happens again, find out what in the change reaches the records of the run.\n",
+        "### Gates{bundle} — ⚠️ refused\n\n**Nothing was proven: {why}.** The expected commit is {}.\n\n\
+         See the log of the job. Run the gates again. If this happens again, find out what in the change modifies the records of the run.\n",
         code(Sink::Markdown, about)
     )
 }
 
-/// The registry that the pull request proposes, beside the one in force.
+/// Formats the registry that the pull request proposes.
 pub fn proposal(proposal: &Proposal, source: Source) -> String {
     let (title, says) = match source {
         Source::Base => (
-            "proposed, not in force",
-            "This change edits the registry of gates. The table above was made by the base's registry; what follows takes effect once it is merged.",
+            "proposed, not active",
+            "This change edits the registry of gates. The table above uses the registry of the base. The following changes take effect after the merge.",
         ),
         Source::Proposed => (
-            "proposed, and in force by a maintainer's choice",
-            "This change edits the registry of gates, and a maintainer chose to run its own definitions. The table above was made by them.",
+            "proposed, and active by choice of a maintainer",
+            "This change edits the registry of gates, and a maintainer chose to run the proposed definitions. The table above uses them.",
         ),
     };
     let mut out = format!("\n<details open><summary>Registry: {title}</summary>\n\n{says}\n\n");
     if proposal.sha256.is_none() {
         out += "The change removes the registry.\n";
     } else if !proposal.readable {
-        out += "The proposed file is not a registry: it cannot be read.\n";
+        out += "The proposed file is not a valid registry.\n";
     } else if proposal.changes.is_empty() {
-        out += "No gate, bundle or target changes: only comments or the order do.\n";
+        out += "No gate, bundle or target changes, only comments or the order.\n";
     } else {
         out += "| What | Name | Change | Keys |\n|:--|:--|:--|:--|\n";
         for change in &proposal.changes {
@@ -90,7 +90,7 @@ pub fn proposal(proposal: &Proposal, source: Source) -> String {
     out
 }
 
-/// What a maintainer approves: commits, gates, cost, contract, and what the lints say.
+/// Formats what a maintainer approves: commits, gates, cost, contract, and the findings of the lints.
 pub fn resolution(resolution: &Resolution) -> String {
     let md = |name: &str| code(Sink::Markdown, name);
     let mut out = String::from("### Tier B: what is to be approved\n\n| What | Which |\n|:--|:--|\n");
@@ -122,7 +122,7 @@ pub fn resolution(resolution: &Resolution) -> String {
     match &resolution.contract {
         None => row(
             "contract",
-            "**none**: the pull request closes no issue that holds one",
+            "**none**: the pull request closes no issue with a contract",
         ),
         Some(contract) => {
             row(
@@ -159,7 +159,7 @@ pub fn resolution(resolution: &Resolution) -> String {
     out
 }
 
-/// The runs before, newest first, folded.
+/// Formats the earlier runs, newest first, in a folded section.
 pub fn history(past: &[Past]) -> String {
     if past.is_empty() {
         return String::new();

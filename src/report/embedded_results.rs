@@ -1,20 +1,20 @@
-//! Verdicts carried inside a published comment, for programs: an HTML comment that people do not see.
+//! Embeds verdicts in a published comment as an HTML comment, which programs can read and people do not see.
 //!
-//! What comes back out of a comment is as much a stranger's as any results file. Whether the comment is ours is known elsewhere.
+//! Results from a comment are as untrusted as any results file. The caller must check who wrote the comment.
 
 use crate::domain::results::{GateResult, Results};
 use crate::report::read;
 
-/// How the line begins; JSON and ` -->` follow.
+/// Start of the line. JSON and ` -->` follow.
 const OPEN: &str = "<!-- nmoe-gates results ";
 
-/// How it ends.
+/// End of the line.
 const CLOSE: &str = " -->";
 
-/// Longest line. A selection of several hundred gates has none, and its results are read from their file.
+/// Maximum length of the line. A selection of several hundred gates gets no line; programs read its results file instead.
 pub const MOST: usize = 12 << 10;
 
-/// The line for these results: their verdicts with the reasons, and what they are about. None where it would be too long.
+/// Returns the line for these results: verdicts, reasons and evidence. Returns nothing if the line would be too long.
 pub fn line(results: &Results) -> Option<String> {
     let abridged = Results {
         results: results
@@ -24,7 +24,7 @@ pub fn line(results: &Results) -> Option<String> {
             .collect(),
         ..results.clone()
     };
-    // Nothing in it can end the comment, and JSON means the same by an escape.
+    // JSON can escape these characters, so no value can end the HTML comment.
     let json = serde_json::to_string(&abridged)
         .ok()?
         .replace('-', r"\u002d")
@@ -34,7 +34,7 @@ pub fn line(results: &Results) -> Option<String> {
     (line.len() <= MOST).then_some(line)
 }
 
-/// The results in a comment; none where it carries none.
+/// Returns the results in a comment, or nothing if the comment contains none.
 pub fn of(body: &str) -> Option<Result<Results, read::Refusal>> {
     let line = body
         .lines()
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_and_ends_no_comment() {
+    fn embedded_results_survive_and_end_no_comment() {
         let results = results(3);
         let line = line(&results).unwrap();
         assert_eq!(line.matches("--").count(), 2, "{line}");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_gates_are_not_carried() {
+    fn too_many_gates_are_not_embedded() {
         assert!(line(&results(2000)).is_none());
     }
 }

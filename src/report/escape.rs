@@ -1,13 +1,13 @@
-//! Text that others wrote, made inert for the place where it is shown. Nothing is dropped: what cannot be shown is spelled out.
+//! Escapes text of others for the place that shows it. Nothing is dropped: what cannot be shown is written as an escape.
 //!
-//! Two ways out of here: [`code`] quotes a name, [`text`] shows a string in running text. Templates use them by default.
+//! [`code`] quotes a name, [`text`] escapes a string in running text. Templates use them by default.
 
 use std::fmt::Write as _;
 
 use crate::terminal::escape::visible;
 use crate::terminal::workflow_commands::disarm;
 
-/// Where text is shown.
+/// The kind of output that text is escaped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// GitHub-flavoured Markdown.
@@ -19,7 +19,7 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// The sink of a template, by the end of its name.
+    /// Returns the sink of a template, by the extension of its name.
     pub fn of(template: &str) -> Sink {
         match template.rsplit('.').next() {
             Some("md") => Sink::Markdown,
@@ -29,7 +29,7 @@ impl Sink {
     }
 }
 
-/// A name, quoted: a code span in Markdown, `<code>` in HTML, itself on a terminal.
+/// Quotes a name: a code span in Markdown, `<code>` in HTML, unchanged on a terminal.
 pub fn code(sink: Sink, name: &str) -> String {
     let name = visible(name);
     match sink {
@@ -39,7 +39,7 @@ pub fn code(sink: Sink, name: &str) -> String {
     }
 }
 
-/// A string in running text.
+/// Escapes a string in running text.
 pub fn text(sink: Sink, words: &str) -> String {
     let words = visible(words);
     match sink {
@@ -49,7 +49,7 @@ pub fn text(sink: Sink, words: &str) -> String {
     }
 }
 
-/// What already is Markdown, as the content of one table cell.
+/// Escapes Markdown for one table cell.
 pub fn cell(markdown: &str) -> String {
     markdown.replace('|', "\\|").replace(['\r', '\n'], " ")
 }
@@ -85,8 +85,8 @@ fn code_span(text: &str) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// Every character that Markdown or GitHub gives a meaning becomes an entity; a mention and an issue number are broken
-/// by a character of no width as well, since GitHub looks for them after entities are gone.
+/// Replaces every character with a meaning in Markdown or on GitHub by an entity. Also breaks mentions and issue numbers with
+/// a zero-width space, because GitHub looks for them after it has resolved entities.
 fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';

@@ -1,6 +1,6 @@
-//! Findings made readable: snippets for people, JSON and SARIF for machines.
+//! Formats findings: snippets for people, JSON for programs.
 //!
-//! Takes findings and the documents they are about; knows nothing of the rules that found them.
+//! Takes findings and their documents. Must not depend on the rules that created the findings.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
@@ -16,21 +16,21 @@ use crate::terminal::escape::visible;
 /// Version of the findings format.
 pub const SCHEMA: u32 = 1;
 
-/// What every lint prints with `--format json`.
+/// The JSON output of every lint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Format version; 1.
     pub schema: u32,
-    /// Every finding, document by document, in the order of their places.
+    /// Every finding, sorted by document and position.
     pub findings: Vec<FindingJson>,
-    /// How many there are.
+    /// The number of findings.
     pub summary: Summary,
-    /// What to do now: a step for each kind of error, the first few; empty where there is none.
+    /// The next steps: one per kind of error, limited in number.
     #[serde(default)]
     pub next: Vec<NextStep>,
 }
 
-/// How many findings there are, and in how many documents was looked.
+/// The number of findings and of scanned documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Documents that were read.
@@ -55,7 +55,7 @@ impl Summary {
         }
     }
 
-    /// The count in words.
+    /// Formats the counts as words.
     pub fn words(&self) -> String {
         let some = |n: usize, what: &str| match n {
             1 => format!("1 {what}"),
@@ -76,14 +76,14 @@ impl Summary {
             parts.join(", ")
         };
         match self.documents {
-            // A diff is looked through, and no document.
+            // A diff is scanned without documents.
             0 => found,
             n => format!("{found} in {}", some(n, "document")),
         }
     }
 }
 
-/// What a lint prints with `--format json`.
+/// Creates the report that a lint prints with `--format json`.
 pub fn report(findings: &[Finding], documents: usize) -> Report {
     Report {
         schema: SCHEMA,
@@ -93,7 +93,7 @@ pub fn report(findings: &[Finding], documents: usize) -> Report {
     }
 }
 
-/// Most steps that are named.
+/// Maximum number of next steps.
 const STEPS: usize = 5;
 
 fn steps(findings: &[Finding]) -> Vec<NextStep> {
@@ -108,14 +108,14 @@ fn steps(findings: &[Finding]) -> Vec<NextStep> {
         .map(|code| {
             NextStep::run(
                 Who::Author,
-                format!("mend `{}`: {}", code.id, code.title),
+                format!("fix `{}`: {}", code.id, code.title),
                 ["nmoe-gates", "explain", code.id],
             )
         })
         .collect()
 }
 
-/// The snippets of a set of findings. `is_private` tells the kinds whose text must not be shown; it is masked in every snippet.
+/// Formats findings as snippets. Masks text in every snippet where `is_private` is true for a finding.
 pub fn human(
     findings: &[Finding],
     documents: &[Source],
@@ -147,7 +147,7 @@ pub fn human(
     out
 }
 
-/// One line a finding, for documents that are not shown: place, kind, message.
+/// Formats one line per finding, for documents that are not in memory: location, rule, message.
 pub fn lines(findings: &[Finding]) -> Text {
     let mut out = Text::new();
     for finding in findings {
@@ -169,7 +169,7 @@ pub fn lines(findings: &[Finding]) -> Text {
     out
 }
 
-/// The document with everything private in it struck out, character by character, so that places stay.
+/// Replaces private text of a document character by character, so that all positions stay the same.
 fn masked(document: &Source, findings: &[Finding], is_private: &dyn Fn(&Code) -> bool) -> Source {
     let mut text = document.text().to_owned();
     let mut spans: Vec<_> = findings
@@ -209,7 +209,8 @@ fn groups<'f>(
     let title = level.primary_title(message).id(finding.code.id);
     let mut group = match (document, finding.region) {
         (Some((document, path)), Some(region)) => {
-            // Only the lines around it: a renderer that searches a whole body for each finding is quadratic.
+            // Keep only the lines around a finding: the renderer searches the whole text once per finding, which would be
+            // quadratic.
             let first = region.line.saturating_sub(1).max(1);
             let start = document.offset(Place {
                 line: first,

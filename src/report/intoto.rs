@@ -1,6 +1,6 @@
-//! Results as an in-toto Statement with the test-result predicate, ready to be signed.
+//! Formats results as an in-toto statement with the test-result predicate, ready to be signed.
 //!
-//! Its subjects are the tested commit and the kernel libraries; results that name no commit cannot be attested.
+//! The subjects are the tested commit and the kernel libraries. Results without a commit cannot be attested.
 
 use serde_json::{Value, json};
 
@@ -11,15 +11,15 @@ use crate::domain::verdict::{Overall, Verdict};
 /// Why results cannot be attested.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAttestable {
-    /// Nothing to bind the statement to.
+    /// The results name no commit, so the statement would have no subject.
     #[error("these results name no commit, so there is nothing to attest; run the gates on a commit")]
     NoCommit,
-    /// The commit is not what was tested.
-    #[error("the subject held changes that no commit has; commit them and run the gates again")]
+    /// The subject had uncommitted changes, so the commit is not what was tested.
+    #[error("the subject had uncommitted changes: commit them, and run the gates again")]
     Dirty,
 }
 
-/// The statement, unsigned.
+/// Returns the unsigned statement.
 pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
     let e = &results.evidence;
     let commit = e
@@ -50,7 +50,7 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
         "subject": subjects,
         "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
         "predicate": {
-            // There is no word for «not decided», and nothing but a pass may look like one.
+            // The predicate has no value for "not decided". Only a pass may look like a pass.
             "result": if results.overall == Overall::Pass { "PASSED" } else { "FAILED" },
             "configuration": configuration(results),
             "passedTests": with(&[Verdict::Pass]),
@@ -60,7 +60,7 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
     }))
 }
 
-/// What the gates were judged by, as resource descriptors.
+/// Returns what the verdicts depend on, as resource descriptors.
 fn configuration(results: &Results) -> Vec<Value> {
     let e = &results.evidence;
     let digest = |name: &str, sha256: Option<&str>| {
@@ -95,7 +95,7 @@ fn configuration(results: &Results) -> Vec<Value> {
     .collect()
 }
 
-/// A digest without its algorithm's prefix.
+/// Removes the prefix with the algorithm from a digest.
 fn bare(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }

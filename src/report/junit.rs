@@ -1,4 +1,4 @@
-//! Results as JUnit XML. A gate that was not judged is an error: a viewer must not show it green.
+//! Formats results as JUnit XML. A gate without a verdict is an error, because a viewer must not show it green.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::terminal::escape::visible;
 
-/// The XML text.
+/// Returns the XML text.
 pub fn xml(results: &Results) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new(&*visible(results.bundle.as_deref().unwrap_or("gates")));
     let e = &results.evidence;
@@ -49,7 +49,7 @@ fn case(id: &str, result: &GateResult, red: bool) -> TestCase {
     let mut status = match result.status {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        // Skipped is shown as harmless, so something else must be red.
+        // Viewers show skipped tests as harmless, so another test case of the suite must fail.
         Verdict::NotRun if red => TestCaseStatus::skipped(),
         Verdict::NotRun
         | Verdict::Inconclusive

@@ -1,4 +1,4 @@
-//! The kernel checks that gates carry: row by row, and what they prove of a library. Knows names of checks, not libraries.
+//! Lists the kernel checks of gates, and what they prove about a library. Depends on the names of the checks only.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use crate::domain::results::{GateResult, KernelCheck, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::report::number;
 
-/// One row.
+/// One kernel check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name.
+    /// The name of the check.
     pub name: String,
-    /// Its verdict, one word.
+    /// The verdict, one word.
     pub status: &'static str,
-    /// Why, from the closed list; nothing for a pass.
+    /// The reason code. Empty for a pass.
     pub reason: Option<&'static str>,
-    /// Wall time, where it was taken.
+    /// Wall time, if it was measured.
     pub duration: Option<String>,
 }
 
-/// The rows of a gate, in the order they were found out.
+/// Returns the checks of a gate in the order in which they ran.
 pub fn rows(result: &GateResult) -> Vec<Check> {
     let row = |check: &KernelCheck| Check {
         name: check.name.clone(),
@@ -32,12 +32,13 @@ pub fn rows(result: &GateResult) -> Vec<Check> {
     result.kernel_checks.iter().map(row).collect()
 }
 
-/// What was proven of a library, in words of our own: inspected, held against its sources, loaded; nothing where no gate carries a check of it.
+/// Describes what was proven about a library: inspected, compared with its sources, loaded. Returns nothing if no gate
+/// checked the library.
 pub fn proven_of(results: &Results, path: &str) -> Option<String> {
     let passed = |what: &str| {
         let name = KernelCheck::of_library(Path::new(path), what);
         let rows = results.results.values().flat_map(|r| &r.kernel_checks);
-        // Libraries of one name in two folders share the names of their checks.
+        // Libraries of the same name in two folders share the names of their checks.
         let mut found = rows
             .filter(|check| check.name == name && check.library.as_deref().is_none_or(|l| l == path))
             .peekable();
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_library_is_said_to_be_what_was_proven_of_it_and_no_more() {
+    fn only_proven_properties_are_listed() {
         use Verdict::{Fail, Invalid, Pass};
         let cases = [
             (&[][..], None),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_of_one_name_keep_their_own_checks() {
+    fn libraries_with_one_name_keep_their_checks() {
         let row = |library: &str, status| KernelCheck {
             name: "rdep_inspect".to_owned(),
             library: Some(library.to_owned()),

@@ -1,7 +1,7 @@
-//! The results of several runs made into one: gates fan out over runners, and come back into one table.
+//! Merges the results of several runs into one table, for gates that ran in parallel on several runners.
 //!
-//! Parts are joined only where they are about the same thing. What no part has is `not_run`, never left out. Knows nothing of
-//! where the parts were run.
+//! All parts must have the same evidence. Gates without results get the verdict `not_run`. Must not depend on where the parts
+//! ran.
 
 use std::path::{Path, PathBuf};
 
@@ -12,22 +12,23 @@ use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::report::verify::{self, Refusal, RefusalKind};
 
-/// The most files that a folder of results may hold.
+/// Maximum number of files in a folder of results.
 const MOST: usize = 4096;
 
-/// What the parts must come to.
+/// The selection that the merged results must cover.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
-    /// Bundle that was asked for.
+    /// The selected bundle.
     pub bundle: Option<&'a str>,
     /// The gates, in order.
     pub gate_ids: &'a [String],
 }
 
-/// The files of results behind a path: itself, or for a folder every `*.json` in it and in its folders, in order of their names.
+/// Lists the results files behind a path: the file itself, or every `*.json` in a folder and its direct subfolders, sorted by
+/// name.
 ///
 /// # Errors
-/// A folder that cannot be read, holds no results, or more than any fan-out leaves.
+/// The folder cannot be read, contains no results, or contains too many.
 pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -43,11 +44,11 @@ pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     match found.len() {
         0 => Err(std::io::Error::new(
             std::io::ErrorKind::NotFound,
-            "a folder without results",
+            "the folder contains no results",
         )),
         1..=MOST => Ok(found),
         n => Err(std::io::Error::other(format!(
-            "the folder holds {n} files, and at most {MOST} are read"
+            "the folder contains {n} files, more than the limit of {MOST}"
         ))),
     }
 }
@@ -64,13 +65,16 @@ fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Joins parts, each already held to the schema. Without a whole the gates stand in the order of the parts.
+/// Merges parts that were already checked one by one. Without `whole`, the gates keep the order of the parts.
 ///
 /// # Errors
-/// Parts about different things, a gate in two of them, or a gate that the whole does not have.
+/// The parts have different evidence, two parts contain the same gate, or `whole` does not contain a gate.
 pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, Refusal> {
     let Some(first) = parts.first() else {
-        return Err(Refusal::new(RefusalKind::Missing, "there are no results to join"));
+        return Err(Refusal::new(
+            RefusalKind::Missing,
+            "there are no results to merge",
+        ));
     };
     let mut joined = Results {
         bundle: whole.and_then(|whole| whole.bundle.map(str::to_owned)),
@@ -96,7 +100,7 @@ pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, R
             if joined.results.contains_key(&id) {
                 return Err(Refusal::new(
                     RefusalKind::Inconsistent,
-                    format!("gate {id:?} is in two of the parts"),
+                    format!("two parts contain gate {id:?}"),
                 ));
             }
             joined.gate_ids.push(id.clone());
@@ -106,7 +110,7 @@ pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, R
     if let Some(whole) = whole {
         fit(&mut joined, whole)?;
     }
-    // Each part lists what it did not cover itself, in the contract's order.
+    // Each part lists what it did not cover, in the order of the contract.
     for id in uncovered {
         if !joined.results.contains_key(&id) && !joined.uncovered.contains(&id) {
             joined.uncovered.push(id);
@@ -116,12 +120,12 @@ pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, R
     Ok(joined)
 }
 
-/// Puts the gates into the whole's order, and says of those that no part has that they were not run.
+/// Sorts the gates in the order of the selection, and adds `not_run` for gates without results.
 fn fit(joined: &mut Results, whole: Whole<'_>) -> Result<(), Refusal> {
     if let Some(id) = joined.gate_ids.iter().find(|id| !whole.gate_ids.contains(id)) {
         return Err(Refusal::new(
             RefusalKind::Selection,
-            format!("gate {id:?} is none of those that were to be run"),
+            format!("gate {id:?} was not selected"),
         ));
     }
     let mut results = std::mem::take(&mut joined.results);
@@ -135,7 +139,8 @@ fn fit(joined: &mut Results, whole: Whole<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The identity of two parts together: what one machine alone can tell is taken from whichever part has it, all else must agree.
+/// Merges the evidence of two parts. Values that only some machines have come from the part that has them; all others must be
+/// equal.
 fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
     let mut both = one.clone();
     both.dirty |= other.dirty;
@@ -170,7 +175,7 @@ fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
     if differ.is_empty() { Ok(both) } else { Err(differ) }
 }
 
-/// From the first beginning to the last end, in seconds; nothing where a part does not say.
+/// Returns the seconds from the first start to the last end, or nothing if a part lacks the times.
 fn wall(parts: &[Results]) -> Option<f64> {
     let mut begins = f64::INFINITY;
     let mut ends = f64::NEG_INFINITY;
@@ -180,7 +185,7 @@ fn wall(parts: &[Results]) -> Option<f64> {
         begins = begins.min(began);
         ends = ends.max(began + part.duration_s?);
     }
-    // Clocks of several machines and fractions of a second: a tenth is what can be said.
+    // The clocks of the machines differ, so round to a tenth of a second.
     Some(((ends - begins) * 10.0).round().max(0.0) / 10.0)
 }
 
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_stand_in_the_order_of_the_whole_and_what_is_missing_was_not_run() {
+    fn missing_parts_are_not_run_and_order_is_kept() {
         let ids = ["a", "b", "d"].map(str::to_owned);
         let whole = Whole {
             bundle: Some("all"),
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_about_different_things_and_gates_twice_are_refused() {
+    fn different_evidence_and_duplicate_gates_are_refused() {
         let mut other = part("b", Verdict::Pass);
         other.evidence.head = "2".repeat(40).parse().ok();
         let why = merge(vec![part("a", Verdict::Pass), other], None)
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_machine_can_tell_is_taken_from_it_and_held_against_the_others() {
+    fn machine_evidence_is_merged_and_compared() {
         let gpu = |gate: &str, kernel: &str| {
             let mut part = part(gate, Verdict::Pass);
             part.evidence.target = Some("b200x8".to_owned());

@@ -1,7 +1,7 @@
-//! Results made readable: one view model, templates for people, and the formats that machines read.
+//! Formats results: one view model, templates for people, and the formats that machines read.
 //!
-//! Knows nothing of how a gate is run or of GitHub's API. What it reads is untrusted; what it writes is built from
-//! closed words, numbers and quoted names.
+//! Must not depend on how a gate runs, or on the API of GitHub. Reads untrusted input, and writes only fixed words, numbers
+//! and quoted names.
 
 pub mod charts;
 pub mod comment_sections;

@@ -1,11 +1,11 @@
-//! Numbers as people read them: thousands, percent, durations.
+//! Formats numbers for people: thousands, percent, durations.
 
-/// The sign of a number that is shown, with a true minus.
+/// Returns the sign of a number, with a real minus character.
 fn sign(negative: bool) -> &'static str {
     if negative { "\u{2212}" } else { "" }
 }
 
-/// A quantity with thousands separators: `12,345`; below a hundred with the digits that tell numbers apart.
+/// Formats a quantity with thousands separators: `12,345`. Below a hundred, adds the digits that are needed to compare numbers.
 pub fn quantity(value: f64) -> String {
     let size = value.abs();
     let digits = match size {
@@ -33,14 +33,14 @@ pub fn quantity(value: f64) -> String {
     out
 }
 
-/// A percentage without its sign `%`: one digit after the point, none where it is whole and `exact` is set.
+/// Formats a percentage without `%`: one digit after the point, or none if `exact` is set and the number is an integer.
 pub fn percent(value: f64, exact: bool) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     let digits = usize::from(!(exact && rounded.fract() == 0.0));
     format!("{}{:.digits$}", sign(rounded < 0.0), rounded.abs())
 }
 
-/// A wall time: `0.4 s`, `12 s`, `3 min 05 s`, `1 h 02 min`.
+/// Formats a wall time: `0.4 s`, `12 s`, `3 min 05 s`, `1 h 02 min`.
 pub fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
         return format!("{seconds:.1} s");

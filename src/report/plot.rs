@@ -1,27 +1,27 @@
-//! Draws series of numbers: a sparkline for a terminal, a Mermaid chart for GitHub, SVG for a page. The one scaler of all charts.
+//! Draws series of numbers: a sparkline for a terminal, a Mermaid chart for GitHub, SVG for a page. All charts use this scale.
 
 use std::fmt::Write as _;
 
 use crate::domain::samples::thinned;
 use crate::report::number;
 
-/// The most points of a chart; longer series are thinned evenly.
+/// Maximum number of points of a chart. Longer series are thinned evenly.
 const POINTS: usize = 100;
-/// The most characters of a sparkline.
+/// Maximum number of characters of a sparkline.
 const SPARKS: usize = 40;
-/// Size of the SVG's plot area, in its own units.
+/// Size of the plot area of an SVG, in its own units.
 pub(super) const SVG: (f64, f64) = (600.0, 160.0);
-/// GitHub's blue and orange: told apart on light and dark, and by those who see no red or green.
+/// The blue and orange of GitHub. They differ on light and dark backgrounds, and for people with colour blindness.
 const PALETTE: &str = "#0969da, #bc4c00";
 
-/// Least and greatest.
+/// Returns the minimum and the maximum.
 fn range(samples: &[f64]) -> (f64, f64) {
     samples
         .iter()
         .fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)))
 }
 
-/// The samples as block characters, lowest to highest.
+/// Formats the samples as block characters, from lowest to highest.
 pub fn sparkline(samples: &[f64]) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let points = thinned(samples, SPARKS);
@@ -39,7 +39,7 @@ pub fn sparkline(samples: &[f64]) -> String {
     points.into_iter().map(height).collect()
 }
 
-/// The samples as a chart for Mermaid and one for SVG; nothing where their range cannot be drawn.
+/// Draws the samples for Mermaid and for SVG. Returns nothing if their range cannot be drawn.
 pub fn series(samples: &[f64], count: u64) -> Option<(String, String)> {
     let frame = Frame::around(samples.iter().copied())?;
     let x = format!("\"sample\" 1 --> {}", count.max(2));
@@ -50,7 +50,7 @@ pub fn series(samples: &[f64], count: u64) -> Option<(String, String)> {
     Some((mermaid, svg))
 }
 
-/// A Mermaid `xychart-beta`, without its fence. It holds numbers and our own words alone.
+/// Formats a Mermaid `xychart-beta`, without its fence. The text contains only numbers and fixed words.
 pub(super) fn mermaid(x: &str, y: &str, frame: &Frame, lines: &[Vec<f64>]) -> String {
     let mut text = String::new();
     if lines.len() > 1 {
@@ -72,14 +72,14 @@ pub(super) fn mermaid(x: &str, y: &str, frame: &Frame, lines: &[Vec<f64>]) -> St
     text
 }
 
-/// How far across the plot area one of so many points lies.
+/// Returns the horizontal position of one of `of` points.
 pub(super) fn across(at: usize, of: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
     let share = at as f64 / (of.max(2) - 1) as f64;
     share * SVG.0
 }
 
-/// The range of values that a chart spans, with a little air.
+/// The range of values of a chart, with a small margin.
 pub(super) struct Frame {
     low: f64,
     high: f64,
@@ -131,7 +131,7 @@ impl Frame {
     }
 }
 
-/// A number as Mermaid reads it: no exponent, no separators.
+/// Formats a number for Mermaid: without exponent and separators.
 fn plain(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_holds_its_samples_inside_its_axes() {
+    fn all_samples_are_inside_the_axes() {
         insta::assert_snapshot!(series(&[100.0, 110.5], 2).unwrap().0, @r#"
         xychart-beta
             x-axis "sample" 1 --> 2

@@ -1,6 +1,7 @@
-//! Results as untrusted input: one regular file of a bounded size, strictly the schema, and consistent in itself.
+//! Reads results as untrusted input: one regular file of limited size that follows the schema exactly and does not contradict
+//! itself.
 //!
-//! [`check`] is the one place that says what consistent means. Whether results are about the right commits is for its callers.
+//! [`check`] defines what consistent means. The caller must check that the results are about the right commits.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,29 +14,29 @@ use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
 use crate::system::files::{self, FileError};
 
-/// The largest results file that is read, in bytes.
+/// Maximum size of a results file, in bytes.
 pub const MAX_BYTES: u64 = 8 << 20;
-/// The longest name (gate, bundle, variable, file, commit) in bytes.
+/// Maximum length of a name (gate, bundle, variable, file, commit), in bytes.
 const MAX_NAME: usize = 256;
-/// The most gates of one run.
+/// Maximum number of gates of one run.
 const MAX_GATES: usize = 100_000;
 
 /// Why results are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such file, or it may not be read.
+    /// The file does not exist, or this process must not read it.
     #[error("cannot read the results")]
     Unreadable(#[from] std::io::Error),
-    /// A link, a folder, a pipe, a device.
+    /// The path is a link, a folder, a pipe, or a device.
     #[error("the results are {0}, not a regular file")]
     NotRegular(&'static str),
-    /// Larger than any run writes.
+    /// The file is larger than any run writes.
     #[error("the results are larger than {0} bytes")]
     TooLarge(u64),
-    /// Not the JSON of the schema.
+    /// The file is not JSON that follows the schema.
     #[error("the results do not follow the schema: {0}")]
     Schema(String),
-    /// The schema, but contradictory or out of bounds.
+    /// The file follows the schema, but contradicts itself or exceeds a limit.
     #[error("the results contradict themselves: {0}")]
     Inconsistent(String),
 }
@@ -45,7 +46,7 @@ pub fn file(path: &Path) -> Result<Results, Refusal> {
     file_within(path, MAX_BYTES)
 }
 
-/// Reads and checks a results file of at most so many bytes.
+/// Reads and checks a results file of at most `limit` bytes.
 pub fn file_within(path: &Path, limit: u64) -> Result<Results, Refusal> {
     bytes(&regular_file(path, limit)?)
 }
@@ -61,7 +62,7 @@ pub fn bytes(json: &[u8]) -> Result<Results, Refusal> {
     Ok(results)
 }
 
-/// What the parser said, which may hold words of the file: made inert, and short.
+/// Shortens and escapes the message of the parser, because the message can quote the file.
 fn schema(error: serde_json::Error) -> Refusal {
     let said = error.to_string();
     let start: String = escape::text(Sink::Terminal, &said).chars().take(160).collect();
@@ -73,7 +74,7 @@ fn schema(error: serde_json::Error) -> Refusal {
     })
 }
 
-/// The bytes of one regular file of at most `limit` bytes; a link is refused.
+/// Reads one regular file of at most `limit` bytes. Refuses a link.
 pub fn regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
     files::read_regular(path, limit).map_err(|error| match error {
         FileError::Io { error, .. } => Refusal::Unreadable(error),
@@ -82,7 +83,7 @@ pub fn regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
     })
 }
 
-/// Whether results are consistent: version, selection, names, numbers, and an overall that follows from the verdicts.
+/// Checks that results are consistent: version, selection, names, numbers, and an overall verdict that follows from the gates.
 pub fn check(results: &Results) -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal::Inconsistent(escape::text(Sink::Terminal, &why)));
     if results.schema != SCHEMA {
@@ -104,7 +105,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
     }
     let selected: BTreeSet<&str> = results.gate_ids.iter().map(String::as_str).collect();
     if selected.len() != results.gate_ids.len() {
-        return refuse("`gate_ids` names a gate twice".to_owned());
+        return refuse("`gate_ids` lists a gate twice".to_owned());
     }
     if let Some(gate) = selected.iter().find(|id| !results.results.contains_key(**id)) {
         return refuse(format!("gate {gate:?} was selected and has no result"));
@@ -131,7 +132,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Every name that somebody else chose and that is shown.
+/// Returns every name that others chose and that is shown.
 fn names(results: &Results) -> impl Iterator<Item = &str> {
     let e = &results.evidence;
     let ids = [
@@ -171,35 +172,35 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
         .chain(gates)
 }
 
-/// What is impossible about one gate's result, if anything.
+/// Returns the contradiction in the result of one gate, if there is one.
 fn contradiction(result: &GateResult) -> Option<&'static str> {
     let pass = result.status == Verdict::Pass;
     if pass && result.rc.is_some_and(|rc| rc != 0) {
-        return Some("it passes with a non-zero exit code");
+        return Some("a pass with a non-zero exit code");
     }
     if pass && result.signal.is_some() {
-        return Some("it passes and was ended by a signal");
+        return Some("a pass that a signal ended");
     }
     if pass && !(result.missing_env.is_empty() && result.missing_files.is_empty()) {
-        return Some("it passes and lacks what it needs");
+        return Some("a pass that lacks prerequisites");
     }
     if pass && result.kernel_checks.iter().any(|c| c.status != Verdict::Pass) {
-        return Some("it passes and a kernel check did not");
+        return Some("a pass with a failed kernel check");
     }
     if result.duration_s.is_some_and(|d| d < 0.0) {
-        return Some("its duration is negative");
+        return Some("a negative duration");
     }
     if result.metrics.values().any(|s| s.samples.len() as u64 > s.count) {
         return Some("a metric has more samples than it counts");
     }
     let unreadable = || result.metrics.values().filter_map(|s| s.unreadable.as_ref());
     if unreadable().any(|u| !Unreadable::is_shape(&u.shape)) {
-        return Some("the shape of a number is not a shape");
+        return Some("an invalid shape of a number");
     }
     None
 }
 
-/// Any JSON at all, whose objects have each key once.
+/// Any JSON whose objects contain each key once.
 struct UniqueKeys;
 
 impl<'de> Deserialize<'de> for UniqueKeys {
@@ -248,9 +249,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
         let mut seen = BTreeSet::new();
         while let Some(key) = map.next_key::<String>()? {
             if seen.contains(&key) {
-                return Err(serde::de::Error::custom(format_args!(
-                    "the key {key:?} stands there twice"
-                )));
+                return Err(serde::de::Error::custom(format_args!("duplicate key {key:?}")));
             }
             seen.insert(key);
             map.next_value::<UniqueKeys>()?;

@@ -1,6 +1,6 @@
-//! A page for people: a template rendered inside the limit of the place where it goes.
+//! Renders a page for people from a template, within the size limit of the place that shows it.
 //!
-//! What does not fit is said in fewer words: without plots, then without the gates that passed, then as counts. A table is never cut.
+//! A page that is too long loses its plots, then the gates that passed, then all rows but the counts. A table is never cut.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use minijinja::{Environment, Error, context};
 use crate::report::templates;
 use crate::report::view::View;
 
-/// A place to show a report.
+/// A place that shows a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     /// A terminal or a log.
@@ -33,7 +33,7 @@ impl Page {
         }
     }
 
-    /// The most bytes that GitHub takes there: a job summary has 1 MiB, a comment 65,536 characters.
+    /// Maximum size in bytes: GitHub accepts 1 MiB for a job summary, and 65,536 characters for a comment.
     pub fn limit(self) -> usize {
         match self {
             Page::Summary => 1 << 20,
@@ -43,7 +43,7 @@ impl Page {
     }
 }
 
-/// How much is said, most first.
+/// The level of detail, most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Everything.
@@ -52,7 +52,7 @@ pub enum Detail {
     NoPlots,
     /// Only gates that did not pass.
     OpenGates,
-    /// Counts alone.
+    /// Only the counts.
     Counts,
 }
 
@@ -60,27 +60,27 @@ impl Detail {
     const ALL: [Detail; 4] = [Detail::Full, Detail::NoPlots, Detail::OpenGates, Detail::Counts];
 }
 
-/// How to render.
+/// Options for rendering.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
-    /// A folder whose templates replace the embedded ones.
+    /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     /// Whether a terminal page uses colour.
     pub color: bool,
-    /// Bytes to leave free below the page's limit, for what the caller adds.
+    /// Bytes below the limit that the caller needs for its own text.
     pub reserve: usize,
 }
 
 /// A rendered page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The text.
+    /// The text of the page.
     pub text: String,
-    /// What was wrong with the replaced templates, where the embedded ones served instead.
+    /// The error in the replaced templates, if the embedded ones were used instead.
     pub complaint: Option<String>,
 }
 
-/// Renders a page. An error is a fault of the embedded templates, and a test renders them all.
+/// Renders a page. An error means that the embedded templates are broken, which a test prevents.
 pub fn page(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, Error> {
     let mut complaint = None;
     if let Some(dir) = options.templates {
@@ -99,7 +99,7 @@ pub fn page(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, 
     Ok(Rendered { text, complaint })
 }
 
-/// The page with as much detail as fits.
+/// Renders the page with as much detail as fits.
 fn fitting(env: &Environment<'_>, view: &View, page: Page, options: &Options<'_>) -> Result<String, Error> {
     let limit = page.limit().saturating_sub(options.reserve);
     let template = env.get_template(page.template())?;

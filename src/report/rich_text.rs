@@ -1,24 +1,24 @@
-//! A sentence in pieces: our own words apart from names that others chose, so that each format quotes the names its own way.
+//! Represents a sentence as spans of fixed text and of names that others chose, so that each format quotes the names correctly.
 
 use serde::{Deserialize, Serialize};
 
-/// How many names a note lists before it counts the rest.
+/// Number of names that a note lists before it only counts the rest.
 pub const LISTED: usize = 12;
 
-/// A stretch of a sentence.
+/// A part of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextSpan {
-    /// Our own words and numbers.
+    /// Fixed words and numbers of this program.
     Text(String),
-    /// A name, to be quoted; anybody may have chosen it.
+    /// A name that others may have chosen. Each format quotes it.
     Code(String),
 }
 
-/// A sentence in pieces.
+/// A sentence.
 pub type RichText = Vec<TextSpan>;
 
-/// Our own sentence, whose names stand between backticks.
+/// Parses a fixed sentence with names in backticks.
 pub fn rich_text(sentence: &str) -> RichText {
     sentence
         .split('`')
@@ -34,12 +34,12 @@ pub fn rich_text(sentence: &str) -> RichText {
         .collect()
 }
 
-/// Our own words.
+/// Creates a span of fixed text.
 pub fn text(text: impl Into<String>) -> TextSpan {
     TextSpan::Text(text.into())
 }
 
-/// Names in a row, the first few quoted and the rest counted.
+/// Lists names: quotes the first few, and counts the rest.
 pub fn listed(lead: &str, names: &[String]) -> RichText {
     let mut out = vec![text(lead)];
     for (at, name) in names.iter().take(LISTED).enumerate() {

@@ -8,10 +8,10 @@ use crate::domain::paths;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Reason, Verdict};
 
-/// Where a reader of a log learns more about the program.
+/// Home page of the program.
 const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
 
-/// The log of the gates that did not pass. A gate has no line in the change, so each result points at the registry.
+/// Formats the gates that did not pass. A gate has no line in the change, so each result points at the registry.
 pub fn of_results(results: &Results) -> Value {
     let bad: Vec<_> = results
         .gate_ids
@@ -56,7 +56,7 @@ pub fn of_results(results: &Results) -> Value {
     log(rules, found)
 }
 
-/// The envelope of every log.
+/// Returns the log around rules and results.
 fn log(rules: Vec<Value>, results: Vec<Value>) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     json!({
@@ -76,7 +76,7 @@ fn log(rules: Vec<Value>, results: Vec<Value>) -> Value {
     })
 }
 
-/// The log of a set of findings.
+/// Formats findings.
 pub fn of_findings(findings: &[Finding]) -> Value {
     let mut codes: Vec<&Code> = Vec::new();
     for finding in findings {
@@ -150,7 +150,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// A path as a relative URI reference: what a URI cannot hold is percent-encoded.
+/// Returns a path as a relative URI reference, with percent-encoding.
 fn uri(path: &str) -> String {
     use std::fmt::Write as _;
     path.bytes()
@@ -158,7 +158,7 @@ fn uri(path: &str) -> String {
             if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
                 uri.push(char::from(byte));
             } else {
-                // Writing to a string does not fail.
+                // Writing to a String cannot fail.
                 let _ = write!(uri, "%{byte:02X}");
             }
             uri

@@ -1,7 +1,8 @@
-//! The templates: embedded, replaceable one by one from a folder, strict about what is undefined, and escaping by themselves.
+//! Loads the templates: embedded, or replaced one by one from a folder. Undefined names are errors, and output is escaped
+//! automatically.
 //!
-//! A template gets the view and a [`Detail`]. Strings it prints are escaped for its sink (the end of its name decides);
-//! `code` quotes a name, `prose` renders a sentence, `cell` makes either a table cell.
+//! A template gets the view and a [`Detail`]. Strings are escaped for the sink, which depends on the extension of the
+//! template. `code` quotes a name, `prose` renders a sentence, and `cell` makes either of them a table cell.
 
 use std::path::Path;
 
@@ -23,10 +24,10 @@ pub const EMBEDDED: [(&str, &str); 5] = [
     ("report.html", include_str!("../../templates/report.html")),
 ];
 
-/// The largest template file that is read, in bytes.
+/// Maximum size of a template file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// An environment with the embedded templates, and those of `replaced` instead where the folder has them.
+/// Returns an environment with the embedded templates. Templates in the folder `replaced` take precedence.
 pub fn environment(replaced: Option<&Path>) -> Result<Environment<'static>, Error> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -98,7 +99,7 @@ fn rich_text(state: &State, pieces: Value) -> Result<Value, Error> {
         .into_iter()
         .map(|piece| match piece {
             TextSpan::Code(name) => escape::code(sink, &name),
-            // Our own words: nothing in them has a meaning in Markdown.
+            // Fixed text of this program contains no Markdown.
             TextSpan::Text(words) if sink == Sink::Markdown => words,
             TextSpan::Text(words) => escape::text(sink, &words),
         })
@@ -118,12 +119,12 @@ fn cell(state: &State, value: Value) -> Value {
     })
 }
 
-/// How many columns a terminal takes for it.
+/// Returns the number of terminal columns of a text.
 fn width(text: String) -> usize {
     escape::text(Sink::Terminal, &text).width()
 }
 
-/// Filled with spaces to this width, on the left where `right` is set.
+/// Pads a text with spaces to this width; on the left if `right` is set.
 fn pad(text: String, to: usize, right: Option<bool>) -> Value {
     let shown = escape::text(Sink::Terminal, &text);
     let fill = " ".repeat(to.saturating_sub(shown.width()));
@@ -134,7 +135,7 @@ fn pad(text: String, to: usize, right: Option<bool>) -> Value {
     })
 }
 
-/// In the colour of a verdict, where the page has colour.
+/// Colours a text by its verdict, if the page has colour.
 fn paint(state: &State, text: Value, verdict: String) -> Value {
     let shown = escape::text(sink(state), &text.to_string());
     let coloured = state.lookup("color").is_some_and(|c| c.is_true());

@@ -1,7 +1,9 @@
-//! Whether results may be published: about the right run, the right commits and the right gates, in the registry's own words.
+//! Checks whether results may be published: they must be about the right run, commits and gates, and use only words of the
+//! registry.
 //!
-//! The job that produced them ran a stranger's code. [`crate::report::read`] holds them to the schema; this holds them to what
-//! was resolved before that code ran. A refusal that is published uses closed words; its details are for the log.
+//! The job that produced the results ran untrusted code. [`crate::report::read`] checks the schema; this module compares the
+//! results with what was resolved before that code ran. A published refusal contains only fixed words; its details go to the
+//! log.
 
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::{Login, Nonce, Sha256};
@@ -10,63 +12,63 @@ use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
 use crate::report::read;
 
-/// The largest results that are published, in bytes.
+/// Maximum size of results that are published, in bytes.
 pub const MAX_BYTES: u64 = 256 << 10;
 
-/// What results must be to be published.
+/// The values that results must have to be published.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The identities; what is null is not asked for.
+    /// The required evidence. An absent value is not compared.
     pub evidence: Evidence,
-    /// Bundle, selection and gates not covered, where they were resolved before the run.
+    /// Bundle, selection and uncovered gates, if they were resolved before the run.
     pub selection: Option<Selection<'a>>,
-    /// The registry in force.
+    /// The active registry.
     pub registry: &'a Registry,
 }
 
-/// What was to be run.
+/// The selection that was resolved.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
-    /// Bundle that was asked for.
+    /// The selected bundle.
     pub bundle: Option<&'a str>,
     /// The gates, in order.
     pub gate_ids: &'a [String],
-    /// Gates of the contract that it does not cover.
+    /// Gates of the contract that the selection does not cover.
     pub uncovered: &'a [String],
 }
 
-/// Why results are not published.
+/// The refusal of results that must not be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The kind, which may be published.
+    /// The kind of the refusal. It may be published.
     pub why: RefusalKind,
-    /// What exactly, for the log alone: it may quote the results.
+    /// The details, for the log only. They may quote the results.
     pub detail: String,
 }
 
-/// A kind of refusal.
+/// The kind of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// There is no results file.
+    /// The results file does not exist.
     Missing,
-    /// It is a link, a folder, a pipe, or cannot be read.
+    /// The file is a link, a folder, a pipe, or cannot be read.
     Unreadable,
-    /// It is larger than any run writes.
+    /// The file is larger than any run writes.
     TooLarge,
-    /// It does not follow the schema, or has a key twice.
+    /// The file does not follow the schema, or contains a key twice.
     Malformed,
-    /// It contradicts itself: an overall that does not follow from the verdicts, say.
+    /// The results contradict themselves, for example an overall verdict that does not follow from the gates.
     Inconsistent,
-    /// It is about something else.
+    /// The results have other evidence than expected.
     Foreign(Vec<Identity>),
-    /// It is not about the gates that were to be run.
+    /// The results are not about the selected gates.
     Selection,
-    /// It uses names that the registry does not have.
+    /// The results use names that the registry does not have.
     Vocabulary,
 }
 
 impl RefusalKind {
-    /// What is said in public.
+    /// Returns the text that is published.
     pub fn says(&self) -> String {
         match self {
             RefusalKind::Missing => "the run left no results".to_owned(),
@@ -75,23 +77,23 @@ impl RefusalKind {
             RefusalKind::Malformed => "the results do not follow the schema".to_owned(),
             RefusalKind::Inconsistent => "the results contradict themselves".to_owned(),
             RefusalKind::Foreign(identities) => format!(
-                "the results are about something else; what differs: {}",
+                "the results are about something else: {} differ",
                 names(identities)
             ),
-            RefusalKind::Selection => "the results are not about the gates that were to be run".to_owned(),
+            RefusalKind::Selection => "the results are not about the selected gates".to_owned(),
             RefusalKind::Vocabulary => "the results use names that the registry does not have".to_owned(),
         }
     }
 }
 
-/// The words for some identities, in a row.
+/// Lists the names of identities.
 pub fn names(identities: &[Identity]) -> String {
     let names: Vec<&str> = identities.iter().map(|identity| identity.as_str()).collect();
     names.join(", ")
 }
 
 impl Refusal {
-    /// A refusal of this kind, with its details.
+    /// Creates a refusal of this kind with its details.
     pub fn new(why: RefusalKind, detail: impl Into<String>) -> Self {
         Refusal {
             why,
@@ -113,7 +115,7 @@ impl From<read::Refusal> for Refusal {
     }
 }
 
-/// Whether these results, already held to the schema, are what was expected.
+/// Compares results with what was expected. The results must already be checked by [`read::check`].
 pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal> {
     if let Some(selection) = &expected.selection {
         let same = results.bundle.as_deref() == selection.bundle
@@ -122,13 +124,13 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
         if !same {
             return Err(Refusal::new(
                 RefusalKind::Selection,
-                "bundle, gate_ids or uncovered differ from what was resolved",
+                "bundle, gate_ids or uncovered differ from the resolution",
             ));
         }
     }
     let differ = differing(results, expected);
     if !differ.is_empty() {
-        let detail = format!("{} differ from what was resolved", names(&differ));
+        let detail = format!("{} differ from the resolution", names(&differ));
         return Err(Refusal::new(RefusalKind::Foreign(differ), detail));
     }
     match foreign_word(results, expected.registry) {
@@ -140,8 +142,8 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
     }
 }
 
-/// The identities that are not what they must be. Results of a run that was resolved were given their ids, so that there an
-/// equal tree excuses nothing.
+/// Returns the identities that differ from the expected ones. A resolved run gets its ids before it starts, so an equal tree
+/// does not excuse a different commit.
 fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
     if expected.selection.is_none() {
         return results.evidence.stale_for(&expected.evidence);
@@ -156,7 +158,8 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
     differ
 }
 
-/// The first word that neither the registry nor this tool would have chosen: what would carry a stranger's text into public.
+/// Returns the first word that neither the registry nor this tool would choose. Such a word could carry text of a stranger
+/// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
     let image = |text: &str| Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text));
@@ -184,7 +187,7 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     if let Some(gate) = results.gate_ids.iter().find(|gate| !known(gate)) {
         return Some(format!("gate {gate:?}"));
     }
-    // A contract may require a gate that the registry does not have, and the table says so.
+    // A contract may require a gate that the registry does not have. The table lists that gate as uncovered.
     let named = |gate: &&String| is_of(gate, 100, |b| b.is_ascii_alphanumeric() || b":._-/".contains(&b));
     if let Some(gate) = results.uncovered.iter().find(|gate| !named(gate)) {
         return Some(format!("gate {gate:?}"));
@@ -262,7 +265,7 @@ fn is_version(text: &str) -> bool {
             .all(|number| is_of(number, 6, |b| b.is_ascii_digit()))
 }
 
-/// `b200x8`: the name of a target of the registry, and how many.
+/// Whether a name is a target of the registry followed by a count, such as `b200x8`.
 fn is_target(text: &str, registry: &Registry) -> bool {
     let name = match text.rsplit_once('x') {
         Some((name, count)) if count.parse::<u16>().is_ok() => name,
@@ -271,7 +274,7 @@ fn is_target(text: &str, registry: &Registry) -> bool {
     name == "b200" || name == registry.meta.target || registry.target.contains_key(name)
 }
 
-/// Whether the registry's patterns for kernel libraries match a path.
+/// Whether a path matches the patterns of the registry for kernel libraries.
 fn is_library(path: &str, patterns: &[PathPattern]) -> bool {
     let plain = is_of(path, 200, |b| b.is_ascii_alphanumeric() || b"._-/+".contains(&b));
     plain && patterns.iter().any(|pattern| pattern.matches(path))

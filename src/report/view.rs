@@ -1,6 +1,7 @@
-//! The view model: results as they are said to people. Every format that people read renders this and nothing else.
+//! The view model: results in the words for people. Every format for people renders only this model.
 //!
-//! Numbers and fixed sentences are ready to show; names that others chose stay apart ([`crate::report::rich_text::TextSpan::Code`]) so that each format quotes them.
+//! Numbers and fixed sentences are ready to show. Names that others chose stay separate
+//! ([`crate::report::rich_text::TextSpan::Code`]), so that each format quotes them.
 
 use serde::Serialize;
 
@@ -13,76 +14,76 @@ use crate::report::plot;
 use crate::report::rich_text::{LISTED, RichText, TextSpan, listed, rich_text, text};
 use crate::report::{kernels, number};
 
-/// The whole report.
+/// The complete report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
     /// The bundle, or nothing for a list of gates.
     pub bundle: Option<String>,
     /// The overall verdict, one word.
     pub overall: &'static str,
-    /// How many gates came to what, in one sentence.
+    /// The number of gates per verdict, in one sentence.
     pub headline: RichText,
-    /// Gates by verdict, in a fixed order, without zeros.
+    /// The number of gates per verdict, in a fixed order, without zeros.
     pub counts: Vec<Count>,
-    /// How many gates were selected.
+    /// The number of selected gates.
     pub total: usize,
-    /// The commit that was tested; nothing where there is none.
+    /// The commit that was tested, if there is one.
     pub commit: Option<CommitId>,
     /// Head of the pull request.
     pub head: Option<CommitId>,
-    /// Whether the subject held changes that no commit has.
+    /// Whether the subject had changes that are not committed.
     pub dirty: bool,
-    /// One row per gate, in the order they were run.
+    /// One row per gate, in the order of the run.
     pub gates: Vec<Row>,
     /// Gates of the contract that the selection did not cover.
     pub uncovered: Vec<String>,
-    /// What to do, one entry per reason.
+    /// The fixes, one entry per reason.
     pub remedies: Vec<Remedy>,
-    /// What the verdict is bound to.
+    /// The evidence of the verdict.
     pub evidence: Vec<Fact>,
-    /// When the run began, RFC 3339 in UTC.
+    /// Start of the run, RFC 3339 in UTC.
     pub started_at: Option<String>,
     /// Wall time of the run.
     pub duration: Option<String>,
 }
 
-/// Gates with one verdict.
+/// The number of gates with one verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// The verdict.
     pub status: &'static str,
-    /// How many.
+    /// The number of gates.
     pub count: usize,
 }
 
-/// One gate.
+/// The row of one gate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// Its id.
+    /// The gate id.
     pub gate: String,
-    /// Its verdict, one word.
+    /// The verdict, one word.
     pub status: &'static str,
-    /// Why, from the closed list; nothing for a plain pass.
+    /// The reason code. Empty for a plain pass.
     pub reason: Option<&'static str>,
-    /// The same in a sentence, without its full stop.
+    /// The meaning of the reason, without its full stop.
     pub why: Option<RichText>,
     /// Median throughput.
     pub node_tps_p50: Option<String>,
-    /// What else there is to say.
+    /// Further notes.
     pub notes: Vec<RichText>,
     /// Wall time.
     pub duration: Option<String>,
-    /// Where the gate's time lies in the run, percent of the whole: start and length.
+    /// Start and length of the gate, in percent of the wall time of the run.
     pub span: Option<[f64; 2]>,
-    /// Throughput over the samples.
+    /// The throughput over the samples.
     pub plot: Option<Plot>,
-    /// A perf gate's comparison in pictures.
+    /// The charts of the comparison of a perf gate.
     pub charts: Vec<Chart>,
-    /// The kernel checks of a kernel gate, or of what was found out before a GPU gate.
+    /// The kernel checks of a kernel gate, or of the preflight of a GPU gate.
     pub checks: Vec<kernels::Check>,
 }
 
-/// A series as each format draws it.
+/// A series, drawn for each format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plot {
     /// Block characters.
@@ -91,40 +92,40 @@ pub struct Plot {
     pub mermaid: String,
     /// Inline SVG.
     pub svg: String,
-    /// How many samples there were.
+    /// The number of samples.
     pub count: u64,
 }
 
-/// What to do about a reason, and for which gates.
+/// The fix for a reason, and the gates that need it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remedy {
     /// The reason.
     pub reason: &'static str,
-    /// Gates that have it, the first few.
+    /// The first few gates with this reason.
     pub gates: Vec<String>,
-    /// How many more have it.
+    /// The number of other gates with this reason.
     pub more: usize,
-    /// What happened.
+    /// The meaning of the reason.
     pub why: RichText,
-    /// What to do.
+    /// The fix.
     pub remedy: RichText,
 }
 
 /// One line of the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// What it is.
+    /// The kind of the evidence.
     pub label: &'static str,
-    /// Name of the thing, where there may be several.
+    /// The name, if there can be several of this kind.
     pub name: Option<String>,
-    /// Its identity; nothing where it is unknown.
+    /// The identity, or nothing if it is unknown.
     pub value: Option<String>,
-    /// What was proven of it, where it is a kernel library.
+    /// What was proven about it, for a kernel library.
     pub proven: Option<String>,
 }
 
 impl View {
-    /// The view of results that were checked.
+    /// Creates the view of checked results.
     pub fn new(results: &Results) -> View {
         let evidence = &results.evidence;
         let ordered: Vec<(&String, &GateResult)> = results

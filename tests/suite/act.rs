@@ -515,7 +515,7 @@ fn slow_act_tier_b_uses_registry_of_base() {
     assert!(!ran.passed, "{}", ran.log);
     let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x10` | **fail** |"), "{comment}");
-    assert!(comment.contains("proposed, not in force"), "{comment}");
+    assert!(comment.contains("proposed, not active"), "{comment}");
     assert_eq!(status, "failure");
 }
 

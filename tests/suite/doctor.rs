@@ -213,7 +213,7 @@ fn environment_without_reviewers_is_reported() {
         found(&report, "approval"),
         [(
             "missing",
-            "there is no environment b200-gates; the first run makes one that protects nothing"
+            "environment b200-gates does not exist; the first run would create it without protection"
         )]
     );
     let with = |rules: Value| {

@@ -78,7 +78,7 @@ fn existing_files_are_not_overwritten() {
     );
     let said = sandbox.gates(["init", "--dry-run"]).run().exits(0).stdout;
     assert!(
-        said.contains("keep    .github/workflows/tier-b.yml  (it does not call nmoe-gates;"),
+        said.contains("keep    .github/workflows/tier-b.yml  (this workflow does not call nmoe-gates;"),
         "{said}"
     );
     std::fs::remove_file(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();

@@ -307,7 +307,7 @@ fn proposed_registry_is_shown_but_not_used() {
     std::fs::write(fixture.sandbox.path("resolution.json"), resolution.to_string()).unwrap();
     fixture.publish(&fixture.results(), 1).exits(0);
     let comment = fixture.comment();
-    assert!(comment.contains("Registry: proposed, not in force"), "{comment}");
+    assert!(comment.contains("Registry: proposed, not active"), "{comment}");
     assert!(
         comment.contains("| gate | `b200:two` | changed | `cmd` |"),
         "{comment}"

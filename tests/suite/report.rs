@@ -236,7 +236,7 @@ fn terminal_matches_summary() {
     insta::assert_snapshot!(out, @r#"
     Gates: full — fail
     6 gates: 2 pass, 2 fail, 1 invalid, 1 pending, in 1 h 02 min.
-    About commit 3333333333333333333333333333333333333333, the merge of 1111111111111111111111111111111111111111.
+    Tested commit: 3333333333333333333333333333333333333333, the merge of 1111111111111111111111111111111111111111.
 
     Gate                      Status   node_tps_p50  Notes                                                         Duration
     cpu:import                pass                –                                                                0.4 s
@@ -748,7 +748,11 @@ fn results_that_do_not_join_are_refused() {
     let empty = Sandbox::new();
     std::fs::create_dir(empty.repo().join("parts")).unwrap();
     let out = empty.gates(["report", "parts"]).run().exits(2);
-    assert!(out.stderr.contains("a folder without results"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("the folder contains no results"),
+        "{}",
+        out.stderr
+    );
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn proposed_registry_is_used_only_on_request() {
     );
     let out = fixture.call(&["--bundle", "full"]).run().exits(0);
     assert!(
-        out.stdout.contains("Registry: proposed, not in force"),
+        out.stdout.contains("Registry: proposed, not active"),
         "{}",
         out.stdout
     );

@@ -103,7 +103,7 @@ fn panic_is_recovered_like_kill() {
     );
     assert!(
         out.stderr
-            .contains("results.json holds what was recorded until then"),
+            .contains("results.json contains the results that were recorded before"),
         "{}",
         out.stderr
     );
@@ -391,7 +391,7 @@ fn full_disk_removes_earlier_pass() {
         return;
     }
     assert_eq!(out.status.code(), Some(3), "{said}");
-    assert!(said.contains("cannot be written (disk_full)"), "{said}");
+    assert!(said.contains("results.json (disk_full)"), "{said}");
 }
 
 #[test]

@@ -293,5 +293,5 @@ fn unrecorded_pass_is_not_a_pass() {
     let out = run.under(&["prlimit", &limit]).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(3), "{said}");
-    assert!(said.contains("cannot be written (disk_full)"), "{said}");
+    assert!(said.contains("results.json (disk_full)"), "{said}");
 }

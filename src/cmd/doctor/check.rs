@@ -1,8 +1,8 @@
-//! One thing that `doctor` checked, and the words for several.
+//! Defines the result of one check of `doctor`, and helpers to list several things in a sentence.
 
 use serde::Serialize;
 
-/// How a thing stands.
+/// The state of a checked thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -11,7 +11,7 @@ pub enum State {
     Missing,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub struct Check {
     pub name: &'static str,
@@ -46,7 +46,7 @@ impl Check {
     }
 }
 
-/// Several things in a sentence: the first three, and how many more there are.
+/// Lists the first three things of a sentence, and counts the others.
 pub fn listed<T: AsRef<str>>(things: &[T]) -> String {
     let first: Vec<&str> = things.iter().take(3).map(AsRef::as_ref).collect();
     let mut text = first.join(", ");
@@ -56,7 +56,7 @@ pub fn listed<T: AsRef<str>>(things: &[T]) -> String {
     text
 }
 
-/// The end of a counted word.
+/// Returns the plural ending of a counted word.
 pub fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }

@@ -1,18 +1,18 @@
-//! What `doctor` looks at on this machine whatever the registry says: the program itself, git, a shell, the user, the runner.
+//! Checks of `doctor` that do not depend on the registry: the program, git, a shell, the user, the runner.
 
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State};
 use crate::git::Git;
 use crate::system::files;
 
-/// Every check of this file.
+/// Runs every check of this file.
 pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {
     let mut checks = vec![static_binary(), git(context), tool("bash"), user()];
     checks.extend(hosted(runner));
     checks
 }
 
-/// Whose runner this is, where it is one.
+/// Checks the kind of the runner, if this process runs on one.
 fn hosted(runner: bool) -> Option<Check> {
     let environment = std::env::var("RUNNER_ENVIRONMENT").ok()?;
     Some(if runner && environment == "github-hosted" {
@@ -80,7 +80,7 @@ fn user() -> Check {
             State::Hint,
             "user",
             "root",
-            "run gates as another user: root's gates can read any process of the machine, this one among them",
+            "run gates as another user: a gate of root can read every process of the machine, also this one",
         )
     } else {
         Check::ok("user", "not root")

@@ -1,4 +1,4 @@
-//! What `doctor` looks at because the registry names it: programs, variables, files, shared data, GPUs.
+//! Checks of `doctor` for what the registry needs: programs, variables, files, shared data, GPUs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::kernel::driver::{self, Need};
 use crate::kernel::host::Limits;
 use crate::system::files;
 
-/// Every check of this file. What only Tier B needs is `tier_b` where it is absent.
+/// Runs every check of this file. A thing that only Tier B needs has the state `tier_b` if it is absent.
 pub(super) fn look(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {
     let mut checks = programs(registry, tier_b);
     checks.extend(environment(registry, tier_b));
@@ -21,7 +21,7 @@ pub(super) fn look(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Ch
     checks
 }
 
-/// A variable or file, with the gates that need it.
+/// Returns each needed variable or file, with the gates that need it.
 fn needs<'a>(
     registry: &'a Registry,
     of: impl Fn(&'a Gate) -> &'a [String],
@@ -35,7 +35,7 @@ fn needs<'a>(
     needs
 }
 
-/// Programs that the gates' commands begin with.
+/// Checks the programs that the commands of the gates start with.
 fn programs(registry: &Registry, tier_b: State) -> Vec<Check> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut needed: BTreeMap<&str, Vec<(&str, Tier)>> = BTreeMap::new();
@@ -64,7 +64,7 @@ fn programs(registry: &Registry, tier_b: State) -> Vec<Check> {
         .collect()
 }
 
-/// The program that a command begins with; none where that is the shell's own, a path, or too clever to be told.
+/// Returns the program that a command starts with. Returns nothing for a shell builtin, a path, or a word that needs expansion.
 fn program(cmd: &str) -> Option<&str> {
     const SHELLS_OWN: [&str; 22] = [
         "[", ":", "case", "cd", "command", "echo", "eval", "exec", "exit", "export", "false", "for", "if",
@@ -115,7 +115,7 @@ fn files(registry: &Registry, subject: &Path) -> Vec<Check> {
         .collect()
 }
 
-/// Data that every run shares must not be writable by a gate.
+/// Checks that a gate cannot write to data that all runs share.
 fn read_only_data(registry: &Registry) -> Vec<Check> {
     let mut checks = Vec::new();
     for name in needs(registry, |gate| &gate.requires).into_keys() {
@@ -139,7 +139,7 @@ fn read_only_data(registry: &Registry) -> Vec<Check> {
                 State::Hint,
                 "data",
                 format!("what {name} names can be written"),
-                "mount it read-only: every run shares it, and a change's code could spoil it for the next",
+                "mount it read-only: every run shares it, and the code of a change could damage it for later runs",
             ));
         } else {
             checks.push(Check::ok("data", format!("what {name} names is read-only")));

@@ -1,5 +1,5 @@
-//! What `doctor` looks at in the repository: forms, workflows, and what the workflows ask of others - the owners of actions, runners,
-//! and the settings on GitHub.
+//! Checks of `doctor` in the repository: forms, workflows, and what the workflows need: pinned actions, runners, and settings
+//! on GitHub.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,14 +21,14 @@ use crate::lint::workflows::{self, Asked};
 /// The workflows that `init` writes.
 const OURS: [&str; 2] = ["tier-b.yml", "pr-lint.yml"];
 
-/// A workflow file and what our rules say of it.
+/// A workflow file, its findings, and the runners and environments that its jobs need.
 struct Workflow {
     path: String,
     findings: Vec<Finding>,
     asked: Vec<Asked>,
 }
 
-/// Every check of this file.
+/// Runs every check of this file.
 pub(super) fn look(context: &Context, settings: &Settings) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo)];
     let workflows = read(&context.repo);
@@ -114,7 +114,7 @@ fn is_permission(finding: &&Finding) -> bool {
     .contains(&finding.code.id)
 }
 
-/// `line 3: what is wrong`, the first few of them, each fault once with all its lines.
+/// Lists the findings as `line 3: message`, each message once with all its lines.
 fn said(findings: &[&Finding]) -> String {
     let mut lines: IndexMap<&str, Vec<String>> = IndexMap::new();
     for finding in findings {
@@ -175,7 +175,7 @@ fn permissions(workflows: &[Workflow]) -> Vec<Check> {
     checks
 }
 
-/// What else our rules say of our own workflows.
+/// Checks the workflows that `init` writes with the remaining rules.
 fn others(workflows: &[Workflow]) -> Vec<Check> {
     let ours = workflows.iter().filter(|w| is_ours(&w.path));
     ours.map(|workflow| {
@@ -205,7 +205,7 @@ fn is_ours(path: &str) -> bool {
     OURS.iter().any(|name| path.ends_with(&format!("/{name}")))
 }
 
-/// Labels that no runner of GitHub's has, against those that the settings know.
+/// Reports labels that neither GitHub nor the settings know.
 fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
     let known = &settings.runner.labels;
     let mut checks = Vec::new();
@@ -222,7 +222,7 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
                     "labels",
                     format!("{}: job `{}` asks for `{label}`, which no known runner has", workflow.path, asked.job),
                     format!(
-                        "{meant}name it in `[runner] labels` of configs/nmoe-gates.toml once a runner has it; a job that no runner \
+                        "{meant}add it to `[runner] labels` of configs/nmoe-gates.toml when a runner has it; GitHub drops a job that no runner \
                          takes is dropped after a day"
                     ),
                 ));
@@ -235,7 +235,7 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// The environments that jobs wait for: each is to have reviewers, or nobody approves anything.
+/// Checks that the environments that jobs wait for have reviewers. Without reviewers, no person approves the run.
 fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
     let mut jobs: BTreeMap<&str, &str> = BTreeMap::new();
     for workflow in workflows.iter().filter(|w| is_ours(&w.path)) {
@@ -268,13 +268,15 @@ fn protected(name: &str, job: &str, answer: Result<bool, GitHubError>) -> Check 
         Ok(false) => Check::not(
             State::Missing,
             "approval",
-            format!("environment {name} has no required reviewers: job `{job}` waits for nobody"),
+            format!(
+                "environment {name} has no required reviewers, so job `{job}` starts without an approval"
+            ),
             REMEDY,
         ),
         Err(fault) if matches!(fault.kind, ErrorKind::Status { status: 404, .. }) => Check::not(
             State::Missing,
             "approval",
-            format!("there is no environment {name}; the first run makes one that protects nothing"),
+            format!("environment {name} does not exist; the first run would create it without protection"),
             REMEDY,
         ),
         Err(fault) => unasked(name, fault.to_string()),
@@ -285,7 +287,7 @@ fn unasked(name: &str, why: String) -> Check {
     Check::not(
         State::Hint,
         "approval",
-        format!("whether environment {name} has required reviewers was not asked: {why}"),
+        format!("cannot check whether environment {name} has required reviewers: {why}"),
         "look in Settings, Environments; with GITHUB_TOKEN this asks GitHub",
     )
 }

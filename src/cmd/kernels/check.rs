@@ -1,4 +1,4 @@
-//! `kernels check`: what a GPU gate finds out before its command, at a prompt.
+//! `kernels check`: runs the checks that a GPU gate runs before its command.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,16 +24,16 @@ use cuda_inspect::inspect::Inspection;
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Libraries; the registry's, in the subject, where none is given.
+    /// Check these libraries (default: the libraries of the registry, in the subject).
     #[arg(value_name = "LIB", required_if_eq("cpu", "true"))]
     libraries: Vec<PathBuf>,
-    /// GPUs that must be there.
+    /// Require this number of GPUs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     gpus: u32,
-    /// The libraries are host builds with the same ABI: no GPU is asked for, and nothing is proven of device code.
+    /// Check host builds of the libraries with the same ABI. Needs no GPU, and proves nothing about device code.
     #[arg(long)]
     cpu: bool,
-    /// Seconds that loading, or one self-check, may take.
+    /// Stop the loading of a library, and each self-check, after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
 }
@@ -73,7 +73,7 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
         }
         failure_text(&mut text, &loading);
         text.line(format_args!(
-            "  {} on the CPU; nothing is proven of device code",
+            "  {} on the CPU; this proves nothing about device code",
             verdict.as_str()
         ));
     }
@@ -90,10 +90,10 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     let libraries = if args.libraries.is_empty() {
         outputs(&context.subject, &target.kernels)?
     } else {
-        // The user's paths are relative to here, the registry's to the subject.
-        let here = std::env::current_dir().context("cannot tell the current directory")?;
+        // Paths of the user are relative to the current directory. Paths of the registry are relative to the subject.
+        let here = std::env::current_dir().context("cannot find the current directory")?;
         if let Some(path) = args.libraries.iter().find(|path| !path.is_file()) {
-            anyhow::bail!("{}: there is no such file", path.display());
+            anyhow::bail!("{}: no such file", path.display());
         }
         args.libraries.iter().map(|path| here.join(path)).collect()
     };
@@ -108,7 +108,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     };
     let proofs: Vec<Proof> = libraries.iter().map(|path| prove(path, &rules)).collect();
     let (verdict, reason) = match (&judged, verify::verdict(&proofs)) {
-        // What fails, fails anywhere; else the machine comes first.
+        // A failed library fails on every machine, so report it first.
         (_, failed @ (Verdict::Fail, _)) => failed,
         (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
         (Ok(_), verdict) => verdict,
@@ -135,7 +135,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     })
 }
 
-/// The target of the policy's registry; the default one where there is no registry.
+/// Returns the target of the registry, or the default target if there is no registry.
 fn target(context: &Context) -> anyhow::Result<Target> {
     let path = context.registry_path();
     match std::fs::read_to_string(&path) {
@@ -180,7 +180,7 @@ fn describe(text: &mut Text, proof: &Proof) {
     }
     let device_code = proof.inspection.as_ref().is_some_and(Inspection::is_clean);
     if proof.stamp.is_none() && device_code {
-        text.line(format_args!("  it carries no stamp of ours: inspected, not loaded; only the run that builds it knows that it is fresh"));
+        text.line(format_args!("  inspected but not loaded: the library has no stamp, so only the run that builds it can tell that it is fresh"));
     }
 }
 
@@ -202,7 +202,7 @@ fn failure_text(text: &mut Text, loading: &Loading) {
     }
     if loading.leftovers > 0 {
         text.line(format_args!(
-            "  it left {} processes behind, which were ended",
+            "  the library left {} processes behind, which were killed",
             loading.leftovers
         ));
     }

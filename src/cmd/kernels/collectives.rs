@@ -1,4 +1,4 @@
-//! `kernels collectives`: no NCCL all-to-all where rows go between experts, in sources, in a diff, in libraries.
+//! `kernels collectives`: finds NCCL all-to-all calls on the MoE path, in sources, in a diff, and in libraries.
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +18,16 @@ use crate::kernel::snapshot::Snapshot;
 use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::inspect;
 
-/// Largest source that is read, in bytes.
+/// Maximum size of a source file, in bytes.
 const LARGEST: u64 = 4 << 20;
 
 /// Arguments of `kernels collectives`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Libraries whose imports are looked at too.
+    /// Check the imports of these libraries too.
     #[arg(value_name = "LIB")]
     libraries: Vec<PathBuf>,
-    /// Look at the lines that HEAD adds since it left BASE in every source too; outside the MoE path they are warnings.
+    /// Check the lines that HEAD adds since it left BASE too, in every source. Findings outside of the MoE path are warnings.
     #[arg(long, value_name = "BASE..HEAD")]
     diff: Option<String>,
 }
@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(range) = &args.diff {
         let (base, head) = ends(&context.subject, range)?;
         for (source, findings) in in_change(&Git::at(&context.subject), &base, &head)? {
-            // The MoE path was looked at as it stands here.
+            // The files of the MoE path were already scanned completely.
             if !path.iter().any(|p| p.matches(source.name().unwrap_or_default())) {
                 found.extend(findings);
                 documents.push(source);
@@ -55,14 +55,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Snapshot::take(library).map_err(|error| anyhow::anyhow!("{}: {error}", library.display()))?;
         let inspection = inspect(snapshot.bytes(), Arch::SM_100A, &[]);
         for name in imported(&inspection.imports) {
-            let message = format!("it imports `{}`", name);
+            let message = format!("this library imports `{}`", name);
             found.push(Finding::new(&MOE_ALL_TO_ALL, message).in_path(library.display().to_string()));
         }
     }
     print_findings::print_all(context, &documents, &found)
 }
 
-/// The sources of the MoE path, in order; links are not followed.
+/// Reads the sources of the MoE path in order. Does not follow links.
 fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
     let path = moe_path();
     let mut found = Vec::new();
@@ -94,7 +94,7 @@ fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
     Ok(found)
 }
 
-/// The commits at both ends of a range.
+/// Returns the commits at both ends of a range.
 fn ends(subject: &Path, range: &str) -> anyhow::Result<(CommitId, CommitId)> {
     let git = Git::at(subject);
     let (base, head) = range
@@ -103,7 +103,7 @@ fn ends(subject: &Path, range: &str) -> anyhow::Result<(CommitId, CommitId)> {
         .context("write --diff as BASE..HEAD")?;
     let commit = |name: &str| -> anyhow::Result<CommitId> {
         git.commit(name)?
-            .with_context(|| format!("`{name}` names no commit"))
+            .with_context(|| format!("`{name}` is not a commit here"))
     };
     Ok((commit(base)?, commit(head)?))
 }

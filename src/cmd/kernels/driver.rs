@@ -1,4 +1,4 @@
-//! `kernels driver`: the GPUs of this machine, held against what a gate needs.
+//! `kernels driver`: compares the GPUs of this machine with the needs of a gate.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::terminal::Text;
 /// Arguments of `kernels driver`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// GPUs that the gate needs.
+    /// Require this number of GPUs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     gpus: u32,
-    /// Seconds that each step of the driver may take.
+    /// Stop each step of the driver after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = driver::LIMITS.step.as_secs())]
     timeout: u64,
-    /// Watch the GPUs for so long instead, and say what would have spoiled a launch in that time.
+    /// Watch the GPUs for this many seconds instead, and print what would have disturbed a measurement.
     #[arg(long, value_name = "SECONDS", conflicts_with = "gpus")]
     watch: Option<u64>,
 }
@@ -52,9 +52,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Two readings of NVML, and what happened between them.
+/// Reads NVML twice, and prints what happened between the readings.
 fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
-    let silent = || NoJudgement("NVML does not answer, so nothing is known of the GPUs' health".to_owned());
+    let silent = || NoJudgement("NVML does not answer, so the health of the GPUs is unknown".to_owned());
     let mut monitor = HealthMonitor::start(limits).ok_or_else(silent)?;
     let before = monitor.read().ok_or_else(silent)?;
     std::thread::sleep(time);
@@ -68,7 +68,7 @@ fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit
         let mut text = Text::new();
         if issues.is_empty() {
             text.line(format_args!(
-                "{} GPUs, and nothing spoiled them",
+                "{} GPUs, and nothing disturbed them",
                 after.gpus().len()
             ));
         }
@@ -83,7 +83,7 @@ fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit
         Exit::NoJudgement
     })
 }
-
+/// Formats the answer of the driver and the result of the check as one object.
 /// The answer and the judgement as one object.
 pub fn as_json(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> serde_json::Value {
     let driver = match asked {
@@ -102,7 +102,7 @@ pub fn as_json(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> ser
         }),
     }
 }
-
+/// Formats the answer of the driver and the result of the check as lines.
 /// The answer and the judgement as lines.
 pub fn describe(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> Text {
     let mut text = Text::new();
@@ -122,12 +122,12 @@ pub fn describe(asked: &Probe, judged: &Result<Driver, UnsuitableMachine>) -> Te
         }
         if driver.health.is_empty() {
             text.line(format_args!(
-                "NVML does not answer: nothing is known of other processes, throttling and memory errors"
+                "NVML does not answer, so other processes, throttling and memory errors are unknown"
             ));
         }
     }
     match judged {
-        Ok(_) => text.line(format_args!("this machine will do")),
+        Ok(_) => text.line(format_args!("this machine is suitable")),
         Err(refusal) => text.line(format_args!("{}: {}", refusal.reason.as_str(), refusal.message())),
     };
     text

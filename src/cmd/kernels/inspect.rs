@@ -1,4 +1,4 @@
-//! `kernels inspect`: what a kernel library holds, as a table or as JSON.
+//! `kernels inspect`: prints the contents of a kernel library, as a table or as JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,13 @@ use crate::terminal::Text;
 /// Arguments of `kernels inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Shared objects, object files, cubins or containers.
+    /// Inspect these shared objects, object files, cubins or containers.
     #[arg(value_name = "LIB", required = true)]
     libraries: Vec<PathBuf>,
-    /// Architecture that every entry must be for.
+    /// Require this architecture for every entry.
     #[arg(long, default_value_t = Arch::SM_100A)]
     arch: Arch,
-    /// A kernel that each library must name; may be given several times.
+    /// Require this kernel in each library. Can be given more than once.
     #[arg(long, value_name = "KERNEL")]
     expect: Vec<String>,
 }

@@ -1,4 +1,5 @@
-//! `kernels`: look into libraries, load and check them, ask the driver. Each subcommand gathers; `kernel` decides.
+//! `kernels`: inspects libraries, loads and checks them, and queries the driver. Each subcommand reads its inputs; `kernel`
+//! decides.
 
 mod check;
 mod collectives;
@@ -19,13 +20,13 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what libraries hold, without loading them, and say whether that is `sm_100a` and nothing else.
+    /// List the contents of libraries without loading them, and check that the device code is only `sm_100a`.
     Inspect(inspect::Args),
-    /// Check kernel libraries as a GPU gate would: the machine, what they hold, how fresh they are, their self-checks.
+    /// Check kernel libraries as a GPU gate does: the machine, the contents, the stamp, the self-checks.
     Check(check::Args),
-    /// Look for an NCCL all-to-all on the MoE path: in sources, in a diff, in what libraries import.
+    /// Find NCCL all-to-all calls on the MoE path: in sources, in a diff, in the imports of libraries.
     Collectives(collectives::Args),
-    /// Ask the driver what GPUs there are, and whether a gate could run on them.
+    /// List the GPUs of this machine, and check whether a gate could run on them.
     Driver(driver::Args),
 }
 

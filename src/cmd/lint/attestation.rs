@@ -1,4 +1,5 @@
-//! `lint attestation`: pull-request bodies, held against contract, commits, branch and recorded results as far as they are given. It judges nothing itself.
+//! `lint attestation`: compares pull-request bodies with the contract, commits, branch and recorded results that are given.
+//! Reads the inputs, and calls the rules.
 
 use std::path::PathBuf;
 
@@ -21,22 +22,22 @@ use crate::pull::scope;
 /// Arguments of `lint attestation`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Pull-request bodies; `-` is standard input.
+    /// Check these pull-request bodies; `-` is standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The contract that was agreed: an issue's body or a bare YAML file.
+    /// Read the contract from this file: an issue body or a bare YAML file.
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// Where the change branched off.
+    /// Use this commit as the base of the change.
     #[arg(long, value_name = "REV", requires = "head")]
     base: Option<String>,
-    /// Head of the change; `pr_sha` must be it.
+    /// Use this commit as the head of the change. `pr_sha` must name it.
     #[arg(long, value_name = "REV")]
     head: Option<String>,
-    /// Branch of the change; it must be named after the contract.
+    /// Check that this branch of the change is named after the contract.
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// Recorded results; every claim must be in one of them. May be given several times.
+    /// Check that these recorded results contain every claim. Can be given more than once.
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
     #[command(flatten)]
@@ -92,7 +93,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
                 .collect::<Vec<_>>(),
         );
     }
-    // The contract is only looked at: what was agreed is nobody's to mend here.
+    // The contract is only read: it was agreed in the issue, so no fix may change it here.
     let exit = match fix.offer(&documents.sources, &findings)? {
         Offer::None => {
             documents.sources.extend(contract);
@@ -104,7 +105,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     Ok(documents.exit(exit))
 }
 
-/// The changed files against the contract's scope and knobs.
+/// Checks the changed files against the scope and the knobs of the contract.
 pub fn scope(git: &Git, contract: &Source, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
     match read::contract(contract) {
         Ok(agreed) => scope::between(git, &agreed, base, head),

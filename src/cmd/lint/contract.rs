@@ -1,4 +1,4 @@
-//! `lint contract`: issue bodies from files or GitHub, held against the registry. It gathers and presents; what is wrong is known to the rules alone.
+//! `lint contract`: validates issue bodies from files or GitHub against the registry. Reads the inputs, and calls the rules.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ use crate::lint;
 /// Arguments of `lint contract`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Issue bodies or bare YAML files; `-` is standard input.
+    /// Check these issue bodies or bare YAML files; `-` is standard input.
     #[arg(value_name = "FILE", required_unless_present = "issue")]
     files: Vec<PathBuf>,
-    /// GitHub's number of an issue to fetch; may be given several times.
+    /// Fetch the issue with this number from GitHub. Can be given more than once.
     #[arg(long, value_name = "N", conflicts_with = "write")]
     issue: Vec<u64>,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! `--fix`: shows the safe changes that findings carry as a unified diff, and makes them where `--write` says so.
-//! Every other byte stays. It knows nothing of rules: what is safe was decided by whoever made the finding.
+//! `--fix`: prints the safe fixes of findings as a unified diff, and writes them with `--write`. Must not depend on rules:
+//! the rule that created the finding decided that the fix is safe. Not a subcommand.
 
 use std::fmt::Write as _;
 
@@ -11,30 +11,30 @@ use crate::document::Source;
 use crate::document::source::{Place, Span};
 use crate::domain::finding::{Finding, Fix, Region};
 
-/// The options of a lint whose findings may carry fixes.
+/// The options of a lint with fixes.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Fixing {
-    /// Show the safe fixes as a diff instead of the findings.
+    /// Print the safe fixes as a diff instead of the findings.
     #[arg(long)]
     fix: bool,
-    /// Make them, and judge what is left.
+    /// Write the fixes to the files, and lint the files again.
     #[arg(long, requires = "fix")]
     write: bool,
 }
 
-/// What became of the offer.
+/// The outcome of [`Fixing::offer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// No fix was asked for, or there is none: the findings speak.
+    /// No fix was requested, or there is none. Print the findings.
     None,
-    /// The diff was shown, and nothing was changed.
+    /// The diff was printed, and no file was changed.
     Shown,
-    /// Files were changed: judge them again.
+    /// Files were changed. Lint them again.
     Written,
 }
 
 impl Fixing {
-    /// Shows the fixes of these documents, and makes them where that was asked for.
+    /// Prints the fixes of these documents, and writes them if the user asked for that.
     pub fn offer(self, documents: &[Source], found: &[Finding]) -> anyhow::Result<Offer> {
         let mut offer = Offer::None;
         if !self.fix {
@@ -59,11 +59,11 @@ impl Fixing {
     }
 }
 
-/// A stretch of bytes and what to put there.
+/// A byte range and its replacement.
 type Edit<'a> = (Span, &'a str);
 
-/// The fixes of a document in its order. Of two that overlap the first stays, and the next look finds the other; a line that holds
-/// what must not be shown is left alone, for the diff would show it.
+/// Returns the fixes of a document in order. When two fixes overlap, the first is applied; the next run reports the second. A
+/// line with private text gets no fix, because the diff would show the line.
 fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
     let own = || found.iter().filter(|f| f.path.as_deref() == source.name());
     let hidden: Vec<Region> = own()
@@ -93,7 +93,7 @@ fn span(source: &Source, fix: &Fix) -> Span {
     at(fix.region.line, fix.region.column)..at(fix.region.end_line, fix.region.end_column)
 }
 
-/// A stretch of text with its edits.
+/// Returns a part of the text with its edits applied.
 fn applied(text: &str, within: &Span, edits: &[Edit<'_>]) -> String {
     let mut out = String::new();
     let mut at = within.start;
@@ -106,7 +106,7 @@ fn applied(text: &str, within: &Span, edits: &[Edit<'_>]) -> String {
     out
 }
 
-/// A unified diff without context lines: `git apply --unidiff-zero` takes it.
+/// Formats a unified diff without context lines, for `git apply --unidiff-zero`.
 fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
     let text = source.text();
     let lines = |span: &Span| {
@@ -147,14 +147,14 @@ fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
     out
 }
 
-/// Puts the edited text where the document was; refuses a file that is no longer what was read.
+/// Replaces a document with the edited text. Refuses a file that has changed since it was read.
 fn write(source: &Source, name: &str, edits: &[Edit<'_>]) -> anyhow::Result<()> {
     let mark = if source.had_bom() { "\u{feff}" } else { "" };
     let text = source.text();
-    let now = std::fs::read(name).with_context(|| format!("{name}: cannot be read again"))?;
+    let now = std::fs::read(name).with_context(|| format!("cannot read {name} again"))?;
     if now != format!("{mark}{text}").as_bytes() {
-        bail!("{name}: changed while it was judged, or is not UTF-8; nothing was written to it");
+        bail!("cannot fix {name}: the file changed during the lint, or is not UTF-8");
     }
     let fixed = applied(text, &(0..text.len()), edits);
-    std::fs::write(name, format!("{mark}{fixed}")).with_context(|| format!("{name}: cannot be written"))
+    std::fs::write(name, format!("{mark}{fixed}")).with_context(|| format!("cannot write {name}"))
 }

@@ -1,4 +1,4 @@
-//! What every lint gathers: the documents that the user named and the facts that they are held against.
+//! Reads the inputs of every lint: the documents that the user named, and the facts that the rules need. Not a subcommand.
 
 use std::path::{Path, PathBuf};
 
@@ -11,16 +11,16 @@ use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint::facts::{Facts, Files, Known};
 
-/// The documents that could be read, and how the command ends for those that could not.
+/// The documents, and whether one of them could not be read.
 pub struct Documents {
-    /// Those that could.
+    /// The documents that could be read.
     pub sources: Vec<Source>,
-    /// `Unusable` where one could not.
+    /// Whether a document could not be read.
     unusable: bool,
 }
 
 impl Documents {
-    /// Reads the files that the user named, `-` being standard input; says which cannot be read and goes on.
+    /// Reads the files that the user named; `-` is standard input. Reports each file that cannot be read, and continues.
     pub fn read(paths: &[PathBuf]) -> Self {
         let mut sources = Vec::with_capacity(paths.len());
         let mut unusable = false;
@@ -36,26 +36,26 @@ impl Documents {
         Documents { sources, unusable }
     }
 
-    /// How the command ends, given how the judgement of what could be read ended.
+    /// Returns the exit code of the command, given the exit code for the documents that could be read.
     pub fn exit(&self, judged: Exit) -> Exit {
         if self.unusable { Exit::Unusable } else { judged }
     }
 }
 
-/// One document.
+/// Reads one document.
 pub fn source(path: &Path) -> anyhow::Result<Source> {
     let text = context::read_input(path)?;
     let name = (path.as_os_str() != "-").then(|| shown(path));
     Ok(Source::new(name, text))
 }
 
-/// A path as findings show it.
+/// Returns a path as findings show it.
 pub fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.strip_prefix("./").unwrap_or(&text).to_owned()
 }
 
-/// The registry's ids, the checkout's files and the naming.
+/// Reads the ids of the registry, the files of the checkout, the naming and the stored noise.
 pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     let path = context.registry_path();
     let registry = match std::fs::read_to_string(&path) {
@@ -63,7 +63,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
             let (root, defects) = toml_tree::parse(&text);
             if !defects.is_empty() {
                 context.note(format_args!(
-                    "note: {} has errors of its own; see `nmoe-gates lint registry`",
+                    "note: {} has errors; see `nmoe-gates lint registry`",
                     path.display()
                 ));
             }
@@ -71,7 +71,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
         }
         Err(_) => {
             context.note(format_args!(
-                "note: there is no registry {}, so gate ids are not judged",
+                "note: there is no registry {}, so gate ids are not checked",
                 path.display()
             ));
             None
@@ -87,7 +87,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     })
 }
 
-/// The files of a checkout: as git lists them; without git, by walking a folder that has a registry.
+/// Lists the files of a checkout with git. Without git, walks the folder if it has a registry.
 fn files(subject: &Path, is_checkout: bool) -> Option<Vec<String>> {
     let listed = Git::at(subject).bytes(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     if let Ok(listed) = listed {

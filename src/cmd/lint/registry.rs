@@ -1,4 +1,5 @@
-//! `lint registry`: the registry, held against the checkout that it is about and the ids of an earlier revision. It judges nothing itself.
+//! `lint registry`: compares the registry with its checkout and with the ids of an earlier revision. Reads the inputs, and
+//! calls the rules.
 
 use std::path::PathBuf;
 
@@ -22,10 +23,10 @@ use crate::policy::Revision;
 /// Arguments of `lint registry`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The registry; `configs/gates/gates.toml` of the policy checkout where absent.
+    /// Check this registry (default: `configs/gates/gates.toml` of the policy checkout).
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A revision whose ids must still be there.
+    /// Require that all ids of the registry at this revision still exist.
     #[arg(long, value_name = "REV")]
     base: Option<String>,
     #[command(flatten)]
@@ -61,7 +62,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     }
 }
 
-/// The ids of the registry at a revision; none where it had no registry.
+/// Returns the ids of the registry at a revision, or nothing if the revision has no registry.
 pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
     let git = Git::at(&context.repo);
     let Some(commit) = git.commit(base)? else {
@@ -71,7 +72,7 @@ pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
     Ok(file.map(|bytes| ids_of(&String::from_utf8_lossy(&bytes))))
 }
 
-/// The ids of a registry's text.
+/// Returns the ids in the text of a registry.
 pub fn ids_of(text: &str) -> Known {
     let source = Source::new(None, text);
     Known::read(&toml_tree::parse(source.text()).0)

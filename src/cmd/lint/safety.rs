@@ -1,4 +1,4 @@
-//! `lint safety`: look for what must not be public in files, folders, standard input or a range of commits.
+//! `lint safety`: scans files, folders, standard input or a range of commits for what must not be public.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -34,16 +34,16 @@ use crate::system::clock;
 /// Arguments of `lint safety`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files and folders to look through; `-` is standard input. Without any: the checkout under test.
+    /// Scan these files and folders; `-` is standard input (default: the checkout under test).
     #[arg(value_name = "PATH", conflicts_with = "diff")]
     paths: Vec<PathBuf>,
-    /// Look only at what these commits add, and at their messages.
+    /// Scan only what these commits add, and their messages.
     #[arg(long, value_name = "BASE..HEAD")]
     diff: Option<String>,
-    /// Known leaks that may stay for now; entries that are gone are findings.
+    /// Accept the known leaks of this file. Entries that are gone are findings.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Write the leaks that are there now to a baseline, instead of failing on them.
+    /// Write the current leaks to this baseline, instead of failing on them.
     #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
     write_baseline: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let exit = print_findings::print_count(context, &[], scanned.documents, &findings)?;
     if scanned.unreadable > 0 {
-        bail!("{} could not be read", count(scanned.unreadable, "file"));
+        bail!("cannot read {}", count(scanned.unreadable, "file"));
     }
     Ok(exit)
 }

@@ -1,4 +1,4 @@
-//! `lint scope`: checks what a diff changes against the scope and the knobs of a contract.
+//! `lint scope`: checks the changes of a diff against the scope and the knobs of a contract. Reads the diff, and calls the rules.
 
 use std::path::PathBuf;
 
@@ -17,17 +17,17 @@ use crate::workspace::stored_contract;
 /// Arguments of `lint scope`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Contract: an issue body or a bare YAML file, `-` for standard input (default: the contract that `start` stored for this
-    /// worktree).
+    /// Read the contract from this file: an issue body or a bare YAML file, `-` for standard input (default: the contract
+    /// that `start` stored in this worktree).
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// Commit to compare with (default: the base branch of the settings).
+    /// Compare with this commit (default: the base branch of the settings).
     #[arg(long, value_name = "REV", conflicts_with = "cached")]
     base: Option<String>,
-    /// Commit that contains the change (default: HEAD).
+    /// Check this commit (default: HEAD).
     #[arg(long, value_name = "REV", conflicts_with = "cached")]
     head: Option<String>,
-    /// Check the staged changes against HEAD, as a commit hook needs it.
+    /// Check the staged changes against HEAD, for a commit hook.
     #[arg(long)]
     cached: bool,
 }
@@ -43,7 +43,7 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
     let git = Git::at(&context.subject);
     let contract = match args.contract.clone().or_else(|| stored_contract::find(&git)) {
         Some(path) => input_files::contract(&path)?.value,
-        None => bail!("which contract? Name its file with `--contract FILE`"),
+        None => bail!("no contract is named: pass `--contract FILE`"),
     };
     if args.cached {
         let head = git.commit("HEAD")?;

@@ -1,4 +1,4 @@
-//! `lint workflows`: the workflow files of a checkout. It finds them and presents; what is wrong is known to the rules alone.
+//! `lint workflows`: checks the workflow files of a checkout. Finds the files, and calls the rules.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::lint;
 /// Arguments of `lint workflows`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Workflow files; all of `.github/workflows` of the policy checkout where absent.
+    /// Check these workflow files (default: all of `.github/workflows` in the policy checkout).
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -43,7 +43,7 @@ fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
         .collect();
     files.sort();
     if files.is_empty() {
-        bail!("{} holds no workflow", dir.display());
+        bail!("{} contains no workflow", dir.display());
     }
     Ok(files)
 }

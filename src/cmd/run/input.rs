@@ -1,6 +1,6 @@
-//! What was asked of `run`, read and understood before anything is looked at: registry, selection, contract, evidence, terms.
+//! Parses and validates the inputs of `run`: registry, selection, contract, evidence, external results, perf terms.
 //!
-//! Knows nothing of how gates are run.
+//! Must not depend on how gates are run.
 
 use std::path::Path;
 
@@ -32,10 +32,10 @@ use crate::report::read;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
 
-/// Largest file of recorded results that is read, bytes.
+/// Maximum size of a file of recorded results, in bytes.
 const EXTERNAL: u64 = 256 << 10;
 
-/// Why a run ends without a result of its own.
+/// The reason why a run ends before its first gate.
 pub(super) struct Refused {
     pub(super) reason: Reason,
     pub(super) error: anyhow::Error,
@@ -47,7 +47,7 @@ impl Refused {
     }
 }
 
-/// What this program cannot do, though nothing is wrong with what was asked for.
+/// Other errors mean that this program cannot do its work, although the inputs are valid.
 impl From<anyhow::Error> for Refused {
     fn from(error: anyhow::Error) -> Self {
         Refused {
@@ -57,7 +57,7 @@ impl From<anyhow::Error> for Refused {
     }
 }
 
-/// What was asked for, read and understood.
+/// The validated inputs of a run.
 pub(super) struct RunInput {
     pub(super) registry: Registry,
     pub(super) selection: Selection,
@@ -65,18 +65,18 @@ pub(super) struct RunInput {
     pub(super) evidence: Evidence,
     pub(super) external: IndexMap<String, Recorded>,
     pub(super) perf: PerfTerms,
-    /// Takes private names out of what gates print.
+    /// Redacts private names from the output of gates.
     pub(super) redactor: Option<Redactor>,
-    /// The names that the runner is asked to mask, in what other steps print too.
+    /// The names that the runner is asked to mask, also in the output of other steps.
     pub(super) masks: Vec<String>,
 }
 
-/// Whether what we print goes into a log that others read.
+/// Whether this process runs in GitHub Actions, where other people read the log.
 pub(super) fn in_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true")
 }
 
-/// Takes private names out of gate output where others read the log, and wherever somebody has named private terms.
+/// Returns the private names to redact. Redacts always in GitHub Actions, and elsewhere if the user defined private terms.
 fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Identity>> {
     let terms = private_terms::from_env()?;
     if terms.is_empty() && !in_actions() {
@@ -85,7 +85,7 @@ fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option
     let mut identity = machine::identity();
     identity.terms(terms);
     for (name, value) in std::env::vars_os() {
-        // A gate gets none of these; one that knows a value all the same does not get it into the log.
+        // Gates never receive these variables. Redact their values anyway, in case a gate learns one elsewhere.
         if let (Some(name), Some(value)) = (name.to_str(), value.to_str())
             && gate_environment::is_secret(name)
         {
@@ -122,7 +122,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     let selection = select::resolve(&registry.value, &args.which.request())
         .map_err(|e| Refused::because(Reason::BadRegistry)(e.into()))?;
     let contract = match &resolution {
-        // What was approved counts, even where it is no contract: its findings were shown.
+        // Use the approved text, even if it is not a valid contract: the approver saw its findings.
         Some(resolution) => policy::resolved_contract(resolution),
         None => args
             .contract
@@ -135,7 +135,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     let identity = identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
-        // Before anybody spends a launch on it.
+        // Check the baseline before any gate spends time.
         perf_baseline::resolve(context, perf.baseline_ref.as_deref())
             .map_err(Refused::because(Reason::Refused))?
             .map_err(|e| Refused::because(Reason::BadBaseline)(e.into()))?;
@@ -149,12 +149,12 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         .map_err(Refused::because(Reason::External))?;
     if !context.subject.is_dir() {
         let error = anyhow!(
-            "the checkout under test {} is no folder",
+            "the checkout under test {} is not a folder",
             context.subject.display()
         );
         return Err(Refused::because(Reason::Refused)(error));
     }
-    // Without git there are no ids; preflight says that it is missing.
+    // Without git there are no ids. The preflight check reports that git is missing.
     let mut evidence = evidence::of_subject(&context.subject).unwrap_or_default();
     evidence.registry = Some(registry.sha256);
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
@@ -177,8 +177,8 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     })
 }
 
-/// Whether this run is the one that was resolved, or one runner's part of it: the same commits, and no other gates. `publish` holds the
-/// parts together to the whole.
+/// Checks that this run is the resolved one, or the part of it for one runner: the same commits, and no other gates.
+/// `publish` checks that the parts are complete.
 fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) -> anyhow::Result<()> {
     let whole = selection.gate_ids == resolution.gate_ids && selection.bundle == resolution.bundle;
     let named = matches!(selection.bundle.as_deref(), None | Some(select::SINGLE));
@@ -188,7 +188,7 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
             .iter()
             .all(|id| resolution.gate_ids.contains(id));
     if !whole && !part {
-        bail!("other gates were resolved than are asked for; resolve again and have that approved");
+        bail!("the selected gates differ from the resolved ones; resolve again, and get that approved");
     }
     let differ: Vec<&str> = evidence
         .stale_for(&resolution.evidence())
@@ -197,7 +197,7 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
         .collect();
     if !differ.is_empty() {
         bail!(
-            "the checkout under test is not what was resolved ({} differ); check out {}",
+            "the checkout under test differs from the resolution in {}; check out {}",
             differ.join(", "),
             resolution.merge
         );
@@ -213,7 +213,7 @@ fn is_nonce(text: &str) -> bool {
     (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// The budget and the baseline of perf gates; what the command line says may only be stricter than the contract.
+/// Returns the budget and the baseline of perf gates. The command line can only be stricter than the contract.
 fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
     let agreed = contract.and_then(|c| c.gates.perf.as_ref());
     let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
@@ -225,7 +225,7 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
     if let Some(name) = baseline
         && (name.starts_with('-') || name.chars().any(|c| c.is_whitespace() || c.is_control()))
     {
-        let error = anyhow!("`{}` is no git ref to compare with", name.escape_debug());
+        let error = anyhow!("`{}` is not a git ref", name.escape_debug());
         return Err(Refused::because(Reason::BadBaseline)(error));
     }
     let refused = |message: String| Refused::because(Reason::Refused)(anyhow!(message));
@@ -235,7 +235,7 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
             Ok(budget) if budget.is_finite() && budget > -100.0 => Some(budget),
             _ => {
                 return Err(refused(format!(
-                    "--perf-budget-pct `{}` is no percentage such as -10",
+                    "--perf-budget-pct `{}` is not a percentage such as -10",
                     text.escape_debug()
                 )));
             }
@@ -244,7 +244,7 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
     let agreed = match agreed.map(|p| p.budget_pct) {
         Some(budget) if !budget.is_finite() => {
             return Err(refused(
-                "the contract's budget_pct is no finite number".to_owned(),
+                "the contract's budget_pct is not a finite number".to_owned(),
             ));
         }
         agreed => agreed,
@@ -268,7 +268,7 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
         .ok_or_else(|| anyhow!("--external {given}: write ID=RESULTS"))?;
     let kind = registry.gates.get(id).map(|g| g.kind);
     if kind != Some(GateKind::External) {
-        bail!("--external {id}: the registry has no external gate of that name");
+        bail!("--external {id}: the registry has no external gate with this id");
     }
     if !selection.gate_ids.iter().any(|g| g == id) {
         bail!("--external {id}: the gate is not selected");
@@ -276,11 +276,11 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
     let results =
         read::file_within(Path::new(path), EXTERNAL).with_context(|| format!("--external {id}: {path}"))?;
     let recorded = external::of_gate(results, id)
-        .ok_or_else(|| anyhow!("--external {id}: {path} has no result of it"))?;
+        .ok_or_else(|| anyhow!("--external {id}: {path} has no result of this gate"))?;
     Ok((id.to_owned(), recorded))
 }
 
-/// What an earlier run into the same results has proven, if it was about the same code, policy and tool.
+/// Returns the gates that passed in an earlier run with the same results file, if the code, the policy and the tool are the same.
 pub(super) fn proven(path: &Path, input: &RunInput) -> anyhow::Result<IndexMap<String, GateResult>> {
     let mut fold = ResultsBuilder::default();
     for event in journal::read(&journal::journal_path(path))? {
@@ -300,7 +300,7 @@ pub(super) fn proven(path: &Path, input: &RunInput) -> anyhow::Result<IndexMap<S
         .collect())
 }
 
-/// Whether a perf gate is among those that run.
+/// Whether one of these gates is a perf gate.
 pub(super) fn compares(registry: &Registry, ids: &[String]) -> bool {
     ids.iter()
         .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))

@@ -1,4 +1,4 @@
-//! Says what would be run, and what came of a run: to people, to programs, to later steps of a workflow.
+//! Prints what would run, and the results of a run: for people, for programs, and for later steps of a workflow.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ pub(super) fn dry_run(
             lines.line(format_args!("{:8} {id}{why}", would(id)));
         }
         print(&lines)?;
-        context.note("nothing was run");
+        context.note("no gate was run");
     }
     Ok(if refused.is_empty() {
         Exit::Passed
@@ -71,7 +71,7 @@ pub(super) fn dry_run(
     })
 }
 
-/// Why, in a few words after a gate's name.
+/// Returns the reason of a result, in a few words that follow the name of the gate.
 pub(super) fn explain(result: &GateResult) -> String {
     let mut text = result
         .reason
@@ -83,7 +83,7 @@ pub(super) fn explain(result: &GateResult) -> String {
         }
     }
     if result.leaks > 0 {
-        text.push_str(&format!("  {} left behind", result.leaks));
+        text.push_str(&format!("  {} processes left behind", result.leaks));
     }
     text
 }
@@ -98,7 +98,7 @@ pub(super) fn present(
     outputs(path, results)?;
     if let Some(fault) = fault {
         say(format_args!(
-            "error: {} cannot be written ({})",
+            "error: cannot write {} ({})",
             path.display(),
             fault.as_str()
         ));
@@ -120,7 +120,7 @@ pub(super) fn present(
     Ok(())
 }
 
-/// Tells later steps of a workflow what came of it.
+/// Writes the result of the run to the outputs of the workflow step.
 pub(super) fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {

@@ -1,4 +1,4 @@
-//! Tells people on standard error what a run is doing: gates as they begin and end, and that a mute one still runs.
+//! Prints the progress of a run on standard error: when gates start and end, and a heartbeat for gates without output.
 
 use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
@@ -12,16 +12,16 @@ use crate::gate::process::Watch;
 use crate::gate::recorder::Sink;
 use crate::terminal::escape::visible;
 
-/// Tells people on standard error what goes on.
+/// Prints the progress of a run on standard error.
 pub(super) struct Progress {
     quiet: bool,
     terminal: bool,
     label: String,
     limit: Option<Duration>,
     shown: bool,
-    /// How long a gate may be mute before a log hears that it still runs; none: it never does.
+    /// Time without output after which a log gets a heartbeat. `None` disables the heartbeat.
     heartbeat: Option<Duration>,
-    /// Whether to panic at a gate's first output.
+    /// Whether to panic at the first output of a gate.
     panics: bool,
 }
 
@@ -40,7 +40,7 @@ impl Progress {
 
     fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
-            // Nobody may be looking.
+            // Standard error may be closed. The progress is not important then.
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
@@ -75,7 +75,7 @@ impl Watch for Rc<RefCell<Progress>> {
         if talk.terminal {
             if mute >= Duration::from_secs(1) {
                 talk.shown = true;
-                // Nobody may be looking.
+                // Standard error may be closed. The progress is not important then.
                 let _ = write!(
                     std::io::stderr(),
                     "\r\x1b[K{}: {} s{limit}",

@@ -1,4 +1,5 @@
-//! Where results and journal are: where the user says, or in a private folder of the checkout's own; never inside a checkout.
+//! Finds the path of the results and the journal: where the user says, or in a private folder per checkout. Never inside a
+//! checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +9,14 @@ use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
 use crate::system::digest::sha256;
 
-/// Where results go: where the user says, or where this checkout's results always are.
+/// Returns the path that the user named, or the default path of this checkout.
 pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = match named.filter(|p| !p.as_os_str().is_empty()) {
         Some(path) => std::path::absolute(path)?,
         None => default_results(&context.subject)?,
     };
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        bail!("--results {} names no file", path.display());
+        bail!("--results {} is not the path of a file", path.display());
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
     let there = dir
@@ -25,8 +26,8 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
     for checkout in [&context.repo, &context.subject] {
         if work_tree(checkout).is_some_and(|root| there.starts_with(root)) {
             bail!(
-                "results and journal never lie inside a checkout, where the code under test can put its own: {} is inside {}; \
-                 name a path elsewhere, or leave --results away for a private one",
+                "the results must be outside of every checkout, because the code under test could replace them there: {} is inside {}; \
+                 name another path, or omit --results to use a private folder",
                 path.display(),
                 checkout.display()
             );
@@ -35,7 +36,7 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
     Ok(path)
 }
 
-/// Where the results of a checkout are when nobody says otherwise: one private folder for each checkout.
+/// Returns the default path of the results: one private folder per checkout.
 pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
     let state = state_dir().ok_or_else(|| {
         anyhow!("neither XDG_STATE_HOME nor HOME is set; name the results file with --results FILE")
@@ -47,7 +48,7 @@ pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
     Ok(state.join(&digest[..16]).join("results.json"))
 }
 
-/// The top of the git work tree that a folder is in.
+/// Returns the root of the git work tree that contains a folder.
 fn work_tree(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
     dir.ancestors()

@@ -2,7 +2,7 @@
 
 use crate::domain::finding::{Code, Severity};
 
-/// Every code of this family.
+/// The codes of the workflow rules.
 pub static TABLE: &[&Code] = &[
     &UNREADABLE,
     &WRITE_BESIDE_CHANGE,
@@ -58,7 +58,7 @@ pub(super) static MOVING_REF: Code = Code {
 pub(super) static PERSISTED_CREDENTIAL: Code = Code {
     id: "workflow-persisted-credential",
     severity: Severity::Error,
-    title: "the job's token stays in the checkout's configuration",
+    title: "the token of the job stays in the git configuration",
     explain: "`actions/checkout` stores the token where every later step can read it. Set `persist-credentials: false`.",
     bad: "uses: actions/checkout@<commit>",
     good: "uses: actions/checkout@<commit>\nwith:\n  persist-credentials: false",

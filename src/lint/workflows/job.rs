@@ -1,50 +1,50 @@
-//! What a job of a workflow is, as far as the rules care: where it runs, what it may write, which code it checks out.
+//! Reads a job of a workflow as far as the rules need: its runner, its permissions, and the code that it checks out.
 
 use crate::document::node::{Entry, Node};
 use crate::document::source::Span;
 
-/// A job.
+/// A job of a workflow.
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) span: Span,
-    /// Labels of runners that GitHub does not host, or that only the repository's owner knows.
+    /// Labels of runners that GitHub does not host. Only the owner of the repository knows these runners.
     pub(super) labels: Vec<String>,
     pub(super) self_hosted: bool,
-    /// The environment that it waits for.
+    /// The environment whose approval the job waits for.
     pub(super) environment: Option<String>,
     /// Whether the workflow runs on `pull_request`, so that the running commit is the change merged into its base.
     pub(super) on_change: bool,
     pub(super) has_timeout: bool,
     pub(super) calls_workflow: bool,
-    /// What is in force: the job's own, else the workflow's.
+    /// The effective permissions: those of the job, else those of the workflow.
     pub(super) permissions: Option<Vec<(String, String, Span)>>,
     pub(super) steps: Vec<Step>,
 }
 
-/// A step.
+/// A step of a job.
 pub(super) struct Step {
     pub(super) uses: Option<(String, Span)>,
-    /// `run`, and the `script` of an action that takes one.
+    /// The text of `run`, and of `script` of an action that has such an input.
     pub(super) scripts: Vec<Span>,
-    /// Set where the step checks out a change's code.
+    /// The checkout, if the step checks out the code of a change.
     pub(super) change: Option<Checkout>,
 }
 
-/// A checkout of a change's code.
+/// A checkout of the code of a change.
 pub(super) struct Checkout {
     pub(super) span: Span,
-    /// A ref or a branch rather than a commit.
+    /// Whether the ref is a name instead of a commit.
     pub(super) moving: bool,
-    /// `persist-credentials: false`.
+    /// Whether `persist-credentials` is `false`.
     pub(super) drops_credential: bool,
-    /// At the workspace's root rather than in a folder of its own.
+    /// Whether the checkout is at the root of the workspace instead of in a separate folder.
     pub(super) at_root: bool,
 }
 
 /// The start of a reference to an action of the workflow's own repository at the running commit.
 pub(super) const SELF: &str = "$/";
 
-/// What in a `ref` says that the code is a change's.
+/// Parts of a `ref` that show that the code belongs to a change.
 const CHANGE: [&str; 9] = [
     "refs/pull/",
     "pull_request.head",
@@ -56,10 +56,10 @@ const CHANGE: [&str; 9] = [
     "inputs.pr",
     "workflow_run.head",
 ];
-/// What in a `ref` says that it is a name, which somebody can move.
+/// Parts of a `ref` that show that the ref is a name, which can be moved.
 const MOVING: [&str; 4] = ["refs/pull/", "head_ref", "head.ref", "head_branch"];
 
-/// The jobs of a workflow.
+/// Reads the jobs of a workflow.
 pub(super) fn all(tree: &Node) -> Vec<Job> {
     let on_change = mentions(tree.get("on"), "pull_request");
     let inherited = tree.get("permissions").map(permissions);
@@ -134,7 +134,7 @@ fn step(node: &Node, on_change: bool) -> Step {
     }
 }
 
-/// A permission by name, its value, and where it stands; `permissions: write-all` has the name `all`.
+/// Returns each permission: name, value and position. `permissions: write-all` has the name `all`.
 fn permissions(node: &Node) -> Vec<(String, String, Span)> {
     match node.text() {
         Some(all) => vec![("all".to_owned(), all.to_owned(), node.span.clone())],
@@ -146,14 +146,14 @@ fn permissions(node: &Node) -> Vec<(String, String, Span)> {
     }
 }
 
-/// The labels that `runs-on` asks for: a word, a list, or a map with `labels`.
+/// Returns the labels of `runs-on`: a word, a list, or a map with `labels`.
 fn labels(node: &Node) -> Vec<String> {
     let node = node.get("labels").unwrap_or(node);
     let texts = node.text().into_iter().chain(node.texts().map(|(t, _)| t));
     texts.map(str::to_owned).collect()
 }
 
-/// One of GitHub's own runners, or an expression, of which nothing can be told.
+/// Whether a label is a runner of GitHub or an expression, whose value is unknown.
 fn is_hosted(label: &str) -> bool {
     label.contains("${{")
         || ["ubuntu-", "windows-", "macos-"]
@@ -161,13 +161,13 @@ fn is_hosted(label: &str) -> bool {
             .any(|hosted| label.starts_with(hosted))
 }
 
-/// A label that says nothing about whose runner it is: GitHub's own, or one that every runner gets by itself.
+/// Whether a label does not identify a runner: those of GitHub, and those that every runner has.
 fn is_common(label: &str) -> bool {
-    let by_itself = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
-    is_hosted(label) || by_itself.iter().any(|word| label.eq_ignore_ascii_case(word))
+    let common = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
+    is_hosted(label) || common.iter().any(|word| label.eq_ignore_ascii_case(word))
 }
 
-/// `environment: NAME`, or a map with `name`; nothing of an expression.
+/// Returns the name in `environment: NAME`, or in a map with `name`. Returns nothing for an expression.
 fn named(node: Option<&Node>) -> Option<String> {
     let node = node?;
     let name = node.text().or_else(|| node.get("name")?.text())?;
@@ -180,7 +180,7 @@ fn mentions(node: Option<&Node>, event: &str) -> bool {
 }
 
 impl Job {
-    /// A permission to write, by name, and where it is given; without any `permissions` there is none to point at.
+    /// Returns a write permission: its name, and its position if the workflow sets permissions.
     pub(super) fn write_permission(&self) -> Option<(String, Span)> {
         self.permissions
             .iter()
@@ -189,8 +189,8 @@ impl Job {
             .map(|(name, _, span)| (name.clone(), span.clone()))
     }
 
-    /// Where the job reads the registry, or calls the repository's own action, after a change's code took the root. `$/` is the
-    /// running commit, which on `pull_request` is the change itself.
+    /// Returns the position where the job reads the registry, or calls the action of the repository, after a change replaced
+    /// the root. `$/` is the running commit, which is the change itself on `pull_request`.
     pub(super) fn policy_from_change(&self, document: &str) -> Option<Span> {
         const REGISTRY: &str = "gates.toml";
         let own = |step: &Step| step.uses.clone().filter(|(uses, _)| uses.starts_with(SELF));

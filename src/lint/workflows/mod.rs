@@ -1,7 +1,7 @@
-//! GitHub workflows of a repository that runs gates: who holds a write token beside a change's code, whose policy judges
-//! it, which commit was meant, and scripts that cannot do what they say.
+//! Rules for the workflows of a repository that runs gates: write tokens in the same job as the code of a change, policy from
+//! the change, checkouts of moving refs, and scripts that cannot work.
 //!
-//! General linters know workflows better; these rules know what a gate is. Nothing here runs or fetches anything.
+//! A general linter knows more about workflows; these rules know about gates. Must not run or fetch anything.
 
 mod codes;
 mod job;
@@ -19,7 +19,7 @@ pub use codes::TABLE;
 use job::{Job, Step};
 use sink::Sink;
 
-/// Judges one workflow file.
+/// Checks one workflow file.
 pub fn lint(source: &Source) -> Vec<Finding> {
     let content = Mapped::lines_of(source.text(), 0);
     let (tree, defects) = yaml::parse(&content);
@@ -27,7 +27,7 @@ pub fn lint(source: &Source) -> Vec<Finding> {
         source,
         findings: Vec::new(),
     };
-    // Anchors and the like are the forms' business: GitHub reads them, and only a broken file stops us.
+    // Anchors and similar features are allowed here, because GitHub accepts them. Only a syntax error stops the check.
     let Some(tree) = tree else {
         for defect in defects {
             sink.push(&codes::UNREADABLE, &defect.span, defect.message);
@@ -50,18 +50,18 @@ pub fn lint(source: &Source) -> Vec<Finding> {
     sink.findings
 }
 
-/// What a job asks of the world around its workflow.
+/// The labels and the environment that a job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The job's id.
+    /// The id of the job.
     pub job: String,
-    /// Labels that only the repository's owner can know a runner for.
+    /// The labels of runners that only the owner of the repository knows.
     pub labels: Vec<String>,
-    /// The environment that it waits for.
+    /// The environment that the job waits for.
     pub environment: Option<String>,
 }
 
-/// What each job of a workflow asks for; nothing of a file that cannot be read.
+/// Returns the needs of each job of a workflow, or nothing if the file cannot be parsed.
 pub fn asked(source: &Source) -> Vec<Asked> {
     let (tree, _) = yaml::parse(&Mapped::lines_of(source.text(), 0));
     let jobs = tree.map(|tree| job::all(&tree)).unwrap_or_default();
@@ -79,7 +79,7 @@ fn permissions(tree: &Node, jobs: &[Job], sink: &mut Sink) {
         sink.push(
             &codes::DEFAULT_PERMISSIONS,
             &(tree.span.start..tree.span.start),
-            "the workflow names no permissions, so its jobs get the repository's default token",
+            "the workflow sets no permissions, so its jobs get the default token of the repository",
         );
     }
 }
@@ -103,7 +103,7 @@ fn judge(job: &Job, sink: &mut Sink) {
                 &codes::WRITE_BESIDE_CHANGE,
                 span,
                 format!(
-                    "job `{}` checks out a change's code and may write `{name}`",
+                    "job `{}` checks out the code of a change and may write `{name}`",
                     job.id
                 ),
             );
@@ -113,7 +113,7 @@ fn judge(job: &Job, sink: &mut Sink) {
                 &codes::MOVING_REF,
                 &checkout.span,
                 format!(
-                    "job `{}` checks out a name that moves, not the commit that was approved",
+                    "job `{}` checks out a name that can move, not the approved commit",
                     job.id
                 ),
             );
@@ -123,7 +123,7 @@ fn judge(job: &Job, sink: &mut Sink) {
                 &codes::PERSISTED_CREDENTIAL,
                 &checkout.span,
                 format!(
-                    "job `{}` leaves its token in the configuration of the change's checkout",
+                    "job `{}` leaves its token in the git configuration of the change's checkout",
                     job.id
                 ),
             );
@@ -134,7 +134,7 @@ fn judge(job: &Job, sink: &mut Sink) {
             &codes::POLICY_FROM_CHANGE,
             &span,
             format!(
-                "job `{}` takes the registry or the tool from the change that they judge",
+                "job `{}` takes the registry or the tool from the change under test",
                 job.id
             ),
         );
@@ -144,7 +144,7 @@ fn judge(job: &Job, sink: &mut Sink) {
             &codes::NO_TIMEOUT,
             &job.span,
             format!(
-                "job `{}` has no `timeout-minutes`: a hang holds its runner for six hours",
+                "job `{}` has no `timeout-minutes`: a hanging job occupies its runner for six hours",
                 job.id
             ),
         );
@@ -159,7 +159,7 @@ fn expressions(step: &Step, sink: &mut Sink) {
             sink.push(
                 &codes::SCRIPT_EXPRESSION,
                 &(at..at + 3),
-                "an expression inside a script is code, whatever its value turns out to be",
+                "GitHub inserts the value of an expression into the script, so the value becomes code",
             );
         }
     }
@@ -177,7 +177,7 @@ fn pinned(step: &Step, sink: &mut Sink) {
         sink.push(
             &codes::UNPINNED_ACTION,
             span,
-            format!("`{uses}` can be moved to other code by its owner"),
+            format!("the owner of `{uses}` can move it to other code"),
         );
     }
 }

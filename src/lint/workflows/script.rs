@@ -1,5 +1,4 @@
-//! Scripts inside workflows that cannot do what they say: backslashes doubled where nothing takes one away, and a
-//! baseline that is run without being built.
+//! Rules for scripts in workflows that cannot work: doubled backslashes that stay doubled, and a baseline that is not built.
 
 use std::sync::LazyLock;
 
@@ -10,10 +9,10 @@ use crate::lint::workflows::codes;
 use crate::lint::workflows::job::Step;
 use crate::lint::workflows::sink::Sink;
 
-/// A raw string whose doubled backslash asks for a backslash where a class was meant.
+/// A raw string in which a doubled backslash matches a backslash instead of a character class.
 static RAW: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\br(?:"[^"\n]*|'[^'\n]*)\\\\[bBdDsSwW]"#).ok());
-/// A doubled backslash before a letter that stands for a line end or a class.
+/// A doubled backslash before a letter of a line end or a character class.
 static DOUBLED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\\\\[nbdsw(]").ok());
 
 pub(super) fn judge(step: &Step, sink: &mut Sink) {
@@ -36,7 +35,7 @@ pub(super) fn judge(step: &Step, sink: &mut Sink) {
                 sink.push(
                     &codes::UNBUILT_BASELINE,
                     &(at..at + "worktree".len()),
-                    "the script runs a baseline in a new worktree and builds nothing there",
+                    "the script runs a baseline in a new worktree without building it",
                 );
             }
         }
@@ -52,12 +51,12 @@ fn doubled(raw: &str, start: usize, sink: &mut Sink) {
             (Some(range), _) => (
                 Some(range),
                 Severity::Error,
-                "the pattern asks for a backslash, so it matches nothing and the gate cannot measure",
+                "the pattern matches a literal backslash, so the gate measures nothing",
             ),
             (None, range) => (
                 range,
                 Severity::Warning,
-                "nothing takes one of the two backslashes away: the text will hold a backslash and a letter",
+                "the doubled backslash stays doubled, so the text contains a backslash and a letter",
             ),
         };
         if let Some(range) = found {

@@ -1,23 +1,23 @@
-//! Collects what the rules about workflows find.
+//! Collects the findings of the workflow rules.
 
 use crate::document::source::{Source, Span};
 use crate::domain::finding::{Code, Finding, Region, Severity};
 
-/// Where rules put what they find.
+/// Collects findings.
 pub struct Sink<'a> {
     /// The workflow.
     pub source: &'a Source,
-    /// What was found so far.
+    /// The findings so far.
     pub findings: Vec<Finding>,
 }
 
 impl Sink<'_> {
-    /// A finding of its rule's own severity.
+    /// Adds a finding with the severity of its rule.
     pub fn push(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) {
         self.push_as(code, code.severity, span, message);
     }
 
-    /// A finding of this severity.
+    /// Adds a finding with this severity.
     pub fn push_as(
         &mut self,
         code: &'static Code,

@@ -1,4 +1,4 @@
-//! Each fault planted into a clean workflow is found on its own line, and nothing else is.
+//! Plants each fault into a clean workflow, and expects exactly one finding on its line.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use super::*;
