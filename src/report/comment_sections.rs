@@ -218,6 +218,6 @@ mod tests {
             row,
             "| gate | ``x` \\| @team <img src=//e> ](//e)\\n::error::`` | added |  |"
         );
-        assert!(shown.contains("not in force") && shown.contains("and 3 more"));
+        assert!(shown.contains("not active") && shown.contains("and 3 more"));
     }
 }

@@ -77,7 +77,7 @@ impl RefusalKind {
             RefusalKind::Malformed => "the results do not follow the schema".to_owned(),
             RefusalKind::Inconsistent => "the results contradict themselves".to_owned(),
             RefusalKind::Foreign(identities) => format!(
-                "the results are about something else: {} differ",
+                "the results are about something else; these values differ: {}",
                 names(identities)
             ),
             RefusalKind::Selection => "the results are not about the selected gates".to_owned(),

@@ -278,7 +278,7 @@ fn slow_act_offline_or_wrong_machine_fails_clearly() {
     };
     ran.says(false, "lists no release")
         .says(false, "no cargo to build it");
-    // The proxy of the release is down, and there is no cargo.
+    // The proxy of the release is down, and cargo is absent.
     let fixture = ActionFixture::new(&listed("x"), "")
         .env("http_proxy", "http://127.0.0.1:1")
         .env("NMOE_GATES_RELEASES", "http://releases.example/download");

@@ -151,9 +151,9 @@ fn unsafe_workflow_settings_are_reported_with_line() {
     );
     let report = doctor(&sandbox, &[]);
     let line = changed.lines().position(|l| l.ends_with("checkout@v4")).unwrap() + 1;
-    let says = format!("{path}: line {line}: `actions/checkout@v4` can be moved to other code by its owner");
+    let says = format!("{path}: line {line}: the owner of `actions/checkout@v4` can move it to other code");
     assert_eq!(found(&report, "pins"), [("hint", says.as_str())]);
-    let says = ".github/workflows/ours.yml: line 1: the workflow names no permissions, so its jobs get the repository's default token";
+    let says = ".github/workflows/ours.yml: line 1: the workflow sets no permissions, so its jobs get the default token of the repository";
     assert_eq!(found(&report, "permissions"), [("hint", says)]);
     assert_eq!(
         found(&report, "labels"),

@@ -88,7 +88,11 @@ fn library_importing_collective_fails() {
     );
     let path = library.to_str().unwrap();
     let out = sandbox.gates(["kernels", "collectives", path]).run().exits(1);
-    assert!(out.stdout.contains("it imports `ncclAllToAll`"), "{}", out.stdout);
+    assert!(
+        out.stdout.contains("this library imports `ncclAllToAll`"),
+        "{}",
+        out.stdout
+    );
     let seen = sandbox
         .gates(["kernels", "check", path, "--format", "json"])
         .run()

@@ -182,29 +182,29 @@ fn refused_results_are_published_as_refused() {
             set(&good, "/evidence/run", json!("f".repeat(32)))
                 .to_string()
                 .into(),
-            "what differs: run",
+            "values differ: run",
         ),
         (
             set(&good, "/evidence/merge", json!(OTHER)).to_string().into(),
-            "what differs: merge",
+            "values differ: merge",
         ),
         (
             set(&good, "/evidence/head", json!(OTHER)).to_string().into(),
-            "what differs: head",
+            "values differ: head",
         ),
         (
             set(&good, "/evidence/contract", json!("0".repeat(64)))
                 .to_string()
                 .into(),
-            "what differs: contract",
+            "values differ: contract",
         ),
         (
             set(&good, "/evidence/dirty", json!(true)).to_string().into(),
-            "what differs: dirty",
+            "values differ: dirty",
         ),
         (
             set(&good, "/bundle", json!("other")).to_string().into(),
-            "gates that were to be run",
+            "not about the selected gates",
         ),
         (
             set(&good, "/evidence/image", json!("registry.internal/x"))
@@ -338,7 +338,7 @@ fn missing_resolution_compares_with_current_pull_request() {
     // The bundle of these results is unknown, so the comment of `full` stays.
     let all = fixture.api.comments(5);
     assert!(
-        all[0].contains("✅ pass") && all[1].contains("what differs: head, tree"),
+        all[0].contains("✅ pass") && all[1].contains("values differ: head, tree"),
         "{all:#?}"
     );
     let mut plain = results.clone();

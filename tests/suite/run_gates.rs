@@ -293,7 +293,7 @@ fn results_inside_checkout_are_refused() {
         .run()
         .exits(2);
     assert!(
-        out.stderr.contains("never lie inside a checkout"),
+        out.stderr.contains("must be outside of every checkout"),
         "{}",
         out.stderr
     );

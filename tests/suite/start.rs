@@ -192,7 +192,7 @@ fn slow_clean_removes_only_merged_branches() {
         .file("docs/7.py", "if x:\n    a()\n    b()\n")
         .git(["add", "."]);
     sandbox.git(["commit", "-qm", "Looks like it"]);
-    // The content of 13 was changed again and is no longer in the base, but its commit is.
+    // A later commit removed the content of 13 from the base, but the commit of 13 is still there.
     sandbox
         .file("docs/3.md", "changed\n")
         .git(["commit", "-qam", "Go on"]);
