@@ -90,7 +90,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let body = body(context, args)?;
     let contract_path = match args.contract.clone().or_else(|| stored_contract::find(&git)) {
         Some(path) => path,
-        None => bail!("which contract? Name its file with `--contract FILE`"),
+        None => bail!("no contract is named: pass `--contract FILE`"),
     };
     let head = head(context, args, &git, &body)?;
     let results = results(context, args)?;
