@@ -12,11 +12,10 @@ use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
 use crate::cmd::run;
 use crate::cmd::{NoJudgement, next_steps};
-use crate::document::source::Source;
+use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::read;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::git::diff;
@@ -24,6 +23,7 @@ use crate::git::revisions;
 use crate::github::api::GitHub;
 use crate::github::types::Pull;
 use crate::lint;
+use crate::lint::Sheet;
 use crate::lint::claims::Evidence;
 use crate::plan::attest::{self, Head};
 use crate::plan::codes;
@@ -100,9 +100,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
     let contract = input_files::contract(&contract_path)?.value;
     let registry = context.registry()?.value;
-    let source = Source::new(body.name.clone(), body.text.as_str());
-    let before = read::attestation(&source).ok();
-    let (wanted, mut findings) = attest::decide(&contract, &registry, &head, &results, before.as_ref());
+    let document = Document::parse(Source::new(body.name.clone(), body.text.as_str()));
+    let before = document.value.as_ref().ok();
+    let (wanted, mut findings) = attest::decide(&contract, &registry, &head, &results, before);
     if results.is_empty() {
         let says = "there are no recorded results, so no gate is attested that was not before";
         findings.push(
@@ -111,7 +111,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .help("run them: `nmoe-gates run --tier a`"),
         );
     }
-    let text = attest::fill(&source, &wanted)?;
+    let text = attest::fill(&document, &wanted)?;
     let changed = text != body.text;
     if changed {
         put(args, &body, &text)?;
@@ -278,7 +278,8 @@ fn verify(
 ) -> anyhow::Result<Exit> {
     let source = Source::new(body.name.clone(), body.text.as_str());
     let contract_source = gather::source(contract_path)?;
-    let (agreed, mut findings) = lint::contract::agreed(&contract_source);
+    let agreed = Document::parse(contract_source.clone());
+    let mut findings = Sheet::of(&agreed).finish();
     let contract = input_files::contract(contract_path)?.value;
     if results.is_empty() {
         let says = "there are no recorded results, so nothing that is attested is proven";
@@ -310,9 +311,9 @@ fn verify(
     };
     let facts = gather::facts(context)?;
     findings.extend(lint::attestation::lint(
-        &source,
+        &Document::parse(source.clone()),
         &facts,
-        agreed.as_ref(),
+        Some(&agreed),
         &evidence,
     ));
     let changes = diff::between(git, &head.fork, &head.commit, false)?;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::cmd::context::{Context, Format};
 use crate::cmd::print_findings::is_private;
+use crate::document::Document;
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
@@ -16,7 +17,6 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{CommitId, short};
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::read;
 use crate::domain::registry::Tier;
 use crate::git::evil_merge;
 use crate::git::merge;
@@ -102,8 +102,9 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
         blockers.push(Blocker::new(&ready::DRAFT, format!("#{number} is a draft"), next));
     }
     let (base, head) = around.commits(pull)?;
-    let found = around.contract(pull)?;
-    let contract = found.as_ref().and_then(|found| found.contract.clone());
+    let description = around.attestation(pull);
+    let found = around.contract(&description)?;
+    let contract = found.as_ref().and_then(|found| found.document.value.clone().ok());
     match &found {
         None => {
             let next = NextStep::manual(
@@ -144,7 +145,7 @@ fn judge(around: &Around<'_>, pull: &Pull) -> anyhow::Result<(Row, Option<Contra
         }
     }
     blockers.extend(reviews(around, pull)?);
-    blockers.extend(attestation(around, pull, &head, found.as_ref()));
+    blockers.extend(attestation(around, pull, &description, &head, found.as_ref()));
     let fork = around.git.text(["merge-base", &base, &head]).ok();
     if let (Some(found), Some(contract), Some(fork)) = (&found, &contract, &fork) {
         blockers.extend(scope(around, found.issue, contract, fork, &base, &head)?);
@@ -255,21 +256,16 @@ fn reviews(around: &Around<'_>, pull: &Pull) -> anyhow::Result<Vec<Blocker>> {
 fn attestation(
     around: &Around<'_>,
     pull: &Pull,
+    description: &Document<Attestation>,
     head: &CommitId,
     found: Option<&facts::Found>,
 ) -> Vec<Blocker> {
-    let source = around.body(pull);
     let claims = Claims {
         branch: Some(pull.head.branch.clone()),
         head: Some(head.to_owned()),
         ..Claims::default()
     };
-    let findings = lint::attestation::lint(
-        &source,
-        &around.facts,
-        found.and_then(|f| f.agreed.as_ref()),
-        &claims,
-    );
+    let findings = lint::attestation::lint(description, &around.facts, found.map(|f| &f.document), &claims);
     let errors: Vec<&Finding> = findings
         .iter()
         .filter(|f| f.severity == Severity::Error)
@@ -303,8 +299,8 @@ fn attestation(
             refresh(),
         ));
     }
-    let attested: Option<Attestation> = read::attestation(&source).ok();
-    let Some(contract) = found.and_then(|f| f.contract.as_ref()) else {
+    let attested = description.value.as_ref().ok();
+    let Some(contract) = found.and_then(|f| f.document.value.as_ref().ok()) else {
         return blockers;
     };
     let here = attested.filter(|a| a.nmoe_pr.pr_sha.len() >= 7 && head.starts_with(&a.nmoe_pr.pr_sha));

@@ -12,7 +12,9 @@ use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
+use crate::document::Document;
 use crate::document::source::Source as Text;
+use crate::domain::attestation::Attestation;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{FindingJson, Severity};
 use crate::domain::ids::CommitId;
@@ -75,8 +77,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (registry, facts) = registry(context, &hub, args, &base, &merge.sha)?;
     let selection = select::resolve(&registry, &args.which.request())?;
     let description = Text::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str());
+    let description = Document::parse(description);
     let (issue, contract) = contract(&hub, args, &description)?.unzip();
-    let agreed = issue.as_ref().and_then(|issue| issue.contract.as_ref().ok());
+    let agreed = issue
+        .as_ref()
+        .and_then(|issue| issue.document.value.as_ref().ok());
     let resolution = Resolution {
         schema: SCHEMA,
         repository: hub.repository().to_string(),
@@ -186,17 +191,21 @@ fn registry(
 }
 
 /// The issue that holds the contract: the one that was named, else the contract of the pull request.
-fn contract(hub: &GitHub, args: &Args, description: &Text) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
+fn contract(
+    hub: &GitHub,
+    args: &Args,
+    description: &Document<Attestation>,
+) -> anyhow::Result<Option<(Issue, ContractFacts)>> {
     let issue = match args.issue {
         Some(number) => {
             let issue = Issue::read(hub, number)?;
-            if let Err(defect) = &issue.contract {
+            if let Err(defect) = &issue.document.value {
                 bail!("issue {number} holds no usable contract: {}", defect.message);
             }
             Some(issue)
         }
         None => match contract_of(hub, description)? {
-            ContractOf::Found(issue) if issue.contract.is_ok() => Some(*issue),
+            ContractOf::Found(issue) if issue.document.value.is_ok() => Some(*issue),
             _ => None,
         },
     };
@@ -219,7 +228,7 @@ fn contract(hub: &GitHub, args: &Args, description: &Text) -> anyhow::Result<Opt
         author: authorship.author,
         editor: authorship.editor,
         edited_at: authorship.edited_at,
-        body: issue.source.written(),
+        body: issue.document.source.written(),
     };
     Ok(Some((issue, facts)))
 }
@@ -228,27 +237,21 @@ fn contract(hub: &GitHub, args: &Args, description: &Text) -> anyhow::Result<Opt
 fn findings(
     context: &Context,
     pull: &Pull,
-    description: &Text,
+    description: &Document<Attestation>,
     issue: Option<&Issue>,
 ) -> anyhow::Result<Findings> {
     let facts = gather::facts(context)?;
     let mut all = Vec::new();
-    let mut agreed = None;
-    if let Some(issue) = issue {
-        all.extend(lint::contract::lint(&issue.source, &facts));
-        agreed = lint::contract::agreed(&issue.source).0;
+    let contract = issue.map(|issue| &issue.document);
+    if let Some(contract) = contract {
+        all.extend(lint::contract::lint(contract, &facts));
     }
     let evidence = Evidence {
         branch: Some(pull.head.branch.clone()),
         head: Some(pull.head.sha.clone()),
         ..Evidence::default()
     };
-    all.extend(lint::attestation::lint(
-        description,
-        &facts,
-        agreed.as_ref(),
-        &evidence,
-    ));
+    all.extend(lint::attestation::lint(description, &facts, contract, &evidence));
     let count = |severity| all.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     all.retain(|finding| finding.severity > Severity::Note);

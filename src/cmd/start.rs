@@ -13,7 +13,7 @@ use anyhow::bail;
 use crate::cmd::context::{Context, Format};
 use crate::cmd::contracts::{self, Document};
 use crate::cmd::lint::gather;
-use crate::document::Source;
+use crate::document::{Document as Parsed, Source};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::{NextStep, Who};
@@ -124,7 +124,7 @@ fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
 /// What is wrong with the contract itself.
 fn faults(context: &Context, document: &Document) -> anyhow::Result<Vec<Finding>> {
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    let mut findings = lint::contract::lint(&source, &gather::facts(context)?);
+    let mut findings = lint::contract::lint(&Parsed::parse(source), &gather::facts(context)?);
     findings.retain(|finding| finding.severity == Severity::Error);
     Ok(findings)
 }

@@ -8,12 +8,15 @@ pub mod edit;
 pub mod mapped;
 pub mod markdown;
 pub mod node;
+pub mod parsed;
 pub mod source;
 pub mod toml_tree;
+pub mod typed;
 pub mod yaml;
 
 pub use block::Block;
 pub use defect::Defect;
 pub use mapped::Mapped;
 pub use node::Node;
+pub use parsed::{Document, Format, Syntax};
 pub use source::{Place, Source, Span};

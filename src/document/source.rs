@@ -1,6 +1,7 @@
-//! A document as it was given: its name, its text, and the way from byte offsets to lines and columns.
+//! Defines the source of a document: its name, its text, and the conversion of byte offsets to lines and columns.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A stretch of bytes of the whole document.
 pub type Span = Range<usize>;
@@ -14,9 +15,12 @@ pub struct Place {
     pub column: u32,
 }
 
-/// A whole document. A byte-order mark at its start is not part of the text.
+/// A document as it was given. A byte-order mark at its start is not part of the text. A clone shares the text.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct Source(Arc<Content>);
+
+#[derive(Debug)]
+struct Content {
     name: Option<String>,
     text: String,
     lines: Vec<usize>,
@@ -34,41 +38,41 @@ impl Source {
         let lines = std::iter::once(0)
             .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
             .collect();
-        Source {
+        Source(Arc::new(Content {
             name,
             text,
             lines,
             had_bom,
-        }
+        }))
     }
 
     /// The name as the user gave it; none for standard input.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.0.name.as_deref()
     }
 
     /// The text without a byte-order mark.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The text as it was given, with its byte-order mark.
     pub fn written(&self) -> String {
-        let mark = if self.had_bom { "\u{feff}" } else { "" };
-        format!("{mark}{}", self.text)
+        let mark = if self.0.had_bom { "\u{feff}" } else { "" };
+        format!("{mark}{}", self.0.text)
     }
 
     /// Whether a byte-order mark was dropped; an edit puts it back.
     pub fn had_bom(&self) -> bool {
-        self.had_bom
+        self.0.had_bom
     }
 
     /// The line and column of a byte offset; an offset past the end is the end, one inside a character is its start.
     pub fn place(&self, offset: usize) -> Place {
-        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
-        let line = self.lines.partition_point(|&start| start <= offset).max(1) - 1;
-        let start = self.lines[line];
-        let column = self.text[start..offset].chars().count() + 1;
+        let Content { text, lines, .. } = &*self.0;
+        let offset = text.floor_char_boundary(offset.min(text.len()));
+        let line = lines.partition_point(|&start| start <= offset).max(1) - 1;
+        let column = text[lines[line]..offset].chars().count() + 1;
         Place {
             line: clamp(line + 1),
             column: clamp(column),
@@ -77,14 +81,13 @@ impl Source {
 
     /// The byte offset of a line and column; past the end of a line it is that end, past the last line the document's.
     pub fn offset(&self, place: Place) -> usize {
-        let Some(&start) = self.lines.get(place.line.max(1) as usize - 1) else {
-            return self.text.len();
+        let Content { text, lines, .. } = &*self.0;
+        let line = place.line.max(1) as usize;
+        let Some(&start) = lines.get(line - 1) else {
+            return text.len();
         };
-        let end = self
-            .lines
-            .get(place.line.max(1) as usize)
-            .map_or(self.text.len(), |&next| next - 1);
-        self.text[start..end]
+        let end = lines.get(line).map_or(text.len(), |&next| next - 1);
+        text[start..end]
             .char_indices()
             .nth(place.column.max(1) as usize - 1)
             .map_or(end, |(at, _)| start + at)

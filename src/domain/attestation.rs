@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Format, Syntax};
 use crate::domain::contract::Risk;
 
-/// The whole block.
+/// The attestation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attestation {
@@ -16,6 +17,10 @@ pub struct Attestation {
     /// The throughput comparison, where one was run or is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfClaim>,
+}
+
+impl Format for Attestation {
+    const SYNTAX: Syntax = Syntax::Block("nmoe_pr");
 }
 
 /// The change that is attested.

@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The whole block.
+use crate::document::{Format, Syntax};
+
+/// The contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
@@ -17,6 +19,10 @@ pub struct Contract {
     pub contract: Terms,
     /// What proves it.
     pub gates: Gates,
+}
+
+impl Format for Contract {
+    const SYNTAX: Syntax = Syntax::Block("nmoe");
 }
 
 /// The work item itself.

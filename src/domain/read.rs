@@ -1,65 +1,20 @@
-//! From a document to the plain types, without judging what they say: the first defect ends the reading.
-//!
-//! `lint` tells everything that is wrong and where; this is for whoever needs the values of a document that is in order.
+//! Parses a document for its value alone.
 
-use serde::de::DeserializeOwned;
-
-use crate::document::Defect;
-use crate::document::block;
-use crate::document::mapped::Mapped;
-use crate::document::source::Source;
-use crate::document::yaml;
+use crate::document::{Defect, Document, Source};
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 
 /// Top-level key of a contract.
 pub const CONTRACT_KEY: &str = "nmoe";
-/// Top-level key of an attestation.
-pub const ATTESTATION_KEY: &str = "nmoe_pr";
 
 /// The contract of an issue's body or a bare file.
 pub fn contract(source: &Source) -> Result<Contract, Defect> {
-    read(source, CONTRACT_KEY)
+    Document::parse(source.clone()).value
 }
 
 /// The attestation of a pull request's body or a bare file.
 pub fn attestation(source: &Source) -> Result<Attestation, Defect> {
-    read(source, ATTESTATION_KEY)
-}
-
-fn read<T: DeserializeOwned>(source: &Source, key: &str) -> Result<T, Defect> {
-    let found = block::find(source, key);
-    let Some(block) = found.block else {
-        return Err(found.defects.into_iter().next().unwrap_or(Defect {
-            kind: "no-block",
-            span: 0..0,
-            message: format!("there is no YAML block with the key `{key}`"),
-            help: None,
-        }));
-    };
-    let (_, defects) = yaml::parse(&block.content);
-    if let Some(defect) = defects.into_iter().next() {
-        return Err(defect);
-    }
-    // From the text and not from a value: only so do ids and commits stay text.
-    serde_yaml::from_str(block.content.text()).map_err(|error| unusable(&block.content, &error))
-}
-
-fn unusable(content: &Mapped, error: &serde_yaml::Error) -> Defect {
-    let text = content.text();
-    let at = error.location().map_or(0, |l| l.index().min(text.len()));
-    let at = text.floor_char_boundary(at);
-    let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
-    let mut message = error.to_string();
-    if let Some(at) = message.find(" at line ") {
-        message.truncate(at);
-    }
-    Defect {
-        kind: "wrong-type",
-        span: content.span(&(at..end)),
-        message,
-        help: None,
-    }
+    Document::parse(source.clone()).value
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Format, Syntax};
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
 use crate::domain::path_pattern::PathPattern;
@@ -27,6 +28,10 @@ pub struct Registry {
     /// Bundles: named lists of gate ids.
     #[serde(default)]
     pub bundles: IndexMap<String, Vec<String>>,
+}
+
+impl Format for Registry {
+    const SYNTAX: Syntax = Syntax::Toml;
 }
 
 /// About the file.

@@ -1,54 +1,53 @@
 //! Rules about attestations: alone, and against the contract. What was run and pushed is held against them in `claims`.
 
-use crate::document::Node;
-use crate::document::Source;
+use crate::document::{Document, Node};
+use crate::domain::attestation::Attestation;
+use crate::domain::contract::Contract;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{CommitPrefix, ContractId, same_commit};
 use crate::domain::next_step::shell_line;
-use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::lint::body;
 use crate::lint::claims::{self, Evidence};
 use crate::lint::codes::attestation as codes;
 use crate::lint::codes::contract::{INVALID_BUDGET, PERF_INCONSISTENT};
 use crate::lint::codes::document::MISSING_KEY;
 use crate::lint::contract::{known_gate, perf_block};
-use crate::lint::facts::{Agreed, Facts, Known};
+use crate::lint::facts::{Facts, Gate, RegistryIndex};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words::filled_at;
 
-/// Everything that is wrong with an attestation, in the order of the document.
+/// Lists what is wrong with an attestation, in the order of the document.
 pub fn lint(
-    source: &Source,
+    document: &Document<Attestation>,
     facts: &Facts,
-    agreed: Option<&Agreed>,
+    contract: Option<&Document<Contract>>,
     evidence: &Evidence<'_>,
 ) -> Vec<Finding> {
-    let mut sheet = Sheet::new(source);
+    let mut sheet = Sheet::of(document);
     sheet.leaks(&facts.leaks);
-    let opened = body::open(&mut sheet, ATTESTATION_KEY);
-    body::pr_form(&mut sheet, &opened.found);
-    if let Some(root) = &opened.root {
+    body::pr_form(&mut sheet, document);
+    if let Some(root) = &document.root {
         shape::check(
             &mut sheet,
             root,
             &forms::ATTESTATION,
             "",
-            &opened.anchor,
+            &document.anchor(),
             Reading::Form,
         );
         commits(&mut sheet, root);
         passed(&mut sheet, root, facts.registry.as_ref());
         perf(&mut sheet, root, facts.registry.as_ref());
-        if let Some(agreed) = agreed {
-            against(&mut sheet, root, agreed, facts.registry.as_ref());
+        if let Some(contract) = contract {
+            against(&mut sheet, root, contract, facts.registry.as_ref());
         }
-        claimed_perf(&mut sheet, root, agreed, facts.registry.as_ref());
-        claims::check(&mut sheet, root, facts, agreed, evidence);
+        claimed_perf(&mut sheet, root, contract, facts.registry.as_ref());
+        claims::check(&mut sheet, root, facts, contract, evidence);
         if !sheet.has_errors() {
-            // The tables and the types say the same; where they ever part, the types decide.
-            if let Err(defect) = read::attestation(source) {
+            // The tables and the types should accept the same documents. If they differ, the types decide.
+            if let Err(defect) = &document.value {
                 sheet.defect(defect);
             }
         }
@@ -91,7 +90,7 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node) {
     }
 }
 
-fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     let Some(known) = known else { return };
     for (key, tier) in [("tier_a", "a"), ("tier_b", "b")] {
         let Some(list) = root.at(&["gates_passed", key]) else {
@@ -101,8 +100,9 @@ fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
             if !known_gate(sheet, known, id, node) {
                 continue;
             }
-            let own = known.gates.get(id).map_or("", |g| g.tier.as_str());
-            if !own.is_empty() && own != tier {
+            if let Some(own) = known.gate(id).and_then(|gate| gate.text("tier"))
+                && own != tier
+            {
                 let message = format!("`{id}` is a gate of tier {own}");
                 sheet.find(&codes::WRONG_TIER, &node.span, message).help =
                     Some(format!("list it under `tier_{own}`"));
@@ -111,7 +111,7 @@ fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
     }
 }
 
-fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     let Some(perf) = perf_of(root) else { return };
     if let Some(known) = known {
         perf_block(sheet, perf, known);
@@ -207,14 +207,20 @@ fn tolerance(perf: &Node) -> f64 {
     half("delta_pct") + of_inputs.min(0.5) + 1e-9
 }
 
-/// What the contract fixed: id, risk, Tier-A gates, perf block.
-fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Known>) {
-    let fixed = [
-        ("issue", &agreed.issue, &codes::ISSUE_MISMATCH),
-        ("risk", &agreed.risk, &codes::RISK_MISMATCH),
-    ];
-    for (key, fixed, code) in fixed {
-        let (Some((said, node)), Some(fixed)) = (filled_at(root, &["nmoe_pr", key]), fixed) else {
+/// Returns the perf block of a contract, if it has entries.
+fn agreed_perf(contract: &Document<Contract>) -> Option<&Node> {
+    contract
+        .at(&["gates", "perf"])
+        .filter(|perf| !perf.entries().is_empty())
+}
+
+/// Compares with the contract: id, risk, Tier-A gates, perf block.
+fn against(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, known: Option<&RegistryIndex>) {
+    let fixed = [("issue", &codes::ISSUE_MISMATCH), ("risk", &codes::RISK_MISMATCH)];
+    for (key, code) in fixed {
+        let (Some((said, node)), Some(fixed)) =
+            (filled_at(root, &["nmoe_pr", key]), contract.text(&["nmoe", key]))
+        else {
             continue;
         };
         let well_formed = match key {
@@ -222,31 +228,27 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
             _ => forms::RISK_WORDS.contains(&said),
         };
         if said != fixed && well_formed {
-            let fix = sheet.fix(&node.span, fixed.as_str());
+            let fix = sheet.fix(&node.span, fixed);
             let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
             sheet.find(code, &node.span, message).fix = Some(fix);
         }
     }
-    tier_a(sheet, root, agreed, known);
-    let (Some(perf), Some(agreed)) = (perf_of(root), &agreed.perf) else {
+    tier_a(sheet, root, contract, known);
+    let (Some(perf), Some(agreed)) = (perf_of(root), agreed_perf(contract)) else {
         return;
     };
-    let fixed = [
-        ("gate", &agreed.gate),
-        ("compare", &agreed.compare),
-        ("metric", &agreed.metric),
-    ];
-    for (key, fixed) in fixed {
-        let (Some((said, node)), Some(fixed)) = (filled_at(perf, &[key]), fixed) else {
+    let agreed_text = |key: &str| agreed.get(key).and_then(Node::text);
+    for key in ["gate", "compare", "metric"] {
+        let (Some((said, node)), Some(fixed)) = (filled_at(perf, &[key]), agreed_text(key)) else {
             continue;
         };
-        // What the registry already contradicts is said once.
+        // Do not repeat what the comparison with the registry reports.
         let by_registry = known
-            .and_then(|k| k.gates.get(agreed.gate.as_deref()?))
-            .is_some_and(|g| match key {
-                "compare" => g.compare_gate.as_deref() == Some(fixed),
-                "metric" => g.metric.as_deref() == Some(fixed),
-                _ => known.is_some_and(|k| !k.gates.contains_key(said)),
+            .and_then(|known| known.gate(agreed_text("gate")?))
+            .is_some_and(|gate| match key {
+                "compare" => gate.text("compare_gate") == Some(fixed),
+                "metric" => gate.text("metric") == Some(fixed),
+                _ => known.is_some_and(|known| known.gate(said).is_none()),
             });
         if said != fixed && !by_registry {
             let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
@@ -254,7 +256,7 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
         }
     }
     let said = perf.get("budget_pct").and_then(|n| n.number().map(|v| (v, n)));
-    if let (Some((said, node)), Some(budget)) = (said, agreed.budget_pct)
+    if let (Some((said, node)), Some(budget)) = (said, agreed.get("budget_pct").and_then(Node::number))
         && (said - budget).abs() > 1e-9
     {
         let fix = sheet.fix(&node.span, budget.to_string());
@@ -263,14 +265,15 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&K
     }
 }
 
-fn tier_a(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Known>) {
+fn tier_a(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, known: Option<&RegistryIndex>) {
     let Some(entry) = root.entry_at(&["gates_passed", "tier_a"]) else {
         return;
     };
-    for id in &agreed.required {
+    let required = contract.at(&["gates", "required"]);
+    for (id, _) in required.into_iter().flat_map(Node::texts) {
         let is_a = known
-            .and_then(|k| k.gates.get(id))
-            .map_or(id.starts_with("cpu:"), |g| g.tier == "a");
+            .and_then(|known| known.gate(id))
+            .map_or(id.starts_with("cpu:"), |gate| gate.text("tier") == Some("a"));
         if is_a && !entry.node.texts().any(|(text, _)| text == id) {
             let message = format!("the contract requires `{id}`, and it is not attested");
             sheet
@@ -284,20 +287,24 @@ fn tier_a(sheet: &mut Sheet<'_>, root: &Node, agreed: &Agreed, known: Option<&Kn
 }
 
 /// Tier B claimed where a budget was agreed, or the perf gate itself claimed: the numbers belong beside it.
-fn claimed_perf(sheet: &mut Sheet<'_>, root: &Node, agreed: Option<&Agreed>, known: Option<&Known>) {
+fn claimed_perf(
+    sheet: &mut Sheet<'_>,
+    root: &Node,
+    contract: Option<&Document<Contract>>,
+    known: Option<&RegistryIndex>,
+) {
     let Some(entry) = root.entry_at(&["gates_passed", "tier_b"]) else {
         return;
     };
     if perf_of(root).is_some() {
         return;
     }
-    let listed = entry.node.texts().find(|(id, _)| {
-        known.map_or(id.starts_with("perf:"), |k| {
-            k.gates.get(*id).is_some_and(|g| g.is_perf)
-        })
-    });
+    let listed = entry
+        .node
+        .texts()
+        .find(|(id, _)| known.map_or(id.starts_with("perf:"), |k| k.gate(id).is_some_and(Gate::is_perf)));
     let hot = filled_at(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
-    let budget = agreed.map_or(hot, |a| a.perf.is_some());
+    let budget = contract.map_or(hot, |contract| agreed_perf(contract).is_some());
     let claimed = entry.node.texts().next().is_some();
     let (span, why) = match listed {
         Some((id, node)) => (

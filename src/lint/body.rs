@@ -1,56 +1,22 @@
-//! The body around the block: opening it, and what the forms promise outside of the block (summary, safety boxes, order).
+//! Checks what the forms ask for outside of the block: the summary, the safety boxes, and the order of the sections.
 
-use crate::document::Node;
-use crate::document::Span;
-use crate::document::block::{self, Found};
-use crate::document::markdown::Heading;
-use crate::document::yaml;
+use crate::document::Document;
+use crate::document::markdown::{Heading, Outline};
 use crate::lint::codes::attestation::ATTESTATION_NOT_FIRST;
 use crate::lint::codes::document as codes;
 use crate::lint::sheet::Sheet;
 
-/// A document with its block, as far as it could be read.
-pub struct Opened {
-    /// The tree of the block.
-    pub root: Option<Node>,
-    /// Where missing top-level keys are reported: the first key of the block.
-    pub anchor: Span,
-    /// What was found around it.
-    pub found: Found,
+/// Checks the sections of the issue form.
+pub fn issue_form(sheet: &mut Sheet<'_>, outline: &Outline) {
+    summary(sheet, outline);
+    confirmation(sheet, outline, 1, &["summary", "notes (optional)"]);
 }
 
-/// Finds and reads the block with this key; what is wrong on the way goes to the sheet.
-pub fn open(sheet: &mut Sheet<'_>, key: &str) -> Opened {
-    let mut found = block::find(sheet.source(), key);
-    for defect in std::mem::take(&mut found.defects) {
-        sheet.defect(defect);
-    }
-    let mut root = None;
-    if let Some(block) = &found.block {
-        let (tree, defects) = yaml::parse(&block.content);
-        for defect in defects {
-            sheet.defect(defect);
-        }
-        root = tree;
-    }
-    let anchor = root
-        .as_ref()
-        .and_then(|r| r.entries().first())
-        .map_or(0..0, |entry| entry.key_span.clone());
-    Opened { root, anchor, found }
-}
-
-/// What the issue form promises outside of its block.
-pub fn issue_form(sheet: &mut Sheet<'_>, found: &Found) {
-    summary(sheet, found);
-    confirmation(sheet, found, 1, &["summary", "notes (optional)"]);
-}
-
-/// What the pull request's form promises outside of its block.
-pub fn pr_form(sheet: &mut Sheet<'_>, found: &Found) {
-    if let Some(opening) = found.block.as_ref().and_then(|b| b.opening.as_ref()) {
-        let before = found
-            .outline
+/// Checks the sections of the pull-request form.
+pub fn pr_form<T>(sheet: &mut Sheet<'_>, document: &Document<T>) {
+    let outline = &document.outline;
+    if let Some(opening) = document.block.as_ref().and_then(|b| b.opening.as_ref()) {
+        let before = outline
             .headings
             .iter()
             .find(|h| h.span.start < opening.start && !h.text.to_lowercase().contains("attestation"));
@@ -60,12 +26,12 @@ pub fn pr_form(sheet: &mut Sheet<'_>, found: &Found) {
                 Some("move it to the top of the description".to_owned());
         }
     }
-    summary(sheet, found);
-    confirmation(sheet, found, 2, &["summary", "links", "reviewer focus"]);
+    summary(sheet, outline);
+    confirmation(sheet, outline, 2, &["summary", "links", "reviewer focus"]);
 }
 
-fn summary(sheet: &mut Sheet<'_>, found: &Found) {
-    let headings = &found.outline.headings;
+fn summary(sheet: &mut Sheet<'_>, outline: &Outline) {
+    let headings = &outline.headings;
     let Some(at) = headings.iter().position(|h| says(h, "summary")) else {
         return;
     };
@@ -86,12 +52,12 @@ fn says_something(line: &str) -> bool {
 }
 
 /// The safety boxes: as many as the form has, all ticked. A body without any section of the form needs none.
-fn confirmation(sheet: &mut Sheet<'_>, found: &Found, boxes: usize, form: &[&str]) {
+fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[&str]) {
     if sheet.has(&codes::UNCLOSED_FENCE) {
         // The block swallowed whatever stands behind it.
         return;
     }
-    let headings = &found.outline.headings;
+    let headings = &outline.headings;
     let is_safety = |h: &Heading| h.text.to_lowercase().replace('-', " ").contains("public safety");
     let Some(at) = headings.iter().position(is_safety) else {
         if let Some(heading) = headings.iter().find(|h| form.iter().any(|f| says(h, f))) {
@@ -106,8 +72,7 @@ fn confirmation(sheet: &mut Sheet<'_>, found: &Found, boxes: usize, form: &[&str
         return;
     };
     let end = headings.get(at + 1).map_or(usize::MAX, |next| next.span.start);
-    let inside: Vec<_> = found
-        .outline
+    let inside: Vec<_> = outline
         .boxes
         .iter()
         .filter(|b| b.span.start >= headings[at].span.end && b.span.start < end)

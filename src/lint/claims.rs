@@ -1,12 +1,13 @@
 //! What an attestation claims, held against what was recorded and pushed: results, branch, head.
 
-use crate::document::Node;
+use crate::document::{Document, Node};
+use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, CommitPrefix, Slug, same_commit};
 use crate::domain::next_step::shell_line;
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::lint::codes::attestation as codes;
-use crate::lint::facts::{Agreed, Facts};
+use crate::lint::facts::Facts;
 use crate::lint::shape::clip;
 use crate::lint::sheet::Sheet;
 use crate::lint::words::{self, filled_at};
@@ -29,10 +30,10 @@ pub fn check(
     sheet: &mut Sheet<'_>,
     root: &Node,
     facts: &Facts,
-    agreed: Option<&Agreed>,
+    contract: Option<&Document<Contract>>,
     evidence: &Evidence<'_>,
 ) {
-    branch(sheet, root, facts, agreed, evidence);
+    branch(sheet, root, facts, contract, evidence);
     commits(sheet, root, evidence);
     if !evidence.results.is_empty() {
         gates(sheet, root, evidence);
@@ -44,14 +45,16 @@ fn branch(
     sheet: &mut Sheet<'_>,
     root: &Node,
     facts: &Facts,
-    agreed: Option<&Agreed>,
+    contract: Option<&Document<Contract>>,
     evidence: &Evidence<'_>,
 ) {
     let Some(branch) = &evidence.branch else { return };
     let said = filled_at(root, &["nmoe_pr", "issue"]);
-    let issue = agreed.and_then(|a| a.issue.as_deref()).or(said.map(|(id, _)| id));
-    let Some(issue) = issue else { return };
-    let slug = agreed.and_then(|a| a.slug.as_deref());
+    let agreed = |key: &str| contract?.text(&["nmoe", key]);
+    let Some(issue) = agreed("issue").or(said.map(|(id, _)| id)) else {
+        return;
+    };
+    let slug = agreed("slug");
     let pattern = facts.naming.branch.replace("{issue}", issue);
     let good = match slug {
         Some(slug) => *branch == pattern.replace("{slug}", slug),
@@ -64,7 +67,8 @@ fn branch(
         },
     };
     // A hosted agent names its branch itself; then the issue that the description closes binds it to the contract.
-    let named_by_agent = agreed.is_some() && facts.naming.also.iter().any(|pattern| pattern.matches(branch));
+    let named_by_agent =
+        contract.is_some() && facts.naming.also.iter().any(|pattern| pattern.matches(branch));
     if !good && !named_by_agent {
         let node = root
             .at(&["nmoe_pr", "issue"])

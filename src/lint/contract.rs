@@ -1,43 +1,34 @@
 //! Rules about contracts.
 
-use crate::document::Node;
-use crate::document::Source;
 use crate::document::node::Entry;
+use crate::document::{Document, Node};
+use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
 use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::path_pattern::PathPattern;
-use crate::domain::read::{self, CONTRACT_KEY};
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::body;
 use crate::lint::codes::contract as codes;
-use crate::lint::facts::{Agreed, Facts, Known};
+use crate::lint::facts::{Facts, Gate, RegistryIndex};
 use crate::lint::forms;
 use crate::lint::registry::braces;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use crate::lint::words::{self, filled, filled_at};
 
-/// What a contract fixes, for an attestation to be held against; findings where it cannot be read.
-pub fn agreed(source: &Source) -> (Option<Agreed>, Vec<Finding>) {
-    let mut sheet = Sheet::new(source);
-    let opened = body::open(&mut sheet, CONTRACT_KEY);
-    (opened.root.as_ref().map(Agreed::read), sheet.finish())
-}
-
-/// Everything that is wrong with a contract, in the order of the document.
-pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
-    let mut sheet = Sheet::new(source);
+/// Lists what is wrong with a contract, in the order of the document.
+pub fn lint(document: &Document<Contract>, facts: &Facts) -> Vec<Finding> {
+    let mut sheet = Sheet::of(document);
     sheet.leaks(&facts.leaks);
-    let opened = body::open(&mut sheet, CONTRACT_KEY);
-    body::issue_form(&mut sheet, &opened.found);
-    if let Some(root) = &opened.root {
+    body::issue_form(&mut sheet, &document.outline);
+    if let Some(root) = &document.root {
         shape::check(
             &mut sheet,
             root,
             &forms::CONTRACT,
             "",
-            &opened.anchor,
+            &document.anchor(),
             Reading::Form,
         );
         dependencies(&mut sheet, root);
@@ -48,8 +39,8 @@ pub fn lint(source: &Source, facts: &Facts) -> Vec<Finding> {
         gates(&mut sheet, root, facts.registry.as_ref());
         budget(&mut sheet, root, &facts.noise);
         if !sheet.has_errors() {
-            // The tables and the types say the same; where they ever part, the types decide.
-            if let Err(defect) = read::contract(source) {
+            // The tables and the types should accept the same documents. If they differ, the types decide.
+            if let Err(defect) = &document.value {
                 sheet.defect(defect);
             }
         }
@@ -236,16 +227,16 @@ fn invariants(sheet: &mut Sheet<'_>, entry: &Entry) {
 }
 
 /// Judges one gate id; whether the registry has it.
-pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &Node) -> bool {
-    if words::is_placeholder(id) || known.gates.contains_key(id) {
-        return known.gates.contains_key(id);
+pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &RegistryIndex, id: &str, node: &Node) -> bool {
+    if words::is_placeholder(id) || known.gate(id).is_some() {
+        return known.gate(id).is_some();
     }
-    let meant = nearest(id, known.gates.keys().map(String::as_str));
+    let meant = nearest(id, known.gate_ids());
     let fix = meant.map(|m| sheet.fix(&node.span, m));
     let message = format!("the registry has no gate `{}`", clip(id));
     let finding = sheet.find(&codes::UNKNOWN_GATE, &node.span, message);
     finding.help = Some(match meant {
-        _ if known.bundles.iter().any(|b| b == id) => {
+        _ if known.bundle_ids().any(|b| b == id) => {
             let list = shell_line(&["nmoe-gates", "gates", "resolve", "--bundle", id]);
             format!("`{id}` is a bundle; name its gates (`{list}`)")
         }
@@ -256,7 +247,7 @@ pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &Known, id: &str, node: &
     false
 }
 
-fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
+fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     let required = root.at(&["gates", "required"]);
     if let (Some(known), Some(list)) = (known, required) {
         for (id, node) in list.texts() {
@@ -271,7 +262,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
     }
     let compare = filled_at(perf, &["compare"]);
     if let (Some((id, node)), Some(list)) = (compare, required) {
-        let exists = known.is_none_or(|k| k.gates.contains_key(id));
+        let exists = known.is_none_or(|k| k.gate(id).is_some());
         if exists && !list.items().is_empty() && !list.texts().any(|(t, _)| t == id) {
             let message = format!("the compared gate `{id}` is not in `gates.required`");
             sheet.find(&codes::COMPARE_NOT_REQUIRED, &node.span, message).help =
@@ -281,7 +272,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&Known>) {
 }
 
 /// Holds a perf block, a contract's or an attestation's, against the registry.
-pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &Known) {
+pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &RegistryIndex) {
     let value = |key: &str| filled_at(perf, &[key]);
     let Some((id, node)) = value("gate") else { return };
     let compare_exists =
@@ -289,25 +280,23 @@ pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &Known) {
     if !known_gate(sheet, known, id, node) {
         return;
     }
-    let Some(gate) = known.gates.get(id) else { return };
-    if !gate.is_perf {
+    let Some(gate) = known.gate(id) else { return };
+    if !gate.is_perf() {
         let perfs: Vec<&str> = known
-            .gates
-            .iter()
-            .filter(|(_, g)| g.is_perf)
-            .map(|(i, _)| i.as_str())
+            .gate_ids()
+            .filter(|id| known.gate(id).is_some_and(Gate::is_perf))
             .collect();
         let message = format!("`{id}` is no perf gate");
         sheet.find(&codes::PERF_INCONSISTENT, &node.span, message).help =
             Some(format!("the registry's perf gates: {}", perfs.join(", ")));
         return;
     }
-    for (key, fixed) in [("compare", &gate.compare_gate), ("metric", &gate.metric)] {
-        let (Some((said, node)), Some(fixed)) = (value(key), fixed) else {
+    for (key, fixed) in [("compare", "compare_gate"), ("metric", "metric")] {
+        let (Some((said, node)), Some(fixed)) = (value(key), gate.text(fixed)) else {
             continue;
         };
         if said != fixed && (key != "compare" || compare_exists) {
-            let fix = sheet.fix(&node.span, fixed.as_str());
+            let fix = sheet.fix(&node.span, fixed);
             let message = format!(
                 "`{key}` is `{}`; the registry has `{fixed}` for `{id}`",
                 clip(said)

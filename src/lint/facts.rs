@@ -1,14 +1,10 @@
-//! What a document may be held against: the registry's ids, the checkout's files, the agreed contract, names.
-//!
-//! Read leniently from position trees, so that a registry or contract with a fault of its own still serves.
+//! Defines what the lints compare a document with: the registry, the files of the checkout, naming, noise.
 
 use std::cell::LazyCell;
 
-use indexmap::IndexMap;
-
 use crate::document::Node;
 use crate::domain::metric::{self, Direction, Metric};
-use crate::domain::noise::NoiseTable;
+use crate::domain::noise::{self, NoiseTable};
 use crate::domain::preset::Preset;
 use crate::domain::settings::Naming;
 use leakscan::scan::Options;
@@ -17,7 +13,7 @@ use leakscan::scan::Options;
 #[derive(Default)]
 pub struct Facts {
     /// The registry of the policy checkout.
-    pub registry: Option<Known>,
+    pub registry: Option<RegistryIndex>,
     /// The files of the checkout under test.
     pub files: Files,
     /// How branches are named.
@@ -51,66 +47,63 @@ impl Default for Files {
     }
 }
 
-/// The ids of a registry and what is fixed about them.
-#[derive(Debug, Default)]
-pub struct Known {
-    /// Gates by id.
-    pub gates: IndexMap<String, KnownGate>,
-    /// Names of bundles.
-    pub bundles: Vec<String>,
-}
+/// A registry as far as it can be read, so that a registry with errors still serves the other lints.
+#[derive(Clone, Debug)]
+pub struct RegistryIndex(Node);
 
-/// What the registry fixes about a gate.
-#[derive(Debug, Default)]
-pub struct KnownGate {
-    /// `a` or `b`.
-    pub tier: String,
-    /// Whether it compares another gate's metric.
-    pub is_perf: bool,
-    /// The gate that it compares.
-    pub compare_gate: Option<String>,
-    /// The metric that it compares.
-    pub metric: Option<String>,
-    /// Metrics of its output where lower is better.
-    pub lower_is_better: Vec<String>,
-}
+/// The entry of a gate in a registry.
+#[derive(Clone, Copy)]
+pub struct Gate<'n>(&'n Node);
 
-impl Known {
-    /// What a registry's tree says, whatever else is wrong with it.
-    pub fn read(root: &Node) -> Self {
-        let own = |node: &Node, key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
-        let gates = root.get("gates").map(Node::entries).unwrap_or_default();
-        let bundles = root.get("bundles").map(Node::entries).unwrap_or_default();
-        Known {
-            gates: gates
-                .iter()
-                .map(|entry| {
-                    let gate = &entry.node;
-                    let known = KnownGate {
-                        tier: own(gate, "tier").unwrap_or_default(),
-                        is_perf: own(gate, "kind").as_deref() == Some("perf"),
-                        compare_gate: own(gate, "compare_gate"),
-                        metric: own(gate, "metric"),
-                        lower_is_better: metrics_of(gate)
-                            .into_iter()
-                            .filter(|m| m.direction == Direction::Lower)
-                            .map(|m| m.name)
-                            .collect(),
-                    };
-                    (entry.key.clone(), known)
-                })
-                .collect(),
-            bundles: bundles.iter().map(|e| e.key.clone()).collect(),
-        }
+impl RegistryIndex {
+    /// Takes the position tree of a registry.
+    pub fn new(root: Node) -> Self {
+        RegistryIndex(root)
     }
 
-    /// Whether lower is better for a perf gate's metric.
+    /// Returns the ids of the gates, in the order of the file.
+    pub fn gate_ids(&self) -> impl Iterator<Item = &str> {
+        self.ids("gates")
+    }
+
+    /// Returns the names of the bundles, in the order of the file.
+    pub fn bundle_ids(&self) -> impl Iterator<Item = &str> {
+        self.ids("bundles")
+    }
+
+    fn ids(&self, table: &str) -> impl Iterator<Item = &str> {
+        let entries = self.0.get(table).map(Node::entries).unwrap_or_default();
+        entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// Returns the gate with this id.
+    pub fn gate(&self, id: &str) -> Option<Gate<'_>> {
+        self.0.at(&["gates", id]).map(Gate)
+    }
+
+    /// Whether a lower value of a perf gate's metric is better.
     pub fn is_lower_better(&self, perf_gate: &str) -> bool {
-        let gate = self.gates.get(perf_gate);
-        let metric = gate.and_then(|g| g.metric.as_deref()).unwrap_or_default();
-        let name = metric.strip_suffix("_p50").unwrap_or(metric);
-        gate.and_then(|g| self.gates.get(g.compare_gate.as_deref()?))
-            .is_some_and(|compared| compared.lower_is_better.iter().any(|m| m == name))
+        let lower = || {
+            let gate = self.gate(perf_gate)?;
+            let compared = self.gate(gate.text("compare_gate")?)?;
+            let name = noise::metric_name(gate.text("metric")?);
+            let metrics = metrics_of(compared.0);
+            let metric = metrics.iter().find(|metric| metric.name == name)?;
+            Some(metric.direction == Direction::Lower)
+        };
+        lower().unwrap_or(false)
+    }
+}
+
+impl<'n> Gate<'n> {
+    /// Whether the gate compares the metric of another gate.
+    pub fn is_perf(self) -> bool {
+        self.text("kind") == Some("perf")
+    }
+
+    /// Returns the text of a key, if it is not empty.
+    pub fn text(self, key: &str) -> Option<&'n str> {
+        self.0.get(key)?.text()
     }
 }
 
@@ -137,55 +130,4 @@ pub fn metrics_of(gate: &Node) -> Vec<Metric> {
         })
         .collect();
     metric::completed(&declared, &ready)
-}
-
-/// What a contract fixes, as far as it says so.
-#[derive(Debug, Default)]
-pub struct Agreed {
-    /// Contract id.
-    pub issue: Option<String>,
-    /// Slug of the branch.
-    pub slug: Option<String>,
-    /// Risk.
-    pub risk: Option<String>,
-    /// Required gates.
-    pub required: Vec<String>,
-    /// The perf block.
-    pub perf: Option<AgreedPerf>,
-}
-
-/// The perf block of a contract.
-#[derive(Debug, Default)]
-pub struct AgreedPerf {
-    /// The perf gate.
-    pub gate: Option<String>,
-    /// The gate it compares.
-    pub compare: Option<String>,
-    /// The metric it compares.
-    pub metric: Option<String>,
-    /// Percent.
-    pub budget_pct: Option<f64>,
-}
-
-impl Agreed {
-    /// What a contract's tree says, whatever else is wrong with it.
-    pub fn read(root: &Node) -> Self {
-        let own = |keys: &[&str]| root.at(keys).and_then(Node::text).map(str::to_owned);
-        let perf = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty());
-        Agreed {
-            issue: own(&["nmoe", "issue"]),
-            slug: own(&["nmoe", "slug"]),
-            risk: own(&["nmoe", "risk"]),
-            required: root
-                .at(&["gates", "required"])
-                .map(|list| list.texts().map(|(text, _)| text.to_owned()).collect())
-                .unwrap_or_default(),
-            perf: perf.map(|_| AgreedPerf {
-                gate: own(&["gates", "perf", "gate"]),
-                compare: own(&["gates", "perf", "compare"]),
-                metric: own(&["gates", "perf", "metric"]),
-                budget_pct: root.at(&["gates", "perf", "budget_pct"]).and_then(Node::number),
-            }),
-        }
-    }
 }

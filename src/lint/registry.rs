@@ -1,10 +1,7 @@
 //! Rules about the registry: alone, against the checkout under test, and against the ids of an earlier revision.
 
-use crate::document::Node;
-use crate::document::Source;
-use crate::document::Span;
 use crate::document::node::{Entry, Value};
-use crate::document::toml_tree;
+use crate::document::{Document, Node, Source, Span};
 use crate::domain::finding::Finding;
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
@@ -16,7 +13,7 @@ use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::command;
-use crate::lint::facts::{Known, metrics_of};
+use crate::lint::facts::{RegistryIndex, metrics_of};
 use crate::lint::forms;
 use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
@@ -28,34 +25,32 @@ pub struct Around<'f> {
     /// Whether the checkout under test has a file.
     pub has_file: Option<&'f dyn Fn(&str) -> bool>,
     /// The ids of the registry at the base.
-    pub base: Option<Known>,
+    pub base: Option<&'f RegistryIndex>,
     /// What must not be public beyond the built-in rules.
     pub leaks: Options,
 }
 
-/// Everything that is wrong with a registry, in the order of the file.
-pub fn lint(source: &Source, around: &Around<'_>) -> Vec<Finding> {
-    let mut sheet = Sheet::new(source);
+/// Lists what is wrong with a registry, in the order of the file.
+pub fn lint(document: &Document<Registry>, around: &Around<'_>) -> Vec<Finding> {
+    let mut sheet = Sheet::of(document);
     sheet.leaks(&around.leaks);
-    let (root, defects) = toml_tree::parse(source.text());
-    let readable = defects.is_empty();
-    for defect in defects {
-        sheet.defect(defect);
-    }
-    let anchor = root.entries().first().map_or(0..0, |e| e.key_span.clone());
-    shape::check(&mut sheet, &root, &forms::REGISTRY, "", &anchor, Reading::File);
-    head(&mut sheet, &root);
-    let missing = gates(&mut sheet, &root, around);
-    bundles(&mut sheet, &root, &missing);
-    if let (Some(base), true) = (&around.base, readable) {
-        vanished(&mut sheet, &root, base, &anchor);
-    }
-    if readable && !sheet.has_errors() {
-        // The tables above and the types say the same; where they ever part, the types decide.
-        if let Err(error) = toml::from_str::<Registry>(source.text()) {
-            let span = error.span().unwrap_or(0..0);
-            sheet.find(&WRONG_TYPE, &span, error.message().to_owned());
+    let readable = document.defects.is_empty();
+    if let Some(root) = &document.root {
+        let anchor = document.anchor();
+        shape::check(&mut sheet, root, &forms::REGISTRY, "", &anchor, Reading::File);
+        head(&mut sheet, root);
+        let missing = gates(&mut sheet, root, around);
+        bundles(&mut sheet, root, &missing);
+        if let (Some(base), true) = (around.base, readable) {
+            vanished(&mut sheet, root, base, &anchor);
         }
+    }
+    if let Err(defect) = &document.value
+        && readable
+        && !sheet.has_errors()
+    {
+        // The tables and the types should accept the same documents. If they differ, the types decide.
+        sheet.defect(defect);
     }
     let mut findings = sheet.finish();
     if !readable {
@@ -507,10 +502,10 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
     }
 }
 
-fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &Known, anchor: &Span) {
-    let here = Known::read(root);
-    let gates = base.gates.keys().filter(|id| !here.gates.contains_key(*id));
-    let bundles = base.bundles.iter().filter(|id| !here.bundles.contains(id));
+fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &RegistryIndex, anchor: &Span) {
+    let is_gone = |key: &'static str| move |id: &&str| root.at(&[key, id]).is_none();
+    let gates = base.gate_ids().filter(is_gone("gates"));
+    let bundles = base.bundle_ids().filter(is_gone("bundles"));
     for (what, key, id) in gates
         .map(|id| ("gate", "gates", id))
         .chain(bundles.map(|id| ("bundle", "bundles", id)))

@@ -1,6 +1,7 @@
 //! The sheet that rules write their findings on: it knows the document, turns spans into places, and sorts at the end.
 
 use crate::document::Defect;
+use crate::document::Document;
 use crate::document::Source;
 use crate::document::Span;
 use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
@@ -25,6 +26,15 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// A sheet with the defects of this document.
+    pub fn of<T>(document: &'a Document<T>) -> Self {
+        let mut sheet = Sheet::new(&document.source);
+        for defect in &document.defects {
+            sheet.defect(defect);
+        }
+        sheet
+    }
+
     /// The document.
     pub fn source(&self) -> &'a Source {
         self.source
@@ -40,9 +50,9 @@ impl<'a> Sheet<'a> {
     }
 
     /// Writes a defect of the document down.
-    pub fn defect(&mut self, defect: Defect) {
+    pub fn defect(&mut self, defect: &Defect) {
         let code = codes::find(defect.kind).unwrap_or(&codes::document::INVALID_YAML);
-        self.find(code, &defect.span, defect.message).help = defect.help;
+        self.find(code, &defect.span, defect.message.as_str()).help = defect.help.clone();
     }
 
     /// A change that puts this text in place of a stretch.

@@ -5,15 +5,12 @@
 use std::collections::BTreeSet;
 
 use crate::document::edit::{self, Editor, Unclear};
-use crate::document::node::Node;
-use crate::document::source::Source;
-use crate::document::{block, yaml};
+use crate::document::{Document, Node, Source};
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::Finding;
 use crate::domain::ids::{CommitId, short};
-use crate::domain::read::{self, ATTESTATION_KEY};
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
@@ -75,9 +72,9 @@ pub enum Unfilled {
 }
 
 /// The body with its block filled; one without a block gets one at its top. Bytes outside of the block stay.
-pub fn fill(source: &Source, wanted: &Wanted) -> Result<String, Unfilled> {
-    let found = block::find(source, ATTESTATION_KEY);
-    let Some(block) = found.block else {
+pub fn fill(document: &Document<Attestation>, wanted: &Wanted) -> Result<String, Unfilled> {
+    let source = &document.source;
+    if document.block.is_none() {
         let bom = if source.had_bom() { "\u{feff}" } else { "" };
         let rest = source.text();
         let gap = if rest.is_empty() { "" } else { "\n" };
@@ -85,17 +82,18 @@ pub fn fill(source: &Source, wanted: &Wanted) -> Result<String, Unfilled> {
         return Ok(format!(
             "{bom}## PR Attestation (YAML, required)\n\n```yaml\n{block}```\n{gap}{rest}"
         ));
-    };
-    let (root, defects) = yaml::parse(&block.content);
-    let defect = found.defects.into_iter().chain(defects).next();
-    let (Some(root), None) = (root, &defect) else {
-        return Err(Unfilled::Broken(defect.map(|d| d.message).unwrap_or_default()));
+    }
+    let (Some(root), None) = (&document.root, document.defects.first()) else {
+        let defect = document.defects.first();
+        return Err(Unfilled::Broken(
+            defect.map(|d| d.message.clone()).unwrap_or_default(),
+        ));
     };
     let mut editor = Editor::new(source);
-    wanted.write(&mut editor, &root)?;
+    wanted.write(&mut editor, root)?;
     let text = editor.finish();
-    // Whatever the style of the block: what was written must read back.
-    match read::attestation(&Source::new(None, text.as_str())) {
+    // An edit may go wrong in an unusual style of YAML, so the new text is parsed before it is used.
+    match Document::<Attestation>::parse(Source::new(None, text.as_str())).value {
         Ok(_) => Ok(text),
         Err(defect) => Err(Unfilled::Broken(defect.message)),
     }

@@ -1,9 +1,9 @@
 //! Finds the contract of a pull request: the one answer for `lint pr`, `resolve` and `ready`.
 
-use crate::document::{Defect, Source};
+use crate::document::{Document, Source};
+use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::ids::Sha256;
-use crate::domain::read;
 use crate::github::api::GitHub;
 use crate::github::closing_keywords::{self, ClosingReference};
 use crate::github::error::GitHubError;
@@ -15,12 +15,10 @@ const MOST_ISSUES: usize = 10;
 pub struct Issue {
     /// GitHub's number.
     pub number: u64,
-    /// The body, named after the issue.
-    pub source: Source,
     /// SHA-256 of the body.
     pub sha256: Sha256,
-    /// The contract that the body holds, or the first reason why it holds none.
-    pub contract: Result<Contract, Defect>,
+    /// The body, named after the issue.
+    pub document: Document<Contract>,
 }
 
 /// The answer to "which contract does this pull request have".
@@ -51,22 +49,20 @@ impl Issue {
         let body = hub.issue(number)?.body;
         let sha256 = Sha256::of(body.as_bytes());
         let source = Source::new(Some(format!("issue #{number}")), body);
-        let contract = read::contract(&source);
         Ok(Issue {
             number,
-            source,
             sha256,
-            contract,
+            document: Document::parse(source),
         })
     }
 
     /// Whether the body has a block of a contract, usable or not.
     pub fn has_block(&self) -> bool {
-        !matches!(&self.contract, Err(defect) if defect.kind == "no-block")
+        self.document.block.is_some()
     }
 
     fn fit(&self, attested: Option<&str>) -> Fit {
-        match &self.contract {
+        match &self.document.value {
             Ok(contract) if attested.is_none_or(|id| contract.nmoe.issue == id) => Fit::AttestedContract,
             Ok(_) => Fit::Contract,
             Err(_) if self.has_block() => Fit::Faulty,
@@ -80,10 +76,9 @@ impl Issue {
 ///
 /// # Errors
 /// GitHub does not answer. An issue that is missing is passed over.
-pub fn contract_of(hub: &GitHub, description: &Source) -> Result<ContractOf, GitHubError> {
-    let attested = read::attestation(description).ok();
-    let attested = attested.as_ref().map(|a| a.nmoe_pr.issue.as_str());
-    let references = closing_keywords::references(description.text(), hub.site());
+pub fn contract_of(hub: &GitHub, description: &Document<Attestation>) -> Result<ContractOf, GitHubError> {
+    let attested = description.text(&["nmoe_pr", "issue"]);
+    let references = closing_keywords::references(description.source.text(), hub.site());
     let Some(first) = references.first().cloned() else {
         return Ok(ContractOf::NoIssue);
     };

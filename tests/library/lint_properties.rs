@@ -1,10 +1,12 @@
 //! Tests with arbitrary text that no lint panics and that every finding is inside its document.
 
-use nmoe_gates::document::Source;
-use nmoe_gates::document::toml_tree;
+use nmoe_gates::document::{Document, Source};
+use nmoe_gates::domain::contract::Contract;
 use nmoe_gates::domain::finding::Finding;
+use nmoe_gates::domain::registry::Registry;
+use nmoe_gates::lint::Sheet;
 use nmoe_gates::lint::claims::Evidence;
-use nmoe_gates::lint::facts::{Agreed, Facts, Known};
+use nmoe_gates::lint::facts::{Facts, RegistryIndex};
 use nmoe_gates::lint::registry::Around;
 use nmoe_gates::lint::{attestation, contract, registry};
 use proptest::prelude::*;
@@ -83,22 +85,33 @@ fn around(text: &str, findings: &[Finding]) {
 
 fn all(text: &str) {
     let source = Source::new(None, text);
+    let policy = Document::<Registry>::parse(Source::new(None, REGISTRY));
     let facts = Facts {
-        registry: Some(Known::read(&toml_tree::parse(REGISTRY).0)),
+        registry: policy.root.map(RegistryIndex::new),
         ..Facts::default()
     };
-    let (agreed, unreadable) = contract::agreed(&Source::new(None, text));
-    around(text, &unreadable);
-    around(text, &contract::lint(&source, &facts));
-    let agreed = agreed.unwrap_or_else(|| Agreed {
-        issue: Some("03a".to_owned()),
-        ..Agreed::default()
-    });
+    let document = Document::<Contract>::parse(source.clone());
+    around(text, &Sheet::of(&document).finish());
+    around(text, &contract::lint(&document, &facts));
+    let valid = Document::parse(Source::new(None, CONTRACT));
+    let agreed = if document.root.is_some() {
+        &document
+    } else {
+        &valid
+    };
     around(
         text,
-        &attestation::lint(&source, &facts, Some(&agreed), &Evidence::default()),
+        &attestation::lint(
+            &Document::parse(source.clone()),
+            &facts,
+            Some(agreed),
+            &Evidence::default(),
+        ),
     );
-    around(text, &registry::lint(&source, &Around::default()));
+    around(
+        text,
+        &registry::lint(&Document::parse(source), &Around::default()),
+    );
 }
 
 fn edited(clean: &str, edits: &[(usize, usize, usize)]) -> String {

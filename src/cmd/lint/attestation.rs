@@ -8,10 +8,10 @@ use crate::cmd::input_files;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::print_findings;
-use crate::document::Source;
+use crate::document::Document;
+use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
-use crate::domain::read;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::lint;
@@ -53,10 +53,10 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     let mut findings = Vec::new();
-    let mut agreed = None;
     let contract = args.contract.as_deref().map(gather::source).transpose()?;
-    if let Some(source) = &contract {
-        (agreed, findings) = lint::contract::agreed(source);
+    let contract = contract.map(Document::parse);
+    if let Some(contract) = &contract {
+        findings.extend(Sheet::of(contract).finish());
     }
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
@@ -77,9 +77,9 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let facts = gather::facts(context)?;
     for source in &documents.sources {
         findings.extend(lint::attestation::lint(
-            source,
+            &Document::parse(source.clone()),
             &facts,
-            agreed.as_ref(),
+            contract.as_ref(),
             &evidence,
         ));
     }
@@ -96,7 +96,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     // The contract is only read: it was agreed in the issue, so no fix may change it here.
     let exit = match fix.offer(&documents.sources, &findings)? {
         Offer::None => {
-            documents.sources.extend(contract);
+            documents.sources.extend(contract.map(|contract| contract.source));
             print_findings::print_all(context, &documents.sources, &findings)?
         }
         Offer::Shown => print_findings::exit(&findings),
@@ -106,11 +106,16 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
 }
 
 /// Checks the changed files against the scope and the knobs of the contract.
-pub fn scope(git: &Git, contract: &Source, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
-    match read::contract(contract) {
-        Ok(agreed) => scope::between(git, &agreed, base, head),
+pub fn scope(
+    git: &Git,
+    contract: &Document<Contract>,
+    base: &str,
+    head: &str,
+) -> anyhow::Result<Vec<Finding>> {
+    match &contract.value {
+        Ok(agreed) => scope::between(git, agreed, base, head),
         Err(defect) => {
-            let mut sheet = Sheet::new(contract);
+            let mut sheet = Sheet::new(&contract.source);
             sheet.defect(defect);
             Ok(sheet.finish())
         }

@@ -7,7 +7,7 @@ use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::print_findings;
-use crate::document::Source;
+use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
 use crate::lint;
 
@@ -45,7 +45,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let findings: Vec<_> = documents
         .sources
         .iter()
-        .flat_map(|source| lint::contract::lint(source, &facts))
+        .flat_map(|source| lint::contract::lint(&Document::parse(source.clone()), &facts))
         .collect();
     let exit = match fix.offer(&documents.sources, &findings)? {
         Offer::None => print_findings::print_all(context, &documents.sources, &findings)?,

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::perf_baseline;
-use crate::document::Source;
-use crate::document::toml_tree;
+use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
+use crate::domain::registry::Registry;
 use crate::git::Git;
 use crate::leaks::private_terms;
-use crate::lint::facts::{Facts, Files, Known};
+use crate::lint::facts::{Facts, Files, RegistryIndex};
 
 /// The documents, and whether one of them could not be read.
 pub struct Documents {
@@ -60,14 +60,14 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     let path = context.registry_path();
     let registry = match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let (root, defects) = toml_tree::parse(&text);
-            if !defects.is_empty() {
+            let document = Document::<Registry>::parse(Source::new(None, text));
+            if !document.defects.is_empty() {
                 context.note(format_args!(
                     "note: {} has errors; see `nmoe-gates lint registry`",
                     path.display()
                 ));
             }
-            Some(Known::read(&root))
+            document.root.map(RegistryIndex::new)
         }
         Err(_) => {
             context.note(format_args!(
@@ -77,6 +77,11 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
             None
         }
     };
+    facts_with(context, registry)
+}
+
+/// Gathers what the lints compare a document with, apart from the registry.
+pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow::Result<Facts> {
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
     Ok(Facts {
         noise: perf_baseline::noise(context)?,

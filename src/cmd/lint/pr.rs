@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use crate::cmd::api;
 use crate::cmd::context::Context;
-use crate::cmd::lint::{attestation, gather, registry, safety};
+use crate::cmd::lint::attestation::scope as scope_of;
+use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
-use crate::document::{Source, Span};
+use crate::document::{Document, Source, Span};
+use crate::domain::attestation::Attestation;
+use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::paths;
@@ -15,11 +18,11 @@ use crate::github::event;
 use crate::github::types::Pull;
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
-use crate::lint;
 use crate::lint::claims::Evidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
 use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
+use crate::lint::{self, Facts};
 use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, contract_of};
 
@@ -39,12 +42,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let pull = pull_request(context, args)?;
     let body = Source::new(Some(format!("pull request #{}", pull.number)), pull.body.clone());
+    let attestation = Document::parse(body);
     let facts = gather::facts(context)?;
-    let (contract, mut findings) = contract(context, args, &body)?;
-    let mut agreed = None;
-    if let Some(source) = &contract {
-        findings.extend(lint::contract::lint(source, &facts));
-        agreed = lint::contract::agreed(source).0;
+    let (contract, mut findings) = contract(context, args, &attestation)?;
+    if let Some(contract) = &contract {
+        findings.extend(lint::contract::lint(contract, &facts));
     }
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
@@ -58,13 +60,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         has_commit: whole.then_some(&has_commit),
         results: Vec::new(),
     };
-    findings.extend(lint::attestation::lint(&body, &facts, agreed.as_ref(), &evidence));
+    findings.extend(lint::attestation::lint(
+        &attestation,
+        &facts,
+        contract.as_ref(),
+        &evidence,
+    ));
     match &contract {
-        Some(source) if whole => {
+        Some(contract) if whole => {
             let (base, head) = (&pull.base.sha, &pull.head.sha);
             let known = has_commit(base) && has_commit(head);
             if known {
-                let outside = attestation::scope(&git, source, base, head)?;
+                let outside = scope_of(&git, contract, base, head)?;
                 findings.extend(
                     outside
                         .into_iter()
@@ -80,8 +87,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         None => {}
     }
-    let mut documents = vec![body];
-    documents.extend(contract);
+    let mut documents = vec![attestation.source];
+    documents.extend(contract.map(|contract| contract.source));
     if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
         findings.extend(safety::of_change(context, base, head)?);
@@ -92,7 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    findings.extend(proposed_registry(context, &mut documents)?);
+    findings.extend(proposed_registry(context, &facts, &mut documents)?);
     if pull.draft {
         lint::attestation::as_draft(&mut findings);
     }
@@ -107,17 +114,22 @@ fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {
 }
 
 /// The contract: the file that the user named, else the contract of the pull request.
-fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Option<Source>, Vec<Finding>)> {
+fn contract(
+    context: &Context,
+    args: &Args,
+    description: &Document<Attestation>,
+) -> anyhow::Result<(Option<Document<Contract>>, Vec<Finding>)> {
+    let body = &description.source;
     if let Some(path) = &args.contract {
-        return Ok((Some(gather::source(path)?), Vec::new()));
+        return Ok((Some(Document::parse(gather::source(path)?)), Vec::new()));
     }
     let no_contract = |span: &Span, message: String, help: &str| {
         let mut sheet = Sheet::new(body);
         sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, sheet.finish()))
     };
-    match contract_of(&api::hub(context)?, body)? {
-        ContractOf::Found(issue) => Ok((Some(issue.source), Vec::new())),
+    match contract_of(&api::hub(context)?, description)? {
+        ContractOf::Found(issue) => Ok((Some(issue.document), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),
             "the description names no issue that it fixes".to_owned(),
@@ -136,7 +148,11 @@ fn contract(context: &Context, args: &Args, body: &Source) -> anyhow::Result<(Op
 }
 
 /// The registry of the change, where it differs from the policy's: only then is it this pull request's business.
-fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::Result<Vec<Finding>> {
+fn proposed_registry(
+    context: &Context,
+    facts: &Facts,
+    documents: &mut Vec<Source>,
+) -> anyhow::Result<Vec<Finding>> {
     let policy = context.policy().file(paths::REGISTRY);
     let proposed = Revision::Checkout(&context.subject).file(paths::REGISTRY);
     let (Ok(Some(policy)), Ok(Some(proposed))) = (policy, proposed) else {
@@ -152,10 +168,10 @@ fn proposed_registry(context: &Context, documents: &mut Vec<Source>) -> anyhow::
     let has_file = |file: &str| context.subject.join(file).exists();
     let around = Around {
         has_file: Some(&has_file),
-        base: Some(registry::ids_of(&String::from_utf8_lossy(&policy))),
+        base: facts.registry.as_ref(),
         leaks: private_terms::options()?,
     };
-    let findings = lint::registry::lint(&source, &around);
+    let findings = lint::registry::lint(&Document::parse(source.clone()), &around);
     documents.push(source);
     Ok(findings)
 }

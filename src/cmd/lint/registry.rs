@@ -9,14 +9,14 @@ use crate::cmd::context::Context;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
-use crate::document::Source;
-use crate::document::toml_tree;
+use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
 use crate::domain::paths;
+use crate::domain::registry::Registry;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint;
-use crate::lint::facts::Known;
+use crate::lint::facts::RegistryIndex;
 use crate::lint::registry::Around;
 use crate::policy::Revision;
 
@@ -43,17 +43,16 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     let source = gather::source(&path)?;
     let has_file = |file: &str| context.subject.join(file).exists();
+    let base = match &args.base {
+        Some(base) => ids_at(context, base)?,
+        None => None,
+    };
     let around = Around {
         has_file: Some(&has_file),
-        base: args
-            .base
-            .as_deref()
-            .map(|base| ids_at(context, base))
-            .transpose()?
-            .flatten(),
+        base: base.as_ref(),
         leaks: private_terms::options()?,
     };
-    let findings = lint::registry::lint(&source, &around);
+    let findings = lint::registry::lint(&Document::parse(source.clone()), &around);
     let documents = [source];
     match fix.offer(&documents, &findings)? {
         Offer::None => print_findings::print_all(context, &documents, &findings),
@@ -62,18 +61,16 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     }
 }
 
-/// Returns the ids of the registry at a revision, or nothing if the revision has no registry.
-pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<Known>> {
+/// Returns the registry at a revision, or nothing if the revision has no registry.
+pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<RegistryIndex>> {
     let git = Git::at(&context.repo);
     let Some(commit) = git.commit(base)? else {
         bail!("{} has no commit `{base}`; fetch it", git.dir().display());
     };
     let file = Revision::Commit(&git, &commit).file(paths::REGISTRY)?;
-    Ok(file.map(|bytes| ids_of(&String::from_utf8_lossy(&bytes))))
-}
-
-/// Returns the ids in the text of a registry.
-pub fn ids_of(text: &str) -> Known {
-    let source = Source::new(None, text);
-    Known::read(&toml_tree::parse(source.text()).0)
+    let text = file.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let document = text.map(|text| Document::<Registry>::parse(Source::new(None, text)));
+    Ok(document
+        .and_then(|document| document.root)
+        .map(RegistryIndex::new))
 }

@@ -16,7 +16,8 @@ use crate::cmd::lint::gather;
 use crate::cmd::ready::attested;
 use crate::cmd::ready::is_merged;
 use crate::cmd::ready::published;
-use crate::document::Source;
+use crate::document::{Document, Source};
+use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::finding::Finding;
@@ -33,7 +34,6 @@ use crate::github::api::GitHub;
 use crate::github::closing_keywords;
 use crate::github::types::Pull;
 use crate::lint;
-use crate::lint::facts::Agreed;
 use crate::plan::images;
 use crate::plan::ready::{self, Blocker, Step, Waiting};
 use crate::plan::{self, Facts as PlanFacts, Item, natural};
@@ -73,10 +73,7 @@ pub struct Found {
     pub issue: u64,
     /// SHA-256 of the issue's body.
     pub sha256: Sha256,
-    /// The contract, where it can be read.
-    pub contract: Option<Contract>,
-    /// What it fixes, as far as it says so.
-    pub agreed: Option<Agreed>,
+    pub document: Document<Contract>,
     /// What is wrong with it.
     pub findings: Vec<Finding>,
 }
@@ -151,24 +148,25 @@ impl<'a> Around<'a> {
         }
     }
 
-    /// The description of a pull request.
-    pub fn body(&self, pull: &Pull) -> Source {
-        Source::new(Some(format!("pull request #{}", pull.number)), pull.body.as_str())
+    /// Parses the description of a pull request.
+    pub fn attestation(&self, pull: &Pull) -> Document<Attestation> {
+        Document::parse(Source::new(
+            Some(format!("pull request #{}", pull.number)),
+            pull.body.as_str(),
+        ))
     }
 
     /// The contract of a pull request, usable or not.
-    pub fn contract(&self, pull: &Pull) -> anyhow::Result<Option<Found>> {
-        let found = contract_of(&self.hub, &self.body(pull))?;
+    pub fn contract(&self, attestation: &Document<Attestation>) -> anyhow::Result<Option<Found>> {
+        let found = contract_of(&self.hub, attestation)?;
         let ContractOf::Found(issue) = found else {
             return Ok(None);
         };
-        let (agreed, _) = lint::contract::agreed(&issue.source);
         Ok(issue.has_block().then(|| Found {
             issue: issue.number,
-            findings: lint::contract::lint(&issue.source, &self.facts),
+            findings: lint::contract::lint(&issue.document, &self.facts),
             sha256: issue.sha256,
-            contract: issue.contract.ok(),
-            agreed,
+            document: issue.document,
         }))
     }
 
