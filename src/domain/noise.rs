@@ -35,11 +35,59 @@ pub struct Noise {
     pub commit: String,
     /// When, RFC 3339 in UTC.
     pub measured_at: String,
+    /// From when on it no longer counts, RFC 3339 in UTC; without it, 180 days after `measured_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// How the measurements were reduced.
+    #[serde(default)]
+    pub estimator: Estimator,
+}
+
+/// How a measurement's values per step become one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimator {
+    /// Their median.
+    #[default]
+    Median,
+    /// The mean of the middle half of them.
+    MiddleHalf,
+    /// Total work over total time.
+    Total,
+}
+
+impl Estimator {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Estimator::Median => "median",
+            Estimator::MiddleHalf => "middle_half",
+            Estimator::Total => "total",
+        }
+    }
 }
 
 /// A metric's name without the `_p50` that a perf gate may write after it.
 pub fn metric_name(written: &str) -> &str {
     written.trim().strip_suffix("_p50").unwrap_or(written.trim())
+}
+
+/// How long a calibration counts that does not say when it expires.
+const VALID: jiff::SignedDuration = jiff::SignedDuration::from_hours(180 * 24);
+
+impl Noise {
+    /// Whether the entry still counts at this time, RFC 3339. Times that cannot be read do not count as expired.
+    pub fn counts_at(&self, now: &str) -> bool {
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let expires = match &self.expires {
+            Some(expires) => time(expires),
+            None => time(&self.measured_at).and_then(|t| t.checked_add(VALID).ok()),
+        };
+        match (time(now), expires) {
+            (Some(now), Some(expires)) => now < expires,
+            _ => true,
+        }
+    }
 }
 
 impl NoiseTable {
@@ -94,6 +142,8 @@ mod tests {
             finest_pct,
             commit: "c".to_owned(),
             measured_at: "2026-01-01T00:00:00Z".to_owned(),
+            expires: None,
+            estimator: Estimator::Median,
         }
     }
 
@@ -107,6 +157,13 @@ mod tests {
         assert_eq!(table.finest_pct("g", "node_tps_p50"), Some(-2.0));
         assert_eq!(table.finest_pct("h", "node_tps"), None);
         assert!(table.of("g", "node_tps_p50", "b200x8").is_some());
+        let old = entry("cpu", -1.5);
+        assert!(old.counts_at("2026-06-01T00:00:00Z") && !old.counts_at("2026-07-15T00:00:00Z"));
+        let short = Noise {
+            expires: Some("2026-02-01T00:00:00Z".to_owned()),
+            ..old
+        };
+        assert!(!short.counts_at("2026-03-01T00:00:00Z"));
         let text = toml::to_string(&table).unwrap();
         assert_eq!(NoiseTable::read(&text).unwrap(), table);
     }

@@ -14,6 +14,11 @@ pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> 
         let why = reason.map_or(String::new(), |r| format!(" ({})", r.as_str()));
         return format!("nothing measured: {}{why}", verdict.as_str());
     };
+    if reason == Some(Reason::TotalTime)
+        && let Some(total) = perf.total_delta_pct
+    {
+        text.push_str(&format!(" by total time, {}", change(total)));
+    }
     for part in [inside_budget(perf).map(str::to_owned), undecided(perf, verdict)]
         .into_iter()
         .flatten()
@@ -28,10 +33,18 @@ pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> 
 }
 
 /// The change, its interval, the budget and the verdict: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+///
+/// All have as many decimals as it takes to see on which side of the budget the change and the ends of the interval lie.
 pub fn verdict_line(perf: &PerfResult, verdict: Verdict) -> Option<String> {
-    let mut text = format!("{} %", signed(perf.delta_pct?));
+    let delta = perf.delta_pct?;
+    let ends = perf.interval_pct.map_or(Vec::new(), |i| i.to_vec());
+    let edge = perf.budget_pct.map(|b| perf.direction.edge_pct(b));
+    let fewest = perf.budget_pct.map_or(1, written_decimals);
+    let decimals = decimals(&[&[delta], ends.as_slice()].concat(), edge, fewest);
+    let mut text = format!("{} %", signed(delta, decimals));
     if let Some([low, high]) = perf.interval_pct {
-        text.push_str(&format!(", between {} and {}", signed(low), signed(high)));
+        let (low, high) = (signed(low, decimals), signed(high, decimals));
+        text.push_str(&format!(", between {low} and {high}"));
     }
     if let Some(budget) = perf.budget_pct {
         text.push_str(&format!(", budget {}", shortest(budget)));
@@ -46,13 +59,11 @@ pub fn inside_budget(perf: &PerfResult) -> Option<&'static str> {
         .then_some("regression inside the budget")
 }
 
-/// Says how many more pairs an inconclusive comparison needs.
+/// Says how many more pairs are likely to decide an inconclusive comparison, where a number is likely to.
 pub fn undecided(perf: &PerfResult, verdict: Verdict) -> Option<String> {
-    (verdict == Verdict::Inconclusive && perf.delta_pct.is_some()).then(|| match perf.more_pairs {
-        Some(1) => "about 1 more pair would decide".to_owned(),
-        Some(more) => format!("about {more} more pairs would decide"),
-        None => "more pairs would not decide".to_owned(),
-    })
+    let more = perf.more_pairs.filter(|_| verdict == Verdict::Inconclusive)?;
+    let noun = if more == 1 { "pair is" } else { "pairs are" };
+    Some(format!("{more} more {noun} likely to decide"))
 }
 
 /// Says what the verdict rests on, where that is less than calibrated pairs.
@@ -60,11 +71,46 @@ pub fn method(perf: &PerfResult) -> Option<&'static str> {
     match perf.method {
         PerfMethod::Threshold => Some("threshold only, one pair"),
         _ if perf.history_dropped => {
-            Some("uncalibrated: the pairs vary more than twice as much as the stored noise")
+            Some("uncalibrated: the pairs vary significantly more than the stored noise")
         }
         _ if !perf.calibrated => Some("uncalibrated"),
         _ => None,
     }
+}
+
+/// Decimals at which every value still shows the side of the edge that it lies on; at least as many as the budget has, at
+/// most six.
+fn decimals(values: &[f64], edge: Option<f64>, fewest: usize) -> usize {
+    let Some(edge) = edge else { return fewest };
+    let shows = |digits: usize| {
+        let scale = 10f64.powi(i32::try_from(digits).unwrap_or(6));
+        values.iter().all(|v| {
+            let rounded = (v * scale).round() / scale;
+            v.total_cmp(&edge) == rounded.total_cmp(&edge) || (v - edge).abs() < 1e-6
+        })
+    };
+    (fewest..=6).find(|digits| shows(*digits)).unwrap_or(6)
+}
+
+/// Decimals of the budget as it is written, at least one and at most six.
+fn written_decimals(budget: f64) -> usize {
+    let text = shortest(budget);
+    text.split_once('.')
+        .map_or(1, |(_, digits)| digits.len().clamp(1, 6))
+}
+
+/// The pairs so far in words, before a verdict: «−1.4 %, between −2.3 and −0.5».
+pub fn interim(perf: &PerfResult) -> String {
+    let delta = perf.delta_pct.map_or("nothing measured".to_owned(), change);
+    match perf.interval_pct {
+        Some([low, high]) => format!("{delta}, between {} and {}", signed(low, 1), signed(high, 1)),
+        None => delta,
+    }
+}
+
+/// A change in percent: «−1.4 %».
+pub fn change(pct: f64) -> String {
+    format!("{} %", signed(pct, 1))
 }
 
 /// What a perf verdict weighs for a change of this risk: an inconclusive one blocks a hot change, warns on a warm one and is
@@ -77,11 +123,15 @@ pub fn weight(verdict: Verdict, risk: Risk) -> Severity {
     }
 }
 
-/// One decimal with a true minus sign and always a sign, except for zero.
-fn signed(value: f64) -> String {
-    let text = format!("{value:+.1}");
-    if text == "+0.0" || text == "-0.0" {
-        return "0.0".to_owned();
+/// So many decimals, with a true minus sign and always a sign, except for zero.
+fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:+.decimals$}");
+    if text
+        .trim_start_matches(['+', '-'])
+        .trim_matches(['0', '.'])
+        .is_empty()
+    {
+        return text.trim_start_matches(['+', '-']).to_owned();
     }
     text.replace('-', "−")
 }
@@ -121,7 +171,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&tight, Verdict::Inconclusive, Some(Reason::Noisy)),
-            "−1.4 %, between −2.3 and −0.5, budget −2: inconclusive, about 4 more pairs would decide (uncalibrated)"
+            "−1.4 %, between −2.3 and −0.5, budget −2: inconclusive, 4 more pairs are likely to decide (uncalibrated)"
         );
         let threshold = PerfResult {
             delta_pct: Some(0.04),
@@ -133,6 +183,24 @@ mod tests {
         assert_eq!(
             sentence(&threshold, Verdict::Fail, Some(Reason::OverBudget)),
             "0.0 %, budget +2.5: fail (threshold only, one pair)"
+        );
+        let near = PerfResult {
+            delta_pct: Some(-9.96),
+            interval_pct: Some([-9.97, -9.951]),
+            budget_pct: Some(-9.95),
+            ..measured()
+        };
+        assert_eq!(
+            sentence(&near, Verdict::Fail, Some(Reason::OverBudget)),
+            "−9.960 %, between −9.970 and −9.951, budget −9.95: fail"
+        );
+        let stalls = PerfResult {
+            total_delta_pct: Some(-48.2),
+            ..measured()
+        };
+        assert_eq!(
+            sentence(&stalls, Verdict::Fail, Some(Reason::TotalTime)),
+            "−1.4 %, between −2.3 and −0.5, budget −10: fail by total time, −48.2 %"
         );
         assert_eq!(
             sentence(&PerfResult::default(), Verdict::Invalid, Some(Reason::NoSamples)),

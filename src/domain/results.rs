@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::CommitId;
+use crate::domain::noise::Estimator;
 use crate::domain::registry::Direction;
 use crate::domain::verdict::{Overall, Reason, Verdict};
 
@@ -190,18 +191,24 @@ pub struct PerfResult {
     pub direction: Direction,
     /// Commit of the baseline.
     pub baseline_sha: Option<CommitId>,
-    /// Geometric mean of the baseline launches' medians, in the metric's unit.
+    /// Geometric mean of the estimates of the baseline's measurements, in the metric's unit.
     pub baseline: Option<f64>,
     /// The same of the change: result ÷ baseline − 1 is `delta_pct`.
     pub result: Option<f64>,
     /// Percent; negative is worse for a metric where higher is better.
     pub delta_pct: Option<f64>,
-    /// Interval of `delta_pct`, percent.
+    /// Interval of `delta_pct`, percent: the one that decided.
     pub interval_pct: Option<[f64; 2]>,
+    /// How surely that interval holds the change, percent; looks before the last ask for more than the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence_pct: Option<f64>,
     /// The budget that was in force, percent.
     pub budget_pct: Option<f64>,
     /// How it was decided.
     pub method: PerfMethod,
+    /// How a measurement's values per step become one number, the same for both sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<Estimator>,
     /// Whether stored A/A noise took part.
     pub calibrated: bool,
     /// A real loss that the budget allows.
@@ -210,6 +217,15 @@ pub struct PerfResult {
     pub more_pairs: Option<u32>,
     /// Change of total tokens over total time, percent: shows stalls that a median hides.
     pub total_delta_pct: Option<f64>,
+    /// Interval of `total_delta_pct`, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_interval_pct: Option<[f64; 2]>,
+    /// Standard deviation of the log ratio of one pair, times 100: nearly percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread_pct: Option<f64>,
+    /// ln(result) − ln(baseline) of the discarded warm-up pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up_log_ratio: Option<f64>,
     /// Every pair, in the order it was run.
     pub pairs: Vec<PerfPair>,
     /// Launches that were spoiled, set aside and replaced.
@@ -249,6 +265,8 @@ pub enum Spoiler {
     Xid,
     /// A GPU was split (MIG) meanwhile.
     Split,
+    /// Its log is too short.
+    Short,
 }
 
 impl Spoiler {
@@ -262,6 +280,7 @@ impl Spoiler {
             Spoiler::Memory => "memory",
             Spoiler::Xid => "xid",
             Spoiler::Split => "split",
+            Spoiler::Short => "short",
         }
     }
 }
@@ -285,9 +304,13 @@ pub enum PerfMethod {
 #[serde(rename_all = "lowercase")]
 pub enum PairOrder {
     /// The baseline.
-    Ab,
+    #[serde(rename = "ab")]
+    BaseFirst,
     /// The change.
-    Ba,
+    #[serde(rename = "ba")]
+    ChangeFirst,
+    /// The records do not say.
+    Unknown,
 }
 
 /// One pair of launches.
@@ -296,12 +319,18 @@ pub enum PairOrder {
 pub struct PerfPair {
     /// Which of the two was measured first.
     pub order: PairOrder,
-    /// Median of the baseline launch.
+    /// Estimate of the baseline measurement.
     pub baseline: f64,
-    /// Median of the head launch.
+    /// Estimate of the measurement of the change.
     pub result: f64,
     /// ln(result) − ln(baseline).
     pub log_ratio: f64,
+    /// Total work over total time of the baseline measurement, in the metric's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_total: Option<f64>,
+    /// The same of the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_total: Option<f64>,
     /// What counted of the baseline launch, in order; thinned evenly where there was much.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baseline_samples: Vec<f64>,

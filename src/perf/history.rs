@@ -3,6 +3,7 @@
 //! The ref holds one file of JSON lines and only ever moves from the tip it was read at, so concurrent writers lose nothing:
 //! whoever comes second reads again and appends to what the first one wrote.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -308,6 +309,15 @@ pub struct Trend {
     pub delta_pct: Option<f64>,
     /// Whether that is within the cumulative budget; `None` where it cannot be told.
     pub within: Option<bool>,
+}
+
+/// The commits of the history that an abbreviated id may mean.
+pub fn matching<'a>(entries: &'a [Entry], prefix: &str) -> BTreeSet<&'a str> {
+    entries
+        .iter()
+        .map(|e| e.commit.as_str())
+        .filter(|commit| !prefix.is_empty() && commit.starts_with(prefix))
+        .collect()
 }
 
 /// Holds every series against the epoch: many small losses that each passed their own budget add up here.

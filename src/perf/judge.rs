@@ -1,11 +1,11 @@
 //! Judges the perf gates of a run: puts budget, baseline and stored noise together, has them tried, and says what came of it.
 //!
-//! Launches nothing and computes nothing itself: `trial` does the one, `decision` the other.
+//! Launches nothing and computes nothing itself: `experiment` does the one, `decision` the other.
 
 use std::time::Instant;
 
 use crate::domain::evidence::Evidence;
-use crate::domain::noise::{NoiseTable, metric_name};
+use crate::domain::noise::{Estimator, NoiseTable, metric_name};
 use crate::domain::perf_summary;
 use crate::domain::registry::{Direction, Gate};
 use crate::domain::results::{GateResult, PerfResult};
@@ -15,10 +15,11 @@ use crate::gate::engine::{PerfCase, PerfJudge};
 use crate::gate::process::Supervisor;
 use crate::gate::verdict::seconds;
 use crate::perf::arms::{ArmError, Arms};
-use crate::perf::decision::{Rule, percent};
+use crate::perf::decision::Rule;
+use crate::perf::experiment::Experiment;
 use crate::perf::refusal::Refusal;
 use crate::perf::stats::History;
-use crate::perf::trial::Trial;
+use crate::system::clock;
 
 /// Judges perf gates against a baseline that was set apart before any code of the change ran.
 pub struct Judge {
@@ -99,12 +100,15 @@ impl Judge {
         let history = self
             .noise
             .of(case.compare_id, &perf.metric, machine)
+            .filter(|n| n.counts_at(&clock::now()))
             .map(History::from);
-        let mut trial = Trial::new(case, arms, supervisor, self.settings.gpu_minutes)?;
-        let outcome = trial.build().and_then(|()| trial.pairs(&rule, history, perf));
-        trial.account(perf);
+        let mut experiment = Experiment::new(case, arms, supervisor, self.settings.gpu_minutes)?;
+        let outcome = experiment
+            .build()
+            .and_then(|()| experiment.pairs(&rule, history, perf));
+        experiment.account(perf);
         let decided = outcome?;
-        trial.untouched()?;
+        experiment.untouched()?;
         Ok(decided)
     }
 }
@@ -117,30 +121,21 @@ pub fn machine_class<'a>(gate: &Gate, evidence: &'a Evidence) -> &'a str {
     }
 }
 
-/// Log ratios of so many pairs of identical code, launched as a comparison would.
+/// Log ratios of so many pairs of identical code, measured as a comparison would, and the estimator that was chosen.
 ///
 /// # Errors
-/// A launch did not end well, or its log cannot be judged.
+/// A measurement did not end well, or its log cannot be used.
 pub fn calibrate(
     case: &PerfCase<'_>,
     arms: &Arms,
     supervisor: &mut Supervisor,
     pairs: u32,
-) -> Result<Vec<f64>, Refusal> {
+) -> Result<(Vec<f64>, Estimator), Refusal> {
     arms.check_out()?;
-    let mut trial = Trial::new(case, arms, supervisor, 0.0)?;
-    trial.build()?;
-    trial.settle_in()?;
-    let mut log_ratios = Vec::new();
-    for n in 0..pairs {
-        let [base, head] = trial.pair(n % 2 == 0, false)?;
-        log_ratios.push(head.log - base.log);
-        trial.say(&format!(
-            "pair {} of {pairs}: {:+.2} %",
-            n + 1,
-            percent(head.log - base.log)
-        ));
-    }
-    trial.untouched()?;
-    Ok(log_ratios)
+    let metric = metric_name(case.gate.metric.as_deref().unwrap_or("node_tps_p50"));
+    let mut experiment = Experiment::new(case, arms, supervisor, 0.0)?;
+    experiment.build()?;
+    let measured = experiment.calibrate(pairs, direction(case.compare, metric))?;
+    experiment.untouched()?;
+    Ok(measured)
 }

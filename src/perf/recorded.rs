@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader, Read};
 
 use crate::domain::metric::Metric;
 use crate::domain::noise::metric_name;
-use crate::domain::results::{PerfResult, Results};
+use crate::domain::results::{PairOrder, PerfResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::metrics::{Forms, Meter, NODE_TPS};
 use crate::perf::decision::{Rule, Step};
-use crate::perf::launch::{self, Launch, Sample, Warmup};
+use crate::perf::measurement::{Measurement, Reduction, Sample, Series, Unfit};
 use crate::perf::record::Pairs;
 use crate::perf::samples::{self, Printed};
 use crate::perf::stats::History;
@@ -227,7 +227,7 @@ fn of_results(results: &Results, metric: &str, gate: Option<&str>) -> Result<Vec
         .collect())
 }
 
-/// A comparison of launches, the first baseline with the first head and so on.
+/// A comparison of recorded measurements, the first of the baseline with the first of the change and so on.
 pub struct Compared {
     /// What was measured.
     pub perf: PerfResult,
@@ -235,18 +235,37 @@ pub struct Compared {
     pub verdict: Verdict,
     /// Why.
     pub reason: Option<Reason>,
-    /// What to tell people beside it.
+    /// What to tell people in addition.
     pub notes: Vec<String>,
 }
 
-/// Judges launches of two arms; they are all there will be, so the last pair is the last look.
-pub fn compare(
-    base: &[Vec<Sample>],
-    head: &[Vec<Sample>],
-    rule: &Rule,
-    warmup: Option<u32>,
-    history: Option<History>,
-) -> Compared {
+/// What decides on recorded measurements.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Budget and direction.
+    pub rule: Rule,
+    /// Steps at the start that do not count; the rule's where absent.
+    pub warmup_steps: Option<u32>,
+    /// Stored noise.
+    pub stored: Option<History>,
+    /// An open comparison to go on with.
+    pub earlier: Option<&'a PerfResult>,
+}
+
+impl Terms<'_> {
+    fn reduction(&self) -> Reduction {
+        Reduction {
+            warmup_steps: self.warmup_steps,
+            threshold: self.rule.threshold,
+            direction: self.rule.direction,
+        }
+    }
+}
+
+/// Decides on the measurements of two sides. There will be no others, so the last pair is the last look, unless an earlier
+/// comparison has used that look.
+pub fn compare(base: &[Vec<Sample>], change: &[Vec<Sample>], terms: &Terms<'_>) -> Compared {
+    let rule = terms.rule;
     let mut compared = Compared {
         perf: PerfResult {
             direction: rule.direction,
@@ -258,58 +277,100 @@ pub fn compare(
         reason: Some(Reason::NoSamples),
         notes: Vec::new(),
     };
-    if base.len() != head.len() || base.is_empty() {
+    if base.len() != change.len() || base.is_empty() {
         compared.notes.push(format!(
-            "the arms are unequal: {} launches of the baseline and {} of the change",
+            "the sides are unequal: {} measurements of the baseline and {} of the change",
             base.len(),
-            head.len()
+            change.len()
         ));
         return compared;
     }
-    let warmup = Warmup {
-        steps: warmup,
-        threshold: rule.threshold,
+    if let Some(pairs) = collect(base, change, terms, &mut compared) {
+        let last = Rule {
+            max_pairs: u32::try_from(pairs.len()).unwrap_or(u32::MAX),
+            ..rule
+        };
+        let judged = last.judge(&pairs.evidence(terms.stored));
+        pairs.record(&mut compared.perf, &judged);
+        (compared.verdict, compared.reason) = match judged.step {
+            Step::Done(verdict, reason) => (verdict, reason),
+            Step::Another => (Verdict::Inconclusive, Some(Reason::Noisy)),
+        };
+    }
+    compared
+}
+
+/// Forms the pairs; `None`, with a note, where too few can be used. A measurement whose log is too short costs its own pair.
+fn collect(
+    base: &[Vec<Sample>],
+    change: &[Vec<Sample>],
+    terms: &Terms<'_>,
+    compared: &mut Compared,
+) -> Option<Pairs> {
+    let how = terms.reduction();
+    let most = u32::try_from(base.len()).unwrap_or(u32::MAX);
+    let mut pairs = match terms.earlier {
+        Some(earlier) => {
+            compared.perf.pairs.clone_from(&earlier.pairs);
+            let Some(pairs) = Pairs::resumed(earlier, most, how) else {
+                compared
+                    .notes
+                    .push("the earlier comparison does not hold totals and estimator".to_owned());
+                return None;
+            };
+            pairs
+        }
+        None => Pairs::new(most, how, terms.stored.map(|s| s.estimator)),
     };
-    let mut fit = |arm: &str, logs: &[Vec<Sample>]| -> Option<Vec<Launch>> {
-        let fits: Vec<_> = logs.iter().map(|s| launch::launch(s, warmup)).collect();
-        for (i, unfit) in fits.iter().enumerate() {
-            match unfit {
+    let series = |logs: &[Vec<Sample>]| logs.iter().map(|s| Series::of(s)).collect::<Vec<_>>();
+    let sides = [series(base), series(change)];
+    let mut reduced = Vec::new();
+    for (name, side) in ["baseline", "change"].into_iter().zip(&sides) {
+        let all: Vec<Result<Measurement, Unfit>> = side.iter().map(|s| s.reduce(how)).collect();
+        for (i, one) in all.iter().enumerate() {
+            match one {
                 Err(unfit) => compared
                     .notes
-                    .push(format!("launch {} of the {arm}: {unfit}", i + 1)),
-                Ok(launch) if !launch.steady => {
+                    .push(format!("measurement {} of the {name}: {unfit}", i + 1)),
+                Ok(measurement) if !measurement.steady => {
                     compared.perf.unsteady += 1;
                     compared
                         .notes
-                        .push(format!("launch {} of the {arm} is not steady", i + 1));
+                        .push(format!("measurement {} of the {name} is not steady", i + 1));
                 }
                 Ok(_) => {}
             }
         }
-        fits.into_iter().collect::<Result<_, _>>().ok()
-    };
-    let (base, head) = (fit("baseline", base), fit("change", head));
-    let (Some(base), Some(head)) = (base, head) else {
-        return compared;
-    };
-    let mut pairs = Pairs::of_at_most(u32::try_from(base.len()).unwrap_or(u32::MAX));
-    for (i, (base, head)) in base.iter().zip(&head).enumerate() {
-        if !launch::alike(base, head) && !rule.threshold {
-            compared.notes.push(format!(
-                "pair {} is unequal: {} samples of the baseline and {} of the change",
-                i + 1,
-                base.kept.len(),
-                head.kept.len()
-            ));
-            return compared;
-        }
-        pairs.push(&mut compared.perf, true, base, head);
+        reduced.push(all);
     }
-    let judged = rule.judge(pairs.log_ratios(), history);
-    pairs.record(&mut compared.perf, &judged);
-    (compared.verdict, compared.reason) = match judged.step {
-        Step::Done(verdict, reason) => (verdict, reason),
-        Step::Another => (Verdict::Inconclusive, Some(Reason::Noisy)),
-    };
-    compared
+    let baseline: Vec<&Measurement> = reduced[0].iter().flatten().collect();
+    if !baseline.is_empty() {
+        pairs.choose_from(&baseline);
+    }
+    let (mut used, mut trimmed) = (0, 0);
+    for (i, (base, change)) in sides[0].iter().zip(&sides[1]).enumerate() {
+        match pairs.push(&mut compared.perf, PairOrder::Unknown, base, change) {
+            Ok(()) => {
+                used += 1;
+                trimmed += usize::from(base.len() != change.len());
+            }
+            Err(Unfit::TooFew { .. }) if !how.threshold => {
+                compared.notes.push(format!("pair {} is left out", i + 1));
+            }
+            Err(unfit) => {
+                compared
+                    .notes
+                    .push(format!("pair {} cannot be compared: {unfit}", i + 1));
+                return None;
+            }
+        }
+    }
+    if trimmed > 0 {
+        let noun = if trimmed == 1 { "pair was" } else { "pairs were" };
+        compared.notes.push(format!(
+            "{trimmed} {noun} trimmed to the steps that both sides have"
+        ));
+    }
+    // Measurements that are mostly missing prove nothing.
+    (2 * used >= base.len()).then_some(pairs)
 }

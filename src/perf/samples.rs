@@ -4,7 +4,7 @@ use crate::domain::metric::Metric;
 use crate::domain::registry::Gate;
 use crate::gate::metrics::{Forms, Measured, Meter};
 use crate::gate::process::CommandOutcome;
-use crate::perf::launch::Sample;
+use crate::perf::measurement::Sample;
 
 /// A meter for a gate's metrics, and the step each was printed at.
 ///

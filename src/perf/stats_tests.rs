@@ -31,59 +31,79 @@ fn quantiles_are_those_of_the_tables() {
     assert_eq!(t_quantile(f64::NAN, 3.0), None);
 }
 
+fn history(sd: f64, pairs: u32) -> Option<History> {
+    Some(History {
+        sd,
+        pairs,
+        estimator: Estimator::Median,
+    })
+}
+
+/// The estimate of pairs that count alike.
+fn of(base: &[f64], change: &[f64], stored: Option<History>) -> Option<Estimate> {
+    let weights = vec![1.0 / base.len() as f64; base.len()];
+    let sides = Sides {
+        base,
+        change,
+        weights: &weights,
+    };
+    estimate(&sides, stored)
+}
+
 #[test]
 fn live_and_stored_variance_are_blended_by_their_freedom() {
-    let history = Some(History { sd: 0.02, pairs: 10 });
-    let e = estimate(&[-0.01, 0.01, 0.03], history).unwrap();
+    // Each side varies by 0.02/√2, so a pair varies by 0.02.
+    let side = |mean: f64| [mean - 0.01 * 2f64.sqrt(), mean, mean + 0.01 * 2f64.sqrt()];
+    let e = of(&side(0.0), &side(0.01), history(0.02, 10)).unwrap();
     assert!((e.mean - 0.01).abs() < 1e-15);
     assert!((e.sd - 0.02).abs() < 1e-12, "both are 0.02: {}", e.sd);
-    assert!((e.dof - 12.0).abs() < 1e-12);
+    assert!((e.dof - 14.0).abs() < 1e-12);
     assert!(e.calibrated && !e.history_dropped);
 }
 
 #[test]
-fn history_far_below_what_is_seen_is_set_aside() {
-    let history = Some(History { sd: 0.001, pairs: 10 });
-    let e = estimate(&[-0.05, 0.05], history).unwrap();
+fn stored_noise_far_below_the_live_is_dropped() {
+    let e = of(&[-0.05, 0.05], &[0.05, -0.05], history(0.001, 10)).unwrap();
     assert!(!e.calibrated && e.history_dropped);
-    assert!((e.dof - 1.0).abs() < 1e-12);
+    assert!((e.dof - 2.0).abs() < 1e-12);
 }
 
 #[test]
 fn no_variance_is_no_estimate() {
-    assert_eq!(estimate(&[0.0, 0.0, 0.0], None), None);
-    assert_eq!(estimate(&[0.01], None), None);
-    assert_eq!(estimate(&[], Some(History { sd: 0.01, pairs: 5 })), None);
-    assert!(estimate(&[0.01], Some(History { sd: 0.01, pairs: 5 })).is_some());
+    assert_eq!(of(&[0.1, 0.1, 0.1], &[0.3, 0.3, 0.3], None), None);
+    assert_eq!(of(&[0.0], &[0.01], None), None);
+    assert_eq!(of(&[], &[], history(0.01, 5)), None);
+    assert!(of(&[0.0], &[0.01], history(0.01, 5)).is_some());
 }
 
 #[test]
 fn the_smallest_visible_loss_shrinks_with_pairs() {
-    let history = noise(&[0.01, -0.012, 0.008, -0.009, 0.011, -0.01]).unwrap();
+    let stored = noise(&[0.01, -0.012, 0.008, -0.009, 0.011, -0.01], Estimator::Median).unwrap();
     let seen: Vec<f64> = (1..6)
-        .map(|n| smallest_visible(history, n, 0.02, 0.8).unwrap())
+        .map(|n| smallest_visible(stored, n, 0.02, 0.8).unwrap())
         .collect();
     assert!(seen.windows(2).all(|w| w[0] < w[1] && w[1] < 0.0), "{seen:?}");
-    assert_eq!(noise(&[0.0, 0.0]), None);
-    assert_eq!(noise(&[0.01]), None);
+    assert_eq!(noise(&[0.0, 0.0], Estimator::Median), None);
+    assert_eq!(noise(&[0.01], Estimator::Median), None);
 }
 
 proptest! {
     #[test]
     fn nothing_panics_and_an_estimate_is_finite(
-        values in prop::collection::vec(any_number(), 0..8),
+        base in prop::collection::vec(any_number(), 0..8),
+        change in prop::collection::vec(any_number(), 8),
         sd in any_number(),
         pairs in any::<u32>(),
         alpha in any_number(),
     ) {
-        let _ = median(&values);
-        let _ = noise(&values);
-        let _ = smallest_visible(History { sd, pairs }, pairs, alpha, 0.8);
-        if let Some(e) = estimate(&values, Some(History { sd, pairs })) {
-            prop_assert!(e.mean.is_finite() || values.iter().any(|v| v.abs() > 1e300));
-            prop_assert!(e.sd > 0.0 && e.dof > 0.0);
+        let _ = (median(&base), middle_half(&base), noise(&base, Estimator::Median));
+        let stored = History { sd, pairs, estimator: Estimator::Median };
+        let _ = smallest_visible(stored, pairs, alpha, 0.8);
+        if let Some(e) = of(&base, &change[..base.len()], Some(stored)) {
+            prop_assert!(e.sd > 0.0 && e.dof > 0.0 && e.effective > 0.0);
+            let _ = e.likely_clear(0.0, pairs % 50, 0.02, 0.8);
             if let Some([low, high]) = e.interval(alpha.abs() % 0.5) {
-                prop_assert!(low <= high);
+                prop_assert!(low <= high || !e.mean.is_finite());
             }
         }
     }

@@ -158,10 +158,12 @@ mod tests {
             interval_pct: Some([-3.0, 1.0]),
             pairs: (0..pairs)
                 .map(|i| PerfPair {
-                    order: crate::domain::results::PairOrder::Ab,
+                    order: crate::domain::results::PairOrder::BaseFirst,
                     baseline: 100.0,
                     result: 98.0,
                     log_ratio: -0.01 * i as f64,
+                    baseline_total: None,
+                    result_total: None,
                     baseline_samples: launch(100.0),
                     result_samples: launch(98.0),
                 })

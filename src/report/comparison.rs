@@ -1,6 +1,6 @@
-//! A perf comparison as notes of a table: the change and its interval, the pairs, why it is open, what was set aside.
+//! Formats a perf comparison as notes of a table: change, interval, pairs, why it is undecided, what was discarded.
 //!
-//! Numbers, closed words and quoted names; judges nothing.
+//! Uses numbers, fixed words and quoted names. Decides nothing.
 
 use crate::domain::perf_summary;
 use crate::domain::results::PerfMethod;
@@ -13,6 +13,12 @@ use crate::report::rich_text::{LISTED, RichText, TextSpan, text};
 pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
     let mut notes = Vec::new();
     notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![text(line)]));
+    if let Some(confidence) = perf.confidence_pct {
+        notes.push(vec![text(format!(
+            "{} % interval",
+            number::percent(confidence, true)
+        ))]);
+    }
     if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
         let mut compared = Vec::new();
         if !perf.metric.is_empty() {
@@ -45,6 +51,9 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         let more = if perf.pairs.len() > LISTED { " …" } else { "" };
         notes.push(vec![text(format!("pairs: {}{more} %", changes.join(", ")))]);
     }
+    if let Some(estimator) = perf.estimator {
+        notes.push(vec![text(format!("estimator: {}", estimator.word()))]);
+    }
     notes.extend(perf_summary::undecided(perf, status).map(|line| vec![text(line)]));
     if perf.method != PerfMethod::Undecided {
         notes.extend(perf_summary::method(perf).map(|line| vec![text(line)]));
@@ -54,7 +63,11 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         notes.push(vec![text(format!("{total} % over total time"))]);
     }
     if perf.spoiled > 0 {
-        let noun = if perf.spoiled == 1 { "launch" } else { "launches" };
+        let noun = if perf.spoiled == 1 {
+            "measurement"
+        } else {
+            "measurements"
+        };
         let by: Vec<String> = perf
             .spoiled_by
             .iter()
@@ -66,12 +79,12 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
             format!(" ({})", by.join(", "))
         };
         notes.push(vec![text(format!(
-            "{} spoiled {noun} set aside{by}",
+            "{} disturbed {noun} discarded{by}",
             perf.spoiled
         ))]);
     }
     if perf.unsteady > 0 {
-        notes.push(vec![text(format!("{} launches not steady", perf.unsteady))]);
+        notes.push(vec![text(format!("{} measurements not steady", perf.unsteady))]);
     }
     if perf.restarted > 0 {
         let (noun, last) = if perf.restarted == 1 {

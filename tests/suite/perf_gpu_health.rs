@@ -37,9 +37,9 @@ fn slow_disturbed_measurement_is_replaced() {
         assert_eq!(gate["perf"]["spoiled"], 1, "{kind}: {gate}");
         assert_eq!(gate["perf"]["spoiled_by"], json!({kind: 1}), "{kind}");
         assert_eq!(gate["perf"]["unwatched"], Value::Null, "{kind}");
-        let said = format!("a launch of the baseline is set aside and is run again ({kind}): GPU ");
+        let said = format!("a measurement of the baseline is discarded and is replaced ({kind}): GPU ");
         assert!(outcome.stdout.contains(&said), "{kind}: {}", outcome.stdout);
-        let table = format!("1 spoiled launch set aside ({kind} 1)");
+        let table = format!("1 disturbed measurement discarded ({kind} 1)");
         assert!(
             (outcome.stdout.clone() + &outcome.stderr).contains(&table),
             "{kind}: {outcome:?}"

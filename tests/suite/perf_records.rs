@@ -66,10 +66,10 @@ fn logs_are_compared() {
         ("warm", "is a warning"),
         ("cold", "is noted"),
     ] {
-        let open = logs(48_500.0, 10, 4);
+        let open = logs(48_700.0, 10, 4);
         let out = compare(&sandbox, &base, &open, &["--budget-pct=-3", "--risk", risk]).exits(3);
         assert!(out.stdout.contains(weight), "{risk}: {}", out.stdout);
-        assert!(out.stdout.contains("more pair"), "{}", out.stdout);
+        assert!(out.stdout.contains("likely to decide"), "{}", out.stdout);
     }
 }
 
@@ -94,17 +94,29 @@ fn missing_measurement_never_passes() {
     let zero: Vec<String> = vec!["step: 1 node_tps: 0\n".repeat(30); 3];
     let nan: Vec<String> = vec!["node_tps: NaN\n".repeat(30); 3];
     let one: Vec<String> = vec!["node_tps: 50,000\n".to_owned(); 3];
-    let constant: Vec<String> = vec!["node_tps: 50,000\n".repeat(30); 3];
-    for head in [vec![String::new(); 3], one, nan, zero.clone(), base[..2].to_vec()] {
+    for head in [vec![String::new(); 3], one, nan, zero.clone()] {
         compare(&sandbox, &base, &head, &[]).exits(3);
         compare(&sandbox, &head, &base, &[]).exits(3);
         compare(&sandbox, &head, &head, &[]).exits(3);
     }
-    compare(&sandbox, &constant, &constant, &[]).exits(3);
-    compare(&sandbox, &zero, &zero, &["--pairs", "1"]).exits(3);
+    compare(&sandbox, &base, &base[..2], &[]).exits(3);
+    compare(&sandbox, &base[..2], &base, &[]).exits(3);
+    compare(&sandbox, &zero[..1], &zero[..1], &["--pairs", "1"]).exits(3);
     for budget in ["nan", "inf", "-inf", "-100"] {
         compare(&sandbox, &base, &base, &["--budget-pct", budget]).exits(2);
     }
+}
+
+/// Measurements that repeat exactly have no variance; they are compared exactly.
+#[test]
+fn repeated_values_are_compared_exactly() {
+    let sandbox = Sandbox::new();
+    let constant = |value: &str| vec![format!("node_tps: {value}\n").repeat(30); 3];
+    let (base, lower) = (constant("50,000"), constant("45,500"));
+    let out = compare(&sandbox, &base, &base, &[]).exits(0);
+    assert!(out.stdout.starts_with("0.0 %"), "{}", out.stdout);
+    compare(&sandbox, &base, &lower, &["--budget-pct", "-10"]).exits(0);
+    compare(&sandbox, &base, &lower, &["--budget-pct", "-5"]).exits(1);
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn threshold_method_requires_option() {
     let sandbox = Sandbox::new();
     let (base, head) = (logs(50_000.0, 0, 1), logs(49_000.0, 9, 1));
     let out = compare(&sandbox, &base, &head, &[]).exits(3);
-    assert!(out.stdout.contains("2 more pairs"), "{}", out.stdout);
+    assert!(out.stdout.contains("1 more pair is likely"), "{}", out.stdout);
     let out = compare(&sandbox, &base, &head, &["--pairs", "1"]).exits(0);
     assert!(out.stdout.contains("threshold only"), "{}", out.stdout);
 }

@@ -125,11 +125,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         subject: &context.subject,
         environment: &gate_environment::of(compare, ours),
     };
-    let log_ratios = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
+    let (log_ratios, estimator) = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
         .map_err(|refusal| NoJudgement(refusal.to_string()))?;
     drop(supervisor);
     drop(arms);
-    let found = stats::noise(&log_ratios)
+    let found = stats::noise(&log_ratios, estimator)
         .ok_or_else(|| NoJudgement("the launches do not vary at all, so nothing was measured".to_owned()))?;
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
     let finest_pct = stats::smallest_visible(found, most, ALPHA, VISIBLE_POWER)
@@ -144,6 +144,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         finest_pct: rounded(finest_pct),
         commit: commit.into(),
         measured_at: clock::now(),
+        expires: None,
+        estimator,
     };
     let mut table = perf_baseline::noise(context)?;
     table.put(entry.clone());

@@ -1,8 +1,8 @@
 //! `perf compare`: a verdict from two sets of logs or results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -12,15 +12,17 @@ use crate::domain::contract::Risk;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::domain::noise::metric_name;
+use crate::domain::paths;
 use crate::domain::perf_summary;
-use crate::domain::registry::{Direction, Gate, Metric};
+use crate::domain::registry::{Direction, Metric};
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
+use crate::gate::metrics::NODE_TPS;
 use crate::perf::decision::Rule;
-use crate::perf::launch::Sample;
-use crate::perf::recorded::{self, Compared, Recorded, Records, Wanted};
+use crate::perf::recorded::{self, Compared, Recorded, Records, Terms, Wanted};
 use crate::perf::stats::History;
-use crate::system::packed;
+use crate::report::number;
+use crate::system::{clock, packed};
 use crate::terminal::Text;
 
 /// Arguments of `perf compare`.
@@ -38,21 +40,24 @@ pub struct Args {
     /// The metric.
     #[arg(long, value_name = "NAME", default_value = "node_tps_p50")]
     metric: String,
-    /// Which way the metric is better, where the registry does not say.
+    /// Which way the metric is better; needed where neither the registry nor the name of the metric says so.
     #[arg(long, value_enum)]
     direction: Option<Better>,
     /// The gate that was launched: its metrics from the registry, its stored noise, its entry in results.
     #[arg(long, value_name = "ID")]
     gate: Option<String>,
-    /// Class of machine whose stored noise counts, such as b200x8.
-    #[arg(long, value_name = "CLASS", default_value = "cpu")]
-    machine: String,
-    /// 1 judges one pair by the bare threshold, as the incumbent does.
+    /// Class of machine whose stored noise counts, such as b200x8 (default: cpu).
+    #[arg(long, value_name = "CLASS", requires = "gate")]
+    machine: Option<String>,
+    /// 1 compares one pair with the bare threshold, as the inline runner does.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
     /// Steps at the start that do not count; the rule's where absent.
     #[arg(long, value_name = "N")]
     warmup_steps: Option<u32>,
+    /// Go on with an inconclusive comparison: the JSON that `perf compare --format json` printed for it. Give the new logs only.
+    #[arg(long, value_name = "FILE", conflicts_with = "pairs")]
+    r#continue: Option<PathBuf>,
     /// Risk of the change: what an inconclusive verdict means for it.
     #[arg(long, value_enum)]
     risk: Option<HowHot>,
@@ -82,8 +87,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         (Some(Better::Higher), _) => Direction::Higher,
         (Some(Better::Lower), _) => Direction::Lower,
         (None, Some(metric)) => metric.direction,
-        (None, None) => Direction::Higher,
+        (None, None) if metric_name(&args.metric) == NODE_TPS => Direction::Higher,
+        (None, None) => bail!(
+            "cannot compare `{}`: nothing says which way it is better\nhelp: add --direction higher or --direction lower",
+            args.metric
+        ),
     };
+    if args.pairs == Some(1) && args.baseline.len().max(args.head.len()) > 1 {
+        bail!(
+            "cannot compare with --pairs 1: it takes one log of each side\nhelp: leave --pairs out to compare all of them"
+        );
+    }
     let wanted = Wanted {
         metric: args.metric.clone(),
         gate: args.gate.clone(),
@@ -95,16 +109,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let launches = u32::try_from(args.baseline.len())?;
     let rule = Rule::new(budget, direction, args.pairs, Some(launches))?;
-    let history = match &args.gate {
-        Some(gate) => perf_baseline::noise(context)?
-            .of(gate, &args.metric, &args.machine)
-            .map(History::from),
+    let stored = stored(context, args)?;
+    let earlier = match &args.r#continue {
+        Some(path) => Some(earlier(path, &rule)?),
         None => None,
     };
+    let terms = Terms {
+        rule,
+        warmup_steps: args.warmup_steps,
+        stored,
+        earlier: earlier.as_ref(),
+    };
     let records = recorded::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
-    let mut compared = compare(records, |base, change| {
-        recorded::compare(base, change, &rule, args.warmup_steps, history)
-    });
+    let mut compared = compare(records, &terms);
     compared.perf.metric.clone_from(&args.metric);
     compared.perf.compare_gate = args.gate.clone().unwrap_or_default();
     match format {
@@ -118,6 +135,54 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
+/// Stored noise of the gate on this class of machine.
+fn stored(context: &Context, args: &Args) -> anyhow::Result<Option<History>> {
+    let Some(gate) = &args.gate else {
+        return Ok(None);
+    };
+    let table = perf_baseline::noise(context)?;
+    if let Some(machine) = &args.machine
+        && !table.noise.iter().any(|n| n.machine == *machine)
+    {
+        bail!(
+            "cannot use the noise of `{machine}`: {} has none of that machine",
+            paths::NOISE
+        );
+    }
+    let machine = args.machine.as_deref().unwrap_or("cpu");
+    Ok(table
+        .of(gate, &args.metric, machine)
+        .filter(|n| n.counts_at(&clock::now()))
+        .map(History::from))
+}
+
+/// The comparison to go on with.
+fn earlier(path: &Path, rule: &Rule) -> anyhow::Result<PerfResult> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut value: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("cannot use {}", path.display()))?;
+    if value["status"] != json!(Verdict::Inconclusive) {
+        bail!(
+            "cannot continue {}: its comparison is not inconclusive",
+            path.display()
+        );
+    }
+    if let Some(object) = value.as_object_mut() {
+        for key in ["schema", "status", "reason", "sentence", "notes"] {
+            object.remove(key);
+        }
+    }
+    let perf: PerfResult =
+        serde_json::from_value(value).with_context(|| format!("cannot use {}", path.display()))?;
+    if perf.budget_pct != Some(rule.budget_pct) || perf.direction != rule.direction {
+        bail!(
+            "cannot continue {}: it has another budget or direction; one budget is decided by one comparison",
+            path.display()
+        );
+    }
+    Ok(perf)
+}
+
 /// The metric as the registry declares it for the gate.
 fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
     let Some(gate) = &args.gate else {
@@ -127,7 +192,10 @@ fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
         return Ok(Vec::new());
     }
     let registry = context.registry()?.value;
-    Ok(registry.gates.get(gate).map(Gate::reads).unwrap_or_default())
+    let Some(known) = registry.gates.get(gate) else {
+        bail!("cannot compare gate `{gate}`: the registry has no such gate\nhelp: nmoe-gates gates list");
+    };
+    Ok(known.reads())
 }
 
 fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
@@ -141,7 +209,7 @@ fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
 }
 
 /// Compares what was read; a number that cannot be read makes the comparison invalid.
-fn compare(records: Records, decide: impl FnOnce(&[Vec<Sample>], &[Vec<Sample>]) -> Compared) -> Compared {
+fn compare(records: Records, terms: &Terms<'_>) -> Compared {
     match records {
         Records::Samples {
             base,
@@ -149,7 +217,7 @@ fn compare(records: Records, decide: impl FnOnce(&[Vec<Sample>], &[Vec<Sample>])
             restarted,
             notes,
         } => {
-            let mut compared = decide(&base, &change);
+            let mut compared = recorded::compare(&base, &change, terms);
             compared.notes.splice(0..0, notes);
             compared.perf.restarted = restarted;
             compared
@@ -188,15 +256,18 @@ fn as_text(compared: &Compared, risk: Option<HowHot>) -> Text {
     ));
     for (i, pair) in compared.perf.pairs.iter().enumerate() {
         text.line(format_args!(
-            "pair {}: {:.1} against {:.1}, {:+.2} %",
+            "pair {}: {} against {}, {}",
             i + 1,
-            pair.result,
-            pair.baseline,
-            (pair.log_ratio.exp_m1()) * 100.0
+            number::quantity(pair.result),
+            number::quantity(pair.baseline),
+            perf_summary::change(pair.log_ratio.exp_m1() * 100.0)
         ));
     }
     if let Some(total) = compared.perf.total_delta_pct {
-        text.line(format_args!("total work over total time: {total:+.2} %"));
+        text.line(format_args!(
+            "total work over total time: {}",
+            perf_summary::change(total)
+        ));
     }
     for note in &compared.notes {
         text.line(format_args!("note: {note}"));

@@ -89,7 +89,15 @@ fn check(context: &Context, format: Format, git: &Git) -> anyhow::Result<Exit> {
         )
         .into());
     }
-    let trends = history::trends(&history::read(git)?, &perf.epoch, perf.cumulative_budget_pct);
+    let entries = history::read(git)?;
+    let commits = history::matching(&entries, &perf.epoch).len();
+    if commits > 1 {
+        bail!(
+            "cannot use the epoch `{}`: it is the beginning of {commits} measured commits",
+            perf.epoch
+        );
+    }
+    let trends = history::trends(&entries, &perf.epoch, perf.cumulative_budget_pct);
     if format == Format::Json {
         print_json_line(
             &json!({"schema": 1, "epoch": perf.epoch, "budget_pct": perf.cumulative_budget_pct, "trends": trends}),

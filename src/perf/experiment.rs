@@ -1,20 +1,22 @@
-//! The experiment: both arms built, one launch of each thrown away, then pairs in the order AB BA AB … until they decide.
+//! Runs one comparison: builds both sides, discards one measurement of each, then measures pairs until they decide.
 //!
-//! Sets aside what is spoiled and keeps to the cap; where launches run and what they may see is the site's affair.
+//! The order is AB BA AB …; the discarded pair is BA, so that a penalty of the second measurement shows as a disagreement
+//! with the first pair. Replaces disturbed measurements and keeps to the cap. Does not know where commands run (`site`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::noise::metric_name;
+use crate::domain::noise::{Estimator, metric_name};
 use crate::domain::perf_summary;
-use crate::domain::results::{PerfResult, Spoiler};
+use crate::domain::registry::Direction;
+use crate::domain::results::{PairOrder, PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::metrics::Forms;
 use crate::gate::process::{CommandOutcome, Supervisor, Termination};
 use crate::perf::arms::Arms;
-use crate::perf::decision::{Rule, Step};
-use crate::perf::launch::{self, Launch, Sample, Warmup};
+use crate::perf::decision::{Rule, Step, percent};
+use crate::perf::measurement::{Reduction, Sample, Screening, Series};
 use crate::perf::record::Pairs;
 use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
@@ -24,7 +26,7 @@ use crate::perf::stats::History;
 use crate::perf::watch::Watch;
 
 /// One comparison under way.
-pub struct Trial<'a, 'b> {
+pub struct Experiment<'a, 'b> {
     case: &'a PerfCase<'b>,
     site: Site<'a, 'b>,
     watch: Watch,
@@ -32,13 +34,13 @@ pub struct Trial<'a, 'b> {
     cap: f64,
     gpu_minutes: f64,
     spoiled: BTreeMap<Spoiler, u32>,
-    unsteady: u32,
+    screening: Screening,
     forms: Option<Forms>,
     restarted: u32,
 }
 
-impl<'a, 'b> Trial<'a, 'b> {
-    /// A trial of a case whose baseline is checked out, within a cap of GPU-minutes; 0 is none.
+impl<'a, 'b> Experiment<'a, 'b> {
+    /// An experiment on a case whose baseline is checked out, within a cap of GPU-minutes; 0 is none.
     ///
     /// # Errors
     /// The arms cannot be set up.
@@ -49,7 +51,7 @@ impl<'a, 'b> Trial<'a, 'b> {
         cap: f64,
     ) -> Result<Self, Refusal> {
         let watch = Watch::over(case.compare.gpus, supervisor);
-        Ok(Trial {
+        Ok(Experiment {
             metric: metric_name(case.gate.metric.as_deref().unwrap_or("node_tps_p50")).to_owned(),
             case,
             site: Site::new(case, arms, supervisor)?,
@@ -57,21 +59,21 @@ impl<'a, 'b> Trial<'a, 'b> {
             cap,
             gpu_minutes: 0.0,
             spoiled: BTreeMap::new(),
-            unsteady: 0,
+            screening: Screening::default(),
             forms: None,
             restarted: 0,
         })
     }
 
-    /// Builds both arms, before the first launch.
+    /// Builds both sides, before the first measurement.
     ///
     /// # Errors
-    /// An arm cannot be built.
+    /// A side cannot be built.
     pub fn build(&mut self) -> Result<(), Refusal> {
         self.site.build()
     }
 
-    /// Whether both arms still are what was built.
+    /// Checks that both sides still are what was built.
     ///
     /// # Errors
     /// They are not.
@@ -79,16 +81,16 @@ impl<'a, 'b> Trial<'a, 'b> {
         self.site.untouched()
     }
 
-    /// Tells those who watch.
+    /// Prints a line of progress.
     pub fn say(&mut self, text: &str) {
         self.site.say(text);
     }
 
-    /// What it cost and what was set aside, whatever came of it.
+    /// Writes down the cost and the discarded measurements, whatever the result.
     pub fn account(&self, perf: &mut PerfResult) {
         perf.spoiled = self.spoiled.values().sum();
         perf.spoiled_by = self.spoiled.clone();
-        perf.unsteady = self.unsteady;
+        perf.unsteady = self.screening.unsteady;
         perf.restarted = self.restarted;
         perf.unwatched = self.watch.blind();
         if self.case.compare.gpus > 0 {
@@ -96,32 +98,31 @@ impl<'a, 'b> Trial<'a, 'b> {
         }
     }
 
-    /// Pairs until they decide, or no more are allowed.
+    /// Measures pairs until they decide, or no more are allowed.
     ///
     /// # Errors
-    /// A launch failed, was spoiled twice, or cannot be judged.
+    /// A measurement failed, was disturbed twice, or cannot be used.
     pub fn pairs(
         &mut self,
         rule: &Rule,
-        history: Option<History>,
+        stored: Option<History>,
         perf: &mut PerfResult,
     ) -> Result<(Verdict, Option<Reason>), Refusal> {
+        let how = self.reduction(rule.threshold, rule.direction);
+        let mut pairs = Pairs::new(rule.max_pairs, how, stored.map(|s| s.estimator));
         if !rule.threshold {
-            self.settle_in()?;
+            self.warm_up(&mut pairs)?;
         }
-        let mut pairs = Pairs::of_at_most(rule.max_pairs);
         loop {
-            let have = pairs.log_ratios().len();
-            let base_first = have.is_multiple_of(2);
-            let [base, head] = match self.pair(base_first, rule.threshold) {
-                Ok(pair) => pair,
+            let have = pairs.len();
+            match self.pair(&mut pairs, how, perf) {
+                Ok(()) => {}
                 Err(refusal) if refusal.reason == Reason::GpuMinutes && have > 0 => {
                     return Ok((Verdict::Inconclusive, Some(Reason::GpuMinutes)));
                 }
                 Err(refusal) => return Err(refusal),
-            };
-            pairs.push(perf, base_first, &base, &head);
-            let judged = rule.judge(pairs.log_ratios(), history);
+            }
+            let judged = rule.judge(&pairs.evidence(stored));
             pairs.record(perf, &judged);
             if let Step::Done(verdict, reason) = judged.step {
                 return Ok((verdict, reason));
@@ -130,79 +131,105 @@ impl<'a, 'b> Trial<'a, 'b> {
                 "pair {} of at most {}: {}",
                 have + 1,
                 rule.max_pairs,
-                perf_summary::sentence(perf, Verdict::Inconclusive, None)
+                perf_summary::interim(perf)
             ));
         }
     }
 
-    /// One launch of each arm that does not count: it fills caches and warms the machine.
+    /// Measures so many pairs of identical code and returns their log ratios, with the estimator that was chosen for them.
     ///
     /// # Errors
-    /// A launch failed.
-    pub fn settle_in(&mut self) -> Result<(), Refusal> {
-        for arm in [Arm::Base, Arm::Head] {
-            self.launch(arm)?;
+    /// A measurement failed, was disturbed twice, or cannot be used.
+    pub fn calibrate(&mut self, count: u32, direction: Direction) -> Result<(Vec<f64>, Estimator), Refusal> {
+        let how = self.reduction(false, direction);
+        let mut pairs = Pairs::new(count, how, None);
+        let mut perf = PerfResult::default();
+        self.warm_up(&mut pairs)?;
+        for n in 1..=count {
+            self.pair(&mut pairs, how, &mut perf)?;
+            let ratio = perf.pairs.last().map_or(0.0, |p| p.log_ratio);
+            self.say(&format!(
+                "pair {n} of {count}: {}",
+                perf_summary::change(percent(ratio))
+            ));
         }
+        let ratios = perf.pairs.iter().map(|p| p.log_ratio).collect();
+        Ok((ratios, pairs.estimator().unwrap_or_default()))
+    }
+
+    fn reduction(&self, threshold: bool, direction: Direction) -> Reduction {
+        Reduction {
+            warmup_steps: self.case.gate.warmup_steps,
+            threshold,
+            direction,
+        }
+    }
+
+    /// Runs the discarded measurement of each side: it fills caches and warms the machine.
+    fn warm_up(&mut self, pairs: &mut Pairs) -> Result<(), Refusal> {
+        let change = self.run(Arm::Head)?;
+        let base = self.run(Arm::Base)?;
+        let base = Series::of(&self.samples(Arm::Base, &base)?);
+        let change = Series::of(&self.samples(Arm::Head, &change)?);
+        pairs.warm_up(&base, &change);
         Ok(())
     }
 
-    /// One launch of each arm that counts.
-    ///
-    /// # Errors
-    /// A launch failed, was spoiled twice, or the two measured different amounts.
-    pub fn pair(&mut self, base_first: bool, threshold: bool) -> Result<[Launch; 2], Refusal> {
-        let (base, head) = if base_first {
-            let base = self.measure(Arm::Base, threshold)?;
-            (base, self.measure(Arm::Head, threshold)?)
+    /// Measures one pair that counts.
+    fn pair(&mut self, pairs: &mut Pairs, how: Reduction, perf: &mut PerfResult) -> Result<(), Refusal> {
+        let base_first = pairs.len().is_multiple_of(2);
+        let (base, change) = if base_first {
+            let base = self.measure(Arm::Base, how)?;
+            (base, self.measure(Arm::Head, how)?)
         } else {
-            let head = self.measure(Arm::Head, threshold)?;
-            (self.measure(Arm::Base, threshold)?, head)
+            let change = self.measure(Arm::Head, how)?;
+            (self.measure(Arm::Base, how)?, change)
         };
-        if !launch::alike(&base, &head) && !threshold {
-            return Err(Refusal::invalid(
-                Reason::NoSamples,
-                format!(
-                    "the arms measured unequal amounts: {} samples of the baseline and {} of the change",
-                    base.kept.len(),
-                    head.kept.len()
-                ),
-            ));
-        }
-        Ok([base, head])
+        let order = if base_first {
+            PairOrder::BaseFirst
+        } else {
+            PairOrder::ChangeFirst
+        };
+        pairs.push(perf, order, &base, &change).map_err(|unfit| {
+            let [base, change] = [base.len(), change.len()];
+            let why = format!(
+                "a pair cannot be compared: {unfit}; {base} steps of the baseline and {change} of the change"
+            );
+            Refusal::invalid(Reason::NoSamples, why)
+        })
     }
 
-    /// A launch that counts. One that is spoiled is set aside and replaced once; samples that drift again are how this trainer
-    /// is, in both arms alike, but what the GPUs suffer twice makes the comparison invalid.
-    fn measure(&mut self, arm: Arm, threshold: bool) -> Result<Launch, Refusal> {
+    /// Takes a measurement that counts. One that is disturbed or too short is discarded and replaced once. If the GPUs disturb
+    /// the replacement too, the comparison is invalid.
+    fn measure(&mut self, arm: Arm, how: Reduction) -> Result<Series, Refusal> {
         let mut replaced = false;
         loop {
             self.watch.before();
-            let ended = self.launch(arm);
+            let ended = self.run(arm);
             let troubles = self.watch.after();
             if let Some((spoiler, says)) = troubles.first().filter(|_| says_something(&ended)) {
                 self.set_aside(arm, *spoiler, says, replaced);
                 if replaced {
-                    let why = format!("a launch of the {} was spoiled twice: {says}", arm.name());
+                    let why = format!("a measurement of the {} was disturbed twice: {says}", arm.name());
                     return Err(Refusal::invalid(Reason::Spoiled, why));
                 }
                 replaced = true;
                 continue;
             }
-            let warmup = Warmup {
-                steps: self.case.gate.warmup_steps,
-                threshold,
-            };
-            let samples = self.samples(arm, &ended?)?;
-            let launch = launch::launch(&samples, warmup).map_err(|unfit| {
+            let series = Series::of(&self.samples(arm, &ended?)?);
+            let checked = self.screening.check(&series, how, replaced).map_err(|unfit| {
                 let (which, metric) = (arm.name(), &self.metric);
-                let why = format!("a launch of the {which} cannot be judged by `{metric}`: {unfit}");
+                let why = format!("a measurement of the {which} cannot be used for `{metric}`: {unfit}");
                 Refusal::invalid(Reason::NoSamples, why)
             })?;
-            if launch.steady || threshold || replaced {
-                self.unsteady += u32::from(!launch.steady);
-                return Ok(launch);
-            }
-            self.set_aside(arm, Spoiler::Drift, "its samples drift", false);
+            let Some(spoiler) = checked else {
+                return Ok(series);
+            };
+            let says = match spoiler {
+                Spoiler::Short => "its log is too short",
+                _ => "its samples drift",
+            };
+            self.set_aside(arm, spoiler, says, false);
             replaced = true;
         }
     }
@@ -230,17 +257,17 @@ impl<'a, 'b> Trial<'a, 'b> {
         let then = if again {
             "was to replace another"
         } else {
-            "is run again"
+            "is replaced"
         };
         self.say(&format!(
-            "a launch of the {} is set aside and {then} ({}): {says}",
+            "a measurement of the {} is discarded and {then} ({}): {says}",
             arm.name(),
             spoiler.word()
         ));
     }
 
-    /// Launches the compared command in one arm, with a run root of its own.
-    fn launch(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
+    /// Runs the compared command on one side, with a run root of its own.
+    fn run(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
         if self.cap > 0.0 && self.gpu_minutes >= self.cap {
             return Err(Refusal::new(
                 Verdict::Inconclusive,
@@ -279,12 +306,12 @@ impl<'a, 'b> Trial<'a, 'b> {
                 (Verdict::Fail, Reason::Signal)
             }
         };
-        let why = format!("a launch of the {} did not end well", arm.name());
+        let why = format!("a measurement of the {} did not end well", arm.name());
         Err(Refusal::new(verdict, reason, why))
     }
 }
 
-/// Whether a launch came to an end that its machine may be to blame for.
+/// Whether the machine may be the cause of how a measurement ended.
 fn says_something(ended: &Result<CommandOutcome, Refusal>) -> bool {
     match ended {
         Ok(_) => true,
