@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
 use crate::domain::exit::Exit;
+use crate::domain::page;
 use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::settings;
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long)]
     hook: bool,
     /// Use this action in the workflows. Pin it by commit.
-    #[arg(long, value_name = "OWNER/REPO@REF", default_value = concat!("Noumena-Network/nmoe-gates@v", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, value_name = "OWNER/REPO@REF", default_value_t = page::action(), value_parser = action)]
     action: String,
 }
 
@@ -270,6 +271,24 @@ fn agents(repo: &Path) -> anyhow::Result<Step> {
         }
     }
     Ok(step)
+}
+
+/// Accepts the name of an action in a repository, as `uses` of a workflow has it. The name is written into YAML unquoted.
+fn action(name: &str) -> Result<String, &'static str> {
+    let part = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    let valid = name.split_once('@').is_some_and(|(repository, reference)| {
+        repository.split('/').count() >= 2
+            && repository.split('/').all(part)
+            && reference.split('/').all(part)
+    });
+    valid
+        .then(|| name.to_owned())
+        .ok_or("it must be `OWNER/REPO@REF`, such as `octo-org/nmoe-gates@v1.2.3`")
 }
 
 /// Returns the address of the schemas for editors, in the version that the workflows call.

@@ -8,9 +8,6 @@ use crate::domain::paths;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Reason, Verdict};
 
-/// Home page of the program.
-const HOME: &str = "https://github.com/Noumena-Network/nmoe-gates";
-
 /// Formats the gates that did not pass. A gate has no line in the change, so each result points at the registry.
 pub fn of_results(results: &Results) -> Value {
     let bad: Vec<_> = results
@@ -67,7 +64,7 @@ fn log(rules: Vec<Value>, results: Vec<Value>) -> Value {
                 "name": "nmoe-gates",
                 "version": version,
                 "semanticVersion": version,
-                "informationUri": HOME,
+                "informationUri": page::REPOSITORY,
                 "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",

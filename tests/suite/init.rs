@@ -144,3 +144,25 @@ fn dry_run_patch_equals_written_files() {
         assert_eq!(tree(&shown), tree(&written), "{agents:?}");
     }
 }
+
+#[test]
+fn invalid_action_name_is_refused() {
+    let sandbox = fresh();
+    for name in [
+        "foo",
+        "a/b@$(x) y: z",
+        "a/b@",
+        "@v1",
+        "a@v1",
+        "a/b@v1#c",
+        "./x@v1",
+    ] {
+        let said = sandbox.gates(["init", "--action", name]).run().exits(2).stderr;
+        assert!(said.contains("OWNER/REPO@REF"), "{said}");
+    }
+    assert!(!sandbox.repo().join(".github").exists());
+    sandbox
+        .gates(["init", "--action", "octo-org/tools/gates@release/v1"])
+        .run()
+        .exits(0);
+}

@@ -65,6 +65,7 @@ mod perf_records;
 mod plan;
 mod publish;
 mod pull_fixture;
+mod python_wheel;
 mod ready;
 mod release;
 mod repo_consistency;

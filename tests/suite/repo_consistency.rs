@@ -192,6 +192,54 @@ fn every_code_has_a_page_on_the_site() {
     }
 }
 
+/// Cargo.toml names the repository. Everything else that names it must agree.
+#[test]
+fn repository_has_one_name() {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let repository = manifest["workspace"]["package"]["repository"].as_str().unwrap();
+    let name = repository.strip_prefix("https://github.com/").unwrap();
+    let (owner, project) = name.split_once('/').unwrap();
+    // The address of a repository, a site or an image, an action, a condition of a workflow: with any owner.
+    let pattern = format!(
+        r#"(?i)(?:(?:(?:github\.com|ghcr\.io|--repo|uses:|name =|repository ==|https:/)[/ '"]+)([a-z0-9-]+)(?:\.github\.io)?/{project}\b|([a-z0-9-]+)/{project}@)"#
+    );
+    let naming = regex::Regex::new(&pattern).unwrap();
+    let mut files: Vec<String> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "pyproject.toml",
+        "zensical.toml",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    files.extend(documents());
+    each_file(
+        &[".github", "docker", "scripts", "src", "templates", "examples"],
+        &mut |path, _| {
+            files.push(path.to_str().unwrap().to_owned());
+        },
+    );
+    let mut found = 0;
+    for file in files {
+        for (number, line) in read(&file).lines().enumerate() {
+            for named in naming.captures_iter(line) {
+                let named = named.get(1).or(named.get(2)).unwrap().as_str();
+                let agrees = named.eq_ignore_ascii_case(owner) || named == "octo-org";
+                assert!(agrees, "{file}:{}: {line}", number + 1);
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 10, "only {found} names were found");
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox.gates(["init"]).run().exits(0);
+    let lint = std::fs::read_to_string(sandbox.repo().join(".github/workflows/pr-lint.yml")).unwrap();
+    assert!(lint.contains(&format!("uses: {name}@v")), "{lint}");
+}
+
 #[test]
 fn environment_page_names_every_variable_that_is_read() {
     let page = read("docs/reference/environment.md");
