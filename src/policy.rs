@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 
+use crate::document::Document;
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, Sha256, short};
 use crate::domain::paths;
@@ -142,11 +143,10 @@ pub fn resolved_registry(
 
 /// Returns the contract of a resolution; `None` if it has none, or the text holds no usable contract.
 pub fn resolved_contract(resolution: &Resolution) -> Option<Loaded<Contract>> {
-    use crate::document::source::Source;
     let facts = resolution.contract.as_ref()?;
-    let value = crate::domain::read::contract(&Source::new(None, facts.body.as_str())).ok()?;
+    let source = crate::document::Source::new(None, facts.body.as_str());
     Some(Loaded {
-        value,
+        value: Document::parse(source).value.ok()?,
         sha256: facts.sha256.clone(),
     })
 }

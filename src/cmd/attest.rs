@@ -1,4 +1,4 @@
-//! `attest`: the attestation block of a pull request, filled from what was really run, and held against it with `--verify`.
+//! `attest`: fills the attestation block of a pull request from recorded results. With `--verify`, compares it with them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,52 +9,48 @@ use crate::cmd::api;
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
+use crate::cmd::next_steps;
 use crate::cmd::print_findings;
 use crate::cmd::run;
-use crate::cmd::{NoJudgement, next_steps};
 use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::results::Results;
 use crate::git::Git;
-use crate::git::diff;
 use crate::git::revisions;
 use crate::github::api::GitHub;
-use crate::github::types::Pull;
-use crate::lint;
-use crate::lint::Sheet;
-use crate::lint::claims::Evidence;
-use crate::plan::attest::{self, Head};
 use crate::plan::codes;
-use crate::pull::scope;
+use crate::pull::attestation::{self, Head};
+use crate::pull::attestation_check::{self, Inputs};
+use crate::pull::snapshot::Snapshot;
 use crate::workspace::stored_contract;
 
 /// Arguments of `attest`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Body of the pull request; `-` is standard input.
+    /// File with the description; `-` is standard input.
     #[arg(value_name = "FILE", conflicts_with_all = ["write", "pr"])]
     body: Option<PathBuf>,
-    /// Recorded results; those of the last run in this checkout where absent. May be given several times.
+    /// Recorded results (default: of the last run in this checkout). Can be given several times.
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
-    /// Contract: an issue body or a bare YAML file; in a worktree made by `start`, that contract.
+    /// Contract: an issue body or a bare YAML file (default: the contract that `start` stored for this worktree).
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// Commit that is attested; HEAD, or with --pr the head of the pull request, where absent.
+    /// Commit to attest (default: HEAD, or with --pr the head of the pull request).
     #[arg(long, value_name = "REV")]
     head: Option<String>,
-    /// Base branch; that of the settings where absent.
+    /// Base branch (default: the base branch of the settings).
     #[arg(long, value_name = "REV")]
     base: Option<String>,
-    /// Edit this body in place; a new one is made from the repository's template. Feeds `gh pr create --body-file`.
+    /// Edit this file in place; a new file starts as the repository's template. Use it with `gh pr create --body-file`.
     #[arg(long, value_name = "FILE", conflicts_with = "pr")]
     write: Option<PathBuf>,
-    /// Edit the description of this pull request, unless it changed meanwhile.
+    /// Edit the description of this pull request, unless somebody changes it meanwhile.
     #[arg(long, value_name = "N")]
     pr: Option<u64>,
-    /// Change nothing; hold what is attested against results, branch, diff and contract.
+    /// Change nothing. Compare the attestation with results, branch, diff and contract.
     #[arg(long)]
     verify: bool,
 }
@@ -72,11 +68,11 @@ struct Report {
     next: Vec<NextStep>,
 }
 
-/// The body that is worked on, and where it is from.
+/// The description, and the pull request that it belongs to.
 struct Body {
     name: Option<String>,
     text: String,
-    pull: Option<(GitHub, Pull)>,
+    pull: Option<(GitHub, Snapshot)>,
 }
 
 /// Runs `attest`.
@@ -102,19 +98,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let registry = context.registry()?.value;
     let document = Document::parse(Source::new(body.name.clone(), body.text.as_str()));
     let before = document.value.as_ref().ok();
-    let (wanted, mut findings) = attest::decide(&contract, &registry, &head, &results, before);
+    let (wanted, mut findings) = attestation::decide(&contract, &registry, &head, &results, before);
     if results.is_empty() {
-        let says = "there are no recorded results, so no gate is attested that was not before";
+        let message = "there are no recorded results, so no other gate is attested than before";
         findings.push(
-            Finding::new(&codes::NO_RESULTS, says)
+            Finding::new(&codes::NO_RESULTS, message)
                 .severity(Severity::Warning)
                 .help("run them: `nmoe-gates run --tier a`"),
         );
     }
-    let text = attest::fill(&document, &wanted)?;
+    let text = attestation::fill(&document, &wanted)?;
     let changed = text != body.text;
     if changed {
-        put(args, &body, &text)?;
+        write(args, &body, &text)?;
     }
     let (tier_a, tier_b) = wanted.passed();
     let report = Report {
@@ -146,22 +142,24 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
     if let Some(number) = args.pr {
         let hub = api::hub(context)?;
-        let pull = hub.pull(number)?;
+        let snapshot = Snapshot::fetch(&hub, number)?;
         return Ok(Body {
             name: Some(format!("pull request #{number}")),
-            text: pull.body.clone(),
-            pull: Some((hub, pull)),
+            text: snapshot.pull.body.clone(),
+            pull: Some((hub, snapshot)),
         });
     }
     let named = args.body.as_deref().or(args.write.as_deref());
     let text = match named {
         Some(path) if args.write.is_some() && !path.exists() && !args.verify => {
             let template = context.repo.join(".github/pull_request_template.md");
-            // A repository without a template gets the block alone.
+            // Without a template, the description is only the block.
             std::fs::read_to_string(template).unwrap_or_default()
         }
         Some(path) => context::read_input(path)?,
-        None if args.verify => bail!("verify what? Name a body's file, or a pull request with `--pr N`"),
+        None if args.verify => {
+            bail!("what should be verified? Name the file of a description, or a pull request with `--pr N`")
+        }
         None => String::new(),
     };
     Ok(Body {
@@ -174,7 +172,7 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
 fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Result<Head> {
     let revision = match (&args.head, &body.pull) {
         (Some(revision), _) => revision.as_str(),
-        (None, Some((_, pull))) => pull.head.sha.as_str(),
+        (None, Some((_, snapshot))) => snapshot.pull.head.sha.as_str(),
         (None, None) => "HEAD",
     };
     let commit = revisions::known(git, revision)?;
@@ -182,14 +180,10 @@ fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Resul
         Some(base) => revisions::known(git, base)?,
         None => revisions::base(git, &context.settings()?.naming)?,
     };
-    Ok(Head {
-        tree: git.id(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
-        fork: revisions::merge_base(git, &base, &commit)?,
-        commit,
-    })
+    Ok(Head::find(git, commit, &base)?)
 }
 
-/// The results that were named, oldest first, else those of the last run here.
+/// Returns the named results, or those of the last run in this checkout, oldest first.
 fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
     let mut paths = args.results.clone();
     if paths.is_empty() {
@@ -207,22 +201,15 @@ fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
     Ok(all)
 }
 
-fn put(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
+/// Writes the description to its file or pull request.
+fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     if let Some(path) = &args.write {
         return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
     }
-    let Some((hub, pull)) = &body.pull else {
-        return Ok(());
-    };
-    let now = hub.pull(pull.number)?;
-    if now.body != pull.body || now.head.sha != pull.head.sha {
-        return Err(NoJudgement(format!(
-            "pull request #{} changed meanwhile; nothing was written. Run the command again",
-            pull.number
-        ))
-        .into());
+    match &body.pull {
+        Some((hub, snapshot)) => snapshot.replace_description(hub, text),
+        None => Ok(()),
     }
-    Ok(hub.update_pull_body(pull.number, text)?)
 }
 
 fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
@@ -233,7 +220,7 @@ fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
     {
         next.push(NextStep::run(
             Who::Author,
-            "run what is not attested yet",
+            "run the gates that are not attested yet",
             ["nmoe-gates", "run", "--tier", "a"],
         ));
     }
@@ -242,7 +229,7 @@ fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
             NextStep::manual(
                 Who::Author,
                 format!(
-                    "say in {} what was done and why, name the issue with `Fixes: #N`, tick what you confirmed",
+                    "describe in {} what you changed and why, name the issue with `Fixes: #N`, tick the boxes that you confirm",
                     path.display()
                 ),
             ),
@@ -254,13 +241,13 @@ fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
             ),
             NextStep::script(
                 Who::Author,
-                "see what still blocks the merge",
+                "see what blocks the merge",
                 "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
             ),
         ]),
         (None, Some(number)) => next.push(NextStep::run(
             Who::MergeCaptain,
-            "see what still blocks the merge",
+            "see what blocks the merge",
             ["nmoe-gates", "ready", &number.to_string()],
         )),
         (None, None) => {}
@@ -276,47 +263,19 @@ fn verify(
     head: &Head,
     results: Vec<Results>,
 ) -> anyhow::Result<Exit> {
-    let source = Source::new(body.name.clone(), body.text.as_str());
-    let contract_source = gather::source(contract_path)?;
-    let agreed = Document::parse(contract_source.clone());
-    let mut findings = Sheet::of(&agreed).finish();
-    let contract = input_files::contract(contract_path)?.value;
-    if results.is_empty() {
-        let says = "there are no recorded results, so nothing that is attested is proven";
-        findings.push(Finding::new(&codes::NO_RESULTS, says).help("name them with `--results FILE`"));
-    }
-    let mut sound = Vec::new();
-    for one in results {
-        if !attest::is_about(&one.evidence, head) {
-            let says = "the results are about another commit than the one that is attested";
-            findings.push(Finding::new(&codes::STALE_RESULTS, says).severity(Severity::Error));
-        } else if one.evidence.dirty {
-            let says = "the results are about a dirty tree: what ran was not what is committed";
-            findings.push(Finding::new(&codes::DIRTY_RESULTS, says).severity(Severity::Error));
-        } else {
-            sound.push(one);
-        }
-    }
-    let branch = match &body.pull {
-        Some((_, pull)) => Some(pull.head.branch.clone()),
-        // A detached head has no branch to judge.
-        None => git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
+    let description = Document::parse(Source::new(body.name.clone(), body.text.as_str()));
+    let contract = input_files::contract_document(contract_path)?;
+    let inputs = Inputs {
+        git,
+        head,
+        branch: match &body.pull {
+            Some((_, snapshot)) => Some(snapshot.pull.head.branch.clone()),
+            None => git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
+        },
+        contract: &contract,
+        facts: &gather::facts(context)?,
+        results,
     };
-    let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
-    let evidence = Evidence {
-        branch,
-        head: Some(head.commit.clone()),
-        has_commit: Some(&has_commit),
-        results: sound,
-    };
-    let facts = gather::facts(context)?;
-    findings.extend(lint::attestation::lint(
-        &Document::parse(source.clone()),
-        &facts,
-        Some(&agreed),
-        &evidence,
-    ));
-    let changes = diff::between(git, &head.fork, &head.commit, false)?;
-    findings.extend(scope::check(git, &contract, &changes, &head.fork)?);
-    print_findings::print_all(context, &[source, contract_source], &findings)
+    let findings = attestation_check::check(&description, inputs)?;
+    print_findings::print_all(context, &[description.source, contract.source], &findings)
 }

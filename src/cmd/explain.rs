@@ -15,6 +15,7 @@ use crate::kernel;
 use crate::leaks;
 use crate::lint;
 use crate::plan;
+use crate::pull;
 use crate::terminal::Text;
 
 /// Arguments of `explain`.
@@ -43,7 +44,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     tables.push(("Workflows", lint::workflows::TABLE));
     tables.push(("Public safety", leaks::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));
-    tables.push(("What blocks a merge", plan::ready::TABLE));
+    tables.push(("What blocks a merge", pull::blocker::TABLE));
     tables.push(("Kernels", kernel::codes::TABLE));
     tables
 }

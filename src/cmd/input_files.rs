@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context;
-use crate::document::source::Source;
+use crate::cmd::lint::gather;
+use crate::document::Document;
 use crate::domain::contract::Contract;
 use crate::domain::ids::Sha256;
-use crate::domain::read;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
 use crate::policy::Loaded;
@@ -48,22 +48,31 @@ pub fn resolution(path: &Path) -> anyhow::Result<Resolution> {
     Ok(resolution)
 }
 
-/// Reads a contract from an issue body, a bare YAML file or standard input (`-`).
+/// Reads a valid contract from an issue body, a bare YAML file or standard input (`-`).
 ///
 /// # Errors
 /// The file cannot be read, or contains no valid contract; the message names `lint contract`.
-pub fn contract(path: &Path) -> anyhow::Result<Loaded<Contract>> {
-    let text = context::read_input(path)?;
-    let sha256 = Sha256::of(text.as_bytes());
-    let source = Source::new(Some(path.display().to_string()), text);
-    let value = read::contract(&source).map_err(|defect| {
-        let place = source.place(defect.span.start);
-        anyhow!(
+pub fn contract_document(path: &Path) -> anyhow::Result<Document<Contract>> {
+    let document = Document::<Contract>::parse(gather::source(path)?);
+    if let Err(defect) = &document.value {
+        bail!(
             "cannot use the contract {}, line {}: {}; `nmoe-gates lint contract` says more",
             path.display(),
-            place.line,
+            document.source.place(defect.span.start).line,
             defect.message
-        )
-    })?;
-    Ok(Loaded { value, sha256 })
+        );
+    }
+    Ok(document)
+}
+
+/// Like [`contract_document`], but returns only the value.
+///
+/// # Errors
+/// As for [`contract_document`].
+pub fn contract(path: &Path) -> anyhow::Result<Loaded<Contract>> {
+    let document = contract_document(path)?;
+    Ok(Loaded {
+        sha256: Sha256::of(document.source.written().as_bytes()),
+        value: document.value.map_err(|defect| anyhow!(defect.message))?,
+    })
 }

@@ -10,7 +10,6 @@ pub mod api;
 pub mod attest;
 pub mod completions;
 pub mod context;
-pub mod contracts;
 pub mod demo;
 pub mod doctor;
 pub mod explain;

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::cmd::context::{Context, Format};
-use crate::cmd::contracts::{self, Document};
 use crate::cmd::lint::gather;
-use crate::document::{Document as Parsed, Source};
+use crate::cmd::plan::{completed, contracts_of};
+use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::{NextStep, Who};
 use crate::git::claims::{self, Claimed};
 use crate::lint;
+use crate::plan::contracts::{self, Document};
 use crate::plan::{Item, codes, natural};
 
 use present::Report;
@@ -58,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if args.release {
         return release(context, &site, id);
     }
-    let documents = contracts::gather(context, &args.contract)?;
+    let documents = contracts_of(context, &args.contract)?;
     let (items, findings) = contracts::read(&documents);
     let Some((item, at)) = items.iter().find(|(item, _)| item.issue == id) else {
         let mut findings = findings;
@@ -124,7 +125,10 @@ fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
 /// What is wrong with the contract itself.
 fn faults(context: &Context, document: &Document) -> anyhow::Result<Vec<Finding>> {
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    let mut findings = lint::contract::lint(&Parsed::parse(source), &gather::facts(context)?);
+    let mut findings = lint::contract::lint(
+        &crate::document::Document::parse(source),
+        &gather::facts(context)?,
+    );
     findings.retain(|finding| finding.severity == Severity::Error);
     Ok(findings)
 }
@@ -177,7 +181,7 @@ fn obstacles(
             None => {
                 let merged: &Vec<String> = match &closed {
                     Some(merged) => merged,
-                    None => closed.insert(contracts::merged(context, &args.contract)?),
+                    None => closed.insert(completed(context, &args.contract)?),
                 };
                 if merged.contains(id) {
                     continue;

@@ -13,3 +13,4 @@ pub mod event;
 pub mod retry;
 pub mod types;
 pub mod workflow_command;
+pub mod workflow_run;

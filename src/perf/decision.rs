@@ -30,9 +30,7 @@ const DOUBT: f64 = 0.2;
 /// Pairs before the first look without stored noise.
 pub const UNCALIBRATED_PAIRS: u32 = 2;
 
-/// Most pairs, where the registry does not say. With twelve, twice a budget of −2 % is caught in 95 % of the simulated
-/// comparisons at a noise of 1 % (docs/explanation/performance.md), and changes that fewer pairs decide cost nothing more.
-pub const MAX_PAIRS: u32 = 12;
+pub use crate::domain::registry::MAX_PAIRS;
 
 /// Most further pairs worth naming.
 const FORESIGHT: u32 = 60;

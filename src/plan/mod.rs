@@ -2,14 +2,14 @@
 //!
 //! Takes contracts as plain [`Item`]s; knows nothing of files, GitHub or branches.
 
-pub mod attest;
 pub mod codes;
+pub mod conflicts;
+pub mod contracts;
 pub mod graph;
 pub mod hotspots;
 pub mod images;
 pub mod item;
 pub mod overlap;
-pub mod ready;
 pub mod show;
 pub mod waves;
 

@@ -1,6 +1,23 @@
-//! Reads a pull request as it is now. Services for commands: no arguments, no output, no environment variables.
+//! Evaluates a pull request as it is now: resolves a run, checks what blocks the merge, fills the attestation, publishes results.
 //!
-//! Must not judge what it reads: the lints and the report do.
+//! A service for commands: no command line, no output, no environment variables. [`snapshot`] reads the pull request; the other
+//! modules evaluate it.
 
+pub mod approvals;
+pub mod attestation;
+pub mod attestation_check;
+pub mod blocker;
 pub mod contract;
+pub mod known_results;
+pub mod local_clone;
+pub mod merge_order;
+pub mod publication;
+pub mod published;
+pub mod queue;
+pub mod readiness;
+pub mod resolution;
 pub mod scope;
+pub mod signature;
+pub mod snapshot;
+pub mod staleness;
+pub mod tier_b;

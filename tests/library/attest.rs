@@ -1,4 +1,4 @@
-//! Tests `plan::attest` with generated pull request bodies: only the block changes, and the claims lint accepts the result.
+//! Tests `pull::attestation` with generated pull request bodies: only the block changes, and the claims lint accepts the result.
 
 use nmoe_gates::document::{Document, Source};
 use nmoe_gates::domain::attestation::Attestation;
@@ -8,7 +8,7 @@ use nmoe_gates::domain::registry::Registry;
 use nmoe_gates::domain::results::Results;
 use nmoe_gates::lint;
 use nmoe_gates::lint::claims::Evidence as Claims;
-use nmoe_gates::plan::attest::{self, Head};
+use nmoe_gates::pull::attestation::{self, Head};
 use proptest::prelude::*;
 
 use crate::support::results::{CONTRACT, REGISTRY, results};
@@ -99,9 +99,9 @@ proptest! {
         let ran: Vec<(&str, &str)> = GATES.into_iter().zip(&verdicts).filter_map(|(id, v)| Some((id, (*v)?))).collect();
         let recorded: Results = serde_json::from_value(results(&head.commit, &head.tree, &ran)).unwrap();
         let results = vec![recorded];
-        let (wanted, findings) = attest::decide(&contract, &registry, &head, &results, None);
+        let (wanted, findings) = attestation::decide(&contract, &registry, &head, &results, None);
         prop_assert!(findings.is_empty());
-        let filled = match attest::fill(&source, &wanted) {
+        let filled = match attestation::fill(&source, &wanted) {
             Ok(filled) => filled,
             // An ambiguous YAML style is refused and left unchanged; plain styles are filled.
             Err(error) => {
@@ -132,7 +132,7 @@ proptest! {
         prop_assert_eq!(&said.nmoe_pr.issue, "07");
         let measured = said.perf.as_ref().and_then(|p| p.result);
         prop_assert_eq!(measured, verdicts[3].map(|_| 98_765.4));
-        prop_assert_eq!(&attest::fill(&again, &wanted).unwrap(), &filled);
+        prop_assert_eq!(&attestation::fill(&again, &wanted).unwrap(), &filled);
 
         let claims = Claims { head: Some(head.commit.clone()), results, ..Claims::default() };
         let said: Vec<&str> = lint::attestation::lint(&again, &lint::Facts::default(), None, &claims).iter().map(|f| f.code.id).collect();

@@ -181,10 +181,7 @@ const WAYS: &[FaultCase] = &[
         wrong: |api| api.state().may_write = false,
         env: &[],
         exit: 3,
-        says: &[
-            "the table could not be published on the pull request",
-            "answered 403",
-        ],
+        says: &["cannot publish the table on the pull request", "answered 403"],
     },
     FaultCase {
         row: "the status cannot be set (403)",

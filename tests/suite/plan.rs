@@ -122,7 +122,7 @@ fn broken_contracts_are_findings() {
         .collect();
     assert_eq!(
         findings[0],
-        ("duplicate-contract", "contract `04` stands in w/4.md already")
+        ("duplicate-contract", "contract `04` is already in w/4.md")
     );
     assert_eq!(findings[1].0, "unreadable-contract");
     assert_eq!(

@@ -39,7 +39,7 @@ fn comment_is_created_once_then_updated() {
         "the status alone is said again"
     );
     let out = fixture.publish(&failed(&results), 2).exits(0);
-    assert!(out.stderr.contains("up to date"), "{}", out.stderr);
+    assert!(out.stderr.contains("is updated"), "{}", out.stderr);
     let second = fixture.comment();
     assert!(
         second.contains("❌ fail") && second.contains("Earlier runs: 1"),

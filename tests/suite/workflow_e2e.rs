@@ -163,7 +163,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     fixture.api.comment(11, "stranger", &ours);
     assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(
-        said().contains("a comment of stranger carries results"),
+        said().contains("ignored the results in a comment of stranger"),
         "{}",
         said()
     );
@@ -186,7 +186,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     assert_eq!(fixture.blocked(11), Vec::<String>::new());
     fixture.api.state().statuses.get_mut(&head).unwrap()[0]["state"] = "failure".into();
     assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
-    assert!(said().contains("says failure"), "{}", said());
+    assert!(said().contains("is failure"), "{}", said());
     fixture.api.state().statuses.clear();
     assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(said().contains("there is no status"), "{}", said());
@@ -215,8 +215,8 @@ fn changed_image_environment_makes_evidence_stale() {
             .unwrap()
             .to_owned()
     };
-    assert_eq!(differs("docs/a.md"), "tree");
-    assert_eq!(differs("docker/Dockerfile.train"), "tree, image");
+    assert_eq!(differs("docs/a.md"), "base, tree");
+    assert_eq!(differs("docker/Dockerfile.train"), "base, tree, image");
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Agent<'_> {
                 _ => {
                     assert_eq!((who.as_str(), command.as_str()), ("author", ""), "{what}");
                     self.did.push(what.clone());
-                    let (_, rest) = what.split_once("say in ").unwrap();
+                    let (_, rest) = what.split_once("describe in ").unwrap();
                     let file = rest.split(' ').next().unwrap();
                     let block = std::fs::read_to_string(file).unwrap();
                     let body = format!(
@@ -183,7 +183,7 @@ fn slow_next_steps_lead_from_plan_to_merge() {
             "nmoe-gates lint scope",
             "nmoe-gates run --tier a",
             "nmoe-gates attest --write TREE.md",
-            "say in TREE.md what was done and why, name the issue with `Fixes: #N`, tick what you confirmed",
+            "describe in TREE.md what you changed and why, name the issue with `Fixes: #N`, tick the boxes that you confirm",
             "git push origin HEAD",
             "gh pr create --body-file TREE.md",
             "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",

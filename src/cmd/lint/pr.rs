@@ -8,14 +8,12 @@ use crate::cmd::lint::attestation::scope as scope_of;
 use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
 use crate::document::{Document, Source, Span};
-use crate::domain::attestation::Attestation;
 use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::paths;
 use crate::git::Git;
 use crate::github::event;
-use crate::github::types::Pull;
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::claims::Evidence;
@@ -24,7 +22,8 @@ use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
 use crate::lint::{self, Facts};
 use crate::policy::Revision;
-use crate::pull::contract::{ContractOf, contract_of};
+use crate::pull::contract::ContractOf;
+use crate::pull::snapshot::Snapshot;
 
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
@@ -40,11 +39,10 @@ pub struct Args {
 /// Runs `lint pr`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
-    let pull = pull_request(context, args)?;
-    let body = Source::new(Some(format!("pull request #{}", pull.number)), pull.body.clone());
-    let attestation = Document::parse(body);
+    let snapshot = snapshot(context, args)?;
+    let pull = &snapshot.pull;
     let facts = gather::facts(context)?;
-    let (contract, mut findings) = contract(context, args, &attestation)?;
+    let (contract, mut findings) = contract(context, args, &snapshot)?;
     if let Some(contract) = &contract {
         findings.extend(lint::contract::lint(contract, &facts));
     }
@@ -61,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         results: Vec::new(),
     };
     findings.extend(lint::attestation::lint(
-        &attestation,
+        &snapshot.description,
         &facts,
         contract.as_ref(),
         &evidence,
@@ -87,8 +85,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         None => {}
     }
-    let mut documents = vec![attestation.source];
-    documents.extend(contract.map(|contract| contract.source));
+    let mut documents: Vec<Source> = contract.map(|contract| contract.source).into_iter().collect();
     if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
         findings.extend(safety::of_change(context, base, head)?);
@@ -103,33 +100,34 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if pull.draft {
         lint::attestation::as_draft(&mut findings);
     }
+    documents.insert(0, snapshot.description.source);
     print_findings::print_all(context, &documents, &findings)
 }
 
-fn pull_request(context: &Context, args: &Args) -> anyhow::Result<Pull> {
-    let Some(number) = args.pr else {
-        return Ok(event::pull_request(|name| std::env::var(name).ok())?);
-    };
-    Ok(api::hub(context)?.pull(number)?)
+fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
+    Ok(match args.pr {
+        Some(number) => Snapshot::fetch(&api::hub(context)?, number)?,
+        None => Snapshot::new(event::pull_request(|name| std::env::var(name).ok())?),
+    })
 }
 
-/// The contract: the file that the user named, else the contract of the pull request.
+/// Returns the contract: the file that the user named, otherwise the contract of the pull request.
 fn contract(
     context: &Context,
     args: &Args,
-    description: &Document<Attestation>,
+    snapshot: &Snapshot,
 ) -> anyhow::Result<(Option<Document<Contract>>, Vec<Finding>)> {
-    let body = &description.source;
     if let Some(path) = &args.contract {
         return Ok((Some(Document::parse(gather::source(path)?)), Vec::new()));
     }
+    let body = &snapshot.description.source;
     let no_contract = |span: &Span, message: String, help: &str| {
         let mut sheet = Sheet::new(body);
         sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, sheet.finish()))
     };
-    match contract_of(&api::hub(context)?, description)? {
-        ContractOf::Found(issue) => Ok((Some(issue.document), Vec::new())),
+    match snapshot.contract(&api::hub(context)?)? {
+        ContractOf::Found(issue) => Ok((Some(issue.document.clone()), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),
             "the description names no issue that it fixes".to_owned(),

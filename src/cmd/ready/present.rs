@@ -1,45 +1,28 @@
-//! What `ready` prints.
+//! Prints the result of `ready`.
 
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
 use crate::domain::exit::Exit;
-use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
-use crate::plan::ready::{Blocker, Step};
+use crate::pull::merge_order::Step;
+use crate::pull::readiness::Readiness;
 use crate::terminal::Text;
 
-/// One pull request.
-#[derive(Debug, Serialize)]
-pub struct Row {
-    /// Its number.
-    pub number: u64,
-    /// Contract id; null where there is no contract that can be read.
-    pub issue: Option<String>,
-    /// Head commit.
-    pub head: CommitId,
-    /// Commit of the base branch that it would be merged into now.
-    pub base: CommitId,
-    /// Whether nothing blocks it.
-    pub ready: bool,
-    /// What blocks it.
-    pub blockers: Vec<Blocker>,
-}
-
-/// The whole.
+/// The result of `ready`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     schema: u32,
-    pulls: Vec<Row>,
-    /// With `--all`: the order of merging.
+    pulls: Vec<Readiness>,
+    /// The merge order; empty without `--all`.
     order: Vec<Step>,
     next: Vec<NextStep>,
 }
 
 impl Report {
-    /// What is next follows from what blocks.
-    pub fn new(pulls: Vec<Row>, order: Vec<Step>) -> Self {
-        let merge = |row: &&Row| row.ready;
+    /// Derives the next steps from the blockers.
+    pub fn new(pulls: Vec<Readiness>, order: Vec<Step>) -> Self {
+        let merge = |row: &&Readiness| row.ready;
         let mut next: Vec<NextStep> = pulls
             .iter()
             .filter(merge)
@@ -70,7 +53,7 @@ impl Report {
         }
     }
 
-    /// Prints it; anything that is blocked is a judged failure.
+    /// Prints the report; a blocker is a failure.
     pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
         if context.format == Some(Format::Json) {
             print_json(self)?;
@@ -106,9 +89,9 @@ impl Report {
         }
         for (n, step) in self.order.iter().enumerate() {
             let evidence = if step.evidence_stands {
-                "its evidence stands".to_owned()
+                "its evidence is valid".to_owned()
             } else if step.rerun.is_empty() {
-                "it needs no Tier B".to_owned()
+                "it needs no Tier-B gate".to_owned()
             } else {
                 format!("run again first: {}", step.rerun.join(", "))
             };

@@ -1,5 +1,5 @@
-//! Whether recorded results are the ones that the report job signed: `gh` verifies the signature, and what was signed is held to
-//! what the results say.
+//! Verifies that the report job signed a results file: `gh` verifies the signature, and the signed content is compared with the
+//! results.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,13 +10,13 @@ use crate::domain::results::Results;
 use crate::github::config::Repository;
 use crate::report::intoto;
 
-/// The predicate that the report job signs.
+/// The predicate type that the report job signs.
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
-/// The workflow that may sign.
+/// The workflow whose signature is accepted.
 const SIGNER: &str = ".github/workflows/tier-b.yml";
 
-/// Verifies a file of results; the error says why it does not count.
+/// Verifies a results file. The error says why the file does not count.
 pub fn verify(path: &Path, results: &Results, repository: &Repository) -> Result<(), String> {
     let expected = intoto::statement(results).map_err(|error| error.to_string())?;
     let output = Command::new("gh")
@@ -30,7 +30,7 @@ pub fn verify(path: &Path, results: &Results, repository: &Repository) -> Result
         .output()
         .map_err(|error| {
             format!(
-                "`gh` cannot be run ({}); install it to have signatures verified",
+                "cannot run `gh` ({}); install it to verify signatures",
                 error.kind()
             )
         })?;
@@ -39,11 +39,11 @@ pub fn verify(path: &Path, results: &Results, repository: &Repository) -> Result
     }
     let verified: Value =
         serde_json::from_slice(&output.stdout).map_err(|_| "`gh` printed no JSON; update it".to_owned())?;
-    let says_the_same = |one: &Value| {
+    let is_same = |one: &Value| {
         let statement = &one["verificationResult"]["statement"];
         statement["predicateType"] == PREDICATE && statement["predicate"] == expected["predicate"]
     };
-    if verified.as_array().into_iter().flatten().any(says_the_same) {
+    if verified.as_array().into_iter().flatten().any(is_same) {
         Ok(())
     } else {
         Err("what was signed is not what these results say".to_owned())

@@ -1,34 +1,36 @@
-//! Not a subcommand: contracts from files, folders or GitHub's open issues, read in parallel and without lint.
+//! Reads contracts from files, folders or GitHub's issues, in parallel.
+//!
+//! Must not lint them: only what a plan needs is parsed.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::cmd::api;
-use crate::cmd::context::{self, Context};
 use crate::document::block;
 use crate::document::source::{Source, Span};
 use crate::domain::finding::{Finding, Region};
 use crate::domain::next_step::shell_line;
 use crate::domain::read::CONTRACT_KEY;
+use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
+use crate::github::types::Issue;
 use crate::plan::Item;
 use crate::plan::codes;
 
 /// A document that may hold a contract.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Its name, as the user gave it, or `issue #5`.
+    /// The path that the user gave, or `issue #5`.
     pub name: String,
-    /// Its text.
     pub text: String,
-    /// GitHub's number, where it comes from there.
+    /// The number of the issue; `None` for a file.
     pub number: Option<u64>,
-    /// Whether the user named it, so that it must hold a contract.
+    /// Whether the user named the file, so that it must contain a contract.
     pub named: bool,
 }
 
-/// The part of a contract that many contracts are planned by. What it says beyond that is the lint's business.
+/// The part of a contract that a plan needs.
 #[derive(Deserialize)]
 struct Light {
     nmoe: LightWork,
@@ -55,20 +57,36 @@ struct LightScope {
     deny: Option<Vec<String>>,
 }
 
-/// The documents that the user named: files, folders with all below them, or, with nothing named, GitHub's open issues.
-pub fn gather(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
-    if named.is_empty() {
-        let issues = api::hub(context)?.open_issues()?;
-        return Ok(issues
-            .into_iter()
-            .map(|issue| Document {
-                name: format!("issue #{}", issue.number),
-                text: issue.body,
-                number: Some(issue.number),
-                named: false,
-            })
-            .collect());
-    }
+/// Returns the open issues of GitHub as documents.
+///
+/// # Errors
+/// GitHub does not answer.
+pub fn open(hub: &GitHub) -> Result<Vec<Document>, GitHubError> {
+    Ok(hub.open_issues()?.into_iter().map(Document::of_issue).collect())
+}
+
+/// Returns the ids of the contracts whose issues are closed as completed.
+///
+/// # Errors
+/// GitHub does not answer.
+pub fn completed(hub: &GitHub) -> Result<Vec<String>, GitHubError> {
+    let closed = hub.closed_issues()?.into_iter();
+    let documents: Vec<Document> = closed
+        .filter(|issue| issue.state_reason.as_deref() != Some("not_planned"))
+        .map(Document::of_issue)
+        .collect();
+    let (items, _) = read(&documents);
+    Ok(items.into_iter().map(|(item, _)| item.issue).collect())
+}
+
+/// Returns files, and all Markdown and YAML files of folders, as documents; `read` reads a file.
+///
+/// # Errors
+/// A file or a folder cannot be read.
+pub fn files(
+    named: &[PathBuf],
+    read: impl Fn(&Path) -> anyhow::Result<String> + Sync,
+) -> anyhow::Result<Vec<Document>> {
     let mut paths = Vec::new();
     for path in named {
         if path.is_dir() {
@@ -80,7 +98,7 @@ pub fn gather(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Docume
     in_parallel(&paths, |(path, named)| {
         Ok(Document {
             name: path.display().to_string(),
-            text: context::read_input(path)?,
+            text: read(path)?,
             number: None,
             named: *named,
         })
@@ -89,30 +107,7 @@ pub fn gather(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Docume
     .collect()
 }
 
-/// The ids of contracts whose issues are closed as completed. A folder holds open contracts alone, so it tells none.
-pub fn merged(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<String>> {
-    if !named.is_empty() {
-        return Ok(Vec::new());
-    }
-    let closed = api::hub(context)?.closed_issues()?;
-    let documents: Vec<Document> = closed
-        .into_iter()
-        .filter(|issue| issue.state_reason.as_deref() != Some("not_planned"))
-        .map(|issue| Document {
-            name: format!("issue #{}", issue.number),
-            text: issue.body,
-            number: Some(issue.number),
-            named: false,
-        })
-        .collect();
-    Ok(read(&documents)
-        .0
-        .into_iter()
-        .map(|(item, _)| item.issue)
-        .collect())
-}
-
-/// Every Markdown and YAML file of a folder, in the order of their names; hidden ones are left out.
+/// Collects the Markdown and YAML files of a folder, sorted by name, without hidden files.
 fn folder(dir: &Path, found: &mut Vec<(PathBuf, bool)>) -> anyhow::Result<()> {
     let mut entries = std::fs::read_dir(dir)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
@@ -139,8 +134,9 @@ fn folder(dir: &Path, found: &mut Vec<(PathBuf, bool)>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The contracts among these documents, in their order, each with the position of its document; a document without a block is
-/// passed over unless the user named it, one that cannot be read is a finding, and so is an id that stands twice.
+/// Returns the contracts in these documents, each with the index of its document.
+///
+/// A document without a block is ignored unless the user named it. An invalid block and a duplicate id are findings.
 pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
     let mut items: Vec<(Item, usize)> = Vec::new();
     let mut findings = Vec::new();
@@ -152,7 +148,7 @@ pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
                 Some(first) => {
                     seen.insert(item.issue.clone(), first);
                     let message = format!(
-                        "contract `{}` stands in {} already",
+                        "contract `{}` is already in {}",
                         item.issue, documents[first].name
                     );
                     findings.push(
@@ -170,7 +166,16 @@ pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
 }
 
 impl Document {
-    /// The command that lists everything wrong with it.
+    fn of_issue(issue: Issue) -> Self {
+        Document {
+            name: format!("issue #{}", issue.number),
+            text: issue.body,
+            number: Some(issue.number),
+            named: false,
+        }
+    }
+
+    /// Returns the command that lists all errors of the document.
     pub fn lint_command(&self) -> Vec<String> {
         let last = match self.number {
             Some(number) => vec!["--issue".to_owned(), number.to_string()],
@@ -181,7 +186,7 @@ impl Document {
     }
 }
 
-/// Whether a contract id is inert wherever it is printed. An issue can be written by anybody.
+/// Whether a contract id is safe to print anywhere. Anybody can write an issue.
 fn is_plain(id: &str) -> bool {
     !id.is_empty()
         && id
@@ -190,7 +195,7 @@ fn is_plain(id: &str) -> bool {
 }
 
 fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
-    // A second copy of the text, for its places, is made only where there is a contract in it.
+    // `Source` copies the text, so check first whether it can contain a contract.
     if !document.named && memchr::memmem::find(document.text.as_bytes(), CONTRACT_KEY.as_bytes()).is_none() {
         return Ok(None);
     }
@@ -199,7 +204,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
         let finding = Finding::new(&codes::UNREADABLE_CONTRACT, says)
             .in_path(&document.name)
             .at(Region::of(&source, span))
-            .help(format!("`{}` says more", shell_line(&document.lint_command())));
+            .help(format!("run `{}`", shell_line(&document.lint_command())));
         Box::new(finding)
     };
     let found = block::find(&source, CONTRACT_KEY);
@@ -215,7 +220,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
         let says = says.split(" at line ").next().unwrap_or_default();
         unreadable(
             &block.content.span(&(at..end)),
-            &format!("the block cannot be read: {says}"),
+            &format!("cannot parse the block: {says}"),
         )
     })?;
     let mut ids = std::iter::once(&light.nmoe.issue).chain(light.nmoe.depends_on.iter().flatten());
@@ -234,7 +239,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
     }))
 }
 
-/// The same over a list, on as many threads as there are processors; the answers keep the order.
+/// Maps a list on several threads; the results keep the order.
 fn in_parallel<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = all.len().div_ceil(threads).max(64);

@@ -1,6 +1,6 @@
-//! What an attestation may say: which gates passed on this very head, which comparison was measured, and what was left out and why.
+//! Fills the attestation block of a description: which gates passed on this head, and which comparison was measured.
 //!
-//! Takes contract, registry, recorded results and a body, and gives a body; reads and writes no file.
+//! Takes contract, registry, results and a description, and returns a description. Must not read or write files.
 
 use std::collections::BTreeSet;
 
@@ -14,40 +14,59 @@ use crate::domain::ids::{CommitId, short};
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
+use crate::git::{Git, GitError, revisions};
 use crate::plan::codes;
 
-/// The change that is attested.
+/// The head that is attested.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Its commit.
     pub commit: CommitId,
-    /// That commit's tree.
     pub tree: CommitId,
-    /// Where it left the base branch.
+    /// The merge base with the base branch.
     pub fork: CommitId,
 }
 
-/// What the block should say.
+impl Head {
+    /// Finds tree and merge base of a commit.
+    ///
+    /// # Errors
+    /// The two commits have no common history, or git fails.
+    pub fn find(git: &Git, commit: CommitId, base: &CommitId) -> Result<Self, GitError> {
+        Ok(Head {
+            tree: git.id(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?,
+            fork: revisions::merge_base(git, base, &commit)?,
+            commit,
+        })
+    }
+
+    /// Whether results are about this head: its commit was the head or the tested commit, or the tree is the same.
+    pub fn is_proven_by(&self, evidence: &Evidence) -> bool {
+        let commits = [&evidence.head, &evidence.merge];
+        commits.into_iter().flatten().any(|commit| *commit == self.commit)
+            || evidence.tree.as_ref() == Some(&self.tree)
+    }
+}
+
+/// The content that the block should have.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct Block {
     issue: String,
     pr_sha: CommitId,
     baseline_sha: Option<CommitId>,
     risk: Risk,
     tier_a: Vec<String>,
     tier_b: Vec<String>,
-    perf: Claim,
+    perf: PerfChange,
 }
 
-/// What becomes of the claim on throughput.
+/// What to do with the `perf` key.
 #[derive(Clone, Debug, PartialEq)]
-enum Claim {
-    /// It says this.
-    Is(Perf),
-    /// It is about this head, and nothing newer is known.
-    Stays,
-    /// Nobody measured anything on this head: a template's placeholders, or what an earlier head was.
-    Goes,
+enum PerfChange {
+    Set(Perf),
+    /// Keep the text: it is about this head, and there is no newer measurement.
+    Keep,
+    /// Remove the key: its values are placeholders or about an earlier head.
+    Remove,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -60,32 +79,32 @@ struct Perf {
     status: &'static str,
 }
 
-/// Why a block was left as it is.
+/// Why a block cannot be filled.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfilled {
-    /// It cannot be read.
+pub enum FillError {
+    /// The block is not valid.
     #[error("the block cannot be edited: {0}; `nmoe-gates lint attestation` says more")]
     Broken(String),
-    /// It is written in a way that edits would have to guess at.
+    /// The editor does not support the style of the block.
     #[error("the block cannot be edited: {0}; write it on lines of its own")]
     Style(#[from] Unclear),
 }
 
-/// The body with its block filled; one without a block gets one at its top. Bytes outside of the block stay.
-pub fn fill(document: &Document<Attestation>, wanted: &Wanted) -> Result<String, Unfilled> {
+/// Returns the description with the block filled, or with a new block at its top. Text outside of the block does not change.
+pub fn fill(document: &Document<Attestation>, wanted: &Block) -> Result<String, FillError> {
     let source = &document.source;
     if document.block.is_none() {
         let bom = if source.had_bom() { "\u{feff}" } else { "" };
         let rest = source.text();
         let gap = if rest.is_empty() { "" } else { "\n" };
-        let block = wanted.block();
+        let block = wanted.render();
         return Ok(format!(
             "{bom}## PR Attestation (YAML, required)\n\n```yaml\n{block}```\n{gap}{rest}"
         ));
     }
     let (Some(root), None) = (&document.root, document.defects.first()) else {
         let defect = document.defects.first();
-        return Err(Unfilled::Broken(
+        return Err(FillError::Broken(
             defect.map(|d| d.message.clone()).unwrap_or_default(),
         ));
     };
@@ -95,59 +114,53 @@ pub fn fill(document: &Document<Attestation>, wanted: &Wanted) -> Result<String,
     // An edit may go wrong in an unusual style of YAML, so the new text is parsed before it is used.
     match Document::<Attestation>::parse(Source::new(None, text.as_str())).value {
         Ok(_) => Ok(text),
-        Err(defect) => Err(Unfilled::Broken(defect.message)),
+        Err(defect) => Err(FillError::Broken(defect.message)),
     }
 }
 
-/// Whether results are about this head: by its name, as the commit that was tested (a branch may end in a merge of its own), or
-/// by its very tree.
-pub fn is_about(evidence: &Evidence, head: &Head) -> bool {
-    let commits = [&evidence.head, &evidence.merge];
-    commits.into_iter().flatten().any(|commit| *commit == head.commit)
-        || evidence.tree.as_ref() == Some(&head.tree)
-}
-
-/// Decides what the block should say. `before` is what it says now: what it says of this very head stays where no results speak of it.
+/// Decides the content of the block. `before` is its content now; what it says about this head stays, unless newer results exist.
 pub fn decide(
     contract: &Contract,
     registry: &Registry,
     head: &Head,
     results: &[Results],
     before: Option<&Attestation>,
-) -> (Wanted, Vec<Finding>) {
+) -> (Block, Vec<Finding>) {
     let mut findings = Vec::new();
-    let mut sound: Vec<&Results> = Vec::new();
+    let mut valid: Vec<&Results> = Vec::new();
     for one in results {
-        let id = one
-            .evidence
-            .head
-            .as_deref()
-            .map_or("a commit without a name", short);
-        if !is_about(&one.evidence, head) {
-            let says = format!("results about {} say nothing of {}", id, head.commit.short());
-            findings.push(Finding::new(&codes::STALE_RESULTS, says).help("run the gates again on this head"));
+        let id = one.evidence.head.as_deref().map_or("an unknown commit", short);
+        if !head.is_proven_by(&one.evidence) {
+            let message = format!(
+                "ignored the results of {}: the head is {}",
+                id,
+                head.commit.short()
+            );
+            findings
+                .push(Finding::new(&codes::STALE_RESULTS, message).help("run the gates again on this head"));
         } else if one.evidence.dirty {
-            let says = "the results are about a dirty tree: what ran was not what is committed";
-            findings.push(Finding::new(&codes::DIRTY_RESULTS, says).help("commit, then run the gates again"));
+            let message = "the results are about uncommitted changes, not about a commit";
+            findings
+                .push(Finding::new(&codes::DIRTY_RESULTS, message).help("commit, then run the gates again"));
         } else {
-            sound.push(one);
+            valid.push(one);
         }
     }
     let same_head =
         before.filter(|b| !b.nmoe_pr.pr_sha.is_empty() && head.commit.starts_with(&b.nmoe_pr.pr_sha));
     let tier = |tier: Tier, kept: Vec<String>| -> Vec<String> {
         let of_tier = |id: &String| registry.gates.get(id).is_some_and(|gate| gate.tier == tier);
-        let spoken: BTreeSet<&String> = sound
+        let tested: BTreeSet<&String> = valid
             .iter()
             .flat_map(|r| r.results.keys())
             .filter(|id| of_tier(id))
             .collect();
-        let mut passed: Vec<String> = spoken
+        let mut passed: Vec<String> = tested
             .iter()
-            .filter(|id| latest(&sound, id) == Some(Verdict::Pass))
+            .filter(|id| latest(&valid, id) == Some(Verdict::Pass))
             .map(|id| (*id).clone())
             .collect();
-        passed.extend(kept.into_iter().filter(|id| !spoken.contains(id)));
+        passed.extend(kept.into_iter().filter(|id| !tested.contains(id)));
         let place = |id: &String| registry.gates.get_index_of(id).unwrap_or(usize::MAX);
         passed.sort_by_key(place);
         passed.dedup();
@@ -157,13 +170,13 @@ pub fn decide(
     let tier_a = tier(Tier::A, kept(|b| &b.gates_passed.tier_a));
     let tier_b = tier(Tier::B, kept(|b| &b.gates_passed.tier_b));
 
-    let measured = measured(registry, &sound);
+    let measured = measured(registry, &valid);
     let perf = match (
         &measured,
         &contract.gates.perf,
         same_head.and_then(|b| b.perf.as_ref()),
     ) {
-        (Some((gate, status, perf)), budget, _) => Claim::Is(Perf {
+        (Some((gate, status, perf)), budget, _) => PerfChange::Set(Perf {
             gate: gate.clone(),
             compare: perf.compare_gate.clone(),
             metric: perf.metric.clone(),
@@ -178,9 +191,9 @@ pub fn decide(
                 .unwrap_or(0.0),
             status: status.as_str(),
         }),
-        // Nothing new was measured, and what stands there is about this head.
-        (None, _, Some(_)) => Claim::Stays,
-        (None, Some(budget), None) => Claim::Is(Perf {
+        // There is no new measurement, and the text is about this head.
+        (None, _, Some(_)) => PerfChange::Keep,
+        (None, Some(budget), None) => PerfChange::Set(Perf {
             gate: budget.gate.clone(),
             compare: budget.compare.clone(),
             metric: budget.metric.clone(),
@@ -188,14 +201,14 @@ pub fn decide(
             budget_pct: budget.budget_pct,
             status: Verdict::Pending.as_str(),
         }),
-        (None, None, None) => Claim::Goes,
+        (None, None, None) => PerfChange::Remove,
     };
     let baseline = measured
         .as_ref()
         .and_then(|(_, _, perf)| perf.baseline_sha.clone());
     let needs_baseline =
-        contract.nmoe.risk == Risk::Hot || contract.gates.perf.is_some() || perf != Claim::Goes;
-    let wanted = Wanted {
+        contract.nmoe.risk == Risk::Hot || contract.gates.perf.is_some() || perf != PerfChange::Remove;
+    let wanted = Block {
         issue: contract.nmoe.issue.clone(),
         pr_sha: head.commit.clone(),
         baseline_sha: baseline.or_else(|| needs_baseline.then(|| head.fork.clone())),
@@ -207,17 +220,17 @@ pub fn decide(
     (wanted, findings)
 }
 
-/// The verdict of a gate in the last results that speak of it.
-fn latest(sound: &[&Results], id: &str) -> Option<Verdict> {
-    sound
+/// Returns the verdict of a gate in the newest results that contain it.
+fn latest(valid: &[&Results], id: &str) -> Option<Verdict> {
+    valid
         .iter()
         .rev()
         .find_map(|r| r.results.get(id))
         .map(|gate| gate.status)
 }
 
-fn measured<'a>(registry: &Registry, sound: &[&'a Results]) -> Option<(String, Verdict, &'a PerfResult)> {
-    sound.iter().rev().find_map(|r| {
+fn measured<'a>(registry: &Registry, valid: &[&'a Results]) -> Option<(String, Verdict, &'a PerfResult)> {
+    valid.iter().rev().find_map(|r| {
         r.results.iter().find_map(|(id, gate)| {
             let is_perf = registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf);
             Some((id.clone(), gate.status, gate.perf.as_ref().filter(|_| is_perf)?))
@@ -225,18 +238,18 @@ fn measured<'a>(registry: &Registry, sound: &[&'a Results]) -> Option<(String, V
     })
 }
 
-impl Wanted {
-    /// The gates that it attests, tier by tier.
+impl Block {
+    /// Returns the attested gates of Tier A and of Tier B.
     pub fn passed(&self) -> (&[String], &[String]) {
         (&self.tier_a, &self.tier_b)
     }
 
-    /// Edits the block so that it says this.
+    /// Edits an existing block.
     pub fn write(&self, editor: &mut Editor<'_>, root: &Node) -> Result<(), Unclear> {
         let change = root.get("nmoe_pr").ok_or_else(|| Unclear("nmoe_pr".to_owned()))?;
         editor.set(change, "issue", &self.issue)?;
         match &self.baseline_sha {
-            Some(baseline) if !says_commit(change, "baseline_sha", baseline) => {
+            Some(baseline) if !names_commit(change, "baseline_sha", baseline) => {
                 editor.set(change, "baseline_sha", baseline)?;
             }
             None if change.get("baseline_sha").is_some_and(is_placeholder) => {
@@ -244,7 +257,7 @@ impl Wanted {
             }
             _ => {}
         }
-        if !says_commit(change, "pr_sha", &self.pr_sha) {
+        if !names_commit(change, "pr_sha", &self.pr_sha) {
             editor.set(change, "pr_sha", &self.pr_sha)?;
         }
         editor.set(change, "risk", risk(self.risk))?;
@@ -257,9 +270,9 @@ impl Wanted {
             None => editor.add(root, "gates_passed", &self.passed_lines())?,
         }
         let perf = match &self.perf {
-            Claim::Is(perf) => perf,
-            Claim::Stays => return Ok(()),
-            Claim::Goes => return editor.remove(root, "perf"),
+            PerfChange::Set(perf) => perf,
+            PerfChange::Keep => return Ok(()),
+            PerfChange::Remove => return editor.remove(root, "perf"),
         };
         let Some(claim) = root.get("perf").filter(|node| !node.entries().is_empty()) else {
             if root.entry("perf").is_some() {
@@ -273,7 +286,7 @@ impl Wanted {
         for (n, key) in ["baseline", "result", "delta_pct"].into_iter().enumerate() {
             match perf.numbers {
                 Some(numbers) => editor.set_number(claim, key, numbers[n])?,
-                // A number that nobody measured on this head has no place here.
+                // Remove a number that was not measured on this head.
                 None => editor.remove(claim, key)?,
             }
         }
@@ -293,8 +306,8 @@ impl Wanted {
         )
     }
 
-    /// The whole block, for a body that has none.
-    pub fn block(&self) -> String {
+    /// Renders a new block.
+    fn render(&self) -> String {
         let mut out = format!("nmoe_pr:\n  issue: {}\n", edit::scalar(&self.issue));
         if let Some(baseline) = &self.baseline_sha {
             out.push_str(&format!("  baseline_sha: {}\n", edit::scalar(baseline)));
@@ -305,7 +318,7 @@ impl Wanted {
             risk(self.risk)
         ));
         out.push_str(&format!("gates_passed:{}\n", self.passed_lines()));
-        if let Claim::Is(perf) = &self.perf {
+        if let PerfChange::Set(perf) = &self.perf {
             out.push_str(&format!("\nperf:{}\n", perf.lines()));
         }
         out
@@ -333,14 +346,14 @@ impl Perf {
     }
 }
 
-/// A commit that is written shortened and means the same is left as it is.
-fn says_commit(map: &Node, key: &str, commit: &str) -> bool {
+/// Whether a value already names this commit, possibly abbreviated.
+fn names_commit(map: &Node, key: &str, commit: &str) -> bool {
     map.get(key)
         .and_then(Node::text)
         .is_some_and(|said| said.len() >= 7 && commit.starts_with(said))
 }
 
-/// What a template has for a value that somebody is to fill in.
+/// Whether a value is a placeholder of a template, such as `<commit>`.
 fn is_placeholder(node: &Node) -> bool {
     node.text()
         .is_some_and(|said| said.starts_with('<') && said.ends_with('>'))

@@ -1,0 +1,37 @@
+//! Describes the workflow run of this process, and where GitHub shows workflow runs.
+//!
+//! Must not read the environment itself; the caller passes a lookup.
+
+/// The workflow run of this process; all parts are `None` outside of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkflowRun {
+    pub id: Option<u64>,
+    pub attempt: Option<u64>,
+    /// The URL of a run without its number.
+    pages: Option<String>,
+}
+
+impl WorkflowRun {
+    /// Reads the variables that a runner sets. A value with unexpected characters is ignored.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let number = |name: &str| variable(name)?.parse().ok();
+        let plain = |text: &String| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._/:".contains(&b))
+        };
+        let server = variable("GITHUB_SERVER_URL").filter(|url| url.starts_with("https://") && plain(url));
+        let repository = variable("GITHUB_REPOSITORY").filter(plain);
+        WorkflowRun {
+            id: number("GITHUB_RUN_ID"),
+            attempt: number("GITHUB_RUN_ATTEMPT"),
+            pages: server
+                .zip(repository)
+                .map(|(server, repository)| format!("{server}/{repository}/actions/runs/")),
+        }
+    }
+
+    /// Returns the page of a workflow run.
+    pub fn url(&self, id: u64) -> Option<String> {
+        self.pages.as_ref().map(|pages| format!("{pages}{id}"))
+    }
+}

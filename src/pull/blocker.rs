@@ -1,0 +1,123 @@
+//! Defines what can block a merge: a closed list of codes, and a blocker with the step that removes it.
+
+use serde::Serialize;
+
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::next_step::NextStep;
+
+macro_rules! blockers {
+    ($($name:ident = $id:literal, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code = Code {
+                id: $id,
+                severity: Severity::Error,
+                title: $title,
+                explain: $explain,
+                bad: $bad,
+                good: $good,
+            };
+        )*
+
+        /// All codes of blockers.
+        pub static TABLE: &[&Code] = &[$(&$name,)*];
+    };
+}
+
+blockers! {
+    NOT_OPEN = "not-open", "The pull request is not open",
+        "A closed or merged pull request cannot be merged.",
+        "ready 12  # merged yesterday", "ready 13";
+    DRAFT = "draft", "The pull request is a draft",
+        "The author marked it as not ready for review.",
+        "isDraft: true", "gh pr ready 12";
+    NO_CONTRACT = "no-contract", "The pull request names no contract",
+        "An issue contains the contract, and the description of the pull request must close it by number.",
+        "## Links\n- none", "## Links\n- Fixes: #12";
+    CONTRACT_FAULTY = "contract-faulty", "The contract has errors",
+        "Results can only be compared with a correct contract. Fix the contract first.",
+        "invariants: []", "invariants:\n  - B200-only (sm_100a)";
+    RIVAL_PULL = "rival-pull", "Another open pull request closes the same issue",
+        "There must be one pull request per issue. Close one of them.",
+        "#12 and #13 both say `Fixes: #5`", "#13 is closed";
+    NOT_REVIEWED = "not-reviewed", "This head has no approval by another person",
+        "An approval is valid only for the commit that was reviewed. An approval of an earlier head does not cover later commits.",
+        "approved 1f0c2ab, head 8d1e9b4", "approved 8d1e9b4";
+    CHANGES_REQUESTED = "changes-requested", "A reviewer asks for changes",
+        "The latest review of a reviewer counts until there is another one or it is dismissed.",
+        "state: CHANGES_REQUESTED", "state: APPROVED";
+    SCOPE_VIOLATED = "scope-violated", "The change leaves the contract's scope",
+        "`lint scope` lists the paths. If you need a wider scope, change the contract first.",
+        "scope.allow: [nmoe/moe.py]  # and nmoe/train.py changes", "scope.allow: [nmoe/moe.py, nmoe/train.py]";
+    ATTESTATION_FAULTY = "attestation-faulty", "The attestation has errors",
+        "`lint attestation` lists the errors.",
+        "pr_sha: HEAD", "pr_sha: 8d1e9b4";
+    NOT_PUBLIC = "not-public", "The description contains private data, or its boxes are not ticked",
+        "Remove the data. Treat a published credential as compromised and rotate it.",
+        "- [ ] No internal names", "- [x] No internal names";
+    TIER_A_MISSING = "tier-a-missing", "Tier A is not attested on this head",
+        "List every Tier-A gate of the contract in `gates_passed.tier_a`, and set `pr_sha` to the head.",
+        "tier_a: []", "tier_a: [cpu:import, cpu:compileall]";
+    TIER_B_MISSING = "tier-b-missing", "A Tier-B gate of the contract is not green",
+        "The gate was not run on the current merge result, or it did not pass. Only recorded results count: `--results FILE`.",
+        "b200:moonlight_8x20: not_run", "b200:moonlight_8x20: pass";
+    STALE_EVIDENCE = "stale-evidence", "A gate passed on a different tree than the one to be merged",
+        "Head, base, contract or registry changed since the run. Results are valid only for the tree that was tested.",
+        "tree 1f0c2ab tested, tree 8d1e9b4 would be merged", "tree 8d1e9b4 tested and merged";
+    PERF_UNPROVEN = "perf-unproven", "A hot change without a passed throughput comparison",
+        "For a hot change, the budget is part of the contract. A comparison on the current merge result must pass.",
+        "perf:baseline_delta: inconclusive", "perf:baseline_delta: pass";
+    DEPENDENCY_UNMERGED = "dependency-unmerged", "A dependency is not merged",
+        "Merge the contracts in `depends_on` first.",
+        "depends_on: [03]  # open", "depends_on: [03]  # merged";
+    HOTSPOT_ORDER = "hotspot-order", "Another pull request changes the same hotspot and is first",
+        "Changes to a core or declared hotspot are merged one after the other, in the order of the contracts.",
+        "#12 and #13 both touch nmoe/train.py", "#12 is merged, #13 is tested again";
+    MERGE_CONFLICT = "merge-conflict", "The change does not merge cleanly",
+        "Resolve only the conflicts, without other changes.",
+        "CONFLICT (content): nmoe/train.py", "git merge origin/master  # resolved";
+    RESOLUTION_TOO_WIDE = "resolution-too-wide", "A merge commit changes more than the conflicting lines",
+        "This merge commit contains changes outside the conflicting lines. Move them to a separate commit so that they get reviewed. If they are outside the scope, get the contract widened first.",
+        "merge commit with a refactoring", "merge commit; then a commit with the work";
+}
+
+/// Something that blocks the merge of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocker {
+    /// The code, which `explain` describes.
+    pub code: &'static str,
+    pub message: String,
+    /// Who can remove it, and how.
+    pub next: NextStep,
+}
+
+impl Blocker {
+    pub fn new(code: &'static Code, message: impl Into<String>, next: NextStep) -> Self {
+        Blocker {
+            code: code.id,
+            message: message.into(),
+            next,
+        }
+    }
+}
+
+impl Blocker {
+    /// Creates the blocker for findings of severity error: names the first one and counts the rest. `None` without an error.
+    pub fn of_errors(
+        code: &'static Code,
+        findings: &[&Finding],
+        next: impl FnOnce() -> NextStep,
+    ) -> Option<Self> {
+        let errors: Vec<&&Finding> = findings
+            .iter()
+            .filter(|f| f.severity == Severity::Error)
+            .collect();
+        let first = errors.first()?;
+        let more = match errors.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let message = format!("{}: {}{more}", first.code.id, first.message);
+        Some(Blocker::new(code, message, next()))
+    }
+}

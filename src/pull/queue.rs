@@ -1,0 +1,141 @@
+//! Describes what competes with a pull request: the other open pull requests, the contracts of open issues, and what is merged.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::domain::contract::Contract;
+use crate::domain::settings::Hotspots;
+use crate::git::{Git, claims};
+use crate::github::api::GitHub;
+use crate::github::closing_keywords;
+use crate::github::types::Pull;
+use crate::plan::{self, Facts, Item, contracts, natural};
+
+/// An open pull request, and the issues that it closes.
+pub struct OpenPull {
+    pub pull: Pull,
+    closes: Vec<u64>,
+}
+
+/// The open pull requests and the open contracts of a repository.
+pub struct Queue {
+    /// All open pull requests.
+    pub pulls: Vec<OpenPull>,
+    /// The contracts of open issues, by issue number.
+    contracts: HashMap<u64, Item>,
+    /// The ids of contracts that a ref on the remote marks as merged.
+    done: BTreeSet<String>,
+    /// The ids of contracts whose issue is closed as completed; requested only if needed.
+    completed: OnceCell<Vec<String>>,
+    hotspots: Hotspots,
+}
+
+/// An open pull request that must be merged first, because both change the same hotspot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ahead {
+    pub pull: u64,
+    pub contract: String,
+    pub path: String,
+}
+
+impl Queue {
+    /// Requests pull requests and issues, and reads the refs of merged contracts in a clone.
+    ///
+    /// # Errors
+    /// GitHub does not answer, or git fails.
+    pub fn load(hub: &GitHub, clone: &Git, hotspots: Hotspots) -> anyhow::Result<Self> {
+        let documents = contracts::open(hub)?;
+        let (items, _) = contracts::read(&documents);
+        let contracts = items
+            .into_iter()
+            .filter_map(|(item, n)| Some((documents[n].number?, item)));
+        Ok(Queue {
+            contracts: contracts.collect(),
+            pulls: hub
+                .open_pulls()?
+                .into_iter()
+                .map(|pull| OpenPull {
+                    closes: closing_keywords::closes(&pull.body, hub.site()),
+                    pull,
+                })
+                .collect(),
+            done: claims::listed(clone, claims::DONE)?.into_keys().collect(),
+            completed: OnceCell::new(),
+            hotspots,
+        })
+    }
+
+    /// Returns the other open pull requests that close this issue.
+    pub fn competing(&self, pull: u64, issue: u64) -> impl Iterator<Item = u64> {
+        self.pulls
+            .iter()
+            .filter(move |other| other.pull.number != pull && other.closes.contains(&issue))
+            .map(|other| other.pull.number)
+    }
+
+    /// Returns the open pull request that closes the issue of a contract.
+    pub fn pull_of(&self, contract: &str) -> Option<u64> {
+        let (issue, _) = self.contracts.iter().find(|(_, item)| item.issue == contract)?;
+        let open = self.pulls.iter().find(|open| open.closes.contains(issue))?;
+        Some(open.pull.number)
+    }
+
+    /// Returns the dependencies of a contract that are not merged.
+    ///
+    /// # Errors
+    /// GitHub does not answer.
+    pub fn unmerged<'a>(&self, hub: &GitHub, contract: &'a Contract) -> anyhow::Result<Vec<&'a str>> {
+        let mut unmerged = Vec::new();
+        for id in &contract.nmoe.depends_on {
+            let is_open = || self.contracts.values().any(|item| item.issue == *id);
+            if !self.done.contains(id) && (is_open() || !self.completed(hub)?.contains(id)) {
+                unmerged.push(id.as_str());
+            }
+        }
+        Ok(unmerged)
+    }
+
+    fn completed(&self, hub: &GitHub) -> anyhow::Result<&Vec<String>> {
+        if let Some(known) = self.completed.get() {
+            return Ok(known);
+        }
+        let completed = contracts::completed(hub)?;
+        Ok(self.completed.get_or_init(|| completed))
+    }
+
+    /// Returns the open pull requests that change an exclusive hotspot of this contract and must be merged first.
+    pub fn ahead(&self, pull: u64, contract: &Contract) -> Vec<Ahead> {
+        let in_review: Vec<(&Item, u64)> = self
+            .contracts
+            .values()
+            .filter_map(|item| Some((item, self.pull_of(&item.issue)?)))
+            .filter(|(_, number)| {
+                self.pulls
+                    .iter()
+                    .any(|p| p.pull.number == *number && !p.pull.draft)
+            })
+            .collect();
+        let items: Vec<Item> = in_review.iter().map(|(item, _)| (*item).clone()).collect();
+        let ids = items.iter().enumerate();
+        let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
+        let found = plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index);
+        let own = &contract.nmoe.issue;
+        let mut ahead: Vec<Ahead> = in_review
+            .into_iter()
+            .filter(|(item, number)| {
+                *number != pull && natural(&item.issue, own).is_lt() && !item.depends_on.contains(own)
+            })
+            .filter_map(|(item, number)| {
+                let both = |ids: &[String]| ids.contains(own) && ids.contains(&item.issue);
+                let shared = found.shared.iter().find(|s| s.exclusive && both(&s.contracts))?;
+                Some(Ahead {
+                    pull: number,
+                    contract: item.issue.clone(),
+                    path: shared.path.clone(),
+                })
+            })
+            .collect();
+        ahead.sort();
+        ahead
+    }
+}

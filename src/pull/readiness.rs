@@ -1,0 +1,416 @@
+//! Evaluates what blocks the merge of a pull request: state, contract, reviews, attestation, scope, dependencies, merge, evidence.
+
+use serde::Serialize;
+
+use crate::domain::contract::Contract;
+use crate::domain::finding::Finding;
+use crate::domain::ids::{CommitId, short};
+use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::{Registry, Tier};
+use crate::domain::results::Results;
+use crate::domain::settings::Image;
+use crate::git::{evil_merge, merge, revisions};
+use crate::github::api::GitHub;
+use crate::leaks;
+use crate::lint;
+use crate::lint::claims::Evidence as Claims;
+use crate::policy::Loaded;
+use crate::pull::approvals::Approvals;
+use crate::pull::blocker::{self, Blocker};
+use crate::pull::contract::{ContractOf, Issue};
+use crate::pull::known_results::KnownResults;
+use crate::pull::local_clone::{Commits, LocalClone};
+use crate::pull::merge_order::{self, Step, Waiting};
+use crate::pull::queue::Queue;
+use crate::pull::scope;
+use crate::pull::snapshot::{Merge, Snapshot};
+use crate::pull::staleness::{self, ImageHistory};
+use crate::pull::tier_b;
+
+/// What pull requests are evaluated against.
+pub struct Inputs<'a> {
+    pub hub: &'a GitHub,
+    pub clone: LocalClone,
+    pub queue: Queue,
+    pub registry: Loaded<Registry>,
+    pub facts: lint::Facts,
+    pub images: Vec<Image>,
+    pub results: KnownResults,
+}
+
+/// A pull request and what blocks its merge.
+#[derive(Debug, Serialize)]
+pub struct Readiness {
+    pub number: u64,
+    /// The contract id; `None` if no valid contract was found.
+    pub issue: Option<String>,
+    pub head: CommitId,
+    /// The current commit of the base branch.
+    pub base: CommitId,
+    /// Whether nothing blocks the merge.
+    pub ready: bool,
+    pub blockers: Vec<Blocker>,
+    #[serde(skip)]
+    waiting: Option<Waiting>,
+}
+
+/// The contract of a pull request with its findings.
+struct Checked<'a> {
+    issue: &'a Issue,
+    findings: Vec<Finding>,
+}
+
+impl Inputs<'_> {
+    /// Evaluates one pull request.
+    ///
+    /// # Errors
+    /// GitHub or the remote does not answer, or git fails.
+    pub fn evaluate(&self, snapshot: &Snapshot) -> anyhow::Result<Readiness> {
+        let commits = self.clone.commits(&snapshot.pull)?;
+        let found = match snapshot.contract(self.hub)? {
+            ContractOf::Found(issue) if issue.has_block() => Some(Checked {
+                findings: lint::contract::lint(&issue.document, &self.facts),
+                issue,
+            }),
+            _ => None,
+        };
+        let contract = found
+            .as_ref()
+            .and_then(|found| found.issue.document.value.as_ref().ok());
+        let mut blockers = state(snapshot);
+        blockers.extend(self.contract(snapshot, found.as_ref()));
+        blockers.extend(self.reviews(snapshot)?);
+        blockers.extend(self.attestation(snapshot, &commits.head, found.as_ref()));
+        if let (Some(found), Some(contract)) = (&found, contract)
+            && let Ok(fork) = revisions::merge_base(&self.clone.git, &commits.base, &commits.head)
+        {
+            blockers.extend(self.scope(found.issue.number, contract, &fork, &commits)?);
+            blockers.extend(self.dependencies(contract)?);
+            blockers.extend(self.hotspots(snapshot.pull.number, contract));
+        }
+        blockers.extend(self.evil_merges(&commits)?);
+        blockers.extend(self.merge_result(snapshot, &commits, found.as_ref())?);
+        Ok(Readiness {
+            number: snapshot.pull.number,
+            issue: contract.map(|c| c.nmoe.issue.clone()),
+            waiting: contract.map(|c| Waiting {
+                pull: snapshot.pull.number,
+                issue: c.nmoe.issue.clone(),
+                depends_on: c.nmoe.depends_on.clone(),
+                gates: tier_b::required(c, &self.registry.value, Tier::B)
+                    .into_iter()
+                    .cloned()
+                    .collect(),
+            }),
+            head: commits.head,
+            base: commits.base,
+            ready: blockers.is_empty(),
+            blockers,
+        })
+    }
+
+    fn contract(&self, snapshot: &Snapshot, found: Option<&Checked<'_>>) -> Vec<Blocker> {
+        let Some(found) = found else {
+            let next = NextStep::manual(
+                Who::Author,
+                "write `Fixes: #N` into the description; N is the number of the contract's issue",
+            );
+            let message = "the description closes no issue with a contract";
+            return vec![Blocker::new(&blocker::NO_CONTRACT, message, next)];
+        };
+        let issue = found.issue.number;
+        let findings: Vec<&Finding> = found.findings.iter().collect();
+        let faulty = Blocker::of_errors(&blocker::CONTRACT_FAULTY, &findings, || {
+            let number = issue.to_string();
+            let command = ["nmoe-gates", "lint", "contract", "--issue", &number];
+            NextStep::run(Who::MergeCaptain, "fix the contract", command)
+        });
+        let competing = self.queue.competing(snapshot.pull.number, issue).map(|other| {
+            let command = ["gh", "pr", "close", &other.to_string()];
+            let next = NextStep::run(Who::MergeCaptain, "close one of the two", command);
+            Blocker::new(
+                &blocker::RIVAL_PULL,
+                format!("#{other} also closes #{issue}"),
+                next,
+            )
+        });
+        faulty.into_iter().chain(competing).collect()
+    }
+
+    fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
+        let pull = &snapshot.pull;
+        let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
+        let approvals = Approvals::of(&self.hub.reviews(pull.number)?, author, &pull.head.sha);
+        let mut blockers: Vec<Blocker> = approvals
+            .changes_requested
+            .iter()
+            .map(|login| {
+                let next = NextStep::manual(Who::Author, "answer the review, then request another review");
+                let message = format!("{login} requests changes");
+                Blocker::new(&blocker::CHANGES_REQUESTED, message, next)
+            })
+            .collect();
+        if !approvals.approved {
+            let message = match approvals.approved_earlier {
+                true => "only an earlier head is approved",
+                false => "no other person has approved this pull request",
+            };
+            let next = NextStep::run(
+                Who::Reviewer,
+                "review scope, invariants and public safety, then approve",
+                ["gh", "pr", "review", &pull.number.to_string(), "--approve"],
+            );
+            blockers.push(Blocker::new(&blocker::NOT_REVIEWED, message, next));
+        }
+        Ok(blockers)
+    }
+
+    fn attestation(&self, snapshot: &Snapshot, head: &CommitId, found: Option<&Checked<'_>>) -> Vec<Blocker> {
+        let number = snapshot.pull.number.to_string();
+        let claims = Claims {
+            branch: Some(snapshot.pull.head.branch.clone()),
+            head: Some(head.clone()),
+            ..Claims::default()
+        };
+        let contract = found.map(|found| &found.issue.document);
+        let findings = lint::attestation::lint(&snapshot.description, &self.facts, contract, &claims);
+        let (private, faulty): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(|f| {
+            leaks::codes::TABLE.contains(&f.code) || f.code == &lint::codes::document::UNTICKED_BOX
+        });
+        let mut blockers = Vec::new();
+        blockers.extend(Blocker::of_errors(&blocker::NOT_PUBLIC, &private, || {
+            NextStep::run(
+                Who::Author,
+                "remove the private data, or tick the boxes that you confirm",
+                ["gh", "pr", "edit", &number],
+            )
+        }));
+        let refresh = || {
+            NextStep::join(
+                Who::Author,
+                "run Tier A on this head and update the attestation",
+                "&&",
+                &[
+                    &["nmoe-gates", "run", "--tier", "a"],
+                    &["nmoe-gates", "attest", "--pr", &number],
+                ],
+            )
+        };
+        blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &faulty, refresh));
+        if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value) {
+            let missing = self.unattested(snapshot, head, contract);
+            if !missing.is_empty() {
+                let message = format!("not attested for {}: {}", head.short(), missing.join(", "));
+                blockers.push(Blocker::new(&blocker::TIER_A_MISSING, message, refresh()));
+            }
+        }
+        blockers
+    }
+
+    /// Returns the gates of Tier A that the attestation does not name for this head.
+    fn unattested<'c>(&self, snapshot: &Snapshot, head: &str, contract: &'c Contract) -> Vec<&'c str> {
+        let attestation = snapshot.description.value.as_ref().ok();
+        let current =
+            attestation.filter(|a| a.nmoe_pr.pr_sha.len() >= 7 && head.starts_with(&a.nmoe_pr.pr_sha));
+        tier_b::required(contract, &self.registry.value, Tier::A)
+            .into_iter()
+            .filter(|id| {
+                !current
+                    .as_ref()
+                    .is_some_and(|a| a.gates_passed.tier_a.contains(id))
+            })
+            .map(String::as_str)
+            .collect()
+    }
+
+    fn scope(
+        &self,
+        issue: u64,
+        contract: &Contract,
+        fork: &CommitId,
+        commits: &Commits,
+    ) -> anyhow::Result<Option<Blocker>> {
+        let findings = scope::since(&self.clone.git, contract, fork, &commits.head)?;
+        let findings: Vec<&Finding> = findings.iter().collect();
+        // The command has commit ids and no branch names, because a stranger may have chosen the branch name.
+        Ok(Blocker::of_errors(&blocker::SCOPE_VIOLATED, &findings, || {
+            let issue = issue.to_string();
+            let (base, head) = (&commits.base, &commits.head);
+            NextStep::join(
+                Who::Author,
+                "revert these changes, or get the scope of the contract changed first",
+                "|",
+                &[
+                    &["gh", "issue", "view", &issue, "--json", "body", "--jq", ".body"],
+                    &[
+                        "nmoe-gates",
+                        "lint",
+                        "scope",
+                        "--contract",
+                        "-",
+                        "--base",
+                        base,
+                        "--head",
+                        head,
+                    ],
+                ],
+            )
+        }))
+    }
+
+    fn dependencies(&self, contract: &Contract) -> anyhow::Result<Vec<Blocker>> {
+        let unmerged = self.queue.unmerged(self.hub, contract)?;
+        let blocker = |id: &str| {
+            let next = match self.queue.pull_of(id) {
+                Some(number) => NextStep::run(
+                    Who::MergeCaptain,
+                    format!("merge contract {id} first"),
+                    ["nmoe-gates", "ready", &number.to_string()],
+                ),
+                None => NextStep::run(
+                    Who::Author,
+                    format!("contract {id} has no open pull request: start it"),
+                    ["nmoe-gates", "start", id],
+                ),
+            };
+            let message = format!("contract {id} is not merged");
+            Blocker::new(&blocker::DEPENDENCY_UNMERGED, message, next)
+        };
+        Ok(unmerged.into_iter().map(blocker).collect())
+    }
+
+    fn hotspots(&self, pull: u64, contract: &Contract) -> Vec<Blocker> {
+        let blocker = |ahead: crate::pull::queue::Ahead| {
+            let next = NextStep::run(
+                Who::MergeCaptain,
+                "merge that pull request first",
+                ["nmoe-gates", "ready", &ahead.pull.to_string()],
+            );
+            let message = format!(
+                "#{} (contract {}) also changes `{}` and is merged first",
+                ahead.pull, ahead.contract, ahead.path
+            );
+            Blocker::new(&blocker::HOTSPOT_ORDER, message, next)
+        };
+        self.queue
+            .ahead(pull, contract)
+            .into_iter()
+            .map(blocker)
+            .collect()
+    }
+
+    fn evil_merges(&self, commits: &Commits) -> anyhow::Result<Vec<Blocker>> {
+        let found = evil_merge::between(&self.clone.git, &commits.base, &commits.head)?;
+        let blocker = |evil: &evil_merge::EvilMerge| {
+            let commit = short(&evil.commit);
+            let message = format!(
+                "the merge {commit} changes more than the conflicting lines: {}",
+                evil.paths.join(", ")
+            );
+            let next = NextStep::run(
+                Who::Author,
+                "merge again without other changes, and commit those separately",
+                ["git", "show", "--remerge-diff", commit],
+            );
+            Blocker::new(&blocker::RESOLUTION_TOO_WIDE, message, next)
+        };
+        Ok(found.iter().map(blocker).collect())
+    }
+
+    /// Merges for trial: reports conflicts, otherwise compares the evidence with the merge result.
+    fn merge_result(
+        &self,
+        snapshot: &Snapshot,
+        commits: &Commits,
+        found: Option<&Checked<'_>>,
+    ) -> anyhow::Result<Vec<Blocker>> {
+        let trial = merge::trial(&self.clone.git, &commits.base, &commits.head)?;
+        let branch = &snapshot.pull.base.branch;
+        if !trial.conflicts.is_empty() {
+            let message = format!("it conflicts with `{branch}` in {}", trial.conflicts.join(", "));
+            let base = format!("{}/{branch}", self.clone.remote);
+            let next = NextStep::run(
+                Who::Author,
+                "resolve the conflicts without other changes",
+                ["git", "merge", &base],
+            );
+            return Ok(vec![Blocker::new(&blocker::MERGE_CONFLICT, message, next)]);
+        }
+        let Some((found, Ok(contract))) = found.map(|found| (found, &found.issue.document.value)) else {
+            return Ok(Vec::new());
+        };
+        let merge = Merge {
+            commit: None,
+            base: commits.base.clone(),
+            head: commits.head.clone(),
+            tree: trial.tree,
+        };
+        let now = snapshot.evidence(
+            Some(&merge),
+            Some(&self.registry.sha256),
+            Some(&found.issue.sha256),
+        );
+        let history = ImageHistory {
+            git: &self.clone.git,
+            images: &self.images,
+        };
+        let results = self.results.about(snapshot.pull.number, &merge);
+        let stale = |r: &Results| staleness::stale(&r.evidence, &now, Some(history));
+        Ok(tier_b::blockers(
+            snapshot.pull.number,
+            contract,
+            &self.registry.value,
+            &results,
+            stale,
+        ))
+    }
+
+    /// Returns the order of merging that keeps the most evidence valid, found by trial merges.
+    pub fn order(&self, evaluated: &[Readiness]) -> Vec<Step> {
+        let commits = |row: &Readiness| Commits {
+            base: row.base.clone(),
+            head: row.head.clone(),
+        };
+        let waiting: Vec<Waiting> = evaluated
+            .iter()
+            .filter(|row| row.waiting.is_some() && !self.clone.is_merged(&commits(row)))
+            .filter_map(|row| row.waiting.clone())
+            .collect();
+        merge_order::order(&waiting, |merged, pull| {
+            let find = |number: u64| evaluated.iter().find(|row| row.number == number);
+            let heads: Option<Vec<CommitId>> = merged.iter().map(|n| Some(find(*n)?.head.clone())).collect();
+            let (Some(row), Some(heads)) = (find(pull), heads) else {
+                return false;
+            };
+            let Some(base) = self.clone.base_after(&row.base, &heads) else {
+                return false;
+            };
+            let Ok(trial) = merge::trial(&self.clone.git, &base, &row.head) else {
+                return false;
+            };
+            let gates = row.waiting.as_ref().map(|w| w.gates.as_slice());
+            trial.conflicts.is_empty() && gates.is_some_and(|gates| self.results.prove(gates, &trial.tree))
+        })
+    }
+}
+
+fn state(snapshot: &Snapshot) -> Vec<Blocker> {
+    let pull = &snapshot.pull;
+    let number = pull.number;
+    let mut blockers = Vec::new();
+    if pull.state != "open" || pull.merged {
+        let next = NextStep::manual(Who::MergeCaptain, "nothing to do");
+        let message = format!("#{number} is not open");
+        blockers.push(Blocker::new(&blocker::NOT_OPEN, message, next));
+    }
+    if pull.draft {
+        let next = NextStep::run(
+            Who::Author,
+            "mark it as ready for review",
+            ["gh", "pr", "ready", &number.to_string()],
+        );
+        let message = format!("#{number} is a draft");
+        blockers.push(Blocker::new(&blocker::DRAFT, message, next));
+    }
+    blockers
+}

@@ -1,0 +1,217 @@
+//! Resolves what a Tier-B run of a pull request is about: commits, contract, gates and cost. A maintainer approves this before
+//! any code of the pull request runs.
+
+use std::cmp::Reverse;
+
+use anyhow::{Context as _, bail};
+
+use crate::domain::contract::Contract;
+use crate::domain::exit::NoVerdict;
+use crate::domain::finding::{FindingJson, Severity};
+use crate::domain::messages::Messages;
+use crate::domain::proposal::Proposal;
+use crate::domain::registry::{Gate, GateKind, MAX_PAIRS, Registry};
+use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
+use crate::gate::select;
+use crate::github::api::GitHub;
+use crate::github::types::Authorship;
+use crate::lint;
+use crate::lint::claims::Evidence;
+use crate::policy::Revision;
+use crate::pull::contract::{ContractOf, Issue};
+use crate::pull::snapshot::{Merge, Snapshot};
+use crate::system::random;
+
+/// The most findings in a resolution.
+const MOST_FINDINGS: usize = 20;
+
+/// What to resolve.
+pub struct Request<'a> {
+    /// The number of the pull request.
+    pub pull: u64,
+    pub selection: &'a select::Request,
+    /// The issue with the contract; `None` for the contract of the pull request.
+    pub issue: Option<u64>,
+    /// Whether the registry of the pull request is in force.
+    pub registry_from_change: bool,
+}
+
+/// Resolves a run.
+///
+/// # Errors
+/// The pull request is not open, has no merge, or names something unusable; GitHub does not answer.
+pub fn resolve(
+    hub: &GitHub,
+    policy: &Revision<'_>,
+    facts: &lint::Facts,
+    request: &Request<'_>,
+    messages: &dyn Messages,
+) -> anyhow::Result<Resolution> {
+    let snapshot = Snapshot::fetch(hub, request.pull)?;
+    if snapshot.pull.state != "open" {
+        return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
+    }
+    let merge = snapshot.current_merge(hub, messages)?;
+    let (registry, registry_facts) = registry(hub, policy, &merge, request.registry_from_change)?;
+    let selection = select::resolve(&registry, request.selection)?;
+    let named = request.issue.map(|number| named_issue(hub, number)).transpose()?;
+    let issue = match &named {
+        Some(issue) => Some(issue),
+        None => match snapshot.contract(hub)? {
+            ContractOf::Found(issue) if issue.document.value.is_ok() => Some(&**issue),
+            _ => None,
+        },
+    };
+    let contract = issue.map(|issue| contract_facts(hub, issue, messages));
+    if contract.is_none() {
+        messages.warn(
+            "warning: the pull request closes no issue with a contract (`Fixes: #N`), so its scope and gates are not checked",
+        );
+    }
+    let terms: Option<&Contract> = issue.and_then(|issue| issue.document.value.as_ref().ok());
+    let now = snapshot.evidence(Some(&merge), None, None);
+    let missing = "the merge is incomplete";
+    Ok(Resolution {
+        schema: SCHEMA,
+        repository: hub.repository().to_string(),
+        pull: snapshot.pull.number,
+        head: now.head.context(missing)?,
+        base: now.base.context(missing)?,
+        merge: now.merge.context(missing)?,
+        tree: now.tree.context(missing)?,
+        uncovered: terms
+            .map(|contract| select::uncovered(contract, &selection.gate_ids))
+            .unwrap_or_default(),
+        gpu_minutes: gpu_minutes(&registry, &selection.gate_ids),
+        bundle: selection.bundle,
+        gate_ids: selection.gate_ids,
+        registry: registry_facts,
+        findings: findings(&snapshot, issue, facts),
+        contract,
+        nonce: random::token()
+            .context("the system provides no random numbers")?
+            .try_into()?,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// Loads the registry in force, and describes what the pull request changes in it.
+fn registry(
+    hub: &GitHub,
+    policy: &Revision<'_>,
+    merge: &Merge,
+    from_change: bool,
+) -> anyhow::Result<(Registry, RegistryFacts)> {
+    let in_force = policy.registry()?;
+    let commit = merge.commit.as_ref().unwrap_or(&merge.head);
+    let before = Revision::GitHub(hub, &merge.base).registry_file()?;
+    let after = Revision::GitHub(hub, commit).registry_file()?;
+    let sha256 = after.as_ref().map(|file| file.sha256.clone());
+    let changed = before.map(|file| file.sha256) != sha256;
+    let proposed = after.and_then(|file| file.registry.ok());
+    let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
+    let (registry, sha256, source) = match (from_change, proposed, sha256) {
+        (false, _, _) => (in_force.value, in_force.sha256, Source::Base),
+        (true, Some(registry), Some(sha256)) => (registry, sha256, Source::Proposed),
+        (true, _, _) => {
+            return Err(NoVerdict("the pull request has no usable registry of its own".to_owned()).into());
+        }
+    };
+    let facts = RegistryFacts {
+        sha256,
+        source,
+        proposed: proposal,
+    };
+    Ok((registry, facts))
+}
+
+fn named_issue(hub: &GitHub, number: u64) -> anyhow::Result<Issue> {
+    let issue = Issue::read(hub, number)?;
+    if let Err(defect) = &issue.document.value {
+        bail!("issue {number} holds no usable contract: {}", defect.message);
+    }
+    Ok(issue)
+}
+
+fn contract_facts(hub: &GitHub, issue: &Issue, messages: &dyn Messages) -> ContractFacts {
+    // Only the GraphQL API returns the editor. Without an answer, the digest still identifies the text.
+    let authorship = hub.authorship(issue.number).unwrap_or_else(|error| {
+        messages.warn(&format!("warning: who edited the contract is unknown: {error}"));
+        Authorship::default()
+    });
+    ContractFacts {
+        issue: issue.number,
+        sha256: issue.sha256.clone(),
+        author: authorship.author,
+        editor: authorship.editor,
+        edited_at: authorship.edited_at,
+        body: issue.document.source.written(),
+    }
+}
+
+/// Lints contract and attestation, as `lint contract` and `lint attestation` do.
+fn findings(snapshot: &Snapshot, issue: Option<&Issue>, facts: &lint::Facts) -> Findings {
+    let mut all = Vec::new();
+    let contract = issue.map(|issue| &issue.document);
+    if let Some(contract) = contract {
+        all.extend(lint::contract::lint(contract, facts));
+    }
+    let evidence = Evidence {
+        branch: Some(snapshot.pull.head.branch.clone()),
+        head: Some(snapshot.pull.head.sha.clone()),
+        ..Evidence::default()
+    };
+    all.extend(lint::attestation::lint(
+        &snapshot.description,
+        facts,
+        contract,
+        &evidence,
+    ));
+    let count = |severity| all.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    all.retain(|finding| finding.severity > Severity::Note);
+    all.sort_by_key(|finding| Reverse(finding.severity));
+    let shown = all.iter().take(MOST_FINDINGS).map(|finding| FindingJson {
+        fix: None,
+        ..finding.into()
+    });
+    Findings {
+        errors,
+        warnings,
+        shown: shown.collect(),
+    }
+}
+
+/// Returns the most GPU-minutes that the gates can take by their time limits; `None` if a gate on GPUs has no limit.
+fn gpu_minutes(registry: &Registry, gate_ids: &[String]) -> Option<f64> {
+    let mut seconds = 0;
+    for gate in gate_ids.iter().filter_map(|id| registry.gates.get(id)) {
+        seconds += match gate.kind {
+            GateKind::External => 0,
+            GateKind::Command | GateKind::Kernel => gpu_seconds(gate)?,
+            GateKind::Perf => {
+                let compared = gate.compare_gate.as_ref().and_then(|id| registry.gates.get(id));
+                // Baseline and change each have a warm-up measurement, unless only one pair is measured.
+                let pairs = match gate.pairs {
+                    Some(1) => 1,
+                    _ => 1 + gate.max_pairs.unwrap_or(MAX_PAIRS).max(gate.pairs.unwrap_or(1)),
+                };
+                compared
+                    .map_or(Some(0), gpu_seconds)?
+                    .saturating_mul(2 * u64::from(pairs))
+            }
+        };
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+    let minutes = seconds as f64 / 60.0;
+    Some(minutes)
+}
+
+/// Returns the most GPU-seconds of one run of a gate.
+fn gpu_seconds(gate: &Gate) -> Option<u64> {
+    match (gate.gpus, gate.timeout_s) {
+        (0, _) => Some(0),
+        (_, 0) => None,
+        (gpus, limit) => Some(limit.saturating_mul(u64::from(gpus))),
+    }
+}

@@ -1,0 +1,152 @@
+//! Describes a pull request as it is now: its description, its merge result and its contract. Each part is requested once.
+//!
+//! Must not evaluate the parts: lints, [`crate::pull::staleness`] and [`crate::pull::readiness`] do.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use crate::document::{Document, Source};
+use crate::domain::attestation::Attestation;
+use crate::domain::evidence::Evidence;
+use crate::domain::exit::NoVerdict;
+use crate::domain::ids::{CommitId, Sha256};
+use crate::domain::messages::Messages;
+use crate::github::api::GitHub;
+use crate::github::error::{ErrorKind, GitHubError};
+use crate::github::types::{Commit, Pull};
+use crate::pull::contract::{ContractOf, contract_of};
+
+/// How often GitHub is asked for a merge that it has not created yet, and the pause between two requests.
+const MERGE_TRIES: u32 = 6;
+const MERGE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The merge of a pull request into its base branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// The merge commit; `None` for a trial merge without a commit.
+    pub commit: Option<CommitId>,
+    pub base: CommitId,
+    pub head: CommitId,
+    pub tree: CommitId,
+}
+
+impl Merge {
+    /// Reads a merge commit of GitHub.
+    fn of(commit: Commit) -> Result<Self, GitHubError> {
+        let parents = commit.parents.len();
+        let [base, head] = commit.parents.try_into().map_err(|_| GitHubError {
+            request: format!("commit {}", commit.sha),
+            kind: ErrorKind::Shape(format!("a merge with {parents} parents")),
+            tries: 1,
+        })?;
+        Ok(Merge {
+            base: base.sha,
+            head: head.sha,
+            tree: commit.tree.sha,
+            commit: Some(commit.sha),
+        })
+    }
+}
+
+/// A pull request as it is now.
+pub struct Snapshot {
+    pub pull: Pull,
+    pub description: Document<Attestation>,
+    contract: OnceCell<ContractOf>,
+}
+
+impl Snapshot {
+    /// Wraps a pull request that GitHub or an event described.
+    pub fn new(pull: Pull) -> Self {
+        let name = format!("pull request #{}", pull.number);
+        Snapshot {
+            description: Document::parse(Source::new(Some(name), pull.body.as_str())),
+            contract: OnceCell::new(),
+            pull,
+        }
+    }
+
+    /// Requests a pull request.
+    pub fn fetch(hub: &GitHub, number: u64) -> Result<Self, GitHubError> {
+        hub.pull(number).map(Snapshot::new)
+    }
+
+    /// Finds the contract.
+    pub fn contract(&self, hub: &GitHub) -> Result<&ContractOf, GitHubError> {
+        if let Some(found) = self.contract.get() {
+            return Ok(found);
+        }
+        let found = contract_of(hub, &self.description)?;
+        Ok(self.contract.get_or_init(|| found))
+    }
+
+    /// Requests the merge that GitHub has now, which may be of an earlier head; `None` if there is none. A merged pull request keeps
+    /// its last merge.
+    pub fn latest_merge(&self, hub: &GitHub) -> Result<Option<Merge>, GitHubError> {
+        match hub.merge_ref(self.pull.number)? {
+            Some(id) => Merge::of(hub.commit(&id)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for the merge of exactly this head. GitHub creates a merge in the background, so its ref may still name an earlier one.
+    ///
+    /// # Errors
+    /// There is a conflict, or GitHub creates no merge in time.
+    pub fn current_merge(&self, hub: &GitHub, messages: &dyn Messages) -> anyhow::Result<Merge> {
+        let number = self.pull.number;
+        for attempt in 1..=MERGE_TRIES {
+            if let Some(merge) = self.latest_merge(hub)?.filter(|m| m.head == self.pull.head.sha) {
+                return Ok(merge);
+            }
+            if self.pull.mergeable == Some(false) {
+                return Err(NoVerdict(format!(
+                    "pull request {number} conflicts with its base, so there is no merge to test; rebase it"
+                ))
+                .into());
+            }
+            if attempt < MERGE_TRIES {
+                messages.warn("GitHub has no merge of the present head yet; asking again");
+                hub.pause(MERGE_PAUSE);
+            }
+        }
+        Err(NoVerdict(format!(
+            "GitHub made no merge of pull request {number} with its present head; try again later, or rebase it"
+        ))
+        .into())
+    }
+
+    /// Returns what results must be about to be valid for the pull request as it is now. A `None` is not compared.
+    pub fn evidence(
+        &self,
+        merge: Option<&Merge>,
+        registry: Option<&Sha256>,
+        contract: Option<&Sha256>,
+    ) -> Evidence {
+        Evidence {
+            head: Some(self.pull.head.sha.clone()),
+            base: merge.map(|m| m.base.clone()),
+            merge: merge.and_then(|m| m.commit.clone()),
+            tree: merge.map(|m| m.tree.clone()),
+            registry: registry.cloned(),
+            contract: contract.cloned(),
+            ..Evidence::default()
+        }
+    }
+
+    /// Replaces the description on GitHub, unless somebody changed it or the head since this snapshot.
+    ///
+    /// # Errors
+    /// The pull request changed, or GitHub refuses.
+    pub fn replace_description(&self, hub: &GitHub, text: &str) -> anyhow::Result<()> {
+        let now = hub.pull(self.pull.number)?;
+        if now.body != self.pull.body || now.head.sha != self.pull.head.sha {
+            return Err(NoVerdict(format!(
+                "pull request #{} changed meanwhile; nothing was written. Run the command again",
+                self.pull.number
+            ))
+            .into());
+        }
+        Ok(hub.update_pull_body(self.pull.number, text)?)
+    }
+}

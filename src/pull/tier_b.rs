@@ -1,0 +1,111 @@
+//! Evaluates the results of Tier B: which required gates passed on the merge result as it is now, and which must run again.
+
+use crate::domain::contract::{Contract, Risk};
+use crate::domain::evidence::Identity;
+use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::{Registry, Tier};
+use crate::domain::results::Results;
+use crate::domain::verdict::Verdict;
+use crate::pull::blocker::{Blocker, PERF_UNPROVEN, STALE_EVIDENCE, TIER_B_MISSING};
+
+/// Returns the gates of a tier that a contract requires.
+pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> Vec<&'a String> {
+    let of_tier = |id: &&String| registry.gates.get(*id).is_some_and(|gate| gate.tier == tier);
+    contract.gates.required.iter().filter(of_tier).collect()
+}
+
+/// Returns a blocker for each gate of Tier B that did not pass on the current merge result. `results` are oldest first; `stale`
+/// returns what makes results invalid for this merge result.
+pub fn blockers(
+    pull: u64,
+    contract: &Contract,
+    registry: &Registry,
+    results: &[Results],
+    stale: impl Fn(&Results) -> Vec<Identity>,
+) -> Vec<Blocker> {
+    let valid: Vec<&Results> = results.iter().filter(|r| stale(r).is_empty()).collect();
+    let verdict = |id: &str| {
+        let gate = valid.iter().rev().find_map(|r| r.results.get(id));
+        gate.map(|gate| gate.status)
+    };
+    let mut gates = required(contract, registry, Tier::B);
+    let perf = contract.gates.perf.as_ref().map(|perf| &perf.gate);
+    gates.extend(perf.filter(|id| !contract.gates.required.contains(id)));
+    let open: Vec<&String> = gates
+        .iter()
+        .copied()
+        .filter(|id| verdict(id) != Some(Verdict::Pass))
+        .collect();
+    let command = run_command(pull, registry, &open);
+    let run = || {
+        NextStep::run(
+            Who::Maintainer,
+            "run it on the B200 runner; `ready` finds the published results",
+            command.clone(),
+        )
+    };
+    let mut blockers: Vec<Blocker> = open
+        .iter()
+        .map(|id| {
+            let elsewhere = results.iter().rev().find(|r| {
+                r.results
+                    .get(*id)
+                    .is_some_and(|gate| gate.status == Verdict::Pass)
+            });
+            match (verdict(id), elsewhere) {
+                (None, Some(r)) => {
+                    let differs: Vec<&str> = stale(r).iter().map(|i| i.as_str()).collect();
+                    let message = format!(
+                        "`{id}` passed for another state; what differs: {}",
+                        differs.join(", ")
+                    );
+                    Blocker::new(&STALE_EVIDENCE, message, run())
+                }
+                (Some(status), _) => {
+                    let code = if Some(*id) == perf {
+                        &PERF_UNPROVEN
+                    } else {
+                        &TIER_B_MISSING
+                    };
+                    Blocker::new(
+                        code,
+                        format!("`{id}` is {} on the current merge result", status.as_str()),
+                        run(),
+                    )
+                }
+                (None, None) => Blocker::new(
+                    &TIER_B_MISSING,
+                    format!("there is no result of `{id}` for the current merge result"),
+                    run(),
+                ),
+            }
+        })
+        .collect();
+    if contract.nmoe.risk == Risk::Hot && perf.is_none() {
+        let message = "the change is hot, but its contract has no throughput budget";
+        let next = NextStep::manual(Who::MergeCaptain, "add `gates.perf` to the contract");
+        blockers.push(Blocker::new(&PERF_UNPROVEN, message, next));
+    }
+    blockers
+}
+
+/// Returns the command for a run of these gates: a single gate, the smallest bundle that contains them all, or the full bundle.
+fn run_command(pull: u64, registry: &Registry, open: &[&String]) -> Vec<String> {
+    let covering = registry
+        .bundles
+        .iter()
+        .filter(|(_, gates)| open.iter().all(|id| gates.contains(id)))
+        .min_by_key(|(_, gates)| gates.len());
+    let which = match (covering, open) {
+        (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],
+        (Some((name, _)), _) => vec![format!("bundle={name}")],
+        (None, _) => vec!["bundle=full".to_owned()],
+    };
+    let mut command = ["gh", "workflow", "run", "tier-b.yml"]
+        .map(str::to_owned)
+        .to_vec();
+    for input in std::iter::once(format!("pr_number={pull}")).chain(which) {
+        command.extend(["-f".to_owned(), input]);
+    }
+    command
+}
