@@ -155,7 +155,7 @@ fn dishonest_results_are_refused_everywhere() {
     })
     .to_string();
     let twice = results.replacen("\"schema\":1", "\"schema\":1,\"schema\":1", 1);
-    for (text, why) in [(&results, "contradict themselves"), (&twice, "twice")] {
+    for (text, why) in [(&results, "contradict themselves"), (&twice, "duplicate key")] {
         let path = fixture.sandbox.path("dishonest.json");
         std::fs::write(&path, text).unwrap();
         let path = path.to_str().unwrap();

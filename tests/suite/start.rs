@@ -117,7 +117,11 @@ fn failed_worktree_releases_claim() {
     let sandbox = world();
     std::fs::write(sandbox.path("nmoe-worktrees"), "in the way").unwrap();
     let out = start(&sandbox, "01").exits(2);
-    assert!(out.stderr.contains("cannot make the worktree"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("cannot create the worktree"),
+        "{}",
+        out.stderr
+    );
     assert_eq!(refs(&sandbox), ["refs/heads/master"]);
     assert_eq!(sandbox.git(["branch", "--list"]).trim(), "* master");
 }
@@ -202,13 +206,13 @@ fn slow_clean_removes_only_merged_branches() {
     let dry = sandbox.gates(["start", "--clean", "--dry-run"]).run().exits(0);
     insta::assert_snapshot!(dry.stdout.replace(&sandbox.path("").display().to_string(), "…/"), @r"
     would remove issue/10-merged: merged
-    would remove issue/11-squashed: the base holds all that it changes
-    would remove issue/12-rebased: the base holds all that it changes
+    would remove issue/11-squashed: the base already contains its changes
+    would remove issue/12-rebased: the base already contains its changes
     would remove issue/13-conflicted: squashed into 637928357724
-    kept issue/14-open: it has work that the base lacks
+    kept issue/14-open: it has unmerged work
     kept issue/15-dirty: its worktree …/nmoe-worktrees/issue-15-dirty has uncommitted work
-    kept issue/16-fresh: nothing was done yet
-    kept issue/17-indented: it has work that the base lacks
+    kept issue/16-fresh: it has no commits yet
+    kept issue/17-indented: it has unmerged work
     ");
     let out = sandbox
         .gates(["start", "--clean", "--format", "json"])

@@ -1,16 +1,17 @@
-//! What came of `start`, for people and for agents.
+//! Prints the result of `start`, for people and for agents.
 
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::start::site::Site;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
 use crate::domain::next_step::{NextStep, Who};
 use crate::plan::Item;
 use crate::terminal::Text;
+use crate::workspace::clean::Row;
+use crate::workspace::main_worktree::MainWorktree;
 
-/// What `start` prints.
+/// The result of `start`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     schema: u32,
@@ -39,12 +40,12 @@ impl Report {
         }
     }
 
-    /// Nothing was made.
+    /// Reports that nothing was created.
     pub fn refused(issue: &str, findings: &[Finding], next: Vec<NextStep>) -> Self {
         Report::new(issue, findings, next)
     }
 
-    /// A claim was taken back.
+    /// Reports that a claim was released.
     pub fn released(issue: &str, claim: &str, next: NextStep) -> Self {
         Report {
             claim: Some(claim.to_owned()),
@@ -52,9 +53,9 @@ impl Report {
         }
     }
 
-    /// Branch and worktree are there.
-    pub fn started(site: &Site, item: &Item, base: &str, claim: &str) -> Self {
-        let worktree = site.worktree(item).display().to_string();
+    /// Reports that branch and worktree exist.
+    pub fn started(main: &MainWorktree, item: &Item, base: &str, claim: &str) -> Self {
+        let worktree = main.worktree(item).display().to_string();
         let next = vec![
             NextStep::run(
                 Who::Author,
@@ -63,24 +64,24 @@ impl Report {
             ),
             NextStep::run(
                 Who::Author,
-                "before each commit: stay in scope",
+                "before each commit: check the scope",
                 ["nmoe-gates", "lint", "scope"],
             ),
             NextStep::run(
                 Who::Author,
-                "prove it on this machine",
+                "run Tier A on this machine",
                 ["nmoe-gates", "run", "--tier", "a"],
             ),
-            // Beside the worktree: inside, it would be a change that nobody means to commit.
+            // The file is next to the worktree. Inside, it would be an uncommitted change.
             NextStep::run(
                 Who::Author,
-                "commit, and write down what was proven",
+                "commit, and write the attestation",
                 ["nmoe-gates", "attest", "--write", &format!("{worktree}.md")],
             ),
         ];
         Report {
             started: true,
-            branch: Some(site.branch(item)),
+            branch: Some(main.branch(item)),
             worktree: Some(worktree),
             base: Some(base.to_owned()),
             claim: Some(claim.to_owned()),
@@ -88,7 +89,7 @@ impl Report {
         }
     }
 
-    /// Prints it; a refusal is a judged failure.
+    /// Prints the report; a refusal is a failure.
     pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
         if context.format == Some(Format::Json) {
             print_json(self)?;
@@ -122,6 +123,50 @@ impl Report {
             }
         }
         out.append(&crate::cmd::next_steps(&self.next));
+        out
+    }
+}
+
+/// The result of `start --clean`.
+#[derive(Debug, Serialize)]
+pub struct CleanReport {
+    schema: u32,
+    dry_run: bool,
+    branches: Vec<Row>,
+    next: Vec<NextStep>,
+}
+
+impl CleanReport {
+    pub fn new(dry_run: bool, branches: Vec<Row>) -> Self {
+        CleanReport {
+            schema: 1,
+            dry_run,
+            branches,
+            next: Vec::new(),
+        }
+    }
+
+    pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
+        match context.format {
+            Some(Format::Json) => print_json(self)?,
+            _ => print(&self.human())?,
+        }
+        Ok(Exit::Passed)
+    }
+
+    fn human(&self) -> Text {
+        let mut out = Text::new();
+        for row in &self.branches {
+            let word = match (row.removed, self.dry_run) {
+                (true, false) => "removed",
+                (true, true) => "would remove",
+                (false, _) => "kept",
+            };
+            out.line(format_args!("{word} {}: {}", row.branch, row.why));
+        }
+        if self.branches.is_empty() {
+            out.line("there is no branch of a contract");
+        }
         out
     }
 }

@@ -1,4 +1,4 @@
-//! Where work is started: the main checkout, its remote, its branches and worktrees.
+//! Manages the branches and worktrees of contracts from the main worktree of a repository.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,41 +13,39 @@ use crate::git::merge_status;
 use crate::plan::Item;
 use crate::workspace::stored_contract;
 
-/// The main checkout, wherever the command was called from.
-pub struct Site {
-    /// git in the main checkout.
+/// The main worktree of a repository.
+pub struct MainWorktree {
     pub git: Git,
-    /// How things are named.
     pub naming: Naming,
     top: PathBuf,
     common: PathBuf,
 }
 
-/// Holds a clone, known by its common git directory, until the file is dropped.
-fn hold(common: &Path) -> anyhow::Result<File> {
+/// Locks a repository, identified by its common git directory, until the file is dropped.
+fn lock(common: &Path) -> anyhow::Result<File> {
     let path = common.join("nmoe-gates.lock");
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
         .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
-impl Site {
-    /// Finds the main checkout of the repository that this directory is in.
+impl MainWorktree {
+    /// Finds the main worktree of the repository that contains this directory.
     pub fn find(dir: &Path, naming: Naming) -> anyhow::Result<Self> {
         let here = Git::at(dir);
         let common: PathBuf = here
             .text(["rev-parse", "--path-format=absolute", "--git-common-dir"])
-            .context("a branch is started in a clone of the repository")?
+            .context("run this command in a clone of the repository")?
             .into();
-        // While another starter makes a worktree, git cannot list it. Where nothing can be written, nobody else writes either.
-        let _alone = hold(&common).ok();
+        // git cannot list a worktree that another process creates. If the lock file cannot be written, nobody else can write either.
+        let _locked = lock(&common).ok();
         let listed = here.bytes(["worktree", "list", "--porcelain", "-z"])?;
         let first = String::from_utf8_lossy(&listed)
             .split('\0')
             .find_map(|line| line.strip_prefix("worktree ").map(PathBuf::from))
-            .context("git knows no worktree here")?;
-        Ok(Site {
+            .context("git lists no worktree here")?;
+        Ok(MainWorktree {
             git: Git::at(&first),
             naming,
             top: first,
@@ -55,12 +53,12 @@ impl Site {
         })
     }
 
-    /// Holds the clone until dropped: two starters in one clone would trip over each other's locks.
+    /// Locks the repository until the file is dropped, because git commands of two processes would fail on each other's locks.
     pub fn lock(&self) -> anyhow::Result<File> {
-        hold(&self.common)
+        lock(&self.common)
     }
 
-    /// The remote's base branch, as it was last fetched.
+    /// Returns the base branch of the remote, as of the last fetch.
     pub fn base(&self) -> anyhow::Result<CommitId> {
         let name = format!("refs/remotes/{}/{}", self.naming.remote, self.naming.base);
         match self.git.commit(&name)? {
@@ -73,12 +71,12 @@ impl Site {
         }
     }
 
-    /// The branch of a contract.
+    /// Returns the branch of a contract.
     pub fn branch(&self, item: &Item) -> String {
         self.naming.branch_of(&item.issue, &item.slug)
     }
 
-    /// The worktree of a contract; relative names start at the main checkout.
+    /// Returns the worktree of a contract; a relative name starts at the main worktree.
     pub fn worktree(&self, item: &Item) -> PathBuf {
         let name = self.naming.worktree_of(&item.issue, &item.slug);
         let mut path = self.top.clone();
@@ -94,7 +92,7 @@ impl Site {
         path
     }
 
-    /// The refs that hold the contract's branch, here and on the remote, for people.
+    /// Returns the names of a contract's branch that exist, here and on the remote.
     pub fn branches(&self, item: &Item) -> anyhow::Result<Vec<String>> {
         let branch = self.branch(item);
         let remote = format!("{}/{branch}", self.naming.remote);
@@ -110,7 +108,7 @@ impl Site {
         Ok(found)
     }
 
-    /// Whether the contract's branch is merged, as far as its refs tell.
+    /// Whether the branch of a contract exists and is merged.
     pub fn is_merged(&self, item: &Item) -> anyhow::Result<bool> {
         let base = self.base()?;
         let start = claims::of(&self.git, &item.issue)?.and_then(|claim| claim.start);
@@ -125,8 +123,8 @@ impl Site {
         Ok(!self.branches(item)?.is_empty())
     }
 
-    /// Makes branch and worktree, and keeps the contract in the worktree's git directory.
-    pub fn build(&self, item: &Item, base: &str, contract: &str) -> anyhow::Result<()> {
+    /// Creates branch and worktree, and stores the contract in the git directory of the worktree.
+    pub fn create(&self, item: &Item, base: &str, contract: &str) -> anyhow::Result<()> {
         let worktree = self.worktree(item);
         let branch = self.branch(item);
         let output = self
@@ -134,25 +132,29 @@ impl Site {
             .command(["worktree", "add", "--quiet", "--no-track", "-b", branch.as_str()])
             .arg(&worktree)
             .arg(base)
-            // The checkout is for a person: what the repository keeps in LFS belongs into it.
+            // The worktree needs the files that the repository has in LFS.
             .env_remove("GIT_LFS_SKIP_SMUDGE")
             .output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("cannot make the worktree {}: {}", worktree.display(), said.trim());
+            bail!(
+                "cannot create the worktree {}: {}",
+                worktree.display(),
+                said.trim()
+            );
         }
-        let kept = stored_contract::path(&Git::at(&worktree))?;
-        if let Some(dir) = kept.parent() {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let stored = stored_contract::path(&Git::at(&worktree))?;
+        if let Some(dir) = stored.parent() {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
-        std::fs::write(&kept, contract).with_context(|| format!("cannot write {}", kept.display()))
+        std::fs::write(&stored, contract).with_context(|| format!("cannot write {}", stored.display()))
     }
 
-    /// Takes back what [`Site::build`] made. Nobody has worked there yet, and only what is as it was made goes.
-    pub fn tear_down(&self, item: &Item, base: &str) {
+    /// Removes what [`MainWorktree::create`] created, if it is unchanged.
+    pub fn rollback(&self, item: &Item, base: &str) {
         let worktree = self.worktree(item);
         let name = worktree.to_string_lossy();
-        // Each step may have nothing to do.
+        // Each command may have nothing to remove.
         let _ = self.git.output(["worktree", "remove", name.as_ref()]);
         let _ = self.git.output(["worktree", "prune"]);
         let _ = self.git.output([

@@ -1,4 +1,4 @@
-//! `start --clean`: branches, worktrees and claims of merged contracts go; unmerged or uncommitted work stays, and why is said.
+//! Removes branches, worktrees and claims of merged contracts. Unmerged and uncommitted work stays.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,30 +6,20 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde::Serialize;
 
-use crate::cmd::context::{Context, Format, print, print_json};
-use crate::cmd::start::site::Site;
-use crate::domain::exit::Exit;
 use crate::domain::ids::CommitId;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge_status::{self, MergeStatus};
-use crate::terminal::Text;
+use crate::workspace::main_worktree::MainWorktree;
 
+/// A branch of a contract, and whether it was removed.
 #[derive(Debug, Serialize)]
-struct Row {
-    issue: String,
-    branch: String,
-    worktree: Option<String>,
-    removed: bool,
-    why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    schema: u32,
-    dry_run: bool,
-    branches: Vec<Row>,
-    next: Vec<crate::domain::next_step::NextStep>,
+pub struct Row {
+    pub issue: String,
+    pub branch: String,
+    pub worktree: Option<String>,
+    pub removed: bool,
+    pub why: String,
 }
 
 /// A worktree as git lists it.
@@ -38,16 +28,19 @@ struct Worktree {
     locked: bool,
 }
 
-/// Runs `start --clean`.
-pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit> {
-    let _alone = site.lock()?;
-    claims::fetch(&site.git, &site.naming.remote)?;
-    let base = site.base()?;
-    let worktrees = worktrees(&site.git)?;
-    let here = std::env::current_dir().unwrap_or_default();
-    let pattern = pattern(&site.naming.branch)?;
+/// Checks every branch of a contract, and removes the merged ones unless this is a dry run. `here` is the current directory, whose
+/// worktree stays.
+///
+/// # Errors
+/// git or the remote fails.
+pub fn clean(main: &MainWorktree, here: &Path, dry_run: bool) -> anyhow::Result<Vec<Row>> {
+    let _locked = main.lock()?;
+    claims::fetch(&main.git, &main.naming.remote)?;
+    let base = main.base()?;
+    let worktrees = worktrees(&main.git)?;
+    let pattern = pattern(&main.naming.branch)?;
     let mut rows = Vec::new();
-    let listed = site.git.text([
+    let listed = main.git.text([
         "for-each-ref",
         "--format=%(objectname) %(refname:strip=2)",
         "refs/heads",
@@ -60,15 +53,15 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
             continue;
         };
         let issue = found["issue"].to_owned();
-        let claim = claims::of(&site.git, &issue)?;
+        let claim = claims::of(&main.git, &issue)?;
         let start = claim.as_ref().and_then(|c| c.start.as_ref());
         let worktree = worktrees.get(branch);
-        let outcome = match merge_status::of_branch(&site.git, &base, &tip, start)? {
-            MergeStatus::Untouched => Err("nothing was done yet".to_owned()),
-            MergeStatus::Unmerged => Err("it has work that the base lacks".to_owned()),
-            fate => match worktree.and_then(|tree| obstacle(tree, &here)) {
+        let outcome = match merge_status::of_branch(&main.git, &base, &tip, start)? {
+            MergeStatus::Untouched => Err("it has no commits yet".to_owned()),
+            MergeStatus::Unmerged => Err("it has unmerged work".to_owned()),
+            status => match worktree.and_then(|tree| blocker(tree, here)) {
                 Some(why) => Err(why),
-                None => Ok(describe(&fate)),
+                None => Ok(describe(&status)),
             },
         };
         let (mut removed, mut why) = match outcome {
@@ -76,10 +69,10 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
             Err(why) => (false, why),
         };
         if removed && !dry_run {
-            if let Err(error) = remove(&site.git, branch, &tip, worktree) {
+            if let Err(error) = remove(&main.git, branch, &tip, worktree) {
                 (removed, why) = (false, error.to_string());
             } else if let Some(claim) = &claim {
-                claims::finish(&site.git, &site.naming.remote, &issue, &claim.id)?;
+                claims::finish(&main.git, &main.naming.remote, &issue, &claim.id)?;
             }
         }
         rows.push(Row {
@@ -90,34 +83,7 @@ pub fn run(context: &Context, site: &Site, dry_run: bool) -> anyhow::Result<Exit
             why,
         });
     }
-    let report = Report {
-        schema: 1,
-        dry_run,
-        branches: rows,
-        next: Vec::new(),
-    };
-    if context.format == Some(Format::Json) {
-        print_json(&report)?;
-    } else {
-        print(&human(&report))?;
-    }
-    Ok(Exit::Passed)
-}
-
-fn human(report: &Report) -> Text {
-    let mut out = Text::new();
-    for row in &report.branches {
-        let word = match (row.removed, report.dry_run) {
-            (true, false) => "removed",
-            (true, true) => "would remove",
-            (false, _) => "kept",
-        };
-        out.line(format_args!("{word} {}: {}", row.branch, row.why));
-    }
-    if report.branches.is_empty() {
-        out.line("there is no branch of a contract");
-    }
-    out
+    Ok(rows)
 }
 
 fn describe(status: &MergeStatus) -> String {
@@ -125,11 +91,11 @@ fn describe(status: &MergeStatus) -> String {
         MergeStatus::Merged => "merged".to_owned(),
         MergeStatus::Rebased => "merged by rebase".to_owned(),
         MergeStatus::Squashed(commit) => format!("squashed into {}", &commit[..commit.len().min(12)]),
-        _ => "the base holds all that it changes".to_owned(),
+        _ => "the base already contains its changes".to_owned(),
     }
 }
 
-/// The branch pattern of the settings, read backwards.
+/// Returns the pattern of branch names that the settings produce.
 fn pattern(branch: &str) -> anyhow::Result<Regex> {
     let text = regex::escape(branch)
         .replacen("\\{issue\\}", "(?<issue>[A-Za-z0-9.]+(?:-[A-Za-z0-9.]+)*?)", 1)
@@ -137,7 +103,7 @@ fn pattern(branch: &str) -> anyhow::Result<Regex> {
     Ok(Regex::new(&format!("^{text}$"))?)
 }
 
-/// Worktrees by the branch they have checked out.
+/// Returns the worktrees by their branch.
 fn worktrees(git: &Git) -> anyhow::Result<BTreeMap<String, Worktree>> {
     let listed = git.bytes(["worktree", "list", "--porcelain", "-z"])?;
     let text = String::from_utf8_lossy(&listed);
@@ -153,8 +119,8 @@ fn worktrees(git: &Git) -> anyhow::Result<BTreeMap<String, Worktree>> {
         .collect())
 }
 
-/// Why a worktree cannot go.
-fn obstacle(tree: &Worktree, here: &Path) -> Option<String> {
+/// Returns why a worktree cannot be removed.
+fn blocker(tree: &Worktree, here: &Path) -> Option<String> {
     let shown = tree.path.display();
     if tree.locked {
         return Some(format!("its worktree {shown} is locked"));
@@ -174,11 +140,11 @@ fn obstacle(tree: &Worktree, here: &Path) -> Option<String> {
     match status {
         Ok(text) if text.is_empty() => None,
         Ok(_) => Some(format!("its worktree {shown} has uncommitted work")),
-        Err(error) => Some(format!("its worktree {shown} cannot be looked at: {error}")),
+        Err(error) => Some(format!("its worktree {shown} cannot be checked: {error}")),
     }
 }
 
-/// Worktree first: git itself refuses one with uncommitted work. The branch goes only while it is where it was judged.
+/// Removes a worktree, then its branch. git refuses a worktree with uncommitted work, and the branch must still end in `tip`.
 fn remove(git: &Git, branch: &str, tip: &str, worktree: Option<&Worktree>) -> anyhow::Result<()> {
     if let Some(tree) = worktree {
         if tree.path.exists() {
@@ -188,7 +154,7 @@ fn remove(git: &Git, branch: &str, tip: &str, worktree: Option<&Worktree>) -> an
         }
     }
     git.bytes(["update-ref", "-d", &format!("refs/heads/{branch}"), tip])?;
-    // Its tracking settings may not exist.
+    // The branch may have no tracking settings.
     let _ = git.output(["config", "--remove-section", &format!("branch.{branch}")]);
     Ok(())
 }

@@ -1,0 +1,256 @@
+//! Starts the work on a contract: checks it, claims it, and creates its branch and worktree.
+//!
+//! Checks everything before it creates anything, and removes what it created if a later step fails.
+
+use crate::document::{Document as Parsed, Source};
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::ids::CommitId;
+use crate::domain::next_step::{NextStep, Who};
+use crate::git::claims::{self, Claimed};
+use crate::lint;
+use crate::plan::contracts::{self, Document};
+use crate::plan::{Item, codes, natural};
+use crate::workspace::main_worktree::MainWorktree;
+
+/// What to start.
+pub struct Request<'a> {
+    /// The contract id.
+    pub id: &'a str,
+    /// The open contracts.
+    pub documents: &'a [Document],
+    /// The ids that the user declared as merged.
+    pub done: &'a [String],
+    /// Returns the ids of contracts that are closed as completed on GitHub.
+    pub completed: &'a dyn Fn() -> anyhow::Result<Vec<String>>,
+    /// The command that prints the plan of these contracts.
+    pub plan_command: Vec<String>,
+}
+
+/// The result of a start.
+pub enum Outcome {
+    /// Nothing was created.
+    Refused {
+        findings: Vec<Finding>,
+        next: Vec<NextStep>,
+    },
+    /// Branch, worktree and claim exist.
+    Started {
+        item: Item,
+        base: CommitId,
+        claim: String,
+    },
+}
+
+/// Starts the work on a contract.
+///
+/// # Errors
+/// git or the remote fails.
+pub fn start(main: &MainWorktree, request: &Request<'_>, facts: &lint::Facts) -> anyhow::Result<Outcome> {
+    let (items, mut findings) = contracts::read(request.documents);
+    let Some((item, n)) = items.iter().find(|(item, _)| item.issue == request.id) else {
+        findings.push(unknown(request.id, &items));
+        let command = request.plan_command.clone();
+        let next = vec![NextStep::run(Who::Author, "list the contracts", command)];
+        return Ok(Outcome::Refused { findings, next });
+    };
+    let document = &request.documents[*n];
+    let mut findings = contract_errors(document, facts);
+    if findings.is_empty() {
+        findings.extend(unusable(item));
+    }
+    if !findings.is_empty() {
+        let command = document.lint_command();
+        let next = vec![NextStep::run(Who::MergeCaptain, "fix the contract", command)];
+        return Ok(Outcome::Refused { findings, next });
+    }
+
+    // The lock decides between processes of this clone, and the remote decides between clones.
+    let _locked = main.lock()?;
+    let remote = &main.naming.remote;
+    claims::fetch(&main.git, remote)?;
+    let (findings, next) = blockers(main, request, item, &items)?;
+    if !findings.is_empty() {
+        return Ok(Outcome::Refused { findings, next });
+    }
+    let base = main.base()?;
+    let claim = match claims::claim(&main.git, remote, request.id, &base)? {
+        Claimed::Won(claim) => claim,
+        Claimed::Lost => {
+            claims::fetch(&main.git, remote)?;
+            let (finding, next) = claimed(main, item)?;
+            let findings = vec![finding];
+            return Ok(Outcome::Refused { findings, next });
+        }
+    };
+    if let Err(error) = main.create(item, &base, &document.text) {
+        main.rollback(item, &base);
+        claims::release(&main.git, remote, request.id, &claim)?;
+        return Err(error);
+    }
+    let item = item.clone();
+    Ok(Outcome::Started { item, base, claim })
+}
+
+/// Releases the claim of a contract, and returns its id; `None` if the contract is not claimed.
+///
+/// # Errors
+/// git or the remote fails.
+pub fn release(main: &MainWorktree, id: &str) -> anyhow::Result<Option<CommitId>> {
+    let _locked = main.lock()?;
+    claims::fetch(&main.git, &main.naming.remote)?;
+    let claim = claims::of(&main.git, id)?;
+    if let Some(claim) = &claim {
+        claims::release(&main.git, &main.naming.remote, id, &claim.id)?;
+    }
+    Ok(claim.map(|claim| claim.id))
+}
+
+fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
+    let mut known: Vec<&str> = items.iter().map(|(item, _)| item.issue.as_str()).collect();
+    known.sort_by(|a, b| natural(a, b));
+    known.truncate(10);
+    let help = match known.as_slice() {
+        [] => "there are no contracts".to_owned(),
+        known => format!("there are: {}", known.join(", ")),
+    };
+    Finding::new(&codes::UNKNOWN_CONTRACT, format!("there is no contract `{id}`")).help(help)
+}
+
+/// Returns the errors of the contract itself.
+fn contract_errors(document: &Document, facts: &lint::Facts) -> Vec<Finding> {
+    let source = Source::new(Some(document.name.clone()), document.text.as_str());
+    let mut findings = lint::contract::lint(&Parsed::parse(source), facts);
+    findings.retain(|finding| finding.severity == Severity::Error);
+    findings
+}
+
+fn unusable(item: &Item) -> Option<Finding> {
+    let fits = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with(['.', '-'])
+            && !text.ends_with(['.', '-'])
+            && !text.contains("..")
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    (!fits(&item.issue) || !fits(&item.slug)).then(|| {
+        let message = format!("`{}` and `{}` cannot name a branch", item.issue, item.slug);
+        Finding::new(&codes::UNUSABLE_NAME, message).in_path(&item.path)
+    })
+}
+
+/// Returns everything that prevents the start, with next steps.
+fn blockers(
+    main: &MainWorktree,
+    request: &Request<'_>,
+    item: &Item,
+    items: &[(Item, usize)],
+) -> anyhow::Result<(Vec<Finding>, Vec<NextStep>)> {
+    let mut findings = Vec::new();
+    let mut next = Vec::new();
+    let mut add = |finding: Finding, step: NextStep| {
+        findings.push(finding);
+        if !next.contains(&step) {
+            next.push(step);
+        }
+    };
+    let done = claims::listed(&main.git, claims::DONE)?;
+    let mut closed = None;
+    for id in &item.depends_on {
+        if done.contains_key(id) || request.done.contains(id) {
+            continue;
+        }
+        let open = items.iter().find(|(other, _)| other.issue == *id);
+        let message = match open {
+            Some((other, _)) if main.is_merged(other)? => continue,
+            Some((other, _)) => format!(
+                "contract {id} is not merged, and {} depends on it ({})",
+                item.issue, other.path
+            ),
+            None => {
+                let merged: &Vec<String> = match &closed {
+                    Some(merged) => merged,
+                    None => closed.insert((request.completed)()?),
+                };
+                if merged.contains(id) {
+                    continue;
+                }
+                format!(
+                    "contract {id} may not be merged, and {} depends on it",
+                    item.issue
+                )
+            }
+        };
+        let finding = Finding::new(&codes::DEPENDENCY_OPEN, message)
+            .in_path(&item.path)
+            .help(format!("if {id} is merged, use `--done {id}`"));
+        add(
+            finding,
+            NextStep::run(
+                Who::Author,
+                "choose a contract that can be started",
+                request.plan_command.clone(),
+            ),
+        );
+    }
+    if done.contains_key(&item.issue) {
+        let finding = Finding::new(
+            &codes::ALREADY_MERGED,
+            format!("contract {} is merged", item.issue),
+        );
+        add(
+            finding,
+            NextStep::run(
+                Who::Author,
+                "choose another contract",
+                request.plan_command.clone(),
+            ),
+        );
+    } else if claims::of(&main.git, &item.issue)?.is_some() {
+        let (finding, steps) = claimed(main, item)?;
+        steps.into_iter().for_each(|step| add(finding.clone(), step));
+        findings.dedup();
+    }
+    let clean = || {
+        NextStep::run(
+            Who::Author,
+            "remove what is merged",
+            ["nmoe-gates", "start", "--clean"],
+        )
+    };
+    for name in main.branches(item)? {
+        let finding = Finding::new(&codes::BRANCH_EXISTS, format!("the branch `{name}` exists"));
+        findings.push(finding.help("continue on this branch, or merge or delete it first"));
+        if !next.contains(&clean()) {
+            next.push(clean());
+        }
+    }
+    let worktree = main.worktree(item);
+    if worktree.exists() {
+        let shown = main.naming.worktree_of(&item.issue, &item.slug);
+        findings.push(Finding::new(&codes::WORKTREE_EXISTS, format!("`{shown}` exists")));
+        let step = NextStep::run(Who::Author, "continue there", ["cd", shown.as_str()]);
+        next.push(step);
+    }
+    Ok((findings, next))
+}
+
+fn claimed(main: &MainWorktree, item: &Item) -> anyhow::Result<(Finding, Vec<NextStep>)> {
+    let id = &item.issue;
+    let by = claims::of(&main.git, id)?
+        .map(|claim| format!(" by {} since {}", claim.who, claim.when))
+        .unwrap_or_default();
+    let finding = Finding::new(&codes::CLAIMED, format!("contract {id} is claimed{by}"))
+        .help("choose another contract, or ask the person who claimed it to release it");
+    let release = ["nmoe-gates", "start", id, "--release"];
+    let next = vec![
+        NextStep::run(Who::Author, "choose another contract", ["nmoe-gates", "plan"]),
+        NextStep::run(
+            Who::MergeCaptain,
+            "if the claim was abandoned: free the contract",
+            release,
+        ),
+    ];
+    Ok((finding, next))
+}
