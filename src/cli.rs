@@ -143,7 +143,7 @@ enum Command {
 
 /// Runs one command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    panics::exit_on_panic();
+    panics::exit_on_panic(cmd::context::print_panic);
     let args: Vec<OsString> = args.into_iter().collect();
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,

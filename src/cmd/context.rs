@@ -148,6 +148,17 @@ pub fn say(message: impl Display) {
     say_text(&text);
 }
 
+/// Prints the report of a panic, which has no hidden characters, to standard error.
+pub fn print_panic(report: std::fmt::Arguments<'_>) {
+    // If standard error is closed, the exit code still shows the panic.
+    let _ = std::io::stderr().lock().write_fmt(report);
+}
+
+/// Returns a variable of the environment, for services that read none themselves.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// Prints text for a person to standard error.
 pub fn say_text(text: &Text) {
     // A closed standard error has no reader, so there is nothing to report.

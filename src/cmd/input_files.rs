@@ -1,7 +1,8 @@
-//! Reads the documents that the command line names: recorded results, resolutions and contracts.
+//! Reads the files that the command line names: recorded results, resolutions, contracts and logs.
 //!
 //! Must not lint them. If a document is not usable, the error names the lint that explains it.
 
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -15,6 +16,7 @@ use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
 use crate::policy::Loaded;
 use crate::report::read as untrusted;
+use crate::system::packed::{self, Packed};
 
 /// Reads recorded results; `-` is standard input. They must follow the schema and be consistent.
 ///
@@ -27,6 +29,17 @@ pub fn recorded(path: &Path) -> anyhow::Result<Results> {
 
 /// The largest accepted resolution, in bytes.
 const LARGEST_RESOLUTION: u64 = 1 << 20;
+
+/// Opens a log, which may be compressed; `-` is standard input.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn log(path: &Path) -> io::Result<Packed> {
+    match path.to_str() {
+        Some("-") => packed::unpack(io::stdin()),
+        _ => packed::open(path),
+    }
+}
 
 /// Reads the output of `resolve`.
 ///

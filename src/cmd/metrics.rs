@@ -7,13 +7,13 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::input_files;
 use crate::domain::exit::Exit;
 use crate::domain::metric::{Direction, Metric};
 use crate::domain::preset::Preset;
 use crate::gate::metrics::{Encoding, Measured, Meter, NODE_TPS, Unread};
 use crate::perf::samples;
 use crate::report::number::quantity;
-use crate::system::packed;
 use crate::terminal::Text;
 
 /// Arguments of `metrics`.
@@ -93,7 +93,7 @@ struct Reader {
 fn try_log(context: &Context, args: &TryArgs) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let mut readers = readers(context, args)?;
-    let log = packed::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let log = input_files::log(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let mut source = log.reader;
     let mut buffer = vec![0; 256 << 10];
     loop {

@@ -1,11 +1,13 @@
 //! Collects the names of this machine, so that the redactor can replace them.
+//!
+//! Must not read the environment itself; the caller passes a lookup.
 
 use std::path::Path;
 
 use leakscan::identity::Identity;
 
 /// Reads the host names, addresses, user, home, pod, namespace and hardware of this machine.
-pub fn identity() -> Identity {
+pub fn identity(variable: impl Fn(&str) -> Option<String>) -> Identity {
     let mut identity = Identity::none();
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy().into_owned();
@@ -45,11 +47,11 @@ pub fn identity() -> Identity {
             "[address]",
         ),
     ] {
-        for variable in variables {
-            identity.name(&std::env::var(variable).unwrap_or_default(), placeholder);
+        for name in variables {
+            identity.name(&variable(name).unwrap_or_default(), placeholder);
         }
     }
-    let home = std::env::var("HOME").unwrap_or_default();
+    let home = variable("HOME").unwrap_or_default();
     identity.name(home.trim_end_matches('/'), "[home]");
     identity.name(
         &first_line("/var/run/secrets/kubernetes.io/serviceaccount/namespace"),

@@ -1,5 +1,8 @@
 //! Reads the private terms that the environment names.
+//!
+//! Must not read the environment itself; the caller passes a lookup.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use leakscan::private_terms::Terms;
@@ -26,15 +29,15 @@ pub enum Error {
     Terms(#[from] TermsError),
 }
 
-/// Reads the private terms from the environment: by value and by file. Without either, the list is empty.
+/// Reads the private terms from two variables: one has the list, the other names a file. Without both, the list is empty.
 ///
 /// # Errors
 /// The file cannot be read, or a line is not a term.
-pub fn from_env() -> Result<Terms, Error> {
-    let mut list = std::env::var_os(VARIABLE)
+pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Terms, Error> {
+    let mut list = variable(VARIABLE)
         .map(|value| value.to_string_lossy().into_owned())
         .unwrap_or_default();
-    if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+    if let Some(path) = variable(FILE_VARIABLE).filter(|path| !path.is_empty()) {
         let text = std::fs::read(PathBuf::from(path)).map_err(|e| Error::Unreadable(e.kind()))?;
         list.push('\n');
         list.push_str(&String::from_utf8_lossy(&text));
@@ -46,6 +49,6 @@ pub fn from_env() -> Result<Terms, Error> {
 ///
 /// # Errors
 /// The private terms cannot be used.
-pub fn options() -> Result<Options, Error> {
-    Ok(Options::with_terms(from_env()?).with_suppressions(MARKER))
+pub fn options(variable: impl Fn(&str) -> Option<OsString>) -> Result<Options, Error> {
+    Ok(Options::with_terms(from_env(variable)?).with_suppressions(MARKER))
 }

@@ -15,8 +15,7 @@ pub const ALPHA: f64 = 0.02;
 /// err; with this a change at the edge of the budget passes in about 5 % of the simulated comparisons (docs/explanation/performance.md).
 pub const EARLY_ALPHA: f64 = 0.008;
 
-/// A loss below this many percent is not named.
-pub const SMALLEST_EFFECT_PCT: f64 = 1.0;
+pub use crate::perf::measurement::SMALLEST_EFFECT_PCT;
 
 /// How surely the finest budget that a calibration allows passes unchanged code and catches a loss of twice its size.
 pub const VISIBLE_POWER: f64 = 0.95;

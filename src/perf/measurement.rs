@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use crate::domain::noise::Estimator;
 use crate::domain::registry::Direction;
 use crate::domain::results::Spoiler;
-use crate::perf::decision::SMALLEST_EFFECT_PCT;
 use crate::perf::stats;
+
+/// A loss below this many percent is not named.
+pub const SMALLEST_EFFECT_PCT: f64 = 1.0;
 
 /// Fewest samples after the warm-up where every step is printed.
 pub const FEWEST_STEPS: usize = 10;

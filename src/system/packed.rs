@@ -22,14 +22,11 @@ pub struct Packed {
     pub compression: Option<&'static str>,
 }
 
-/// Opens a file; `-` is standard input.
+/// Opens a file.
 ///
 /// # Errors
 /// It cannot be opened or read.
 pub fn open(path: &Path) -> io::Result<Packed> {
-    if path == Path::new("-") {
-        return unpack(io::stdin());
-    }
     unpack(File::open(path)?)
 }
 

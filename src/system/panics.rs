@@ -1,25 +1,23 @@
-//! Prints the source location of a panic and exits with a fixed code, in debug and release builds.
+//! Reports the source location of a panic and exits with a fixed code, in debug and release builds.
 //!
-//! A panic message often quotes the data in use, which may be private, so this module never prints the message.
+//! A panic message often quotes the data in use, which may be private, so this module never reports the message.
 //! Must not depend on any other module.
 
 use std::fmt;
-use std::io::Write as _;
 use std::panic::Location;
 
 /// Exit code of a process that panicked: `EX_SOFTWARE` of `sysexits.h`.
 pub const EXIT_CODE: u8 = 70;
 
-/// Installs a panic hook for all threads: print the location, then exit with [`EXIT_CODE`].
-pub fn exit_on_panic() {
-    std::panic::set_hook(Box::new(|info| {
-        // Standard error may be closed; the exit code must stay the same.
-        let _ = write!(std::io::stderr().lock(), "{}", PanicReport(info.location()));
+/// Installs a panic hook for all threads: pass the location to `print`, then exit with [`EXIT_CODE`].
+pub fn exit_on_panic(print: fn(fmt::Arguments<'_>)) {
+    std::panic::set_hook(Box::new(move |info| {
+        print(format_args!("{}", PanicReport(info.location())));
         std::process::exit(EXIT_CODE.into());
     }));
 }
 
-/// The printed report. The type has no field for the message, so the message cannot leak.
+/// The report. The type has no field for the message, so the message cannot leak.
 struct PanicReport<'a>(Option<&'a Location<'a>>);
 
 impl fmt::Display for PanicReport<'_> {
@@ -52,7 +50,7 @@ mod tests {
     #[test]
     fn a_panic_does_not_print_its_message() {
         if std::env::var_os(CHILD).is_some() {
-            super::exit_on_panic();
+            super::exit_on_panic(|report| eprint!("{report}"));
             let document = format!("ü{}", "-heron-b200-07");
             assert!(!document[..1].is_empty());
         }

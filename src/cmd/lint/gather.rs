@@ -88,7 +88,7 @@ pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow:
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
         naming: context.settings()?.naming,
-        leaks: private_terms::options()?,
+        leaks: private_terms::options(context::variable)?,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cmd::api;
-use crate::cmd::context::Context;
+use crate::cmd::context::{self, Context};
 use crate::cmd::lint::attestation::scope as scope_of;
 use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
@@ -167,7 +167,7 @@ fn proposed_registry(
     let around = Around {
         has_file: Some(&has_file),
         base: facts.registry.as_ref(),
-        leaks: private_terms::options()?,
+        leaks: private_terms::options(context::variable)?,
     };
     let findings = lint::registry::lint(&Document::parse(source.clone()), &around);
     documents.push(source);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::cmd::context::Context;
+use crate::cmd::context::{self, Context};
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
@@ -50,7 +50,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let around = Around {
         has_file: Some(&has_file),
         base: base.as_ref(),
-        leaks: private_terms::options()?,
+        leaks: private_terms::options(context::variable)?,
     };
     let findings = lint::registry::lint(&Document::parse(source.clone()), &around);
     let documents = [source];

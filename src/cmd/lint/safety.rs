@@ -14,8 +14,8 @@ use leakscan::scan_files;
 use leakscan::scan_files::Progress;
 use leakscan::scan_files::scan_files;
 
-use crate::cmd::context::Context;
 use crate::cmd::context::say;
+use crate::cmd::context::{self, Context};
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -58,7 +58,7 @@ struct Scanned {
 /// Runs `lint safety`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
-    let options = private_terms::options()?;
+    let options = private_terms::options(context::variable)?;
     let settings = context.settings()?.safety;
     let suppressions = suppressions(&settings.allow)?;
     let baseline_path = args
@@ -112,7 +112,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Scans what a change adds, for a lint of the whole pull request.
 pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
-    let options = private_terms::options()?;
+    let options = private_terms::options(context::variable)?;
     let suppressions = suppressions(&context.settings()?.safety.allow)?;
     let placed = scan_diff(&Git::at(&context.subject), base, head, &options)?;
     let kept = placed.into_iter().filter(|placed| !suppressions.matches(placed));

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::domain::contract::Risk;
 use crate::domain::exit::Exit;
@@ -22,7 +23,7 @@ use crate::perf::decision::Rule;
 use crate::perf::recorded::{self, Compared, Recorded, Records, Terms, Wanted};
 use crate::perf::stats::History;
 use crate::report::number;
-use crate::system::{clock, packed};
+use crate::system::clock;
 use crate::terminal::Text;
 
 /// Arguments of `perf compare`.
@@ -200,7 +201,7 @@ fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
 
 fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
     let one = |path: &PathBuf| {
-        let log = packed::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let log = input_files::log(path).with_context(|| format!("cannot read {}", path.display()))?;
         recorded::read(log.reader, wanted)
             .map_err(|why| anyhow::anyhow!(why))
             .with_context(|| format!("cannot use {}", path.display()))

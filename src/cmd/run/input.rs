@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
-use crate::cmd::context::Context;
+use crate::cmd::context::{self, Context};
 use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::cmd::run::args::Args;
@@ -78,11 +78,11 @@ pub(super) fn in_actions() -> bool {
 
 /// Returns the private names to redact. Redacts always in GitHub Actions, and elsewhere if the user defined private terms.
 fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Identity>> {
-    let terms = private_terms::from_env()?;
+    let terms = private_terms::from_env(context::variable)?;
     if terms.is_empty() && !in_actions() {
         return Ok(None);
     }
-    let mut identity = machine::identity();
+    let mut identity = machine::identity(|name| std::env::var(name).ok());
     identity.terms(terms);
     for (name, value) in std::env::vars_os() {
         // Gates never receive these variables. Redact their values anyway, in case a gate learns one elsewhere.
