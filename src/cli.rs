@@ -161,7 +161,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             When::Always => Some(true),
             When::Never => Some(false),
         },
-        talk: i16::from(global.verbose) - i16::from(global.quiet),
+        verbosity: i16::from(global.verbose) - i16::from(global.quiet),
         args: args.into_iter().skip(1).collect(),
         supervisor_pid: unlisted.global.supervisor_pid,
     };

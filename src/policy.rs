@@ -94,7 +94,7 @@ impl Revision<'_> {
         }
     }
 
-    /// Loads the settings; the defaults if there is no file.
+    /// Loads the settings; the defaults if the file does not exist.
     ///
     /// # Errors
     /// The file cannot be read or is invalid.

@@ -47,7 +47,7 @@ pub struct Args {
     /// Edit this file in place; a new file starts as the repository's template. Use it with `gh pr create --body-file`.
     #[arg(long, value_name = "FILE", conflicts_with = "pr")]
     write: Option<PathBuf>,
-    /// Edit the description of this pull request, unless somebody changes it meanwhile.
+    /// Edit the description of this pull request, unless it changes during the command.
     #[arg(long, value_name = "N")]
     pr: Option<u64>,
     /// Change nothing. Compare the attestation with results, branch, diff and contract.
@@ -133,7 +133,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     for finding in &findings {
         say(format_args!("warning[{}]: {}", finding.code.id, finding.message));
     }
-    if context.talk >= 0 {
+    if context.verbosity >= 0 {
         say_text(&next_steps(&report.next));
     }
     Ok(Exit::Passed)

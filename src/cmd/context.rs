@@ -1,4 +1,4 @@
-//! What every command gets: the checkouts, the format, how much to say, and the two ways to say it.
+//! Defines the global options for commands, and the functions that print to standard output and standard error.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -17,7 +17,7 @@ use crate::domain::settings::Settings;
 use crate::policy::{Loaded, Revision};
 use crate::terminal::{Text, color, escape};
 
-/// Every format there is; each command takes some of them.
+/// All output formats. Each command accepts some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum Format {
@@ -36,27 +36,27 @@ pub enum Format {
     Dot,
 }
 
-/// The global options, as a command sees them.
+/// The global options.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Policy checkout.
+    /// The policy checkout.
     pub repo: PathBuf,
-    /// Checkout under test.
+    /// The checkout under test.
     pub subject: PathBuf,
-    /// Format that was asked for.
+    /// The requested format.
     pub format: Option<Format>,
-    /// Colour: forced on, forced off, or decided by the stream.
+    /// Whether to use colour; `None` to decide by the stream.
     pub color: Option<bool>,
-    /// How much to say: −1 quiet, 0, 1 verbose, …
-    pub talk: i16,
-    /// The arguments that this process was called with, without its name.
+    /// How many messages to print: −1 quiet, 0 normal, 1 verbose, …
+    pub verbosity: i16,
+    /// The arguments of this process, without the program name.
     pub args: Vec<OsString>,
-    /// The process that keeps this one, where one does.
+    /// The process id of the supervisor; `None` without a supervisor.
     pub supervisor_pid: Option<i32>,
 }
 
 impl Context {
-    /// The format to use, if this command has it; `human` where none was asked for.
+    /// Returns the requested format if the command accepts it; `human` by default.
     pub fn format(&self, known: &[Format]) -> anyhow::Result<Format> {
         let format = self.format.unwrap_or(Format::Human);
         if known.contains(&format) {
@@ -68,7 +68,7 @@ impl Context {
                 .unwrap_or_default()
         };
         bail!(
-            "--format {} is not for this command; it has {}",
+            "this command has no --format {}; it accepts {}",
             name(&format),
             known.iter().map(name).collect::<Vec<_>>().join(", ")
         )
@@ -79,7 +79,7 @@ impl Context {
         Revision::Checkout(&self.repo)
     }
 
-    /// Loads the settings of the policy checkout; the defaults if there is no file.
+    /// Loads the settings of the policy checkout; the defaults if the file does not exist.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         self.policy().settings()
     }
@@ -89,19 +89,19 @@ impl Context {
         self.policy().registry()
     }
 
-    /// Where the registry is.
+    /// Returns the path of the registry.
     pub fn registry_path(&self) -> PathBuf {
         self.repo.join(paths::REGISTRY)
     }
 
-    /// Prints a message about the work to standard error, unless the user asked for quiet.
+    /// Prints a message to standard error, unless `--quiet` was given.
     pub fn note(&self, message: impl Display) {
-        if self.talk >= 0 {
+        if self.verbosity >= 0 {
             say(message);
         }
     }
 
-    /// Whether to colour what goes to this stream.
+    /// Whether to use colour on this stream.
     pub fn color(&self, stream: &impl IsTerminal) -> bool {
         color::enabled(self.color, stream.is_terminal(), |name| std::env::var_os(name))
     }
@@ -134,7 +134,7 @@ pub fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints data for another program to standard output, as it is: a patch, XML, a graph, a document that the user named.
+/// Prints data for another program to standard output, unchanged: a patch, XML, a graph, a document of the user.
 pub fn print_data(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -161,11 +161,11 @@ pub fn variable(name: &str) -> Option<OsString> {
 
 /// Prints text for a person to standard error.
 pub fn say_text(text: &Text) {
-    // A closed standard error has no reader, so there is nothing to report.
+    // If standard error is closed, the message has no reader.
     let _ = std::io::stderr().lock().write_all(text.as_str().as_bytes());
 }
 
-/// Prints what the command-line parser answers: help, the version, or an error that quotes the arguments.
+/// Prints the output of the command-line parser: help, the version, or an error that quotes the arguments.
 pub fn command_line(error: &clap::Error) -> Exit {
     let is_error = error.use_stderr();
     let env = |name: &str| std::env::var_os(name);
@@ -183,12 +183,12 @@ pub fn command_line(error: &clap::Error) -> Exit {
         say_text(&text);
         return Exit::Unusable;
     }
-    // A closed standard output is the reader's choice.
+    // If standard output is closed, the help has no reader.
     let _ = print(&text);
     Exit::Passed
 }
 
-/// Reads a document the user named; `-` is standard input.
+/// Reads a file that the user named; `-` is standard input.
 pub fn read_input(path: &Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         return std::io::read_to_string(std::io::stdin().lock()).context("cannot read standard input");

@@ -97,7 +97,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             });
             print_json_line(&value)?;
         }
-        _ if args.dry_run && context.talk > 0 => {
+        _ if args.dry_run && context.verbosity > 0 => {
             let mut patch = String::new();
             for step in &steps {
                 patch.push_str(&step.patch(repo)?);

@@ -10,7 +10,7 @@ use crate::domain::finding::Severity;
 use crate::git::Git;
 use crate::git::claims;
 use crate::plan::contracts::Document;
-use crate::plan::{self, Facts, Item, conflicts, contracts, show};
+use crate::plan::{self, Facts, Item, conflicts, contracts, render};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -36,9 +36,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let plan = plan::make(&items, &facts, &settings.hotspots, findings);
     match format {
         Format::Json => print_json(&plan)?,
-        Format::Mermaid => print_data(&show::mermaid(&plan))?,
-        Format::Dot => print_data(&show::dot(&plan))?,
-        _ => print(&show::human(&plan))?,
+        Format::Mermaid => print_data(&render::mermaid(&plan))?,
+        Format::Dot => print_data(&render::dot(&plan))?,
+        _ => print(&render::human(&plan))?,
     }
     let broken = plan.findings.iter().any(|f| f.severity == Severity::Error);
     Ok(if broken { Exit::Failed } else { Exit::Passed })

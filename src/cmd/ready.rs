@@ -1,6 +1,6 @@
 //! `ready`: prints everything that blocks a merge, who can remove each blocker, and the command. With `--all`, also the merge order.
 
-mod present;
+mod report;
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ use crate::pull::readiness::Inputs;
 use crate::pull::snapshot::Snapshot;
 use crate::pull::{published, signature};
 
-use present::Report;
+use report::Report;
 
 /// Arguments of `ready`.
 #[derive(Debug, clap::Args)]

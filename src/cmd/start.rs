@@ -1,6 +1,6 @@
 //! `start`: claims a contract and creates its branch and worktree. With `--clean`, removes those of merged contracts.
 
-mod present;
+mod report;
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::workspace::clean;
 use crate::workspace::main_worktree::MainWorktree;
 use crate::workspace::start::{self, Outcome, Request};
 
-use present::{CleanReport, Report};
+use report::{CleanReport, Report};
 
 /// Arguments of `start`.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,7 @@
-//! The findings of planning, starting and attesting.
+//! Defines the findings of `plan`, `start` and `attest`.
 
 use crate::domain::finding::{Code, Severity};
 
-/// Contracts that wait for each other.
 pub static DEPENDENCY_CYCLE: Code = Code {
     id: "dependency-cycle",
     severity: Severity::Error,
@@ -12,7 +11,6 @@ pub static DEPENDENCY_CYCLE: Code = Code {
     good: "# contract 03\ndepends_on: []\n# contract 04\ndepends_on: [03]",
 };
 
-/// A dependency that is not among the contracts.
 pub static MISSING_DEPENDENCY: Code = Code {
     id: "missing-dependency",
     severity: Severity::Error,
@@ -22,7 +20,6 @@ pub static MISSING_DEPENDENCY: Code = Code {
     good: "depends_on: [03]",
 };
 
-/// One id, two documents.
 pub static DUPLICATE_CONTRACT: Code = Code {
     id: "duplicate-contract",
     severity: Severity::Error,
@@ -32,7 +29,6 @@ pub static DUPLICATE_CONTRACT: Code = Code {
     good: "# a.md\nissue: 07\n# b.md\nissue: 08",
 };
 
-/// A document that a plan cannot read.
 pub static UNREADABLE_CONTRACT: Code = Code {
     id: "unreadable-contract",
     severity: Severity::Error,
@@ -42,17 +38,15 @@ pub static UNREADABLE_CONTRACT: Code = Code {
     good: "nmoe:\n  issue: 07",
 };
 
-/// A dependency that is not merged.
 pub static DEPENDENCY_OPEN: Code = Code {
     id: "dependency-open",
     severity: Severity::Error,
     title: "A dependency is not merged",
-    explain: "Work starts from the base branch, which does not contain the dependency yet. Wait for it, or take a contract of the first wave: `nmoe-gates plan`. If the dependency is merged, use `--done ID`.",
+    explain: "Work starts from the base branch, which does not contain the dependency yet. Wait for it, or choose a contract of the first wave: `nmoe-gates plan`. If the dependency is merged, use `--done ID`.",
     bad: "depends_on: [03]  # issue of contract 03 is open",
     good: "depends_on: [03]  # issue of contract 03 is closed as completed",
 };
 
-/// No such contract.
 pub static UNKNOWN_CONTRACT: Code = Code {
     id: "unknown-contract",
     severity: Severity::Error,
@@ -62,7 +56,6 @@ pub static UNKNOWN_CONTRACT: Code = Code {
     good: "nmoe-gates start 03a",
 };
 
-/// An id or slug that cannot name a branch.
 pub static UNUSABLE_NAME: Code = Code {
     id: "unusable-name",
     severity: Severity::Error,
@@ -72,27 +65,24 @@ pub static UNUSABLE_NAME: Code = Code {
     good: "slug: attention",
 };
 
-/// Somebody works on it.
 pub static CLAIMED: Code = Code {
     id: "claimed",
     severity: Severity::Error,
     title: "The contract is claimed",
     explain: "A claim is a ref on the remote that only one person can create. It is removed when the work is merged (`start --clean`) or released (`start ID --release`).",
     bad: "nmoe-gates start 07  # while 07 is claimed",
-    good: "nmoe-gates plan  # take another one",
+    good: "nmoe-gates plan  # choose another contract",
 };
 
-/// It is merged.
 pub static ALREADY_MERGED: Code = Code {
     id: "already-merged",
     severity: Severity::Error,
-    title: "The contract is merged already",
+    title: "The contract is already merged",
     explain: "The remote records the contract as done. Create a new contract for more work.",
     bad: "nmoe-gates start 07  # 07 is merged",
     good: "nmoe-gates start 08",
 };
 
-/// Its branch exists.
 pub static BRANCH_EXISTS: Code = Code {
     id: "branch-exists",
     severity: Severity::Error,
@@ -102,7 +92,6 @@ pub static BRANCH_EXISTS: Code = Code {
     good: "nmoe-gates start --clean  # removes it once it is merged",
 };
 
-/// Its worktree exists.
 pub static WORKTREE_EXISTS: Code = Code {
     id: "worktree-exists",
     severity: Severity::Error,
@@ -112,7 +101,6 @@ pub static WORKTREE_EXISTS: Code = Code {
     good: "git worktree remove ../nmoe-worktrees/issue-07-attention",
 };
 
-/// Results about something else.
 pub static STALE_RESULTS: Code = Code {
     id: "stale-results",
     severity: Severity::Warning,
@@ -122,7 +110,6 @@ pub static STALE_RESULTS: Code = Code {
     good: "results of 8d1e9b4, attested for 8d1e9b4",
 };
 
-/// Results of a dirty tree.
 pub static DIRTY_RESULTS: Code = Code {
     id: "dirty-results",
     severity: Severity::Warning,
@@ -132,7 +119,6 @@ pub static DIRTY_RESULTS: Code = Code {
     good: "git commit && nmoe-gates run --tier a",
 };
 
-/// No results.
 pub static NO_RESULTS: Code = Code {
     id: "no-results",
     severity: Severity::Error,
@@ -142,7 +128,7 @@ pub static NO_RESULTS: Code = Code {
     good: "nmoe-gates run --tier a && nmoe-gates attest --verify pr.md",
 };
 
-/// Every finding of planning, starting and attesting.
+/// All findings of `plan`, `start` and `attest`.
 pub static TABLE: &[&Code] = &[
     &DEPENDENCY_CYCLE,
     &MISSING_DEPENDENCY,

@@ -186,7 +186,7 @@ impl Document {
     }
 }
 
-/// Whether a contract id is safe to print anywhere. Anybody can write an issue.
+/// Whether a contract id is safe to print anywhere, because a stranger may have written the issue.
 fn is_plain(id: &str) -> bool {
     !id.is_empty()
         && id
@@ -200,8 +200,8 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
         return Ok(None);
     }
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    let unreadable = |span: &Span, says: &str| {
-        let finding = Finding::new(&codes::UNREADABLE_CONTRACT, says)
+    let unreadable = |span: &Span, message: &str| {
+        let finding = Finding::new(&codes::UNREADABLE_CONTRACT, message)
             .in_path(&document.name)
             .at(Region::of(&source, span))
             .help(format!("run `{}`", shell_line(&document.lint_command())));
@@ -216,17 +216,17 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
     let light: Light = serde_yaml::from_str(text).map_err(|error| {
         let at = text.floor_char_boundary(error.location().map_or(0, |l| l.index().min(text.len())));
         let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
-        let says = error.to_string();
-        let says = says.split(" at line ").next().unwrap_or_default();
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
         unreadable(
             &block.content.span(&(at..end)),
-            &format!("cannot parse the block: {says}"),
+            &format!("cannot parse the block: {message}"),
         )
     })?;
     let mut ids = std::iter::once(&light.nmoe.issue).chain(light.nmoe.depends_on.iter().flatten());
     if let Some(id) = ids.find(|id| !is_plain(id)) {
-        let says = format!("`{id}` cannot be a contract id: use letters, digits, `.`, `_` and `-`");
-        return Err(unreadable(&block.content.span(&(0..text.len())), &says));
+        let message = format!("`{id}` cannot be a contract id: use letters, digits, `.`, `_` and `-`");
+        return Err(unreadable(&block.content.span(&(0..text.len())), &message));
     }
     Ok(Some(Item {
         issue: light.nmoe.issue,

@@ -1,4 +1,4 @@
-//! Who waits for whom: dependencies, cycles and missing ends as paths, the critical path. Linear in contracts and dependencies.
+//! Builds the dependency graph of contracts: order, cycles, missing dependencies, critical path. Linear in contracts and dependencies.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,25 +8,25 @@ use crate::domain::suggest::did_you_mean;
 use crate::plan::codes;
 use crate::plan::item::{Item, natural};
 
-/// The dependencies of a set of contracts, by their positions in it.
+/// The dependencies of contracts, by their indexes.
 #[derive(Debug)]
 pub struct Graph {
-    /// Position of each id.
+    /// The index of each id.
     pub index: HashMap<String, usize>,
-    /// For each contract, those of the set that must be merged before it.
+    /// For each contract, its unmerged dependencies.
     pub waits_for: Vec<Vec<usize>>,
-    /// For each contract, those that wait for it.
+    /// For each contract, the contracts that depend on it.
     pub needed_by: Vec<Vec<usize>>,
-    /// Dependencies that are in no document and not merged: (contract, id).
+    /// Dependencies that are neither open nor merged: (contract, id).
     missing: Vec<(usize, String)>,
-    /// Contracts in the order in which they could be merged; those behind a cycle or a missing end are left out.
+    /// The contracts in a possible merge order, without those that depend on a cycle or a missing contract.
     order: Vec<usize>,
-    /// For each contract, how many contracts the longest chain from it to the end holds, itself included.
+    /// For each contract, the length of the longest chain of dependents that starts with it.
     pub depth: Vec<usize>,
 }
 
 impl Graph {
-    /// Builds the graph. Ids in `done` are merged and wait for nobody.
+    /// Builds the graph; the ids in `done` are merged.
     pub fn new(items: &[Item], done: &[String]) -> Self {
         let index: HashMap<String, usize> = items
             .iter()
@@ -79,14 +79,14 @@ impl Graph {
         }
     }
 
-    /// Contracts that can be merged some day, each after what it waits for.
+    /// Returns the contracts that can be merged, each after its dependencies.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
 
-    /// The longest chain of dependencies.
+    /// Returns the longest chain of dependencies.
     pub fn critical_path(&self) -> Vec<usize> {
-        // Of equal depths the first in order, so that the answer does not depend on chance.
+        // Of equal depths take the first, so that the result is reproducible.
         let deepest = |candidates: &[usize]| {
             candidates
                 .iter()
@@ -103,7 +103,7 @@ impl Graph {
         path
     }
 
-    /// One finding per group of contracts that wait for each other, one per missing end.
+    /// Returns one finding for each group of contracts in a cycle, and one for each missing dependency.
     pub fn findings(&self, items: &[Item]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for cycle in self.cycles() {
@@ -118,14 +118,14 @@ impl Graph {
             );
         }
         for (n, id) in &self.missing {
-            let mut way = self.way_to(*n);
+            let mut way = self.dependents_of(*n);
             way.push(*n);
             let mut shown: Vec<&str> = way.iter().map(|n| items[*n].issue.as_str()).collect();
             shown.push(id);
             let near = self.near(id);
             let help = match &near {
-                Some(other) => format!("{} If `{id}` is merged, say `--done {id}`", did_you_mean(other)),
-                None => format!("if `{id}` is merged, say `--done {id}`; otherwise correct `depends_on`"),
+                Some(other) => format!("{} If `{id}` is merged, use `--done {id}`", did_you_mean(other)),
+                None => format!("if `{id}` is merged, use `--done {id}`; otherwise correct `depends_on`"),
             };
             findings.push(
                 Finding::new(
@@ -139,8 +139,8 @@ impl Graph {
         findings
     }
 
-    /// Some contract that only this chain of dependents leads from, down to (not including) the given one.
-    fn way_to(&self, n: usize) -> Vec<usize> {
+    /// Returns a chain of dependents that leads to a contract, without the contract itself.
+    fn dependents_of(&self, n: usize) -> Vec<usize> {
         let mut way = Vec::new();
         let mut seen = HashSet::from([n]);
         let mut at = n;
@@ -167,17 +167,18 @@ impl Graph {
             .map(|other| (*other).clone())
     }
 
-    /// For each contract that cannot be merged: why, and the way from it to what blocks it.
+    /// Returns each contract that cannot be merged, with the code and the path to the cause.
     pub fn blocked(&self, items: &[Item]) -> Vec<(usize, &'static str, Vec<String>)> {
         let mut free = vec![false; items.len()];
         self.order.iter().for_each(|n| free[*n] = true);
-        let mut hole: HashMap<usize, &str> = HashMap::new();
+        let mut gap: HashMap<usize, &str> = HashMap::new();
         for (n, id) in &self.missing {
-            hole.entry(*n).or_insert(id);
+            gap.entry(*n).or_insert(id);
         }
-        // The way of every blocked contract is its first blocked dependency's way, so one pass from the holes outward is enough.
-        let mut towards: HashMap<usize, Option<usize>> = hole.keys().map(|n| (*n, None)).collect();
-        let mut queue: VecDeque<usize> = hole.keys().copied().collect();
+        // The path of a blocked contract continues with the path of its first blocked dependency, so one pass from the missing
+        // dependencies is enough.
+        let mut towards: HashMap<usize, Option<usize>> = gap.keys().map(|n| (*n, None)).collect();
+        let mut queue: VecDeque<usize> = gap.keys().copied().collect();
         queue.make_contiguous().sort_unstable();
         while let Some(n) = queue.pop_front() {
             for &m in &self.needed_by[n] {
@@ -197,10 +198,10 @@ impl Graph {
                     way.push(name(*to));
                     at = *to;
                 }
-                way.extend(hole.get(&at).map(|id| (*id).to_owned()));
+                way.extend(gap.get(&at).map(|id| (*id).to_owned()));
                 blocked.push((n, codes::MISSING_DEPENDENCY.id, way));
             } else {
-                // Following blocked dependencies must come round: that is the cycle it waits for.
+                // No dependency is missing, so the blocked dependencies lead to a cycle.
                 let mut seen = HashSet::from([n]);
                 let mut at = n;
                 while let Some(&to) = self.waits_for[at].iter().find(|m| !free[**m]) {
@@ -216,7 +217,7 @@ impl Graph {
         blocked
     }
 
-    /// One shortest cycle for each group of contracts that wait for each other; first and last are the same.
+    /// Returns one shortest cycle for each group of contracts in a cycle; first and last are equal.
     fn cycles(&self) -> Vec<Vec<usize>> {
         let group = self.groups();
         let mut size: HashMap<usize, usize> = HashMap::new();
@@ -258,7 +259,7 @@ impl Graph {
         vec![start]
     }
 
-    /// Strongly connected components (Tarjan's, without recursion): for each contract the number of its group.
+    /// Returns for each contract the number of its strongly connected component, by Tarjan's algorithm without recursion.
     fn groups(&self) -> Vec<usize> {
         const NEW: usize = usize::MAX;
         let count = self.waits_for.len();

@@ -1,4 +1,4 @@
-//! What several contracts touch: real conflicts of branches, core files, declared hotspots, files that only grow, scopes that overlap.
+//! Finds the hotspots of contracts: conflicts of branches, core files, declared hotspots, append-only files, overlapping scopes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,24 +9,24 @@ use crate::domain::settings;
 use crate::plan::item::{Facts, Item, natural};
 use crate::plan::overlap::{self, Entry, Index};
 
-/// Why contracts would meet there; in the order of weight.
+/// Why several contracts change the same path, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HotspotKind {
-    /// The branches conflict today: `git merge-tree` says so.
+    /// The branches conflict, by `git merge-tree`.
     Conflict,
-    /// A core file, declared or inside the scope.
+    /// A core file of the settings.
     Core,
     /// Several contracts declare it.
     Declared,
-    /// Several contracts declare it, and it only grows at its end.
+    /// Several contracts declare it, and the settings list it as append-only.
     AppendOnly,
-    /// Several scopes allow it, and nobody declared it.
+    /// Several scopes allow it, but no contract declares it.
     Scope,
 }
 
 impl HotspotKind {
-    /// The word in tables.
+    /// Returns the name for tables.
     pub fn as_str(self) -> &'static str {
         match self {
             HotspotKind::Conflict => "conflict",
@@ -37,8 +37,8 @@ impl HotspotKind {
         }
     }
 
-    /// Whether two contracts that share it never stand in one wave.
-    pub fn excludes(self) -> bool {
+    /// Whether at most one contract per wave may change it.
+    pub fn is_exclusive(self) -> bool {
         matches!(
             self,
             HotspotKind::Conflict | HotspotKind::Core | HotspotKind::Declared
@@ -46,41 +46,40 @@ impl HotspotKind {
     }
 }
 
-/// Something that two or more contracts touch.
+/// A path that two or more contracts change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hotspot {
-    /// Why they would meet there.
     pub kind: HotspotKind,
-    /// A path or glob; of a conflict its paths, with commas between them.
+    /// A path or pattern. For a conflict, its paths, separated by commas.
     pub path: String,
-    /// Whether no wave holds two of them.
+    /// Whether at most one contract per wave may change it.
     pub exclusive: bool,
-    /// Contract ids.
+    /// The contract ids.
     pub contracts: Vec<String>,
-    /// Whether there are more contracts than are named.
+    /// Whether more contracts exist than are listed.
     pub more: bool,
 }
 
 /// The hotspots of a set of contracts.
 pub struct Spots {
-    /// For each contract the exclusive hotspots it touches, by number.
-    pub held: Vec<Vec<usize>>,
-    /// What several contracts share, weightiest first.
+    /// For each contract, the numbers of its exclusive hotspots.
+    pub exclusive_of: Vec<Vec<usize>>,
+    /// The hotspots of several contracts, most serious first.
     pub shared: Vec<Hotspot>,
     texts: Vec<String>,
 }
 
 impl Spots {
-    /// The exclusive hotspots that a contract touches.
+    /// Returns the exclusive hotspots of a contract.
     pub fn names(&self, contract: usize) -> Vec<String> {
-        self.held[contract]
+        self.exclusive_of[contract]
             .iter()
             .map(|n| self.texts[*n].clone())
             .collect()
     }
 }
 
-/// What is touched, and by whom.
+/// The contracts that change each path.
 type Touched = BTreeMap<(HotspotKind, String), BTreeSet<usize>>;
 
 /// Finds the hotspots.
@@ -122,7 +121,7 @@ pub fn find(
             .filter_map(|id| index.get(id).copied())
             .collect();
         if who.len() == 2 {
-            // Each pair is its own hotspot, even where two pairs conflict in the same file.
+            // Each pair is a separate hotspot, even if two pairs conflict in the same file.
             let name = format!(
                 "{} ({})",
                 conflict.paths.join(", "),
@@ -132,12 +131,12 @@ pub fn find(
         }
     }
 
-    let mut held = vec![Vec::new(); items.len()];
+    let mut exclusive_of = vec![Vec::new(); items.len()];
     let mut texts = Vec::new();
     let mut shared = Vec::new();
     for ((kind, text), who) in &touched {
-        if kind.excludes() && !who.is_empty() {
-            who.iter().for_each(|n| held[*n].push(texts.len()));
+        if kind.is_exclusive() && !who.is_empty() {
+            who.iter().for_each(|n| exclusive_of[*n].push(texts.len()));
             texts.push(text.clone());
         }
         if who.len() > 1 {
@@ -145,7 +144,11 @@ pub fn find(
         }
     }
     shared.extend(by_scope(items, &allowed, denies, &touched));
-    Spots { held, shared, texts }
+    Spots {
+        exclusive_of,
+        shared,
+        texts,
+    }
 }
 
 fn each<'a>(
@@ -158,7 +161,7 @@ fn each<'a>(
         .flat_map(move |(n, item)| list(item).iter().map(move |text| (n, text.as_str())))
 }
 
-/// Whether everything that the second pattern can match is matched by the first, where that is plain to see.
+/// Whether the first pattern matches everything that the second one can match; `false` if this is not obvious.
 fn covers(deny: &PathPattern, path: &PathPattern) -> bool {
     if path.is_wild() && !path.covers_prefix() {
         return deny.as_str() == path.as_str();
@@ -166,7 +169,7 @@ fn covers(deny: &PathPattern, path: &PathPattern) -> bool {
     deny.as_str() == path.as_str() || deny.matches(path.prefix())
 }
 
-/// Declared hotspots that are not core: the same path, or a declared directory or glob that holds a declared path.
+/// Adds the declared hotspots that are not core files. A declared directory or pattern includes declared paths below it.
 fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &mut Touched) {
     let (core, growing) = (&settings.core, &settings.append_only);
     let index = Index::new(declared);
@@ -189,7 +192,7 @@ fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &m
     }
 }
 
-/// Scopes that overlap where nobody said so.
+/// Returns the overlaps of scopes that no contract declares.
 fn by_scope(
     items: &[Item],
     allowed: &[Entry],
@@ -247,7 +250,7 @@ fn hotspot(
     Hotspot {
         kind,
         path: path.to_owned(),
-        exclusive: kind.excludes(),
+        exclusive: kind.is_exclusive(),
         contracts,
         more,
     }

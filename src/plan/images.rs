@@ -1,6 +1,6 @@
-//! Which images a diff calls for: exactly those whose environment changed, and those built on them.
+//! Decides which images a diff makes necessary to rebuild: those whose files changed, and those that are built on them.
 //!
-//! Code is no part of an image's environment: the runner checks it out and builds it anew for every run.
+//! Code is not a reason, because every run checks it out and builds it again.
 
 use serde::Serialize;
 
@@ -11,15 +11,15 @@ use crate::git::diff::{Change, Kind};
 /// Whether an image must be rebuilt, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// Name of the image.
+    /// The name of the image.
     pub name: String,
     /// Whether it must be rebuilt.
     pub rebuild: bool,
-    /// Why, one sentence each; for one that need not be rebuilt what was looked at.
+    /// The reasons, one sentence each.
     pub why: Vec<String>,
 }
 
-/// Decides for each image of a chain, in the order in which they are built: each on the one before it.
+/// Decides for each image of a chain, in build order. Each image is built on the previous one.
 pub fn decide(chain: &[Image], changes: &[Change]) -> Vec<Decision> {
     let mut below: Option<&str> = None;
     let mut decisions = Vec::new();
@@ -52,7 +52,7 @@ pub fn decide(chain: &[Image], changes: &[Change]) -> Vec<Decision> {
     decisions
 }
 
-/// All of them, where there is nothing to compare with.
+/// Rebuilds all images, because there is no earlier commit.
 pub fn all(chain: &[Image], why: &str) -> Vec<Decision> {
     let rebuilt = |image: &Image| Decision {
         name: image.name.clone(),
@@ -62,7 +62,7 @@ pub fn all(chain: &[Image], why: &str) -> Vec<Decision> {
     chain.iter().map(rebuilt).collect()
 }
 
-/// What a change does to these files. A mode alone does not reach the image: builds copy content.
+/// Describes what a change does to these files. A changed file mode is ignored, because builds copy only the content.
 fn touches(change: &Change, files: &[PathPattern]) -> Vec<String> {
     let is_one = |path: &[u8]| files.iter().any(|f| f.matches(path));
     let (old, new) = (change.old.shown(), change.new.shown());

@@ -1,45 +1,44 @@
-//! Defines what a plan is made from: contracts as plain items, and what is known beyond them.
+//! Defines the inputs of a plan: contracts as plain items, merged contracts, and conflicts of branches.
 
 use std::cmp::Ordering;
 
-/// What a plan needs to know of a contract.
+/// The part of a contract that a plan needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
-    /// Contract id.
+    /// The contract id.
     pub issue: String,
-    /// The rest of its branch's name.
     pub slug: String,
-    /// The document it was read from.
+    /// The name of the document.
     pub path: String,
-    /// Contract ids that must be merged first.
+    /// The contract ids that must be merged first.
     pub depends_on: Vec<String>,
-    /// Declared hotspots.
+    /// The declared hotspots.
     pub merge_hotspots: Vec<String>,
-    /// Globs of what may change.
+    /// Patterns of the files that may change.
     pub allow: Vec<String>,
-    /// Globs of what must not.
+    /// Patterns of the files that must not change.
     pub deny: Vec<String>,
 }
 
-/// What is known beyond the contracts themselves.
+/// What a plan needs in addition to the contracts.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Contract ids that are merged already.
+    /// The ids of merged contracts.
     pub done: Vec<String>,
-    /// Pairs of contracts whose branches conflict today, with the paths they conflict in.
+    /// The pairs of contracts whose branches conflict.
     pub conflicts: Vec<Conflict>,
 }
 
-/// Two contracts whose branches cannot both be merged as they are.
+/// Two contracts whose branches conflict.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conflict {
-    /// Contract ids of the two.
+    /// The two contract ids.
     pub between: [String; 2],
-    /// Paths they conflict in.
+    /// The paths in conflict.
     pub paths: Vec<String>,
 }
 
-/// Ids in the order people expect: `2` before `10`, `03` before `03a`.
+/// Compares ids in natural order: `2` before `10`, `03` before `03a`.
 pub fn natural(a: &str, b: &str) -> Ordering {
     let key = |s: &str| {
         let digits = s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -1,6 +1,7 @@
-//! Many contracts at once: who waits for whom, what they would fight over, and what can run in parallel.
+//! Plans many contracts: dependencies, hotspots, and the waves that can run in parallel.
 //!
-//! Takes contracts as plain [`Item`]s; knows nothing of files, GitHub or branches.
+//! [`make`] takes contracts as plain [`Item`]s. [`contracts`] reads them, and [`conflicts`] compares their branches. A service for
+//! commands: no command line, no output, no environment variables.
 
 pub mod codes;
 pub mod conflicts;
@@ -10,7 +11,7 @@ pub mod hotspots;
 pub mod images;
 pub mod item;
 pub mod overlap;
-pub mod show;
+pub mod render;
 pub mod waves;
 
 use serde::Serialize;
@@ -22,56 +23,54 @@ use crate::domain::settings;
 pub use hotspots::{Hotspot, HotspotKind};
 pub use item::{Conflict, Facts, Item, natural};
 
-/// The whole plan, as `--format json` prints it.
+/// A plan, as `--format json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// Format version; 1.
     pub schema: u32,
-    /// Every contract with its wave, in the order of the ids.
+    /// All contracts, sorted by id.
     pub contracts: Vec<Row>,
-    /// Contract ids that can be worked on at the same time, wave after wave.
+    /// The contract ids of each wave.
     pub waves: Vec<Vec<String>>,
-    /// The longest chain of dependencies: no plan takes fewer waves.
+    /// The longest chain of dependencies. No plan has fewer waves.
     pub critical_path: Vec<String>,
-    /// What several contracts touch; real conflicts first, then what excludes, then hints.
+    /// The hotspots: conflicts first, then other exclusive hotspots, then hints.
     pub hotspots: Vec<Hotspot>,
-    /// Contracts that no wave can hold, with the way to what blocks them.
+    /// The contracts in no wave, with the cause.
     pub blocked: Vec<Blocked>,
-    /// Cycles, missing ends, ids that stand twice, contracts that could not be read.
+    /// Cycles, missing dependencies, duplicate ids, invalid contracts.
     pub findings: Vec<FindingJson>,
-    /// What to do now.
     pub next: Vec<NextStep>,
 }
 
 /// One contract of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Contract id.
+    /// The contract id.
     pub issue: String,
-    /// The rest of its branch's name.
     pub slug: String,
-    /// The document it was read from.
+    /// The name of the document.
     pub path: String,
-    /// Its wave, from 1; null where it is blocked.
+    /// The wave, from 1; `None` if the contract is blocked.
     pub wave: Option<usize>,
-    /// Contract ids that must be merged first and are not yet.
+    /// The unmerged dependencies.
     pub waits_for: Vec<String>,
-    /// Hotspots that it holds alone in its wave.
+    /// The hotspots that no other contract of the wave changes.
     pub exclusive: Vec<String>,
 }
 
-/// A contract that no wave can hold.
+/// A contract in no wave.
 #[derive(Clone, Debug, Serialize)]
 pub struct Blocked {
-    /// Contract id.
+    /// The contract id.
     pub issue: String,
     /// `dependency-cycle` or `missing-dependency`.
     pub because: &'static str,
-    /// From the contract to what blocks it.
+    /// The path from the contract to the cause.
     pub way: Vec<String>,
 }
 
-/// Makes the plan. `findings` are those of reading; those of planning are added to them.
+/// Makes a plan. `findings` are the findings of [`contracts::read`].
 pub fn make(
     items: &[Item],
     facts: &Facts,
@@ -81,7 +80,7 @@ pub fn make(
     let graph = graph::Graph::new(items, &facts.done);
     findings.extend(graph.findings(items));
     let spots = hotspots::find(items, facts, settings, &graph.index);
-    let waves = waves::waves(&graph, &spots.held);
+    let waves = waves::waves(&graph, &spots.exclusive_of);
     let mut wave_of = vec![None; items.len()];
     for (number, wave) in waves.iter().enumerate() {
         for &member in wave {
@@ -132,7 +131,7 @@ fn start_next(item: &Item) -> NextStep {
     use crate::domain::next_step::Who;
     NextStep::run(
         Who::Author,
-        format!("start {}, nothing it needs is open", item.issue),
+        format!("start {}: all its dependencies are merged", item.issue),
         ["nmoe-gates", "start", &item.issue],
     )
 }

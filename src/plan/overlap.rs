@@ -1,24 +1,24 @@
-//! Which contracts may touch the same paths, by an index over the literal beginnings and ends of their globs.
+//! Finds the contracts whose patterns can match the same path, by an index over the literal prefixes and suffixes of the patterns.
 //!
-//! Two globs that share a path have literal beginnings of which one begins the other, so each glob looks up the beginnings of its
-//! own beginning instead of every other glob: near-linear for what people write.
+//! If two patterns match a common path, one literal prefix is a prefix of the other. So each pattern looks up the prefixes of its own
+//! prefix instead of comparing itself with every pattern, which is almost linear for usual patterns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::domain::path_pattern::PathPattern;
 
-/// Most contracts that one entry names; beyond it the entry says that there are more.
+/// The most contracts that one hotspot lists.
 pub const MOST: usize = 64;
 
-/// What a pattern is, as far as looking it up goes.
+/// How the index treats a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    /// A name with an extension: one file.
+    /// A name with an extension: a single file.
     File,
-    /// A name without one, or `dir/**`: everything below.
+    /// A name without an extension, or `dir/**`: everything below.
     Tree,
-    /// Anything else.
+    /// Every other pattern.
     Wild,
 }
 
@@ -38,13 +38,13 @@ fn shape(spec: &PathPattern) -> Shape {
     }
 }
 
-/// The literal end of a wild pattern; empty for anything that covers a tree.
-fn ending(spec: &PathPattern, shape: Shape) -> &str {
+/// Returns the literal suffix of a pattern; empty for a tree.
+fn suffix(spec: &PathPattern, shape: Shape) -> &str {
     let text = spec.as_str();
     match shape {
         Shape::Wild if !text.contains('\\') => {
             let at = text.rfind(['*', '?', ']', '[']).map_or(0, |at| at + 1);
-            // `**/` may stand for nothing, so its slash is no part of the end.
+            // `**/` can match nothing, so the suffix does not contain its slash.
             text[at..].strip_prefix('/').unwrap_or(&text[at..])
         }
         Shape::File => text,
@@ -52,55 +52,54 @@ fn ending(spec: &PathPattern, shape: Shape) -> &str {
     }
 }
 
-/// Patterns with the same literal beginning, by their literal ends, read backwards.
+/// The patterns with the same literal prefix, by their reversed literal suffixes.
 #[derive(Default)]
 struct Bucket {
-    by_end: BTreeMap<Vec<u8>, Vec<usize>>,
+    by_suffix: BTreeMap<Vec<u8>, Vec<usize>>,
     lengths: BTreeSet<usize>,
 }
 
 impl Bucket {
-    /// Those whose end this end has at its own end.
-    fn ends_of<'b>(&'b self, backwards: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
-        let shorter = self.lengths.range(..=backwards.len());
+    /// Returns the patterns whose suffix is a suffix of this one.
+    fn with_shorter_suffix<'b>(&'b self, reversed: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let shorter = self.lengths.range(..=reversed.len());
         shorter
-            .filter_map(|n| self.by_end.get(&backwards[..*n]))
+            .filter_map(|n| self.by_suffix.get(&reversed[..*n]))
             .flatten()
             .copied()
     }
 
-    /// Those that end like this and have more before it.
-    fn ending_in<'b>(&'b self, backwards: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
-        let from = (Bound::Excluded(backwards), Bound::Unbounded);
-        let longer = self.by_end.range::<[u8], _>(from);
+    /// Returns the patterns whose suffix is longer and ends in this one.
+    fn with_longer_suffix<'b>(&'b self, reversed: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let from = (Bound::Excluded(reversed), Bound::Unbounded);
+        let longer = self.by_suffix.range::<[u8], _>(from);
         longer
-            .take_while(|(end, _)| end.starts_with(backwards))
+            .take_while(|(end, _)| end.starts_with(reversed))
             .flat_map(|(_, all)| all.iter().copied())
     }
 }
 
-fn backwards(text: &str) -> Vec<u8> {
+fn reversed(text: &str) -> Vec<u8> {
     text.bytes().rev().collect()
 }
 
-/// Patterns of many contracts.
+/// An index of the patterns of many contracts.
 pub struct Index<'a> {
     entries: &'a [Entry],
     buckets: HashMap<&'a str, Bucket>,
     lengths: BTreeSet<usize>,
 }
 
-/// A pattern and the contracts that have it.
+/// A pattern and the contracts that contain it.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The pattern.
     pub spec: PathPattern,
-    /// Positions of contracts, ascending.
+    /// The indexes of the contracts, ascending.
     pub contracts: Vec<usize>,
     shape: Shape,
 }
 
-/// The distinct patterns of all contracts, in the order of their text. What is no pattern is left out: the lint speaks of it.
+/// Returns the distinct patterns of all contracts, sorted. Ignores invalid patterns, which the lint reports.
 pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
     let mut found: HashMap<&str, Vec<usize>> = HashMap::new();
     for (n, pattern) in all {
@@ -122,7 +121,7 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
         })
         .collect();
     entries.sort_unstable_by(|a, b| a.spec.as_str().cmp(b.spec.as_str()));
-    // `./a` and `a` are one pattern.
+    // `./a` and `a` are the same pattern.
     entries.dedup_by(|b, a| {
         let same = a.spec.as_str() == b.spec.as_str();
         if same {
@@ -135,30 +134,29 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
     entries
 }
 
-/// Whether some path is likely to match both; a name with an extension is taken for a file.
+/// Whether a path can match both patterns. A name with an extension counts as a file.
 pub fn share(a: &Entry, b: &Entry) -> bool {
     match (a.shape, b.shape) {
         (Shape::File, Shape::File) => a.spec.as_str() == b.spec.as_str(),
-        (Shape::File, _) => holds(b, a.spec.as_str()),
-        (_, Shape::File) => holds(a, b.spec.as_str()),
+        (Shape::File, _) => contains(b, a.spec.as_str()),
+        (_, Shape::File) => contains(a, b.spec.as_str()),
         _ => a.spec.overlaps(&b.spec),
     }
 }
 
-fn holds(entry: &Entry, path: &str) -> bool {
-    // Most patterns are told apart by their ends, without a look at the rest.
-    (entry.shape != Shape::Wild || path.ends_with(ending(&entry.spec, entry.shape)))
+fn contains(entry: &Entry, path: &str) -> bool {
+    // The suffix excludes most patterns quickly.
+    (entry.shape != Shape::Wild || path.ends_with(suffix(&entry.spec, entry.shape)))
         && entry.spec.matches(path)
 }
 
 impl<'a> Index<'a> {
-    /// Indexes patterns.
     pub fn new(entries: &'a [Entry]) -> Self {
         let mut buckets: HashMap<&str, Bucket> = HashMap::new();
         for (n, entry) in entries.iter().enumerate() {
-            let end = ending(&entry.spec, entry.shape);
+            let end = suffix(&entry.spec, entry.shape);
             let bucket = buckets.entry(entry.spec.prefix()).or_default();
-            bucket.by_end.entry(backwards(end)).or_default().push(n);
+            bucket.by_suffix.entry(reversed(end)).or_default().push(n);
             bucket.lengths.insert(end.len());
         }
         let lengths = buckets.keys().map(|prefix| prefix.len()).collect();
@@ -169,18 +167,21 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Visits the other patterns that share a path with entry `n` and begin no later than it, until told to stop.
+    /// Visits the other patterns that can match a path of entry `n` and whose prefix is not longer, until `visit` returns false.
     pub fn sharing(&self, n: usize, mut visit: impl FnMut(usize) -> bool) {
         let entry = &self.entries[n];
         let text = entry.spec.prefix();
-        let end = backwards(ending(&entry.spec, entry.shape));
+        let end = reversed(suffix(&entry.spec, entry.shape));
         for &length in self.lengths.range(..=text.len()) {
             let Some(bucket) = text.get(..length).and_then(|prefix| self.buckets.get(prefix)) else {
                 continue;
             };
-            // Both ends are literal, so one must end the other; a file is its own end, and a tree (end "") may hold any.
-            let longer = (entry.shape != Shape::File).then(|| bucket.ending_in(&end));
-            for other in bucket.ends_of(&end).chain(longer.into_iter().flatten()) {
+            // One literal suffix must be a suffix of the other. The suffix of a file is the whole path, and that of a tree is empty.
+            let longer = (entry.shape != Shape::File).then(|| bucket.with_longer_suffix(&end));
+            for other in bucket
+                .with_shorter_suffix(&end)
+                .chain(longer.into_iter().flatten())
+            {
                 if other != n && share(entry, &self.entries[other]) && !visit(other) {
                     return;
                 }
@@ -203,7 +204,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
-        /// The index finds exactly the pairs that comparing every pattern with every other finds.
+        /// The index finds exactly the pairs that a comparison of all patterns finds.
         #[test]
         fn the_index_misses_nothing(
             patterns in prop::collection::vec("(a|b|ab|\\*\\*|\\*|a\\*|\\*b)(/(a|b|\\*\\*|\\*|a\\*|\\*\\.py|b\\.py|a\\.md)){0,3}", 1..12),

@@ -1,19 +1,19 @@
-//! Waves: sets of contracts that can be worked on at the same time. No wave holds a dependency of a member or an exclusive
-//! hotspot twice, and every wave is maximal: nothing that could still join it is left for later.
+//! Sorts contracts into waves that can run in parallel. A wave contains no dependency of a member and no exclusive hotspot twice.
+//! Every wave is maximal: no later contract could join it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use crate::plan::graph::Graph;
 
-/// The longest chains first, then the order of the documents.
+/// Longest chains first, then the order of the documents.
 type Rank = (usize, Reverse<usize>);
 
-/// The waves, as positions of contracts; `held[n]` are the exclusive hotspots that contract `n` touches.
+/// Returns the waves as indexes of contracts; `exclusive_of[n]` are the exclusive hotspots of contract `n`.
 ///
-/// A contract that finds a hotspot taken waits in that hotspot's queue, and each wave only wakes the heads of queues: a thousand
-/// contracts on one file are not looked at a thousand times.
-pub fn waves(graph: &Graph, held: &[Vec<usize>]) -> Vec<Vec<usize>> {
+/// A contract whose hotspot is taken waits in the queue of that hotspot, and each wave reads only the heads of the queues. So a
+/// thousand contracts that change one file do not cost a thousand checks per wave.
+pub fn waves(graph: &Graph, exclusive_of: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let rank = |n: usize| -> Rank { (graph.depth[n], Reverse(n)) };
     let mut open: Vec<usize> = graph.waits_for.iter().map(Vec::len).collect();
     let possible: Vec<bool> = graph.depth.iter().map(|d| *d > 0).collect();
@@ -33,14 +33,14 @@ pub fn waves(graph: &Graph, held: &[Vec<usize>]) -> Vec<Vec<usize>> {
         let mut wave = Vec::new();
         while let Some((rank, from)) = candidates.pop() {
             let n = rank.1.0;
-            match held[n].iter().find(|spot| taken.contains_key(spot)) {
+            match exclusive_of[n].iter().find(|spot| taken.contains_key(spot)) {
                 Some(spot) => queues.entry(*spot).or_default().push(rank),
                 None => {
                     wave.push(n);
-                    taken.extend(held[n].iter().map(|spot| (*spot, n)));
+                    taken.extend(exclusive_of[n].iter().map(|spot| (*spot, n)));
                 }
             }
-            // A queue whose hotspot is still free wakes its next one.
+            // If the hotspot is still free, try the next contract of its queue.
             if let Some(spot) = from.filter(|spot| !taken.contains_key(spot))
                 && let Some(next) = queues.get_mut(&spot).and_then(BinaryHeap::pop)
             {
@@ -91,26 +91,26 @@ mod tests {
         fn waves_are_sound_and_maximal(
             all in prop::collection::vec((prop::collection::vec(0_usize..45, 0..3), prop::collection::vec(0_usize..5, 0..3)), 0..40),
         ) {
-            let (dependencies, held): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+            let (dependencies, exclusive_of): (Vec<_>, Vec<_>) = all.into_iter().unzip();
             let graph = Graph::new(&items(&dependencies), &[]);
-            let waves = waves(&graph, &held);
+            let waves = waves(&graph, &exclusive_of);
 
             let mut merged: HashSet<usize> = HashSet::new();
             for wave in &waves {
                 let mut taken = HashSet::new();
                 for n in wave {
                     prop_assert!(graph.waits_for[*n].iter().all(|d| merged.contains(d)), "a dependency is not merged");
-                    let spots: HashSet<_> = held[*n].iter().collect();
-                    prop_assert!(spots.into_iter().all(|s| taken.insert(s)), "a hotspot stands twice");
+                    let spots: HashSet<_> = exclusive_of[*n].iter().collect();
+                    prop_assert!(spots.into_iter().all(|s| taken.insert(s)), "a wave contains a hotspot twice");
                 }
                 for n in graph.order() {
                     let could = !merged.contains(n) && !wave.contains(n)
                         && graph.waits_for[*n].iter().all(|d| merged.contains(d))
-                        && held[*n].iter().all(|s| !taken.contains(s));
+                        && exclusive_of[*n].iter().all(|s| !taken.contains(s));
                     prop_assert!(!could, "{n} could still join");
                 }
                 for n in wave {
-                    prop_assert!(merged.insert(*n), "a contract stands in two waves");
+                    prop_assert!(merged.insert(*n), "two waves contain the same contract");
                 }
             }
             let possible: HashSet<usize> = graph.order().iter().copied().collect();

@@ -63,7 +63,7 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq)]
 enum PerfChange {
     Set(Perf),
-    /// Keep the text: it is about this head, and there is no newer measurement.
+    /// Keep the text: it is about this head, and no newer measurement exists.
     Keep,
     /// Remove the key: its values are placeholders or about an earlier head.
     Remove,
@@ -191,7 +191,7 @@ pub fn decide(
                 .unwrap_or(0.0),
             status: status.as_str(),
         }),
-        // There is no new measurement, and the text is about this head.
+        // No new measurement exists, and the text is about this head.
         (None, _, Some(_)) => PerfChange::Keep,
         (None, Some(budget), None) => PerfChange::Set(Perf {
             gate: budget.gate.clone(),
@@ -350,13 +350,13 @@ impl Perf {
 fn names_commit(map: &Node, key: &str, commit: &str) -> bool {
     map.get(key)
         .and_then(Node::text)
-        .is_some_and(|said| said.len() >= 7 && commit.starts_with(said))
+        .is_some_and(|text| text.len() >= 7 && commit.starts_with(text))
 }
 
 /// Whether a value is a placeholder of a template, such as `<commit>`.
 fn is_placeholder(node: &Node) -> bool {
     node.text()
-        .is_some_and(|said| said.starts_with('<') && said.ends_with('>'))
+        .is_some_and(|text| text.starts_with('<') && text.ends_with('>'))
 }
 
 fn risk(risk: Risk) -> &'static str {

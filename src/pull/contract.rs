@@ -1,4 +1,4 @@
-//! Finds the contract of a pull request: the one answer for `lint pr`, `resolve` and `ready`.
+//! Finds the contract of a pull request. All commands use this answer.
 
 use crate::document::{Document, Source};
 use crate::domain::attestation::Attestation;
@@ -8,16 +8,15 @@ use crate::github::api::GitHub;
 use crate::github::closing_keywords::{self, ClosingReference};
 use crate::github::error::GitHubError;
 
-/// The most issues that are read: a description that closes a hundred issues is not a work item.
+/// The most issues that are requested for one pull request.
 const MOST_ISSUES: usize = 10;
 
 /// An issue that a pull request closes.
 pub struct Issue {
-    /// GitHub's number.
     pub number: u64,
-    /// SHA-256 of the body.
+    /// The SHA-256 of the body.
     pub sha256: Sha256,
-    /// The body, named after the issue.
+    /// The body; its name is `issue #N`.
     pub document: Document<Contract>,
 }
 
@@ -27,11 +26,11 @@ pub enum ContractOf {
     NoIssue,
     /// None of the issues exists, or the token may not read them; the first reference.
     Missing(ClosingReference),
-    /// The issue that holds the contract; or, where none holds a usable one, the issue that comes closest.
+    /// The issue with the contract. Without a valid contract, the issue that is most like one.
     Found(Box<Issue>),
 }
 
-/// How well an issue serves as the contract; the higher the better.
+/// How well an issue matches; the largest value wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     NoBlock,
@@ -41,7 +40,7 @@ enum Fit {
 }
 
 impl Issue {
-    /// Reads an issue.
+    /// Requests an issue.
     ///
     /// # Errors
     /// GitHub does not answer, or has no such issue.
@@ -56,7 +55,7 @@ impl Issue {
         })
     }
 
-    /// Whether the body has a block of a contract, usable or not.
+    /// Whether the body has a contract block, valid or not.
     pub fn has_block(&self) -> bool {
         self.document.block.is_some()
     }
@@ -71,11 +70,11 @@ impl Issue {
     }
 }
 
-/// Finds the contract of a pull request by its description: of the issues that the description closes, the first that holds
-/// a contract, and before all others the one that the attestation names.
+/// Finds the contract among the issues that the description closes: the contract that the attestation names, otherwise the first
+/// one.
 ///
 /// # Errors
-/// GitHub does not answer. An issue that is missing is passed over.
+/// GitHub does not answer. A missing issue is ignored.
 pub fn contract_of(hub: &GitHub, description: &Document<Attestation>) -> Result<ContractOf, GitHubError> {
     let attested = description.text(&["nmoe_pr", "issue"]);
     let references = closing_keywords::references(description.source.text(), hub.site());

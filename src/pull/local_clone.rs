@@ -48,7 +48,7 @@ impl LocalClone {
     /// Returns base and head of a pull request, and fetches the head if it is not here.
     ///
     /// # Errors
-    /// The remote has no such branch, or the head changed meanwhile.
+    /// The remote has no such branch, or the head changed during this command.
     pub fn commits(&self, pull: &Pull) -> anyhow::Result<Commits> {
         let (remote, branch) = (&self.remote, &pull.base.branch);
         let base = self

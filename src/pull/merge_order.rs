@@ -31,8 +31,8 @@ pub struct Waiting {
 /// Returns an order of merging. Each step takes a pull request with valid evidence if there is one, and of those the one after which
 /// the most others are still valid.
 ///
-/// `stands(done, pull)` tells whether the evidence of a pull request is valid after `done` were merged in that order.
-pub fn order(waiting: &[Waiting], mut stands: impl FnMut(&[u64], u64) -> bool) -> Vec<Step> {
+/// `is_valid(done, pull)` tells whether the evidence of a pull request is valid after `done` were merged in that order.
+pub fn order(waiting: &[Waiting], mut is_valid: impl FnMut(&[u64], u64) -> bool) -> Vec<Step> {
     let mut left: Vec<&Waiting> = waiting.iter().collect();
     let mut done: Vec<u64> = Vec::new();
     let mut steps = Vec::new();
@@ -47,12 +47,12 @@ pub fn order(waiting: &[Waiting], mut stands: impl FnMut(&[u64], u64) -> bool) -
         }
         let mut best: Option<((bool, usize), usize)> = None;
         for n in free {
-            let now = stands(&done, left[n].pull);
+            let now = is_valid(&done, left[n].pull);
             let mut after = done.clone();
             after.push(left[n].pull);
             let kept = left
                 .iter()
-                .filter(|other| other.pull != left[n].pull && stands(&after, other.pull))
+                .filter(|other| other.pull != left[n].pull && is_valid(&after, other.pull))
                 .count();
             // If several are equal, take the first, so that the result is reproducible.
             if best.is_none_or(|(rank, _)| (now, kept) > rank) {
@@ -99,11 +99,11 @@ mod tests {
             waiting(3, "03", &[]),
         ];
         // 2 was tested on top of 1; 3 was tested on the base alone.
-        let stands = |done: &[u64], pull: u64| match pull {
+        let is_valid = |done: &[u64], pull: u64| match pull {
             1 | 3 => done.is_empty(),
             _ => done == [1],
         };
-        let steps: Vec<(u64, bool)> = order(&all, stands)
+        let steps: Vec<(u64, bool)> = order(&all, is_valid)
             .iter()
             .map(|s| (s.pull, s.evidence_stands))
             .collect();

@@ -37,7 +37,7 @@ pub struct Request<'a> {
     pub files: &'a [PathBuf],
     /// The output of `resolve`. Without it, the results are compared with the pull request as it is now.
     pub resolution: Option<&'a Resolution>,
-    /// The registry in force.
+    /// The registry that the run used.
     pub registry: &'a Registry,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
@@ -60,7 +60,7 @@ impl<'a> Publication<'a> {
     /// Verifies the results and compares the pull request with its resolution.
     ///
     /// # Errors
-    /// There is no resolution, and GitHub does not answer.
+    /// GitHub does not answer, and no resolution was given.
     pub fn prepare(hub: &GitHub, request: Request<'a>, messages: &dyn Messages) -> Result<Self, GitHubError> {
         let now = current_evidence(hub, &request);
         let (expected, head) = match (request.resolution, &now) {

@@ -32,7 +32,7 @@ pub struct Request<'a> {
     pub selection: &'a select::Request,
     /// The issue with the contract; `None` for the contract of the pull request.
     pub issue: Option<u64>,
-    /// Whether the registry of the pull request is in force.
+    /// Whether to use the registry of the pull request.
     pub registry_from_change: bool,
 }
 
@@ -95,7 +95,7 @@ pub fn resolve(
     })
 }
 
-/// Loads the registry in force, and describes what the pull request changes in it.
+/// Loads the registry for the run, and describes what the pull request changes in it.
 fn registry(
     hub: &GitHub,
     policy: &Revision<'_>,

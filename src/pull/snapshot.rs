@@ -106,12 +106,12 @@ impl Snapshot {
                 .into());
             }
             if attempt < MERGE_TRIES {
-                messages.warn("GitHub has no merge of the present head yet; asking again");
+                messages.warn("GitHub has not created the merge of the current head yet; trying again");
                 hub.pause(MERGE_PAUSE);
             }
         }
         Err(NoVerdict(format!(
-            "GitHub made no merge of pull request {number} with its present head; try again later, or rebase it"
+            "GitHub created no merge of pull request {number} with its current head; try again later, or rebase it"
         ))
         .into())
     }
@@ -134,7 +134,7 @@ impl Snapshot {
         }
     }
 
-    /// Replaces the description on GitHub, unless somebody changed it or the head since this snapshot.
+    /// Replaces the description on GitHub, unless it or the head changed since this snapshot.
     ///
     /// # Errors
     /// The pull request changed, or GitHub refuses.

@@ -38,7 +38,7 @@ impl MainWorktree {
             .text(["rev-parse", "--path-format=absolute", "--git-common-dir"])
             .context("run this command in a clone of the repository")?
             .into();
-        // git cannot list a worktree that another process creates. If the lock file cannot be written, nobody else can write either.
+        // git cannot list a worktree that another process creates. If the lock file cannot be written, no other process can write either.
         let _locked = lock(&common).ok();
         let listed = here.bytes(["worktree", "list", "--porcelain", "-z"])?;
         let first = String::from_utf8_lossy(&listed)

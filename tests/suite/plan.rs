@@ -49,7 +49,7 @@ fn folder_is_planned() {
 
     let out = sandbox.gates(["plan", "work"]).expect().stdout_any().check();
     insta::assert_snapshot!(out.stdout, @r"
-    wave  contract   after    alone on
+    wave  contract   after    exclusive
     1     01-one              nmoe/train.py
     2     02-two     01
     2     03a-three           nmoe/config.py, nmoe/moe.py, nmoe/train.py
@@ -57,8 +57,8 @@ fn folder_is_planned() {
 
     critical path: 01 → 02 → 04
 
-    hotspot        kind  means          contracts
-    nmoe/train.py  core  one at a time  01, 03a
+    hotspot        kind  means      contracts
+    nmoe/train.py  core  exclusive  01, 03a
 
     next: nmoe-gates start 01
     ");

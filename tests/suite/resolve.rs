@@ -191,7 +191,7 @@ fn merge_of_other_head_is_refused() {
     let out = fixture.call(&["--bundle", "full"]).run().exits(3);
     assert!(
         out.stderr
-            .contains("no merge of pull request 5 with its present head"),
+            .contains("no merge of pull request 5 with its current head"),
         "{}",
         out.stderr
     );

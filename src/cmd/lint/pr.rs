@@ -1,4 +1,4 @@
-//! `lint pr`: everything that can be said about a pull request before anybody runs a gate.
+//! `lint pr`: lints the description, the contract, the scope, the proposed registry and the public safety of a pull request.
 
 use std::path::PathBuf;
 
@@ -28,10 +28,10 @@ use crate::pull::snapshot::Snapshot;
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A pull request to fetch, in place of the current event's.
+    /// Number of the pull request (default: the pull request of the current event).
     #[arg(long, value_name = "N")]
     pr: Option<u64>,
-    /// The contract, in place of the issue that the description closes.
+    /// File with the contract (default: the issue that the description closes).
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
 }
@@ -48,14 +48,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
-    // A shallow checkout knows its own commit and no other; then no commit is judged for existence.
-    let whole = git
+    // A shallow checkout has only one commit, so the existence of other commits cannot be checked.
+    let complete = git
         .text(["rev-parse", "--is-shallow-repository"])
         .is_ok_and(|said| said == "false");
     let evidence = Evidence {
         branch: Some(pull.head.branch.clone()),
         head: Some(pull.head.sha.clone()),
-        has_commit: whole.then_some(&has_commit),
+        has_commit: complete.then_some(&has_commit),
         results: Vec::new(),
     };
     findings.extend(lint::attestation::lint(
@@ -65,7 +65,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         &evidence,
     ));
     match &contract {
-        Some(contract) if whole => {
+        Some(contract) if complete => {
             let (base, head) = (&pull.base.sha, &pull.head.sha);
             let known = has_commit(base) && has_commit(head);
             if known {
@@ -77,16 +77,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                         .collect::<Vec<_>>(),
                 );
             } else {
-                context.note("note: the checkout lacks the commits of the event, so the scope is not judged; fetch them");
+                context.note("note: the checkout lacks the commits of the event, so the scope is not checked; fetch them");
             }
         }
-        Some(_) => {
-            context.note("note: the checkout has no history, so the scope is not judged; fetch it whole")
-        }
+        Some(_) => context.note(
+            "note: the checkout has no history, so the scope is not checked; fetch the complete history",
+        ),
         None => {}
     }
     let mut documents: Vec<Source> = contract.map(|contract| contract.source).into_iter().collect();
-    if whole && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
+    if complete && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
         findings.extend(safety::of_change(context, base, head)?);
         for (source, found) in collectives::in_change(&git, base, head)? {
@@ -130,14 +130,14 @@ fn contract(
         ContractOf::Found(issue) => Ok((Some(issue.document.clone()), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),
-            "the description names no issue that it fixes".to_owned(),
+            "the description closes no issue".to_owned(),
             "write `Fixes: #N` with the number of the contract's issue",
         ),
-        // What the author wrote is wrong, or the token sees too little: the rest of the description is checked all the same.
+        // The number is wrong, or the token may not read the issue. The rest of the description is still checked.
         ContractOf::Missing(reference) => no_contract(
             &reference.span,
             format!(
-                "there is no issue #{} here, or none that the token may see",
+                "there is no issue #{}, or the token may not read it",
                 reference.number
             ),
             "give the number of the contract's issue; a workflow needs `issues: read`",
@@ -145,7 +145,7 @@ fn contract(
     }
 }
 
-/// The registry of the change, where it differs from the policy's: only then is it this pull request's business.
+/// Lints the registry of the change, if it differs from the registry of the policy checkout.
 fn proposed_registry(
     context: &Context,
     facts: &Facts,

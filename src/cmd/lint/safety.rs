@@ -218,7 +218,7 @@ fn tracked_but_ignored(dir: &PathBuf) -> Vec<PathBuf> {
 
 /// Runs long work, and prints the progress every few seconds.
 fn watched<T>(context: &Context, progress: &Progress, work: impl FnOnce() -> T) -> T {
-    let quiet = context.talk < 0;
+    let quiet = context.verbosity < 0;
     std::thread::scope(|scope| {
         let (done, waiting) = mpsc::channel::<()>();
         scope.spawn(move || {

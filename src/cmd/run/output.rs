@@ -107,7 +107,7 @@ pub(super) fn present(
         print_data(&escape::json(&text(results)))?;
         return Ok(());
     }
-    if context.talk >= 0 {
+    if context.verbosity >= 0 {
         let color = context.color(&std::io::stderr());
         let options = render::Options {
             color,

@@ -28,7 +28,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(context: &Context, heartbeat: u64, panics: bool) -> Self {
         Progress {
-            quiet: context.talk < 0,
+            quiet: context.verbosity < 0,
             terminal: std::io::stderr().is_terminal(),
             label: String::new(),
             limit: None,

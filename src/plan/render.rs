@@ -1,4 +1,4 @@
-//! A plan as people read it: a table, a Mermaid graph that GitHub draws, a DOT graph.
+//! Renders a plan as a table, as a Mermaid graph for GitHub, and as a DOT graph.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::plan::Plan;
 use crate::terminal::Text;
 use crate::terminal::escape::is_hidden;
 
-/// Most hotspots of scope that the table shows; JSON has them all.
+/// The most hotspots in the table. JSON contains all hotspots.
 const MOST_SHOWN: usize = 20;
 
-/// A table.
+/// Renders tables.
 pub fn human(plan: &Plan) -> Text {
     let mut out = Text::new();
     let mut placed: Vec<_> = plan.contracts.iter().filter(|row| row.wave.is_some()).collect();
@@ -28,7 +28,7 @@ pub fn human(plan: &Plan) -> Text {
             ]
         })
         .collect();
-    table(&mut out, ["wave", "contract", "after", "alone on"], &rows);
+    table(&mut out, ["wave", "contract", "after", "exclusive"], &rows);
     if plan.critical_path.len() > 1 {
         out.line("")
             .line(format_args!("critical path: {}", plan.critical_path.join(" → ")));
@@ -43,7 +43,7 @@ pub fn human(plan: &Plan) -> Text {
                 if spot.more {
                     who.push_str(", …");
                 }
-                let weight = if spot.exclusive { "one at a time" } else { "hint" };
+                let weight = if spot.exclusive { "exclusive" } else { "hint" };
                 [
                     spot.path.clone(),
                     spot.kind.as_str().to_owned(),
@@ -56,7 +56,7 @@ pub fn human(plan: &Plan) -> Text {
         table(&mut out, ["hotspot", "kind", "means", "contracts"], &rows);
         let rest = plan.hotspots.len().saturating_sub(MOST_SHOWN);
         if rest > 0 {
-            out.line(format_args!("and {rest} more; `--format json` has them all"));
+            out.line(format_args!("and {rest} more; `--format json` prints all"));
         }
     }
     if !plan.blocked.is_empty() {
@@ -106,7 +106,7 @@ fn table<const N: usize>(out: &mut Text, head: [&str; N], rows: &[[String; N]]) 
     }
 }
 
-/// A text inside a quoted label: nothing in it ends the quotes or begins markup.
+/// Escapes a text for a quoted label: no character ends the quotes or starts markup.
 fn label(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -136,7 +136,7 @@ impl<'a> Drawn<'a> {
         label(format!("{} {}", row.issue, row.slug).trim_end())
     }
 
-    /// Dependency first.
+    /// Returns the dependencies as edges, the dependency first.
     fn edges(&self) -> impl Iterator<Item = (usize, usize)> {
         let rows = self.plan.contracts.iter().enumerate();
         rows.flat_map(move |(n, row)| {
@@ -146,7 +146,7 @@ impl<'a> Drawn<'a> {
         })
     }
 
-    /// Neighbours in each exclusive hotspot, with its name: a chain, not every pair.
+    /// Returns the neighbours in each exclusive hotspot with its name. A chain is enough; not every pair is drawn.
     fn rivals(&self) -> impl Iterator<Item = (usize, usize, String)> {
         let spots = self.plan.hotspots.iter().filter(|spot| spot.exclusive);
         spots.flat_map(|spot| {
@@ -158,7 +158,7 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// A Mermaid flowchart: waves as boxes, dependencies as arrows, exclusive hotspots as dotted lines.
+/// Renders a Mermaid flowchart: waves as boxes, dependencies as arrows, exclusive hotspots as dotted lines.
 pub fn mermaid(plan: &Plan) -> String {
     let drawn = Drawn::new(plan);
     let mut out = String::from("flowchart LR\n");
@@ -183,7 +183,7 @@ pub fn mermaid(plan: &Plan) -> String {
     out
 }
 
-/// A DOT graph with the same content.
+/// Renders a DOT graph with the same content.
 pub fn dot(plan: &Plan) -> String {
     let drawn = Drawn::new(plan);
     let mut out = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box];\n");
