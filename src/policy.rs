@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::document::Document;
+use crate::document::{self, Defect, Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, Sha256, short};
 use crate::domain::paths;
@@ -17,18 +17,56 @@ use crate::domain::settings::Settings;
 use crate::git::Git;
 use crate::github::api::GitHub;
 
-/// A parsed document and the digest of its bytes.
+/// The value of a document and the digest of its bytes.
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     pub value: T,
+    /// The position tree, for the lints.
+    pub root: Option<Node>,
     pub sha256: Sha256,
+}
+
+impl<T> Loaded<T> {
+    /// Takes the value of a document.
+    ///
+    /// # Errors
+    /// The document is not valid. `kind` says what it should be, and names the lint that explains more.
+    pub fn new(document: Document<T>, sha256: Sha256, kind: &str) -> anyhow::Result<Self> {
+        let source = document.source;
+        Ok(Loaded {
+            value: document
+                .value
+                .map_err(|defect| unusable(&source, &defect, kind))?,
+            root: document.root,
+            sha256,
+        })
+    }
+}
+
+/// Makes the error of a document without a valid value. The lint with the name of `kind` explains more.
+pub fn unusable(source: &document::Source, defect: &Defect, kind: &str) -> anyhow::Error {
+    anyhow!(
+        "cannot use the {kind} {}, line {}: {}; `nmoe-gates lint {kind}` says more",
+        source.name().unwrap_or("-"),
+        source.place(defect.span.start).line,
+        defect.message
+    )
 }
 
 /// A registry file, which may be invalid.
 pub struct RegistryFile {
     pub sha256: Sha256,
-    /// The registry, or why the file is not usable.
-    pub registry: anyhow::Result<Registry>,
+    pub document: Document<Registry>,
+}
+
+impl RegistryFile {
+    /// Returns the registry.
+    ///
+    /// # Errors
+    /// The file is not a valid registry.
+    pub fn registry(self) -> anyhow::Result<Loaded<Registry>> {
+        Loaded::new(self.document, self.sha256, "registry")
+    }
 }
 
 /// The state of a repository whose files are read.
@@ -67,14 +105,17 @@ impl Revision<'_> {
     /// # Errors
     /// As for [`Revision::file`].
     pub fn registry_file(&self) -> anyhow::Result<Option<RegistryFile>> {
-        let bytes = self.file(paths::REGISTRY)?;
-        Ok(bytes.map(|bytes| RegistryFile {
+        Ok(self
+            .file(paths::REGISTRY)?
+            .map(|bytes| self.parse_registry(bytes)))
+    }
+
+    /// Parses the bytes of the registry file of this revision.
+    pub fn parse_registry(&self, bytes: Vec<u8>) -> RegistryFile {
+        RegistryFile {
             sha256: Sha256::of(&bytes),
-            registry: self.parse(&bytes).map_err(|cause| {
-                let name = self.describe(paths::REGISTRY);
-                anyhow!("cannot use the registry {name}; `nmoe-gates lint registry` says more\n{cause}")
-            }),
-        }))
+            document: Document::of_bytes(Some(self.describe(paths::REGISTRY)), bytes),
+        }
     }
 
     /// Loads the registry.
@@ -83,10 +124,7 @@ impl Revision<'_> {
     /// There is none, it cannot be read, or it is invalid.
     pub fn registry(&self) -> anyhow::Result<Loaded<Registry>> {
         match self.registry_file()? {
-            Some(file) => Ok(Loaded {
-                value: file.registry?,
-                sha256: file.sha256,
-            }),
+            Some(file) => file.registry(),
             None => bail!(
                 "cannot read the registry {}: not found",
                 self.describe(paths::REGISTRY)
@@ -102,12 +140,8 @@ impl Revision<'_> {
         let Some(bytes) = self.file(paths::SETTINGS)? else {
             return Ok(Settings::default());
         };
-        self.parse(&bytes)
-            .with_context(|| format!("cannot use {}", self.describe(paths::SETTINGS)))
-    }
-
-    fn parse<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> anyhow::Result<T> {
-        Ok(toml::from_str(std::str::from_utf8(bytes)?)?)
+        let parse = || -> anyhow::Result<Settings> { Ok(toml::from_str(std::str::from_utf8(&bytes)?)?) };
+        parse().with_context(|| format!("cannot use {}", self.describe(paths::SETTINGS)))
     }
 
     fn describe(&self, path: &str) -> String {
@@ -144,9 +178,6 @@ pub fn resolved_registry(
 /// Returns the contract of a resolution; `None` if it has none, or the text holds no usable contract.
 pub fn resolved_contract(resolution: &Resolution) -> Option<Loaded<Contract>> {
     let facts = resolution.contract.as_ref()?;
-    let source = crate::document::Source::new(None, facts.body.as_str());
-    Some(Loaded {
-        value: Document::parse(source).value.ok()?,
-        sha256: facts.sha256.clone(),
-    })
+    let document = Document::parse(document::Source::new(None, facts.body.as_str()));
+    Loaded::new(document, facts.sha256.clone(), "contract").ok()
 }

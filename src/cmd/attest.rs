@@ -13,8 +13,10 @@ use crate::cmd::next_steps;
 use crate::cmd::print_findings;
 use crate::cmd::run;
 use crate::document::{Document, Source};
+use crate::domain::attestation::Attestation;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
+use crate::domain::ids::{ContractId, GateId};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::results::Results;
 use crate::git::Git;
@@ -59,7 +61,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     schema: u32,
-    issue: String,
+    issue: ContractId,
     pr_sha: String,
     tier_a: Vec<String>,
     tier_b: Vec<String>,
@@ -70,8 +72,7 @@ struct Report {
 
 /// The description, and the pull request that it belongs to.
 struct Body {
-    name: Option<String>,
-    text: String,
+    description: Document<Attestation>,
     pull: Option<(GitHub, Snapshot)>,
 }
 
@@ -96,8 +97,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
     let contract = input_files::contract(&contract_path)?.value;
     let registry = context.registry()?.value;
-    let document = Document::parse(Source::new(body.name.clone(), body.text.as_str()));
-    let before = document.value.as_ref().ok();
+    let before = body.description.value.as_ref().ok();
     let (wanted, mut findings) = attestation::decide(&contract, &registry, &head, &results, before);
     if results.is_empty() {
         let message = "there are no recorded results, so no other gate is attested than before";
@@ -107,8 +107,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .help("run them: `nmoe-gates run --tier a`"),
         );
     }
-    let text = attestation::fill(&document, &wanted)?;
-    let changed = text != body.text;
+    let text = attestation::fill(&body.description, &wanted)?;
+    let changed = text != body.description.source.written();
     if changed {
         write(args, &body, &text)?;
     }
@@ -144,8 +144,7 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
         let hub = api::hub(context)?;
         let snapshot = Snapshot::fetch(&hub, number)?;
         return Ok(Body {
-            name: Some(format!("pull request #{number}")),
-            text: snapshot.pull.body.clone(),
+            description: snapshot.description.clone(),
             pull: Some((hub, snapshot)),
         });
     }
@@ -162,9 +161,9 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
         }
         None => String::new(),
     };
+    let name = named.filter(|p| p.as_os_str() != "-").map(gather::shown);
     Ok(Body {
-        name: named.filter(|p| p.as_os_str() != "-").map(gather::shown),
-        text,
+        description: Document::parse(Source::new(name, text)),
         pull: None,
     })
 }
@@ -212,11 +211,11 @@ fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn next(args: &Args, required: &[String], tier_a: &[String]) -> Vec<NextStep> {
+fn next(args: &Args, required: &[GateId], tier_a: &[String]) -> Vec<NextStep> {
     let mut next = Vec::new();
     if required
         .iter()
-        .any(|id| id.starts_with("cpu:") && !tier_a.contains(id))
+        .any(|id| id.starts_with("cpu:") && !tier_a.iter().any(|passed| id == passed))
     {
         next.push(NextStep::run(
             Who::Author,
@@ -263,7 +262,6 @@ fn verify(
     head: &Head,
     results: Vec<Results>,
 ) -> anyhow::Result<Exit> {
-    let description = Document::parse(Source::new(body.name.clone(), body.text.as_str()));
     let contract = input_files::contract_document(contract_path)?;
     let inputs = Inputs {
         git,
@@ -276,6 +274,7 @@ fn verify(
         facts: &gather::facts(context)?,
         results,
     };
-    let findings = attestation_check::check(&description, inputs)?;
-    print_findings::print_all(context, &[description.source, contract.source], &findings)
+    let findings = attestation_check::check(&body.description, inputs)?;
+    let documents = [body.description.source.clone(), contract.source];
+    print_findings::print_all(context, &documents, &findings)
 }

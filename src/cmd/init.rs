@@ -14,9 +14,9 @@ use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
 use crate::domain::exit::Exit;
 use crate::domain::page;
 use crate::domain::paths;
-use crate::domain::registry::Registry;
 use crate::domain::settings;
 use crate::git::Git;
+use crate::policy::Revision;
 use crate::terminal::Text;
 
 /// Arguments of `init`.
@@ -111,19 +111,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
-    let registry_path = repo.join(paths::REGISTRY);
-    let bundles: Vec<String> = match std::fs::read_to_string(&registry_path) {
-        Ok(text) => toml::from_str::<Registry>(&text)
-            .with_context(|| {
-                format!(
-                    "cannot use {}; see `nmoe-gates lint registry`",
-                    registry_path.display()
-                )
-            })?
-            .bundles
-            .into_keys()
-            .collect(),
-        Err(_) => Vec::new(),
+    let bundles: Vec<String> = match Revision::Checkout(repo).registry_file() {
+        Ok(Some(file)) => file.registry()?.value.bundles.into_keys().collect(),
+        _ => Vec::new(),
     };
     let schemas = schemas(&args.action);
     let mut steps = vec![

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
 use crate::cmd::context;
 use crate::cmd::lint::gather;
@@ -14,7 +14,7 @@ use crate::domain::contract::Contract;
 use crate::domain::ids::Sha256;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
-use crate::policy::Loaded;
+use crate::policy::{self, Loaded};
 use crate::report::read as untrusted;
 use crate::system::packed::{self, Packed};
 
@@ -67,15 +67,10 @@ pub fn resolution(path: &Path) -> anyhow::Result<Resolution> {
 /// The file cannot be read, or contains no valid contract; the message names `lint contract`.
 pub fn contract_document(path: &Path) -> anyhow::Result<Document<Contract>> {
     let document = Document::<Contract>::parse(gather::source(path)?);
-    if let Err(defect) = &document.value {
-        bail!(
-            "cannot use the contract {}, line {}: {}; `nmoe-gates lint contract` says more",
-            path.display(),
-            document.source.place(defect.span.start).line,
-            defect.message
-        );
+    match &document.value {
+        Ok(_) => Ok(document),
+        Err(defect) => Err(policy::unusable(&document.source, defect, "contract")),
     }
-    Ok(document)
 }
 
 /// Like [`contract_document`], but returns only the value.
@@ -83,9 +78,7 @@ pub fn contract_document(path: &Path) -> anyhow::Result<Document<Contract>> {
 /// # Errors
 /// As for [`contract_document`].
 pub fn contract(path: &Path) -> anyhow::Result<Loaded<Contract>> {
-    let document = contract_document(path)?;
-    Ok(Loaded {
-        sha256: Sha256::of(document.source.written().as_bytes()),
-        value: document.value.map_err(|defect| anyhow!(defect.message))?,
-    })
+    let document = Document::<Contract>::parse(gather::source(path)?);
+    let sha256 = Sha256::of(document.source.written().as_bytes());
+    Loaded::new(document, sha256, "contract")
 }

@@ -12,6 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::github::api::GitHub;
+use crate::lint::facts::RegistryIndex;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
 use crate::pull::queue::Queue;
@@ -45,7 +46,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let hub = api::hub(context)?;
     let here = Git::at(&context.subject);
     let clone = LocalClone::fetch(&here, &settings.naming.remote)?;
-    let registry = context.registry()?;
+    let mut registry = context.registry()?;
+    let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let queue = Queue::load(&hub, &here, settings.hotspots)?;
     let recorded = recorded(context, args, &hub)?;
     let snapshots: Vec<Snapshot> = if args.all {
@@ -75,7 +77,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         clone,
         queue,
         registry,
-        facts: gather::facts(context)?,
+        facts,
         images: settings.images.0,
         results,
     };

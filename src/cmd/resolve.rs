@@ -10,6 +10,7 @@ use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
+use crate::lint::facts::RegistryIndex;
 use crate::pull::resolution::{self, Request};
 use crate::report::comment_sections;
 use crate::terminal::Text;
@@ -46,8 +47,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         issue: args.issue,
         registry_from_change: args.registry_from_change,
     };
-    let facts = gather::facts(context)?;
-    let resolution = resolution::resolve(&hub, &context.policy(), &facts, &request, context)?;
+    let mut registry = context.registry()?;
+    let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
+    let resolution = resolution::resolve(&hub, registry, &facts, &request, context)?;
     let line = serde_json::to_string(&resolution)?;
     if line.len() > LARGEST {
         bail!("the contract is too long to pass between jobs; keep the issue body below 64 KiB");

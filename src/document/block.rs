@@ -1,4 +1,4 @@
-//! Finds the block: the YAML of an issue's or pull request's body, fenced or bare, told by its top-level key.
+//! Finds the YAML block of an issue or pull-request body by its top-level key. The block is fenced, or is the whole file.
 
 use crate::document::defect::Defect;
 use crate::document::mapped::Mapped;
@@ -8,59 +8,54 @@ use crate::document::source::{Source, Span};
 /// The YAML block of a document.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// Its text, with the way back to the document.
     pub content: Mapped,
-    /// The opening fence; none for a bare file.
+    /// The opening fence; `None` if the whole file is the block.
     pub opening: Option<Span>,
 }
 
-/// What was found in a document.
-#[derive(Clone, Debug)]
+/// The result of the search for a block.
+#[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The block, where there is one.
     pub block: Option<Block>,
-    /// What is wrong with the way it stands there.
+    /// What is wrong with the place of the block.
     pub defects: Vec<Defect>,
-    /// The Markdown around it; empty for a bare file.
+    /// The Markdown around the block; empty if the whole file is the block.
     pub outline: Outline,
-    /// The body as it was read: line ends unified, written-out ones decoded.
-    pub body: Mapped,
 }
 
-/// Finds the block whose top level has this key.
+/// Finds the block that has this top-level key.
 pub fn find(source: &Source, key: &str) -> Found {
     let body = Mapped::lines_of(source.text(), 0);
     if memchr::memmem::find(body.text().as_bytes(), key.as_bytes()).is_none() {
-        // Nothing to find, however long the body is; its outline is of no use without a block.
+        // Without the key there cannot be a block, so the Markdown parser is not needed.
         return Found {
             defects: vec![absent(&body, key, &[])],
             block: None,
             outline: Outline::default(),
-            body,
         };
     }
-    let found = find_in(body, key);
-    if found.block.is_some() || !looks_escaped(found.body.text()) {
+    let found = find_in(&body, key);
+    if found.block.is_some() || !looks_escaped(body.text()) {
         return found;
     }
-    let mut real = find_in(found.body.unescape(), key);
+    let mut real = find_in(&body.unescape(), key);
     if real.block.is_none() {
         return found;
     }
-    let at = found.body.text().find("\\n").unwrap_or(0);
+    let at = body.text().find("\\n").unwrap_or(0);
     real.defects.push(Defect {
         kind: "literal-newlines",
-        span: found.body.span(&(at..at + 2)),
-        message: "the body holds a backslash and an `n` where its lines should end".to_owned(),
+        span: body.span(&(at..at + 2)),
+        message: "the body contains `\\n` instead of line endings".to_owned(),
         help: Some(
-            "GitHub shows this as one long line; pass the body by file (`gh … --body-file FILE`) or with real line ends"
+            "GitHub shows this as one long line; pass the body as a file (`gh … --body-file FILE`)"
                 .to_owned(),
         ),
     });
     real
 }
 
-fn find_in(body: Mapped, key: &str) -> Found {
+fn find_in(body: &Mapped, key: &str) -> Found {
     if is_bare(body.text(), key) {
         return Found {
             block: Some(Block {
@@ -69,10 +64,9 @@ fn find_in(body: Mapped, key: &str) -> Found {
             }),
             defects: Vec::new(),
             outline: Outline::default(),
-            body,
         };
     }
-    let outline = markdown::outline(&body);
+    let outline = markdown::outline(body);
     let mut defects = Vec::new();
     let mut block: Option<Block> = None;
     for fence in &outline.fences {
@@ -84,7 +78,7 @@ fn find_in(body: Mapped, key: &str) -> Found {
                 kind: "several-blocks",
                 span: fence.opening.clone(),
                 message: format!("a second block with the key `{key}`"),
-                help: Some("keep one; the first is read".to_owned()),
+                help: Some("keep one; the first is used".to_owned()),
             });
             continue;
         }
@@ -93,8 +87,8 @@ fn find_in(body: Mapped, key: &str) -> Found {
             defects.push(Defect {
                 kind: "unclosed-fence",
                 span: fence.opening.clone(),
-                message: "the block is opened and never closed".to_owned(),
-                help: Some("put a line with the same fence after its last line".to_owned()),
+                message: "the fence of the block is never closed".to_owned(),
+                help: Some("add a line with the same fence after the last line of the block".to_owned()),
             });
             content = up_to_heading(content);
         }
@@ -104,13 +98,12 @@ fn find_in(body: Mapped, key: &str) -> Found {
         });
     }
     if block.is_none() {
-        defects.push(absent(&body, key, &outline.fences));
+        defects.push(absent(body, key, &outline.fences));
     }
     Found {
         block,
         defects,
         outline,
-        body,
     }
 }
 
@@ -118,16 +111,16 @@ fn absent(body: &Mapped, key: &str, fences: &[Fence]) -> Defect {
     let mut defect = Defect {
         kind: "no-block",
         span: body.span(&(0..first_line(body.text()))),
-        message: format!("there is no YAML block with the key `{key}`"),
-        help: Some("put the form's block into a fence that opens with ```yaml".to_owned()),
+        message: format!("no YAML block with the key `{key}`"),
+        help: Some("put the block of the form into a fence that begins with ```yaml".to_owned()),
     };
     if let Some(fence) = fences.iter().find(|f| has_key(f.content.text(), key)) {
         defect.span = fence.opening.clone();
         defect.message = format!("the block with the key `{key}` is marked as `{}`", fence.info);
-        defect.help = Some("open it with ```yaml".to_owned());
+        defect.help = Some("begin it with ```yaml".to_owned());
     } else if let Some(at) = key_line(body.text(), key) {
         defect.span = body.span(&(at..at + key.len()));
-        defect.message = format!("the key `{key}` stands here outside of a fenced block");
+        defect.message = format!("the key `{key}` is outside of a fenced block");
     }
     defect
 }
@@ -136,7 +129,7 @@ fn first_line(text: &str) -> usize {
     text.find('\n').unwrap_or(text.len())
 }
 
-/// Where a line begins with the key and a colon, at whatever depth.
+/// Returns the offset of the first line that begins with the key and a colon, at any indentation.
 fn key_line(text: &str, key: &str) -> Option<usize> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -156,7 +149,7 @@ fn is_key(line: &str, key: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The lines that say something, each with its indentation.
+/// Returns the lines with content, each with its indentation. Empty lines, comments, `---` and directives have none.
 fn content_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .map(|line| (line.len() - line.trim_start().len(), line.trim()))
@@ -165,7 +158,7 @@ fn content_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         })
 }
 
-/// Whether this YAML has the key at its top level, whatever stands before it.
+/// Whether a YAML text has the key at its top level.
 fn has_key(text: &str, key: &str) -> bool {
     let mut lines = content_lines(text);
     let Some((indent, first)) = lines.next() else {
@@ -178,7 +171,7 @@ fn has_key(text: &str, key: &str) -> bool {
     is_key(first, key) || lines.any(|(i, line)| i <= indent && is_key(line, key))
 }
 
-/// A bare YAML file: its first line with something on it is a key, and the key we look for is at that depth.
+/// Whether the whole text is YAML: its first line with content is a key, and the wanted key is at the same depth.
 fn is_bare(text: &str, key: &str) -> bool {
     let Some((_, first)) = content_lines(text).next() else {
         return false;
@@ -206,7 +199,7 @@ fn looks_escaped(text: &str) -> bool {
     written > 3 && memchr::memchr_iter(b'\n', text.as_bytes()).take(40).count() < 40
 }
 
-/// What an unclosed block swallowed behind it begins at the next heading.
+/// Cuts an unclosed block before the next heading, where the rest of the form begins.
 fn up_to_heading(content: Mapped) -> Mapped {
     let text = content.text();
     let mut end = 0;

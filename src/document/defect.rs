@@ -2,15 +2,13 @@
 
 use crate::document::source::Span;
 
-/// Something that makes a document unreadable or ambiguous, before anybody looks at what it says.
+/// A reason why a document is unreadable or ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defect {
-    /// What kind, a stable kebab-case name.
+    /// A stable name in kebab case: the code of the finding.
     pub kind: &'static str,
-    /// Where, in bytes of the document.
+    /// Bytes of the document.
     pub span: Span,
-    /// What is wrong.
     pub message: String,
-    /// What to do.
     pub help: Option<String>,
 }

@@ -1,22 +1,22 @@
-//! Edits of a YAML block inside a document: values are replaced where they stand, lines are added and taken away, and every other
-//! byte stays: text around the block, comments, quotes, line ends, indentation.
+//! Edits the YAML block of a document: replaces values in place, adds lines and removes lines.
+//!
+//! Must not change any other byte: the text around the block, comments, quotes, line endings and indentation stay.
 
 use crate::document::node::{Entry, Kind, Node, Value};
 use crate::document::source::{Source, Span};
 
-/// Why an edit would be a guess.
+/// The style of the YAML makes an edit ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is written in a way that cannot be edited in place")]
-pub struct Unclear(pub String);
+#[error("the style of `{0}` does not allow an edit in place")]
+pub struct UnsupportedStyle(pub String);
 
-/// A document with the edits that were asked for.
+/// Collects the edits of a document.
 pub struct Editor<'a> {
     source: &'a Source,
     edits: Vec<(Span, String)>,
 }
 
 impl<'a> Editor<'a> {
-    /// Nothing changed yet.
     pub fn new(source: &'a Source) -> Self {
         Editor {
             source,
@@ -28,8 +28,8 @@ impl<'a> Editor<'a> {
         self.source.text()
     }
 
-    /// Puts a value at a key of a map: replaces what stands there, or adds a line at the end of the map.
-    pub fn set(&mut self, map: &Node, key: &str, value: &str) -> Result<(), Unclear> {
+    /// Sets the value of a key: replaces the old value, or adds a line at the end of the map.
+    pub fn set(&mut self, map: &Node, key: &str, value: &str) -> Result<(), UnsupportedStyle> {
         let written = scalar(value);
         let Some(entry) = map.entry(key) else {
             return self.add(map, key, &written);
@@ -37,13 +37,13 @@ impl<'a> Editor<'a> {
         match &entry.node.value {
             Value::Scalar(known) if known.text == value && known.kind != Kind::Null => {}
             Value::Scalar(_) => self.replace_value(entry, &written)?,
-            _ => return Err(Unclear(key.to_owned())),
+            _ => return Err(UnsupportedStyle(key.to_owned())),
         }
         Ok(())
     }
 
-    /// Puts a number at a key of a map.
-    pub fn set_number(&mut self, map: &Node, key: &str, value: f64) -> Result<(), Unclear> {
+    /// Sets the number at a key of a map.
+    pub fn set_number(&mut self, map: &Node, key: &str, value: f64) -> Result<(), UnsupportedStyle> {
         let written = number(value);
         match map.entry(key) {
             None => self.add(map, key, &written),
@@ -52,19 +52,19 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Takes a key with its value out of a map, and of a map that is a value the empty line that sets it apart.
-    pub fn remove(&mut self, map: &Node, key: &str) -> Result<(), Unclear> {
+    /// Removes a key and its value from a map. If the value is a map, the empty line before it goes too.
+    pub fn remove(&mut self, map: &Node, key: &str) -> Result<(), UnsupportedStyle> {
         let Some(entry) = map.entry(key) else {
             return Ok(());
         };
-        let unclear = || Unclear(key.to_owned());
+        let unsupported = || UnsupportedStyle(key.to_owned());
         let whole = matches!(&entry.node.value, Value::Map(entries) if !entries.is_empty());
         if self.is_flow(map) || !whole && (entry.node.scalar().is_none() || self.spans_lines(entry)) {
-            return Err(unclear());
+            return Err(unsupported());
         }
         let mut lines = self.line(entry.key_span.start);
         if whole {
-            let end = self.end_of(entry).ok_or_else(unclear)?;
+            let end = self.end_of(entry).ok_or_else(unsupported)?;
             lines.end = self.line(end.saturating_sub(1).max(lines.start)).end;
             let before = self.line(lines.start.saturating_sub(1));
             if self.text()[before.clone()]
@@ -78,8 +78,8 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Makes the list at a key hold exactly these texts; entries that stay keep their lines and comments.
-    pub fn set_list(&mut self, map: &Node, key: &str, wanted: &[String]) -> Result<(), Unclear> {
+    /// Makes the list at a key contain exactly these texts. Entries that stay keep their lines and comments.
+    pub fn set_list(&mut self, map: &Node, key: &str, wanted: &[String]) -> Result<(), UnsupportedStyle> {
         let flow = format!(
             "[{}]",
             wanted.iter().map(|w| scalar(w)).collect::<Vec<_>>().join(", ")
@@ -89,7 +89,7 @@ impl<'a> Editor<'a> {
         };
         match &entry.node.value {
             Value::Scalar(_) => self.replace_value(entry, &flow),
-            Value::Map(_) => Err(Unclear(key.to_owned())),
+            Value::Map(_) => Err(UnsupportedStyle(key.to_owned())),
             Value::List(items) => {
                 if items.len() == wanted.len() && items.iter().zip(wanted).all(|(i, w)| i.text() == Some(w)) {
                     return Ok(());
@@ -97,7 +97,7 @@ impl<'a> Editor<'a> {
                 if self.text()[entry.node.span.start..].starts_with('[') {
                     let end = self
                         .closing(&entry.node, items)
-                        .ok_or_else(|| Unclear(key.to_owned()))?;
+                        .ok_or_else(|| UnsupportedStyle(key.to_owned()))?;
                     self.edits.push((entry.node.span.start..end, flow));
                     return Ok(());
                 }
@@ -106,15 +106,15 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// A list with one entry a line.
+    /// Edits a list that has one entry per line.
     fn set_lines(
         &mut self,
         entry: &Entry,
         items: &[Node],
         wanted: &[String],
         flow: &str,
-    ) -> Result<(), Unclear> {
-        let unclear = || Unclear(entry.key.clone());
+    ) -> Result<(), UnsupportedStyle> {
+        let unsupported = || UnsupportedStyle(entry.key.clone());
         if wanted.is_empty() {
             for item in items {
                 let line = self.line(item.span.start);
@@ -122,13 +122,13 @@ impl<'a> Editor<'a> {
             }
             return self.after_colon(entry, flow);
         }
-        let last = items.last().ok_or_else(unclear)?;
+        let last = items.last().ok_or_else(unsupported)?;
         let line = self.line(last.span.start);
         let lead = &self.text()[line.start..last.span.start];
-        let dash = lead.rfind('-').ok_or_else(unclear)?;
-        // A list that begins on its key's line is not one entry a line.
+        let dash = lead.rfind('-').ok_or_else(unsupported)?;
+        // A list that begins on the line of its key does not have one entry per line.
         if self.line(entry.key_span.start).start == line.start {
-            return Err(unclear());
+            return Err(unsupported());
         }
         let prefix = lead[..dash].to_owned();
         let known: Vec<&str> = items.iter().filter_map(Node::text).collect();
@@ -156,21 +156,21 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Adds a key with a value that was already written out, at the end of a map.
-    pub fn add(&mut self, map: &Node, key: &str, written: &str) -> Result<(), Unclear> {
-        let unclear = || Unclear(key.to_owned());
+    /// Adds a key at the end of a map. The value is YAML.
+    pub fn add(&mut self, map: &Node, key: &str, written: &str) -> Result<(), UnsupportedStyle> {
+        let unsupported = || UnsupportedStyle(key.to_owned());
         let entries = map.entries();
         let (first, last) = (
-            entries.first().ok_or_else(unclear)?,
-            entries.last().ok_or_else(unclear)?,
+            entries.first().ok_or_else(unsupported)?,
+            entries.last().ok_or_else(unsupported)?,
         );
         if self.is_flow(map) {
-            let end = self.end_of(last).ok_or_else(unclear)?;
+            let end = self.end_of(last).ok_or_else(unsupported)?;
             self.edits.push((end..end, format!(", {key}: {written}")));
             return Ok(());
         }
         let prefix = self.prefix(first);
-        let end = self.end_of(last).ok_or_else(unclear)?;
+        let end = self.end_of(last).ok_or_else(unsupported)?;
         let at = self.line(end.saturating_sub(1).max(last.key_span.start)).end;
         for (n, line) in written.lines().enumerate() {
             let line = if n == 0 {
@@ -186,18 +186,18 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Whether a map or list is written with brackets.
+    /// Whether a map or list is in flow style, with brackets.
     fn is_flow(&self, node: &Node) -> bool {
         self.text()[node.span.start..].starts_with(['{', '['])
     }
 
-    /// What stands before a key on its line: indentation, and the marks of a quote or list around the block.
+    /// Returns the text before a key on its line: indentation, and the markers of a quote or list around the block.
     fn prefix(&self, entry: &Entry) -> String {
         let line = self.line(entry.key_span.start);
         self.text()[line.start..entry.key_span.start].to_owned()
     }
 
-    /// The line around an offset, with its end.
+    /// Returns the span of the line at an offset, with its line ending.
     fn line(&self, at: usize) -> Span {
         let text = self.text();
         let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
@@ -205,7 +205,7 @@ impl<'a> Editor<'a> {
         start..end
     }
 
-    /// Adds a line that begins at this offset, which is a line's start or the end of the document.
+    /// Adds a line at an offset, which is the start of a line or the end of the document.
     fn add_line(&mut self, at: usize, prefix: &str, line: &str) {
         let before = &self.text()[..at];
         let ending = if before.ends_with("\r\n") { "\r\n" } else { "\n" };
@@ -222,29 +222,31 @@ impl<'a> Editor<'a> {
         self.text()[entry.key_span.start..entry.node.span.end.max(entry.key_span.end)].contains('\n')
     }
 
-    fn replace_value(&mut self, entry: &Entry, written: &str) -> Result<(), Unclear> {
+    fn replace_value(&mut self, entry: &Entry, written: &str) -> Result<(), UnsupportedStyle> {
         let span = entry.node.span.clone();
         let empty = span == entry.key_span || span.is_empty();
         if empty {
             return self.after_colon(entry, written);
         }
         if self.text()[span.clone()].contains('\n') || self.text()[span.clone()].starts_with(['|', '>']) {
-            return Err(Unclear(entry.key.clone()));
+            return Err(UnsupportedStyle(entry.key.clone()));
         }
         self.edits.push((span, written.to_owned()));
         Ok(())
     }
 
-    /// Writes a value right after the colon of a key that has none on its line.
-    fn after_colon(&mut self, entry: &Entry, written: &str) -> Result<(), Unclear> {
+    /// Writes a value after the colon of a key that has no value on its line.
+    fn after_colon(&mut self, entry: &Entry, written: &str) -> Result<(), UnsupportedStyle> {
         let rest = &self.text()[entry.key_span.end..self.line(entry.key_span.start).end];
-        let colon = rest.find(':').ok_or_else(|| Unclear(entry.key.clone()))?;
+        let colon = rest
+            .find(':')
+            .ok_or_else(|| UnsupportedStyle(entry.key.clone()))?;
         let at = entry.key_span.end + colon + 1;
         self.edits.push((at..at, format!(" {written}")));
         Ok(())
     }
 
-    /// The offset after the bracket that closes a list.
+    /// Returns the offset after the closing bracket of a list.
     fn closing(&self, node: &Node, items: &[Node]) -> Option<usize> {
         let from = items.last().map_or(node.span.start + 1, |item| item.span.end);
         let mut comment = false;
@@ -262,7 +264,7 @@ impl<'a> Editor<'a> {
         None
     }
 
-    /// Where an entry ends, its closing bracket included.
+    /// Returns the end of an entry, after its closing bracket.
     fn end_of(&self, entry: &Entry) -> Option<usize> {
         match &entry.node.value {
             Value::List(items) if self.is_flow(&entry.node) => self.closing(&entry.node, items),
@@ -275,14 +277,13 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }
 
-    /// The document with its edits, byte-order mark included.
+    /// Returns the edited text, with the byte-order mark of the document.
     pub fn finish(mut self) -> String {
-        // Stable: what was added at one place stays in the order in which it was added.
+        // A stable sort keeps the order of lines that are added at the same offset.
         self.edits.sort_by_key(|(span, _)| (span.start, span.end));
         let text = self.text();
         let mut out = String::with_capacity(text.len() + 256);
@@ -302,7 +303,7 @@ impl<'a> Editor<'a> {
     }
 }
 
-/// A text as YAML: plain where every reader takes it for this very text, else quoted.
+/// Writes a text as a YAML scalar: plain if every reader reads the same text, else quoted.
 pub fn scalar(text: &str) -> String {
     let plain = !text.is_empty()
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -321,7 +322,7 @@ pub fn scalar(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A number with at most two decimals.
+/// Writes a number with at most two decimals.
 pub fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,17 +1,17 @@
-//! Text that was cut out of a document or decoded from it, with the way back to the document's own offsets.
+//! Defines text that was cut out of a document or decoded from it, and maps its offsets back to the document.
 
 use crate::document::source::Span;
 
-/// A text, and for each stretch of it where that stretch stands in the document.
+/// A text with a map from its offsets to those of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapped {
     text: String,
-    /// (offset in the text, offset in the document), both ascending.
+    /// Pairs of an offset in the text and an offset in the document, both ascending. Between two pairs the offsets run in parallel.
     pieces: Vec<(usize, usize)>,
 }
 
 impl Mapped {
-    /// A document's text from this offset on, with `\r\n` read as `\n`.
+    /// Maps a text that begins at an offset of the document. Each `\r\n` becomes `\n`.
     pub fn lines_of(text: &str, at: usize) -> Self {
         let mut mapped = Mapped::default();
         let mut start = 0;
@@ -23,7 +23,7 @@ impl Mapped {
         mapped
     }
 
-    /// Appends a stretch that stands at this offset of the document.
+    /// Appends text from an offset of the document.
     pub fn push(&mut self, text: &str, origin: usize) {
         if text.is_empty() {
             return;
@@ -38,12 +38,11 @@ impl Mapped {
         self.text.push_str(text);
     }
 
-    /// The text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Where this offset of the text stands in the document.
+    /// Returns the offset in the document of an offset in the text.
     pub fn origin(&self, offset: usize) -> usize {
         let at = self.pieces.partition_point(|&(start, _)| start <= offset);
         match at.checked_sub(1).and_then(|i| self.pieces.get(i)) {
@@ -52,7 +51,7 @@ impl Mapped {
         }
     }
 
-    /// Where this stretch of the text stands in the document; one that spans several pieces spans what lies between.
+    /// Returns the span in the document of a span in the text. A gap in the document inside the span is included.
     pub fn span(&self, span: &Span) -> Span {
         let start = self.origin(span.start);
         if span.end <= span.start {
@@ -61,12 +60,12 @@ impl Mapped {
         start..self.origin(span.end - 1) + 1
     }
 
-    /// The stretch of the document that the whole text comes from.
+    /// Returns the span in the document of the whole text.
     pub fn extent(&self) -> Span {
         self.span(&(0..self.text.len()))
     }
 
-    /// A text cut out of this one, now with the document's offsets.
+    /// Maps a text that was cut out of this one to the document.
     pub fn compose(&self, inner: Mapped) -> Mapped {
         let mut pieces = Vec::with_capacity(inner.pieces.len());
         for (i, &(start, from)) in inner.pieces.iter().enumerate() {
@@ -86,7 +85,7 @@ impl Mapped {
         }
     }
 
-    /// The text with `\n`, `\r\n`, `\t` and `\"` that were written out read as what they stand for.
+    /// Decodes the escape sequences `\n`, `\r\n`, `\t` and `\"` in the text.
     pub fn unescape(&self) -> Mapped {
         let mut out = Mapped::default();
         let (text, mut start) = (self.text.as_str(), 0);

@@ -1,51 +1,43 @@
-//! The outline of a Markdown body: fenced blocks, headings and tick boxes, each with its place in the document.
+//! Reads the outline of a Markdown body: fenced blocks, headings and tick boxes, each with its span in the document.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::document::mapped::Mapped;
 use crate::document::source::Span;
 
-/// What a body is made of, as far as anybody here asks. Spans are those of the document.
+/// The parts of a body that the linter needs, in order. Spans are those of the document.
 #[derive(Clone, Debug, Default)]
 pub struct Outline {
-    /// Fenced code blocks in order.
     pub fences: Vec<Fence>,
-    /// Headings in order, of every level.
+    /// Headings of every level.
     pub headings: Vec<Heading>,
-    /// Tick boxes in order.
     pub boxes: Vec<TickBox>,
 }
 
-/// A fenced code block.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    /// First word of the info string, in lower case; empty where there is none.
+    /// The first word of the info string in lower case; can be empty.
     pub info: String,
-    /// What stands inside, without the indentation of the fence.
+    /// The text inside, without the indentation of the fence.
     pub content: Mapped,
-    /// The whole block with its fences.
+    /// The span with both fences.
     pub span: Span,
-    /// The opening line.
+    /// The span of the opening line.
     pub opening: Span,
-    /// Whether a closing fence was found.
     pub closed: bool,
 }
 
-/// A heading.
 #[derive(Clone, Debug)]
 pub struct Heading {
-    /// Its text, without markup.
+    /// The text without markup.
     pub text: String,
-    /// Where it stands.
     pub span: Span,
 }
 
-/// A tick box of a task list.
 #[derive(Clone, Debug)]
 pub struct TickBox {
-    /// Whether it is ticked.
     pub ticked: bool,
-    /// The box itself, `[ ]` or `[x]`.
+    /// The span of the `[ ]` or `[x]`.
     pub span: Span,
 }
 
@@ -83,7 +75,7 @@ fn read(body: &Mapped, outline: &mut Outline, depth: u8) {
             }
             Event::End(TagEnd::CodeBlock) => match code.take() {
                 Some((Some(info), inner)) => outline.fences.push(fence(body, &range, info, inner)),
-                // A body that was indented as a whole still holds its fences.
+                // If the whole body is indented, its fences are inside one indented code block.
                 Some((None, inner)) if depth == 0 && inner.text().contains("nmoe") => {
                     read(&body.compose(inner), outline, depth + 1);
                 }
@@ -112,7 +104,7 @@ fn fence(body: &Mapped, range: &Span, info: String, inner: Mapped) -> Fence {
     let width = text.trim_start().chars().take_while(|&c| c == mark).count();
     let last = text.trim_end().rsplit('\n').next().unwrap_or_default();
     let last = last.trim_matches(|c: char| c.is_whitespace() || c == '>');
-    // The last line closes the block where it is nothing but the mark and is not itself part of the content.
+    // The last line closes the block if it consists of fence characters and is not part of the content.
     let closed = text.trim_end().contains('\n')
         && last.chars().all(|c| c == mark)
         && last.chars().count() >= width

@@ -1,6 +1,6 @@
-//! Text that people write, with its places: Markdown fences, YAML and TOML, and edits that keep formatting.
+//! Parses and edits documents: Markdown bodies with a YAML block, and TOML files. Every value has its span.
 //!
-//! Knows nothing of contracts, gates or findings. What it cannot read it returns as a [`Defect`].
+//! Must not depend on contracts, gates or findings. An unreadable document has a [`Defect`].
 
 pub mod block;
 pub mod defect;
@@ -8,11 +8,15 @@ pub mod edit;
 pub mod mapped;
 pub mod markdown;
 pub mod node;
+#[doc(hidden)]
+pub mod parse_log;
 pub mod parsed;
+mod reconcile;
 pub mod source;
 pub mod toml_tree;
 pub mod typed;
 pub mod yaml;
+mod yaml_error;
 
 pub use block::Block;
 pub use defect::Defect;

@@ -1,83 +1,74 @@
-//! One position tree for YAML and TOML: what stands where. Rules walk it; typed values are read elsewhere.
+//! Defines the position tree for YAML and TOML: each key and value with its span.
 
 use crate::document::source::Span;
 
-/// A value and the stretch of the document it was read from.
+/// A value and its span in the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where, in bytes of the document. An empty value has the place of its key.
+    /// Bytes of the document. An empty value has the span of its key.
     pub span: Span,
-    /// What.
     pub value: Value,
 }
 
-/// A scalar, a list or a map.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A single value.
     Scalar(Scalar),
-    /// Entries in order.
     List(Vec<Node>),
-    /// Keys in the order they were written; a key may occur twice.
+    /// The keys in the order of the text. A key can occur twice.
     Map(Vec<Entry>),
 }
 
-/// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The key, unquoted.
+    /// The key without quotes.
     pub key: String,
-    /// Where the key stands.
     pub key_span: Span,
-    /// Its value.
     pub node: Node,
 }
 
-/// A single value: the text as it was written (unquoted), and what the format takes it for.
+/// A single value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalar {
-    /// `01` stays `01`, `1e10000` stays `1e10000`.
+    /// The text as it is written, without quotes: `01` stays `01`, `1e10000` stays `1e10000`.
     pub text: String,
-    /// What the format takes it for.
+    /// The type that the format gives to the text.
     pub kind: Kind,
 }
 
-/// What a format takes a scalar for.
+/// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Nothing, `~` or `null`.
+    /// An empty value, `~` or `null`.
     Null,
-    /// `true` or `false`.
     Bool(bool),
-    /// A number; NaN and infinities are numbers too.
+    /// A number, including NaN and the infinities.
     Number(f64),
-    /// Anything else.
     Text,
 }
 
 impl Node {
-    /// The value of a key; the first where it occurs twice.
+    /// Returns the first value of a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|e| &e.node)
     }
 
-    /// A key with its value; the first where it occurs twice.
+    /// Returns the first entry of a key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|e| e.key == key)
     }
 
-    /// The value at the end of a way of keys.
+    /// Returns the value at a path of keys.
     pub fn at(&self, keys: &[&str]) -> Option<&Node> {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 
-    /// The key at the end of a way of keys.
+    /// Returns the entry at a path of keys.
     pub fn entry_at(&self, keys: &[&str]) -> Option<&Entry> {
         let (last, way) = keys.split_last()?;
         self.at(way)?.entry(last)
     }
 
-    /// The keys and values of a map; none of anything else.
+    /// Returns the entries of a map; any other value has none.
     pub fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
@@ -85,7 +76,7 @@ impl Node {
         }
     }
 
-    /// The entries of a list; none of anything else.
+    /// Returns the items of a list; any other value has none.
     pub fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
@@ -93,7 +84,6 @@ impl Node {
         }
     }
 
-    /// The scalar, where it is one.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.value {
             Value::Scalar(scalar) => Some(scalar),
@@ -101,14 +91,14 @@ impl Node {
         }
     }
 
-    /// The text of a scalar that is not empty or null.
+    /// Returns the text of a scalar that is not empty or null.
     pub fn text(&self) -> Option<&str> {
         self.scalar()
             .filter(|s| s.kind != Kind::Null && !s.text.trim().is_empty())
             .map(|s| s.text.as_str())
     }
 
-    /// The number, where the format takes it for one.
+    /// Returns the number, if the scalar is a number.
     pub fn number(&self) -> Option<f64> {
         match self.scalar()?.kind {
             Kind::Number(n) => Some(n),
@@ -116,7 +106,7 @@ impl Node {
         }
     }
 
-    /// The texts of a list, each with its node.
+    /// Returns the texts of a list, each with its node.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.items().iter().filter_map(|n| n.text().map(|t| (t, n)))
     }

@@ -4,7 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::document::block::{self, Block};
+use crate::document::block::{self, Block, Found};
 use crate::document::defect::Defect;
 use crate::document::markdown::Outline;
 use crate::document::node::Node;
@@ -45,29 +45,31 @@ pub struct Document<T> {
 impl<T: Format> Document<T> {
     /// Parses a document.
     pub fn parse(source: Source) -> Self {
-        match T::SYNTAX {
-            Syntax::Block(key) => Self::parse_block(source, key),
-            Syntax::Toml => Self::parse_toml(source),
-        }
-    }
-
-    fn parse_block(source: Source, key: &str) -> Self {
-        let found = block::find(&source, key);
-        let mut defects = found.defects;
-        let (root, unreadable) = match &found.block {
-            Some(block) => yaml::parse(&block.content),
-            None => (None, std::mem::take(&mut defects)),
+        let (found, root, unreadable, strictness) = match T::SYNTAX {
+            Syntax::Block(key) => {
+                let mut found = block::find(&source, key);
+                let (root, unreadable) = match &found.block {
+                    Some(block) => yaml::parse(&block.content),
+                    None => (None, std::mem::take(&mut found.defects)),
+                };
+                (found, root, unreadable, Strictness::AsWritten)
+            }
+            Syntax::Toml => {
+                let (root, unreadable) = toml_tree::parse(source.text());
+                (Found::default(), Some(root), unreadable, Strictness::AsTyped)
+            }
         };
         let value = match (&root, unreadable.first()) {
             (_, Some(defect)) => Err(defect.clone()),
-            (Some(root), None) => typed::from_node(root, Strictness::AsWritten),
+            (Some(root), None) => typed::from_node(root, strictness),
             (None, None) => Err(Defect {
                 kind: "no-block",
                 span: 0..0,
-                message: format!("the block with the key `{key}` is empty"),
+                message: "the block is empty".to_owned(),
                 help: None,
             }),
         };
+        let mut defects = found.defects;
         defects.extend(unreadable);
         Document {
             source,
@@ -79,19 +81,29 @@ impl<T: Format> Document<T> {
         }
     }
 
-    fn parse_toml(source: Source) -> Self {
-        let (root, defects) = toml_tree::parse(source.text());
-        let value = match defects.first() {
-            None => typed::from_node(&root, Strictness::AsTyped),
-            Some(defect) => Err(defect.clone()),
+    /// Parses the bytes of a document. Bytes that are not UTF-8 are a defect.
+    pub fn of_bytes(name: Option<String>, bytes: Vec<u8>) -> Self {
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return Document::parse(Source::new(name, text)),
+            Err(error) => error,
+        };
+        let start = error.utf8_error().valid_up_to();
+        let defect = Defect {
+            kind: match T::SYNTAX {
+                Syntax::Block(_) => "invalid-yaml",
+                Syntax::Toml => "invalid-toml",
+            },
+            span: start..start,
+            message: "the file is not UTF-8".to_owned(),
+            help: None,
         };
         Document {
-            source,
+            source: Source::new(name, String::from_utf8_lossy(error.as_bytes())),
             block: None,
             outline: Outline::default(),
-            root: Some(root),
-            defects,
-            value,
+            root: None,
+            defects: vec![defect.clone()],
+            value: Err(defect),
         }
     }
 }
@@ -111,5 +123,52 @@ impl<T> Document<T> {
     pub fn anchor(&self) -> Span {
         let first = self.root.as_ref().and_then(|root| root.entries().first());
         first.map_or(0..0, |entry| entry.key_span.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Note {
+        note: String,
+    }
+
+    impl Format for Note {
+        const SYNTAX: Syntax = Syntax::Block("note");
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Table {
+        n: u32,
+    }
+
+    impl Format for Table {
+        const SYNTAX: Syntax = Syntax::Toml;
+    }
+
+    fn parse(text: &str) -> Document<Note> {
+        Document::parse(Source::new(None, text))
+    }
+
+    #[test]
+    fn first_defect_replaces_value() {
+        let text = "x\n\n```yaml\nnote: 01\nnote: 02\n```\n";
+        let defect = parse(text).value.unwrap_err();
+        assert_eq!((defect.kind, &text[defect.span]), ("duplicate-key", "note"));
+        assert_eq!(parse("nothing").value.unwrap_err().kind, "no-block");
+        let unclosed = parse("```yaml\nnote: 01\n");
+        assert_eq!(unclosed.defects[0].kind, "unclosed-fence");
+        assert_eq!(unclosed.value.unwrap().note, "01");
+    }
+
+    #[test]
+    fn bytes_must_be_utf8() {
+        let table = |bytes: &[u8]| Document::<Table>::of_bytes(None, bytes.to_vec());
+        assert_eq!(table(b"n = 1\n").value, Ok(Table { n: 1 }));
+        assert_eq!(table(b"n = 1 # \xff\n").defects[0].kind, "invalid-toml");
     }
 }

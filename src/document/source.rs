@@ -3,15 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A stretch of bytes of the whole document.
+/// A range of bytes of the document.
 pub type Span = Range<usize>;
 
 /// A line and a column, both from 1; columns in code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line, from 1.
     pub line: u32,
-    /// Column, from 1, in code points.
     pub column: u32,
 }
 
@@ -28,7 +26,7 @@ struct Content {
 }
 
 impl Source {
-    /// A document with this name (none for standard input) and this text.
+    /// Makes a source. Standard input has no name.
     pub fn new(name: Option<String>, text: impl Into<String>) -> Self {
         let mut text: String = text.into();
         let had_bom = text.starts_with('\u{feff}');
@@ -46,28 +44,27 @@ impl Source {
         }))
     }
 
-    /// The name as the user gave it; none for standard input.
+    /// The name as the user gave it; `None` for standard input.
     pub fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }
 
-    /// The text without a byte-order mark.
     pub fn text(&self) -> &str {
         &self.0.text
     }
 
-    /// The text as it was given, with its byte-order mark.
+    /// Returns the text as it was given, with its byte-order mark.
     pub fn written(&self) -> String {
         let mark = if self.0.had_bom { "\u{feff}" } else { "" };
         format!("{mark}{}", self.0.text)
     }
 
-    /// Whether a byte-order mark was dropped; an edit puts it back.
+    /// Whether a byte-order mark was removed. An edit restores it.
     pub fn had_bom(&self) -> bool {
         self.0.had_bom
     }
 
-    /// The line and column of a byte offset; an offset past the end is the end, one inside a character is its start.
+    /// Returns the line and column of an offset. An offset inside a character means its start, one after the end means the end.
     pub fn place(&self, offset: usize) -> Place {
         let Content { text, lines, .. } = &*self.0;
         let offset = text.floor_char_boundary(offset.min(text.len()));
@@ -79,7 +76,8 @@ impl Source {
         }
     }
 
-    /// The byte offset of a line and column; past the end of a line it is that end, past the last line the document's.
+    /// Returns the offset of a line and column. A column after the end of the line means that end, a line after the last one
+    /// means the end of the document.
     pub fn offset(&self, place: Place) -> usize {
         let Content { text, lines, .. } = &*self.0;
         let line = place.line.max(1) as usize;
@@ -93,7 +91,7 @@ impl Source {
             .map_or(end, |(at, _)| start + at)
     }
 
-    /// The first and last place of a stretch.
+    /// Returns the line and column of the start and of the end of a span.
     pub fn places(&self, span: &Span) -> (Place, Place) {
         (self.place(span.start), self.place(span.end.max(span.start)))
     }

@@ -1,12 +1,14 @@
-//! TOML with positions. A file with several syntax errors gives them all, and the tree of what could be read.
+//! Parses TOML into a position tree. Reports all syntax errors of a file, and still returns the tree of the valid parts.
 
 use toml::de::{DeTable, DeValue};
 
 use crate::document::defect::Defect;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
+use crate::document::parse_log;
 
-/// Reads a TOML text. The tree is there whatever the defects; spans are bytes of the text.
+/// Parses a TOML text. There is always a tree, also with defects.
 pub fn parse(text: &str) -> (Node, Vec<Defect>) {
+    parse_log::record(text);
     let (table, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|e| e.span().map_or(0, |s| s.start));
     let mut defects: Vec<Defect> = Vec::new();
@@ -18,8 +20,8 @@ pub fn parse(text: &str) -> (Node, Vec<Defect>) {
         } else {
             "invalid-toml"
         };
-        // One slip often gives several errors on its line, and a table that stands twice one for each key in it; the
-        // first says what is wrong.
+        // One mistake often causes several errors on its line, and a repeated table causes one for each key in it. Only the
+        // first error helps.
         let echo = defects.last().is_some_and(|last| {
             let between = text.get(last.span.start..span.start).unwrap_or_default();
             let line = text[..last.span.start].rsplit('\n').next().unwrap_or_default();
@@ -61,7 +63,7 @@ fn node(value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
         DeValue::String(s) => scalar(s.to_string(), Kind::Text),
         DeValue::Integer(i) => {
             let number = i64::from_str_radix(i.as_str(), i.radix());
-            // Past 2^53 a float is not exact; no key of ours goes there.
+            // A float is not exact above 2^53, and no key needs such a value.
             #[expect(clippy::cast_precision_loss, reason = "only compared with small bounds")]
             let number = number.map_or(f64::INFINITY, |n| n as f64);
             scalar(i.to_string(), Kind::Number(number))

@@ -38,6 +38,39 @@ pub fn from_node<T: DeserializeOwned>(node: &Node, strictness: Strictness) -> Re
     })
 }
 
+/// Returns the names of the variants of an enum, as documents write them.
+pub fn variants<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // The deserializer stores the names and then fails, because there is no value.
+    let _ = T::deserialize(Variants(&mut names));
+    names
+}
+
+struct Variants<'n>(&'n mut &'static [&'static str]);
+
+impl<'de> de::Deserializer<'de> for Variants<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(de::Error::custom("not an enum"))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        *self.0 = variants;
+        Err(de::Error::custom("no value"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
 #[derive(Debug)]
 struct Error {
     message: String,

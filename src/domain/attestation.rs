@@ -1,20 +1,22 @@
-//! The attestation: the YAML block at the top of a pull request. Which gates passed, on which commits.
+//! Defines the attestation: the YAML block at the top of a pull request. It says which gates passed, on which commits.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::contract::Risk;
+use crate::domain::ids::{CommitPrefix, ContractId, GateId};
+use crate::domain::verdict::Verdict;
 
 /// The attestation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attestation {
-    /// Which contract, which commits.
+    /// The contract and the commits.
     pub nmoe_pr: Change,
-    /// Which gates passed.
+    /// The gates that passed.
     pub gates_passed: GatesPassed,
-    /// The throughput comparison, where one was run or is claimed.
+    /// The throughput comparison, if one was run or is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfClaim>,
 }
@@ -28,13 +30,13 @@ impl Format for Attestation {
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Contract id.
-    pub issue: String,
-    /// Commit the change is compared with; required for a hot change or a claimed perf result.
+    pub issue: ContractId,
+    /// Commit that the change is compared with; required for a hot change or a perf claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_sha: Option<String>,
+    pub baseline_sha: Option<CommitPrefix>,
     /// Head commit of the pull request.
-    pub pr_sha: String,
-    /// Equal to the contract's.
+    pub pr_sha: CommitPrefix,
+    /// Risk of the contract.
     pub risk: Risk,
 }
 
@@ -42,33 +44,33 @@ pub struct Change {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatesPassed {
-    /// On a CPU, by the author of the change.
-    pub tier_a: Vec<String>,
-    /// On a B200, by the maintainer; empty until then.
-    pub tier_b: Vec<String>,
+    /// Gates that the author of the change ran on a CPU.
+    pub tier_a: Vec<GateId>,
+    /// Gates that the maintainer ran on a B200; empty until then.
+    pub tier_b: Vec<GateId>,
 }
 
-/// A throughput comparison as the pull request states it.
+/// A throughput comparison that the pull request claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PerfClaim {
     /// The perf gate.
-    pub gate: String,
-    /// The gate it compares.
-    pub compare: String,
-    /// The metric it compares.
+    pub gate: GateId,
+    /// The gate whose metric is compared.
+    pub compare: GateId,
+    /// The compared metric.
     pub metric: String,
-    /// Median of the baseline, in the metric's unit.
+    /// Median of the baseline, in the unit of the metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<f64>,
-    /// Median of the change, in the metric's unit.
+    /// Median of the change, in the unit of the metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<f64>,
     /// (result / baseline − 1) × 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta_pct: Option<f64>,
-    /// The contract's budget, percent.
+    /// Budget of the contract in percent.
     pub budget_pct: f64,
     /// The verdict of the comparison.
-    pub status: String,
+    pub status: Verdict,
 }

@@ -1,23 +1,24 @@
-//! The contract: the YAML block of an issue. What may change, what must hold, which gates prove it.
+//! Defines the contract: the YAML block of an issue. It says what may change, what must hold, and which gates prove it.
 //!
-//! Ids and commits are text: `01`, `03a` and `1e10000` stay what was written.
+//! Ids and commits are text: `01`, `03a` and `1e10000` stay as written.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Format, Syntax};
+use crate::domain::ids::{ContractId, GateId, Knob, Revision, Slug};
 
 /// The contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
-    /// Who and what.
+    /// The work item.
     pub nmoe: Work,
-    /// What may change.
+    /// The paths that may change.
     pub scope: Scope,
-    /// What must hold.
+    /// The invariants and the configuration keys.
     pub contract: Terms,
-    /// What proves it.
+    /// The gates that prove the contract.
     pub gates: Gates,
 }
 
@@ -25,23 +26,23 @@ impl Format for Contract {
     const SYNTAX: Syntax = Syntax::Block("nmoe");
 }
 
-/// The work item itself.
+/// A work item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
-    /// Contract id: letters, digits, `.`, `-`. Not GitHub's issue number.
-    pub issue: String,
+    /// Contract id: letters, digits, `.`, `-`. This is not the issue number of GitHub.
+    pub issue: ContractId,
     /// Lower-case letters, digits and `-`; part of the branch name.
-    pub slug: String,
+    pub slug: Slug,
     /// Kind of work.
     pub kind: Kind,
-    /// How near the hot path.
+    /// How close the change is to the hot path.
     pub risk: Risk,
-    /// Size.
+    /// Size of the work.
     pub complexity: Complexity,
     /// Contract ids that must be merged first.
     #[serde(default)]
-    pub depends_on: Vec<String>,
+    pub depends_on: Vec<ContractId>,
     /// Paths that several contracts are likely to touch.
     #[serde(default)]
     pub merge_hotspots: Vec<String>,
@@ -59,7 +60,7 @@ pub enum Kind {
     Docs,
 }
 
-/// How near the hot path a change is.
+/// How close a change is to the hot path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are the documentation")]
@@ -78,47 +79,47 @@ pub enum Complexity {
     L,
 }
 
-/// Globs over paths of the repository.
+/// Patterns of paths in the repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Paths that may change.
     pub allow: Vec<String>,
-    /// Paths that must not, even where allowed.
+    /// Paths that must not change, even if `allow` covers them.
     #[serde(default)]
     pub deny: Vec<String>,
 }
 
-/// What must hold.
+/// The invariants and the configuration keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
-    /// Sentences, recognised by their key terms.
+    /// Sentences, identified by their key terms.
     pub invariants: Vec<String>,
     /// Configuration keys that the change adds or changes.
     #[serde(default)]
     pub knobs: Knobs,
 }
 
-/// Configuration keys by what happens to them.
+/// Configuration keys that a change adds or changes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Knobs {
     /// New keys.
     #[serde(default)]
-    pub add: Vec<String>,
-    /// Keys whose meaning or default changes.
+    pub add: Vec<Knob>,
+    /// Keys whose value, meaning or default changes.
     #[serde(default)]
-    pub change: Vec<String>,
+    pub change: Vec<Knob>,
 }
 
-/// Which gates prove the contract.
+/// The gates that prove a contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
     /// Gate ids of the registry.
-    pub required: Vec<String>,
-    /// Throughput budget; needed for a hot change.
+    pub required: Vec<GateId>,
+    /// Throughput budget; required for a hot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfBudget>,
 }
@@ -128,14 +129,14 @@ pub struct Gates {
 #[serde(deny_unknown_fields)]
 pub struct PerfBudget {
     /// The perf gate.
-    pub gate: String,
-    /// The gate it compares.
-    pub compare: String,
-    /// The metric it compares.
+    pub gate: GateId,
+    /// The gate whose metric is compared.
+    pub compare: GateId,
+    /// The compared metric.
     pub metric: String,
-    /// A git ref; empty or absent means the base parent of the tested merge.
+    /// A git revision; empty or absent means the base parent of the tested merge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_ref: Option<String>,
-    /// Percent: −10 means the result may be at most 10 % worse.
+    pub baseline_ref: Option<Revision>,
+    /// Percent: −10 means that the result may be at most 10 % worse.
     pub budget_pct: f64,
 }

@@ -1,4 +1,4 @@
-//! What happens in a run, as it happens. The journal is these, one JSON object a line; the results are a fold over them.
+//! Defines the events of a run. The journal has one event per line, as JSON, and the results are computed from the events.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,40 +16,35 @@ pub enum Event {
         schema: u32,
         /// RFC 3339, UTC.
         at: String,
-        /// Bundle that was asked for.
+        /// The requested bundle.
         bundle: Option<String>,
-        /// The selection.
+        /// The selected gates.
         gate_ids: Vec<String>,
-        /// Gates of the contract that it does not cover.
+        /// Gates of the contract that the selection does not cover.
         uncovered: Vec<String>,
-        /// What it is about.
+        /// The commits and inputs of the run.
         evidence: Box<Evidence>,
     },
-    /// The run as a whole was refused: what was asked for could not be used.
-    RunRefused {
-        /// Why.
-        reason: Reason,
-    },
-    /// The evidence grew: kernels were built, the target was found.
+    /// The complete run was refused, because its inputs are not usable.
+    RunRefused { reason: Reason },
+    /// The evidence changed: kernels were built, or the target was found.
     EvidenceUpdated {
-        /// The whole, as it is now.
+        /// The complete evidence.
         evidence: Box<Evidence>,
     },
-    /// A gate's command is about to start.
+    /// The command of a gate is about to start.
     GateStarted {
-        /// Which.
         gate: String,
         /// RFC 3339, UTC.
         at: String,
     },
-    /// A gate has its verdict, whether it ran or not.
+    /// A gate has a verdict. It may not have run.
     GateEnded {
-        /// Which.
         gate: String,
-        /// The verdict and all that was measured.
+        /// The verdict and the measurements.
         result: Box<GateResult>,
     },
-    /// The run is over; nothing follows.
+    /// The run ended. No event follows.
     RunEnded {
         /// RFC 3339, UTC.
         at: String,

@@ -1,11 +1,11 @@
-//! The identity that a verdict is bound to. A result about one commit says nothing of another.
+//! Defines the evidence of a verdict: the commits, the policy and the environment that it applies to.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{CommitId, Sha256};
 
-/// What was tested, by which policy, with what. Absent ids are null: a plain commit has no merge.
+/// What was tested, by which policy, in which environment. Absent ids are null: a plain commit has no merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
@@ -17,26 +17,26 @@ pub struct Evidence {
     pub merge: Option<CommitId>,
     /// Tree of the commit under test.
     pub tree: Option<CommitId>,
-    /// Whether the subject held changes that no commit has.
+    /// Whether the subject had uncommitted changes.
     pub dirty: bool,
-    /// SHA-256 of the registry that was in force.
+    /// SHA-256 of the effective registry.
     pub registry: Option<Sha256>,
-    /// SHA-256 of the contract's body, as it was read.
+    /// SHA-256 of the body that contains the contract.
     pub contract: Option<Sha256>,
     /// SHA-256 of each kernel library, by path in the subject.
     #[serde(default)]
     pub kernels: std::collections::BTreeMap<String, Sha256>,
-    /// Digest of the runner image, where the runner tells it.
+    /// Digest of the runner image, if the runner reports it.
     pub image: Option<String>,
     /// Version of this tool.
     pub tool: Option<String>,
-    /// Target that was found, such as `b200x8`; null where none was needed.
+    /// The target that was found, such as `b200x8`; null if no gate needed one.
     pub target: Option<String>,
-    /// Nonce of the run, from its resolve job; null at a prompt.
+    /// Nonce of the run, from its resolve job; null outside of a workflow.
     pub run: Option<String>,
 }
 
-/// One of the things a verdict is bound to.
+/// A part of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each is the field of the same name")]
@@ -56,7 +56,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The word in findings and tables.
+    /// Returns the name in findings and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Identity::Head => "head",
@@ -76,12 +76,12 @@ impl Identity {
 }
 
 impl Evidence {
-    /// The commit under test: the merge, or else the head.
+    /// Returns the commit under test: the merge, else the head.
     pub fn commit(&self) -> Option<&CommitId> {
         self.merge.as_ref().or(self.head.as_ref())
     }
 
-    /// Whether both are about the same code: the same commits and tree, nothing uncommitted, and a tree at all.
+    /// Whether both are about the same code: the same commits, the same known tree, and no uncommitted changes.
     pub fn same_code(&self, other: &Evidence) -> bool {
         self.tree.is_some()
             && !self.dirty
@@ -90,10 +90,9 @@ impl Evidence {
                 == (&other.head, &other.base, &other.merge, &other.tree)
     }
 
-    /// What makes these results stale for somebody who needs `wanted`: the identities that differ, in the order of the
-    /// fields; empty where the results stand.
+    /// Returns the parts that differ from `wanted`, in the order of the fields. Results without a difference are still valid.
     ///
-    /// What `wanted` leaves null is not asked for. Equal trees are the same code, so that head, base and merge may differ.
+    /// Null parts of `wanted` are not compared. Equal trees are the same code, so head, base and merge may then differ.
     pub fn stale_for(&self, wanted: &Evidence) -> Vec<Identity> {
         fn other<T: PartialEq>(found: &Option<T>, wanted: &Option<T>) -> bool {
             wanted.is_some() && found != wanted

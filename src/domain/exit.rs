@@ -1,10 +1,10 @@
-//! How the process ends. One closed list, printed by `explain exit-codes`.
+//! Defines the exit codes of the program. `explain exit-codes` prints them.
 
 use std::process::ExitCode;
 
 use crate::system::panics;
 
-/// The way a command ended, told apart so that a script can act on it.
+/// The result of a command, as a script sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Passed, or clean.
@@ -13,9 +13,9 @@ pub enum Exit {
     Failed,
     /// The command line or a file could not be used.
     Unusable,
-    /// No judgement was possible: refused preflight, pending, inconclusive, invalid, an unreachable API.
+    /// No verdict was possible: refused preflight, pending, inconclusive, invalid, an unreachable API.
     NoJudgement,
-    /// A defect of this program: it panicked.
+    /// The program has a bug and panicked.
     Defect,
     /// Cancelled by SIGINT.
     Interrupted,
@@ -29,7 +29,7 @@ pub enum Exit {
 pub struct NoVerdict(pub String);
 
 impl Exit {
-    /// Every way to end, with its number and meaning, in the order of the numbers.
+    /// All results with number and meaning, in the order of the numbers.
     pub const TABLE: [(Exit, u8, &'static str); 7] = [
         (Exit::Passed, 0, "passed, or clean"),
         (Exit::Failed, 1, "a gate failed, or a finding of severity error"),
@@ -48,13 +48,13 @@ impl Exit {
         (Exit::Terminated, 143, "cancelled by SIGTERM"),
     ];
 
-    /// The way to end that has this number.
+    /// Returns the result with this number.
     pub fn of_code(code: i32) -> Option<Self> {
         let row = Exit::TABLE.iter().find(|row| i32::from(row.1) == code);
         row.map(|row| row.0)
     }
 
-    /// The process exit code.
+    /// Returns the exit code of the process.
     pub fn code(self) -> u8 {
         match self {
             Exit::Passed => 0,

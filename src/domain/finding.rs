@@ -1,27 +1,27 @@
-//! What is wrong in a document, where, and what to do about it.
+//! Defines findings: what is wrong in a document, where, and how to fix it.
 //!
-//! A finding knows nothing of how it is shown. Each one names a [`Code`], a row of a table that its room keeps
-//! (`lint/codes.rs`, `leaks/codes.rs`, …) and that `explain` prints.
+//! Each finding has a [`Code`] of a table (`lint/codes.rs`, `leaks/codes.rs`, …) that `explain` prints. Must not depend on
+//! output formats.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Source, Span};
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; changes nothing.
+    /// Information only.
     Note,
-    /// Probably a mistake; does not fail the command.
+    /// Probably a mistake; the command still succeeds.
     Warning,
-    /// Must be mended; the command exits 1.
+    /// Must be fixed; the command exits 1.
     Error,
 }
 
 impl Severity {
-    /// The word in findings.
+    /// Returns the name in findings.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Note => "note",
@@ -31,25 +31,46 @@ impl Severity {
     }
 }
 
-/// A row of the table of codes: a kind of finding with a stable kebab-case name.
+/// A kind of finding.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
-    /// Stable name, such as `unknown-gate`.
+    /// Stable name in kebab case, such as `unknown-gate`.
     pub id: &'static str,
-    /// The severity a finding of this kind has unless its rule says otherwise.
+    /// The severity, unless the rule sets another one.
     pub severity: Severity,
     /// One line: what is wrong.
     pub title: &'static str,
-    /// Why it matters and how to mend it, in a few sentences of Markdown.
+    /// Why it matters and how to fix it, in a few sentences of Markdown.
     pub explain: &'static str,
-    /// A short example that is wrong; may be empty where an example would itself be a leak.
+    /// A short wrong example; can be empty.
     pub bad: &'static str,
-    /// The same, mended.
+    /// The corrected example.
     pub good: &'static str,
 }
 
-/// A stretch of a document. Lines and columns count from 1, columns in code points, a BOM uncounted;
-/// the end is exclusive in columns (an empty region has equal start and end).
+/// Declares the codes of one family, and `TABLE`, which lists them. The fields are in the order of [`Code`].
+macro_rules! codes {
+    ($($name:ident = $id:literal, $severity:ident, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: $crate::domain::finding::Code = $crate::domain::finding::Code {
+                id: $id,
+                severity: $crate::domain::finding::Severity::$severity,
+                title: $title,
+                explain: $explain,
+                bad: $bad,
+                good: $good,
+            };
+        )*
+
+        /// Every code of this family.
+        pub static TABLE: &[&$crate::domain::finding::Code] = &[$(&$name,)*];
+    };
+}
+pub(crate) use codes;
+
+/// A part of a document. Lines and columns count from 1, columns in code points without a byte-order mark. The end column is
+/// exclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// First line.
@@ -63,7 +84,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Lines and columns of a stretch of a document's bytes.
+    /// Converts a span to lines and columns.
     pub fn of(source: &Source, span: &Span) -> Self {
         let (start, end) = source.places(span);
         Region {
@@ -75,39 +96,35 @@ impl Region {
     }
 }
 
-/// A change that mends a finding without losing anything.
+/// A safe change that fixes a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fix {
-    /// What the change does, in words.
+    /// Description of the change.
     pub description: String,
-    /// The stretch to replace.
+    /// The text to replace.
     #[serde(flatten)]
     pub region: Region,
-    /// The text to put there.
+    /// The new text.
     pub replacement: String,
 }
 
-/// Something wrong in a document.
+/// A problem in a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Which kind.
     pub code: &'static Code,
-    /// How much it weighs here.
     pub severity: Severity,
-    /// What is wrong, with the names that matter.
+    /// What is wrong.
     pub message: String,
-    /// What to do.
     pub help: Option<String>,
     /// The document, as the user named it; `None` for standard input or a whole checkout.
     pub path: Option<String>,
-    /// Where; `None` for a finding about a document as a whole.
+    /// `None` for a finding about the whole document.
     pub region: Option<Region>,
-    /// A safe change that mends it.
     pub fix: Option<Fix>,
 }
 
 impl Finding {
-    /// A finding of this kind with the kind's own severity and no place yet.
+    /// Makes a finding with the severity of its code and without a position.
     pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
         Finding {
             code,
@@ -120,45 +137,45 @@ impl Finding {
         }
     }
 
-    /// The same finding at this place.
+    /// Sets the position.
     pub fn at(mut self, region: Region) -> Self {
         self.region = Some(region);
         self
     }
 
-    /// The same finding in this document.
+    /// Sets the document.
     pub fn in_path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// The same finding with advice.
+    /// Sets the help.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same finding with this weight.
+    /// Sets the severity.
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 }
 
-/// One finding as every lint prints it with `--format json`.
+/// A finding as lints print it with `--format json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingJson {
-    /// Stable kebab-case name of the kind; `explain` tells more.
+    /// Stable name in kebab case; `explain` describes it.
     pub code: String,
     /// `error`, `warning` or `note`.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// What to do; null where the message says it all.
+    /// How to fix it; can be null.
     pub help: Option<String>,
     /// The document; null for standard input.
     pub path: Option<String>,
-    /// First line, from 1; null for a finding about a whole document.
+    /// First line, from 1; null for a finding about the whole document.
     pub line: Option<u32>,
     /// First column, from 1, in code points.
     pub column: Option<u32>,
@@ -166,7 +183,7 @@ pub struct FindingJson {
     pub end_line: Option<u32>,
     /// Column after the last.
     pub end_column: Option<u32>,
-    /// A safe change that mends it, where there is one.
+    /// A safe change that fixes the finding, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
 }

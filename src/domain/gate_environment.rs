@@ -1,4 +1,4 @@
-//! Decides which environment variables a gate sees: the one list for the linter, the preflight and the engine.
+//! Decides which environment variables a gate receives. The linter, the preflight check and the engine share this list.
 //!
 //! Must not read the environment: callers pass names and values.
 
@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use crate::domain::registry::Gate;
 
-/// Variables that every gate gets, where they are set.
+/// Variables that every gate receives if they are set.
 const NAMES: &[&str] = &[
     "PATH",
     "HOME",
@@ -27,12 +27,12 @@ const NAMES: &[&str] = &[
     "FLASHMLA_HOME",
 ];
 
-/// Prefixes of variables that every gate gets, where they are set.
+/// Prefixes of variables that every gate receives if they are set.
 const PREFIXES: &[&str] = &[
     "LC_", "CUDA", "NVCC", "NVIDIA_", "NCCL_", "NVSHMEM_", "PYTHON", "TORCH",
 ];
 
-/// Variables that bash itself sets, so that a command may read them whatever its environment is.
+/// Variables that bash sets itself, so every command can read them.
 const SET_BY_SHELL: &[&str] = &[
     "PWD",
     "OLDPWD",
@@ -85,7 +85,7 @@ const SECRET_ENDINGS: &[&str] = &[
     "_SIGNING_KEY",
 ];
 
-/// The runner's command files.
+/// The command files of the runner.
 pub const COMMAND_FILES: &[&str] = &[
     "GITHUB_ENV",
     "GITHUB_PATH",
@@ -94,7 +94,7 @@ pub const COMMAND_FILES: &[&str] = &[
     "GITHUB_STEP_SUMMARY",
 ];
 
-/// Whether no gate may see a variable, even where the registry names it.
+/// Whether a variable never reaches a gate, even if the registry names it.
 pub fn is_forbidden(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     COMMAND_FILES.contains(&name.as_str())
@@ -114,7 +114,7 @@ pub fn is_secret(name: &str) -> bool {
         || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Whether a command may read a variable that the gate does not declare: every gate gets it, or bash sets it.
+/// Whether a command can read a variable without a declaration: every gate receives it, or bash sets it.
 pub fn needs_no_declaration(name: &str) -> bool {
     is_passed(name) || SET_BY_SHELL.contains(&name)
 }
@@ -123,7 +123,7 @@ fn is_passed(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
-/// The variables of this environment that a gate sees.
+/// Returns the variables of an environment that a gate receives.
 pub fn of(gate: &Gate, ours: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
     ours.into_iter()
         .filter(|(name, _)| {

@@ -1,7 +1,7 @@
-//! Defines the validated words of the domain: commits, digests, contract ids, gate ids, branches, logins.
+//! Defines the validated texts of the domain: commits, digests, contract ids, gate ids, branches, logins.
 //!
-//! Each type checks its text on the way in, so that code behind the border never checks again and cannot pass one kind of
-//! word where another belongs. Must not depend on any document, network or repository.
+//! Each type validates its text when it is made, so no other code validates again, and the compiler finds mixed-up arguments.
+//! Must not depend on documents, the network or a repository.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -10,11 +10,11 @@ use std::ops::Deref;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A text that is not what its type needs.
+/// A text that is not valid for its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {must_be}")]
 pub struct Invalid {
-    /// What the text must be.
+    /// Completes "must be …".
     pub must_be: &'static str,
 }
 
@@ -26,15 +26,14 @@ macro_rules! validated {
         pub struct $name(String);
 
         impl $name {
-            /// What a text must be, to follow "must be".
+            /// Completes "must be …".
             pub const MUST_BE: &str = $must_be;
 
-            /// Whether a text is one.
+            /// Whether a text is valid.
             pub fn is_valid(text: &str) -> bool {
                 $is_valid(text)
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -67,6 +66,12 @@ macro_rules! validated {
             type Target = str;
 
             fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<String> for $name {
+            fn borrow(&self) -> &String {
                 &self.0
             }
         }
@@ -107,6 +112,12 @@ macro_rules! validated {
             }
         }
 
+        impl PartialEq<$name> for String {
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.0
+            }
+        }
+
         impl PartialEq<String> for $name {
             fn eq(&self, other: &String) -> bool {
                 self.0 == *other
@@ -126,20 +137,22 @@ macro_rules! validated {
 }
 
 validated! {
-    /// A commit or tree by its full id.
+    /// The full id of a commit or tree.
     CommitId, is_object_id, "a full commit id: 40 or 64 lower-case hex digits";
-    /// A commit as people write it, perhaps abbreviated.
+    /// The id of a commit, which can be abbreviated.
     CommitPrefix, is_commit_prefix, "7 to 40 hex digits of a commit";
     /// A SHA-256 digest.
     Sha256, is_sha256, "a SHA-256 digest: 64 lower-case hex digits";
-    /// The random word that ties results to the run that was resolved.
+    /// The random text that binds results to a resolved run.
     Nonce, is_nonce, "32 lower-case hex digits";
-    /// The id of a contract. Not GitHub's issue number.
+    /// The id of a contract. This is not the issue number of GitHub.
     ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a";
     /// The short name of a contract, a part of its branch name.
     Slug, is_slug, "lower-case letters, digits and `-`";
     /// The id of a gate or bundle.
     GateId, is_gate_id, "letters, digits, `_`, `.`, `-` and `:`, 64 at most";
+    /// The name of a branch.
+    BranchName, is_revision, "the name of a branch";
     /// The name of a branch, tag or commit.
     Revision, is_revision, "the name of a branch, tag or commit";
     /// The name of an environment variable.
@@ -153,38 +166,38 @@ validated! {
 }
 
 impl CommitId {
-    /// The first twelve digits, for people.
+    /// Returns the first twelve digits, for people.
     pub fn short(&self) -> &str {
         short(&self.0)
     }
 }
 
 impl Sha256 {
-    /// The digest of these bytes.
+    /// Computes the digest of bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Sha256(crate::system::digest::sha256(bytes))
     }
 }
 
 impl CommitPrefix {
-    /// Whether both are the same commit; either may be abbreviated.
+    /// Whether both are the same commit. Both can be abbreviated.
     pub fn is_same_commit(&self, other: &str) -> bool {
         same_commit(&self.0, other)
     }
 }
 
-/// The first twelve characters of an id, for people; the whole text where it has no more.
+/// Returns the first twelve characters of an id, for people.
 pub fn short(id: &str) -> &str {
     id.char_indices().nth(12).map_or(id, |(at, _)| &id[..at])
 }
 
-/// Whether two commits, either of them abbreviated, are the same.
+/// Whether two commits are the same. Both can be abbreviated.
 pub fn same_commit(a: &str, b: &str) -> bool {
     let len = a.len().min(b.len());
     len >= 7 && a.is_char_boundary(len) && b.is_char_boundary(len) && a[..len].eq_ignore_ascii_case(&b[..len])
 }
 
-/// Whether a text is made of lower-case hex digits, as many as one of these lengths says.
+/// Whether a text consists of lower-case hex digits and has one of these lengths.
 fn is_hex(text: &str, lengths: &[usize]) -> bool {
     lengths.contains(&text.len())
         && text
@@ -246,7 +259,7 @@ fn is_metric_name(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Whether git takes a text for the name of a revision and not for an option.
+/// Whether git reads a text as the name of a revision and not as an option.
 fn is_revision(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')

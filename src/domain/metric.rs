@@ -1,17 +1,17 @@
-//! A metric of the registry: what a number is called in a gate's output, how it is written, and what is made of its samples.
+//! Defines a metric of the registry: its label in the output of a gate, its number format, and the reduction of its samples.
 //!
-//! Plain data: reads no log.
+//! Must not read logs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A number taken from a gate's output.
+/// A number that is read from the output of a gate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     /// Lower-case letters, digits, `_`.
     pub name: String,
-    /// What the log calls the number, such as `elapsed time per iteration`; absent means `name`.
+    /// Label of the number in the log, such as `elapsed time per iteration`; absent means `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Regular expression with one group around the number, instead of a label.
@@ -20,19 +20,19 @@ pub struct Metric {
     /// Unit of the metric, such as `tokens/s`. A log that writes another unit of the same kind is converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What printed values are multiplied by; absent means 1.
+    /// Factor for printed values; absent means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// The decimal sign of the log; absent means `.`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
-    /// Which way is better; absent means higher.
+    /// Whether higher or lower is better; absent means higher.
     #[serde(default)]
     pub direction: Direction,
-    /// How the samples of several ranks at one step become one; absent keeps every sample.
+    /// How the samples of several ranks at one step are combined; absent keeps every sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce: Option<Reduce>,
-    /// The number is a running total: its growth per `step`, or per growth of the named metric, is the sample.
+    /// The number is a running total. The sample is its growth per `step`, or per growth of the named metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
     /// The one sample of a measurement that counts; absent means all of them.
@@ -41,7 +41,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// A metric that is read by its name alone.
+    /// Makes a metric that is read by its name alone.
     pub fn named(name: &str) -> Metric {
         Metric {
             name: name.to_owned(),
@@ -49,7 +49,7 @@ impl Metric {
         }
     }
 
-    /// The metric with what it leaves out taken from another. A label or pattern of its own leaves out neither.
+    /// Takes missing fields from another metric. A metric with a label or a pattern keeps both fields.
     pub fn completed_by(&self, other: &Metric) -> Metric {
         let own = self.label.is_some() || self.pattern.is_some();
         let found = |mine: &Option<String>, theirs: &Option<String>| {
@@ -74,7 +74,7 @@ impl Metric {
     }
 }
 
-/// Declared metrics, each completed by the ready-made one of its name, and the rest of the ready-made ones.
+/// Completes declared metrics from a preset, and adds the other metrics of the preset.
 pub fn completed(declared: &[Metric], ready: &[Metric]) -> Vec<Metric> {
     let own = declared.iter().map(|metric| {
         let same = ready.iter().find(|m| m.name == metric.name);
@@ -86,19 +86,19 @@ pub fn completed(declared: &[Metric], ready: &[Metric]) -> Vec<Metric> {
     own.chain(rest.cloned()).collect()
 }
 
-/// Which way a metric is better.
+/// Whether higher or lower values of a metric are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Throughput and the like.
+    /// For example throughput.
     #[default]
     Higher,
-    /// Latency, memory, loss and the like.
+    /// For example latency, memory or loss.
     Lower,
 }
 
 impl Direction {
-    /// The change, percent, at which a budget is spent: the budget itself, or its mirror image where lower is better.
+    /// Returns the change in percent at which a budget is used up: the budget, or its negative value if lower is better.
     pub fn edge_pct(self, budget_pct: f64) -> f64 {
         match self {
             Direction::Higher => budget_pct,
@@ -107,7 +107,7 @@ impl Direction {
     }
 }
 
-/// The sign between a number and its decimals.
+/// The decimal separator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Decimal {
     /// `118750.5`, `118,750.5`
@@ -120,7 +120,7 @@ pub enum Decimal {
 }
 
 impl Decimal {
-    /// The sign itself.
+    /// Returns the separator.
     pub fn sign(self) -> u8 {
         match self {
             Decimal::Point => b'.',
@@ -129,25 +129,25 @@ impl Decimal {
     }
 }
 
-/// How the samples of several ranks at one step become one.
+/// How the samples of several ranks at one step are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduce {
-    /// Their sum: throughput of parts.
+    /// The sum, for example of the throughput of parts.
     Sum,
-    /// The smallest: the slowest rank.
+    /// The minimum, for example of the slowest rank.
     Min,
-    /// The largest.
+    /// The maximum.
     Max,
-    /// Their mean.
+    /// The mean.
     Mean,
 }
 
 impl Reduce {
-    /// Reduces values; none of none.
+    /// Combines values; `None` if there are none.
     pub fn of(self, values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
         let count = values.len() as f64;
-        // A value that is not a number stays one.
+        // NaN stays NaN.
         let pick =
             |keep: fn(f64, f64) -> bool| move |a: f64, b: f64| if a.is_nan() || keep(a, b) { a } else { b };
         match self {
@@ -163,10 +163,10 @@ impl Reduce {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Take {
-    /// The last: a final loss.
+    /// The last sample, for example a final loss.
     Last,
-    /// The largest: peak memory.
+    /// The largest sample, for example peak memory.
     Max,
-    /// The smallest.
+    /// The smallest sample.
     Min,
 }

@@ -1,6 +1,6 @@
 //! Defines the types that several modules share: contract, attestation, registry, results, finding.
 //!
-//! Data only. Nothing here reads a file, runs a process or renders a line.
+//! Must not read files, run processes or render output.
 
 pub mod attestation;
 pub mod contract;
@@ -20,7 +20,6 @@ pub mod paths;
 pub mod perf_summary;
 pub mod preset;
 pub mod proposal;
-pub mod read;
 pub mod registry;
 pub mod resolution;
 pub mod results;

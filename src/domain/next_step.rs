@@ -1,6 +1,6 @@
-//! Defines the next step: the one field from which an agent goes on by reading only what the tool prints.
+//! Defines the next step, which an agent can execute without other knowledge.
 //!
-//! The arguments are the truth and the command line is made from them, so that no word of an outsider is ever read by a shell.
+//! The command line is made from the list of arguments, so a shell never interprets text of an outsider.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
-    /// Whoever works on the contract.
+    /// The person who works on the contract.
     Author,
-    /// Whoever reviews.
+    /// The person who reviews.
     Reviewer,
-    /// Whoever brings work to the base branch in order.
+    /// The person who merges work into the base branch.
     MergeCaptain,
-    /// Whoever releases the B200 runner.
+    /// The person who approves runs on the B200 runner.
     Maintainer,
 }
 
 impl Who {
-    /// The word in tables.
+    /// Returns the name in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Who::Author => "author",
@@ -31,14 +31,14 @@ impl Who {
     }
 }
 
-/// A step that brings the work forward.
+/// The next step of the work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NextStep {
-    /// Who can take it.
+    /// Who can take the step.
     pub who: Who,
-    /// What to do, in words.
+    /// Description of the step.
     pub what: String,
-    /// The command that does it, quoted for a POSIX shell; null where it takes a person's judgement.
+    /// The command, quoted for a POSIX shell; null if a person must decide.
     command: Option<String>,
     /// The same command as a list of arguments that needs no shell; `cd` changes the directory of the steps after it.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct NextStep {
 }
 
 impl NextStep {
-    /// A step with the command that takes it.
+    /// Makes a step with a command.
     pub fn run<S: Into<String>>(
         who: Who,
         what: impl Into<String>,
@@ -61,13 +61,13 @@ impl NextStep {
         }
     }
 
-    /// A step that takes several commands, joined by an operator of the shell such as `&&` or `|`.
+    /// Makes a step with several commands and a shell operator between them, such as `&&` or `|`.
     pub fn join(who: Who, what: impl Into<String>, operator: &'static str, commands: &[&[&str]]) -> Self {
         let lines: Vec<String> = commands.iter().map(|argv| shell_line(argv)).collect();
         NextStep::line(who, what.into(), lines.join(&format!(" {operator} ")))
     }
 
-    /// A step whose command needs a shell. The line is fixed: nothing that others wrote can be in it.
+    /// Makes a step whose command needs a shell. The line is static, so it cannot contain text of an outsider.
     pub fn script(who: Who, what: impl Into<String>, line: &'static str) -> Self {
         NextStep::line(who, what.into(), line.to_owned())
     }
@@ -81,7 +81,7 @@ impl NextStep {
         }
     }
 
-    /// A step that takes a person's judgement.
+    /// Makes a step without a command, which a person must decide.
     pub fn manual(who: Who, what: impl Into<String>) -> Self {
         NextStep {
             who,
@@ -97,7 +97,7 @@ impl NextStep {
     }
 }
 
-/// A command as a line for a POSIX shell: each word is quoted where it needs to be.
+/// Writes a command as a line for a POSIX shell, and quotes the words that need it.
 pub fn shell_line<S: AsRef<str>>(argv: &[S]) -> String {
     let words: Vec<String> = argv.iter().map(|word| quoted(word.as_ref())).collect();
     words.join(" ")
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// The words that a real shell makes of a line.
+    /// Returns the words that a real shell reads from a line.
     fn words(line: &str) -> Vec<String> {
         let script = format!("p() {{ for w do printf '%s\\0' \"$w\"; done; }}; p {line}");
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();

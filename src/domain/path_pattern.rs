@@ -1,51 +1,49 @@
-//! The one language for patterns over paths: git's pathspecs with `:(glob)` magic, evaluated without starting git.
+//! Evaluates path patterns: pathspecs of git with `:(glob)` magic, without starting git.
 //!
-//! Anchored at the top of the repository; `*` and `?` stop at `/`; `**` crosses it; a name covers itself and all below it;
-//! bytes are compared, not characters. A pattern becomes a small automaton, so that no pattern takes exponential time and two
-//! patterns can be asked whether any path matches both. Must not depend on what the patterns are for.
+//! A pattern starts at the top of the repository. `*` and `?` do not match `/`, `**` does. A name matches itself and everything
+//! below it. Matching compares bytes, not characters. A pattern becomes a small automaton, so no pattern needs exponential
+//! time, and two patterns can be checked for a common path. Must not depend on the use of the patterns.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Why a pattern can match nothing sensible.
+/// Why a pattern is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
-    /// Nothing in it.
     #[error("it is empty")]
     Empty,
-    /// An absolute path.
     #[error("it begins with `/`; patterns already start at the top of the repository")]
     Absolute,
-    /// It climbs out of the repository.
+    /// The pattern leads out of the repository.
     #[error("it leaves the repository through `..`")]
     Outside,
-    /// A bracket without an end, an unknown class, or a `\` at the end.
+    /// A bracket that is not closed, an unknown class, or a `\` at the end.
     #[error("a `[` is not closed, names an unknown class, or the pattern ends in `\\`; it can match nothing")]
     Broken,
 }
 
-/// A compiled pattern.
+/// A parsed pattern.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathPattern {
-    /// As it was written.
+    /// The text as written.
     written: String,
-    /// With `./`, `//` and `..` resolved.
+    /// The text with `./`, `//` and `..` resolved.
     text: String,
     literal: usize,
     wild: Option<Vec<Node>>,
 }
 
-/// A step of the automaton; the position after the last one accepts.
+/// A state of the automaton. The position after the last state accepts.
 #[derive(Clone, Debug)]
 enum Node {
-    /// This byte.
     Byte(u8),
-    /// One byte of this set.
     One(Box<Set>),
-    /// Any number of bytes; with or without `/` among them.
-    Many { slash: bool },
-    /// Nothing, or the whole way to this position.
+    /// Any number of bytes, with or without `/`.
+    Many {
+        slash: bool,
+    },
+    /// Either nothing, or everything up to this position.
     Skip(usize),
 }
 
@@ -75,7 +73,7 @@ fn is_special(byte: u8) -> bool {
 }
 
 impl PathPattern {
-    /// Compiles a pattern as git would read `:(glob)pattern`.
+    /// Parses a pattern as git reads `:(glob)pattern`.
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
         let text = normalise(pattern)?;
         let bytes = text.as_bytes();
@@ -95,38 +93,38 @@ impl PathPattern {
         })
     }
 
-    /// The pattern with `./`, `//` and `..` resolved.
+    /// Returns the pattern with `./`, `//` and `..` resolved.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it has a wildcard or an escape; without one it is a name that covers itself and all below it.
+    /// Whether the pattern has a wildcard or an escape. Without one it is a name, which matches itself and everything below it.
     pub fn is_wild(&self) -> bool {
         self.wild.is_some()
     }
 
-    /// What every match begins with: the pattern up to its first wildcard.
+    /// Returns the pattern up to its first wildcard, with which every match begins.
     pub fn prefix(&self) -> &str {
         &self.text[..self.literal]
     }
 
-    /// Whether everything that begins with its prefix matches: `dir/**` and `**`.
+    /// Whether every path with the prefix matches, as for `dir/**` and `**`.
     pub fn covers_prefix(&self) -> bool {
         let rest = &self.text[self.literal..];
         rest == "**" && (self.literal == 0 || self.prefix().ends_with('/'))
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as written.
     pub fn written(&self) -> &str {
         &self.written
     }
 
-    /// The folder above the first wildcard, where a search for matches begins; empty for the top of the repository.
+    /// Returns the folder above the first wildcard, where a search for matches begins; empty for the top of the repository.
     pub fn folder(&self) -> &str {
         self.prefix().rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    /// Whether the pattern holds `{a,b}`, which other pattern languages read as two alternatives and this one reads as it stands.
+    /// Whether the pattern contains `{a,b}`. Other pattern languages read two alternatives, but here braces are literal.
     pub fn has_literal_braces(&self) -> bool {
         let open = self.text.find('{');
         open.is_some_and(|at| {
@@ -136,25 +134,25 @@ impl PathPattern {
         })
     }
 
-    /// Whether a path of the repository (with `/`, not beginning with one) matches.
+    /// Whether a path matches. The path is relative, with `/`.
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
         self.matches_as_name(path) || self.wild.as_deref().is_some_and(|nodes| accepts(nodes, path))
     }
 
-    /// Whether the pattern names this very path, not only a folder above it.
+    /// Whether the pattern matches this path and not only a folder above it.
     pub fn names(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
         path == self.text.as_bytes() || self.wild.as_deref().is_some_and(|nodes| accepts(nodes, path))
     }
 
-    /// A pattern is first of all a name, even one with wildcards in it: that file, or all below that directory.
+    /// Whether the pattern is the literal name of the path or of a folder above it. This also holds for a name with wildcards.
     fn matches_as_name(&self, path: &[u8]) -> bool {
         path.strip_prefix(self.text.as_bytes())
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || self.text.ends_with('/'))
     }
 
-    /// Whether some path matches both. Exact, but for names that themselves hold wildcards.
+    /// Whether a path exists that matches both. The answer is exact, except for file names that contain wildcards.
     pub fn overlaps(&self, other: &PathPattern) -> bool {
         let (a, b) = (self.prefix(), other.prefix());
         if !a.starts_with(b.trim_end_matches('/')) && !b.starts_with(a.trim_end_matches('/')) {
@@ -172,7 +170,7 @@ impl PathPattern {
         }
     }
 
-    /// A name as automata: itself, and everything below it.
+    /// Returns the automata of a name: the name itself, and everything below it.
     fn name_nodes(&self) -> Vec<Vec<Node>> {
         let exact: Vec<Node> = self.text.bytes().map(Node::Byte).collect();
         let mut below = exact.clone();
@@ -236,7 +234,7 @@ impl TryFrom<OneOrMany> for PathPatterns {
 
     fn try_from(texts: OneOrMany) -> Result<Self, BadPattern> {
         let texts = match texts {
-            // Settings of earlier versions wrote several patterns as `{a,b}`.
+            // Settings of earlier versions contain several patterns as `{a,b}`.
             OneOrMany::One(text) => alternatives(&text),
             OneOrMany::Many(texts) => texts,
         };
@@ -278,7 +276,7 @@ impl JsonSchema for PathPatterns {
     }
 }
 
-/// The texts that a text with `{a,b}` stands for.
+/// Expands `{a,b}` in a text.
 fn alternatives(text: &str) -> Vec<String> {
     let found = text.split_once('{').and_then(|(before, rest)| {
         rest.split_once('}')
@@ -293,7 +291,7 @@ fn alternatives(text: &str) -> Vec<String> {
     }
 }
 
-/// `./`, `//` and `..` resolved, as git does before it looks for wildcards.
+/// Resolves `./`, `//` and `..`, as git does before it reads wildcards.
 fn normalise(pattern: &str) -> Result<String, BadPattern> {
     if pattern.is_empty() {
         return Err(BadPattern::Empty);
@@ -321,7 +319,7 @@ fn normalise(pattern: &str) -> Result<String, BadPattern> {
     Ok(text)
 }
 
-/// Appends the automaton of a pattern's wild part; `None` where it can match nothing.
+/// Appends the automaton of the part with wildcards; `None` if that part is invalid.
 fn compile(p: &[u8], nodes: &mut Vec<Node>) -> Option<()> {
     let mut i = 0;
     while i < p.len() {
@@ -343,7 +341,7 @@ fn compile(p: &[u8], nodes: &mut Vec<Node>) -> Option<()> {
                 let ends = i == p.len() || p[i] == b'/' || p[i..].starts_with(b"\\/");
                 let slash = i - start > 1 && opens && ends;
                 if slash && p.get(i) == Some(&b'/') {
-                    // `**/` may also be nothing at all: skip the star and the slash that the loop appends next.
+                    // `**/` also matches nothing: skip the star and the slash that the loop appends next.
                     nodes.push(Node::Skip(nodes.len() + 3));
                 }
                 nodes.push(Node::Many { slash });
@@ -362,7 +360,7 @@ fn compile(p: &[u8], nodes: &mut Vec<Node>) -> Option<()> {
     Some(())
 }
 
-/// A bracket expression beginning at `p[at]`: its bytes, never `/`, and the position after it.
+/// Parses a bracket expression at `p[at]`. Returns its bytes, never `/`, and the position after it.
 fn class(p: &[u8], at: usize) -> Option<(Set, usize)> {
     let mut i = at + 1;
     let negated = matches!(p.get(i)?, b'!' | b'^');
@@ -434,7 +432,7 @@ fn named_class(name: &[u8]) -> Option<Set> {
     })
 }
 
-/// Adds a position and all that can be reached from it without reading a byte.
+/// Adds a position and all positions that are reachable without reading a byte.
 fn enter(nodes: &[Node], at: usize, states: &mut [bool]) {
     if states[at] {
         return;
@@ -450,7 +448,7 @@ fn enter(nodes: &[Node], at: usize, states: &mut [bool]) {
     }
 }
 
-/// Where a byte leads from a position, and whether that position stays.
+/// Returns the positions that follow a byte at a position.
 fn reads(node: &Node, byte: u8) -> bool {
     match node {
         Node::Byte(b) => *b == byte,
@@ -477,19 +475,19 @@ fn accepts(nodes: &[Node], text: &[u8]) -> bool {
     now[nodes.len()]
 }
 
-/// Whether some byte leads on from both.
+/// Whether a byte exists that both positions accept.
 fn common(x: &Node, y: &Node) -> bool {
     match (x, y) {
         (Node::Byte(byte), node) | (node, Node::Byte(byte)) => reads(node, *byte),
         (Node::One(a), Node::One(b)) => a.meets(b),
-        // A set never holds `/`, so any star reads whatever is in it.
+        // A set never contains `/`, so every star accepts its bytes.
         (Node::One(set), Node::Many { .. }) | (Node::Many { .. }, Node::One(set)) => set.0 != [0; 4],
         (Node::Many { .. }, Node::Many { .. }) => true,
         (Node::Skip(_), _) | (_, Node::Skip(_)) => false,
     }
 }
 
-/// Whether two automata accept a common text: a search over pairs of positions.
+/// Whether two automata accept a common text. Searches over pairs of positions.
 fn meet(a: &[Node], b: &[Node]) -> bool {
     let mut seen = vec![false; (a.len() + 1) * (b.len() + 1)];
     let mut open = vec![(0, 0)];

@@ -1,6 +1,6 @@
-//! Metrics of trainers and servers that print in a known format, so that a registry needs no patterns for them.
+//! Defines the metrics of trainers and servers with a known log format, so that a registry needs no patterns for them.
 //!
-//! A fact about other programs: when one changes its format, its table here changes.
+//! If such a program changes its format, change its table here.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub enum Preset {
     Sglang,
 }
 
-/// What a preset knows of one metric.
+/// The definition of one metric of a preset.
 struct Row {
     name: &'static str,
     found: Found,
@@ -74,7 +74,7 @@ impl Preset {
         Preset::Sglang,
     ];
 
-    /// The word in the registry.
+    /// Returns the name in the registry.
     pub fn as_str(self) -> &'static str {
         match self {
             Preset::Torchtitan => "torchtitan",
@@ -89,7 +89,7 @@ impl Preset {
         }
     }
 
-    /// Its metrics, `step` first where it prints steps.
+    /// Returns the metrics. `step` is the first, if the program prints steps.
     pub fn metrics(self) -> Vec<Metric> {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         self.rows()

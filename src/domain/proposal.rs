@@ -1,4 +1,7 @@
-//! What a pull request would change about the registry. It is shown beside the table and judges nothing: «proposed, not in force».
+//! Compares the registry of a pull request with the effective registry. The comment shows the difference as "proposed, not in
+//! force".
+//!
+//! Must not affect verdicts.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +12,37 @@ use serde_json::Value;
 use crate::domain::ids::Sha256;
 use crate::domain::registry::Registry;
 
-/// Most changes that are listed.
+/// The most changes that are listed.
 const LISTED: usize = 60;
 
-/// Longest name that is kept, in characters.
+/// The longest listed name, in characters.
 const NAME: usize = 100;
 
 /// A registry that a pull request proposes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
-    /// SHA-256 of the proposed file; null where the change removes it.
+    /// SHA-256 of the proposed file; null if the change removes the file.
     pub sha256: Option<Sha256>,
-    /// Whether it is a registry at all.
+    /// Whether the proposed file is a valid registry.
     pub readable: bool,
-    /// What differs, the first few.
+    /// The first differences.
     pub changes: Vec<Change>,
-    /// How many more differ.
+    /// The number of further differences.
     pub more: usize,
 }
 
-/// One entry of the registry that differs.
+/// A difference in one entry of the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// Which table it stands in.
+    /// The table of the entry.
     pub table: Table,
-    /// Its name; chosen by whoever wrote the change, so it must be quoted.
+    /// The name of the entry. The author of the change chose it, so output must quote it.
     pub name: String,
-    /// What happens to it.
+    /// What happens to the entry.
     pub how: How,
-    /// The keys that differ, where it stays.
+    /// The keys that differ, if the entry stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
 }
@@ -66,7 +69,7 @@ pub enum How {
 }
 
 impl Table {
-    /// The word in tables.
+    /// Returns the name in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Table::Gate => "gate",
@@ -78,7 +81,7 @@ impl Table {
 }
 
 impl How {
-    /// The word in tables.
+    /// Returns the name in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             How::Added => "added",
@@ -89,7 +92,7 @@ impl How {
 }
 
 impl Proposal {
-    /// What the proposed registry changes about the one in force; `proposed` is none where it cannot be read.
+    /// Compares the proposed registry with the effective one. `proposed` is `None` if it is not valid.
     pub fn between(base: &Registry, proposed: Option<&Registry>, sha256: Option<Sha256>) -> Self {
         let mut changes = Vec::new();
         if let Some(proposed) = proposed {
@@ -153,7 +156,7 @@ fn compare(
     }
 }
 
-/// The keys that differ between two entries; these are ours, from the registry's closed list.
+/// Returns the keys that differ between two entries. The names come from the types of the registry, not from the change.
 fn differing(old: &Value, new: &Value) -> Vec<String> {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
         return Vec::new();

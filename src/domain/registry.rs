@@ -1,6 +1,6 @@
-//! The registry: gates and bundles, as `configs/gates/gates.toml` names them.
+//! Defines the registry, `configs/gates/gates.toml`: gates and bundles.
 //!
-//! A file written for the inline runner loads unchanged: every key that this tool adds is optional.
+//! A file for the inline runner loads unchanged: every key that this tool adds is optional.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -16,14 +16,14 @@ use crate::domain::preset::Preset;
 /// simulated comparisons at a noise of 1 % (docs/explanation/performance.md).
 pub const MAX_PAIRS: u32 = 12;
 
-/// The whole file, in its own order.
+/// The registry. Entries keep the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
     /// Version and target name.
     #[serde(default)]
     pub meta: Meta,
-    /// Hardware targets by name; `b200` is the one there is.
+    /// Hardware targets by name. `b200` is the only one.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub target: IndexMap<String, Target>,
     /// Gates by id.
@@ -38,7 +38,7 @@ impl Format for Registry {
     const SYNTAX: Syntax = Syntax::Toml;
 }
 
-/// About the file.
+/// Properties of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
@@ -54,15 +54,15 @@ pub struct Meta {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
-    /// Compute capability that every GPU must have exactly, such as `10.0`.
+    /// The exact compute capability of every GPU, such as `10.0`.
     pub compute_capability: String,
     /// Architecture that kernels must be built for, such as `sm_100a`.
     pub arch: String,
-    /// Patterns of the kernel libraries in the subject; of what a folder holds, the shared objects count.
+    /// Patterns of the kernel libraries in the subject. In a folder, only shared objects count.
     pub kernels: Vec<PathPattern>,
     /// Command that builds them in the subject.
     pub build: String,
-    /// GPUs of one runner.
+    /// Number of GPUs of one runner.
     pub gpus: u32,
 }
 
@@ -88,7 +88,7 @@ pub enum Tier {
     B,
 }
 
-/// What a gate is.
+/// The kind of a gate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GateKind {
@@ -98,9 +98,9 @@ pub enum GateKind {
     Command,
     /// A comparison of another gate's metric with its baseline.
     Perf,
-    /// Run elsewhere; turns green only by a recorded result.
+    /// A check that runs elsewhere; only a recorded result makes it green.
     External,
-    /// The kernel library's own self-checks.
+    /// The self-checks of the kernel library.
     Kernel,
 }
 
@@ -110,19 +110,19 @@ pub enum GateKind {
 pub struct Gate {
     /// Where it runs.
     pub tier: Tier,
-    /// What it is; absent means a command.
+    /// The kind of the gate; absent means a command.
     #[serde(default)]
     pub kind: GateKind,
     /// Shell text, run by `bash -eo pipefail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmd: Option<String>,
-    /// Seconds until it is killed; 0 means no limit.
+    /// Seconds until the gate is killed; 0 means no limit.
     #[serde(default)]
     pub timeout_s: u64,
-    /// Seconds without a byte of output until it is killed; 0 means no limit.
+    /// Seconds without output until the gate is killed; 0 means no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub silence_timeout_s: u64,
-    /// GPUs it needs; with 1 or more it needs the target.
+    /// Number of GPUs. A gate with 1 or more needs the target.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub gpus: u32,
     /// Environment variables that must be set.
@@ -134,7 +134,7 @@ pub struct Gate {
     /// Optional environment variables that the gate receives if they are set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// For people.
+    /// A note for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The trainer or server that prints the output: its metrics are read without patterns.
@@ -143,13 +143,13 @@ pub struct Gate {
     /// Metrics that are read from the output, in addition to `node_tps` and those of the preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
-    /// Patterns of files in the subject that a run leaves for people to look at.
+    /// Patterns of files in the subject that a run leaves for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<PathPattern>,
-    /// Whether the kernel library is inspected, loaded and self-checked first; absent means `gpus` ≥ 1.
+    /// Whether the kernel library is inspected, loaded and self-checked before the gate; absent means `gpus` ≥ 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<bool>,
-    /// What processes left behind by a gate that ended 0 mean.
+    /// What it means if a gate exits with 0 and leaves processes behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaks: Option<Leaks>,
     /// Perf: the gate whose metric is compared.
@@ -158,38 +158,38 @@ pub struct Gate {
     /// Perf: the metric, `<name>_p50`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// Perf: pairs of launches to begin with; 1 keeps the threshold-only verdict.
+    /// Perf: number of pairs to begin with; 1 compares one pair with the threshold only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<u32>,
-    /// Perf: most pairs before the verdict is `inconclusive`.
+    /// Perf: the most pairs before the verdict is `inconclusive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_pairs: Option<u32>,
-    /// Perf: steps at the start of a launch that do not count.
+    /// Perf: number of warm-up steps that do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup_steps: Option<u32>,
-    /// Perf: appended to the compared command in both arms.
+    /// Perf: arguments that are appended to the compared command, for baseline and change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf_args: Option<String>,
 }
 
-/// What processes left behind by a gate that ended 0 mean.
+/// What it means if a gate exits with 0 and leaves processes behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Leaks {
-    /// Counted and shown; the gate passes.
+    /// They are counted and shown, and the gate passes.
     Report,
     /// The gate fails with `leaked_processes`.
     Fail,
 }
 
 impl Gate {
-    /// The metrics that are read from the output: the declared ones, each completed by the preset, and the rest of the preset.
+    /// Returns the metrics that are read from the output: the declared ones, completed by the preset, and the others of the preset.
     pub fn reads(&self) -> Vec<Metric> {
         let ready = self.preset.map(Preset::metrics).unwrap_or_default();
         metric::completed(&self.metrics, &ready)
     }
 
-    /// Whether the gate needs the target: GPUs of the right kind, and as many.
+    /// Whether the gate needs the target.
     pub fn needs_target(&self) -> bool {
         self.gpus >= 1 || self.kernel == Some(true) || self.kind == GateKind::Kernel
     }
@@ -201,7 +201,7 @@ impl Gate {
 }
 
 impl Registry {
-    /// The target that GPU gates need; what the file leaves out has the inline runner's values.
+    /// Returns the target of GPU gates. Missing keys have the values of the inline runner.
     pub fn target(&self) -> Target {
         let name = if self.meta.target.is_empty() {
             "b200"

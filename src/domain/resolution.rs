@@ -1,7 +1,7 @@
-//! What the resolve job found out before anything ran: which commits, which contract, which gates, at what cost.
+//! Defines the output of the resolve job: the commits, the contract, the gates and the cost of a run.
 //!
-//! A maintainer approves this, the gates job runs exactly this, and the report job holds results against it. It travels as an
-//! output of its job, which no other job can change.
+//! A maintainer approves it, the gates job runs exactly it, and the report job compares the results with it. It is an output
+//! of its job, so no other job can change it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::domain::proposal::Proposal;
 /// Version of the format.
 pub const SCHEMA: u32 = 1;
 
-/// The whole.
+/// The resolution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
@@ -32,19 +32,19 @@ pub struct Resolution {
     pub merge: CommitId,
     /// Its tree.
     pub tree: CommitId,
-    /// Bundle that was asked for; as in results.
+    /// The requested bundle, as in results.
     pub bundle: Option<String>,
-    /// The selection, in order.
+    /// The selected gates, in order.
     pub gate_ids: Vec<String>,
     /// Gates that the contract requires and the selection does not cover.
     pub uncovered: Vec<String>,
-    /// The registry in force.
+    /// The effective registry.
     pub registry: RegistryFacts,
-    /// The contract, read once; none where the pull request names none.
+    /// The contract; null if the pull request names none.
     pub contract: Option<ContractFacts>,
-    /// What the lints say of contract and attestation.
+    /// Findings about the contract and the attestation.
     pub findings: Findings,
-    /// Most GPU-minutes that the selection can take; null where a gate has no time limit.
+    /// The most GPU-minutes that the selection can use; null if a gate has no time limit.
     pub gpu_minutes: Option<f64>,
     /// Random, 32 hexadecimal digits; results must echo it as `run`.
     pub nonce: Nonce,
@@ -52,29 +52,29 @@ pub struct Resolution {
     pub tool: String,
 }
 
-/// The registry in force, and the one that the pull request proposes.
+/// The effective registry, and the one that the pull request proposes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryFacts {
-    /// SHA-256 of the file in force.
+    /// SHA-256 of the effective file.
     pub sha256: Sha256,
-    /// Whose it is.
+    /// Where the registry comes from.
     pub source: Source,
-    /// What the pull request would change; none where it leaves the file alone.
+    /// What the pull request would change; null if it does not change the file.
     pub proposed: Option<Proposal>,
 }
 
-/// Whose registry is in force.
+/// Where the effective registry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The trusted base's.
+    /// The trusted base.
     Base,
-    /// The pull request's own, because a maintainer said so.
+    /// The pull request, because a maintainer chose it.
     Proposed,
 }
 
-/// The contract as it was when it was read.
+/// The contract at the time of the resolution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContractFacts {
@@ -82,30 +82,30 @@ pub struct ContractFacts {
     pub issue: u64,
     /// SHA-256 of the issue's body.
     pub sha256: Sha256,
-    /// Who opened the issue; null where GitHub does not say.
+    /// The person who opened the issue; null if GitHub does not tell.
     pub author: Option<String>,
-    /// Who edited its text last; null where nobody did, or GitHub does not say.
+    /// The person who last edited the text; null if it was never edited, or GitHub does not tell.
     pub editor: Option<String>,
-    /// When, RFC 3339.
+    /// Time of the last edit, RFC 3339.
     pub edited_at: Option<String>,
-    /// The issue's body, whole.
+    /// The complete body of the issue.
     pub body: String,
 }
 
-/// What the lints say.
+/// Findings of the lints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Findings {
-    /// How many errors.
+    /// Number of errors.
     pub errors: usize,
-    /// How many warnings.
+    /// Number of warnings.
     pub warnings: usize,
-    /// The gravest few.
+    /// The most severe findings.
     pub shown: Vec<FindingJson>,
 }
 
 impl Resolution {
-    /// The identities that results must have to be about this.
+    /// Returns the evidence that results must have to belong to this resolution.
     pub fn evidence(&self) -> Evidence {
         Evidence {
             head: Some(self.head.clone()),

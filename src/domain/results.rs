@@ -1,4 +1,6 @@
-//! What a run leaves: `results.json`. It keeps the incumbent's keys and adds to them; it holds no free text from a gate.
+//! Defines `results.json`, the output of a run. It has the keys of the inline runner and more.
+//!
+//! Must not contain free text of a gate.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,36 +18,36 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 /// Version of the results format.
 pub const SCHEMA: u32 = 1;
 
-/// The whole file.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
     /// Format version; 1.
     pub schema: u32,
-    /// Bundle that was asked for; `single` for one gate, `tier_a` for that tier, null for a list of gates.
+    /// The requested bundle; `single` for one gate, `tier_a` for that tier, null for a list of gates.
     pub bundle: Option<String>,
-    /// The selection, in the order it was run.
+    /// The selected gates, in the order of the run.
     pub gate_ids: Vec<String>,
-    /// What came of the selection.
+    /// The overall verdict.
     pub overall: Overall,
-    /// Why the run as a whole was refused before any gate was looked at: what was asked for could not be used.
+    /// Why the complete run was refused before any gate: its inputs are not usable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Reason>,
-    /// Gates that the contract requires and the selection did not cover.
+    /// Gates that the contract requires and the selection does not cover.
     #[serde(default)]
     pub uncovered: Vec<String>,
-    /// What all this is about.
+    /// The commits, the policy and the environment of the run.
     pub evidence: Evidence,
     /// When the run began, RFC 3339 in UTC.
     pub started_at: Option<String>,
     /// Wall time of the run in seconds.
     pub duration_s: Option<f64>,
-    /// One entry per gate of the selection.
+    /// One entry per selected gate.
     pub results: IndexMap<String, GateResult>,
 }
 
 impl Results {
-    /// What the gates' verdicts come to; a refused run is invalid. `overall` must say the same.
+    /// Computes the overall verdict from the gates. A refused run is invalid. `overall` must be equal.
     pub fn judge(&self) -> Overall {
         match self.refused {
             Some(_) => Overall::Invalid,
@@ -54,15 +56,15 @@ impl Results {
     }
 }
 
-/// What came of one gate.
+/// The result of one gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GateResult {
     /// The verdict.
     pub status: Verdict,
-    /// Why; null for a plain pass.
+    /// The reason; null for a plain pass.
     pub reason: Option<Reason>,
-    /// Exit code of the command; null where it has none.
+    /// Exit code of the command; null if it has none.
     pub rc: Option<i32>,
     /// Signal that ended the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +73,7 @@ pub struct GateResult {
     pub duration_s: Option<f64>,
     /// Median of all `node_tps` samples, tokens per second.
     pub node_tps_p50: Option<f64>,
-    /// How many `node_tps` samples there were.
+    /// Number of `node_tps` samples.
     #[serde(default)]
     pub node_tps_samples: u64,
     /// Environment variables that were missing.
@@ -80,25 +82,25 @@ pub struct GateResult {
     /// Files that were missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_files: Vec<String>,
-    /// Processes it left behind, which were ended.
+    /// Number of processes that the gate left behind and that were killed.
     #[serde(default)]
     pub leaks: u32,
-    /// Every metric that was taken, `node_tps` among them.
+    /// All measured metrics, including `node_tps`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub metrics: IndexMap<String, Series>,
-    /// A perf gate's comparison.
+    /// The comparison of a perf gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfResult>,
-    /// Rows of a kernel gate, or of the check before a GPU gate.
+    /// Checks of a kernel gate, or of the kernel check before a GPU gate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_checks: Vec<KernelCheck>,
-    /// Who supplied an external result.
+    /// The person who supplied an external result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplied_by: Option<String>,
 }
 
 impl GateResult {
-    /// A result with this verdict and reason and nothing measured.
+    /// Makes a result without measurements.
     pub fn new(status: Verdict, reason: Option<Reason>) -> Self {
         GateResult {
             status,
@@ -123,25 +125,25 @@ impl GateResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Unit, as the registry has it.
+    /// Unit from the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Which way is better.
+    /// Whether higher or lower is better.
     #[serde(default)]
     pub direction: Direction,
-    /// How many samples there were.
+    /// Number of samples.
     pub count: u64,
     /// Median of all samples.
     pub p50: Option<f64>,
-    /// Samples in order; thinned evenly where there were more than the cap, `count` tells the truth.
+    /// Samples in order, evenly thinned if there were too many. `count` is the real number.
     pub samples: Vec<f64>,
-    /// Numbers that could not be read. Where there is one, the series has no median and no samples.
+    /// Numbers that could not be read. With such a number, the series has no median and no samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
-    /// How many samples are not a number or infinite; they are counted and not listed.
+    /// Number of samples that are NaN or infinite. They are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub not_finite: u64,
-    /// How often the steps began again; samples are those from the last start.
+    /// How often the steps restarted. The samples are those after the last restart.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub restarts: u32,
 }
@@ -150,14 +152,14 @@ pub struct Series {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unreadable {
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// Shape of the first: digits as 9, letters as a, few other signs. Never its text.
+    /// Shape of the first one: digits as 9, letters as a, and few other characters. Never the text itself.
     pub shape: String,
 }
 
 impl Unreadable {
-    /// Whether a shape has only the signs that a shape may have.
+    /// Whether a shape has only the allowed characters.
     pub fn is_shape(text: &str) -> bool {
         text.len() <= 32 && text.bytes().all(|b| b"9a.,:;_'/+-%()=~? ".contains(&b))
     }
@@ -179,7 +181,7 @@ fn is_zero_u32(n: &u32) -> bool {
     *n == 0
 }
 
-/// A comparison of two arms.
+/// A comparison of baseline and change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerfResult {
@@ -187,35 +189,35 @@ pub struct PerfResult {
     pub compare_gate: String,
     /// The metric that was compared.
     pub metric: String,
-    /// Which way is better.
+    /// Whether higher or lower is better.
     pub direction: Direction,
     /// Commit of the baseline.
     pub baseline_sha: Option<CommitId>,
-    /// Geometric mean of the estimates of the baseline's measurements, in the metric's unit.
+    /// Geometric mean of the estimates of the baseline measurements, in the unit of the metric.
     pub baseline: Option<f64>,
-    /// The same of the change: result ÷ baseline − 1 is `delta_pct`.
+    /// The same for the change: result ÷ baseline − 1 is `delta_pct`.
     pub result: Option<f64>,
     /// Percent; negative is worse for a metric where higher is better.
     pub delta_pct: Option<f64>,
     /// Interval of `delta_pct`, percent: the one that decided.
     pub interval_pct: Option<[f64; 2]>,
-    /// How surely that interval holds the change, percent; looks before the last ask for more than the last.
+    /// Confidence of that interval, percent. Earlier looks need a higher confidence than the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence_pct: Option<f64>,
-    /// The budget that was in force, percent.
+    /// The effective budget, percent.
     pub budget_pct: Option<f64>,
-    /// How it was decided.
+    /// How the verdict was decided.
     pub method: PerfMethod,
-    /// How a measurement's values per step become one number, the same for both sides.
+    /// How the values per step of a measurement become one number, equal for both sides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<Estimator>,
-    /// Whether stored A/A noise took part.
+    /// Whether stored A/A noise was used.
     pub calibrated: bool,
-    /// A real loss that the budget allows.
+    /// Whether there is a real loss that the budget allows.
     pub regression_inside_budget: bool,
-    /// How many more pairs would decide, where the verdict is inconclusive.
+    /// Number of further pairs that would decide, if the verdict is inconclusive.
     pub more_pairs: Option<u32>,
-    /// Change of total tokens over total time, percent: shows stalls that a median hides.
+    /// Change of total tokens over total time, percent. It shows stalls that a median hides.
     pub total_delta_pct: Option<f64>,
     /// Interval of `total_delta_pct`, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,51 +228,50 @@ pub struct PerfResult {
     /// ln(result) − ln(baseline) of the discarded warm-up pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_up_log_ratio: Option<f64>,
-    /// Every pair, in the order it was run.
+    /// All pairs, in the order of the run.
     pub pairs: Vec<PerfPair>,
-    /// Launches that were spoiled, set aside and replaced.
+    /// Number of disturbed measurements, which were discarded and repeated.
     pub spoiled: u32,
-    /// The same by what spoiled them.
+    /// Number of disturbed measurements by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spoiled_by: BTreeMap<Spoiler, u32>,
-    /// Launches used GPUs whose health could not be read.
+    /// Whether measurements used GPUs whose health could not be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unwatched: bool,
-    /// Launches that counted although their samples drifted: the replacement drifted too.
+    /// Number of measurements that count although their samples drifted, because the repetition drifted too.
     pub unsteady: u32,
-    /// Measurements whose steps began again: only what followed the last start counts.
+    /// Number of measurements whose steps restarted. Only the part after the last restart counts.
     #[serde(skip_serializing_if = "is_zero_u32")]
     pub restarted: u32,
-    /// Stored noise was set aside because the pairs vary far more.
+    /// Whether stored noise was ignored, because the pairs vary far more.
     pub history_dropped: bool,
-    /// GPU-minutes spent on both arms.
+    /// GPU-minutes for baseline and change together.
     pub gpu_minutes: Option<f64>,
 }
 
-/// What spoils a launch, so that it is set aside and replaced.
+/// What disturbs a measurement, so that it is discarded and repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spoiler {
-    /// Its samples drift.
+    /// The samples drift.
     Drift,
-    /// A GPU was lost, or must be reset.
     Lost,
-    /// Somebody else computed on a GPU.
+    /// Another process used a GPU.
     Foreign,
-    /// Heat or power held clocks down.
+    /// Heat or power limited the clocks.
     Throttled,
-    /// A GPU's memory went wrong.
+    /// A GPU had a memory error.
     Memory,
     /// The driver reported an Xid.
     Xid,
-    /// A GPU was split (MIG) meanwhile.
+    /// A GPU was split (MIG) during the measurement.
     Split,
     /// Its log is too short.
     Short,
 }
 
 impl Spoiler {
-    /// The stable word.
+    /// Returns the stable name.
     pub fn word(self) -> &'static str {
         match self {
             Spoiler::Drift => "drift",
@@ -293,9 +294,9 @@ pub enum PerfMethod {
     #[default]
     #[serde(rename = "")]
     Undecided,
-    /// By the interval over several pairs.
+    /// By the confidence interval over several pairs.
     Paired,
-    /// By the bare threshold, from a single pair.
+    /// By the threshold alone, from a single pair.
     Threshold,
 }
 
@@ -313,7 +314,7 @@ pub enum PairOrder {
     Unknown,
 }
 
-/// One pair of launches.
+/// One pair of measurements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PerfPair {
@@ -325,16 +326,16 @@ pub struct PerfPair {
     pub result: f64,
     /// ln(result) − ln(baseline).
     pub log_ratio: f64,
-    /// Total work over total time of the baseline measurement, in the metric's unit.
+    /// Total work over total time of the baseline measurement, in the unit of the metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_total: Option<f64>,
-    /// The same of the change.
+    /// The same for the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_total: Option<f64>,
-    /// What counted of the baseline launch, in order; thinned evenly where there was much.
+    /// Samples of the baseline measurement that count, in order, evenly thinned if there were too many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baseline_samples: Vec<f64>,
-    /// The same of the head launch.
+    /// The same for the change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub result_samples: Vec<f64>,
 }
@@ -345,20 +346,20 @@ pub struct PerfPair {
 pub struct KernelCheck {
     /// Name of the check, from a closed list or a library's ABI (lower-case letters, digits, `_`).
     pub name: String,
-    /// Path of the library in the subject, where the check is about a library as a whole.
+    /// Path of the library in the subject, if the check is about the whole library.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library: Option<String>,
-    /// What came of it.
+    /// The verdict.
     pub status: Verdict,
-    /// What was proven, from a closed list.
+    /// Method of the check, from a closed list.
     pub reason: Option<Reason>,
     /// Wall time in seconds.
     pub duration_s: Option<f64>,
 }
 
 impl KernelCheck {
-    /// The name of what is found out about a library as a whole, such as `rdep_inspect`: the library's name up to its first
-    /// dot, in the letters that a check's name may have.
+    /// Returns the name of a check of a whole library, such as `rdep_inspect`: the name of the library up to its first dot, in
+    /// the characters that the name of a check can have.
     pub fn of_library(library: &Path, what: &str) -> String {
         let name = library.file_name().unwrap_or_default().to_string_lossy();
         let stem = name.split('.').next().unwrap_or_default();

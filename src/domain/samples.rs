@@ -1,6 +1,6 @@
 //! Reduces a series of samples to a number that can be recorded or drawn.
 
-/// At most `most` of the samples, evenly spaced, the first and the last among them.
+/// Returns at most `most` samples, evenly spaced, with the first and the last one.
 pub fn thinned(samples: &[f64], most: usize) -> Vec<f64> {
     if samples.len() <= most {
         return samples.to_vec();

@@ -1,13 +1,12 @@
-//! `configs/nmoe-gates.toml`: names, hotspots, allowances, defaults. Every key has a default and the file may be absent.
-//!
-//! Each room has its own table here; the room reads it, this file only says what there is.
+//! Defines the settings, `configs/nmoe-gates.toml`: names, hotspots, suppressions, defaults. Every key has a default, and the
+//! file is optional.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::path_pattern::{PathPattern, PathPatterns};
 
-/// The whole file.
+/// The settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -15,27 +14,27 @@ pub struct Settings {
     pub naming: Naming,
     /// Files that many contracts touch.
     pub hotspots: Hotspots,
-    /// Images in the order in which they are built, each on the one before it.
+    /// Images in the order of their builds. Each one is built on the previous one.
     pub images: Images,
     /// The perf gate.
     pub perf: Perf,
-    /// The runners that there are.
+    /// The self-hosted runners.
     pub runner: Runner,
-    /// What may stay although it looks like a leak.
+    /// Suppressions of leak findings.
     pub safety: Safety,
 }
 
-/// What may stay although it looks like a leak.
+/// Suppressions of leak findings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Safety {
-    /// Allowances, each with its reason.
+    /// Suppressions, each with a reason.
     pub allow: Vec<Allowance>,
     /// File of known leaks, relative to the checkout.
     pub baseline: Option<String>,
 }
 
-/// One kind of leak in some files that may stay.
+/// Suppresses one kind of leak in some files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
@@ -45,23 +44,23 @@ pub struct Allowance {
     pub code: String,
     /// Why the text is harmless.
     pub reason: String,
-    /// Last day the allowance holds, `YYYY-MM-DD`; without one it holds until it is removed.
+    /// The last day on which the suppression applies, `YYYY-MM-DD`; absent means no end.
     #[serde(default)]
     pub expires: Option<String>,
 }
 
-/// The images, in the order in which they are built.
+/// The images, in the order of their builds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Images(pub Vec<Image>);
 
-/// An image and what its environment is made of.
+/// An image and the files that define its content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// Name, such as `train`.
     pub name: String,
-    /// Patterns of the files that decide what is in it.
+    /// Patterns of the files that define its content.
     pub files: Vec<PathPattern>,
 }
 
@@ -85,13 +84,13 @@ impl Default for Images {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Perf {
-    /// Budget in percent where neither the contract nor the command line has one.
+    /// Budget in percent if neither the contract nor the command line has one.
     pub budget_pct: f64,
-    /// Most GPU-minutes that one comparison may spend; 0 means no limit.
+    /// The most GPU-minutes of one comparison; 0 means no limit.
     pub gpu_minutes: f64,
-    /// Commit that the cumulative budget counts from; empty means that there is none.
+    /// Commit from which the cumulative budget counts; empty means no cumulative budget.
     pub epoch: String,
-    /// Percent that all changes since the epoch may cost together.
+    /// Budget in percent for all changes since the epoch together.
     pub cumulative_budget_pct: f64,
 }
 
@@ -106,11 +105,11 @@ impl Default for Perf {
     }
 }
 
-/// The runners that there are, beside GitHub's.
+/// The self-hosted runners.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Runner {
-    /// Labels that jobs may ask for.
+    /// Labels that jobs can request.
     pub labels: Vec<String>,
 }
 
@@ -126,9 +125,9 @@ impl Default for Runner {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Naming {
-    /// Branch that work starts from and is merged into.
+    /// The branch from which work starts and into which it is merged.
     pub base: String,
-    /// Remote that holds it.
+    /// The remote with the base branch.
     pub remote: String,
     /// Branch name; `{issue}` and `{slug}` are filled in.
     pub branch: String,
@@ -151,12 +150,12 @@ impl Default for Naming {
 }
 
 impl Naming {
-    /// The branch of a contract.
+    /// Returns the branch of a contract.
     pub fn branch_of(&self, issue: &str, slug: &str) -> String {
         fill(&self.branch, issue, slug)
     }
 
-    /// The worktree of a contract, relative to the main checkout.
+    /// Returns the worktree of a contract, relative to the main checkout.
     pub fn worktree_of(&self, issue: &str, slug: &str) -> String {
         fill(&self.worktree, issue, slug)
     }
@@ -170,9 +169,9 @@ fn fill(pattern: &str, issue: &str, slug: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hotspots {
-    /// Two contracts that touch one of these are not worked on at once.
+    /// Two contracts that touch one of these files are not in the same wave.
     pub core: Vec<PathPattern>,
-    /// Files that only grow at the end: sharing them is worth a hint, no more.
+    /// Files that only grow at the end. Two contracts that share one get only a hint.
     pub append_only: Vec<PathPattern>,
 }
 

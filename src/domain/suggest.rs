@@ -1,9 +1,9 @@
-//! Suggests what a misspelled name was meant to be, by one rule and in one wording. Knows no list of names.
+//! Suggests the correct name for a misspelled one. The callers pass the known names.
 
-/// What a misspelled word was most likely meant to be.
+/// Returns the known name that is most similar to a misspelled one.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = word.to_lowercase();
-    // A short word that is half wrong is another word.
+    // A short word with many differences is another word.
     let reach = (wanted.chars().count() / 3).clamp(1, 4);
     known
         .into_iter()
@@ -13,12 +13,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, k)| k)
 }
 
-/// The suggestion as a question.
 pub fn did_you_mean(meant: &str) -> String {
     format!("did you mean `{meant}`?")
 }
 
-/// An id without its family: `baseline_delta` of `perf:baseline_delta`.
+/// Returns an id without its family: `baseline_delta` of `perf:baseline_delta`.
 fn tail(id: &str) -> String {
     id.rsplit(':').next().unwrap_or(id).to_lowercase()
 }

@@ -1,29 +1,29 @@
-//! What came of a gate and of a run: verdicts and the closed list of reasons, each with its public-safe remedy.
+//! Defines the verdicts of gates and runs, and the closed list of reasons. Each reason has a help text that is safe to publish.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What came of one gate. Only `Pass` is green.
+/// The verdict of one gate. Only `Pass` is green.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It ran and did what it must.
+    /// The gate ran and passed.
     Pass,
-    /// It ran and did not.
+    /// The gate ran and failed.
     Fail,
-    /// It ran, and the data cannot decide.
+    /// The gate ran, and the data does not decide.
     Inconclusive,
-    /// It could not be judged: something it needs is missing or spoiled.
+    /// No verdict is possible: something that the gate needs is missing or disturbed.
     Invalid,
-    /// It was not started.
+    /// The gate did not start.
     NotRun,
-    /// It is run elsewhere and nothing was recorded yet.
+    /// The gate runs elsewhere and has no recorded result yet.
     Pending,
-    /// The run was cancelled while it ran or before.
+    /// The run was cancelled during the gate or before it.
     Cancelled,
 }
 
-/// What came of a whole run.
+/// The verdict of a complete run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(
@@ -39,7 +39,7 @@ pub enum Overall {
 }
 
 impl Verdict {
-    /// The word in results, tables and outputs.
+    /// Returns the name in results, tables and outputs.
     pub fn as_str(self) -> &'static str {
         match self {
             Verdict::Pass => "pass",
@@ -54,7 +54,7 @@ impl Verdict {
 }
 
 impl Overall {
-    /// The word in results, tables and outputs.
+    /// Returns the name in results, tables and outputs.
     pub fn as_str(self) -> &'static str {
         match self {
             Overall::Pass => "pass",
@@ -65,8 +65,8 @@ impl Overall {
         }
     }
 
-    /// Any fail → fail; else any cancelled → cancelled; else any invalid → invalid; else anything that is not
-    /// a pass, or nothing at all → inconclusive; else pass.
+    /// Combines verdicts: any fail → fail; else any cancelled → cancelled; else any invalid → invalid; else any other verdict
+    /// than pass, or no verdict → inconclusive; else pass.
     pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Overall {
         let (mut any, mut fail, mut cancelled, mut invalid, mut open) = (false, false, false, false, false);
         for verdict in verdicts {
@@ -91,27 +91,27 @@ impl Overall {
 
 macro_rules! reasons {
     ($($name:ident = $word:literal, $says:literal, $remedy:literal;)*) => {
-        /// Why a gate has the verdict it has: a closed list, never free text from a gate.
+        /// The reason for a verdict: a closed list, never free text of a gate.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Reason {
             $(#[doc = $says] #[serde(rename = $word)] $name,)*
         }
 
         impl Reason {
-            /// Every reason there is.
+            /// All reasons.
             pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
-            /// The word in results, tables and outputs.
+            /// Returns the name in results, tables and outputs.
             pub fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => $word,)* }
             }
 
-            /// What it says, in one sentence.
+            /// Returns a description in one sentence.
             pub fn says(self) -> &'static str {
                 match self { $(Reason::$name => $says,)* }
             }
 
-            /// What to do about it, safe to publish; empty where nothing is to be done.
+            /// Returns how to fix it; safe to publish, empty if there is nothing to do.
             pub fn remedy(self) -> &'static str {
                 match self { $(Reason::$name => $remedy,)* }
             }

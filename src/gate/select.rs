@@ -148,8 +148,8 @@ pub fn required(contract: &Contract) -> Vec<String> {
         .required
         .iter()
         .chain(perf)
-        .filter(|id| !id.is_empty() && seen.insert(id.as_str()))
-        .cloned()
+        .filter(|id| seen.insert(id.as_str()))
+        .map(ToString::to_string)
         .collect()
 }
 

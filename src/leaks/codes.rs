@@ -23,12 +23,14 @@ static LEAKS: [Code; KINDS] = {
 pub static TABLE: &[&Code] = &{
     let mut table = [&UNUSED_ALLOWANCE; KINDS + 3];
     let mut at = 0;
-    while at < KINDS {
-        table[at] = &LEAKS[at];
+    while at < KINDS + 3 {
+        table[at] = if at < KINDS {
+            &LEAKS[at]
+        } else {
+            suppressions::TABLE[at - KINDS]
+        };
         at += 1;
     }
-    table[KINDS + 1] = &EXPIRED_ALLOWANCE;
-    table[KINDS + 2] = &BAD_ALLOWANCE;
     table
 };
 
@@ -57,32 +59,26 @@ pub fn of_kind(kind: &Kind) -> &'static Code {
     &LEAKS[at.unwrap_or(0)]
 }
 
-/// An allowance that allows nothing.
-pub static UNUSED_ALLOWANCE: Code = Code {
-    id: "unused-allowance",
-    severity: Severity::Warning,
-    title: "a suppression that matches nothing",
-    explain: "This suppression, or entry of the baseline, matches nothing. Remove it, so that it cannot hide a new leak.",
-    bad: "[[safety.allow]]\npath = \"docs/old.md\"  # the file is gone\ncode = \"private-address\"\nreason = \"an example\"",
-    good: "# no entry",
-};
+pub use suppressions::{BAD_ALLOWANCE, EXPIRED_ALLOWANCE, UNUSED_ALLOWANCE};
 
-/// An allowance that has run out.
-pub static EXPIRED_ALLOWANCE: Code = Code {
-    id: "expired-allowance",
-    severity: Severity::Error,
-    title: "an expired suppression",
-    explain: "The `expires` date of the suppression has passed, so the finding is reported again. Fix the cause, or set a new date and a valid reason.",
-    bad: "[[safety.allow]]\npath = \"docs/net.md\"\ncode = \"private-address\"\nreason = \"until the rewrite\"\nexpires = \"2020-01-31\"",
-    good: "# mended, no entry",
-};
+mod suppressions {
+    use crate::domain::finding::codes;
 
-/// An allowance that cannot be used.
-pub static BAD_ALLOWANCE: Code = Code {
-    id: "bad-allowance",
-    severity: Severity::Error,
-    title: "a suppression without a known code or a reason",
-    explain: "An inline suppression has the form `nmoe-gates: allow CODE reason`. CODE is a code of this table, and the reason says why the text is harmless. It applies to its own line or, on a line alone, to the next line.",
-    bad: "# nmoe-gates: allow <code>",
-    good: "# nmoe-gates: allow <code> the address of a local test bridge",
-};
+    codes! {
+        UNUSED_ALLOWANCE = "unused-allowance", Warning,
+            "a suppression that matches nothing",
+            "This suppression, or entry of the baseline, matches nothing. Remove it, so that it cannot hide a new leak.",
+            "[[safety.allow]]\npath = \"docs/old.md\"  # the file is gone\ncode = \"private-address\"\nreason = \"an example\"",
+            "# no entry";
+        EXPIRED_ALLOWANCE = "expired-allowance", Error,
+            "an expired suppression",
+            "The `expires` date of the suppression has passed, so the finding is reported again. Fix the cause, or set a new date and a valid reason.",
+            "[[safety.allow]]\npath = \"docs/net.md\"\ncode = \"private-address\"\nreason = \"until the rewrite\"\nexpires = \"2020-01-31\"",
+            "# mended, no entry";
+        BAD_ALLOWANCE = "bad-allowance", Error,
+            "a suppression without a known code or a reason",
+            "An inline suppression has the form `nmoe-gates: allow CODE reason`. CODE is a code of this table, and the reason says why the text is harmless. It applies to its own line or, on a line alone, to the next line.",
+            "# nmoe-gates: allow <code>",
+            "# nmoe-gates: allow <code> the address of a local test bridge";
+    }
+}

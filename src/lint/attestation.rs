@@ -1,11 +1,15 @@
-//! Rules about attestations: alone, and against the contract. What was run and pushed is held against them in `claims`.
+//! Checks attestations: the block itself, and the block against the contract.
+//!
+//! Must not depend on git or on runs: `attestation_evidence` compares the claims with results, branch and head.
 
+use crate::document::typed::variants;
 use crate::document::{Document, Node};
 use crate::domain::attestation::Attestation;
-use crate::domain::contract::Contract;
+use crate::domain::contract::{Contract, Risk};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{CommitPrefix, ContractId, same_commit};
 use crate::domain::next_step::shell_line;
+use crate::domain::verdict::Verdict;
 use crate::lint::body;
 use crate::lint::claims::{self, Evidence};
 use crate::lint::codes::attestation as codes;
@@ -130,7 +134,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
         sheet.find(
             &INVALID_BUDGET,
             &node.span,
-            "a budget of −100 % or less forbids nothing",
+            "a budget of −100 % or less allows every loss",
         );
     }
     let positive = |key: &str| number(key).filter(|n| *n > 0.0);
@@ -149,10 +153,10 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
         return;
     };
     if !matches!(status, "pass" | "fail") {
-        if forms::STATUS.contains(&status) {
-            let message = format!("the status is `{status}`: nothing is proven yet");
+        if variants::<Verdict>().contains(&status) {
+            let message = format!("the status is `{status}`: this proves nothing yet");
             sheet.find(&codes::PERF_PENDING, &node.span, message).help =
-                Some("leave the block out until Tier B has run; `nmoe-gates attest` writes it".to_owned());
+                Some("omit the block until Tier B has run; `nmoe-gates attest` writes it".to_owned());
         }
         return;
     }
@@ -166,13 +170,13 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
                 .entry(key)
                 .or_else(|| root.entry("perf"))
                 .map(|e| e.key_span.clone());
-            let message = format!("`perf.{key}` is missing; a status of `{status}` rests on it");
+            let message = format!("`perf.{key}` is missing, and the status `{status}` needs it");
             sheet.find(&MISSING_KEY, &span.unwrap_or(perf.span.clone()), message);
         }
     }
     let lower =
         filled_at(perf, &["gate"]).is_some_and(|(gate, _)| known.is_some_and(|k| k.is_lower_better(gate)));
-    // Where lower is better a growth is the loss.
+    // If lower is better, an increase is a loss.
     let sign = if lower { -1.0 } else { 1.0 };
     if let (Some(delta), Some(budget)) = (true_delta.or(stated), number("budget_pct")) {
         let slack = if true_delta.is_some() { 0.0 } else { 1e-9 };
@@ -188,7 +192,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     }
 }
 
-/// How far a rounded `delta_pct` may be from the quotient of rounded numbers: half of the last digit of each.
+/// Returns how far a rounded `delta_pct` can be from the quotient of rounded numbers: half of the last digit of each.
 fn tolerance(perf: &Node) -> f64 {
     let half = |key: &str| {
         let text = perf.get(key).and_then(Node::text).unwrap_or_default();
@@ -225,7 +229,7 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, kn
         };
         let well_formed = match key {
             "issue" => ContractId::is_valid(said),
-            _ => forms::RISK_WORDS.contains(&said),
+            _ => variants::<Risk>().contains(&said),
         };
         if said != fixed && well_formed {
             let fix = sheet.fix(&node.span, fixed);
@@ -286,7 +290,7 @@ fn tier_a(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, kno
     }
 }
 
-/// Tier B claimed where a budget was agreed, or the perf gate itself claimed: the numbers belong beside it.
+/// Reports a missing `perf` block: Tier B is claimed although the contract has a budget, or the perf gate is claimed.
 fn claimed_perf(
     sheet: &mut Sheet<'_>,
     root: &Node,
@@ -309,11 +313,11 @@ fn claimed_perf(
     let (span, why) = match listed {
         Some((id, node)) => (
             &node.span,
-            format!("`{id}` is listed as passed and there is no `perf` block"),
+            format!("`{id}` is listed as passed, but the `perf` block is missing"),
         ),
         None if claimed && budget => (
             &entry.key_span,
-            "Tier B is claimed for a change with a perf budget and there is no `perf` block".to_owned(),
+            "Tier B is claimed for a change with a perf budget, but the `perf` block is missing".to_owned(),
         ),
         None => return,
     };
@@ -321,7 +325,7 @@ fn claimed_perf(
         Some("add `perf` with the numbers; `nmoe-gates attest --results FILE` writes it".to_owned());
 }
 
-/// While a pull request is a draft, what would be an error is a warning.
+/// Turns errors into warnings, because the pull request is a draft.
 pub fn as_draft(findings: &mut [Finding]) {
     for finding in findings {
         finding.severity = finding.severity.min(Severity::Warning);

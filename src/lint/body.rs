@@ -21,7 +21,7 @@ pub fn pr_form<T>(sheet: &mut Sheet<'_>, document: &Document<T>) {
             .iter()
             .find(|h| h.span.start < opening.start && !h.text.to_lowercase().contains("attestation"));
         if let Some(heading) = before {
-            let message = format!("the attestation stands behind the section `{}`", heading.text);
+            let message = format!("the attestation is after the section `{}`", heading.text);
             sheet.find(&ATTESTATION_NOT_FIRST, opening, message).help =
                 Some("move it to the top of the description".to_owned());
         }
@@ -39,11 +39,11 @@ fn summary(sheet: &mut Sheet<'_>, outline: &Outline) {
     if !section.replace("\\n", "\n").lines().any(says_something) {
         sheet
             .find(&codes::EMPTY_SUMMARY, &headings[at].span, "the summary is empty")
-            .help = Some("say in a few sentences what changes and what for".to_owned());
+            .help = Some("describe in a few sentences what changes and why".to_owned());
     }
 }
 
-/// Whether a line is more than the form's own text: a comment, `_No response_`, or a bullet that ends in its colon.
+/// Whether a line has content. A comment, `_No response_` and a bullet that ends with a colon are part of the form.
 fn says_something(line: &str) -> bool {
     let line = line.trim();
     let unfilled = line.starts_with("- ") && line.ends_with(':');
@@ -51,17 +51,18 @@ fn says_something(line: &str) -> bool {
     !line.is_empty() && line != "-" && !line.eq_ignore_ascii_case("_no response_") && !unfilled && !comment
 }
 
-/// The safety boxes: as many as the form has, all ticked. A body without any section of the form needs none.
+/// Checks that the body has all safety boxes of the form, and that they are ticked. A body without sections of the form
+/// needs no boxes.
 fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[&str]) {
     if sheet.has(&codes::UNCLOSED_FENCE) {
-        // The block swallowed whatever stands behind it.
+        // The unclosed block contains the rest of the body.
         return;
     }
     let headings = &outline.headings;
     let is_safety = |h: &Heading| h.text.to_lowercase().replace('-', " ").contains("public safety");
     let Some(at) = headings.iter().position(is_safety) else {
         if let Some(heading) = headings.iter().find(|h| form.iter().any(|f| says(h, f))) {
-            let message = "the form's public-safety confirmation is missing";
+            let message = "the public-safety confirmation of the form is missing";
             sheet
                 .find(&codes::MISSING_CONFIRMATION, &heading.span, message)
                 .help = Some(format!(
@@ -78,7 +79,7 @@ fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[
         .filter(|b| b.span.start >= headings[at].span.end && b.span.start < end)
         .collect();
     for open in inside.iter().filter(|b| !b.ticked) {
-        // No fix is offered: ticking is a statement, not a repair.
+        // No fix is offered, because only the author can confirm the statement.
         let finding = sheet.find(
             &codes::UNTICKED_BOX,
             &open.span,
@@ -93,7 +94,10 @@ fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[
         );
         sheet
             .find(&codes::MISSING_CONFIRMATION, &headings[at].span, message)
-            .help = Some(format!("restore the form's {} and tick them", counted(boxes)));
+            .help = Some(format!(
+            "restore the {} of the form and tick them",
+            counted(boxes)
+        ));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an attestation claims, held against what was recorded and pushed: results, branch, head.
+//! Compares the claims of an attestation with the recorded results, the branch and the head commit.
 
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
@@ -12,20 +12,18 @@ use crate::lint::shape::clip;
 use crate::lint::sheet::Sheet;
 use crate::lint::words::{self, filled_at};
 
-/// What is known of the branch, the commits and the runs. Absent evidence is not judged.
+/// The branch, the commits and the runs. Absent evidence is not checked.
 #[derive(Default)]
 pub struct Evidence<'f> {
-    /// The branch of the change.
     pub branch: Option<String>,
-    /// The head commit, 40 hex digits.
     pub head: Option<CommitId>,
     /// Whether the repository has a commit.
     pub has_commit: Option<&'f dyn Fn(&str) -> bool>,
-    /// Recorded results; empty means that none were given.
+    /// Recorded results; empty if none were given.
     pub results: Vec<Results>,
 }
 
-/// Holds the attestation against the evidence.
+/// Compares the attestation with the evidence.
 pub fn check(
     sheet: &mut Sheet<'_>,
     root: &Node,
@@ -74,7 +72,10 @@ fn branch(
             .at(&["nmoe_pr", "issue"])
             .map_or(root.span.clone(), |n| n.span.clone());
         let wanted = pattern.replace("{slug}", slug.unwrap_or("<slug>"));
-        let message = format!("the branch is `{}`; this contract's is `{wanted}`", clip(branch));
+        let message = format!(
+            "the branch is `{}`; the branch of this contract is `{wanted}`",
+            clip(branch)
+        );
         sheet.find(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
             "`{}`, or attest the contract that the branch is named after",
             shell_line(&["git", "branch", "-m", &wanted])
@@ -133,7 +134,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
             if recorded.contains(&Verdict::Pass) {
                 continue;
             }
-            let says = recorded.last().map_or("hold nothing about it", |v| v.as_str());
+            let says = recorded.last().map_or("do not contain it", |v| v.as_str());
             let message = match recorded.last() {
                 Some(_) => format!("`{}` is claimed as passed; the results say {says}", clip(id)),
                 None => format!("`{}` is claimed as passed; the results {says}", clip(id)),
@@ -167,7 +168,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
         let message = match measured {
             Some(measured) if rounds_to(measured, text, said) => continue,
             Some(measured) => format!("`perf.{key}` is {said}; the results have {measured}"),
-            None => format!("`perf.{key}` is {said}; the results hold no such measurement"),
+            None => format!("`perf.{key}` is {said}; the results do not contain this measurement"),
         };
         sheet.find(&codes::UNMEASURED_NUMBER, &node.span, message).help =
             Some("`nmoe-gates attest --results FILE` writes what was measured".to_owned());
@@ -185,7 +186,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
     }
 }
 
-/// Whether a measured number is what was written, rounded to the digits that were written.
+/// Whether a measured number rounds to a written number, at the digits of the written one.
 fn rounds_to(measured: f64, text: &str, said: f64) -> bool {
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
     let digits = digits.split_once('.').map_or(0, |(_, d)| d.len().min(12));

@@ -1,28 +1,8 @@
-//! The table of codes: what each kind of finding means, why it matters, and what the mended document looks like.
+//! Lists the codes of findings about documents. One file per family of rules.
 //!
-//! `explain` and docs/reference/codes.md are made from it. One file per family of rules.
+//! `explain` and docs/reference/codes.md are generated from them.
 
 use crate::domain::finding::Code;
-
-/// Declares the codes of one family and the table that lists them.
-macro_rules! codes {
-    ($($name:ident = $id:literal, $severity:ident, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {
-        $(
-            #[doc = $title]
-            pub static $name: $crate::domain::finding::Code = $crate::domain::finding::Code {
-                id: $id,
-                severity: $crate::domain::finding::Severity::$severity,
-                title: $title,
-                explain: $explain,
-                bad: $bad,
-                good: $good,
-            };
-        )*
-
-        /// Every code of this family.
-        pub static TABLE: &[&$crate::domain::finding::Code] = &[$(&$name,)*];
-    };
-}
 
 pub mod attestation;
 pub mod contract;

@@ -1,10 +1,10 @@
-//! What can be told from the text of a gate's command without running it: options, variables, tricks.
+//! Analyses the text of a gate's command without running it: options, variables, unsafe patterns.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The last value of `--name=N` or `--name N`.
+/// Returns the last value of `--name=N` or `--name N`.
 pub fn option(command: &str, name: &str) -> Option<u64> {
     let words: Vec<&str> = command.split_whitespace().collect();
     words.iter().enumerate().rev().find_map(|(i, word)| {
@@ -17,15 +17,16 @@ pub fn option(command: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// Whether the command is the trainer's, whose way of printing is known.
+/// Whether the command runs the trainer, whose output format is known.
 pub fn is_trainer(command: &str) -> bool {
     command.contains("nmoe.train")
 }
 
-/// How many samples a launch of the trainer leaves for a verdict, and how many it takes; none where the text does not tell.
+/// Returns how many samples one measurement yields after the warm-up, and how many a verdict needs; `None` if the text does
+/// not tell.
 ///
-/// The trainer prints at step 1 and then every `log_every` steps, 10 where nothing is said. `warmup` is the registry's
-/// `warmup_steps`; `threshold` is the one-pair verdict.
+/// The trainer prints at step 1 and then every `log_every` steps (default 10). `warmup` is the `warmup_steps` of the
+/// registry. `threshold` is true for the verdict from one pair.
 pub fn samples(command: &str, warmup: Option<u64>, threshold: bool) -> Option<(u64, u64)> {
     let steps = option(command, "steps")?;
     let every = match option(command, "log_every") {
@@ -54,7 +55,7 @@ pub fn samples(command: &str, warmup: Option<u64>, threshold: bool) -> Option<(u
     Some((lines.saturating_sub(skipped), need))
 }
 
-/// The variables that a command reads and does not set itself, each once, as written (`$NAME` or `${NAME`).
+/// Returns the variables that a command reads and does not set: each name once, with its text (`$NAME` or `${NAME`).
 pub fn variables(command: &str) -> Vec<(&str, &str)> {
     static READ: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"\$(\{?)([A-Z_][A-Z0-9_]*)(:?[-=?+])?").ok());
@@ -94,23 +95,20 @@ fn in_single_quotes(before: &str) -> bool {
     single
 }
 
-/// Something a gate's command must not do: the text that does it, and why not.
+/// A part of a command that a gate must not contain.
 pub struct Trick<'t> {
-    /// The text.
     pub text: &'t str,
-    /// What is wrong with it.
     pub why: &'static str,
-    /// What to do instead.
     pub instead: &'static str,
 }
 
-/// What a command must not do.
+/// Returns the unsafe parts of a command.
 pub fn tricks(command: &str) -> Vec<Trick<'_>> {
     static RULES: LazyLock<Vec<(Regex, &str, &str)>> = LazyLock::new(|| {
         [
-            (r"\|\|\s*(?:true|:|exit 0)(?:\s|;|\)|$)", "it hides its own failure", "let it fail"),
-            (r"\bset\s+\+(?:e|o\s+(?:errexit|pipefail))", "it turns off the stop at the first failure", "let it fail"),
-            (r"(?:;|\n)\s*(?:true|:|exit 0)\s*$", "it always ends with 0", "let the last command's exit code stand"),
+            (r"\|\|\s*(?:true|:|exit 0)(?:\s|;|\)|$)", "it hides a failure", "let it fail"),
+            (r"\bset\s+\+(?:e|o\s+(?:errexit|pipefail))", "it continues after a failure", "let it fail"),
+            (r"(?:;|\n)\s*(?:true|:|exit 0)\s*$", "it always ends with 0", "remove it, so that the exit code of the last command counts"),
             (
                 r"\b(?:curl|wget)\b[^|;\n]*\|\s*(?:sudo\s+)?(?:ba|da|z|k)?sh\b",
                 "it runs what it downloads",
@@ -121,16 +119,16 @@ pub fn tricks(command: &str) -> Vec<Trick<'_>> {
                 "it runs what it downloads",
                 "put what it needs into the image",
             ),
-            (r"\b(?:sudo|su|doas)\s", "it becomes another user", "run as the runner's user"),
+            (r"\b(?:sudo|su|doas)\s", "it changes the user", "run as the runner's user"),
             (
                 r"\brm\s+(?:-[A-Za-z]+\s+)*-[A-Za-z]*[rR][A-Za-z]*\s+(?:-\S+\s+)*[\x22']?(?:/|~|\$\{?HOME\}?)[\x22']?/?\*?(?:\s|;|$)",
-                "it removes a whole file system or home",
-                "name the folder that the gate made",
+                "it deletes a file system or a home directory",
+                "name the directory that the gate created",
             ),
-            (r"\$\{\{", "a workflow expression is put into a shell", "pass it as a variable"),
-            (r"\beval\s", "it runs text as a command", "write the command out"),
-            (r"(?m)^\s*(?:echo|printf)\s+[\x22']?(?:::|##\[)", "it speaks to the runner in workflow commands", "print plain text"),
-            (r"(?:^|[^&>|])&\s*(?:#[^\n]*)?$", "it leaves its work running in the background", "wait for it"),
+            (r"\$\{\{", "it contains a workflow expression", "pass it as a variable"),
+            (r"\beval\s", "it runs text as a command", "write the command itself"),
+            (r"(?m)^\s*(?:echo|printf)\s+[\x22']?(?:::|##\[)", "it prints workflow commands", "print plain text"),
+            (r"(?:^|[^&>|])&\s*(?:#[^\n]*)?$", "it leaves a background process", "wait for it"),
             (r"\b(?:nohup|setsid|disown)\b", "it lets a process escape", "wait for it"),
         ]
         .into_iter()

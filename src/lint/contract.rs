@@ -1,4 +1,4 @@
-//! Rules about contracts.
+//! Checks contracts.
 
 use crate::document::node::Entry;
 use crate::document::{Document, Node};
@@ -60,7 +60,7 @@ fn dependencies(sheet: &mut Sheet<'_>, root: &Node) {
     }
 }
 
-/// The patterns of a list; one that is none is a finding.
+/// Parses the patterns of a list, and reports the invalid ones.
 fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPattern, &'n Node)> {
     let mut good = Vec::new();
     for (text, node) in list.into_iter().flat_map(Node::texts) {
@@ -68,9 +68,9 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPatte
             continue;
         }
         let fault = if text.starts_with('!') {
-            Some("a leading `!` has no meaning here; put the pattern into `deny`".to_owned())
+            Some("a leading `!` has no effect here; put the pattern into `deny`".to_owned())
         } else if text.contains('\n') {
-            Some("it holds a line end".to_owned())
+            Some("it contains a line ending".to_owned())
         } else {
             match PathPattern::new(text) {
                 Ok(pattern) => {
@@ -82,7 +82,7 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPatte
             }
         };
         if let Some(fault) = fault {
-            let message = format!("`{}` is not a pattern over paths", clip(text));
+            let message = format!("`{}` is not a path pattern", clip(text));
             sheet.find(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
         }
     }
@@ -95,9 +95,12 @@ fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
     let hotspots = patterns(sheet, root.at(&["nmoe", "merge_hotspots"]));
     for (pattern, node) in &allow {
         if let Some((denied, _)) = deny.iter().find(|(d, _)| swallows(d, pattern)) {
-            let message = format!("`deny` takes away all of `{}`", pattern.as_str());
+            let message = format!(
+                "`deny` covers all of `{}`, so this entry has no effect",
+                pattern.as_str()
+            );
             sheet.find(&codes::ALLOW_SWALLOWED, &node.span, message).help = Some(format!(
-                "`{}` in `deny` covers it, and `deny` wins",
+                "`{}` in `deny` covers it, and `deny` overrides `allow`",
                 denied.as_str()
             ));
         }
@@ -123,14 +126,14 @@ fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
         .iter()
         .any(|(pattern, _)| files.iter().any(|f| pattern.matches(f)))
     {
-        let message = "`scope.allow` matches no file of the checkout and names none";
+        let message = "`scope.allow` matches no file of the checkout";
         sheet
             .find(&codes::ALLOW_MATCHES_NOTHING, &entry.key_span, message)
-            .help = Some("check the spelling; name a file that is yet to come without wildcards".to_owned());
+            .help = Some("check the spelling; write the name of a new file without wildcards".to_owned());
     }
 }
 
-/// Whether one pattern covers all of another, judged by names that nobody uses in place of the other's wildcards.
+/// Whether one pattern covers another completely. Unusual names replace the wildcards of the other pattern for this test.
 fn swallows(outer: &PathPattern, inner: &PathPattern) -> bool {
     if !inner.is_wild() {
         return outer.matches(inner.as_str().trim_end_matches('/'));
@@ -162,14 +165,14 @@ fn swallows(outer: &PathPattern, inner: &PathPattern) -> bool {
         .all(|(any, one)| fill(any, one).is_some_and(|path| outer.matches(path)))
 }
 
-/// A non-negotiable: what it is, the words that name it, and words that must stand beside them.
+/// An invariant that every contract must name: words that name it, and words one of which must be in the same sentence.
 struct Invariant {
     what: &'static str,
     any: &'static [&'static str],
     beside: &'static [&'static str],
 }
 
-/// What every contract states; recognised by key terms, because the sentences are the author's.
+/// The invariants of every contract. Key terms identify them, because each author words the sentences differently.
 const INVARIANTS: [Invariant; 3] = [
     Invariant {
         what: "B200-only (sm_100a)",
@@ -197,7 +200,7 @@ const INVARIANTS: [Invariant; 3] = [
     },
 ];
 
-/// What an entry says; one that its `: ` made a map still says it.
+/// Returns the sentence of an entry. An unquoted `: ` makes an entry a map; its key and value form the sentence.
 fn sentence(item: &Node) -> String {
     let pairs = item
         .entries()
@@ -218,15 +221,15 @@ fn invariants(sheet: &mut Sheet<'_>, entry: &Entry) {
                 && (invariant.beside.is_empty() || invariant.beside.iter().any(|w| s.contains(w)))
         });
         if !named {
-            let message = format!("the invariant «{}» is not named", invariant.what);
+            let message = format!("the invariant \"{}\" is missing", invariant.what);
             sheet
                 .find(&codes::MISSING_INVARIANT, &entry.key_span, message)
-                .help = Some("it is not negotiable: add it in your own words".to_owned());
+                .help = Some("every contract must have it; add it in your own words".to_owned());
         }
     }
 }
 
-/// Judges one gate id; whether the registry has it.
+/// Reports a gate id that the registry does not have. Returns whether the registry has it.
 pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &RegistryIndex, id: &str, node: &Node) -> bool {
     if words::is_placeholder(id) || known.gate(id).is_some() {
         return known.gate(id).is_some();
@@ -271,7 +274,7 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     }
 }
 
-/// Holds a perf block, a contract's or an attestation's, against the registry.
+/// Compares the perf block of a contract or an attestation with the registry.
 pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &RegistryIndex) {
     let value = |key: &str| filled_at(perf, &[key]);
     let Some((id, node)) = value("gate") else { return };
@@ -286,7 +289,7 @@ pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &RegistryInd
             .gate_ids()
             .filter(|id| known.gate(id).is_some_and(Gate::is_perf))
             .collect();
-        let message = format!("`{id}` is no perf gate");
+        let message = format!("`{id}` is not a perf gate");
         sheet.find(&codes::PERF_INCONSISTENT, &node.span, message).help =
             Some(format!("the registry's perf gates: {}", perfs.join(", ")));
         return;
@@ -326,11 +329,11 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
         return;
     };
     if budget <= -100.0 {
-        let message = "a budget of −100 % or less forbids nothing";
+        let message = "a budget of −100 % or less allows every loss";
         sheet.find(&codes::INVALID_BUDGET, &node.span, message).help =
             Some("-10 means: at most 10 % worse than the baseline".to_owned());
     } else if budget > 0.0 && word(&["nmoe", "kind"]) != Some("perf") {
-        let message = "a budget above zero demands a gain";
+        let message = "a budget above zero requires a gain";
         sheet.find(&codes::POSITIVE_BUDGET, &node.span, message).help =
             Some(format!("for a loss of at most {budget} % write -{budget}"));
     } else if budget <= 0.0
@@ -339,9 +342,9 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
             noise.finest_pct(gate, word(&["gates", "perf", "metric"]).unwrap_or("node_tps_p50"))
         && budget > finest
     {
-        let message = format!("a budget of {budget} % is finer than `{gate}` can see");
+        let message = format!("a budget of {budget} % is finer than the noise of `{gate}` allows");
         sheet.find(&codes::FINE_BUDGET, &node.span, message).help = Some(format!(
-            "its own noise allows {finest:.1} % or coarser, such as {:.0}",
+            "the measured noise allows {finest:.1} % or coarser, such as {:.0}",
             finest.floor()
         ));
     }

@@ -9,33 +9,32 @@ use crate::domain::preset::Preset;
 use crate::domain::settings::Naming;
 use leakscan::scan::Options;
 
-/// Everything that is known around a document. Absent facts are not judged.
+/// What the lints compare a document with. Absent parts are not checked.
 #[derive(Default)]
 pub struct Facts {
     /// The registry of the policy checkout.
     pub registry: Option<RegistryIndex>,
     /// The files of the checkout under test.
     pub files: Files,
-    /// How branches are named.
     pub naming: Naming,
-    /// What must not be public beyond the built-in rules.
+    /// Private terms, in addition to the built-in rules.
     pub leaks: Options,
-    /// What budgets each gate can be held to, as far as it was measured.
+    /// The measured noise of each gate, which limits its budget.
     pub noise: NoiseTable,
 }
 
-/// The files of a checkout, relative, with `/`; listed when somebody first asks.
+/// The files of a checkout, relative, with `/`. The first access lists them.
 pub struct Files(LazyCell<Option<Vec<String>>, List>);
 
 type List = Box<dyn FnOnce() -> Option<Vec<String>>>;
 
 impl Files {
-    /// Files that this lists; none where there is no checkout.
+    /// Makes a list that this function fills on the first access.
     pub fn listed_by(list: impl FnOnce() -> Option<Vec<String>> + 'static) -> Self {
         Files(LazyCell::new(Box::new(list)))
     }
 
-    /// The files; none where there is no checkout.
+    /// Returns the files; `None` without a checkout.
     pub fn get(&self) -> Option<&[String]> {
         self.0.as_deref()
     }
@@ -107,7 +106,7 @@ impl<'n> Gate<'n> {
     }
 }
 
-/// The metrics that a gate's output is read for, as far as its entry says so: its own and its preset's.
+/// Returns the metrics that are read from the output of a gate: its own and those of its preset.
 pub fn metrics_of(gate: &Node) -> Vec<Metric> {
     let text = |node: &Node, key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let preset = text(gate, "preset");

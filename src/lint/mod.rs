@@ -1,6 +1,6 @@
-//! Rules over documents: one file per family, one table of codes.
+//! Checks documents: one file per family of rules, and tables of codes.
 //!
-//! A family takes a document and the facts it may be held against, and gives findings. It reads no file and runs nothing.
+//! A rule takes a document and a context, and returns findings. Must not read files or run programs.
 
 pub mod attestation;
 pub mod body;

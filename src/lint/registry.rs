@@ -1,4 +1,4 @@
-//! Rules about the registry: alone, against the checkout under test, and against the ids of an earlier revision.
+//! Checks the registry: the file itself, the checkout under test, and the ids of an earlier revision.
 
 use crate::document::node::{Entry, Value};
 use crate::document::{Document, Node, Source, Span};
@@ -19,14 +19,14 @@ use crate::lint::shape::{self, Reading, clip};
 use crate::lint::sheet::Sheet;
 use leakscan::scan::Options;
 
-/// What a registry is held against. Absent facts are not judged.
+/// What a registry is compared with. Absent parts are not checked.
 #[derive(Default)]
 pub struct Around<'f> {
     /// Whether the checkout under test has a file.
     pub has_file: Option<&'f dyn Fn(&str) -> bool>,
-    /// The ids of the registry at the base.
+    /// The registry of the base.
     pub base: Option<&'f RegistryIndex>,
-    /// What must not be public beyond the built-in rules.
+    /// Private terms, in addition to the built-in rules.
     pub leaks: Options,
 }
 
@@ -54,7 +54,7 @@ pub fn lint(document: &Document<Registry>, around: &Around<'_>) -> Vec<Finding> 
     }
     let mut findings = sheet.finish();
     if !readable {
-        // What a broken line left behind is no finding of its own.
+        // After a syntax error these findings are only consequences of it.
         let echoes = [&WRONG_TYPE, &EMPTY_VALUE, &MISSING_KEY];
         findings.retain(|f| !echoes.contains(&f.code));
     }
@@ -65,8 +65,9 @@ fn head(sheet: &mut Sheet<'_>, root: &Node) {
     if let Some(node) = root.at(&["meta", "version"])
         && node.text().is_some_and(|v| v != "1")
     {
-        let message = format!("version `{}` is not known", clip(node.text().unwrap_or_default()));
-        sheet.find(&codes::UNSUPPORTED_VERSION, &node.span, message).help = Some("it is \"1\"".to_owned());
+        let message = format!("unknown version `{}`", clip(node.text().unwrap_or_default()));
+        sheet.find(&codes::UNSUPPORTED_VERSION, &node.span, message).help =
+            Some("the version is \"1\"".to_owned());
     }
     for target in root.get("target").map(Node::entries).unwrap_or_default() {
         for (key, only) in [("compute_capability", "10.0"), ("arch", "sm_100a")] {
@@ -74,10 +75,7 @@ fn head(sheet: &mut Sheet<'_>, root: &Node) {
                 continue;
             };
             if said != only {
-                let message = format!(
-                    "`{key}` is `{}`; the target is `{only}` and nothing else",
-                    clip(said)
-                );
+                let message = format!("`{key}` is `{}`; the only target is `{only}`", clip(said));
                 sheet.find(&codes::OFF_TARGET_DEFINITION, &node.span, message);
             }
         }
@@ -91,16 +89,16 @@ fn glob(sheet: &mut Sheet<'_>, text: &str, node: &Node) {
     match PathPattern::new(text) {
         Ok(pattern) => braces(sheet, &pattern, node),
         Err(error) => {
-            let message = format!("`{}` is not a pattern over paths", clip(text));
+            let message = format!("`{}` is not a path pattern", clip(text));
             sheet.find(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
         }
     }
 }
 
-/// Reports alternatives in braces, which this pattern language does not have.
+/// Reports `{a,b}`, because braces are literal in patterns.
 pub(crate) fn braces(sheet: &mut Sheet<'_>, pattern: &PathPattern, node: &Node) {
     if pattern.has_literal_braces() {
-        let message = format!("`{}` matches braces as they stand", clip(pattern.written()));
+        let message = format!("the braces in `{}` are literal", clip(pattern.written()));
         sheet.find(&LITERAL_BRACES, &node.span, message).help =
             Some("write one entry for each alternative".to_owned());
     }
@@ -117,7 +115,7 @@ fn text<'n>(gate: &'n Node, key: &str) -> Option<&'n str> {
     gate.get(key).and_then(Node::text)
 }
 
-/// Judges every gate; returns the ids of those whose required files are missing, each with the first of them.
+/// Checks every gate. Returns the ids of gates with missing required files, each with the first missing file.
 fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<(&'n str, &'n str)> {
     let gates = root.get("gates").map(Node::entries).unwrap_or_default();
     let most = root
@@ -138,11 +136,7 @@ fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<
         if let Some(node) = entry.node.get("cmd") {
             for trick in command::tricks(node.text().unwrap_or_default()) {
                 let span = within(sheet.source(), node, trick.text);
-                let message = format!(
-                    "the command of `{}` cannot be trusted: {}",
-                    clip(&entry.key),
-                    trick.why
-                );
+                let message = format!("the command of `{}` is unsafe: {}", clip(&entry.key), trick.why);
                 sheet.find(&codes::UNSAFE_COMMAND, &span, message).help = Some(trick.instead.to_owned());
             }
         }
@@ -168,7 +162,7 @@ fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
         let message = format!("`{id}` has no command");
         let span = gate.entry("cmd").map_or(&entry.key_span, |e| &e.node.span);
         sheet.find(&codes::GATE_WITHOUT_COMMAND, span, message).help =
-            Some("add `cmd`, or say `kind = \"external\"` where it is run elsewhere".to_owned());
+            Some("add `cmd`, or set `kind = \"external\"` if the gate runs elsewhere".to_owned());
     }
     const PERF_KEYS: &[&str] = &[
         "compare_gate",
@@ -182,7 +176,7 @@ fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
         let unused = (PERF_KEYS.contains(&key.key.as_str()) && kind != "perf")
             || (key.key == "cmd" && kind != "command" && forms_has(kind));
         if unused {
-            let message = format!("`{}` means nothing for a gate of kind {kind}", key.key);
+            let message = format!("`{}` has no effect for a gate of kind {kind}", key.key);
             sheet.find(&codes::UNUSED_KEY, &key.key_span, message).help = Some("remove it".to_owned());
         }
     }
@@ -226,13 +220,13 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
         } else if !gate_environment::needs_no_declaration(name) && !declared.iter().any(|(d, _)| *d == name) {
             let message = format!("the command reads `{name}`, which the gate does not declare");
             sheet.find(&codes::UNDECLARED_ENV, &span, message).help = Some(format!(
-                "add \"{name}\" to `requires`, or to `env` where it may be absent"
+                "add \"{name}\" to `requires`, or to `env` if it is optional"
             ));
         }
     }
 }
 
-/// Where a piece of a string stands: strings have escapes, so the piece is looked for in what was written.
+/// Returns the span of a part of a string. The search uses the written text, because strings have escape sequences.
 fn within(source: &Source, node: &Node, piece: &str) -> Span {
     let first = piece.lines().next().unwrap_or_default().trim();
     source
@@ -252,7 +246,7 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
     for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
         if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
             if names.contains(&name) {
-                let message = format!("the metric `{}` stands here a second time", clip(name));
+                let message = format!("a second metric `{}`", clip(name));
                 sheet.find(&DUPLICATE_ENTRY, &node.span, message);
             }
             names.push(name);
@@ -272,7 +266,7 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
             }
             Ok(regex) if regex.captures_len() != 2 => {
                 format!(
-                    "it has {} groups; one must stand around the number",
+                    "it has {} groups; it needs exactly one, around the number",
                     regex.captures_len() - 1
                 )
             }
@@ -286,7 +280,7 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
     }
 }
 
-/// Checks the keys that say how a metric is read.
+/// Checks the keys that define how a metric is read.
 fn reading(sheet: &mut Sheet<'_>, metric: &Node, known: &[Metric]) {
     if let Some(node) = metric
         .get("scale")
@@ -295,7 +289,7 @@ fn reading(sheet: &mut Sheet<'_>, metric: &Node, known: &[Metric]) {
         sheet.find(&WRONG_TYPE, &node.span, "`scale` must be above 0");
     }
     if let (Some(node), Some(_)) = (metric.get("label"), metric.get("pattern")) {
-        let message = "a metric is found by its `label` or by its `pattern`, not by both";
+        let message = "a metric has a `label` or a `pattern`, not both";
         sheet.find(&codes::INVALID_PATTERN, &node.span, message);
     }
     if let Some((per, node)) = metric.get("rate").and_then(|n| n.text().map(|t| (t, n)))
@@ -316,7 +310,7 @@ fn files<'n>(sheet: &mut Sheet<'_>, entry: &'n Entry, around: &Around<'_>) -> Op
         let inside =
             !path.starts_with('/') && !path.split('/').any(|part| part == "..") && !path.contains('\0');
         if !inside {
-            let message = format!("`{}` is no path inside the repository", clip(path));
+            let message = format!("`{}` is not a path inside the repository", clip(path));
             sheet.find(&codes::INVALID_PATH, &node.span, message);
             continue;
         }
@@ -369,7 +363,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
     };
     if kind(&compared.node) != "command" {
         let message = format!(
-            "`{}` is of kind {} and prints nothing to compare",
+            "`{}` is of kind {} and prints no metrics",
             clip(compared_id),
             kind(&compared.node)
         );
@@ -388,9 +382,9 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
                 .chain(names())
                 .map(|n| format!("{n}_p50"))
                 .collect();
-            let message = format!("`{}` cannot yield `{}`", clip(compared_id), clip(metric));
+            let message = format!("`{}` does not print `{}`", clip(compared_id), clip(metric));
             sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
-                Some(format!("it yields {}", known.join(", ")));
+                Some(format!("it prints {}", known.join(", ")));
             return;
         }
         let processes = command::option(command, "nproc_per_node").unwrap_or(1);
@@ -420,7 +414,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
         && have < need
     {
         let message = format!(
-            "`{}` leaves {have} samples after the warm-up; a verdict takes {need}",
+            "`{}` prints {have} samples after the warm-up; a verdict needs {need}",
             clip(compared_id)
         );
         sheet.find(&codes::TOO_FEW_SAMPLES, &compare.span, message).help = Some(
@@ -511,8 +505,8 @@ fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &RegistryIndex, anchor: &S
         .chain(bundles.map(|id| ("bundle", "bundles", id)))
     {
         let span = root.entry(key).map_or(anchor, |e| &e.key_span);
-        let message = format!("the {what} `{}` is in the base and not here", clip(id));
+        let message = format!("the {what} `{}` of the base is missing", clip(id));
         sheet.find(&codes::VANISHED_ID, span, message).help =
-            Some("keep the id; contracts, attestations and workflows name it".to_owned());
+            Some("keep the id, because contracts, attestations and workflows refer to it".to_owned());
     }
 }

@@ -1,4 +1,4 @@
-//! What a diff changes, held against a contract's `scope`. Judges paths and link targets; knobs are next door.
+//! Checks the paths and link targets of a diff against the `scope` of a contract. `knobs` checks configuration keys.
 
 pub mod codes;
 pub mod knobs;
@@ -8,7 +8,7 @@ use crate::domain::finding::Finding;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
 
-/// A scope with its patterns compiled. A pattern that is none matches nothing; `lint contract` speaks of it.
+/// A scope with parsed patterns. An invalid pattern matches nothing, and `lint contract` reports it.
 pub struct Judge {
     allow: Vec<PathPattern>,
     deny: Vec<PathPattern>,
@@ -22,7 +22,6 @@ enum Ruling<'a> {
 }
 
 impl Judge {
-    /// Compiles a scope.
     pub fn new(scope: &Scope) -> Self {
         let compile = |texts: &[String]| -> Vec<PathPattern> {
             texts.iter().filter_map(|t| PathPattern::new(t).ok()).collect()
@@ -45,12 +44,12 @@ impl Judge {
         }
     }
 
-    /// Whether a path may change.
+    /// Whether the scope allows a change of this path.
     pub fn allows(&self, path: &[u8]) -> bool {
         matches!(self.rule(path), Ruling::Allowed)
     }
 
-    /// The findings of one change; `target` is where a new or changed link leads.
+    /// Checks one change. `target` is the target of a new or changed link.
     pub fn check(&self, change: &Change, target: Option<&[u8]>) -> Vec<Finding> {
         let mut findings = Vec::new();
         if change.renamed() {
@@ -86,17 +85,20 @@ impl Judge {
         Some(
             finding
                 .in_path(path)
-                .help("take the change back, or have the contract's scope changed first"),
+                .help("revert the change, or change the scope of the contract first"),
         )
     }
 
     fn judge_link(&self, link: &Side, target: &[u8]) -> Option<Finding> {
         let shown = String::from_utf8_lossy(target);
         let says = match resolve(&link.path, target) {
-            None => format!("`{}` leads out of the repository, to `{shown}`", link.shown()),
+            None => format!(
+                "`{}` points outside of the repository, to `{shown}`",
+                link.shown()
+            ),
             Some(inside) if self.allows(&inside) => return None,
             Some(inside) => format!(
-                "`{}` leads to `{}`, which the scope does not allow",
+                "`{}` points to `{}`, which the scope does not allow",
                 link.shown(),
                 String::from_utf8_lossy(&inside)
             ),
@@ -115,12 +117,12 @@ fn what_happened(change: &Change) -> &'static str {
         (_, Kind::Submodule) | (Kind::Submodule, _) => "changed as a submodule",
         (Kind::Absent, Kind::Link) => "added as a link",
         (Kind::Absent, _) => "added",
-        (old, new) if old != new && change.same_content() => "changed in its mode",
+        (old, new) if old != new && change.same_content() => "changed in mode",
         _ => "changed",
     }
 }
 
-/// Where a link leads, from the top of the repository; `None` where that is outside.
+/// Returns the target of a link, relative to the top of the repository; `None` if it is outside.
 fn resolve(link: &[u8], target: &[u8]) -> Option<Vec<u8>> {
     if target.starts_with(b"/") {
         return None;

@@ -1,6 +1,6 @@
-//! Which keys a document has and what their values look like: one table per form, one walk for all of them.
+//! Checks the keys and the values of a document against a table, one table per kind of document.
 //!
-//! The tables say the same as the types in `domain`; a test holds the two together.
+//! The tables must accept what the types in `domain` accept; a test compares them.
 
 use crate::document::Span;
 use crate::document::node::{Entry, Kind, Node, Value};
@@ -10,74 +10,63 @@ use crate::lint::codes::document as codes;
 use crate::lint::sheet::Sheet;
 use crate::lint::words;
 
-/// What a value looks like.
+/// The type of a value.
 #[derive(Debug)]
 pub enum Shape {
-    /// Text; numbers and the like are taken as written.
+    /// Text. In a form, numbers count as text.
     Text(Option<Word>),
-    /// A sentence: text in which `<…>` and `|` are nothing special.
+    /// Text in which `<…>` and `|` do not mark a placeholder.
     Sentence,
-    /// One of these words.
-    OneOf(&'static [&'static str]),
-    /// A finite number.
+    OneOf(fn() -> &'static [&'static str]),
     Number,
-    /// A whole number from 0.
+    /// A whole number, 0 or more.
     Whole,
-    /// `true` or `false`.
     Flag,
-    /// A list of such values.
     List(&'static Shape),
-    /// A map with these keys.
     Map(&'static [Key]),
-    /// A map with free keys and such values.
+    /// A map with any keys and values of this type.
     Table(&'static Shape),
 }
 
-/// A judgement about a word, and the code of the finding where it fails.
+/// A rule for a text, and the code of its finding.
 #[derive(Debug)]
 pub struct Word {
-    /// Whether the word will do.
     pub good: fn(&str) -> bool,
-    /// The code where it will not.
     pub code: &'static Code,
-    /// What it should be, to follow "must be".
+    /// Completes "must be …".
     pub must_be: &'static str,
 }
 
-/// A key of a map.
 #[derive(Debug)]
 pub struct Key {
-    /// Its name.
     pub name: &'static str,
-    /// Whether it must be there, or may be empty.
     pub need: Need,
-    /// Its value.
     pub shape: Shape,
 }
 
-/// Whether a key must be there.
+/// Whether a key is required, and whether it can be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It must, with a value.
+    /// The key and a value are required.
     Required,
-    /// It must, and a list may have no entries.
+    /// The key is required; its list can be empty.
     RequiredMayBeEmpty,
-    /// It may be left out; if it is there it has a value.
+    /// The key is optional and needs a value.
     Optional,
-    /// It may be left out or left without a value.
+    /// The key is optional and can be empty.
     MayBeEmpty,
 }
 
-/// How strictly words are read.
+/// How strictly values are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// A form that people fill in: placeholders are findings, numbers are text where text is needed.
+    /// A form that people fill in: placeholders are findings, and a number counts as text.
     Form,
-    /// A file with types of its own.
+    /// A file format with types.
     File,
 }
 
-/// Holds a tree against a shape. `anchor` is where missing keys of the top level are reported.
+/// Checks a tree against a type. Missing top-level keys are reported at `anchor`.
 pub fn check(sheet: &mut Sheet<'_>, node: &Node, shape: &Shape, name: &str, anchor: &Span, reading: Reading) {
     Walk { sheet, reading }.value(node, shape, name, anchor, Need::Required);
 }
@@ -152,7 +141,7 @@ impl Walk<'_, '_> {
             );
             let Some(text) = item.text() else { continue };
             if seen.contains(&text) {
-                let message = format!("`{text}` stands in `{name}` a second time");
+                let message = format!("a second `{text}` in `{name}`");
                 self.sheet.find(&codes::DUPLICATE_ENTRY, &item.span, message);
             }
             seen.push(text);
@@ -187,7 +176,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The key that an unknown one is a misspelling of: then it is not missing as well.
+    /// Returns the key of which an unknown key is a misspelling. That key is then not reported as missing.
     fn means(&self, entry: &Entry, entries: &[Entry], keys: &[Key]) -> Option<&'static str> {
         if keys.iter().any(|k| k.name == entry.key) {
             return None;
@@ -214,7 +203,7 @@ impl Walk<'_, '_> {
             None if self.reading == Reading::Form => {
                 let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
                 format!(
-                    "the keys are {}; anything else belongs outside of the block",
+                    "the keys are {}; put other text outside of the block",
                     known.join(", ")
                 )
             }
@@ -232,7 +221,7 @@ impl Walk<'_, '_> {
         };
         let text = scalar.text.trim();
         if self.reading == Reading::Form && !matches!(shape, Shape::Sentence) && words::is_placeholder(text) {
-            let message = format!("`{name}` still holds the placeholder `{text}`");
+            let message = format!("`{name}` is still the placeholder `{text}`");
             self.sheet
                 .find(&codes::UNFILLED_PLACEHOLDER, &node.span, message)
                 .help = Some(wanted(shape));
@@ -248,7 +237,8 @@ impl Walk<'_, '_> {
                 let message = format!("`{name}` is `{}`; it must be {}", clip(text), word.must_be);
                 self.sheet.find(word.code, &node.span, message);
             }
-            (Shape::OneOf(known), _) if !known.contains(&text) => {
+            (Shape::OneOf(known), _) if !known().contains(&text) => {
+                let known = known();
                 let meant = nearest(text, known.iter().copied());
                 let fix = meant.map(|m| {
                     let quoted = if self.reading == Reading::File {
@@ -297,7 +287,7 @@ impl Walk<'_, '_> {
             .sheet
             .find(&codes::WRONG_TYPE, &node.span, format!("`{name}` is {is}"));
         finding.help = Some(if sentence {
-            "put the text into quotes: its `: ` makes it a map".to_owned()
+            "put the text into quotes, because `: ` makes it a map".to_owned()
         } else if quoted {
             "write the number without quotes".to_owned()
         } else {
@@ -314,7 +304,7 @@ fn join(name: &str, key: &str) -> String {
     }
 }
 
-/// A value as a message may show it: whole where it is short.
+/// Shortens a value for a message.
 pub fn clip(text: &str) -> String {
     if text.chars().count() <= 60 {
         return text.replace(['\n', '\r', '\t', '`'], " ");
@@ -328,7 +318,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Text(Some(word)) => format!("it must be {}", word.must_be),
         Shape::Text(None) => "it needs text".to_owned(),
         Shape::Sentence => "it needs a sentence".to_owned(),
-        Shape::OneOf(known) => format!("one of {}", known.join(", ")),
+        Shape::OneOf(known) => format!("one of {}", known().join(", ")),
         Shape::Number => "it needs a finite number".to_owned(),
         Shape::Whole => "it needs a whole number".to_owned(),
         Shape::Flag => "it needs true or false".to_owned(),

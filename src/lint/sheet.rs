@@ -1,4 +1,4 @@
-//! The sheet that rules write their findings on: it knows the document, turns spans into places, and sorts at the end.
+//! Collects the findings of one document: converts spans to lines and columns, hides private text, sorts by position.
 
 use crate::document::Defect;
 use crate::document::Document;
@@ -8,16 +8,14 @@ use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
 use crate::leaks;
 use crate::lint::codes;
 
-/// The findings of one document.
 pub struct Sheet<'a> {
     source: &'a Source,
     findings: Vec<Finding>,
-    /// What must not be shown, in no message either.
+    /// Private text of the document, which no message may contain.
     private: Vec<&'a str>,
 }
 
 impl<'a> Sheet<'a> {
-    /// An empty sheet for this document.
     pub fn new(source: &'a Source) -> Self {
         Sheet {
             source,
@@ -26,7 +24,7 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// A sheet with the defects of this document.
+    /// Starts with the defects of a document.
     pub fn of<T>(document: &'a Document<T>) -> Self {
         let mut sheet = Sheet::new(&document.source);
         for defect in &document.defects {
@@ -35,12 +33,11 @@ impl<'a> Sheet<'a> {
         sheet
     }
 
-    /// The document.
     pub fn source(&self) -> &'a Source {
         self.source
     }
 
-    /// Writes a finding down; the caller may add help, a fix or another weight.
+    /// Adds a finding. The caller can add help or a fix, or change the severity.
     pub fn find(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::new(code, message).at(Region::of(self.source, span));
         finding.path = self.source.name().map(str::to_owned);
@@ -49,13 +46,13 @@ impl<'a> Sheet<'a> {
         &mut self.findings[last]
     }
 
-    /// Writes a defect of the document down.
+    /// Adds a defect of the document.
     pub fn defect(&mut self, defect: &Defect) {
         let code = codes::find(defect.kind).unwrap_or(&codes::document::INVALID_YAML);
         self.find(code, &defect.span, defect.message.as_str()).help = defect.help.clone();
     }
 
-    /// A change that puts this text in place of a stretch.
+    /// Makes a fix that replaces the text of a span.
     pub fn fix(&self, span: &Span, replacement: impl Into<String>) -> Fix {
         let replacement = replacement.into();
         Fix {
@@ -65,12 +62,11 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Takes a finding that was made elsewhere.
     pub fn push(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
-    /// Writes down what must not be public, wherever in the document it stands.
+    /// Scans the whole document for private data.
     pub fn leaks(&mut self, options: &leakscan::scan::Options) {
         let text = self.source.text();
         for leak in leakscan::scan::scan(text, options) {
@@ -80,17 +76,15 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Whether a finding of this kind is on the sheet.
     pub fn has(&self, code: &Code) -> bool {
         self.findings.iter().any(|f| f.code == code)
     }
 
-    /// Whether a finding of severity error is on the sheet.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|f| f.severity == Severity::Error)
     }
 
-    /// The findings in the order of their places.
+    /// Returns the findings in the order of their positions.
     pub fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|f| f.region);
         let hide = |text: &mut String| {

@@ -1,13 +1,13 @@
-//! Tells values that are filled in from placeholders that still stand for them.
+//! Distinguishes values from placeholders of a form.
 
 use crate::document::Node;
 
-/// The text of a value that was filled in: not empty and not a placeholder.
+/// Returns the text of a value that is not empty and not a placeholder.
 pub fn filled(node: &Node) -> Option<&str> {
     node.text().filter(|text| !is_placeholder(text))
 }
 
-/// The value under these keys with its node, where it was filled in.
+/// Returns the text and the node at a path of keys, if the value is not a placeholder.
 pub fn filled_at<'n>(root: &'n Node, keys: &[&str]) -> Option<(&'n str, &'n Node)> {
     let node = root.at(keys)?;
     Some((filled(node)?, node))
@@ -17,7 +17,7 @@ fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     !text.is_empty() && text.chars().all(allowed)
 }
 
-/// Whether this stands for something that was to be filled in: `<sha>`, `pass|fail`, `TODO`, `NN`.
+/// Whether a text is a placeholder of a form: `<sha>`, `pass|fail`, `TODO`, `NN`.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     if matches!(

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::domain::contract::Contract;
+
 /// The part of a contract that a plan needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
@@ -18,6 +20,22 @@ pub struct Item {
     pub allow: Vec<String>,
     /// Patterns of the files that must not change.
     pub deny: Vec<String>,
+}
+
+impl Item {
+    /// Takes what a plan needs from a contract.
+    pub fn of(path: &str, contract: &Contract) -> Self {
+        let work = &contract.nmoe;
+        Item {
+            issue: work.issue.to_string(),
+            slug: work.slug.to_string(),
+            path: path.to_owned(),
+            depends_on: work.depends_on.iter().map(ToString::to_string).collect(),
+            merge_hotspots: work.merge_hotspots.clone(),
+            allow: contract.scope.allow.clone(),
+            deny: contract.scope.deny.clone(),
+        }
+    }
 }
 
 /// What a plan needs in addition to the contracts.

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::document::edit::{self, Editor, Unclear};
+use crate::document::edit::{self, Editor, UnsupportedStyle};
 use crate::document::{Document, Node, Source};
 use crate::domain::attestation::Attestation;
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::Finding;
-use crate::domain::ids::{CommitId, short};
+use crate::domain::ids::{CommitId, ContractId, GateId, short};
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
@@ -50,7 +50,7 @@ impl Head {
 /// The content that the block should have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    issue: String,
+    issue: ContractId,
     pr_sha: CommitId,
     baseline_sha: Option<CommitId>,
     risk: Risk,
@@ -87,7 +87,7 @@ pub enum FillError {
     Broken(String),
     /// The editor does not support the style of the block.
     #[error("the block cannot be edited: {0}; write it on lines of its own")]
-    Style(#[from] Unclear),
+    Style(#[from] UnsupportedStyle),
 }
 
 /// Returns the description with the block filled, or with a new block at its top. Text outside of the block does not change.
@@ -146,8 +146,7 @@ pub fn decide(
             valid.push(one);
         }
     }
-    let same_head =
-        before.filter(|b| !b.nmoe_pr.pr_sha.is_empty() && head.commit.starts_with(&b.nmoe_pr.pr_sha));
+    let same_head = before.filter(|b| b.nmoe_pr.pr_sha.is_same_commit(&head.commit));
     let tier = |tier: Tier, kept: Vec<String>| -> Vec<String> {
         let of_tier = |id: &String| registry.gates.get(id).is_some_and(|gate| gate.tier == tier);
         let tested: BTreeSet<&String> = valid
@@ -166,7 +165,10 @@ pub fn decide(
         passed.dedup();
         passed
     };
-    let kept = |list: fn(&Attestation) -> &Vec<String>| same_head.map(list).cloned().unwrap_or_default();
+    let kept = |list: fn(&Attestation) -> &Vec<GateId>| {
+        let ids = same_head.map(list).into_iter().flatten();
+        ids.map(ToString::to_string).collect()
+    };
     let tier_a = tier(Tier::A, kept(|b| &b.gates_passed.tier_a));
     let tier_b = tier(Tier::B, kept(|b| &b.gates_passed.tier_b));
 
@@ -194,8 +196,8 @@ pub fn decide(
         // No new measurement exists, and the text is about this head.
         (None, _, Some(_)) => PerfChange::Keep,
         (None, Some(budget), None) => PerfChange::Set(Perf {
-            gate: budget.gate.clone(),
-            compare: budget.compare.clone(),
+            gate: budget.gate.to_string(),
+            compare: budget.compare.to_string(),
             metric: budget.metric.clone(),
             numbers: None,
             budget_pct: budget.budget_pct,
@@ -245,8 +247,10 @@ impl Block {
     }
 
     /// Edits an existing block.
-    pub fn write(&self, editor: &mut Editor<'_>, root: &Node) -> Result<(), Unclear> {
-        let change = root.get("nmoe_pr").ok_or_else(|| Unclear("nmoe_pr".to_owned()))?;
+    pub fn write(&self, editor: &mut Editor<'_>, root: &Node) -> Result<(), UnsupportedStyle> {
+        let change = root
+            .get("nmoe_pr")
+            .ok_or_else(|| UnsupportedStyle("nmoe_pr".to_owned()))?;
         editor.set(change, "issue", &self.issue)?;
         match &self.baseline_sha {
             Some(baseline) if !names_commit(change, "baseline_sha", baseline) => {
@@ -266,7 +270,9 @@ impl Block {
                 editor.set_list(passed, "tier_a", &self.tier_a)?;
                 editor.set_list(passed, "tier_b", &self.tier_b)?;
             }
-            None if root.entry("gates_passed").is_some() => return Err(Unclear("gates_passed".to_owned())),
+            None if root.entry("gates_passed").is_some() => {
+                return Err(UnsupportedStyle("gates_passed".to_owned()));
+            }
             None => editor.add(root, "gates_passed", &self.passed_lines())?,
         }
         let perf = match &self.perf {
@@ -276,7 +282,7 @@ impl Block {
         };
         let Some(claim) = root.get("perf").filter(|node| !node.entries().is_empty()) else {
             if root.entry("perf").is_some() {
-                return Err(Unclear("perf".to_owned()));
+                return Err(UnsupportedStyle("perf".to_owned()));
             }
             return editor.add(root, "perf", &perf.lines());
         };

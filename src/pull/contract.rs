@@ -7,11 +7,13 @@ use crate::domain::ids::Sha256;
 use crate::github::api::GitHub;
 use crate::github::closing_keywords::{self, ClosingReference};
 use crate::github::error::GitHubError;
+use crate::github::types;
 
 /// The most issues that are requested for one pull request.
 const MOST_ISSUES: usize = 10;
 
 /// An issue that a pull request closes.
+#[derive(Clone, Debug)]
 pub struct Issue {
     pub number: u64,
     /// The SHA-256 of the body.
@@ -45,14 +47,17 @@ impl Issue {
     /// # Errors
     /// GitHub does not answer, or has no such issue.
     pub fn read(hub: &GitHub, number: u64) -> Result<Self, GitHubError> {
-        let body = hub.issue(number)?.body;
-        let sha256 = Sha256::of(body.as_bytes());
-        let source = Source::new(Some(format!("issue #{number}")), body);
-        Ok(Issue {
+        Ok(Issue::of(hub.issue(number)?))
+    }
+
+    /// Parses the body of an issue.
+    pub fn of(issue: types::Issue) -> Self {
+        let number = issue.number;
+        Issue {
             number,
-            sha256,
-            document: Document::parse(source),
-        })
+            sha256: Sha256::of(issue.body.as_bytes()),
+            document: Document::parse(Source::new(Some(format!("issue #{number}")), issue.body)),
+        }
     }
 
     /// Whether the body has a contract block, valid or not.
@@ -75,7 +80,11 @@ impl Issue {
 ///
 /// # Errors
 /// GitHub does not answer. A missing issue is ignored.
-pub fn contract_of(hub: &GitHub, description: &Document<Attestation>) -> Result<ContractOf, GitHubError> {
+pub fn contract_of(
+    hub: &GitHub,
+    description: &Document<Attestation>,
+    read: impl Fn(u64) -> Result<Issue, GitHubError>,
+) -> Result<ContractOf, GitHubError> {
     let attested = description.text(&["nmoe_pr", "issue"]);
     let references = closing_keywords::references(description.source.text(), hub.site());
     let Some(first) = references.first().cloned() else {
@@ -83,7 +92,7 @@ pub fn contract_of(hub: &GitHub, description: &Document<Attestation>) -> Result<
     };
     let mut best: Option<(Fit, Issue)> = None;
     for reference in references.into_iter().take(MOST_ISSUES) {
-        let issue = match Issue::read(hub, reference.number) {
+        let issue = match read(reference.number) {
             Ok(issue) => issue,
             Err(fault) if fault.is_missing() => continue,
             Err(fault) => return Err(fault),

@@ -1,15 +1,17 @@
 //! Describes what competes with a pull request: the other open pull requests, the contracts of open issues, and what is merged.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::contract::Contract;
 use crate::domain::settings::Hotspots;
 use crate::git::{Git, claims};
 use crate::github::api::GitHub;
 use crate::github::closing_keywords;
+use crate::github::error::GitHubError;
 use crate::github::types::Pull;
 use crate::plan::{self, Facts, Item, contracts, natural};
+use crate::pull::contract::Issue;
 
 /// An open pull request, and the issues that it closes.
 pub struct OpenPull {
@@ -21,6 +23,8 @@ pub struct OpenPull {
 pub struct Queue {
     /// All open pull requests.
     pub pulls: Vec<OpenPull>,
+    /// The bodies of open issues, by issue number.
+    issues: HashMap<u64, Issue>,
     /// The contracts of open issues, by issue number.
     contracts: HashMap<u64, Item>,
     /// The ids of contracts that a ref on the remote marks as merged.
@@ -44,13 +48,20 @@ impl Queue {
     /// # Errors
     /// GitHub does not answer, or git fails.
     pub fn load(hub: &GitHub, clone: &Git, hotspots: Hotspots) -> anyhow::Result<Self> {
-        let documents = contracts::open(hub)?;
-        let (items, _) = contracts::read(&documents);
-        let contracts = items
-            .into_iter()
-            .filter_map(|(item, n)| Some((documents[n].number?, item)));
+        let (mut issues, mut contracts, mut ids) = (HashMap::new(), HashMap::new(), HashSet::new());
+        for body in hub.open_issues()? {
+            let issue = Issue::of(body);
+            if let Ok(contract) = &issue.document.value
+                && ids.insert(contract.nmoe.issue.clone())
+            {
+                let path = issue.document.source.name().unwrap_or_default();
+                contracts.insert(issue.number, Item::of(path, contract));
+            }
+            issues.insert(issue.number, issue);
+        }
         Ok(Queue {
-            contracts: contracts.collect(),
+            issues,
+            contracts,
             pulls: hub
                 .open_pulls()?
                 .into_iter()
@@ -63,6 +74,17 @@ impl Queue {
             completed: OnceCell::new(),
             hotspots,
         })
+    }
+
+    /// Returns an open issue, or requests a closed one.
+    ///
+    /// # Errors
+    /// GitHub does not answer, or has no such issue.
+    pub fn issue(&self, hub: &GitHub, number: u64) -> Result<Issue, GitHubError> {
+        match self.issues.get(&number) {
+            Some(issue) => Ok(issue.clone()),
+            None => Issue::read(hub, number),
+        }
     }
 
     /// Returns the other open pull requests that close this issue.
@@ -88,7 +110,9 @@ impl Queue {
         let mut unmerged = Vec::new();
         for id in &contract.nmoe.depends_on {
             let is_open = || self.contracts.values().any(|item| item.issue == *id);
-            if !self.done.contains(id) && (is_open() || !self.completed(hub)?.contains(id)) {
+            let is_done =
+                || -> anyhow::Result<bool> { Ok(self.completed(hub)?.iter().any(|done| done == id)) };
+            if !self.done.contains(id.as_str()) && (is_open() || !is_done()?) {
                 unmerged.push(id.as_str());
             }
         }
@@ -119,14 +143,14 @@ impl Queue {
         let ids = items.iter().enumerate();
         let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
         let found = plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index);
-        let own = &contract.nmoe.issue;
+        let own = contract.nmoe.issue.to_string();
         let mut ahead: Vec<Ahead> = in_review
             .into_iter()
             .filter(|(item, number)| {
-                *number != pull && natural(&item.issue, own).is_lt() && !item.depends_on.contains(own)
+                *number != pull && natural(&item.issue, &own).is_lt() && !item.depends_on.contains(&own)
             })
             .filter_map(|(item, number)| {
-                let both = |ids: &[String]| ids.contains(own) && ids.contains(&item.issue);
+                let both = |ids: &[String]| ids.contains(&own) && ids.contains(&item.issue);
                 let shared = found.shared.iter().find(|s| s.exclusive && both(&s.contracts))?;
                 Some(Ahead {
                     pull: number,

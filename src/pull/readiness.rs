@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
-use crate::domain::ids::{CommitId, short};
+use crate::domain::ids::{CommitId, GateId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
@@ -67,7 +67,7 @@ impl Inputs<'_> {
     /// GitHub or the remote does not answer, or git fails.
     pub fn evaluate(&self, snapshot: &Snapshot) -> anyhow::Result<Readiness> {
         let commits = self.clone.commits(&snapshot.pull)?;
-        let found = match snapshot.contract(self.hub)? {
+        let found = match snapshot.contract(self.hub, |number| self.queue.issue(self.hub, number))? {
             ContractOf::Found(issue) if issue.has_block() => Some(Checked {
                 findings: lint::contract::lint(&issue.document, &self.facts),
                 issue,
@@ -92,14 +92,14 @@ impl Inputs<'_> {
         blockers.extend(self.merge_result(snapshot, &commits, found.as_ref())?);
         Ok(Readiness {
             number: snapshot.pull.number,
-            issue: contract.map(|c| c.nmoe.issue.clone()),
+            issue: contract.map(|c| c.nmoe.issue.to_string()),
             waiting: contract.map(|c| Waiting {
                 pull: snapshot.pull.number,
-                issue: c.nmoe.issue.clone(),
-                depends_on: c.nmoe.depends_on.clone(),
+                issue: c.nmoe.issue.to_string(),
+                depends_on: c.nmoe.depends_on.iter().map(ToString::to_string).collect(),
                 gates: tier_b::required(c, &self.registry.value, Tier::B)
                     .into_iter()
-                    .cloned()
+                    .map(ToString::to_string)
                     .collect(),
             }),
             head: commits.head,
@@ -210,8 +210,7 @@ impl Inputs<'_> {
     /// Returns the gates of Tier A that the attestation does not name for this head.
     fn unattested<'c>(&self, snapshot: &Snapshot, head: &str, contract: &'c Contract) -> Vec<&'c str> {
         let attestation = snapshot.description.value.as_ref().ok();
-        let current =
-            attestation.filter(|a| a.nmoe_pr.pr_sha.len() >= 7 && head.starts_with(&a.nmoe_pr.pr_sha));
+        let current = attestation.filter(|a| a.nmoe_pr.pr_sha.is_same_commit(head));
         tier_b::required(contract, &self.registry.value, Tier::A)
             .into_iter()
             .filter(|id| {
@@ -219,7 +218,7 @@ impl Inputs<'_> {
                     .as_ref()
                     .is_some_and(|a| a.gates_passed.tier_a.contains(id))
             })
-            .map(String::as_str)
+            .map(GateId::as_str)
             .collect()
     }
 

@@ -8,7 +8,9 @@ use anyhow::{Context as _, bail};
 use crate::domain::contract::Contract;
 use crate::domain::exit::NoVerdict;
 use crate::domain::finding::{FindingJson, Severity};
+use crate::domain::ids::Sha256;
 use crate::domain::messages::Messages;
+use crate::domain::paths;
 use crate::domain::proposal::Proposal;
 use crate::domain::registry::{Gate, GateKind, MAX_PAIRS, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
@@ -17,7 +19,7 @@ use crate::github::api::GitHub;
 use crate::github::types::Authorship;
 use crate::lint;
 use crate::lint::claims::Evidence;
-use crate::policy::Revision;
+use crate::policy::{Loaded, Revision};
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::{Merge, Snapshot};
 use crate::system::random;
@@ -42,7 +44,7 @@ pub struct Request<'a> {
 /// The pull request is not open, has no merge, or names something unusable; GitHub does not answer.
 pub fn resolve(
     hub: &GitHub,
-    policy: &Revision<'_>,
+    in_force: Loaded<Registry>,
     facts: &lint::Facts,
     request: &Request<'_>,
     messages: &dyn Messages,
@@ -52,12 +54,12 @@ pub fn resolve(
         return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
     }
     let merge = snapshot.current_merge(hub, messages)?;
-    let (registry, registry_facts) = registry(hub, policy, &merge, request.registry_from_change)?;
+    let (registry, registry_facts) = registry(hub, in_force, &merge, request.registry_from_change)?;
     let selection = select::resolve(&registry, request.selection)?;
     let named = request.issue.map(|number| named_issue(hub, number)).transpose()?;
     let issue = match &named {
         Some(issue) => Some(issue),
-        None => match snapshot.contract(hub)? {
+        None => match snapshot.contract(hub, |number| Issue::read(hub, number))? {
             ContractOf::Found(issue) if issue.document.value.is_ok() => Some(&**issue),
             _ => None,
         },
@@ -98,17 +100,25 @@ pub fn resolve(
 /// Loads the registry for the run, and describes what the pull request changes in it.
 fn registry(
     hub: &GitHub,
-    policy: &Revision<'_>,
+    in_force: Loaded<Registry>,
     merge: &Merge,
     from_change: bool,
 ) -> anyhow::Result<(Registry, RegistryFacts)> {
-    let in_force = policy.registry()?;
     let commit = merge.commit.as_ref().unwrap_or(&merge.head);
-    let before = Revision::GitHub(hub, &merge.base).registry_file()?;
-    let after = Revision::GitHub(hub, commit).registry_file()?;
-    let sha256 = after.as_ref().map(|file| file.sha256.clone());
-    let changed = before.map(|file| file.sha256) != sha256;
-    let proposed = after.and_then(|file| file.registry.ok());
+    let before = Revision::GitHub(hub, &merge.base).file(paths::REGISTRY)?;
+    let after = Revision::GitHub(hub, commit);
+    let bytes = after.file(paths::REGISTRY)?;
+    let sha256 = bytes.as_deref().map(Sha256::of);
+    let changed = before != bytes;
+    let proposed = match (sha256.as_ref() == Some(&in_force.sha256), bytes) {
+        (true, _) => Some(in_force.value.clone()),
+        (false, Some(bytes)) => after
+            .parse_registry(bytes)
+            .registry()
+            .ok()
+            .map(|loaded| loaded.value),
+        (false, None) => None,
+    };
     let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
     let (registry, sha256, source) = match (from_change, proposed, sha256) {
         (false, _, _) => (in_force.value, in_force.sha256, Source::Base),

@@ -14,7 +14,7 @@ use crate::domain::messages::Messages;
 use crate::github::api::GitHub;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::github::types::{Commit, Pull};
-use crate::pull::contract::{ContractOf, contract_of};
+use crate::pull::contract::{ContractOf, Issue, contract_of};
 
 /// How often GitHub is asked for a merge that it has not created yet, and the pause between two requests.
 const MERGE_TRIES: u32 = 6;
@@ -71,12 +71,16 @@ impl Snapshot {
         hub.pull(number).map(Snapshot::new)
     }
 
-    /// Finds the contract.
-    pub fn contract(&self, hub: &GitHub) -> Result<&ContractOf, GitHubError> {
+    /// Finds the contract. `read` reads an issue.
+    pub fn contract(
+        &self,
+        hub: &GitHub,
+        read: impl Fn(u64) -> Result<Issue, GitHubError>,
+    ) -> Result<&ContractOf, GitHubError> {
         if let Some(found) = self.contract.get() {
             return Ok(found);
         }
-        let found = contract_of(hub, &self.description)?;
+        let found = contract_of(hub, &self.description, read)?;
         Ok(self.contract.get_or_init(|| found))
     }
 

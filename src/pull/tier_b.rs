@@ -2,6 +2,7 @@
 
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Identity;
+use crate::domain::ids::GateId;
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
@@ -9,8 +10,9 @@ use crate::domain::verdict::Verdict;
 use crate::pull::blocker::{Blocker, PERF_UNPROVEN, STALE_EVIDENCE, TIER_B_MISSING};
 
 /// Returns the gates of a tier that a contract requires.
-pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> Vec<&'a String> {
-    let of_tier = |id: &&String| registry.gates.get(*id).is_some_and(|gate| gate.tier == tier);
+pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> Vec<&'a GateId> {
+    let gate = |id: &GateId| registry.gates.get(id.as_str());
+    let of_tier = |id: &&GateId| gate(id).is_some_and(|gate| gate.tier == tier);
     contract.gates.required.iter().filter(of_tier).collect()
 }
 
@@ -31,7 +33,7 @@ pub fn blockers(
     let mut gates = required(contract, registry, Tier::B);
     let perf = contract.gates.perf.as_ref().map(|perf| &perf.gate);
     gates.extend(perf.filter(|id| !contract.gates.required.contains(id)));
-    let open: Vec<&String> = gates
+    let open: Vec<&GateId> = gates
         .iter()
         .copied()
         .filter(|id| verdict(id) != Some(Verdict::Pass))
@@ -49,7 +51,7 @@ pub fn blockers(
         .map(|id| {
             let elsewhere = results.iter().rev().find(|r| {
                 r.results
-                    .get(*id)
+                    .get(id.as_str())
                     .is_some_and(|gate| gate.status == Verdict::Pass)
             });
             match (verdict(id), elsewhere) {
@@ -90,11 +92,11 @@ pub fn blockers(
 }
 
 /// Returns the command for a run of these gates: a single gate, the smallest bundle that contains them all, or the full bundle.
-fn run_command(pull: u64, registry: &Registry, open: &[&String]) -> Vec<String> {
+fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> {
     let covering = registry
         .bundles
         .iter()
-        .filter(|(_, gates)| open.iter().all(|id| gates.contains(id)))
+        .filter(|(_, gates)| open.iter().all(|id| gates.iter().any(|gate| gate == *id)))
         .min_by_key(|(_, gates)| gates.len());
     let which = match (covering, open) {
         (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],

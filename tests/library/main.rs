@@ -8,6 +8,9 @@
 )]
 
 mod attest;
+#[path = "../suite/documented_fixture.rs"]
+#[allow(dead_code, reason = "the suite uses more of it")]
+mod documented_fixture;
 #[path = "../suite/driver.rs"]
 mod driver;
 #[path = "../suite/expectation.rs"]
@@ -17,6 +20,7 @@ mod fake_github;
 mod github;
 mod inspect;
 mod lint_properties;
+mod parse_once;
 mod pathspec;
 mod perf_simulation;
 mod perf_statistics;

@@ -131,7 +131,9 @@ fn resolution_has_ids_contract_gates_and_cost() {
 #[test]
 fn lint_findings_are_in_resolution() {
     let fixture = ResolveFixture::new();
-    let hostile = CONTRACT.replace("cpu:one", "cpu:one\\n::error::x ##[error] @octocat");
+    let hostile = CONTRACT
+        .replace("cpu:one", "cpu:unknown")
+        .replace("nmoe/**", "!nmoe\\n::error::x ##[error] @octocat");
     fixture.api.issue(6, "[03a] Attention", &hostile);
     let said = fixture.json(&["--bundle", "full"]);
     let codes: Vec<&str> = said["findings"]["shown"]

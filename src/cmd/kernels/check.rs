@@ -11,7 +11,7 @@ use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kernels::driver as machine;
 use crate::domain::exit::Exit;
 use crate::domain::path_pattern::PathPattern;
-use crate::domain::registry::{Registry, Target};
+use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::driver::{LIMITS, Need, check_machine, probe};
 use crate::kernel::host::{Limits, SIZE};
@@ -137,15 +137,9 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
 
 /// Returns the target of the registry, or the default target if there is no registry.
 fn target(context: &Context) -> anyhow::Result<Target> {
-    let path = context.registry_path();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let registry: Registry = toml::from_str(&text)
-                .with_context(|| format!("cannot use {}; run `nmoe-gates lint registry`", path.display()))?;
-            Ok(registry.target())
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Target::default()),
-        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    match context.policy().registry_file()? {
+        Some(file) => Ok(file.registry()?.value.target()),
+        None => Ok(Target::default()),
     }
 }
 

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::perf_baseline;
-use crate::document::{Document, Source};
+use crate::document::Source;
 use crate::domain::exit::Exit;
-use crate::domain::registry::Registry;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint::facts::{Facts, Files, RegistryIndex};
@@ -58,9 +57,9 @@ pub fn shown(path: &Path) -> String {
 /// Reads the ids of the registry, the files of the checkout, the naming and the stored noise.
 pub fn facts(context: &Context) -> anyhow::Result<Facts> {
     let path = context.registry_path();
-    let registry = match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let document = Document::<Registry>::parse(Source::new(None, text));
+    let registry = match context.policy().registry_file() {
+        Ok(Some(file)) => {
+            let document = file.document;
             if !document.defects.is_empty() {
                 context.note(format_args!(
                     "note: {} has errors; see `nmoe-gates lint registry`",
@@ -69,7 +68,7 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
             }
             document.root.map(RegistryIndex::new)
         }
-        Err(_) => {
+        _ => {
             context.note(format_args!(
                 "note: there is no registry {}, so gate ids are not checked",
                 path.display()

@@ -22,7 +22,7 @@ use crate::lint::registry::Around;
 use crate::lint::sheet::Sheet;
 use crate::lint::{self, Facts};
 use crate::policy::Revision;
-use crate::pull::contract::ContractOf;
+use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
 
 /// Arguments of `lint pr`.
@@ -126,7 +126,8 @@ fn contract(
         sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, sheet.finish()))
     };
-    match snapshot.contract(&api::hub(context)?)? {
+    let hub = api::hub(context)?;
+    match snapshot.contract(&hub, |number| Issue::read(&hub, number))? {
         ContractOf::Found(issue) => Ok((Some(issue.document.clone()), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),

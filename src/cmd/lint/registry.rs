@@ -9,10 +9,8 @@ use crate::cmd::context::{self, Context};
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
-use crate::document::{Document, Source};
+use crate::document::Document;
 use crate::domain::exit::Exit;
-use crate::domain::paths;
-use crate::domain::registry::Registry;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint;
@@ -67,10 +65,7 @@ pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<RegistryIn
     let Some(commit) = git.commit(base)? else {
         bail!("{} has no commit `{base}`; fetch it", git.dir().display());
     };
-    let file = Revision::Commit(&git, &commit).file(paths::REGISTRY)?;
-    let text = file.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let document = text.map(|text| Document::<Registry>::parse(Source::new(None, text)));
-    Ok(document
-        .and_then(|document| document.root)
-        .map(RegistryIndex::new))
+    let file = Revision::Commit(&git, &commit).registry_file()?;
+    let root = file.and_then(|file| file.document.root);
+    Ok(root.map(RegistryIndex::new))
 }

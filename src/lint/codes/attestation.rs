@@ -1,4 +1,6 @@
-//! Codes about attestations: alone, and held against contract, branch, commits and recorded results.
+//! Lists the codes of findings about attestations.
+
+use crate::domain::finding::codes;
 
 codes! {
     ATTESTATION_NOT_FIRST = "attestation-not-first", Error,

@@ -1,5 +1,7 @@
 //! Codes about contracts, and about what contracts share with attestations and the registry.
 
+use crate::domain::finding::codes;
+
 codes! {
     INVALID_ISSUE_ID = "invalid-issue-id", Error,
         "Not a contract id",

@@ -1,5 +1,7 @@
 //! Codes about documents as such: where the block stands, whether it can be read, which keys it has.
 
+use crate::domain::finding::codes;
+
 codes! {
     NO_BLOCK = "no-block", Error,
         "The document has no readable block",

@@ -1,5 +1,7 @@
 //! Codes about the registry: alone, against the checkout, and against an earlier revision.
 
+use crate::domain::finding::codes;
+
 codes! {
     INVALID_GATE_ID = "invalid-gate-id", Error,
         "Not a valid id of a gate or bundle",

@@ -1,4 +1,4 @@
-//! Configuration keys that a diff adds or changes, held against a contract's `knobs`.
+//! Checks the configuration keys that a diff adds or changes against the `knobs` of a contract.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,10 @@ use crate::document::source::Span;
 use crate::document::toml_tree;
 use crate::domain::contract::Knobs;
 use crate::domain::finding::{Finding, Region};
+use crate::domain::ids::Knob;
 use crate::lint::scope::codes;
 
-/// TOML files that configure tools and not the program: their keys are no knobs.
+/// TOML files that configure tools and not the program. Their keys are not knobs.
 const NO_KNOBS: [&str; 9] = [
     "Cargo.toml",
     "pyproject.toml",
@@ -23,18 +24,15 @@ const NO_KNOBS: [&str; 9] = [
     "uv.toml",
 ];
 
-/// What a path is, as far as configuration goes.
+/// The kind of configuration in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Config {
-    /// TOML whose keys are knobs.
     Toml,
-    /// Configuration in another format.
     Foreign,
-    /// Anything else.
     No,
 }
 
-/// Tells configuration from its path. Workflows, manifests and lock files belong to tools that prescribe their format.
+/// Classifies a path. Workflows, manifests and lock files belong to tools that define their format, so they do not count.
 pub fn is_config(path: &str) -> Config {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or_default().to_ascii_lowercase();
@@ -57,22 +55,22 @@ pub fn is_config(path: &str) -> Config {
     }
 }
 
-/// A change of configuration in another format.
+/// Reports a change of configuration in another format.
 pub fn foreign(path: &str) -> Finding {
     Finding::new(
         &codes::CONFIG_NOT_TOML,
-        format!("`{path}` is configuration and not TOML"),
+        format!("`{path}` is configuration, but not TOML"),
     )
     .in_path(path)
     .help("move its keys into a TOML file under `configs/`")
 }
 
-/// Every key of a TOML text by its dotted path, with its value as text and its place.
+/// The keys of a TOML text by their dotted paths, each with its value as text and its span.
 #[derive(Debug, Default)]
 pub struct Keys(BTreeMap<String, (String, Span)>);
 
 impl Keys {
-    /// Reads a text; the error is what is wrong, and where.
+    /// Parses a TOML text.
     pub fn read(text: &str) -> Result<Self, (Span, String)> {
         let (tree, defects) = toml_tree::parse(text);
         if let Some(defect) = defects.into_iter().next() {
@@ -100,7 +98,7 @@ impl Keys {
                 _ => {
                     let written = text.get(entry.node.span.clone()).unwrap_or_default();
                     let value: String = written.split_whitespace().collect::<Vec<_>>().join(" ");
-                    // Entries of an array of tables share their path; all their values together are its value.
+                    // Entries of an array of tables have the same path. All their values together are the value.
                     let known = self
                         .0
                         .entry(path)
@@ -112,25 +110,23 @@ impl Keys {
         }
     }
 
-    /// The dotted paths.
+    /// Returns the dotted paths.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 }
 
-/// A TOML file before and after; absent sides are none.
+/// A TOML file before and after a change.
 pub struct File<'a> {
-    /// Its path after the change.
+    /// The path after the change.
     pub path: &'a str,
-    /// Its text before.
     pub old: Option<&'a str>,
-    /// Its text after.
     pub new: Option<&'a str>,
-    /// For a new file: dotted paths that other configuration files of the base have.
+    /// For a new file: the dotted paths of the other configuration files of the base.
     pub elsewhere: &'a BTreeSet<String>,
 }
 
-/// The keys of one file that the diff adds, changes or removes without the contract naming them.
+/// Reports the keys of a file that the diff adds, changes or removes and the contract does not name.
 pub fn check(knobs: &Knobs, file: &File<'_>) -> Vec<Finding> {
     let source = Source::new(Some(file.path.to_owned()), file.new.unwrap_or_default());
     let region = |span: &Span| Region::of(&source, span);
@@ -141,7 +137,7 @@ pub fn check(knobs: &Knobs, file: &File<'_>) -> Vec<Finding> {
             return vec![finding.in_path(file.path).at(region(&span))];
         }
     };
-    // What could not be read before is no fault of this change; all its keys are taken for new.
+    // The old text may be invalid without a fault of this change. Then all keys count as new.
     let old = Keys::read(file.old.unwrap_or_default()).unwrap_or_default();
     let mut findings = Vec::new();
     for (key, (value, span)) in &new.0 {
@@ -165,11 +161,11 @@ pub fn check(knobs: &Knobs, file: &File<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a list names this key: by its dotted path or by the end of it.
-fn names(knobs: &[String], key: &str) -> bool {
+/// Whether a list names a key: by its dotted path, or by the last part of it.
+fn names(knobs: &[Knob], key: &str) -> bool {
     knobs.iter().any(|knob| {
-        let knob = knob.trim();
-        key == knob || key.strip_suffix(knob).is_some_and(|rest| rest.ends_with('.')) && !knob.is_empty()
+        let prefix = key.strip_suffix(knob.as_str());
+        prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
     })
 }
 
@@ -177,11 +173,11 @@ fn undeclared(path: &str, key: &str, happened: &str) -> Finding {
     let list = if happened == "added" { "add" } else { "change" };
     Finding::new(
         &codes::UNDECLARED_KNOB,
-        format!("`{key}` is {happened} in `{path}` and does not stand in the contract's knobs"),
+        format!("`{key}` is {happened} in `{path}`, but the knobs of the contract do not list it"),
     )
     .in_path(path)
     .help(format!(
-        "have `{key}` put into `contract.knobs.{list}`, or take the change back"
+        "add `{key}` to `contract.knobs.{list}` of the contract, or revert the change"
     ))
 }
 
@@ -190,7 +186,7 @@ mod tests {
     use super::*;
 
     fn shown(add: &[&str], change: &[&str], old: Option<&str>, new: Option<&str>) -> Vec<String> {
-        let own = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect();
+        let own = |all: &[&str]| all.iter().map(|t| t.parse().unwrap()).collect();
         let knobs = Knobs {
             add: own(add),
             change: own(change),

@@ -1,0 +1,89 @@
+//! Locates the mistake behind a YAML syntax error.
+
+use crate::document::defect::Defect;
+use crate::document::mapped::Mapped;
+use crate::document::source::Span;
+
+/// Makes a defect of a syntax error. `other` is where the other reader noticed the error, if it did.
+pub fn syntax(content: &Mapped, error: &serde_yaml::Error, other: Option<usize>) -> Defect {
+    let text = content.text();
+    let mut message = error.to_string();
+    // The finding has its own position, in lines of the document and not of the block.
+    if let Some(at) = message.find(" at line ") {
+        message.truncate(at);
+    }
+    let here = error
+        .location()
+        .map(|l| text.floor_char_boundary(l.index().min(text.len())));
+    // Each reader points to where it noticed the error. The earlier position is nearer to the mistake.
+    let noticed = here.into_iter().chain(other).min().unwrap_or(0);
+    let span = content.span(&at_text(text, error_offset(text, noticed, &message)));
+    Defect {
+        kind: "invalid-yaml",
+        span,
+        message: format!("the block is not YAML: {message}"),
+        help: None,
+    }
+}
+
+/// Returns the offset of the mistake, given where a reader noticed it: a reader notices some mistakes only on a later line.
+fn error_offset(text: &str, noticed: usize, message: &str) -> usize {
+    // An error at the end of the text belongs to the last line that is not empty.
+    let last = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
+    let at = noticed.min(last);
+    let before = &text[..at];
+    let first_of_line = before.rsplit('\n').next().is_some_and(|l| l.trim().is_empty());
+    if message.contains("expected ':'") && first_of_line {
+        let said = before.trim_end();
+        let line = said.rfind('\n').map_or(0, |n| n + 1);
+        return line + (said[line..].len() - said[line..].trim_start().len());
+    }
+    if message.contains("tab character") {
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        let mut start = line_start;
+        for line in text[line_start..].split_inclusive('\n') {
+            let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+            if let Some(tab) = line[..blank].find('\t') {
+                return start + tab;
+            }
+            start += line.len();
+        }
+    }
+    if message.contains("expected ','") {
+        return unclosed(before).unwrap_or(at);
+    }
+    at
+}
+
+/// Returns the offset of the innermost bracket that is open at the end of a text.
+fn unclosed(text: &str) -> Option<usize> {
+    let (mut open, mut quote, mut comment, mut previous) = (Vec::new(), None, false, '\n');
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (_, '\n') => comment = false,
+            _ if comment => {}
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '#') if previous.is_whitespace() => comment = true,
+            (None, '"' | '\'') if !previous.is_alphanumeric() => quote = Some(c),
+            (None, '[' | '{') => open.push(at),
+            (None, ']' | '}') => {
+                open.pop();
+            }
+            _ => {}
+        }
+        previous = c;
+    }
+    open.pop()
+}
+
+/// Returns the span of the character at an offset. At the end of a line it is the first character of the next line that has one.
+pub fn at_text(text: &str, at: usize) -> Span {
+    let start = at + text[at..].len() - text[at..].trim_start_matches('\n').len();
+    let start = if start < text.len() { start } else { at };
+    start
+        ..text[start..]
+            .chars()
+            .next()
+            .map_or(start, |c| start + c.len_utf8())
+}
