@@ -285,6 +285,35 @@ fn circles(uses: &Uses) -> Vec<Vec<String>> {
     groups.into_iter().collect()
 }
 
+/// The walks of docs/architecture.md: numbered lists that name files in the order in which data passes them.
+#[test]
+fn documented_walks_go_one_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let section = page
+        .split("## Four walks")
+        .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
+        .unwrap();
+    let path = Regex::new(r"`((?:src|crates)/[^`]+\.rs)`").unwrap();
+    let walks: Vec<&str> = section.split("\n### ").skip(1).collect();
+    assert_eq!(walks.len(), 4);
+    for walk in walks {
+        let steps = walk
+            .lines()
+            .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        let mut seen = BTreeSet::new();
+        for file in steps.flat_map(|step| path.captures_iter(step)) {
+            let file = file[1].to_owned();
+            assert!(root.join(&file).is_file(), "{file} does not exist");
+            assert!(seen.insert(file.clone()), "a walk returns to {file}");
+        }
+        assert!(seen.len() > 5, "{walk}");
+    }
+}
+
 /// The crates in `crates/` use no other crate of the workspace, so that they work without this program.
 #[test]
 fn crates_depend_on_no_other_crate() {
