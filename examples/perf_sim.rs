@@ -35,6 +35,7 @@ const HOW: Reduction = Reduction {
     warmup_steps: None,
     threshold: false,
     direction: Direction::Higher,
+    single: false,
 };
 
 /// Random numbers by SplitMix64 and Box–Muller, the same on every machine.

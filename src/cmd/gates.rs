@@ -185,6 +185,9 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     line("requires files", gate.requires_files.join(", "));
     line("compares", gate.compare_gate.clone().unwrap_or_default());
     line("metric", gate.metric.clone().unwrap_or_default());
+    for also in &gate.also {
+        line("also", format!("{}, budget {} %", also.metric, also.budget_pct));
+    }
     line("in bundles", bundles.join(", "));
     line(
         "preset",

@@ -4,9 +4,36 @@
 
 use crate::domain::contract::Risk;
 use crate::domain::finding::Severity;
+use crate::domain::noise::metric_name;
 use crate::domain::results::PerfMethod;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
+
+/// The comparison of each metric as one line. The lines name the metric if there are several.
+pub fn lines(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> Vec<String> {
+    if perf.also.is_empty() {
+        return vec![sentence(perf, verdict, reason)];
+    }
+    let (own, own_reason) = own_verdict(perf, verdict, reason);
+    let main = format!(
+        "{}: {}",
+        metric_name(&perf.metric),
+        sentence(perf, own, own_reason)
+    );
+    let further = perf.also.iter().map(|f| {
+        let line = sentence(&f.comparison(), f.status, f.reason);
+        format!("{}: {line}", f.metric)
+    });
+    std::iter::once(main).chain(further).collect()
+}
+
+/// Verdict and reason of the main metric alone. Those of the gate are the worst of all metrics.
+pub fn own_verdict(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> (Verdict, Option<Reason>) {
+    match perf.own_status {
+        Some(own) => (own, perf.own_reason),
+        None => (verdict, reason),
+    }
+}
 
 /// The comparison as one line, for a prompt and a log.
 pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> String {

@@ -158,6 +158,9 @@ pub struct Gate {
     /// Perf: the metric, `<name>_p50`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
+    /// Perf: further metrics that are compared in the same measurements, each with its own budget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<FurtherMetric>,
     /// Perf: number of pairs to begin with; 1 compares one pair with the threshold only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<u32>,
@@ -170,6 +173,16 @@ pub struct Gate {
     /// Perf: arguments that are appended to the compared command, for baseline and change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf_args: Option<String>,
+}
+
+/// A further metric that a perf gate compares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FurtherMetric {
+    /// The name, as the compared gate declares it.
+    pub metric: String,
+    /// Percent: −2 means at most 2 % worse.
+    pub budget_pct: f64,
 }
 
 /// What it means if a gate exits with 0 and leaves processes behind.

@@ -247,6 +247,89 @@ pub struct PerfResult {
     pub history_dropped: bool,
     /// GPU-minutes for baseline and change together.
     pub gpu_minutes: Option<f64>,
+    /// Verdict of the main metric alone, where there are further metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_status: Option<Verdict>,
+    /// Its reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_reason: Option<Reason>,
+    /// Further metrics of the same measurements.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<FurtherResult>,
+}
+
+/// The comparison of a further metric. The fields mean what they mean in [`PerfResult`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "PerfResult explains each of them")]
+pub struct FurtherResult {
+    pub metric: String,
+    /// The verdict for this metric alone.
+    pub status: Verdict,
+    /// Why.
+    pub reason: Option<Reason>,
+    pub direction: Direction,
+    pub budget_pct: Option<f64>,
+    pub baseline: Option<f64>,
+    pub result: Option<f64>,
+    pub delta_pct: Option<f64>,
+    pub interval_pct: Option<[f64; 2]>,
+    pub confidence_pct: Option<f64>,
+    pub estimator: Option<Estimator>,
+    pub calibrated: bool,
+    pub history_dropped: bool,
+    pub regression_inside_budget: bool,
+    pub more_pairs: Option<u32>,
+    pub total_delta_pct: Option<f64>,
+    /// ln(result) − ln(baseline) of each pair.
+    pub log_ratios: Vec<f64>,
+}
+
+impl FurtherResult {
+    /// Summarizes a comparison that was decided.
+    pub fn new(perf: PerfResult, status: Verdict, reason: Option<Reason>) -> Self {
+        FurtherResult {
+            metric: perf.metric,
+            status,
+            reason,
+            direction: perf.direction,
+            budget_pct: perf.budget_pct,
+            baseline: perf.baseline,
+            result: perf.result,
+            delta_pct: perf.delta_pct,
+            interval_pct: perf.interval_pct,
+            confidence_pct: perf.confidence_pct,
+            estimator: perf.estimator,
+            calibrated: perf.calibrated,
+            history_dropped: perf.history_dropped,
+            regression_inside_budget: perf.regression_inside_budget,
+            more_pairs: perf.more_pairs,
+            total_delta_pct: perf.total_delta_pct,
+            log_ratios: perf.pairs.iter().map(|p| p.log_ratio).collect(),
+        }
+    }
+
+    /// The comparison without its pairs, to be put into words.
+    pub fn comparison(&self) -> PerfResult {
+        PerfResult {
+            metric: self.metric.clone(),
+            direction: self.direction,
+            budget_pct: self.budget_pct,
+            baseline: self.baseline,
+            result: self.result,
+            delta_pct: self.delta_pct,
+            interval_pct: self.interval_pct,
+            confidence_pct: self.confidence_pct,
+            method: PerfMethod::Paired,
+            estimator: self.estimator,
+            calibrated: self.calibrated,
+            history_dropped: self.history_dropped,
+            regression_inside_budget: self.regression_inside_budget,
+            more_pairs: self.more_pairs,
+            total_delta_pct: self.total_delta_pct,
+            ..PerfResult::default()
+        }
+    }
 }
 
 /// What disturbs a measurement, so that it is discarded and repeated.

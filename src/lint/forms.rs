@@ -205,6 +205,14 @@ pub static GATE: Shape = Shape::Map(&[
     key("leaks", Optional, Shape::OneOf(variants::<Leaks>)),
     key("compare_gate", Optional, TEXT),
     key("metric", Optional, TEXT),
+    key(
+        "also",
+        Optional,
+        Shape::List(&Shape::Map(&[
+            key("metric", Required, METRIC_NAME),
+            key("budget_pct", Required, Shape::Number),
+        ])),
+    ),
     key("pairs", Optional, Shape::Whole),
     key("max_pairs", Optional, Shape::Whole),
     key("warmup_steps", Optional, Shape::Whole),

@@ -167,6 +167,7 @@ fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
     const PERF_KEYS: &[&str] = &[
         "compare_gate",
         "metric",
+        "also",
         "pairs",
         "max_pairs",
         "warmup_steps",
@@ -403,6 +404,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
             return;
         }
     }
+    further_metrics(sheet, gate, &compared.node);
     let whole = format!("{command} {}", text(gate, "perf_args").unwrap_or_default());
     #[expect(
         clippy::cast_possible_truncation,
@@ -421,6 +423,38 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
             "add `perf_args = \"--log_every=1\"` to the perf gate, or give the compared gate more steps"
                 .to_owned(),
         );
+    }
+}
+
+/// Checks the further metrics of a perf gate: the compared gate prints each, none is named twice, and budgets are percentages.
+fn further_metrics(sheet: &mut Sheet<'_>, gate: &Node, compared: &Node) {
+    let own = metrics_of(compared);
+    let mut named: Vec<&str> = text(gate, "metric")
+        .map(|m| m.strip_suffix("_p50").unwrap_or(m))
+        .into_iter()
+        .collect();
+    for further in gate.get("also").map(Node::items).unwrap_or_default() {
+        if let Some((name, node)) = further.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
+            if name != "node_tps" && own.iter().all(|m| m.name != name) {
+                let message = format!("the compared gate does not read `{}`", clip(name));
+                sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
+                    Some("declare the metric in the compared gate".to_owned());
+            } else if named.contains(&name) {
+                let message = format!("`{}` is compared twice", clip(name));
+                sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
+                    Some("remove one of the two".to_owned());
+            }
+            named.push(name);
+        }
+        if let Some((budget, node)) = further.get("budget_pct").and_then(|n| n.number().map(|v| (v, n)))
+            && !(budget > -100.0 && budget < 100.0)
+        {
+            sheet.find(
+                &WRONG_TYPE,
+                &node.span,
+                "`budget_pct` must be above -100 and below 100",
+            );
+        }
     }
 }
 

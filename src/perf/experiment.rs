@@ -6,23 +6,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::noise::{Estimator, metric_name};
 use crate::domain::perf_summary;
-use crate::domain::registry::Direction;
 use crate::domain::results::{PairOrder, PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::metrics::Forms;
 use crate::gate::process::{CommandOutcome, Supervisor, Termination};
 use crate::perf::arms::Arms;
-use crate::perf::decision::{Rule, Step, percent};
-use crate::perf::measurement::{Reduction, Sample, Screening, Series};
-use crate::perf::record::Pairs;
+use crate::perf::decision::percent;
+use crate::perf::measurement::{Screening, Series, Unfit};
+use crate::perf::metric_set::{MetricSet, UnfitPair};
 use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 use crate::perf::site::{Arm, Site, stopped};
-use crate::perf::stats::History;
 use crate::perf::watch::Watch;
 
 /// One comparison under way.
@@ -30,12 +27,11 @@ pub struct Experiment<'a, 'b> {
     case: &'a PerfCase<'b>,
     site: Site<'a, 'b>,
     watch: Watch,
-    metric: String,
     cap: f64,
     gpu_minutes: f64,
     spoiled: BTreeMap<Spoiler, u32>,
     screening: Screening,
-    forms: Option<Forms>,
+    forms: BTreeMap<String, Forms>,
     restarted: u32,
 }
 
@@ -52,7 +48,6 @@ impl<'a, 'b> Experiment<'a, 'b> {
     ) -> Result<Self, Refusal> {
         let watch = Watch::over(case.compare.gpus, supervisor);
         Ok(Experiment {
-            metric: metric_name(case.gate.metric.as_deref().unwrap_or("node_tps_p50")).to_owned(),
             case,
             site: Site::new(case, arms, supervisor)?,
             watch,
@@ -60,7 +55,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
             gpu_minutes: 0.0,
             spoiled: BTreeMap::new(),
             screening: Screening::default(),
-            forms: None,
+            forms: BTreeMap::new(),
             restarted: 0,
         })
     }
@@ -104,104 +99,92 @@ impl<'a, 'b> Experiment<'a, 'b> {
     /// A measurement failed, was disturbed twice, or cannot be used.
     pub fn pairs(
         &mut self,
-        rule: &Rule,
-        stored: Option<History>,
+        metrics: &mut MetricSet,
+        max_pairs: u32,
         perf: &mut PerfResult,
     ) -> Result<(Verdict, Option<Reason>), Refusal> {
-        let how = self.reduction(rule.threshold, rule.direction);
-        let mut pairs = Pairs::new(rule.max_pairs, how, stored.map(|s| s.estimator));
-        if !rule.threshold {
-            self.warm_up(&mut pairs)?;
+        if metrics.metrics().iter().all(|m| !m.how.threshold) {
+            self.warm_up(metrics)?;
         }
-        loop {
-            let have = pairs.len();
-            match self.pair(&mut pairs, how, perf) {
+        for pair in 1..=max_pairs {
+            match self.pair(metrics, pair) {
                 Ok(()) => {}
-                Err(refusal) if refusal.reason == Reason::GpuMinutes && have > 0 => {
-                    return Ok((Verdict::Inconclusive, Some(Reason::GpuMinutes)));
+                Err(refusal) if refusal.reason == Reason::GpuMinutes && pair > 1 => {
+                    metrics.record(perf, Reason::GpuMinutes);
+                    return Ok(metrics.verdict(Reason::GpuMinutes));
                 }
                 Err(refusal) => return Err(refusal),
             }
-            let judged = rule.judge(&pairs.evidence(stored));
-            pairs.record(perf, &judged);
-            if let Step::Done(verdict, reason) = judged.step {
-                return Ok((verdict, reason));
+            let decided = metrics.judge();
+            metrics.record(perf, Reason::Noisy);
+            if let Some(decided) = decided {
+                return Ok(decided);
             }
-            self.say(&format!(
-                "pair {} of at most {}: {}",
-                have + 1,
-                rule.max_pairs,
-                perf_summary::interim(perf)
-            ));
+            let progress = perf_summary::interim(perf);
+            self.say(&format!("pair {pair} of at most {max_pairs}: {progress}"));
         }
+        Ok(metrics.verdict(Reason::Noisy))
     }
 
-    /// Measures so many pairs of identical code and returns their log ratios, with the estimator that was chosen for them.
+    /// Measures so many pairs of identical code.
     ///
     /// # Errors
     /// A measurement failed, was disturbed twice, or cannot be used.
-    pub fn calibrate(&mut self, count: u32, direction: Direction) -> Result<(Vec<f64>, Estimator), Refusal> {
-        let how = self.reduction(false, direction);
-        let mut pairs = Pairs::new(count, how, None);
-        let mut perf = PerfResult::default();
-        self.warm_up(&mut pairs)?;
+    pub fn calibrate(&mut self, metrics: &mut MetricSet, count: u32) -> Result<(), Refusal> {
+        self.warm_up(metrics)?;
         for n in 1..=count {
-            self.pair(&mut pairs, how, &mut perf)?;
-            let ratio = perf.pairs.last().map_or(0.0, |p| p.log_ratio);
-            self.say(&format!(
-                "pair {n} of {count}: {}",
-                perf_summary::change(percent(ratio))
-            ));
+            self.pair(metrics, n)?;
+            let ratio = metrics
+                .metrics()
+                .first()
+                .and_then(|main| Some(main.perf().pairs.last()?.log_ratio));
+            let change = perf_summary::change(percent(ratio.unwrap_or(0.0)));
+            self.say(&format!("pair {n} of {count}: {change}"));
         }
-        let ratios = perf.pairs.iter().map(|p| p.log_ratio).collect();
-        Ok((ratios, pairs.estimator().unwrap_or_default()))
-    }
-
-    fn reduction(&self, threshold: bool, direction: Direction) -> Reduction {
-        Reduction {
-            warmup_steps: self.case.gate.warmup_steps,
-            threshold,
-            direction,
-        }
-    }
-
-    /// Runs the discarded measurement of each side: it fills caches and warms the machine.
-    fn warm_up(&mut self, pairs: &mut Pairs) -> Result<(), Refusal> {
-        let change = self.run(Arm::Head)?;
-        let base = self.run(Arm::Base)?;
-        let base = Series::of(&self.samples(Arm::Base, &base)?);
-        let change = Series::of(&self.samples(Arm::Head, &change)?);
-        pairs.warm_up(&base, &change);
         Ok(())
     }
 
-    /// Measures one pair that counts.
-    fn pair(&mut self, pairs: &mut Pairs, how: Reduction, perf: &mut PerfResult) -> Result<(), Refusal> {
-        let base_first = pairs.len().is_multiple_of(2);
+    /// Runs the discarded measurement of each side: it fills caches and warms the machine.
+    fn warm_up(&mut self, metrics: &mut MetricSet) -> Result<(), Refusal> {
+        let change = self.run(Arm::Head)?;
+        let base = self.run(Arm::Base)?;
+        let base = self.samples(Arm::Base, &base, metrics)?;
+        let change = self.samples(Arm::Head, &change, metrics)?;
+        metrics.warm_up(&base, &change);
+        Ok(())
+    }
+
+    /// Measures the pair of this number, from 1: the baseline first if it is odd.
+    fn pair(&mut self, metrics: &mut MetricSet, number: u32) -> Result<(), Refusal> {
+        let base_first = !number.is_multiple_of(2);
         let (base, change) = if base_first {
-            let base = self.measure(Arm::Base, how)?;
-            (base, self.measure(Arm::Head, how)?)
+            let base = self.measure(Arm::Base, metrics)?;
+            (base, self.measure(Arm::Head, metrics)?)
         } else {
-            let change = self.measure(Arm::Head, how)?;
-            (self.measure(Arm::Base, how)?, change)
+            let change = self.measure(Arm::Head, metrics)?;
+            (self.measure(Arm::Base, metrics)?, change)
         };
         let order = if base_first {
             PairOrder::BaseFirst
         } else {
             PairOrder::ChangeFirst
         };
-        pairs.push(perf, order, &base, &change).map_err(|unfit| {
-            let [base, change] = [base.len(), change.len()];
+        metrics.push(order, &base, &change).map_err(|unfit| {
+            let UnfitPair {
+                metric,
+                unfit,
+                steps: [base, change],
+            } = unfit;
             let why = format!(
-                "a pair cannot be compared: {unfit}; {base} steps of the baseline and {change} of the change"
+                "a pair cannot be compared for `{metric}`: {unfit}; {base} steps of the baseline and {change} of the change"
             );
             Refusal::invalid(Reason::NoSamples, why)
         })
     }
 
-    /// Takes a measurement that counts. One that is disturbed or too short is discarded and replaced once. If the GPUs disturb
-    /// the replacement too, the comparison is invalid.
-    fn measure(&mut self, arm: Arm, how: Reduction) -> Result<Series, Refusal> {
+    /// Takes a measurement that counts. A measurement that is disturbed or too short is discarded and repeated once. If the GPUs
+    /// disturb the repetition too, the comparison is invalid.
+    fn measure(&mut self, arm: Arm, metrics: &MetricSet) -> Result<Vec<Series>, Refusal> {
         let mut replaced = false;
         loop {
             self.watch.before();
@@ -216,13 +199,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
                 replaced = true;
                 continue;
             }
-            let series = Series::of(&self.samples(arm, &ended?)?);
-            let checked = self.screening.check(&series, how, replaced).map_err(|unfit| {
-                let (which, metric) = (arm.name(), &self.metric);
-                let why = format!("a measurement of the {which} cannot be used for `{metric}`: {unfit}");
-                Refusal::invalid(Reason::NoSamples, why)
-            })?;
-            let Some(spoiler) = checked else {
+            let series = self.samples(arm, &ended?, metrics)?;
+            let Some(spoiler) = self.screen(arm, &series, metrics, replaced)? else {
                 return Ok(series);
             };
             let says = match spoiler {
@@ -234,22 +212,59 @@ impl<'a, 'b> Experiment<'a, 'b> {
         }
     }
 
-    /// The samples of a measurement that ended, written like those before it.
-    fn samples(&mut self, arm: Arm, ended: &CommandOutcome) -> Result<Vec<Sample>, Refusal> {
+    /// Returns why a measurement must be repeated, if it must. Only the main metric shows drift: a loss is supposed to fall.
+    fn screen(
+        &mut self,
+        arm: Arm,
+        series: &[Series],
+        metrics: &MetricSet,
+        replaced: bool,
+    ) -> Result<Option<Spoiler>, Refusal> {
+        for (nth, (metric, series)) in metrics.metrics().iter().zip(series).enumerate() {
+            let checked = match (nth, series.reduce(metric.how)) {
+                (0, _) => self.screening.check(series, metric.how, replaced),
+                (_, Err(Unfit::TooFew { .. })) if !replaced => Ok(Some(Spoiler::Short)),
+                (_, reduced) => reduced.map(|_| None),
+            };
+            let checked = checked.map_err(|unfit| {
+                let (which, metric) = (arm.name(), &metric.name);
+                let why = format!("a measurement of the {which} cannot be used for `{metric}`: {unfit}");
+                Refusal::invalid(Reason::NoSamples, why)
+            })?;
+            if checked.is_some() {
+                return Ok(checked);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The samples of each metric of a measurement that ended, written like those before it.
+    fn samples(
+        &mut self,
+        arm: Arm,
+        ended: &CommandOutcome,
+        metrics: &MetricSet,
+    ) -> Result<Vec<Series>, Refusal> {
         let refused = |why| Refusal::invalid(Reason::UnreadableNumber, why);
-        let printed = samples::of(ended, &self.metric).map_err(refused)?;
-        if self
-            .forms
-            .get_or_insert_with(|| printed.forms.clone())
-            .clash(&printed.forms)
-        {
-            return Err(refused(TWO_FORMS.to_owned()));
+        let mut series = Vec::new();
+        let mut restarted = false;
+        for metric in metrics.metrics() {
+            let printed = samples::of(ended, &metric.name).map_err(refused)?;
+            let forms = self
+                .forms
+                .entry(metric.name.clone())
+                .or_insert_with(|| printed.forms.clone());
+            if forms.clash(&printed.forms) {
+                return Err(refused(TWO_FORMS.to_owned()));
+            }
+            restarted |= printed.restarted;
+            for note in &printed.notes {
+                self.say(&format!("a measurement of the {}: {note}", arm.name()));
+            }
+            series.push(Series::of(&printed.samples));
         }
-        self.restarted += u32::from(printed.restarted);
-        for note in &printed.notes {
-            self.say(&format!("a launch of the {}: {note}", arm.name()));
-        }
-        Ok(printed.samples)
+        self.restarted += u32::from(restarted);
+        Ok(series)
     }
 
     fn set_aside(&mut self, arm: Arm, spoiler: Spoiler, says: &str, again: bool) {

@@ -1,6 +1,6 @@
-//! Judges the perf gates of a run: puts budget, baseline and stored noise together, has them tried, and says what came of it.
+//! Evaluates the perf gates of a run: combines budgets, baseline and stored noise, runs the experiment, returns the verdict.
 //!
-//! Launches nothing and computes nothing itself: `experiment` does the one, `decision` the other.
+//! Starts no process and computes nothing itself: `experiment` and `decision` do.
 
 use std::time::Instant;
 
@@ -17,11 +17,12 @@ use crate::gate::verdict::seconds;
 use crate::perf::arms::{ArmError, Arms};
 use crate::perf::decision::Rule;
 use crate::perf::experiment::Experiment;
+use crate::perf::metric_set::{self, ComparedMetric, MetricSet};
 use crate::perf::refusal::Refusal;
 use crate::perf::stats::History;
 use crate::system::clock;
 
-/// Judges perf gates against a baseline that was set apart before any code of the change ran.
+/// Evaluates perf gates against a baseline that was copied before any code of the change ran.
 pub struct Judge {
     baseline: Result<Arms, Refusal>,
     noise: NoiseTable,
@@ -30,7 +31,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge for runs against this baseline; a baseline that could not be had is reported when a gate needs it.
+    /// Creates a judge for this baseline. A baseline that is not available is reported when a gate needs it.
     pub fn new(baseline: Result<Arms, ArmError>, noise: NoiseTable, settings: settings::Perf) -> Self {
         Judge {
             baseline: baseline.map_err(Refusal::from),
@@ -48,7 +49,7 @@ impl PerfJudge for Judge {
         let mut perf = PerfResult {
             compare_gate: case.compare_id.to_owned(),
             metric: metric.to_owned(),
-            direction: direction(case.compare, metric_name(metric)),
+            direction: metric_set::reduction(case.compare, metric_name(metric), None, false).direction,
             ..PerfResult::default()
         };
         let (verdict, reason) = match self.compare(case, supervisor, &mut perf) {
@@ -58,24 +59,14 @@ impl PerfJudge for Judge {
                 (refusal.verdict, Some(refusal.reason))
             }
         };
-        supervisor.output.line(format_args!(
-            "perf: {}",
-            perf_summary::sentence(&perf, verdict, reason)
-        ));
+        for line in perf_summary::lines(&perf, verdict, reason) {
+            supervisor.output.line(format_args!("perf: {line}"));
+        }
         let mut result = GateResult::new(verdict, reason);
         result.duration_s = Some(seconds(began.elapsed()));
         result.perf = Some(perf);
         result
     }
-}
-
-/// A metric's better direction, as the compared gate declares it.
-fn direction(gate: &Gate, metric: &str) -> Direction {
-    gate.reads()
-        .iter()
-        .find(|m| m.name == metric)
-        .map(|m| m.direction)
-        .unwrap_or_default()
 }
 
 impl Judge {
@@ -86,10 +77,9 @@ impl Judge {
         perf: &mut PerfResult,
     ) -> Result<(Verdict, Option<Reason>), Refusal> {
         let budget = case.terms.budget_pct.unwrap_or(self.settings.budget_pct);
-        let rule = Rule::new(budget, perf.direction, case.gate.pairs, case.gate.max_pairs)
-            .map_err(|e| Refusal::new(Verdict::Invalid, Reason::BadBudget, e.to_string()))?;
+        let main_rule = rule(case, budget, perf.direction)?;
         perf.budget_pct = Some(budget);
-        perf.method = rule.method();
+        perf.method = main_rule.method();
         let arms = self.baseline.as_ref().map_err(Clone::clone)?;
         perf.baseline_sha = Some(arms.baseline_sha.clone());
         if !self.checked_out {
@@ -97,15 +87,16 @@ impl Judge {
             self.checked_out = true;
         }
         let machine = machine_class(case.compare, case.evidence);
-        let history = self
-            .noise
-            .of(case.compare_id, &perf.metric, machine)
-            .filter(|n| n.counts_at(&clock::now()))
-            .map(History::from);
+        let now = clock::now();
+        let stored = |metric: &str| {
+            let noise = self.noise.of(case.compare_id, metric, machine);
+            noise.filter(|n| n.counts_at(&now)).map(History::from)
+        };
+        let mut metrics = metrics(case, budget, stored)?;
         let mut experiment = Experiment::new(case, arms, supervisor, self.settings.gpu_minutes)?;
         let outcome = experiment
             .build()
-            .and_then(|()| experiment.pairs(&rule, history, perf));
+            .and_then(|()| experiment.pairs(&mut metrics, main_rule.max_pairs, perf));
         experiment.account(perf);
         let decided = outcome?;
         experiment.untouched()?;
@@ -121,7 +112,41 @@ pub fn machine_class<'a>(gate: &Gate, evidence: &'a Evidence) -> &'a str {
     }
 }
 
-/// Log ratios of so many pairs of identical code, measured as a comparison would, and the estimator that was chosen.
+/// The rule of a metric.
+fn rule(case: &PerfCase<'_>, budget_pct: f64, direction: Direction) -> Result<Rule, Refusal> {
+    Rule::new(budget_pct, direction, case.gate.pairs, case.gate.max_pairs)
+        .map_err(|e| Refusal::new(Verdict::Invalid, Reason::BadBudget, e.to_string()))
+}
+
+/// The metrics that a perf gate compares, the main one first.
+fn metrics(
+    case: &PerfCase<'_>,
+    budget_pct: f64,
+    stored: impl Fn(&str) -> Option<History>,
+) -> Result<MetricSet, Refusal> {
+    let main = (case.gate.metric.as_deref().unwrap_or("node_tps_p50"), budget_pct);
+    let further = case.gate.also.iter().map(|f| (f.metric.as_str(), f.budget_pct));
+    let compared = std::iter::once(main).chain(further).map(|(metric, budget)| {
+        let threshold = case.gate.pairs == Some(1);
+        let warmup = case.gate.warmup_steps;
+        let how = metric_set::reduction(case.compare, metric_name(metric), warmup, threshold);
+        let rule = rule(case, budget, how.direction)?;
+        Ok(ComparedMetric::new(metric, rule, how, stored(metric)))
+    });
+    Ok(MetricSet::new(compared.collect::<Result<_, Refusal>>()?))
+}
+
+/// What a calibration measured of one metric.
+pub struct Calibrated {
+    /// The name, without `_p50`.
+    pub metric: String,
+    /// Log ratios of the pairs of identical code.
+    pub log_ratios: Vec<f64>,
+    /// The estimator that was chosen for them.
+    pub estimator: Estimator,
+}
+
+/// Measures so many pairs of identical code as a comparison would. Returns the metrics of the gate, the main one first.
 ///
 /// # Errors
 /// A measurement did not end well, or its log cannot be used.
@@ -130,12 +155,33 @@ pub fn calibrate(
     arms: &Arms,
     supervisor: &mut Supervisor,
     pairs: u32,
-) -> Result<(Vec<f64>, Estimator), Refusal> {
+) -> Result<Vec<Calibrated>, Refusal> {
     arms.check_out()?;
-    let metric = metric_name(case.gate.metric.as_deref().unwrap_or("node_tps_p50"));
+    let mut metrics = calibrated_metrics(case, pairs)?;
     let mut experiment = Experiment::new(case, arms, supervisor, 0.0)?;
     experiment.build()?;
-    let measured = experiment.calibrate(pairs, direction(case.compare, metric))?;
+    experiment.calibrate(&mut metrics, pairs)?;
     experiment.untouched()?;
-    Ok(measured)
+    let of = |metric: &ComparedMetric| {
+        let (log_ratios, estimator) = metric.log_ratios();
+        Calibrated {
+            metric: metric.name.clone(),
+            log_ratios,
+            estimator,
+        }
+    };
+    Ok(metrics.metrics().iter().map(of).collect())
+}
+
+/// The metrics of a calibration: it decides nothing, so no budget and no threshold matter.
+fn calibrated_metrics(case: &PerfCase<'_>, pairs: u32) -> Result<MetricSet, Refusal> {
+    let main = case.gate.metric.as_deref().unwrap_or("node_tps_p50");
+    let further = case.gate.also.iter().map(|f| f.metric.as_str());
+    let compared = std::iter::once(main).chain(further).map(|metric| {
+        let how = metric_set::reduction(case.compare, metric_name(metric), case.gate.warmup_steps, false);
+        let rule = Rule::new(0.0, how.direction, None, Some(pairs))
+            .map_err(|e| Refusal::new(Verdict::Invalid, Reason::BadBudget, e.to_string()))?;
+        Ok(ComparedMetric::new(metric, rule, how, None))
+    });
+    Ok(MetricSet::new(compared.collect::<Result<_, Refusal>>()?))
 }

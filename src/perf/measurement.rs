@@ -52,6 +52,8 @@ pub struct Reduction {
     pub threshold: bool,
     /// Which way the metric is better: a rate, or a time per step.
     pub direction: Direction,
+    /// The measurement has one value, such as a peak or a final loss: nothing is left out, and one sample is enough.
+    pub single: bool,
 }
 
 /// One value a step, in order, before anything is left out.
@@ -158,6 +160,7 @@ impl Series {
         // A log that counts from 0 is one step ahead of its numbers.
         let first = u64::from(steps.first().is_none_or(|(step, _)| *step != Some(0)));
         let skip = match how.warmup_steps {
+            _ if how.single => 0,
             Some(limit) => steps
                 .iter()
                 .enumerate()
@@ -169,6 +172,7 @@ impl Series {
         };
         let kept: Vec<f64> = steps.iter().skip(skip).map(|(_, value)| *value).collect();
         let need = match (how.threshold, windows) {
+            _ if how.single => 1,
             (true, _) => 2,
             (_, true) => FEWEST_WINDOWS,
             _ => FEWEST_STEPS,

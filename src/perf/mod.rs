@@ -1,7 +1,8 @@
 //! The perf gate: decides whether a change is slower than its base by more than a budget allows.
 //!
 //! `measurement` reduces the samples of one measurement, `stats` estimates what several prove, `decision` turns that into a
-//! verdict, `record` collects the pairs and writes them down; none of the four starts a process or reads a file. `arms` and
+//! verdict, `record` collects the pairs and writes them down, `metric_set` does this for several metrics of the same
+//! measurements; none of the five starts a process or reads a file. `arms` and
 //! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` looks at the GPUs meanwhile,
 //! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run.
 
@@ -12,11 +13,11 @@ pub mod history;
 pub mod isolate;
 pub mod judge;
 pub mod measurement;
+pub mod metric_set;
 pub mod record;
 pub mod recorded;
 pub mod refusal;
 pub mod samples;
 pub mod site;
 pub mod stats;
-
 pub mod watch;

@@ -246,6 +246,8 @@ pub struct Terms<'a> {
     pub rule: Rule,
     /// Steps at the start that do not count; the rule's where absent.
     pub warmup_steps: Option<u32>,
+    /// A measurement has one value, such as a peak or a final loss.
+    pub single: bool,
     /// Stored noise.
     pub stored: Option<History>,
     /// An open comparison to go on with.
@@ -258,6 +260,7 @@ impl Terms<'_> {
             warmup_steps: self.warmup_steps,
             threshold: self.rule.threshold,
             direction: self.rule.direction,
+            single: self.single,
         }
     }
 }

@@ -3,14 +3,14 @@
 //! Uses numbers, fixed words and quoted names. Decides nothing.
 
 use crate::domain::perf_summary;
-use crate::domain::results::PerfMethod;
-use crate::domain::results::PerfResult;
+use crate::domain::results::{FurtherResult, PerfMethod, PerfResult};
 use crate::domain::verdict::Verdict;
 use crate::report::number;
 use crate::report::rich_text::{LISTED, RichText, TextSpan, text};
 
 /// What there is to say, the verdict first: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
 pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
+    let (status, _) = perf_summary::own_verdict(perf, status, None);
     let mut notes = Vec::new();
     notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![text(line)]));
     if let Some(confidence) = perf.confidence_pct {
@@ -40,6 +40,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         }
         notes.push(compared);
     }
+    notes.extend(perf.also.iter().map(further));
     notes.extend(perf_summary::inside_budget(perf).map(|line| vec![text(line)]));
     if perf.pairs.len() > 1 {
         let changes: Vec<String> = perf
@@ -104,4 +105,22 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         notes.push(vec![text(format!("{} GPU-minutes", number::quantity(minutes)))]);
     }
     notes
+}
+
+/// The comparison of a further metric: «`peak_memory`: +1.6 %, between +1.5 and +1.7, budget −5: pass; 62 against 61».
+fn further(further: &FurtherResult) -> RichText {
+    let comparison = further.comparison();
+    let mut note = vec![TextSpan::Code(further.metric.clone()), text(": ")];
+    note.push(text(
+        perf_summary::verdict_line(&comparison, further.status)
+            .unwrap_or_else(|| format!("not measured: {}", further.status.as_str())),
+    ));
+    if let (Some(baseline), Some(result)) = (further.baseline, further.result) {
+        note.push(text(format!(
+            "; {} against {}",
+            number::quantity(result),
+            number::quantity(baseline)
+        )));
+    }
+    note
 }

@@ -145,8 +145,9 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
     ];
     let gates = results.results.values().flat_map(|r| {
         let perf = r.perf.iter().flat_map(|p| {
+            let also = p.also.iter().map(|further| further.metric.as_str());
             let plain = [p.compare_gate.as_str(), p.metric.as_str()];
-            plain.into_iter().filter(|n| !n.is_empty())
+            plain.into_iter().chain(also).filter(|n| !n.is_empty())
         });
         let units = r.metrics.values().filter_map(|s| s.unit.as_deref());
         r.missing_env

@@ -248,6 +248,10 @@ fn is_comparison(gate: &Gate, perf: &PerfResult, registry: &Registry) -> bool {
     let metric = gate.metric.as_deref().unwrap_or("node_tps_p50");
     (perf.compare_gate.is_empty() || registry.gates.contains_key(&perf.compare_gate))
         && (perf.metric.is_empty() || perf.metric == metric)
+        && perf
+            .also
+            .iter()
+            .all(|further| gate.also.iter().any(|declared| declared.metric == further.metric))
 }
 
 fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {

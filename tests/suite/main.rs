@@ -61,6 +61,7 @@ mod perf_bench;
 mod perf_comparison;
 mod perf_gpu_health;
 mod perf_interruptions;
+mod perf_metrics;
 mod perf_records;
 mod plan;
 mod publish;

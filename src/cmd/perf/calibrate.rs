@@ -1,4 +1,4 @@
-//! `perf calibrate`: identical code launched in pairs, and what that says of the budgets a gate can be held to.
+//! `perf calibrate`: measures pairs of identical code, and stores the noise and the finest usable budget of a gate.
 
 use std::ffi::OsString;
 use std::os::fd::AsFd as _;
@@ -13,7 +13,7 @@ use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
 use crate::domain::gate_environment;
-use crate::domain::noise::{Noise, metric_name};
+use crate::domain::noise::Noise;
 use crate::domain::paths;
 use crate::domain::registry::GateKind;
 use crate::domain::results::GateResult;
@@ -31,7 +31,7 @@ use crate::system::clock;
 use crate::system::supervisor::WorkerExit;
 use crate::terminal::Text;
 
-/// What stands above the table.
+/// The comment above the table.
 const HEAD: &str =
     "# How far two runs of identical code lie apart; written by `nmoe-gates perf calibrate`.\n\n";
 
@@ -41,10 +41,10 @@ pub struct Args {
     /// The perf gate.
     #[arg(long, value_name = "ID")]
     gate: String,
-    /// Pairs of identical arms; the more, the surer is what later verdicts rest on.
+    /// Pairs of identical code to measure; more pairs make later verdicts more reliable
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(3..=100))]
     pairs: u32,
-    /// Where to store it; the policy checkout's table where absent.
+    /// File to write (default: configs/gates/noise.toml of the policy checkout)
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
@@ -125,55 +125,66 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         subject: &context.subject,
         environment: &gate_environment::of(compare, ours),
     };
-    let (log_ratios, estimator) = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
+    let calibrated = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
         .map_err(|refusal| NoJudgement(refusal.to_string()))?;
     drop(supervisor);
     drop(arms);
-    let found = stats::noise(&log_ratios, estimator)
-        .ok_or_else(|| NoJudgement("the launches do not vary at all, so nothing was measured".to_owned()))?;
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
-    let finest_pct = stats::smallest_visible(found, most, ALPHA, VISIBLE_POWER)
-        .map(percent)
-        .ok_or_else(|| NoJudgement("nothing can be said of so few pairs".to_owned()))?;
-    let entry = Noise {
-        gate: compare_id.to_owned(),
-        metric: metric_name(gate.metric.as_deref().unwrap_or("node_tps_p50")).to_owned(),
-        machine: class,
-        pairs: found.pairs,
-        sd_pct: rounded(found.sd * 100.0),
-        finest_pct: rounded(finest_pct),
-        commit: commit.into(),
-        measured_at: clock::now(),
-        expires: None,
-        estimator,
+    let mut entries = Vec::new();
+    for metric in calibrated {
+        // A metric that repeats exactly is compared exactly and needs no stored noise.
+        let Some(found) = stats::noise(&metric.log_ratios, metric.estimator) else {
+            continue;
+        };
+        let finest_pct = stats::smallest_visible(found, most, ALPHA, VISIBLE_POWER)
+            .map(percent)
+            .ok_or_else(|| NoJudgement("nothing can be said of so few pairs".to_owned()))?;
+        entries.push(Noise {
+            gate: compare_id.to_owned(),
+            metric: metric.metric,
+            machine: class.clone(),
+            pairs: found.pairs,
+            sd_pct: rounded(found.sd * 100.0),
+            finest_pct: rounded(finest_pct),
+            commit: commit.clone().into(),
+            measured_at: clock::now(),
+            expires: None,
+            estimator: metric.estimator,
+        });
+    }
+    let Some(entry) = entries.first() else {
+        let why = "the measurements do not vary at all, so there is no noise to store";
+        return Err(NoJudgement(why.to_owned()).into());
     };
     let mut table = perf_baseline::noise(context)?;
-    table.put(entry.clone());
+    for entry in &entries {
+        table.put(entry.clone());
+    }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     std::fs::write(&path, format!("{HEAD}{}", toml::to_string(&table)?))
         .with_context(|| format!("cannot write {}", path.display()))?;
     if format == Format::Json {
-        print_json_line(&json!({"schema": 1, "noise": entry}))?;
+        print_json_line(&json!({"schema": 1, "noise": entry, "also": entries[1..]}))?;
     } else {
-        print(
-            Text::new()
-                .line(format_args!(
-                    "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)",
-                    entry.gate, entry.metric, entry.machine, entry.pairs, entry.sd_pct
-                ))
-                .line(format_args!(
-                    "finest budget with at most {most} pairs: {:.1} %",
-                    entry.finest_pct
-                ))
-                .line(format_args!("written to {}", path.display())),
-        )?;
+        let mut text = Text::new();
+        for entry in &entries {
+            text.line(format_args!(
+                "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)",
+                entry.gate, entry.metric, entry.machine, entry.pairs, entry.sd_pct
+            ))
+            .line(format_args!(
+                "finest budget with at most {most} pairs: {:.1} %",
+                entry.finest_pct
+            ));
+        }
+        print(text.line(format_args!("written to {}", path.display())))?;
     }
     Ok(Exit::Passed)
 }
 
-/// To a ten-thousandth: what is beyond it is no measurement.
+/// Rounds to four decimals; more would claim a precision that was not measured.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

@@ -99,6 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             "cannot compare with --pairs 1: it takes one log of each side\nhelp: leave --pairs out to compare all of them"
         );
     }
+    let single = own.is_some_and(|m| m.take.is_some());
     let wanted = Wanted {
         metric: args.metric.clone(),
         gate: args.gate.clone(),
@@ -118,6 +119,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let terms = Terms {
         rule,
         warmup_steps: args.warmup_steps,
+        single,
         stored,
         earlier: earlier.as_ref(),
     };
