@@ -20,9 +20,9 @@ pub struct Args {
 enum What {
     /// Compare two sets of logs or recorded results, without running anything.
     Compare(compare::Args),
-    /// Launch identical code in pairs, and store how far its runs lie apart.
+    /// Measure identical code in pairs, and store its noise.
     Calibrate(calibrate::Args),
-    /// Append to the history of medians, show it, and hold it against the cumulative budget.
+    /// Append to the history, list it, and check the cumulative budget.
     History(history::Args),
 }
 

@@ -1,7 +1,7 @@
-//! Stored noise: how far two runs of identical code lie apart, by gate, metric and class of machine.
+//! Stores the noise of identical code by gate, metric and class of machine.
 //!
-//! `perf calibrate` writes it into the policy checkout, where it is reviewed like any other policy. The perf gate blends it
-//! with what it measures, and the lints refuse a budget that is finer than it allows.
+//! `perf calibrate` writes the table into the policy checkout, where it is reviewed like any other policy. The perf gate
+//! combines stored and measured noise. The lints report a budget that is too fine for the noise.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,23 +19,23 @@ pub struct NoiseTable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// The gate that was launched.
+    /// The compared gate.
     pub gate: String,
     /// The metric, without `_p50`.
     pub metric: String,
     /// Class of machine, such as `b200x8`; `cpu` where the gate needs no GPU.
     pub machine: String,
-    /// Pairs of identical arms that were launched.
+    /// Measured pairs of identical code.
     pub pairs: u32,
     /// Standard deviation of a pair's log ratio, times 100: nearly percent.
     pub sd_pct: f64,
-    /// The finest budget, percent and negative, that the gate can hold a change to.
+    /// The finest usable budget, percent and negative.
     pub finest_pct: f64,
-    /// Commit that was launched against itself.
+    /// The measured commit.
     pub commit: String,
     /// When, RFC 3339 in UTC.
     pub measured_at: String,
-    /// From when on it no longer counts, RFC 3339 in UTC; without it, 180 days after `measured_at`.
+    /// Expiry, RFC 3339 in UTC (default: 180 days after `measured_at`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
     /// How the measurements were reduced.
@@ -94,7 +94,7 @@ impl NoiseTable {
     /// Reads a table.
     ///
     /// # Errors
-    /// The text is no such table; the message says where.
+    /// The text is not a valid table; the message has the line.
     pub fn read(text: &str) -> Result<NoiseTable, toml::de::Error> {
         toml::from_str(text)
     }
@@ -107,8 +107,8 @@ impl NoiseTable {
             .find(|n| n.gate == gate && n.metric == metric && n.machine == machine)
     }
 
-    /// The finest budget, percent and negative, that any calibrated machine can hold this gate to; `None` where none was
-    /// calibrated. A budget between it and zero cannot be judged.
+    /// Returns the finest budget, percent and negative, that a calibrated machine supports for this gate. A finer budget gives
+    /// mostly inconclusive verdicts. Returns `None` without a calibration.
     pub fn finest_pct(&self, gate: &str, metric: &str) -> Option<f64> {
         let metric = metric_name(metric);
         self.noise

@@ -80,7 +80,7 @@ pub fn verdict_line(perf: &PerfResult, verdict: Verdict) -> Option<String> {
     Some(text)
 }
 
-/// Says that a pass is slower all the same.
+/// Returns a note if a pass is nevertheless slower.
 pub fn inside_budget(perf: &PerfResult) -> Option<&'static str> {
     perf.regression_inside_budget
         .then_some("regression inside the budget")
@@ -140,8 +140,8 @@ pub fn change(pct: f64) -> String {
     format!("{} %", signed(pct, 1))
 }
 
-/// What a perf verdict weighs for a change of this risk: an inconclusive one blocks a hot change, warns on a warm one and is
-/// noted on a cold one; whatever else is no pass always blocks.
+/// Returns the severity of a perf verdict. `inconclusive` blocks a hot change, is a warning for a warm change and a note for a
+/// cold one. Any other verdict than `pass` always blocks.
 pub fn weight(verdict: Verdict, risk: Risk) -> Severity {
     match (verdict, risk) {
         (Verdict::Pass, _) | (Verdict::Inconclusive, Risk::Cold) => Severity::Note,

@@ -1,8 +1,8 @@
-//! The baseline as a checkout of its own: which commit it is, a private repository made before any code of the change ran,
-//! a detached worktree outside both checkouts, and a proof that nobody touched it.
+//! Creates a separate checkout of the baseline: finds its commit, copies it into a private repository before any code of the
+//! change runs, checks it out as a detached worktree, and verifies at the end that no file changed.
 //!
-//! All of it lies in one folder that is locked while it is in use: a run that was killed leaves an unlocked one, which the
-//! next run removes. Nothing is written into the repositories that people work in.
+//! One locked folder holds everything. A killed run leaves an unlocked folder, which the next run removes. Must not write into
+//! the repositories that people work in.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,31 +20,31 @@ use crate::system::digest::sha256;
 use crate::system::files;
 use crate::system::random;
 
-/// Stands in for the digest of a kernel library that is a link or worse.
+/// Replaces the digest of a kernel library that is not a regular file, such as a link.
 pub const NOT_A_FILE: &str = "not a file";
 
-/// Why there is no baseline to compare with.
+/// Why no baseline is available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArmError {
-    /// The revision names no commit, or one that is not below what is tested.
+    /// The revision is not a commit, or not an ancestor of the tested commit.
     #[error("baseline: {0}")]
     Bad(String),
-    /// git refused.
+    /// git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The file system refused.
-    #[error("the baseline's folder cannot be made or read: {0}")]
+    /// The file system failed.
+    #[error("cannot create or read the folder of the baseline: {0}")]
     Io(#[from] io::Error),
 }
 
-/// The full id of the commit to compare with.
+/// Returns the full id of the baseline's commit.
 ///
-/// No revision, or one that names the pull request's base branch, means the tested commit's first parent: the base of the
-/// merge. Any other must already be known to `repo`, and be that parent or one of its ancestors, so that nothing the change
-/// wrote is ever its own baseline. Nothing is fetched.
+/// No revision, or the name of the pull request's base branch, means the first parent of the tested commit: the base of the
+/// merge. Any other revision must exist in `repo`, and must be that parent or one of its ancestors. So the change never
+/// chooses its own commits as the baseline. Nothing is fetched.
 ///
 /// # Errors
-/// There is no such commit, or it may not be compared with.
+/// The commit does not exist, or is not allowed as a baseline.
 pub fn resolve(
     repo: &Git,
     subject: &Git,
@@ -52,7 +52,7 @@ pub fn resolve(
     base_branch: &[String],
 ) -> Result<CommitId, ArmError> {
     let bad = |why: String| Err(ArmError::Bad(why));
-    // From the commit itself: a shallow checkout hides its parents.
+    // Read the parent from the commit object, because a shallow checkout hides the parents.
     let commit = subject.text(["cat-file", "commit", "HEAD"])?;
     let parent = commit
         .lines()
@@ -69,19 +69,21 @@ pub fn resolve(
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '~' | '^'));
     if revision.starts_with('-') || !plain {
-        return bad("the revision is no name of a branch, a tag or a commit".to_owned());
+        return bad("the revision is not the name of a branch, a tag or a commit".to_owned());
     }
     let Some(id) = repo.commit(revision)? else {
-        return bad("the revision names no commit of the policy checkout".to_owned());
+        return bad("the revision is not a commit of the policy checkout".to_owned());
     };
     let below = subject.output(["merge-base", "--is-ancestor", "--end-of-options", &id, &parent])?;
     if !below.status.success() {
-        return bad("the commit is not the base parent of what is tested, nor an ancestor of it".to_owned());
+        return bad(
+            "the commit is neither the base parent of the tested commit nor an ancestor of it".to_owned(),
+        );
     }
     Ok(id)
 }
 
-/// The folder that holds everything of one comparison.
+/// The folder that holds all files of one comparison.
 #[derive(Debug)]
 pub struct Arms {
     root: PathBuf,
@@ -91,11 +93,11 @@ pub struct Arms {
 }
 
 impl Arms {
-    /// Takes a snapshot of the baseline out of `source` into a private repository below `parent`. To be called before any
-    /// code of the change runs.
+    /// Copies the baseline from `source` into a private repository below `parent`. Must be called before any code of the
+    /// change runs.
     ///
     /// # Errors
-    /// The folder cannot be made, or git cannot read the commit.
+    /// The folder cannot be created, or git cannot read the commit.
     pub fn prepare(parent: &Path, source: &Path, baseline_sha: CommitId) -> Result<Arms, ArmError> {
         files::private_dir(parent).map_err(io::Error::other)?;
         recover(parent);
@@ -139,15 +141,15 @@ impl Arms {
         self.root.join("baseline")
     }
 
-    /// A folder for what one comparison needs beside its checkouts.
+    /// Returns a folder for other files of the comparison.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Checks the baseline out, after making sure that the snapshot is still what its id says.
+    /// Checks the baseline out. First verifies that the copied objects match the commit id.
     ///
     /// # Errors
-    /// The snapshot was damaged, or git cannot check it out.
+    /// The copy is damaged, or git cannot check it out.
     pub fn check_out(&self) -> Result<PathBuf, ArmError> {
         let git = self.git();
         inert(git.command([
@@ -163,10 +165,10 @@ impl Arms {
         Ok(self.worktree())
     }
 
-    /// Whether every tracked file of the baseline's checkout is what its commit holds.
+    /// Returns whether every tracked file of the baseline's checkout is equal to its commit.
     ///
     /// # Errors
-    /// git cannot tell.
+    /// git cannot be run, or the disk is full.
     pub fn intact(&self) -> Result<bool, ArmError> {
         let tree = Git::at(self.worktree());
         let mut head = tree.command(["rev-parse", "--verify", "HEAD"]);
@@ -174,7 +176,7 @@ impl Arms {
         if String::from_utf8_lossy(&at.stdout).trim() != self.baseline_sha.as_str() {
             return Ok(false);
         }
-        // A fresh index: the one in the checkout's own folder could claim anything.
+        // Use a new index: code that ran in the checkout may have changed the existing one.
         let index = self.root.join("index");
         for (args, clean) in [
             (&["read-tree", self.baseline_sha.as_str()][..], false),
@@ -184,9 +186,9 @@ impl Arms {
             let mut command = tree.command(args);
             command.env("GIT_INDEX_FILE", &index);
             let output = configured(&mut command).output().map_err(GitError::Start)?;
-            // A refresh that finds changes says so by its exit code; the comparison after it decides.
+            // A refresh that finds changes exits with 1; `diff-files` then decides.
             if !output.status.success() && !clean {
-                // git says no more than that it cannot write its index.
+                // On a full disk git only reports that it cannot write its index.
                 if is_full(&self.root) {
                     return Err(io::Error::from(Errno::NOSPC).into());
                 }
@@ -203,7 +205,7 @@ impl Drop for Arms {
     }
 }
 
-/// Runs a git command with no configuration but what this tool sets; a non-zero exit code is an error.
+/// Runs a git command with the configuration of this program only. A non-zero exit code is an error.
 fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
     let name = command
         .get_args()
@@ -221,7 +223,7 @@ fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
     Err(ArmError::Git(GitError::failed(name, &output)))
 }
 
-/// git's complaint where it is that the disk is full: it says so in the system's words and in no other way.
+/// Returns an error if git's message says that the disk is full. git uses the message of the operating system.
 fn no_room(said: &[u8]) -> Option<ArmError> {
     let said = String::from_utf8_lossy(said);
     [Errno::NOSPC, Errno::DQUOT]
@@ -234,12 +236,12 @@ fn no_room(said: &[u8]) -> Option<ArmError> {
         .map(ArmError::Io)
 }
 
-/// Whether hardly anything can be written where this lies.
+/// Returns whether the file system of this folder has less than 64 KiB left.
 pub fn is_full(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < 64 << 10)
 }
 
-/// Neither the user's nor the system's configuration: filters and hooks live there too.
+/// Ignores the configuration of the user and the system, which can contain filters and hooks.
 fn configured(command: &mut std::process::Command) -> &mut std::process::Command {
     command
         .env("LC_ALL", "C")
@@ -251,17 +253,17 @@ fn configured(command: &mut std::process::Command) -> &mut std::process::Command
         .env("GIT_CONFIG_VALUE_0", "*")
 }
 
-/// Locks a folder as in use, for as long as the file lives.
+/// Locks a folder until the returned file is dropped.
 ///
 /// # Errors
-/// The lock cannot be made or is somebody else's.
+/// The lock file cannot be created, or another process holds the lock.
 pub fn lock(folder: &Path) -> io::Result<File> {
     let lock = File::create(folder.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from)?;
     Ok(lock)
 }
 
-/// Removes what killed runs left in `parent`: every folder whose lock nobody holds.
+/// Removes the folders of killed runs in `parent`: each folder whose lock is free.
 pub fn recover(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
@@ -273,7 +275,7 @@ pub fn recover(parent: &Path) {
         }
         let stale = match File::open(path.join("lock")) {
             Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
-            // Killed before it had a lock, or still before it.
+            // The run was killed before it took the lock, or has not taken it yet.
             Err(_) => entry
                 .metadata()
                 .and_then(|m| m.modified())
@@ -285,13 +287,13 @@ pub fn recover(parent: &Path) {
     }
 }
 
-/// Removes a folder, also where a build took away its own permissions.
+/// Removes a folder, also if a build removed the permissions of its files.
 pub fn remove(path: &Path) {
     if std::fs::remove_dir_all(path).is_ok() {
         return;
     }
     loosen(path);
-    // What still cannot be removed is found again by the next run.
+    // The next run tries again to remove the rest.
     let _ = std::fs::remove_dir_all(path);
 }
 
@@ -306,7 +308,7 @@ fn loosen(dir: &Path) {
     }
 }
 
-/// Digests of the kernel libraries of a checkout, by path below it.
+/// Returns the digests of the kernel libraries of a checkout by relative path.
 ///
 /// # Errors
 /// A pattern leads out of the checkout, or a library cannot be read.
@@ -314,7 +316,7 @@ pub fn kernels(checkout: &Path, patterns: &[PathPattern]) -> io::Result<BTreeMap
     let mut found = BTreeMap::new();
     for path in outputs(checkout, patterns).map_err(io::Error::other)? {
         let library = checkout.join(&path);
-        // A link could lead to the other checkout's library, or the image's.
+        // A link could point to the library of the other checkout, or of the image.
         let digest = if std::fs::symlink_metadata(&library)?.is_file() {
             sha256(&std::fs::read(&library)?)
         } else {

@@ -23,7 +23,7 @@ pub const VISIBLE_POWER: f64 = 0.95;
 /// How surely the number of further pairs decides that a result names.
 const FORECAST_POWER: f64 = 0.8;
 
-/// Error probability at which a total below the budget and below the estimate per step is no longer put down to chance.
+/// Error probability of the test whether a total below the estimate per step is more than chance.
 const DOUBT: f64 = 0.2;
 
 /// Pairs before the first look without stored noise.
@@ -34,7 +34,7 @@ pub use crate::domain::registry::MAX_PAIRS;
 /// Most further pairs worth naming.
 const FORESIGHT: u32 = 60;
 
-/// What is asked of the pairs.
+/// The budget and the limits of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Percent: −10 means at most 10 % worse, +5 at least 5 % better.
@@ -79,7 +79,7 @@ impl Pair {
     }
 }
 
-/// Everything a look at a comparison may use.
+/// The data for one look at a comparison.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
     /// The pairs that count, in order.
@@ -312,7 +312,10 @@ impl Rule {
         let decided = if have >= fewest && trusted {
             // Stalls that come by chance make totals heavy-tailed, so a fail by the total alone needs more than an interval.
             let stalls = below(alpha / 40.0);
-            let may_stall = below(DOUBT) && total_estimate.is_none_or(|e| e.mean < self.edge());
+            let may_stall = below(DOUBT)
+                && total_estimate
+                    .and_then(|e| e.interval(DOUBT))
+                    .is_none_or(|[low, _]| low < self.edge());
             let few = have <= 2 && total_estimate.is_some_and(|e| !self.warm_up_total_agrees(evidence, e));
             match (self.side(steps), self.side(total)) {
                 (Some(Verdict::Fail), _) => Some((Verdict::Fail, Some(Reason::OverBudget))),

@@ -36,10 +36,10 @@ pub struct Experiment<'a, 'b> {
 }
 
 impl<'a, 'b> Experiment<'a, 'b> {
-    /// An experiment on a case whose baseline is checked out, within a cap of GPU-minutes; 0 is none.
+    /// Creates an experiment. The baseline must be checked out. A limit of 0 GPU-minutes means no limit.
     ///
     /// # Errors
-    /// The arms cannot be set up.
+    /// The two sides cannot be set up.
     pub fn new(
         case: &'a PerfCase<'b>,
         arms: &'a Arms,
@@ -68,10 +68,10 @@ impl<'a, 'b> Experiment<'a, 'b> {
         self.site.build()
     }
 
-    /// Checks that both sides still are what was built.
+    /// Checks that the files of both sides did not change since the build.
     ///
     /// # Errors
-    /// They are not.
+    /// A file changed.
     pub fn untouched(&self) -> Result<(), Refusal> {
         self.site.untouched()
     }
@@ -81,7 +81,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
         self.site.say(text);
     }
 
-    /// Writes down the cost and the discarded measurements, whatever the result.
+    /// Records the cost and the discarded measurements.
     pub fn account(&self, perf: &mut PerfResult) {
         perf.spoiled = self.spoiled.values().sum();
         perf.spoiled_by = self.spoiled.clone();
@@ -281,7 +281,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
         ));
     }
 
-    /// Runs the compared command on one side, with a run root of its own.
+    /// Runs the compared command on one side, with a separate run root.
     fn run(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
         if self.cap > 0.0 && self.gpu_minutes >= self.cap {
             return Err(Refusal::new(
@@ -305,7 +305,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
             text = format!("{text} {args}");
         }
         let limit = (compare.timeout_s > 0).then(|| Duration::from_secs(compare.timeout_s));
-        let ended = self.site.shell(arm, &text, "launch", limit)?;
+        let ended = self.site.shell(arm, &text, "measurement", limit)?;
         self.gpu_minutes += ended.duration.as_secs_f64() / 60.0 * f64::from(compare.gpus);
         stopped(&ended)?;
         if ended.termination != Termination::Exited(0) {
@@ -326,7 +326,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
     }
 }
 
-/// Whether the machine may be the cause of how a measurement ended.
+/// Returns whether a disturbed machine can explain this end of a measurement.
 fn says_something(ended: &Result<CommandOutcome, Refusal>) -> bool {
     match ended {
         Ok(_) => true,

@@ -1,7 +1,7 @@
-//! What was measured, by commit: an append-only list in a git ref, and the cumulative budget that it is held against.
+//! Stores measurements by commit in a git ref, append-only, and compares the newest one with a cumulative budget.
 //!
-//! The ref holds one file of JSON lines and only ever moves from the tip it was read at, so concurrent writers lose nothing:
-//! whoever comes second reads again and appends to what the first one wrote.
+//! The ref holds one file of JSON lines. A writer moves the ref only if it still points to the commit that was read. So
+//! concurrent writers lose no entry: the second writer reads again and appends.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ pub const REF: &str = "refs/nmoe-gates/perf";
 /// The file in it.
 const FILE: &str = "records.jsonl";
 
-/// How often a writer who came second tries again.
+/// Number of attempts of a writer whose ref was moved by another writer.
 const TRIES: u32 = 50;
 
 /// The median of one metric at one commit.
@@ -51,10 +51,10 @@ pub struct Entry {
 /// Why the history cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// git refused.
+    /// git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A line of the history is no entry.
+    /// A line of the history is not an entry.
     #[error("line {line} of {REF} is no entry: {why}")]
     Broken {
         /// Counting from 1.
@@ -62,12 +62,12 @@ pub enum HistoryError {
         /// What is wrong with it.
         why: String,
     },
-    /// Others were always faster.
+    /// Another writer moved the ref in every attempt.
     #[error("{REF} moved at each of {TRIES} attempts to append to it")]
     Contended,
 }
 
-/// The entries that passing comparisons of a run give: each arm's median at its commit.
+/// Returns the entries of the passing comparisons of a run: the median of each side at its commit.
 pub fn of_results(results: &Results) -> Vec<Entry> {
     let at = results.started_at.clone().unwrap_or_default();
     let mut entries = Vec::new();
@@ -100,10 +100,10 @@ pub fn of_results(results: &Results) -> Vec<Entry> {
     entries
 }
 
-/// Every entry, oldest first; none where there is no history.
+/// Returns all entries, oldest first.
 ///
 /// # Errors
-/// git refuses, or the history is broken.
+/// git fails, or a line is not an entry.
 pub fn read(git: &Git) -> Result<Vec<Entry>, HistoryError> {
     let Some(tip) = git.commit(REF)? else {
         return Ok(Vec::new());
@@ -120,10 +120,10 @@ pub fn read(git: &Git) -> Result<Vec<Entry>, HistoryError> {
         .collect()
 }
 
-/// Appends what is not there yet, here or on a remote, and returns how many entries were new.
+/// Appends the entries that are missing, locally or on a remote, and returns their number.
 ///
 /// # Errors
-/// git refuses, or others were always faster.
+/// git fails, or another writer moved the ref in every attempt.
 pub fn append(git: &Git, entries: &[Entry], remote: Option<&str>) -> Result<usize, HistoryError> {
     for attempt in 0..TRIES {
         let local = git.commit(REF)?;
@@ -133,7 +133,7 @@ pub fn append(git: &Git, entries: &[Entry], remote: Option<&str>) -> Result<usiz
         };
         let mut text = contents(git, tip.as_deref())?;
         let before = text.len();
-        // What was written here and never pushed goes along.
+        // Also push local entries that were not pushed before.
         let unpushed = if tip == local {
             String::new()
         } else {
@@ -159,7 +159,7 @@ pub fn append(git: &Git, entries: &[Entry], remote: Option<&str>) -> Result<usiz
         };
         if moved {
             if remote.is_some() {
-                // Whoever moved it meanwhile pushes what is there, too.
+                // The process that moved the ref pushes these entries too.
                 update(git, &next, local.as_deref())?;
             }
             return Ok(new);
@@ -169,7 +169,7 @@ pub fn append(git: &Git, entries: &[Entry], remote: Option<&str>) -> Result<usiz
     Err(HistoryError::Contended)
 }
 
-/// The text of the history at a commit; empty where there is none.
+/// Returns the text of the history at a commit, or an empty text.
 fn contents(git: &Git, tip: Option<&str>) -> Result<String, HistoryError> {
     match tip {
         Some(tip) => Ok(git.text(["cat-file", "blob", &format!("{tip}:{FILE}")])? + "\n"),
@@ -177,7 +177,7 @@ fn contents(git: &Git, tip: Option<&str>) -> Result<String, HistoryError> {
     }
 }
 
-/// Appends the lines that are not there yet; how many those were.
+/// Appends the missing lines and returns their number.
 fn add<'a>(text: &mut String, lines: impl Iterator<Item = &'a str>) -> usize {
     let mut new = 0;
     for line in lines.filter(|l| !l.is_empty()) {
@@ -190,7 +190,7 @@ fn add<'a>(text: &mut String, lines: impl Iterator<Item = &'a str>) -> usize {
     new
 }
 
-/// The tip of the remote's history, whose objects are here afterwards.
+/// Fetches the remote's history and returns its tip.
 fn fetch(git: &Git, remote: &str) -> Result<Option<CommitId>, HistoryError> {
     let there = git.text(["ls-remote", "--end-of-options", remote, REF])?;
     let Some(tip) = there.split_whitespace().next() else {
@@ -208,7 +208,7 @@ fn fetch(git: &Git, remote: &str) -> Result<Option<CommitId>, HistoryError> {
     Ok(tip.parse().ok())
 }
 
-/// Moves the remote's ref from the tip that was read; whether it did.
+/// Moves the remote's ref from the tip that was read. Returns whether the ref moved.
 fn push(git: &Git, remote: &str, next: &str, tip: Option<&str>) -> Result<bool, HistoryError> {
     let lease = format!("--force-with-lease={REF}:{}", tip.unwrap_or_default());
     let pushed = git.output([
@@ -227,7 +227,7 @@ fn push(git: &Git, remote: &str, next: &str, tip: Option<&str>) -> Result<bool, 
         return Ok(false);
     }
     let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
-    // Somebody else's push may hold the lock and not have ended yet.
+    // Another push may still hold the lock.
     if said.contains("lock") {
         return Ok(false);
     }
@@ -242,7 +242,7 @@ fn push(git: &Git, remote: &str, next: &str, tip: Option<&str>) -> Result<bool, 
     }))
 }
 
-/// Moves the ref, if it still is where it was read; whether it did.
+/// Moves the ref if it still points to the commit that was read. Returns whether the ref moved.
 fn update(git: &Git, next: &str, tip: Option<&str>) -> Result<bool, HistoryError> {
     if Some(next) == tip {
         return Ok(true);
@@ -251,7 +251,7 @@ fn update(git: &Git, next: &str, tip: Option<&str>) -> Result<bool, HistoryError
     Ok(git.output(["update-ref", REF, next, old])?.status.success())
 }
 
-/// Writes a commit that holds this text.
+/// Writes a commit with this text.
 fn commit(git: &Git, text: &str, parent: Option<&str>) -> Result<CommitId, HistoryError> {
     let blob = fed(git, &["hash-object", "-w", "--stdin"], text)?;
     let tree = fed(git, &["mktree"], &format!("100644 blob {blob}\t{FILE}\n"))?;
@@ -265,7 +265,7 @@ fn commit(git: &Git, text: &str, parent: Option<&str>) -> Result<CommitId, Histo
         .map_err(|_| GitError::NotAnId("commit-tree".to_owned()))?)
 }
 
-/// Runs git with this on its standard input and returns what it printed.
+/// Runs git with this standard input and returns its output.
 fn fed(git: &Git, args: &[&str], input: &str) -> Result<String, HistoryError> {
     let mut child = git
         .command(args)
@@ -279,7 +279,7 @@ fn fed(git: &Git, args: &[&str], input: &str) -> Result<String, HistoryError> {
         .spawn()
         .map_err(GitError::Start)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A git that has died says so by its exit code.
+        // If git has exited, its exit code tells the cause.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output().map_err(GitError::Start)?;
@@ -294,7 +294,7 @@ fn fed(git: &Git, args: &[&str], input: &str) -> Result<String, HistoryError> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// How far the newest commit of a series is from the epoch.
+/// Compares the newest commit of a series with the epoch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trend {
     /// The gate that was launched.

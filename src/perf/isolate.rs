@@ -1,18 +1,18 @@
-//! What one arm sees: its own checkout before all else, and nothing of the other arm's or of a copy in the image.
+//! Isolates the two sides: each imports its own checkout first, and nothing from the other checkout or from an installed copy.
 //!
-//! A package without `__init__.py` is stitched together from every `sys.path` entry that has a folder of its name, so
-//! putting the arm first is not enough: a module that the change deleted would still come from the image. Each arm
-//! therefore gets an import hook that answers for both arms' top-level names and looks in the arm alone.
+//! Python combines a package without `__init__.py` from every `sys.path` entry that has a folder of this name. So the order of
+//! the entries is not enough: a module that the change deleted would still come from the image. Each side therefore gets an
+//! import hook that handles the top-level names of both checkouts and searches its own checkout only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Variables that hold lists of folders to load from.
+/// Environment variables with lists of folders from which code is loaded.
 const SEARCHED: [&str; 3] = ["PYTHONPATH", "LD_LIBRARY_PATH", "LIBRARY_PATH"];
 
-/// The hook; `OWN` and `ARM` are filled in as JSON, which Python reads as its own.
+/// The hook. `OWN` and `ARM` are inserted as JSON, which is also valid Python.
 const HOOK: &str = r#"import sys
 from importlib.machinery import PathFinder
 
@@ -22,7 +22,7 @@ HERE = @HERE@
 
 
 class OneArm:
-    """Top-level names of the checkout come from this arm or from nowhere."""
+    """Imports top-level names of the checkout from this side only."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -46,7 +46,7 @@ except ImportError:
     sys.modules["sitecustomize"] = _ours
 "#;
 
-/// Top-level names that Python could import from a checkout: folders with a Python file or a library, and such files.
+/// Returns the top-level names that Python can import from a checkout: Python files, libraries, and folders with such files.
 pub fn top_level(checkout: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(checkout)? {
@@ -76,13 +76,13 @@ fn is_code(path: &Path) -> bool {
     matches!(path.extension().and_then(OsStr::to_str), Some("py" | "so"))
 }
 
-/// Whether a folder holds code itself. One that only has it further down, such as `docker/`, may share its name with an
-/// installed package, which Python would then prefer.
+/// Returns whether a folder directly contains code. A folder that has code only in subfolders, such as `docker/`, may have the
+/// name of an installed package, which Python would then prefer.
 fn holds_code(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|e| is_code(&e.path())))
 }
 
-/// Writes the hook of one arm into a folder of its own and returns that folder.
+/// Writes the hook of one side into a separate folder and returns that folder.
 ///
 /// # Errors
 /// The folder or the file cannot be made.
@@ -98,8 +98,8 @@ pub fn hook(folder: &Path, arm: &Path, own: &BTreeSet<String>) -> io::Result<Pat
     Ok(folder.to_owned())
 }
 
-/// The environment of one arm: the given one, with the hook and the arm first to import from, nothing of any checkout in
-/// `foreign` to load from, and a run root of its own.
+/// Returns the environment of one side: the given one, with the hook and the checkout first in the import path, without the
+/// folders of the checkouts in `foreign`, and with a separate run root.
 pub fn environment(
     given: &BTreeMap<OsString, OsString>,
     arm: &Path,

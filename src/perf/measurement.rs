@@ -238,7 +238,7 @@ impl Measurement {
 /// Decides which measurements of a comparison count, and which are discarded and replaced once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Screening {
-    /// The workload drifts by itself: a replacement drifted too.
+    /// A replacement drifted too, so the drift belongs to the workload.
     drifts: bool,
     /// Steps of the longest log that counted.
     longest: usize,
@@ -316,7 +316,7 @@ fn distinct_share(values: &[f64]) -> f64 {
     sorted.len() as f64 / values.len().max(1) as f64
 }
 
-/// Correlation of each value with the next; 0 where nothing varies.
+/// Returns the correlation of each value with the next, or 0 for constant values.
 fn neighbour_correlation(values: &[f64]) -> f64 {
     let centre = stats::mean(values).unwrap_or(0.0);
     let rest: Vec<f64> = values.iter().map(|v| v - centre).collect();

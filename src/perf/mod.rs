@@ -3,7 +3,7 @@
 //! `measurement` reduces the samples of one measurement, `stats` estimates what several prove, `decision` turns that into a
 //! verdict, `record` collects the pairs and writes them down, `metric_set` does this for several metrics of the same
 //! measurements; none of the five starts a process or reads a file. `arms` and
-//! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` looks at the GPUs meanwhile,
+//! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` monitors the GPUs,
 //! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run.
 
 pub mod arms;

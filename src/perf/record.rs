@@ -158,8 +158,8 @@ impl Pairs {
         }
     }
 
-    /// Puts the judgement into the result. The figure of each side is the geometric mean over its measurements, weighted as
-    /// the change is, so that result ÷ baseline − 1 is the change that was judged, in an attestation too.
+    /// Records the decision in the result. The figure of each side is the geometric mean over its measurements, with the weights of
+    /// the change. So result ÷ baseline − 1 is exactly the decided change, in an attestation too.
     pub fn record(&self, perf: &mut PerfResult, judged: &Judgement) {
         let weights = weights(&self.pairs);
         let of = |f: fn(&Pair) -> f64| {

@@ -1,6 +1,6 @@
-//! A verdict from launches that already happened: logs as a trainer printed them, or recorded results.
+//! Compares existing measurements: logs of a trainer, or recorded results.
 //!
-//! Launches nothing and opens no file: bytes in, a comparison out.
+//! Starts no process and opens no file.
 
 use std::io::{BufRead as _, BufReader, Read};
 

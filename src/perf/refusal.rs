@@ -1,4 +1,4 @@
-//! Why a comparison has no measured verdict. Knows neither arms' commands nor statistics.
+//! Defines why a comparison ends without a measured verdict. Knows neither commands nor statistics.
 
 use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::arms::ArmError;
@@ -7,16 +7,16 @@ use crate::perf::arms::ArmError;
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{why}")]
 pub struct Refusal {
-    /// The verdict that stands instead.
+    /// The verdict of the comparison.
     pub verdict: Verdict,
     /// Its reason.
     pub reason: Reason,
-    /// It in words, for the log alone: git or the system may have said a part of it.
+    /// The explanation, for the log only: it can contain messages of git or of the operating system.
     pub why: String,
 }
 
 impl Refusal {
-    /// A refusal.
+    /// Creates a refusal.
     pub fn new(verdict: Verdict, reason: Reason, why: impl Into<String>) -> Self {
         Refusal {
             verdict,
@@ -25,7 +25,7 @@ impl Refusal {
         }
     }
 
-    /// One that speaks against the measurement, not against either arm.
+    /// Creates a refusal for a problem of the measurement, not of the baseline or the change.
     pub fn invalid(reason: Reason, why: impl Into<String>) -> Self {
         Refusal::new(Verdict::Invalid, reason, why)
     }

@@ -47,7 +47,7 @@ pub fn of(ended: &CommandOutcome, metric: &str) -> Result<Printed, String> {
 /// The samples that a measurement printed; none where it printed none.
 ///
 /// # Errors
-/// A number could not be read: says the shape of what stands there, and why.
+/// A number could not be read: the message has its shape and the cause.
 pub fn printed(measured: Option<&Measured>) -> Result<Printed, String> {
     let Some(measured) = measured else {
         return Ok(Printed::default());

@@ -1,6 +1,6 @@
-//! Where launches run: both checkouts, what each may see, their builds, and a run root for every launch.
+//! Builds both checkouts and runs commands in them, each with an isolated environment and a separate run root.
 //!
-//! Knows nothing of metrics or verdicts on them. Starts nothing itself: every command goes through the engine's supervisor.
+//! Must not depend on metrics or verdicts. Every command runs under the supervisor of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::perf::isolate;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 
-/// Longest build of one arm.
+/// Time limit for the build of one side.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Which arm.
+/// One side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// The baseline.
@@ -30,7 +30,7 @@ pub enum Arm {
 }
 
 impl Arm {
-    /// What people call it.
+    /// The name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Arm::Base => "baseline",
@@ -39,11 +39,11 @@ impl Arm {
     }
 }
 
-/// Both arms of one comparison, ready to be built and launched in.
+/// The two checkouts of one comparison.
 pub struct Site<'a, 'b> {
     case: &'a PerfCase<'b>,
     arms: &'a Arms,
-    /// Whoever runs the commands.
+    /// Runs the commands.
     pub supervisor: &'a mut Supervisor,
     baseline: PathBuf,
     subject: PathBuf,
@@ -53,10 +53,10 @@ pub struct Site<'a, 'b> {
 }
 
 impl<'a, 'b> Site<'a, 'b> {
-    /// The site of a case whose baseline is checked out.
+    /// Prepares the two checkouts. The baseline must be checked out.
     ///
     /// # Errors
-    /// A folder cannot be made, or one arm lies inside the other.
+    /// A folder cannot be created, or one checkout is inside the other.
     pub fn new(
         case: &'a PerfCase<'b>,
         arms: &'a Arms,
@@ -78,7 +78,7 @@ impl<'a, 'b> Site<'a, 'b> {
             isolate::hook(&arms.scratch("hook-base"), &baseline, &own)?,
             isolate::hook(&arms.scratch("hook-head"), &subject, &own)?,
         ];
-        // Where checkpoints may be large the runner says so.
+        // The runner sets the run root to a place that has room for checkpoints.
         let run_root = case
             .environment
             .get(std::ffi::OsStr::new("NMOE_RUN_ROOT"))
@@ -113,15 +113,15 @@ impl<'a, 'b> Site<'a, 'b> {
         isolate::environment(self.case.environment, self.dir(arm), hook, &[foreign], run_root)
     }
 
-    /// Builds both arms before the first launch and remembers what their kernel libraries are.
+    /// Builds both sides before the first measurement and stores the digests of their kernel libraries.
     ///
     /// # Errors
-    /// A build failed, or left an arm without libraries of its own.
+    /// A build failed, or one side has no kernel libraries although they are needed.
     pub fn build(&mut self) -> Result<(), Refusal> {
         let target = self.case.registry.target();
         let needed = self.case.compare.needs_kernels();
         let named = !self.case.registry.target.is_empty();
-        // The incumbent's own build is tried where it is there; a registry that names one means it.
+        // The default build runs only where its Makefile exists. A build that the registry declares always runs.
         let there = |arm: &Path| arm.join("nmoe/csrc/Makefile").is_file();
         if needed || named || there(&self.baseline) || there(&self.subject) {
             for arm in [Arm::Base, Arm::Head] {
@@ -160,21 +160,21 @@ impl<'a, 'b> Site<'a, 'b> {
         if linked(base) || linked(head) {
             return Err(Refusal::invalid(
                 Reason::KernelStale,
-                "a kernel library is a link, so it may be anybody's",
+                "a kernel library is a link, so it can belong to another checkout",
             ));
         }
         if base.is_empty() != head.is_empty() || (needed && base.is_empty()) {
             let which = if base.is_empty() { "baseline" } else { "change" };
             return Err(Refusal::invalid(
                 Reason::KernelMissing,
-                format!("the {which} has no kernel library of its own"),
+                format!("the {which} has no kernel library"),
             ));
         }
         Ok(())
     }
 
-    /// Has the libraries that launches need proven to be the arm's own. The baseline's are built for that, from nothing; the
-    /// change's were, by this run, and a rebuild could only make others of them.
+    /// Verifies that the kernel libraries were built from the sources of this side. The baseline's libraries are built from
+    /// scratch for this. The change's libraries were built earlier in this run and are only inspected.
     fn prove(&mut self, arm: Arm, target: &Target) -> Result<(), Refusal> {
         let library = match arm {
             Arm::Base => {
@@ -204,10 +204,10 @@ impl<'a, 'b> Site<'a, 'b> {
         Err(Refusal::new(verdict, reason, why))
     }
 
-    /// Whether both arms still are what was built, and the baseline's sources what was checked out.
+    /// Checks that the kernel libraries of both sides and the sources of the baseline did not change.
     ///
     /// # Errors
-    /// They are not, or nobody can tell.
+    /// A file changed, or the check is not possible.
     pub fn untouched(&self) -> Result<(), Refusal> {
         let target = self.case.registry.target();
         let now = [
@@ -220,14 +220,14 @@ impl<'a, 'b> Site<'a, 'b> {
         Err(Refusal::new(
             Verdict::Fail,
             Reason::Tampered,
-            "an arm's sources or kernel libraries changed while they were measured",
+            "sources or kernel libraries changed during the measurements",
         ))
     }
 
-    /// Runs a command in one arm, with a run root of its own.
+    /// Runs a command in one checkout, with a separate run root.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The command cannot be started.
     pub fn shell(
         &mut self,
         arm: Arm,
@@ -248,17 +248,17 @@ impl<'a, 'b> Site<'a, 'b> {
             dir: &dir,
             environment: &environment,
             timeout: limit,
-            silence: (silence > 0 && what == "launch").then(|| Duration::from_secs(silence)),
+            silence: (silence > 0 && what == "measurement").then(|| Duration::from_secs(silence)),
         };
         let meter =
             samples::meter(self.case.compare).map_err(|why| Refusal::invalid(Reason::BadRegistry, why))?;
         Ok(self.supervisor.run(&command, meter)?)
     }
 
-    /// An error where the disk is full, which a build or a launch that failed is not to blame for.
+    /// Checks that the disk is not full. A build or a measurement that fails on a full disk is not at fault.
     ///
     /// # Errors
-    /// It is.
+    /// The disk is full.
     pub fn has_room(&self) -> Result<(), Refusal> {
         if [self.arms.worktree().as_path(), &self.run_root, &self.subject]
             .into_iter()
@@ -269,16 +269,16 @@ impl<'a, 'b> Site<'a, 'b> {
         Ok(())
     }
 
-    /// Tells those who watch.
+    /// Prints a line of progress.
     pub fn say(&mut self, text: &str) {
         self.supervisor.output.line(format_args!("perf: {text}"));
     }
 }
 
-/// An error where we were asked to stop.
+/// Checks that the run was not cancelled.
 ///
 /// # Errors
-/// We were.
+/// The run was cancelled.
 pub fn stopped(ended: &CommandOutcome) -> Result<(), Refusal> {
     if matches!(ended.termination, Termination::Stopped(_)) {
         return Err(Refusal::new(
@@ -290,7 +290,7 @@ pub fn stopped(ended: &CommandOutcome) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A run root for one launch, removed with everything in it.
+/// The run root of one measurement. It is removed with all its files.
 struct RunRoot {
     folder: PathBuf,
     path: PathBuf,
@@ -315,7 +315,7 @@ impl Drop for RunRoot {
     fn drop(&mut self) {
         arms::remove(&self.folder);
         if let Some(parent) = self.folder.parent() {
-            // Only where it is empty: another run may use it.
+            // This fails, as intended, if another run uses the folder.
             let _ = std::fs::remove_dir(parent);
         }
     }

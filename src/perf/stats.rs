@@ -15,6 +15,9 @@ pub const HISTORY_CAP: u32 = 20;
 /// Stored noise is dropped where the measurements vary so much more that chance does this in one comparison of twenty.
 const DROP_ALPHA: f64 = 0.05;
 
+/// Largest ratio of two variances that is told apart from larger ones.
+const MOST_RATIO: f64 = 1e12;
+
 /// Standard deviations of logarithms below this come from the arithmetic, not from a machine.
 const ROUNDING: f64 = 1e-12;
 
@@ -155,7 +158,7 @@ fn find_t_quantile(p: f64, dof: f64) -> Option<f64> {
 
 /// The moderated estimate of Smyth (2004), with a fixed prior. The variance of a pair is twice that of the measurements
 /// within each side, pooled over both (2n − 2 degrees of freedom), blended with the stored one by their degrees of freedom.
-/// `None` where nothing can be said: no pairs, a value that is not finite, no variance.
+/// Returns `None` without pairs, with a value that is not finite, or without variance.
 pub fn estimate(sides: &Sides<'_>, history: Option<History>) -> Option<Estimate> {
     let pairs = sides.base.len();
     let values = sides.base.iter().chain(sides.change).chain(sides.weights);
@@ -202,8 +205,9 @@ fn varies_more(live: f64, live_dof: f64, stored: History) -> bool {
     if !(live_dof > 0.0 && ratio > 1.0) {
         return false;
     }
+    // The distribution panics for a ratio near the largest number; this one is beyond every quantile.
     FisherSnedecor::new(live_dof, f64::from(stored.pairs))
-        .is_ok_and(|f| !ratio.is_finite() || f.sf(ratio) < DROP_ALPHA)
+        .is_ok_and(|f| f.sf(ratio.min(MOST_RATIO)) < DROP_ALPHA)
 }
 
 impl Estimate {

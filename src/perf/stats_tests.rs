@@ -87,6 +87,19 @@ fn the_smallest_visible_loss_shrinks_with_pairs() {
     assert_eq!(noise(&[0.01], Estimator::Median), None);
 }
 
+/// Found by chance: the F distribution panicked.
+#[test]
+fn huge_variance_drops_stored_noise() {
+    let mut change = [0.0; 8];
+    change[2] = -4.765639115500264e153;
+    let stored = History {
+        sd: 0.3573324577619933,
+        pairs: 1,
+        estimator: Estimator::Median,
+    };
+    assert!(of(&[0.0; 8], &change, Some(stored)).unwrap().history_dropped);
+}
+
 proptest! {
     #[test]
     fn nothing_panics_and_an_estimate_is_finite(

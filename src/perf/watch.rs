@@ -1,12 +1,12 @@
-//! Whether the GPUs were well while a launch ran: a look before it, one after it, and every Xid in between.
+//! Checks the health of the GPUs during a measurement: one reading before it, one after it, and every Xid in between.
 //!
-//! Knows the kernel room's readings and the words that results have for what spoils a launch; judges no numbers.
+//! Translates health issues into the reasons that results use. Evaluates no samples.
 
 use crate::domain::results::Spoiler;
 use crate::gate::process::Supervisor;
 use crate::kernel::health::{self, GpuIssue, HealthMonitor, Kind, Reading};
 
-/// Eyes on the GPUs, for as long as launches are compared.
+/// Monitors the GPUs for the duration of a comparison.
 pub struct Watch {
     monitor: Option<HealthMonitor>,
     before: Option<Reading>,
@@ -14,7 +14,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Opens its eyes, where the launches use GPUs. To be called between launches: what it starts must not count as theirs.
+    /// Starts the monitor if the measurements use GPUs. Must be called between measurements, so that the monitor's processes do
+    /// not count as theirs.
     pub fn over(gpus: u32, supervisor: &mut Supervisor) -> Self {
         let monitor = (gpus > 0)
             .then(|| HealthMonitor::start(&health::LIMITS))
@@ -27,18 +28,18 @@ impl Watch {
         }
     }
 
-    /// The look before a launch.
+    /// Takes the reading before a measurement.
     pub fn before(&mut self) {
         self.before = self.look();
     }
 
-    /// The look after it, when all its processes are gone: what spoiled it, worst first.
+    /// Takes the reading after all processes of the measurement have ended. Returns what disturbed it, worst first.
     pub fn after(&mut self) -> Vec<(Spoiler, String)> {
         let (Some(before), Some(after)) = (self.before.take(), self.look()) else {
             return Vec::new();
         };
         let mut issues = after.issues_since(&before);
-        // Whoever was there when it began may have gone before it ended.
+        // A foreign process at the start may have ended before the second reading.
         issues.extend(
             before
                 .issues()
@@ -49,7 +50,7 @@ impl Watch {
         issues.iter().map(told).collect()
     }
 
-    /// Whether launches on GPUs went unwatched, since their health could not be read.
+    /// Returns whether the health of the GPUs could not be read.
     pub fn blind(&self) -> bool {
         self.blind
     }

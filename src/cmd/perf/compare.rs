@@ -1,4 +1,4 @@
-//! `perf compare`: a verdict from two sets of logs or results.
+//! `perf compare`: compares two sets of logs or results and prints a verdict.
 
 use std::path::{Path, PathBuf};
 
@@ -29,13 +29,13 @@ use crate::terminal::Text;
 /// Arguments of `perf compare`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Logs or results of the baseline, one a launch.
+    /// Logs or results of the baseline, one file for each measurement.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     baseline: Vec<PathBuf>,
     /// Logs or results of the change, as many and in the same order.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     head: Vec<PathBuf>,
-    /// Percent: -10 means at most 10 % worse; the settings' budget where absent.
+    /// Percent: -10 means at most 10 % worse (default: the budget of the settings).
     #[arg(long, value_name = "PCT", allow_hyphen_values = true)]
     budget_pct: Option<f64>,
     /// The metric.
@@ -44,7 +44,7 @@ pub struct Args {
     /// Which way the metric is better; needed where neither the registry nor the name of the metric says so.
     #[arg(long, value_enum)]
     direction: Option<Better>,
-    /// The gate that was launched: its metrics from the registry, its stored noise, its entry in results.
+    /// The compared gate: selects its metrics of the registry, its stored noise, and its entry in results.
     #[arg(long, value_name = "ID")]
     gate: Option<String>,
     /// Class of machine whose stored noise counts, such as b200x8 (default: cpu).
@@ -53,13 +53,13 @@ pub struct Args {
     /// 1 compares one pair with the bare threshold, as the inline runner does.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
-    /// Steps at the start that do not count; the rule's where absent.
+    /// Steps at the start that do not count (default: 5, or a quarter of the steps if that is more).
     #[arg(long, value_name = "N")]
     warmup_steps: Option<u32>,
-    /// Go on with an inconclusive comparison: the JSON that `perf compare --format json` printed for it. Give the new logs only.
+    /// Continue an inconclusive comparison, given the JSON of `perf compare --format json`. Give the new logs only.
     #[arg(long, value_name = "FILE", conflicts_with = "pairs")]
     r#continue: Option<PathBuf>,
-    /// Risk of the change: what an inconclusive verdict means for it.
+    /// Risk of the change: sets the effect of an inconclusive verdict.
     #[arg(long, value_enum)]
     risk: Option<HowHot>,
 }
@@ -71,7 +71,7 @@ enum Better {
     Lower,
 }
 
-/// How near the hot path a change is.
+/// How close to the hot path a change is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum HowHot {
     Hot,
@@ -138,7 +138,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Stored noise of the gate on this class of machine.
+/// Returns the stored noise of the gate on this class of machine.
 fn stored(context: &Context, args: &Args) -> anyhow::Result<Option<History>> {
     let Some(gate) = &args.gate else {
         return Ok(None);
@@ -159,7 +159,7 @@ fn stored(context: &Context, args: &Args) -> anyhow::Result<Option<History>> {
         .map(History::from))
 }
 
-/// The comparison to go on with.
+/// Reads the comparison to continue.
 fn earlier(path: &Path, rule: &Rule) -> anyhow::Result<PerfResult> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut value: serde_json::Value =
@@ -186,7 +186,7 @@ fn earlier(path: &Path, rule: &Rule) -> anyhow::Result<PerfResult> {
     Ok(perf)
 }
 
-/// The metric as the registry declares it for the gate.
+/// Returns the metrics that the registry declares for the gate.
 fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
     let Some(gate) = &args.gate else {
         return Ok(Vec::new());

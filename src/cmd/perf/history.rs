@@ -1,4 +1,4 @@
-//! `perf history`: append results, show what was measured, hold it against the cumulative budget.
+//! `perf history`: appends results, lists measurements, and checks the cumulative budget.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Append the passing comparisons of recorded results, to the policy checkout's ref or to a remote's.
+    /// Append the passing comparisons of recorded results to the ref of the policy checkout, or of a remote.
     Record {
         /// Results of a run.
         #[arg(required = true, value_name = "RESULTS")]
@@ -32,9 +32,9 @@ enum What {
         #[arg(long, value_name = "REMOTE")]
         push: Option<String>,
     },
-    /// Show every entry, oldest first.
+    /// List all entries, oldest first.
     Show,
-    /// Hold the newest commits against the epoch that the settings pin.
+    /// Compare the newest commits with the epoch of the settings.
     Check,
 }
 

@@ -33,7 +33,7 @@ impl Decoder {
         self.encoding
     }
 
-    /// The next stretch as UTF-8; `last` where nothing follows.
+    /// The next stretch as UTF-8; `last` if nothing follows.
     pub fn decode<'a>(&'a mut self, output: &'a [u8], last: bool) -> &'a [u8] {
         let pending = std::mem::take(&mut self.pending);
         self.decoded.clear();

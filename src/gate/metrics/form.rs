@@ -32,7 +32,7 @@ pub enum Why {
 }
 
 impl Why {
-    /// What it says, to follow the shape of the line.
+    /// The explanation, which follows the shape of the line.
     pub fn says(self) -> &'static str {
         match self {
             Why::Grouping => "digits are not in groups of three with one separator",
@@ -97,7 +97,7 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// Whether a number in this form can stand beside the others.
+    /// Returns whether a number in this form fits the other numbers.
     pub fn admits(&mut self, mut form: Form, value: f64) -> bool {
         if form.decimals == Decimals::Proven && !self.proven {
             self.proven = true;
@@ -152,7 +152,7 @@ fn far_apart(a: f64, b: f64) -> bool {
     a != 0.0 && b != 0.0 && ratio.is_finite() && (ratio >= APART || ratio <= 1.0 / APART)
 }
 
-/// The shape of what stands at `at`: digits as 9, letters as a, any sign outside a short list as `?`. Never the text itself.
+/// Returns the shape of the text at `at`: digits as 9, letters as a, other signs outside a short list as `?`. Never the text.
 pub fn shape(line: &[u8], at: usize) -> String {
     let piece = line.get(at..(at + 24).min(line.len())).unwrap_or_default();
     let mut shape: String = String::from_utf8_lossy(piece)

@@ -1,6 +1,6 @@
-//! One metric of a gate: finds its numbers in a line, puts them into its unit, and decides which of them can be believed.
+//! Finds the numbers of one metric in a line, converts them to its unit, and rejects those that are ambiguous.
 //!
-//! Knows its own lines, not how they are cut out of the output.
+//! Works on single lines. Does not know how the output is split into lines.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ pub struct Event {
     pub at: usize,
     /// Which gauge.
     pub gauge: usize,
-    /// What stands there.
+    /// What follows the name.
     pub what: What,
 }
 
-/// What stands where a metric is named.
+/// What follows the name of a metric.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A number, and the unit between the name and it.
@@ -59,7 +59,7 @@ pub enum Unread {
 pub struct Note {
     /// Why.
     pub why: Unread,
-    /// The shape of what stands there, never its text.
+    /// The shape of the text, never the text.
     pub shape: String,
     /// The line of the first, from 1; 0 where lines are not counted.
     pub line: u64,
@@ -263,7 +263,7 @@ impl Gauge {
         }
     }
 
-    /// Takes what stands at a place.
+    /// Handles the text at a place.
     pub fn take(&mut self, line: &[u8], event: &Event, place: &Place, line_number: u64) {
         let why = match &event.what {
             What::Number(number, between) => match self.value(line, number, between.clone()) {
@@ -310,7 +310,7 @@ impl Gauge {
             .as_ref()
             .or(self.unit.as_ref())
             .or(self.adopted.as_ref().map(|(_, unit)| unit));
-        // `1.2K` beside `ktok/s` or a scale: whether both count is anybody's guess.
+        // `1.2K` with the unit `ktok/s` or a scale: it is unclear whether both factors apply.
         if form.suffix != 0 && (scale != 1.0 || meant.is_some_and(Unit::is_prefixed)) {
             return Err(Why::Unit);
         }

@@ -1,6 +1,4 @@
-//! What was read of one metric, for those who compare it, record it or show it.
-//!
-//! Reads nothing itself.
+//! Holds the samples of one metric, to be compared, recorded or shown. Reads no output.
 
 use crate::domain::metric::Metric;
 use crate::domain::results::{Series, Unreadable};
@@ -32,7 +30,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The first number that could not be read: the shape of what stands there, and why.
+    /// Returns the first number that could not be read: its shape and the cause.
     pub fn unreadable(&self) -> Option<(&Note, Why)> {
         self.notes.iter().find_map(|note| match note.why {
             Unread::Refused(why) => Some((note, why)),
@@ -40,7 +38,7 @@ impl Measured {
         })
     }
 
-    /// As results record it. Where a number could not be read there is no value: it would rest on the rest.
+    /// Returns the series for the results. If a number could not be read, the series has no values, because they are incomplete.
     pub fn series(&self) -> Series {
         let kept = self.samples.values();
         let step = kept.len().div_ceil(RECORDED).max(1);

@@ -1,7 +1,8 @@
-//! Numbers taken from a gate's output while it streams by, in bounded memory whatever the gate prints.
+//! Reads numbers from the output of a gate while it runs, in bounded memory.
 //!
-//! A number is read whole or not at all: what is ambiguous is counted and shown by its shape, never guessed.
+//! A number is read whole or not at all. An ambiguous number is counted and reported by its shape, never guessed.
 
+mod boundary;
 mod decode;
 mod form;
 mod gauge;
@@ -51,7 +52,7 @@ pub struct Meter {
     table: Option<Table>,
     events: Vec<Event>,
     step: Option<usize>,
-    /// Whether ranks are told apart: only where something depends on them.
+    /// Whether to distinguish ranks, which is necessary only for `reduce` and `rate`.
     ranked: bool,
     at: Position,
     /// The number of the line at hand, from 1; none where lines are not counted.
@@ -321,7 +322,7 @@ impl Meter {
             };
             let carried = || {
                 let step = self.at.steps.get(&rank).copied().or(self.at.step);
-                // A second value after one step line has no step of its own.
+                // Only the first value after a line with a step belongs to this step.
                 step.filter(|_| self.gauges[event.gauge].series.last_step(rank) != step)
             };
             let place = Place {

@@ -1,6 +1,6 @@
 //! Finds a value by its name: `name: 1`, `name=1`, `"name": 1`, `name (tok/s): 1`, `name in s=1`.
 //!
-//! Knows no number: it says where one should stand.
+//! Does not parse numbers. Returns where a number should begin.
 
 use std::ops::Range;
 
@@ -23,14 +23,14 @@ pub struct Label {
 /// What a name in a line means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Named {
-    /// A value stands here, perhaps with the unit that stands between.
+    /// A value follows, perhaps after a unit.
     Value {
         /// Where it begins.
         at: usize,
         /// Its unit, as the log has it.
         unit: Option<Range<usize>>,
     },
-    /// The name stands alone.
+    /// No `:` or `=` follows the name.
     Mention {
         /// Its end.
         end: usize,

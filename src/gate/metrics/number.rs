@@ -1,10 +1,11 @@
 //! Reads one number of a line, whole or not at all.
 //!
-//! Knows no metric: what the number is called and what its unit means is the caller's business.
+//! Does not know metrics. The caller finds the name and interprets the unit.
 
 use std::ops::Range;
 
 use crate::domain::metric::Decimal;
+use crate::gate::metrics::boundary::boundary;
 use crate::gate::metrics::form::{Decimals, Form, Why};
 use crate::gate::metrics::text::{character, digit, skip_blanks, text, wide_blank};
 use crate::gate::metrics::unit::{self, Unit};
@@ -51,7 +52,7 @@ pub struct Writing<'a> {
     pub unit: Option<(&'a str, &'a Unit)>,
     /// Whether a name of another value begins here: numbers and names may be glued.
     pub name: &'a dyn Fn(&[u8]) -> bool,
-    /// How far the pattern of the registry has matched: what it matched after the number is its own business.
+    /// The end of the match of the registry's pattern. Text inside the match is not checked.
     pub matched: usize,
 }
 
@@ -259,7 +260,7 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
     })
 }
 
-/// A separator of thousands with a digit after it, by a mark of its own and its length. An ordinary blank is none: it separates columns.
+/// Returns the thousands separator before a digit, as a unique mark with its length. A blank is not a separator: it separates columns.
 fn group_separator(line: &[u8], at: usize, decimal: u8) -> Option<(u32, usize)> {
     let (mark, len) = match *line.get(at)? {
         b if b == decimal => return None,
@@ -369,7 +370,7 @@ fn names_something(line: &[u8], at: usize) -> bool {
     }
 }
 
-/// Letters and what units have beside letters.
+/// Returns the range of letters and other characters of a unit.
 fn word(line: &[u8], at: usize) -> Range<usize> {
     let mut i = at;
     while i - at < UNIT {
@@ -388,89 +389,6 @@ fn word(line: &[u8], at: usize) -> Range<usize> {
         }
     }
     at..i
-}
-
-/// Whether the number ends at `at`: what follows neither belongs to it nor makes it a part of something else.
-fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
-    if (how.name)(&line[at..]) {
-        return Ok(());
-    }
-    let ours = at >= how.matched;
-    let next = line.get(at).copied();
-    let after = |signs: usize| digit(line, at + signs);
-    match next {
-        None => return Ok(()),
-        Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'%') => return Err(Why::HalfRead),
-        Some(b'.') => {
-            let ends = line.get(at + 1).is_none_or(|b| {
-                b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b')' | b']' | b'}' | b'\\')
-            });
-            return if ends { Ok(()) } else { Err(Why::NotAlone) };
-        }
-        Some(b',') if after(1) => return Err(Why::NotAlone),
-        Some(b'/') if ours && !(how.counts && ratio(line, at)) => return Err(Why::NotAlone),
-        Some(b';' | b'|' | b':' | b'-') if after(1) && ours => return Err(Why::NotAlone),
-        Some(b'+') if line.get(at + 1) == Some(&b'/') => return Ok(()),
-        Some(b'-' | b'+' | b'*' | b'^' | b'=' | b'~' | b'#' | b'@' | b'!' | b'?' | b'&' | b'$' | b'<')
-            if ours =>
-        {
-            return Err(Why::HalfRead);
-        }
-        Some(0x80..) => {
-            let Some((c, len)) = character(line, at) else {
-                return Err(Why::HalfRead);
-            };
-            if !c.is_whitespace() && !ends_number(c) && ours {
-                return Err(if "–—‒×·".contains(c) {
-                    Why::NotAlone
-                } else {
-                    Why::HalfRead
-                });
-            }
-            if c.is_whitespace() && digit(line, at + len) {
-                return Err(Why::Grouping);
-            }
-        }
-        Some(_) => {}
-    }
-    let then = skip_blanks(line, at);
-    if then > at && ours {
-        apart(line, then, how)?;
-    }
-    Ok(())
-}
-
-/// Whether what stands after a number and a blank makes the number a part of something else.
-fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
-    let digit_after = |from: usize| digit(line, skip_blanks(line, from));
-    let part = match line.get(at) {
-        // `5 -6` are two columns.
-        Some(b'-') => !digit(line, at + 1) && digit_after(at + 1),
-        Some(b'*' | b'^' | b'~') => digit_after(at + 1),
-        Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)),
-        Some(b'x' | b'X') => digit_after(at + 1),
-        Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
-        Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),
-        Some(0x80..) => {
-            character(line, at).is_some_and(|(c, len)| "–—‒×·".contains(c) && digit_after(at + len))
-        }
-        _ => false,
-    };
-    if part { Err(Why::NotAlone) } else { Ok(()) }
-}
-
-/// Whether `/` and a whole number follow.
-fn ratio(line: &[u8], at: usize) -> bool {
-    let from = skip_blanks(line, at + 1);
-    digit(line, from)
-}
-
-/// Signs outside ASCII that may stand right after a number.
-fn ends_number(c: char) -> bool {
-    matches!(
-        c,
-        '…' | '”' | '’' | '»' | '±' | '→' | '•' | '、' | '，' | '；' | '）'
-    ) || ('\u{2500}'..='\u{259f}').contains(&c)
 }
 
 /// What is not finite and still a number.

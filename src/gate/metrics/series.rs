@@ -1,6 +1,6 @@
-//! From the numbers of one metric to its samples: rates of running totals, one value of several ranks, a restart, the last value.
+//! Turns the numbers of one metric into samples: rates of running totals, one value of several ranks, restarts, the last value.
 //!
-//! Knows no line: a number comes with its step and its rank.
+//! Does not parse lines. Each number comes with its step and its rank.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ pub const STEP: &str = "step";
 
 /// Most steps that wait for the samples of other ranks.
 const OPEN: usize = 16;
-/// Most ranks that are told apart.
+/// The largest number of ranks that are distinguished.
 const RANKS: usize = 1 << 14;
 
 /// Where a number was printed.
@@ -88,7 +88,7 @@ pub struct Series {
     told: Told,
 }
 
-/// What a series has to say beside its samples.
+/// Counts of what did not become a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// How often the steps began again; only what came after the last time counts.
@@ -99,7 +99,7 @@ pub struct Told {
     pub partial: u64,
     /// Numbers that could not become a sample: no step or rank to reduce by, no growth to divide by.
     pub unplaced: u64,
-    /// Ranks that were told apart.
+    /// Number of distinguished ranks.
     pub ranks: u32,
 }
 

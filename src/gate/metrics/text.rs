@@ -29,7 +29,7 @@ pub fn digit(line: &[u8], at: usize) -> bool {
     line.get(at).is_some_and(u8::is_ascii_digit)
 }
 
-/// The character that begins here, and its length; none at the end and where the bytes are no UTF-8.
+/// Returns the character at this place and its length, or `None` at the end and for bytes that are not UTF-8.
 pub fn character(line: &[u8], at: usize) -> Option<(char, usize)> {
     let rest = line.get(at..(at + 4).min(line.len()))?;
     let valid = match std::str::from_utf8(rest) {

@@ -116,7 +116,7 @@ impl Unit {
         })
     }
 
-    /// A unit that the registry declares: of the vocabulary, or a word of its own.
+    /// Returns the unit that the registry declares: a known one, or any other word.
     pub fn declared(text: &str) -> Unit {
         Unit::known(text).unwrap_or_else(|| Unit::plain(&text.trim().to_lowercase()))
     }
@@ -130,7 +130,7 @@ impl Unit {
         }
     }
 
-    /// Whether a suffix after a bare number could be a second prefix: `1.2K` beside `ktok/s`.
+    /// Returns whether a suffix of the number could be a second prefix, as in `1.2K` with the unit `ktok/s`.
     pub fn is_prefixed(&self) -> bool {
         self.prefixed
     }
@@ -148,7 +148,7 @@ impl Unit {
     }
 }
 
-/// One part of a unit: its name, how many of it, and whether a prefix such as `k` says so.
+/// Returns one part of a unit: its name, its factor, and whether the factor comes from a prefix such as `k`.
 fn part(text: &str) -> Option<(String, f64, bool)> {
     let lower = text.to_lowercase();
     let single = |word: &str| word.strip_suffix('s').filter(|w| w.len() > 1).map(str::to_owned);

@@ -1,0 +1,93 @@
+//! Decides whether a number ends at a place, or is a part of a list, range, ratio, date or word.
+//!
+//! Looks only at the text after the number.
+
+use crate::gate::metrics::form::Why;
+use crate::gate::metrics::number::Writing;
+use crate::gate::metrics::text::{character, digit, skip_blanks};
+
+/// Checks that a number ends at `at`.
+///
+/// # Errors
+/// The next characters belong to the number, or make it a part of something else.
+pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
+    if (how.name)(&line[at..]) {
+        return Ok(());
+    }
+    let ours = at >= how.matched;
+    let next = line.get(at).copied();
+    let after = |signs: usize| digit(line, at + signs);
+    match next {
+        None => return Ok(()),
+        Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'%') => return Err(Why::HalfRead),
+        Some(b'.') => {
+            let ends = line.get(at + 1).is_none_or(|b| {
+                b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b')' | b']' | b'}' | b'\\')
+            });
+            return if ends { Ok(()) } else { Err(Why::NotAlone) };
+        }
+        Some(b',') if after(1) => return Err(Why::NotAlone),
+        Some(b'/') if ours && !(how.counts && ratio(line, at)) => return Err(Why::NotAlone),
+        Some(b';' | b'|' | b':' | b'-') if after(1) && ours => return Err(Why::NotAlone),
+        Some(b'+') if line.get(at + 1) == Some(&b'/') => return Ok(()),
+        Some(b'-' | b'+' | b'*' | b'^' | b'=' | b'~' | b'#' | b'@' | b'!' | b'?' | b'&' | b'$' | b'<')
+            if ours =>
+        {
+            return Err(Why::HalfRead);
+        }
+        Some(0x80..) => {
+            let Some((c, len)) = character(line, at) else {
+                return Err(Why::HalfRead);
+            };
+            if !c.is_whitespace() && !ends_number(c) && ours {
+                return Err(if "–—‒×·".contains(c) {
+                    Why::NotAlone
+                } else {
+                    Why::HalfRead
+                });
+            }
+            if c.is_whitespace() && digit(line, at + len) {
+                return Err(Why::Grouping);
+            }
+        }
+        Some(_) => {}
+    }
+    let then = skip_blanks(line, at);
+    if then > at && ours {
+        apart(line, then, how)?;
+    }
+    Ok(())
+}
+
+/// Checks that the text after a number and a blank does not make the number a part of something else.
+fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
+    let digit_after = |from: usize| digit(line, skip_blanks(line, from));
+    let part = match line.get(at) {
+        // `5 -6` are two columns.
+        Some(b'-') => !digit(line, at + 1) && digit_after(at + 1),
+        Some(b'*' | b'^' | b'~') => digit_after(at + 1),
+        Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)),
+        Some(b'x' | b'X') => digit_after(at + 1),
+        Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
+        Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),
+        Some(0x80..) => {
+            character(line, at).is_some_and(|(c, len)| "–—‒×·".contains(c) && digit_after(at + len))
+        }
+        _ => false,
+    };
+    if part { Err(Why::NotAlone) } else { Ok(()) }
+}
+
+/// Returns whether `/` and a whole number follow.
+fn ratio(line: &[u8], at: usize) -> bool {
+    let from = skip_blanks(line, at + 1);
+    digit(line, from)
+}
+
+/// Returns whether a character outside ASCII may directly follow a number.
+fn ends_number(c: char) -> bool {
+    matches!(
+        c,
+        '…' | '”' | '’' | '»' | '±' | '→' | '•' | '、' | '，' | '；' | '）'
+    ) || ('\u{2500}'..='\u{259f}').contains(&c)
+}
