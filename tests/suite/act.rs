@@ -53,13 +53,26 @@ pub fn act() -> Option<&'static Path> {
 /// Returns arguments that replace external actions by the local ones in `tests/act`.
 pub fn stand_ins() -> Vec<String> {
     [
-        ("checkout", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
-        ("upload-artifact", "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f"),
-        ("attest", "1e69f48acb82d1966a394da916b4c1698aa569d6"),
-        ("download-artifact", "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"),
-        ("cache", "27d5ce7f107fe9357f9df03efb73ab90386fccae"),
+        ("actions/checkout", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
+        (
+            "actions/upload-artifact",
+            "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",
+        ),
+        ("actions/attest", "1e69f48acb82d1966a394da916b4c1698aa569d6"),
+        (
+            "actions/download-artifact",
+            "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
+        ),
+        ("actions/cache", "27d5ce7f107fe9357f9df03efb73ab90386fccae"),
+        (
+            "pypa/gh-action-pypi-publish",
+            "ed0c53931b1dc9bd32cbe73a98c7f6766f8a527e",
+        ),
     ]
-    .map(|(name, sha)| format!("--local-repository=actions/{name}@{sha}={ROOT}/tests/act/{name}"))
+    .map(|(action, sha)| {
+        let name = action.rsplit('/').next().unwrap();
+        format!("--local-repository={action}@{sha}={ROOT}/tests/act/{name}")
+    })
     .to_vec()
 }
 

@@ -153,6 +153,11 @@ fn releasable(listed: &str) -> ReleaseFixture {
         "scripts/build-release",
         built.replace("@PROGRAM@", program().to_str().unwrap()),
     );
+    // `python_wheel.rs` covers the packing.
+    fixture.sandbox.file(
+        "scripts/release/build-wheel",
+        "#!/bin/bash\nset -e\nmkdir -p \"$2\"\ncp \"$1\" \"$2/nmoe_gates-${1#*nmoe-gates-}.whl\"\n",
+    );
     let lines: String = TARGETS
         .iter()
         .map(|t| format!("{listed}  {VERSION}/nmoe-gates-{t}\n"))
@@ -225,6 +230,9 @@ fn slow_act_release_is_drafted() {
             .sandbox
             .path(&format!("artifacts/attested/nmoe-gates-{target}.kinds"));
         assert_eq!(std::fs::read_to_string(kinds).unwrap(), "provenance\nsbom\n");
+        let wheel = format!("nmoe_gates-{target}.whl");
+        assert!(draft.contains(&format!("dist/{wheel}")), "{draft}");
+        assert!(fixture.sandbox.path("artifacts/attested").join(wheel).exists());
     }
     for file in [
         "SHA256SUMS",
@@ -373,30 +381,64 @@ fn release_files_match_exact_names_and_digests() {
 }
 
 #[test]
-fn slow_act_major_tag_follows_published_release() {
+fn slow_act_published_release_goes_to_pypi_registry_and_major_tag() {
     let fixture = releasable(&released());
+    let download = format!(
+        "*release\\ download*whl*) mkdir -p \"${{@: -1}}\"; echo wheel >\"${{@: -1}}/nmoe_gates.whl\" ;;\n\
+         *release\\ download*) mkdir -p \"${{@: -1}}\"; for target in {}; do\n\
+         printf '#!/bin/sh\\nexec \"%s\" \"$@\"\\n' '{}' >\"${{@: -1}}/nmoe-gates-$target\"; done ;;",
+        TARGETS.join(" "),
+        program().display()
+    );
     fixture.program(
         "gh",
-        "case \"$*\" in\n*/releases\\ --jq*) printf 'v1.2.9\\nv1.2.10\\nv2.0.0\\n' ;;\n*/commits/*) printf '%040d\\n' 7 ;;\n*PATCH*) exit 1 ;;\nesac",
+        &format!("case \"$*\" in\n{download}\n*/releases\\ --jq*) printf 'v1.2.9\\nv1.2.10\\nv2.0.0\\n' ;;\n*/commits/*) printf '%040d\\n' 7 ;;\n*PATCH*) exit 1 ;;\nesac"),
     );
+    fixture.program(
+        "docker",
+        "case \"$*\" in login*) cat >/dev/null ;; *imagetools*) echo \"sha256:of-${4##*:}\" ;; esac",
+    );
+    for tag in ["v1.2.9", "v1.2.10"] {
+        fixture.sandbox.git(["tag", tag]);
+    }
     let event = json!({"action": "published", "release": {"tag_name": "v1.2.10", "prerelease": false}});
     let Some(ran) = fixture.run("release.yml", "release", &event, &[]) else {
         return;
     };
     assert!(ran.passed, "{}", ran.log);
+    let asked = fixture.asked();
     let moved = format!("-f ref=refs/tags/v1 -f sha={:040}", 7);
-    assert!(fixture.asked().contains(&moved), "{}", fixture.asked());
+    assert!(asked.contains(&moved), "{asked}");
     assert!(
         !ran.log.contains("Hold the tag"),
         "nothing is built again\n{}",
         ran.log
     );
+    // PyPI gets the wheels of the release, after their attestation was verified for this tag.
+    assert!(fixture.sandbox.path("artifacts/pypi/nmoe_gates.whl").exists());
+    let verified =
+        "gh attestation verify wheels/nmoe_gates.whl --repo octo-org/gates --source-ref refs/tags/v1.2.10";
+    assert!(asked.contains(verified), "{asked}");
+    // The image holds the released programs for both machines, and is attested by digest.
+    let built = asked
+        .lines()
+        .find(|line| line.starts_with("docker buildx build"))
+        .expect(&asked);
+    for part in [
+        "--platform linux/amd64,linux/arm64",
+        &format!("--tag ghcr.io/octo-org/gates:{VERSION}"),
+        "--push",
+    ] {
+        assert!(built.contains(part), "{built}");
+    }
+    let attested = std::fs::read_to_string(fixture.sandbox.path("artifacts/attested/images")).unwrap();
+    assert_eq!(attested, format!("ghcr.io/octo-org/gates@sha256:of-{VERSION}\n"));
     // An older release that is published later does not move the tag back.
     std::fs::remove_file(fixture.sandbox.path("asked")).unwrap();
     let event = json!({"action": "published", "release": {"tag_name": "v1.2.9", "prerelease": false}});
     let ran = fixture.run("release.yml", "release", &event, &[]).unwrap();
     assert!(
-        ran.passed && !fixture.asked().contains("refs/tags"),
+        ran.passed && !fixture.asked().contains("refs/tags/v1 "),
         "{}",
         fixture.asked()
     );

@@ -8,7 +8,7 @@ use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
 
 /// Lines that are not run here, with the reason. A row covers the lines that begin with it. A row that matches no line is an error.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 22] = [
     (
         "./scripts/demo",
         "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
@@ -16,6 +16,24 @@ const NOT_RUN: [(&str, &str); 13] = [
     ("./scripts/test", "runs this test"),
     ("cargo test --workspace", "runs this test"),
     ("cargo install", "compiles the program for minutes"),
+    (
+        "scripts/build-release",
+        "compiles the program for minutes; `scripts/test` runs it",
+    ),
+    (
+        "scripts/release/build-wheel",
+        "needs the release file; `python_wheel.rs` packs and installs a wheel",
+    ),
+    ("pip install", "`python_wheel.rs` installs a wheel"),
+    ("pipx install", "needs a published release"),
+    ("uv tool install", "needs a published release"),
+    ("uvx nmoe-gates", "needs a published release"),
+    ("gh release download", "needs a published release"),
+    ("install -D", "installs the file of a published release"),
+    (
+        "GITHUB_ACTION_REPOSITORY=",
+        "needs a published release; `get_program.rs` runs scripts/get",
+    ),
     ("cargo insta review", "is interactive"),
     ("scripts/ci/generate-reference", "writes into the repository"),
     (
@@ -147,6 +165,7 @@ const VALUES: [(&str, &str); 4] = [
 fn state(page: &str, section: &str) -> State {
     match (page, section) {
         ("docs/guides/setup.md" | "docs/guides/maintainer.md", _) => State::Fresh,
+        ("README.md", "## Start in five minutes") => State::Fresh,
         (page, _) if page.starts_with("docs/start/") => State::Fresh,
         ("docs/guides/contributor.md" | "templates/init/AGENTS.md", _)
         | ("docs/guides/contributor-workflow.md", "# The contributor workflow") => State::Adopted,
