@@ -166,7 +166,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         supervisor_pid: unlisted.global.supervisor_pid,
     };
     let outcome = match cli.command {
-        Command::Init(args) => cmd::init::run(&context, &args),
+        Command::Init(args) => cmd::init::run(&context, &args, &Cli::command()),
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args, &unlisted.explain),
         Command::Schema(args) => cmd::schema::run(&context, &args),

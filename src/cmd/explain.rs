@@ -57,6 +57,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         None if unlisted.pages => pages(&tables),
         None if as_json => return print_value(&everything(&tables)),
         None => list(&tables),
+        Some("exit-codes") if as_json => return print_value(&exit_codes_object()),
         Some("exit-codes") => exit_codes(),
         Some(name) => {
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
@@ -64,6 +65,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
             match (code, reason) {
                 (Some(code), _) if as_json => return print_value(&object(code)),
                 (Some(code), _) => page(code),
+                (None, Some(reason)) if as_json => return print_value(&reason_object(reason)),
                 (None, Some(reason)) => format!(
                     "{name}\n\n{}\n{}\n\n{}\n",
                     reason.says(),
@@ -73,9 +75,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                 (None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let meant = nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
-                    let hint = meant
-                        .map(|m| format!("; {}", did_you_mean(m)))
-                        .unwrap_or_default();
+                    let hint = meant.map_or_else(|| ";".to_owned(), |m| format!("; {}", did_you_mean(m)));
                     bail!("there is no code or reason `{name}`{hint} `nmoe-gates explain` lists all")
                 }
             }
@@ -84,6 +84,25 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let mut shown = Text::new();
     print(shown.rendered(&text, false))?;
     Ok(Exit::Passed)
+}
+
+/// Returns every code by family, and the reasons of verdicts as the last family.
+pub fn families() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut families: Vec<_> = tables()
+        .into_iter()
+        .map(|(heading, table)| (heading, table.iter().map(|code| code.id).collect()))
+        .collect();
+    families.push((
+        "Reasons of verdicts",
+        Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
+    ));
+    families
+}
+
+/// Returns every word that `explain` explains.
+pub fn names() -> Vec<String> {
+    let codes = families().into_iter().flat_map(|(_, ids)| ids);
+    codes.chain(["exit-codes"]).map(str::to_owned).collect()
 }
 
 fn print_value(value: &Value) -> anyhow::Result<Exit> {
@@ -155,16 +174,30 @@ fn object(code: &Code) -> Value {
     })
 }
 
+fn reason_object(reason: &Reason) -> Value {
+    json!({
+        "reason": reason.as_str(),
+        "says": reason.says(),
+        "remedy": reason.remedy(),
+        "page": page::of_code(reason.as_str()),
+    })
+}
+
+fn exit_codes_object() -> Value {
+    let rows = Exit::TABLE.iter();
+    let codes: Vec<Value> = rows
+        .map(|(_, code, says)| json!({ "code": code, "says": says }))
+        .collect();
+    json!({ "schema": 1, "exit_codes": codes })
+}
+
 fn everything(tables: &[(&str, &[&Code])]) -> Value {
     let codes: Vec<Value> = tables
         .iter()
         .flat_map(|(_, t)| t.iter())
         .map(|c| object(c))
         .collect();
-    let reasons: Vec<Value> = Reason::ALL
-        .iter()
-        .map(|r| json!({ "reason": r.as_str(), "says": r.says(), "remedy": r.remedy(), "page": page::of_code(r.as_str()) }))
-        .collect();
+    let reasons: Vec<Value> = Reason::ALL.iter().map(reason_object).collect();
     json!({ "schema": 1, "codes": codes, "reasons": reasons })
 }
 

@@ -3,6 +3,8 @@
 //! Prints each step, and never overwrites a file. A second run changes nothing. The forms and workflows are the files that
 //! this project uses itself.
 
+mod skill;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -28,6 +30,9 @@ pub struct Args {
     /// Add a section for agents to AGENTS.md.
     #[arg(long)]
     agents: bool,
+    /// Add a skill file for agents, generated from this program, to this folder of skills (default: .claude/skills).
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".claude/skills")]
+    skill: Option<String>,
     /// Add a git hook that checks each commit before it is created.
     #[arg(long)]
     hook: bool,
@@ -74,7 +79,7 @@ enum Action {
 }
 
 /// Runs `init`.
-pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let repo = &context.repo;
     let git = Git::at(repo);
@@ -84,7 +89,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             repo.display()
         );
     }
-    let steps = plan(repo, &git, args)?;
+    let mut steps = plan(repo, &git, args)?;
+    if let Some(folder) = &args.skill {
+        let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
+        steps.push(Step::new(repo, &path, skill::text(command)?));
+    }
     if !args.dry_run {
         for step in &steps {
             step.take(repo)?;

@@ -3,10 +3,11 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
+use crate::cmd::run;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
@@ -21,8 +22,7 @@ use crate::terminal::Text;
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Render these results; `-` is standard input. Several files, or a folder, become one table.
-    #[arg(required = true)]
+    /// Render these results; `-` is standard input (default: the last run here). Several files, or a folder, become one table.
     results: Vec<PathBuf>,
     #[command(flatten)]
     which: Which,
@@ -63,7 +63,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Loads the results, and merges those of several runs. With a selection, gates without results are `not_run`.
 fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     let mut parts = Vec::new();
-    for path in &args.results {
+    let mut paths = args.results.clone();
+    if paths.is_empty() {
+        let last = run::default_results(&context.subject)?;
+        if !last.is_file() {
+            bail!("no run is recorded for this checkout; `nmoe-gates run --tier a` records one");
+        }
+        paths.push(last);
+    }
+    for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
             parts.push(load(&file)?);

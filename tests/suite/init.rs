@@ -166,3 +166,64 @@ fn invalid_action_name_is_refused() {
         .run()
         .exits(0);
 }
+
+#[test]
+fn skill_file_names_every_command_and_code() {
+    let sandbox = fresh();
+    assert!(actions(&sandbox, &["--skill"]).contains(&(
+        ".claude/skills/nmoe-gates/SKILL.md".to_owned(),
+        "create".to_owned()
+    )));
+    let skill = std::fs::read_to_string(sandbox.repo().join(".claude/skills/nmoe-gates/SKILL.md")).unwrap();
+    assert!(
+        skill.starts_with("---\nname: nmoe-gates\ndescription: "),
+        "{skill}"
+    );
+    assert!(skill.lines().count() <= 150, "{} lines", skill.lines().count());
+    assert!(
+        !skill.contains("{{") && !skill.contains("{%") && skill.contains("nmoe-gates start <ID>"),
+        "{skill}"
+    );
+    let help = sandbox.gates(["--help"]).run().exits(0).stdout;
+    let commands = help
+        .split("Commands:")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let names = commands
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let mut found = 0;
+    for name in names
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+    {
+        assert!(skill.contains(&format!("| `{name}` | ")), "{name}\n{skill}");
+        found += 1;
+    }
+    assert!(found > 15, "{help}");
+    let all = sandbox
+        .gates(["explain", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    for (list, key) in [("codes", "code"), ("reasons", "reason")] {
+        for entry in all[list].as_array().unwrap() {
+            assert!(
+                skill.contains(&format!("`{}`", entry[key].as_str().unwrap())),
+                "{entry}"
+            );
+        }
+    }
+    assert!(actions(&sandbox, &["--skill", ".agents/skills/"]).contains(&(
+        ".agents/skills/nmoe-gates/SKILL.md".to_owned(),
+        "create".to_owned()
+    )));
+    assert!(
+        actions(&sandbox, &["--skill"])
+            .iter()
+            .all(|(_, action)| action == "keep")
+    );
+}

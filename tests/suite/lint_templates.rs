@@ -209,8 +209,8 @@ fn every_code_is_explained() {
 }
 
 #[test]
-fn completions_exist_for_each_shell() {
-    for shell in ["bash", "zsh", "fish"] {
+fn generated_completions_name_subcommands() {
+    for shell in ["zsh", "fish"] {
         let out = Sandbox::new().gates(["completions", shell]).run().exits(0);
         assert!(out.stdout.contains("attestation"), "{shell}");
     }

@@ -21,6 +21,7 @@ mod attack_setup;
 mod attest;
 mod color;
 mod command_line;
+mod completions;
 mod demo;
 mod doctor;
 mod documented_commands;

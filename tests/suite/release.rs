@@ -190,7 +190,10 @@ fn share_archive_is_reproducible() {
     for (file, holds) in [
         ("man/man1/nmoe-gates.1", ".TH nmoe-gates"),
         ("man/man1/nmoe-gates-run.1", "heartbeat"),
-        ("bash-completion/completions/nmoe-gates", "complete -F"),
+        (
+            "bash-completion/completions/nmoe-gates",
+            "-F _nmoe_gates nmoe-gates",
+        ),
         ("zsh/site-functions/_nmoe-gates", "#compdef nmoe-gates"),
         (
             "fish/vendor_completions.d/nmoe-gates.fish",

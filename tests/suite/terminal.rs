@@ -1,7 +1,7 @@
 //! A pseudo-terminal for tests: a program writes to one end, and the test waits for output at the other end.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use regex::Regex;
@@ -32,6 +32,11 @@ impl Terminal {
             seen: String::new(),
         };
         (terminal, slave.into())
+    }
+
+    /// Types text.
+    pub fn write(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads until this text has been written, and returns and discards everything before it.
