@@ -3,6 +3,7 @@
 //! Prints each step, and never overwrites a file. A second run changes nothing. The forms and workflows are the files that
 //! this project uses itself.
 
+mod forms;
 mod skill;
 
 use std::path::{Path, PathBuf};
@@ -120,31 +121,29 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
-    let bundles: Vec<String> = match Revision::Checkout(repo).registry_file() {
-        Ok(Some(file)) => file.registry()?.value.bundles.into_keys().collect(),
-        _ => Vec::new(),
-    };
     let schemas = schemas(&args.action);
+    let packages = packages(repo);
+    let written = render(REGISTRY, context! { packages => &packages, schemas => &schemas })?;
+    // Forms and workflows name the gates and bundles of the registry that is there, or of the one that is written now.
+    let here = Revision::Checkout(repo);
+    let file = here.registry_file()?;
+    let file = file.unwrap_or_else(|| here.parse_registry(written.clone().into_bytes()));
+    let registry = file.registry()?.value;
+    let package = packages
+        .first()
+        .and_then(|package| package.first())
+        .map(String::as_str);
+    let form = |text: &str| forms::adapt(text, &registry, package);
+    let bundles: Vec<&str> = registry.bundles.keys().map(String::as_str).collect();
     let mut steps = vec![
-        Step::new(
-            repo,
-            paths::REGISTRY,
-            render(
-                REGISTRY,
-                context! { packages => packages(repo), schemas => &schemas },
-            )?,
-        ),
+        Step::new(repo, paths::REGISTRY, written),
         Step::new(
             repo,
             paths::SETTINGS,
             render(SETTINGS, context! { base => base, schemas => &schemas })?,
         ),
-        Step::new(
-            repo,
-            ".github/ISSUE_TEMPLATE/work_item.yml",
-            ISSUE_FORM.to_owned(),
-        ),
-        pr_template(repo),
+        Step::new(repo, ".github/ISSUE_TEMPLATE/work_item.yml", form(ISSUE_FORM)),
+        pr_template(repo, form(PR_TEMPLATE)),
         workflow(repo, "pr-lint.yml", adapt(PR_LINT, &args.action, &[])),
         workflow(repo, "tier-b.yml", adapt(TIER_B, &args.action, &bundles)),
     ];
@@ -249,9 +248,9 @@ fn workflow(repo: &Path, name: &str, content: String) -> Step {
     step
 }
 
-fn pr_template(repo: &Path) -> Step {
+fn pr_template(repo: &Path, content: String) -> Step {
     let there = PR_TEMPLATES.iter().find(|path| repo.join(path).is_file());
-    let mut step = Step::new(repo, there.unwrap_or(&PR_TEMPLATES[0]), PR_TEMPLATE.to_owned());
+    let mut step = Step::new(repo, there.unwrap_or(&PR_TEMPLATES[0]), content);
     let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
     if step.action == Action::Keep && !text.contains("nmoe_pr") {
         step.note =
@@ -297,7 +296,7 @@ fn schemas(action: &str) -> String {
 }
 
 /// Adapts a workflow of this repository for another one: replaces the path of the action and the list of bundles.
-fn adapt(workflow: &str, action: &str, bundles: &[String]) -> String {
+fn adapt(workflow: &str, action: &str, bundles: &[&str]) -> String {
     workflow
         .lines()
         // This comment of our file describes the local action, which the other repository does not have.
@@ -307,8 +306,11 @@ fn adapt(workflow: &str, action: &str, bundles: &[String]) -> String {
             let rest = line.trim_start();
             if rest.starts_with("uses: ./") {
                 format!("{indent}uses: {action}\n")
-            } else if rest.starts_with("options: [") && !bundles.is_empty() {
-                format!("{indent}options: [{}, single]\n", bundles.join(", "))
+            } else if rest.starts_with("options: [") {
+                format!(
+                    "{indent}options: [{}]\n",
+                    [bundles, &["single"]].concat().join(", ")
+                )
             } else {
                 format!("{line}\n")
             }

@@ -227,3 +227,98 @@ fn skill_file_names_every_command_and_code() {
             .all(|(_, action)| action == "keep")
     );
 }
+
+/// Returns the contract of the written issue form, filled in without a look at the registry.
+fn filled_in(sandbox: &Sandbox) -> String {
+    let form = std::fs::read_to_string(sandbox.repo().join(".github/ISSUE_TEMPLATE/work_item.yml")).unwrap();
+    let block = form
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let block: String = block
+        .lines()
+        .map(|line| format!("{}\n", line.strip_prefix("        ").unwrap_or("")))
+        .collect();
+    [
+        ("<NN>", "01"),
+        ("<slug>", "first"),
+        ("feature|bugfix|perf|refactor|docs", "feature"),
+        ("hot|warm|cold", "warm"),
+        ("S|M|L", "S"),
+        ("<module>", "data"),
+    ]
+    .iter()
+    .fold(block, |text, (from, to)| text.replace(from, to))
+}
+
+#[test]
+fn written_forms_name_only_what_the_registry_has() {
+    let registry = r#"
+[meta]
+version = "1"
+target = "b200"
+[gates."cpu:unit"]
+tier = "a"
+cmd = "true"
+[gates."gpu:steps_8x20"]
+tier = "b"
+gpus = 8
+cmd = "true"
+[gates."perf:speed"]
+tier = "b"
+kind = "perf"
+compare_gate = "gpu:steps_8x20"
+metric = "tokens_per_s"
+[bundles]
+quick = ["gpu:steps_8x20", "perf:speed"]
+"#;
+    for (registry, choices, holds) in [
+        (
+            None,
+            "options: [single]",
+            vec!["- cpu:compileall", "- trainer/data/**"],
+        ),
+        (
+            Some(registry),
+            "options: [quick, single]",
+            vec![
+                "- cpu:unit",
+                "- gpu:steps_8x20",
+                "gate: perf:speed",
+                "metric: tokens_per_s",
+            ],
+        ),
+    ] {
+        let sandbox = fresh();
+        sandbox.file("trainer/data/loader.py", "");
+        if let Some(registry) = registry {
+            sandbox.file("configs/gates/gates.toml", registry);
+        }
+        sandbox.gates(["init"]).run().exits(0);
+        let contract = filled_in(&sandbox);
+        for part in holds {
+            assert!(contract.contains(part), "{part}\n{contract}");
+        }
+        assert_eq!(contract.contains("perf:"), registry.is_some(), "{contract}");
+        sandbox.file("contract.yaml", &contract);
+        let linted = sandbox
+            .gates(["lint", "contract", "contract.yaml", "--format", "json"])
+            .run()
+            .exits(0)
+            .json();
+        assert_eq!(linted["findings"], serde_json::json!([]), "{contract}");
+        let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
+        assert!(tier_b.contains(choices), "{tier_b}");
+        let template =
+            std::fs::read_to_string(sandbox.repo().join(".github/pull_request_template.md")).unwrap();
+        for foreign in ["cpu:import", "moonlight", "baseline_delta"] {
+            assert!(
+                !template.contains(foreign) && !contract.contains(foreign),
+                "{foreign}\n{template}"
+            );
+        }
+    }
+}
