@@ -55,6 +55,7 @@ fn kinds(document: &DeTable<'_>) -> Result<String> {
         let fields = Fields::of(id, kind)?;
         fields.allow(&[
             "severity",
+            "lowered_in",
             "title",
             "explain",
             "bad",
@@ -67,10 +68,11 @@ fn kinds(document: &DeTable<'_>) -> Result<String> {
         let title = fields.text("title")?;
         let _ = writeln!(
             code,
-            "/// {title}\npub static {constant}: Kind = Kind {{ id: {id:?}, severity: {severity}, title: {title:?}, \
+            "/// {title}\npub static {constant}: Kind = Kind {{ id: {id:?}, severity: {severity}, lowered_in: {lowered}, title: {title:?}, \
              explain: {explain:?}, bad: {bad:?}, good: {good:?}, placeholder: {placeholder:?}, \
              is_credential: {credential}, is_certain: {certain} }};",
             severity = severity(fields.text("severity")?)?,
+            lowered = lowered_in(fields.text("lowered_in").unwrap_or("nowhere"))?,
             explain = fields.text("explain")?,
             bad = fields.text("bad")?,
             good = fields.text("good")?,
@@ -109,6 +111,7 @@ fn rule(kind: &str, name: &str, rule: &Value<'_>) -> Result<String> {
     let fields = Fields::of(name, rule)?;
     fields.allow(&[
         "severity",
+        "lowered_in",
         "keywords",
         "at_keyword",
         "in_line",
@@ -136,6 +139,10 @@ fn rule(kind: &str, name: &str, rule: &Value<'_>) -> Result<String> {
         Ok(word) => format!("Some(crate::kinds::{})", severity(word)?),
         Err(_) => "None".to_owned(),
     };
+    let lowered = match fields.text("lowered_in") {
+        Ok(word) => format!("Some(crate::kinds::{})", lowered_in(word)?),
+        Err(_) => "None".to_owned(),
+    };
     let keywords = fields.texts("keywords")?;
     if let Some(keyword) = keywords
         .iter()
@@ -144,7 +151,7 @@ fn rule(kind: &str, name: &str, rule: &Value<'_>) -> Result<String> {
         return Err(format!("{name}: the keyword {keyword:?} is not in lower case"));
     }
     Ok(format!(
-        "    Rule {{ kind: &crate::kinds::{kind}, severity: {severity}, keywords: &{keywords:?}, \
+        "    Rule {{ kind: &crate::kinds::{kind}, severity: {severity}, lowered_in: {lowered}, keywords: &{keywords:?}, \
          prefilter: {prefilter}, find: crate::rule::Find::{find}, accept: {accept}, \
          #[cfg(test)] name: {name:?}, #[cfg(test)] examples: &{examples:?}, \
          #[cfg(test)] non_examples: &{non_examples:?} }},\n",
@@ -166,6 +173,17 @@ fn severity(word: &str) -> Result<&'static str> {
         "error" => Ok("Severity::Error"),
         "warning" => Ok("Severity::Warning"),
         other => Err(format!("the severity `{other}` is neither `error` nor `warning`")),
+    }
+}
+
+fn lowered_in(word: &str) -> Result<&'static str> {
+    match word {
+        "nowhere" => Ok("LoweredIn::Nowhere"),
+        "tests" => Ok("LoweredIn::Tests"),
+        "documentation" => Ok("LoweredIn::Documentation"),
+        other => Err(format!(
+            "`lowered_in` is `{other}`, not `nowhere`, `tests` or `documentation`"
+        )),
     }
 }
 

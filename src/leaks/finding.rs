@@ -39,7 +39,17 @@ pub fn of_document(source: &Source, leak: &Leak) -> Finding {
 
 /// Turns the report of a file into findings, in the order of their places.
 pub fn of_file(path: &str, report: TextReport) -> Vec<LeakFinding> {
+    let unlisted = report.leaks.last().filter(|_| report.unlisted > 0).map(|last| {
+        let message = format!("{} more leaks in this text are not listed", report.unlisted);
+        LeakFinding {
+            finding: Finding::new(codes::of_kind(last.kind), message)
+                .in_path(path)
+                .help("Fix the listed leaks first, or scan a part of the text."),
+            fingerprint: None,
+        }
+    });
     let mut found: Vec<LeakFinding> = report.leaks.into_iter().map(|leak| located(path, leak)).collect();
+    found.extend(unlisted);
     if !report.problems.is_empty() {
         found.extend(report.problems.iter().map(|problem| of_problem(path, problem)));
         found.sort_by_key(|found| found.finding.region);

@@ -21,7 +21,7 @@ pub fn scan_diff(git: &Git, base: &str, head: &str, options: &Options) -> Result
             let region = found.finding.region;
             region.is_none_or(|region| changed.adds(region.line, region.end_line))
         };
-        let findings = finding::of_file(&changed.path, scan_text(text, options));
+        let findings = finding::of_file(&changed.path, scan_text(&changed.path, text, options));
         found.extend(findings.into_iter().filter(is_added));
     })?;
     found.extend(scan_messages(git, base, head, options)?);
@@ -41,7 +41,7 @@ fn scan_messages(git: &Git, base: &str, head: &str, options: &Options) -> Result
         let (id, message) = commit.split_at(memchr::memchr(b'\n', commit).unwrap_or(commit.len()));
         let name = format!("message of commit {}", String::from_utf8_lossy(id));
         let message = message.strip_prefix(b"\n").unwrap_or(message);
-        found.extend(finding::of_file(&name, scan_text(message, options)));
+        found.extend(finding::of_file(&name, scan_text("", message, options)));
     }
     Ok(found)
 }

@@ -114,11 +114,35 @@ fn ipv4(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         return;
     }
     found.skip_to(end);
+    if is_heading(hit, end) || is_coordinate(hit, end) {
+        return;
+    }
     let counted = listed("rev revision version", last_word(hit.lead().trim_ascii_end()));
     if numbers[0] == 10 && is_version(hit, end) || counted {
         return;
     }
     found.report(&PRIVATE_ADDRESS, start..end);
+}
+
+/// Whether a number is that of a section, in the text of a link: `[10.2.1.4 Numbers](`.
+fn is_heading(hit: &Hit<'_>, end: usize) -> bool {
+    let tail = &hit.text[end..hit.line().end];
+    hit.before() == b'['
+        && tail.first() == Some(&b' ')
+        && tail.get(1).is_some_and(u8::is_ascii_alphabetic)
+        && memchr::memmem::find(tail, b"](").is_some()
+}
+
+/// Whether a number is one of a list of coordinates, as in the path of an SVG image.
+fn is_coordinate(hit: &Hit<'_>, end: usize) -> bool {
+    let is_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-');
+    let lead = hit.lead();
+    let Some(list) = lead.strip_suffix(b",") else {
+        return false;
+    };
+    let length = list.iter().rev().take_while(|b| is_number(b)).count();
+    let number = &list[list.len() - length..];
+    after(hit.text, end) == b',' && length > 0 && octets(number).is_none()
 }
 
 /// Whether an address can end here. `-rc1`, `+cuda`, `_1` or a fifth number continue a version; a hyphen can continue a range

@@ -35,7 +35,7 @@ fn is_account(digits: &[u8]) -> bool {
 const PUBLIC_BUCKETS: &str = "profile-name bucket my-bucket mybucket your-bucket yourbucket bucket-name bucketname path commoncrawl openimages t5-data \
     test-bucket testbucket foo bar b mlcommons noaa-goes16 softwareheritage huggingface pytorch tensorflow \
     gresearch dclm ai2-llm some-bucket somebucket a-bucket the-bucket dst-bucket src-bucket account container \
-    storage data namenode localhost host registry name myregistry myaccount mystorageaccount";
+    accesspoint storage data namenode localhost host registry name myregistry myaccount mystorageaccount";
 
 fn is_bucket(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name)
@@ -92,6 +92,11 @@ fn is_project(name: &[u8]) -> bool {
                 | "myproject"
                 | "default"
         )
+}
+
+/// Whether the value of `--project` is a project of Google Cloud: most of them contain a hyphen or a digit.
+fn is_chosen_project(name: &[u8]) -> bool {
+    is_project(name) && name.iter().any(|b| *b == b'-' || b.is_ascii_digit())
 }
 
 fn is_real_uuid(id: &[u8]) -> bool {

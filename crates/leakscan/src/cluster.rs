@@ -2,6 +2,7 @@
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
+use crate::hosts;
 use crate::kinds::CLUSTER_NAMESPACE;
 use crate::kinds::POD_NAME;
 use crate::rule::Hit;
@@ -52,6 +53,20 @@ fn generated_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         let start = start + lead.iter().take_while(|b| **b == b'-').count();
         found.report(&POD_NAME, start..at + 5);
     }
+}
+
+/// Whether a keyword is not in the path of a URL of a public host.
+fn is_outside_public_url(text: &[u8], at: usize) -> bool {
+    let start = around(text, at..at, 256, |b| {
+        b.is_ascii_graphic() && !b"\"'<>()`".contains(&b)
+    })
+    .start;
+    let lead = &text[start..at];
+    let Some(authority) = memchr::memmem::find(lead, b"://").map(|scheme| &lead[scheme + 3..]) else {
+        return true;
+    };
+    let host = authority.split(|b| *b == b'/').next().unwrap_or_default();
+    !hosts::is_public(host) || crate::address::octets(host).is_some()
 }
 
 /// Words that documentation uses in place of a name.

@@ -218,8 +218,10 @@ impl Engine {
         let known = run.sweep.raw.len();
         let mut cursor = run.cursors[index].saturating_sub(base);
         let mut found = MatchSink {
+            text,
             raw: &mut run.sweep.raw,
             severity: self.rules[index].0.severity,
+            lowered_in: self.rules[index].0.lowered_in,
             cursor: &mut cursor,
             work: &mut run.sweep.work,
         };

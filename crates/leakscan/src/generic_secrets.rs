@@ -1,5 +1,7 @@
 //! Secrets without a format: a name that announces a secret, and a value that looks random or like a password.
 
+use crate::assignment;
+use crate::assignment::Assigned;
 use crate::false_positives::entropy;
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
@@ -7,6 +9,7 @@ use crate::false_positives::looks_random;
 use crate::false_positives::reads_like_words;
 use crate::keys::is_password;
 use crate::kinds::HARD_CODED_SECRET;
+use crate::passphrases;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
 use crate::rule::Rule;
@@ -24,7 +27,7 @@ const ABOUT: &str = "path file files filename name names id ids type types url u
     embeddings column arn location dir host user username email input output in out pos position offset mask map \
     set list dict str string bytes data_path helper callback fn func handler lookup description hint message msg \
     text title placeholder status state fingerprint checksum sha sha1 sha256 md5 stream kinds table tree iter \
-    line span";
+    line span version revision rotation uuid guid created updated arn";
 
 /// Names that contain `token` or `key` and mean something else.
 const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_token mask_token max_token num_token n_token \
@@ -41,185 +44,117 @@ fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     });
     found.count_work(name.len());
     found.skip_to(name.end);
-    let Some(value_at) = past_equals(text, name.end) else {
+    let Some(assigned) = assignment::of_name(text, &name) else {
         return;
     };
-    let lower = text[name.clone()].to_ascii_lowercase();
-    let lower = trim_dashes(&lower);
-    let (value, quoted) = value(text, value_at.at);
-    found.count_work(value.len() + 8);
-    let bytes = &text[value.clone()];
+    found.count_work(assigned.value.len() + 8);
+    let name = trim_dashes(&text[name]);
     let keyword = text[hit.span.clone()].to_ascii_lowercase();
-    if about(lower, &keyword) || bytes.len() > 512 && !value_at.flag {
+    let bytes = &text[assigned.value.clone()];
+    if is_about(name, &keyword) || bytes.len() > 512 && !assigned.flag {
         return;
     }
+    let lower = name.to_ascii_lowercase();
+    let contains = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
+    let is_password = ["pass", "pwd", "_psk"].into_iter().any(contains);
     // Most names that end in `_key` are not secret, so require a long random value.
     let some_key = matches!(keyword.as_slice(), b"_key" | b"-key");
-    let password = ["pass", "pwd", "_psk"]
-        .iter()
-        .any(|word| memchr::memmem::find(lower, word.as_bytes()).is_some());
-    let shell = value_at.tight || value_at.flag;
-    let real = if password {
-        if quoted {
-            strong_password(bytes) || (shell && typed_password(bytes))
-        } else {
-            !is_expression(text, &value)
-                && (strong_password(bytes)
-                    || (value_at.tight && typed_password(bytes))
-                    || (value_at.flag && bytes.len() > 128 && is_key_material(bytes)))
-        }
+    let code = !assigned.quoted && is_expression(text, &assigned.value);
+    let real = if is_password {
+        is_assigned_password(&assigned, bytes, code)
     } else {
-        let secret = quoted && bytes.len() >= 20 && memchr::memmem::find(lower, b"secret").is_some();
-        (quoted || !is_expression(text, &value))
+        let secret = assigned.quoted && bytes.len() >= 20 && contains("secret");
+        !code
             && (is_key_material(bytes) && (!some_key || bytes.len() >= 24)
                 || secret && !bytes.contains(&b'\\') && strong_password(bytes)
-                || names_variable(&text[name.clone()]) && is_uuid(bytes) && looks_random(bytes))
+                || accepts_uuid(name) && is_uuid(bytes) && looks_random(bytes))
     };
     if real {
-        found.skip_to(value.end);
-        found.report(&HARD_CODED_SECRET, value);
+        found.skip_to(assigned.value.end);
+        found.report(&HARD_CODED_SECRET, assigned.value);
+    } else if is_password && ends_in_password(&lower) && passphrases::is_likely(bytes, assigned.quoted) {
+        found.skip_to(assigned.value.end);
+        found.warn(&HARD_CODED_SECRET, assigned.value);
     }
 }
 
-/// Whether a name is an environment variable for a token. Some issuers use UUIDs as tokens.
-fn names_variable(name: &[u8]) -> bool {
+fn is_assigned_password(assigned: &Assigned, bytes: &[u8], code: bool) -> bool {
+    let typed = (assigned.tight || assigned.flag) && typed_password(bytes);
+    if assigned.quoted {
+        return strong_password(bytes) || typed || passphrases::has_random_word(bytes);
+    }
+    !code && (strong_password(bytes) || typed || assigned.flag && bytes.len() > 128 && is_key_material(bytes))
+}
+
+/// Whether the value of a name is the password itself.
+fn ends_in_password(name: &[u8]) -> bool {
+    [&b"password"[..], b"passphrase", b"passwd", b"passcode", b"pwd"]
+        .iter()
+        .any(|word| name.ends_with(word))
+}
+
+/// Whether a name stands for a token. Some issuers use UUIDs as tokens.
+fn accepts_uuid(name: &[u8]) -> bool {
     let variable = name
         .iter()
         .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-    let endings: [&[u8]; 5] = [b"_SECRET_KEY", b"_TOKEN", b"_API_KEY", b"_SECRET", b"_SECRET_ID"];
+    let endings: [&[u8]; 2] = [b"_TOKEN", b"_SECRET_ID"];
+    let always: [&[u8]; 8] = [
+        b"client_secret",
+        b"app_secret",
+        b"secret_key",
+        b"api_key",
+        b"apikey",
+        b"api_token",
+        b"access_token",
+        b"auth_token",
+    ];
+    let snake = snake_case(name);
     variable && endings.iter().any(|ending| name.ends_with(ending))
+        || variable && name.ends_with(b"_SECRET")
+        || always.iter().any(|ending| snake.ends_with(ending))
+}
+
+/// A name in lower case, with underscores: `tokenTypeId` and `token-type-id` become `token_type_id`.
+fn snake_case(name: &[u8]) -> Vec<u8> {
+    let mut snake = Vec::with_capacity(name.len() + 8);
+    let mut before = b'_';
+    for &b in name {
+        if b.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
+            snake.push(b'_');
+        }
+        snake.push(if matches!(b, b'-' | b'.') {
+            b'_'
+        } else {
+            b.to_ascii_lowercase()
+        });
+        before = b;
+    }
+    snake
 }
 
 fn trim_dashes(name: &[u8]) -> &[u8] {
-    let from = name
-        .iter()
-        .position(|b| *b != b'-' && *b != b'.')
-        .unwrap_or(name.len());
-    let name = &name[from..];
-    let to = name
-        .iter()
-        .rposition(|b| *b != b'-' && *b != b'.')
-        .map_or(0, |at| at + 1);
-    &name[..to]
+    let is_dash = |b: &u8| matches!(b, b'-' | b'.');
+    let from = name.iter().position(|b| !is_dash(b)).unwrap_or(name.len());
+    let to = name.iter().rposition(|b| !is_dash(b)).map_or(from, |at| at + 1);
+    &name[from..to]
 }
 
 /// Whether the value of a name is not a secret, but describes one.
-fn about(name: &[u8], keyword: &[u8]) -> bool {
-    if HARMLESS
-        .split(' ')
-        .any(|word| memchr::memmem::find(name, word.as_bytes()).is_some())
-    {
+fn is_about(name: &[u8], keyword: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let snake = snake_case(name);
+    if HARMLESS.split(' ').any(|word| {
+        let contained = |name: &[u8]| memchr::memmem::find(name, word.as_bytes()).is_some();
+        contained(&lower) || contained(&snake)
+    }) {
         return true;
     }
     if matches!(keyword, b"_pat" | b"_salt" | b"_key" | b"-key") {
-        return !name.ends_with(keyword);
+        return !lower.ends_with(keyword);
     }
-    let last = name
-        .rsplit(|b| matches!(b, b'_' | b'-' | b'.'))
-        .next()
-        .unwrap_or(name);
-    listed(ABOUT, last) && last.len() < name.len()
-}
-
-/// Where a value begins, and how it follows the name.
-struct Value {
-    at: usize,
-    /// `name=value` without blanks, as in a shell, a URL or an environment file.
-    tight: bool,
-    /// `--name value`.
-    flag: bool,
-}
-
-fn past_equals(text: &[u8], from: usize) -> Option<Value> {
-    let mut at = from;
-    let quote = matches!(after(text, at), b'"' | b'\'' | b'`' | b']');
-    while matches!(after(text, at), b'"' | b'\'' | b'`' | b'\\' | b']') && at < from + 3 {
-        at += 1;
-    }
-    let blanks = |at: usize| {
-        text[at..]
-            .iter()
-            .take(8)
-            .take_while(|b| **b == b' ' || **b == b'\t')
-            .count()
-    };
-    let gap = blanks(at);
-    at += gap;
-    let rest = &text[at..];
-    if rest.first() == Some(&b'\n') {
-        // `- name: DB_PASSWORD` with the value on the next line.
-        let row = &rest[1..rest.len().min(64)];
-        let indent = row.iter().take_while(|b| **b == b' ').count();
-        let value = row[indent..]
-            .starts_with(b"value: ")
-            .then_some(at + 1 + indent + 7)?;
-        return Some(Value {
-            at: value,
-            tight: false,
-            flag: false,
-        });
-    }
-    let length = match rest {
-        [b':', b'=', ..] | [b'=', b'>', ..] | [b'?', b'=', ..] => 2,
-        [b'=', b'=', ..] | [b'=', b'~', ..] | [b':', b':', ..] | [b'!', ..] => return None,
-        [b'=' | b':', ..] => 1,
-        [b'|', ..] if gap > 0 => 1,
-        [b',', ..] if quote => 1,
-        [b, ..] if gap > 0 && (b.is_ascii_graphic()) && flag(text, from) => 0,
-        [b'i', b's', b' ', ..] if gap > 0 => 2,
-        _ => return None,
-    };
-    at += length;
-    let gap_after = blanks(at);
-    Some(Value {
-        at: at + gap_after,
-        tight: gap == 0 && gap_after == 0 && length == 1 && rest.first() == Some(&b'='),
-        flag: length == 0,
-    })
-}
-
-/// Whether the word that ends here began with `--`.
-fn flag(text: &[u8], end: usize) -> bool {
-    let word = around(text, end..end, 48, |b| {
-        b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
-    });
-    text[word].starts_with(b"--")
-}
-
-/// The value that begins here, and whether it is quoted.
-fn value(text: &[u8], at: usize) -> (std::ops::Range<usize>, bool) {
-    let mut start = at;
-    while matches!(after(text, start), b'\\' | b'b' | b'r' | b'f' | b'u')
-        && matches!(after(text, start + 1), b'"' | b'\'')
-    {
-        start += 1;
-    }
-    let opening = after(text, start);
-    let ceiling = text.len().min(start + 600);
-    if matches!(opening, b'"' | b'\'' | b'`') {
-        start += 1;
-        let end = text[start.min(ceiling)..ceiling]
-            .iter()
-            .position(|&b| b == opening || b == b'\n')
-            .map_or(ceiling, |n| start + n);
-        let end = if end > start && text[end - 1] == b'\\' {
-            end - 1
-        } else {
-            end
-        };
-        return (start..end.max(start), true);
-    }
-    let length = text[start.min(ceiling)..ceiling]
-        .iter()
-        .position(|&b| {
-            b.is_ascii_whitespace()
-                || matches!(
-                    b,
-                    b'"' | b'\'' | b'`' | b',' | b';' | b'|' | b'<' | b'>' | b')' | b']' | b'}'
-                )
-        })
-        .unwrap_or(ceiling - start.min(ceiling));
-    (start..start + length, false)
+    let last = snake.rsplit(|b| *b == b'_').next().unwrap_or(&snake);
+    listed(ABOUT, last) && last.len() < snake.len()
 }
 
 /// Whether an unquoted value is code: a call, an attribute, a type, a number.

@@ -60,7 +60,9 @@ fn mac(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let documentation = address[..14].eq_ignore_ascii_case(b"00:00:5e:00:53")
         || address[..8].eq_ignore_ascii_case(b"de:ad:be")
         || address.eq_ignore_ascii_case(b"aa:bb:cc:dd:ee:ff")
-        || address.eq_ignore_ascii_case(b"00:11:22:33:44:55");
+        || address.eq_ignore_ascii_case(b"00:11:22:33:44:55")
+        || address[..14] == *b"01:23:45:67:89"
+        || address.eq_ignore_ascii_case(b"cc:bb:aa:33:22:11");
     let blank = address.iter().all(|b| matches!(b, b'0' | b':'))
         || address.iter().all(|b| matches!(b, b'f' | b'F' | b':'));
     if letters && !documentation && !blank {
@@ -80,9 +82,9 @@ fn is_identity(id: &[u8]) -> bool {
 
 fn is_serial(id: &[u8]) -> bool {
     let digits = id.iter().filter(|b| b.is_ascii_digit()).count();
-    // The serial number of a certificate is longer and has only digits.
+    // Serial numbers of certificates and of packages have only digits. Those of GPUs have 13 digits.
     digits >= 3
-        && !(digits == id.len() && digits > 14)
+        && !(digits == id.len() && !(10..=13).contains(&digits))
         && is_identity(id)
         && !crate::generic_secrets::is_uuid(id)
 }

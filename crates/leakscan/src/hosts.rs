@@ -80,6 +80,7 @@ fn is_example(host: &[u8]) -> bool {
     let mut parts = labels(host).rev();
     let (last, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     EXAMPLES.contains(&last)
+        || host.ends_with(b".localhost.localdomain")
         || second == b"example"
         || second.starts_with(b"example-")
         || listed(PUBLIC_KNOWLEDGE, host)
@@ -106,10 +107,15 @@ pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
         return false;
     }
     if !host.contains(&b'.') {
-        let numbered = host.contains(&b'-') && host.iter().any(u8::is_ascii_digit);
+        let numbered = host
+            .split(|b| *b == b'-')
+            .skip(1)
+            .any(|part| part.iter().any(u8::is_ascii_digit));
         let known = listed(SERVICES, host);
         return !listed(GENERIC, host)
             && !host.starts_with(b"xn--")
+            && !host.starts_with(b"my-")
+            && !host.starts_with(b"your-")
             && host.iter().any(u8::is_ascii_alphabetic)
             && host.len() > 1
             && (port || known || numbered);
@@ -276,7 +282,16 @@ fn whole_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) -> Option<(std::ops::Ran
     let camel = raw
         .windows(2)
         .any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    if raw.contains(&b'_') || camel || !raw.contains(&b'.') || memchr::memmem::find(raw, b"..").is_some() {
+    // `Sources.Local` is a field in code.
+    let field = raw.rsplit(|b| *b == b'.').next().is_some_and(|last| {
+        last.first().is_some_and(u8::is_ascii_uppercase) && last.iter().skip(1).any(u8::is_ascii_lowercase)
+    });
+    if raw.contains(&b'_')
+        || camel
+        || field
+        || !raw.contains(&b'.')
+        || memchr::memmem::find(raw, b"..").is_some()
+    {
         return None;
     }
     let host = raw.to_ascii_lowercase();
@@ -294,7 +309,7 @@ fn is_certain(text: &[u8], span: &std::ops::Range<usize>, host: &[u8], count: us
     (port && (count >= 3 || host.iter().any(|b| b.is_ascii_digit() || *b == b'-')))
         || login
         || text[..span.start].ends_with(b"//")
-        || before == b'['
+        || before == b'[' && text[span.end..].starts_with(b"]:")
 }
 
 /// Whether a wildcard precedes the name, or a path follows.

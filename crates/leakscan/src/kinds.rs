@@ -11,6 +11,17 @@ pub enum Severity {
     Error,
 }
 
+/// In which files leaks are often invented, so that they are only warnings there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoweredIn {
+    /// The leak identifies something real wherever it is.
+    Nowhere,
+    /// Tests, fixtures and copied sources of third parties.
+    Tests,
+    /// Tests and documentation.
+    Documentation,
+}
+
 /// A kind of leak with a stable kebab-case name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -18,6 +29,8 @@ pub struct Kind {
     pub id: &'static str,
     /// The severity of a leak of this kind, unless its rule has another.
     pub severity: Severity,
+    /// In which files a leak of this kind is only a warning, unless its rule names others.
+    pub lowered_in: LoweredIn,
     /// What was found, in a few words.
     pub title: &'static str,
     /// Why it matters and how to fix it, in a few sentences of Markdown.

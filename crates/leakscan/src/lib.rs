@@ -7,6 +7,7 @@
 //! all rules; a rule then examines only a bounded window around its keywords.
 
 mod address;
+mod assignment;
 mod checksum;
 mod cloud;
 mod cluster;
@@ -21,7 +22,9 @@ mod engine;
 #[cfg(test)]
 mod examples;
 mod false_positives;
+mod file_role;
 mod generic_secrets;
+mod generic_values;
 mod hardware;
 mod hosts;
 pub mod identity;
@@ -32,6 +35,7 @@ pub mod located;
 mod nodes;
 mod obfuscated_tokens;
 mod obfuscation_keywords;
+mod passphrases;
 mod paths;
 mod people;
 mod prefilter;

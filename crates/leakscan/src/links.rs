@@ -2,6 +2,7 @@
 
 use crate::address;
 use crate::false_positives::is_placeholder;
+use crate::false_positives::listed;
 use crate::false_positives::looks_random;
 use crate::hosts;
 use crate::keys::is_password;
@@ -43,6 +44,34 @@ fn internal_tenant(link: &[u8]) -> bool {
             | b"jira"
             | b"ecosystem"
     ) && !link.splitn(3, |b| *b == b'/').take(2).any(is_placeholder)
+}
+
+/// Workspaces of Slack that everyone can join.
+const PUBLIC_WORKSPACES: &str = "kubernetes cloud-native pytorch gophers elixir-lang goswagger the-asf apache-airflow dask ray-distributed \
+    vllm-dev deepspeedai bazelbuild dockercommunity mlops-community nextflow numfocus hashicorp-community rapids-goai \
+    opencontainers istio envoyproxy grpc-io";
+
+fn is_private_workspace(link: &[u8]) -> bool {
+    let workspace = link.split(|b| *b == b'.').next().unwrap_or_default();
+    !listed(PUBLIC_WORKSPACES, workspace)
+}
+
+/// Packages of the standard library of Go, and folders of its sources.
+const GO_PACKAGES: &str = "archive ast bin bufio build builtin bytes cmd cmp compress constant container context crypto database debug doc \
+    embed encoding errors expvar flag fmt format go hash html image importer index internal io iter log maps math mime \
+    misc net os parser path pkg plugin printer reflect regexp runtime scanner slices sort src storage strconv strings \
+    structs sync syscall test testing text time token types unicode unique unsafe version weak";
+
+/// Whether a link `go/…` is a short link of a company, and not a package of Go.
+fn is_short_link(link: &[u8]) -> bool {
+    let path = link.split(|b| *b == b'/').nth(1).unwrap_or_default();
+    !listed(GO_PACKAGES, path) && (path.contains(&b'-') || has_runbook_word(path))
+}
+
+fn has_runbook_word(path: &[u8]) -> bool {
+    ["runbook", "oncall", "drain", "incident", "cluster", "gpu"]
+        .iter()
+        .any(|word| memchr::memmem::find(path, word.as_bytes()).is_some())
 }
 
 /// Whether a link to a runbook leads to a private host.
@@ -99,6 +128,19 @@ fn url(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if host.is_empty() || matches!(next, b'<' | b'{' | b'$' | b'%' | b'*' | b'(') {
         return;
     }
+    // `docker://alpine:3.8` names an image, and what follows the colon is its tag.
+    let image = [
+        &b"docker"[..],
+        b"docker-image",
+        b"docker-daemon",
+        b"oci-layout",
+        b"containers-storage",
+    ]
+    .iter()
+    .any(|known| text[scheme.clone()].eq_ignore_ascii_case(known));
+    if image && !host.contains(&b'.') {
+        return;
+    }
     if address::is_private_number(host) {
         found.report(&PRIVATE_ADDRESS, host_at..host_at + host.len());
     } else if hosts::is_internal_in_url(host, port) {
@@ -128,7 +170,8 @@ fn credential(
             let lower = password.to_ascii_lowercase();
             let words = user == password
                 || (user.eq_ignore_ascii_case(password))
-                || memchr::memmem::find(&lower, b"password").is_some();
+                || memchr::memmem::find(&lower, b"password").is_some()
+                || memchr::memmem::find(&lower, b"secret").is_some() && !lower.iter().any(u8::is_ascii_digit);
             if is_password(password)
                 && !words
                 && password.iter().all(|b| b.is_ascii_graphic())

@@ -32,6 +32,8 @@ const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24
     my-host your-host host-name node-name my-node your-node node-selector localhost4 localhost6 ip6-localhost \
     ip6-loopback runner-latest single-node multi-node x86_64 utf-8 utf8 sha256 sha-256 base64 ipv4 ipv6 http2 \
     host-only cross-compile test-host example-host node-role self-signed read-only node18 node20 node22 node24 \
+    uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64 u16 u32 u64 i32 i64 f32 f64 socks4 \
+    socks5 http2 http3 wasm32 wasm64 win32 win64 ipv4-host ipv6-host arm64 amd64 aarch64 armv7 i686 i386 \
     ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
 
 /// Whether the name that contains the keyword has a digit from the keyword on.
@@ -53,6 +55,28 @@ fn has_value(text: &[u8], at: usize) -> bool {
     has_byte_within(text, at, 32, b'=') || has_byte_within(text, at, 32, b':')
 }
 
+/// Whether a name is a target of a compiler, such as `aarch64-apple-darwin`, or the id of a container.
+fn is_platform_or_container(name: &str) -> bool {
+    let platforms = [
+        "-darwin",
+        "-linux-",
+        "-windows",
+        "linux-gnu",
+        "linux-musl",
+        "x86_64",
+        "x86-64",
+        "aarch64-",
+        "wasm32-",
+        "armv7",
+        "riscv64",
+        "powerpc64",
+        "ppc64le",
+        "s390x",
+    ];
+    platforms.iter().any(|part| name.contains(part))
+        || name.len() == 12 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// Whether a name can be the name of a machine.
 fn is_machine(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name).unwrap_or_default().to_ascii_lowercase();
@@ -61,6 +85,7 @@ fn is_machine(name: &[u8]) -> bool {
         && !listed(NOBODY, &text)
         && !listed(NOBODY, bare)
         && !is_placeholder(name)
+        && !is_platform_or_container(&text)
         && !text.starts_with("my-")
         && !text.starts_with("your-")
         && !text.starts_with("some-")

@@ -26,6 +26,7 @@ const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubunt
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
+    ferris alice bob carol charlie dave eve mallory gitlab-runner github-runner actions-runner dir internal \
     yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
 
 fn is_common_account(name: &[u8]) -> bool {
@@ -71,6 +72,13 @@ fn home(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         .iter()
         .any(|d| text[..hit.span.start].ends_with(d));
     if !(begins(hit) || drive) || keyword.starts_with(b"/users") || keyword.starts_with(b"/USERS") {
+        return;
+    }
+    // The command creates the account, so the account is one of an image.
+    let lead = hit.lead();
+    let created =
+        lead.ends_with(b"--home-dir ") || lead.ends_with(b"--home ") || lead.ends_with(b"--home-dir=");
+    if created {
         return;
     }
     let end = around(text, hit.span.end..hit.span.end, 256, is_path).end;

@@ -120,6 +120,27 @@ fn is_full_login(name: &[u8]) -> bool {
         && !name.ends_with(b"[bot]")
 }
 
+/// First parts of names in code. A login can have a dot too.
+const MODULES: &str = "torch param params self model module tensor np numpy os sys cls this optim optimizer loss grad config cfg args \
+    ctx dist nn jax tf pytest github git docker kernel cuda triton event workflow";
+
+/// Whether a name after `triggered by` is a login, and not a word or a name in code.
+fn is_actor(name: &[u8]) -> bool {
+    let first = name.split(|b| *b == b'.').next().unwrap_or_default();
+    let words = name.contains(&b'_') || name.contains(&b'-');
+    is_full_login(name) && !listed(MODULES, first) && !(words && !has_digit(name))
+}
+
+/// Whether a name and a number are a person and an extension, and not `Package x25519`.
+fn is_extension(words: &[u8]) -> bool {
+    !words.ends_with(b"x25519") && !words.starts_with(b"Package") && !words.starts_with(b"Curve")
+}
+
+/// Whether the owner in a listing of files is a login, and not a unit of size.
+fn is_owner(name: &[u8]) -> bool {
+    is_somebody(name) && !matches!(name, b"kB" | b"kiB")
+}
+
 /// Words that mark the mail addresses of a line as public.
 const PUBLIC_LINES: &str = "signed-off-by co-authored-by author maintainer copyright (c) reviewed-by reported-by acked-by tested-by \
     suggested-by license committer contributor upstream-contact mailto: credit thanks translator support tagger";
@@ -150,7 +171,11 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let local = text[start..at].to_ascii_lowercase();
     let domain = text[at + 1..end].to_ascii_lowercase();
     let last = domain.rsplit(|b| *b == b'.').next().unwrap_or_default();
-    let internal = domain.contains(&b'.') && hosts::is_internal_in_url(&domain, false);
+    // `linear.local` is rather a module than a domain.
+    let module = domain.ends_with(b".local") && domain.iter().filter(|b| **b == b'.').count() == 1;
+    let internal = domain.contains(&b'.')
+        && hosts::is_internal_in_url(&domain, false)
+        && !(module && !domain.iter().any(u8::is_ascii_digit));
     let tld =
         domain.contains(&b'.') && (2..=6).contains(&last.len()) && last.iter().all(u8::is_ascii_alphabetic);
     let next = after(text, end);
@@ -243,7 +268,8 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         && !is_placeholder(&domain)
         && !hosts_example(&domain)
     {
-        found.report(&PERSONAL_IDENTITY, start..end);
+        // Most addresses in files are public on purpose.
+        found.warn(&PERSONAL_IDENTITY, start..end);
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
+use crate::generic_values::is_generic;
 use crate::kinds::Kind;
+use crate::kinds::LoweredIn;
 use crate::kinds::Severity;
 use crate::window::before;
 use crate::window::line;
@@ -16,6 +18,8 @@ pub struct Rule {
     pub kind: &'static Kind,
     /// The severity of all matches; `None` for the severity of the kind.
     pub severity: Option<Severity>,
+    /// In which files the matches are warnings; `None` for the files of the kind.
+    pub lowered_in: Option<LoweredIn>,
     /// Lower-case literals that trigger the rule. They match without regard to ASCII case.
     pub keywords: &'static [&'static str],
     /// Decides from a few bytes around the start of a keyword whether to run the rule there.
@@ -81,24 +85,46 @@ pub struct RawMatch {
     pub kind: &'static Kind,
     /// The severity.
     pub severity: Severity,
+    /// In which files the match is only a warning.
+    pub lowered_in: LoweredIn,
     /// The place.
     pub span: Range<usize>,
 }
 
 /// Collects the matches of a rule, and how far the rule has examined the text.
 pub struct MatchSink<'a> {
+    pub(crate) text: &'a [u8],
     pub(crate) raw: &'a mut Vec<RawMatch>,
     pub(crate) severity: Option<Severity>,
+    pub(crate) lowered_in: Option<LoweredIn>,
     pub(crate) cursor: &'a mut usize,
     pub(crate) work: &'a mut u64,
 }
 
 impl MatchSink<'_> {
-    /// Reports a leak, unless its span is empty.
+    /// Reports a leak, unless its span is empty. A value that identifies no site is a warning.
     pub fn report(&mut self, kind: &'static Kind, span: Range<usize>) {
+        let severity = if is_generic(kind, &self.text[span.clone()]) {
+            Severity::Warning
+        } else {
+            self.severity.unwrap_or(kind.severity)
+        };
+        self.report_as(kind, severity, span);
+    }
+
+    /// Reports text that is likely harmless as a warning, unless its span is empty.
+    pub fn warn(&mut self, kind: &'static Kind, span: Range<usize>) {
+        self.report_as(kind, Severity::Warning, span);
+    }
+
+    fn report_as(&mut self, kind: &'static Kind, severity: Severity, span: Range<usize>) {
         if !span.is_empty() {
-            let severity = self.severity.unwrap_or(kind.severity);
-            self.raw.push(RawMatch { kind, severity, span });
+            self.raw.push(RawMatch {
+                kind,
+                severity,
+                lowered_in: self.lowered_in.unwrap_or(kind.lowered_in),
+                span,
+            });
         }
     }
 

@@ -15,6 +15,7 @@ use crate::engine::ENGINE;
 use crate::engine::Scope;
 use crate::kinds;
 use crate::kinds::Kind;
+use crate::kinds::LoweredIn;
 use crate::kinds::Severity;
 use crate::private_terms::Terms;
 use crate::rule::RawMatch;
@@ -55,6 +56,8 @@ pub struct Leak {
     pub kind: &'static Kind,
     /// The severity.
     pub severity: Severity,
+    /// In which files the leak is only a warning.
+    pub lowered_in: LoweredIn,
     /// The place, in bytes of the text.
     pub span: Range<usize>,
     /// Identifies the leak across edits elsewhere in its file. Hashes the secret itself only if the secret cannot be
@@ -65,27 +68,38 @@ pub struct Leak {
 impl Leak {
     /// The span to show: the whole line for a private term, whose length must stay private.
     pub fn shown_span(&self, text: &[u8]) -> Range<usize> {
-        if self.kind == &kinds::PRIVATE_TERM {
-            line(text, self.span.clone())
-        } else {
-            self.span.clone()
-        }
+        shown_span(self.kind, &self.span, text)
+    }
+}
+
+/// The span to show for a leak: the whole line for a private term.
+pub(crate) fn shown_span(kind: &Kind, span: &Range<usize>, text: &[u8]) -> Range<usize> {
+    if kind == &kinds::PRIVATE_TERM {
+        line(text, span.clone())
+    } else {
+        span.clone()
     }
 }
 
 /// Finds all leaks of a text, in the order of the text and without overlap.
 pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
     let text = text.as_ref();
-    let (raw, _) = find_all(text, options, Scope::Text);
-    merge_overlaps(raw)
+    scan_raw(text, options)
         .into_iter()
-        .map(|RawMatch { kind, severity, span }| Leak {
-            fingerprint: fingerprint(text, kind, &span),
-            kind,
-            severity,
-            span,
+        .map(|raw| Leak {
+            fingerprint: fingerprint(text, raw.kind, &raw.span),
+            kind: raw.kind,
+            severity: raw.severity,
+            lowered_in: raw.lowered_in,
+            span: raw.span,
         })
         .collect()
+}
+
+/// Finds all leaks of a text like [`scan`], without their fingerprints.
+pub(crate) fn scan_raw(text: &[u8], options: &Options) -> Vec<RawMatch> {
+    let (raw, _) = find_all(text, options, Scope::Text);
+    merge_overlaps(raw)
 }
 
 /// Finds the leaks of each line on its own, in order and without overlap. Also returns how many bytes the rules examined.
@@ -102,6 +116,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
         options.terms.find(text).into_iter().map(|span| RawMatch {
             kind: &kinds::PRIVATE_TERM,
             severity: kinds::PRIVATE_TERM.severity,
+            lowered_in: LoweredIn::Nowhere,
             span,
         })
     };
@@ -123,6 +138,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
                 .map(|leak| RawMatch {
                     kind: leak.kind,
                     severity: leak.severity,
+                    lowered_in: leak.lowered_in,
                     span: decoded.original_span(&leak.span),
                 }),
         );
@@ -172,6 +188,7 @@ fn merge_overlaps(mut raw: Vec<RawMatch>) -> Vec<RawMatch> {
             Some(last) if next.span.start < last.span.end => {
                 last.span.end = last.span.end.max(next.span.end);
                 last.severity = last.severity.max(next.severity);
+                last.lowered_in = last.lowered_in.min(next.lowered_in);
             }
             _ => kept.push(next),
         }
@@ -179,7 +196,8 @@ fn merge_overlaps(mut raw: Vec<RawMatch>) -> Vec<RawMatch> {
     kept
 }
 
-fn fingerprint(text: &[u8], kind: &Kind, span: &Range<usize>) -> String {
+/// Identifies a leak across edits elsewhere in its file.
+pub(crate) fn fingerprint(text: &[u8], kind: &Kind, span: &Range<usize>) -> String {
     let mut hash = Sha256::new();
     hash.update(kind.id);
     let around = line(text, span.clone());
@@ -225,7 +243,7 @@ mod tests {
         let leaks = scan(&text, &Options::default());
         assert_eq!(leaks.len(), 1);
         assert_eq!(&text[leaks[0].span.clone()], secret);
-        let report = scan_text(text.as_bytes(), &Options::default());
+        let report = scan_text("", text.as_bytes(), &Options::default());
         let region = Region {
             line: 2,
             column: 12,

@@ -33,15 +33,18 @@ pub struct Outcome {
 }
 
 /// Scans files and folders. Skips the files of a folder that git ignores; `tracked` lists ignored files to scan anyway.
+/// `checkout` is the folder to which the roles of files are relative.
 pub fn scan_files(
+    checkout: &Path,
     paths: &[PathBuf],
     tracked: Vec<PathBuf>,
     options: &Options,
     progress: &Progress,
 ) -> Outcome {
     let outcome = Mutex::new(Outcome::default());
-    let visit = |path: &Path| {
-        let found = read(path, options, progress);
+    let checkout = std::path::absolute(checkout).unwrap_or_default();
+    let visit = |path: &Path, depth: usize| {
+        let found = read(path, &relative(&checkout, path, depth), options, progress);
         let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match found {
             Ok(None) => {}
@@ -49,7 +52,11 @@ pub fn scan_files(
             Err(e) => outcome.unreadable.push((path.to_owned(), e)),
         }
     };
-    if let Some((first, rest)) = paths.split_first() {
+    // A file needs no walk, and no second thread.
+    let is_file = |path: &&PathBuf| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    let (files, folders): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(is_file);
+    files.into_iter().for_each(|path| visit(path, 0));
+    if let Some((first, rest)) = folders.split_first() {
         let mut walk = WalkBuilder::new(first);
         rest.iter().for_each(|path| {
             walk.add(path);
@@ -61,7 +68,9 @@ pub fn scan_files(
         walk.build_parallel().run(|| {
             Box::new(|entry| {
                 match entry {
-                    Ok(entry) if entry.file_type().is_none_or(|kind| kind.is_file()) => visit(entry.path()),
+                    Ok(entry) if entry.file_type().is_none_or(|kind| kind.is_file()) => {
+                        visit(entry.path(), entry.depth());
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -74,7 +83,7 @@ pub fn scan_files(
             })
         });
     }
-    tracked.iter().for_each(|path| visit(path));
+    tracked.iter().for_each(|path| visit(path, 0));
     let mut outcome = outcome
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -83,21 +92,38 @@ pub fn scan_files(
     outcome
 }
 
+/// The path of a file in the checkout. Outside of it: the path below the folder that the caller named, `depth` levels up.
+fn relative(checkout: &Path, path: &Path, depth: usize) -> String {
+    let whole = std::path::absolute(path).unwrap_or_default();
+    let inside = whole.strip_prefix(checkout).map(Path::to_owned);
+    let below = inside.unwrap_or_else(|_| {
+        let parts: Vec<_> = path.components().collect();
+        parts[parts.len().saturating_sub(depth)..].iter().collect()
+    });
+    below.to_string_lossy().into_owned()
+}
+
 /// Reads and scans a regular file; `None` if there is nothing to report.
-fn read(path: &Path, options: &Options, progress: &Progress) -> io::Result<Option<(String, TextReport)>> {
+fn read(
+    path: &Path,
+    relative: &str,
+    options: &Options,
+    progress: &Progress,
+) -> io::Result<Option<(String, TextReport)>> {
     let meta = std::fs::symlink_metadata(path)?;
     let report = if meta.is_symlink() {
         // git stores the target of a link, so the target is published.
         let target = std::fs::read_link(path)?;
-        scan_text::scan_text(target.to_string_lossy().as_bytes(), options)
+        scan_text::scan_text(relative, target.to_string_lossy().as_bytes(), options)
     } else if meta.is_file() {
         progress.files.fetch_add(1, Ordering::Relaxed);
         if meta.len() > scan_text::WINDOW as u64 {
-            scan_reader(std::fs::File::open(path)?, options, progress)?
+            let reader = std::fs::File::open(path)?;
+            scan_text::scan_reader(relative, Counted { reader, progress }, options)?
         } else {
             let text = std::fs::read(path)?;
             progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
-            scan_text::scan_text(&text, options)
+            scan_text::scan_text(relative, &text, options)
         }
     } else {
         return Ok(None);
@@ -110,12 +136,12 @@ fn read(path: &Path, options: &Options, progress: &Progress) -> io::Result<Optio
     Ok((report != TextReport::default()).then_some((shown, report)))
 }
 
-/// Scans the text that a reader returns, of any size.
+/// Scans the text that a reader returns, of any size, such as standard input.
 ///
 /// # Errors
 /// The reader failed.
 pub fn scan_reader(reader: impl io::Read, options: &Options, progress: &Progress) -> io::Result<TextReport> {
-    scan_text::scan_reader(Counted { reader, progress }, options)
+    scan_text::scan_reader("", Counted { reader, progress }, options)
 }
 
 /// A reader that counts its bytes.

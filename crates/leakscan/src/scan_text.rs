@@ -3,36 +3,45 @@
 use std::io;
 use std::io::Read;
 
+use crate::file_role::Role;
+use crate::file_role::inline_tests;
+use crate::kinds::Severity;
 use crate::located::LocatedLeak;
 use crate::located::Place;
 use crate::located::Region;
+use crate::rule::RawMatch;
 use crate::scan;
-use crate::scan::Leak;
 use crate::scan::Options;
 use crate::suppression::Suppression;
 use crate::suppression::SuppressionProblem;
 
 /// How many bytes of a large text are scanned at once.
-pub(crate) const WINDOW: usize = 8 << 20;
+pub(crate) const WINDOW: usize = 2 << 20;
 
 /// How many bytes of a window the next window scans again, so that no leak is cut in two.
 const OVERLAP: usize = 128 << 10;
+
+/// How many leaks of one text a report lists, so that memory does not grow with the number of leaks.
+const LISTED: usize = 10_000;
 
 /// The result for one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextReport {
     /// The leaks that the text does not suppress, in order.
     pub leaks: Vec<LocatedLeak>,
+    /// How many further leaks the report does not list, because the text has too many.
+    pub unlisted: usize,
     /// The suppressions of the text that have no effect, in order.
     pub problems: Vec<SuppressionProblem>,
 }
 
-/// Scans a text of any size, which need not be UTF-8.
-pub fn scan_text(text: &[u8], options: &Options) -> TextReport {
+/// Scans a text of any size, which need not be UTF-8. The path is relative to the checkout; it is empty if the text is not a
+/// file.
+pub fn scan_text(path: &str, text: &[u8], options: &Options) -> TextReport {
     if let Some(text) = utf16(text) {
-        return scan_text(text.as_bytes(), options);
+        return scan_text(path, text.as_bytes(), options);
     }
-    let mut windows = Windows::new(text, options);
+    let mut windows = Windows::new(path, text, options);
     let mut from = byte_order_mark(text);
     while from < text.len() {
         let to = window_end(text, from);
@@ -46,7 +55,7 @@ pub fn scan_text(text: &[u8], options: &Options) -> TextReport {
 ///
 /// # Errors
 /// The reader failed.
-pub fn scan_reader(mut reader: impl Read, options: &Options) -> io::Result<TextReport> {
+pub fn scan_reader(path: &str, mut reader: impl Read, options: &Options) -> io::Result<TextReport> {
     let room = u64::try_from(WINDOW + 2 * OVERLAP).unwrap_or(u64::MAX);
     let mut text = Vec::new();
     reader.by_ref().take(room).read_to_end(&mut text)?;
@@ -55,9 +64,9 @@ pub fn scan_reader(mut reader: impl Read, options: &Options) -> io::Result<TextR
         reader.read_to_end(&mut text)?;
     }
     if (text.len() as u64) != room {
-        return Ok(scan_text(&text, options));
+        return Ok(scan_text(path, &text, options));
     }
-    let mut windows = Windows::new(&text, options);
+    let mut windows = Windows::new(path, &text, options);
     text.drain(..byte_order_mark(&text));
     loop {
         let missing = room.saturating_sub(text.len() as u64);
@@ -96,7 +105,10 @@ fn line_start(bytes: &[u8], at: usize) -> usize {
 struct Windows<'a> {
     options: &'a Options,
     is_binary: bool,
+    role: Role,
+    is_rust: bool,
     leaks: Vec<LocatedLeak>,
+    unlisted: usize,
     suppressions: Vec<Suppression>,
     /// The bytes and lines before the window, and the characters of its first line before it.
     bytes: usize,
@@ -106,11 +118,14 @@ struct Windows<'a> {
 
 impl<'a> Windows<'a> {
     /// Starts with a text whose first bytes are `head`.
-    fn new(head: &[u8], options: &'a Options) -> Self {
+    fn new(path: &str, head: &[u8], options: &'a Options) -> Self {
         Windows {
             options,
             is_binary: is_binary(head),
+            role: Role::of(path),
+            is_rust: path.ends_with(".rs"),
             leaks: Vec::new(),
+            unlisted: 0,
             suppressions: Vec::new(),
             bytes: 0,
             lines: 0,
@@ -127,25 +142,42 @@ impl<'a> Windows<'a> {
             line_start(window, window.len() - OVERLAP).max(1)
         };
         let mut lines = Lines::default();
-        for leak in scan::scan(window, self.options) {
+        let tests = if self.is_rust { inline_tests(window) } else { None };
+        for leak in scan::scan_raw(window, self.options) {
             // The next window reports what begins in the overlap.
             if leak.span.start >= keep {
                 continue;
             }
-            let place = if !self.is_binary {
-                Place::Lines(self.region(window, &leak, &mut lines))
-            } else if leak.kind.is_certain {
-                Place::Byte(self.bytes + leak.span.start)
-            } else {
+            if self.is_binary && !leak.kind.is_certain {
                 // Random bytes can look like any other kind.
                 continue;
+            }
+            if self.leaks.len() >= LISTED {
+                self.unlisted += 1;
+                continue;
+            }
+            let role = match tests {
+                Some(from) if leak.span.start > from => Role::Tests,
+                _ => self.role,
+            };
+            let place = if !self.is_binary {
+                Place::Lines(self.region(window, &leak, &mut lines))
+            } else {
+                Place::Byte(self.bytes + leak.span.start)
             };
             self.leaks.push(LocatedLeak {
                 kind: leak.kind,
-                severity: leak.severity,
+                severity: if role.lowers(leak.lowered_in) {
+                    Severity::Warning
+                } else {
+                    leak.severity
+                },
                 place,
-                fingerprint: leak.fingerprint,
+                fingerprint: scan::fingerprint(window, leak.kind, &leak.span),
             });
+        }
+        if tests.is_some_and(|from| from < keep) {
+            self.role = Role::Tests;
         }
         let kept = &window[..keep];
         if !self.is_binary {
@@ -163,8 +195,8 @@ impl<'a> Windows<'a> {
         keep
     }
 
-    fn region(&self, window: &[u8], leak: &Leak, lines: &mut Lines) -> Region {
-        let span = leak.shown_span(window);
+    fn region(&self, window: &[u8], leak: &RawMatch, lines: &mut Lines) -> Region {
+        let span = scan::shown_span(leak.kind, &leak.span, window);
         let mut at = |offset| {
             let (line, column) = lines.place(window, offset);
             let before = if line == 1 { self.column } else { 0 };
@@ -184,6 +216,7 @@ impl<'a> Windows<'a> {
         Suppression::apply(&self.suppressions, &mut self.leaks);
         TextReport {
             leaks: self.leaks,
+            unlisted: self.unlisted,
             problems: self
                 .suppressions
                 .iter()

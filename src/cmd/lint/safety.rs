@@ -187,7 +187,7 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         .flat_map(tracked_but_ignored)
         .collect();
     let outcome = watched(context, &progress, || {
-        scan_files(&paths, tracked, options, &progress)
+        scan_files(&context.subject, &paths, tracked, options, &progress)
     });
     for (path, error) in &outcome.unreadable {
         say(format_args!("cannot read {}: {error}", path.display()));

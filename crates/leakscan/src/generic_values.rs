@@ -1,0 +1,128 @@
+//! Recognises values that many sites share, so that they identify none: a leak with such a value is only a warning.
+
+use crate::kinds::CLOUD_ACCOUNT;
+use crate::kinds::INTERNAL_URL;
+use crate::kinds::Kind;
+use crate::kinds::NODE_NAME;
+use crate::kinds::PRIVATE_ADDRESS;
+use crate::kinds::PRIVATE_HOST;
+
+/// Whether many sites have this value.
+pub fn is_generic(kind: &'static Kind, value: &[u8]) -> bool {
+    if kind == &PRIVATE_ADDRESS {
+        is_common_address(value)
+    } else if kind == &NODE_NAME {
+        is_role_and_number(value)
+    } else if kind == &INTERNAL_URL {
+        is_service_name(value) || is_local_name(value)
+    } else if kind == &PRIVATE_HOST {
+        is_local_name(value)
+    } else if kind == &CLOUD_ACCOUNT {
+        value.starts_with(b"My")
+    } else {
+        false
+    }
+}
+
+/// Whether an address is a default of routers, of Docker or of tutorials.
+fn is_common_address(address: &[u8]) -> bool {
+    [
+        &b"192.168.0."[..],
+        b"192.168.1.",
+        b"10.0.0.",
+        b"172.17.0.",
+        b"172.18.0.",
+    ]
+    .iter()
+    .any(|network| address.starts_with(network))
+        || matches!(
+            address,
+            b"192.168.99.100"
+                | b"10.10.10.10"
+                | b"10.10.1.10"
+                | b"10.1.1.1"
+                | b"10.1.2.3"
+                | b"10.255.255.1"
+                | b"172.16.1.1"
+        )
+}
+
+/// Whether a name is a role with a number of one or two digits: `worker-1`, `node02`.
+fn is_role_and_number(name: &[u8]) -> bool {
+    let stem = name
+        .iter()
+        .rposition(|b| !b.is_ascii_digit())
+        .map_or(0, |at| at + 1);
+    let digits = name.len() - stem;
+    let word = name[..stem]
+        .strip_suffix(b"-")
+        .unwrap_or(&name[..stem])
+        .to_ascii_lowercase();
+    let roles: [&[u8]; 16] = [
+        b"worker",
+        b"node",
+        b"host",
+        b"server",
+        b"master",
+        b"client",
+        b"machine",
+        b"slave",
+        b"replica",
+        b"instance",
+        b"vm",
+        b"agent",
+        b"peer",
+        b"trainer",
+        b"hostname",
+        b"ps",
+    ];
+    (1..=2).contains(&digits) && roles.contains(&&*word)
+}
+
+/// Whether a host is a name without dots, such as the services of a compose file have, and not a numbered machine.
+fn is_service_name(host: &[u8]) -> bool {
+    let numbered = host
+        .split(|b| *b == b'-')
+        .skip(1)
+        .any(|part| part.iter().filter(|b| b.is_ascii_digit()).count() >= 2);
+    !host.contains(&b'.') && !numbered
+}
+
+/// Whether a host is a word and an ending such as `.local`.
+fn is_local_name(host: &[u8]) -> bool {
+    let mut labels = host.split(|b| *b == b'.');
+    let (Some(first), Some(last), None) = (labels.next(), labels.next(), labels.next()) else {
+        return false;
+    };
+    first.iter().all(u8::is_ascii_alphabetic)
+        && [
+            &b"local"[..],
+            b"home",
+            b"prod",
+            b"staging",
+            b"private",
+            b"cluster",
+            b"vpn",
+        ]
+        .iter()
+        .any(|ending| last.eq_ignore_ascii_case(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_values_differ_from_individual_ones() {
+        for (kind, common, individual) in [
+            (&PRIVATE_ADDRESS, "192.168.1.20", "10.61.12.4"),
+            (&NODE_NAME, "worker-1", "hgx-fenn-22"),
+            (&INTERNAL_URL, "grafana", "gpu-b200-07"),
+            (&INTERNAL_URL, "mock.local", "vault.heron.local"),
+            (&PRIVATE_HOST, "build.local", "nas02.local"),
+        ] {
+            assert!(is_generic(kind, common.as_bytes()), "{common}");
+            assert!(!is_generic(kind, individual.as_bytes()), "{individual}");
+        }
+    }
+}
