@@ -198,6 +198,14 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     {
         return true;
     }
+    // A heading of a changelog, and a table with the name of the package.
+    let heading = trimmed
+        .strip_suffix(b"[")
+        .is_some_and(|marks| marks.starts_with(b"#"));
+    let package = [b"-", &hit.text[hit.span.start..end], b"."].concat();
+    if heading || memchr::memmem::find(tail, &package).is_some() {
+        return true;
+    }
     let lower = trimmed.to_ascii_lowercase();
     if lower.ends_with(b"version>")
         || ["bump", "upgrad", "downgrad"]
@@ -212,8 +220,7 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     }
     let lower = word.to_ascii_lowercase();
     listed(VERSION_WORDS, &lower)
-        || lower.ends_with(b"_version")
-        || lower.ends_with(b"-version")
+        || lower.ends_with(b"version")
         || ((!joined || trimmed.ends_with(b"\""))
             && (lower.starts_with(b"lib") || lower.starts_with(b"nvidia-") || lower.starts_with(b"cuda-")))
 }

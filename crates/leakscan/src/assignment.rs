@@ -22,7 +22,9 @@ pub struct Assigned {
 
 /// The value of the name at this place.
 pub fn of_name(text: &[u8], name: &Range<usize>) -> Option<Assigned> {
-    value_after(text, name).or_else(|| value_before(text, name))
+    value_after(text, name)
+        .or_else(|| value_before(text, name))
+        .or_else(|| compared_value(text, name))
 }
 
 /// Finds a value after its name.
@@ -35,7 +37,10 @@ fn value_after(text: &[u8], name: &Range<usize>) -> Option<Assigned> {
     let is_entry = is_name_of_entry(text, name.start);
     if is_entry && after(text, at) == b'>' {
         // `<property name="password">value</property>`
-        return Some(Assigned::new(text, at + 1, false));
+        return Some(Assigned {
+            quoted: true,
+            ..Assigned::new(text, at + 1, false)
+        });
     }
     if is_entry && let Some(value) = value_of_entry(text, at) {
         return Some(Assigned::new(text, value, false));
@@ -46,6 +51,8 @@ fn value_after(text: &[u8], name: &Range<usize>) -> Option<Assigned> {
     let length = match rest {
         [b'?', b'?', b'=', ..] | [b'|', b'|', b'=', ..] | [b':', b':', b'=', ..] => 3,
         [b':', b'=', ..] | [b'=', b'>', ..] | [b'?', b'=', ..] | [b'+', b'=', ..] => 2,
+        [b'=', b'=', b'=', ..] | [b'!', b'=', b'=', ..] if is_quoted(text, at + 3) => 3,
+        [b'=', b'=', ..] | [b'!', b'=', ..] if is_quoted(text, at + 2) => 2,
         [b'=', b'=', ..] | [b'=', b'~', ..] | [b':', b':', ..] | [b'!', ..] => return None,
         [b'=' | b':', ..] => 1,
         [b'|', ..] if gap > 0 => 1,
@@ -79,6 +86,11 @@ impl Assigned {
             flag: false,
         }
     }
+}
+
+/// Whether a quoted text begins here, after blanks.
+fn is_quoted(text: &[u8], at: usize) -> bool {
+    matches!(after(text, at + blanks(text, at)), b'"' | b'\'')
 }
 
 fn blanks(text: &[u8], at: usize) -> usize {
@@ -199,6 +211,24 @@ fn value_before(text: &[u8], name: &Range<usize>) -> Option<Assigned> {
     let assigned = Assigned::new(text, floor + at + blanks(text, floor + at), false);
     let end = assigned.value.end + usize::from(assigned.quoted);
     (end <= floor + field && text[end..floor + field].trim_ascii().is_empty()).then_some(assigned)
+}
+
+/// Finds a quoted value that is compared with the name: `"value" == name`.
+fn compared_value(text: &[u8], name: &Range<usize>) -> Option<Assigned> {
+    let floor = name.start.saturating_sub(160);
+    let lead = text[floor..name.start].trim_ascii_end();
+    let lead = lead.strip_suffix(b"==")?;
+    let lead = lead.strip_suffix(b"=").unwrap_or(lead).trim_ascii_end();
+    let (&quote, value) = lead
+        .split_last()
+        .filter(|(last, _)| matches!(**last, b'"' | b'\''))?;
+    let start = memchr::memrchr2(quote, b'\n', value).filter(|&at| value[at] == quote)? + 1;
+    Some(Assigned {
+        value: floor + start..floor + value.len(),
+        quoted: true,
+        tight: false,
+        flag: false,
+    })
 }
 
 /// Whether the word that ends here began with `--`.

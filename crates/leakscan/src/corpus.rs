@@ -1,7 +1,8 @@
-//! Measures precision and recall on two corpora, and compares the tables of docs/explanation/public-safety.md with the result. Tests only.
+//! Measures precision and recall on three corpora, and compares the tables of docs/explanation/public-safety.md with the result. Tests only.
 //!
-//! The first corpus is templates of leaks, filled in with fixed noise, and harmless texts. The second is whole texts.
-//! `LEAKSCAN_BLESS=1` writes the tables; `LEAKSCAN_CORPUS=FILE` writes the first corpus as JSON lines for other scanners.
+//! The first corpus is templates of leaks, filled in with fixed noise, and harmless texts. The second is whole texts. The third
+//! is templates of both, from public reports about scanners. `LEAKSCAN_BLESS=1` writes the tables; `LEAKSCAN_CORPUS=FILE` and
+//! `LEAKSCAN_REPORTS=FILE` write the first and the third corpus as JSON lines for other scanners.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,6 +64,55 @@ fn unescaped(text: &str) -> String {
         .replace("\\u0440", "\u{440}")
         .replace("\\u2011", "\u{2011}")
         .replace('\u{1}', "\\")
+}
+
+/// How often each template of the third corpus is filled in.
+const REPORT_ROUNDS: u64 = 2;
+
+/// The third corpus, without repetitions.
+fn reports() -> Vec<Sample> {
+    let text = read("reports.tsv");
+    let rows = text.lines().filter(|line| !line.starts_with("# "));
+    let mut seen = std::collections::HashSet::new();
+    let mut samples = Vec::new();
+    for (index, row) in rows.enumerate() {
+        let cells: Vec<&str> = row.splitn(4, '\t').collect();
+        for round in 0..REPORT_ROUNDS {
+            let mut noise = Noise::new(1_000_000 + index as u64 * 1_000 + round);
+            let text = fill(&with_characters(cells[3]), &mut noise);
+            if seen.insert(text.clone()) {
+                samples.push(Sample {
+                    kind: cells[2].to_owned(),
+                    text,
+                    is_leak: cells[1] == "leak",
+                });
+            }
+        }
+    }
+    samples
+}
+
+/// Decodes the escapes of the third corpus: `\n`, `\e`, `\uXXXX`, `\u{X}` and the doubled backslash.
+fn with_characters(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        let (number, length) = match tail.as_bytes() {
+            [b'n', ..] => ("a", 1),
+            [b'e', ..] => ("1b", 1),
+            [b'u', b'{', ..] => {
+                let end = tail.find('}').unwrap();
+                (&tail[2..end], end + 1)
+            }
+            [b'u', ..] => (&tail[1..5], 5),
+            _ => ("5c", 1),
+        };
+        out.push(char::from_u32(u32::from_str_radix(number, 16).unwrap()).unwrap());
+        rest = &tail[length..];
+    }
+    out + rest
 }
 
 /// The second corpus. Its file is ROT47, so that no scanner finds a leak in it.
@@ -202,15 +252,19 @@ fn compare_with_docs(name: &str, results: &Results) {
 
 #[test]
 fn precision_and_recall_match_docs() {
-    let (templates, texts) = (templates(), texts());
-    if let Some(path) = std::env::var_os("LEAKSCAN_CORPUS") {
+    let (templates, texts, reports) = (templates(), texts(), reports());
+    for (variable, samples) in [("LEAKSCAN_CORPUS", &templates), ("LEAKSCAN_REPORTS", &reports)] {
+        let Some(path) = std::env::var_os(variable) else {
+            continue;
+        };
         let line = |s: &Sample| {
             serde_json::json!({ "kind": s.kind, "label": u8::from(s.is_leak), "text": s.text }).to_string()
                 + "\n"
         };
-        let lines: String = templates.iter().map(line).collect();
+        let lines: String = samples.iter().map(line).collect();
         std::fs::write(path, lines).unwrap();
     }
     compare_with_docs("corpus table", &Results::of(&templates));
     compare_with_docs("unaware table", &Results::of(&texts));
+    compare_with_docs("report table", &Results::of(&reports));
 }

@@ -8,21 +8,28 @@ pub struct DecodedText {
     pub text: Vec<u8>,
     /// For each byte: its place in the original.
     places: Vec<Range<usize>>,
+    /// The decoded part of the original.
+    source: Range<usize>,
 }
 
 impl DecodedText {
-    /// An empty text with room for this many bytes.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty text for this part of the original.
+    pub fn new(source: Range<usize>) -> Self {
         DecodedText {
-            text: Vec::with_capacity(capacity),
-            places: Vec::with_capacity(capacity),
+            text: Vec::with_capacity(source.len()),
+            places: Vec::with_capacity(source.len()),
+            source,
         }
     }
 
     /// A decoded text of which each byte has the same place.
     pub fn from_whole(text: Vec<u8>, place: &Range<usize>) -> Self {
         let places = vec![place.clone(); text.len()];
-        DecodedText { text, places }
+        DecodedText {
+            text,
+            places,
+            source: place.clone(),
+        }
     }
 
     /// Appends a byte and its place.
@@ -35,10 +42,11 @@ impl DecodedText {
     pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
         let back = self.original_span(span);
         let apart = |at: usize| {
-            let beside = at.checked_sub(1).and_then(|before| self.places.get(before..=at));
-            beside.is_some_and(|beside| {
-                beside[1].start != beside[0].end || beside.iter().any(|place| place.len() > 1)
-            })
+            let before = at.checked_sub(1).and_then(|before| self.places.get(before));
+            let after = self.places.get(at);
+            let end = before.map_or(self.source.start, |place| place.end);
+            let start = after.map_or(self.source.end, |place| place.start);
+            start != end || [before, after].into_iter().flatten().any(|place| place.len() > 1)
         };
         original[back] != self.text[span.clone()] || apart(span.start) || apart(span.end)
     }

@@ -15,16 +15,12 @@ use crate::window::before;
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');
-    let unreserved = |digits: Option<&[u8]>| {
-        digits
-            .and_then(|digits| byte_of(digits, 16))
-            .is_some_and(is_unreserved)
-    };
     match text[hit.start] {
         b'%' => word(left) || word(right),
         b'=' => right == b'=',
         b'\\' => match text[hit.start + 1] {
-            b'u' => unreserved(text.get(hit.start + 4..hit.start + 6)),
+            b'u' | b'U' => escape(&text[hit.start..text.len().min(hit.start + 16)])
+                .is_some_and(|(_, decoded)| decoded.as_bytes().iter().all(|&b| is_unreserved(b))),
             b'x' => word(left) || word(right),
             _ => word(left),
         },
@@ -35,6 +31,7 @@ pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
         0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
             left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
         }
+        0x9b => left.is_ascii(),
         0xd9 | 0xdb => [left, right].iter().any(|&b| word(b) || b == b'.'),
         0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
         _ => true,
@@ -79,7 +76,7 @@ fn is_joint(text: &[u8], span: Range<usize>) -> bool {
 
 /// Decodes a line. Returns `None` if there is nothing to decode.
 pub fn decode_line(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
-    let mut decoded = DecodedText::new(stretch.len());
+    let mut decoded = DecodedText::new(stretch.clone());
     let mut at = stretch.start;
     let mut changed = false;
     while at < stretch.end {
@@ -129,7 +126,14 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
             .map(|b| (3, b.into())),
         b'\\' => escape(rest),
         b'&' => entity(rest),
-        b'\x1b' => ansi(rest).map(|length| (length, Replacement::NOTHING)),
+        b'\x1b' => control_sequence(rest).map(|length| (length, Replacement::NOTHING)),
+        // Inside a character, the byte is a part of it.
+        0x9b if before(text, at).is_ascii() => {
+            control_sequence(rest).map(|length| (length, Replacement::NOTHING))
+        }
+        0xc2 if rest.get(1) == Some(&0x9b) => {
+            control_sequence(rest).map(|length| (length, Replacement::NOTHING))
+        }
         b'[' | b'(' | b'{' => defanged(rest),
         b'h' | b'H' if rest.len() > 5 && rest[..4].eq_ignore_ascii_case(b"hxxp") => {
             Some((4, Replacement::text(b"http")))
@@ -188,12 +192,33 @@ fn byte_of(digits: &[u8], radix: u32) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
 }
 
-/// Decodes `\u0067`, `\x67`, and a backslash before a sign as in Markdown.
+/// A number in hexadecimal digits.
+fn number_of(digits: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(digits).ok()?;
+    text.bytes()
+        .all(|b| b.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(text, 16).ok())?
+}
+
+/// What the character with a number stands for: an ASCII sign, or nothing if the character is invisible.
+fn code_point(number: u32) -> Option<Replacement> {
+    match char::from_u32(number)? {
+        sign if sign.is_ascii_graphic() => u8::try_from(number).ok().map(Replacement::from),
+        sign if is_invisible(sign) => Some(Replacement::NOTHING),
+        _ => None,
+    }
+}
+
+/// Decodes `\u0067`, `\u{67}`, `\U00000067`, `\x67`, and a backslash before a sign as in Markdown.
 fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
     match rest.get(1)? {
-        b'u' if rest.get(2..4)? == b"00" => byte_of(rest.get(4..6)?, 16)
-            .filter(u8::is_ascii_graphic)
-            .map(|b| (6, b.into())),
+        b'u' if rest.get(2)? == &b'{' => {
+            let digits = &rest[3..rest.len().min(12)];
+            let end = memchr::memchr(b'}', digits)?;
+            Some((end + 4, code_point(number_of(&digits[..end])?)?))
+        }
+        b'u' => Some((6, code_point(number_of(rest.get(2..6)?)?)?)),
+        b'U' => Some((10, code_point(number_of(rest.get(2..10)?)?)?)),
         b'x' => byte_of(rest.get(2..4)?, 16)
             .filter(u8::is_ascii_graphic)
             .map(|b| (4, b.into())),
@@ -206,10 +231,8 @@ fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
 fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
     let end = memchr::memchr(b';', &rest[..rest.len().min(18)])?;
     let name = &rest[1..end];
-    let byte = match name {
-        [b'#', b'x' | b'X', digits @ ..] => std::str::from_utf8(digits)
-            .ok()
-            .and_then(|d| u32::from_str_radix(d, 16).ok())?,
+    let number = match name {
+        [b'#', b'x' | b'X', digits @ ..] => number_of(digits)?,
         [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
         b"period" => u32::from(b'.'),
         b"lowbar" | b"UnderBar" => u32::from(b'_'),
@@ -221,11 +244,7 @@ fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
         b"shy" | b"ZeroWidthSpace" | b"NoBreak" | b"zwj" | b"zwnj" => 0x200b,
         _ => return None,
     };
-    match char::from_u32(byte)? {
-        sign if sign.is_ascii_graphic() => Some((end + 1, u8::try_from(byte).ok()?.into())),
-        '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' => Some((end + 1, Replacement::NOTHING)),
-        _ => None,
-    }
+    Some((end + 1, code_point(number)?))
 }
 
 /// The length of `" + "` between two halves of a word.
@@ -237,11 +256,30 @@ fn concatenated(rest: &[u8]) -> Option<usize> {
     (rest.get(quote) == rest.first()).then_some(quote + 1)
 }
 
-/// The length of a colour or cursor sequence.
-fn ansi(rest: &[u8]) -> Option<usize> {
-    (rest.get(1) == Some(&b'[')).then_some(())?;
-    let length = rest[2..].iter().take(24).position(|b| b.is_ascii_alphabetic())?;
-    Some(length + 3)
+/// The length of a control sequence of a terminal: a colour, a move of the cursor, a link, a character set.
+fn control_sequence(rest: &[u8]) -> Option<usize> {
+    let introducer = match rest {
+        [0x1b, b'[', ..] | [0xc2, 0x9b, ..] => 2,
+        [0x9b, ..] => 1,
+        [0x1b, b'(' | b')', b'A' | b'B' | b'0'..=b'2', ..] => return Some(3),
+        [0x1b, b']', command @ ..] => {
+            let end = command
+                .iter()
+                .take(512)
+                .position(|b| matches!(b, 7 | 0x1b | b'\n'))?;
+            return match command[end..] {
+                [7, ..] => Some(end + 3),
+                [0x1b, b'\\', ..] => Some(end + 4),
+                _ => None,
+            };
+        }
+        _ => return None,
+    };
+    let length = rest[introducer..]
+        .iter()
+        .take(24)
+        .position(|b| (0x40..=0x7e).contains(b))?;
+    Some(introducer + length + 1)
 }
 
 /// Decodes `[.]`, `(dot)`, `[:]`.
@@ -311,7 +349,7 @@ fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)
 
 /// Removes line ends, quotes and concatenation signs between two halves of a word.
 pub fn join_pieces(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
-    let mut decoded = DecodedText::new(stretch.len());
+    let mut decoded = DecodedText::new(stretch.clone());
     let mut at = stretch.start;
     let mut changed = false;
     while at < stretch.end {
@@ -355,6 +393,11 @@ mod tests {
             ("\\u0067hp\\_x", "ghp_x"),
             ("node[.]corp (dot) hxxp://", "node.corp.http://"),
             ("gh\u{1b}[1mp_\u{1b}[0m", "ghp_"),
+            ("gh\u{9b}1mp_", "ghp_"),
+            ("gh\u{1b}]8;;https://x\u{1b}\\p_\u{1b}]8;;\u{7}", "ghp_"),
+            ("gh\u{34f}p\u{3164}_\u{fe01}x\u{e0101}y", "ghp_xy"),
+            ("gh\\u{70}_\\u200bx", "ghp_x"),
+            ("gh&zwnj;p_", "ghp_"),
             ("10 dot 2 dot 3", "10.2.3"),
             ("node (dot) corp, me [at] x", "node.corp, me@x"),
             ("a%252Eb", "a.b"),

@@ -68,24 +68,25 @@ const PLAIN: &[&str] = &[
 /// How many of [`PLAIN`] are prefixes of tokens; these come first.
 const TOKENS: usize = 18;
 
+/// The characters that base 64 of any text with these bytes contains, at each of the three alignments.
+pub fn base64_of_part(bytes: &[u8]) -> impl Iterator<Item = String> {
+    (0..3usize).filter_map(|shift| {
+        let mut shifted = vec![0u8; shift];
+        shifted.extend_from_slice(bytes);
+        // The first and last characters contain bits of the neighbours.
+        let from = [0, 2, 3][shift];
+        let whole = shifted.len() * 8 / 6;
+        STANDARD.encode(&shifted).get(from..whole).map(str::to_owned)
+    })
+}
+
 /// The base 64 and hexadecimal literals that trigger decoding.
 pub fn keywords() -> Vec<String> {
     let alphabet = STANDARD;
     let mut out: Vec<String> = Vec::new();
     for (index, plain) in PLAIN.iter().enumerate() {
-        for shift in 0..3usize {
-            let mut bytes = vec![0u8; shift];
-            bytes.extend_from_slice(plain.as_bytes());
-            let text = alphabet.encode(&bytes);
-            // The first and last characters contain bits of the neighbours.
-            let from = [0, 2, 3][shift];
-            let whole = bytes.len() * 8 / 6;
-            if let Some(core) = text.get(from..whole)
-                && core.len() >= 5
-            {
-                out.push(core.to_ascii_lowercase());
-            }
-        }
+        let cores = base64_of_part(plain.as_bytes()).filter(|core| core.len() >= 5);
+        out.extend(cores.map(|core| core.to_ascii_lowercase()));
         // Base 64 of base 64, for the prefixes of tokens.
         if index < TOKENS {
             let twice = alphabet.encode(&alphabet.encode(plain)[..plain.len() * 8 / 6]);
@@ -147,15 +148,50 @@ fn bytes_of(run: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes the run of base 64 or hexadecimal around a keyword, if it decodes to text. Also returns the end of the run.
 pub fn decode(text: &[u8], hit: Range<usize>) -> (usize, Option<DecodedText>) {
-    let is_digit = |b: u8| b.is_ascii_alphanumeric() || b"+/_-".contains(&b);
-    let run = around(text, hit.clone(), 4096, is_digit);
-    let plain = bytes_of(&text[run.clone()]);
+    let run = around(text, hit, LONGEST, is_digit);
+    let decoded = decode_run(&text[run.clone()]);
+    // The whole run is the leak, even if only a part of it is secret.
+    (run.end, decoded.map(|plain| DecodedText::from_whole(plain, &run)))
+}
+
+/// The longest run that is decoded to each side of a keyword.
+const LONGEST: usize = 4096;
+
+fn is_digit(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"+/_-".contains(&b)
+}
+
+/// All runs of base 64 or hexadecimal that can be an encoded text, for the search for private terms.
+pub fn runs(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < text.len() {
+            let start = at + text[at..].iter().position(|&b| is_digit(b))?;
+            let length = text[start..]
+                .iter()
+                .take(LONGEST)
+                .take_while(|&&b| is_digit(b))
+                .count();
+            at = start + length;
+            let run = &text[start..at];
+            let is_mixed = run.iter().any(u8::is_ascii_uppercase) && run.iter().any(u8::is_ascii_lowercase);
+            if length >= 8 && (is_mixed || run.iter().all(u8::is_ascii_hexdigit)) {
+                return Some(start..at);
+            }
+        }
+        None
+    })
+}
+
+/// Decodes a run, if it decodes to text.
+pub fn decode_run(run: &[u8]) -> Option<Vec<u8>> {
+    let plain = bytes_of(run);
     let printable = |plain: &[u8]| {
         let good = plain
             .iter()
             .filter(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
             .count();
-        plain.len() >= 8 && good * 20 >= plain.len() * 19
+        plain.len() >= 4 && good * 20 >= plain.len() * 19
     };
     let mut plain = plain.filter(|plain| printable(plain));
     // Encoded twice.
@@ -165,11 +201,7 @@ pub fn decode(text: &[u8], hit: Range<usize>) -> (usize, Option<DecodedText>) {
     {
         plain = bytes_of(inner).filter(|inner| printable(inner)).or(plain);
     }
-    let decoded = plain.map(|plain| {
-        // The whole run is the leak, even if only a part of it is secret.
-        DecodedText::from_whole(plain, &run)
-    });
-    (run.end, decoded)
+    plain
 }
 
 #[cfg(test)]

@@ -4,14 +4,11 @@
 
 use std::ops::Range;
 use std::sync::LazyLock;
-use std::sync::OnceLock;
-
-use regex::bytes::Regex;
-use regex::bytes::RegexBuilder;
 
 use crate::deobfuscate;
 use crate::encoded;
 use crate::obfuscation_keywords;
+use crate::pattern::Pattern;
 use crate::prefilter::Literals;
 use crate::rule::Find;
 use crate::rule::Hit;
@@ -28,7 +25,7 @@ pub struct Engine {
     triggers: Vec<Vec<Trigger>>,
     /// The rules whose keyword is a byte of [`SINGLE`], which [`memchr`] finds faster.
     bytes: [Vec<u16>; SINGLE.len()],
-    rules: Vec<(&'static Rule, OnceLock<Option<Regex>>)>,
+    rules: Vec<(&'static Rule, Pattern)>,
 }
 
 /// What a keyword triggers.
@@ -127,7 +124,7 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(all_rules()))
 
 impl Engine {
     fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
-        let mut keywords: indexmap::IndexMap<String, Vec<Trigger>> = indexmap::IndexMap::new();
+        let mut keywords: indexmap::IndexMap<Vec<u8>, Vec<Trigger>> = indexmap::IndexMap::new();
         let mut bytes: [Vec<u16>; SINGLE.len()] = Default::default();
         let mut rules = Vec::new();
         for rule in all {
@@ -136,18 +133,21 @@ impl Engine {
                 match SINGLE.iter().position(|single| single == keyword) {
                     Some(which) => bytes[which].push(index),
                     None => keywords
-                        .entry((*keyword).to_owned())
+                        .entry(keyword.as_bytes().to_vec())
                         .or_default()
                         .push(Trigger::Rule(index)),
                 }
             }
-            rules.push((rule, OnceLock::new()));
+            rules.push((rule, Pattern::default()));
         }
         for literal in obfuscation_keywords::keywords() {
             keywords.entry(literal).or_default().push(Trigger::Deobfuscation);
         }
         for literal in encoded::keywords() {
-            keywords.entry(literal).or_default().push(Trigger::Decoding);
+            keywords
+                .entry(literal.into_bytes())
+                .or_default()
+                .push(Trigger::Decoding);
         }
         let (keywords, triggers) = keywords.into_iter().unzip();
         Engine {
@@ -266,37 +266,32 @@ impl Engine {
     fn match_pattern(
         &self,
         rule: &'static Rule,
-        compiled: &OnceLock<Option<Regex>>,
+        compiled: &Pattern,
         pattern: &str,
         text: &[u8],
         window: Range<usize>,
         found: &mut MatchSink<'_>,
     ) -> bool {
-        let regex = compiled.get_or_init(|| {
-            let anchored = matches!(rule.find, Find::AtKeyword(_));
-            let pattern = if anchored {
-                format!("^(?:{pattern})")
-            } else {
-                pattern.to_owned()
-            };
-            RegexBuilder::new(&pattern).unicode(false).build().ok()
-        });
+        let is_anchored = matches!(rule.find, Find::AtKeyword(_));
         let part = &text[window.clone()];
-        let Some(regex) = regex.as_ref().filter(|regex| regex.is_match(part)) else {
+        let Some(regex) = compiled
+            .regex(pattern, is_anchored)
+            .filter(|regex| regex.is_match(part))
+        else {
             return false;
         };
         for groups in regex.captures_iter(part) {
             // Use the capture group of the alternative that matched.
             let group = groups.iter().skip(1).flatten().next();
-            if let Some(secret) = group.or_else(|| groups.get(0)) {
-                let mut span = window.start + secret.start()..window.start + secret.end();
+            if let Some(secret) = group.or_else(|| groups.get_match().map(|all| all.span())) {
+                let mut span = window.start + secret.start..window.start + secret.end;
                 if span.end == window.end {
                     // The window ends inside the token, so add the rest of the token.
                     span.end += text[span.end..].iter().take_while(|&&b| is_token(b)).count();
                     found.count_work(span.end - window.end);
                 }
                 found.skip_to(span.end);
-                if (rule.accept)(secret.as_bytes()) {
+                if (rule.accept)(&part[secret.range()]) {
                     found.report(rule.kind, span);
                 }
             }
@@ -319,6 +314,7 @@ pub fn keywords() -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
     use crate::examples;
+    use crate::pattern;
 
     /// Whether a rule, without the others, finds a leak in a template.
     fn finds(engine: &Engine, template: &str) -> bool {
@@ -346,8 +342,7 @@ mod tests {
     fn patterns_compile() {
         for rule in all_rules() {
             if let Find::AtKeyword(pattern) | Find::InLine(pattern) = rule.find {
-                let built = RegexBuilder::new(pattern).unicode(false).build();
-                assert!(built.is_ok(), "{pattern}: {built:?}");
+                assert!(pattern::compile(pattern, true).is_some(), "{pattern}");
             }
         }
     }

@@ -16,8 +16,14 @@ const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me cha
     removed omitted 4ec39hqlyjwdarjt eby8vdm02xnocqfl aeeed9bbccd4d02e";
 
 /// [`PLACEHOLDERS`], prepared for the search.
-static MARKS: LazyLock<Literals> =
-    LazyLock::new(|| Literals::new(PLACEHOLDERS.split(' ').map(str::to_owned).collect()));
+static MARKS: LazyLock<Literals> = LazyLock::new(|| {
+    Literals::new(
+        PLACEHOLDERS
+            .split(' ')
+            .map(|word| word.as_bytes().to_vec())
+            .collect(),
+    )
+});
 
 /// Values that are used in place of a password.
 const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key apikey api_key api-key user username none null nil true \

@@ -34,7 +34,7 @@ const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_to
     next_token stop_token special_token tokens_per tokens tokenizer tokenize token_id token_type token_count \
     cache_key cache-key primary_key foreign_key sort_key public_key public-key pub_key key_id keyring keyboard \
     keyword csrf xsrf idempotency tokenstream token_stream secretary publictoken public_token page_token \
-    websocket host_key host-key partition_key lookup_key hash_key dedup etag pagetoken continuation nexttoken restore-key restore_key pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
+    websocket host_key host-key partition_key lookup_key hash_key bucket_key object_key s3_key map_key dedup etag pagetoken continuation nexttoken restore-key restore_key pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
     _passthrough bypass pass_";
 
 fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
@@ -63,7 +63,9 @@ fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let real = if is_password {
         is_assigned_password(&assigned, bytes, code)
     } else {
-        let secret = assigned.quoted && bytes.len() >= 20 && contains("secret");
+        let exact = assigned.quoted && (contains("secret") || contains("token"))
+            || assigned.tight && contains("secret");
+        let secret = exact && bytes.len() >= 20;
         !code
             && (is_key_material(bytes) && (!some_key || bytes.len() >= 24)
                 || secret && !bytes.contains(&b'\\') && strong_password(bytes)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::encoded;
 use crate::false_positives;
 use crate::private_terms::Terms;
 
@@ -64,7 +65,8 @@ impl Identity {
         }
     }
 
-    /// Adds the value of a variable, which `${NAME}` replaces. Ignores numbers and other values that reveal nothing.
+    /// Adds the value of a variable, which `${NAME}` replaces, plain and encoded: as JSON, in a URL, in hexadecimal and in
+    /// base 64, also as a part of a longer text. Ignores numbers and other values that reveal nothing.
     pub fn variable(&mut self, name: &str, value: &str) {
         for line in value.lines() {
             let line = line.trim();
@@ -94,6 +96,13 @@ impl Identity {
                 })
                 .collect();
             self.insert(&percent, &placeholder);
+            let hexadecimal: String = bare.bytes().map(|b| format!("{b:02x}")).collect();
+            self.insert(&hexadecimal, &placeholder);
+            for core in encoded::base64_of_part(bare.as_bytes()).filter(|core| core.len() >= 6) {
+                self.insert(&core, &placeholder);
+                let url_safe = core.replace('+', "-").replace('/', "_");
+                self.insert(&url_safe, &placeholder);
+            }
         }
     }
 

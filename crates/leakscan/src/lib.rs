@@ -37,6 +37,7 @@ mod obfuscated_tokens;
 mod obfuscation_keywords;
 mod passphrases;
 mod paths;
+mod pattern;
 mod people;
 mod prefilter;
 pub mod private_terms;

@@ -24,17 +24,31 @@ const INLINE: &[&str] = &[
     "\u{2062}",
     "\u{2063}",
     "\u{2064}",
-    "\u{fe0f}",
+    "\u{34f}",
+    "\u{115f}",
+    "\u{1160}",
+    "\u{3164}",
+    "\u{ffa0}",
+    "\u{9b}",
     "&period;",
     "&lowbar;",
     "&hyphen;",
     "&dash;",
     "&shy;",
+    "&zwnj;",
+    "&zwj;",
+    "&nobreak;",
     "&zerowidthspace;",
     "&commat;",
     "&colon;",
     "&sol;",
     "\\u00",
+    "\\u20",
+    "\\ufeff",
+    "\\u{",
+    // A link in a terminal, and a character set.
+    "\u{1b}]8;",
+    "\u{1b}(b",
     "[.]",
     "(.)",
     "[dot]",
@@ -118,8 +132,30 @@ const INLINE: &[&str] = &[
     "\u{131}",
 ];
 
-/// All literals that trigger decoding of a line: [`INLINE`], and the escapes of letters, digits and the signs in names.
-pub fn keywords() -> Vec<String> {
+/// The first bytes of many characters: variation selectors and tags, and the control sequence introducer of terminals with
+/// eight bits before a number or a letter.
+const PREFIXES: &[[u8; 2]] = &[
+    [0xef, 0xb8],
+    [0xf3, 0xa0],
+    [0x9b, b'0'],
+    [0x9b, b'1'],
+    [0x9b, b'2'],
+    [0x9b, b'3'],
+    [0x9b, b'4'],
+    [0x9b, b'7'],
+    [0x9b, b'9'],
+    [0x9b, b'm'],
+    [0x9b, b'K'],
+];
+
+/// All literals that trigger decoding of a line: [`INLINE`], [`PREFIXES`], and the escapes of letters, digits and the signs in
+/// names.
+pub fn keywords() -> impl Iterator<Item = Vec<u8>> {
+    let prefixes = PREFIXES.iter().map(|prefix| prefix.to_vec());
+    texts().into_iter().map(String::into_bytes).chain(prefixes)
+}
+
+fn texts() -> Vec<String> {
     let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
     let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
     // Arabic and Persian digits.

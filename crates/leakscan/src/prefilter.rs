@@ -9,12 +9,12 @@ use std::ops::Range;
 
 /// A set of literals, prepared for the search.
 pub struct Literals {
-    literals: Vec<String>,
+    literals: Vec<Vec<u8>>,
     /// The windows of literals of three or four bytes, for every place.
     near: Windows,
     /// The windows of longer literals, for every second place.
     far: Windows,
-    /// Literals of one two-byte character, as a number, in order.
+    /// Literals of two bytes, as a number, in order.
     foreign: Vec<(u16, u16)>,
 }
 
@@ -37,12 +37,12 @@ impl Match {
 }
 
 impl Literals {
-    /// Prepares lower-case literals. The literals must be distinct, and have at least three bytes or be one two-byte
-    /// character.
-    pub fn new(literals: Vec<String>) -> Self {
+    /// Prepares lower-case literals. The literals must be distinct. They have at least three bytes, or two bytes of which the
+    /// first is not ASCII.
+    pub fn new(literals: Vec<Vec<u8>>) -> Self {
         let (mut near, mut far, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
         for (index, literal) in (0u16..).zip(&literals) {
-            let bytes = literal.as_bytes();
+            let bytes = literal.as_slice();
             match *bytes {
                 [first, second] if !first.is_ascii() => {
                     foreign.push((u16::from_le_bytes([first, second]), index))
@@ -114,7 +114,7 @@ impl Literals {
     fn compare(&self, windows: &Windows, window: u32, at: usize, text: &[u8], matches: &mut Vec<Match>) {
         for found in windows.of(window) {
             if let Some(start) = at.checked_sub(usize::from(found.offset)) {
-                let literal = self.literals[usize::from(found.literal)].as_bytes();
+                let literal = &self.literals[usize::from(found.literal)];
                 let end = start + literal.len();
                 if text
                     .get(start..end)
@@ -386,7 +386,7 @@ mod tests {
             text in "[abAB~éñ-]{0,90}",
         ) {
             let literals: Vec<String> = literals.into_iter().collect();
-            let set = Literals::new(literals.clone());
+            let set = Literals::new(literals.iter().map(|literal| literal.clone().into_bytes()).collect());
             let mut found: Vec<_> = set.find(text.as_bytes()).iter().map(|s| (s.end, s.start, s.literal)).collect();
             found.sort_unstable();
             let mut expected = Vec::new();

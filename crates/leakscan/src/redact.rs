@@ -319,6 +319,14 @@ mod tests {
             let clean = redactor().clean(&format!("auth {encoded} end"));
             assert_eq!(clean, "auth [secret] end");
         }
+        // A required value and a private term inside a longer text.
+        let path = base64::engine::general_purpose::STANDARD.encode("x: /mnt/weka/blue/datasets/a");
+        assert!(redactor().clean(&path).contains("${NMOE_DATA_PATH}"));
+        let term = base64::engine::general_purpose::STANDARD.encode("ask heron-seven");
+        assert_eq!(
+            redactor().clean(&format!("note {term} end")),
+            "note [private] end"
+        );
         let clean = redactor().clean(&plain.replace("ghp", "%67%68%70"));
         assert_eq!(clean, "user and [secret] and more");
     }

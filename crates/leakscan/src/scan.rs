@@ -120,10 +120,18 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
             span,
         })
     };
+    let mut work = sweep.work;
     if !options.terms.is_empty() {
         raw.extend(private(text));
+        for run in encoded::runs(text) {
+            let plain = encoded::decode_run(&text[run.clone()]).unwrap_or_default();
+            work += run.len() as u64;
+            raw.extend(private(&plain).take(1).map(|found| RawMatch {
+                span: run.clone(),
+                ..found
+            }));
+        }
     }
-    let mut work = sweep.work;
     let mut scan_decoded = |decoded: &DecodedText, raw: &mut Vec<RawMatch>| {
         let mut inner = ENGINE.run(&decoded.text, Depth::Rules, Scope::Text);
         if !options.terms.is_empty() {

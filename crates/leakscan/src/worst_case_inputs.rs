@@ -6,7 +6,7 @@
 const SEPARATORS: [&str; 9] = ["", "a", "A1", " ", "=", "\n", "-", ".", "\u{200b}"];
 
 /// Texts that trigger many rules, nest encodings, or begin a match that never ends.
-const SEEDS: [&str; 48] = [
+const SEEDS: [&str; 51] = [
     "a@",
     "eyJ-",
     "eyJhbGciOi.",
@@ -36,6 +36,9 @@ const SEEDS: [&str; 48] = [
     "<!-- <b>",
     "a**x",
     "\u{1b}[1m",
+    "\u{1b}]8;;x",
+    "\\u{67}",
+    "\u{e0101}",
     "BEGIN PRIVATE KEY-----",
     "-----BEGIN PRIVATE KEY-----\nMIIE",
     "machine ",
