@@ -1,15 +1,63 @@
 //! Generates Rust tables from the rules in `rules/*.toml`, so that the program parses no TOML when it starts.
 //!
+//! Prepares the search for the keywords of all rules too, so that the program builds nothing when it starts.
+//!
 //! A rule names its functions; the generated code calls the function of that name in the module of the rule's family.
 //! Cargo reports an unknown key, kind or function when it builds the crate.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use prefilter_tables::Tables;
+use prefilter_tables::WindowTables;
 use toml::Spanned;
 use toml::de::DeString;
 use toml::de::DeTable;
 use toml::de::DeValue;
+
+#[allow(dead_code, reason = "the program uses the rest")]
+#[path = "src/base64_text.rs"]
+mod base64_text;
+#[allow(dead_code, reason = "the program uses the rest")]
+#[path = "src/confusables.rs"]
+mod confusables;
+#[path = "src/encoded_keywords.rs"]
+mod encoded_keywords;
+#[path = "src/obfuscation_keywords.rs"]
+mod obfuscation_keywords;
+#[path = "src/placeholders.rs"]
+mod placeholders;
+#[path = "src/prefilter_tables.rs"]
+mod prefilter_tables;
+#[path = "src/prefilter_windows.rs"]
+mod prefilter_windows;
+
+/// The families of rules. Where two leaks share a place, the earlier rule decides the kind.
+const FAMILIES: [&str; 15] = [
+    "tokens",
+    "keys",
+    "generic_secrets",
+    "commands",
+    "obfuscated_tokens",
+    "links",
+    "address",
+    "hosts",
+    "nodes",
+    "cluster",
+    "tables",
+    "hardware",
+    "cloud",
+    "paths",
+    "people",
+];
+
+/// Keywords of one byte, in the order of the program.
+const SINGLE: [&str; 5] = ["-", ":", "@", "~", "\\"];
+
+/// Stand for the decoding of a line and of a run, where a keyword triggers no rule.
+const DEOBFUSCATION: u16 = u16::MAX;
+const DECODING: u16 = u16::MAX - 1;
 
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -18,6 +66,7 @@ type Result<T> = std::result::Result<T, String>;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=rules");
+    println!("cargo::rerun-if-changed=src");
     if let Err(error) = generate() {
         println!("cargo::error={error}");
         std::process::exit(1);
@@ -26,25 +75,117 @@ fn main() {
 
 fn generate() -> Result<()> {
     let out = std::env::var("OUT_DIR").map_err(|e| format!("OUT_DIR: {e}"))?;
-    let entries = std::fs::read_dir("rules").map_err(|e| format!("rules: {e}"))?;
-    for entry in entries {
-        let path = entry.map_err(|e| format!("rules: {e}"))?.path();
-        let shown = path.display();
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{shown}: {e}"))?;
-        let document = DeTable::parse(&text).map_err(|e| format!("{shown}: {e}"))?;
-        let name = path
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        let code = match name {
-            "kinds" => kinds(document.get_ref()),
-            _ => rules(document.get_ref()),
-        }
-        .map_err(|e| format!("{shown}: {e}"))?;
+    let write = |name: &str, code: String| {
         let target = Path::new(&out).join(format!("{name}.rs"));
-        std::fs::write(&target, code).map_err(|e| format!("{}: {e}", target.display()))?;
+        std::fs::write(&target, code).map_err(|e| format!("{}: {e}", target.display()))
+    };
+    write("kinds", read("kinds", kinds)?)?;
+    let entries = std::fs::read_dir("rules").map_err(|e| format!("rules: {e}"))?;
+    if entries.count() != FAMILIES.len() + 1 {
+        return Err("rules: a file is not in the list of families in build.rs".to_owned());
     }
-    Ok(())
+    let mut keywords = Keywords::default();
+    for family in FAMILIES {
+        write(family, read(family, |document| rules(document, &mut keywords))?)?;
+    }
+    write("engine_tables", engine_tables(keywords))
+}
+
+/// Reads a file of rules.
+fn read(name: &str, convert: impl FnOnce(&DeTable<'_>) -> Result<String>) -> Result<String> {
+    let path = format!("rules/{name}.toml");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    let document = DeTable::parse(&text).map_err(|e| format!("{path}: {e}"))?;
+    convert(document.get_ref()).map_err(|e| format!("{path}: {e}"))
+}
+
+/// The keywords of all rules, in the order of the families.
+#[derive(Default)]
+struct Keywords {
+    rules: u16,
+    /// Each keyword and what it triggers.
+    literals: Vec<(Vec<u8>, Vec<u16>)>,
+    known: HashMap<Vec<u8>, usize>,
+    single: [Vec<u16>; SINGLE.len()],
+}
+
+impl Keywords {
+    fn add_rule(&mut self, keywords: &[&str]) {
+        for keyword in keywords {
+            match SINGLE.iter().position(|single| single == keyword) {
+                Some(which) => self.single[which].push(self.rules),
+                None => self.add(keyword.as_bytes().to_vec(), self.rules),
+            }
+        }
+        self.rules += 1;
+    }
+
+    fn add(&mut self, literal: Vec<u8>, trigger: u16) {
+        let index = *self.known.entry(literal.clone()).or_insert_with(|| {
+            self.literals.push((literal, Vec::new()));
+            self.literals.len() - 1
+        });
+        self.literals[index].1.push(trigger);
+    }
+}
+
+/// The set of all keywords, what they trigger, and the set of the words that mark an example.
+fn engine_tables(mut keywords: Keywords) -> String {
+    for literal in obfuscation_keywords::keywords() {
+        keywords.add(literal, DEOBFUSCATION);
+    }
+    for literal in encoded_keywords::keywords() {
+        keywords.add(literal.into_bytes(), DECODING);
+    }
+    let (literals, triggers): (Vec<Vec<u8>>, Vec<Vec<u16>>) = keywords.literals.into_iter().unzip();
+    let mut starts = vec![0];
+    for triggers in &triggers {
+        starts.push(starts[starts.len() - 1] + triggers.len());
+    }
+    let marks: Vec<Vec<u8>> = placeholders::PLACEHOLDERS
+        .split(' ')
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    let families = FAMILIES.map(|family| format!("crate::{family}::RULES"));
+    let single = keywords.single.map(|rules| format!("&{rules:?}"));
+    format!(
+        "/// The rules of each family.\npub static FAMILIES: &[&[Rule]] = &[{}];\n\
+         /// The keywords of all rules.\npub static KEYWORDS: Keywords = Keywords {{ literals: {}, triggers: &{:?}, starts: &{starts:?}, \
+         single: [{}] }};\n\
+         /// The words that mark an example.\npub static MARKS: Literals = {};\n",
+        families.join(", "),
+        literals_code(&literals),
+        triggers.concat(),
+        single.join(", "),
+        literals_code(&marks),
+    )
+}
+
+fn literals_code(literals: &[Vec<u8>]) -> String {
+    let tables = Tables::new(literals);
+    format!(
+        "Literals {{ text: &{:?}, starts: &{:?}, near: {}, far: {}, pairs: &{:?} }}",
+        tables.text,
+        tables.starts,
+        windows_code(&tables.near),
+        windows_code(&tables.far),
+        tables.pairs
+    )
+}
+
+fn windows_code(tables: &WindowTables) -> String {
+    let windows = tables.windows.iter().map(|window| {
+        format!(
+            "Window {{ bytes: {}, literal: {}, offset: {} }}",
+            window.bytes, window.literal, window.offset
+        )
+    });
+    format!(
+        "Windows {{ bitmap: &{:?}, windows: &[{}], starts: &{:?} }}",
+        tables.bitmap,
+        windows.collect::<Vec<_>>().join(", "),
+        tables.starts
+    )
 }
 
 /// The kinds, in the order of the file.
@@ -86,7 +227,7 @@ fn kinds(document: &DeTable<'_>) -> Result<String> {
 }
 
 /// The rules of a family, in the order of the file.
-fn rules(document: &DeTable<'_>) -> Result<String> {
+fn rules(document: &DeTable<'_>, keywords: &mut Keywords) -> Result<String> {
     let mut found = Vec::new();
     for (kind, names) in document {
         let names = names
@@ -101,13 +242,13 @@ fn rules(document: &DeTable<'_>) -> Result<String> {
         "/// The rules of this family.\n#[allow(unused_qualifications, reason = \"generated code does not know the imports\")]\npub static RULES: &[Rule] = &[\n",
     );
     for (kind, name, rule) in found {
-        code.push_str(&self::rule(kind.get_ref(), name.get_ref(), rule)?);
+        code.push_str(&self::rule(kind.get_ref(), name.get_ref(), rule, keywords)?);
     }
     code.push_str("];\n");
     Ok(code)
 }
 
-fn rule(kind: &str, name: &str, rule: &Value<'_>) -> Result<String> {
+fn rule(kind: &str, name: &str, rule: &Value<'_>, all: &mut Keywords) -> Result<String> {
     let fields = Fields::of(name, rule)?;
     fields.allow(&[
         "severity",
@@ -150,10 +291,11 @@ fn rule(kind: &str, name: &str, rule: &Value<'_>) -> Result<String> {
     {
         return Err(format!("{name}: the keyword {keyword:?} is not in lower case"));
     }
+    all.add_rule(&keywords);
     Ok(format!(
-        "    Rule {{ kind: &crate::kinds::{kind}, severity: {severity}, lowered_in: {lowered}, keywords: &{keywords:?}, \
+        "    Rule {{ kind: &crate::kinds::{kind}, severity: {severity}, lowered_in: {lowered}, \
          prefilter: {prefilter}, find: crate::rule::Find::{find}, accept: {accept}, \
-         #[cfg(test)] name: {name:?}, #[cfg(test)] examples: &{examples:?}, \
+         #[cfg(test)] keywords: &{keywords:?}, #[cfg(test)] name: {name:?}, #[cfg(test)] examples: &{examples:?}, \
          #[cfg(test)] non_examples: &{non_examples:?} }},\n",
         kind = constant(kind),
         prefilter = function("prefilter", "everywhere"),

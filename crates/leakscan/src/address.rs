@@ -121,7 +121,12 @@ fn ipv4(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if numbers[0] == 10 && is_version(hit, end) || counted {
         return;
     }
-    found.report(&PRIVATE_ADDRESS, start..end);
+    if numbers[3] == 0 && after(hit.text, end) == b'/' {
+        // A whole network, such as the default of a bridge.
+        found.warn(&PRIVATE_ADDRESS, start..end);
+    } else {
+        found.report(&PRIVATE_ADDRESS, start..end);
+    }
 }
 
 /// Whether a number is that of a section, in the text of a link: `[10.2.1.4 Numbers](`.
@@ -137,7 +142,7 @@ fn is_heading(hit: &Hit<'_>, end: usize) -> bool {
 fn is_coordinate(hit: &Hit<'_>, end: usize) -> bool {
     let is_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-');
     let lead = hit.lead();
-    let Some(list) = lead.strip_suffix(b",") else {
+    let Some(list) = lead.strip_suffix(b",").or(lead.strip_suffix(b"-")) else {
         return false;
     };
     let length = list.iter().rev().take_while(|b| is_number(b)).count();

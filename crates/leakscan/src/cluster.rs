@@ -83,7 +83,7 @@ const PUBLIC_NAMESPACES: &str = "default kube-system kube-public kube-node-lease
     string none null true false foo bar test ns name monitoring namespace arc-systems arc-runners \
     actions-runner-system kubernetes-dashboard local-path-storage tekton-pipelines longhorn-system calico-system \
     tigera-operator cilium node-feature-discovery volcano-system linkerd rook-ceph nvidia-network-operator \
-    network-operator get list in is std packages";
+    network-operator get list in is std packages buildkit moby k8s";
 
 /// Whether a name is the name of an object, and not an example.
 fn is_object(name: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! Invisible characters, and characters that look like ASCII.
+//! Invisible characters, characters that look like ASCII, and the characters of names.
 
 /// Whether a character is invisible.
 pub fn is_invisible(c: char) -> bool {
@@ -47,4 +47,9 @@ pub fn confusable_ascii(c: char) -> Option<u8> {
         'І' | 'Ι' => b'I',
         _ => return None,
     })
+}
+
+/// Whether host names and tokens contain a byte.
+pub fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
 }

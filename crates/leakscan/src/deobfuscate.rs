@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use crate::confusables::confusable_ascii;
 use crate::confusables::is_invisible;
+use crate::confusables::is_unreserved;
 use crate::decoded_text::DecodedText;
-use crate::obfuscation_keywords::is_unreserved;
 use crate::window::after;
 use crate::window::before;
 
-/// Decides from the neighbours of one of the [`keywords`](crate::obfuscation_keywords::keywords) whether to decode the line: the keyword must be inside a word.
+/// Decides from the neighbours of a keyword of obfuscated text whether to decode the line: the keyword must be inside a word.
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'\\');

@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::deobfuscate;
-use crate::encoded;
-use crate::obfuscation_keywords;
+use crate::engine_tables;
 use crate::pattern::Pattern;
 use crate::prefilter::Literals;
 use crate::rule::Find;
@@ -20,23 +19,27 @@ use crate::window::is_word;
 
 /// The rules of all families, ready to run.
 pub struct Engine {
-    keywords: Literals,
-    /// For each keyword: what it triggers.
-    triggers: Vec<Vec<Trigger>>,
-    /// The rules whose keyword is a byte of [`SINGLE`], which [`memchr`] finds faster.
-    bytes: [Vec<u16>; SINGLE.len()],
+    keywords: &'static Keywords,
     rules: Vec<(&'static Rule, Pattern)>,
 }
 
-/// What a keyword triggers.
-#[derive(Clone, Copy)]
-enum Trigger {
-    Rule(u16),
-    /// Decoding of the line.
-    Deobfuscation,
-    /// Decoding of the run of base 64 or hexadecimal that contains the keyword.
-    Decoding,
+/// The keywords of rules, prepared for the search at build time.
+pub struct Keywords {
+    /// The keywords of two bytes or more.
+    pub literals: Literals,
+    /// What the keywords trigger: the index of a rule, [`DEOBFUSCATION`] or [`DECODING`].
+    pub triggers: &'static [u16],
+    /// Where the triggers of each keyword begin, and where those of the last one end.
+    pub starts: &'static [u16],
+    /// The rules whose keyword is `-`, `:`, `@`, `~` or a backslash, which [`memchr`] finds faster.
+    pub single: [&'static [u16]; 5],
 }
+
+/// Triggers the decoding of the line.
+const DEOBFUSCATION: u16 = u16::MAX;
+
+/// Triggers the decoding of the run of base 64 or hexadecimal that contains the keyword.
+const DECODING: u16 = u16::MAX - 1;
 
 /// The result of one run over a text.
 #[derive(Default)]
@@ -93,68 +96,26 @@ impl Run<'_> {
     }
 }
 
-const SINGLE: [&str; 5] = ["-", ":", "@", "~", "\\"];
-
-/// The rules of each family. Where two leaks share a place, the earlier rule decides the kind.
-static FAMILIES: &[&[Rule]] = &[
-    crate::tokens::RULES,
-    crate::keys::RULES,
-    crate::generic_secrets::RULES,
-    crate::commands::RULES,
-    crate::obfuscated_tokens::RULES,
-    crate::links::RULES,
-    crate::address::RULES,
-    crate::hosts::RULES,
-    crate::nodes::RULES,
-    crate::cluster::RULES,
-    crate::tables::RULES,
-    crate::hardware::RULES,
-    crate::cloud::RULES,
-    crate::paths::RULES,
-    crate::people::RULES,
-];
-
 /// All rules.
 fn all_rules() -> impl Iterator<Item = &'static Rule> + Clone {
-    FAMILIES.iter().copied().flatten()
+    engine_tables::FAMILIES.iter().copied().flatten()
 }
 
 /// The engine, built when the first text is scanned.
-pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(all_rules()));
+pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&engine_tables::KEYWORDS, all_rules()));
+
+impl Keywords {
+    fn triggers_of(&self, keyword: u16) -> &'static [u16] {
+        let keyword = usize::from(keyword);
+        &self.triggers[usize::from(self.starts[keyword])..usize::from(self.starts[keyword + 1])]
+    }
+}
 
 impl Engine {
-    fn new(all: impl Iterator<Item = &'static Rule>) -> Self {
-        let mut keywords: indexmap::IndexMap<Vec<u8>, Vec<Trigger>> = indexmap::IndexMap::new();
-        let mut bytes: [Vec<u16>; SINGLE.len()] = Default::default();
-        let mut rules = Vec::new();
-        for rule in all {
-            let index = u16::try_from(rules.len()).unwrap_or(u16::MAX);
-            for keyword in rule.keywords {
-                match SINGLE.iter().position(|single| single == keyword) {
-                    Some(which) => bytes[which].push(index),
-                    None => keywords
-                        .entry(keyword.as_bytes().to_vec())
-                        .or_default()
-                        .push(Trigger::Rule(index)),
-                }
-            }
-            rules.push((rule, Pattern::default()));
-        }
-        for literal in obfuscation_keywords::keywords() {
-            keywords.entry(literal).or_default().push(Trigger::Deobfuscation);
-        }
-        for literal in encoded::keywords() {
-            keywords
-                .entry(literal.into_bytes())
-                .or_default()
-                .push(Trigger::Decoding);
-        }
-        let (keywords, triggers) = keywords.into_iter().unzip();
+    fn new(keywords: &'static Keywords, rules: impl Iterator<Item = &'static Rule>) -> Self {
         Engine {
-            keywords: Literals::new(keywords),
-            triggers,
-            bytes,
-            rules,
+            keywords,
+            rules: rules.map(|rule| (rule, Pattern::default())).collect(),
         }
     }
 
@@ -169,17 +130,17 @@ impl Engine {
             },
             sweep: Sweep::default(),
         };
-        for hit in self.keywords.find(text) {
-            for &trigger in &self.triggers[usize::from(hit.literal)] {
+        for hit in self.keywords.literals.find(text) {
+            for &trigger in self.keywords.triggers_of(hit.literal) {
                 match trigger {
-                    Trigger::Rule(index) => self.trigger(index, hit.range(), &mut run),
-                    Trigger::Deobfuscation if depth == Depth::Full => {
+                    DEOBFUSCATION if depth == Depth::Full => {
                         if deobfuscate::may_be_obfuscated(text, hit.range()) {
                             run.sweep.obfuscated.push(hit.start);
                         }
                     }
-                    Trigger::Decoding if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
-                    Trigger::Deobfuscation | Trigger::Decoding => {}
+                    DECODING if depth == Depth::Full => run.sweep.encoded.push(hit.range()),
+                    DEOBFUSCATION | DECODING => {}
+                    index => self.trigger(index, hit.range(), &mut run),
                 }
             }
         }
@@ -201,7 +162,7 @@ impl Engine {
     }
 
     fn trigger_all(&self, single: usize, at: usize, run: &mut Run<'_>) {
-        for &index in &self.bytes[single] {
+        for &index in self.keywords.single[single] {
             self.trigger(index, at..at + 1, run);
         }
     }
@@ -316,6 +277,26 @@ mod tests {
     use crate::examples;
     use crate::pattern;
 
+    /// An engine with one rule.
+    fn only(rule: &'static Rule) -> Engine {
+        let signs = ["-", ":", "@", "~", "\\"];
+        let (single, words): (Vec<&str>, Vec<&str>) = rule
+            .keywords
+            .iter()
+            .copied()
+            .partition(|keyword| signs.contains(keyword));
+        let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let keywords = Keywords {
+            literals: Literals::prepared(&words),
+            triggers: vec![0; words.len()].leak(),
+            starts: (0..=u16::try_from(words.len()).unwrap())
+                .collect::<Vec<_>>()
+                .leak(),
+            single: signs.map(|sign| if single.contains(&sign) { &[0][..] } else { &[] }),
+        };
+        Engine::new(Box::leak(Box::new(keywords)), std::iter::once(rule))
+    }
+
     /// Whether a rule, without the others, finds a leak in a template.
     fn finds(engine: &Engine, template: &str) -> bool {
         let text = examples::fill(template, &mut examples::Noise::new(1));
@@ -329,7 +310,7 @@ mod tests {
     fn rules_match_their_examples_only() {
         let mut wrong = Vec::new();
         for rule in all_rules() {
-            let engine = Engine::new(std::iter::once(rule));
+            let engine = only(rule);
             let examples = rule.examples.iter().filter(|text| !finds(&engine, text));
             wrong.extend(examples.map(|text| format!("{}.{} misses {text}", rule.kind.id, rule.name)));
             let others = rule.non_examples.iter().filter(|text| finds(&engine, text));

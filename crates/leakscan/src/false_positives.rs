@@ -1,29 +1,8 @@
 //! Recognises values that look private but are public: placeholders, examples, names in documentation, words.
 
-use std::sync::LazyLock;
-
-use crate::prefilter::Literals;
+use crate::engine_tables;
 use crate::window::after;
 use crate::window::before;
-
-/// Words that mark a value as an example, anywhere in the value and without regard to case.
-const PLACEHOLDERS: &str = "example placeholder changeme change_me change-me change_this replace redacted dummy xxxx **** .... your_ \
-    your- yourt yourp yours <your insert notreal not-real not_real notasecret not-a- not_a_ fake_ fake- fakes \
-    faket mock_ mock- sample foobar deadbeef cafebabe abcdefgh abcdef12 abcdef01 01234567 12345678 98765432 \
-    aaaaaaaa 00000000 11111111 s3cr3t lorem todo fixme dontuse invalid somesecret some-secret some_secret \
-    mysecret my-secret my_secret mytoken my-token my_token mypass my-pass my_pass the_token testtoken test-token \
-    test_token testsecret test-secret test_secret supersecret super-secret super_secret masked hidden censored \
-    removed omitted 4ec39hqlyjwdarjt eby8vdm02xnocqfl aeeed9bbccd4d02e";
-
-/// [`PLACEHOLDERS`], prepared for the search.
-static MARKS: LazyLock<Literals> = LazyLock::new(|| {
-    Literals::new(
-        PLACEHOLDERS
-            .split(' ')
-            .map(|word| word.as_bytes().to_vec())
-            .collect(),
-    )
-});
 
 /// Values that are used in place of a password.
 const EMPTY_WORDS: &str = "pass passwd password passphrase pwd secret token key apikey api_key api-key user username none null nil true \
@@ -55,7 +34,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     }
     let opens = lower.first().is_none_or(|b| b"<$%{[(*@&".contains(b));
     opens
-        || !MARKS.find(&lower).is_empty()
+        || !engine_tables::MARKS.find(&lower).is_empty()
         || [
             &b"${"[..],
             b"$(",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::encoded;
+use crate::base64_text::base64_of_part;
 use crate::false_positives;
 use crate::private_terms::Terms;
 
@@ -98,7 +98,7 @@ impl Identity {
             self.insert(&percent, &placeholder);
             let hexadecimal: String = bare.bytes().map(|b| format!("{b:02x}")).collect();
             self.insert(&hexadecimal, &placeholder);
-            for core in encoded::base64_of_part(bare.as_bytes()).filter(|core| core.len() >= 6) {
+            for core in base64_of_part(bare.as_bytes()).filter(|core| core.len() >= 6) {
                 self.insert(&core, &placeholder);
                 let url_safe = core.replace('+', "-").replace('/', "_");
                 self.insert(&url_safe, &placeholder);

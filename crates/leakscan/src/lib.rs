@@ -8,6 +8,7 @@
 
 mod address;
 mod assignment;
+mod base64_text;
 mod checksum;
 mod cloud;
 mod cluster;
@@ -19,6 +20,7 @@ mod decoded_text;
 mod deobfuscate;
 mod encoded;
 mod engine;
+mod engine_tables;
 #[cfg(test)]
 mod examples;
 mod false_positives;
@@ -34,12 +36,14 @@ mod links;
 pub mod located;
 mod nodes;
 mod obfuscated_tokens;
-mod obfuscation_keywords;
 mod passphrases;
 mod paths;
 mod pattern;
 mod people;
 mod prefilter;
+#[cfg(test)]
+mod prefilter_tables;
+mod prefilter_windows;
 pub mod private_terms;
 pub mod redact;
 mod rule;

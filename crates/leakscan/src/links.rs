@@ -153,6 +153,21 @@ fn url(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
 }
 
+/// A text in lower case, without its percent escapes.
+fn without_percent(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        if text[at] == b'%' && text.len() > at + 2 {
+            at += 3;
+        } else {
+            out.push(text[at].to_ascii_lowercase());
+            at += 1;
+        }
+    }
+    out
+}
+
 /// Finds a credential in the part before `@`.
 fn credential(
     text: &[u8],
@@ -167,7 +182,7 @@ fn credential(
     match memchr::memchr(b':', login) {
         Some(colon) => {
             let (user, password) = (&login[..colon], &login[colon + 1..]);
-            let lower = password.to_ascii_lowercase();
+            let lower = without_percent(password);
             let words = user == password
                 || (user.eq_ignore_ascii_case(password))
                 || memchr::memmem::find(&lower, b"password").is_some()

@@ -1,4 +1,6 @@
-//! The literals that occur in obfuscated text, and therefore trigger the decoding of a line.
+//! The literals that occur in obfuscated text, and therefore trigger the decoding of a line. The build script reads them.
+
+use crate::confusables::is_unreserved;
 
 /// Literals that trigger decoding.
 const INLINE: &[&str] = &[
@@ -173,9 +175,4 @@ fn texts() -> Vec<String> {
         out.extend([format!("%{b:02x}"), format!("\\x{b:02x}")]);
     }
     out
-}
-
-/// Whether host names and tokens contain a byte.
-pub fn is_unreserved(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
 }

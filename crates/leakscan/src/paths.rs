@@ -26,13 +26,20 @@ const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubunt
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
-    ferris alice bob carol charlie dave eve mallory gitlab-runner github-runner actions-runner dir internal \
+    sweet tmp ferris alice bob carol charlie dave eve mallory gitlab-runner github-runner actions-runner dir internal \
     yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
 
 fn is_common_account(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
     let text = std::str::from_utf8(&lower).unwrap_or_default();
-    listed(COMMON_ACCOUNTS, text) || is_placeholder(name) || text.starts_with("your")
+    let service = ["-runtime", "-runner", "-user", "-bot", " users"]
+        .iter()
+        .any(|ending| text.ends_with(ending));
+    listed(COMMON_ACCOUNTS, text)
+        || service
+        || is_placeholder(name)
+        || text.starts_with("your")
+        || text.starts_with("you.")
 }
 
 /// Whether an account can be the account of a person.
@@ -136,6 +143,7 @@ fn mount(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     };
     if is_placeholder(first)
         || memchr::memmem::find(&text[hit.span.start..end], b"...").is_some()
+        || memchr::memmem::find(&text[hit.span.start..end], b"path/to").is_some()
         || !first[0].is_ascii_alphanumeric()
     {
         return;
@@ -182,6 +190,11 @@ fn mount(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     };
     if private {
         found.skip_to(end);
-        found.report(&PRIVATE_PATH, hit.span.start..end);
+        let span = hit.span.start..end;
+        if listed(SHARED, root) {
+            found.report_everywhere(&PRIVATE_PATH, span);
+        } else {
+            found.report(&PRIVATE_PATH, span);
+        }
     }
 }

@@ -1,0 +1,87 @@
+//! The literals that occur in base 64 and hexadecimal of a leak, and therefore trigger decoding. The build script reads them.
+
+use base64::Engine as _;
+
+use crate::base64_text::STANDARD;
+use crate::base64_text::base64_of_part;
+
+/// Texts whose encodings trigger decoding, at each of the three alignments of base 64.
+const PLAIN: &[&str] = &[
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "github_pat_",
+    "glpat-",
+    "AKIA",
+    "ASIA",
+    "hf_",
+    "sk-ant-",
+    "sk-proj-",
+    "nvapi-",
+    "xoxb-",
+    "xoxp-",
+    "pypi-",
+    "npm_",
+    "AIza",
+    "sk_live_",
+    "dckr_pat",
+    "PRIVATE KEY",
+    "password",
+    "PASSWORD",
+    "secret",
+    "SECRET",
+    "token",
+    "TOKEN",
+    "api_key",
+    "API_KEY",
+    "client-key",
+    ".internal",
+    ".svc.cluster",
+    ".corp",
+    ".local",
+    ".lan",
+    "namespace",
+    "kubeconfig",
+    "current-context",
+    "192.168.",
+    "://10.",
+    "@10.",
+    "gpu-",
+    "b200-",
+    "/home/",
+    "/mnt/",
+    "kind: Config",
+    "hooks.slack",
+    "WANDB",
+    "postgres://",
+    "wandb",
+    "kubectl",
+    "\"auth\"",
+];
+
+/// How many of [`PLAIN`] are prefixes of tokens; these come first.
+const TOKENS: usize = 18;
+
+/// The base 64 and hexadecimal literals that trigger decoding.
+pub fn keywords() -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for (index, plain) in PLAIN.iter().enumerate() {
+        let cores = base64_of_part(plain.as_bytes()).filter(|core| core.len() >= 5);
+        out.extend(cores.map(|core| core.to_ascii_lowercase()));
+        // Base 64 of base 64, for the prefixes of tokens.
+        if index < TOKENS {
+            let twice = STANDARD.encode(&STANDARD.encode(plain)[..plain.len() * 8 / 6]);
+            let core = &twice[..twice.len().min(plain.len() * 8 / 6 * 8 / 6)];
+            if core.len() >= 5 {
+                out.push(core.to_ascii_lowercase());
+            }
+        }
+        if plain.len() >= 3 && !plain.contains("//") {
+            out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
+        }
+    }
+    out.sort();
+    out.dedup();
+    out
+}
