@@ -100,7 +100,7 @@ fn accepts_uuid(name: &[u8]) -> bool {
     let variable = name
         .iter()
         .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-    let endings: [&[u8]; 2] = [b"_TOKEN", b"_SECRET_ID"];
+    let endings: [&[u8]; 3] = [b"_TOKEN", b"_SECRET", b"_SECRET_ID"];
     let always: [&[u8]; 8] = [
         b"client_secret",
         b"app_secret",
@@ -113,7 +113,6 @@ fn accepts_uuid(name: &[u8]) -> bool {
     ];
     let snake = snake_case(name);
     variable && endings.iter().any(|ending| name.ends_with(ending))
-        || variable && name.ends_with(b"_SECRET")
         || always.iter().any(|ending| snake.ends_with(ending))
 }
 

@@ -84,7 +84,7 @@ fn is_serial(id: &[u8]) -> bool {
     let digits = id.iter().filter(|b| b.is_ascii_digit()).count();
     // Serial numbers of certificates and of packages have only digits. Those of GPUs have 13 digits.
     digits >= 3
-        && !(digits == id.len() && !(10..=13).contains(&digits))
+        && (digits != id.len() || (10..=13).contains(&digits))
         && is_identity(id)
         && !crate::generic_secrets::is_uuid(id)
 }

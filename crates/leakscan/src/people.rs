@@ -128,7 +128,7 @@ const MODULES: &str = "torch param params self model module tensor np numpy os s
 fn is_actor(name: &[u8]) -> bool {
     let first = name.split(|b| *b == b'.').next().unwrap_or_default();
     let words = name.contains(&b'_') || name.contains(&b'-');
-    is_full_login(name) && !listed(MODULES, first) && !(words && !has_digit(name))
+    is_full_login(name) && !listed(MODULES, first) && (!words || has_digit(name))
 }
 
 /// Whether a name and a number are a person and an extension, and not `Package x25519`.
@@ -175,7 +175,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let module = domain.ends_with(b".local") && domain.iter().filter(|b| **b == b'.').count() == 1;
     let internal = domain.contains(&b'.')
         && hosts::is_internal_in_url(&domain, false)
-        && !(module && !domain.iter().any(u8::is_ascii_digit));
+        && (!module || domain.iter().any(u8::is_ascii_digit));
     let tld =
         domain.contains(&b'.') && (2..=6).contains(&last.len()) && last.iter().all(u8::is_ascii_alphabetic);
     let next = after(text, end);
