@@ -53,6 +53,8 @@ fn written_files_pass_own_lints() {
         "only our own action is by version: {codes:?}"
     );
     sandbox.gates(["run", "--tier", "a"]).run().exits(0);
+    // A gate that leaves files in the checkout makes every later result one of a changed checkout.
+    assert!(!sandbox.repo().join("trainer/__pycache__").exists());
     let settings = std::fs::read_to_string(sandbox.repo().join("configs/nmoe-gates.toml")).unwrap();
     assert!(settings.contains("base = \"trunk\""), "{settings}");
     let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
