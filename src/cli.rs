@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Par
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::domain::exit::Exit;
+use crate::gate::container::protocol::SUBCOMMAND;
 use crate::system::panics;
 
 /// Lint contracts and attestations, run gates on a B200, and publish the results.
@@ -145,6 +146,9 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     panics::exit_on_panic(cmd::context::print_panic);
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|name| name == SUBCOMMAND) {
+        return cmd::container_init::run().unwrap_or_else(|error| cmd::fail(&error));
+    }
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {

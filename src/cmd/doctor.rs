@@ -4,6 +4,7 @@
 //! Changes nothing, except that it tries to create one temporary file in folders that must be read-only.
 
 mod check;
+mod engine;
 mod machine;
 mod needs;
 mod repository;
@@ -60,6 +61,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Registry::default()
         }
     };
+    checks.push(engine::look());
     checks.extend(needs::look(&registry, &context.subject, tier_b));
     checks.extend(repository::look(context, &settings));
 

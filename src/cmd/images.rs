@@ -4,13 +4,19 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::print_findings;
+use crate::document::Source;
 use crate::domain::exit::Exit;
+use crate::domain::finding::{Finding, FindingJson};
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
+use crate::domain::settings::Image;
 use crate::git::Git;
 use crate::git::diff;
 use crate::git::revisions;
+use crate::plan::dockerfile;
 use crate::plan::images::{self, Decision};
+use crate::report;
 use crate::terminal::Text;
 
 /// Arguments of `images`.
@@ -33,6 +39,8 @@ struct Report {
     /// Names of the images to build, in order.
     rebuild: Vec<String>,
     images: Vec<Decision>,
+    /// Files that a Dockerfile copies and that do not rebuild its image.
+    findings: Vec<FindingJson>,
     next: Vec<NextStep>,
 }
 
@@ -57,6 +65,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(base) => images::decide(&chain, &diff::between(&git, base, &head, false)?),
         None => images::all(&chain, "there is no earlier commit to compare with"),
     };
+    let (dockerfiles, findings) = unlisted(&git, &head, &chain)?;
     let rebuild: Vec<String> = images
         .iter()
         .filter(|i| i.rebuild)
@@ -78,6 +87,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         head,
         rebuild,
         images,
+        findings: report::findings::report(&findings, dockerfiles.len()).findings,
         next,
     };
     if format == Format::Json {
@@ -93,8 +103,35 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             ));
         }
         print(&out)?;
+        if !findings.is_empty() {
+            print_findings::print_all(context, &dockerfiles, &findings)?;
+        }
     }
-    Ok(Exit::Passed)
+    Ok(print_findings::exit(&findings))
+}
+
+/// Checks what the Dockerfiles of the images copy. Returns the Dockerfiles and the findings.
+fn unlisted(git: &Git, head: &CommitId, chain: &[Image]) -> anyhow::Result<(Vec<Source>, Vec<Finding>)> {
+    let listed = git.bytes(["ls-tree", "-r", "-z", "--name-only", "--full-tree", &**head])?;
+    let files: Vec<String> = listed
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty())
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .collect();
+    let (mut dockerfiles, mut findings) = (Vec::new(), Vec::new());
+    for image in chain {
+        let is_dockerfile = |path: &&String| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            name.contains("Dockerfile") && image.files.iter().any(|pattern| pattern.matches(path))
+        };
+        for path in files.iter().filter(is_dockerfile) {
+            let text = git.bytes(["cat-file", "blob", &format!("{head}:{path}")])?;
+            let source = Source::new(Some(path.clone()), String::from_utf8_lossy(&text));
+            findings.extend(dockerfile::unlisted(image, &source, &files));
+            dockerfiles.push(source);
+        }
+    }
+    Ok((dockerfiles, findings))
 }
 
 /// Returns the commits of the push that started the workflow. The first is absent if the branch is new.

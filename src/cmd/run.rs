@@ -4,6 +4,7 @@
 //! results are always those of this run, or they do not exist, whatever ends the worker.
 
 mod args;
+mod container;
 mod input;
 mod output;
 mod progress;
@@ -34,6 +35,7 @@ use crate::domain::exit::Exit;
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
+use crate::gate;
 use crate::gate::engine::{self, PerfCase, PerfJudge, RunPlan};
 use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::lock::Lock;
@@ -110,7 +112,7 @@ fn work(
     args: &Args,
     unlisted: &Unlisted,
     path: &Path,
-    signals: Signals,
+    mut signals: Signals,
 ) -> Result<Exit, Refused> {
     let refused = Refused::because(Reason::Refused);
     if unlisted.panic_in_gate && std::env::var_os("GITHUB_ACTIONS").is_some() {
@@ -119,10 +121,11 @@ fn work(
         return Err(refused(error));
     }
     let format = context.format(&[Format::Human, Format::Json]).map_err(refused)?;
-    let input = gather(context, args)?;
+    let mut input = gather(context, args)?;
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let containers = container::prepare(context, args, &mut input, &environment, &mut signals)?;
     let proven = if args.resume {
-        proven(path, &input)?
+        proven(path, &input, containers.as_ref())?
     } else {
         IndexMap::new()
     };
@@ -134,12 +137,18 @@ fn work(
         results: path,
     };
     let runs = |id: &str| !proven.contains_key(id);
-    let refused = preflight::check(
+    let mut refused = preflight::check(
         &input.registry,
         &input.selection.gate_ids,
         |id, _| runs(id),
         &machine,
     );
+    if args.container {
+        refused.extend(gate::container::refused(
+            &input.registry,
+            &input.selection.gate_ids,
+        ));
+    }
     if let Some(lacks) = target.refusal_message() {
         say(lacks);
     }
@@ -165,6 +174,7 @@ fn work(
             ..input.evidence
         },
         subject: &context.subject,
+        containers: containers.as_ref(),
         environment: &environment,
         refused,
         proven,

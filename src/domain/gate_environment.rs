@@ -32,6 +32,25 @@ const PREFIXES: &[&str] = &[
     "LC_", "CUDA", "NVCC", "NVIDIA_", "NCCL_", "NVSHMEM_", "PYTHON", "TORCH",
 ];
 
+/// Variables that describe the file system or the user of a machine. In a container, those of the image apply.
+const OF_MACHINE: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "FLASHMLA_HOME",
+    "CUDA_HOME",
+    "CUDA_PATH",
+    "PYTHONHOME",
+    "PYTHONPATH",
+];
+
 /// Variables that bash sets itself, so every command can read them.
 const SET_BY_SHELL: &[&str] = &[
     "PWD",
@@ -117,6 +136,11 @@ pub fn is_secret(name: &str) -> bool {
 /// Whether a command can read a variable without a declaration: every gate receives it, or bash sets it.
 pub fn needs_no_declaration(name: &str) -> bool {
     is_passed(name) || SET_BY_SHELL.contains(&name)
+}
+
+/// Whether a variable describes the file system or the user of a machine, so that a container must not get it.
+pub fn is_of_machine(name: &str) -> bool {
+    OF_MACHINE.contains(&name)
 }
 
 fn is_passed(name: &str) -> bool {

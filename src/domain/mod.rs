@@ -3,6 +3,7 @@
 //! Must not read files, run processes or render output.
 
 pub mod attestation;
+pub mod container;
 pub mod contract;
 pub mod event;
 pub mod evidence;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Format, Syntax};
+use crate::domain::container::Container;
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
 use crate::domain::path_pattern::PathPattern;
@@ -26,6 +27,9 @@ pub struct Registry {
     /// Hardware targets by name. `b200` is the only one.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub target: IndexMap<String, Target>,
+    /// The container that `run --container` starts for each gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Gates by id.
     #[serde(default)]
     pub gates: IndexMap<String, Gate>,
@@ -146,6 +150,9 @@ pub struct Gate {
     /// Patterns of files in the subject that a run leaves for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<PathPattern>,
+    /// Differences from the container of the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Whether the kernel library is inspected, loaded and self-checked before the gate; absent means `gpus` ≥ 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<bool>,
@@ -214,6 +221,15 @@ impl Gate {
 }
 
 impl Registry {
+    /// Returns the container of a gate: its own keys, and those of the registry.
+    pub fn container_of(&self, gate: &Gate) -> Container {
+        let own = gate.container.clone().unwrap_or_default();
+        match &self.container {
+            Some(shared) => own.inherit(shared),
+            None => own,
+        }
+    }
+
     /// Returns the target of GPU gates. Missing keys have the values of the inline runner.
     pub fn target(&self) -> Target {
         let name = if self.meta.target.is_empty() {

@@ -88,6 +88,9 @@ pub struct GateResult {
     /// All measured metrics, including `node_tps`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub metrics: IndexMap<String, Series>,
+    /// Digest of the image that the gate ran in; absent for a gate without a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// The comparison of a perf gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfResult>,
@@ -114,6 +117,7 @@ impl GateResult {
             missing_files: Vec::new(),
             leaks: 0,
             metrics: IndexMap::new(),
+            image: None,
             perf: None,
             kernel_checks: Vec::new(),
             supplied_by: None,

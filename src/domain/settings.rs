@@ -62,6 +62,9 @@ pub struct Image {
     pub name: String,
     /// Patterns of the files that define its content.
     pub files: Vec<PathPattern>,
+    /// Sources that the Dockerfile copies and that do not rebuild the image, because each run uses its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<String>,
 }
 
 impl Default for Images {
@@ -71,11 +74,16 @@ impl Default for Images {
             files: patterns(
                 std::iter::once(format!("docker/Dockerfile.{name}").as_str()).chain(more.iter().copied()),
             ),
+            code: Vec::new(),
         };
         Images(vec![
             image("base", &[]),
             image("train", &["docker/requirements-train.txt"]),
-            image("runner", &[]),
+            Image {
+                // The runner image builds the tool. The action checks the version of the tool that it finds.
+                code: vec![".".to_owned()],
+                ..image("runner", &[])
+            },
         ])
     }
 }

@@ -16,10 +16,12 @@ use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::command_file_guard::CommandFileGuard;
+use crate::gate::container::Containers;
+use crate::gate::container::left_behind::Snapshot;
 use crate::gate::external::Recorded;
 use crate::gate::kernel_build::{self, KernelLibraries};
 use crate::gate::metrics::Meter;
-use crate::gate::process::{CommandSpec, Supervisor};
+use crate::gate::process::{CommandSpec, Supervisor, Termination};
 use crate::gate::recorder::Recorder;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
@@ -39,6 +41,8 @@ pub struct RunPlan<'a> {
     pub evidence: Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
+    /// Where the gates run; `None` means without a container.
+    pub containers: Option<&'a Containers>,
     /// The environment of this process; each gate receives only the allowed variables.
     pub environment: &'a [(OsString, OsString)],
     /// Gates that the preflight refused.
@@ -268,6 +272,20 @@ impl Run<'_, '_> {
         };
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         let environment = self.environment(gate);
+        let containers = self.plan.containers;
+        let start = containers
+            .map(|c| c.start(id, gate, self.plan.environment))
+            .transpose();
+        let start = match start.map(Option::flatten) {
+            Ok(start) if start.is_some() == containers.is_some() => start,
+            _ => return GateResult::new(Verdict::Invalid, Some(Reason::ContainerFailed)),
+        };
+        // A gate in a container reaches no engine.
+        let before = start.is_none().then(|| {
+            Snapshot::take(command, &environment, self.plan.subject, |name| {
+                self.variable(name)
+            })
+        });
         let spec = CommandSpec {
             label: id,
             command,
@@ -275,11 +293,30 @@ impl Run<'_, '_> {
             environment: &environment,
             timeout: limit(gate.timeout_s),
             silence: limit(gate.silence_timeout_s),
+            container: start.as_ref(),
         };
-        match self.supervisor.run(&spec, meter) {
-            Ok(outcome) => verdict::of_command(gate, &outcome),
-            Err(_) => GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
+        let mut ended = self.supervisor.run(&spec, meter);
+        if let Some(before) = before {
+            let left = before.end_new(&mut self.supervisor.output);
+            if let Ok(outcome) = &mut ended
+                && matches!(
+                    outcome.termination,
+                    Termination::Exited(_) | Termination::Signalled(_)
+                )
+            {
+                outcome.leaks += left;
+            }
         }
+        let mut result = match ended {
+            Ok(outcome) => verdict::of_command(gate, &outcome),
+            Err(error) if start.is_some() => {
+                self.supervisor.output.line(format_args!("container: {error}"));
+                GateResult::new(Verdict::Invalid, Some(Reason::ContainerFailed))
+            }
+            Err(_) => GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
+        };
+        result.image = containers.and_then(|c| c.digest(id)).map(str::to_owned);
+        result
     }
 
     fn compare(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {

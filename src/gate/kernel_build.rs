@@ -104,6 +104,7 @@ pub fn prepare(
         environment: &environment,
         timeout: Some(BUILD_TIMEOUT),
         silence: None,
+        container: None,
     };
     let Ok(meter) = Meter::new(&[]) else {
         return KernelLibraries::without(Verdict::Invalid, Reason::Internal);

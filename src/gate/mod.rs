@@ -3,6 +3,7 @@
 //! Must not depend on how a result is displayed or published.
 
 pub mod command_file_guard;
+pub mod container;
 pub mod engine;
 pub mod evidence;
 pub mod external;

@@ -16,20 +16,21 @@ use indexmap::IndexMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::gate::container::Start;
+use crate::gate::container::protocol::Report;
+use crate::gate::container::running::Running as Container;
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::system::cgroup::Cgroup;
 use crate::system::process::Process;
-use crate::system::process_tree::{self, Descendants, Leader};
+use crate::system::process_tree::{self, Descendants, GRACE_PERIOD, KILL_TIMEOUT, Leader, TERMINATE_TIMEOUT};
 use crate::system::random;
 use crate::system::signals::{Signals, Stop};
 
-/// How long a command may take to end after SIGTERM; then the supervisor kills it.
-pub const TERMINATE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long remaining processes may take to end after the command; later they count as leaked.
-const GRACE_PERIOD: Duration = Duration::from_millis(500);
-/// How long to kill processes that keep starting others.
-const KILL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a container may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// How much longer than the command a container and its client may take to end.
+const CONTAINER_GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// The size of the pipe and of one read.
 const CHUNK: usize = 256 << 10;
 
@@ -48,6 +49,8 @@ pub struct CommandSpec<'a> {
     pub timeout: Option<Duration>,
     /// The longest time without output; `None` means no limit.
     pub silence: Option<Duration>,
+    /// The container to run the command in. The container has its own directory and environment.
+    pub container: Option<&'a Start>,
 }
 
 /// How a command ended.
@@ -107,8 +110,10 @@ pub struct Supervisor {
 }
 
 /// A running command.
-struct Running {
+struct Running<'a> {
+    /// The command, or the client that started its container.
     leader: Leader,
+    container: Option<Container<'a>>,
     pipe: Option<PipeReader>,
     group: Option<Cgroup>,
     meter: Meter,
@@ -159,6 +164,9 @@ impl Supervisor {
         self.drain(&mut running);
         self.watch.end();
         self.output.end_of_gate();
+        if let Some(container) = running.container.take() {
+            return self.outcome_of_container(container, running, cut);
+        }
         let termination = match (cut, running.leader.status()) {
             (Some(early), _) => early,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
@@ -178,11 +186,63 @@ impl Supervisor {
         })
     }
 
+    /// Removes a container whose client has ended, and returns the outcome that its first process reported.
+    fn outcome_of_container(
+        &mut self,
+        mut container: Container<'_>,
+        running: Running<'_>,
+        cut: Option<Termination>,
+    ) -> io::Result<CommandOutcome> {
+        container.read();
+        if let Err(error) = container.remove(cut.is_some()) {
+            self.output.line(format_args!("container: {error}"));
+        }
+        let mut outcome = CommandOutcome {
+            termination: Termination::Signalled(0),
+            duration: running.started.elapsed(),
+            leaks: 0,
+            metrics: running.meter.finish(),
+        };
+        match (cut, container.last()) {
+            (Some(early @ Termination::Stopped(_)), _) => outcome.termination = early,
+            (Some(early), _) if container.has_started() => outcome.termination = early,
+            (
+                None,
+                Some(Report::Ended {
+                    exit,
+                    signal,
+                    leaks,
+                    duration_ms,
+                }),
+            ) => {
+                outcome.termination = match (exit, signal) {
+                    (Some(code), _) => Termination::Exited(*code),
+                    (None, signal) => Termination::Signalled(signal.unwrap_or(0)),
+                };
+                outcome.leaks = *leaks;
+                outcome.duration = Duration::from_millis(*duration_ms);
+            }
+            (None, _) => return Err(io::Error::other(container.failure())),
+            (Some(_), _) => {
+                let limit = START_TIMEOUT.as_secs();
+                return Err(io::Error::other(format!("did not start within {limit} s")));
+            }
+        }
+        Ok(outcome)
+    }
+
     /// Waits until the command ends. Returns the reason if the supervisor must stop it earlier.
-    fn wait_with_deadline(&mut self, running: &mut Running, spec: &CommandSpec<'_>) -> Option<Termination> {
-        let deadline = spec.timeout.map(|t| running.started + t);
+    fn wait_with_deadline(
+        &mut self,
+        running: &mut Running<'_>,
+        spec: &CommandSpec<'_>,
+    ) -> Option<Termination> {
         let mut last_tick = running.started;
         loop {
+            // The time of a command in a container begins when the container runs.
+            let starts = running.container.as_ref().is_some_and(|c| !c.has_started());
+            let timeout = if starts { Some(START_TIMEOUT) } else { spec.timeout };
+            let deadline = timeout.map(|t| running.started + t);
             if running.leader.reap().is_some() {
                 return None;
             }
@@ -197,7 +257,10 @@ impl Supervisor {
             if deadline.is_some_and(|d| now >= d) {
                 return Some(Termination::TimedOut);
             }
-            let silent = spec.silence.map(|s| running.last_output_at + s);
+            let silent = spec
+                .silence
+                .filter(|_| !starts)
+                .map(|s| running.last_output_at + s);
             if silent.is_some_and(|m| now >= m) {
                 return Some(Termination::Silent);
             }
@@ -214,7 +277,7 @@ impl Supervisor {
     }
 
     /// Waits for an event, at most this long, and reads the available output.
-    fn wait(&mut self, running: &mut Running, at_most: Option<Duration>) {
+    fn wait(&mut self, running: &mut Running<'_>, at_most: Option<Duration>) {
         // Without another event, let the caller reap zombie children at least once per second.
         let limit = Duration::from_millis(if running.leader.pidfd().is_some() {
             1000
@@ -234,6 +297,8 @@ impl Supervisor {
             if let (None, Some(pidfd)) = (running.leader.ended(), running.leader.pidfd()) {
                 fds.push(PollFd::new(pidfd, PollFlags::IN));
             }
+            let reports = running.container.as_ref().and_then(Container::descriptor);
+            fds.extend(reports.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
             let pipe = running.pipe.as_ref().filter(|_| ready);
             if let Some(pipe) = pipe {
                 fds.push(PollFd::new(pipe, PollFlags::IN));
@@ -244,13 +309,17 @@ impl Supervisor {
         };
         self.output.collect();
         self.signals.stop();
+        if running.container.as_mut().is_some_and(Container::read) {
+            running.started = Instant::now();
+            running.last_output_at = running.started;
+        }
         if readable {
             self.read_output(running, false);
         }
     }
 
     /// Reads one chunk of output, if there is one. Without `must`, reads only if the output stream accepts more.
-    fn read_output(&mut self, running: &mut Running, must: bool) -> bool {
+    fn read_output(&mut self, running: &mut Running<'_>, must: bool) -> bool {
         let Some(pipe) = running.pipe.as_mut().filter(|_| must || self.output.ready()) else {
             return false;
         };
@@ -270,12 +339,17 @@ impl Supervisor {
     }
 
     /// Sends SIGTERM to the command and its processes, and waits for them. A second stop signal ends the wait.
-    fn terminate(&mut self, running: &mut Running) {
-        let until = Instant::now() + TERMINATE_TIMEOUT;
+    fn terminate(&mut self, running: &mut Running<'_>) {
+        let mut until = Instant::now() + TERMINATE_TIMEOUT;
         let signals = self.signals.count();
         running.leader.signal_group(Signal::TERM);
-        let leader = running.leader.pid;
-        self.descendants.terminate(|one| one.pid != leader);
+        if running.container.is_some() {
+            // The client passes the signal on, and the first process in the container ends the others.
+            until += CONTAINER_GRACE_PERIOD;
+        } else {
+            let leader = running.leader.pid;
+            self.descendants.terminate(|one| one.pid != leader);
+        }
         loop {
             running.leader.reap();
             let left = until.saturating_duration_since(Instant::now());
@@ -287,8 +361,11 @@ impl Supervisor {
     }
 
     /// Gives remaining processes, such as the readers at the end of a pipe, a short time to end.
-    fn grace_period(&mut self, running: &mut Running) {
-        let until = Instant::now() + GRACE_PERIOD;
+    fn grace_period(&mut self, running: &mut Running<'_>) {
+        let mut until = Instant::now() + GRACE_PERIOD;
+        if running.container.is_some() {
+            until += CONTAINER_GRACE_PERIOD;
+        }
         loop {
             running.leader.reap();
             let left = until.saturating_duration_since(Instant::now());
@@ -299,12 +376,12 @@ impl Supervisor {
         }
     }
 
-    fn any_left(&self, running: &Running) -> bool {
+    fn any_left(&self, running: &Running<'_>) -> bool {
         running.leader.status().is_none() || !self.descendants.living().is_empty()
     }
 
     /// Kills all remaining processes. Returns their number, without the command itself.
-    fn kill_descendants(&mut self, running: &mut Running) -> u32 {
+    fn kill_descendants(&mut self, running: &mut Running<'_>) -> u32 {
         let until = Instant::now() + KILL_TIMEOUT;
         let mut seen: HashSet<Process> = HashSet::new();
         running.leader.reap();
@@ -327,7 +404,7 @@ impl Supervisor {
 
     /// Reads the rest of the pipe, even if the output stream is blocked. All known writers have ended, so the rest is at most
     /// one pipe buffer. The number of reads is limited, because an unknown process may still write to the pipe.
-    fn drain(&mut self, running: &mut Running) {
+    fn drain(&mut self, running: &mut Running<'_>) {
         for _ in 0..4 {
             if !self.read_output(running, true) {
                 return;
@@ -336,24 +413,34 @@ impl Supervisor {
     }
 }
 
-fn start(spec: &CommandSpec<'_>, meter: Meter) -> io::Result<Running> {
+fn start<'a>(spec: &CommandSpec<'a>, meter: Meter) -> io::Result<Running<'a>> {
     let (pipe, writer) = io::pipe()?;
     rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
     // Ignore an error: a smaller pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
+    let (mut command, container) = match spec.container {
+        Some(start) => {
+            let mut client = start.engine.command();
+            let container = Container::connect(start, &mut client)?;
+            (client, Some(container))
+        }
+        None => {
+            let mut command = Command::new("bash");
+            command
+                .args(["-eo", "pipefail", "-c", "--", spec.command])
+                .env_clear()
+                .envs(spec.environment)
+                .current_dir(spec.dir)
+                .stdin(Stdio::null())
+                .stderr(writer.try_clone()?);
+            (command, None)
+        }
+    };
     let group = random::token()
         .ok()
+        .filter(|_| container.is_none())
         .and_then(|t| Cgroup::create(&format!("nmoe-gates-{}", &t[..12])));
-    let mut command = Command::new("bash");
-    command
-        .args(["-eo", "pipefail", "-c", "--", spec.command])
-        .env_clear()
-        .envs(spec.environment)
-        .current_dir(spec.dir)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0);
+    command.stdout(writer).process_group(0);
     let started = Instant::now();
     let child = command.spawn()?;
     drop(command);
@@ -364,6 +451,7 @@ fn start(spec: &CommandSpec<'_>, meter: Meter) -> io::Result<Running> {
     }
     Ok(Running {
         leader,
+        container,
         pipe: Some(pipe),
         group,
         meter,

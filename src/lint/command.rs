@@ -95,6 +95,20 @@ fn in_single_quotes(before: &str) -> bool {
     single
 }
 
+/// Returns the word of a command that reaches a container engine: a client, a socket, or the variable that names one.
+pub fn engine(command: &str) -> Option<&str> {
+    static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r"(?m)(?:^|[;&|(]|\$\(|\b(?:exec|then|do|time|xargs)\b)\s*(?:[A-Z_]+=\S*\s+)*(?:\S*/)?(docker|podman|nerdctl|ctr|crictl)(?:\s|$)|(\S*(?:docker|podman|containerd|crio)\.sock)\b|\b(DOCKER_HOST|CONTAINER_HOST)\b",
+        )
+        .ok()
+    });
+    let found = WORD.as_ref()?.captures(command)?;
+    (1..=3)
+        .find_map(|group| found.get(group))
+        .map(|word| word.as_str())
+}
+
 /// A part of a command that a gate must not contain.
 pub struct Trick<'t> {
     pub text: &'t str,
@@ -182,6 +196,24 @@ mod tests {
         let command = r#"X=1 run $X ${A} "$B" '$C' \$D ${E:-d} $A $lower"; for F in 1; do echo $F; done""#;
         let names: Vec<_> = variables(command).into_iter().map(|(n, _)| n).collect();
         assert_eq!(names, ["A", "B"]);
+    }
+
+    #[test]
+    fn commands_that_reach_an_engine_are_found() {
+        for (command, word) in [
+            ("docker run x", Some("docker")),
+            ("cd x && A=1 /usr/bin/podman run x", Some("podman")),
+            (
+                "curl --unix-socket /var/run/docker.sock http://x",
+                Some("/var/run/docker.sock"),
+            ),
+            ("make DOCKER_HOST=tcp://x:1", Some("DOCKER_HOST")),
+            ("python -m docker_notes", None),
+            ("grep -q docker README.md", None),
+            ("make -C docker all", None),
+        ] {
+            assert_eq!(engine(command), word, "{command}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Defines the keys of the contract, the attestation and the registry for the linter. A test compares them with the types.
 
 use crate::document::typed::variants;
+use crate::domain::container;
 use crate::domain::contract::{self, Complexity, Risk};
 use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Slug};
 use crate::domain::metric::{Decimal, Reduce, Take};
@@ -9,7 +10,8 @@ use crate::domain::registry::{Direction, GateKind, Leaks, Tier};
 use crate::domain::verdict::Verdict;
 use crate::lint::codes::attestation::INVALID_SHA;
 use crate::lint::codes::contract::{INVALID_ISSUE_ID, INVALID_KNOB, INVALID_REF, INVALID_SLUG};
-use crate::lint::codes::registry::{INVALID_ENV_NAME, INVALID_PATTERN};
+use crate::lint::codes::document::WRONG_TYPE;
+use crate::lint::codes::registry::{IMAGE_WITHOUT_DIGEST, INVALID_ENV_NAME, INVALID_PATTERN};
 use crate::lint::shape::Need::{MayBeEmpty, Optional, Required, RequiredMayBeEmpty};
 use crate::lint::shape::{Key, Need, Shape, Word};
 
@@ -149,6 +151,34 @@ pub static ATTESTATION: Shape = Shape::Map(&[
     ),
 ]);
 
+/// The container of the registry or of a gate.
+const CONTAINER: Shape = Shape::Map(&[
+    key(
+        "image",
+        Optional,
+        Shape::Text(Some(Word {
+            good: container::is_image,
+            code: &IMAGE_WITHOUT_DIGEST,
+            must_be: "an image by digest: `NAME@sha256:…`, or `sha256:…`",
+        })),
+    ),
+    key("dockerfile", Optional, TEXT),
+    key("build_args", Optional, Shape::Table(&TEXT)),
+    key("network", Optional, Shape::Flag),
+    key(
+        "memory",
+        Optional,
+        Shape::Text(Some(Word {
+            good: container::is_memory,
+            code: &WRONG_TYPE,
+            must_be: "an amount such as `64g` or `512m`",
+        })),
+    ),
+    key("processes", Optional, Shape::Whole),
+    key("data", Optional, Shape::List(&ENV_NAME)),
+    key("scratch", Optional, Shape::List(&ENV_NAME)),
+]);
+
 /// The registry.
 pub static REGISTRY: Shape = Shape::Map(&[
     key(
@@ -167,6 +197,7 @@ pub static REGISTRY: Shape = Shape::Map(&[
             key("gpus", Optional, Shape::Whole),
         ])),
     ),
+    key("container", Optional, CONTAINER),
     key("gates", Required, Shape::Table(&GATE)),
     key("bundles", Optional, Shape::Table(&Shape::List(&TEXT))),
 ]);
@@ -201,6 +232,7 @@ pub static GATE: Shape = Shape::Map(&[
         ])),
     ),
     key("artifacts", Optional, Shape::List(&TEXT)),
+    key("container", Optional, CONTAINER),
     key("kernel", Optional, Shape::Flag),
     key("leaks", Optional, Shape::OneOf(variants::<Leaks>)),
     key("compare_gate", Optional, TEXT),

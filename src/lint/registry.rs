@@ -39,6 +39,7 @@ pub fn lint(document: &Document<Registry>, around: &Around<'_>) -> Vec<Finding> 
         let anchor = document.anchor();
         shape::check(&mut sheet, root, &forms::REGISTRY, "", &anchor, Reading::File);
         head(&mut sheet, root);
+        image(&mut sheet, root);
         let missing = gates(&mut sheet, root, around);
         bundles(&mut sheet, root, &missing);
         if let (Some(base), true) = (around.base, readable) {
@@ -133,6 +134,8 @@ fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<
         }
         shape_of_gate(sheet, entry, most);
         variables(sheet, &entry.node);
+        engine(sheet, entry);
+        image(sheet, &entry.node);
         if let Some(node) = entry.node.get("cmd") {
             for trick in command::tricks(node.text().unwrap_or_default()) {
                 let span = within(sheet.source(), node, trick.text);
@@ -224,6 +227,45 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
                 "add \"{name}\" to `requires`, or to `env` if it is optional"
             ));
         }
+    }
+}
+
+/// Reports a gate that reaches a container engine: by a command, a socket or a variable.
+fn engine(sheet: &mut Sheet<'_>, entry: &Entry) {
+    let command = entry
+        .node
+        .get("cmd")
+        .and_then(|n| Some((n, command::engine(n.text()?)?)));
+    let declared = ["requires", "env"]
+        .iter()
+        .filter_map(|key| entry.node.get(key))
+        .flat_map(Node::texts)
+        .find(|(name, _)| command::engine(name).is_some());
+    let (span, what) = match (command, declared) {
+        (Some((node, word)), _) => (within(sheet.source(), node, word), word),
+        (None, Some((name, node))) => (node.span.clone(), name),
+        (None, None) => return,
+    };
+    let message = format!(
+        "`{}` reaches a container engine (`{}`), and so everything on the machine",
+        clip(&entry.key),
+        clip(what)
+    );
+    sheet.find(&codes::ENGINE_SOCKET, &span, message).help = Some(format!(
+        "name the image in [gates.\"{}\".container] and use `run --container`: then the gate needs no engine",
+        clip(&entry.key)
+    ));
+}
+
+/// Reports a Dockerfile that is not used, because the same table names an image.
+fn image(sheet: &mut Sheet<'_>, owner: &Node) {
+    let Some(container) = owner.get("container") else {
+        return;
+    };
+    if let (Some(_), Some(unused)) = (container.entry("image"), container.entry("dockerfile")) {
+        let message = "`dockerfile` has no effect next to `image`";
+        sheet.find(&codes::UNUSED_KEY, &unused.key_span, message).help =
+            Some("remove one of them".to_owned());
     }
 }
 

@@ -249,6 +249,7 @@ impl<'a, 'b> Site<'a, 'b> {
             environment: &environment,
             timeout: limit,
             silence: (silence > 0 && what == "measurement").then(|| Duration::from_secs(silence)),
+            container: None,
         };
         let meter =
             samples::meter(self.case.compare).map_err(|why| Refusal::invalid(Reason::BadRegistry, why))?;

@@ -1,4 +1,4 @@
-//! Defines the findings of `plan`, `start` and `attest`.
+//! Defines the findings of `plan`, `start`, `attest` and `images`.
 
 use crate::domain::finding::codes;
 
@@ -73,4 +73,9 @@ codes! {
         "An attestation contains only recorded results. Run the gates with `run`, or name other results with `--results FILE`.",
         "nmoe-gates attest --verify pr.md  # nothing was run here",
         "nmoe-gates run --tier a && nmoe-gates attest --verify pr.md";
+    COPY_OUTSIDE_IMAGES = "copy-outside-images", Error,
+        "A Dockerfile copies a file that does not rebuild the image",
+        "`images` rebuilds an image when a file in its list changes. A file that the Dockerfile copies and the list does not name changes the image without a rebuild, so runners would keep an old environment. Add the file to `files` of the image. Use `code` for sources that each run checks out and builds again.",
+        "COPY docker/extra.txt /opt/  # [[images]] files = [\"docker/Dockerfile.train\"]",
+        "[[images]]\nname = \"train\"\nfiles = [\"docker/Dockerfile.train\", \"docker/extra.txt\"]";
 }

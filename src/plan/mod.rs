@@ -6,6 +6,7 @@
 pub mod codes;
 pub mod conflicts;
 pub mod contracts;
+pub mod dockerfile;
 pub mod graph;
 pub mod hotspots;
 pub mod images;

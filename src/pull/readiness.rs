@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::contract::Contract;
+use crate::domain::evidence::Identity;
 use crate::domain::finding::Finding;
 use crate::domain::ids::{CommitId, GateId, short};
 use crate::domain::next_step::{NextStep, Who};
@@ -354,7 +355,13 @@ impl Inputs<'_> {
             images: &self.images,
         };
         let results = self.results.about(snapshot.pull.number, &merge);
-        let stale = |r: &Results| staleness::stale(&r.evidence, &now, Some(history));
+        let stale = |r: &Results| {
+            let mut stale = staleness::stale(&r.evidence, &now, Some(history));
+            if !stale.contains(&Identity::Image) && staleness::ran_in_other_image(r, &self.registry.value) {
+                stale.push(Identity::Image);
+            }
+            stale
+        };
         Ok(tier_b::blockers(
             snapshot.pull.number,
             contract,

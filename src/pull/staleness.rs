@@ -1,6 +1,9 @@
 //! Decides whether results are still valid for a pull request as it is now.
 
+use crate::domain::container::Container;
 use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::registry::Registry;
+use crate::domain::results::Results;
 use crate::domain::settings::Image;
 use crate::git::{Git, diff};
 use crate::plan::images;
@@ -26,6 +29,15 @@ pub fn stale(found: &Evidence, now: &Evidence, history: Option<ImageHistory<'_>>
     stale
 }
 
+/// Whether a gate ran in another image than the registry names for it by digest.
+pub fn ran_in_other_image(results: &Results, registry: &Registry) -> bool {
+    results.results.iter().any(|(id, result)| {
+        let container = registry.gates.get(id).map(|gate| registry.container_of(gate));
+        let wanted = container.as_ref().and_then(Container::digest);
+        result.image.is_some() && wanted.is_some_and(|wanted| result.image.as_deref() != Some(wanted))
+    })
+}
+
 impl ImageHistory<'_> {
     /// Whether an image must be rebuilt between two commits. A commit that is not here may have changed anything.
     fn must_rebuild(&self, was: &str, is: &str) -> bool {
@@ -33,5 +45,32 @@ impl ImageHistory<'_> {
             let images = images::decide(self.images, &changes);
             images.iter().any(|image| image.rebuild)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_another_image_are_found() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let registry: Registry = toml::from_str(&format!(
+            "[container]\nimage = \"{}\"\n[gates.x]\ntier = \"a\"\ncmd = \"true\"",
+            digest("a")
+        ))
+        .unwrap();
+        let results = |image: Option<String>| -> Results {
+            serde_json::from_value(serde_json::json!({
+                "schema": 1, "bundle": null, "gate_ids": ["x"], "overall": "pass", "started_at": null, "duration_s": null,
+                "evidence": {"head": null, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
+                    "contract": null, "image": null, "tool": null, "target": null, "run": null},
+                "results": {"x": {"status": "pass", "reason": null, "rc": 0, "duration_s": 1.0, "node_tps_p50": null, "image": image}},
+            }))
+            .unwrap()
+        };
+        assert!(ran_in_other_image(&results(Some(digest("b"))), &registry));
+        assert!(!ran_in_other_image(&results(Some(digest("a"))), &registry));
+        assert!(!ran_in_other_image(&results(None), &registry));
     }
 }

@@ -160,6 +160,7 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
                     .flat_map(|c| std::iter::once(&c.name).chain(&c.library)),
             )
             .chain(&r.supplied_by)
+            .chain(&r.image)
             .map(String::as_str)
             .chain(units)
             .chain(perf)

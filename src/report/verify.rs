@@ -158,14 +158,18 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
     differ
 }
 
+/// Whether a text is the digest of an image, with or without `sha256:`.
+fn is_digest(text: &str) -> bool {
+    Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text))
+}
+
 /// Returns the first word that neither the registry nor this tool would choose. Such a word could carry text of a stranger
 /// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
-    let image = |text: &str| Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text));
     let time = |text: &str| text.len() <= 40 && text.parse::<jiff::Timestamp>().is_ok();
     let facts = [
-        ("image", &e.image, image as fn(&str) -> bool),
+        ("image", &e.image, is_digest as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
         ("run", &e.run, Nonce::is_valid),
         ("started_at", &results.started_at, time),
@@ -233,6 +237,9 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     };
     if let Some(check) = result.kernel_checks.iter().find(|check| !known(check)) {
         return Some(format!("kernel check {:?} {:?}", check.name, check.library));
+    }
+    if let Some(image) = result.image.as_deref().filter(|text| !is_digest(text)) {
+        return Some(format!("image {image:?}"));
     }
     if let Some(who) = &result.supplied_by
         && (gate.kind != GateKind::External || !Login::is_valid(who))

@@ -16,6 +16,13 @@ use rustix::process::{
 
 use crate::system::process::{self, Process};
 
+/// How long a command may take to end after SIGTERM; then it is killed.
+pub const TERMINATE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long remaining processes may take to end after the command; later they count as leaked.
+pub const GRACE_PERIOD: Duration = Duration::from_millis(500);
+/// How long to kill processes that keep starting others.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The processes that start below this one from now on. This process adopts orphans, so that no descendant gets lost.
 #[derive(Debug)]
 pub struct Descendants {

@@ -8,7 +8,7 @@ use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
 
 /// Lines that are not run here, with the reason. A row covers the lines that begin with it. A row that matches no line is an error.
-const NOT_RUN: [(&str, &str); 22] = [
+const NOT_RUN: [(&str, &str); 23] = [
     (
         "./scripts/demo",
         "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
@@ -52,9 +52,10 @@ const NOT_RUN: [(&str, &str); 22] = [
         "scripts/verify/fuzz 1000000",
         "takes minutes; `scripts/test --all` fuzzes every target",
     ),
+    ("docker run", "needs a container engine and a B200"),
     (
-        "docker run",
-        "needs a container engine; `scripts/verify/images` runs these commands without one",
+        "nmoe-gates run --tier a --container",
+        "needs a container engine; `scripts/verify/containers` runs it",
     ),
     (
         "gh pr create",

@@ -110,3 +110,61 @@ fn push_event_selects_images() {
         .run()
         .exits(2);
 }
+
+#[test]
+fn copied_files_outside_the_list_are_findings() {
+    let sandbox = sandbox();
+    sandbox.file(
+        "docker/Dockerfile.train",
+        "FROM base\nARG LIST=docker/requirements-train.txt\nCOPY ${LIST} /opt/\nCOPY docker/extra /opt/\n",
+    );
+    sandbox.file("docker/requirements-train.txt", "numpy\n");
+    sandbox.file("docker/extra/list.txt", "x\n");
+    sandbox.file(
+        "docker/Dockerfile.runner",
+        "FROM rust AS tool\nCOPY . .\nFROM train\nCOPY --from=tool /x /x\n",
+    );
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "Copy"]);
+    let images = |code: i32| {
+        let args = ["images", "--base", "HEAD~1", "--head", "HEAD", "--format", "json"];
+        sandbox.gates(args).run().exits(code).json()
+    };
+    let findings = images(1)["findings"].clone();
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
+    assert_eq!(findings[0]["code"], "copy-outside-images");
+    assert_eq!(
+        (&findings[0]["line"], &findings[0]["path"]),
+        (&4.into(), &"docker/Dockerfile.train".into())
+    );
+    assert!(
+        findings[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("docker/extra/list.txt")
+    );
+    let settings = "[[images]]\nname = \"train\"\nfiles = [\"docker/Dockerfile.train\", \"docker/*.txt\", \"docker/extra/**\"]\n";
+    sandbox.file("configs/nmoe-gates.toml", settings);
+    assert!(images(0)["findings"].as_array().unwrap().is_empty());
+}
+
+/// The images of this repository copy nothing that does not rebuild them.
+#[test]
+fn own_dockerfiles_copy_listed_files() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let args = [
+        "images",
+        "--subject",
+        root,
+        "--repo",
+        root,
+        "--base",
+        "HEAD",
+        "--head",
+        "HEAD",
+        "--format",
+        "json",
+    ];
+    let found = Sandbox::new().gates(args).run().exits(0).json();
+    assert_eq!(found["findings"], serde_json::json!([]));
+}

@@ -22,6 +22,7 @@ mod attest;
 mod color;
 mod command_line;
 mod completions;
+mod container;
 mod demo;
 mod doctor;
 mod documented_commands;

@@ -2,7 +2,28 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use crate::cmd::gates::Which;
+use crate::gate::container::client::Kind;
+
+/// A container engine on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineName {
+    Docker,
+    Podman,
+    Apptainer,
+}
+
+impl From<EngineName> for Kind {
+    fn from(name: EngineName) -> Kind {
+        match name {
+            EngineName::Docker => Kind::Docker,
+            EngineName::Podman => Kind::Podman,
+            EngineName::Apptainer => Kind::Apptainer,
+        }
+    }
+}
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +52,12 @@ pub struct Args {
     /// Use recorded results for an external gate. Can be given more than once.
     #[arg(long, value_name = "ID=RESULTS")]
     pub(super) external: Vec<String>,
+    /// Run each gate in a container, from the image that the registry names.
+    #[arg(long)]
+    pub(super) container: bool,
+    /// Container engine (default: the first installed of docker, podman, apptainer).
+    #[arg(long, value_name = "ENGINE", requires = "container")]
+    pub(super) engine: Option<EngineName>,
     /// Name the person who supplies the external results (default: the value of GITHUB_ACTOR).
     #[arg(long, value_name = "LOGIN")]
     pub(super) supplied_by: Option<String>,

@@ -19,6 +19,7 @@ use crate::domain::registry::{GateKind, Registry};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
+use crate::gate::container::Containers;
 use crate::gate::engine::PerfTerms;
 use crate::gate::evidence;
 use crate::gate::external::{self, Recorded};
@@ -281,7 +282,11 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
 }
 
 /// Returns the gates that passed in an earlier run with the same results file, if the code, the policy and the tool are the same.
-pub(super) fn proven(path: &Path, input: &RunInput) -> anyhow::Result<IndexMap<String, GateResult>> {
+pub(super) fn proven(
+    path: &Path,
+    input: &RunInput,
+    containers: Option<&Containers>,
+) -> anyhow::Result<IndexMap<String, GateResult>> {
     let mut fold = ResultsBuilder::default();
     for event in journal::read(&journal::journal_path(path))? {
         fold.push(&event);
@@ -296,7 +301,11 @@ pub(super) fn proven(path: &Path, input: &RunInput) -> anyhow::Result<IndexMap<S
     Ok(earlier
         .results
         .into_iter()
-        .filter(|(id, r)| same && r.status == Verdict::Pass && input.selection.gate_ids.contains(id))
+        .filter(|(id, r)| {
+            same && r.status == Verdict::Pass
+                && r.image.as_deref() == containers.and_then(|c| c.digest(id))
+                && input.selection.gate_ids.contains(id)
+        })
         .collect())
 }
 

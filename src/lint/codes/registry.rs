@@ -98,6 +98,16 @@ codes! {
         "A gate that always exits with 0 proves nothing. A gate that downloads and runs code, becomes root, or contains a workflow expression runs something that was not reviewed.",
         "cmd = \"pytest || true\"",
         "cmd = \"pytest\"";
+    IMAGE_WITHOUT_DIGEST = "image-without-digest", Error,
+        "A container's image is not named by digest",
+        "A tag can be moved to another image, so results would not say what was tested. Name the image as `NAME@sha256:…`, or build it with `dockerfile`.",
+        "[container]\nimage = \"ghcr.io/octo/train:latest\"",
+        "[container]\nimage = \"ghcr.io/octo/train@sha256:6b1b…\"";
+    ENGINE_SOCKET = "engine-socket", Warning,
+        "A gate that reaches a container engine",
+        "A program that reaches the socket of an engine can do anything on the machine: it can mount every folder and become root. What such a gate starts is also not its descendant, so only the list of the engine shows what it leaves. Use `run --container` and name the image in the registry: then nmoe-gates starts the container, and the gate has no socket.",
+        "cmd = \"docker run --rm -v $PWD:/w train make test\"",
+        "cmd = \"make test\"\n\n[gates.\"cpu:test\".container]\nimage = \"ghcr.io/octo/train@sha256:6b1b…\"";
     VANISHED_ID = "vanished-id", Error,
         "An id of the base branch is missing",
         "Contracts, attestations and workflows refer to gates and bundles by id. Keep the id, or change all references in the same change.",

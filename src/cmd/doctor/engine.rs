@@ -1,0 +1,83 @@
+//! What `doctor` says about the container engine: which one `run --container` uses, its version, and how it isolates.
+
+use std::ffi::OsString;
+
+use crate::cmd::doctor::check::{Check, State};
+use crate::gate::container::client::{Engine, EngineError, Kind, SHORT};
+
+/// Checks the engine that `run --container` would use.
+pub(super) fn look() -> Check {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let Ok(engine) = Engine::find(None, &environment) else {
+        return Check::not(
+            State::Hint,
+            "engine",
+            "none of docker, podman and apptainer is on PATH",
+            "install one of them to run gates in containers (`run --container`)",
+        );
+    };
+    let name = engine.kind.as_str();
+    match described(&engine) {
+        Ok(found) => Check::ok("engine", format!("{name} {found}")),
+        Err(error) => {
+            let cause = error.to_string();
+            let last = cause.lines().last().unwrap_or_default();
+            Check::not(
+                State::Hint,
+                "engine",
+                format!("{name} is installed and does not answer: {last}"),
+                format!("start {name}, or give this user access to it; `run --container` needs it"),
+            )
+        }
+    }
+}
+
+/// Returns the version of an engine and its isolation.
+fn described(engine: &Engine) -> Result<String, EngineError> {
+    let ask = |words: [&str; 3]| {
+        let text = engine.call(words, SHORT, &mut || false)?;
+        Ok::<_, EngineError>(text.trim().to_owned())
+    };
+    match engine.kind {
+        Kind::Docker => {
+            let version = ask(["version", "--format", "{{.Server.Version}}"])?;
+            let options = ask(["info", "--format", "{{range .SecurityOptions}}{{.}} {{end}}"])?;
+            let has = |word: &str| options.contains(&format!("name={word}"));
+            let daemon = match (has("rootless"), has("userns")) {
+                (true, _) => "a daemon without root",
+                (_, true) => "a root daemon with user namespaces",
+                _ => "a root daemon",
+            };
+            let profiles: Vec<&str> = ["seccomp", "apparmor", "selinux"]
+                .into_iter()
+                .filter(|word| has(word))
+                .collect();
+            Ok(format!("{version}: {daemon}, {}", listed(&profiles)))
+        }
+        Kind::Podman => {
+            let version = ask(["version", "--format", "{{.Client.Version}}"])?;
+            let rootless = ask(["info", "--format", "{{.Host.Security.Rootless}}"])?;
+            let seccomp = ask(["info", "--format", "{{.Host.Security.SECCOMPEnabled}}"])?;
+            let user = if rootless == "true" {
+                "no daemon, a user namespace without root"
+            } else {
+                "no daemon, started by root"
+            };
+            let profiles: &[&str] = if seccomp == "true" { &["seccomp"] } else { &[] };
+            Ok(format!("{version}: {user}, {}", listed(profiles)))
+        }
+        Kind::Apptainer => {
+            let text = engine.call(["--version"], SHORT, &mut || false)?;
+            let version = text.split_whitespace().last().unwrap_or_default();
+            Ok(format!("{version}: no daemon, the user who starts it"))
+        }
+    }
+}
+
+fn listed(profiles: &[&str]) -> String {
+    if profiles.is_empty() {
+        "no seccomp profile".to_owned()
+    } else {
+        profiles.join(" and ")
+    }
+}

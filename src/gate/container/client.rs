@@ -1,0 +1,360 @@
+//! Finds the container engine of this machine and calls its client: versions, images, builds, removal.
+//!
+//! A client is a short-lived child process with a time limit. Must not run while the supervisor runs a command.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde::Deserialize;
+
+use crate::system::files;
+use crate::system::process_tree;
+
+/// The longest call that neither downloads nor builds.
+pub const SHORT: Duration = Duration::from_secs(30);
+/// The longest download or build of an image.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A container engine. The order of preference is the order of the variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Docker: a daemon starts the containers.
+    Docker,
+    /// Podman: the client starts the containers.
+    Podman,
+    /// Apptainer: the container is an ordinary process.
+    Apptainer,
+}
+
+impl Kind {
+    /// Every engine, in the order of preference.
+    pub const ALL: [Kind; 3] = [Kind::Docker, Kind::Podman, Kind::Apptainer];
+
+    /// Returns the name of the client.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Docker => "docker",
+            Kind::Podman => "podman",
+            Kind::Apptainer => "apptainer",
+        }
+    }
+}
+
+/// Why an engine cannot do what a run needs.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No client is on PATH.
+    #[error(
+        "cannot find docker, podman or apptainer on PATH; install one of them, or run without --container"
+    )]
+    Absent,
+    /// The client cannot be started or did not end in time.
+    #[error("cannot run `{command}`: {cause}")]
+    Call {
+        /// The beginning of the command.
+        command: String,
+        /// The error.
+        cause: String,
+    },
+    /// The client reported an error.
+    #[error("`{command}` failed:\n{said}")]
+    Failed {
+        /// The beginning of the command.
+        command: String,
+        /// The end of what the client printed.
+        said: String,
+    },
+    /// The engine cannot be used for this image or this user.
+    #[error("{0}")]
+    Unusable(String),
+    /// The run was stopped.
+    #[error("the run was stopped while it prepared the image")]
+    Stopped,
+}
+
+/// The client of a container engine, with the environment that it needs.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Which engine.
+    pub kind: Kind,
+    /// The environment of the client. The container does not get it.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// The parts of an image that a container needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The reference for the client.
+    pub reference: String,
+    /// The digest, `sha256:` included.
+    pub digest: String,
+    /// The variables that the image sets, as `NAME=value`.
+    pub environment: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    config: Config,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    env: Option<Vec<String>>,
+}
+
+impl Engine {
+    /// Returns the first engine whose client is on PATH, or the wanted one.
+    ///
+    /// # Errors
+    /// There is no such client.
+    pub fn find(wanted: Option<Kind>, environment: &[(OsString, OsString)]) -> Result<Engine, EngineError> {
+        let path = environment
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default();
+        let kind = Kind::ALL
+            .into_iter()
+            .filter(|kind| wanted.is_none_or(|wanted| wanted == *kind))
+            .find(|kind| files::on_path(&path, kind.as_str()));
+        match (kind, wanted) {
+            (Some(kind), _) => Ok(Engine {
+                kind,
+                environment: environment.to_vec(),
+            }),
+            (None, Some(wanted)) => Err(EngineError::Unusable(format!(
+                "cannot find {} on PATH",
+                wanted.as_str()
+            ))),
+            (None, None) => Err(EngineError::Absent),
+        }
+    }
+
+    /// Makes an image available and returns it. An image by digest is downloaded if the engine does not have it.
+    ///
+    /// # Errors
+    /// The engine cannot download or build the image, or `stop` asked to stop.
+    pub fn image(
+        &self,
+        container: &crate::domain::container::Container,
+        policy: &Path,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Image, EngineError> {
+        match (container.image.as_deref(), container.dockerfile.as_deref()) {
+            (Some(reference), _) => self.pulled(reference, stop),
+            (None, Some(dockerfile)) => {
+                let arguments = container.build_args.iter();
+                let arguments: Vec<String> =
+                    arguments.map(|(name, value)| format!("{name}={value}")).collect();
+                self.built(dockerfile, &arguments, policy, stop)
+            }
+            (None, None) => Err(EngineError::Unusable("the registry names no image".to_owned())),
+        }
+    }
+
+    fn pulled(&self, reference: &str, stop: &mut dyn FnMut() -> bool) -> Result<Image, EngineError> {
+        let digest = crate::domain::container::digest(reference)
+            .ok_or_else(|| EngineError::Unusable(format!("the image `{reference}` has no digest")))?;
+        if self.kind == Kind::Apptainer {
+            if reference == digest {
+                return Err(EngineError::Unusable(
+                    "apptainer needs an image with a name, as `NAME@sha256:…`".to_owned(),
+                ));
+            }
+            return Ok(Image {
+                reference: format!("docker://{reference}"),
+                digest: digest.to_owned(),
+                environment: Vec::new(),
+            });
+        }
+        let known = self.inspected(reference, stop);
+        let inspected = match known {
+            Err(EngineError::Failed { .. }) if reference != digest => {
+                self.call(["pull", "--quiet", reference], LONG, stop)?;
+                self.inspected(reference, stop)?
+            }
+            known => known?,
+        };
+        Ok(Image {
+            digest: digest.to_owned(),
+            ..inspected
+        })
+    }
+
+    fn built(
+        &self,
+        dockerfile: &str,
+        arguments: &[String],
+        policy: &Path,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Image, EngineError> {
+        if self.kind == Kind::Apptainer {
+            return Err(EngineError::Unusable(
+                "apptainer cannot build a Dockerfile; name an image by digest in the registry".to_owned(),
+            ));
+        }
+        if !files::contains(policy, dockerfile) {
+            let message = format!("cannot find the Dockerfile {dockerfile} in the policy checkout");
+            return Err(EngineError::Unusable(message));
+        }
+        let failed = |cause: std::io::Error| EngineError::Call {
+            command: format!("{} build", self.kind.as_str()),
+            cause: cause.to_string(),
+        };
+        let id = tempfile::NamedTempFile::new().map_err(failed)?;
+        let mut words: Vec<OsString> = ["build", "--file"].map(OsString::from).into();
+        words.push(policy.join(dockerfile).into());
+        words.push("--iidfile".into());
+        words.push(id.path().into());
+        for argument in arguments {
+            words.extend(["--build-arg".into(), argument.into()]);
+        }
+        words.push(policy.into());
+        self.call(words, LONG, stop)?;
+        let id = std::fs::read_to_string(id.path()).map_err(failed)?;
+        self.inspected(id.trim(), stop)
+    }
+
+    fn inspected(&self, reference: &str, stop: &mut dyn FnMut() -> bool) -> Result<Image, EngineError> {
+        let text = self.call(["image", "inspect", reference], SHORT, stop)?;
+        let parsed: Vec<Inspected> = serde_json::from_str(&text).map_err(|error| EngineError::Call {
+            command: format!("{} image inspect", self.kind.as_str()),
+            cause: error.to_string(),
+        })?;
+        let Some(found) = parsed.into_iter().next() else {
+            return Err(EngineError::Unusable(format!(
+                "cannot find the image `{reference}`"
+            )));
+        };
+        Ok(Image {
+            reference: found.id.clone(),
+            digest: format!("sha256:{}", found.id.trim_start_matches("sha256:")),
+            environment: found.config.env.unwrap_or_default(),
+        })
+    }
+
+    /// Removes a container and ends everything in it. A container that does not exist is not an error.
+    ///
+    /// # Errors
+    /// The engine did not remove it.
+    pub fn remove(&self, name: &str) -> Result<(), EngineError> {
+        if self.kind == Kind::Apptainer {
+            return Ok(());
+        }
+        match self.call(["rm", "--force", "--volumes", name], SHORT, &mut || false) {
+            Err(EngineError::Failed { said, .. }) if said.to_lowercase().contains("no such container") => {
+                Ok(())
+            }
+            // Docker reports this if `--rm` removes the container at the same time.
+            Err(EngineError::Failed { said, .. }) if said.contains("already in progress") => Ok(()),
+            ended => ended.map(drop),
+        }
+    }
+
+    /// Returns the command of a client with these arguments.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.kind.as_str());
+        command.env_clear().envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Calls the client and returns its standard output.
+    ///
+    /// # Errors
+    /// The client fails, takes longer than `limit`, or `stop` asks to stop.
+    pub fn call<I, S>(
+        &self,
+        arguments: I,
+        limit: Duration,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<String, EngineError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let arguments: Vec<OsString> = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
+        let name = |words: &[OsString]| {
+            let words: Vec<_> = words.iter().take(2).map(|w| w.to_string_lossy()).collect();
+            format!("{} {}", self.kind.as_str(), words.join(" "))
+        };
+        let failed = |cause: String| EngineError::Call {
+            command: name(&arguments),
+            cause,
+        };
+        let io = |error: std::io::Error| failed(error.to_string());
+        // Files instead of pipes: a client that prints much must not block.
+        let (mut out, mut err) = (
+            tempfile::tempfile().map_err(io)?,
+            tempfile::tempfile().map_err(io)?,
+        );
+        let mut child = self
+            .command()
+            .args(&arguments)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().map_err(io)?)
+            .stderr(err.try_clone().map_err(io)?)
+            .process_group(0)
+            .spawn()
+            .map_err(io)?;
+        let until = Instant::now() + limit;
+        let status: ExitStatus = loop {
+            if let Some(status) = child.try_wait().map_err(io)? {
+                break status;
+            }
+            let stopped = stop();
+            if stopped || Instant::now() >= until {
+                process_tree::signal_group(Pid::from_child(&child), Signal::KILL);
+                // The client was killed, so this wait is short.
+                let _ = child.wait();
+                return Err(if stopped {
+                    EngineError::Stopped
+                } else {
+                    failed(format!("no answer within {} s", limit.as_secs()))
+                });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let said = text(&mut out).map_err(io)?;
+        if status.success() {
+            return Ok(said);
+        }
+        let errors = text(&mut err).map_err(io)?;
+        Err(EngineError::Failed {
+            command: name(&arguments),
+            said: end_of(if errors.trim().is_empty() { &said } else { &errors }),
+        })
+    }
+}
+
+fn text(file: &mut File) -> std::io::Result<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(16 << 20).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Returns the last lines of a text.
+fn end_of(text: &str) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Returns the paths where the specifications of GPU devices are (Container Device Interface).
+pub fn has_gpu_specification() -> bool {
+    ["/etc/cdi", "/var/run/cdi"].iter().any(|folder| {
+        std::fs::read_dir(PathBuf::from(folder)).is_ok_and(|entries| {
+            entries
+                .flatten()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with("nvidia"))
+        })
+    })
+}

@@ -1,0 +1,91 @@
+//! The messages between the supervisor of a gate and its first process in the container.
+//!
+//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open: the end of the input
+//! means that the supervisor is gone. The first process writes [`Report`]s to its standard error, one JSON line each.
+//! Both are the same program. Must not start processes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The path of this program in a container.
+pub const PROGRAM: &str = "/nmoe-gates-init";
+/// The unlisted subcommand that runs the first process.
+pub const SUBCOMMAND: &str = "container-init";
+/// Where the checkout under test is in a container.
+pub const SUBJECT: &str = "/workspace";
+
+/// What the first process must run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// Marks the reports. The command cannot read it.
+    pub token: String,
+    /// The script for `bash -eo pipefail`.
+    pub command: String,
+    /// The working directory.
+    pub directory: String,
+    /// The variables of the command. Values that are not UTF-8 cannot be passed.
+    pub environment: BTreeMap<String, String>,
+    /// Whether the command also gets the variables that the engine sets, with lower priority.
+    pub inherit: bool,
+}
+
+/// What the first process tells.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The command runs now.
+    Started,
+    /// The command and all processes that it left have ended.
+    Ended {
+        /// The exit code of the command.
+        exit: Option<i32>,
+        /// The signal that ended the command.
+        signal: Option<i32>,
+        /// The number of processes that were still running after the command.
+        leaks: u32,
+        /// The run time of the command in milliseconds.
+        duration_ms: u64,
+    },
+    /// The command could not be started.
+    Failed {
+        /// The reason.
+        cause: String,
+    },
+}
+
+/// A line of the report stream.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    token: String,
+    report: Report,
+}
+
+/// Formats a report as one line.
+pub fn line(token: &str, report: Report) -> String {
+    let line = Line {
+        token: token.to_owned(),
+        report,
+    };
+    // A report is plain data, so writing it to memory does not fail.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+/// Returns the report in a line. Lines of the engine, and lines with another token, are not reports.
+pub fn report(token: &str, line: &[u8]) -> Option<Report> {
+    let line: Line = serde_json::from_slice(line).ok()?;
+    (line.token == token).then_some(line.report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_reports_with_the_token_are_read() {
+        let text = line("t", Report::Started);
+        assert_eq!(report("t", text.trim_end().as_bytes()), Some(Report::Started));
+        assert_eq!(report("other", text.trim_end().as_bytes()), None);
+        assert_eq!(report("t", b"WARNING: no swap limit"), None);
+    }
+}
