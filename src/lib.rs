@@ -1,6 +1,6 @@
-//! nmoe-gates: an issue is a contract, a pull request is an attestation, and this is what makes both true.
+//! nmoe-gates checks that pull requests do what their issues agreed: an issue is a contract, a pull request is an attestation.
 //!
-//! The rooms, from the top; each uses only those below it (a test reads the `use` lines and holds this):
+//! The modules, from the highest layer to the lowest. A module uses only modules of lower layers, which a test checks:
 //! `cli` → `cmd` → `perf`, `pull`, `workspace` → `gate`, `lint` → `leaks`, `kernel`, `plan`, `policy`, `report` → `github`, `git` → `domain` → `document`, `system`, `terminal`.
 
 #![allow(

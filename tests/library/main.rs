@@ -25,6 +25,8 @@ mod pathspec;
 mod perf_simulation;
 mod perf_statistics;
 mod stamp;
+#[path = "../suite/statement.rs"]
+mod statement;
 mod subject;
 #[path = "../suite/support/mod.rs"]
 mod support;

@@ -102,13 +102,13 @@ impl AttackFixture {
     /// Runs the attack inside a gate and returns the log.
     fn ours(&self) -> String {
         let run = self.inner.run_with(&["--gate", "cpu:evil"], &self.environment());
-        assert_ne!(run.out.code, Some(2), "{}", run.out.stderr);
+        assert_ne!(run.out.code(), Some(2), "{}", run.out.stderr);
         assert!(
             run.results["results"]["cpu:evil"]["status"].is_string(),
             "{}",
             run.out.stderr
         );
-        run.out.stdout
+        run.out.stdout.into()
     }
 
     /// Runs the attack both ways and asserts that this condition holds only without protection.
@@ -203,7 +203,8 @@ fn t05_command_files_by_search() {
     fixture.attack("found and written", written);
     let run = fixture
         .inner
-        .run_with(&["--gate", "cpu:evil"], &fixture.environment());
+        .run_with(&["--gate", "cpu:evil"], &fixture.environment())
+        .exits(1);
     assert_eq!(run.gate("cpu:evil")["reason"], "tampered", "and it is said");
     assert_ne!(run.results["overall"], "pass");
 }
@@ -317,7 +318,11 @@ fn t06_link_at_results_path() {
             .unwrap();
         let naive = overwritten();
         std::fs::write(&victim, "precious").unwrap();
-        fixture.inner.run(&["--gate", "cpu:evil"]);
+        fixture
+            .inner
+            .run(&["--gate", "cpu:evil"])
+            .exits(2)
+            .reports("error: ");
         attack(file, naive, overwritten());
     }
 }
@@ -353,7 +358,8 @@ fn t10_gate_rewrites_results() {
     let _ = std::fs::remove_file(&path);
     fixture
         .inner
-        .run_with(&["--gate", "cpu:evil"], &fixture.environment());
+        .run_with(&["--gate", "cpu:evil"], &fixture.environment())
+        .exits(1);
     attack("the record is rewritten while it is made", naive, green());
 }
 
@@ -426,7 +432,7 @@ fn t13_required_files_outside_checkout() {
         let id = format!("cpu:{}", what.replace(' ', "-"));
         fixture.gate_with(&id, "true", &format!("requires_files = [\"{path}\"]"));
         let naive = fixture.sandbox.repo().join(path).exists();
-        let run = fixture.run(&["--gate", &id]);
+        let run = fixture.run(&["--gate", &id]).exits(3);
         attack(what, naive, run.gate(&id)["status"] == "pass");
     }
 }
@@ -484,7 +490,7 @@ fn t14_git_hooks_monitors_and_filters() {
         naive(&["status", "--porcelain"]),
         naive(&["worktree", "add", "-q", "--detach", "../home/w", "HEAD"]),
     );
-    fixture.run(&["--gate", "cpu:fine"]);
+    fixture.run(&["--gate", "cpu:fine"]).exits(0);
     let ours = ran();
     attack("git status runs a monitor and a filter", status, ours);
     attack("a worktree runs hooks and filters", worktree, ours);
@@ -531,7 +537,7 @@ fn t14_filters_of_submodule_and_lfs() {
         ran()
     };
     let (through, within) = (naive(&fixture.sandbox.repo()), naive(&inner));
-    let run = fixture.run(&["--gate", "cpu:fine"]);
+    let run = fixture.run(&["--gate", "cpu:fine"]).exits(0);
     let ours = ran();
     attack("git status runs a submodule's filter", through, ours);
     attack("git status runs the filter of large files", within, ours);
@@ -597,8 +603,10 @@ fn t15_baseline_looks_like_option() {
         .current_dir(fixture.sandbox.repo())
         .output()
         .unwrap();
-    let ours = fixture.run(&["--gate", "cpu:fine", "--baseline-ref=--lock"]);
-    attack("--lock", naive.status.success(), ours.out.code == Some(0));
+    let ours = fixture
+        .run(&["--gate", "cpu:fine", "--baseline-ref=--lock"])
+        .reports("error: ");
+    attack("--lock", naive.status.success(), ours.out.code() == Some(0));
 }
 
 #[test]
@@ -613,9 +621,11 @@ fn t16_registry_rewritten_by_change() {
     // As the inline runner does: use the registry of the checkout under test.
     let naive = fixture
         .run(&["--gate", "cpu:check", "--repo", &subject, "--subject", &subject])
+        .exits(0)
         .results;
     let ours = fixture
         .run(&["--gate", "cpu:check", "--subject", &subject])
+        .exits(1)
         .results;
     attack(
         "the gate is `true` now",
@@ -667,9 +677,9 @@ fn t03_subject_differs_from_resolution() {
     std::fs::write(&file, resolution.to_string()).unwrap();
     let (moved, file) = (moved.display().to_string(), file.display().to_string());
     let ours = fixture.run(&["--gate", "cpu:check", "--subject", &moved, "--resolution", &file]);
-    attack("the moved ref is followed", naive, ours.out.code == Some(0));
+    attack("the moved ref is followed", naive, ours.out.code() == Some(0));
     assert!(
-        ours.out.stderr.contains("not what was resolved"),
+        ours.out.stderr.contains("differs from the resolution"),
         "{}",
         ours.out.stderr
     );

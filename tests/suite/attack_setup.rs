@@ -108,7 +108,11 @@ fn t01_default_permissions() {
 fn t01_lint_covers_gaps_of_zizmor() {
     let sandbox = Sandbox::new();
     sandbox.file(".github/workflows/gates.yml", ONE_JOB);
-    sandbox.gates(["lint", "workflows"]).run().exits(1);
+    sandbox
+        .gates(["lint", "workflows"])
+        .run()
+        .exits(1)
+        .prints("warning[workflow-no-timeout]: job `gates` has");
     sandbox
         .gates(["lint", "workflows", "--repo", ROOT])
         .run()
@@ -263,12 +267,16 @@ fn t17_code_in_library_constructor() {
     sandbox
         .gates(["kernels", "inspect", &path])
         .env("GITHUB_TOKEN", "planted")
-        .run();
+        .run()
+        .exits(1)
+        .any_output();
     attack("looking at it runs it", naive.is_some(), stolen().is_some());
     sandbox
         .gates(["kernels", "check", &path, "--cpu", "--timeout", "5"])
         .env("GITHUB_TOKEN", "planted")
-        .run();
+        .run()
+        .exits(1)
+        .any_output();
     attack(
         "loading it gives it a token",
         naive.is_some_and(|t| t == "planted"),
@@ -286,9 +294,15 @@ fn t09_shared_data_modified() {
         "echo x > \"$NMOE_DATA_PATH/spoiled\"",
         "requires = [\"NMOE_DATA_PATH\"]",
     );
-    fixture.run_with(&["--gate", "cpu:spoil"], &[("NMOE_DATA_PATH", &data)]);
+    fixture
+        .run_with(&["--gate", "cpu:spoil"], &[("NMOE_DATA_PATH", &data)])
+        .exits(0);
     let spoiled = data.join("spoiled").exists();
-    let out = fixture.call(&["doctor"]).env("NMOE_DATA_PATH", &data).run();
+    let out = fixture
+        .call(&["doctor"])
+        .env("NMOE_DATA_PATH", &data)
+        .run()
+        .exits(1);
     let silent = !out.stdout.contains("NMOE_DATA_PATH names can be written");
     attack("nobody is told", spoiled, silent);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::Sandbox;
+use crate::driver::{Call, Sandbox};
 use crate::fake_github::FakeGitHub;
 
 const REGISTRY: &str = r#"
@@ -104,15 +104,25 @@ fn initialised() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
     let pinned = format!("octo-org/nmoe-gates@{}", "1".repeat(40));
-    sandbox.gates(["init", "--action", &pinned]).run().exits(0);
+    sandbox
+        .gates(["init", "--action", &pinned])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("create");
     sandbox
 }
 
 fn doctor(sandbox: &Sandbox, extra: &[&str]) -> Value {
-    sandbox
-        .gates(["doctor", "--format", "json"].iter().chain(extra))
-        .run()
-        .json()
+    checked(sandbox.gates(["doctor", "--format", "json"].iter().chain(extra)))
+}
+
+/// Returns the report of a call of `doctor`, and checks that the exit code follows from the report.
+fn checked(call: Call) -> Value {
+    let out = call.run();
+    let json = out.json();
+    assert_eq!(out.code(), Some(i32::from(json["ready"] != true)), "{json}");
+    json
 }
 
 fn states(report: &Value, name: &str) -> Vec<String> {
@@ -206,7 +216,7 @@ fn environment_without_reviewers_is_reported() {
     let api = FakeGitHub::start();
     let asked = || {
         let call = sandbox.gates(["doctor", "--format", "json"]);
-        api.serves(call).run().json()
+        checked(api.serves(call))
     };
     let report = asked();
     assert_eq!(
@@ -254,7 +264,7 @@ fn missing_gate_program_and_hosted_runner_are_reported() {
     );
     for (environment, state) in [("github-hosted", "missing"), ("self-hosted", "ok")] {
         let call = sandbox.gates(["doctor", "--runner", "--format", "json"]);
-        let report = call.env("RUNNER_ENVIRONMENT", environment).run().json();
+        let report = checked(call.env("RUNNER_ENVIRONMENT", environment));
         assert_eq!(states(&report, "runner"), [state]);
     }
 }

@@ -362,8 +362,9 @@ fn documented_synopses_are_accepted() {
         let words = words(&line.text);
         let out = sandbox
             .gates(words.iter().map(String::as_str).chain(["--help"]))
-            .run();
-        if out.code != Some(0) {
+            .run()
+            .any_output();
+        if out.code() != Some(0) {
             wrong.push(format!("{}: `{}`: {}", line.page, line.text, out.stderr.trim()));
         }
     }
@@ -419,8 +420,9 @@ fn commands_named_in_prose_exist() {
         let words = words(call);
         let out = sandbox
             .gates(words.iter().map(String::as_str).chain(["--help"]))
-            .run();
-        if out.code != Some(0) {
+            .run()
+            .any_output();
+        if out.code() != Some(0) {
             wrong.push(format!("{name}: `{span}`: {}", out.stderr.trim()));
         }
     }

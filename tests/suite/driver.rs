@@ -2,13 +2,15 @@
 #![allow(dead_code, reason = "a driver offers more than each state of the suite uses")]
 
 use std::ffi::OsStr;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
 
 use crate::expectation::Expectation;
+use crate::statement::{Changes, Files, Output, Place, Status};
 use crate::support::program::folder;
 
 /// A temporary directory: `repo/` for a checkout, `home/` for other files that the program writes.
@@ -204,6 +206,9 @@ impl Call {
     }
 
     /// Runs the program until it exits.
+    ///
+    /// The test must state the exit code, the output and the changed files; see [`Outcome`].
+    #[track_caller]
     pub fn run(mut self) -> Outcome {
         use std::io::Write as _;
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -212,8 +217,9 @@ impl Call {
         } else {
             Stdio::null()
         });
+        let before = Files::below(&self.root);
         let mut child = self.command.spawn().unwrap();
-        let feeder = self.stdin.map(|bytes| {
+        let feeder = self.stdin.take().map(|bytes| {
             let mut pipe = child.stdin.take().unwrap();
             std::thread::spawn(move || {
                 // A command that has read enough may close the pipe.
@@ -224,35 +230,97 @@ impl Call {
         if let Some(feeder) = feeder {
             feeder.join().unwrap();
         }
+        let call = Arc::new(Place::of(&self.command));
         Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            status: Status::new(output.status.code(), &call),
+            stdout: Output::new("standard output", &output.stdout, &call),
+            stderr: Output::new("standard error", &output.stderr, &call),
+            changes: Changes::new(before.changes(&Files::below(&self.root)), &call),
         }
     }
 }
 
-/// The exit code and output of a call.
+/// The exit code, the output and the changed files of a call.
+///
+/// A test must state each of them: an exit code that the test does not read, output that it does not read, and a changed file
+/// that it does not name fail the test.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Exit code; `None` after a signal.
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+    status: Status,
+    pub stdout: Output,
+    pub stderr: Output,
+    changes: Changes,
 }
 
 impl Outcome {
     /// Asserts the exit code, and prints the complete output if it differs.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "\n--- stdout\n{}\n--- stderr\n{}",
+        self.status.call.now_at(Location::caller());
+        let found = self.code();
+        assert!(
+            found == Some(code),
+            "expected exit code {code}, found {found:?}\n--- stdout\n{}\n--- stderr\n{}",
             self.stdout,
             self.stderr
         );
         self
+    }
+
+    /// Returns the exit code; `None` after a signal.
+    pub fn code(&self) -> Option<i32> {
+        self.status.stated.set(true);
+        self.status.code
+    }
+
+    /// Asserts that standard output contains this text.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "no {text:?} in\n{}", self.stdout);
+        self
+    }
+
+    /// Asserts that standard error contains this text.
+    #[track_caller]
+    pub fn reports(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in\n{}", self.stderr);
+        self
+    }
+
+    /// Asserts that the call changed exactly these files, named relative to the sandbox.
+    #[track_caller]
+    pub fn changes(self, paths: &[&str]) -> Self {
+        self.changes.stated.set(true);
+        assert_eq!(self.changes.paths, paths);
+        self
+    }
+
+    /// States that the call may exit with any code, because the effect that the test checks does not depend on the code.
+    pub fn any_code(self) -> Self {
+        self.status.stated.set(true);
+        self
+    }
+
+    /// States that the call may print anything, because the test only checks other effects.
+    pub fn any_output(self) -> Self {
+        self.stdout.stated.set(true);
+        self.stderr.stated.set(true);
+        self
+    }
+
+    /// States that the call may change any file, because the test supplies the commands that change files.
+    pub fn any_files(self) -> Self {
+        self.changes.stated.set(true);
+        self
+    }
+
+    /// Parses the findings of a lint, and asserts that the exit code follows from them.
+    #[track_caller]
+    pub fn findings(&self) -> serde_json::Value {
+        let json = self.json();
+        let errors = json["summary"]["errors"].as_u64().unwrap();
+        assert_eq!(self.code(), Some(i32::from(errors > 0)), "{json}");
+        json
     }
 
     /// Returns standard output as a runner shows it: without the mask commands, and with their values masked in later lines.

@@ -99,10 +99,11 @@ impl Expectation {
         let out = self.call.run();
         let after = files(&root);
         let mut faults = Vec::new();
-        if out.code != Some(self.status) {
+        if out.code() != Some(self.status) {
             faults.push(format!(
                 "exit code: expected {}, found {:?}",
-                self.status, out.code
+                self.status,
+                out.code()
             ));
         }
         faults.extend(self.stdout.fault("standard output", &out.stdout));
@@ -131,7 +132,7 @@ impl Expectation {
             out.stdout,
             out.stderr
         );
-        out
+        out.any_code().any_output().any_files()
     }
 }
 

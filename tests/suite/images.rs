@@ -104,11 +104,16 @@ fn push_event_selects_images() {
             "{before}"
         );
     }
-    sandbox.gates(["images"]).run().exits(2);
+    sandbox
+        .gates(["images"])
+        .run()
+        .exits(2)
+        .reports("error: no change is named: pass `--base REV");
     sandbox
         .gates(["images", "--base", "nowhere", "--head", "HEAD"])
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("error: there is no commit `nowhere` here");
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn actions(sandbox: &Sandbox, args: &[&str]) -> Vec<(String, String)> {
         .gates(["init", "--format", "json"].iter().chain(args))
         .run()
         .exits(0)
+        .any_files()
         .json();
     let files = report["files"].as_array().unwrap().iter();
     files
@@ -109,7 +110,11 @@ fn existing_files_are_not_overwritten() {
 #[test]
 fn dry_run_writes_nothing() {
     let sandbox = fresh();
-    sandbox.gates(["init", "--dry-run"]).run().exits(0);
+    sandbox
+        .gates(["init", "--dry-run"])
+        .run()
+        .exits(0)
+        .prints("create  configs/gates/gates.toml");
     assert!(!sandbox.repo().join("configs").exists());
     let out = Sandbox::new().gates(["init"]).run().exits(2);
     assert!(out.stderr.contains("git init"), "{}", out.stderr);
@@ -138,7 +143,12 @@ fn dry_run_patch_equals_written_files() {
         assert!(!shown.repo().join("configs").exists());
         std::fs::write(shown.path("patch"), patch).unwrap();
         shown.git(["apply", "--whitespace=nowarn", "../patch"]);
-        written.gates(["init", "--agents"]).run().exits(0);
+        written
+            .gates(["init", "--agents"])
+            .run()
+            .exits(0)
+            .prints("create  configs/gates/gates.toml")
+            .any_files();
         for sandbox in [&shown, &written] {
             sandbox.git(["add", "-A"]);
         }

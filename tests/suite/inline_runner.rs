@@ -146,7 +146,7 @@ fn issue_number_is_fetched_and_checked() {
     assert_eq!(found(&out), [("invalid-value", line_of(CONTRACT, "kind:"))]);
     assert_eq!(out["findings"][0]["path"], "issue #5");
     let call = sandbox.gates(["lint", "contract", "--issue", "6"]);
-    api.serves(call).run().exits(3);
+    api.serves(call).run().exits(3).reports("error: GitHub: GET");
 }
 
 #[test]
@@ -161,7 +161,12 @@ fn pull_request_fetches_its_contract() {
         .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/model.py", "");
     let call = sandbox.gates(["lint", "pr", "--pr", "7", "--format", "json"]);
-    let out = api.serves(call).run().exits(1).json();
+    let out = api
+        .serves(call)
+        .run()
+        .exits(1)
+        .reports("note: the checkout has no history, so the scope")
+        .json();
     assert_eq!(found(&out), [("tier-a-uncovered", line_of(&body, "tier_a:"))]);
     api.pull(
         7,
@@ -187,6 +192,7 @@ fn private_terms_are_found_but_not_shown() {
         .stdin(body)
         .env("NMOE_PRIVATE_TERMS", "Blue-Heron")
         .run()
-        .exits(1);
+        .exits(1)
+        .prints("error[private-term]: a name from the private");
     assert!(!out.stdout.contains("heron"), "{}", out.stdout);
 }

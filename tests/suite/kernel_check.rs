@@ -41,7 +41,11 @@ fn wrong_machine_is_refused_with_requirements() {
     ] {
         assert!(out.stdout.contains(word), "{word}: {}", out.stdout);
     }
-    sandbox.gates(["kernels", "check", "absent.so"]).run().exits(2);
+    sandbox
+        .gates(["kernels", "check", "absent.so"])
+        .run()
+        .exits(2)
+        .reports("error: absent.so: no such file");
     // The libraries are inspected, but not loaded.
     library(
         &sandbox,
@@ -94,12 +98,20 @@ fn glob_outside_checkout_is_refused() {
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"../home/*.so\"]\n",
     );
-    let out = sandbox.gates(["kernels", "check"]).run().exits(2);
+    let out = sandbox
+        .gates(["kernels", "check"])
+        .run()
+        .exits(2)
+        .reports("error: cannot use ./configs/gates/gates.toml");
     assert!(out.stderr.contains("leaves the repository"), "{}", out.stderr);
     sandbox.file(
         "configs/gates/gates.toml",
         "[target.b200]\nkernels = [\"link/*.so\"]\n",
     );
     std::os::unix::fs::symlink(sandbox.path("home"), sandbox.repo().join("link")).unwrap();
-    sandbox.gates(["kernels", "check"]).run().exits(2);
+    sandbox
+        .gates(["kernels", "check"])
+        .run()
+        .exits(2)
+        .reports("error: `link/*.so` leads out of the checkout");
 }

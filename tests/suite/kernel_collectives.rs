@@ -64,7 +64,8 @@ fn added_collective_elsewhere_is_a_warning() {
     sandbox
         .gates(["kernels", "collectives", "--diff", "HEAD~1..nowhere"])
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("error: `nowhere` is not a commit here");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn check_within(sandbox: &Sandbox, path: &Path, seconds: &str) -> (Option<i32>, 
         .run();
     let seen =
         serde_json::from_str::<Value>(&out.stdout).map_or(Value::Null, |mut v| v["libraries"][0].take());
-    (out.code, seen, out.stderr)
+    (out.code(), seen, out.stderr.into())
 }
 
 /// Name, library, the accepted messages (loaders differ by version), and the stage.

@@ -120,7 +120,8 @@ fn missing_kernels_are_named() {
     sandbox
         .gates(["kernels", "inspect", path, "--expect", "add"])
         .run()
-        .exits(0);
+        .exits(0)
+        .prints("1576 bytes");
     let out = sandbox
         .gates(["kernels", "inspect", path, "--expect", "moe_gather"])
         .run()
@@ -160,11 +161,16 @@ fn other_files_are_not_libraries() {
         .run()
         .exits(2);
     assert!(out.stderr.contains("not a regular file"), "{}", out.stderr);
-    sandbox.gates(["kernels", "inspect", "absent.so"]).run().exits(2);
+    sandbox
+        .gates(["kernels", "inspect", "absent.so"])
+        .run()
+        .exits(2)
+        .reports("error: absent.so: cannot read it: No such file");
     let fifo = sandbox.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     sandbox
         .gates(["kernels", "inspect", fifo.to_str().unwrap()])
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("it is not a regular file");
 }

@@ -46,9 +46,19 @@ fn run(sandbox: &Sandbox, gates: &[&str]) -> (Outcome, Value) {
     for gate in gates {
         args.extend(["--gate", gate]);
     }
-    let out = sandbox.gates(args).env("LD_LIBRARY_PATH", &driver).run();
+    let out = sandbox
+        .gates(args)
+        .env("LD_LIBRARY_PATH", &driver)
+        .run()
+        .any_files();
     let text = std::fs::read_to_string(&results).unwrap_or_else(|e| panic!("{e}: {out:?}"));
-    (out, serde_json::from_str(&text).unwrap())
+    let results: Value = serde_json::from_str(&text).unwrap();
+    let code = match results["overall"].as_str() {
+        Some("pass") => 0,
+        Some("fail") => 1,
+        _ => 3,
+    };
+    (out.exits(code), results)
 }
 
 #[test]
@@ -87,7 +97,7 @@ fn rejected_library_prevents_gate_command() {
     ] {
         let sandbox = checkout(container, build);
         let (out, results) = run(&sandbox, &["b200:train"]);
-        out.exits(3);
+        out.exits(3).prints("kernels: ");
         let train = &results["results"]["b200:train"];
         assert_eq!(train["status"], "invalid", "{train}");
         assert_eq!(train["reason"], reason, "{train}");
@@ -152,7 +162,8 @@ fn tracked_library_is_stale() {
     sandbox.git(["add", "-f", "nmoe/csrc/rdep.so"]);
     sandbox.git(["commit", "-qm", "a binary"]);
     let (out, results) = run(&sandbox, &["b200:train"]);
-    out.exits(3);
+    out.exits(3)
+        .prints("kernels: nmoe/csrc/rdep.so is tracked by git: a");
     assert_eq!(results["results"]["b200:train"]["reason"], "kernel_stale");
     assert_eq!(
         std::fs::read_to_string(sandbox.repo().join("nmoe/csrc/rdep.so")).unwrap(),
@@ -164,7 +175,8 @@ fn tracked_library_is_stale() {
 fn kernel_gate_without_self_checks_fails() {
     let sandbox = checkout("sm_100a_zstd", BUILD);
     let (out, results) = run(&sandbox, &["b200:kernels"]);
-    out.exits(3);
+    out.exits(3)
+        .prints("kernels: pass rdep_inspect: sm_100a and nothing");
     let gate = &results["results"]["b200:kernels"];
     assert_eq!(gate["reason"], "kernel_missing");
     assert_eq!(gate["kernel_checks"][0]["status"], "pass");
@@ -244,7 +256,8 @@ fn with_package(nonce: &str) -> Sandbox {
 fn kernel_gate_reports_each_self_check() {
     let sandbox = with_package("$NMOE_RUN_NONCE");
     let (out, results) = run(&sandbox, &["b200:kernels", "b200:train"]);
-    out.exits(0);
+    out.exits(0)
+        .prints("kernels: pass libnmoe_kernels_inspect: sm_100a");
     let gate = &results["results"]["b200:kernels"];
     assert_eq!(gate["status"], "pass", "{gate}");
     let names: Vec<_> = gate["kernel_checks"]
@@ -269,7 +282,8 @@ fn kernel_gate_reports_each_self_check() {
 fn other_nonce_is_stale_and_mismatch_fails() {
     let sandbox = with_package("0123456789abcdef0123456789abcdef");
     let (out, results) = run(&sandbox, &["b200:kernels"]);
-    out.exits(3);
+    out.exits(3)
+        .prints("kernels: pass libnmoe_kernels_inspect: sm_100a");
     assert_eq!(results["results"]["b200:kernels"]["reason"], "kernel_stale");
 
     let sandbox = with_package("$NMOE_RUN_NONCE");
@@ -281,7 +295,8 @@ fn other_nonce_is_stale_and_mismatch_fails() {
     )
     .unwrap();
     let (out, results) = run(&sandbox, &["b200:train"]);
-    out.exits(1);
+    out.exits(1)
+        .prints("kernels: pass libnmoe_kernels_inspect: sm_100a");
     let gate = &results["results"]["b200:train"];
     assert_eq!(
         (gate["status"].as_str(), gate["reason"].as_str()),
@@ -309,7 +324,8 @@ fn library_failure_kind_is_reported() {
         )
         .unwrap();
         let (out, results) = run(&sandbox, &["b200:kernels"]);
-        out.exits(1);
+        out.exits(1)
+            .prints("kernels: pass libnmoe_kernels_inspect: sm_100a");
         let gate = &results["results"]["b200:kernels"];
         assert_eq!(gate["reason"], "kernel_failed", "{what}: {gate}");
         let found = gate["kernel_checks"]

@@ -43,7 +43,8 @@ fn kernel_host(sandbox: &Sandbox) -> PathBuf {
     sandbox
         .gates(["kernels", "check", "--cpu", library.to_str().unwrap()])
         .run()
-        .exits(1);
+        .exits(1)
+        .prints("missing_symbol");
     host
 }
 

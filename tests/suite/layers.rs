@@ -86,7 +86,7 @@ fn modules_use_only_lower_layers() {
             match layer(&other) {
                 Some(there) if there > here => {}
                 Some(_) => broken.push(format!(
-                    "{name}: `{module}` uses `{other}`, which is not below it"
+                    "{name}: `{module}` uses `{other}`, which is not in a lower layer"
                 )),
                 None => broken.push(format!("{name}: `crate::{other}` is not a module")),
             }

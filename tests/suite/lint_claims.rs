@@ -72,7 +72,7 @@ fn found(sandbox: &Sandbox, body: &str, options: &[&str]) -> Vec<(String, String
         .unwrap()
         .iter()
         .any(|f| f["severity"] == "error");
-    assert_eq!((out.code, out.stderr.as_str()), (Some(i32::from(errors)), ""));
+    assert_eq!((out.code(), out.stderr.as_str()), (Some(i32::from(errors)), ""));
     let lines: Vec<&str> = body.lines().collect();
     json["findings"]
         .as_array()

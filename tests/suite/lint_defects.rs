@@ -70,10 +70,10 @@ fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants
             let out = sandbox
                 .gates(["lint", "registry", "--format", "json", name])
                 .run();
-            collect(&out.json());
+            collect(&out.findings());
         }
     } else {
-        collect(&sandbox.gates(&args).run().json());
+        collect(&sandbox.gates(&args).run().findings());
     }
     let mut wrong = Vec::new();
     for (name, (Defect(from, to, code, _), line, text)) in &wanted {

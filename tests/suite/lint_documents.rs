@@ -21,7 +21,7 @@ fn lint(sandbox: &Sandbox, text: &str) -> Outcome {
 }
 
 fn codes(out: &Outcome) -> Vec<(String, u64, u64)> {
-    let json = out.json();
+    let json = out.findings();
     let number = |f: &Value, key: &str| f[key].as_u64().unwrap();
     json["findings"]
         .as_array()
@@ -88,7 +88,7 @@ fn positions_count_from_document_start() {
         [("invalid-value".to_owned(), line, 11)]
     );
     let wide = bad.replace("slug: attention", "slug: ätt→ention");
-    let found = lint(&sandbox, &wide).json();
+    let found = lint(&sandbox, &wide).findings();
     let slug = &found["findings"][0];
     assert_eq!(slug["code"], "invalid-slug");
     assert_eq!(
@@ -177,7 +177,7 @@ fn oversized_documents_are_refused_quickly() {
         format!("nmoe\n{}", "*a_ ".repeat(100_000)),
         format!("nmoe\n{}", "```\n".repeat(50_000)),
     ] {
-        lint(&sandbox, &text).exits(1);
+        lint(&sandbox, &text).exits(1).prints("\"schema\": 1,");
     }
 }
 

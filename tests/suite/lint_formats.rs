@@ -157,7 +157,8 @@ fn unsupported_format_is_refused() {
     sandbox()
         .gates(ARGS.iter().chain(&["--format", "dot"]))
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("error: --format dot is not for this command");
 }
 
 /// Returns the matches of the problem matchers in an output: file, line, column, severity and code, as a runner reads them.
@@ -193,13 +194,14 @@ fn matched(output: &str) -> Vec<(String, String, String, String, String)> {
 #[test]
 fn problem_matchers_read_every_finding() {
     let sandbox = sandbox();
+    sandbox.file("configs/gates/gates.toml", "[gates]\n");
     sandbox.file("notes.md", ["ok\nhost 10.1.", "2.3\n"].concat());
     for args in [&ARGS[..], &["lint", "safety", "notes.md"]] {
         let human = sandbox.gates(args).run().exits(1).stdout;
         let json = sandbox
             .gates(args.iter().chain(&["--format", "json"]))
             .run()
-            .json();
+            .findings();
         let wanted: Vec<_> = json["findings"]
             .as_array()
             .unwrap()
@@ -226,7 +228,12 @@ fn sarif_fixes_are_readable_by_reviewdog() {
     let sandbox = Sandbox::new();
     sandbox.file("a b/c.yaml", "nmoe:\n  kind: Perf\n");
     let args = ["lint", "contract", "a b/c.yaml", "--format", "sarif"];
-    let out = sandbox.gates(args).run().exits(1).json();
+    let out = sandbox
+        .gates(args)
+        .run()
+        .exits(1)
+        .reports("note: there is no registry")
+        .json();
     let run = &out["runs"][0];
     let results = run["results"].as_array().unwrap();
     // reviewdog reads a relative path that it decodes, a level, a region, and replacements in the same file.

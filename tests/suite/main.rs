@@ -88,6 +88,7 @@ mod safety;
 mod scope;
 mod snapshots;
 mod start;
+mod statement;
 mod support;
 mod terminal;
 mod tls;

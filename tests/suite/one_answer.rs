@@ -15,7 +15,7 @@ fn registry_findings(sandbox: &Sandbox) -> Vec<String> {
     let json = sandbox
         .gates(["lint", "registry", "--format", "json"])
         .run()
-        .json();
+        .findings();
     let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
     let findings = json["findings"].as_array().unwrap().iter();
     findings
@@ -88,7 +88,13 @@ fn merged_work_is_not_ordered_again() {
     commit(&core);
     let head = fixture.offer(&core, 1);
     fixture.tier_b(1, &head);
-    let order = || fixture.here(&["ready", "--all", "--format", "json"]).json()["order"].clone();
+    let order = || {
+        fixture
+            .here(&["ready", "--all", "--format", "json"])
+            .exits(0)
+            .json()["order"]
+            .clone()
+    };
     assert_eq!(order()[0]["pull"], 11);
     fixture.sandbox.git(["reset", "-q", "--hard", "origin/master"]);
     fixture.sandbox.git(["merge", "-q", "--squash", &head]);
@@ -110,7 +116,7 @@ fn kernel_patterns_are_evaluated_as_linted() {
             format!("[target.b200]\nkernels = [{patterns}]\n{gates}"),
         );
         let call = sandbox.gates(["kernels", "check", "--format", "json"]);
-        let seen = call.env("LD_LIBRARY_PATH", &driver).run().json();
+        let seen = call.env("LD_LIBRARY_PATH", &driver).run().any_code().json();
         (
             registry_findings(&sandbox),
             seen["libraries"].as_array().map_or(0, Vec::len),

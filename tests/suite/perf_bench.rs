@@ -139,6 +139,7 @@ impl Bench {
             .env("NMOE_RUN_ROOT", self.sandbox.path("runs"))
     }
 
+    #[track_caller]
     pub fn run(&self, more: &[&str]) -> (Outcome, Value) {
         let outcome = self.call(more).run();
         let text = std::fs::read_to_string(self.sandbox.path("results.json")).unwrap();

@@ -65,7 +65,12 @@ fn checkouts_import_only_their_own_modules() {
     let subject = bench.sandbox.path("subject");
     // The other checkout on the search path is not used either.
     let path = std::env::join_paths([bench.sandbox.path("site"), subject.clone()]).unwrap();
-    bench.call(&[]).env("PYTHONPATH", path).run().exits(0);
+    bench
+        .call(&[])
+        .env("PYTHONPATH", path)
+        .run()
+        .exits(0)
+        .prints("perf: ");
     let imports = std::fs::read_to_string(bench.sandbox.path("data/imports")).unwrap();
     let subject = subject.canonicalize().unwrap();
     // The first is the run of the compared gate, with the runner's setup.
@@ -91,14 +96,14 @@ fn checkouts_import_only_their_own_modules() {
 #[test]
 fn loss_beyond_budget_fails() {
     let (outcome, results) = Bench::speed(100_000, 85_000).run(&[]);
-    outcome.exits(1);
+    outcome.exits(1).prints("perf: ");
     assert_eq!(perf(&results)["status"], "fail");
     assert_eq!(perf(&results)["reason"], "over_budget");
     let delta = perf(&results)["perf"]["delta_pct"].as_f64().unwrap();
     assert!((-16.5..-13.5).contains(&delta), "{delta}");
 
     let (outcome, results) = Bench::speed(100_000, 97_000).run(&[]);
-    outcome.exits(0);
+    outcome.exits(0).prints("perf: ");
     assert_eq!(perf(&results)["status"], "pass");
     let delta = perf(&results)["perf"]["delta_pct"].as_f64().unwrap();
     assert!((-4.5..-1.5).contains(&delta), "{delta}");
@@ -134,7 +139,7 @@ fn baseline_outside_history_is_refused() {
         "master@{1}",
     ] {
         let (outcome, results) = bench.run(&[&format!("--baseline-ref={bad}")]);
-        assert!(outcome.code == Some(2), "{bad}: {outcome:?}");
+        outcome.exits(2).reports("error: ");
         assert_eq!(results["refused"], "bad_baseline", "{bad}");
         assert_ne!(results["overall"], "pass");
     }
@@ -147,7 +152,8 @@ fn budget_not_a_percentage_is_refused() {
     let bench = Bench::speed(100_000, 50_000);
     for bad in ["nan", "inf", "-inf", "-100", "100", "ten"] {
         let (outcome, results) = bench.run(&[&format!("--perf-budget-pct={bad}")]);
-        assert!(matches!(outcome.code, Some(2 | 3)), "{bad}: {outcome:?}");
+        let outcome = outcome.any_output();
+        assert!(matches!(outcome.code(), Some(2 | 3)), "{bad}: {outcome:?}");
         assert_ne!(results["overall"], "pass", "{bad}");
     }
 }
@@ -155,7 +161,7 @@ fn budget_not_a_percentage_is_refused() {
 #[test]
 fn zero_baseline_is_invalid() {
     let (outcome, results) = Bench::speed(0, 100_000).run(&[]);
-    outcome.exits(3);
+    outcome.exits(3).prints("perf: ");
     assert_eq!(perf(&results)["status"], "invalid");
     assert_eq!(perf(&results)["reason"], "no_samples");
 }
@@ -172,7 +178,7 @@ fn baseline_without_kernels_is_invalid() {
         },
     )
     .run(&[]);
-    outcome.exits(3);
+    outcome.exits(3).prints("perf: ");
     assert_eq!(perf(&results)["status"], "invalid");
     assert_eq!(perf(&results)["reason"], "kernel_missing");
 }
@@ -186,7 +192,7 @@ fn baseline_is_base_parent_of_merge() {
         .git(["commit", "-qam", "A slow commit on the base branch"]);
     for named in ["", "master", "origin/master"] {
         let (outcome, results) = bench.run(&[&format!("--baseline-ref={named}")]);
-        outcome.exits(0);
+        outcome.exits(0).prints("perf: ");
         assert_eq!(
             perf(&results)["perf"]["baseline_sha"],
             bench.base.as_str(),
@@ -217,7 +223,7 @@ fn change_that_alters_baseline_is_detected() {
         sandbox.file("train.sh", format!("{attack}{TRAINER}"));
     });
     let (outcome, results) = bench.run(&[]);
-    outcome.exits(1);
+    outcome.exits(1).prints("perf: ");
     assert_eq!(perf(&results)["reason"], "tampered");
 }
 
@@ -230,7 +236,7 @@ gate: perf:baseline_delta\n    compare: cpu:train\n    metric: node_tps_p50\n   
 fn measured_comparison_is_attested() {
     let bench = Bench::speed(100_000, 97_000);
     let (outcome, results) = bench.run(&[]);
-    outcome.exits(0);
+    outcome.exits(0).prints("perf: ");
     let subject = bench.sandbox.path("subject");
     git(&subject, ["checkout", "-qb", "issue/07-x"]);
     let [contract, body] = ["contract.yml", "body.md"].map(|name| bench.sandbox.path(name));
@@ -248,7 +254,9 @@ fn measured_comparison_is_attested() {
             .gates(given.iter().map(String::as_str).chain(more.iter().copied()))
             .run()
     };
-    attest(&["--write", body.to_str().unwrap()]).exits(0);
+    attest(&["--write", body.to_str().unwrap()])
+        .exits(0)
+        .reports("next: say in");
     let mut text = std::fs::read_to_string(&body).unwrap();
     let measured = &perf(&results)["perf"];
     for key in ["baseline", "result", "delta_pct", "budget_pct"] {

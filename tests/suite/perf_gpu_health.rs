@@ -41,7 +41,7 @@ fn slow_disturbed_measurement_is_replaced() {
         assert!(outcome.stdout.contains(&said), "{kind}: {}", outcome.stdout);
         let table = format!("1 disturbed measurement discarded ({kind} 1)");
         assert!(
-            (outcome.stdout.clone() + &outcome.stderr).contains(&table),
+            format!("{}{}", outcome.stdout, outcome.stderr).contains(&table),
             "{kind}: {outcome:?}"
         );
     }
@@ -50,7 +50,7 @@ fn slow_disturbed_measurement_is_replaced() {
 #[test]
 fn twice_disturbed_measurement_is_invalid() {
     let (outcome, results) = compared(&["-DPROCESSES=(round_()>2?1:0)"]);
-    outcome.exits(3);
+    outcome.exits(3).prints("perf: ");
     let gate = perf(&results);
     assert_eq!(gate["status"], "invalid", "{gate}");
     assert_eq!(gate["reason"], "spoiled");
@@ -95,7 +95,9 @@ fn kernels_are_checked_in_both_checkouts() {
     assert_eq!(proofs, 3, "of the run, and of each arm: {}", outcome.stdout);
 
     let (outcome, results) = with_kernels("both_zstd");
-    outcome.exits(3);
+    outcome
+        .exits(3)
+        .prints("kernels: pass rdep_inspect: sm_100a and nothing");
     assert_eq!(perf(&results)["status"], "invalid", "{results}");
     assert_eq!(perf(&results)["reason"], "kernel_off_target");
 }
@@ -104,6 +106,6 @@ fn kernels_are_checked_in_both_checkouts() {
 fn unmonitored_gpus_are_reported() {
     let (outcome, results) = compared(&["-DINIT=return 999;"]);
     let gate = perf(&results);
-    outcome.exits(0);
+    outcome.exits(0).prints("perf: ");
     assert_eq!(gate["perf"]["unwatched"], true, "{gate}");
 }

@@ -75,7 +75,7 @@ fn stopped(bench: &Bench, stage: &str, signal: &str) {
     }
     bench.seed(0);
     let (outcome, results) = bench.run(&[]);
-    outcome.exits(0);
+    outcome.exits(0).prints("perf: ");
     assert_eq!(perf(&results)["status"], "pass", "{after}");
     assert_eq!(bench.left_over(), Vec::<PathBuf>::new(), "{after}");
 }

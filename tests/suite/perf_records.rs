@@ -83,8 +83,12 @@ fn lower_is_better_metric_inverts_verdict() {
             .collect()
     };
     let more = ["--metric", "latency", "--direction", "lower"];
-    compare(&sandbox, &of(50_000.0, 0), &of(58_000.0, 10), &more).exits(1);
-    compare(&sandbox, &of(50_000.0, 0), &of(42_000.0, 10), &more).exits(0);
+    compare(&sandbox, &of(50_000.0, 0), &of(58_000.0, 10), &more)
+        .exits(1)
+        .prints("+15.9 %, between +15.1 and +16.8, budget −10");
+    compare(&sandbox, &of(50_000.0, 0), &of(42_000.0, 10), &more)
+        .exits(0)
+        .prints("−16.0 %, between −16.6 and −15.5, budget −10");
 }
 
 #[test]
@@ -95,15 +99,23 @@ fn missing_measurement_never_passes() {
     let nan: Vec<String> = vec!["node_tps: NaN\n".repeat(30); 3];
     let one: Vec<String> = vec!["node_tps: 50,000\n".to_owned(); 3];
     for head in [vec![String::new(); 3], one, nan, zero.clone()] {
-        compare(&sandbox, &base, &head, &[]).exits(3);
-        compare(&sandbox, &head, &base, &[]).exits(3);
-        compare(&sandbox, &head, &head, &[]).exits(3);
+        compare(&sandbox, &base, &head, &[])
+            .exits(3)
+            .prints("nothing measured");
+        compare(&sandbox, &head, &base, &[])
+            .exits(3)
+            .prints("nothing measured");
+        compare(&sandbox, &head, &head, &[]).exits(3).any_output();
     }
-    compare(&sandbox, &base, &base[..2], &[]).exits(3);
-    compare(&sandbox, &base[..2], &base, &[]).exits(3);
-    compare(&sandbox, &zero[..1], &zero[..1], &["--pairs", "1"]).exits(3);
+    compare(&sandbox, &base, &base[..2], &[]).exits(3).any_output();
+    compare(&sandbox, &base[..2], &base, &[]).exits(3).any_output();
+    compare(&sandbox, &zero[..1], &zero[..1], &["--pairs", "1"])
+        .exits(3)
+        .any_output();
     for budget in ["nan", "inf", "-inf", "-100"] {
-        compare(&sandbox, &base, &base, &["--budget-pct", budget]).exits(2);
+        compare(&sandbox, &base, &base, &["--budget-pct", budget])
+            .exits(2)
+            .reports("error: budget");
     }
 }
 
@@ -179,7 +191,9 @@ fn stored_calibration_reduces_measurements() {
         "--pairs",
         "6",
     ])
-    .exits(0);
+    .exits(0)
+    .any_output()
+    .changes(&["repo/configs/gates/noise.toml"]);
     assert!(out.stdout.contains("finest budget"), "{}", out.stdout);
     let table = std::fs::read_to_string(sandbox.repo().join("configs/gates/noise.toml")).unwrap();
     assert!(
@@ -200,7 +214,8 @@ fn stored_calibration_reduces_measurements() {
         "--results",
         results,
     ])
-    .exits(0);
+    .exits(0)
+    .prints("perf: ");
     let found: Value = serde_json::from_str(&std::fs::read_to_string(results).unwrap()).unwrap();
     let perf = &found["results"]["perf:baseline_delta"]["perf"];
     assert_eq!(perf["calibrated"], true);
@@ -224,7 +239,7 @@ fn stored_calibration_reduces_measurements() {
     let out = sandbox
         .gates(["lint", "contract", "fine.yml", "coarse.yml", "--format", "json"])
         .run();
-    let found = out.json();
+    let found = out.findings();
     let fine: Vec<&Value> = found["findings"]
         .as_array()
         .unwrap()
@@ -236,7 +251,9 @@ fn stored_calibration_reduces_measurements() {
 
     // A measurement of a dirty checkout belongs to no commit.
     sandbox.file("train.sh", "true\n");
-    gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"]).exits(2);
+    gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"])
+        .exits(2)
+        .reports("error: the checkout holds changes that no");
 }
 
 fn results(sandbox: &Sandbox, name: &str, commit: &str, baseline: (&str, f64), median: f64) -> PathBuf {
@@ -268,7 +285,8 @@ fn small_losses_exceed_cumulative_budget() {
         sandbox
             .gates(["perf", "history", "record", path.to_str().unwrap()])
             .run()
-            .exits(0);
+            .exits(0)
+            .reports("2 new entries in refs/nmoe-gates/perf");
         // Recording the same results again changes nothing.
         let again = sandbox
             .gates(["perf", "history", "record", path.to_str().unwrap()])
@@ -276,7 +294,11 @@ fn small_losses_exceed_cumulative_budget() {
             .exits(0);
         assert!(again.stderr.contains("0 new"), "{}", again.stderr);
     }
-    sandbox.gates(["perf", "history", "check"]).run().exits(3);
+    sandbox
+        .gates(["perf", "history", "check"])
+        .run()
+        .exits(3)
+        .reports("error: no epoch is pinned: set `perf.epoch` in");
     sandbox.file(
         "configs/nmoe-gates.toml",
         format!("[perf]\nepoch = \"{}\"\n", ids[0]),
@@ -291,7 +313,11 @@ fn small_losses_exceed_cumulative_budget() {
         "configs/nmoe-gates.toml",
         format!("[perf]\nepoch = \"{}\"\ncumulative_budget_pct = -9.0\n", ids[0]),
     );
-    sandbox.gates(["perf", "history", "check"]).run().exits(0);
+    sandbox
+        .gates(["perf", "history", "check"])
+        .run()
+        .exits(0)
+        .prints("cpu:train node_tps on cpu at");
     // Append-only: each version of the file begins with the previous version.
     let states: Vec<String> = sandbox
         .git(["rev-list", "--reverse", "refs/nmoe-gates/perf"])

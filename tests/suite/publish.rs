@@ -262,7 +262,12 @@ fn refused_results_are_published_as_refused() {
         "--resolution",
         "../resolution.json",
     ];
-    fixture.api.serves(fixture.sandbox.gates(args)).run().exits(3);
+    fixture
+        .api
+        .serves(fixture.sandbox.gates(args))
+        .run()
+        .exits(3)
+        .reports("refused: cannot read the results");
     assert!(fixture.comment().contains("the run left no results"));
 }
 
@@ -334,7 +339,9 @@ fn missing_resolution_compares_with_current_pull_request() {
         "/evidence/tree",
         json!(OTHER),
     );
-    at_prompt(&moved).exits(3);
+    at_prompt(&moved)
+        .exits(3)
+        .reports("refused: head, tree differ from the resolution");
     // The bundle of these results is unknown, so the comment of `full` stays.
     let all = fixture.api.comments(5);
     assert!(
@@ -345,7 +352,9 @@ fn missing_resolution_compares_with_current_pull_request() {
     plain["evidence"] = set(&plain["evidence"], "/head", json!(null));
     plain["evidence"]["merge"] = json!(null);
     plain["evidence"]["tree"] = json!(null);
-    at_prompt(&plain).exits(3);
+    at_prompt(&plain)
+        .exits(3)
+        .reports("refused: head, merge, tree differ from the");
 }
 
 #[test]
@@ -451,10 +460,18 @@ fn several_results_publish_one_table() {
     // A part of another run, or with another part's gate, makes all results invalid.
     let mut foreign = part("b200:two");
     foreign["evidence"]["run"] = json!("f".repeat(32));
-    publish(&[part("cpu:one"), foreign]).exits(3);
+    publish(&[part("cpu:one"), foreign])
+        .exits(3)
+        .reports("refused: the parts differ in run");
     assert!(fixture.comment().contains("refused"), "{}", fixture.comment());
-    publish(&[part("cpu:one"), part("cpu:one"), part("b200:two")]).exits(3);
+    publish(&[part("cpu:one"), part("cpu:one"), part("b200:two")])
+        .exits(3)
+        .reports("refused: two parts contain gate \"cpu:one\"");
     assert_ne!(fixture.status().0, "success");
     // A single file must contain the complete run.
-    fixture.call(&part("cpu:one")).run().exits(3);
+    fixture
+        .call(&part("cpu:one"))
+        .run()
+        .exits(3)
+        .reports("refused: bundle, gate_ids or uncovered differ");
 }

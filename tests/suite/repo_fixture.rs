@@ -59,20 +59,24 @@ impl RepoFixture {
         RepoFixture { sandbox, api }
     }
 
+    #[track_caller]
     pub fn call(&self, dir: &Path, args: &[&str]) -> Outcome {
         self.api.serves(self.sandbox.gates(args).current_dir(dir)).run()
     }
 
+    #[track_caller]
     pub fn here(&self, args: &[&str]) -> Outcome {
         self.call(&self.sandbox.repo(), args)
     }
 
+    #[track_caller]
     pub fn start(&self, id: &str) -> PathBuf {
         let json = self.here(&["start", id, "--format", "json"]).exits(0).json();
         PathBuf::from(json["worktree"].as_str().unwrap())
     }
 
     /// Runs and attests Tier A, pushes, and opens the pull request or updates its description.
+    #[track_caller]
     pub fn offer(&self, tree: &Path, issue: u64) -> String {
         self.call(tree, &["run", "--tier", "a"]).exits(0);
         let branch = git(tree, ["branch", "--show-current"]).trim().to_owned();
@@ -85,7 +89,8 @@ impl RepoFixture {
         } else {
             let body = self.sandbox.path(&format!("body{issue}.md"));
             self.call(tree, &["attest", "--write", body.to_str().unwrap()])
-                .exits(0);
+                .exits(0)
+                .reports("next: say in");
             let block = std::fs::read_to_string(&body).unwrap();
             let text = format!(
                 "{block}\n## Summary\n- Work.\n\n## Links\n- Fixes: #{issue}\n\n## Public-safety (required)\n- [x] No internal names.\n\
@@ -101,10 +106,13 @@ impl RepoFixture {
     }
 
     /// Returns the codes of the blockers of a pull request.
+    #[track_caller]
     pub fn blocked(&self, number: u64) -> Vec<String> {
         let number = number.to_string();
-        let json = self.here(&["ready", &number, "--format", "json"]).json();
+        let out = self.here(&["ready", &number, "--format", "json"]);
+        let json = out.json();
         let blockers = json["pulls"][0]["blockers"].as_array().unwrap();
+        assert_eq!(out.code(), Some(i32::from(!blockers.is_empty())));
         assert_eq!(json["pulls"][0]["ready"], blockers.is_empty());
         for blocker in blockers {
             assert!(blocker["next"]["who"].is_string() && blocker["next"]["what"].is_string());
@@ -116,6 +124,7 @@ impl RepoFixture {
     }
 
     /// Runs Tier B on the current merge as the maintainer, and publishes the results.
+    #[track_caller]
     pub fn tier_b(&self, issue: u64, head: &str) {
         self.sandbox.git(["fetch", "-q", "origin"]);
         let base = self.sandbox.git(["rev-parse", "origin/master"]).trim().to_owned();
@@ -150,6 +159,7 @@ impl RepoFixture {
             .exits(0);
     }
 
+    #[track_caller]
     pub fn merge(&self, issue: u64, squash: bool) {
         let number = issue + 10;
         assert_eq!(self.blocked(number), Vec::<String>::new(), "#{number}");

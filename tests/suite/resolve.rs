@@ -190,7 +190,11 @@ fn workflow_gets_outputs_and_summary() {
 fn merge_of_other_head_is_refused() {
     let fixture = ResolveFixture::new();
     fixture.merge_of(BASE);
-    let out = fixture.call(&["--bundle", "full"]).run().exits(3);
+    let out = fixture
+        .call(&["--bundle", "full"])
+        .run()
+        .exits(3)
+        .reports("GitHub has no merge of the present head yet");
     assert!(
         out.stderr
             .contains("no merge of pull request 5 with its current head"),
@@ -203,7 +207,11 @@ fn merge_of_other_head_is_refused() {
             state.commits.get_mut(MERGE).unwrap()["parents"][1]["sha"] = json!(HEAD);
         }
     });
-    fixture.call(&["--bundle", "full"]).run().exits(0);
+    fixture
+        .call(&["--bundle", "full"])
+        .run()
+        .exits(0)
+        .prints("### Tier B: what is to be approved");
     fixture.api.state().refs.clear();
     fixture.api.state().pulls.get_mut(&5).unwrap()["mergeable"] = json!(false);
     assert!(
@@ -258,7 +266,8 @@ fn proposed_registry_is_used_only_on_request() {
     fixture
         .call(&["--bundle", "full", "--registry-from-change"])
         .run()
-        .exits(3);
+        .exits(3)
+        .reports("error: the pull request's own registry was");
 }
 
 #[test]
@@ -282,7 +291,11 @@ fn moved_base_is_not_a_registry_change() {
 fn missing_contract_or_editor_is_reported() {
     let fixture = ResolveFixture::new();
     fixture.api.state().editors.clear();
-    let out = fixture.call(&["--bundle", "full"]).run().exits(0);
+    let out = fixture
+        .call(&["--bundle", "full"])
+        .run()
+        .exits(0)
+        .prints("### Tier B: what is to be approved");
     assert!(
         out.stderr.contains("who edited the contract is unknown"),
         "{}",
@@ -295,16 +308,30 @@ fn missing_contract_or_editor_is_reported() {
         "{out:?}"
     );
     assert_eq!(
-        fixture.json(&["--bundle", "full", "--issue", "6"])["contract"]["issue"],
+        fixture
+            .call(&["--bundle", "full", "--issue", "6", "--format", "json"])
+            .run()
+            .exits(0)
+            .reports("warning: who edited the contract is unknown")
+            .json()["contract"]["issue"],
         6
     );
     fixture
         .call(&["--bundle", "full", "--issue", "99"])
         .run()
-        .exits(3);
+        .exits(3)
+        .reports("error: GitHub: GET");
     fixture.api.issue(8, "x", "no contract");
-    fixture.call(&["--bundle", "full", "--issue", "8"]).run().exits(2);
-    fixture.call(&["--bundle", "ful"]).run().exits(2);
+    fixture
+        .call(&["--bundle", "full", "--issue", "8"])
+        .run()
+        .exits(2)
+        .reports("error: issue 8 holds no usable contract: there");
+    fixture
+        .call(&["--bundle", "ful"])
+        .run()
+        .exits(2)
+        .reports("error: there is no bundle `ful");
 }
 
 #[test]

@@ -95,7 +95,11 @@ fn journal(fixture: &RunFixture) -> Vec<u8> {
 #[test]
 fn panic_is_recovered_like_kill() {
     let fixture = fixture();
-    let out = fixture.run(&["--tier", "a", "--panic-in-gate"]).exits(DEFECT).out;
+    let out = fixture
+        .run(&["--tier", "a", "--panic-in-gate"])
+        .exits(DEFECT)
+        .reports("The panic message is hidden because it may")
+        .out;
     assert!(
         out.stderr.contains("has a defect at src/cmd/run/progress.rs:"),
         "{}",
@@ -157,13 +161,14 @@ fn hidden_arguments_are_not_listed() {
         "help run",
     ] {
         let args: Vec<&str> = args.split(' ').collect();
-        texts.push((args.join(" "), fixture.call(&args).run().exits(0).stdout));
+        texts.push((args.join(" "), fixture.call(&args).run().exits(0).stdout.into()));
     }
     let pages = fixture.sandbox.path("home/man");
     fixture
         .call(&["man", "--dir", pages.to_str().unwrap()])
         .run()
-        .exits(0);
+        .exits(0)
+        .reports("wrote the pages into");
     for page in std::fs::read_dir(&pages).unwrap().flatten() {
         let text = std::fs::read_to_string(page.path()).unwrap().replace('\\', "");
         texts.push((page.file_name().display().to_string(), text));
@@ -232,7 +237,7 @@ fn refused_run_writes_its_own_results() {
         ),
     ] {
         let fixture = passed();
-        let run = fixture.run_with(args, env.as_slice()).exits(2);
+        let run = fixture.run_with(args, env.as_slice()).exits(2).reports("error: ");
         assert_eq!(
             [&run.results["overall"], &run.results["refused"]],
             [&json!("invalid"), &json!(reason)],
@@ -241,7 +246,10 @@ fn refused_run_writes_its_own_results() {
     }
     let fixture = passed();
     fixture.sandbox.file("configs/gates/gates.toml", "[gates");
-    let run = fixture.run(&["--gate", "cpu:first"]).exits(2);
+    let run = fixture
+        .run(&["--gate", "cpu:first"])
+        .exits(2)
+        .reports("error: cannot use the registry");
     assert_eq!(run.results["refused"], "bad_registry");
     // An unusable path keeps no results of an earlier run either.
     for hostile in ["home/results.json.lock", "home/results.json.journal"] {
@@ -249,7 +257,7 @@ fn refused_run_writes_its_own_results() {
         let path = fixture.sandbox.path(hostile);
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        fixture.run(&["--gate", "cpu:first"]).exits(2);
+        fixture.run(&["--gate", "cpu:first"]).exits(2).reports("error: ");
         assert!(!fixture.results().exists(), "{hostile}");
     }
 }
@@ -273,12 +281,23 @@ fn dry_run_and_usage_error_keep_results() {
         .map(file)
     };
     let before = state();
-    fixture.run(&["--tier", "a", "--dry-run"]).exits(0);
-    fixture.run(&["--gate", "cpu:none", "--dry-run"]).exits(2);
+    fixture
+        .run(&["--tier", "a", "--dry-run"])
+        .exits(0)
+        .prints("run      cpu:first")
+        .reports("no gate was run");
+    fixture
+        .run(&["--gate", "cpu:none", "--dry-run"])
+        .exits(2)
+        .reports("error: there is no gate `cpu:none");
     fixture
         .run(&["--gate", "cpu:first", "--dry-run", "--format", "sarif"])
-        .exits(2);
-    fixture.run(&["--gate", "cpu:first", "--no-such-option"]).exits(2);
+        .exits(2)
+        .reports("error: --format sarif is not for this command");
+    fixture
+        .run(&["--gate", "cpu:first", "--no-such-option"])
+        .exits(2)
+        .reports("error: unexpected argument '--no-such-option'");
     assert_eq!(state(), before);
 }
 
@@ -407,7 +426,11 @@ fn second_run_is_locked_out() {
         let says = format!("another run is writing {}", fixture.results().display());
         assert!(out.stderr.contains(&says), "{}", out.stderr);
     }
-    fixture.run(&["--gate", "cpu:first", "--dry-run"]).exits(0);
+    fixture
+        .run(&["--gate", "cpu:first", "--dry-run"])
+        .exits(0)
+        .prints("run      cpu:first")
+        .reports("no gate was run");
     assert_eq!(journal(&fixture), before);
     File::create(fixture.sandbox.path("tmp/go")).unwrap();
     let (code, said) = first.ended();
@@ -468,6 +491,7 @@ fn stale_lock_is_ignored() {
                 results.to_str().unwrap(),
             ])
             .run()
+            .any_files()
     };
     let absent = fixture.sandbox.path("home/new/folder/results.json");
     into(&absent).exits(0);

@@ -223,7 +223,8 @@ fn private_terms_are_redacted() {
         .call(&["run", "--gate", "cpu:say"])
         .env("NMOE_PRIVATE_TERMS", "re:(")
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("error: line 1 of the private terms is not a");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn gate_ends_with_process_and_counts_leaks() {
             "timeout_s = 60",
         );
     }
-    let run = fixture.run(&["--tier", "a"]).exits(0);
+    let run = fixture.run(&["--tier", "a"]).exits(0).prints("still here");
     for (n, (name, _)) in WAYS.iter().enumerate() {
         let gate = run.gate(&format!("cpu:leak{n}"));
         assert_eq!(gate["status"], "pass", "{name}");
@@ -273,7 +273,10 @@ fn killing_both_processes_leaves_no_pass() {
     }
     // The results may be one second old; the journal is current, and the next run continues from it.
     assert_ne!(recorded(&fixture)["overall"], "pass");
-    let again = fixture.run(&["--tier", "a", "--resume", "--dry-run"]);
+    let again = fixture
+        .run(&["--tier", "a", "--resume", "--dry-run"])
+        .exits(0)
+        .reports("no gate was run");
     assert!(
         again.out.stdout.contains("proven   cpu:first"),
         "{}",

@@ -61,11 +61,13 @@ impl RunFixture {
     }
 
     /// Runs `run` with these arguments and reads the results.
+    #[track_caller]
     pub fn run(&self, args: &[&str]) -> Run {
         self.run_with(args, &[] as &[(&str, &str)])
     }
 
     /// Runs `run` with more environment variables.
+    #[track_caller]
     pub fn run_with<N: AsRef<str>, V: AsRef<OsStr>>(&self, args: &[&str], env: &[(N, V)]) -> Run {
         let results = self.results();
         let mut call = self.sandbox.gates(
@@ -78,7 +80,8 @@ impl RunFixture {
         for (name, value) in env {
             call = call.env(name.as_ref(), value);
         }
-        let out = call.run();
+        // The gates of a test may change files.
+        let out = call.run().any_files();
         let results = std::fs::read(results)
             .ok()
             .and_then(|b| serde_json::from_slice(&b).ok());
@@ -90,6 +93,20 @@ impl RunFixture {
 }
 
 impl Run {
+    /// Asserts that standard output contains this text.
+    #[track_caller]
+    pub fn prints(mut self, text: &str) -> Self {
+        self.out = self.out.prints(text);
+        self
+    }
+
+    /// Asserts that standard error contains this text.
+    #[track_caller]
+    pub fn reports(mut self, text: &str) -> Self {
+        self.out = self.out.reports(text);
+        self
+    }
+
     #[track_caller]
     pub fn exits(mut self, code: i32) -> Self {
         self.out = self.out.exits(code);

@@ -11,7 +11,8 @@ fn samples_with_thousands_separators_are_found() {
             "for n in 9,000 12,345 30,000; do echo \"step | node_tps: $n | x\"; done",
         )
         .run(&["--gate", "cpu:train"])
-        .exits(0);
+        .exits(0)
+        .prints("step | node_tps: 9,000 | x");
     let gate = run.gate("cpu:train");
     assert_eq!(gate["node_tps_p50"], 12345.0);
     assert_eq!(gate["node_tps_samples"], 3);
@@ -40,7 +41,7 @@ fn repeated_run_has_same_verdict() {
         fixture.gate_with(&format!("cpu:race{n}"), "sleep 2", "timeout_s = 1");
     }
     fixture.gate_with("cpu:chatty", "while :; do echo x; done", "timeout_s = 1");
-    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
+    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1).prints("x");
     for (_, gate) in run.results["results"].as_object().unwrap() {
         assert_eq!(gate["reason"], "timeout");
     }
@@ -117,7 +118,7 @@ fn unusable_input_still_writes_results() {
         &["--gate", "cpu:ok", "--perf-budget-pct", "nan"],
         &["--gate", "cpu:ok", "--baseline-ref=--lock"],
     ] {
-        let run = fixture.run(args).exits(2);
+        let run = fixture.run(args).exits(2).reports("error: ");
         assert_eq!(run.results["overall"], "invalid", "{args:?}");
         assert!(run.results["refused"].is_string(), "{args:?}");
     }
@@ -278,7 +279,10 @@ fn pending_gate_is_not_a_pass() {
 fn missing_gpu_refuses_gpu_gate() {
     let fixture = RunFixture::new();
     fixture.gate_with("b200:one", "true", "gpus = 1");
-    let run = fixture.run(&["--gate", "b200:one"]).exits(3);
+    let run = fixture
+        .run(&["--gate", "b200:one"])
+        .exits(3)
+        .reports("found no NVIDIA driver (libcuda.so.1)");
     let reason = run.gate("b200:one")["reason"].as_str().unwrap().to_owned();
     assert!(["no_gpu", "off_target"].contains(&reason.as_str()), "{reason}");
 }
@@ -334,7 +338,10 @@ fn import_of_namespace_package_is_refused() {
     fixture
         .sandbox
         .file("trainer/__init__.py", "from trainer import moe\n");
-    fixture.run(&["--gate", "cpu:import"]).exits(1);
+    fixture
+        .run(&["--gate", "cpu:import"])
+        .exits(1)
+        .prints("Traceback (most recent call last)");
     fixture.sandbox.file("trainer/moe.py", "");
     fixture.run(&["--gate", "cpu:import"]).exits(0);
 }

@@ -84,7 +84,10 @@ fn disabled_heartbeat_prints_nothing() {
     }
     let fixture = RunFixture::new();
     fixture.gate("cpu:mute", "true");
-    fixture.run(&["--tier", "a", "--heartbeat", "-1"]).exits(2);
+    fixture
+        .run(&["--tier", "a", "--heartbeat", "-1"])
+        .exits(2)
+        .reports("error: unexpected argument '-1' found");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn external_pass_requires_same_evidence() {
     assert_eq!(supply(&failed).exits(1).gate("zero2:x")["status"], "fail");
     let mut forged = recorded.clone();
     forged["extra"] = json!(1);
-    supply(&forged).exits(2);
+    supply(&forged).exits(2).reports("error: --external zero2:x");
     fixture
         .run(&[
             "--gate",
@@ -133,7 +133,8 @@ fn external_pass_requires_same_evidence() {
             "--external",
             &format!("cpu:ok={}", elsewhere.display()),
         ])
-        .exits(2);
+        .exits(2)
+        .reports("error: --external cpu:ok: the registry has no");
 }
 
 #[test]
@@ -168,20 +169,21 @@ fn contract_reports_uncovered_gates_and_bounds_budget() {
         ("x", 2),
         ("-100", 2),
     ] {
-        fixture
-            .run(&[
-                "--gate",
-                "cpu:import",
-                "--contract",
-                "contract.md",
-                "--perf-budget-pct",
-                budget,
-            ])
-            .exits(code);
+        let run = fixture.run(&[
+            "--gate",
+            "cpu:import",
+            "--contract",
+            "contract.md",
+            "--perf-budget-pct",
+            budget,
+        ]);
+        let refused = run.exits(code).out.stderr.contains("error: --perf-budget-pct");
+        assert_eq!(refused, code == 2, "{budget}");
     }
     fixture
         .run(&["--gate", "cpu:import", "--contract", "none.md"])
-        .exits(2);
+        .exits(2)
+        .reports("error: cannot read none.md: No such file or");
 }
 
 #[test]

@@ -45,7 +45,11 @@ fn run(sandbox: &Sandbox, resolution: &Value, bundle: &[&str]) -> (Option<i32>, 
     ];
     let out = sandbox.gates([&args, bundle].concat()).run();
     let results = std::fs::read_to_string(sandbox.path("results.json")).unwrap_or_else(|_| "null".to_owned());
-    (out.code, serde_json::from_str(&results).unwrap(), out.stderr)
+    (
+        out.code(),
+        serde_json::from_str(&results).unwrap(),
+        out.stderr.into(),
+    )
 }
 
 #[test]

@@ -57,7 +57,11 @@ fn files_folders_and_stdin_are_scanned() {
     assert_eq!(report["summary"]["documents"], 4);
 
     sandbox.gates(["lint", "safety", "clean.md"]).run().exits(0);
-    sandbox.gates(["lint", "safety", "no-such-file"]).run().exits(2);
+    sandbox
+        .gates(["lint", "safety", "no-such-file"])
+        .run()
+        .exits(2)
+        .reports("error: cannot read no-such-file: No such file");
     let report = sandbox
         .gates(["lint", "safety", "-", "--format", "json"])
         .stdin(text)
@@ -132,7 +136,8 @@ fn ignored_untracked_files_are_skipped() {
     sandbox
         .gates(["lint", "safety", "build/scratch.txt"])
         .run()
-        .exits(1);
+        .exits(1)
+        .prints("build/scratch.txt:1:1: error[github-token]: a");
 }
 
 #[test]
@@ -187,7 +192,8 @@ fn commit_range_checks_added_lines() {
     sandbox
         .gates(["lint", "safety", "--diff", "--output=x..HEAD"])
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("error: unexpected argument '--output' found");
 }
 
 #[test]
@@ -212,7 +218,11 @@ fn suppressions_need_reason_and_expire() {
         out.stdout
     );
     settings("soon");
-    sandbox.gates(["lint", "safety"]).run().exits(2);
+    sandbox
+        .gates(["lint", "safety"])
+        .run()
+        .exits(2)
+        .reports("error: configs/nmoe-gates.toml: safety.allow");
 
     settings("2999-12-31");
     sandbox.file("docs/b.txt", "nothing");
@@ -234,7 +244,9 @@ fn baseline_hides_known_findings() {
     sandbox
         .gates(["lint", "safety", "--write-baseline", "known.txt"])
         .run()
-        .exits(0);
+        .exits(0)
+        .reports("wrote 1 known leaks to known.txt")
+        .changes(&["repo/known.txt"]);
     let baseline = std::fs::read_to_string(sandbox.repo().join("known.txt")).unwrap();
     assert!(!baseline.contains(&address(1)), "{baseline}");
     sandbox.file("a.txt", format!("\n\npeer {}\n", address(1)));
@@ -246,7 +258,8 @@ fn baseline_hides_known_findings() {
     sandbox
         .gates(["lint", "safety", "--baseline", "known.txt"])
         .run()
-        .exits(1);
+        .exits(1)
+        .prints("a.txt:2:6: error[private-address]: an address");
     sandbox.file("a.txt", "nothing\n");
     let out = sandbox
         .gates(["lint", "safety", "--baseline", "known.txt"])
@@ -280,7 +293,7 @@ fn private_terms_are_never_printed() {
             .gates(["lint", "safety", "--format", "json"])
             .env(name, &value)
             .run()
-            .json();
+            .findings();
         let finding = &json["findings"][0];
         // The complete line is replaced, so that the length of the term is hidden too.
         assert_eq!(
@@ -328,7 +341,8 @@ fn private_terms_are_found_in_documents() {
         .gates(["lint", "contract", "issue.md"])
         .env("NMOE_PRIVATE_TERMS", "Blue Heron")
         .run()
-        .exits(1);
+        .exits(1)
+        .reports("note: there is no registry");
     assert!(
         out.stdout.contains("private-term") && !out.stdout.contains("heron"),
         "{}",
@@ -338,7 +352,9 @@ fn private_terms_are_found_in_documents() {
         .gates(["lint", "contract", "issue.md"])
         .env("NMOE_PRIVATE_TERMS", "re:(heron")
         .run()
-        .exits(2);
+        .exits(2)
+        .reports("note: there is no registry")
+        .reports("error: line 1 of the private terms is not a");
     assert!(!out.stderr.contains("heron"), "{}", out.stderr);
 }
 

@@ -183,7 +183,7 @@ impl Transcript {
 fn help(command: &[String]) -> String {
     let sandbox = Sandbox::new();
     let args = command.iter().map(String::as_str).chain(["--help"]);
-    sandbox.gates(args).run().exits(0).stdout
+    sandbox.gates(args).run().exits(0).stdout.into()
 }
 
 /// Returns the subcommands that a help text lists.

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use crate::driver::{Outcome, Sandbox, git};
 use crate::fake_github::FakeGitHub;
 use crate::support::contract::contract;
+use crate::support::results::REGISTRY;
 
 /// Creates a bare remote, a checkout that is a clone of it, and a folder of contracts.
 pub fn world() -> Sandbox {
@@ -14,6 +15,7 @@ pub fn world() -> Sandbox {
     sandbox.git(["init", "-q"]);
     sandbox.git(["remote", "add", "origin", "../remote.git"]);
     sandbox
+        .file("configs/gates/gates.toml", REGISTRY)
         .file("nmoe/train.py", "print('train')\n")
         .file("README.md", "A trainer.\n");
     sandbox.git(["add", "."]);
@@ -89,7 +91,11 @@ fn start_claims_branch_and_prints_next_step() {
         codes(&start(&sandbox, "01").exits(1)),
         ["branch-exists", "worktree-exists"]
     );
-    sandbox.gates(["start", "01", "--release"]).run().exits(2);
+    sandbox
+        .gates(["start", "01", "--release"])
+        .run()
+        .exits(2)
+        .reports("error: contract 01 is not claimed");
 }
 
 #[test]
@@ -103,7 +109,11 @@ fn refused_start_leaves_nothing() {
     assert_eq!(codes(&start(&sandbox, "01").exits(1)), ["worktree-exists"]);
     assert_eq!(refs(&sandbox), ["refs/heads/master"]);
     assert_eq!(sandbox.git(["branch", "--list"]).trim(), "* master");
-    sandbox.gates(["start"]).run().exits(2);
+    sandbox
+        .gates(["start"])
+        .run()
+        .exits(2)
+        .reports("error: the following required arguments were");
 
     let said = sandbox
         .gates(["start", "02", "--contract", "../work", "--done", "01"])
@@ -156,7 +166,10 @@ fn closed_issues_count_as_merged() {
         .exits(1);
     assert_eq!(codes(&out), ["dependency-open"]);
     api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
-    api.serves(sandbox.gates(["start", "02"])).run().exits(0);
+    api.serves(sandbox.gates(["start", "02"]))
+        .run()
+        .exits(0)
+        .prints("started 02: branch issue/02-router in");
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn invalid_certificate_gets_no_request() {
         ("another name", other, &authority),
     ] {
         let out = trusting(&fixture, &url(port), &trusted.pem).run();
-        assert_eq!(out.code, Some(3), "{what}: {}", out.stderr);
+        assert_eq!(out.code(), Some(3), "{what}: {}", out.stderr);
         nothing(&fixture, &out, says, remedy);
     }
     let none = trusting(&fixture, &url(good), "no certificate at all\n")

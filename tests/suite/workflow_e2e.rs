@@ -259,11 +259,11 @@ fn attested_option_ignores_unsigned_results() {
             .run()
     };
     answers(&statement);
-    ready().exits(0);
+    ready().exits(0).prints("#11 (contract 01) is ready");
     let mut other = statement.clone();
     other["predicate"]["result"] = "FAILED".into();
     answers(&other);
-    let out = ready().exits(1);
+    let out = ready().exits(1).prints("#11 (contract 01) is blocked");
     assert!(
         out.stderr
             .contains("what was signed is not what these results say"),
@@ -271,6 +271,6 @@ fn attested_option_ignores_unsigned_results() {
         out.stderr
     );
     std::fs::write(&gh, "#!/bin/sh\nexit 1\n").unwrap();
-    let out = ready().exits(1);
+    let out = ready().exits(1).prints("#11 (contract 01) is blocked");
     assert!(out.stderr.contains("found no signature"), "{}", out.stderr);
 }
