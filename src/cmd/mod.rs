@@ -1,5 +1,5 @@
 //! One file per subcommand: each parses its arguments, calls one service, prints the outcome, and returns the exit code. The
-//! files that are not a subcommand say so in their first line.
+//! first line of every other file contains "Not a subcommand".
 
 use crate::domain::exit::Exit;
 use crate::domain::next_step::NextStep;

@@ -17,7 +17,7 @@ use crate::perf::judge::Judge;
 /// Returns the commit to compare with.
 ///
 /// # Errors
-/// There is no such commit, or the ref must not be a baseline.
+/// The commit does not exist, or must not be a baseline.
 pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Result<CommitId, ArmError>> {
     let naming = context.settings()?.naming;
     let base = std::env::var("GITHUB_BASE_REF").ok().filter(|b| !b.is_empty());
@@ -42,7 +42,7 @@ pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Resu
     ))
 }
 
-/// Creates the judge of perf gates, with a snapshot of the baseline. Call this before any code of the change runs.
+/// Creates the [`Judge`] of perf gates, with a snapshot of the baseline. Call this before any code of the change runs.
 ///
 /// # Errors
 /// Settings or stored noise cannot be used.

@@ -1,7 +1,7 @@
 //! `run`: selects gates, checks whether they can run, runs them under supervision, and records the results.
 //!
-//! The first process claims the results and becomes the supervisor of a worker process ([`worker`]), which does the rest. The
-//! results are always those of this run, or they do not exist, whatever ends the worker.
+//! The first process claims the results and becomes the supervisor of a worker process ([`worker`]), which does the rest.
+//! However the worker ends, the results are those of this run, or they do not exist.
 
 mod args;
 mod container;
@@ -277,7 +277,7 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The judge of a run without a perf gate. The engine never calls it.
+/// The [`PerfJudge`] of a run without a perf gate. The engine never calls it.
 struct NoJudge;
 
 impl PerfJudge for NoJudge {

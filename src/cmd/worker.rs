@@ -1,4 +1,4 @@
-//! Runs a command that starts other programs as a supervisor and a worker, so that no started program survives the command.
+//! Not a subcommand: runs a command that starts other programs as a supervisor and a worker, so that no started program survives the command.
 
 use std::os::fd::BorrowedFd;
 

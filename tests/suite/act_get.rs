@@ -9,6 +9,7 @@ use crate::driver::{Sandbox, git};
 use crate::get_program::{Releases, releases};
 use crate::support::digest::sha256;
 use crate::support::program::program;
+use crate::support::registry::registry;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -65,10 +66,7 @@ impl ActionFixture {
             std::fs::copy(Path::new(ROOT).join(file), action.join(file)).unwrap();
         }
         std::fs::write(action.join("checksums.txt"), checksums.replace("{asset}", &asset)).unwrap();
-        sandbox.file(
-            "configs/gates/gates.toml",
-            "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"echo the gate ran\"\n[bundles]\n",
-        );
+        sandbox.registry(&registry().tier_a("cpu:one", "echo the gate ran"));
         sandbox.file(
             ".github/workflows/gates.yml",
             format!(

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::driver::Sandbox;
 use crate::support::program::{folder, program};
+use crate::support::registry::registry;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -40,19 +41,18 @@ fn output(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.path("output")).unwrap_or_default()
 }
 
-fn registry(sandbox: &Sandbox, command: &str) {
-    sandbox.file(
-        "configs/gates/gates.toml",
-        format!(
-            "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = '''{command}'''\n[bundles]\nsmall = [\"cpu:one\"]\n"
-        ),
+fn write_registry(sandbox: &Sandbox, command: &str) {
+    sandbox.registry(
+        &registry()
+            .tier_a("cpu:one", command)
+            .bundle("small", &["cpu:one"]),
     );
 }
 
 #[test]
 fn outputs_are_single_words() {
     let sandbox = Sandbox::new();
-    registry(&sandbox, "echo 'node_tps: 12,345'; exit 3");
+    write_registry(&sandbox, "echo 'node_tps: 12,345'; exit 3");
     let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
     let status = step(&sandbox, "action", &inputs).output().unwrap().status;
     assert_eq!(status.code(), Some(1));
@@ -79,7 +79,7 @@ fn inputs_are_never_evaluated() {
     for text in hostile {
         for input in ["INPUT_BUNDLE", "INPUT_OPTIONS", "INPUT_COMMAND", "INPUT_EXTERNAL"] {
             let sandbox = Sandbox::new();
-            registry(&sandbox, "true");
+            write_registry(&sandbox, "true");
             let inputs = [("INPUT_COMMAND", "run"), (input, text)];
             let out = step(&sandbox, "action", &inputs).output().unwrap();
             let left: Vec<_> = std::fs::read_dir(sandbox.repo())
@@ -96,7 +96,7 @@ fn inputs_are_never_evaluated() {
 #[test]
 fn cancelled_step_writes_report() {
     let sandbox = Sandbox::new();
-    registry(&sandbox, "echo started; sleep 600");
+    write_registry(&sandbox, "echo started; sleep 600");
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
         let mut child = step(&sandbox, "action", &inputs)

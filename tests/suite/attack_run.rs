@@ -14,6 +14,7 @@ use crate::run_fixture::RunFixture;
 use crate::support::contract::contract;
 use crate::support::digest::sha256;
 use crate::support::program::program;
+use crate::support::registry::registry;
 
 /// A run fixture with the environment of a runner, and a gate `evil` that runs this command.
 struct AttackFixture {
@@ -615,7 +616,7 @@ fn t16_registry_rewritten_by_change() {
     fixture.gate("cpu:check", "exit 1");
     let subject = fixture.sandbox.path("subject");
     std::fs::create_dir_all(subject.join("configs/gates")).unwrap();
-    let own = "[gates.\"cpu:check\"]\ntier = \"a\"\ncmd = \"true\"\n";
+    let own = registry().tier_a("cpu:check", "true").text();
     std::fs::write(subject.join("configs/gates/gates.toml"), own).unwrap();
     let subject = subject.display().to_string();
     // As the inline runner does: use the registry of the checkout under test.

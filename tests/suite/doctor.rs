@@ -4,18 +4,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Call, Sandbox};
 use crate::fake_github::FakeGitHub;
-
-const REGISTRY: &str = r#"
-[meta]
-version = "1"
-[gates."cpu:look"]
-tier = "a"
-cmd = "true"
-requires = ["T_DATA_PATH", "T_RUN_ROOT"]
-requires_files = ["configs/there.toml", "configs/absent.toml"]
-[bundles]
-all = ["cpu:look"]
-"#;
+use crate::support::registry::registry;
 
 fn found<'a>(report: &'a Value, name: &str) -> Vec<(&'a str, &'a str)> {
     let checks = report["checks"]
@@ -51,7 +40,12 @@ fn empty_folder_lists_fix_for_each_problem() {
 fn each_registry_requirement_is_checked() {
     let sandbox = Sandbox::new();
     sandbox
-        .file("configs/gates/gates.toml", REGISTRY)
+        .registry(&registry().gate(
+            "cpu:look",
+            "true",
+            "tier = \"a\"\nrequires = [\"T_DATA_PATH\", \"T_RUN_ROOT\"]\n\
+             requires_files = [\"configs/there.toml\", \"configs/absent.toml\"]",
+        ))
         .file("configs/there.toml", "");
     let data = sandbox.path("data");
     std::fs::create_dir(&data).unwrap();
@@ -242,8 +236,11 @@ fn environment_without_reviewers_is_reported() {
 #[test]
 fn missing_gate_program_and_hosted_runner_are_reported() {
     let sandbox = Sandbox::new();
-    let registry = "[gates.\"cpu:x\"]\ntier = \"a\"\ncmd = \"nobody-has-this --now\"\n[gates.\"b200:x\"]\ntier = \"b\"\ncmd = \"nor-this\"\n";
-    sandbox.file("configs/gates/gates.toml", registry);
+    sandbox.registry(
+        &registry()
+            .tier_a("cpu:x", "nobody-has-this --now")
+            .tier_b("b200:x", "nor-this"),
+    );
     let report = doctor(&sandbox, &[]);
     assert_eq!(
         found(&report, "tools"),

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::expectation::Expectation;
 use crate::statement::{Changes, Files, Output, Place, Status};
 use crate::support::program::folder;
+use crate::support::registry::Registry;
 
 /// A temporary directory: `repo/` for a checkout, `home/` for other files that the program writes.
 pub struct Sandbox {
@@ -49,6 +50,11 @@ impl Sandbox {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
         self
+    }
+
+    /// Writes the registry of the checkout.
+    pub fn registry(&self, registry: &Registry) -> &Self {
+        self.file("configs/gates/gates.toml", registry.text())
     }
 
     /// Runs a git command in the checkout, with a fixed identity and clock, and returns its standard output.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 
 use crate::driver::Sandbox;
+use crate::support::registry::registry;
 
 /// Command lines that fail, for every subcommand.
 const FAILING: &[&str] = &[
@@ -181,10 +182,11 @@ const SURROUNDINGS: &[Surrounding] = &[
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox
-        .file(
-            "configs/gates/gates.toml",
-            "[gates.\"cpu:ok\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"cpu:missing\"]\ntier = \"a\"\ncmd = \"true\"\nrequires = [\"NMOE_NONE\"]\n\
-             [bundles]\nbroken = [\"cpu:gone\"]\n",
+        .registry(
+            &registry()
+                .tier_a("cpu:ok", "true")
+                .gate("cpu:missing", "true", "tier = \"a\"\nrequires = [\"NMOE_NONE\"]")
+                .bundle("broken", &["cpu:gone"]),
         )
         .file("empty.md", "");
     sandbox.git(["init", "-q"]);

@@ -1,6 +1,7 @@
 //! Tests `init`: the written files pass the lints, no file is overwritten, and a second call changes nothing.
 
 use crate::driver::Sandbox;
+use crate::support::registry::registry;
 
 fn fresh() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -70,9 +71,9 @@ fn written_files_pass_own_lints() {
 #[test]
 fn existing_files_are_not_overwritten() {
     let sandbox = fresh();
-    let registry = "[gates.\"cpu:a\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nmine = [\"cpu:a\"]\n";
+    let registry = registry().tier_a("cpu:a", "true").bundle("mine", &["cpu:a"]);
     sandbox
-        .file("configs/gates/gates.toml", registry)
+        .registry(&registry)
         .file(".github/PULL_REQUEST_TEMPLATE.md", "hello\n");
     sandbox.file("AGENTS.md", "# Agents\n");
     sandbox.file(
@@ -92,7 +93,7 @@ fn existing_files_are_not_overwritten() {
     assert_eq!(action("AGENTS.md"), Some("append"));
     assert_eq!(
         std::fs::read_to_string(sandbox.repo().join("configs/gates/gates.toml")).unwrap(),
-        registry
+        registry.text()
     );
     let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
     assert!(tier_b.contains("options: [mine, single]"), "{tier_b}");

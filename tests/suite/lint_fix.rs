@@ -1,15 +1,15 @@
 //! Tests `--fix`: it shows a diff, writes on request, and keeps every other byte. Also tests the pre-commit hooks and manual pages.
 
 use crate::driver::Sandbox;
+use crate::support::registry::registry;
 
-const REGISTRY: &str = "[gates.\"cpu:import\"]\ntier = \"a\"\ntimeout_s = 5\ncmd = \"true\"\n";
 /// A misspelt gate in a body with CRLF, a byte-order mark, comments, and no line end at its end.
 const BODY: &str = "\u{feff}# Töpic\r\n\r\n```yaml\r\nnmoe:\r\n  issue: 01 # kept\r\ngates:\r\n  required: [ \"cpu:imporq\" ]  # why\r\n```\r\nend";
 
 fn sandbox(body: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox
-        .file("configs/gates/gates.toml", REGISTRY)
+        .registry(&registry().gate("cpu:import", "true", "tier = \"a\"\ntimeout_s = 5"))
         .file("issue.md", body);
     sandbox
 }

@@ -7,6 +7,7 @@ use crate::fake_github::FakeGitHub;
 use crate::kernel_check::library;
 use crate::lint_pr;
 use crate::repo_fixture::{RepoFixture, commit, write};
+use crate::support::registry::registry;
 
 const REGISTRY: &str = "configs/gates/gates.toml";
 
@@ -27,10 +28,7 @@ fn registry_findings(sandbox: &Sandbox) -> Vec<String> {
 fn linter_and_engine_agree_on_passed_variables() {
     let sandbox = Sandbox::new();
     let command = "echo nccl=$NCCL_DEBUG omp=$OMP_NUM_THREADS runner=$RUNNER_NAME host=${HOSTNAME:+set}";
-    sandbox.file(
-        REGISTRY,
-        format!("[gates.\"cpu:env\"]\ntier = \"a\"\nenv = [\"RUNNER_NAME\"]\ncmd = '{command}'\n"),
-    );
+    sandbox.registry(&registry().gate("cpu:env", command, "tier = \"a\"\nenv = [\"RUNNER_NAME\"]"));
     assert_eq!(registry_findings(&sandbox), Vec::<String>::new());
     let out = sandbox
         .gates(["run", "--gate", "cpu:env"])
@@ -49,10 +47,11 @@ fn linter_and_engine_agree_on_passed_variables() {
 #[test]
 fn forbidden_variables_are_findings() {
     let sandbox = Sandbox::new();
-    sandbox.file(
-        REGISTRY,
-        "[gates.\"cpu:env\"]\ntier = \"a\"\nenv = [\"HF_API_KEY\", \"LD_PRELOAD\"]\ncmd = 'echo key=[$HF_API_KEY] preload=[$LD_PRELOAD]'\n",
-    );
+    sandbox.registry(&registry().gate(
+        "cpu:env",
+        "echo key=[$HF_API_KEY] preload=[$LD_PRELOAD]",
+        "tier = \"a\"\nenv = [\"HF_API_KEY\", \"LD_PRELOAD\"]",
+    ));
     assert_eq!(registry_findings(&sandbox), ["error forbidden-env"; 4]);
     let out = sandbox
         .gates(["run", "--gate", "cpu:env"])
@@ -66,10 +65,7 @@ fn forbidden_variables_are_findings() {
 #[test]
 fn refused_requirement_is_a_finding() {
     let sandbox = Sandbox::new();
-    sandbox.file(
-        REGISTRY,
-        "[gates.\"cpu:env\"]\ntier = \"a\"\nrequires = [\"HF_API_KEY\"]\ncmd = 'true'\n",
-    );
+    sandbox.registry(&registry().gate("cpu:env", "true", "tier = \"a\"\nrequires = [\"HF_API_KEY\"]"));
     let run = sandbox.gates(["run", "--gate", "cpu:env"]).env("HF_API_KEY", "x");
     let out = run.run().exits(3);
     assert!(
@@ -110,11 +106,8 @@ fn kernel_patterns_are_evaluated_as_linted() {
     library(&sandbox, "nmoe/csrc/rdep.so", Some("sm_100a_zstd"));
     sandbox.file("nmoe/csrc/rdep.cu", "// a source\n");
     let checked = |patterns: &str| {
-        let gates = "[gates.\"cpu:x\"]\ntier = \"a\"\ncmd = 'true'\n";
-        sandbox.file(
-            REGISTRY,
-            format!("[target.b200]\nkernels = [{patterns}]\n{gates}"),
-        );
+        let target = format!("[target.b200]\nkernels = [{patterns}]");
+        sandbox.registry(&registry().raw(&target).tier_a("cpu:x", "true"));
         let call = sandbox.gates(["kernels", "check", "--format", "json"]);
         let seen = call.env("LD_LIBRARY_PATH", &driver).run().any_code().json();
         (

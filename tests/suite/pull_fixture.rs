@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::driver::{Call, Outcome, Sandbox};
 use crate::fake_github::{FakeGitHub, REPOSITORY};
 use crate::support::digest::sha256;
+use crate::support::registry::registry;
 
 pub const HEAD: &str = "1111111111111111111111111111111111111111";
 pub const BASE: &str = "2222222222222222222222222222222222222222";
@@ -14,19 +15,18 @@ pub const OTHER: &str = "5555555555555555555555555555555555555555";
 pub const NONCE: &str = "0123456789abcdef0123456789abcdef";
 const BODY: &str = "an agreed contract";
 
-const REGISTRY: &str = r#"
-[gates."cpu:one"]
-tier = "a"
-cmd = "true"
-[gates."b200:two"]
-tier = "b"
-cmd = "python train.py configs/moonlet.toml"
-gpus = 8
-requires = ["NMOE_DATA_PATH"]
-requires_files = ["configs/moonlet.toml"]
-[bundles]
-full = ["cpu:one", "b200:two"]
-"#;
+/// Returns the registry of the policy checkout.
+fn policy() -> String {
+    registry()
+        .tier_a("cpu:one", "true")
+        .gate(
+            "b200:two",
+            "python train.py configs/moonlet.toml",
+            "tier = \"b\"\ngpus = 8\nrequires = [\"NMOE_DATA_PATH\"]\nrequires_files = [\"configs/moonlet.toml\"]",
+        )
+        .bundle("full", &["cpu:one", "b200:two"])
+        .text()
+}
 
 /// A resolved pull request, and the policy checkout that publishes its results.
 pub struct PullFixture {
@@ -40,7 +40,7 @@ impl PullFixture {
             api: FakeGitHub::start(),
             sandbox: Sandbox::new(),
         };
-        fixture.sandbox.file("configs/gates/gates.toml", REGISTRY);
+        fixture.sandbox.file("configs/gates/gates.toml", policy());
         fixture.api.pull(5, "issue/01-x", HEAD, BASE, "Fixes: #1");
         fixture.api.issue(1, "[01] A contract", BODY);
         fixture.set_merge(MERGE, HEAD, TREE);
@@ -66,7 +66,7 @@ impl PullFixture {
     pub fn resolution(&self) -> Value {
         json!({"schema": 1, "repository": REPOSITORY, "pull": 5, "head": HEAD, "base": BASE, "merge": MERGE,
             "tree": TREE, "bundle": "full", "gate_ids": ["cpu:one", "b200:two"], "uncovered": [],
-            "registry": {"sha256": sha256(REGISTRY), "source": "base", "proposed": null},
+            "registry": {"sha256": sha256(policy()), "source": "base", "proposed": null},
             "contract": {"issue": 1, "sha256": sha256(BODY), "author": "captain", "editor": null,
                 "edited_at": null, "body": BODY},
             "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 8.0, "nonce": NONCE, "tool": "0.1.0"})
@@ -78,7 +78,7 @@ impl PullFixture {
             json!({"status": "pass", "reason": null, "rc": 0, "duration_s": 1.5, "node_tps_p50": null});
         json!({"schema": 1, "bundle": "full", "gate_ids": ["cpu:one", "b200:two"], "overall": "pass", "uncovered": [],
             "evidence": {"head": HEAD, "base": BASE, "merge": MERGE, "tree": TREE, "dirty": false,
-                "registry": sha256(REGISTRY), "contract": sha256(BODY), "kernels": {}, "image": null,
+                "registry": sha256(policy()), "contract": sha256(BODY), "kernels": {}, "image": null,
                 "tool": "0.1.0", "target": "b200x8", "run": NONCE},
             "started_at": "2026-01-02T03:04:05Z", "duration_s": 3.0,
             "results": {"cpu:one": pass, "b200:two": pass}})

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Outcome, Sandbox};
 use crate::support::program::program;
+use crate::support::registry::registry;
 
 const MIXED: &str = include_str!("../fixtures/report/mixed.json");
 
@@ -613,7 +614,7 @@ fn broken_template_falls_back_to_default() {
         out.stdout
     );
     assert_eq!(out.stderr, "");
-    let embedded = report(MIXED, "summary").stdout;
+    let embedded = report(MIXED, "summary").exits(0).stdout;
     for broken in [
         "{% if %}",
         "{{ report.no_such_thing }}",
@@ -706,7 +707,12 @@ fn fan_out(parts: &[Value]) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.file(
         "configs/gates/gates.toml",
-        "[gates.\"a\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"b\"]\ntier = \"a\"\ncmd = \"true\"\n[gates.\"c\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nall = [\"a\", \"b\", \"c\"]\n",
+        registry()
+            .tier_a("a", "true")
+            .tier_a("b", "true")
+            .tier_a("c", "true")
+            .bundle("all", &["a", "b", "c"])
+            .text(),
     );
     for (n, part) in parts.iter().enumerate() {
         sandbox.file(&format!("parts/results-{n}/results.json"), part.to_string());

@@ -4,32 +4,23 @@ use serde_json::{Value, json};
 
 use crate::driver::{Call, Sandbox};
 use crate::fake_github::{FakeGitHub, REPOSITORY};
+use crate::pull_fixture::{BASE, HEAD, MERGE, TREE};
+use crate::support::registry::registry;
 
-const HEAD: &str = "1111111111111111111111111111111111111111";
-const BASE: &str = "2222222222222222222222222222222222222222";
-const MERGE: &str = "3333333333333333333333333333333333333333";
-const TREE: &str = "4444444444444444444444444444444444444444";
-
-const REGISTRY: &str = r#"
-[gates."cpu:one"]
-tier = "a"
-cmd = "true"
-timeout_s = 60
-[gates."b200:two"]
-tier = "b"
-cmd = "python train.py"
-gpus = 8
-timeout_s = 600
-[gates."perf:delta"]
-tier = "b"
-kind = "perf"
-compare_gate = "b200:two"
-metric = "node_tps_p50"
-pairs = 2
-[bundles]
-full = ["cpu:one", "b200:two", "perf:delta"]
-small = ["b200:two"]
-"#;
+/// Returns the registry of the policy checkout.
+fn policy() -> String {
+    registry()
+        .gate("cpu:one", "true", "tier = \"a\"\ntimeout_s = 60")
+        .gate(
+            "b200:two",
+            "python train.py",
+            "tier = \"b\"\ngpus = 8\ntimeout_s = 600",
+        )
+        .perf("perf:delta", "b200:two", "pairs = 2")
+        .bundle("full", &["cpu:one", "b200:two", "perf:delta"])
+        .bundle("small", &["b200:two"])
+        .text()
+}
 
 const CONTRACT: &str = "### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n  issue: 03a\n  slug: attention\n  kind: perf\n  risk: hot\n  complexity: M\nscope:\n  allow: [\"nmoe/**\"]\ncontract:\n  invariants: [\"B200-only\"]\ngates:\n  required: [\"cpu:one\", \"b200:two\"]\n```\n";
 
@@ -46,7 +37,7 @@ impl ResolveFixture {
             api: FakeGitHub::start(),
             sandbox: Sandbox::new(),
         };
-        fixture.sandbox.file("configs/gates/gates.toml", REGISTRY);
+        fixture.sandbox.file("configs/gates/gates.toml", policy());
         fixture.api.pull(5, "issue/03a-attention", HEAD, BASE, BODY);
         fixture.api.issue(6, "[03a] Attention", CONTRACT);
         fixture
@@ -61,7 +52,7 @@ impl ResolveFixture {
             for commit in [BASE, MERGE] {
                 state.files.insert(
                     (commit.to_owned(), "configs/gates/gates.toml".to_owned()),
-                    REGISTRY.to_owned(),
+                    policy(),
                 );
             }
         }
@@ -237,7 +228,7 @@ fn merge_of_other_head_is_refused() {
 fn proposed_registry_is_used_only_on_request() {
     let fixture = ResolveFixture::new();
     fixture.propose(
-        &REGISTRY
+        &policy()
             .replace("python train.py", "true")
             .replace("gpus = 8\n", ""),
     );

@@ -4,15 +4,21 @@ use serde_json::{Value, json};
 
 use crate::driver::Sandbox;
 use crate::support::digest::sha256;
+use crate::support::registry::registry;
 
-const REGISTRY: &str =
-    "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"true\"\n[bundles]\nsmall = [\"cpu:one\"]\n";
+/// Returns the registry of the policy checkout.
+fn policy() -> String {
+    registry()
+        .tier_a("cpu:one", "true")
+        .bundle("small", &["cpu:one"])
+        .text()
+}
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
 /// Creates a checkout of a merge, and its resolution.
 fn fixture() -> (Sandbox, Value) {
     let sandbox = Sandbox::new();
-    sandbox.file("configs/gates/gates.toml", REGISTRY);
+    sandbox.file("configs/gates/gates.toml", policy());
     sandbox.git(["init", "--quiet"]);
     sandbox.git(["add", "."]);
     sandbox.git(["commit", "--quiet", "--message", "base"]);
@@ -27,7 +33,7 @@ fn fixture() -> (Sandbox, Value) {
         "schema": 1, "repository": "octo-org/trainer", "pull": 5,
         "head": id("change"), "base": id("HEAD^1"), "merge": id("HEAD"), "tree": id("HEAD^{tree}"),
         "bundle": "small", "gate_ids": ["cpu:one"], "uncovered": [],
-        "registry": { "sha256": sha256(REGISTRY), "source": "base", "proposed": null },
+        "registry": { "sha256": sha256(policy()), "source": "base", "proposed": null },
         "contract": { "issue": 1, "sha256": sha256("agreed"), "author": "captain", "editor": null, "edited_at": null, "body": "agreed" },
         "findings": { "errors": 0, "warnings": 0, "shown": [] }, "gpu_minutes": 0.0, "nonce": NONCE, "tool": "0.1.0",
     });

@@ -135,7 +135,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     })
 }
 
-/// Returns the target of the registry, or the default target if there is no registry.
+/// Returns the target of the registry, or the default target if the registry does not exist.
 fn target(context: &Context) -> anyhow::Result<Target> {
     match context.policy().registry_file()? {
         Some(file) => Ok(file.registry()?.value.target()),

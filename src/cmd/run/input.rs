@@ -155,7 +155,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         );
         return Err(Refused::because(Reason::Refused)(error));
     }
-    // Without git there are no ids. The preflight check reports that git is missing.
+    // Without git, the ids are absent. The preflight check reports that git is missing.
     let mut evidence = evidence::of_subject(&context.subject).unwrap_or_default();
     evidence.registry = Some(registry.sha256);
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
