@@ -177,7 +177,9 @@ fn invalid_action_name_is_refused() {
     sandbox
         .gates(["init", "--action", "octo-org/tools/gates@release/v1"])
         .run()
-        .exits(0);
+        .exits(0)
+        .any_files()
+        .prints("create  .github/workflows/tier-b.yml");
 }
 
 #[test]

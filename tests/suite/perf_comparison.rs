@@ -256,7 +256,7 @@ fn measured_comparison_is_attested() {
     };
     attest(&["--write", body.to_str().unwrap()])
         .exits(0)
-        .reports("next: say in");
+        .reports("next: ");
     let mut text = std::fs::read_to_string(&body).unwrap();
     let measured = &perf(&results)["perf"];
     for key in ["baseline", "result", "delta_pct", "budget_pct"] {

@@ -90,7 +90,7 @@ impl RepoFixture {
             let body = self.sandbox.path(&format!("body{issue}.md"));
             self.call(tree, &["attest", "--write", body.to_str().unwrap()])
                 .exits(0)
-                .reports("next: say in");
+                .reports("next: ");
             let block = std::fs::read_to_string(&body).unwrap();
             let text = format!(
                 "{block}\n## Summary\n- Work.\n\n## Links\n- Fixes: #{issue}\n\n## Public-safety (required)\n- [x] No internal names.\n\
