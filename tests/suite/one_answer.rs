@@ -9,8 +9,6 @@ use crate::lint_pr;
 use crate::repo_fixture::{RepoFixture, commit, write};
 use crate::support::registry::registry;
 
-const REGISTRY: &str = "configs/gates/gates.toml";
-
 /// Returns the findings of `lint registry` as `severity code`.
 fn registry_findings(sandbox: &Sandbox) -> Vec<String> {
     let json = sandbox
