@@ -312,7 +312,12 @@ quick = ["gpu:steps_8x20", "perf:speed"]
         if let Some(registry) = registry {
             sandbox.file("configs/gates/gates.toml", registry);
         }
-        sandbox.gates(["init"]).run().exits(0);
+        sandbox
+            .gates(["init"])
+            .run()
+            .exits(0)
+            .any_files()
+            .prints("create");
         let contract = filled_in(&sandbox);
         for part in holds {
             assert!(contract.contains(part), "{part}\n{contract}");
