@@ -178,8 +178,12 @@ const VERSION_WORDS: &str = "version versions v ver release released releases pa
     torch macos windows ios android chrome safari mariadb postgresql postgres gcc clang upgrade upgraded since \
     patch revision rev pkg wheel debian ubuntu java jdk isa sdk requires required than section chapter nsight oid";
 
+/// How many bytes to each side tell a version from an address, so that a long line of addresses takes little time for each.
+const CONTEXT: usize = 160;
+
 fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     let lead = hit.lead();
+    let lead = &lead[lead.len().saturating_sub(CONTEXT)..];
     let trimmed = lead.trim_ascii_end();
     // `name==10.2.1.3`, `>= 10.2.1.3`, `lib.so-10.…`; the caller has rejected `(v10…`.
     let joined = trimmed.len() == lead.len();
@@ -196,7 +200,7 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     {
         return true;
     }
-    let tail = &hit.text[end..hit.line().end];
+    let tail = &hit.text[end..hit.line().end.min(end + CONTEXT)];
     if [&b" (amd64"[..], b" (arm64", b" amd64", b" x86_64", b" (x86"]
         .iter()
         .any(|arch| tail.starts_with(arch))

@@ -1,5 +1,6 @@
 //! Recognises values that many sites share, so that they identify none: a leak with such a value is only a warning.
 
+use crate::hosts::is_known_service;
 use crate::kinds::CLOUD_ACCOUNT;
 use crate::kinds::INTERNAL_URL;
 use crate::kinds::Kind;
@@ -85,7 +86,7 @@ fn is_service_name(host: &[u8]) -> bool {
         .split(|b| *b == b'-')
         .skip(1)
         .any(|part| part.iter().filter(|b| b.is_ascii_digit()).count() >= 2);
-    !host.contains(&b'.') && !numbered
+    !host.contains(&b'.') && !numbered && !is_known_service(host)
 }
 
 /// Whether a host is a word and an ending such as `.local`.
@@ -117,7 +118,7 @@ mod tests {
         for (kind, common, individual) in [
             (&PRIVATE_ADDRESS, "192.168.1.20", "10.61.12.4"),
             (&NODE_NAME, "worker-1", "hgx-fenn-22"),
-            (&INTERNAL_URL, "grafana", "gpu-b200-07"),
+            (&INTERNAL_URL, "coordinator", "gpu-b200-07"),
             (&INTERNAL_URL, "mock.local", "vault.heron.local"),
             (&PRIVATE_HOST, "build.local", "nas02.local"),
         ] {

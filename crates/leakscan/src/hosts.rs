@@ -54,11 +54,16 @@ const GENERIC: &str = "localhost host hostname server proxy example foo bar baz 
     your-host somehost remote broadcasthost target backend frontend web app service name path data docs schema \
     schemas local loopback env gateway username login u p abc test-server my-server myserver your-server \
     example-host host1 host2 server1 s nope no-such-host nohost node endpoint base root public bucket git http \
-    https self origin link uri hello id";
+    https docker dind self origin link uri hello id";
 
 /// Services that often have a single-label name inside a company.
 const SERVICES: &str = "wiki go grafana prometheus jira confluence kibana jenkins gitlab nexus artifactory harbor vault consul \
     argocd minio mlflow tensorboard intranet portal alertmanager rancher loki jaeger gerrit phabricator registry";
+
+/// Whether a name is a service that often runs inside a company.
+pub fn is_known_service(host: &[u8]) -> bool {
+    listed(SERVICES, host)
+}
 
 /// Whether the authority of a URL contains a byte after the login.
 pub fn is_authority(b: u8) -> bool {
@@ -111,7 +116,7 @@ pub fn is_internal_in_url(host: &[u8], port: bool) -> bool {
             .split(|b| *b == b'-')
             .skip(1)
             .any(|part| part.iter().any(u8::is_ascii_digit));
-        let known = listed(SERVICES, host);
+        let known = is_known_service(host);
         return !listed(GENERIC, host)
             && !host.starts_with(b"xn--")
             && !host.starts_with(b"my-")
@@ -305,7 +310,10 @@ fn is_certain(text: &[u8], span: &std::ops::Range<usize>, host: &[u8], count: us
         && text
             .get(span.end + 1)
             .is_some_and(|b| b.is_ascii_digit() || *b == b'/');
-    let login = before == b'@' && span.start >= 2 && is_word(text[span.start - 2]);
+    // `admin@linear.local` is rather a module than a login.
+    let module =
+        count == 2 && host.ends_with(b".local") && !host.iter().any(|b| b.is_ascii_digit() || *b == b'-');
+    let login = before == b'@' && span.start >= 2 && is_word(text[span.start - 2]) && !module;
     (port && (count >= 3 || host.iter().any(|b| b.is_ascii_digit() || *b == b'-')))
         || login
         || text[..span.start].ends_with(b"//")

@@ -3,7 +3,6 @@
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
 use crate::false_positives::reads_like_words;
-use crate::generic_secrets::typed_password;
 
 /// Words of sentences, of user interfaces and of code. A text that contains one of them is not a passphrase.
 const SENTENCE: &str = "a an the this that these those is are was be been must should can could may will would has have had do does did not no \
@@ -33,11 +32,16 @@ pub fn has_random_word(value: &[u8]) -> bool {
         && words
             .iter()
             .all(|word| word.iter().all(u8::is_ascii_alphanumeric) && !is_sentence(word))
-        && words
-            .iter()
-            .filter(|word| word.len() >= 6 && typed_password(word))
-            .count()
-            >= 2
+        && words.iter().filter(|word| is_random(word)).count() >= 2
+}
+
+/// Whether a word has digits among capitals and small letters.
+fn is_random(word: &[u8]) -> bool {
+    word.len() >= 6
+        && word.iter().any(u8::is_ascii_digit)
+        && word.iter().any(u8::is_ascii_uppercase)
+        && word.iter().any(u8::is_ascii_lowercase)
+        && !reads_like_words(word)
 }
 
 fn is_sentence(word: &[u8]) -> bool {

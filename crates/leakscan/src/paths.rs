@@ -26,7 +26,7 @@ const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubunt
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
-    sweet tmp ferris alice bob carol charlie dave eve mallory gitlab-runner github-runner actions-runner dir internal \
+    sweet tmp ferris gitlab-runner github-runner actions-runner dir internal \
     yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
 
 fn is_common_account(name: &[u8]) -> bool {
@@ -53,7 +53,12 @@ fn is_personal_home(path: &[u8]) -> bool {
         name.strip_prefix(kind.as_bytes())
             .is_some_and(|n| n.first().is_some_and(u8::is_ascii_digit))
     });
-    is_somebody(name) && name.len() >= 3 && !number_format
+    // `~seq_len/3` is a formula.
+    let rest = &path[1 + name.len()..];
+    let formula = rest
+        .iter()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'.'));
+    is_somebody(name) && name.len() >= 3 && !number_format && !formula
 }
 
 fn is_path(b: u8) -> bool {
