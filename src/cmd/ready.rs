@@ -12,7 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::github::api::GitHub;
-use crate::lint::facts::RegistryIndex;
+use crate::lint::context::RegistryIndex;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
 use crate::pull::queue::Queue;

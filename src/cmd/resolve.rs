@@ -10,7 +10,7 @@ use crate::cmd::gates::Which;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
-use crate::lint::facts::RegistryIndex;
+use crate::lint::context::RegistryIndex;
 use crate::pull::resolution::{self, Request};
 use crate::report::comment_sections;
 use crate::terminal::Text;

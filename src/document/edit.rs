@@ -331,11 +331,11 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{block, yaml};
+    use crate::document::{yaml, yaml_block};
 
     fn edit(text: &str, change: impl FnOnce(&mut Editor<'_>, &Node)) -> String {
         let source = Source::new(None, text);
-        let found = block::find(&source, "a").block.unwrap();
+        let found = yaml_block::find(&source, "a").block.unwrap();
         let (root, defects) = yaml::parse(&found.content);
         assert_eq!(defects, []);
         let root = root.unwrap();

@@ -2,8 +2,8 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-use crate::document::mapped::Mapped;
 use crate::document::source::Span;
+use crate::document::source_map::MappedText;
 
 /// The parts of a body that the linter needs, in order. Spans are those of the document.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Fence {
     /// The first word of the info string in lower case; can be empty.
     pub info: String,
     /// The text inside, without the indentation of the fence.
-    pub content: Mapped,
+    pub content: MappedText,
     /// The span with both fences.
     pub span: Span,
     /// The span of the opening line.
@@ -42,16 +42,16 @@ pub struct TickBox {
 }
 
 /// Reads the outline of a body.
-pub fn outline(body: &Mapped) -> Outline {
+pub fn outline(body: &MappedText) -> Outline {
     let mut outline = Outline::default();
     read(body, &mut outline, 0);
     outline
 }
 
-fn read(body: &Mapped, outline: &mut Outline, depth: u8) {
+fn read(body: &MappedText, outline: &mut Outline, depth: u8) {
     let text = body.text();
     let mut heading: Option<String> = None;
-    let mut code: Option<(Option<String>, Mapped)> = None;
+    let mut code: Option<(Option<String>, MappedText)> = None;
     for (event, range) in Parser::new_ext(text, Options::ENABLE_TASKLISTS).into_offset_iter() {
         match event {
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
@@ -71,7 +71,7 @@ fn read(body: &Mapped, outline: &mut Outline, depth: u8) {
                     }
                     CodeBlockKind::Indented => None,
                 };
-                code = Some((info, Mapped::default()));
+                code = Some((info, MappedText::default()));
             }
             Event::End(TagEnd::CodeBlock) => match code.take() {
                 Some((Some(info), inner)) => outline.fences.push(fence(body, &range, info, inner)),
@@ -97,7 +97,7 @@ fn read(body: &Mapped, outline: &mut Outline, depth: u8) {
     }
 }
 
-fn fence(body: &Mapped, range: &Span, info: String, inner: Mapped) -> Fence {
+fn fence(body: &MappedText, range: &Span, info: String, inner: MappedText) -> Fence {
     let text = &body.text()[range.clone()];
     let first = text.find('\n').unwrap_or(text.len());
     let mark = text.trim_start().chars().next().unwrap_or('`');
@@ -108,7 +108,7 @@ fn fence(body: &Mapped, range: &Span, info: String, inner: Mapped) -> Fence {
     let closed = text.trim_end().contains('\n')
         && last.chars().all(|c| c == mark)
         && last.chars().count() >= width
-        && inner.extent().end <= range.start + text.trim_end().len() - last.len();
+        && inner.full_span().end <= range.start + text.trim_end().len() - last.len();
     Fence {
         info,
         span: body.span(range),

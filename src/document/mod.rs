@@ -2,10 +2,8 @@
 //!
 //! Must not depend on contracts, gates or findings. An unreadable document has a [`Defect`].
 
-pub mod block;
 pub mod defect;
 pub mod edit;
-pub mod mapped;
 pub mod markdown;
 pub mod node;
 #[doc(hidden)]
@@ -13,14 +11,16 @@ pub mod parse_log;
 pub mod parsed;
 mod reconcile;
 pub mod source;
+pub mod source_map;
 pub mod toml_tree;
 pub mod typed;
 pub mod yaml;
+pub mod yaml_block;
 mod yaml_error;
 
-pub use block::Block;
 pub use defect::Defect;
-pub use mapped::Mapped;
 pub use node::Node;
 pub use parsed::{Document, Format, Syntax};
-pub use source::{Place, Source, Span};
+pub use source::{LineColumn, Source, Span};
+pub use source_map::MappedText;
+pub use yaml_block::Block;

@@ -4,7 +4,6 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::document::block::{self, Block, Found};
 use crate::document::defect::Defect;
 use crate::document::markdown::Outline;
 use crate::document::node::Node;
@@ -12,6 +11,7 @@ use crate::document::source::{Source, Span};
 use crate::document::toml_tree;
 use crate::document::typed::{self, Strictness};
 use crate::document::yaml;
+use crate::document::yaml_block::{self, Block, Found};
 
 /// How the documents of a type are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<T: Format> Document<T> {
     pub fn parse(source: Source) -> Self {
         let (found, root, unreadable, strictness) = match T::SYNTAX {
             Syntax::Block(key) => {
-                let mut found = block::find(&source, key);
+                let mut found = yaml_block::find(&source, key);
                 let (root, unreadable) = match &found.block {
                     Some(block) => yaml::parse(&block.content),
                     None => (None, std::mem::take(&mut found.defects)),

@@ -8,7 +8,7 @@ pub type Span = Range<usize>;
 
 /// A line and a column, both from 1; columns in code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LineColumn {
     pub line: u32,
     pub column: u32,
 }
@@ -65,12 +65,12 @@ impl Source {
     }
 
     /// Returns the line and column of an offset. An offset inside a character means its start, one after the end means the end.
-    pub fn place(&self, offset: usize) -> Place {
+    pub fn place(&self, offset: usize) -> LineColumn {
         let Content { text, lines, .. } = &*self.0;
         let offset = text.floor_char_boundary(offset.min(text.len()));
         let line = lines.partition_point(|&start| start <= offset).max(1) - 1;
         let column = text[lines[line]..offset].chars().count() + 1;
-        Place {
+        LineColumn {
             line: clamp(line + 1),
             column: clamp(column),
         }
@@ -78,7 +78,7 @@ impl Source {
 
     /// Returns the offset of a line and column. A column after the end of the line means that end, a line after the last one
     /// means the end of the document.
-    pub fn offset(&self, place: Place) -> usize {
+    pub fn offset(&self, place: LineColumn) -> usize {
         let Content { text, lines, .. } = &*self.0;
         let line = place.line.max(1) as usize;
         let Some(&start) = lines.get(line - 1) else {
@@ -92,7 +92,7 @@ impl Source {
     }
 
     /// Returns the line and column of the start and of the end of a span.
-    pub fn places(&self, span: &Span) -> (Place, Place) {
+    pub fn places(&self, span: &Span) -> (LineColumn, LineColumn) {
         (self.place(span.start), self.place(span.end.max(span.start)))
     }
 }
@@ -109,10 +109,10 @@ mod tests {
     fn places_count_code_points_and_skip_the_bom() {
         let source = Source::new(None, "\u{feff}aß\r\n→b\n");
         assert!(source.had_bom());
-        assert_eq!(source.place(0), Place { line: 1, column: 1 });
-        assert_eq!(source.place("aß".len()), Place { line: 1, column: 3 });
-        assert_eq!(source.place("aß\r\n→".len()), Place { line: 2, column: 2 });
-        assert_eq!(source.place(usize::MAX), Place { line: 3, column: 1 });
+        assert_eq!(source.place(0), LineColumn { line: 1, column: 1 });
+        assert_eq!(source.place("aß".len()), LineColumn { line: 1, column: 3 });
+        assert_eq!(source.place("aß\r\n→".len()), LineColumn { line: 2, column: 2 });
+        assert_eq!(source.place(usize::MAX), LineColumn { line: 3, column: 1 });
     }
 
     #[test]
@@ -121,12 +121,15 @@ mod tests {
         for at in [0, 1, 3, 6, 7, 8] {
             assert_eq!(source.offset(source.place(at)), at);
         }
-        assert_eq!(source.offset(Place { line: 1, column: 99 }), 6);
-        assert_eq!(source.offset(Place { line: 99, column: 1 }), 9);
+        assert_eq!(source.offset(LineColumn { line: 1, column: 99 }), 6);
+        assert_eq!(source.offset(LineColumn { line: 99, column: 1 }), 9);
     }
 
     #[test]
     fn an_offset_inside_a_character_is_its_start() {
-        assert_eq!(Source::new(None, "a→b").place(2), Place { line: 1, column: 2 });
+        assert_eq!(
+            Source::new(None, "a→b").place(2),
+            LineColumn { line: 1, column: 2 }
+        );
     }
 }

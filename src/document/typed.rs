@@ -255,7 +255,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::document::{Mapped, toml_tree, yaml};
+    use crate::document::{MappedText, toml_tree, yaml};
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields)]
@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn yaml(text: &str) -> Result<Sample, Defect> {
-        let (tree, defects) = yaml::parse(&Mapped::lines_of(text, 0));
+        let (tree, defects) = yaml::parse(&MappedText::lines_of(text, 0));
         assert_eq!(defects, []);
         from_node(&tree.unwrap(), Strictness::AsWritten)
     }

@@ -5,11 +5,11 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
 use crate::document::defect::Defect;
-use crate::document::mapped::Mapped;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 use crate::document::parse_log;
 use crate::document::reconcile::{Disagreement, reconcile};
 use crate::document::source::Span;
+use crate::document::source_map::MappedText;
 use crate::document::yaml_error::{at_text, syntax};
 
 /// The largest accepted block, in bytes. A contract has about two thousand.
@@ -19,7 +19,7 @@ pub const MAX_DEPTH: usize = 32;
 
 /// Parses a block. Without a tree there is a defect that says why. With a tree there may be defects too (duplicate keys,
 /// anchors, tags). Spans are those of the document.
-pub fn parse(content: &Mapped) -> (Option<Node>, Vec<Defect>) {
+pub fn parse(content: &MappedText) -> (Option<Node>, Vec<Defect>) {
     let text = content.text();
     parse_log::record(text);
     if text.len() > MAX_BYTES {
@@ -49,7 +49,7 @@ pub fn parse(content: &Mapped) -> (Option<Node>, Vec<Defect>) {
         },
         Ok(None) => match serde_yaml::from_str(text) {
             Ok(serde_yaml::Value::Null) => return (None, defects),
-            Ok(_) => disagreement(content.extent(), "one of them finds no value"),
+            Ok(_) => disagreement(content.full_span(), "one of them finds no value"),
             Err(error) => syntax(content, &error, None),
         },
         Err(Stop::Deep(span)) => too_deep(span),
@@ -138,7 +138,7 @@ enum Stop {
 }
 
 struct Reader<'a> {
-    content: &'a Mapped,
+    content: &'a MappedText,
     /// The byte offset of each character; `None` for ASCII, where offset and index are equal.
     bytes: Option<Vec<usize>>,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
@@ -148,7 +148,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(content: &'a Mapped) -> Self {
+    fn new(content: &'a MappedText) -> Self {
         let text = content.text();
         Reader {
             content,
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str) -> (Option<Node>, Vec<Defect>) {
-        parse(&Mapped::lines_of(text, 0))
+        parse(&MappedText::lines_of(text, 0))
     }
 
     fn kinds(text: &str) -> Vec<&'static str> {
@@ -414,7 +414,7 @@ mod tests {
 
     /// Checks that the tree and `serde_yaml` agree, or that the text is refused.
     fn agrees(text: &str) {
-        let mapped = Mapped::lines_of(text, 0);
+        let mapped = MappedText::lines_of(text, 0);
         let (tree, defects) = parse(&mapped);
         for defect in &defects {
             assert!(

@@ -1,11 +1,11 @@
 //! Locates the mistake behind a YAML syntax error.
 
 use crate::document::defect::Defect;
-use crate::document::mapped::Mapped;
 use crate::document::source::Span;
+use crate::document::source_map::MappedText;
 
 /// Makes a defect of a syntax error. `other` is where the other reader noticed the error, if it did.
-pub fn syntax(content: &Mapped, error: &serde_yaml::Error, other: Option<usize>) -> Defect {
+pub fn syntax(content: &MappedText, error: &serde_yaml::Error, other: Option<usize>) -> Defect {
     let text = content.text();
     let mut message = error.to_string();
     // The finding has its own position, in lines of the document and not of the block.

@@ -13,11 +13,11 @@ use crate::domain::ids::{ContractId, GateId, Knob, Revision, Slug};
 #[serde(deny_unknown_fields)]
 pub struct Contract {
     /// The work item.
-    pub nmoe: Work,
+    pub nmoe: WorkItem,
     /// The paths that may change.
     pub scope: Scope,
     /// The invariants and the configuration keys.
-    pub contract: Terms,
+    pub contract: Clauses,
     /// The gates that prove the contract.
     pub gates: Gates,
 }
@@ -29,7 +29,7 @@ impl Format for Contract {
 /// A work item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Work {
+pub struct WorkItem {
     /// Contract id: letters, digits, `.`, `-`. This is not the issue number of GitHub.
     pub issue: ContractId,
     /// Lower-case letters, digits and `-`; part of the branch name.
@@ -93,7 +93,7 @@ pub struct Scope {
 /// The invariants and the configuration keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Terms {
+pub struct Clauses {
     /// Sentences, identified by their key terms.
     pub invariants: Vec<String>,
     /// Configuration keys that the change adds or changes.

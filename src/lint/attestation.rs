@@ -10,60 +10,60 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{CommitPrefix, ContractId, same_commit};
 use crate::domain::next_step::shell_line;
 use crate::domain::verdict::Verdict;
-use crate::lint::body;
-use crate::lint::claims::{self, Evidence};
+use crate::lint::attestation_evidence::{self, AttestationEvidence};
 use crate::lint::codes::attestation as codes;
 use crate::lint::codes::contract::{INVALID_BUDGET, PERF_INCONSISTENT};
 use crate::lint::codes::document::MISSING_KEY;
+use crate::lint::context::{Gate, LintContext, RegistryIndex};
 use crate::lint::contract::{known_gate, perf_block};
-use crate::lint::facts::{Facts, Gate, RegistryIndex};
-use crate::lint::forms;
-use crate::lint::shape::{self, Reading, clip};
-use crate::lint::sheet::Sheet;
-use crate::lint::words::filled_at;
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::placeholders::filled_at;
+use crate::lint::schema::{self, Strictness, clip};
+use crate::lint::schemas;
+use crate::lint::template_sections;
 
 /// Lists what is wrong with an attestation, in the order of the document.
 pub fn lint(
     document: &Document<Attestation>,
-    facts: &Facts,
+    facts: &LintContext,
     contract: Option<&Document<Contract>>,
-    evidence: &Evidence<'_>,
+    evidence: &AttestationEvidence<'_>,
 ) -> Vec<Finding> {
-    let mut sheet = Sheet::of(document);
-    sheet.leaks(&facts.leaks);
-    body::pr_form(&mut sheet, document);
+    let mut diagnostics = Diagnostics::of(document);
+    diagnostics.leaks(&facts.leaks);
+    template_sections::pr_form(&mut diagnostics, document);
     if let Some(root) = &document.root {
-        shape::check(
-            &mut sheet,
+        schema::check(
+            &mut diagnostics,
             root,
-            &forms::ATTESTATION,
+            &schemas::ATTESTATION,
             "",
             &document.anchor(),
-            Reading::Form,
+            Strictness::Form,
         );
-        commits(&mut sheet, root);
-        passed(&mut sheet, root, facts.registry.as_ref());
-        perf(&mut sheet, root, facts.registry.as_ref());
+        commits(&mut diagnostics, root);
+        passed(&mut diagnostics, root, facts.registry.as_ref());
+        perf(&mut diagnostics, root, facts.registry.as_ref());
         if let Some(contract) = contract {
-            against(&mut sheet, root, contract, facts.registry.as_ref());
+            check_against_contract(&mut diagnostics, root, contract, facts.registry.as_ref());
         }
-        claimed_perf(&mut sheet, root, contract, facts.registry.as_ref());
-        claims::check(&mut sheet, root, facts, contract, evidence);
-        if !sheet.has_errors() {
+        claimed_perf(&mut diagnostics, root, contract, facts.registry.as_ref());
+        attestation_evidence::check(&mut diagnostics, root, facts, contract, evidence);
+        if !diagnostics.has_errors() {
             // The tables and the types should accept the same documents. If they differ, the types decide.
             if let Err(defect) = &document.value {
-                sheet.defect(defect);
+                diagnostics.defect(defect);
             }
         }
     }
-    sheet.finish()
+    diagnostics.finish()
 }
 
 fn perf_of(root: &Node) -> Option<&Node> {
     root.get("perf").filter(|p| !p.entries().is_empty())
 }
 
-fn commits(sheet: &mut Sheet<'_>, root: &Node) {
+fn commits(diagnostics: &mut Diagnostics<'_>, root: &Node) {
     let baseline = filled_at(root, &["nmoe_pr", "baseline_sha"]);
     if let (Some((base, node)), Some((head, _))) = (baseline, filled_at(root, &["nmoe_pr", "pr_sha"]))
         && CommitPrefix::is_valid(base)
@@ -71,7 +71,7 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node) {
         && same_commit(base, head)
     {
         let message = "`baseline_sha` is the attested commit itself";
-        sheet.find(&codes::SAME_COMMIT, &node.span, message).help =
+        diagnostics.report(&codes::SAME_COMMIT, &node.span, message).help =
             Some("name the commit that the change is compared with".to_owned());
     }
     let left_in = root
@@ -89,49 +89,49 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node) {
             .key_span
             .clone();
         let message = format!("{why} needs `baseline_sha`");
-        sheet.find(&codes::MISSING_BASELINE, &span, message).help =
+        diagnostics.report(&codes::MISSING_BASELINE, &span, message).help =
             Some("add the commit that the change is compared with, 7 to 40 hex digits".to_owned());
     }
 }
 
-fn passed(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
-    let Some(known) = known else { return };
+fn passed(diagnostics: &mut Diagnostics<'_>, root: &Node, registry: Option<&RegistryIndex>) {
+    let Some(registry) = registry else { return };
     for (key, tier) in [("tier_a", "a"), ("tier_b", "b")] {
         let Some(list) = root.at(&["gates_passed", key]) else {
             continue;
         };
         for (id, node) in list.texts() {
-            if !known_gate(sheet, known, id, node) {
+            if !known_gate(diagnostics, registry, id, node) {
                 continue;
             }
-            if let Some(own) = known.gate(id).and_then(|gate| gate.text("tier"))
+            if let Some(own) = registry.gate(id).and_then(|gate| gate.text("tier"))
                 && own != tier
             {
                 let message = format!("`{id}` is a gate of tier {own}");
-                sheet.find(&codes::WRONG_TIER, &node.span, message).help =
+                diagnostics.report(&codes::WRONG_TIER, &node.span, message).help =
                     Some(format!("list it under `tier_{own}`"));
             }
         }
     }
 }
 
-fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
+fn perf(diagnostics: &mut Diagnostics<'_>, root: &Node, registry: Option<&RegistryIndex>) {
     let Some(perf) = perf_of(root) else { return };
-    if let Some(known) = known {
-        perf_block(sheet, perf, known);
+    if let Some(registry) = registry {
+        perf_block(diagnostics, perf, registry);
     }
     for key in ["baseline", "result"] {
         let Some(node) = perf.get(key) else { continue };
         if node.number().is_some_and(|n| n.is_finite() && n <= 0.0) {
             let message = format!("`perf.{key}` must be above zero");
-            sheet.find(&codes::INVALID_NUMBER, &node.span, message);
+            diagnostics.report(&codes::INVALID_NUMBER, &node.span, message);
         }
     }
     let number = |key: &str| perf.get(key).and_then(Node::number).filter(|n| n.is_finite());
     if let (Some(budget), Some(node)) = (number("budget_pct"), perf.get("budget_pct"))
         && budget <= -100.0
     {
-        sheet.find(
+        diagnostics.report(
             &INVALID_BUDGET,
             &node.span,
             "a budget of −100 % or less allows every loss",
@@ -146,7 +146,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
         && (actual - stated).abs() > tolerance(perf)
     {
         let message = format!("`delta_pct` is {stated}; baseline and result give {actual:.2}");
-        sheet.find(&codes::WRONG_DELTA, &node.span, message).help =
+        diagnostics.report(&codes::WRONG_DELTA, &node.span, message).help =
             Some("it is (result / baseline − 1) × 100".to_owned());
     }
     let Some((status, node)) = filled_at(perf, &["status"]) else {
@@ -155,7 +155,7 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
     if !matches!(status, "pass" | "fail") {
         if variants::<Verdict>().contains(&status) {
             let message = format!("the status is `{status}`: this proves nothing yet");
-            sheet.find(&codes::PERF_PENDING, &node.span, message).help =
+            diagnostics.report(&codes::PERF_PENDING, &node.span, message).help =
                 Some("omit the block until Tier B has run; `nmoe-gates attest` writes it".to_owned());
         }
         return;
@@ -171,11 +171,11 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
                 .or_else(|| root.entry("perf"))
                 .map(|e| e.key_span.clone());
             let message = format!("`perf.{key}` is missing, and the status `{status}` needs it");
-            sheet.find(&MISSING_KEY, &span.unwrap_or(perf.span.clone()), message);
+            diagnostics.report(&MISSING_KEY, &span.unwrap_or(perf.span.clone()), message);
         }
     }
     let lower =
-        filled_at(perf, &["gate"]).is_some_and(|(gate, _)| known.is_some_and(|k| k.is_lower_better(gate)));
+        filled_at(perf, &["gate"]).is_some_and(|(gate, _)| registry.is_some_and(|k| k.is_lower_better(gate)));
     // If lower is better, an increase is a loss.
     let sign = if lower { -1.0 } else { 1.0 };
     if let (Some(delta), Some(budget)) = (true_delta.or(stated), number("budget_pct")) {
@@ -186,8 +186,10 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
             let says = if inside { "within" } else { "outside of" };
             let message =
                 format!("`status` is `{status}`, and {delta:.2} % is {says} the budget of {budget} %");
-            let fix = sheet.fix(&node.span, if inside { "pass" } else { "fail" });
-            sheet.find(&codes::STATUS_DISAGREES, &node.span, message).fix = Some(fix);
+            let fix = diagnostics.fix(&node.span, if inside { "pass" } else { "fail" });
+            diagnostics
+                .report(&codes::STATUS_DISAGREES, &node.span, message)
+                .fix = Some(fix);
         }
     }
 }
@@ -219,7 +221,12 @@ fn agreed_perf(contract: &Document<Contract>) -> Option<&Node> {
 }
 
 /// Compares with the contract: id, risk, Tier-A gates, perf block.
-fn against(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, known: Option<&RegistryIndex>) {
+fn check_against_contract(
+    diagnostics: &mut Diagnostics<'_>,
+    root: &Node,
+    contract: &Document<Contract>,
+    registry: Option<&RegistryIndex>,
+) {
     let fixed = [("issue", &codes::ISSUE_MISMATCH), ("risk", &codes::RISK_MISMATCH)];
     for (key, code) in fixed {
         let (Some((said, node)), Some(fixed)) =
@@ -232,12 +239,12 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, kn
             _ => variants::<Risk>().contains(&said),
         };
         if said != fixed && well_formed {
-            let fix = sheet.fix(&node.span, fixed);
+            let fix = diagnostics.fix(&node.span, fixed);
             let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
-            sheet.find(code, &node.span, message).fix = Some(fix);
+            diagnostics.report(code, &node.span, message).fix = Some(fix);
         }
     }
-    tier_a(sheet, root, contract, known);
+    tier_a(diagnostics, root, contract, registry);
     let (Some(perf), Some(agreed)) = (perf_of(root), agreed_perf(contract)) else {
         return;
     };
@@ -247,41 +254,46 @@ fn against(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, kn
             continue;
         };
         // Do not repeat what the comparison with the registry reports.
-        let by_registry = known
-            .and_then(|known| known.gate(agreed_text("gate")?))
+        let by_registry = registry
+            .and_then(|registry| registry.gate(agreed_text("gate")?))
             .is_some_and(|gate| match key {
                 "compare" => gate.text("compare_gate") == Some(fixed),
                 "metric" => gate.text("metric") == Some(fixed),
-                _ => known.is_some_and(|known| known.gate(said).is_none()),
+                _ => registry.is_some_and(|registry| registry.gate(said).is_none()),
             });
         if said != fixed && !by_registry {
             let message = format!("`{key}` is `{}`; the contract says `{}`", clip(said), clip(fixed));
-            sheet.find(&PERF_INCONSISTENT, &node.span, message);
+            diagnostics.report(&PERF_INCONSISTENT, &node.span, message);
         }
     }
     let said = perf.get("budget_pct").and_then(|n| n.number().map(|v| (v, n)));
     if let (Some((said, node)), Some(budget)) = (said, agreed.get("budget_pct").and_then(Node::number))
         && (said - budget).abs() > 1e-9
     {
-        let fix = sheet.fix(&node.span, budget.to_string());
+        let fix = diagnostics.fix(&node.span, budget.to_string());
         let message = format!("`budget_pct` is {said}; the contract says {budget}");
-        sheet.find(&PERF_INCONSISTENT, &node.span, message).fix = Some(fix);
+        diagnostics.report(&PERF_INCONSISTENT, &node.span, message).fix = Some(fix);
     }
 }
 
-fn tier_a(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, known: Option<&RegistryIndex>) {
+fn tier_a(
+    diagnostics: &mut Diagnostics<'_>,
+    root: &Node,
+    contract: &Document<Contract>,
+    registry: Option<&RegistryIndex>,
+) {
     let Some(entry) = root.entry_at(&["gates_passed", "tier_a"]) else {
         return;
     };
     let required = contract.at(&["gates", "required"]);
     for (id, _) in required.into_iter().flat_map(Node::texts) {
-        let is_a = known
-            .and_then(|known| known.gate(id))
+        let is_a = registry
+            .and_then(|registry| registry.gate(id))
             .map_or(id.starts_with("cpu:"), |gate| gate.text("tier") == Some("a"));
         if is_a && !entry.node.texts().any(|(text, _)| text == id) {
             let message = format!("the contract requires `{id}`, and it is not attested");
-            sheet
-                .find(&codes::TIER_A_UNCOVERED, &entry.key_span, message)
+            diagnostics
+                .report(&codes::TIER_A_UNCOVERED, &entry.key_span, message)
                 .help = Some(format!(
                 "run `{}` and list it here once it passed",
                 shell_line(&["nmoe-gates", "run", "--gate", id])
@@ -292,10 +304,10 @@ fn tier_a(sheet: &mut Sheet<'_>, root: &Node, contract: &Document<Contract>, kno
 
 /// Reports a missing `perf` block: Tier B is claimed although the contract has a budget, or the perf gate is claimed.
 fn claimed_perf(
-    sheet: &mut Sheet<'_>,
+    diagnostics: &mut Diagnostics<'_>,
     root: &Node,
     contract: Option<&Document<Contract>>,
-    known: Option<&RegistryIndex>,
+    registry: Option<&RegistryIndex>,
 ) {
     let Some(entry) = root.entry_at(&["gates_passed", "tier_b"]) else {
         return;
@@ -306,7 +318,7 @@ fn claimed_perf(
     let listed = entry
         .node
         .texts()
-        .find(|(id, _)| known.map_or(id.starts_with("perf:"), |k| k.gate(id).is_some_and(Gate::is_perf)));
+        .find(|(id, _)| registry.map_or(id.starts_with("perf:"), |k| k.gate(id).is_some_and(Gate::is_perf)));
     let hot = filled_at(root, &["nmoe_pr", "risk"]).is_some_and(|(risk, _)| risk == "hot");
     let budget = contract.map_or(hot, |contract| agreed_perf(contract).is_some());
     let claimed = entry.node.texts().next().is_some();
@@ -321,12 +333,12 @@ fn claimed_perf(
         ),
         None => return,
     };
-    sheet.find(&codes::MISSING_PERF, span, why).help =
+    diagnostics.report(&codes::MISSING_PERF, span, why).help =
         Some("add `perf` with the numbers; `nmoe-gates attest --results FILE` writes it".to_owned());
 }
 
 /// Turns errors into warnings, because the pull request is a draft.
-pub fn as_draft(findings: &mut [Finding]) {
+pub fn downgrade_for_draft(findings: &mut [Finding]) {
     for finding in findings {
         finding.severity = finding.severity.min(Severity::Warning);
     }

@@ -8,63 +8,64 @@ use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::suggest::{did_you_mean, nearest};
-use crate::lint::body;
 use crate::lint::codes::contract as codes;
-use crate::lint::facts::{Facts, Gate, RegistryIndex};
-use crate::lint::forms;
+use crate::lint::context::{Gate, LintContext, RegistryIndex};
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::placeholders::{self, filled, filled_at};
 use crate::lint::registry::braces;
-use crate::lint::shape::{self, Reading, clip};
-use crate::lint::sheet::Sheet;
-use crate::lint::words::{self, filled, filled_at};
+use crate::lint::schema::{self, Strictness, clip};
+use crate::lint::schemas;
+use crate::lint::template_sections;
 
 /// Lists what is wrong with a contract, in the order of the document.
-pub fn lint(document: &Document<Contract>, facts: &Facts) -> Vec<Finding> {
-    let mut sheet = Sheet::of(document);
-    sheet.leaks(&facts.leaks);
-    body::issue_form(&mut sheet, &document.outline);
+pub fn lint(document: &Document<Contract>, facts: &LintContext) -> Vec<Finding> {
+    let mut diagnostics = Diagnostics::of(document);
+    diagnostics.leaks(&facts.leaks);
+    template_sections::issue_form(&mut diagnostics, &document.outline);
     if let Some(root) = &document.root {
-        shape::check(
-            &mut sheet,
+        schema::check(
+            &mut diagnostics,
             root,
-            &forms::CONTRACT,
+            &schemas::CONTRACT,
             "",
             &document.anchor(),
-            Reading::Form,
+            Strictness::Form,
         );
-        dependencies(&mut sheet, root);
-        scope(&mut sheet, root, facts);
+        dependencies(&mut diagnostics, root);
+        scope(&mut diagnostics, root, facts);
         if let Some(entry) = root.entry_at(&["contract", "invariants"]) {
-            invariants(&mut sheet, entry);
+            invariants(&mut diagnostics, entry);
         }
-        gates(&mut sheet, root, facts.registry.as_ref());
-        budget(&mut sheet, root, &facts.noise);
-        if !sheet.has_errors() {
+        gates(&mut diagnostics, root, facts.registry.as_ref());
+        budget(&mut diagnostics, root, &facts.noise);
+        if !diagnostics.has_errors() {
             // The tables and the types should accept the same documents. If they differ, the types decide.
             if let Err(defect) = &document.value {
-                sheet.defect(defect);
+                diagnostics.defect(defect);
             }
         }
     }
-    sheet.finish()
+    diagnostics.finish()
 }
 
-fn dependencies(sheet: &mut Sheet<'_>, root: &Node) {
+fn dependencies(diagnostics: &mut Diagnostics<'_>, root: &Node) {
     let own = root.at(&["nmoe", "issue"]).and_then(filled);
     let Some(list) = root.at(&["nmoe", "depends_on"]) else {
         return;
     };
     for (id, node) in list.texts().filter(|(id, _)| Some(*id) == own) {
         let message = format!("`{id}` depends on itself");
-        sheet.find(&codes::SELF_DEPENDENCY, &node.span, message).help =
-            Some("name the contract that must be merged first, or remove the entry".to_owned());
+        diagnostics
+            .report(&codes::SELF_DEPENDENCY, &node.span, message)
+            .help = Some("name the contract that must be merged first, or remove the entry".to_owned());
     }
 }
 
 /// Parses the patterns of a list, and reports the invalid ones.
-fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPattern, &'n Node)> {
+fn patterns<'n>(diagnostics: &mut Diagnostics<'_>, list: Option<&'n Node>) -> Vec<(PathPattern, &'n Node)> {
     let mut good = Vec::new();
     for (text, node) in list.into_iter().flat_map(Node::texts) {
-        if words::is_placeholder(text) {
+        if placeholders::is_placeholder(text) {
             continue;
         }
         let fault = if text.starts_with('!') {
@@ -74,7 +75,7 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPatte
         } else {
             match PathPattern::new(text) {
                 Ok(pattern) => {
-                    braces(sheet, &pattern, node);
+                    braces(diagnostics, &pattern, node);
                     good.push((pattern, node));
                     None
                 }
@@ -83,23 +84,25 @@ fn patterns<'n>(sheet: &mut Sheet<'_>, list: Option<&'n Node>) -> Vec<(PathPatte
         };
         if let Some(fault) = fault {
             let message = format!("`{}` is not a path pattern", clip(text));
-            sheet.find(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
+            diagnostics.report(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
         }
     }
     good
 }
 
-fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
-    let allow = patterns(sheet, root.at(&["scope", "allow"]));
-    let deny = patterns(sheet, root.at(&["scope", "deny"]));
-    let hotspots = patterns(sheet, root.at(&["nmoe", "merge_hotspots"]));
+fn scope(diagnostics: &mut Diagnostics<'_>, root: &Node, facts: &LintContext) {
+    let allow = patterns(diagnostics, root.at(&["scope", "allow"]));
+    let deny = patterns(diagnostics, root.at(&["scope", "deny"]));
+    let hotspots = patterns(diagnostics, root.at(&["nmoe", "merge_hotspots"]));
     for (pattern, node) in &allow {
         if let Some((denied, _)) = deny.iter().find(|(d, _)| swallows(d, pattern)) {
             let message = format!(
                 "`deny` covers all of `{}`, so this entry has no effect",
                 pattern.as_str()
             );
-            sheet.find(&codes::ALLOW_SWALLOWED, &node.span, message).help = Some(format!(
+            diagnostics
+                .report(&codes::ALLOW_SWALLOWED, &node.span, message)
+                .help = Some(format!(
                 "`{}` in `deny` covers it, and `deny` overrides `allow`",
                 denied.as_str()
             ));
@@ -109,8 +112,8 @@ fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
         let allowed = allow.is_empty() || allow.iter().any(|(a, _)| a.overlaps(pattern));
         if !allowed || deny.iter().any(|(d, _)| swallows(d, pattern)) {
             let message = format!("the hotspot `{}` is outside of the scope", pattern.as_str());
-            sheet
-                .find(&codes::HOTSPOT_OUTSIDE_SCOPE, &node.span, message)
+            diagnostics
+                .report(&codes::HOTSPOT_OUTSIDE_SCOPE, &node.span, message)
                 .help = Some("allow it to change, or remove it from `merge_hotspots`".to_owned());
         }
     }
@@ -127,8 +130,8 @@ fn scope(sheet: &mut Sheet<'_>, root: &Node, facts: &Facts) {
         .any(|(pattern, _)| files.iter().any(|f| pattern.matches(f)))
     {
         let message = "`scope.allow` matches no file of the checkout";
-        sheet
-            .find(&codes::ALLOW_MATCHES_NOTHING, &entry.key_span, message)
+        diagnostics
+            .report(&codes::ALLOW_MATCHES_NOTHING, &entry.key_span, message)
             .help = Some("check the spelling; write the name of a new file without wildcards".to_owned());
     }
 }
@@ -209,7 +212,7 @@ fn sentence(item: &Node) -> String {
     item.text().map_or_else(|| pairs.collect(), str::to_owned)
 }
 
-fn invariants(sheet: &mut Sheet<'_>, entry: &Entry) {
+fn invariants(diagnostics: &mut Diagnostics<'_>, entry: &Entry) {
     let items = entry.node.items().iter();
     let sentences: Vec<String> = items.map(|item| sentence(item).to_lowercase()).collect();
     if sentences.is_empty() {
@@ -222,24 +225,29 @@ fn invariants(sheet: &mut Sheet<'_>, entry: &Entry) {
         });
         if !named {
             let message = format!("the invariant \"{}\" is missing", invariant.what);
-            sheet
-                .find(&codes::MISSING_INVARIANT, &entry.key_span, message)
+            diagnostics
+                .report(&codes::MISSING_INVARIANT, &entry.key_span, message)
                 .help = Some("every contract must have it; add it in your own words".to_owned());
         }
     }
 }
 
 /// Reports a gate id that the registry does not have. Returns whether the registry has it.
-pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &RegistryIndex, id: &str, node: &Node) -> bool {
-    if words::is_placeholder(id) || known.gate(id).is_some() {
-        return known.gate(id).is_some();
+pub(crate) fn known_gate(
+    diagnostics: &mut Diagnostics<'_>,
+    registry: &RegistryIndex,
+    id: &str,
+    node: &Node,
+) -> bool {
+    if placeholders::is_placeholder(id) || registry.gate(id).is_some() {
+        return registry.gate(id).is_some();
     }
-    let meant = nearest(id, known.gate_ids());
-    let fix = meant.map(|m| sheet.fix(&node.span, m));
+    let meant = nearest(id, registry.gate_ids());
+    let fix = meant.map(|m| diagnostics.fix(&node.span, m));
     let message = format!("the registry has no gate `{}`", clip(id));
-    let finding = sheet.find(&codes::UNKNOWN_GATE, &node.span, message);
+    let finding = diagnostics.report(&codes::UNKNOWN_GATE, &node.span, message);
     finding.help = Some(match meant {
-        _ if known.bundle_ids().any(|b| b == id) => {
+        _ if registry.bundle_ids().any(|b| b == id) => {
             let list = shell_line(&["nmoe-gates", "gates", "resolve", "--bundle", id]);
             format!("`{id}` is a bundle; name its gates (`{list}`)")
         }
@@ -250,48 +258,50 @@ pub(crate) fn known_gate(sheet: &mut Sheet<'_>, known: &RegistryIndex, id: &str,
     false
 }
 
-fn gates(sheet: &mut Sheet<'_>, root: &Node, known: Option<&RegistryIndex>) {
+fn gates(diagnostics: &mut Diagnostics<'_>, root: &Node, registry: Option<&RegistryIndex>) {
     let required = root.at(&["gates", "required"]);
-    if let (Some(known), Some(list)) = (known, required) {
+    if let (Some(registry), Some(list)) = (registry, required) {
         for (id, node) in list.texts() {
-            known_gate(sheet, known, id, node);
+            known_gate(diagnostics, registry, id, node);
         }
     }
     let Some(perf) = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty()) else {
         return;
     };
-    if let Some(known) = known {
-        perf_block(sheet, perf, known);
+    if let Some(registry) = registry {
+        perf_block(diagnostics, perf, registry);
     }
     let compare = filled_at(perf, &["compare"]);
     if let (Some((id, node)), Some(list)) = (compare, required) {
-        let exists = known.is_none_or(|k| k.gate(id).is_some());
+        let exists = registry.is_none_or(|k| k.gate(id).is_some());
         if exists && !list.items().is_empty() && !list.texts().any(|(t, _)| t == id) {
             let message = format!("the compared gate `{id}` is not in `gates.required`");
-            sheet.find(&codes::COMPARE_NOT_REQUIRED, &node.span, message).help =
-                Some(format!("add `{id}` to `gates.required`"));
+            diagnostics
+                .report(&codes::COMPARE_NOT_REQUIRED, &node.span, message)
+                .help = Some(format!("add `{id}` to `gates.required`"));
         }
     }
 }
 
 /// Compares the perf block of a contract or an attestation with the registry.
-pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &RegistryIndex) {
+pub(crate) fn perf_block(diagnostics: &mut Diagnostics<'_>, perf: &Node, registry: &RegistryIndex) {
     let value = |key: &str| filled_at(perf, &[key]);
     let Some((id, node)) = value("gate") else { return };
     let compare_exists =
-        value("compare").is_some_and(|(compare, node)| known_gate(sheet, known, compare, node));
-    if !known_gate(sheet, known, id, node) {
+        value("compare").is_some_and(|(compare, node)| known_gate(diagnostics, registry, compare, node));
+    if !known_gate(diagnostics, registry, id, node) {
         return;
     }
-    let Some(gate) = known.gate(id) else { return };
+    let Some(gate) = registry.gate(id) else { return };
     if !gate.is_perf() {
-        let perfs: Vec<&str> = known
+        let perfs: Vec<&str> = registry
             .gate_ids()
-            .filter(|id| known.gate(id).is_some_and(Gate::is_perf))
+            .filter(|id| registry.gate(id).is_some_and(Gate::is_perf))
             .collect();
         let message = format!("`{id}` is not a perf gate");
-        sheet.find(&codes::PERF_INCONSISTENT, &node.span, message).help =
-            Some(format!("the registry's perf gates: {}", perfs.join(", ")));
+        diagnostics
+            .report(&codes::PERF_INCONSISTENT, &node.span, message)
+            .help = Some(format!("the registry's perf gates: {}", perfs.join(", ")));
         return;
     }
     for (key, fixed) in [("compare", "compare_gate"), ("metric", "metric")] {
@@ -299,19 +309,19 @@ pub(crate) fn perf_block(sheet: &mut Sheet<'_>, perf: &Node, known: &RegistryInd
             continue;
         };
         if said != fixed && (key != "compare" || compare_exists) {
-            let fix = sheet.fix(&node.span, fixed);
+            let fix = diagnostics.fix(&node.span, fixed);
             let message = format!(
                 "`{key}` is `{}`; the registry has `{fixed}` for `{id}`",
                 clip(said)
             );
-            let finding = sheet.find(&codes::PERF_INCONSISTENT, &node.span, message);
+            let finding = diagnostics.report(&codes::PERF_INCONSISTENT, &node.span, message);
             finding.help = Some(format!("write `{fixed}`"));
             finding.fix = Some(fix);
         }
     }
 }
 
-fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
+fn budget(diagnostics: &mut Diagnostics<'_>, root: &Node, noise: &NoiseTable) {
     let word = |keys: &[&str]| root.at(keys).and_then(filled);
     let perf = root.at(&["gates", "perf"]).filter(|p| !p.entries().is_empty());
     if word(&["nmoe", "risk"]) == Some("hot")
@@ -319,8 +329,9 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
         && let Some(entry) = root.entry("gates")
     {
         let message = "a hot change needs an explicit budget: `gates.perf` is missing";
-        sheet.find(&codes::MISSING_BUDGET, &entry.key_span, message).help =
-            Some("add `perf` with gate, compare, metric and `budget_pct`, such as -10".to_owned());
+        diagnostics
+            .report(&codes::MISSING_BUDGET, &entry.key_span, message)
+            .help = Some("add `perf` with gate, compare, metric and `budget_pct`, such as -10".to_owned());
     }
     let Some(node) = perf.and_then(|p| p.get("budget_pct")) else {
         return;
@@ -330,12 +341,14 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
     };
     if budget <= -100.0 {
         let message = "a budget of −100 % or less allows every loss";
-        sheet.find(&codes::INVALID_BUDGET, &node.span, message).help =
-            Some("-10 means: at most 10 % worse than the baseline".to_owned());
+        diagnostics
+            .report(&codes::INVALID_BUDGET, &node.span, message)
+            .help = Some("-10 means: at most 10 % worse than the baseline".to_owned());
     } else if budget > 0.0 && word(&["nmoe", "kind"]) != Some("perf") {
         let message = "a budget above zero requires a gain";
-        sheet.find(&codes::POSITIVE_BUDGET, &node.span, message).help =
-            Some(format!("for a loss of at most {budget} % write -{budget}"));
+        diagnostics
+            .report(&codes::POSITIVE_BUDGET, &node.span, message)
+            .help = Some(format!("for a loss of at most {budget} % write -{budget}"));
     } else if budget <= 0.0
         && let Some(gate) = word(&["gates", "perf", "compare"])
         && let Some(finest) =
@@ -343,7 +356,7 @@ fn budget(sheet: &mut Sheet<'_>, root: &Node, noise: &NoiseTable) {
         && budget > finest
     {
         let message = format!("a budget of {budget} % is finer than the noise of `{gate}` allows");
-        sheet.find(&codes::FINE_BUDGET, &node.span, message).help = Some(format!(
+        diagnostics.report(&codes::FINE_BUDGET, &node.span, message).help = Some(format!(
             "the measured noise allows {finest:.1} % or coarser, such as {:.0}",
             finest.floor()
         ));

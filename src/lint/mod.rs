@@ -3,20 +3,20 @@
 //! A rule takes a document and a context, and returns findings. Must not read files or run programs.
 
 pub mod attestation;
-pub mod body;
-pub mod claims;
+pub mod attestation_evidence;
 pub mod codes;
-pub mod command;
+pub mod context;
 pub mod contract;
-pub mod facts;
-pub mod forms;
+pub mod diagnostics;
+pub mod gate_command;
+pub mod placeholders;
 pub mod registry;
-pub mod shape;
-pub mod sheet;
-pub mod words;
+pub mod schema;
+pub mod schemas;
+pub mod template_sections;
 
 pub mod scope;
 pub mod workflows;
 
-pub use facts::Facts;
-pub use sheet::Sheet;
+pub use context::LintContext;
+pub use diagnostics::Diagnostics;

@@ -12,16 +12,16 @@ use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
-use crate::lint::command;
-use crate::lint::facts::{RegistryIndex, metrics_of};
-use crate::lint::forms;
-use crate::lint::shape::{self, Reading, clip};
-use crate::lint::sheet::Sheet;
+use crate::lint::context::{RegistryIndex, metrics_of};
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::gate_command;
+use crate::lint::schema::{self, Strictness, clip};
+use crate::lint::schemas;
 use leakscan::scan::Options;
 
 /// What a registry is compared with. Absent parts are not checked.
 #[derive(Default)]
-pub struct Around<'f> {
+pub struct RegistryContext<'f> {
     /// Whether the checkout under test has a file.
     pub has_file: Option<&'f dyn Fn(&str) -> bool>,
     /// The registry of the base.
@@ -31,29 +31,36 @@ pub struct Around<'f> {
 }
 
 /// Lists what is wrong with a registry, in the order of the file.
-pub fn lint(document: &Document<Registry>, around: &Around<'_>) -> Vec<Finding> {
-    let mut sheet = Sheet::of(document);
-    sheet.leaks(&around.leaks);
+pub fn lint(document: &Document<Registry>, around: &RegistryContext<'_>) -> Vec<Finding> {
+    let mut diagnostics = Diagnostics::of(document);
+    diagnostics.leaks(&around.leaks);
     let readable = document.defects.is_empty();
     if let Some(root) = &document.root {
         let anchor = document.anchor();
-        shape::check(&mut sheet, root, &forms::REGISTRY, "", &anchor, Reading::File);
-        head(&mut sheet, root);
-        image(&mut sheet, root);
-        let missing = gates(&mut sheet, root, around);
-        bundles(&mut sheet, root, &missing);
+        schema::check(
+            &mut diagnostics,
+            root,
+            &schemas::REGISTRY,
+            "",
+            &anchor,
+            Strictness::File,
+        );
+        head(&mut diagnostics, root);
+        image(&mut diagnostics, root);
+        let missing = gates(&mut diagnostics, root, around);
+        bundles(&mut diagnostics, root, &missing);
         if let (Some(base), true) = (around.base, readable) {
-            vanished(&mut sheet, root, base, &anchor);
+            vanished(&mut diagnostics, root, base, &anchor);
         }
     }
     if let Err(defect) = &document.value
         && readable
-        && !sheet.has_errors()
+        && !diagnostics.has_errors()
     {
         // The tables and the types should accept the same documents. If they differ, the types decide.
-        sheet.defect(defect);
+        diagnostics.defect(defect);
     }
-    let mut findings = sheet.finish();
+    let mut findings = diagnostics.finish();
     if !readable {
         // After a syntax error these findings are only consequences of it.
         let echoes = [&WRONG_TYPE, &EMPTY_VALUE, &MISSING_KEY];
@@ -62,13 +69,14 @@ pub fn lint(document: &Document<Registry>, around: &Around<'_>) -> Vec<Finding> 
     findings
 }
 
-fn head(sheet: &mut Sheet<'_>, root: &Node) {
+fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
     if let Some(node) = root.at(&["meta", "version"])
         && node.text().is_some_and(|v| v != "1")
     {
         let message = format!("unknown version `{}`", clip(node.text().unwrap_or_default()));
-        sheet.find(&codes::UNSUPPORTED_VERSION, &node.span, message).help =
-            Some("the version is \"1\"".to_owned());
+        diagnostics
+            .report(&codes::UNSUPPORTED_VERSION, &node.span, message)
+            .help = Some("the version is \"1\"".to_owned());
     }
     for target in root.get("target").map(Node::entries).unwrap_or_default() {
         for (key, only) in [("compute_capability", "10.0"), ("arch", "sm_100a")] {
@@ -77,30 +85,30 @@ fn head(sheet: &mut Sheet<'_>, root: &Node) {
             };
             if said != only {
                 let message = format!("`{key}` is `{}`; the only target is `{only}`", clip(said));
-                sheet.find(&codes::OFF_TARGET_DEFINITION, &node.span, message);
+                diagnostics.report(&codes::OFF_TARGET_DEFINITION, &node.span, message);
             }
         }
         for (text, node) in target.node.get("kernels").into_iter().flat_map(Node::texts) {
-            glob(sheet, text, node);
+            glob(diagnostics, text, node);
         }
     }
 }
 
-fn glob(sheet: &mut Sheet<'_>, text: &str, node: &Node) {
+fn glob(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) {
     match PathPattern::new(text) {
-        Ok(pattern) => braces(sheet, &pattern, node),
+        Ok(pattern) => braces(diagnostics, &pattern, node),
         Err(error) => {
             let message = format!("`{}` is not a path pattern", clip(text));
-            sheet.find(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+            diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
         }
     }
 }
 
 /// Reports `{a,b}`, because braces are literal in patterns.
-pub(crate) fn braces(sheet: &mut Sheet<'_>, pattern: &PathPattern, node: &Node) {
+pub(crate) fn braces(diagnostics: &mut Diagnostics<'_>, pattern: &PathPattern, node: &Node) {
     if pattern.has_literal_braces() {
         let message = format!("the braces in `{}` are literal", clip(pattern.written()));
-        sheet.find(&LITERAL_BRACES, &node.span, message).help =
+        diagnostics.report(&LITERAL_BRACES, &node.span, message).help =
             Some("write one entry for each alternative".to_owned());
     }
 }
@@ -117,7 +125,11 @@ fn text<'n>(gate: &'n Node, key: &str) -> Option<&'n str> {
 }
 
 /// Checks every gate. Returns the ids of gates with missing required files, each with the first missing file.
-fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<(&'n str, &'n str)> {
+fn gates<'n>(
+    diagnostics: &mut Diagnostics<'_>,
+    root: &'n Node,
+    around: &RegistryContext<'_>,
+) -> Vec<(&'n str, &'n str)> {
     let gates = root.get("gates").map(Node::entries).unwrap_or_default();
     let most = root
         .get("target")
@@ -129,43 +141,46 @@ fn gates<'n>(sheet: &mut Sheet<'_>, root: &'n Node, around: &Around<'_>) -> Vec<
     for entry in gates {
         if !GateId::is_valid(&entry.key) {
             let message = format!("`{}` cannot be an id", clip(&entry.key));
-            sheet.find(&codes::INVALID_GATE_ID, &entry.key_span, message).help =
-                Some("letters, digits, `_`, `.`, `-` and `:`, 64 at most".to_owned());
+            diagnostics
+                .report(&codes::INVALID_GATE_ID, &entry.key_span, message)
+                .help = Some("letters, digits, `_`, `.`, `-` and `:`, 64 at most".to_owned());
         }
-        shape_of_gate(sheet, entry, most);
-        variables(sheet, &entry.node);
-        engine(sheet, entry);
-        image(sheet, &entry.node);
+        shape_of_gate(diagnostics, entry, most);
+        variables(diagnostics, &entry.node);
+        engine(diagnostics, entry);
+        image(diagnostics, &entry.node);
         if let Some(node) = entry.node.get("cmd") {
-            for trick in command::tricks(node.text().unwrap_or_default()) {
-                let span = within(sheet.source(), node, trick.text);
-                let message = format!("the command of `{}` is unsafe: {}", clip(&entry.key), trick.why);
-                sheet.find(&codes::UNSAFE_COMMAND, &span, message).help = Some(trick.instead.to_owned());
+            for pattern in gate_command::unsafe_patterns(node.text().unwrap_or_default()) {
+                let span = span_of_substring(diagnostics.source(), node, pattern.text);
+                let message = format!("the command of `{}` is unsafe: {}", clip(&entry.key), pattern.why);
+                diagnostics.report(&codes::UNSAFE_COMMAND, &span, message).help =
+                    Some(pattern.instead.to_owned());
             }
         }
-        metrics(sheet, &entry.node);
+        metrics(diagnostics, &entry.node);
         for (pattern, node) in entry.node.get("artifacts").into_iter().flat_map(Node::texts) {
-            glob(sheet, pattern, node);
+            glob(diagnostics, pattern, node);
         }
-        if let Some(first) = files(sheet, entry, around) {
+        if let Some(first) = files(diagnostics, entry, around) {
             missing.push((entry.key.as_str(), first));
         }
     }
     for entry in gates.iter().filter(|e| kind(&e.node) == "perf") {
-        perf(sheet, entry, gates);
+        perf(diagnostics, entry, gates);
     }
     missing
 }
 
-fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
+fn shape_of_gate(diagnostics: &mut Diagnostics<'_>, entry: &Entry, most: f64) {
     let gate = &entry.node;
     let id = clip(&entry.key);
     let kind = kind(gate);
     if kind == "command" && text(gate, "cmd").is_none() {
         let message = format!("`{id}` has no command");
         let span = gate.entry("cmd").map_or(&entry.key_span, |e| &e.node.span);
-        sheet.find(&codes::GATE_WITHOUT_COMMAND, span, message).help =
-            Some("add `cmd`, or set `kind = \"external\"` if the gate runs elsewhere".to_owned());
+        diagnostics
+            .report(&codes::GATE_WITHOUT_COMMAND, span, message)
+            .help = Some("add `cmd`, or set `kind = \"external\"` if the gate runs elsewhere".to_owned());
     }
     const PERF_KEYS: &[&str] = &[
         "compare_gate",
@@ -181,20 +196,23 @@ fn shape_of_gate(sheet: &mut Sheet<'_>, entry: &Entry, most: f64) {
             || (key.key == "cmd" && kind != "command" && forms_has(kind));
         if unused {
             let message = format!("`{}` has no effect for a gate of kind {kind}", key.key);
-            sheet.find(&codes::UNUSED_KEY, &key.key_span, message).help = Some("remove it".to_owned());
+            diagnostics
+                .report(&codes::UNUSED_KEY, &key.key_span, message)
+                .help = Some("remove it".to_owned());
         }
     }
     let gpus = gate.get("gpus").and_then(|n| n.number().map(|v| (v, n)));
     if let Some((_, node)) = gpus.filter(|(n, _)| *n > most) {
         let message = format!("`{id}` needs more GPUs than the target's {most}");
-        sheet.find(&codes::TOO_MANY_GPUS, &node.span, message);
+        diagnostics.report(&codes::TOO_MANY_GPUS, &node.span, message);
     }
     if text(gate, "tier") == Some("a") {
         let kernel = gate.get("kernel").filter(|n| n.text() == Some("true"));
         if let Some(node) = gpus.filter(|(n, _)| *n >= 1.0).map(|(_, n)| n).or(kernel) {
             let message = format!("`{id}` is Tier A and needs the target");
-            sheet.find(&codes::TIER_A_NEEDS_GPU, &node.span, message).help =
-                Some("write `tier = \"b\"`".to_owned());
+            diagnostics
+                .report(&codes::TIER_A_NEEDS_GPU, &node.span, message)
+                .help = Some("write `tier = \"b\"`".to_owned());
         }
     }
 }
@@ -203,7 +221,7 @@ fn forms_has(kind: &str) -> bool {
     matches!(kind, "perf" | "external" | "kernel")
 }
 
-fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
+fn variables(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
     let declared: Vec<(&str, &Node)> = ["requires", "env"]
         .iter()
         .filter_map(|key| gate.get(key))
@@ -212,18 +230,20 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
     for (name, node) in &declared {
         if gate_environment::is_forbidden(name) {
             let message = format!("`{}` never reaches a gate", clip(name));
-            sheet.find(&codes::FORBIDDEN_ENV, &node.span, message).help = Some("remove it".to_owned());
+            diagnostics
+                .report(&codes::FORBIDDEN_ENV, &node.span, message)
+                .help = Some("remove it".to_owned());
         }
     }
     let Some(node) = gate.get("cmd") else { return };
-    for (name, written) in command::variables(node.text().unwrap_or_default()) {
-        let span = within(sheet.source(), node, written);
+    for (name, written) in gate_command::variables(node.text().unwrap_or_default()) {
+        let span = span_of_substring(diagnostics.source(), node, written);
         if gate_environment::is_forbidden(name) {
             let message = format!("the command reads `{name}`, which never reaches a gate");
-            sheet.find(&codes::FORBIDDEN_ENV, &span, message);
+            diagnostics.report(&codes::FORBIDDEN_ENV, &span, message);
         } else if !gate_environment::needs_no_declaration(name) && !declared.iter().any(|(d, _)| *d == name) {
             let message = format!("the command reads `{name}`, which the gate does not declare");
-            sheet.find(&codes::UNDECLARED_ENV, &span, message).help = Some(format!(
+            diagnostics.report(&codes::UNDECLARED_ENV, &span, message).help = Some(format!(
                 "add \"{name}\" to `requires`, or to `env` if it is optional"
             ));
         }
@@ -231,18 +251,18 @@ fn variables(sheet: &mut Sheet<'_>, gate: &Node) {
 }
 
 /// Reports a gate that reaches a container engine: by a command, a socket or a variable.
-fn engine(sheet: &mut Sheet<'_>, entry: &Entry) {
+fn engine(diagnostics: &mut Diagnostics<'_>, entry: &Entry) {
     let command = entry
         .node
         .get("cmd")
-        .and_then(|n| Some((n, command::engine(n.text()?)?)));
+        .and_then(|n| Some((n, gate_command::engine(n.text()?)?)));
     let declared = ["requires", "env"]
         .iter()
         .filter_map(|key| entry.node.get(key))
         .flat_map(Node::texts)
-        .find(|(name, _)| command::engine(name).is_some());
+        .find(|(name, _)| gate_command::engine(name).is_some());
     let (span, what) = match (command, declared) {
-        (Some((node, word)), _) => (within(sheet.source(), node, word), word),
+        (Some((node, word)), _) => (span_of_substring(diagnostics.source(), node, word), word),
         (None, Some((name, node))) => (node.span.clone(), name),
         (None, None) => return,
     };
@@ -251,26 +271,27 @@ fn engine(sheet: &mut Sheet<'_>, entry: &Entry) {
         clip(&entry.key),
         clip(what)
     );
-    sheet.find(&codes::ENGINE_SOCKET, &span, message).help = Some(format!(
+    diagnostics.report(&codes::ENGINE_SOCKET, &span, message).help = Some(format!(
         "name the image in [gates.\"{}\".container] and use `run --container`: then the gate needs no engine",
         clip(&entry.key)
     ));
 }
 
 /// Reports a Dockerfile that is not used, because the same table names an image.
-fn image(sheet: &mut Sheet<'_>, owner: &Node) {
+fn image(diagnostics: &mut Diagnostics<'_>, owner: &Node) {
     let Some(container) = owner.get("container") else {
         return;
     };
     if let (Some(_), Some(unused)) = (container.entry("image"), container.entry("dockerfile")) {
         let message = "`dockerfile` has no effect next to `image`";
-        sheet.find(&codes::UNUSED_KEY, &unused.key_span, message).help =
-            Some("remove one of them".to_owned());
+        diagnostics
+            .report(&codes::UNUSED_KEY, &unused.key_span, message)
+            .help = Some("remove one of them".to_owned());
     }
 }
 
 /// Returns the span of a part of a string. The search uses the written text, because strings have escape sequences.
-fn within(source: &Source, node: &Node, piece: &str) -> Span {
+fn span_of_substring(source: &Source, node: &Node, piece: &str) -> Span {
     let first = piece.lines().next().unwrap_or_default().trim();
     source
         .text()
@@ -283,18 +304,18 @@ fn within(source: &Source, node: &Node, piece: &str) -> Span {
         })
 }
 
-fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
+fn metrics(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
     let mut names: Vec<&str> = Vec::new();
     let known = metrics_of(gate);
     for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
         if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
             if names.contains(&name) {
                 let message = format!("a second metric `{}`", clip(name));
-                sheet.find(&DUPLICATE_ENTRY, &node.span, message);
+                diagnostics.report(&DUPLICATE_ENTRY, &node.span, message);
             }
             names.push(name);
         }
-        reading(sheet, metric, &known);
+        reading(diagnostics, metric, &known);
         let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
             continue;
         };
@@ -315,7 +336,7 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
             }
             Ok(_) => continue,
         };
-        sheet.find(
+        diagnostics.report(
             &codes::INVALID_PATTERN,
             &node.span,
             format!("the pattern cannot be used: {fault}"),
@@ -324,16 +345,16 @@ fn metrics(sheet: &mut Sheet<'_>, gate: &Node) {
 }
 
 /// Checks the keys that define how a metric is read.
-fn reading(sheet: &mut Sheet<'_>, metric: &Node, known: &[Metric]) {
+fn reading(diagnostics: &mut Diagnostics<'_>, metric: &Node, known: &[Metric]) {
     if let Some(node) = metric
         .get("scale")
         .filter(|n| n.number().is_some_and(|scale| scale <= 0.0))
     {
-        sheet.find(&WRONG_TYPE, &node.span, "`scale` must be above 0");
+        diagnostics.report(&WRONG_TYPE, &node.span, "`scale` must be above 0");
     }
     if let (Some(node), Some(_)) = (metric.get("label"), metric.get("pattern")) {
         let message = "a metric has a `label` or a `pattern`, not both";
-        sheet.find(&codes::INVALID_PATTERN, &node.span, message);
+        diagnostics.report(&codes::INVALID_PATTERN, &node.span, message);
     }
     if let Some((per, node)) = metric.get("rate").and_then(|n| n.text().map(|t| (t, n)))
         && per != "step"
@@ -342,19 +363,24 @@ fn reading(sheet: &mut Sheet<'_>, metric: &Node, known: &[Metric]) {
             .any(|m| m.name == per && Some(per) != text(metric, "name"))
     {
         let message = format!("`rate` names `{}`, which the gate does not read", clip(per));
-        sheet.find(&codes::INVALID_PATTERN, &node.span, message).help =
-            Some("name `step`, or another metric of this gate".to_owned());
+        diagnostics
+            .report(&codes::INVALID_PATTERN, &node.span, message)
+            .help = Some("name `step`, or another metric of this gate".to_owned());
     }
 }
 
-fn files<'n>(sheet: &mut Sheet<'_>, entry: &'n Entry, around: &Around<'_>) -> Option<&'n str> {
+fn files<'n>(
+    diagnostics: &mut Diagnostics<'_>,
+    entry: &'n Entry,
+    around: &RegistryContext<'_>,
+) -> Option<&'n str> {
     let mut first = None;
     for (path, node) in entry.node.get("requires_files").into_iter().flat_map(Node::texts) {
         let inside =
             !path.starts_with('/') && !path.split('/').any(|part| part == "..") && !path.contains('\0');
         if !inside {
             let message = format!("`{}` is not a path inside the repository", clip(path));
-            sheet.find(&codes::INVALID_PATH, &node.span, message);
+            diagnostics.report(&codes::INVALID_PATH, &node.span, message);
             continue;
         }
         if around.has_file.is_some_and(|has| !has(path)) {
@@ -363,7 +389,7 @@ fn files<'n>(sheet: &mut Sheet<'_>, entry: &'n Entry, around: &Around<'_>) -> Op
                 clip(&entry.key),
                 clip(path)
             );
-            sheet.find(&codes::MISSING_FILE, &node.span, message).help = Some(
+            diagnostics.report(&codes::MISSING_FILE, &node.span, message).help = Some(
                 "add the file, or correct the path; until then every bundle with this gate is refused"
                     .to_owned(),
             );
@@ -373,13 +399,13 @@ fn files<'n>(sheet: &mut Sheet<'_>, entry: &'n Entry, around: &Around<'_>) -> Op
     first
 }
 
-fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
+fn perf(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[Entry]) {
     let gate = &entry.node;
     let id = clip(&entry.key);
     for key in ["compare_gate", "metric"] {
         if gate.entry(key).is_none() {
             let message = format!("the perf gate `{id}` has no `{key}`");
-            sheet.find(&MISSING_KEY, &entry.key_span, message);
+            diagnostics.report(&MISSING_KEY, &entry.key_span, message);
         }
     }
     for key in ["pairs", "max_pairs"] {
@@ -387,7 +413,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
             continue;
         };
         if said < 1.0 {
-            sheet.find(&WRONG_TYPE, &node.span, format!("`{key}` must be 1 or more"));
+            diagnostics.report(&WRONG_TYPE, &node.span, format!("`{key}` must be 1 or more"));
         }
     }
     let bound = |key: &str| gate.get(key).and_then(Node::number);
@@ -395,13 +421,13 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
         && pairs > max
         && max >= 1.0
     {
-        sheet.find(&WRONG_TYPE, &node.span, "`max_pairs` is below `pairs`");
+        diagnostics.report(&WRONG_TYPE, &node.span, "`max_pairs` is below `pairs`");
     }
     let Some((compared_id, compare)) = gate.get("compare_gate").and_then(|n| n.text().map(|t| (t, n))) else {
         return;
     };
     let Some(compared) = gates.iter().find(|g| g.key == compared_id) else {
-        unknown(sheet, compared_id, compare, gates);
+        unknown(diagnostics, compared_id, compare, gates);
         return;
     };
     if kind(&compared.node) != "command" {
@@ -410,8 +436,8 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
             clip(compared_id),
             kind(&compared.node)
         );
-        sheet
-            .find(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+        diagnostics
+            .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
             .help = Some("compare a gate that runs a command".to_owned());
         return;
     }
@@ -426,13 +452,14 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
                 .map(|n| format!("{n}_p50"))
                 .collect();
             let message = format!("`{}` does not print `{}`", clip(compared_id), clip(metric));
-            sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
-                Some(format!("it prints {}", known.join(", ")));
+            diagnostics
+                .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
+                .help = Some(format!("it prints {}", known.join(", ")));
             return;
         }
-        let processes = command::option(command, "nproc_per_node").unwrap_or(1);
+        let processes = gate_command::option(command, "nproc_per_node").unwrap_or(1);
         if name == Some("node_tps")
-            && command::is_trainer(command)
+            && gate_command::is_trainer(command)
             && processes <= 1
             && !names().any(|n| n == "node_tps")
         {
@@ -440,13 +467,13 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
                 "`{}` trains in one process, which prints no node_tps",
                 clip(compared_id)
             );
-            sheet
-                .find(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+            diagnostics
+                .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
                 .help = Some("compare a gate that trains in several processes".to_owned());
             return;
         }
     }
-    further_metrics(sheet, gate, &compared.node);
+    further_metrics(diagnostics, gate, &compared.node);
     let whole = format!("{command} {}", text(gate, "perf_args").unwrap_or_default());
     #[expect(
         clippy::cast_possible_truncation,
@@ -454,14 +481,16 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
         reason = "a whole number from 0, checked by the shape"
     )]
     let warmup = bound("warmup_steps").map(|n| n as u64);
-    if let Some((have, need)) = command::samples(&whole, warmup, bound("pairs") == Some(1.0))
+    if let Some((have, need)) = gate_command::samples(&whole, warmup, bound("pairs") == Some(1.0))
         && have < need
     {
         let message = format!(
             "`{}` prints {have} samples after the warm-up; a verdict needs {need}",
             clip(compared_id)
         );
-        sheet.find(&codes::TOO_FEW_SAMPLES, &compare.span, message).help = Some(
+        diagnostics
+            .report(&codes::TOO_FEW_SAMPLES, &compare.span, message)
+            .help = Some(
             "add `perf_args = \"--log_every=1\"` to the perf gate, or give the compared gate more steps"
                 .to_owned(),
         );
@@ -469,7 +498,7 @@ fn perf(sheet: &mut Sheet<'_>, entry: &Entry, gates: &[Entry]) {
 }
 
 /// Checks the further metrics of a perf gate: the compared gate prints each, none is named twice, and budgets are percentages.
-fn further_metrics(sheet: &mut Sheet<'_>, gate: &Node, compared: &Node) {
+fn further_metrics(diagnostics: &mut Diagnostics<'_>, gate: &Node, compared: &Node) {
     let own = metrics_of(compared);
     let mut named: Vec<&str> = text(gate, "metric")
         .map(|m| m.strip_suffix("_p50").unwrap_or(m))
@@ -479,19 +508,21 @@ fn further_metrics(sheet: &mut Sheet<'_>, gate: &Node, compared: &Node) {
         if let Some((name, node)) = further.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
             if name != "node_tps" && own.iter().all(|m| m.name != name) {
                 let message = format!("the compared gate does not read `{}`", clip(name));
-                sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
-                    Some("declare the metric in the compared gate".to_owned());
+                diagnostics
+                    .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
+                    .help = Some("declare the metric in the compared gate".to_owned());
             } else if named.contains(&name) {
                 let message = format!("`{}` is compared twice", clip(name));
-                sheet.find(&codes::METRIC_NOT_YIELDED, &node.span, message).help =
-                    Some("remove one of the two".to_owned());
+                diagnostics
+                    .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
+                    .help = Some("remove one of the two".to_owned());
             }
             named.push(name);
         }
         if let Some((budget, node)) = further.get("budget_pct").and_then(|n| n.number().map(|v| (v, n)))
             && !(budget > -100.0 && budget < 100.0)
         {
-            sheet.find(
+            diagnostics.report(
                 &WRONG_TYPE,
                 &node.span,
                 "`budget_pct` must be above -100 and below 100",
@@ -500,16 +531,16 @@ fn further_metrics(sheet: &mut Sheet<'_>, gate: &Node, compared: &Node) {
     }
 }
 
-fn unknown(sheet: &mut Sheet<'_>, id: &str, node: &Node, gates: &[Entry]) {
+fn unknown(diagnostics: &mut Diagnostics<'_>, id: &str, node: &Node, gates: &[Entry]) {
     let meant = nearest(id, gates.iter().map(|g| g.key.as_str()));
-    let fix = meant.map(|m| sheet.fix(&node.span, format!("\"{m}\"")));
+    let fix = meant.map(|m| diagnostics.fix(&node.span, format!("\"{m}\"")));
     let message = format!("there is no gate `{}`", clip(id));
-    let finding = sheet.find(&UNKNOWN_GATE, &node.span, message);
+    let finding = diagnostics.report(&UNKNOWN_GATE, &node.span, message);
     finding.help = meant.map(did_you_mean);
     finding.fix = fix;
 }
 
-fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
+fn bundles(diagnostics: &mut Diagnostics<'_>, root: &Node, missing: &[(&str, &str)]) {
     let gates = root.get("gates").map(Node::entries).unwrap_or_default();
     let bundles = root.get("bundles").map(Node::entries).unwrap_or_default();
     let stops = |bundle: &Entry, perf: &str| {
@@ -522,18 +553,18 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
     for bundle in bundles {
         if matches!(bundle.key.as_str(), "single" | "tier_a") {
             let message = format!("`{}` cannot be the name of a bundle", bundle.key);
-            sheet.find(&codes::RESERVED_NAME, &bundle.key_span, message);
+            diagnostics.report(&codes::RESERVED_NAME, &bundle.key_span, message);
         } else if !GateId::is_valid(&bundle.key) {
             let message = format!("`{}` cannot be the name of a bundle", clip(&bundle.key));
-            sheet.find(&codes::INVALID_GATE_ID, &bundle.key_span, message);
+            diagnostics.report(&codes::INVALID_GATE_ID, &bundle.key_span, message);
         }
         if bundle.node.items().is_empty() && matches!(bundle.node.value, Value::List(_)) {
             let message = format!("the bundle `{}` names no gate", clip(&bundle.key));
-            sheet.find(&EMPTY_VALUE, &bundle.node.span, message);
+            diagnostics.report(&EMPTY_VALUE, &bundle.node.span, message);
         }
         for (id, node) in bundle.node.texts() {
             let Some(gate) = gates.iter().find(|g| g.key == id) else {
-                unknown(sheet, id, node, gates);
+                unknown(diagnostics, id, node, gates);
                 continue;
             };
             if kind(&gate.node) != "perf" {
@@ -548,8 +579,8 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
                     clip(id),
                     clip(compared)
                 );
-                sheet
-                    .find(&codes::COMPARE_NOT_IN_BUNDLE, &node.span, message)
+                diagnostics
+                    .report(&codes::COMPARE_NOT_IN_BUNDLE, &node.span, message)
                     .help = Some(format!("add `{}` before it", clip(compared)));
             }
             let reachable = bundles
@@ -563,7 +594,9 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
                     clip(dead),
                     clip(file)
                 );
-                sheet.find(&codes::PERF_UNREACHABLE, &node.span, message).help = Some(
+                diagnostics
+                    .report(&codes::PERF_UNREACHABLE, &node.span, message)
+                    .help = Some(
                     "no other bundle has the perf gate; add the file, or a bundle without that gate"
                         .to_owned(),
                 );
@@ -572,7 +605,7 @@ fn bundles(sheet: &mut Sheet<'_>, root: &Node, missing: &[(&str, &str)]) {
     }
 }
 
-fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &RegistryIndex, anchor: &Span) {
+fn vanished(diagnostics: &mut Diagnostics<'_>, root: &Node, base: &RegistryIndex, anchor: &Span) {
     let is_gone = |key: &'static str| move |id: &&str| root.at(&[key, id]).is_none();
     let gates = base.gate_ids().filter(is_gone("gates"));
     let bundles = base.bundle_ids().filter(is_gone("bundles"));
@@ -582,7 +615,7 @@ fn vanished(sheet: &mut Sheet<'_>, root: &Node, base: &RegistryIndex, anchor: &S
     {
         let span = root.entry(key).map_or(anchor, |e| &e.key_span);
         let message = format!("the {what} `{}` of the base is missing", clip(id));
-        sheet.find(&codes::VANISHED_ID, span, message).help =
+        diagnostics.report(&codes::VANISHED_ID, span, message).help =
             Some("keep the id, because contracts, attestations and workflows refer to it".to_owned());
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
 
 /// A scope with parsed patterns. An invalid pattern matches nothing, and `lint contract` reports it.
-pub struct Judge {
+pub struct ScopeMatcher {
     allow: Vec<PathPattern>,
     deny: Vec<PathPattern>,
     empty: bool,
@@ -21,12 +21,12 @@ enum Ruling<'a> {
     Outside,
 }
 
-impl Judge {
+impl ScopeMatcher {
     pub fn new(scope: &Scope) -> Self {
         let compile = |texts: &[String]| -> Vec<PathPattern> {
             texts.iter().filter_map(|t| PathPattern::new(t).ok()).collect()
         };
-        Judge {
+        ScopeMatcher {
             allow: compile(&scope.allow),
             deny: compile(&scope.deny),
             empty: scope.allow.is_empty(),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::document::block;
 use crate::document::source::{Source, Span};
+use crate::document::yaml_block;
 use crate::domain::finding::{Finding, Region};
 use crate::domain::ids::ContractId;
 use crate::domain::next_step::shell_line;
@@ -203,7 +203,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             .help(format!("run `{}`", shell_line(&document.lint_command())));
         Box::new(finding)
     };
-    let found = block::find(&source, CONTRACT_KEY);
+    let found = yaml_block::find(&source, CONTRACT_KEY);
     let Some(block) = found.block else {
         let defect = found.defects.first().filter(|_| document.named);
         return defect.map_or(Ok(None), |d| Err(unreadable(&d.span, &d.message)));

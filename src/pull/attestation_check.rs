@@ -7,8 +7,8 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::lint;
-use crate::lint::Sheet;
-use crate::lint::claims::Evidence;
+use crate::lint::Diagnostics;
+use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::plan::codes;
 use crate::pull::attestation::Head;
 use crate::pull::scope;
@@ -20,7 +20,7 @@ pub struct Inputs<'a> {
     /// The branch of the change; `None` for a detached head.
     pub branch: Option<String>,
     pub contract: &'a Document<Contract>,
-    pub facts: &'a lint::Facts,
+    pub facts: &'a lint::LintContext,
     /// Recorded results, oldest first.
     pub results: Vec<Results>,
 }
@@ -30,7 +30,7 @@ pub struct Inputs<'a> {
 /// # Errors
 /// git fails.
 pub fn check(description: &Document<Attestation>, inputs: Inputs<'_>) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = Sheet::of(inputs.contract).finish();
+    let mut findings = Diagnostics::of(inputs.contract).finish();
     if inputs.results.is_empty() {
         let message = "there are no recorded results, so the attestation is not proven";
         findings.push(Finding::new(&codes::NO_RESULTS, message).help("name them with `--results FILE`"));
@@ -49,7 +49,7 @@ pub fn check(description: &Document<Attestation>, inputs: Inputs<'_>) -> anyhow:
         findings.push(Finding::new(code, message).severity(Severity::Error));
     }
     let has_commit = |sha: &str| inputs.git.commit(sha).ok().flatten().is_some();
-    let evidence = Evidence {
+    let evidence = AttestationEvidence {
         branch: inputs.branch,
         head: Some(inputs.head.commit.clone()),
         has_commit: Some(&has_commit),

@@ -14,7 +14,7 @@ use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
 use crate::leaks;
 use crate::lint;
-use crate::lint::claims::Evidence as Claims;
+use crate::lint::attestation_evidence::AttestationEvidence as Claims;
 use crate::policy::Loaded;
 use crate::pull::approvals::Approvals;
 use crate::pull::blocker::{self, Blocker};
@@ -34,7 +34,7 @@ pub struct Inputs<'a> {
     pub clone: LocalClone,
     pub queue: Queue,
     pub registry: Loaded<Registry>,
-    pub facts: lint::Facts,
+    pub facts: lint::LintContext,
     pub images: Vec<Image>,
     pub results: KnownResults,
 }

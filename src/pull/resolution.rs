@@ -18,7 +18,7 @@ use crate::gate::select;
 use crate::github::api::GitHub;
 use crate::github::types::Authorship;
 use crate::lint;
-use crate::lint::claims::Evidence;
+use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::policy::{Loaded, Revision};
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::{Merge, Snapshot};
@@ -45,7 +45,7 @@ pub struct Request<'a> {
 pub fn resolve(
     hub: &GitHub,
     in_force: Loaded<Registry>,
-    facts: &lint::Facts,
+    facts: &lint::LintContext,
     request: &Request<'_>,
     messages: &dyn Messages,
 ) -> anyhow::Result<Resolution> {
@@ -160,16 +160,16 @@ fn contract_facts(hub: &GitHub, issue: &Issue, messages: &dyn Messages) -> Contr
 }
 
 /// Lints contract and attestation, as `lint contract` and `lint attestation` do.
-fn findings(snapshot: &Snapshot, issue: Option<&Issue>, facts: &lint::Facts) -> Findings {
+fn findings(snapshot: &Snapshot, issue: Option<&Issue>, facts: &lint::LintContext) -> Findings {
     let mut all = Vec::new();
     let contract = issue.map(|issue| &issue.document);
     if let Some(contract) = contract {
         all.extend(lint::contract::lint(contract, facts));
     }
-    let evidence = Evidence {
+    let evidence = AttestationEvidence {
         branch: Some(snapshot.pull.head.branch.clone()),
         head: Some(snapshot.pull.head.sha.clone()),
-        ..Evidence::default()
+        ..AttestationEvidence::default()
     };
     all.extend(lint::attestation::lint(
         &snapshot.description,

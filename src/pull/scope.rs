@@ -8,7 +8,7 @@ use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
 use crate::git::diff::{self, Change, Kind};
 use crate::git::{Git, revisions};
-use crate::lint::scope::Judge;
+use crate::lint::scope::ScopeMatcher;
 use crate::lint::scope::knobs::{self, Config, Keys};
 
 /// Checks what a branch changed since it left its base.
@@ -28,7 +28,7 @@ pub fn check(
     changes: &[Change],
     since: &str,
 ) -> anyhow::Result<Vec<Finding>> {
-    let rules = Judge::new(&contract.scope);
+    let rules = ScopeMatcher::new(&contract.scope);
     let mut findings = Vec::new();
     let mut elsewhere = None;
     for change in changes {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::Source;
-use crate::document::source::Place;
+use crate::document::source::LineColumn;
 use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity};
 use crate::domain::next_step::{NextStep, Who};
 use crate::terminal::Text;
@@ -192,7 +192,7 @@ fn masked(document: &Source, findings: &[Finding], is_private: &dyn Fn(&Code) ->
 }
 
 fn span(document: &Source, region: &Region) -> std::ops::Range<usize> {
-    let offset = |line, column| document.offset(Place { line, column });
+    let offset = |line, column| document.offset(LineColumn { line, column });
     offset(region.line, region.column)..offset(region.end_line, region.end_column)
 }
 
@@ -212,11 +212,11 @@ fn groups<'f>(
             // Keep only the lines around a finding: the renderer searches the whole text once per finding, which would be
             // quadratic.
             let first = region.line.saturating_sub(1).max(1);
-            let start = document.offset(Place {
+            let start = document.offset(LineColumn {
                 line: first,
                 column: 1,
             });
-            let end = document.offset(Place {
+            let end = document.offset(LineColumn {
                 line: region.end_line.max(region.line).saturating_add(1),
                 column: 1,
             });

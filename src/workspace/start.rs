@@ -45,7 +45,11 @@ pub enum Outcome {
 ///
 /// # Errors
 /// git or the remote fails.
-pub fn start(main: &MainWorktree, request: &Request<'_>, facts: &lint::Facts) -> anyhow::Result<Outcome> {
+pub fn start(
+    main: &MainWorktree,
+    request: &Request<'_>,
+    facts: &lint::LintContext,
+) -> anyhow::Result<Outcome> {
     let (items, mut findings) = contracts::read(request.documents);
     let Some((item, n)) = items.iter().find(|(item, _)| item.issue == request.id) else {
         findings.push(unknown(request.id, &items));
@@ -117,7 +121,7 @@ fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
 }
 
 /// Returns the errors of the contract itself.
-fn contract_errors(document: &Document, facts: &lint::Facts) -> Vec<Finding> {
+fn contract_errors(document: &Document, facts: &lint::LintContext) -> Vec<Finding> {
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
     let mut findings = lint::contract::lint(&Parsed::parse(source), facts);
     findings.retain(|finding| finding.severity == Severity::Error);

@@ -7,7 +7,7 @@ use nmoe_gates::domain::ids::CommitId;
 use nmoe_gates::domain::registry::Registry;
 use nmoe_gates::domain::results::Results;
 use nmoe_gates::lint;
-use nmoe_gates::lint::claims::Evidence as Claims;
+use nmoe_gates::lint::attestation_evidence::AttestationEvidence as Claims;
 use nmoe_gates::pull::attestation::{self, Head};
 use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ proptest! {
         // Some generated prose hides or repeats the block. Such bodies are refused, and another test covers them.
         let refused = |kind: &str| ["no-block", "several-blocks", "unclosed-fence", "literal-newlines"].contains(&kind);
         prop_assume!(source.block.is_some() && !source.defects.iter().any(|defect| refused(defect.kind)));
-        let extent = source.block.as_ref().unwrap().content.extent();
+        let extent = source.block.as_ref().unwrap().content.full_span();
 
         let contract = Document::<Contract>::parse(Source::new(None, CONTRACT)).value.unwrap();
         let registry = Document::<Registry>::parse(Source::new(None, REGISTRY)).value.unwrap();
@@ -135,7 +135,7 @@ proptest! {
         prop_assert_eq!(&attestation::fill(&again, &wanted).unwrap(), &filled);
 
         let claims = Claims { head: Some(head.commit.clone()), results, ..Claims::default() };
-        let said: Vec<&str> = lint::attestation::lint(&again, &lint::Facts::default(), None, &claims).iter().map(|f| f.code.id).collect();
+        let said: Vec<&str> = lint::attestation::lint(&again, &lint::LintContext::default(), None, &claims).iter().map(|f| f.code.id).collect();
         for code in ["wrong-head", "foreign-results", "unproven-claim", "unmeasured-number", "wrong-delta"] {
             prop_assert!(!said.contains(&code), "{code}\n{filled}");
         }

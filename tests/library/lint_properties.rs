@@ -4,10 +4,10 @@ use nmoe_gates::document::{Document, Source};
 use nmoe_gates::domain::contract::Contract;
 use nmoe_gates::domain::finding::Finding;
 use nmoe_gates::domain::registry::Registry;
-use nmoe_gates::lint::Sheet;
-use nmoe_gates::lint::claims::Evidence;
-use nmoe_gates::lint::facts::{Facts, RegistryIndex};
-use nmoe_gates::lint::registry::Around;
+use nmoe_gates::lint::Diagnostics;
+use nmoe_gates::lint::attestation_evidence::AttestationEvidence;
+use nmoe_gates::lint::context::{LintContext, RegistryIndex};
+use nmoe_gates::lint::registry::RegistryContext;
 use nmoe_gates::lint::{attestation, contract, registry};
 use proptest::prelude::*;
 
@@ -86,12 +86,12 @@ fn around(text: &str, findings: &[Finding]) {
 fn all(text: &str) {
     let source = Source::new(None, text);
     let policy = Document::<Registry>::parse(Source::new(None, REGISTRY));
-    let facts = Facts {
+    let facts = LintContext {
         registry: policy.root.map(RegistryIndex::new),
-        ..Facts::default()
+        ..LintContext::default()
     };
     let document = Document::<Contract>::parse(source.clone());
-    around(text, &Sheet::of(&document).finish());
+    around(text, &Diagnostics::of(&document).finish());
     around(text, &contract::lint(&document, &facts));
     let valid = Document::parse(Source::new(None, CONTRACT));
     let agreed = if document.root.is_some() {
@@ -105,12 +105,12 @@ fn all(text: &str) {
             &Document::parse(source.clone()),
             &facts,
             Some(agreed),
-            &Evidence::default(),
+            &AttestationEvidence::default(),
         ),
     );
     around(
         text,
-        &registry::lint(&Document::parse(source), &Around::default()),
+        &registry::lint(&Document::parse(source), &RegistryContext::default()),
     );
 }
 

@@ -15,8 +15,8 @@ use crate::domain::finding::Finding;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::lint;
-use crate::lint::claims::Evidence;
-use crate::lint::sheet::Sheet;
+use crate::lint::attestation_evidence::AttestationEvidence;
+use crate::lint::diagnostics::Diagnostics;
 use crate::pull::scope;
 
 /// Arguments of `lint attestation`.
@@ -56,11 +56,11 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let contract = args.contract.as_deref().map(gather::source).transpose()?;
     let contract = contract.map(Document::parse);
     if let Some(contract) = &contract {
-        findings.extend(Sheet::of(contract).finish());
+        findings.extend(Diagnostics::of(contract).finish());
     }
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
-    let evidence = Evidence {
+    let evidence = AttestationEvidence {
         branch: args.branch.clone(),
         head: args
             .head
@@ -115,9 +115,9 @@ pub fn scope(
     match &contract.value {
         Ok(agreed) => scope::between(git, agreed, base, head),
         Err(defect) => {
-            let mut sheet = Sheet::new(&contract.source);
-            sheet.defect(defect);
-            Ok(sheet.finish())
+            let mut diagnostics = Diagnostics::new(&contract.source);
+            diagnostics.defect(defect);
+            Ok(diagnostics.finish())
         }
     }
 }

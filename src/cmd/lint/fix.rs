@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::print_data;
 use crate::cmd::print_findings;
 use crate::document::Source;
-use crate::document::source::{Place, Span};
+use crate::document::source::{LineColumn, Span};
 use crate::domain::finding::{Finding, Fix, Region};
 
 /// The options of a lint with fixes.
@@ -89,7 +89,7 @@ fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
 }
 
 fn span(source: &Source, fix: &Fix) -> Span {
-    let at = |line, column| source.offset(Place { line, column });
+    let at = |line, column| source.offset(LineColumn { line, column });
     at(fix.region.line, fix.region.column)..at(fix.region.end_line, fix.region.end_column)
 }
 

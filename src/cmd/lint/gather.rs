@@ -8,7 +8,7 @@ use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::leaks::private_terms;
-use crate::lint::facts::{Facts, Files, RegistryIndex};
+use crate::lint::context::{Files, LintContext, RegistryIndex};
 
 /// The documents, and whether one of them could not be read.
 pub struct Documents {
@@ -55,7 +55,7 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// Reads the ids of the registry, the files of the checkout, the naming and the stored noise.
-pub fn facts(context: &Context) -> anyhow::Result<Facts> {
+pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
     let path = context.registry_path();
     let registry = match context.policy().registry_file() {
         Ok(Some(file)) => {
@@ -80,9 +80,9 @@ pub fn facts(context: &Context) -> anyhow::Result<Facts> {
 }
 
 /// Gathers what the lints compare a document with, apart from the registry.
-pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow::Result<Facts> {
+pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow::Result<LintContext> {
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
-    Ok(Facts {
+    Ok(LintContext {
         noise: perf_baseline::noise(context)?,
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),

@@ -16,11 +16,11 @@ use crate::git::Git;
 use crate::github::event;
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
-use crate::lint::claims::Evidence;
+use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
-use crate::lint::registry::Around;
-use crate::lint::sheet::Sheet;
-use crate::lint::{self, Facts};
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::registry::RegistryContext;
+use crate::lint::{self, LintContext};
 use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let complete = git
         .text(["rev-parse", "--is-shallow-repository"])
         .is_ok_and(|said| said == "false");
-    let evidence = Evidence {
+    let evidence = AttestationEvidence {
         branch: Some(pull.head.branch.clone()),
         head: Some(pull.head.sha.clone()),
         has_commit: complete.then_some(&has_commit),
@@ -98,7 +98,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     findings.extend(proposed_registry(context, &facts, &mut documents)?);
     if pull.draft {
-        lint::attestation::as_draft(&mut findings);
+        lint::attestation::downgrade_for_draft(&mut findings);
     }
     documents.insert(0, snapshot.description.source);
     print_findings::print_all(context, &documents, &findings)
@@ -122,9 +122,9 @@ fn contract(
     }
     let body = &snapshot.description.source;
     let no_contract = |span: &Span, message: String, help: &str| {
-        let mut sheet = Sheet::new(body);
-        sheet.find(&NO_CONTRACT, span, message).help = Some(help.to_owned());
-        Ok((None, sheet.finish()))
+        let mut diagnostics = Diagnostics::new(body);
+        diagnostics.report(&NO_CONTRACT, span, message).help = Some(help.to_owned());
+        Ok((None, diagnostics.finish()))
     };
     let hub = api::hub(context)?;
     match snapshot.contract(&hub, |number| Issue::read(&hub, number))? {
@@ -149,7 +149,7 @@ fn contract(
 /// Lints the registry of the change, if it differs from the registry of the policy checkout.
 fn proposed_registry(
     context: &Context,
-    facts: &Facts,
+    facts: &LintContext,
     documents: &mut Vec<Source>,
 ) -> anyhow::Result<Vec<Finding>> {
     let policy = context.policy().file(paths::REGISTRY);
@@ -165,7 +165,7 @@ fn proposed_registry(
     };
     let source = Source::new(Some(paths::REGISTRY.to_owned()), proposed);
     let has_file = |file: &str| context.subject.join(file).exists();
-    let around = Around {
+    let around = RegistryContext {
         has_file: Some(&has_file),
         base: facts.registry.as_ref(),
         leaks: private_terms::options(context::variable)?,

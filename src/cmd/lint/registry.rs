@@ -14,8 +14,8 @@ use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint;
-use crate::lint::facts::RegistryIndex;
-use crate::lint::registry::Around;
+use crate::lint::context::RegistryIndex;
+use crate::lint::registry::RegistryContext;
 use crate::policy::Revision;
 
 /// Arguments of `lint registry`.
@@ -45,7 +45,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         Some(base) => ids_at(context, base)?,
         None => None,
     };
-    let around = Around {
+    let around = RegistryContext {
         has_file: Some(&has_file),
         base: base.as_ref(),
         leaks: private_terms::options(context::variable)?,

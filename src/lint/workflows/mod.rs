@@ -9,9 +9,9 @@ mod runtime;
 mod script;
 mod sink;
 
-use crate::document::mapped::Mapped;
 use crate::document::node::Node;
 use crate::document::source::Source;
+use crate::document::source_map::MappedText;
 use crate::document::yaml;
 use crate::domain::finding::Finding;
 
@@ -21,7 +21,7 @@ use sink::Sink;
 
 /// Checks one workflow file.
 pub fn lint(source: &Source) -> Vec<Finding> {
-    let content = Mapped::lines_of(source.text(), 0);
+    let content = MappedText::lines_of(source.text(), 0);
     let (tree, defects) = yaml::parse(&content);
     let mut sink = Sink {
         source,
@@ -63,7 +63,7 @@ pub struct Asked {
 
 /// Returns the needs of each job of a workflow, or nothing if the file cannot be parsed.
 pub fn asked(source: &Source) -> Vec<Asked> {
-    let (tree, _) = yaml::parse(&Mapped::lines_of(source.text(), 0));
+    let (tree, _) = yaml::parse(&MappedText::lines_of(source.text(), 0));
     let jobs = tree.map(|tree| job::all(&tree)).unwrap_or_default();
     jobs.into_iter()
         .map(|job| Asked {

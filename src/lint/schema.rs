@@ -7,14 +7,14 @@ use crate::document::node::{Entry, Kind, Node, Value};
 use crate::domain::finding::Code;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::document as codes;
-use crate::lint::sheet::Sheet;
-use crate::lint::words;
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::placeholders;
 
 /// The type of a value.
 #[derive(Debug)]
-pub enum Shape {
+pub enum SchemaType {
     /// Text. In a form, numbers count as text.
-    Text(Option<Word>),
+    Text(Option<TextRule>),
     /// Text in which `<…>` and `|` do not mark a placeholder.
     Sentence,
     OneOf(fn() -> &'static [&'static str]),
@@ -22,15 +22,15 @@ pub enum Shape {
     /// A whole number, 0 or more.
     Whole,
     Flag,
-    List(&'static Shape),
+    List(&'static SchemaType),
     Map(&'static [Key]),
     /// A map with any keys and values of this type.
-    Table(&'static Shape),
+    Table(&'static SchemaType),
 }
 
 /// A rule for a text, and the code of its finding.
 #[derive(Debug)]
-pub struct Word {
+pub struct TextRule {
     pub good: fn(&str) -> bool,
     pub code: &'static Code,
     /// Completes "must be …".
@@ -41,7 +41,7 @@ pub struct Word {
 pub struct Key {
     pub name: &'static str,
     pub need: Need,
-    pub shape: Shape,
+    pub shape: SchemaType,
 }
 
 /// Whether a key is required, and whether it can be empty.
@@ -59,7 +59,7 @@ pub enum Need {
 
 /// How strictly values are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Strictness {
     /// A form that people fill in: placeholders are findings, and a number counts as text.
     Form,
     /// A file format with types.
@@ -67,17 +67,24 @@ pub enum Reading {
 }
 
 /// Checks a tree against a type. Missing top-level keys are reported at `anchor`.
-pub fn check(sheet: &mut Sheet<'_>, node: &Node, shape: &Shape, name: &str, anchor: &Span, reading: Reading) {
-    Walk { sheet, reading }.value(node, shape, name, anchor, Need::Required);
+pub fn check(
+    diagnostics: &mut Diagnostics<'_>,
+    node: &Node,
+    shape: &SchemaType,
+    name: &str,
+    anchor: &Span,
+    reading: Strictness,
+) {
+    Walk { diagnostics, reading }.value(node, shape, name, anchor, Need::Required);
 }
 
 struct Walk<'s, 'a> {
-    sheet: &'s mut Sheet<'a>,
-    reading: Reading,
+    diagnostics: &'s mut Diagnostics<'a>,
+    reading: Strictness,
 }
 
 impl Walk<'_, '_> {
-    fn value(&mut self, node: &Node, shape: &Shape, name: &str, anchor: &Span, need: Need) {
+    fn value(&mut self, node: &Node, shape: &SchemaType, name: &str, anchor: &Span, need: Need) {
         if self.is_empty(node, shape) {
             let empty_text = node.scalar().is_some_and(|s| s.text.is_empty());
             let fine = match need {
@@ -87,16 +94,16 @@ impl Walk<'_, '_> {
                 Need::Required => false,
             };
             if !fine {
-                self.sheet
-                    .find(&codes::EMPTY_VALUE, &node.span, format!("`{name}` is empty"))
+                self.diagnostics
+                    .report(&codes::EMPTY_VALUE, &node.span, format!("`{name}` is empty"))
                     .help = Some(wanted(shape));
             }
             return;
         }
         match shape {
-            Shape::List(inner) => self.list(node, inner, name, shape),
-            Shape::Map(keys) => self.map(node, keys, name, anchor, shape),
-            Shape::Table(inner) => {
+            SchemaType::List(inner) => self.list(node, inner, name, shape),
+            SchemaType::Map(keys) => self.map(node, keys, name, anchor, shape),
+            SchemaType::Table(inner) => {
                 if !matches!(node.value, Value::Map(_)) {
                     return self.wrong(node, name, shape);
                 }
@@ -115,18 +122,19 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn is_empty(&self, node: &Node, shape: &Shape) -> bool {
+    fn is_empty(&self, node: &Node, shape: &SchemaType) -> bool {
         match &node.value {
             Value::Scalar(s) => {
                 s.kind == Kind::Null
-                    || (s.text.trim().is_empty() && !matches!(shape, Shape::Map(_) | Shape::Table(_)))
+                    || (s.text.trim().is_empty()
+                        && !matches!(shape, SchemaType::Map(_) | SchemaType::Table(_)))
             }
-            Value::List(items) => items.is_empty() && matches!(shape, Shape::List(_)),
+            Value::List(items) => items.is_empty() && matches!(shape, SchemaType::List(_)),
             Value::Map(_) => false,
         }
     }
 
-    fn list(&mut self, node: &Node, inner: &Shape, name: &str, shape: &Shape) {
+    fn list(&mut self, node: &Node, inner: &SchemaType, name: &str, shape: &SchemaType) {
         let Value::List(items) = &node.value else {
             return self.wrong(node, name, shape);
         };
@@ -142,13 +150,14 @@ impl Walk<'_, '_> {
             let Some(text) = item.text() else { continue };
             if seen.contains(&text) {
                 let message = format!("a second `{text}` in `{name}`");
-                self.sheet.find(&codes::DUPLICATE_ENTRY, &item.span, message);
+                self.diagnostics
+                    .report(&codes::DUPLICATE_ENTRY, &item.span, message);
             }
             seen.push(text);
         }
     }
 
-    fn map(&mut self, node: &Node, keys: &[Key], name: &str, anchor: &Span, shape: &Shape) {
+    fn map(&mut self, node: &Node, keys: &[Key], name: &str, anchor: &Span, shape: &SchemaType) {
         let Value::Map(entries) = &node.value else {
             return self.wrong(node, name, shape);
         };
@@ -171,7 +180,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             let message = format!("`{}` is missing", join(name, key.name));
-            self.sheet.find(&codes::MISSING_KEY, anchor, message).help =
+            self.diagnostics.report(&codes::MISSING_KEY, anchor, message).help =
                 Some(format!("add `{}`: {}", key.name, wanted(&key.shape)));
         }
     }
@@ -187,20 +196,20 @@ impl Walk<'_, '_> {
 
     fn unknown(&mut self, entry: &Entry, entries: &[Entry], keys: &[Key], name: &str) {
         let meant = self.means(entry, entries, keys);
-        let fix = meant.map(|m| self.sheet.fix(&entry.key_span, m));
+        let fix = meant.map(|m| self.diagnostics.fix(&entry.key_span, m));
         let place = if name.is_empty() {
             String::new()
         } else {
             format!(" in `{name}`")
         };
-        let finding = self.sheet.find(
+        let finding = self.diagnostics.report(
             &codes::UNKNOWN_KEY,
             &entry.key_span,
             format!("there is no key `{}`{place}", entry.key),
         );
         finding.help = Some(match meant {
             Some(meant) => did_you_mean(meant),
-            None if self.reading == Reading::Form => {
+            None if self.reading == Strictness::Form => {
                 let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
                 format!(
                     "the keys are {}; put other text outside of the block",
@@ -215,41 +224,46 @@ impl Walk<'_, '_> {
         finding.fix = fix;
     }
 
-    fn scalar(&mut self, node: &Node, shape: &Shape, name: &str) {
+    fn scalar(&mut self, node: &Node, shape: &SchemaType, name: &str) {
         let Some(scalar) = node.scalar() else {
             return self.wrong(node, name, shape);
         };
         let text = scalar.text.trim();
-        if self.reading == Reading::Form && !matches!(shape, Shape::Sentence) && words::is_placeholder(text) {
+        if self.reading == Strictness::Form
+            && !matches!(shape, SchemaType::Sentence)
+            && placeholders::is_placeholder(text)
+        {
             let message = format!("`{name}` is still the placeholder `{text}`");
-            self.sheet
-                .find(&codes::UNFILLED_PLACEHOLDER, &node.span, message)
+            self.diagnostics
+                .report(&codes::UNFILLED_PLACEHOLDER, &node.span, message)
                 .help = Some(wanted(shape));
             return;
         }
         match (shape, scalar.kind) {
-            (Shape::Text(_) | Shape::Sentence | Shape::OneOf(_), kind)
-                if self.reading == Reading::File && kind != Kind::Text =>
+            (SchemaType::Text(_) | SchemaType::Sentence | SchemaType::OneOf(_), kind)
+                if self.reading == Strictness::File && kind != Kind::Text =>
             {
                 self.wrong(node, name, shape);
             }
-            (Shape::Text(Some(word)), _) if !(word.good)(text) => {
+            (SchemaType::Text(Some(word)), _) if !(word.good)(text) => {
                 let message = format!("`{name}` is `{}`; it must be {}", clip(text), word.must_be);
-                self.sheet.find(word.code, &node.span, message);
+                self.diagnostics.report(word.code, &node.span, message);
             }
-            (Shape::OneOf(known), _) if !known().contains(&text) => {
+            (SchemaType::OneOf(known), _) if !known().contains(&text) => {
                 let known = known();
                 let meant = nearest(text, known.iter().copied());
                 let fix = meant.map(|m| {
-                    let quoted = if self.reading == Reading::File {
+                    let quoted = if self.reading == Strictness::File {
                         format!("\"{m}\"")
                     } else {
                         m.to_owned()
                     };
-                    self.sheet.fix(&node.span, quoted)
+                    self.diagnostics.fix(&node.span, quoted)
                 });
                 let message = format!("`{name}` is `{}`", clip(text));
-                let finding = self.sheet.find(&codes::INVALID_VALUE, &node.span, message);
+                let finding = self
+                    .diagnostics
+                    .report(&codes::INVALID_VALUE, &node.span, message);
                 let set = known.join(", ");
                 finding.help = Some(match meant {
                     Some(meant) => format!("{} It is one of {set}", did_you_mean(meant)),
@@ -257,15 +271,15 @@ impl Walk<'_, '_> {
                 });
                 finding.fix = fix;
             }
-            (Shape::Number, Kind::Number(n)) if n.is_finite() => {}
-            (Shape::Whole, Kind::Number(n)) if n >= 0.0 && n.fract() == 0.0 && n < 1e15 => {}
-            (Shape::Flag, Kind::Bool(_)) => {}
-            (Shape::Number | Shape::Whole | Shape::Flag, _) => self.wrong(node, name, shape),
+            (SchemaType::Number, Kind::Number(n)) if n.is_finite() => {}
+            (SchemaType::Whole, Kind::Number(n)) if n >= 0.0 && n.fract() == 0.0 && n < 1e15 => {}
+            (SchemaType::Flag, Kind::Bool(_)) => {}
+            (SchemaType::Number | SchemaType::Whole | SchemaType::Flag, _) => self.wrong(node, name, shape),
             _ => {}
         }
     }
 
-    fn wrong(&mut self, node: &Node, name: &str, shape: &Shape) {
+    fn wrong(&mut self, node: &Node, name: &str, shape: &SchemaType) {
         let is = match &node.value {
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
@@ -277,15 +291,15 @@ impl Walk<'_, '_> {
                 Kind::Text => "text",
             },
         };
-        let sentence =
-            matches!(shape, Shape::Sentence | Shape::Text(_)) && matches!(node.value, Value::Map(_));
-        let quoted = matches!(shape, Shape::Number)
+        let sentence = matches!(shape, SchemaType::Sentence | SchemaType::Text(_))
+            && matches!(node.value, Value::Map(_));
+        let quoted = matches!(shape, SchemaType::Number)
             && node
                 .scalar()
                 .is_some_and(|s| s.text.trim().parse::<f64>().is_ok_and(f64::is_finite));
         let finding = self
-            .sheet
-            .find(&codes::WRONG_TYPE, &node.span, format!("`{name}` is {is}"));
+            .diagnostics
+            .report(&codes::WRONG_TYPE, &node.span, format!("`{name}` is {is}"));
         finding.help = Some(if sentence {
             "put the text into quotes, because `: ` makes it a map".to_owned()
         } else if quoted {
@@ -313,20 +327,20 @@ pub fn clip(text: &str) -> String {
     format!("{}…", head.replace(['\n', '\r', '\t', '`'], " "))
 }
 
-fn wanted(shape: &Shape) -> String {
+fn wanted(shape: &SchemaType) -> String {
     match shape {
-        Shape::Text(Some(word)) => format!("it must be {}", word.must_be),
-        Shape::Text(None) => "it needs text".to_owned(),
-        Shape::Sentence => "it needs a sentence".to_owned(),
-        Shape::OneOf(known) => format!("one of {}", known().join(", ")),
-        Shape::Number => "it needs a finite number".to_owned(),
-        Shape::Whole => "it needs a whole number".to_owned(),
-        Shape::Flag => "it needs true or false".to_owned(),
-        Shape::List(_) => "it needs a list".to_owned(),
-        Shape::Map(keys) => {
+        SchemaType::Text(Some(word)) => format!("it must be {}", word.must_be),
+        SchemaType::Text(None) => "it needs text".to_owned(),
+        SchemaType::Sentence => "it needs a sentence".to_owned(),
+        SchemaType::OneOf(known) => format!("one of {}", known().join(", ")),
+        SchemaType::Number => "it needs a finite number".to_owned(),
+        SchemaType::Whole => "it needs a whole number".to_owned(),
+        SchemaType::Flag => "it needs true or false".to_owned(),
+        SchemaType::List(_) => "it needs a list".to_owned(),
+        SchemaType::Map(keys) => {
             let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
             format!("it needs a map of {}", known.join(", "))
         }
-        Shape::Table(_) => "it needs a map".to_owned(),
+        SchemaType::Table(_) => "it needs a map".to_owned(),
     }
 }

@@ -4,16 +4,16 @@ use crate::document::Document;
 use crate::document::markdown::{Heading, Outline};
 use crate::lint::codes::attestation::ATTESTATION_NOT_FIRST;
 use crate::lint::codes::document as codes;
-use crate::lint::sheet::Sheet;
+use crate::lint::diagnostics::Diagnostics;
 
 /// Checks the sections of the issue form.
-pub fn issue_form(sheet: &mut Sheet<'_>, outline: &Outline) {
-    summary(sheet, outline);
-    confirmation(sheet, outline, 1, &["summary", "notes (optional)"]);
+pub fn issue_form(diagnostics: &mut Diagnostics<'_>, outline: &Outline) {
+    summary(diagnostics, outline);
+    confirmation(diagnostics, outline, 1, &["summary", "notes (optional)"]);
 }
 
 /// Checks the sections of the pull-request form.
-pub fn pr_form<T>(sheet: &mut Sheet<'_>, document: &Document<T>) {
+pub fn pr_form<T>(diagnostics: &mut Diagnostics<'_>, document: &Document<T>) {
     let outline = &document.outline;
     if let Some(opening) = document.block.as_ref().and_then(|b| b.opening.as_ref()) {
         let before = outline
@@ -22,23 +22,23 @@ pub fn pr_form<T>(sheet: &mut Sheet<'_>, document: &Document<T>) {
             .find(|h| h.span.start < opening.start && !h.text.to_lowercase().contains("attestation"));
         if let Some(heading) = before {
             let message = format!("the attestation is after the section `{}`", heading.text);
-            sheet.find(&ATTESTATION_NOT_FIRST, opening, message).help =
+            diagnostics.report(&ATTESTATION_NOT_FIRST, opening, message).help =
                 Some("move it to the top of the description".to_owned());
         }
     }
-    summary(sheet, outline);
-    confirmation(sheet, outline, 2, &["summary", "links", "reviewer focus"]);
+    summary(diagnostics, outline);
+    confirmation(diagnostics, outline, 2, &["summary", "links", "reviewer focus"]);
 }
 
-fn summary(sheet: &mut Sheet<'_>, outline: &Outline) {
+fn summary(diagnostics: &mut Diagnostics<'_>, outline: &Outline) {
     let headings = &outline.headings;
     let Some(at) = headings.iter().position(|h| says(h, "summary")) else {
         return;
     };
-    let section = section(sheet.source().text(), headings, at);
+    let section = section(diagnostics.source().text(), headings, at);
     if !section.replace("\\n", "\n").lines().any(says_something) {
-        sheet
-            .find(&codes::EMPTY_SUMMARY, &headings[at].span, "the summary is empty")
+        diagnostics
+            .report(&codes::EMPTY_SUMMARY, &headings[at].span, "the summary is empty")
             .help = Some("describe in a few sentences what changes and why".to_owned());
     }
 }
@@ -53,8 +53,8 @@ fn says_something(line: &str) -> bool {
 
 /// Checks that the body has all safety boxes of the form, and that they are ticked. A body without sections of the form
 /// needs no boxes.
-fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[&str]) {
-    if sheet.has(&codes::UNCLOSED_FENCE) {
+fn confirmation(diagnostics: &mut Diagnostics<'_>, outline: &Outline, boxes: usize, form: &[&str]) {
+    if diagnostics.has(&codes::UNCLOSED_FENCE) {
         // The unclosed block contains the rest of the body.
         return;
     }
@@ -63,8 +63,8 @@ fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[
     let Some(at) = headings.iter().position(is_safety) else {
         if let Some(heading) = headings.iter().find(|h| form.iter().any(|f| says(h, f))) {
             let message = "the public-safety confirmation of the form is missing";
-            sheet
-                .find(&codes::MISSING_CONFIRMATION, &heading.span, message)
+            diagnostics
+                .report(&codes::MISSING_CONFIRMATION, &heading.span, message)
                 .help = Some(format!(
                 "add the section `Public-safety` with its {}",
                 counted(boxes)
@@ -80,7 +80,7 @@ fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[
         .collect();
     for open in inside.iter().filter(|b| !b.ticked) {
         // No fix is offered, because only the author can confirm the statement.
-        let finding = sheet.find(
+        let finding = diagnostics.report(
             &codes::UNTICKED_BOX,
             &open.span,
             "this confirmation is not ticked",
@@ -92,8 +92,8 @@ fn confirmation(sheet: &mut Sheet<'_>, outline: &Outline, boxes: usize, form: &[
             "the section has {} tick boxes; the form has {boxes}",
             inside.len()
         );
-        sheet
-            .find(&codes::MISSING_CONFIRMATION, &headings[at].span, message)
+        diagnostics
+            .report(&codes::MISSING_CONFIRMATION, &headings[at].span, message)
             .help = Some(format!(
             "restore the {} of the form and tick them",
             counted(boxes)

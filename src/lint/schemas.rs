@@ -12,85 +12,85 @@ use crate::lint::codes::attestation::INVALID_SHA;
 use crate::lint::codes::contract::{INVALID_ISSUE_ID, INVALID_KNOB, INVALID_REF, INVALID_SLUG};
 use crate::lint::codes::document::WRONG_TYPE;
 use crate::lint::codes::registry::{IMAGE_WITHOUT_DIGEST, INVALID_ENV_NAME, INVALID_PATTERN};
-use crate::lint::shape::Need::{MayBeEmpty, Optional, Required, RequiredMayBeEmpty};
-use crate::lint::shape::{Key, Need, Shape, Word};
+use crate::lint::schema::Need::{MayBeEmpty, Optional, Required, RequiredMayBeEmpty};
+use crate::lint::schema::{Key, Need, SchemaType, TextRule};
 
-const fn key(name: &'static str, need: Need, shape: Shape) -> Key {
+const fn key(name: &'static str, need: Need, shape: SchemaType) -> Key {
     Key { name, need, shape }
 }
 
-const ISSUE_ID: Shape = Shape::Text(Some(Word {
+const ISSUE_ID: SchemaType = SchemaType::Text(Some(TextRule {
     good: ContractId::is_valid,
     code: &INVALID_ISSUE_ID,
     must_be: ContractId::MUST_BE,
 }));
-const SLUG: Shape = Shape::Text(Some(Word {
+const SLUG: SchemaType = SchemaType::Text(Some(TextRule {
     good: Slug::is_valid,
     code: &INVALID_SLUG,
     must_be: Slug::MUST_BE,
 }));
-const SHA: Shape = Shape::Text(Some(Word {
+const SHA: SchemaType = SchemaType::Text(Some(TextRule {
     good: CommitPrefix::is_valid,
     code: &INVALID_SHA,
     must_be: CommitPrefix::MUST_BE,
 }));
-const REF: Shape = Shape::Text(Some(Word {
+const REF: SchemaType = SchemaType::Text(Some(TextRule {
     good: Revision::is_valid,
     code: &INVALID_REF,
     must_be: Revision::MUST_BE,
 }));
-const KNOB: Shape = Shape::Text(Some(Word {
+const KNOB: SchemaType = SchemaType::Text(Some(TextRule {
     good: Knob::is_valid,
     code: &INVALID_KNOB,
     must_be: Knob::MUST_BE,
 }));
-const ENV_NAME: Shape = Shape::Text(Some(Word {
+const ENV_NAME: SchemaType = SchemaType::Text(Some(TextRule {
     good: EnvName::is_valid,
     code: &INVALID_ENV_NAME,
     must_be: EnvName::MUST_BE,
 }));
-const METRIC_NAME: Shape = Shape::Text(Some(Word {
+const METRIC_NAME: SchemaType = SchemaType::Text(Some(TextRule {
     good: MetricName::is_valid,
     code: &INVALID_PATTERN,
     must_be: MetricName::MUST_BE,
 }));
-const TEXT: Shape = Shape::Text(None);
-const RISK: Shape = Shape::OneOf(variants::<Risk>);
+const TEXT: SchemaType = SchemaType::Text(None);
+const RISK: SchemaType = SchemaType::OneOf(variants::<Risk>);
 
 /// The contract.
-pub static CONTRACT: Shape = Shape::Map(&[
+pub static CONTRACT: SchemaType = SchemaType::Map(&[
     key(
         "nmoe",
         Required,
-        Shape::Map(&[
+        SchemaType::Map(&[
             key("issue", Required, ISSUE_ID),
             key("slug", Required, SLUG),
-            key("kind", Required, Shape::OneOf(variants::<contract::Kind>)),
+            key("kind", Required, SchemaType::OneOf(variants::<contract::Kind>)),
             key("risk", Required, RISK),
-            key("complexity", Required, Shape::OneOf(variants::<Complexity>)),
-            key("depends_on", Optional, Shape::List(&ISSUE_ID)),
-            key("merge_hotspots", Optional, Shape::List(&TEXT)),
+            key("complexity", Required, SchemaType::OneOf(variants::<Complexity>)),
+            key("depends_on", Optional, SchemaType::List(&ISSUE_ID)),
+            key("merge_hotspots", Optional, SchemaType::List(&TEXT)),
         ]),
     ),
     key(
         "scope",
         Required,
-        Shape::Map(&[
-            key("allow", Required, Shape::List(&TEXT)),
-            key("deny", Optional, Shape::List(&TEXT)),
+        SchemaType::Map(&[
+            key("allow", Required, SchemaType::List(&TEXT)),
+            key("deny", Optional, SchemaType::List(&TEXT)),
         ]),
     ),
     key(
         "contract",
         Required,
-        Shape::Map(&[
-            key("invariants", Required, Shape::List(&Shape::Sentence)),
+        SchemaType::Map(&[
+            key("invariants", Required, SchemaType::List(&SchemaType::Sentence)),
             key(
                 "knobs",
                 Optional,
-                Shape::Map(&[
-                    key("add", Optional, Shape::List(&KNOB)),
-                    key("change", Optional, Shape::List(&KNOB)),
+                SchemaType::Map(&[
+                    key("add", Optional, SchemaType::List(&KNOB)),
+                    key("change", Optional, SchemaType::List(&KNOB)),
                 ]),
             ),
         ]),
@@ -98,17 +98,17 @@ pub static CONTRACT: Shape = Shape::Map(&[
     key(
         "gates",
         Required,
-        Shape::Map(&[
-            key("required", Required, Shape::List(&TEXT)),
+        SchemaType::Map(&[
+            key("required", Required, SchemaType::List(&TEXT)),
             key(
                 "perf",
                 MayBeEmpty,
-                Shape::Map(&[
+                SchemaType::Map(&[
                     key("gate", Required, TEXT),
                     key("compare", Required, TEXT),
                     key("metric", Required, TEXT),
                     key("baseline_ref", MayBeEmpty, REF),
-                    key("budget_pct", Required, Shape::Number),
+                    key("budget_pct", Required, SchemaType::Number),
                 ]),
             ),
         ]),
@@ -116,11 +116,11 @@ pub static CONTRACT: Shape = Shape::Map(&[
 ]);
 
 /// The attestation.
-pub static ATTESTATION: Shape = Shape::Map(&[
+pub static ATTESTATION: SchemaType = SchemaType::Map(&[
     key(
         "nmoe_pr",
         Required,
-        Shape::Map(&[
+        SchemaType::Map(&[
             key("issue", Required, ISSUE_ID),
             key("baseline_sha", MayBeEmpty, SHA),
             key("pr_sha", Required, SHA),
@@ -130,124 +130,124 @@ pub static ATTESTATION: Shape = Shape::Map(&[
     key(
         "gates_passed",
         Required,
-        Shape::Map(&[
-            key("tier_a", RequiredMayBeEmpty, Shape::List(&TEXT)),
-            key("tier_b", RequiredMayBeEmpty, Shape::List(&TEXT)),
+        SchemaType::Map(&[
+            key("tier_a", RequiredMayBeEmpty, SchemaType::List(&TEXT)),
+            key("tier_b", RequiredMayBeEmpty, SchemaType::List(&TEXT)),
         ]),
     ),
     key(
         "perf",
         MayBeEmpty,
-        Shape::Map(&[
+        SchemaType::Map(&[
             key("gate", Required, TEXT),
             key("compare", Required, TEXT),
             key("metric", Required, TEXT),
-            key("baseline", MayBeEmpty, Shape::Number),
-            key("result", MayBeEmpty, Shape::Number),
-            key("delta_pct", MayBeEmpty, Shape::Number),
-            key("budget_pct", Required, Shape::Number),
-            key("status", Required, Shape::OneOf(variants::<Verdict>)),
+            key("baseline", MayBeEmpty, SchemaType::Number),
+            key("result", MayBeEmpty, SchemaType::Number),
+            key("delta_pct", MayBeEmpty, SchemaType::Number),
+            key("budget_pct", Required, SchemaType::Number),
+            key("status", Required, SchemaType::OneOf(variants::<Verdict>)),
         ]),
     ),
 ]);
 
 /// The container of the registry or of a gate.
-const CONTAINER: Shape = Shape::Map(&[
+const CONTAINER: SchemaType = SchemaType::Map(&[
     key(
         "image",
         Optional,
-        Shape::Text(Some(Word {
+        SchemaType::Text(Some(TextRule {
             good: container::is_image,
             code: &IMAGE_WITHOUT_DIGEST,
             must_be: "an image by digest: `NAME@sha256:…`, or `sha256:…`",
         })),
     ),
     key("dockerfile", Optional, TEXT),
-    key("build_args", Optional, Shape::Table(&TEXT)),
-    key("network", Optional, Shape::Flag),
+    key("build_args", Optional, SchemaType::Table(&TEXT)),
+    key("network", Optional, SchemaType::Flag),
     key(
         "memory",
         Optional,
-        Shape::Text(Some(Word {
+        SchemaType::Text(Some(TextRule {
             good: container::is_memory,
             code: &WRONG_TYPE,
             must_be: "an amount such as `64g` or `512m`",
         })),
     ),
-    key("processes", Optional, Shape::Whole),
-    key("data", Optional, Shape::List(&ENV_NAME)),
-    key("scratch", Optional, Shape::List(&ENV_NAME)),
+    key("processes", Optional, SchemaType::Whole),
+    key("data", Optional, SchemaType::List(&ENV_NAME)),
+    key("scratch", Optional, SchemaType::List(&ENV_NAME)),
 ]);
 
 /// The registry.
-pub static REGISTRY: Shape = Shape::Map(&[
+pub static REGISTRY: SchemaType = SchemaType::Map(&[
     key(
         "meta",
         Optional,
-        Shape::Map(&[key("version", Optional, TEXT), key("target", Optional, TEXT)]),
+        SchemaType::Map(&[key("version", Optional, TEXT), key("target", Optional, TEXT)]),
     ),
     key(
         "target",
         Optional,
-        Shape::Table(&Shape::Map(&[
+        SchemaType::Table(&SchemaType::Map(&[
             key("compute_capability", Optional, TEXT),
             key("arch", Optional, TEXT),
-            key("kernels", Optional, Shape::List(&TEXT)),
+            key("kernels", Optional, SchemaType::List(&TEXT)),
             key("build", MayBeEmpty, TEXT),
-            key("gpus", Optional, Shape::Whole),
+            key("gpus", Optional, SchemaType::Whole),
         ])),
     ),
     key("container", Optional, CONTAINER),
-    key("gates", Required, Shape::Table(&GATE)),
-    key("bundles", Optional, Shape::Table(&Shape::List(&TEXT))),
+    key("gates", Required, SchemaType::Table(&GATE)),
+    key("bundles", Optional, SchemaType::Table(&SchemaType::List(&TEXT))),
 ]);
 
 /// One gate of the registry.
-pub static GATE: Shape = Shape::Map(&[
-    key("tier", Required, Shape::OneOf(variants::<Tier>)),
-    key("kind", Optional, Shape::OneOf(variants::<GateKind>)),
+pub static GATE: SchemaType = SchemaType::Map(&[
+    key("tier", Required, SchemaType::OneOf(variants::<Tier>)),
+    key("kind", Optional, SchemaType::OneOf(variants::<GateKind>)),
     key("cmd", MayBeEmpty, TEXT),
-    key("timeout_s", Optional, Shape::Whole),
-    key("silence_timeout_s", Optional, Shape::Whole),
-    key("gpus", Optional, Shape::Whole),
-    key("requires", Optional, Shape::List(&ENV_NAME)),
-    key("requires_files", Optional, Shape::List(&TEXT)),
-    key("env", Optional, Shape::List(&ENV_NAME)),
+    key("timeout_s", Optional, SchemaType::Whole),
+    key("silence_timeout_s", Optional, SchemaType::Whole),
+    key("gpus", Optional, SchemaType::Whole),
+    key("requires", Optional, SchemaType::List(&ENV_NAME)),
+    key("requires_files", Optional, SchemaType::List(&TEXT)),
+    key("env", Optional, SchemaType::List(&ENV_NAME)),
     key("note", MayBeEmpty, TEXT),
-    key("preset", Optional, Shape::OneOf(variants::<Preset>)),
+    key("preset", Optional, SchemaType::OneOf(variants::<Preset>)),
     key(
         "metrics",
         Optional,
-        Shape::List(&Shape::Map(&[
+        SchemaType::List(&SchemaType::Map(&[
             key("name", Required, METRIC_NAME),
             key("label", Optional, TEXT),
             key("pattern", Optional, TEXT),
             key("unit", MayBeEmpty, TEXT),
-            key("scale", Optional, Shape::Number),
-            key("decimal", Optional, Shape::OneOf(variants::<Decimal>)),
-            key("direction", Optional, Shape::OneOf(variants::<Direction>)),
-            key("reduce", Optional, Shape::OneOf(variants::<Reduce>)),
+            key("scale", Optional, SchemaType::Number),
+            key("decimal", Optional, SchemaType::OneOf(variants::<Decimal>)),
+            key("direction", Optional, SchemaType::OneOf(variants::<Direction>)),
+            key("reduce", Optional, SchemaType::OneOf(variants::<Reduce>)),
             key("rate", Optional, TEXT),
-            key("take", Optional, Shape::OneOf(variants::<Take>)),
+            key("take", Optional, SchemaType::OneOf(variants::<Take>)),
         ])),
     ),
-    key("artifacts", Optional, Shape::List(&TEXT)),
+    key("artifacts", Optional, SchemaType::List(&TEXT)),
     key("container", Optional, CONTAINER),
-    key("kernel", Optional, Shape::Flag),
-    key("leaks", Optional, Shape::OneOf(variants::<Leaks>)),
+    key("kernel", Optional, SchemaType::Flag),
+    key("leaks", Optional, SchemaType::OneOf(variants::<Leaks>)),
     key("compare_gate", Optional, TEXT),
     key("metric", Optional, TEXT),
     key(
         "also",
         Optional,
-        Shape::List(&Shape::Map(&[
+        SchemaType::List(&SchemaType::Map(&[
             key("metric", Required, METRIC_NAME),
-            key("budget_pct", Required, Shape::Number),
+            key("budget_pct", Required, SchemaType::Number),
         ])),
     ),
-    key("pairs", Optional, Shape::Whole),
-    key("max_pairs", Optional, Shape::Whole),
-    key("warmup_steps", Optional, Shape::Whole),
+    key("pairs", Optional, SchemaType::Whole),
+    key("max_pairs", Optional, SchemaType::Whole),
+    key("warmup_steps", Optional, SchemaType::Whole),
     key("perf_args", MayBeEmpty, TEXT),
 ]);
 
@@ -272,10 +272,10 @@ mod tests {
     }
 
     /// Checks that table and type have the same keys and types of values, and that a key that the type requires is required.
-    fn same(root: &Value, schema: &Value, shape: &Shape, name: &str) {
+    fn same(root: &Value, schema: &Value, shape: &SchemaType, name: &str) {
         let schema = resolve(root, schema);
         match shape {
-            Shape::Map(keys) => {
+            SchemaType::Map(keys) => {
                 let ours: BTreeSet<&str> = keys.iter().map(|k| k.name).collect();
                 let properties = schema["properties"]
                     .as_object()
@@ -299,14 +299,14 @@ mod tests {
                     );
                 }
             }
-            Shape::List(inner) => same(root, &schema["items"], inner, name),
-            Shape::Table(inner) => same(root, &schema["additionalProperties"], inner, name),
+            SchemaType::List(inner) => same(root, &schema["items"], inner, name),
+            SchemaType::Table(inner) => same(root, &schema["additionalProperties"], inner, name),
             // The table takes the words from the type.
-            Shape::OneOf(_) => {}
-            Shape::Number => assert_eq!(kind(schema), "number", "{name}"),
-            Shape::Whole => assert_eq!(kind(schema), "integer", "{name}"),
-            Shape::Flag => assert_eq!(kind(schema), "boolean", "{name}"),
-            Shape::Text(_) | Shape::Sentence => assert_eq!(kind(schema), "string", "{name}"),
+            SchemaType::OneOf(_) => {}
+            SchemaType::Number => assert_eq!(kind(schema), "number", "{name}"),
+            SchemaType::Whole => assert_eq!(kind(schema), "integer", "{name}"),
+            SchemaType::Flag => assert_eq!(kind(schema), "boolean", "{name}"),
+            SchemaType::Text(_) | SchemaType::Sentence => assert_eq!(kind(schema), "string", "{name}"),
         }
     }
 

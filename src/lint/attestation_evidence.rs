@@ -7,14 +7,14 @@ use crate::domain::next_step::shell_line;
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::lint::codes::attestation as codes;
-use crate::lint::facts::Facts;
-use crate::lint::shape::clip;
-use crate::lint::sheet::Sheet;
-use crate::lint::words::{self, filled_at};
+use crate::lint::context::LintContext;
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::placeholders::{self, filled_at};
+use crate::lint::schema::clip;
 
 /// The branch, the commits and the runs. Absent evidence is not checked.
 #[derive(Default)]
-pub struct Evidence<'f> {
+pub struct AttestationEvidence<'f> {
     pub branch: Option<String>,
     pub head: Option<CommitId>,
     /// Whether the repository has a commit.
@@ -25,26 +25,26 @@ pub struct Evidence<'f> {
 
 /// Compares the attestation with the evidence.
 pub fn check(
-    sheet: &mut Sheet<'_>,
+    diagnostics: &mut Diagnostics<'_>,
     root: &Node,
-    facts: &Facts,
+    facts: &LintContext,
     contract: Option<&Document<Contract>>,
-    evidence: &Evidence<'_>,
+    evidence: &AttestationEvidence<'_>,
 ) {
-    branch(sheet, root, facts, contract, evidence);
-    commits(sheet, root, evidence);
+    branch(diagnostics, root, facts, contract, evidence);
+    commits(diagnostics, root, evidence);
     if !evidence.results.is_empty() {
-        gates(sheet, root, evidence);
-        perf(sheet, root, evidence);
+        gates(diagnostics, root, evidence);
+        perf(diagnostics, root, evidence);
     }
 }
 
 fn branch(
-    sheet: &mut Sheet<'_>,
+    diagnostics: &mut Diagnostics<'_>,
     root: &Node,
-    facts: &Facts,
+    facts: &LintContext,
     contract: Option<&Document<Contract>>,
-    evidence: &Evidence<'_>,
+    evidence: &AttestationEvidence<'_>,
 ) {
     let Some(branch) = &evidence.branch else { return };
     let said = filled_at(root, &["nmoe_pr", "issue"]);
@@ -76,22 +76,22 @@ fn branch(
             "the branch is `{}`; the branch of this contract is `{wanted}`",
             clip(branch)
         );
-        sheet.find(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
+        diagnostics.report(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
             "`{}`, or attest the contract that the branch is named after",
             shell_line(&["git", "branch", "-m", &wanted])
         ));
     }
 }
 
-fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+fn commits(diagnostics: &mut Diagnostics<'_>, root: &Node, evidence: &AttestationEvidence<'_>) {
     let valid = |key: &str| filled_at(root, &["nmoe_pr", key]).filter(|(sha, _)| CommitPrefix::is_valid(sha));
     if let (Some((sha, node)), Some(head)) = (valid("pr_sha"), &evidence.head)
         && !same_commit(sha, head)
     {
-        let fix = sheet.fix(&node.span, head.get(..sha.len()).unwrap_or(head));
+        let fix = diagnostics.fix(&node.span, head.get(..sha.len()).unwrap_or(head));
         let short = head.short();
         let message = format!("`pr_sha` is `{sha}`; the head is `{short}`");
-        let finding = sheet.find(&codes::WRONG_HEAD, &node.span, message);
+        let finding = diagnostics.report(&codes::WRONG_HEAD, &node.span, message);
         finding.help =
             Some("run the gates on the head and refresh the block with `nmoe-gates attest`".to_owned());
         finding.fix = Some(fix);
@@ -99,8 +99,9 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
     let baseline = valid("baseline_sha").filter(|(sha, _)| evidence.has_commit.is_some_and(|has| !has(sha)));
     if let Some((sha, node)) = baseline {
         let message = format!("the repository has no commit `{sha}`");
-        sheet.find(&codes::UNKNOWN_COMMIT, &node.span, message).help =
-            Some("fetch it, or correct the digits".to_owned());
+        diagnostics
+            .report(&codes::UNKNOWN_COMMIT, &node.span, message)
+            .help = Some("fetch it, or correct the digits".to_owned());
     }
     if let Some((sha, node)) = valid("pr_sha") {
         for results in &evidence.results {
@@ -113,19 +114,20 @@ fn commits(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
             {
                 let about = ids.into_iter().flatten().next().map_or("", |id| id.short());
                 let message = format!("`pr_sha` is `{sha}`; the results are about `{}`", clip(about));
-                sheet.find(&codes::FOREIGN_RESULTS, &node.span, message).help =
-                    Some("run the gates on the attested commit".to_owned());
+                diagnostics
+                    .report(&codes::FOREIGN_RESULTS, &node.span, message)
+                    .help = Some("run the gates on the attested commit".to_owned());
             }
         }
     }
 }
 
-fn gates(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+fn gates(diagnostics: &mut Diagnostics<'_>, root: &Node, evidence: &AttestationEvidence<'_>) {
     for key in ["tier_a", "tier_b"] {
         let Some(list) = root.at(&["gates_passed", key]) else {
             continue;
         };
-        for (id, node) in list.texts().filter(|(id, _)| !words::is_placeholder(id)) {
+        for (id, node) in list.texts().filter(|(id, _)| !placeholders::is_placeholder(id)) {
             let recorded: Vec<Verdict> = evidence
                 .results
                 .iter()
@@ -139,13 +141,14 @@ fn gates(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
                 Some(_) => format!("`{}` is claimed as passed; the results say {says}", clip(id)),
                 None => format!("`{}` is claimed as passed; the results {says}", clip(id)),
             };
-            sheet.find(&codes::UNPROVEN_CLAIM, &node.span, message).help =
-                Some("list only what the recorded results show as `pass`".to_owned());
+            diagnostics
+                .report(&codes::UNPROVEN_CLAIM, &node.span, message)
+                .help = Some("list only what the recorded results show as `pass`".to_owned());
         }
     }
 }
 
-fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
+fn perf(diagnostics: &mut Diagnostics<'_>, root: &Node, evidence: &AttestationEvidence<'_>) {
     let Some(claim) = root.get("perf").filter(|p| !p.entries().is_empty()) else {
         return;
     };
@@ -170,19 +173,22 @@ fn perf(sheet: &mut Sheet<'_>, root: &Node, evidence: &Evidence<'_>) {
             Some(measured) => format!("`perf.{key}` is {said}; the results have {measured}"),
             None => format!("`perf.{key}` is {said}; the results do not contain this measurement"),
         };
-        sheet.find(&codes::UNMEASURED_NUMBER, &node.span, message).help =
-            Some("`nmoe-gates attest --results FILE` writes what was measured".to_owned());
+        diagnostics
+            .report(&codes::UNMEASURED_NUMBER, &node.span, message)
+            .help = Some("`nmoe-gates attest --results FILE` writes what was measured".to_owned());
     }
     if let (Some((said, node)), Some((status, _))) = (filled_at(claim, &["status"]), recorded)
         && said != status.as_str()
     {
-        let fix = sheet.fix(&node.span, status.as_str());
+        let fix = diagnostics.fix(&node.span, status.as_str());
         let message = format!(
             "`perf.status` is `{}`; the results say `{}`",
             clip(said),
             status.as_str()
         );
-        sheet.find(&codes::UNPROVEN_CLAIM, &node.span, message).fix = Some(fix);
+        diagnostics
+            .report(&codes::UNPROVEN_CLAIM, &node.span, message)
+            .fix = Some(fix);
     }
 }
 

@@ -110,14 +110,14 @@ pub fn engine(command: &str) -> Option<&str> {
 }
 
 /// A part of a command that a gate must not contain.
-pub struct Trick<'t> {
+pub struct UnsafePattern<'t> {
     pub text: &'t str,
     pub why: &'static str,
     pub instead: &'static str,
 }
 
 /// Returns the unsafe parts of a command.
-pub fn tricks(command: &str) -> Vec<Trick<'_>> {
+pub fn unsafe_patterns(command: &str) -> Vec<UnsafePattern<'_>> {
     static RULES: LazyLock<Vec<(Regex, &str, &str)>> = LazyLock::new(|| {
         [
             (r"\|\|\s*(?:true|:|exit 0)(?:\s|;|\)|$)", "it hides a failure", "let it fail"),
@@ -153,7 +153,7 @@ pub fn tricks(command: &str) -> Vec<Trick<'_>> {
     RULES
         .iter()
         .filter_map(|(rule, why, instead)| {
-            rule.find(trimmed).map(|m| Trick {
+            rule.find(trimmed).map(|m| UnsafePattern {
                 text: m.as_str().trim(),
                 why,
                 instead,
@@ -235,7 +235,7 @@ mod tests {
             "python serve.py &",
             "nohup python serve.py",
         ] {
-            assert_eq!(tricks(bad).len(), 1, "{bad}");
+            assert_eq!(unsafe_patterns(bad).len(), 1, "{bad}");
         }
         for good in [
             "python -c \"import nmoe\"",
@@ -248,7 +248,7 @@ mod tests {
             "python -m nmoe.train --steps=20 \\\n  --x=${Y}",
             "grep -q true file",
         ] {
-            assert!(tricks(good).is_empty(), "{good}");
+            assert!(unsafe_patterns(good).is_empty(), "{good}");
         }
     }
 }

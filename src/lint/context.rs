@@ -11,7 +11,7 @@ use leakscan::scan::Options;
 
 /// What the lints compare a document with. Absent parts are not checked.
 #[derive(Default)]
-pub struct Facts {
+pub struct LintContext {
     /// The registry of the policy checkout.
     pub registry: Option<RegistryIndex>,
     /// The files of the checkout under test.

@@ -4,16 +4,16 @@ use crate::document::source::Span;
 
 /// A text with a map from its offsets to those of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mapped {
+pub struct MappedText {
     text: String,
     /// Pairs of an offset in the text and an offset in the document, both ascending. Between two pairs the offsets run in parallel.
     pieces: Vec<(usize, usize)>,
 }
 
-impl Mapped {
+impl MappedText {
     /// Maps a text that begins at an offset of the document. Each `\r\n` becomes `\n`.
     pub fn lines_of(text: &str, at: usize) -> Self {
-        let mut mapped = Mapped::default();
+        let mut mapped = MappedText::default();
         let mut start = 0;
         for end in memchr::memmem::find_iter(text.as_bytes(), b"\r\n") {
             mapped.push(&text[start..end], at + start);
@@ -61,12 +61,12 @@ impl Mapped {
     }
 
     /// Returns the span in the document of the whole text.
-    pub fn extent(&self) -> Span {
+    pub fn full_span(&self) -> Span {
         self.span(&(0..self.text.len()))
     }
 
     /// Maps a text that was cut out of this one to the document.
-    pub fn compose(&self, inner: Mapped) -> Mapped {
+    pub fn compose(&self, inner: MappedText) -> MappedText {
         let mut pieces = Vec::with_capacity(inner.pieces.len());
         for (i, &(start, from)) in inner.pieces.iter().enumerate() {
             let end = inner.pieces.get(i + 1).map_or(inner.text.len(), |p| p.0);
@@ -79,15 +79,15 @@ impl Mapped {
                 pieces.push((start + (at - from), origin));
             }
         }
-        Mapped {
+        MappedText {
             text: inner.text,
             pieces,
         }
     }
 
     /// Decodes the escape sequences `\n`, `\r\n`, `\t` and `\"` in the text.
-    pub fn unescape(&self) -> Mapped {
-        let mut out = Mapped::default();
+    pub fn unescape(&self) -> MappedText {
+        let mut out = MappedText::default();
         let (text, mut start) = (self.text.as_str(), 0);
         for at in memchr::memchr_iter(b'\\', text.as_bytes()) {
             if at < start {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn offsets_lead_back_through_crlf_and_written_out_newlines() {
         let doc = "a\r\nb\\nc\\n  d";
-        let lines = Mapped::lines_of(doc, 0);
+        let lines = MappedText::lines_of(doc, 0);
         assert_eq!(lines.text(), "a\nb\\nc\\n  d");
         let real = lines.unescape();
         assert_eq!(real.text(), "a\nb\nc\n  d");
@@ -131,8 +131,8 @@ mod tests {
     #[test]
     fn a_cut_of_a_cut_still_leads_back() {
         let doc = "x: 1\r\n  y: 2\r\n  z: 3\r\n";
-        let lines = Mapped::lines_of(doc, 0);
-        let mut inner = Mapped::default();
+        let lines = MappedText::lines_of(doc, 0);
+        let mut inner = MappedText::default();
         let y = lines.text().find("y").unwrap();
         let z = lines.text().find("z").unwrap();
         inner.push(&lines.text()[y..y + 5], y);
@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(whole.text(), "y: 2\nz: 3");
         assert_eq!(whole.origin(0), doc.find('y').unwrap());
         assert_eq!(whole.origin(5), doc.find('z').unwrap());
-        assert_eq!(whole.extent(), doc.find('y').unwrap()..doc.find('3').unwrap() + 1);
+        assert_eq!(
+            whole.full_span(),
+            doc.find('y').unwrap()..doc.find('3').unwrap() + 1
+        );
     }
 }

@@ -8,16 +8,16 @@ use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
 use crate::leaks;
 use crate::lint::codes;
 
-pub struct Sheet<'a> {
+pub struct Diagnostics<'a> {
     source: &'a Source,
     findings: Vec<Finding>,
     /// Private text of the document, which no message may contain.
     private: Vec<&'a str>,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> Diagnostics<'a> {
     pub fn new(source: &'a Source) -> Self {
-        Sheet {
+        Diagnostics {
             source,
             findings: Vec::new(),
             private: Vec::new(),
@@ -26,11 +26,11 @@ impl<'a> Sheet<'a> {
 
     /// Starts with the defects of a document.
     pub fn of<T>(document: &'a Document<T>) -> Self {
-        let mut sheet = Sheet::new(&document.source);
+        let mut diagnostics = Diagnostics::new(&document.source);
         for defect in &document.defects {
-            sheet.defect(defect);
+            diagnostics.defect(defect);
         }
-        sheet
+        diagnostics
     }
 
     pub fn source(&self) -> &'a Source {
@@ -38,7 +38,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// Adds a finding. The caller can add help or a fix, or change the severity.
-    pub fn find(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) -> &mut Finding {
+    pub fn report(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::new(code, message).at(Region::of(self.source, span));
         finding.path = self.source.name().map(str::to_owned);
         self.findings.push(finding);
@@ -49,7 +49,7 @@ impl<'a> Sheet<'a> {
     /// Adds a defect of the document.
     pub fn defect(&mut self, defect: &Defect) {
         let code = codes::find(defect.kind).unwrap_or(&codes::document::INVALID_YAML);
-        self.find(code, &defect.span, defect.message.as_str()).help = defect.help.clone();
+        self.report(code, &defect.span, defect.message.as_str()).help = defect.help.clone();
     }
 
     /// Makes a fix that replaces the text of a span.

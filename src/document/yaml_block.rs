@@ -1,14 +1,14 @@
 //! Finds the YAML block of an issue or pull-request body by its top-level key. The block is fenced, or is the whole file.
 
 use crate::document::defect::Defect;
-use crate::document::mapped::Mapped;
 use crate::document::markdown::{self, Fence, Outline};
 use crate::document::source::{Source, Span};
+use crate::document::source_map::MappedText;
 
 /// The YAML block of a document.
 #[derive(Clone, Debug)]
 pub struct Block {
-    pub content: Mapped,
+    pub content: MappedText,
     /// The opening fence; `None` if the whole file is the block.
     pub opening: Option<Span>,
 }
@@ -25,7 +25,7 @@ pub struct Found {
 
 /// Finds the block that has this top-level key.
 pub fn find(source: &Source, key: &str) -> Found {
-    let body = Mapped::lines_of(source.text(), 0);
+    let body = MappedText::lines_of(source.text(), 0);
     if memchr::memmem::find(body.text().as_bytes(), key.as_bytes()).is_none() {
         // Without the key there cannot be a block, so the Markdown parser is not needed.
         return Found {
@@ -55,7 +55,7 @@ pub fn find(source: &Source, key: &str) -> Found {
     real
 }
 
-fn find_in(body: &Mapped, key: &str) -> Found {
+fn find_in(body: &MappedText, key: &str) -> Found {
     if is_bare(body.text(), key) {
         return Found {
             block: Some(Block {
@@ -107,7 +107,7 @@ fn find_in(body: &Mapped, key: &str) -> Found {
     }
 }
 
-fn absent(body: &Mapped, key: &str, fences: &[Fence]) -> Defect {
+fn absent(body: &MappedText, key: &str, fences: &[Fence]) -> Defect {
     let mut defect = Defect {
         kind: "no-block",
         span: body.span(&(0..first_line(body.text()))),
@@ -200,12 +200,12 @@ fn looks_escaped(text: &str) -> bool {
 }
 
 /// Cuts an unclosed block before the next heading, where the rest of the form begins.
-fn up_to_heading(content: Mapped) -> Mapped {
+fn up_to_heading(content: MappedText) -> MappedText {
     let text = content.text();
     let mut end = 0;
     for line in text.split_inclusive('\n') {
         if line.starts_with("## ") || line.starts_with("### ") {
-            let mut cut = Mapped::default();
+            let mut cut = MappedText::default();
             cut.push(&text[..end], 0);
             return content.compose(cut);
         }
