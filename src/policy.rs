@@ -118,18 +118,38 @@ impl Revision<'_> {
         }
     }
 
-    /// Loads the registry.
+    /// Loads the registry, without the position tree.
     ///
     /// # Errors
     /// There is none, it cannot be read, or it is invalid.
     pub fn registry(&self) -> anyhow::Result<Loaded<Registry>> {
-        match self.registry_file()? {
-            Some(file) => file.registry(),
-            None => bail!(
+        let bytes = self.registry_bytes()?;
+        match std::str::from_utf8(&bytes).ok().and_then(Document::value_of) {
+            Some(value) => Ok(Loaded {
+                value,
+                root: None,
+                sha256: Sha256::of(&bytes),
+            }),
+            // Only the complete document has the defect.
+            None => self.parse_registry(bytes).registry(),
+        }
+    }
+
+    /// Loads the registry with the position tree, for the lints.
+    ///
+    /// # Errors
+    /// As for [`Revision::registry`].
+    pub fn registry_with_tree(&self) -> anyhow::Result<Loaded<Registry>> {
+        self.parse_registry(self.registry_bytes()?).registry()
+    }
+
+    fn registry_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        self.file(paths::REGISTRY)?.with_context(|| {
+            format!(
                 "cannot read the registry {}: not found",
                 self.describe(paths::REGISTRY)
-            ),
-        }
+            )
+        })
     }
 
     /// Loads the settings; the defaults if the file does not exist.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::input_files;
 use crate::domain::exit::Exit;
+use crate::domain::ids::GateId;
 use crate::domain::metric::{Decimal, Direction, Metric};
 use crate::domain::registry::{Gate, GateKind, Registry, Tier};
 use crate::domain::suggest::nearest;
@@ -106,7 +107,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
-    let gates: Vec<(&String, &Gate)> = registry
+    let gates: Vec<(&GateId, &Gate)> = registry
         .gates
         .iter()
         .filter(|(_, g)| tier.is_none_or(|t| t == g.tier))
@@ -136,7 +137,7 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     let Some(gate) = registry.gates.get(id) else {
         bail!(select::SelectError::UnknownGate {
             id: id.to_owned(),
-            nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
+            nearest: nearest(id, registry.gates.keys().map(GateId::as_str)).map(str::to_owned),
         });
     };
     let bundles: Vec<&str> = registry
@@ -183,7 +184,10 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
     line("silence timeout", seconds(gate.silence_timeout_s));
     line("requires", gate.requires.join(", "));
     line("requires files", gate.requires_files.join(", "));
-    line("compares", gate.compare_gate.clone().unwrap_or_default());
+    line(
+        "compares",
+        gate.compare_gate.as_deref().unwrap_or_default().to_owned(),
+    );
     line("metric", gate.metric.clone().unwrap_or_default());
     for also in &gate.also {
         line("also", format!("{}, budget {} %", also.metric, also.budget_pct));

@@ -134,7 +134,7 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         .and_then(|package| package.first())
         .map(String::as_str);
     let form = |text: &str| forms::adapt(text, &registry, package);
-    let bundles: Vec<&str> = registry.bundles.keys().map(String::as_str).collect();
+    let bundles: Vec<&str> = registry.bundles.keys().map(|id| id.as_str()).collect();
     let mut steps = vec![
         Step::new(repo, paths::REGISTRY, written),
         Step::new(

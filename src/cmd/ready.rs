@@ -46,7 +46,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let hub = api::hub(context)?;
     let here = Git::at(&context.subject);
     let clone = LocalClone::fetch(&here, &settings.naming.remote)?;
-    let mut registry = context.registry()?;
+    let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let queue = Queue::load(&hub, &here, settings.hotspots)?;
     let recorded = recorded(context, args, &hub)?;

@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         issue: args.issue,
         registry_from_change: args.registry_from_change,
     };
-    let mut registry = context.registry()?;
+    let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let resolution = resolution::resolve(&hub, registry, &facts, &request, context)?;
     let line = serde_json::to_string(&resolution)?;

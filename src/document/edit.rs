@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn values_change_where_they_stand() {
+    fn values_change_in_place() {
         let text = "# top\r\n> ```yaml\r\n> a:\r\n>   x: \"1\"  # why\r\n>   y:\r\n> ```\r\nend";
         let out = edit(text, |e, root| {
             let a = root.get("a").unwrap();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_keep_the_lines_of_what_stays() {
+    fn remaining_list_entries_keep_their_lines() {
         let text = "a:\n  l:\n    - p  # first\n    - q # gone\n  f: [p, q] # flow\n  e: []\n";
         let out = edit(text, |e, root| {
             let a = root.get("a").unwrap();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_goes_whole_with_the_line_that_sets_it_apart() {
+    fn removed_map_takes_its_empty_line() {
         let text = "> a:\n>   x: 1\n>\n> p: # optional\n>   q: 1\n>   r:\n>     - 2 # two\n> z: 1\n";
         let out = edit(&format!("> ```yaml\n{text}> ```\n"), |e, root| {
             e.remove(root, "p").unwrap();
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_already_so_is_not_touched() {
+    fn equal_values_do_not_change() {
         let text = "a:\n  x: '01'\n  l: [ p,q ]\n";
         let out = edit(text, |e, root| {
             let a = root.get("a").unwrap();

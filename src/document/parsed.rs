@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::document::defect::Defect;
 use crate::document::markdown::Outline;
 use crate::document::node::Node;
+use crate::document::parse_log;
 use crate::document::source::{Source, Span};
 use crate::document::toml_tree;
 use crate::document::typed::{self, Strictness};
@@ -79,6 +80,15 @@ impl<T: Format> Document<T> {
             defects,
             value,
         }
+    }
+
+    /// Reads only the value of a TOML document, which is faster because it needs no positions; `None` if there is no valid value.
+    pub fn value_of(text: &str) -> Option<T> {
+        if T::SYNTAX != Syntax::Toml {
+            return None;
+        }
+        parse_log::record(text);
+        toml::from_str(text).ok()
     }
 
     /// Parses the bytes of a document. Bytes that are not UTF-8 are a defect.
@@ -169,6 +179,7 @@ mod tests {
     fn bytes_must_be_utf8() {
         let table = |bytes: &[u8]| Document::<Table>::of_bytes(None, bytes.to_vec());
         assert_eq!(table(b"n = 1\n").value, Ok(Table { n: 1 }));
+        assert_eq!(Document::value_of("n = 1\n"), Some(Table { n: 1 }));
         assert_eq!(table(b"n = 1 # \xff\n").defects[0].kind, "invalid-toml");
     }
 }

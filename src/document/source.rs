@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_code_points_and_skip_the_bom() {
+    fn columns_count_code_points_without_bom() {
         let source = Source::new(None, "\u{feff}aß\r\n→b\n");
         assert!(source.had_bom());
         assert_eq!(source.place(0), LineColumn { line: 1, column: 1 });
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_leads_back_to_its_offset() {
+    fn line_and_column_map_back_to_offset() {
         let source = Source::new(None, "aß→\n\nb");
         for at in [0, 1, 3, 6, 7, 8] {
             assert_eq!(source.offset(source.place(at)), at);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_inside_a_character_is_its_start() {
+    fn offset_inside_character_means_its_start() {
         assert_eq!(
             Source::new(None, "a→b").place(2),
             LineColumn { line: 1, column: 2 }

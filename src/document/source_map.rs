@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_lead_back_through_crlf_and_written_out_newlines() {
+    fn offsets_map_back_through_crlf_and_escapes() {
         let doc = "a\r\nb\\nc\\n  d";
         let lines = MappedText::lines_of(doc, 0);
         assert_eq!(lines.text(), "a\nb\\nc\\n  d");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_of_a_cut_still_leads_back() {
+    fn offsets_of_nested_cuts_map_back() {
         let doc = "x: 1\r\n  y: 2\r\n  z: 3\r\n";
         let lines = MappedText::lines_of(doc, 0);
         let mut inner = MappedText::default();

@@ -1,5 +1,6 @@
 //! Parses TOML into a position tree. Reports all syntax errors of a file, and still returns the tree of the valid parts.
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::document::defect::Defect;
@@ -39,44 +40,52 @@ pub fn parse(text: &str) -> (Node, Vec<Defect>) {
         }
     }
     let span = table.span();
-    (map(table.get_ref(), span), defects)
+    (map(table.into_inner(), span), defects)
 }
 
-fn map(table: &DeTable<'_>, span: std::ops::Range<usize>) -> Node {
-    let entries = table
-        .iter()
-        .map(|(key, value)| Entry {
-            key: key.get_ref().to_string(),
+fn map(table: DeTable<'_>, span: std::ops::Range<usize>) -> Node {
+    let mut entries = Vec::with_capacity(table.len());
+    for (key, value) in table {
+        entries.push(Entry {
             key_span: key.span(),
-            node: node(value.get_ref(), value.span()),
-        })
-        .collect();
+            key: key.into_inner().into_owned(),
+            node: node(value),
+        });
+    }
     Node {
         span,
         value: Value::Map(entries),
     }
 }
 
-fn node(value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
-    let scalar = |text: String, kind: Kind| Value::Scalar(Scalar { text, kind });
-    let value = match value {
-        DeValue::String(s) => scalar(s.to_string(), Kind::Text),
+fn node(value: Spanned<DeValue<'_>>) -> Node {
+    let span = value.span();
+    let (text, kind) = match value.into_inner() {
+        DeValue::String(text) => (text.into_owned(), Kind::Text),
         DeValue::Integer(i) => {
             let number = i64::from_str_radix(i.as_str(), i.radix());
             // A float is not exact above 2^53, and no key needs such a value.
             #[expect(clippy::cast_precision_loss, reason = "only compared with small bounds")]
             let number = number.map_or(f64::INFINITY, |n| n as f64);
-            scalar(i.to_string(), Kind::Number(number))
+            let text = match i.radix() {
+                10 => i.as_str().to_owned(),
+                _ => i.to_string(),
+            };
+            (text, Kind::Number(number))
         }
-        DeValue::Float(f) => scalar(
-            f.to_string(),
+        DeValue::Float(f) => (
+            f.as_str().to_owned(),
             Kind::Number(f.as_str().parse().unwrap_or(f64::NAN)),
         ),
-        DeValue::Boolean(b) => scalar(b.to_string(), Kind::Bool(*b)),
-        DeValue::Datetime(d) => scalar(d.to_string(), Kind::Text),
-        DeValue::Array(items) => Value::List(items.iter().map(|i| node(i.get_ref(), i.span())).collect()),
+        DeValue::Boolean(b) => (b.to_string(), Kind::Bool(b)),
+        DeValue::Datetime(date) => (date.to_string(), Kind::Text),
+        DeValue::Array(items) => {
+            let value = Value::List(items.into_iter().map(node).collect());
+            return Node { span, value };
+        }
         DeValue::Table(table) => return map(table, span),
     };
+    let value = Value::Scalar(Scalar { text, kind });
     Node { span, value }
 }
 
@@ -85,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_those_of_keys_and_values() {
+    fn toml_keys_and_values_have_spans() {
         let text = "[gates.\"cpu:import\"]\ntier = \"a\"\nn = 30\n[bundles]\nx = [\"a\", \"b\"]\n";
         let (root, defects) = parse(text);
         assert!(defects.is_empty());
@@ -102,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_syntax_error_shows_and_the_rest_is_read() {
+    fn all_syntax_errors_are_reported() {
         let text = "a = 1\nb = = 2\nc = 3\na = 4\nd = [1, \n";
         let (root, defects) = parse(text);
         let kinds: Vec<_> = defects.iter().map(|d| (d.kind, d.span.start)).collect();

@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_its_place_and_type() {
+    fn values_have_spans_and_types() {
         let text = "# x\nä: [ü, 01]\nb:\n  - c: 'q: 1'\n    d:\n  - -10\ne: 1e3\n";
         let (root, defects) = parse_text(text);
         assert_eq!(defects, []);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_block_must_not_have_is_found_at_its_place() {
+    fn forbidden_yaml_is_found_at_its_position() {
         assert_eq!(kinds("a: &x 1\nb: *x\n"), ["yaml-anchor", "yaml-anchor"]);
         assert_eq!(kinds("a: !!str 1\n"), ["yaml-tag"]);
         assert_eq!(kinds("a: 1\nb: 2\na: 3\n"), ["duplicate-key"]);
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_size_are_refused_at_once() {
+    fn deep_and_large_blocks_are_refused() {
         assert_eq!(kinds(&format!("a: {}\n", "[".repeat(60_000))), ["too-deep"]);
         assert_eq!(
             kinds(&format!("a: {}{}\n", "[".repeat(40), "]".repeat(40))),

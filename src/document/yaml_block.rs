@@ -229,7 +229,7 @@ mod tests {
     const INNER: &str = "nmoe:\n  issue: 01\n";
 
     #[test]
-    fn a_block_is_found_however_it_is_fenced() {
+    fn block_is_found_in_every_fence() {
         for text in [
             "```yaml\nnmoe:\n  issue: 01\n```\n",
             "```YAML title=x\nnmoe:\n  issue: 01\n```",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_key_does_not_hide_it() {
+    fn text_before_key_does_not_hide_block() {
         for inner in [
             "# a comment\nnmoe: {}\n",
             "---\nnmoe: {}\n",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_place_of_the_block_is_said() {
+    fn misplaced_block_has_defect() {
         assert_eq!(kinds("nothing").1, ["no-block"]);
         assert_eq!(kinds("Some prose.\n\nnmoe:\n  issue: 1\n").1, ["no-block"]);
         assert_eq!(kinds("```json\nnmoe: 1\n```\n").1, ["no-block"]);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn written_out_line_ends_are_a_finding_and_still_read() {
+    fn literal_newlines_are_reported_and_decoded() {
         let text = "Summary:\\n\\n```yaml\\nnmoe:\\n  issue: 01\\n```\\n";
         let found = find(&Source::new(None, text), "nmoe");
         assert_eq!(found.defects[0].kind, "literal-newlines");

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn staleness_names_what_differs() {
+    fn stale_parts_are_listed() {
         let have = evidence("2", "3");
         assert_eq!(
             have.stale_for(&evidence("4", "5")),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_tree_keeps_results_and_what_is_not_asked_for_does_not_matter() {
+    fn equal_tree_keeps_results_valid() {
         assert_eq!(evidence("2", "3").stale_for(&evidence("4", "3")), []);
         assert_eq!(evidence("2", "3").stale_for(&Evidence::default()), []);
         assert_eq!(Evidence::default().stale_for(&evidence("2", "3")).len(), 4);

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_never_passed_on() {
+    fn secrets_never_reach_a_gate() {
         for name in [
             "GITHUB_TOKEN",
             "GH_TOKEN",

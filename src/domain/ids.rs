@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_checked_on_the_way_in() {
+    fn invalid_texts_are_refused() {
         for id in ["01", "03a", "08", "1e10000", "a.b-c"] {
             assert!(ContractId::is_valid(id), "{id}");
         }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_may_be_abbreviated() {
+    fn abbreviated_commits_are_equal() {
         assert!(same_commit("1188731", "1188731abcdef") && !same_commit("1188731", "1188732"));
         assert_eq!((short("0123456789abcdef"), short("ab")), ("0123456789ab", "ab"));
     }

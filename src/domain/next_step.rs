@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_commands_are_quoted_word_by_word() {
+    fn joined_commands_are_quoted_by_word() {
         let step = NextStep::join(Who::Author, "x", "|", &[&["echo", "a;b"], &["cat"]]);
         assert_eq!(step.command(), Some("echo 'a;b' | cat"));
         assert_eq!(
@@ -161,7 +161,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(150))]
         #[test]
-        fn a_shell_reads_back_the_same_words(
+        fn shell_reads_back_the_same_words(
             argv in prop::collection::vec("([^\\x00]|['\"\\\\$`;|&<>(){}*?~#! \n\t]){0,12}", 1..5)
         ) {
             let step = NextStep::run(Who::Author, "x", argv.clone());

@@ -116,12 +116,12 @@ impl Proposal {
     }
 }
 
-fn entries<'a, T: Serialize + 'a>(
-    table: impl IntoIterator<Item = (&'a String, &'a T)>,
+fn entries<'a, K: ToString + 'a, T: Serialize + 'a>(
+    table: impl IntoIterator<Item = (&'a K, &'a T)>,
 ) -> BTreeMap<String, Value> {
     table
         .into_iter()
-        .map(|(name, entry)| (name.clone(), serde_json::to_value(entry).unwrap_or_default()))
+        .map(|(name, entry)| (name.to_string(), serde_json::to_value(entry).unwrap_or_default()))
         .collect()
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_change_is_named() {
+    fn every_kind_of_change_is_listed() {
         let base = registry(
             "[meta]\nversion='1'\n[gates.a]\ntier='a'\ncmd='make test'\n[gates.b]\ntier='b'\ncmd='x'\n[bundles]\nfull=['a','b']",
         );
@@ -216,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_changes_is_counted() {
+    fn many_changes_are_truncated_and_counted() {
         let mut text = String::new();
         for n in 0..500 {
-            text += &format!("[gates.\"{}{n}\"]\ntier='a'\n", "x".repeat(300));
+            text += &format!("[target.\"{}{n}\"]\narch='a'\n", "x".repeat(300));
         }
         let proposal = Proposal::between(&Registry::default(), Some(&registry(&text)), None);
         assert_eq!((proposal.changes.len(), proposal.more), (LISTED, 500 - LISTED));

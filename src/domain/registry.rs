@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
+use crate::domain::ids::GateId;
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
 use crate::domain::path_pattern::PathPattern;
@@ -32,10 +33,10 @@ pub struct Registry {
     pub container: Option<Container>,
     /// Gates by id.
     #[serde(default)]
-    pub gates: IndexMap<String, Gate>,
+    pub gates: IndexMap<GateId, Gate>,
     /// Bundles: named lists of gate ids.
     #[serde(default)]
-    pub bundles: IndexMap<String, Vec<String>>,
+    pub bundles: IndexMap<GateId, Vec<GateId>>,
 }
 
 impl Format for Registry {
@@ -161,7 +162,7 @@ pub struct Gate {
     pub leaks: Option<Leaks>,
     /// Perf: the gate whose metric is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compare_gate: Option<String>,
+    pub compare_gate: Option<GateId>,
     /// Perf: the metric, `<name>_p50`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,

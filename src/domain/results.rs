@@ -473,7 +473,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_librarys_check_is_named_in_plain_letters() {
+    fn library_check_name_has_plain_letters() {
         let name = |path: &str| KernelCheck::of_library(Path::new(path), "inspect");
         assert_eq!(name("x/rdep.cpython-311-x86_64-linux-gnu.so"), "rdep_inspect");
         assert_eq!(name("x/<Ü>.so"), "____inspect");

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_stay() {
+    fn first_and_last_sample_stay() {
         assert_eq!(thinned(&[1.0, 2.0, 3.0, 4.0, 5.0], 3), [1.0, 3.0, 5.0]);
         assert_eq!(thinned(&[1.0, 2.0], 3), [1.0, 2.0]);
         assert_eq!(thinned(&[1.0, 2.0], 1), [1.0]);

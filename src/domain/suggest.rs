@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelled_word_finds_its_likely_meaning() {
+    fn misspelled_word_gets_suggestion() {
         let ids = ["cpu:import", "cpu:compileall", "perf:baseline_delta"];
         assert_eq!(nearest("cpu:improt", ids), Some("cpu:import"));
         assert_eq!(nearest("baseline_delta", ids), Some("perf:baseline_delta"));

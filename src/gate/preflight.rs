@@ -67,13 +67,11 @@ impl Machine<'_> {
     fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[String]) -> Option<GateResult> {
         let mut result = GateResult::new(Verdict::Invalid, None);
         if gate.kind == GateKind::Perf {
-            result.reason = match gate
-                .compare_gate
-                .as_deref()
-                .and_then(|id| registry.gates.get_key_value(id))
-            {
-                None => Some(Reason::BadRegistry),
-                Some((id, _)) => (!gate_ids.contains(id)).then_some(Reason::CompareMissing),
+            result.reason = match &gate.compare_gate {
+                Some(id) if registry.gates.contains_key(id) => {
+                    (!gate_ids.iter().any(|selected| selected == id)).then_some(Reason::CompareMissing)
+                }
+                _ => Some(Reason::BadRegistry),
             };
             return Some(result);
         }

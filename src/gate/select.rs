@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use crate::domain::contract::Contract;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::suggest::{did_you_mean, nearest};
 
@@ -90,15 +91,15 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
             .get(name)
             .ok_or_else(|| SelectError::UnknownBundle {
                 name: name.to_owned(),
-                nearest: nearest(name, registry.bundles.keys().map(String::as_str).chain([SINGLE]))
+                nearest: nearest(name, registry.bundles.keys().map(GateId::as_str).chain([SINGLE]))
                     .map(str::to_owned),
             })?;
         for id in bundle {
             if !registry.gates.contains_key(id) {
                 return Err(SelectError::DanglingBundle {
                     bundle: name.to_owned(),
-                    id: id.clone(),
-                    nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
+                    id: id.to_string(),
+                    nearest: nearest(id, registry.gates.keys().map(GateId::as_str)).map(str::to_owned),
                 });
             }
             ids.push(id);
@@ -108,7 +109,7 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
         if !registry.gates.contains_key(id) {
             return Err(SelectError::UnknownGate {
                 id: id.clone(),
-                nearest: nearest(id, registry.gates.keys().map(String::as_str)).map(str::to_owned),
+                nearest: nearest(id, registry.gates.keys().map(GateId::as_str)).map(str::to_owned),
             });
         }
         ids.push(id);
@@ -176,10 +177,10 @@ pub fn smallest_bundle<'a>(registry: &'a Registry, contract: &Contract) -> Optio
     smallest(&registry.bundles, &needed)
 }
 
-fn smallest<'a>(bundles: &'a IndexMap<String, Vec<String>>, needed: &[String]) -> Option<&'a str> {
+fn smallest<'a>(bundles: &'a IndexMap<GateId, Vec<GateId>>, needed: &[String]) -> Option<&'a str> {
     bundles
         .iter()
-        .map(|(name, ids)| (name, ids.iter().map(String::as_str).collect::<HashSet<_>>()))
+        .map(|(name, ids)| (name, ids.iter().map(GateId::as_str).collect::<HashSet<_>>()))
         .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id.as_str())))
         .min_by_key(|(_, ids)| ids.len())
         .map(|(name, _)| name.as_str())

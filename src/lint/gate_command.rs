@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_are_counted_as_the_trainer_prints() {
+    fn samples_match_output_of_trainer() {
         let run = |args: &str| format!("torchrun -m nmoe.train configs/x.toml {args}");
         assert_eq!(samples(&run("--steps=20"), None, false), Some((2, 3)));
         assert_eq!(samples(&run("--steps=20"), None, true), Some((2, 2)));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_those_that_the_command_reads() {
+    fn read_variables_are_found() {
         let command = r#"X=1 run $X ${A} "$B" '$C' \$D ${E:-d} $A $lower"; for F in 1; do echo $F; done""#;
         let names: Vec<_> = variables(command).into_iter().map(|(n, _)| n).collect();
         assert_eq!(names, ["A", "B"]);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_are_told_from_honest_commands() {
+    fn unsafe_patterns_are_found() {
         for bad in [
             "pytest || true",
             "pytest || :",

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_values() {
+    fn placeholders_differ_from_values() {
         for text in [
             "<sha>",
             "<number>",

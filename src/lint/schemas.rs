@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_and_types_say_the_same() {
+    fn tables_match_types() {
         let contract = schema_for!(contract::Contract).to_value();
         same(&contract, &contract, &CONTRACT, "contract");
         let attestation = schema_for!(crate::domain::attestation::Attestation).to_value();

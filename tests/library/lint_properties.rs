@@ -108,10 +108,10 @@ fn all(text: &str) {
             &AttestationEvidence::default(),
         ),
     );
-    around(
-        text,
-        &registry::lint(&Document::parse(source), &RegistryContext::default()),
-    );
+    let document = Document::<Registry>::parse(source);
+    let value = Document::<Registry>::value_of(document.source.text());
+    assert_eq!(value.is_some(), document.value.is_ok(), "{text:?}");
+    around(text, &registry::lint(&document, &RegistryContext::default()));
 }
 
 fn edited(clean: &str, edits: &[(usize, usize, usize)]) -> String {

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_new_file_only_new_keys_are_new() {
+    fn new_file_adds_only_unknown_keys() {
         assert_eq!(
             shown(&[], &[], None, Some("dim = 1\nwindow = 2\n")),
             ["2 `window` is added"]
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_is_told_by_its_path() {
+    fn path_decides_kind_of_configuration() {
         for path in ["configs/moonlet.toml", "x.toml"] {
             assert_eq!(is_config(path), Config::Toml, "{path}");
         }
