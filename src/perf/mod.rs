@@ -4,7 +4,8 @@
 //! verdict, `record` collects the pairs and writes them down, `metric_set` does this for several metrics of the same
 //! measurements; none of the five starts a process or reads a file. `arms` and
 //! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` monitors the GPUs,
-//! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run.
+//! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run. `renewal` turns the
+//! pairs of past comparisons into stored noise.
 
 pub mod arms;
 pub mod decision;
@@ -17,6 +18,7 @@ pub mod metric_set;
 pub mod record;
 pub mod recorded;
 pub mod refusal;
+pub mod renewal;
 pub mod samples;
 pub mod site;
 pub mod stats;

@@ -102,7 +102,7 @@ pub fn middle_half(values: &[f64]) -> Option<f64> {
 }
 
 /// Sum of squares around the mean; exactly zero where the values are equal.
-fn squares(values: &[f64]) -> f64 {
+pub fn squares(values: &[f64]) -> f64 {
     let Some(first) = values.first() else {
         return 0.0;
     };
@@ -200,7 +200,7 @@ pub fn estimate(sides: &Sides<'_>, history: Option<History>) -> Option<Estimate>
 }
 
 /// Whether the live variance is significantly larger than the stored one, by an F test.
-fn varies_more(live: f64, live_dof: f64, stored: History) -> bool {
+pub fn varies_more(live: f64, live_dof: f64, stored: History) -> bool {
     let ratio = live / stored.sd.powi(2);
     if !(live_dof > 0.0 && ratio > 1.0) {
         return false;

@@ -68,7 +68,7 @@ const NOT_RUN: [(&str, &str); 23] = [
 ];
 
 /// Lines that exit with another code than 0 in the reader's repository, with the reason.
-const ENDS: [(&str, &str, i32, &str); 15] = [
+const ENDS: [(&str, &str, i32, &str); 18] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
         "docs/reference/run.md",
@@ -87,6 +87,24 @@ const ENDS: [(&str, &str, i32, &str); 15] = [
         "nmoe-gates perf calibrate --gate perf:baseline_delta --pairs 12",
         3,
         NO_B200,
+    ),
+    (
+        "docs/explanation/performance.md",
+        "nmoe-gates perf calibrate --gate perf:baseline_delta --from results.json",
+        3,
+        "the recorded run compared nothing",
+    ),
+    (
+        "docs/explanation/performance.md",
+        "nmoe-gates perf compare --baseline base-0.log base-1.log --head head-0.log head-1.log --budget-pct -1 --format json > open.json",
+        3,
+        "the change is as large as the budget",
+    ),
+    (
+        "docs/explanation/performance.md",
+        "nmoe-gates perf compare --baseline base-2.log --head head-2.log --budget-pct -1 --continue open.json",
+        3,
+        "the change is as large as the budget",
     ),
     (
         "docs/explanation/performance.md",

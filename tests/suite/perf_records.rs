@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::driver::{Outcome, Sandbox, git};
+use crate::perf_bench::Bench;
 
 /// Returns a log of twenty-four steps around this level, with separate noise for each run.
 fn log(level: f64, launch: u32) -> String {
@@ -170,6 +171,32 @@ awk -v seed="$((count * 7919))" '
     }'
 "#;
 
+/// Comparisons that ran anyway make a separate calibration unnecessary.
+#[test]
+fn past_comparison_becomes_stored_noise() {
+    let bench = Bench::speed(100_000, 100_000);
+    bench
+        .run(&[])
+        .0
+        .exits(0)
+        .prints("budget −10: pass (uncalibrated)");
+    let results = bench.sandbox.path("results.json");
+    let table = bench.sandbox.path("noise.toml");
+    let renew = || {
+        let args = ["perf", "calibrate", "--gate", "perf:baseline_delta", "--write"];
+        let files = [table.to_str().unwrap(), "--from", results.to_str().unwrap()];
+        bench.sandbox.gates(args.iter().chain(&files)).run()
+    };
+    renew().exits(0).prints("2 pairs of identical code vary by");
+    let text = std::fs::read_to_string(&table).unwrap();
+    assert!(
+        text.contains("gate = \"cpu:train\"") && text.contains("pairs = 2"),
+        "{text}"
+    );
+    bench.sandbox.file("configs/gates/noise.toml", text);
+    renew().exits(3).reports("no newer comparison of the gate");
+}
+
 #[test]
 fn stored_calibration_reduces_measurements() {
     let sandbox = Sandbox::new();
@@ -257,7 +284,7 @@ fn stored_calibration_reduces_measurements() {
     sandbox.file("train.sh", "true\n");
     gates(&["perf", "calibrate", "--gate", "perf:baseline_delta"])
         .exits(2)
-        .reports("error: the checkout holds changes that no");
+        .reports("error: the checkout has uncommitted changes");
 }
 
 fn results(sandbox: &Sandbox, name: &str, commit: &str, baseline: (&str, f64), median: f64) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
@@ -13,10 +13,10 @@ use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
 use crate::domain::gate_environment;
-use crate::domain::noise::Noise;
+use crate::domain::noise::{Noise, NoiseTable};
 use crate::domain::paths;
-use crate::domain::registry::GateKind;
-use crate::domain::results::GateResult;
+use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::gate::engine::{PerfCase, PerfTerms};
 use crate::gate::evidence;
@@ -26,7 +26,8 @@ use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
 use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
-use crate::perf::stats;
+use crate::perf::renewal;
+use crate::perf::stats::{self, History};
 use crate::system::clock;
 use crate::system::supervisor::WorkerExit;
 use crate::terminal::Text;
@@ -44,6 +45,9 @@ pub struct Args {
     /// Pairs of identical code to measure; more pairs make later verdicts more reliable
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(3..=100))]
     pairs: u32,
+    /// Measure nothing, and take the noise from these results of comparisons
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "pairs")]
+    from: Vec<PathBuf>,
     /// File to write (default: configs/gates/noise.toml of the policy checkout)
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -52,6 +56,9 @@ pub struct Args {
 /// Runs `perf calibrate`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
+    if !args.from.is_empty() {
+        return renew(context, args, format);
+    }
     let signals = match worker::role(context, true, None)? {
         Role::Worker(signals) => signals,
         Role::Orphaned => return Ok(Exit::Terminated),
@@ -65,27 +72,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
     };
     let registry = context.registry()?.value;
-    let gate = registry
-        .gates
-        .get(&args.gate)
-        .filter(|g| g.kind == GateKind::Perf)
-        .ok_or_else(|| anyhow!("`{}` is no perf gate of the registry", args.gate))?;
-    let (compare_id, compare) = gate
-        .compare_gate
-        .as_deref()
-        .and_then(|id| Some((id, registry.gates.get(id)?)))
-        .ok_or_else(|| anyhow!("`{}` compares no gate of the registry", args.gate))?;
+    let (gate, compare_id, compare) = perf_gate(&registry, &args.gate)?;
     let mut evidence = evidence::of_subject(&context.subject)?;
     let commit = match evidence.commit() {
         Some(commit) if !evidence.dirty => commit.clone(),
-        Some(_) => bail!("the checkout holds changes that no commit has; both arms must be the same code"),
-        None => bail!("the checkout has no commit to launch"),
+        Some(_) => bail!("the checkout has uncommitted changes; baseline and change must be the same code"),
+        None => bail!("the checkout has no commit to measure"),
     };
     let target = GpuProbe::default();
-    let path = args
-        .write
-        .clone()
-        .unwrap_or_else(|| context.repo.join(paths::NOISE));
+    let path = path(context, args);
     let machine = Machine {
         target: &target,
         variable: &|name| std::env::var_os(name),
@@ -136,40 +131,95 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let Some(found) = stats::noise(&metric.log_ratios, metric.estimator) else {
             continue;
         };
-        let finest_pct = stats::smallest_visible(found, most, ALPHA, VISIBLE_POWER)
-            .map(percent)
-            .ok_or_else(|| NoJudgement("nothing can be said of so few pairs".to_owned()))?;
+        let finest_pct = finest(found, most)
+            .ok_or_else(|| NoJudgement("the pairs are too few to estimate the noise".to_owned()))?;
         entries.push(Noise {
             gate: compare_id.to_owned(),
             metric: metric.metric,
             machine: class.clone(),
             pairs: found.pairs,
-            sd_pct: rounded(found.sd * 100.0),
-            finest_pct: rounded(finest_pct),
+            sd_pct: renewal::rounded(found.sd * 100.0),
+            finest_pct: renewal::rounded(finest_pct),
             commit: commit.clone().into(),
             measured_at: clock::now(),
             expires: None,
             estimator: metric.estimator,
         });
     }
-    let Some(entry) = entries.first() else {
-        let why = "the measurements do not vary at all, so there is no noise to store";
-        return Err(NoJudgement(why.to_owned()).into());
+    let table = perf_baseline::noise(context)?;
+    let none = "the measurements do not vary at all, so there is no noise to store";
+    store(table, &entries, &path, format, most, none)
+}
+
+/// The perf gate with the gate that it compares.
+fn perf_gate<'r>(registry: &'r Registry, id: &str) -> anyhow::Result<(&'r Gate, &'r str, &'r Gate)> {
+    let gate = registry
+        .gates
+        .get(id)
+        .filter(|g| g.kind == GateKind::Perf)
+        .ok_or_else(|| anyhow!("`{id}` is not a perf gate of the registry"))?;
+    let (compare_id, compare) = gate
+        .compare_gate
+        .as_deref()
+        .and_then(|id| Some((id, registry.gates.get(id)?)))
+        .ok_or_else(|| anyhow!("`{id}` compares no gate of the registry"))?;
+    Ok((gate, compare_id, compare))
+}
+
+/// The file to write.
+fn path(context: &Context, args: &Args) -> PathBuf {
+    let default = || context.repo.join(paths::NOISE);
+    args.write.clone().unwrap_or_else(default)
+}
+
+/// The finest usable budget, percent, with at most so many pairs.
+fn finest(noise: History, most: u32) -> Option<f64> {
+    stats::smallest_visible(noise, most, ALPHA, VISIBLE_POWER).map(percent)
+}
+
+/// Stores the noise of comparisons that ran anyway.
+fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
+    let registry = context.registry()?.value;
+    let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;
+    let read = |path: &PathBuf| -> anyhow::Result<Results> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("cannot use {}", path.display()))
     };
-    let mut table = perf_baseline::noise(context)?;
-    for entry in &entries {
+    let results: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
+    let table = perf_baseline::noise(context)?;
+    let entries = renewal::renewed(&table, &results, &args.gate, compare_id, |noise| {
+        finest(noise, most)
+    });
+    let none = "these results have no newer comparison of the gate with two pairs or more that vary";
+    store(table, &entries, &path(context, args), format, most, none)
+}
+
+/// Writes the entries into the table and prints them. Without entries, this is an error with the given explanation.
+fn store(
+    mut table: NoiseTable,
+    entries: &[Noise],
+    path: &Path,
+    format: Format,
+    most: u32,
+    none: &str,
+) -> anyhow::Result<Exit> {
+    let [entry, also @ ..] = entries else {
+        return Err(NoJudgement(none.to_owned()).into());
+    };
+    for entry in entries {
         table.put(entry.clone());
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    std::fs::write(&path, format!("{HEAD}{}", toml::to_string(&table)?))
+    std::fs::write(path, format!("{HEAD}{}", toml::to_string(&table)?))
         .with_context(|| format!("cannot write {}", path.display()))?;
     if format == Format::Json {
-        print_json_line(&json!({"schema": 1, "noise": entry, "also": entries[1..]}))?;
+        print_json_line(&json!({"schema": 1, "noise": entry, "also": also}))?;
     } else {
         let mut text = Text::new();
-        for entry in &entries {
+        for entry in entries {
             text.line(format_args!(
                 "{} {} on {}: {} pairs of identical code vary by {:.2} % (standard deviation)",
                 entry.gate, entry.metric, entry.machine, entry.pairs, entry.sd_pct
@@ -182,9 +232,4 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         print(text.line(format_args!("written to {}", path.display())))?;
     }
     Ok(Exit::Passed)
-}
-
-/// Rounds to four decimals; more would claim a precision that was not measured.
-fn rounded(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
