@@ -96,7 +96,7 @@ impl Revision<'_> {
                 let shown = git.output(["show", &format!("{commit}:./{path}")])?;
                 Ok(shown.status.success().then_some(shown.stdout))
             }
-            Revision::GitHub(hub, commit) => Ok(hub.file(commit, path)?),
+            Revision::GitHub(github, commit) => Ok(github.file(commit, path)?),
         }
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use crate::cmd::api;
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
+use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::cmd::next_steps;
@@ -141,11 +141,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
     if let Some(number) = args.pr {
-        let hub = api::hub(context)?;
-        let snapshot = Snapshot::fetch(&hub, number)?;
+        let github = github::connect(context)?;
+        let snapshot = Snapshot::fetch(&github, number)?;
         return Ok(Body {
             description: snapshot.description.clone(),
-            pull: Some((hub, snapshot)),
+            pull: Some((github, snapshot)),
         });
     }
     let named = args.body.as_deref().or(args.write.as_deref());
@@ -206,7 +206,7 @@ fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
         return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
     }
     match &body.pull {
-        Some((hub, snapshot)) => snapshot.replace_description(hub, text),
+        Some((github, snapshot)) => snapshot.replace_description(github, text),
         None => Ok(()),
     }
 }

@@ -6,7 +6,6 @@ use crate::domain::next_step::NextStep;
 use crate::github::error::GitHubError;
 use crate::terminal::Text;
 
-pub mod api;
 pub mod attest;
 pub mod completions;
 pub mod container_init;
@@ -15,6 +14,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod gates;
+pub mod github;
 pub mod images;
 pub mod init;
 pub mod input_files;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use crate::cmd::api;
 use crate::cmd::context::{self, Context, Format, print, print_data, print_json};
+use crate::cmd::github;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::git::Git;
@@ -72,7 +72,7 @@ fn done(context: &Context, args: &Args, items: &[Item]) -> anyhow::Result<Vec<St
 /// Returns the documents that the user named, or the open issues on GitHub.
 pub fn contracts_of(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     match named {
-        [] => Ok(contracts::open(&api::hub(context)?)?),
+        [] => Ok(contracts::open(&github::connect(context)?)?),
         named => contracts::files(named, context::read_input),
     }
 }
@@ -80,7 +80,7 @@ pub fn contracts_of(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<
 /// Returns the contracts that are closed as completed on GitHub. A folder contains only open contracts.
 pub fn completed(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     match named {
-        [] => Ok(contracts::completed(&api::hub(context)?)?),
+        [] => Ok(contracts::completed(&github::connect(context)?)?),
         _ => Ok(Vec::new()),
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::cmd::NoJudgement;
-use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, say};
+use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
@@ -41,7 +41,7 @@ pub struct Args {
 /// Runs `publish`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human])?;
-    let hub = api::hub(context)?;
+    let github = github::connect(context)?;
     let resolution = args
         .resolution
         .as_deref()
@@ -49,16 +49,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .transpose()?;
     let registry = match &resolution {
         Some(resolution) => {
-            if resolution.pull != args.pr || resolution.repository != hub.repository().to_string() {
+            if resolution.pull != args.pr || resolution.repository != github.repository().to_string() {
                 bail!(
                     "the resolution is about {}#{}, not {}#{}",
                     resolution.repository,
                     resolution.pull,
-                    hub.repository(),
+                    github.repository(),
                     args.pr
                 );
             }
-            let proposed = Revision::GitHub(&hub, &resolution.merge);
+            let proposed = Revision::GitHub(&github, &resolution.merge);
             policy::resolved_registry(resolution, &context.policy(), &proposed)
         }
         None => context.registry(),
@@ -71,7 +71,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         templates: args.templates.as_deref(),
         workflow: WorkflowRun::from_env(|name| std::env::var(name).ok()),
     };
-    let publication = Publication::prepare(&hub, request, context)?;
+    let publication = Publication::prepare(&github, request, context)?;
     if let Some(path) = &args.output {
         std::fs::write(path, format!("{}\n", publication.outcome()))
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -85,7 +85,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         print(Text::new().document(&publication.text(&[], context)?))?;
         return Ok(exit);
     }
-    let Err(error) = publication.write(&hub, context) else {
+    let Err(error) = publication.write(&github, context) else {
         return Ok(exit);
     };
     // Show the table in the job's log and summary instead.

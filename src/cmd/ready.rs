@@ -4,8 +4,8 @@ mod report;
 
 use std::path::PathBuf;
 
-use crate::cmd::api;
 use crate::cmd::context::{Context, Format};
+use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
@@ -43,13 +43,13 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human, Format::Json])?;
     let settings = context.settings()?;
-    let hub = api::hub(context)?;
+    let github = github::connect(context)?;
     let here = Git::at(&context.subject);
     let clone = LocalClone::fetch(&here, &settings.naming.remote)?;
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
-    let queue = Queue::load(&hub, &here, settings.hotspots)?;
-    let recorded = recorded(context, args, &hub)?;
+    let queue = Queue::load(&github, &here, settings.hotspots)?;
+    let recorded = recorded(context, args, &github)?;
     let snapshots: Vec<Snapshot> = if args.all {
         queue
             .pulls
@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .map(|open| Snapshot::new(open.pull.clone()))
             .collect()
     } else {
-        let fetch = |number: &u64| Snapshot::fetch(&hub, *number);
+        let fetch = |number: &u64| Snapshot::fetch(&github, *number);
         args.pulls.iter().map(fetch).collect::<Result<_, _>>()?
     };
     let mut results = KnownResults {
@@ -66,14 +66,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     // Results in a comment have no signature of their own.
     for pull in snapshots.iter().map(|s| s.pull.number).filter(|_| !args.attested) {
-        let published = published::read(&hub, pull, &registry.value)?;
+        let published = published::read(&github, pull, &registry.value)?;
         for reason in published.ignored {
             context.note(format_args!("#{pull}: {reason}"));
         }
         results.published.insert(pull, published.results);
     }
     let inputs = Inputs {
-        hub: &hub,
+        github: &github,
         clone,
         queue,
         registry,
@@ -94,12 +94,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Reads the results files; with `--attested`, only those with a valid signature.
-fn recorded(context: &Context, args: &Args, hub: &GitHub) -> anyhow::Result<Vec<Results>> {
+fn recorded(context: &Context, args: &Args, github: &GitHub) -> anyhow::Result<Vec<Results>> {
     let mut recorded = Vec::new();
     for path in &args.results {
         let results = input_files::recorded(path)?;
         let signed = match args.attested {
-            true => signature::verify(path, &results, hub.repository()),
+            true => signature::verify(path, &results, github.repository()),
             false => Ok(()),
         };
         match signed {

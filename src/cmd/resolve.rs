@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::api;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::gates::Which;
+use crate::cmd::github;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
@@ -40,7 +40,7 @@ pub struct Args {
 /// Runs `resolve`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let hub = api::hub(context)?;
+    let github = github::connect(context)?;
     let request = Request {
         pull: args.pr,
         selection: &args.which.request(),
@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
-    let resolution = resolution::resolve(&hub, registry, &facts, &request, context)?;
+    let resolution = resolution::resolve(&github, registry, &facts, &request, context)?;
     let line = serde_json::to_string(&resolution)?;
     if line.len() > LARGEST {
         bail!("the contract is too long to pass between jobs; keep the issue body below 64 KiB");

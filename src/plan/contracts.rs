@@ -65,16 +65,20 @@ struct LightScope {
 ///
 /// # Errors
 /// GitHub does not answer.
-pub fn open(hub: &GitHub) -> Result<Vec<Document>, GitHubError> {
-    Ok(hub.open_issues()?.into_iter().map(Document::of_issue).collect())
+pub fn open(github: &GitHub) -> Result<Vec<Document>, GitHubError> {
+    Ok(github
+        .open_issues()?
+        .into_iter()
+        .map(Document::of_issue)
+        .collect())
 }
 
 /// Returns the ids of the contracts whose issues are closed as completed.
 ///
 /// # Errors
 /// GitHub does not answer.
-pub fn completed(hub: &GitHub) -> Result<Vec<String>, GitHubError> {
-    let closed = hub.closed_issues()?.into_iter();
+pub fn completed(github: &GitHub) -> Result<Vec<String>, GitHubError> {
+    let closed = github.closed_issues()?.into_iter();
     let documents: Vec<Document> = closed
         .filter(|issue| issue.state_reason.as_deref() != Some("not_planned"))
         .map(Document::of_issue)

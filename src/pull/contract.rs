@@ -46,8 +46,8 @@ impl Issue {
     ///
     /// # Errors
     /// GitHub does not answer, or has no such issue.
-    pub fn read(hub: &GitHub, number: u64) -> Result<Self, GitHubError> {
-        Ok(Issue::of(hub.issue(number)?))
+    pub fn read(github: &GitHub, number: u64) -> Result<Self, GitHubError> {
+        Ok(Issue::of(github.issue(number)?))
     }
 
     /// Parses the body of an issue.
@@ -81,12 +81,12 @@ impl Issue {
 /// # Errors
 /// GitHub does not answer. A missing issue is ignored.
 pub fn contract_of(
-    hub: &GitHub,
+    github: &GitHub,
     description: &Document<Attestation>,
     read: impl Fn(u64) -> Result<Issue, GitHubError>,
 ) -> Result<ContractOf, GitHubError> {
     let attested = description.text(&["nmoe_pr", "issue"]);
-    let references = closing_keywords::references(description.source.text(), hub.site());
+    let references = closing_keywords::references(description.source.text(), github.site());
     let Some(first) = references.first().cloned() else {
         return Ok(ContractOf::NoIssue);
     };

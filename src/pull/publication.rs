@@ -61,8 +61,12 @@ impl<'a> Publication<'a> {
     ///
     /// # Errors
     /// GitHub does not answer, and no resolution was given.
-    pub fn prepare(hub: &GitHub, request: Request<'a>, messages: &dyn Messages) -> Result<Self, GitHubError> {
-        let now = current_evidence(hub, &request);
+    pub fn prepare(
+        github: &GitHub,
+        request: Request<'a>,
+        messages: &dyn Messages,
+    ) -> Result<Self, GitHubError> {
+        let now = current_evidence(github, &request);
         let (expected, head) = match (request.resolution, &now) {
             (Some(resolution), _) => (resolution.evidence(), resolution.head.clone()),
             (None, Ok((now, head))) => (now.clone(), head.clone()),
@@ -183,7 +187,7 @@ impl<'a> Publication<'a> {
     ///
     /// # Errors
     /// GitHub does not answer, or refuses the comment.
-    pub fn write(&self, hub: &GitHub, messages: &dyn Messages) -> Result<(), GitHubError> {
+    pub fn write(&self, github: &GitHub, messages: &dyn Messages) -> Result<(), GitHubError> {
         if let Some(error) = &self.unreachable {
             return Err(error.clone());
         }
@@ -196,7 +200,7 @@ impl<'a> Publication<'a> {
             shown: self.shown(),
             text: &text,
         };
-        let done = sticky.publish(hub, self.request.pull)?;
+        let done = sticky.publish(github, self.request.pull)?;
         let (verb, url) = match &done {
             Done::Created(url) => ("published", url),
             Done::Updated(url) => ("updated", url),
@@ -205,7 +209,7 @@ impl<'a> Publication<'a> {
         };
         messages.note(&format!("the comment is {verb}: {url}"));
         self.set_status(
-            hub,
+            github,
             Some(url.as_str()).filter(|url| url.starts_with("https://")),
             messages,
         )
@@ -214,12 +218,12 @@ impl<'a> Publication<'a> {
     /// Sets the commit status, which branch protection can require. A token without permission for it is not an error.
     fn set_status(
         &self,
-        hub: &GitHub,
+        github: &GitHub,
         url: Option<&str>,
         messages: &dyn Messages,
     ) -> Result<(), GitHubError> {
         let (state, line) = self.status();
-        match hub.set_status(&self.head, &status_context(self.bundle()), state, &line, url) {
+        match github.set_status(&self.head, &status_context(self.bundle()), state, &line, url) {
             Err(error) if error.status() == Some(403) => {
                 messages.warn(&format!(
                     "warning: no commit status was set (`statuses: write` in `permissions:` allows it): {error}"
@@ -254,14 +258,14 @@ impl<'a> Publication<'a> {
 }
 
 /// Returns the evidence that is valid for the pull request as it is now, and its head.
-fn current_evidence(hub: &GitHub, request: &Request<'_>) -> Result<(Evidence, CommitId), GitHubError> {
-    let snapshot = Snapshot::fetch(hub, request.pull)?;
-    let merge = snapshot.latest_merge(hub)?;
+fn current_evidence(github: &GitHub, request: &Request<'_>) -> Result<(Evidence, CommitId), GitHubError> {
+    let snapshot = Snapshot::fetch(github, request.pull)?;
+    let merge = snapshot.latest_merge(github)?;
     let contract = match request
         .resolution
         .and_then(|resolution| resolution.contract.as_ref())
     {
-        Some(contract) => Some(Sha256::of(hub.issue(contract.issue)?.body.as_bytes())),
+        Some(contract) => Some(Sha256::of(github.issue(contract.issue)?.body.as_bytes())),
         None => None,
     };
     let evidence = snapshot.evidence(merge.as_ref(), None, contract.as_ref());

@@ -25,10 +25,10 @@ pub struct Published {
 ///
 /// # Errors
 /// GitHub does not answer. A comment that does not count is not an error.
-pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> Result<Published, GitHubError> {
+pub fn read(github: &GitHub, pull: u64, registry: &Registry) -> Result<Published, GitHubError> {
     let mut published = Published::default();
     let mut own_login: Option<String> = None;
-    for comment in hub.comments(pull)? {
+    for comment in github.comments(pull)? {
         let Some(embedded) = embedded_results::of(&comment.body) else {
             continue;
         };
@@ -36,7 +36,7 @@ pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> Result<Published, G
         if author != WORKFLOW {
             let own = match &own_login {
                 Some(own) => own,
-                None => own_login.insert(hub.login()?),
+                None => own_login.insert(github.login()?),
             };
             if author != own {
                 published.ignored.push(format!(
@@ -47,7 +47,7 @@ pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> Result<Published, G
         }
         let checked = embedded
             .map_err(|refusal| refusal.to_string())
-            .and_then(|results| confirm(hub, results, registry).map_err(|fault| fault.to_string())?);
+            .and_then(|results| confirm(github, results, registry).map_err(|fault| fault.to_string())?);
         match checked {
             Ok(results) => published.results.push(results),
             Err(why) => published
@@ -60,7 +60,7 @@ pub fn read(hub: &GitHub, pull: u64, registry: &Registry) -> Result<Published, G
 
 /// Returns the results if they use the names of the registry, and the status of their head confirms a pass.
 fn confirm(
-    hub: &GitHub,
+    github: &GitHub,
     results: Results,
     registry: &Registry,
 ) -> Result<Result<Results, String>, GitHubError> {
@@ -80,7 +80,7 @@ fn confirm(
         return Ok(Ok(results));
     }
     let context = status_context(results.bundle.as_deref());
-    let statuses = hub.statuses(head)?;
+    let statuses = github.statuses(head)?;
     let state = statuses
         .iter()
         .find(|status| status.context == context)

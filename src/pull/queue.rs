@@ -47,9 +47,9 @@ impl Queue {
     ///
     /// # Errors
     /// GitHub does not answer, or git fails.
-    pub fn load(hub: &GitHub, clone: &Git, hotspots: Hotspots) -> anyhow::Result<Self> {
+    pub fn load(github: &GitHub, clone: &Git, hotspots: Hotspots) -> anyhow::Result<Self> {
         let (mut issues, mut contracts, mut ids) = (HashMap::new(), HashMap::new(), HashSet::new());
-        for body in hub.open_issues()? {
+        for body in github.open_issues()? {
             let issue = Issue::of(body);
             if let Ok(contract) = &issue.document.value
                 && ids.insert(contract.nmoe.issue.clone())
@@ -62,11 +62,11 @@ impl Queue {
         Ok(Queue {
             issues,
             contracts,
-            pulls: hub
+            pulls: github
                 .open_pulls()?
                 .into_iter()
                 .map(|pull| OpenPull {
-                    closes: closing_keywords::closes(&pull.body, hub.site()),
+                    closes: closing_keywords::closes(&pull.body, github.site()),
                     pull,
                 })
                 .collect(),
@@ -80,10 +80,10 @@ impl Queue {
     ///
     /// # Errors
     /// GitHub does not answer, or has no such issue.
-    pub fn issue(&self, hub: &GitHub, number: u64) -> Result<Issue, GitHubError> {
+    pub fn issue(&self, github: &GitHub, number: u64) -> Result<Issue, GitHubError> {
         match self.issues.get(&number) {
             Some(issue) => Ok(issue.clone()),
-            None => Issue::read(hub, number),
+            None => Issue::read(github, number),
         }
     }
 
@@ -106,12 +106,12 @@ impl Queue {
     ///
     /// # Errors
     /// GitHub does not answer.
-    pub fn unmerged<'a>(&self, hub: &GitHub, contract: &'a Contract) -> anyhow::Result<Vec<&'a str>> {
+    pub fn unmerged<'a>(&self, github: &GitHub, contract: &'a Contract) -> anyhow::Result<Vec<&'a str>> {
         let mut unmerged = Vec::new();
         for id in &contract.nmoe.depends_on {
             let is_open = || self.contracts.values().any(|item| item.issue == *id);
             let is_done =
-                || -> anyhow::Result<bool> { Ok(self.completed(hub)?.iter().any(|done| done == id)) };
+                || -> anyhow::Result<bool> { Ok(self.completed(github)?.iter().any(|done| done == id)) };
             if !self.done.contains(id.as_str()) && (is_open() || !is_done()?) {
                 unmerged.push(id.as_str());
             }
@@ -119,11 +119,11 @@ impl Queue {
         Ok(unmerged)
     }
 
-    fn completed(&self, hub: &GitHub) -> anyhow::Result<&Vec<String>> {
+    fn completed(&self, github: &GitHub) -> anyhow::Result<&Vec<String>> {
         if let Some(known) = self.completed.get() {
             return Ok(known);
         }
-        let completed = contracts::completed(hub)?;
+        let completed = contracts::completed(github)?;
         Ok(self.completed.get_or_init(|| completed))
     }
 

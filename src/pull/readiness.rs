@@ -30,7 +30,7 @@ use crate::pull::tier_b;
 
 /// What pull requests are evaluated against.
 pub struct Inputs<'a> {
-    pub hub: &'a GitHub,
+    pub github: &'a GitHub,
     pub clone: LocalClone,
     pub queue: Queue,
     pub registry: Loaded<Registry>,
@@ -68,7 +68,7 @@ impl Inputs<'_> {
     /// GitHub or the remote does not answer, or git fails.
     pub fn evaluate(&self, snapshot: &Snapshot) -> anyhow::Result<Readiness> {
         let commits = self.clone.commits(&snapshot.pull)?;
-        let found = match snapshot.contract(self.hub, |number| self.queue.issue(self.hub, number))? {
+        let found = match snapshot.contract(self.github, |number| self.queue.issue(self.github, number))? {
             ContractOf::Found(issue) if issue.has_block() => Some(Checked {
                 findings: lint::contract::lint(&issue.document, &self.facts),
                 issue,
@@ -141,7 +141,7 @@ impl Inputs<'_> {
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
         let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
-        let approvals = Approvals::of(&self.hub.reviews(pull.number)?, author, &pull.head.sha);
+        let approvals = Approvals::of(&self.github.reviews(pull.number)?, author, &pull.head.sha);
         let mut blockers: Vec<Blocker> = approvals
             .changes_requested
             .iter()
@@ -259,7 +259,7 @@ impl Inputs<'_> {
     }
 
     fn dependencies(&self, contract: &Contract) -> anyhow::Result<Vec<Blocker>> {
-        let unmerged = self.queue.unmerged(self.hub, contract)?;
+        let unmerged = self.queue.unmerged(self.github, contract)?;
         let blocker = |id: &str| {
             let next = match self.queue.pull_of(id) {
                 Some(number) => NextStep::run(

@@ -43,28 +43,31 @@ pub struct Request<'a> {
 /// # Errors
 /// The pull request is not open, has no merge, or names something unusable; GitHub does not answer.
 pub fn resolve(
-    hub: &GitHub,
+    github: &GitHub,
     in_force: Loaded<Registry>,
     facts: &lint::LintContext,
     request: &Request<'_>,
     messages: &dyn Messages,
 ) -> anyhow::Result<Resolution> {
-    let snapshot = Snapshot::fetch(hub, request.pull)?;
+    let snapshot = Snapshot::fetch(github, request.pull)?;
     if snapshot.pull.state != "open" {
         return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
     }
-    let merge = snapshot.current_merge(hub, messages)?;
-    let (registry, registry_facts) = registry(hub, in_force, &merge, request.registry_from_change)?;
+    let merge = snapshot.current_merge(github, messages)?;
+    let (registry, registry_facts) = registry(github, in_force, &merge, request.registry_from_change)?;
     let selection = select::resolve(&registry, request.selection)?;
-    let named = request.issue.map(|number| named_issue(hub, number)).transpose()?;
+    let named = request
+        .issue
+        .map(|number| named_issue(github, number))
+        .transpose()?;
     let issue = match &named {
         Some(issue) => Some(issue),
-        None => match snapshot.contract(hub, |number| Issue::read(hub, number))? {
+        None => match snapshot.contract(github, |number| Issue::read(github, number))? {
             ContractOf::Found(issue) if issue.document.value.is_ok() => Some(&**issue),
             _ => None,
         },
     };
-    let contract = issue.map(|issue| contract_facts(hub, issue, messages));
+    let contract = issue.map(|issue| contract_facts(github, issue, messages));
     if contract.is_none() {
         messages.warn(
             "warning: the pull request closes no issue with a contract (`Fixes: #N`), so its scope and gates are not checked",
@@ -75,7 +78,7 @@ pub fn resolve(
     let missing = "the merge is incomplete";
     Ok(Resolution {
         schema: SCHEMA,
-        repository: hub.repository().to_string(),
+        repository: github.repository().to_string(),
         pull: snapshot.pull.number,
         head: now.head.context(missing)?,
         base: now.base.context(missing)?,
@@ -99,14 +102,14 @@ pub fn resolve(
 
 /// Loads the registry for the run, and describes what the pull request changes in it.
 fn registry(
-    hub: &GitHub,
+    github: &GitHub,
     in_force: Loaded<Registry>,
     merge: &Merge,
     from_change: bool,
 ) -> anyhow::Result<(Registry, RegistryFacts)> {
     let commit = merge.commit.as_ref().unwrap_or(&merge.head);
-    let before = Revision::GitHub(hub, &merge.base).file(paths::REGISTRY)?;
-    let after = Revision::GitHub(hub, commit);
+    let before = Revision::GitHub(github, &merge.base).file(paths::REGISTRY)?;
+    let after = Revision::GitHub(github, commit);
     let bytes = after.file(paths::REGISTRY)?;
     let sha256 = bytes.as_deref().map(Sha256::of);
     let changed = before != bytes;
@@ -135,17 +138,17 @@ fn registry(
     Ok((registry, facts))
 }
 
-fn named_issue(hub: &GitHub, number: u64) -> anyhow::Result<Issue> {
-    let issue = Issue::read(hub, number)?;
+fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {
+    let issue = Issue::read(github, number)?;
     if let Err(defect) = &issue.document.value {
         bail!("issue {number} holds no usable contract: {}", defect.message);
     }
     Ok(issue)
 }
 
-fn contract_facts(hub: &GitHub, issue: &Issue, messages: &dyn Messages) -> ContractFacts {
+fn contract_facts(github: &GitHub, issue: &Issue, messages: &dyn Messages) -> ContractFacts {
     // Only the GraphQL API returns the editor. Without an answer, the digest still identifies the text.
-    let authorship = hub.authorship(issue.number).unwrap_or_else(|error| {
+    let authorship = github.authorship(issue.number).unwrap_or_else(|error| {
         messages.warn(&format!("warning: who edited the contract is unknown: {error}"));
         Authorship::default()
     });

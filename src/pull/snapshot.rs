@@ -67,28 +67,28 @@ impl Snapshot {
     }
 
     /// Requests a pull request.
-    pub fn fetch(hub: &GitHub, number: u64) -> Result<Self, GitHubError> {
-        hub.pull(number).map(Snapshot::new)
+    pub fn fetch(github: &GitHub, number: u64) -> Result<Self, GitHubError> {
+        github.pull(number).map(Snapshot::new)
     }
 
     /// Finds the contract. `read` reads an issue.
     pub fn contract(
         &self,
-        hub: &GitHub,
+        github: &GitHub,
         read: impl Fn(u64) -> Result<Issue, GitHubError>,
     ) -> Result<&ContractOf, GitHubError> {
         if let Some(found) = self.contract.get() {
             return Ok(found);
         }
-        let found = contract_of(hub, &self.description, read)?;
+        let found = contract_of(github, &self.description, read)?;
         Ok(self.contract.get_or_init(|| found))
     }
 
     /// Requests the merge that GitHub has now, which may be of an earlier head; `None` if there is none. A merged pull request keeps
     /// its last merge.
-    pub fn latest_merge(&self, hub: &GitHub) -> Result<Option<Merge>, GitHubError> {
-        match hub.merge_ref(self.pull.number)? {
-            Some(id) => Merge::of(hub.commit(&id)?).map(Some),
+    pub fn latest_merge(&self, github: &GitHub) -> Result<Option<Merge>, GitHubError> {
+        match github.merge_ref(self.pull.number)? {
+            Some(id) => Merge::of(github.commit(&id)?).map(Some),
             None => Ok(None),
         }
     }
@@ -97,10 +97,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// There is a conflict, or GitHub creates no merge in time.
-    pub fn current_merge(&self, hub: &GitHub, messages: &dyn Messages) -> anyhow::Result<Merge> {
+    pub fn current_merge(&self, github: &GitHub, messages: &dyn Messages) -> anyhow::Result<Merge> {
         let number = self.pull.number;
         for attempt in 1..=MERGE_TRIES {
-            if let Some(merge) = self.latest_merge(hub)?.filter(|m| m.head == self.pull.head.sha) {
+            if let Some(merge) = self
+                .latest_merge(github)?
+                .filter(|m| m.head == self.pull.head.sha)
+            {
                 return Ok(merge);
             }
             if self.pull.mergeable == Some(false) {
@@ -111,7 +114,7 @@ impl Snapshot {
             }
             if attempt < MERGE_TRIES {
                 messages.warn("GitHub has not created the merge of the current head yet; trying again");
-                hub.pause(MERGE_PAUSE);
+                github.pause(MERGE_PAUSE);
             }
         }
         Err(NoVerdict(format!(
@@ -142,8 +145,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// The pull request changed, or GitHub refuses.
-    pub fn replace_description(&self, hub: &GitHub, text: &str) -> anyhow::Result<()> {
-        let now = hub.pull(self.pull.number)?;
+    pub fn replace_description(&self, github: &GitHub, text: &str) -> anyhow::Result<()> {
+        let now = github.pull(self.pull.number)?;
         if now.body != self.pull.body || now.head.sha != self.pull.head.sha {
             return Err(NoVerdict(format!(
                 "pull request #{} changed meanwhile; nothing was written. Run the command again",
@@ -151,6 +154,6 @@ impl Snapshot {
             ))
             .into());
         }
-        Ok(hub.update_pull_body(self.pull.number, text)?)
+        Ok(github.update_pull_body(self.pull.number, text)?)
     }
 }

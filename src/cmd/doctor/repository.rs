@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::cmd::api;
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State, listed, plural};
+use crate::cmd::github;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
@@ -248,15 +248,15 @@ fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
     if jobs.is_empty() {
         return Vec::new();
     }
-    let hub = ["GITHUB_TOKEN", "GH_TOKEN"]
+    let github = ["GITHUB_TOKEN", "GH_TOKEN"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
-        .then(|| api::hub_within(context, Duration::ZERO));
+        .then(|| github::connect_within(context, Duration::ZERO));
     jobs.into_iter()
-        .map(|(name, job)| match &hub {
+        .map(|(name, job)| match &github {
             None => unasked(name, "there is no token".to_owned()),
             Some(Err(error)) => unasked(name, format!("{error:#}")),
-            Some(Ok(hub)) => protected(name, job, hub.needs_review(name)),
+            Some(Ok(github)) => protected(name, job, github.needs_review(name)),
         })
         .collect()
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cmd::api;
 use crate::cmd::context::Context;
+use crate::cmd::github;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::print_findings;
@@ -33,9 +33,9 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let mut documents = Documents::read(&args.files);
     if !args.issue.is_empty() {
-        let hub = api::hub(context)?;
+        let github = github::connect(context)?;
         for number in &args.issue {
-            let issue = hub.issue(*number)?;
+            let issue = github.issue(*number)?;
             documents
                 .sources
                 .push(Source::new(Some(format!("issue #{number}")), issue.body));

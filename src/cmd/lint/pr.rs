@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cmd::api;
 use crate::cmd::context::{self, Context};
+use crate::cmd::github;
 use crate::cmd::lint::attestation::scope as scope_of;
 use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
@@ -106,7 +106,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
     Ok(match args.pr {
-        Some(number) => Snapshot::fetch(&api::hub(context)?, number)?,
+        Some(number) => Snapshot::fetch(&github::connect(context)?, number)?,
         None => Snapshot::new(event::pull_request(|name| std::env::var(name).ok())?),
     })
 }
@@ -126,8 +126,8 @@ fn contract(
         diagnostics.report(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, diagnostics.finish()))
     };
-    let hub = api::hub(context)?;
-    match snapshot.contract(&hub, |number| Issue::read(&hub, number))? {
+    let github = github::connect(context)?;
+    match snapshot.contract(&github, |number| Issue::read(&github, number))? {
         ContractOf::Found(issue) => Ok((Some(issue.document.clone()), Vec::new())),
         ContractOf::NoIssue => no_contract(
             &(0..0),

@@ -10,12 +10,12 @@ use crate::github::config::ApiConfig;
 use crate::github::config::Repository;
 
 /// Returns the repository of this checkout and environment.
-pub fn hub(context: &Context) -> anyhow::Result<GitHub> {
+pub fn connect(context: &Context) -> anyhow::Result<GitHub> {
     of(context, ApiConfig::from_env(|name| std::env::var(name).ok())?)
 }
 
-/// Like [`hub`], but retries no longer than `patience`.
-pub fn hub_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
+/// Like [`connect`], but retries no longer than `patience`.
+pub fn connect_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
     let access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
     of(
         context,
