@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         std::fs::write(path, format!("{}\n", publication.outcome()))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    // Publishing a failed gate is a success of this command. After a refusal, there is no verdict.
+    // Publishing a failed gate is a success of this command. A refusal ends without a verdict.
     let exit = match publication.is_refused() {
         true => Exit::NoJudgement,
         false => Exit::Passed,

@@ -52,7 +52,7 @@ pub fn decide(chain: &[Image], changes: &[Change]) -> Vec<Decision> {
     decisions
 }
 
-/// Rebuilds all images, because there is no earlier commit.
+/// Rebuilds all images, because no earlier commit exists.
 pub fn all(chain: &[Image], why: &str) -> Vec<Decision> {
     let rebuilt = |image: &Image| Decision {
         name: image.name.clone(),

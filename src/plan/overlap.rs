@@ -1,7 +1,7 @@
 //! Finds the contracts whose patterns can match the same path, by an index over the literal prefixes and suffixes of the patterns.
 //!
-//! If two patterns match a common path, one literal prefix is a prefix of the other. So each pattern looks up the prefixes of its own
-//! prefix instead of comparing itself with every pattern, which is almost linear for usual patterns.
+//! If two patterns match a common path, one literal prefix is a prefix of the other. So each pattern looks up the prefixes of its prefix
+//! instead of comparing itself with every pattern, which is almost linear for usual patterns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
