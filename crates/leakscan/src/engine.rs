@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use crate::deobfuscate;
 use crate::engine_tables;
+use crate::keywords::Keywords;
 use crate::pattern::Pattern;
-use crate::prefilter::Literals;
 use crate::rule::Find;
 use crate::rule::Hit;
 use crate::rule::MatchSink;
@@ -21,18 +21,6 @@ use crate::window::is_word;
 pub struct Engine {
     keywords: &'static Keywords,
     rules: Vec<(&'static Rule, Pattern)>,
-}
-
-/// The keywords of rules, prepared for the search at build time.
-pub struct Keywords {
-    /// The keywords of two bytes or more.
-    pub literals: Literals,
-    /// What the keywords trigger: the index of a rule, [`DEOBFUSCATION`] or [`DECODING`].
-    pub triggers: &'static [u16],
-    /// Where the triggers of each keyword begin, and where those of the last one end.
-    pub starts: &'static [u16],
-    /// The rules whose keyword is `-`, `:`, `@`, `~` or a backslash, which [`memchr`] finds faster.
-    pub single: [&'static [u16]; 5],
 }
 
 /// Triggers the decoding of the line.
@@ -276,6 +264,7 @@ mod tests {
     use super::*;
     use crate::examples;
     use crate::pattern;
+    use crate::prefilter::Literals;
 
     /// An engine with one rule.
     fn only(rule: &'static Rule) -> Engine {

@@ -1,6 +1,6 @@
 //! The keywords of all rules and what they trigger, prepared by the build script.
 
-use crate::engine::Keywords;
+use crate::keywords::Keywords;
 use crate::prefilter::Literals;
 use crate::prefilter::Windows;
 use crate::prefilter_windows::Window;

@@ -31,6 +31,7 @@ mod hardware;
 mod hosts;
 pub mod identity;
 mod keys;
+mod keywords;
 pub mod kinds;
 mod links;
 pub mod located;

@@ -2,9 +2,25 @@
 //!
 //! Looks only at the text after the number.
 
+use crate::domain::metric::Decimal;
 use crate::gate::metrics::form::Why;
-use crate::gate::metrics::number::Writing;
 use crate::gate::metrics::text::{character, digit, skip_blanks};
+use crate::gate::metrics::unit::Unit;
+
+/// What the reader must know about the metric.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// The declared decimal sign.
+    pub decimal: Decimal,
+    /// Whether the number may be the first of two, as in `10/500`: it counts something.
+    pub counts: bool,
+    /// The declared unit and its text.
+    pub unit: Option<(&'a str, &'a Unit)>,
+    /// Whether a name of another value begins here: numbers and names may be glued.
+    pub name: &'a dyn Fn(&[u8]) -> bool,
+    /// The end of the match of the registry's pattern. Text inside the match is not checked.
+    pub matched: usize,
+}
 
 /// Checks that a number ends at `at`.
 ///

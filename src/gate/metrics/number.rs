@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::domain::metric::Decimal;
+pub use crate::gate::metrics::boundary::Writing;
 use crate::gate::metrics::boundary::boundary;
 use crate::gate::metrics::form::{Decimals, Form, Why};
 use crate::gate::metrics::text::{character, digit, skip_blanks, text, wide_blank};
@@ -39,21 +39,6 @@ pub enum Reading {
     Text,
     /// Something that begins like a number.
     Unreadable(Why),
-}
-
-/// What the reader must know about the metric.
-#[derive(Clone, Copy)]
-pub struct Writing<'a> {
-    /// The declared decimal sign.
-    pub decimal: Decimal,
-    /// Whether the number may be the first of two, as in `10/500`: it counts something.
-    pub counts: bool,
-    /// The declared unit and its text.
-    pub unit: Option<(&'a str, &'a Unit)>,
-    /// Whether a name of another value begins here: numbers and names may be glued.
-    pub name: &'a dyn Fn(&[u8]) -> bool,
-    /// The end of the match of the registry's pattern. Text inside the match is not checked.
-    pub matched: usize,
 }
 
 /// Reads what stands at `at`.
