@@ -236,7 +236,12 @@ fn repository_has_one_name() {
     assert!(found > 10, "only {found} names were found");
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
-    sandbox.gates(["init"]).run().exits(0);
+    sandbox
+        .gates(["init"])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("create");
     let lint = std::fs::read_to_string(sandbox.repo().join(".github/workflows/pr-lint.yml")).unwrap();
     assert!(lint.contains(&format!("uses: {name}@v")), "{lint}");
 }

@@ -109,7 +109,7 @@ impl RepoFixture {
     #[track_caller]
     pub fn blocked(&self, number: u64) -> Vec<String> {
         let number = number.to_string();
-        let out = self.here(&["ready", &number, "--format", "json"]);
+        let out = self.here(&["ready", &number, "--format", "json"]).any_output();
         let json = out.json();
         let blockers = json["pulls"][0]["blockers"].as_array().unwrap();
         assert_eq!(out.code(), Some(i32::from(!blockers.is_empty())));
