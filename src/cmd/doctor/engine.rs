@@ -54,24 +54,26 @@ fn described(engine: &Engine) -> Result<String, EngineError> {
                 .collect();
             Ok(format!("{version}: {daemon}, {}", listed(&profiles)))
         }
+        // `podman info` would leave a process of its own behind.
         Kind::Podman => {
-            let version = ask(["version", "--format", "{{.Client.Version}}"])?;
-            let rootless = ask(["info", "--format", "{{.Host.Security.Rootless}}"])?;
-            let seccomp = ask(["info", "--format", "{{.Host.Security.SECCOMPEnabled}}"])?;
-            let user = if rootless == "true" {
-                "no daemon, a user namespace without root"
+            let user = if rustix::process::geteuid().is_root() {
+                "started by root"
             } else {
-                "no daemon, started by root"
+                "a user namespace without root"
             };
-            let profiles: &[&str] = if seccomp == "true" { &["seccomp"] } else { &[] };
-            Ok(format!("{version}: {user}, {}", listed(profiles)))
+            Ok(format!("{}: no daemon, {user}", short_version(engine)?))
         }
-        Kind::Apptainer => {
-            let text = engine.call(["--version"], SHORT, &mut || false)?;
-            let version = text.split_whitespace().last().unwrap_or_default();
-            Ok(format!("{version}: no daemon, the user who starts it"))
-        }
+        Kind::Apptainer => Ok(format!(
+            "{}: no daemon, the user who starts it",
+            short_version(engine)?
+        )),
     }
+}
+
+/// Returns the last word of `--version`.
+fn short_version(engine: &Engine) -> Result<String, EngineError> {
+    let text = engine.call(["--version"], SHORT, &mut || false)?;
+    Ok(text.split_whitespace().last().unwrap_or_default().to_owned())
 }
 
 fn listed(profiles: &[&str]) -> String {

@@ -2,7 +2,8 @@
 //!
 //! A container of a daemon is no descendant of the gate, so the supervisor cannot see it. The list of the engine before the gate
 //! is compared with the list after it. A new container counts as the gate's own only if the gate names an engine, because other
-//! programs may start containers at the same time. Must not start processes while the supervisor runs a command.
+//! programs may start containers at the same time. The containers of an engine without a daemon are descendants of the gate.
+//! Must not start processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -14,7 +15,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::gate::container::LABEL;
-use crate::gate::container::client::{Engine, Kind, SHORT};
 use crate::gate::output::Output;
 use crate::system::files;
 
@@ -42,8 +42,6 @@ struct Listed {
 pub struct Snapshot {
     /// The containers by socket.
     sockets: Vec<(PathBuf, BTreeSet<String>)>,
-    /// The client of an engine without a daemon, and its containers.
-    podman: Option<(Engine, BTreeSet<String>)>,
     /// Whether a new container belongs to the gate.
     is_owner: bool,
 }
@@ -70,23 +68,7 @@ impl Snapshot {
                 Some((socket, ids))
             })
             .collect();
-        let path = environment.get(OsStr::new("PATH"));
-        let podman = path
-            .filter(|path| names_engine && files::on_path(path, "podman"))
-            .and_then(|_| {
-                let environment = environment.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
-                let engine = Engine {
-                    kind: Kind::Podman,
-                    environment,
-                };
-                let ids = podman_ids(&engine)?;
-                Some((engine, ids))
-            });
-        Snapshot {
-            sockets,
-            podman,
-            is_owner,
-        }
+        Snapshot { sockets, is_owner }
     }
 
     /// Ends the containers that the gate left. Returns how many of them were still running.
@@ -119,14 +101,6 @@ impl Snapshot {
                     output.line(format_args!(
                         "container: {id} of the gate could not be ended: docker rm --force {id}"
                     ));
-                }
-            }
-        }
-        if let Some((engine, before)) = &self.podman {
-            // The supervisor has ended and counted their processes. Only the records are left.
-            for id in podman_ids(engine).unwrap_or_default().difference(before) {
-                if let Err(error) = engine.remove(id) {
-                    output.line(format_args!("container: {error}"));
                 }
             }
         }
@@ -205,13 +179,6 @@ fn request(socket: &Path, method: &str, target: &str) -> Option<Vec<u8>> {
     let head = memchr::memmem::find(&answer, b"\r\n\r\n")?;
     let is_good = answer.get(9).is_some_and(|digit| *digit == b'2') && answer.starts_with(b"HTTP/1.");
     is_good.then(|| answer.split_off(head + 4))
-}
-
-fn podman_ids(engine: &Engine) -> Option<BTreeSet<String>> {
-    let text = engine
-        .call(["ps", "--all", "--quiet", "--no-trunc"], SHORT, &mut || false)
-        .ok()?;
-    Some(text.split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
