@@ -88,7 +88,8 @@ fn generate() -> Result<()> {
     for family in FAMILIES {
         write(family, read(family, |document| rules(document, &mut keywords))?)?;
     }
-    write("engine_tables", engine_tables(keywords))
+    write("engine_tables", engine_tables(keywords))?;
+    write("placeholder_marks", placeholder_marks())
 }
 
 /// Reads a file of rules.
@@ -129,7 +130,7 @@ impl Keywords {
     }
 }
 
-/// The set of all keywords, what they trigger, and the set of the words that mark an example.
+/// The set of all keywords and what they trigger.
 fn engine_tables(mut keywords: Keywords) -> String {
     for literal in obfuscation_keywords::keywords() {
         keywords.add(literal, DEOBFUSCATION);
@@ -142,22 +143,28 @@ fn engine_tables(mut keywords: Keywords) -> String {
     for triggers in &triggers {
         starts.push(starts[starts.len() - 1] + triggers.len());
     }
-    let marks: Vec<Vec<u8>> = placeholders::PLACEHOLDERS
-        .split(' ')
-        .map(|word| word.as_bytes().to_vec())
-        .collect();
     let families = FAMILIES.map(|family| format!("crate::{family}::RULES"));
     let single = keywords.single.map(|rules| format!("&{rules:?}"));
     format!(
         "/// The rules of each family.\npub static FAMILIES: &[&[Rule]] = &[{}];\n\
          /// The keywords of all rules.\npub static KEYWORDS: Keywords = Keywords {{ literals: {}, triggers: &{:?}, starts: &{starts:?}, \
-         single: [{}] }};\n\
-         /// The words that mark an example.\npub static MARKS: Literals = {};\n",
+         single: [{}] }};\n",
         families.join(", "),
         literals_code(&literals),
         triggers.concat(),
         single.join(", "),
-        literals_code(&marks),
+    )
+}
+
+/// The set of the words that mark an example.
+fn placeholder_marks() -> String {
+    let marks: Vec<Vec<u8>> = placeholders::PLACEHOLDERS
+        .split(' ')
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    format!(
+        "/// The words that mark an example.\npub static MARKS: Literals = {};\n",
+        literals_code(&marks)
     )
 }
 

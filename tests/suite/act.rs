@@ -141,7 +141,12 @@ impl WorkflowFixture {
         sandbox.git(["init", "--quiet", "--initial-branch=master"]);
         // Added after `init` has run, because `init` adapts to an existing registry.
         sandbox.file(REGISTRY, read(&format!("examples/demo/{REGISTRY}")));
-        sandbox.gates(["init", "--action", ACTION]).run().exits(0);
+        sandbox
+            .gates(["init", "--action", ACTION])
+            .run()
+            .exits(0)
+            .prints("create  .github/workflows/tier-b.yml")
+            .any_files();
         WorkflowFixture::pull(sandbox, files)
     }
 

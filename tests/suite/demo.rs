@@ -33,7 +33,12 @@ fn slow_demo_completes_and_leaves_no_files() {
 #[test]
 fn slow_demo_keep_writes_sample_to_folder() {
     let sandbox = Sandbox::new();
-    sandbox.gates(["demo", "--keep", "sample"]).run().exits(0);
+    sandbox
+        .gates(["demo", "--keep", "sample"])
+        .run()
+        .exits(0)
+        .prints("All 4 gates passed")
+        .any_files();
     for file in [
         "issue.md",
         "pull_request.md",

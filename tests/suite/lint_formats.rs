@@ -196,7 +196,7 @@ fn matched(output: &str) -> Vec<(String, String, String, String, String)> {
 fn problem_matchers_read_every_finding() {
     let sandbox = sandbox();
     sandbox.registry(&registry().tier_a("cpu:x", "true"));
-    sandbox.file("notes.md", ["ok\nhost 10.1.", "2.3\n"].concat());
+    sandbox.file("notes.md", ["ok\nhost gpu-12.inter", "nal\n"].concat());
     for args in [&ARGS[..], &["lint", "safety", "notes.md"]] {
         let human = sandbox.gates(args).run().exits(1).stdout;
         let json = sandbox

@@ -85,7 +85,9 @@ impl RepoFixture {
         let number = issue + 10;
         if self.api.state().pulls.contains_key(&number) {
             self.api.state().pulls.get_mut(&number).unwrap()["head"]["sha"] = head.as_str().into();
-            self.call(tree, &["attest", "--pr", &number.to_string()]).exits(0);
+            self.call(tree, &["attest", "--pr", &number.to_string()])
+                .exits(0)
+                .reports("next: see what blocks the merge");
         } else {
             let body = self.sandbox.path(&format!("body{issue}.md"));
             self.call(tree, &["attest", "--write", body.to_str().unwrap()])

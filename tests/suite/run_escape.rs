@@ -79,7 +79,10 @@ fn slow_deadline_kills_every_gate_process() {
         let hang = format!("set -- 'sleep {}'\n{way}\ntrap '' TERM\n$1\n$1", mark(100 + n));
         fixture.gate_with(&format!("cpu:hang{n}"), &hang, "timeout_s = 1");
     }
-    let run = fixture.run(&["--tier", "a", "--keep-going"]).exits(1);
+    let run = fixture
+        .run(&["--tier", "a", "--keep-going"])
+        .exits(1)
+        .prints("still here");
     for (n, (name, _)) in WAYS.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         assert_eq!(run.gate(&format!("cpu:hang{n}"))["reason"], "timeout", "{name}");
         assert!(alive(&mark(100 + n)).is_empty(), "{name}");

@@ -8,9 +8,12 @@ use crate::repo_fixture::{RepoFixture, commit, write};
 #[test]
 fn slow_five_contracts_from_start_to_ready() {
     let fixture = RepoFixture::begin();
-    let waves = || fixture.here(&["plan", "--format", "json"]).json()["waves"].clone();
+    let waves = || fixture.here(&["plan", "--format", "json"]).exits(0).json()["waves"].clone();
     assert_eq!(waves(), json!([["01", "04", "05"], ["02", "03"]]));
-    fixture.here(&["start", "02"]).exits(1);
+    fixture
+        .here(&["start", "02"])
+        .exits(1)
+        .prints("error[dependency-open]: contract 01 is not merged");
     let (core, wide, tools, more) = (
         fixture.start("01"),
         fixture.start("03"),
@@ -156,7 +159,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     fixture.tier_b(1, &head);
     assert_eq!(fixture.blocked(11), Vec::<String>::new());
     let ours = fixture.api.comments(11)[0].clone();
-    let said = || fixture.here(&["ready", "11"]).stderr;
+    let said = || fixture.here(&["ready", "11"]).any_code().any_output().stderr;
 
     // The same comment by another user.
     fixture.api.state().comments.clear();

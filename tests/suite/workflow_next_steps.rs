@@ -40,7 +40,7 @@ impl Agent<'_> {
             .map(String::as_str)
             .chain(["--format", "json"])
             .collect();
-        let out = self.fixture.call(&self.dir, &words);
+        let out = self.fixture.call(&self.dir, &words).any_code();
         let json = out.json();
         if let Some(worktree) = json["worktree"].as_str() {
             assert!(worktree.starts_with('/'), "{worktree}");

@@ -1,6 +1,6 @@
 //! Recognises values that look private but are public: placeholders, examples, names in documentation, words.
 
-use crate::engine_tables;
+use crate::placeholder_marks::MARKS;
 use crate::window::after;
 use crate::window::before;
 
@@ -34,7 +34,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     }
     let opens = lower.first().is_none_or(|b| b"<$%{[(*@&".contains(b));
     opens
-        || !engine_tables::MARKS.find(&lower).is_empty()
+        || !MARKS.find(&lower).is_empty()
         || [
             &b"${"[..],
             b"$(",

@@ -1,12 +1,21 @@
 //! Recognises values that many sites share, so that they identify none: a leak with such a value is only a warning.
 
-use crate::hosts::is_known_service;
+use crate::false_positives::listed;
 use crate::kinds::CLOUD_ACCOUNT;
 use crate::kinds::INTERNAL_URL;
 use crate::kinds::Kind;
 use crate::kinds::NODE_NAME;
 use crate::kinds::PRIVATE_ADDRESS;
 use crate::kinds::PRIVATE_HOST;
+
+/// Services that often have a single-label name inside a company.
+const SERVICES: &str = "wiki go grafana prometheus jira confluence kibana jenkins gitlab nexus artifactory harbor vault consul \
+    argocd minio mlflow tensorboard intranet portal alertmanager rancher loki jaeger gerrit phabricator registry";
+
+/// Whether a name is a service that often runs inside a company.
+pub fn is_known_service(host: &[u8]) -> bool {
+    listed(SERVICES, host)
+}
 
 /// Whether many sites have this value.
 pub fn is_generic(kind: &'static Kind, value: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::false_positives::is_placeholder;
 use crate::false_positives::listed;
+use crate::generic_values::is_known_service;
 use crate::kinds::CLUSTER_DNS;
 use crate::kinds::PRIVATE_HOST;
 use crate::rule::Hit;
@@ -55,15 +56,6 @@ const GENERIC: &str = "localhost host hostname server proxy example foo bar baz 
     schemas local loopback env gateway username login u p abc test-server my-server myserver your-server \
     example-host host1 host2 server1 s nope no-such-host nohost node endpoint base root public bucket git http \
     https docker dind self origin link uri hello id";
-
-/// Services that often have a single-label name inside a company.
-const SERVICES: &str = "wiki go grafana prometheus jira confluence kibana jenkins gitlab nexus artifactory harbor vault consul \
-    argocd minio mlflow tensorboard intranet portal alertmanager rancher loki jaeger gerrit phabricator registry";
-
-/// Whether a name is a service that often runs inside a company.
-pub fn is_known_service(host: &[u8]) -> bool {
-    listed(SERVICES, host)
-}
 
 /// Whether the authority of a URL contains a byte after the login.
 pub fn is_authority(b: u8) -> bool {

@@ -41,6 +41,7 @@ mod passphrases;
 mod paths;
 mod pattern;
 mod people;
+mod placeholder_marks;
 mod prefilter;
 #[cfg(test)]
 mod prefilter_tables;
