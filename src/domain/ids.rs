@@ -151,8 +151,6 @@ validated! {
     Slug, is_slug, "lower-case letters, digits and `-`";
     /// The id of a gate or bundle.
     GateId, is_gate_id, "letters, digits, `_`, `.`, `-` and `:`, 64 at most";
-    /// The name of a branch.
-    BranchName, is_revision, "the name of a branch";
     /// The name of a branch, tag or commit.
     Revision, is_revision, "the name of a branch, tag or commit";
     /// The name of an environment variable.

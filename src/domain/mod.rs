@@ -28,3 +28,8 @@ pub mod samples;
 pub mod settings;
 pub mod suggest;
 pub mod verdict;
+
+/// Whether a value is the default of its type, so that serde leaves its key out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

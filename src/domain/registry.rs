@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
 use crate::domain::ids::GateId;
+use crate::domain::is_default;
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
 use crate::domain::path_pattern::PathPattern;
@@ -125,10 +126,10 @@ pub struct Gate {
     #[serde(default)]
     pub timeout_s: u64,
     /// Seconds without output until the gate is killed; 0 means no limit.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub silence_timeout_s: u64,
     /// Number of GPUs. A gate with 1 or more needs the target.
-    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub gpus: u32,
     /// Environment variables that must be set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -240,20 +241,4 @@ impl Registry {
         };
         self.target.get(name).cloned().unwrap_or_default()
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's skip_serializing_if passes a reference"
-)]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's skip_serializing_if passes a reference"
-)]
-fn is_zero_u32(n: &u32) -> bool {
-    *n == 0
 }

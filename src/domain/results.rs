@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::CommitId;
+use crate::domain::is_default;
 use crate::domain::noise::Estimator;
 use crate::domain::registry::Direction;
 use crate::domain::verdict::{Overall, Reason, Verdict};
@@ -145,10 +146,10 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
     /// Number of samples that are NaN or infinite. They are not listed.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub not_finite: u64,
     /// How often the steps restarted. The samples are those after the last restart.
-    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub restarts: u32,
 }
 
@@ -167,22 +168,6 @@ impl Unreadable {
     pub fn is_shape(text: &str) -> bool {
         text.len() <= 32 && text.bytes().all(|b| b"9a.,:;_'/+-%()=~? ".contains(&b))
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's skip_serializing_if passes a reference"
-)]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's skip_serializing_if passes a reference"
-)]
-fn is_zero_u32(n: &u32) -> bool {
-    *n == 0
 }
 
 /// A comparison of baseline and change.
@@ -245,7 +230,7 @@ pub struct PerfResult {
     /// Number of measurements that count although their samples drifted, because the repetition drifted too.
     pub unsteady: u32,
     /// Number of measurements whose steps restarted. Only the part after the last restart counts.
-    #[serde(skip_serializing_if = "is_zero_u32")]
+    #[serde(skip_serializing_if = "is_default")]
     pub restarted: u32,
     /// Whether stored noise was ignored, because the pairs vary far more.
     pub history_dropped: bool,

@@ -19,41 +19,24 @@ const fn key(name: &'static str, need: Need, shape: SchemaType) -> Key {
     Key { name, need, shape }
 }
 
-const ISSUE_ID: SchemaType = SchemaType::Text(Some(TextRule {
-    good: ContractId::is_valid,
-    code: &INVALID_ISSUE_ID,
-    must_be: ContractId::MUST_BE,
-}));
-const SLUG: SchemaType = SchemaType::Text(Some(TextRule {
-    good: Slug::is_valid,
-    code: &INVALID_SLUG,
-    must_be: Slug::MUST_BE,
-}));
-const SHA: SchemaType = SchemaType::Text(Some(TextRule {
-    good: CommitPrefix::is_valid,
-    code: &INVALID_SHA,
-    must_be: CommitPrefix::MUST_BE,
-}));
-const REF: SchemaType = SchemaType::Text(Some(TextRule {
-    good: Revision::is_valid,
-    code: &INVALID_REF,
-    must_be: Revision::MUST_BE,
-}));
-const KNOB: SchemaType = SchemaType::Text(Some(TextRule {
-    good: Knob::is_valid,
-    code: &INVALID_KNOB,
-    must_be: Knob::MUST_BE,
-}));
-const ENV_NAME: SchemaType = SchemaType::Text(Some(TextRule {
-    good: EnvName::is_valid,
-    code: &INVALID_ENV_NAME,
-    must_be: EnvName::MUST_BE,
-}));
-const METRIC_NAME: SchemaType = SchemaType::Text(Some(TextRule {
-    good: MetricName::is_valid,
-    code: &INVALID_PATTERN,
-    must_be: MetricName::MUST_BE,
-}));
+/// Text that an id type of the domain accepts, and the code of the finding for other text.
+macro_rules! text {
+    ($type:ident, $code:ident) => {
+        SchemaType::Text(Some(TextRule {
+            good: $type::is_valid,
+            code: &$code,
+            must_be: $type::MUST_BE,
+        }))
+    };
+}
+
+const ISSUE_ID: SchemaType = text!(ContractId, INVALID_ISSUE_ID);
+const SLUG: SchemaType = text!(Slug, INVALID_SLUG);
+const SHA: SchemaType = text!(CommitPrefix, INVALID_SHA);
+const REF: SchemaType = text!(Revision, INVALID_REF);
+const KNOB: SchemaType = text!(Knob, INVALID_KNOB);
+const ENV_NAME: SchemaType = text!(EnvName, INVALID_ENV_NAME);
+const METRIC_NAME: SchemaType = text!(MetricName, INVALID_PATTERN);
 const TEXT: SchemaType = SchemaType::Text(None);
 const RISK: SchemaType = SchemaType::OneOf(variants::<Risk>);
 

@@ -303,19 +303,7 @@ impl Place {
         }
         let processes = container.processes.unwrap_or(PROCESSES);
         arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
-        arguments.mount(&self.subject, SUBJECT, true);
-        let git = self.subject.join(".git");
-        if git.exists() {
-            // A gate must not leave hooks or settings that git outside would run.
-            arguments.mount(&git, format!("{SUBJECT}/.git"), false);
-        }
-        if let Some(folder) = &self.git_folder {
-            arguments.mount(folder, folder, false);
-        }
-        for (folder, writable) in Self::folders(container, passed) {
-            arguments.mount(folder, folder, writable);
-        }
-        arguments.mount(&self.program, PROGRAM, false);
+        self.share(&mut arguments, Arguments::mount, container, passed);
         if gate.gpus > 0 {
             if kind == Kind::Podman || self.has_gpu_specification {
                 arguments.words(["--device", "nvidia.com/gpu=all"]);
@@ -325,6 +313,29 @@ impl Place {
         }
         arguments.words(["--entrypoint", PROGRAM, &image.reference, SUBCOMMAND]);
         arguments.0
+    }
+
+    /// Adds what the container sees of this machine: the subject, its git folder read-only, declared folders, the program.
+    fn share(
+        &self,
+        arguments: &mut Arguments,
+        add: fn(&mut Arguments, &Path, &Path, bool),
+        container: &Container,
+        passed: &BTreeMap<OsString, OsString>,
+    ) {
+        add(arguments, &self.subject, Path::new(SUBJECT), true);
+        let git = self.subject.join(".git");
+        if git.exists() {
+            // A gate must not leave hooks or settings that git outside would run.
+            add(arguments, &git, &Path::new(SUBJECT).join(".git"), false);
+        }
+        if let Some(folder) = &self.git_folder {
+            add(arguments, folder, folder, false);
+        }
+        for (folder, writable) in Self::folders(container, passed) {
+            add(arguments, folder, folder, writable);
+        }
+        add(arguments, &self.program, Path::new(PROGRAM), false);
     }
 
     /// Returns the arguments of apptainer.
@@ -353,18 +364,7 @@ impl Place {
         }
         let processes = container.processes.unwrap_or(PROCESSES);
         arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
-        arguments.bind(&self.subject, SUBJECT, true);
-        let git = self.subject.join(".git");
-        if git.exists() {
-            arguments.bind(&git, format!("{SUBJECT}/.git"), false);
-        }
-        if let Some(folder) = &self.git_folder {
-            arguments.bind(folder, folder, false);
-        }
-        for (folder, writable) in Self::folders(container, passed) {
-            arguments.bind(folder, folder, writable);
-        }
-        arguments.bind(&self.program, PROGRAM, false);
+        self.share(&mut arguments, Arguments::bind, container, passed);
         if gate.gpus > 0 {
             arguments.words(["--nv"]);
         }
@@ -384,9 +384,9 @@ impl Arguments {
     }
 
     /// Mounts a file or folder. The fields of `--mount` are CSV, because a path may contain commas.
-    fn mount(&mut self, source: &Path, target: impl AsRef<Path>, writable: bool) {
+    fn mount(&mut self, source: &Path, target: &Path, writable: bool) {
         let mut value = OsString::from("type=bind,");
-        for (name, path) in [("source", source), ("target", target.as_ref())] {
+        for (name, path) in [("source", source), ("target", target)] {
             let quoted = path.to_string_lossy().contains([',', '"']);
             value.push(if quoted { "\"" } else { "" });
             value.push(name);
@@ -405,10 +405,10 @@ impl Arguments {
         self.0.extend(["--mount".into(), value]);
     }
 
-    fn bind(&mut self, source: &Path, target: impl AsRef<Path>, writable: bool) {
+    fn bind(&mut self, source: &Path, target: &Path, writable: bool) {
         let mut value = source.as_os_str().to_owned();
         value.push(":");
-        value.push(target.as_ref());
+        value.push(target);
         value.push(if writable { ":rw" } else { ":ro" });
         self.0.extend(["--bind".into(), value]);
     }
