@@ -26,6 +26,7 @@ test-shipped: release
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
     scripts/ci/lint-workflows
     scripts/ci/check-dependencies
 

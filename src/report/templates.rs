@@ -1,7 +1,7 @@
 //! Loads the templates: embedded, or replaced one by one from a folder. Undefined names are errors, and output is escaped
 //! automatically.
 //!
-//! A template gets the view and a [`Detail`]. Strings are escaped for the sink, which depends on the extension of the
+//! A template gets the view and a [`Detail`](crate::report::render::Detail). Strings are escaped for the sink, which depends on the extension of the
 //! template. `code` quotes a name, `prose` renders a sentence, and `cell` makes either of them a table cell.
 
 use std::path::Path;

@@ -1,0 +1,75 @@
+//! Checks the metrics of a gate: names, patterns, and how each is read.
+
+use super::text;
+use crate::document::Node;
+use crate::domain::metric::Metric;
+use crate::lint::codes::document::{DUPLICATE_ENTRY, WRONG_TYPE};
+use crate::lint::codes::registry as codes;
+use crate::lint::context::metrics_of;
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::schema::clip;
+
+pub(super) fn check(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
+    let mut names: Vec<&str> = Vec::new();
+    let known = metrics_of(gate);
+    for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
+        if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
+            if names.contains(&name) {
+                let message = format!("a second metric `{}`", clip(name));
+                diagnostics.report(&DUPLICATE_ENTRY, &node.span, message);
+            }
+            names.push(name);
+        }
+        reading(diagnostics, metric, &known);
+        let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
+            continue;
+        };
+        let fault = match regex::Regex::new(pattern) {
+            Err(error) => {
+                let said = error.to_string();
+                said.lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned()
+            }
+            Ok(regex) if regex.captures_len() != 2 => {
+                format!(
+                    "it has {} groups; it needs exactly one, around the number",
+                    regex.captures_len() - 1
+                )
+            }
+            Ok(_) => continue,
+        };
+        diagnostics.report(
+            &codes::INVALID_PATTERN,
+            &node.span,
+            format!("the pattern cannot be used: {fault}"),
+        );
+    }
+}
+
+/// Checks the keys that define how a metric is read.
+fn reading(diagnostics: &mut Diagnostics<'_>, metric: &Node, known: &[Metric]) {
+    if let Some(node) = metric
+        .get("scale")
+        .filter(|n| n.number().is_some_and(|scale| scale <= 0.0))
+    {
+        diagnostics.report(&WRONG_TYPE, &node.span, "`scale` must be above 0");
+    }
+    if let (Some(node), Some(_)) = (metric.get("label"), metric.get("pattern")) {
+        let message = "a metric has a `label` or a `pattern`, not both";
+        diagnostics.report(&codes::INVALID_PATTERN, &node.span, message);
+    }
+    if let Some((per, node)) = metric.get("rate").and_then(|n| n.text().map(|t| (t, n)))
+        && per != "step"
+        && !known
+            .iter()
+            .any(|m| m.name == per && Some(per) != text(metric, "name"))
+    {
+        let message = format!("`rate` names `{}`, which the gate does not read", clip(per));
+        diagnostics
+            .report(&codes::INVALID_PATTERN, &node.span, message)
+            .help = Some("name `step`, or another metric of this gate".to_owned());
+    }
+}
