@@ -63,8 +63,8 @@ struct Report {
     schema: u32,
     issue: ContractId,
     pr_sha: String,
-    tier_a: Vec<String>,
-    tier_b: Vec<String>,
+    tier_a: Vec<GateId>,
+    tier_b: Vec<GateId>,
     changed: bool,
     findings: Vec<FindingJson>,
     next: Vec<NextStep>,
@@ -211,11 +211,11 @@ fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn next(args: &Args, required: &[GateId], tier_a: &[String]) -> Vec<NextStep> {
+fn next(args: &Args, required: &[GateId], tier_a: &[GateId]) -> Vec<NextStep> {
     let mut next = Vec::new();
     if required
         .iter()
-        .any(|id| id.starts_with("cpu:") && !tier_a.iter().any(|passed| id == passed))
+        .any(|id| id.starts_with("cpu:") && !tier_a.contains(id))
     {
         next.push(NextStep::run(
             Who::Author,

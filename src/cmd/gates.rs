@@ -263,7 +263,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
                     ..Request::default()
                 },
                 None => Request {
-                    gates: needed,
+                    gates: needed.into_iter().map(String::from).collect(),
                     ..Request::default()
                 },
             }
@@ -275,7 +275,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
     } else {
         select::resolve(registry, &request)?
     };
-    let missing: Vec<String> = contract
+    let missing: Vec<GateId> = contract
         .as_ref()
         .map(|c| {
             select::tier_b(registry, &c.value)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
+use crate::domain::ids::GateId;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::Reason;
 
@@ -19,9 +20,9 @@ pub enum Event {
         /// The requested bundle.
         bundle: Option<String>,
         /// The selected gates.
-        gate_ids: Vec<String>,
+        gate_ids: Vec<GateId>,
         /// Gates of the contract that the selection does not cover.
-        uncovered: Vec<String>,
+        uncovered: Vec<GateId>,
         /// The commits and inputs of the run.
         evidence: Box<Evidence>,
     },
@@ -34,13 +35,13 @@ pub enum Event {
     },
     /// The command of a gate is about to start.
     GateStarted {
-        gate: String,
+        gate: GateId,
         /// RFC 3339, UTC.
         at: String,
     },
     /// A gate has a verdict. It may not have run.
     GateEnded {
-        gate: String,
+        gate: GateId,
         /// The verdict and the measurements.
         result: Box<GateResult>,
     },

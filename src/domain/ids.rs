@@ -21,7 +21,7 @@ pub struct Invalid {
 macro_rules! validated {
     ($($(#[doc = $doc:literal])+ $name:ident, $is_valid:ident, $must_be:literal;)*) => {$(
         $(#[doc = $doc])+
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
 
@@ -53,6 +53,13 @@ macro_rules! validated {
 
             fn from_str(text: &str) -> Result<Self, Invalid> {
                 text.to_owned().try_into()
+            }
+        }
+
+        /// Shows the text in quotes, as a message does.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
             }
         }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::FindingJson;
-use crate::domain::ids::{CommitId, Nonce, Sha256};
+use crate::domain::ids::{CommitId, GateId, Nonce, Sha256};
 use crate::domain::proposal::Proposal;
 
 /// Version of the format.
@@ -35,9 +35,9 @@ pub struct Resolution {
     /// The requested bundle, as in results.
     pub bundle: Option<String>,
     /// The selected gates, in order.
-    pub gate_ids: Vec<String>,
+    pub gate_ids: Vec<GateId>,
     /// Gates that the contract requires and the selection does not cover.
-    pub uncovered: Vec<String>,
+    pub uncovered: Vec<GateId>,
     /// The effective registry.
     pub registry: RegistryFacts,
     /// The contract; null if the pull request names none.

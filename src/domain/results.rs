@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, GateId};
 use crate::domain::is_default;
 use crate::domain::noise::Estimator;
 use crate::domain::registry::Direction;
@@ -28,7 +28,7 @@ pub struct Results {
     /// The requested bundle; `single` for one gate, `tier_a` for that tier, null for a list of gates.
     pub bundle: Option<String>,
     /// The selected gates, in the order of the run.
-    pub gate_ids: Vec<String>,
+    pub gate_ids: Vec<GateId>,
     /// The overall verdict.
     pub overall: Overall,
     /// Why the complete run was refused before any gate: its inputs are not usable.
@@ -36,7 +36,7 @@ pub struct Results {
     pub refused: Option<Reason>,
     /// Gates that the contract requires and the selection does not cover.
     #[serde(default)]
-    pub uncovered: Vec<String>,
+    pub uncovered: Vec<GateId>,
     /// The commits, the policy and the environment of the run.
     pub evidence: Evidence,
     /// When the run began, RFC 3339 in UTC.
@@ -44,7 +44,7 @@ pub struct Results {
     /// Wall time of the run in seconds.
     pub duration_s: Option<f64>,
     /// One entry per selected gate.
-    pub results: IndexMap<String, GateResult>,
+    pub results: IndexMap<GateId, GateResult>,
 }
 
 impl Results {

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
 use crate::domain::verdict::{Reason, Verdict};
@@ -36,7 +37,7 @@ pub struct RunPlan<'a> {
     pub registry: &'a Registry,
     pub selection: &'a Selection,
     /// Gates that the contract requires and the selection does not include.
-    pub uncovered: Vec<String>,
+    pub uncovered: Vec<GateId>,
     /// The commits and digests that the verdicts are bound to.
     pub evidence: Evidence,
     /// The checkout under test.
@@ -46,11 +47,11 @@ pub struct RunPlan<'a> {
     /// The environment of this process; each gate receives only the allowed variables.
     pub environment: &'a [(OsString, OsString)],
     /// Gates that the preflight refused.
-    pub refused: IndexMap<String, GateResult>,
+    pub refused: IndexMap<GateId, GateResult>,
     /// Passed results of an earlier run with the same evidence.
-    pub proven: IndexMap<String, GateResult>,
+    pub proven: IndexMap<GateId, GateResult>,
     /// Recorded results of external gates.
-    pub external: IndexMap<String, Recorded>,
+    pub external: IndexMap<GateId, Recorded>,
     /// Who supplied the external results.
     pub supplied_by: Option<String>,
     /// The terms that perf gates are checked against.
@@ -147,7 +148,7 @@ struct Run<'a, 'o> {
     plan: &'a RunPlan<'o>,
     supervisor: &'a mut Supervisor,
     recorder: &'a mut Recorder,
-    done: IndexMap<String, GateResult>,
+    done: IndexMap<GateId, GateResult>,
     /// The kernel libraries; set when the first gate needs them.
     libraries: Option<KernelLibraries>,
     failed: bool,
@@ -173,7 +174,7 @@ impl Run<'_, '_> {
 
     fn gates(&mut self, perf: &mut dyn PerfJudge) {
         let plan = self.plan;
-        let waits = |id: &&String| {
+        let waits = |id: &&GateId| {
             plan.registry
                 .gates
                 .get(*id)
@@ -196,7 +197,7 @@ impl Run<'_, '_> {
     }
 
     /// Returns the verdict of one gate, and runs the gate if nothing prevents it.
-    fn gate(&mut self, id: &str, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
+    fn gate(&mut self, id: &GateId, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
         if self.supervisor.stop().is_some() {
             return GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
         }
@@ -213,7 +214,7 @@ impl Run<'_, '_> {
             return GateResult::new(Verdict::NotRun, Some(Reason::StoppedAfterFailure));
         }
         self.recorder.push(&Event::GateStarted {
-            gate: id.to_owned(),
+            gate: id.clone(),
             at: clock::now(),
         });
         if let Some(fault) = self.recorder.fault() {
@@ -396,15 +397,15 @@ impl Run<'_, '_> {
     }
 
     /// Records the result of a gate, after its output is written.
-    fn end(&mut self, id: &str, result: GateResult) {
+    fn end(&mut self, id: &GateId, result: GateResult) {
         // Do not let a slow log reader delay the verdict.
         self.supervisor.output.flush(Some(Duration::from_secs(1)));
         self.failed |= result.status == Verdict::Fail;
         self.recorder.push(&Event::GateEnded {
-            gate: id.to_owned(),
+            gate: id.clone(),
             result: Box::new(result.clone()),
         });
-        self.done.insert(id.to_owned(), result);
+        self.done.insert(id.clone(), result);
     }
 
     /// Opens a group in the Actions log and makes the runner ignore workflow commands until [`Run::close_group`].

@@ -180,6 +180,7 @@ mod tests {
 
     use super::*;
     use crate::domain::evidence::Evidence;
+    use crate::domain::ids::GateId;
     use crate::domain::results::GateResult;
     use crate::domain::verdict::{Overall, Reason, Verdict};
     use crate::gate::verdict::ResultsBuilder;
@@ -189,7 +190,7 @@ mod tests {
             schema: 1,
             at: "2026-01-01T00:00:00Z".to_owned(),
             bundle: None,
-            gate_ids: gates.iter().map(|g| (*g).to_owned()).collect(),
+            gate_ids: gates.iter().map(|g| g.parse().unwrap()).collect(),
             uncovered: Vec::new(),
             evidence: Box::new(Evidence::default()),
         }
@@ -206,7 +207,8 @@ mod tests {
     }
 
     fn event() -> impl Strategy<Value = Event> {
-        let gate = prop_oneof![Just("a"), Just("b"), Just("stranger")].prop_map(str::to_owned);
+        let gate = prop_oneof![Just("a"), Just("b"), Just("stranger")]
+            .prop_map(|id: &str| id.parse::<GateId>().unwrap());
         prop_oneof![
             Just(started(&["a", "b"])),
             gate.clone().prop_map(|gate| Event::GateStarted {

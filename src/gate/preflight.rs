@@ -6,6 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
@@ -30,10 +31,10 @@ pub struct Machine<'a> {
 /// Returns the gates that cannot run, each with everything that it lacks, in the order of the selection.
 pub fn check(
     registry: &Registry,
-    gate_ids: &[String],
+    gate_ids: &[GateId],
     runs: impl Fn(&str, &Gate) -> bool,
     machine: &Machine<'_>,
-) -> IndexMap<String, GateResult> {
+) -> IndexMap<GateId, GateResult> {
     let everywhere = machine.lacks();
     gate_ids
         .iter()
@@ -64,7 +65,7 @@ impl Machine<'_> {
         full.then_some(Reason::DiskFull)
     }
 
-    fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[String]) -> Option<GateResult> {
+    fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {
         let mut result = GateResult::new(Verdict::Invalid, None);
         if gate.kind == GateKind::Perf {
             result.reason = match &gate.compare_gate {

@@ -30,7 +30,7 @@ pub struct Selection {
     /// The name of the selection: a bundle, `single`, `tier_a`, `tier_b`, or `None` for a list of gates.
     pub bundle: Option<String>,
     /// Gate ids in the requested order, without duplicates.
-    pub gate_ids: Vec<String>,
+    pub gate_ids: Vec<GateId>,
 }
 
 /// Why a request cannot be resolved.
@@ -84,7 +84,7 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
     if request.bundle.is_none() && request.gates.is_empty() && request.tier.is_none() {
         return Err(SelectError::Nothing);
     }
-    let mut ids: Vec<&str> = Vec::new();
+    let mut ids: Vec<&GateId> = Vec::new();
     if let Some(name) = request.bundle.as_deref().filter(|_| !single) {
         let bundle = registry
             .bundles
@@ -106,12 +106,13 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
         }
     }
     for id in &request.gates {
-        if !registry.gates.contains_key(id) {
-            return Err(SelectError::UnknownGate {
+        let (id, _) = registry
+            .gates
+            .get_key_value(id)
+            .ok_or_else(|| SelectError::UnknownGate {
                 id: id.clone(),
                 nearest: nearest(id, registry.gates.keys().map(GateId::as_str)).map(str::to_owned),
-            });
-        }
+            })?;
         ids.push(id);
     }
     if let Some(tier) = request.tier {
@@ -120,15 +121,11 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
                 .gates
                 .iter()
                 .filter(|(_, g)| g.tier == tier)
-                .map(|(id, _)| id.as_str()),
+                .map(|(id, _)| id),
         );
     }
     let mut seen = HashSet::new();
-    let gate_ids: Vec<String> = ids
-        .into_iter()
-        .filter(|id| seen.insert(*id))
-        .map(str::to_owned)
-        .collect();
+    let gate_ids = ids.into_iter().filter(|id| seen.insert(*id)).cloned().collect();
     let bundle = match (&request.bundle, request.gates.len(), request.tier) {
         (Some(name), 0, None) => Some(name.clone()),
         (Some(_), 1, None) if single => Some(SINGLE.to_owned()),
@@ -141,7 +138,7 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
 }
 
 /// Returns all gates that a contract needs, without duplicates: the required gates, then the compared gate and the perf gate.
-pub fn required(contract: &Contract) -> Vec<String> {
+pub fn required(contract: &Contract) -> Vec<GateId> {
     let perf = contract.gates.perf.iter().flat_map(|p| [&p.compare, &p.gate]);
     let mut seen = HashSet::new();
     contract
@@ -150,21 +147,21 @@ pub fn required(contract: &Contract) -> Vec<String> {
         .iter()
         .chain(perf)
         .filter(|id| seen.insert(id.as_str()))
-        .map(ToString::to_string)
+        .cloned()
         .collect()
 }
 
 /// Returns the gates of a contract that a selection does not include.
-pub fn uncovered(contract: &Contract, gate_ids: &[String]) -> Vec<String> {
-    let covered: HashSet<&str> = gate_ids.iter().map(String::as_str).collect();
+pub fn uncovered(contract: &Contract, gate_ids: &[GateId]) -> Vec<GateId> {
+    let covered: HashSet<&GateId> = gate_ids.iter().collect();
     required(contract)
         .into_iter()
-        .filter(|id| !covered.contains(id.as_str()))
+        .filter(|id| !covered.contains(id))
         .collect()
 }
 
 /// Returns the gates of a contract without those of Tier A, which the author of the change runs.
-pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<String> {
+pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<GateId> {
     required(contract)
         .into_iter()
         .filter(|id| registry.gates.get(id).is_none_or(|g| g.tier == Tier::B))
@@ -177,11 +174,11 @@ pub fn smallest_bundle<'a>(registry: &'a Registry, contract: &Contract) -> Optio
     smallest(&registry.bundles, &needed)
 }
 
-fn smallest<'a>(bundles: &'a IndexMap<GateId, Vec<GateId>>, needed: &[String]) -> Option<&'a str> {
+fn smallest<'a>(bundles: &'a IndexMap<GateId, Vec<GateId>>, needed: &[GateId]) -> Option<&'a str> {
     bundles
         .iter()
-        .map(|(name, ids)| (name, ids.iter().map(GateId::as_str).collect::<HashSet<_>>()))
-        .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id.as_str())))
+        .map(|(name, ids)| (name, ids.iter().collect::<HashSet<_>>()))
+        .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id)))
         .min_by_key(|(_, ids)| ids.len())
         .map(|(name, _)| name.as_str())
 }

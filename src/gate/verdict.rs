@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use crate::domain::event::Event;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, Leaks};
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
@@ -57,7 +58,7 @@ pub fn seconds(duration: std::time::Duration) -> f64 {
 #[derive(Clone, Debug, Default)]
 pub struct ResultsBuilder {
     results: Option<Results>,
-    started: HashSet<String>,
+    started: HashSet<GateId>,
 }
 
 impl ResultsBuilder {

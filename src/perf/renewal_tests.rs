@@ -29,7 +29,7 @@ fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
     Results {
         schema: 1,
         bundle: None,
-        gate_ids: vec!["perf:delta".to_owned()],
+        gate_ids: vec!["perf:delta".parse().unwrap()],
         overall: Overall::Pass,
         refused: None,
         uncovered: Vec::new(),
@@ -39,7 +39,7 @@ fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
         },
         started_at: Some(at.to_owned()),
         duration_s: None,
-        results: std::iter::once(("perf:delta".to_owned(), gate)).collect(),
+        results: std::iter::once(("perf:delta".parse().unwrap(), gate)).collect(),
     }
 }
 

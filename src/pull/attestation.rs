@@ -54,8 +54,8 @@ pub struct Block {
     pr_sha: CommitId,
     baseline_sha: Option<CommitId>,
     risk: Risk,
-    tier_a: Vec<String>,
-    tier_b: Vec<String>,
+    tier_a: Vec<GateId>,
+    tier_b: Vec<GateId>,
     perf: PerfChange,
 }
 
@@ -71,7 +71,7 @@ enum PerfChange {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Perf {
-    gate: String,
+    gate: GateId,
     compare: String,
     metric: String,
     numbers: Option<[f64; 3]>,
@@ -147,27 +147,27 @@ pub fn decide(
         }
     }
     let same_head = before.filter(|b| b.nmoe_pr.pr_sha.is_same_commit(&head.commit));
-    let tier = |tier: Tier, kept: Vec<String>| -> Vec<String> {
-        let of_tier = |id: &String| registry.gates.get(id).is_some_and(|gate| gate.tier == tier);
-        let tested: BTreeSet<&String> = valid
+    let tier = |tier: Tier, kept: Vec<GateId>| -> Vec<GateId> {
+        let of_tier = |id: &GateId| registry.gates.get(id).is_some_and(|gate| gate.tier == tier);
+        let tested: BTreeSet<&GateId> = valid
             .iter()
             .flat_map(|r| r.results.keys())
             .filter(|id| of_tier(id))
             .collect();
-        let mut passed: Vec<String> = tested
+        let mut passed: Vec<GateId> = tested
             .iter()
             .filter(|id| latest(&valid, id) == Some(Verdict::Pass))
             .map(|id| (*id).clone())
             .collect();
         passed.extend(kept.into_iter().filter(|id| !tested.contains(id)));
-        let place = |id: &String| registry.gates.get_index_of(id).unwrap_or(usize::MAX);
+        let place = |id: &GateId| registry.gates.get_index_of(id).unwrap_or(usize::MAX);
         passed.sort_by_key(place);
         passed.dedup();
         passed
     };
     let kept = |list: fn(&Attestation) -> &Vec<GateId>| {
         let ids = same_head.map(list).into_iter().flatten();
-        ids.map(ToString::to_string).collect()
+        ids.cloned().collect()
     };
     let tier_a = tier(Tier::A, kept(|b| &b.gates_passed.tier_a));
     let tier_b = tier(Tier::B, kept(|b| &b.gates_passed.tier_b));
@@ -196,7 +196,7 @@ pub fn decide(
         // No new measurement exists, and the text is about this head.
         (None, _, Some(_)) => PerfChange::Keep,
         (None, Some(budget), None) => PerfChange::Set(Perf {
-            gate: budget.gate.to_string(),
+            gate: budget.gate.clone(),
             compare: budget.compare.to_string(),
             metric: budget.metric.clone(),
             numbers: None,
@@ -231,7 +231,7 @@ fn latest(valid: &[&Results], id: &str) -> Option<Verdict> {
         .map(|gate| gate.status)
 }
 
-fn measured<'a>(registry: &Registry, valid: &[&'a Results]) -> Option<(String, Verdict, &'a PerfResult)> {
+fn measured<'a>(registry: &Registry, valid: &[&'a Results]) -> Option<(GateId, Verdict, &'a PerfResult)> {
     valid.iter().rev().find_map(|r| {
         r.results.iter().find_map(|(id, gate)| {
             let is_perf = registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf);
@@ -242,7 +242,7 @@ fn measured<'a>(registry: &Registry, valid: &[&'a Results]) -> Option<(String, V
 
 impl Block {
     /// Returns the attested gates of Tier A and of Tier B.
-    pub fn passed(&self) -> (&[String], &[String]) {
+    pub fn passed(&self) -> (&[GateId], &[GateId]) {
         (&self.tier_a, &self.tier_b)
     }
 
@@ -267,8 +267,9 @@ impl Block {
         editor.set(change, "risk", risk(self.risk))?;
         match root.get("gates_passed").filter(|node| !node.entries().is_empty()) {
             Some(passed) => {
-                editor.set_list(passed, "tier_a", &self.tier_a)?;
-                editor.set_list(passed, "tier_b", &self.tier_b)?;
+                let texts = |ids: &[GateId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+                editor.set_list(passed, "tier_a", &texts(&self.tier_a))?;
+                editor.set_list(passed, "tier_b", &texts(&self.tier_b))?;
             }
             None if root.entry("gates_passed").is_some() => {
                 return Err(UnsupportedStyle("gates_passed".to_owned()));
@@ -301,7 +302,7 @@ impl Block {
     }
 
     fn passed_lines(&self) -> String {
-        let list = |ids: &[String]| {
+        let list = |ids: &[GateId]| {
             let ids: Vec<String> = ids.iter().map(|id| edit::scalar(id)).collect();
             format!("[{}]", ids.join(", "))
         };

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::domain::contract::Contract;
 use crate::domain::exit::NoVerdict;
 use crate::domain::finding::{FindingJson, Severity};
+use crate::domain::ids::GateId;
 use crate::domain::ids::Sha256;
 use crate::domain::messages::Messages;
 use crate::domain::paths;
@@ -196,7 +197,7 @@ fn findings(snapshot: &Snapshot, issue: Option<&Issue>, facts: &lint::LintContex
 }
 
 /// Returns the most GPU-minutes that the gates can take by their time limits; `None` if a gate on GPUs has no limit.
-fn gpu_minutes(registry: &Registry, gate_ids: &[String]) -> Option<f64> {
+fn gpu_minutes(registry: &Registry, gate_ids: &[GateId]) -> Option<f64> {
     let mut seconds = 0;
     for gate in gate_ids.iter().filter_map(|id| registry.gates.get(id)) {
         seconds += match gate.kind {

@@ -48,10 +48,13 @@ pub fn of(body: &str) -> Option<Result<Results, read::Refusal>> {
 mod tests {
     use super::*;
     use crate::domain::evidence::Evidence;
+    use crate::domain::ids::GateId;
     use crate::domain::verdict::{Overall, Reason, Verdict};
 
     fn results(gates: usize) -> Results {
-        let ids: Vec<String> = (0..gates).map(|n| format!("cpu:g--{n}")).collect();
+        let ids: Vec<GateId> = (0..gates)
+            .map(|n| format!("cpu:g--{n}").parse().unwrap())
+            .collect();
         let mut results = Results {
             schema: 1,
             bundle: Some("full".to_owned()),

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::ids::CommitId;
+use crate::domain::ids::GateId;
 use crate::domain::results::Results;
 use crate::domain::verdict::{Overall, Verdict};
 
@@ -36,8 +37,8 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
             .iter()
             .map(|(path, digest)| json!({ "name": path, "digest": { "sha256": bare(digest) } })),
     );
-    let with = |wanted: &[Verdict]| -> Vec<&String> {
-        let of = |id: &&String| {
+    let with = |wanted: &[Verdict]| -> Vec<&GateId> {
+        let of = |id: &&GateId| {
             results
                 .results
                 .get(*id)

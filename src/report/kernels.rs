@@ -84,7 +84,7 @@ mod tests {
         let text = include_str!("../../tests/fixtures/report/mixed.json");
         let mut results: Results = serde_json::from_str(text).unwrap();
         results.results.clear();
-        results.results.insert("b200:train".to_owned(), gate);
+        results.results.insert("b200:train".parse().unwrap(), gate);
         proven_of(&results, "nmoe/csrc/rdep.cpython-311.so")
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let text = include_str!("../../tests/fixtures/report/mixed.json");
         let mut results: Results = serde_json::from_str(text).unwrap();
         results.results.clear();
-        results.results.insert("b200:train".to_owned(), gate);
+        results.results.insert("b200:train".parse().unwrap(), gate);
         assert!(proven_of(&results, "a/rdep.so").unwrap().starts_with("inspected"));
         assert!(proven_of(&results, "b/rdep.so").unwrap().starts_with("refused"));
     }

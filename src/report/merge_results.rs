@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::ids::GateId;
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::report::verify::{self, Refusal, RefusalKind};
@@ -21,7 +22,7 @@ pub struct Whole<'a> {
     /// The selected bundle.
     pub bundle: Option<&'a str>,
     /// The gates, in order.
-    pub gate_ids: &'a [String],
+    pub gate_ids: &'a [GateId],
 }
 
 /// Lists the results files behind a path: the file itself, or every `*.json` in a folder and its direct subfolders, sorted by
@@ -195,17 +196,17 @@ mod tests {
     use crate::domain::verdict::Overall;
 
     fn part(gate: &str, status: Verdict) -> Results {
-        let results = IndexMap::from([(gate.to_owned(), GateResult::new(status, None))]);
+        let results = IndexMap::from([(gate.parse().unwrap(), GateResult::new(status, None))]);
         Results {
             schema: 1,
             bundle: Some("single".to_owned()),
-            gate_ids: vec![gate.to_owned()],
+            gate_ids: vec![gate.parse().unwrap()],
             overall: Overall::of([status]),
             refused: None,
             uncovered: ["a", "b", "c"]
                 .into_iter()
                 .filter(|id| *id != gate)
-                .map(str::to_owned)
+                .map(|id| id.parse().unwrap())
                 .collect(),
             evidence: Evidence {
                 head: "1".repeat(40).parse().ok(),
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn missing_parts_are_not_run_and_order_is_kept() {
-        let ids = ["a", "b", "d"].map(str::to_owned);
+        let ids = ["a", "b", "d"].map(|id| id.parse().unwrap());
         let whole = Whole {
             bundle: Some("all"),
             gate_ids: &ids,
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(merge(twice, None).unwrap_err().why, RefusalKind::Inconsistent);
         let whole = Whole {
             bundle: None,
-            gate_ids: &["b".to_owned()],
+            gate_ids: &["b".parse().unwrap()],
         };
         let extra = merge(vec![part("a", Verdict::Pass)], Some(whole)).unwrap_err();
         assert_eq!(extra.why, RefusalKind::Selection);

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::domain::ids::GateId;
 use crate::domain::results::{GateResult, Results, SCHEMA, Unreadable};
 use crate::domain::verdict::Verdict;
 use crate::report::escape::{self, Sink};
@@ -103,7 +104,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
             ));
         }
     }
-    let selected: BTreeSet<&str> = results.gate_ids.iter().map(String::as_str).collect();
+    let selected: BTreeSet<&str> = results.gate_ids.iter().map(GateId::as_str).collect();
     if selected.len() != results.gate_ids.len() {
         return refuse("`gate_ids` lists a gate twice".to_owned());
     }
@@ -167,10 +168,15 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
     });
     ids.into_iter()
         .flatten()
-        .chain(&results.gate_ids)
-        .chain(&results.uncovered)
         .chain(e.kernels.keys())
         .map(String::as_str)
+        .chain(
+            results
+                .gate_ids
+                .iter()
+                .chain(&results.uncovered)
+                .map(GateId::as_str),
+        )
         .chain(gates)
 }
 

@@ -6,6 +6,7 @@
 //! log.
 
 use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::ids::GateId;
 use crate::domain::ids::{Login, Nonce, Sha256};
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, Registry};
@@ -32,9 +33,9 @@ pub struct Selection<'a> {
     /// The selected bundle.
     pub bundle: Option<&'a str>,
     /// The gates, in order.
-    pub gate_ids: &'a [String],
+    pub gate_ids: &'a [GateId],
     /// Gates of the contract that the selection does not cover.
-    pub uncovered: &'a [String],
+    pub uncovered: &'a [GateId],
 }
 
 /// The refusal of results that must not be published.
@@ -187,12 +188,12 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     }) {
         return Some(format!("bundle {bundle:?}"));
     }
-    let known = |gate: &&String| registry.gates.contains_key(*gate);
+    let known = |gate: &&GateId| registry.gates.contains_key(*gate);
     if let Some(gate) = results.gate_ids.iter().find(|gate| !known(gate)) {
         return Some(format!("gate {gate:?}"));
     }
     // A contract may require a gate that the registry does not have. The table lists that gate as uncovered.
-    let named = |gate: &&String| is_of(gate, 100, |b| b.is_ascii_alphanumeric() || b":._-/".contains(&b));
+    let named = |gate: &&GateId| is_of(gate, 100, |b| b.is_ascii_alphanumeric() || b":._-/".contains(&b));
     if let Some(gate) = results.uncovered.iter().find(|gate| !named(gate)) {
         return Some(format!("gate {gate:?}"));
     }

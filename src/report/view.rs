@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::domain::ids::CommitId;
+use crate::domain::ids::GateId;
 use crate::domain::results::{GateResult, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
@@ -36,7 +37,7 @@ pub struct View {
     /// One row per gate, in the order of the run.
     pub gates: Vec<Row>,
     /// Gates of the contract that the selection did not cover.
-    pub uncovered: Vec<String>,
+    pub uncovered: Vec<GateId>,
     /// The fixes, one entry per reason.
     pub remedies: Vec<Remedy>,
     /// The evidence of the verdict.
@@ -102,7 +103,7 @@ pub struct Remedy {
     /// The reason.
     pub reason: &'static str,
     /// The first few gates with this reason.
-    pub gates: Vec<String>,
+    pub gates: Vec<GateId>,
     /// The number of other gates with this reason.
     pub more: usize,
     /// The meaning of the reason.
@@ -128,7 +129,7 @@ impl View {
     /// Creates the view of checked results.
     pub fn new(results: &Results) -> View {
         let evidence = &results.evidence;
-        let ordered: Vec<(&String, &GateResult)> = results
+        let ordered: Vec<(&GateId, &GateResult)> = results
             .gate_ids
             .iter()
             .filter_map(|id| results.results.get_key_value(id))
@@ -271,7 +272,7 @@ fn kernel_note(result: &GateResult) -> Option<RichText> {
     })
 }
 
-fn counts(gates: &[(&String, &GateResult)]) -> Vec<Count> {
+fn counts(gates: &[(&GateId, &GateResult)]) -> Vec<Count> {
     const ORDER: [Verdict; 7] = [
         Verdict::Pass,
         Verdict::Fail,
@@ -309,7 +310,7 @@ fn headline(counts: &[Count], total: usize, overall: Overall) -> String {
     format!("{total} {noun}: {}", said.join(", "))
 }
 
-fn remedies(gates: &[(&String, &GateResult)]) -> Vec<Remedy> {
+fn remedies(gates: &[(&GateId, &GateResult)]) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     for (id, result) in gates {
         let Some(reason) = result.reason else { continue };

@@ -13,6 +13,7 @@ use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
 use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
 use crate::domain::noise::{Noise, NoiseTable};
 use crate::domain::paths;
 use crate::domain::registry::{Gate, GateKind, Registry};
@@ -87,7 +88,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         subject: &context.subject,
         results: &path,
     };
-    let refused = preflight::check(&registry, &[compare_id.to_owned()], |_, _| true, &machine);
+    let refused = preflight::check(&registry, std::slice::from_ref(compare_id), |_, _| true, &machine);
     if let Some(result) = refused.values().next() {
         let lacks: Vec<&str> = result
             .missing_env
@@ -134,7 +135,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let finest_pct = finest(found, most)
             .ok_or_else(|| NoJudgement("the pairs are too few to estimate the noise".to_owned()))?;
         entries.push(Noise {
-            gate: compare_id.to_owned(),
+            gate: compare_id.to_string(),
             metric: metric.metric,
             machine: class.clone(),
             pairs: found.pairs,
@@ -152,7 +153,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The perf gate with the gate that it compares.
-fn perf_gate<'r>(registry: &'r Registry, id: &str) -> anyhow::Result<(&'r Gate, &'r str, &'r Gate)> {
+fn perf_gate<'r>(registry: &'r Registry, id: &str) -> anyhow::Result<(&'r Gate, &'r GateId, &'r Gate)> {
     let gate = registry
         .gates
         .get(id)
@@ -160,8 +161,8 @@ fn perf_gate<'r>(registry: &'r Registry, id: &str) -> anyhow::Result<(&'r Gate, 
         .ok_or_else(|| anyhow!("`{id}` is not a perf gate of the registry"))?;
     let (compare_id, compare) = gate
         .compare_gate
-        .as_deref()
-        .and_then(|id| Some((id, registry.gates.get(id)?)))
+        .as_ref()
+        .and_then(|id| registry.gates.get_key_value(id))
         .ok_or_else(|| anyhow!("`{id}` compares no gate of the registry"))?;
     Ok((gate, compare_id, compare))
 }

@@ -14,6 +14,7 @@ use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
 use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Registry};
 use crate::domain::resolution::Resolution;
@@ -64,7 +65,7 @@ pub(super) struct RunInput {
     pub(super) selection: Selection,
     pub(super) contract: Option<Contract>,
     pub(super) evidence: Evidence,
-    pub(super) external: IndexMap<String, Recorded>,
+    pub(super) external: IndexMap<GateId, Recorded>,
     pub(super) perf: PerfTerms,
     /// Redacts private names from the output of gates.
     pub(super) redactor: Option<Redactor>,
@@ -263,22 +264,21 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
     })
 }
 
-fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(String, Recorded)> {
+fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(GateId, Recorded)> {
     let (id, path) = given
         .split_once('=')
         .ok_or_else(|| anyhow!("--external {given}: write ID=RESULTS"))?;
-    let kind = registry.gates.get(id).map(|g| g.kind);
-    if kind != Some(GateKind::External) {
+    if registry.gates.get(id).map(|g| g.kind) != Some(GateKind::External) {
         bail!("--external {id}: the registry has no external gate with this id");
     }
-    if !selection.gate_ids.iter().any(|g| g == id) {
+    let Some(gate) = selection.gate_ids.iter().find(|g| *g == id) else {
         bail!("--external {id}: the gate is not selected");
-    }
+    };
     let results =
         read::file_within(Path::new(path), EXTERNAL).with_context(|| format!("--external {id}: {path}"))?;
     let recorded = external::of_gate(results, id)
         .ok_or_else(|| anyhow!("--external {id}: {path} has no result of this gate"))?;
-    Ok((id.to_owned(), recorded))
+    Ok((gate.clone(), recorded))
 }
 
 /// Returns the gates that passed in an earlier run with the same results file, if the code, the policy and the tool are the same.
@@ -286,7 +286,7 @@ pub(super) fn proven(
     path: &Path,
     input: &RunInput,
     containers: Option<&Containers>,
-) -> anyhow::Result<IndexMap<String, GateResult>> {
+) -> anyhow::Result<IndexMap<GateId, GateResult>> {
     let mut fold = ResultsBuilder::default();
     for event in journal::read(&journal::journal_path(path))? {
         fold.push(&event);
@@ -310,7 +310,7 @@ pub(super) fn proven(
 }
 
 /// Whether one of these gates is a perf gate.
-pub(super) fn compares(registry: &Registry, ids: &[String]) -> bool {
+pub(super) fn compares(registry: &Registry, ids: &[GateId]) -> bool {
     ids.iter()
         .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))
 }

@@ -9,6 +9,7 @@ use crate::cmd::context::{Context, Format, print, print_data, print_json_line, s
 use crate::cmd::run::input::RunInput;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
+use crate::domain::ids::GateId;
 use crate::domain::registry::GateKind;
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Reason;
@@ -21,10 +22,10 @@ pub(super) fn dry_run(
     context: &Context,
     format: Format,
     input: &RunInput,
-    proven: &IndexMap<String, GateResult>,
-    refused: &IndexMap<String, GateResult>,
+    proven: &IndexMap<GateId, GateResult>,
+    refused: &IndexMap<GateId, GateResult>,
 ) -> anyhow::Result<Exit> {
-    let would = |id: &String| match (
+    let would = |id: &GateId| match (
         proven.get(id),
         refused.get(id),
         input.registry.gates.get(id).map(|g| g.kind),

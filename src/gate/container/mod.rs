@@ -17,6 +17,7 @@ use indexmap::IndexMap;
 
 use crate::domain::container::{Container, PROCESSES};
 use crate::domain::gate_environment;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
@@ -33,7 +34,7 @@ pub const LABEL: &str = "nmoe-gates.gate";
 pub struct Containers {
     engine: Engine,
     /// Where each gate runs.
-    gates: HashMap<String, (Container, Image)>,
+    gates: HashMap<GateId, (Container, Image)>,
     place: Place,
 }
 
@@ -68,7 +69,7 @@ pub struct Start {
 pub struct Wanted<'a> {
     pub registry: &'a Registry,
     /// The gates that run, in order.
-    pub gate_ids: &'a [String],
+    pub gate_ids: &'a [GateId],
     /// The engine to use; `None` means the first one that is installed.
     pub engine: Option<Kind>,
     /// The environment of this process.
@@ -82,7 +83,7 @@ pub struct Wanted<'a> {
 }
 
 /// Returns the gates that cannot run in a container.
-pub fn refused(registry: &Registry, gate_ids: &[String]) -> IndexMap<String, GateResult> {
+pub fn refused(registry: &Registry, gate_ids: &[GateId]) -> IndexMap<GateId, GateResult> {
     let known = gate_ids
         .iter()
         .filter_map(|id| Some((id, registry.gates.get(id)?)));
