@@ -9,8 +9,10 @@ pub mod evil_merge;
 pub mod merge;
 pub mod merge_status;
 pub mod revisions;
+pub mod snapshot;
 
 use crate::domain::ids::CommitId;
+use crate::domain::next_step::shell_line;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -59,6 +61,9 @@ pub enum GitError {
         /// The first line of its error output.
         message: String,
     },
+    /// git refuses the repository, because its folder belongs to another user.
+    #[error("git refuses {0}, because it belongs to another user; run: {1}")]
+    Ownership(String, String),
     /// git printed something that is not UTF-8 where text was expected.
     #[error("git {0} printed text that is not UTF-8")]
     NotText(String),
@@ -96,6 +101,7 @@ impl GitError {
 pub struct Git {
     dir: PathBuf,
     objects: Option<(PathBuf, PathBuf)>,
+    index: Option<PathBuf>,
 }
 
 impl Git {
@@ -104,6 +110,7 @@ impl Git {
         Git {
             dir: dir.into(),
             objects: None,
+            index: None,
         }
     }
 
@@ -111,9 +118,17 @@ impl Git {
     pub fn with_scratch_objects(&self, scratch: &Path) -> Result<Self, GitError> {
         let own = self.text(["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
         Ok(Git {
-            dir: self.dir.clone(),
             objects: Some((scratch.to_owned(), own.into())),
+            ..self.clone()
         })
+    }
+
+    /// Returns the same repository with another index, such as the one that git prepares for a commit hook.
+    pub fn with_index(&self, index: impl Into<PathBuf>) -> Self {
+        Git {
+            index: Some(index.into()),
+            ..self.clone()
+        }
     }
 
     pub fn dir(&self) -> &Path {
@@ -148,6 +163,9 @@ impl Git {
             command
                 .env("GIT_OBJECT_DIRECTORY", scratch)
                 .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
+        }
+        if let Some(index) = &self.index {
+            command.env("GIT_INDEX_FILE", index);
         }
         for setting in SAFE_CONFIG {
             command.arg("-c").arg(setting);
@@ -184,13 +202,21 @@ impl Git {
             .collect()
     }
 
-    /// Runs git and returns its output, for every exit code.
+    /// Runs git and returns its output, for every exit code; that git refuses the repository is an error.
     pub fn output<I, S>(&self, args: I) -> Result<Output, GitError>
     where
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        Ok(self.command(args).output()?)
+        let output = self.command(args).output()?;
+        match refused_folder(&output.stderr) {
+            Some(folder) if !output.status.success() => {
+                let exception =
+                    shell_line(&["git", "config", "--global", "--add", "safe.directory", &folder]);
+                Err(GitError::Ownership(folder, exception))
+            }
+            _ => Ok(output),
+        }
     }
 
     /// Runs git and returns its standard output; a non-zero exit code is an error.
@@ -274,6 +300,13 @@ impl Git {
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok(CommitId::try_from(id).ok().filter(|_| output.status.success()))
     }
+}
+
+/// Returns the folder in git's message that a repository belongs to another user.
+fn refused_folder(stderr: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(stderr);
+    let (_, rest) = said.split_once("dubious ownership in repository at '")?;
+    rest.split_once('\'').map(|(folder, _)| folder.to_owned())
 }
 
 fn subcommand<S: AsRef<OsStr>>(args: &[S]) -> String {

@@ -178,14 +178,14 @@ impl Revision<'_> {
 ///
 /// # Errors
 /// The registry cannot be used, or is not the one that was resolved.
-pub fn resolved_registry(
+pub fn resolved_registry<'r>(
     resolution: &Resolution,
     base: &Revision<'_>,
-    proposed: &Revision<'_>,
+    proposed: impl FnOnce() -> anyhow::Result<Revision<'r>>,
 ) -> anyhow::Result<Loaded<Registry>> {
     let loaded = match resolution.registry.source {
         Source::Base => base.registry(),
-        Source::Proposed => proposed.registry(),
+        Source::Proposed => proposed()?.registry(),
     }?;
     if loaded.sha256 != resolution.registry.sha256 {
         bail!(

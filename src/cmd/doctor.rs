@@ -63,7 +63,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     checks.push(engine::look());
     checks.extend(needs::look(&registry, &context.subject, tier_b));
-    checks.extend(repository::look(context, &settings));
+    checks.extend(repository::look(context, &settings, &registry));
 
     let worst = checks.iter().any(|c| c.state == State::Missing);
     match format {

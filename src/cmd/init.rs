@@ -28,6 +28,9 @@ pub struct Args {
     /// Print what would be written, and write nothing. With `-v`, print a patch for `git apply`.
     #[arg(long)]
     dry_run: bool,
+    /// Call the action at the running commit (`uses: $/`), if this repository contains it. Needs runner 2.336.0 or newer.
+    #[arg(long, conflicts_with = "action")]
+    self_reference: bool,
     /// Add a section for agents to AGENTS.md.
     #[arg(long)]
     agents: bool,
@@ -40,6 +43,17 @@ pub struct Args {
     /// Use this action in the workflows. Pin it by commit.
     #[arg(long, value_name = "OWNER/REPO@REF", default_value_t = page::action(), value_parser = action)]
     action: String,
+}
+
+impl Args {
+    /// Returns the action that a workflow calls. On `pull_request` the running commit is the change, so PR lint keeps `./`, which is
+    /// its checkout of the base.
+    fn uses<'a>(&'a self, own: &'a str) -> &'a str {
+        match self.self_reference {
+            true => own,
+            false => &self.action,
+        }
+    }
 }
 
 const ISSUE_FORM: &str = include_str!("../../.github/ISSUE_TEMPLATE/work_item.yml");
@@ -144,8 +158,8 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         ),
         Step::new(repo, ".github/ISSUE_TEMPLATE/work_item.yml", form(ISSUE_FORM)),
         pr_template(repo, form(PR_TEMPLATE)),
-        workflow(repo, "pr-lint.yml", adapt(PR_LINT, &args.action, &[])),
-        workflow(repo, "tier-b.yml", adapt(TIER_B, &args.action, &bundles)),
+        workflow(repo, "pr-lint.yml", adapt(PR_LINT, args.uses("./"), &[])),
+        workflow(repo, "tier-b.yml", adapt(TIER_B, args.uses("$/"), &bundles)),
     ];
     if args.agents {
         steps.push(agents(repo)?);

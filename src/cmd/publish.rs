@@ -8,10 +8,13 @@ use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::github;
 use crate::cmd::input_files;
+use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
+use crate::git::Git;
 use crate::github::workflow_run::WorkflowRun;
-use crate::policy::{self, Revision};
+use crate::policy;
+use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::publication::{Publication, Request};
 use crate::terminal::Text;
 
@@ -47,6 +50,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .as_deref()
         .map(input_files::resolution)
         .transpose()?;
+    let git = Git::at(&context.repo);
+    let remote = context.settings()?.naming.remote;
+    let checkout = Checkout {
+        git: &git,
+        remote: &remote,
+    };
     let registry = match &resolution {
         Some(resolution) => {
             if resolution.pull != args.pr || resolution.repository != github.repository().to_string() {
@@ -58,12 +67,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                     args.pr
                 );
             }
-            let proposed = Revision::GitHub(&github, &resolution.merge);
-            policy::resolved_registry(resolution, &context.policy(), &proposed)
+            let proposed = || fresh_merge::revision(&github, resolution, checkout);
+            policy::resolved_registry(resolution, &context.policy(), proposed)
         }
         None => context.registry(),
     }?;
+    let facts = gather::facts(context)?;
     let request = Request {
+        facts: &facts,
+        checkout,
         pull: args.pr,
         files: &args.results,
         resolution: resolution.as_ref(),

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use crate::cmd::context::{Context, Format};
@@ -80,6 +81,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         facts,
         images: settings.images.0,
         results,
+        writers: RefCell::default(),
     };
     let evaluate = |snapshot: &Snapshot| inputs.evaluate(snapshot);
     let evaluated = snapshots

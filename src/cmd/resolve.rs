@@ -10,7 +10,9 @@ use crate::cmd::github;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
+use crate::git::Git;
 use crate::lint::context::RegistryIndex;
+use crate::pull::fresh_merge::Checkout;
 use crate::pull::resolution::{self, Request};
 use crate::report::comment_sections;
 use crate::terminal::Text;
@@ -41,7 +43,13 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let github = github::connect(context)?;
+    let git = Git::at(&context.repo);
+    let remote = context.settings()?.naming.remote;
     let request = Request {
+        checkout: Checkout {
+            git: &git,
+            remote: &remote,
+        },
         pull: args.pr,
         selection: &args.which.request(),
         issue: args.issue,
@@ -60,7 +68,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let shown = comment_sections::resolution(&resolution);
     runner_files::append(runner_files::SUMMARY, &shown)?;
-    runner_files::append(runner_files::OUTPUT, &format!("merge={}\n", resolution.merge))?;
+    // GitHub does not have a merge that was made here. Then the gates job checks out the head, and `run` makes the merge again.
+    let checkout = match github::connect(context)?.commit(&resolution.merge) {
+        Ok(_) => &resolution.merge,
+        Err(error) if error.is_missing() => &resolution.head,
+        Err(error) => return Err(error.into()),
+    };
+    runner_files::append(runner_files::OUTPUT, &format!("merge={checkout}\n"))?;
     if format == Format::Json {
         print_json_line(&resolution)?;
     } else {

@@ -165,7 +165,7 @@ fn work(
         uncovered: input
             .contract
             .as_ref()
-            .map(|c| select::uncovered(c, &input.selection.gate_ids))
+            .map(|c| select::uncovered(&input.registry, c, &input.selection.gate_ids))
             .unwrap_or_default(),
         registry: &input.registry,
         selection: &input.selection,

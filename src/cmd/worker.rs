@@ -41,19 +41,23 @@ pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> 
             Role::Orphaned
         });
     }
-    if wanted
-        && let Ok(exit) = supervisor::run_worker(
-            signals()?,
-            &context.args,
-            |pid| format!("--supervisor-pid={pid}").into(),
-            shared,
-        )
+    let caught = signals()?;
+    // The script of the action waits for this process. If a runner kills the script, the run must end as cancelled.
+    if let Some(parent) = std::env::var("NMOE_GATES_PARENT")
+        .ok()
+        .and_then(|pid| pid.parse().ok())
     {
-        return Ok(Role::Supervisor(exit));
+        supervisor::end_with_parent(parent).context("cannot watch the script of the action")?;
     }
-    // The worker could not start, for example without /proc. Work without a supervisor: without /proc it could not find the
-    // descendants either.
-    Ok(Role::Worker(signals()?))
+    if !wanted {
+        return Ok(Role::Worker(caught));
+    }
+    let pid_argument = |pid| format!("--supervisor-pid={pid}").into();
+    match supervisor::run_worker(caught, &context.args, pid_argument, shared) {
+        Ok(ended) => Ok(Role::Supervisor(ended)),
+        // Without /proc, for example: work without a supervisor, which could find no process below it either.
+        Err(_) => Ok(Role::Worker(signals()?)),
+    }
 }
 
 /// Returns the exit of a supervisor whose worker ended with this code.

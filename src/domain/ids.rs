@@ -153,7 +153,7 @@ validated! {
     /// The random text that binds results to a resolved run.
     Nonce, is_nonce, "32 lower-case hex digits";
     /// The id of a contract. This is not the issue number of GitHub.
-    ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a";
+    ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a; not with `.` or `.lock` at the end";
     /// The short name of a contract, a part of its branch name.
     Slug, is_slug, "lower-case letters, digits and `-`";
     /// The id of a gate or bundle.
@@ -234,6 +234,9 @@ fn is_contract_id(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains("..")
+        // A claim is a ref that ends in the id, and git refuses such a ref.
+        && !text.ends_with('.')
+        && !text.ends_with(".lock")
 }
 
 fn is_slug(text: &str) -> bool {
@@ -289,7 +292,7 @@ mod tests {
         for id in ["01", "03a", "08", "1e10000", "a.b-c"] {
             assert!(ContractId::is_valid(id), "{id}");
         }
-        for id in ["", "#5", "a b", "a/b", "-x", "a..b", "ä"] {
+        for id in ["", "#5", "a b", "a/b", "-x", "a..b", "ä", "a.", "03.lock"] {
             assert!(!ContractId::is_valid(id), "{id}");
         }
         assert!(Slug::is_valid("rdep-kernels") && !Slug::is_valid("Rdep") && !Slug::is_valid("-a"));

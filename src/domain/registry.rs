@@ -4,7 +4,7 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
@@ -120,7 +120,11 @@ pub struct Gate {
     #[serde(default)]
     pub kind: GateKind,
     /// Shell text, run by `bash -eo pipefail`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "with_line_feeds"
+    )]
     pub cmd: Option<String>,
     /// Seconds until the gate is killed; 0 means no limit.
     #[serde(default)]
@@ -202,6 +206,13 @@ pub enum Leaks {
     Report,
     /// The gate fails with `leaked_processes`.
     Fail,
+}
+
+/// Reads a command. In a file with CRLF line ends a multi-line string has them too, and a shell would read the carriage return as
+/// text.
+fn with_line_feeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let cmd = Option::<String>::deserialize(deserializer)?;
+    Ok(cmd.map(|text| text.replace("\r\n", "\n")))
 }
 
 impl Gate {

@@ -10,7 +10,7 @@ use crate::git::{Git, GitError};
 /// Without a repository or a commit, every id is `None`.
 ///
 /// # Errors
-/// git cannot be started.
+/// git cannot be started, or refuses a folder of another user.
 pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
     let git = Git::at(subject);
     let mut evidence = Evidence {
@@ -37,10 +37,10 @@ pub fn of_subject(subject: &Path) -> Result<Evidence, GitError> {
     Ok(evidence)
 }
 
-/// Separates the two kinds of error: git cannot be started (outer), or git reports an error (inner).
+/// Separates the two kinds of error: git cannot be started or refuses the folder (outer), or git reports an error (inner).
 fn started<T>(said: Result<T, GitError>) -> Result<Result<T, GitError>, GitError> {
     match said {
-        Err(error @ GitError::Start(_)) => Err(error),
+        Err(error @ (GitError::Start(_) | GitError::Ownership(..))) => Err(error),
         other => Ok(other),
     }
 }

@@ -151,10 +151,11 @@ pub fn required(contract: &Contract) -> Vec<GateId> {
         .collect()
 }
 
-/// Returns the gates of a contract that a selection does not include.
-pub fn uncovered(contract: &Contract, gate_ids: &[GateId]) -> Vec<GateId> {
+/// Returns the gates of a contract that a selection does not include, without those of Tier A: the author of the change attests
+/// those.
+pub fn uncovered(registry: &Registry, contract: &Contract, gate_ids: &[GateId]) -> Vec<GateId> {
     let covered: HashSet<&GateId> = gate_ids.iter().collect();
-    required(contract)
+    tier_b(registry, contract)
         .into_iter()
         .filter(|id| !covered.contains(id))
         .collect()

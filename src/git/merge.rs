@@ -52,3 +52,42 @@ pub fn changed(git: &Git, base: &str, head: &str) -> Result<BTreeSet<String>, Gi
         .map(str::to_owned)
         .collect())
 }
+
+/// Makes the merge commit of two commits, without a ref; `None` if they conflict. Author, dates and message are fixed, so that the
+/// same parents always give the same id. Returns the commit and its tree.
+///
+/// # Errors
+/// git cannot be started or fails, or a commit is missing.
+pub fn commit(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option<(CommitId, CommitId)>, GitError> {
+    let trial = trial(git, base, head)?;
+    if !trial.conflicts.is_empty() {
+        return Ok(None);
+    }
+    let message = format!("Merge {head} into {base}");
+    let settings = ["-c", "i18n.commitEncoding=UTF-8"];
+    let made = [
+        "commit-tree",
+        "--no-gpg-sign",
+        "-m",
+        &message,
+        "-p",
+        base,
+        "-p",
+        head,
+        &trial.tree,
+    ];
+    let mut command = git.command(settings.into_iter().chain(made));
+    for who in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{who}_NAME"), "nmoe-gates")
+            .env(format!("GIT_{who}_EMAIL"), "nmoe-gates@localhost")
+            .env(format!("GIT_{who}_DATE"), "946684800 +0000");
+    }
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(GitError::failed("commit-tree".to_owned(), &output));
+    }
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let id = CommitId::try_from(id).map_err(|_| GitError::NotAnId("commit-tree".to_owned()))?;
+    Ok(Some((id, trial.tree)))
+}

@@ -11,7 +11,7 @@ use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
 use crate::github::error::GitHubError;
 use crate::github::types::{
-    Authorship, Comment, Commit, Environment, Issue, Object, Pull, Review, State, Status, User,
+    Authorship, Comment, Commit, Environment, Issue, Object, Permission, Pull, Review, State, Status, User,
 };
 
 /// The longest comment or description, in characters.
@@ -47,6 +47,22 @@ impl GitHub {
             repository: &self.repository,
             host: self.client.config().base.web_host(),
         }
+    }
+
+    /// Returns variables with which git authenticates on this host; none without a token.
+    pub fn git_credential(&self) -> Vec<(&'static str, String)> {
+        let config = self.client.config();
+        let Some(token) = &config.token else {
+            return Vec::new();
+        };
+        vec![
+            ("GIT_CONFIG_COUNT", "1".to_owned()),
+            (
+                "GIT_CONFIG_KEY_0",
+                format!("http.https://{}/.extraheader", config.base.web_host()),
+            ),
+            ("GIT_CONFIG_VALUE_0", token.git_authorization()),
+        ]
     }
 
     fn path(&self, rest: &str) -> String {
@@ -131,6 +147,17 @@ impl GitHub {
         self.client.list(&self.path(&format!("/pulls/{number}/reviews")))
     }
 
+    /// Whether a user may write to the repository; `None` if the token may not ask.
+    pub fn may_write(&self, login: &str) -> Result<Option<bool>, GitHubError> {
+        let name: String = login.bytes().map(segment).collect();
+        let path = self.path(&format!("/collaborators/{name}/permission"));
+        match self.client.get::<Permission>(&path) {
+            Ok(found) => Ok(Some(["admin", "write"].contains(&found.permission.as_str()))),
+            Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Lists the comments of an issue or a pull request, oldest first.
     pub fn comments(&self, number: u64) -> Result<Vec<Comment>, GitHubError> {
         let mut all: Vec<Comment> = self
@@ -174,11 +201,22 @@ impl GitHub {
         }
     }
 
-    /// Gets the login of this token. An Actions token may not read it, and always writes as `github-actions[bot]`.
+    /// Gets the login of this token. The token of an app may not read `/user`, but knows its login over GraphQL; without that
+    /// answer it is the token of Actions.
     pub fn login(&self) -> Result<String, GitHubError> {
         match self.client.get::<User>("/user") {
             Ok(user) => Ok(user.login),
-            Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok("github-actions[bot]".to_owned()),
+            Err(fault) if matches!(fault.status(), Some(403 | 404)) => {
+                let viewer = self.client.query("query{viewer{login}}", &json!({}));
+                let login = viewer
+                    .ok()
+                    .and_then(|data| data["viewer"]["login"].as_str().map(str::to_owned));
+                Ok(match login {
+                    Some(login) if login.ends_with("[bot]") => login,
+                    Some(login) => format!("{login}[bot]"),
+                    None => "github-actions[bot]".to_owned(),
+                })
+            }
             Err(fault) => Err(fault),
         }
     }
@@ -195,7 +233,7 @@ impl GitHub {
         let mut body = json!({
             "state": state.as_str(),
             "context": context,
-            "description": line.chars().take(LONGEST_LINE).collect::<String>(),
+            "description": status_line(line),
         });
         if let Some(target) = target {
             body["target_url"] = json!(target);
@@ -227,16 +265,26 @@ impl GitHub {
         }
     }
 
+    /// Gets the tip of a branch; `None` if the branch does not exist.
+    pub fn branch_tip(&self, branch: &str) -> Result<Option<CommitId>, GitHubError> {
+        let name: String = branch
+            .bytes()
+            .map(|b| if b == b'/' { "/".to_owned() } else { segment(b) })
+            .collect();
+        self.reference(&format!("heads/{name}"))
+    }
+
     /// Gets the commit of `refs/pull/N/merge`; `None` without a merge (a conflict, or GitHub has not created it yet).
     pub fn merge_ref(&self, pull: u64) -> Result<Option<CommitId>, GitHubError> {
+        self.reference(&format!("pull/{pull}/merge"))
+    }
+
+    fn reference(&self, name: &str) -> Result<Option<CommitId>, GitHubError> {
         #[derive(serde::Deserialize)]
         struct Ref {
             object: Object,
         }
-        match self
-            .client
-            .get::<Ref>(&self.path(&format!("/git/ref/pull/{pull}/merge")))
-        {
+        match self.client.get::<Ref>(&self.path(&format!("/git/ref/{name}"))) {
             Ok(found) => Ok(Some(found.object.sha)),
             Err(fault) if fault.is_missing() => Ok(None),
             Err(fault) => Err(fault),
@@ -256,6 +304,11 @@ fn shaped<T: serde::de::DeserializeOwned>(
             kind: crate::github::error::ErrorKind::Shape("no such object".to_owned()),
             tries: 1,
         })
+}
+
+/// Shortens the text of a status to what GitHub accepts.
+pub fn status_line(line: &str) -> String {
+    line.chars().take(LONGEST_LINE).collect()
 }
 
 /// Percent-encodes a byte for a path.

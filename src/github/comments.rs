@@ -4,6 +4,8 @@
 //! Must not depend on the text of the comment. The marker stores the shown run and the earlier runs in a restricted alphabet,
 //! and a marker that does not validate is ignored.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::CommitId;
@@ -22,6 +24,13 @@ const REMEMBERED: usize = 20;
 
 /// The most rounds of reading and writing before the publisher gives up.
 const ROUNDS: usize = 40;
+
+/// The most tries to create a comment, and the pause after the first; it doubles.
+const CREATIONS: u32 = 5;
+const CREATION_PAUSE: Duration = Duration::from_millis(500);
+
+/// The outcome of a text that only points to its run, because the table of that run was lost. The run itself may replace it.
+pub const POINTER: &str = "pointer";
 
 /// A run that a comment shows or showed. All texts have a restricted alphabet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +159,7 @@ impl Sticky<'_> {
     pub fn publish(&self, github: &GitHub, number: u64) -> Result<Done, GitHubError> {
         let mut login: Option<String> = None;
         let mut done = None;
+        let mut creations = 0;
         for _ in 0..ROUNDS {
             let found = self.find(github, number, &mut login)?;
             match self.step(&found, done.is_some()) {
@@ -166,7 +176,10 @@ impl Sticky<'_> {
                     match github.create_comment(number, &body) {
                         Ok(comment) => login = comment.user.map(|user| user.login).or(login),
                         // The next round checks whether the comment exists.
-                        Err(fault) if fault.may_have_happened() && done.is_none() => {}
+                        Err(fault) if fault.may_have_happened() && creations + 1 < CREATIONS => {
+                            github.pause(CREATION_PAUSE * 2_u32.pow(creations));
+                            creations += 1;
+                        }
                         Err(fault) => return Err(fault),
                     }
                     done = Some(true);
@@ -228,7 +241,8 @@ impl Sticky<'_> {
         let newest = ours.iter().max_by_key(|o| (o.marker.shown.run, o.id));
         let newer = newest.filter(|o| {
             let (theirs, mine) = (o.marker.shown.run, self.shown.run);
-            (mine.is_some() && theirs > mine) || (written && theirs == mine && o.marker.shown != self.shown)
+            let same = theirs == mine && o.marker.shown != self.shown && o.marker.shown.outcome != POINTER;
+            (mine.is_some() && theirs > mine) || (same && (written || self.shown.outcome == POINTER))
         });
         let target = match newer {
             Some(newest) => newest.body.clone(),

@@ -31,12 +31,38 @@ impl Token {
     pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
+
+    /// Returns the value of the header by which git authenticates, as `actions/checkout` does.
+    pub(super) fn git_authorization(&self) -> String {
+        format!(
+            "AUTHORIZATION: basic {}",
+            base64(format!("x-access-token:{}", self.0).as_bytes())
+        )
+    }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
+}
+
+/// Encodes bytes in base64, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut word = [0; 3];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, word[0], word[1], word[2]]);
+        for n in 0..4 {
+            match n <= chunk.len() {
+                true => text.push(char::from(ALPHABET[(bits >> (18 - 6 * n)) as usize & 63])),
+                false => text.push('='),
+            }
+        }
+    }
+    text
 }
 
 /// The name of a repository on GitHub.
@@ -301,6 +327,12 @@ mod tests {
             BaseUrl::parse("X", "https://h.example").unwrap().graphql(),
             "https://h.example:443/graphql"
         );
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        let all = ["", "f", "fo", "foo", "foob", "\u{ff}"].map(|text| base64(text.as_bytes()));
+        assert_eq!(all, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "w78="]);
     }
 
     #[test]

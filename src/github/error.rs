@@ -88,6 +88,20 @@ impl GitHubError {
         }
     }
 
+    /// Creates the error of a status that other publishers keep changing.
+    pub fn contended_status(commit: &str) -> Self {
+        GitHubError {
+            request: format!("the status of {commit}"),
+            kind: ErrorKind::Contended,
+            tries: 1,
+        }
+    }
+
+    /// Whether the conversation is locked. Then only people with write access may comment, and an app is none of them.
+    pub fn is_locked(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Status { status: 403, message, .. } if message.contains("is locked"))
+    }
+
     /// Returns the HTTP status, if GitHub answered.
     pub fn status(&self) -> Option<u16> {
         match self.kind {
@@ -147,6 +161,9 @@ impl GitHubError {
             ErrorKind::TooLarge => "check that GITHUB_API_URL names GitHub's API",
             ErrorKind::NotJson => {
                 "a proxy or a login page may have answered: check GITHUB_API_URL and the proxy settings"
+            }
+            ErrorKind::Status { .. } if self.is_locked() => {
+                "unlock the conversation of the pull request, then publish again; a token of a workflow cannot comment on a locked one"
             }
             ErrorKind::Status { status, .. } => match status {
                 401 => "the token is wrong or has expired: set a new token",

@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod retry;
+pub mod statuses;
 pub mod types;
 pub mod workflow_command;
 pub mod workflow_run;

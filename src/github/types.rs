@@ -27,6 +27,9 @@ pub struct Issue {
     pub state_reason: Option<String>,
     /// The author; `None` for a deleted account.
     pub user: Option<User>,
+    /// As in [`Review::author_association`].
+    #[serde(default)]
+    pub author_association: Option<String>,
     /// Present if this is a pull request.
     #[serde(default)]
     pub pull_request: Option<serde::de::IgnoredAny>,
@@ -105,6 +108,9 @@ pub struct Review {
     pub user: Option<User>,
     /// `APPROVED`, `CHANGES_REQUESTED`, `COMMENTED`, `DISMISSED` or `PENDING`.
     pub state: String,
+    /// `OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` and others.
+    #[serde(default)]
+    pub author_association: Option<String>,
     /// The head commit that was reviewed.
     #[serde(default)]
     pub commit_id: Option<String>,
@@ -153,6 +159,14 @@ pub struct Status {
     /// One line of text.
     #[serde(default, deserialize_with = "or_empty")]
     pub description: String,
+    /// The page that the status links to.
+    #[serde(default)]
+    pub target_url: Option<String>,
+    #[serde(default)]
+    pub creator: Option<User>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: Option<String>,
 }
 
 /// The state of a commit status.
@@ -167,6 +181,16 @@ pub enum State {
 }
 
 impl State {
+    /// Parses the value of the API; an unknown value is an error of the status.
+    pub fn of(text: &str) -> Self {
+        match text {
+            "success" => State::Success,
+            "failure" => State::Failure,
+            "pending" => State::Pending,
+            _ => State::Error,
+        }
+    }
+
     /// Returns the value for the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -192,4 +216,16 @@ pub struct Authorship {
 /// Parses a text that GitHub sends as `null` if it is empty.
 fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The permission of a user in the repository.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Permission {
+    /// `admin`, `write`, `read` or `none`.
+    pub permission: String,
+}
+
+/// Whether people with this association belong to the repository. GitHub always tells the association.
+pub fn is_insider(association: Option<&str>) -> bool {
+    association.is_none_or(|word| ["OWNER", "MEMBER", "COLLABORATOR"].contains(&word))
 }

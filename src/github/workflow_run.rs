@@ -30,6 +30,17 @@ impl WorkflowRun {
         }
     }
 
+    /// Returns the number of this run and of its attempt; a later run has larger numbers.
+    pub fn number(&self) -> Option<(u64, u64)> {
+        self.id.zip(self.attempt)
+    }
+
+    /// Returns the page of this run and attempt. A commit status links to it, so that it names its run.
+    pub fn page(&self) -> Option<String> {
+        let (id, attempt) = self.number()?;
+        Some(format!("{}/attempts/{attempt}", self.url(id)?))
+    }
+
     /// Returns the page of a workflow run.
     pub fn url(&self, id: u64) -> Option<String> {
         self.pages.as_ref().map(|pages| format!("{pages}{id}"))

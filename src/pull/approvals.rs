@@ -11,13 +11,24 @@ pub struct Approvals {
     pub approved: bool,
     /// Another person approved an earlier head.
     pub approved_earlier: bool,
+    /// Those who approved without permission to write, so that GitHub does not count them.
+    pub without_permission: Vec<String>,
     /// The reviewers whose latest review asks for changes.
     pub changes_requested: Vec<String>,
 }
 
 impl Approvals {
-    /// Evaluates reviews, oldest first. Only the latest review of each reviewer counts, and the author does not count.
-    pub fn of(reviews: &[Review], author: &str, head: &str) -> Self {
+    /// Evaluates reviews, oldest first. Only the latest review of each reviewer counts. The author does not count, and neither do
+    /// people who may not write to the repository.
+    ///
+    /// # Errors
+    /// `may_write` fails.
+    pub fn of<E>(
+        reviews: &[Review],
+        author: &str,
+        head: &str,
+        may_write: impl Fn(&Review, &str) -> Result<bool, E>,
+    ) -> Result<Self, E> {
         let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
         for review in reviews {
             let Some(user) = review.user.as_ref().filter(|user| user.login != author) else {
@@ -32,6 +43,12 @@ impl Approvals {
         }
         let mut approvals = Approvals::default();
         for (login, review) in latest {
+            if review.state != "DISMISSED" && !may_write(review, login)? {
+                if review.state == "APPROVED" {
+                    approvals.without_permission.push(login.to_owned());
+                }
+                continue;
+            }
             match review.state.as_str() {
                 "APPROVED" if review.commit_id.as_deref().is_none_or(|commit| commit == head) => {
                     approvals.approved = true;
@@ -41,6 +58,6 @@ impl Approvals {
                 _ => {}
             }
         }
-        approvals
+        Ok(approvals)
     }
 }

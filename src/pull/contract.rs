@@ -18,6 +18,8 @@ pub struct Issue {
     pub number: u64,
     /// The SHA-256 of the body.
     pub sha256: Sha256,
+    /// What the author of the issue is to the repository.
+    pub association: Option<String>,
     /// The body; its name is `issue #N`.
     pub document: Document<Contract>,
 }
@@ -55,6 +57,7 @@ impl Issue {
         let number = issue.number;
         Issue {
             number,
+            association: issue.author_association,
             sha256: Sha256::of(issue.body.as_bytes()),
             document: Document::parse(Source::new(Some(format!("issue #{number}")), issue.body)),
         }

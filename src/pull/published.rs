@@ -2,9 +2,11 @@
 //! commit status confirms it.
 
 use crate::domain::evidence::Evidence;
+use crate::domain::ids::GateId;
 use crate::domain::registry::Registry;
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
+use crate::gate::select::SINGLE;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
 use crate::report::embedded_results;
@@ -79,7 +81,7 @@ fn confirm(
     if results.overall != Overall::Pass {
         return Ok(Ok(results));
     }
-    let context = status_context(results.bundle.as_deref());
+    let context = status_context(&publication_key(results.bundle.as_deref(), &results.gate_ids));
     let statuses = github.statuses(head)?;
     let state = statuses
         .iter()
@@ -92,7 +94,15 @@ fn confirm(
     })
 }
 
-/// Returns the name of the commit status of a bundle.
-pub fn status_context(bundle: Option<&str>) -> String {
-    format!("nmoe-gates/{}", bundle.unwrap_or("gates"))
+/// Returns what has one comment and one commit status: a bundle, or a single gate, or any other selection.
+pub fn publication_key(bundle: Option<&str>, gate_ids: &[GateId]) -> String {
+    match (bundle, gate_ids) {
+        (Some(SINGLE), [gate]) => format!("{SINGLE}/{gate}"),
+        (bundle, _) => bundle.unwrap_or("gates").to_owned(),
+    }
+}
+
+/// Returns the name of the commit status of a publication.
+pub fn status_context(key: &str) -> String {
+    format!("nmoe-gates/{key}")
 }

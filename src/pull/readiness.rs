@@ -1,17 +1,22 @@
 //! Evaluates what blocks the merge of a pull request: state, contract, reviews, attestation, scope, dependencies, merge, evidence.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Identity;
 use crate::domain::finding::Finding;
-use crate::domain::ids::{CommitId, GateId, short};
+use crate::domain::ids::{CommitId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::Image;
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
+use crate::github::types::{Review, is_insider};
 use crate::leaks;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Claims;
@@ -26,6 +31,7 @@ use crate::pull::queue::Queue;
 use crate::pull::scope;
 use crate::pull::snapshot::{Merge, Snapshot};
 use crate::pull::staleness::{self, ImageHistory};
+use crate::pull::tier_a;
 use crate::pull::tier_b;
 
 /// What pull requests are evaluated against.
@@ -37,6 +43,8 @@ pub struct Inputs<'a> {
     pub facts: lint::LintContext,
     pub images: Vec<Image>,
     pub results: KnownResults,
+    /// Whether a user may write to the repository, by login.
+    pub writers: RefCell<HashMap<String, bool>>,
 }
 
 /// A pull request and what blocks its merge.
@@ -126,6 +134,14 @@ impl Inputs<'_> {
             let command = ["nmoe-gates", "lint", "contract", "--issue", &number];
             NextStep::run(Who::MergeCaptain, "fix the contract", command)
         });
+        let outsider = (!is_insider(found.issue.association.as_deref())).then(|| {
+            let next = NextStep::manual(
+                Who::MergeCaptain,
+                "check the contract, then open it as an issue of your own and name that one in the description",
+            );
+            let message = format!("the author of #{issue} may not write to this repository");
+            Blocker::new(&blocker::CONTRACT_UNTRUSTED, message, next)
+        });
         let competing = self.queue.competing(snapshot.pull.number, issue).map(|other| {
             let command = ["gh", "pr", "close", &other.to_string()];
             let next = NextStep::run(Who::MergeCaptain, "close one of the two", command);
@@ -135,13 +151,19 @@ impl Inputs<'_> {
                 next,
             )
         });
-        faulty.into_iter().chain(competing).collect()
+        faulty.into_iter().chain(outsider).chain(competing).collect()
     }
 
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
         let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
-        let approvals = Approvals::of(&self.github.reviews(pull.number)?, author, &pull.head.sha);
+        let may_write = |review: &Review, login: &str| self.may_write(review, login);
+        let approvals = Approvals::of(
+            &self.github.reviews(pull.number)?,
+            author,
+            &pull.head.sha,
+            may_write,
+        )?;
         let mut blockers: Vec<Blocker> = approvals
             .changes_requested
             .iter()
@@ -152,9 +174,16 @@ impl Inputs<'_> {
             })
             .collect();
         if !approvals.approved {
-            let message = match approvals.approved_earlier {
-                true => "only an earlier head is approved",
-                false => "no other person has approved this pull request",
+            let message = match (
+                approvals.approved_earlier,
+                approvals.without_permission.as_slice(),
+            ) {
+                (true, _) => "only an earlier head is approved".to_owned(),
+                (false, []) => "no other person has approved this pull request".to_owned(),
+                (false, logins) => format!(
+                    "only people without write access approved it: {}",
+                    logins.join(", ")
+                ),
             };
             let next = NextStep::run(
                 Who::Reviewer,
@@ -164,6 +193,17 @@ impl Inputs<'_> {
             blockers.push(Blocker::new(&blocker::NOT_REVIEWED, message, next));
         }
         Ok(blockers)
+    }
+
+    /// Whether the review of a user counts. GitHub counts the reviews of people who may write.
+    fn may_write(&self, review: &Review, login: &str) -> Result<bool, GitHubError> {
+        if let Some(known) = self.writers.borrow().get(login) {
+            return Ok(*known);
+        }
+        let asked = self.github.may_write(login)?;
+        let may = asked.unwrap_or_else(|| is_insider(review.author_association.as_deref()));
+        self.writers.borrow_mut().insert(login.to_owned(), may);
+        Ok(may)
     }
 
     fn attestation(&self, snapshot: &Snapshot, head: &CommitId, found: Option<&Checked<'_>>) -> Vec<Blocker> {
@@ -199,28 +239,13 @@ impl Inputs<'_> {
         };
         blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &faulty, refresh));
         if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value) {
-            let missing = self.unattested(snapshot, head, contract);
+            let missing = tier_a::unattested(snapshot, head, contract, &self.registry.value);
             if !missing.is_empty() {
                 let message = format!("not attested for {}: {}", head.short(), missing.join(", "));
                 blockers.push(Blocker::new(&blocker::TIER_A_MISSING, message, refresh()));
             }
         }
         blockers
-    }
-
-    /// Returns the gates of Tier A that the attestation does not name for this head.
-    fn unattested<'c>(&self, snapshot: &Snapshot, head: &str, contract: &'c Contract) -> Vec<&'c str> {
-        let attestation = snapshot.description.value.as_ref().ok();
-        let current = attestation.filter(|a| a.nmoe_pr.pr_sha.is_same_commit(head));
-        tier_b::required(contract, &self.registry.value, Tier::A)
-            .into_iter()
-            .filter(|id| {
-                !current
-                    .as_ref()
-                    .is_some_and(|a| a.gates_passed.tier_a.contains(id))
-            })
-            .map(GateId::as_str)
-            .collect()
     }
 
     fn scope(
@@ -344,6 +369,7 @@ impl Inputs<'_> {
             base: commits.base.clone(),
             head: commits.head.clone(),
             tree: trial.tree,
+            local: true,
         };
         let now = snapshot.evidence(
             Some(&merge),

@@ -22,6 +22,7 @@ use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::policy::{Loaded, Revision};
 use crate::pull::contract::{ContractOf, Issue};
+use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::snapshot::{Merge, Snapshot};
 use crate::system::random;
 
@@ -37,6 +38,8 @@ pub struct Request<'a> {
     pub issue: Option<u64>,
     /// Whether to use the registry of the pull request.
     pub registry_from_change: bool,
+    /// Where a merge is made that GitHub does not have.
+    pub checkout: Checkout<'a>,
 }
 
 /// Resolves a run.
@@ -54,8 +57,8 @@ pub fn resolve(
     if snapshot.pull.state != "open" {
         return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
     }
-    let merge = snapshot.current_merge(github, messages)?;
-    let (registry, registry_facts) = registry(github, in_force, &merge, request.registry_from_change)?;
+    let merge = fresh_merge::find(github, &snapshot, request.checkout, messages)?;
+    let (registry, registry_facts) = registry(github, in_force, &merge, request)?;
     let selection = select::resolve(&registry, request.selection)?;
     let named = request
         .issue
@@ -65,6 +68,10 @@ pub fn resolve(
         Some(issue) => Some(issue),
         None => match snapshot.contract(github, |number| Issue::read(github, number))? {
             ContractOf::Found(issue) if issue.document.value.is_ok() => Some(&**issue),
+            // A pass without its gates and scope would prove nothing.
+            ContractOf::Found(issue) if issue.has_block() => {
+                return Err(unusable(issue).into());
+            }
             _ => None,
         },
     };
@@ -86,7 +93,7 @@ pub fn resolve(
         merge: now.merge.context(missing)?,
         tree: now.tree.context(missing)?,
         uncovered: terms
-            .map(|contract| select::uncovered(contract, &selection.gate_ids))
+            .map(|contract| select::uncovered(&registry, contract, &selection.gate_ids))
             .unwrap_or_default(),
         gpu_minutes: gpu_minutes(&registry, &selection.gate_ids),
         bundle: selection.bundle,
@@ -106,11 +113,15 @@ fn registry(
     github: &GitHub,
     in_force: Loaded<Registry>,
     merge: &Merge,
-    from_change: bool,
+    request: &Request<'_>,
 ) -> anyhow::Result<(Registry, RegistryFacts)> {
     let commit = merge.commit.as_ref().unwrap_or(&merge.head);
-    let before = Revision::GitHub(github, &merge.base).file(paths::REGISTRY)?;
-    let after = Revision::GitHub(github, commit);
+    let at = |commit| match merge.local {
+        true => Revision::Commit(request.checkout.git, commit),
+        false => Revision::GitHub(github, commit),
+    };
+    let before = at(&merge.base).file(paths::REGISTRY)?;
+    let after = at(commit);
     let bytes = after.file(paths::REGISTRY)?;
     let sha256 = bytes.as_deref().map(Sha256::of);
     let changed = before != bytes;
@@ -124,7 +135,7 @@ fn registry(
         (false, None) => None,
     };
     let proposal = changed.then(|| Proposal::between(&in_force.value, proposed.as_ref(), sha256.clone()));
-    let (registry, sha256, source) = match (from_change, proposed, sha256) {
+    let (registry, sha256, source) = match (request.registry_from_change, proposed, sha256) {
         (false, _, _) => (in_force.value, in_force.sha256, Source::Base),
         (true, Some(registry), Some(sha256)) => (registry, sha256, Source::Proposed),
         (true, _, _) => {
@@ -137,6 +148,19 @@ fn registry(
         proposed: proposal,
     };
     Ok((registry, facts))
+}
+
+fn unusable(issue: &Issue) -> NoVerdict {
+    let number = issue.number;
+    let cause = issue
+        .document
+        .value
+        .as_ref()
+        .err()
+        .map_or("", |defect| defect.message.as_str());
+    NoVerdict(format!(
+        "issue {number} holds no usable contract: {cause}; `nmoe-gates lint contract --issue {number}` says more"
+    ))
 }
 
 fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {

@@ -3,22 +3,16 @@
 //! Must not evaluate the parts: lints, [`crate::pull::staleness`] and [`crate::pull::readiness`] do.
 
 use std::cell::OnceCell;
-use std::time::Duration;
 
 use crate::document::{Document, Source};
 use crate::domain::attestation::Attestation;
 use crate::domain::evidence::Evidence;
 use crate::domain::exit::NoVerdict;
 use crate::domain::ids::{CommitId, Sha256};
-use crate::domain::messages::Messages;
 use crate::github::api::GitHub;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::github::types::{Commit, Pull};
 use crate::pull::contract::{ContractOf, Issue, contract_of};
-
-/// How often GitHub is asked for a merge that it has not created yet, and the pause between two requests.
-const MERGE_TRIES: u32 = 6;
-const MERGE_PAUSE: Duration = Duration::from_secs(2);
 
 /// The merge of a pull request into its base branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +22,8 @@ pub struct Merge {
     pub base: CommitId,
     pub head: CommitId,
     pub tree: CommitId,
+    /// Whether the commit exists only in the local repository.
+    pub local: bool,
 }
 
 impl Merge {
@@ -44,6 +40,7 @@ impl Merge {
             head: head.sha,
             tree: commit.tree.sha,
             commit: Some(commit.sha),
+            local: false,
         })
     }
 }
@@ -91,36 +88,6 @@ impl Snapshot {
             Some(id) => Merge::of(github.commit(&id)?).map(Some),
             None => Ok(None),
         }
-    }
-
-    /// Waits for the merge of exactly this head. GitHub creates a merge in the background, so its ref may still name an earlier one.
-    ///
-    /// # Errors
-    /// There is a conflict, or GitHub creates no merge in time.
-    pub fn current_merge(&self, github: &GitHub, messages: &dyn Messages) -> anyhow::Result<Merge> {
-        let number = self.pull.number;
-        for attempt in 1..=MERGE_TRIES {
-            if let Some(merge) = self
-                .latest_merge(github)?
-                .filter(|m| m.head == self.pull.head.sha)
-            {
-                return Ok(merge);
-            }
-            if self.pull.mergeable == Some(false) {
-                return Err(NoVerdict(format!(
-                    "pull request {number} conflicts with its base, so there is no merge to test; rebase it"
-                ))
-                .into());
-            }
-            if attempt < MERGE_TRIES {
-                messages.warn("GitHub has not created the merge of the current head yet; trying again");
-                github.pause(MERGE_PAUSE);
-            }
-        }
-        Err(NoVerdict(format!(
-            "GitHub created no merge of pull request {number} with its current head; try again later, or rebase it"
-        ))
-        .into())
     }
 
     /// Returns what results must be about to be valid for the pull request as it is now. A `None` is not compared.

@@ -91,7 +91,8 @@ pub fn blockers(
     blockers
 }
 
-/// Returns the command for a run of these gates: a single gate, the smallest bundle that contains them all, or the full bundle.
+/// Returns the command for a run of these gates: the smallest bundle that contains them all, or the first gate alone. The others
+/// follow one by one.
 fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> {
     let covering = registry
         .bundles
@@ -101,7 +102,8 @@ fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> 
     let which = match (covering, open) {
         (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],
         (Some((name, _)), _) => vec![format!("bundle={name}")],
-        (None, _) => vec!["bundle=full".to_owned()],
+        (None, [first, ..]) => vec!["bundle=single".to_owned(), format!("single_gate={first}")],
+        (None, []) => Vec::new(),
     };
     let mut command = ["gh", "workflow", "run", "tier-b.yml"]
         .map(str::to_owned)

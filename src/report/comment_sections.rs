@@ -49,6 +49,25 @@ pub fn refusal(bundle: Option<&str>, why: &str, about: &str) -> String {
     )
 }
 
+/// Formats the gates of Tier A that the contract requires and the run does not contain.
+pub fn tier_a(attested: &[String], missing: &[String]) -> String {
+    let list = |ids: &[String]| -> String {
+        let ids: Vec<String> = ids.iter().map(|id| code(Sink::Markdown, id)).collect();
+        ids.join(", ")
+    };
+    let mut text = String::new();
+    if !attested.is_empty() {
+        text += &format!(
+            "\nTier A: attested by the author, not run here: {}.\n",
+            list(attested)
+        );
+    }
+    if !missing.is_empty() {
+        text += &format!("\nTier A: **not attested** for this head: {}.\n", list(missing));
+    }
+    text
+}
+
 /// Formats the registry that the pull request proposes.
 pub fn proposal(proposal: &Proposal, source: Source) -> String {
     let (title, says) = match source {

@@ -105,6 +105,20 @@ fn worker_exit(status: WaitStatus, descendants: &Descendants) -> WorkerExit {
     exit
 }
 
+/// Asks the kernel to send SIGTERM to this process when its parent dies, and sends it now if the parent is dead already.
+///
+/// Call this only after [`Signals::catch`].
+///
+/// # Errors
+/// The kernel rejects the request.
+pub fn end_with_parent(parent: i32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    if getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent) {
+        kill_process(getpid(), Signal::TERM)?;
+    }
+    Ok(())
+}
+
 /// Asks the kernel to send [`SUPERVISOR_DIED`] when the supervisor dies. Returns whether the supervisor is alive now.
 ///
 /// Call this only after [`Signals::catch`].

@@ -18,7 +18,7 @@ fn step(sandbox: &Sandbox, script: &str, inputs: &[(&str, &str)]) -> Command {
     // A shell cannot trap a signal that was ignored at its start, as INT is in a background job. The runner ignores no signal.
     let mut command = Command::new("env");
     command
-        .arg("--default-signal=INT,TERM")
+        .arg("--default-signal=INT,TERM,HUP")
         .arg(Path::new(ROOT).join("scripts").join(script))
         .current_dir(sandbox.repo())
         .env_clear()
@@ -97,7 +97,7 @@ fn inputs_are_never_evaluated() {
 fn cancelled_step_writes_report() {
     let sandbox = Sandbox::new();
     write_registry(&sandbox, "echo started; sleep 600");
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 143)] {
         let inputs = [("INPUT_COMMAND", "run"), ("INPUT_BUNDLE", "small")];
         let mut child = step(&sandbox, "action", &inputs)
             .stdout(Stdio::piped())
@@ -121,6 +121,49 @@ fn cancelled_step_writes_report() {
                 .contains("**cancelled**")
         );
     }
+}
+
+/// A runner that kills the step gives the script no chance to forward a signal, and later kills what carries its tracking id.
+#[test]
+fn killed_step_ends_gates_and_records_cancelled() {
+    let sandbox = Sandbox::new();
+    write_registry(&sandbox, "echo started; sleep 601");
+    let results = sandbox.path("tmp/results.json");
+    let inputs = [
+        ("INPUT_COMMAND", "run"),
+        ("INPUT_BUNDLE", "small"),
+        ("INPUT_RESULTS", results.to_str().unwrap()),
+        ("RUNNER_TRACKING_ID", "github_00000000"),
+    ];
+    let mut child = step(&sandbox, "action", &inputs)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|l| l.unwrap().contains("started")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The pipe closes when the last process of the run has ended.
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let text = std::fs::read_to_string(&results).unwrap_or_else(|e| panic!("{e}: {rest:?}"));
+    let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(recorded["overall"], "cancelled", "{text}");
+}
+
+#[test]
+fn line_end_of_a_yaml_block_is_not_part_of_an_input() {
+    let sandbox = Sandbox::new();
+    write_registry(&sandbox, "true");
+    let inputs = [
+        ("INPUT_COMMAND", "run\n"),
+        ("INPUT_REPO", ".\n"),
+        ("INPUT_BUNDLE", "small\n"),
+        ("INPUT_OPTIONS", "--keep-going\n"),
+    ];
+    let out = step(&sandbox, "action", &inputs).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(output(&sandbox).contains("overall=pass"));
 }
 
 #[test]

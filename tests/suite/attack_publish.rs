@@ -249,7 +249,8 @@ fn t20_older_run_ends_last() {
     failed["results"]["cpu:one"]["rc"] = json!(1);
     let last_writer_wins = naive(fixture.results().to_string().as_bytes()).unwrap();
     fixture.publish(&failed, 2).exits(0);
-    fixture.publish(&fixture.results(), 1).exits(0);
+    let late = fixture.publish(&fixture.results(), 1).exits(0);
+    late.reports("a newer run has published");
     attack(
         "the late one wins",
         is_green(&last_writer_wins),

@@ -156,6 +156,7 @@ impl FakeGitHub {
     /// Adds an open pull request of a branch against `master`.
     pub fn pull(&self, number: u64, branch: &str, head: &str, base: &str, body: &str) {
         let mut state = self.state();
+        state.refs.insert("heads/master".to_owned(), base.to_owned());
         state.issues.insert(
             number,
             json!({"number": number, "title": "A change", "body": body, "state": "open",
@@ -397,9 +398,12 @@ impl State {
                 }
             }
             ("POST", ["statuses", sha]) => {
+                let mut status = seen.body.clone();
+                status["creator"] = json!({"login": self.login});
+                status["created_at"] = jiff::Timestamp::now().to_string().into();
                 let statuses = self.statuses.entry((*sha).to_owned()).or_default();
-                statuses.insert(0, seen.body.clone());
-                (201, seen.body.clone(), Vec::new())
+                statuses.insert(0, status.clone());
+                (201, status, Vec::new())
             }
             ("GET", ["commits", sha, "statuses"]) => self.page(
                 self.statuses.get(*sha).cloned().unwrap_or_default(),

@@ -342,3 +342,58 @@ quick = ["gpu:steps_8x20", "perf:speed"]
         }
     }
 }
+
+/// git commits what is staged. A secret that was staged and then removed from the working tree would be committed.
+#[test]
+fn hook_checks_the_index_and_not_the_working_tree() {
+    let sandbox = fresh();
+    let created = sandbox.gates(["init", "--hook"]).run().exits(0);
+    created.prints("create  .git/hooks/pre-commit").any_files();
+    let path = std::env::join_paths(
+        std::iter::once(crate::support::program::folder().to_path_buf())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
+    let commit = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command
+            .args([
+                "-c",
+                "user.name=A",
+                "-c",
+                "user.email=a@example.com",
+                "commit",
+                "-qm",
+                "x",
+            ])
+            .args(args)
+            .current_dir(sandbox.repo())
+            .env("PATH", &path);
+        let out = command.output().unwrap();
+        (
+            out.status.success(),
+            String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout),
+        )
+    };
+    let token = format!("token = \"ghp_{}\"\n", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+    sandbox.file("conf.py", &token).git(["add", "conf.py"]);
+    sandbox.file("conf.py", "token = \"\"\n");
+    let (committed, said) = commit(&[]);
+    assert!(!committed && said.contains("conf.py"), "{said}");
+    // A commit of named files has an index of its own.
+    sandbox.git(["reset", "-q"]);
+    sandbox.file("conf.py", &token).git(["add", "-N", "conf.py"]);
+    let (committed, said) = commit(&["conf.py"]);
+    assert!(!committed && said.contains("conf.py"), "{said}");
+    sandbox.file("conf.py", "token = \"\"\n");
+    assert_eq!(commit(&["conf.py"]), (true, String::new()));
+
+    // The contract that `start` stored is found.
+    let contract = crate::support::contract::contract("07", "x")
+        .allow("nmoe/**")
+        .yaml();
+    sandbox.file(".git/nmoe-gates/contract.md", format!("```yaml\n{contract}```\n"));
+    sandbox.file("docs/x.md", "x\n").git(["add", "docs/x.md"]);
+    let (committed, said) = commit(&[]);
+    assert!(!committed && said.contains("out-of-scope"), "{said}");
+}

@@ -68,6 +68,7 @@ mod perf_records;
 mod plan;
 mod publish;
 mod pull_fixture;
+mod pull_on_github;
 mod python_wheel;
 mod ready;
 mod release;

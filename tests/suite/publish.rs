@@ -35,8 +35,8 @@ fn comment_is_created_once_then_updated() {
     assert!(out.stderr.contains("unchanged"), "{}", out.stderr);
     assert_eq!(
         fixture.api.writes().len(),
-        writes + 1,
-        "the status alone is said again"
+        writes,
+        "GitHub has a limit of 1,000 statuses, so an equal one is not set again"
     );
     let out = fixture.publish(&failed(&results), 2).exits(0);
     assert!(out.stderr.contains("is updated"), "{}", out.stderr);
@@ -100,18 +100,20 @@ fn races_leave_one_comment() {
         .collect();
     std::thread::scope(|scope| {
         for call in calls {
-            scope.spawn(|| call.run().exits(0));
+            scope.spawn(|| drop(call.run().exits(0).any_output()));
         }
     });
-    // GitHub has no conditional write, so any of six simultaneous runs may be shown (tier-b.yml runs one at a time).
-    // The test checks that there is one comment and that all of it is from one run.
+    // GitHub has no conditional write of a comment, so an older run may replace the table of the newest, which writes it again.
+    // Statuses are only added, so the newest run's is current.
     let comment = fixture.comment();
     let marker = comment.lines().next().unwrap();
-    let shown = (1..=6)
-        .filter(|run| marker.contains(&format!("\"shown\":{{\"run\":[{run},1]")))
-        .count();
-    assert_eq!(shown, 1, "{comment}");
+    assert!(marker.contains("\"shown\":{\"run\":[6,1]"), "{comment}");
     assert!(comment.contains("**All 2 gates passed.**"), "{comment}");
+    let page = fixture.api.state().statuses[HEAD][0]["target_url"].clone();
+    assert_eq!(
+        page,
+        "https://github.example/octo-org/trainer/actions/runs/6/attempts/1"
+    );
 }
 
 #[test]

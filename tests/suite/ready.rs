@@ -102,6 +102,10 @@ const WAYS: &[Blocker] = &[
             "tier_a: [cpu:import]",
         );
     }),
+    ("contract-untrusted", "merge_captain", "", |fixture| {
+        let mut state = fixture.api.state();
+        state.issues.get_mut(&1).unwrap()["author_association"] = "NONE".into();
+    }),
     (
         "scope-violated",
         "author",

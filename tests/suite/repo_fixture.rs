@@ -139,6 +139,7 @@ impl RepoFixture {
         let number = issue + 10;
         {
             let mut state = self.api.state();
+            state.refs.insert("heads/master".to_owned(), base.clone());
             state.refs.insert(format!("pull/{number}/merge"), merge.clone());
             let commit =
                 json!({"sha": merge, "tree": {"sha": tree}, "parents": [{"sha": base}, {"sha": head}]});

@@ -112,9 +112,11 @@ fn resolution_has_ids_contract_gates_and_cost() {
     assert_eq!(said["registry"]["proposed"], json!(null));
     let nonce = said["nonce"].as_str().unwrap();
     assert!(nonce.len() == 32 && nonce != fixture.json(&["--bundle", "full"])["nonce"]);
+    // The author attests Tier A, so only gates of Tier B can be missing.
+    assert_eq!(fixture.json(&["--bundle", "small"])["uncovered"], json!([]));
     assert_eq!(
-        fixture.json(&["--bundle", "small"])["uncovered"],
-        json!(["cpu:one"])
+        fixture.json(&["--gate", "perf:delta"])["uncovered"],
+        json!(["b200:two"])
     );
     assert!(fixture.api.writes().is_empty(), "resolving only reads");
 }
@@ -149,7 +151,7 @@ fn workflow_gets_outputs_and_summary() {
     let fixture = ResolveFixture::new();
     let path = |name: &str| fixture.sandbox.path(name);
     let out = fixture
-        .call(&["--bundle", "small", "--output", "../resolution.json"])
+        .call(&["--gate", "perf:delta", "--output", "../resolution.json"])
         .env("GITHUB_OUTPUT", path("output"))
         .env("GITHUB_STEP_SUMMARY", path("summary"))
         .run()
@@ -169,7 +171,7 @@ fn workflow_gets_outputs_and_summary() {
         "{summary}"
     );
     assert!(
-        summary.contains("**not covered**, though the contract requires it | `cpu:one`"),
+        summary.contains("**not covered**, though the contract requires it | `b200:two`"),
         "{summary}"
     );
     let file = std::fs::read_to_string(path("resolution.json")).unwrap();
@@ -181,14 +183,11 @@ fn workflow_gets_outputs_and_summary() {
 fn merge_of_other_head_is_refused() {
     let fixture = ResolveFixture::new();
     fixture.merge_of(BASE);
-    let out = fixture
-        .call(&["--bundle", "full"])
-        .run()
-        .exits(3)
-        .reports("trying again");
+    let out = fixture.call(&["--bundle", "full"]).run().exits(3);
     assert!(
-        out.stderr
-            .contains("no merge of pull request 5 with its current head"),
+        out.stderr.contains(
+            "GitHub's merge of pull request 5 is not with the current base, and it cannot be made here"
+        ),
         "{}",
         out.stderr
     );
@@ -203,7 +202,7 @@ fn merge_of_other_head_is_refused() {
         .run()
         .exits(0)
         .prints("### Tier B: what is to be approved");
-    fixture.api.state().refs.clear();
+    fixture.api.state().refs.remove("pull/5/merge");
     fixture.api.state().pulls.get_mut(&5).unwrap()["mergeable"] = json!(false);
     assert!(
         fixture

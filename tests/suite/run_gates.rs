@@ -345,3 +345,42 @@ fn import_of_namespace_package_is_refused() {
     fixture.sandbox.file("trainer/moe.py", "");
     fixture.run(&["--gate", "cpu:import"]).exits(0);
 }
+
+/// An editor or `core.autocrlf` may write CRLF. The shell would take the carriage return for a part of the last word.
+#[test]
+fn registry_with_crlf_runs_like_one_with_lf() {
+    let sandbox = Sandbox::new();
+    let registry = "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"\"\"\ntest x = x\ntest y = y\n\"\"\"\n";
+    sandbox.file("configs/gates/gates.toml", registry.replace('\n', "\r\n"));
+    sandbox.gates(["run", "--gate", "cpu:one"]).run().exits(0);
+}
+
+/// git's own reason must not turn into "no commit" or "no checkout", and a run must not go on without evidence.
+#[test]
+fn folder_of_another_user_is_named_with_the_exception() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "configs/gates/gates.toml",
+        "[gates.\"cpu:one\"]\ntier = \"a\"\ncmd = \"true\"\n",
+    );
+    sandbox.git(["init", "-q"]);
+    for entry in [sandbox.repo(), sandbox.repo().join(".git")] {
+        if std::os::unix::fs::chown(&entry, Some(1), None).is_err() {
+            crate::attack::skipped("only root can give a folder to another user");
+            return;
+        }
+    }
+    for args in [
+        &["init"][..],
+        &["run", "--gate", "cpu:one"],
+        &["lint", "safety", "--diff", "HEAD..HEAD"],
+    ] {
+        let out = sandbox.gates(args).run();
+        assert_ne!(out.code(), Some(0), "{args:?}");
+        let said = out.stderr;
+        assert!(
+            said.contains("belongs to another user; run: git config --global --add safe.directory"),
+            "{args:?}: {said}"
+        );
+    }
+}

@@ -96,7 +96,12 @@ fn every_kind_of_change_is_checked() {
         "out-of-scope vendor/lib",
     ];
     assert_eq!(
-        findings(&sandbox, &contract("nmoe/**", "nmoe/train.py", "", ""), &[], 1),
+        findings(
+            &sandbox,
+            &contract("nmoe/**", "nmoe/train.py", "", ""),
+            &["--head", "HEAD"],
+            1
+        ),
         all
     );
     // Both paths of the rename, and a non-ASCII name.
@@ -108,7 +113,7 @@ fn every_kind_of_change_is_checked() {
             "",
             "",
         ),
-        &[],
+        &["--head", "HEAD"],
         1,
     );
     assert_eq!(
@@ -161,7 +166,62 @@ fn cached_option_checks_index() {
         findings(&sandbox, &rules, &["--cached"], 1),
         ["out-of-scope docs/gone.md"]
     );
+    assert_eq!(
+        findings(&sandbox, &rules, &["--head", "HEAD"], 0),
+        Vec::<String>::new()
+    );
+}
+
+/// The next step of `start` says "before each commit", so nothing may be committed yet when the scope is checked.
+#[test]
+fn default_includes_staged_changed_and_new_files() {
+    let sandbox = sandbox();
+    let rules = contract("nmoe/**", "", "", "");
     assert_eq!(findings(&sandbox, &rules, &[], 0), Vec::<String>::new());
+    sandbox.file("docs/gone.md", "staged\n").git(["add", "."]);
+    sandbox.file("scripts/run.sh", "false\n");
+    sandbox
+        .file("new file.md", "new\n")
+        .file("ignored.log", "x")
+        .file(".git/info/exclude", "*.log\n");
+    let before = sandbox.git(["status", "--porcelain"]);
+    assert_eq!(
+        findings(&sandbox, &rules, &[], 1),
+        [
+            "out-of-scope docs/gone.md",
+            "out-of-scope new file.md",
+            "out-of-scope scripts/run.sh"
+        ]
+    );
+    assert_eq!(
+        sandbox.git(["status", "--porcelain"]),
+        before,
+        "the index is unchanged"
+    );
+}
+
+/// git would copy the content of new files, so the content of large ones is left out. Names are not patterns.
+#[test]
+fn large_new_files_are_checked_by_name() {
+    let sandbox = sandbox();
+    sandbox
+        .file("docs/run[1].bin", vec![1; 2 << 20])
+        .file("docs/run1.bin", "small")
+        .file("docs/*.txt", "small");
+    let work = contract("nmoe/**", "", "", "");
+    assert_eq!(
+        findings(&sandbox, &work, &[], 1),
+        [
+            "out-of-scope docs/*.txt",
+            "out-of-scope docs/run1.bin",
+            "out-of-scope docs/run[1].bin"
+        ]
+    );
+    // From a folder of the checkout, too.
+    std::fs::write(sandbox.path("work.yml"), work).unwrap();
+    let args = ["lint", "scope", "--contract", "../../work.yml", "--subject", "."];
+    let here = sandbox.gates(args).current_dir(sandbox.repo().join("docs"));
+    here.run().exits(1).prints("docs/run[1].bin");
 }
 
 #[test]

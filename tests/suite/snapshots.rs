@@ -541,7 +541,10 @@ fn output_publish() {
         .line("nmoe-gates publish results.json --pr 12 --format json")
         .line("nmoe-gates publish mixed.json --pr 12");
     let (comments, statuses) = {
-        let state = transcript.fixture.api().state();
+        let mut state = transcript.fixture.api().state();
+        for status in state.statuses.values_mut().flatten() {
+            status.as_object_mut().unwrap().remove("created_at");
+        }
         let bodies = state
             .comments
             .iter()

@@ -13,8 +13,10 @@ use crate::cmd::github;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
+use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
+use crate::gate::select::SINGLE;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::workflows::{self, Asked};
 
@@ -26,10 +28,12 @@ struct Workflow {
     path: String,
     findings: Vec<Finding>,
     asked: Vec<Asked>,
+    /// The options of the input `bundle`.
+    bundles: Vec<String>,
 }
 
 /// Runs every check of this file.
-pub(super) fn look(context: &Context, settings: &Settings) -> Vec<Check> {
+pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo)];
     let workflows = read(&context.repo);
     for name in OURS {
@@ -50,8 +54,100 @@ pub(super) fn look(context: &Context, settings: &Settings) -> Vec<Check> {
     checks.extend(permissions(&workflows));
     checks.extend(others(&workflows));
     checks.extend(labels(&workflows, settings));
+    checks.extend(bundles(&workflows, registry));
+    checks.extend(lock(&context.repo, &workflows));
+    checks.push(policies());
     checks.extend(approval(context, &workflows));
     checks
+}
+
+/// Compares the bundles that tier-b.yml offers with the registry. GitHub refuses a value that is not among the options.
+fn bundles(workflows: &[Workflow], registry: &Registry) -> Option<Check> {
+    let workflow = workflows
+        .iter()
+        .find(|w| w.path.ends_with("/tier-b.yml") && !w.bundles.is_empty())?;
+    let offered = &workflow.bundles;
+    let absent: Vec<&str> = registry
+        .bundles
+        .keys()
+        .map(|id| id.as_str())
+        .filter(|name| !offered.iter().any(|o| o == name))
+        .collect();
+    let unknown: Vec<&str> = offered
+        .iter()
+        .map(|id| id.as_str())
+        .filter(|name| *name != SINGLE && !registry.bundles.contains_key(*name))
+        .collect();
+    if absent.is_empty() && unknown.is_empty() {
+        return Some(Check::ok(
+            "bundles",
+            "tier-b.yml offers the bundles of the registry",
+        ));
+    }
+    let mut found = Vec::new();
+    if !absent.is_empty() {
+        found.push(format!("does not offer {}", absent.join(", ")));
+    }
+    if !unknown.is_empty() {
+        found.push(format!(
+            "offers {}, which the registry does not have",
+            unknown.join(", ")
+        ));
+    }
+    let names: Vec<&str> = registry
+        .bundles
+        .keys()
+        .map(|id| id.as_str())
+        .chain([SINGLE])
+        .collect();
+    Some(Check::not(
+        State::Missing,
+        "bundles",
+        format!("{} {}", workflow.path, found.join(", and ")),
+        format!("write `options: [{}]` under the input `bundle`", names.join(", ")),
+    ))
+}
+
+/// Looks for the actions of our workflows in GitHub's lockfile. A workflow in the lockfile fails at its start if one is missing.
+/// <https://docs.github.com/actions/concepts/security/workflow-dependency-lockfiles>
+fn lock(repo: &Path, workflows: &[Workflow]) -> Option<Check> {
+    const LOCK: &str = ".github/workflows/actions.lock";
+    let text = std::fs::read_to_string(repo.join(LOCK)).ok()?;
+    let used = workflows
+        .iter()
+        .filter(|w| is_ours(&w.path))
+        .flat_map(|w| &w.asked)
+        .flat_map(|job| &job.uses);
+    let mut absent: Vec<&str> = used
+        .filter_map(|uses| uses.split_once('@'))
+        .map(|(action, _)| action)
+        .filter(|action| !text.contains(action))
+        .collect();
+    absent.sort_unstable();
+    absent.dedup();
+    Some(match absent.as_slice() {
+        [] => Check::ok("lockfile", format!("{LOCK} names every action of our workflows")),
+        _ => Check::not(
+            State::Hint,
+            "lockfile",
+            format!(
+                "{LOCK} does not name {}; a workflow that is in the lockfile would not start",
+                absent.join(", ")
+            ),
+            "`gh actions-lock` updates it",
+        ),
+    })
+}
+
+/// Says which events and people the workflows need. No API tells the Actions policies of a repository.
+/// <https://docs.github.com/actions/concepts/about-actions-policies>
+fn policies() -> Check {
+    Check::not(
+        State::Hint,
+        "policies",
+        "Actions policies were not asked: no API tells them",
+        "if Settings, Actions, Policies has rules, allow `workflow_dispatch` for maintainers, and `pull_request` and `merge_group` for all",
+    )
 }
 
 fn forms(repo: &Path) -> Check {
@@ -90,11 +186,11 @@ fn read(repo: &Path) -> Vec<Workflow> {
             Some(path.clone()),
             std::fs::read_to_string(repo.join(&path)).ok()?,
         );
-        let (findings, asked) = (workflows::lint(&source), workflows::asked(&source));
         Some(Workflow {
             path,
-            findings,
-            asked,
+            findings: workflows::lint(&source),
+            asked: workflows::asked(&source),
+            bundles: workflows::options(&source, "bundle"),
         })
     };
     names.into_iter().filter_map(read).collect()

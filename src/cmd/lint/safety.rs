@@ -16,6 +16,7 @@ use leakscan::scan_files::scan_files;
 
 use crate::cmd::context::say;
 use crate::cmd::context::{self, Context};
+use crate::cmd::lint::scope;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -23,6 +24,7 @@ use crate::domain::ids::CommitId;
 use crate::domain::paths;
 use crate::domain::settings;
 use crate::git::Git;
+use crate::git::snapshot;
 use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
@@ -40,6 +42,9 @@ pub struct Args {
     /// Scan only what these commits add, and their messages.
     #[arg(long, value_name = "BASE..HEAD")]
     diff: Option<String>,
+    /// Scan only what the staged changes add, for a commit hook.
+    #[arg(long, conflicts_with_all = ["paths", "diff"])]
+    cached: bool,
     /// Accept the known leaks of this file. Entries that are gone are findings.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -75,6 +80,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
 
     let scanned = match &args.diff {
+        _ if args.cached => in_index(context, &options)?,
         Some(range) => in_range(context, range, &options)?,
         None => in_files(context, &args.paths, &options)?,
     };
@@ -93,7 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         ));
         return Ok(Exit::Passed);
     }
-    let everything = args.diff.is_none() && args.paths.is_empty();
+    let everything = args.diff.is_none() && args.paths.is_empty() && !args.cached;
     let mut findings: Vec<_> = kept
         .into_iter()
         .filter(|placed| !baseline.contains(placed))
@@ -152,6 +158,16 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
     let placed = scan_diff(&git, &commit(base)?, &commit(head)?, options)?;
     Ok(Scanned {
         placed,
+        documents: 1,
+        unreadable: 0,
+    })
+}
+
+/// Scans what the staged changes add: the content in the index, whatever the working tree has.
+fn in_index(context: &Context, options: &Options) -> anyhow::Result<Scanned> {
+    let staged = snapshot::of_index(&scope::staged_in(Git::at(&context.subject)))?;
+    Ok(Scanned {
+        placed: scan_diff(&staged.git, &staged.parent, &staged.commit, options)?,
         documents: 1,
         unreadable: 0,
     })

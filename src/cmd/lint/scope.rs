@@ -10,7 +10,7 @@ use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::git::diff;
-use crate::git::{Git, revisions};
+use crate::git::{Git, revisions, snapshot};
 use crate::pull::scope;
 use crate::workspace::stored_contract;
 
@@ -24,10 +24,10 @@ pub struct Args {
     /// Compare with this commit (default: the base branch of the settings).
     #[arg(long, value_name = "REV", conflicts_with = "cached")]
     base: Option<String>,
-    /// Check this commit (default: HEAD).
+    /// Check this commit (default: HEAD with all uncommitted work).
     #[arg(long, value_name = "REV", conflicts_with = "cached")]
     head: Option<String>,
-    /// Check the staged changes against HEAD, for a commit hook.
+    /// Check only the staged changes against HEAD, for a commit hook.
     #[arg(long)]
     cached: bool,
 }
@@ -46,17 +46,32 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
         None => bail!("no contract is named: pass `--contract FILE`"),
     };
     if args.cached {
+        let git = staged_in(git);
         let head = git.commit("HEAD")?;
         // Before the first commit every staged file is new.
         let against = head.as_deref().unwrap_or(EMPTY_TREE);
         return scope::check(&git, &contract, &diff::staged(&git, against)?, against);
     }
-    let head = revisions::known(&git, args.head.as_deref().unwrap_or("HEAD"))?;
     let base = match &args.base {
         Some(base) => revisions::known(&git, base)?,
         None => revisions::base(&git, &context.settings()?.naming)?,
     };
-    scope::between(&git, &contract, &base, &head)
+    if let Some(head) = &args.head {
+        return scope::between(&git, &contract, &base, &revisions::known(&git, head)?);
+    }
+    let work = snapshot::of_work(&git)?;
+    scope::between(&work.git, &contract, &base, &work.commit)
+}
+
+/// Returns the repository with the index of the commit that is being made. git tells a hook that index in its environment.
+pub(super) fn staged_in(git: Git) -> Git {
+    match std::env::var_os("GIT_INDEX_FILE") {
+        Some(index) => match std::path::absolute(index) {
+            Ok(index) => git.with_index(index),
+            Err(_) => git,
+        },
+        None => git,
+    }
 }
 
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";

@@ -27,9 +27,11 @@ use crate::gate::external::{self, Recorded};
 use crate::gate::journal;
 use crate::gate::select::{self, Selection};
 use crate::gate::verdict::ResultsBuilder;
+use crate::git::{Git, GitError};
 use crate::leaks::machine;
 use crate::leaks::private_terms;
 use crate::policy::{self, Revision};
+use crate::pull::fresh_merge;
 use crate::report::read;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
@@ -111,13 +113,16 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         .map(input_files::resolution)
         .transpose()
         .map_err(Refused::because(Reason::Refused))?;
+    if let Some(resolution) = &resolution {
+        fresh_merge::check_out(&Git::at(&context.subject), resolution)
+            .map_err(Refused::because(Reason::Refused))?;
+    }
     let bad_registry = Refused::because(Reason::BadRegistry);
     let registry = match &resolution {
-        Some(resolution) => policy::resolved_registry(
-            resolution,
-            &context.policy(),
-            &Revision::Checkout(&context.subject),
-        ),
+        Some(resolution) => {
+            let proposed = || Ok(Revision::Checkout(&context.subject));
+            policy::resolved_registry(resolution, &context.policy(), proposed)
+        }
         None => context.registry(),
     }
     .map_err(bad_registry)?;
@@ -156,8 +161,11 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         );
         return Err(Refused::because(Reason::Refused)(error));
     }
-    // Without git, the ids are absent. The preflight check reports that git is missing.
-    let mut evidence = evidence::of_subject(&context.subject).unwrap_or_default();
+    // Without git there are no ids. The preflight check reports that git is missing.
+    let mut evidence = match evidence::of_subject(&context.subject) {
+        Err(GitError::Start(_)) => Evidence::default(),
+        read => read.map_err(anyhow::Error::from)?,
+    };
     evidence.registry = Some(registry.sha256);
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
     evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));

@@ -59,6 +59,17 @@ pub struct Asked {
     pub labels: Vec<String>,
     /// The environment that the job waits for.
     pub environment: Option<String>,
+    /// The actions that its steps use, as written.
+    pub uses: Vec<String>,
+}
+
+/// Returns the options of an input of `workflow_dispatch`; none if it is not a choice.
+pub fn options(source: &Source, input: &str) -> Vec<String> {
+    let (tree, _) = yaml::parse(&MappedText::lines_of(source.text(), 0));
+    let path = ["on", "workflow_dispatch", "inputs", input, "options"];
+    let options = tree.as_ref().and_then(|tree| tree.at(&path));
+    let texts = options.map(|list| list.texts().map(|(text, _)| text.to_owned()).collect());
+    texts.unwrap_or_default()
 }
 
 /// Returns the needs of each job of a workflow, or nothing if the file cannot be parsed.
@@ -70,6 +81,11 @@ pub fn asked(source: &Source) -> Vec<Asked> {
             job: job.id,
             labels: job.labels,
             environment: job.environment,
+            uses: job
+                .steps
+                .into_iter()
+                .filter_map(|step| Some(step.uses?.0))
+                .collect(),
         })
         .collect()
 }

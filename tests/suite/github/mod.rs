@@ -188,6 +188,10 @@ impl GitHub {
     /// `refs/forks/login/branch`.
     pub fn open(&self, number: u64, branch: &str, author: &str, body: &str) {
         let (head, base) = (self.tip(branch), self.tip(DEFAULT_BRANCH));
+        git(
+            &self.remote(),
+            ["update-ref", &format!("refs/pull/{number}/head"), &head],
+        );
         let name = branch.split_once(':').map_or(branch, |(_, name)| name);
         self.api.pull(number, name, &head, &base, body);
         let mut state = self.api.state();
@@ -236,6 +240,15 @@ impl GitHub {
         let mut rules = self.rules();
         rules.synchronise(&mut state);
         rules.end_job(number, &state);
+    }
+
+    /// Merges a pull request as the API does; it must be mergeable.
+    pub fn merge(&self, number: u64, body: &Value) {
+        let mut state = self.api.state();
+        let mut rules = self.rules();
+        rules.synchronise(&mut state);
+        let (status, answer, _) = rules.merge_pull(number, body, &mut state);
+        assert_eq!(status, 200, "{answer}");
     }
 
     /// Puts a pull request into the merge queue and returns the payload of the `merge_group` event.

@@ -1,0 +1,137 @@
+//! Makes a commit of what is staged, or of all uncommitted work. Objects go to a scratch directory, and no index or ref changes.
+//!
+//! Must not decide what the commit is for.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use crate::domain::ids::CommitId;
+use crate::git::{Git, GitError};
+
+/// From this size on, the content of a new file is left out of a commit of all work.
+const LARGE: u64 = 1 << 20;
+
+/// A commit that only this value knows.
+pub struct Snapshot {
+    /// The repository with the objects of the snapshot.
+    pub git: Git,
+    /// HEAD; before the first commit, a commit without files.
+    pub parent: CommitId,
+    pub commit: CommitId,
+    _scratch: TempDir,
+}
+
+/// Makes a commit of the index.
+///
+/// # Errors
+/// git fails, or no temporary directory can be created.
+pub fn of_index(git: &Git) -> Result<Snapshot, GitError> {
+    make(git, |_, _| Ok(()))
+}
+
+/// Makes a commit of all uncommitted work: staged, changed and new files, without ignored ones. A large new file is empty in it,
+/// because git would have to copy it.
+///
+/// # Errors
+/// git fails, or no temporary directory can be created.
+pub fn of_work(git: &Git) -> Result<Snapshot, GitError> {
+    let git = Git {
+        dir: git.top()?,
+        ..git.clone()
+    };
+    make(&git, |scratch, index| {
+        let known = scratch.text(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        // Without an index nothing is staged, and git creates the copy.
+        let _ = std::fs::copy(known, index);
+        let own = scratch.with_index(index);
+        let listed = own.bytes(["ls-files", "--others", "--exclude-standard", "-z"])?;
+        let new = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let (large, small): (Vec<&[u8]>, Vec<&[u8]>) = new.partition(|path| {
+            let file = own.dir().join(OsStr::from_bytes(path)).symlink_metadata();
+            file.is_ok_and(|meta| meta.is_file() && meta.len() > LARGE)
+        });
+        own.bytes(["add", "--update"])?;
+        let names = ["--pathspec-from-file=-", "--pathspec-file-nul"];
+        feed(&own, ["add", names[0], names[1]], small.join(&0))?;
+        let empty = own.id(["hash-object", "-w", "/dev/null"])?;
+        let entry = |path: &&[u8]| [format!("100644 {empty}\t").as_bytes(), path].concat();
+        let entries: Vec<Vec<u8>> = large.iter().map(entry).collect();
+        feed(
+            &own,
+            ["update-index", "-z", "--add", "--index-info"],
+            entries.join(&0),
+        )
+    })
+}
+
+/// Runs git with this text on its standard input.
+fn feed<const N: usize>(git: &Git, args: [&str; N], text: Vec<u8>) -> Result<(), GitError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut command = git.command(args);
+    command
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let pipe = child.stdin.take();
+    let writer = std::thread::spawn(move || pipe.map(|mut pipe| pipe.write_all(&text)));
+    let output = child.wait_with_output()?;
+    // git reports an early end of its input itself.
+    let _ = writer.join();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(GitError::failed(args.join(" "), &output)),
+    }
+}
+
+fn make(git: &Git, fill: impl FnOnce(&Git, &OsStr) -> Result<(), GitError>) -> Result<Snapshot, GitError> {
+    let scratch = TempDir::with_prefix("nmoe-gates-")?;
+    let mut own = git.with_scratch_objects(scratch.path())?;
+    let index = scratch.path().join("index");
+    fill(&own, index.as_os_str())?;
+    if index.exists() {
+        own = own.with_index(index);
+    }
+    let tree = own.id(["write-tree"])?;
+    let parent = match own.commit("HEAD")? {
+        Some(head) => head,
+        None => commit(
+            &own,
+            &own.id(["hash-object", "-t", "tree", "-w", "/dev/null"])?,
+            None,
+        )?,
+    };
+    Ok(Snapshot {
+        commit: commit(&own, &tree, Some(&parent))?,
+        parent,
+        git: own,
+        _scratch: scratch,
+    })
+}
+
+fn commit(git: &Git, tree: &CommitId, parent: Option<&CommitId>) -> Result<CommitId, GitError> {
+    let mut args = vec![
+        "-c",
+        "user.name=nmoe-gates",
+        "-c",
+        "user.email=nmoe-gates@localhost",
+    ];
+    args.extend([
+        "commit-tree",
+        "--no-gpg-sign",
+        "-m",
+        "Uncommitted work",
+        tree.as_str(),
+    ]);
+    if let Some(parent) = parent {
+        args.extend(["-p", parent.as_str()]);
+    }
+    git.id(args)
+}

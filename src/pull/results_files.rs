@@ -1,0 +1,68 @@
+//! Reads the results files of a publication, which are untrusted, and verifies them.
+//!
+//! Must not depend on GitHub.
+
+use std::path::PathBuf;
+
+use crate::domain::evidence::Evidence;
+use crate::domain::registry::Registry;
+use crate::domain::resolution::Resolution;
+use crate::domain::results::Results;
+use crate::report::merge_results::{self, Whole};
+use crate::report::read;
+use crate::report::verify::{self, Expected, Refusal, Selection};
+
+/// What is read, and what it is verified with.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// Results files, or folders of them.
+    pub paths: &'a [PathBuf],
+    pub resolution: Option<&'a Resolution>,
+    /// The registry that the run used.
+    pub registry: &'a Registry,
+}
+
+/// Reads and verifies the results.
+pub fn verified(files: Files<'_>, mut evidence: Evidence) -> Result<Results, Refusal> {
+    let resolution = files.resolution;
+    let results = read_all(files)?;
+    if resolution.is_none() && results.evidence.merge == evidence.head && results.evidence.head.is_none() {
+        // The run tested the head itself, without a merge, so only this commit can be compared.
+        evidence = Evidence {
+            merge: evidence.head,
+            ..Evidence::default()
+        };
+    }
+    let expected = Expected {
+        evidence,
+        selection: resolution.map(|resolution| Selection {
+            bundle: resolution.bundle.as_deref(),
+            gate_ids: &resolution.gate_ids,
+            uncovered: &resolution.uncovered,
+        }),
+        registry: files.registry,
+    };
+    verify::verify(&results, &expected)?;
+    Ok(results)
+}
+
+/// Reads the results, and merges the parts of several runners.
+fn read_all(files: Files<'_>) -> Result<Results, Refusal> {
+    let mut parts = Vec::new();
+    for path in files.paths {
+        for file in merge_results::files(path).map_err(read::Refusal::from)? {
+            parts.push(read::file_within(&file, verify::MAX_BYTES)?);
+        }
+    }
+    // A single file must contain the complete run. A folder contains parts, even if only one runner wrote any.
+    if let ([path], [_]) = (files.paths, &*parts)
+        && !path.is_dir()
+    {
+        return Ok(parts.swap_remove(0));
+    }
+    let whole = files.resolution.map(|resolution| Whole {
+        bundle: resolution.bundle.as_deref(),
+        gate_ids: &resolution.gate_ids,
+    });
+    merge_results::merge(parts, whole)
+}

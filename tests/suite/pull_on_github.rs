@@ -1,0 +1,512 @@
+//! Tests the way of a pull request on the GitHub stand-in: `resolve`, `run`, `publish` and `ready` under GitHub's rules of 2026.
+//!
+//! The gates of Tier B need no GPU here, so the complete way runs on every machine.
+
+use serde_json::{Value, json};
+
+use crate::driver::{Call, Outcome, Sandbox, git};
+use crate::github::GitHub;
+use crate::support::contract::contract;
+
+const REGISTRY: &str = r#"
+[meta]
+version = "1"
+target = "b200"
+[gates."cpu:import"]
+tier = "a"
+cmd = "true"
+timeout_s = 60
+[gates."cpu:compileall"]
+tier = "a"
+cmd = "true"
+timeout_s = 60
+[gates."host:one"]
+tier = "b"
+cmd = "test ! -e broken"
+timeout_s = 60
+[gates."host:two"]
+tier = "b"
+cmd = "true"
+timeout_s = 60
+[bundles]
+one = ["host:one"]
+"#;
+
+/// A repository on the stand-in, and a clone of its default branch: the trusted checkout of the workflows.
+struct Loop {
+    github: GitHub,
+    sandbox: Sandbox,
+}
+
+impl Loop {
+    fn new() -> Self {
+        let github = GitHub::start();
+        github.push(
+            "master",
+            &[("configs/gates/gates.toml", REGISTRY), ("a", "1\n"), ("b", "1\n")],
+        );
+        let sandbox = Sandbox::new();
+        sandbox.git(["init", "-q"]);
+        sandbox.git(["remote", "add", "origin", github.remote().to_str().unwrap()]);
+        let way = Loop { github, sandbox };
+        way.update();
+        way
+    }
+
+    /// Brings the trusted checkout to the tip of the default branch.
+    fn update(&self) {
+        self.sandbox.git(["fetch", "-q", "origin"]);
+        self.sandbox
+            .git(["checkout", "-q", "-B", "master", "origin/master"]);
+    }
+
+    /// Opens a contract with these gates, and a pull request that changes a file, with an approval.
+    fn offer(&self, id: &str, file: &str, text: &str, gates: &str) -> u64 {
+        let issue: u64 = id.parse().unwrap();
+        let terms = contract(id, "x").allow(file).requires(gates).issue_body();
+        self.github.api.issue(issue, &format!("[{id}] Work"), &terms);
+        let branch = format!("issue/{id}-x");
+        self.github.push(&branch, &[(file, text)]);
+        let number = issue + 10;
+        self.github.open(number, &branch, "writer", "");
+        self.attest(number, id, "cpu:import, cpu:compileall");
+        self.github.review(number, "reviewer", "APPROVED");
+        number
+    }
+
+    /// Writes an attestation of the current head with these gates of Tier A into the description.
+    fn attest(&self, number: u64, id: &str, tier_a: &str) {
+        let (head, base) = (
+            self.github.tip(&format!("issue/{id}-x")),
+            self.github.tip("master"),
+        );
+        let body = format!(
+            "## PR Attestation (YAML, required)\n\n```yaml\nnmoe_pr:\n  issue: {id}\n  baseline_sha: {base}\n  pr_sha: {head}\n  risk: cold\n\n\
+             gates_passed:\n  tier_a: [{tier_a}]\n  tier_b: []\n```\n\n## Summary\n- Work.\n\n## Links\n- Fixes: #{}\n\n\
+             ## Public-safety (required)\n- [x] Nothing private.\n- [x] Paths come from configuration.\n\n## Reviewer focus\n- all\n",
+            number - 10
+        );
+        let mut state = self.github.api.state();
+        state.pulls.get_mut(&number).unwrap()["body"] = body.as_str().into();
+        state.issues.get_mut(&number).unwrap()["body"] = body.into();
+    }
+
+    fn call(&self, args: &[&str]) -> Call {
+        self.github
+            .serves(self.sandbox.gates(args))
+            .env("GITHUB_SERVER_URL", "https://github.example")
+    }
+
+    fn resolve(&self, number: u64, more: &[&str]) -> Outcome {
+        let number = number.to_string();
+        let args = [
+            &["resolve", "--pr", &number, "--output", "../resolution.json"],
+            more,
+        ]
+        .concat();
+        std::fs::write(self.sandbox.path("outputs"), "").unwrap();
+        self.call(&args)
+            .env("GITHUB_OUTPUT", self.sandbox.path("outputs"))
+            .run()
+    }
+
+    /// Resolves a bundle, and returns what `resolve` printed on standard error.
+    fn resolved(&self, number: u64, which: &[&str]) -> String {
+        let out = self.resolve(number, which).exits(0);
+        out.prints("### Tier B: what is to be approved").stderr.into()
+    }
+
+    fn resolution(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.sandbox.path("resolution.json")).unwrap()).unwrap()
+    }
+
+    /// Checks out what `resolve` named, as the gates job does, and runs the gates. Returns the recorded results.
+    fn gates(&self, more: &[&str]) -> Value {
+        let outputs = std::fs::read_to_string(self.sandbox.path("outputs")).unwrap();
+        let commit = outputs
+            .lines()
+            .find_map(|line| line.strip_prefix("merge="))
+            .unwrap();
+        let subject = self.sandbox.path("subject");
+        let _ = std::fs::remove_dir_all(&subject);
+        let remote = self.github.remote();
+        git(
+            &self.sandbox.path(""),
+            ["clone", "-q", remote.to_str().unwrap(), "subject"],
+        );
+        // actions/checkout fetches all branches, and the commit by its id.
+        git(
+            &subject,
+            ["fetch", "-q", "origin", "+refs/pull/*:refs/remotes/pull/*"],
+        );
+        git(&subject, ["checkout", "-q", "--detach", commit]);
+        let args = [
+            &[
+                "run",
+                "--subject",
+                "../subject",
+                "--resolution",
+                "../resolution.json",
+                "--results",
+                "../results.json",
+            ],
+            more,
+        ]
+        .concat();
+        self.call(&args).run().any_code().any_output().any_files();
+        serde_json::from_slice(&std::fs::read(self.sandbox.path("results.json")).unwrap()).unwrap()
+    }
+
+    fn publish(&self, number: u64, run: u64) -> Outcome {
+        let args = [
+            "publish",
+            "../results.json",
+            "--pr",
+            &number.to_string(),
+            "--resolution",
+            "../resolution.json",
+        ];
+        self.call(&args)
+            .env("GITHUB_RUN_ID", run.to_string())
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .run()
+    }
+
+    /// Runs Tier B as tier-b.yml does.
+    fn tier_b(&self, number: u64, run: u64, which: &[&str]) {
+        self.update();
+        self.resolved(number, which);
+        self.gates(which);
+        self.publish(number, run).exits(0).any_output();
+    }
+
+    fn ready(&self, number: u64) -> Value {
+        let out = self
+            .call(&["ready", &number.to_string(), "--format", "json"])
+            .run();
+        let pull = out.json()["pulls"][0].clone();
+        assert_eq!(out.code(), Some(i32::from(pull["ready"] == false)), "{pull}");
+        pull
+    }
+
+    fn codes(&self, number: u64) -> Vec<String> {
+        let ready = self.ready(number);
+        let all = ready["blockers"].as_array().unwrap().iter();
+        all.map(|b| b["code"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Returns state and description of the current status of a context, `nmoe-gates/` left out.
+    fn status(&self, number: u64, key: &str) -> (String, String) {
+        let state = self.github.api.state();
+        let head = state.pulls[&number]["head"]["sha"].as_str().unwrap();
+        let statuses = state.statuses.get(head).cloned().unwrap_or_default();
+        let context = format!("nmoe-gates/{key}");
+        let status = statuses
+            .iter()
+            .find(|s| s["context"] == context)
+            .cloned()
+            .unwrap_or_default();
+        let text = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("description"))
+    }
+
+    fn merge(&self, number: u64) {
+        let head = self.github.api.state().pulls[&number]["head"]["sha"].clone();
+        self.github
+            .merge(number, &json!({"sha": head, "merge_method": "squash"}));
+    }
+}
+
+/// B1: GitHub does not remake the test merge when the base moves. Each merge of a wave left the others in a loop.
+#[test]
+fn slow_wave_of_merges_ends_without_a_loop() {
+    let way = Loop::new();
+    let (first, second) = (
+        way.offer("01", "a", "2\n", "host:one"),
+        way.offer("02", "b", "2\n", "host:one"),
+    );
+    for number in [first, second] {
+        way.github.settle(number);
+        way.tier_b(number, number, &["--bundle", "one"]);
+        assert_eq!(way.codes(number), Vec::<String>::new(), "#{number}");
+    }
+    way.merge(first);
+    assert_eq!(way.codes(second), ["stale-evidence"]);
+    // GitHub's merge still has the old base. `resolve` makes the merge with the current base.
+    way.update();
+    way.resolved(second, &["--bundle", "one"]);
+    let (resolution, tip) = (way.resolution(), way.github.tip("master"));
+    assert_eq!(resolution["base"], tip);
+    assert_eq!(
+        resolution["registry"]["proposed"],
+        json!(null),
+        "the merge is not on GitHub"
+    );
+    let head = way.github.tip("issue/02-x");
+    assert!(
+        std::fs::read_to_string(way.sandbox.path("outputs"))
+            .unwrap()
+            .contains(&format!("merge={head}\n"))
+    );
+    let made = resolution["merge"].clone();
+    way.resolved(second, &["--bundle", "one"]);
+    assert_eq!(
+        way.resolution()["merge"],
+        made,
+        "the same parents give the same merge"
+    );
+    // The gates job makes the same merge in its own checkout, and the results are about it.
+    way.tier_b(second, 100, &["--bundle", "one"]);
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(way.sandbox.path("results.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&results["overall"], &results["evidence"]["merge"]),
+        (&json!("pass"), &made)
+    );
+    assert_eq!(way.codes(second), Vec::<String>::new());
+    way.merge(second);
+    assert_eq!(git(&way.github.remote(), ["show", "master:a"]), "2\n");
+    assert_eq!(git(&way.github.remote(), ["show", "master:b"]), "2\n");
+}
+
+/// The registry of the pull request is read from the merge, which GitHub does not have.
+#[test]
+fn slow_proposed_registry_of_a_local_merge_is_published() {
+    let way = Loop::new();
+    let number = way.offer(
+        "01",
+        "configs/gates/gates.toml",
+        &format!("{REGISTRY}# a comment\n"),
+        "host:one",
+    );
+    way.github.settle(number);
+    way.github.push("master", &[("b", "2\n")]);
+    let which = ["--bundle", "one", "--registry-from-change"];
+    way.update();
+    way.resolved(number, &which);
+    let resolution = way.resolution();
+    assert_eq!(
+        (&resolution["base"], &resolution["registry"]["source"]),
+        (&json!(way.github.tip("master")), &json!("proposed"))
+    );
+    assert_eq!(way.gates(&which[..2])["overall"], "pass");
+    way.publish(number, 1).exits(0);
+    assert_eq!(way.status(number, "one").0, "success");
+}
+
+#[test]
+fn fresh_merge_of_github_is_used_and_pending_one_is_awaited() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    // GitHub answers null at first, and has no ref before.
+    way.resolved(number, &["--bundle", "one"]);
+    let resolution = way.resolution();
+    let github = git(&way.github.remote(), ["rev-parse", "refs/pull/11/merge"]);
+    assert_eq!(resolution["merge"], github.trim());
+    way.github.push("master", &[("a", "3\n")]);
+    let out = way.resolve(number, &["--bundle", "one"]).exits(3);
+    out.reports("still checking").reports("conflicts with its base");
+}
+
+/// A run that ends after another merge proves nothing about the present base, and must not look green.
+#[test]
+fn slow_base_that_moves_during_a_run_makes_results_stale() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.resolved(number, &["--bundle", "one"]);
+    way.gates(&["--bundle", "one"]);
+    way.github.push("master", &[("b", "2\n")]);
+    way.publish(number, 1).exits(0);
+    let (state, line) = way.status(number, "one");
+    assert_eq!(state, "error");
+    assert!(line.starts_with("stale: base"), "{line}");
+}
+
+/// B2: a contract that requires gates of Tier A could never get a green status.
+#[test]
+fn slow_attested_tier_a_makes_the_status_green() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.tier_b(number, 1, &["--bundle", "one"]);
+    let attested = (
+        "success".to_owned(),
+        "1 pass; Tier A attested by the author".to_owned(),
+    );
+    assert_eq!(way.status(number, "one"), attested);
+    let comment = way.github.api.comments(number).remove(0);
+    assert!(
+        comment.contains("Tier A: attested by the author, not run here: `cpu:import`, `cpu:compileall`."),
+        "{comment}"
+    );
+    assert_eq!(way.codes(number), Vec::<String>::new());
+    // Without the attestation it is pending, and `ready` says the same.
+    way.attest(number, "01", "cpu:import");
+    way.publish(number, 2).exits(0);
+    let (state, line) = way.status(number, "one");
+    assert_eq!(
+        (state.as_str(), line.contains("Tier A not attested")),
+        ("pending", true),
+        "{line}"
+    );
+    assert!(way.codes(number).contains(&"tier-a-missing".to_owned()));
+}
+
+/// B3 and B7: an older run that publishes later, or at the same time, wins nowhere.
+#[test]
+fn slow_older_run_changes_neither_comment_nor_status() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.resolved(number, &["--bundle", "one"]);
+    way.gates(&["--bundle", "one"]);
+    let pass = std::fs::read(way.sandbox.path("results.json")).unwrap();
+    let mut failed: Value = serde_json::from_slice(&pass).unwrap();
+    let gate = &mut failed["results"]["host:one"];
+    (gate["status"], gate["reason"], gate["rc"]) = (json!("fail"), json!("exit_code"), json!(1));
+    failed["overall"] = json!("fail");
+    std::fs::write(way.sandbox.path("results.json"), failed.to_string()).unwrap();
+    way.publish(number, 101).exits(0);
+    let after = (way.status(number, "one"), way.github.api.comments(number));
+    assert_eq!(after.0.0, "failure");
+    std::fs::write(way.sandbox.path("results.json"), &pass).unwrap();
+    let out = way.publish(number, 100).exits(0);
+    assert!(out.stderr.contains("newer run"), "{}", out.stderr);
+    assert_eq!(
+        (way.status(number, "one"), way.github.api.comments(number)),
+        after
+    );
+
+    // The newer run publishes between the older run's last look and its write.
+    let head = way.github.tip("issue/01-x");
+    way.github.api.before(move |request, state| {
+        if request.method == "PATCH" && request.path.contains("/comments/") {
+            let mut newer = state.statuses[&head][0].clone();
+            newer["target_url"] =
+                "https://github.example/octo-org/trainer/actions/runs/300/attempts/1".into();
+            (newer["state"], newer["description"]) = ("failure".into(), "1 fail".into());
+            if !state.statuses[&head]
+                .iter()
+                .any(|s| s["target_url"] == newer["target_url"])
+            {
+                state.statuses.get_mut(&head).unwrap().insert(1, newer);
+            }
+        }
+    });
+    let out = way.publish(number, 200).exits(0);
+    out.reports("the comment points to a newer run");
+    assert_eq!(way.status(number, "one").0, "failure");
+    let comment = way.github.api.comments(number).remove(0);
+    assert!(
+        comment.contains("\"shown\":{\"run\":[300,1]") && comment.contains("A newer run published"),
+        "{comment}"
+    );
+}
+
+/// B4: where the comment cannot be written, an old green status stood over a new failure.
+#[test]
+fn slow_status_is_set_although_the_conversation_is_locked() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.resolved(number, &["--bundle", "one"]);
+    way.gates(&["--bundle", "one"]);
+    way.github.lock(number, true);
+    let out = way
+        .publish(number, 1)
+        .exits(3)
+        .prints("### Gates: `one` — ✅ pass");
+    out.reports("unlock the conversation");
+    assert_eq!(way.status(number, "one").0, "success");
+    // The other way round: the comment is written although the status is refused.
+    way.github.lock(number, false);
+    let path = format!(
+        "/repos/octo-org/trainer/statuses/{}",
+        way.github.tip("issue/01-x")
+    );
+    way.github.api.fault(
+        "POST",
+        &path,
+        crate::fake_github::Fault::Status(422, "Validation Failed", Vec::new()),
+        1,
+    );
+    let out = way
+        .publish(number, 2)
+        .exits(3)
+        .prints("### Gates: `one` — ✅ pass");
+    out.reports("422");
+    assert_eq!(way.github.api.comments(number).len(), 1);
+    // An outage of some seconds is waited for.
+    let comments = format!("/repos/octo-org/trainer/issues/{number}/comments");
+    way.github.api.state().comments.clear();
+    way.github.api.fault(
+        "POST",
+        &comments,
+        crate::fake_github::Fault::Status(502, "Bad gateway", Vec::new()),
+        3,
+    );
+    way.publish(number, 3).exits(0);
+    assert_eq!(way.github.api.comments(number).len(), 1);
+}
+
+/// B5: single runs replaced each other, so `ready` sent the maintainer round in a circle, and a failure disappeared.
+#[test]
+fn slow_single_runs_accumulate() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one\n    - host:two");
+    for turn in 1..=2 {
+        let ready = way.ready(number);
+        let next = ready["blockers"][0]["next"]["argv"].as_array().unwrap().clone();
+        let gate = next
+            .iter()
+            .find_map(|a| a.as_str().unwrap().strip_prefix("single_gate="))
+            .unwrap();
+        assert!(next.contains(&json!("bundle=single")), "{next:?}");
+        way.tier_b(number, turn, &["--bundle", "single", "--gate", gate]);
+    }
+    assert_eq!(way.codes(number), Vec::<String>::new());
+    assert_eq!(way.github.api.comments(number).len(), 2);
+    assert_eq!(way.status(number, "single/host:one").0, "pending", "one of two");
+}
+
+/// B8: GitHub counts the approvals of people with write access. `ready` took everybody's approval and everybody's contract.
+#[test]
+fn outsiders_neither_approve_nor_write_contracts() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "");
+    assert_eq!(way.codes(number), Vec::<String>::new());
+    way.github.api.state().reviews.clear();
+    way.github.review(number, "forker", "APPROVED");
+    way.github.review(number, "stranger", "CHANGES_REQUESTED");
+    let ready = way.ready(number);
+    assert_eq!(way.codes(number), ["not-reviewed"]);
+    let message = ready["blockers"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("without write access") && message.contains("forker"),
+        "{message}"
+    );
+    way.github.api.state().issues.get_mut(&1).unwrap()["author_association"] = "NONE".into();
+    assert_eq!(way.codes(number), ["contract-untrusted", "not-reviewed"]);
+}
+
+/// B16: an unreadable contract was "no contract", and a pass without its gates was green.
+#[test]
+fn unreadable_contract_is_faulty_and_not_absent() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    let mut state = way.github.api.state();
+    let body = state.issues[&1]["body"]
+        .as_str()
+        .unwrap()
+        .replace("allow: [a]", "allow:\n    - **");
+    state.issues.get_mut(&1).unwrap()["body"] = body.into();
+    drop(state);
+    assert!(
+        way.codes(number).contains(&"contract-faulty".to_owned()),
+        "{:?}",
+        way.codes(number)
+    );
+    let out = way.resolve(number, &["--bundle", "one"]).exits(3);
+    assert!(
+        out.stderr.contains("issue 1 holds no usable contract"),
+        "{}",
+        out.stderr
+    );
+}
