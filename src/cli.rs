@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
@@ -32,9 +33,9 @@ struct Cli {
 /// Options that every subcommand accepts, before or after its name.
 #[derive(Debug, Args)]
 struct Global {
-    /// Policy checkout: registry, settings, templates.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
-    repo: PathBuf,
+    /// Policy checkout: registry, settings, templates (default: the repository of the current directory).
+    #[arg(long, global = true, value_name = "DIR")]
+    repo: Option<PathBuf>,
     /// Directory to test (default: the value of --repo).
     #[arg(long, global = true, value_name = "DIR")]
     subject: Option<PathBuf>,
@@ -156,9 +157,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let global = cli.global;
+    for (option, directory) in [("--repo", &global.repo), ("--subject", &global.subject)] {
+        if let Some(directory) = directory.as_ref().filter(|directory| !directory.is_dir()) {
+            return cmd::fail(&anyhow!(
+                "cannot use {option} {}: there is no such directory",
+                directory.display()
+            ));
+        }
+    }
+    let repo = global.repo.unwrap_or_else(cmd::repository_root::find);
     let context = Context {
-        subject: global.subject.unwrap_or_else(|| global.repo.clone()),
-        repo: global.repo,
+        subject: global.subject.unwrap_or_else(|| repo.clone()),
+        repo,
         format: global.format,
         color: match global.color {
             When::Auto => None,

@@ -9,12 +9,17 @@ mod machine;
 mod needs;
 mod repository;
 
-use check::{Check, State};
+use check::{Check, State, plural};
 
-use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::context::{self, Context, Format, print, print_json_line};
 use crate::domain::exit::Exit;
+use crate::domain::finding::Severity;
+use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
+use crate::leaks::private_terms;
+use crate::lint;
+use crate::lint::registry::RegistryContext;
 use crate::terminal::Text;
 
 /// Arguments of `doctor`.
@@ -45,22 +50,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Settings::default()
         }
     };
-    let registry = match context.registry() {
-        Ok(read) => {
-            let (gates, bundles) = (read.value.gates.len(), read.value.bundles.len());
-            checks.push(Check::ok("registry", format!("{gates} gates, {bundles} bundles")));
-            read.value
-        }
-        Err(_) => {
-            checks.push(Check::not(
-                State::Missing,
-                "registry",
-                "configs/gates/gates.toml is absent or cannot be used",
-                "`nmoe-gates init` writes one; `nmoe-gates lint registry` shows what is wrong",
-            ));
-            Registry::default()
-        }
-    };
+    let (check, registry) = look_at_registry(context);
+    checks.push(check);
     checks.push(engine::look());
     checks.extend(needs::look(&registry, &context.subject, tier_b));
     checks.extend(repository::look(context, &settings, &registry));
@@ -74,6 +65,52 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         _ => print(&human(&checks))?,
     }
     Ok(if worst { Exit::Failed } else { Exit::Passed })
+}
+
+/// Checks the registry with the rules of `lint registry`. Returns it, or an empty one if it cannot be used.
+fn look_at_registry(context: &Context) -> (Check, Registry) {
+    let missing = |found: String, remedy: &str| Check::not(State::Missing, "registry", found, remedy);
+    let file = match context.policy().registry_file() {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            let found = format!("{} is absent", paths::REGISTRY);
+            return (
+                missing(found, "`nmoe-gates init` writes one"),
+                Registry::default(),
+            );
+        }
+        Err(error) => {
+            return (
+                missing(format!("{error:#}"), "make it readable"),
+                Registry::default(),
+            );
+        }
+    };
+    let has_file = |file: &str| context.subject.join(file).exists();
+    let around = RegistryContext {
+        has_file: Some(&has_file),
+        base: None,
+        leaks: private_terms::options(context::variable).unwrap_or_default(),
+    };
+    let errors = lint::registry::lint(&file.document, &around)
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
+    let registry = file.registry().map(|loaded| loaded.value).unwrap_or_default();
+    let (gates, bundles) = (registry.gates.len(), registry.bundles.len());
+    let found = format!(
+        "{gates} gate{}, {bundles} bundle{}",
+        plural(gates),
+        plural(bundles)
+    );
+    let check = match errors {
+        0 => Check::ok("registry", found),
+        errors => missing(
+            format!("{found}, {errors} error{}", plural(errors)),
+            "`nmoe-gates lint registry` shows what is wrong",
+        ),
+    };
+    (check, registry)
 }
 
 fn human(checks: &[Check]) -> Text {

@@ -98,12 +98,7 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
     let format = context.format(&[Format::Human, Format::Json])?;
     let repo = &context.repo;
     let git = Git::at(repo);
-    if !git.output(["rev-parse", "--git-dir"])?.status.success() {
-        bail!(
-            "{} is not a git checkout: run `git init` there first",
-            repo.display()
-        );
-    }
+    check_top(repo, &git)?;
     let mut steps = plan(repo, &git, args)?;
     if let Some(folder) = &args.skill {
         let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
@@ -131,6 +126,26 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
         _ => print(&human(&steps, args.dry_run))?,
     }
     Ok(Exit::Passed)
+}
+
+/// Refuses a directory that is not the top of a checkout: a subdirectory, a bare repository, git's own folder.
+fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
+    let shown = repo.display();
+    if let Ok(top) = git.text(["rev-parse", "--show-toplevel"]) {
+        let same = |top: &Path| Some(top.canonicalize().ok()? == repo.canonicalize().ok()?);
+        if same(Path::new(&top)) == Some(true) {
+            return Ok(());
+        }
+        bail!(
+            "cannot write into {shown}: it is not the top of its checkout\nhelp: nmoe-gates init --repo {top}"
+        );
+    }
+    if git.text(["rev-parse", "--git-dir"]).is_ok() {
+        bail!(
+            "cannot write into {shown}: it is a bare repository or git's own folder\nhelp: run `nmoe-gates init` in a checkout"
+        );
+    }
+    bail!("{shown} is not a git checkout: run `git init` there first");
 }
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {

@@ -29,6 +29,7 @@ pub mod print_findings;
 pub mod publish;
 pub mod ready;
 pub mod report;
+pub mod repository_root;
 pub mod resolve;
 pub mod run;
 pub mod runner_files;

@@ -18,7 +18,7 @@ use input::{Refused, compares, gather, in_actions, proven};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -190,6 +190,8 @@ fn work(
     };
     let stream = match format {
         Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
+        // The runner reads commands from standard output, so a workflow keeps the stream.
+        _ if context.verbosity < -1 && !in_actions() => std::fs::File::create("/dev/null").map(OwnedFd::from),
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let stream = stream.context("cannot start the output")?;

@@ -35,8 +35,8 @@ pub struct Args {
     /// Remove branches, worktrees and claims of merged or squashed contracts. Unmerged and uncommitted work stays.
     #[arg(long, conflicts_with_all = ["id", "contract", "done"])]
     clean: bool,
-    /// With --clean: print what would be removed, and remove nothing.
-    #[arg(long, requires = "clean")]
+    /// Print what would be created, released or removed, and change nothing.
+    #[arg(long)]
     dry_run: bool,
 }
 
@@ -50,21 +50,39 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return CleanReport::new(args.dry_run, branches).print(context);
     };
     if args.release {
-        let Some(claim) = start::release(&main, id)? else {
+        let Some(claim) = start::release(&main, id, args.dry_run)? else {
             bail!("contract {id} is not claimed");
         };
-        let next = NextStep::run(Who::Author, "start it again", ["nmoe-gates", "start", id]);
-        return Report::released(id, &claim, next).print(context);
+        let report = match args.dry_run {
+            true => Report::planned(
+                id,
+                format!(
+                    "would release {id}, which {} claimed on {}",
+                    claim.who, claim.when
+                ),
+            ),
+            false => {
+                let next = NextStep::run(Who::Author, "start it again", ["nmoe-gates", "start", id]);
+                Report::released(id, &claim.id, next)
+            }
+        };
+        return report.print(context);
     }
     let request = Request {
         id,
         documents: &contracts_of(context, &args.contract)?,
         done: &args.done,
         completed: &|| completed(context, &args.contract),
+        dry_run: args.dry_run,
         plan_command: plan_command(args),
     };
     match start::start(&main, &request, &gather::facts(context)?)? {
         Outcome::Refused { findings, next } => Report::refused(id, &findings, next),
+        Outcome::Possible { item } => {
+            let (branch, worktree) = (main.branch(&item), main.worktree(&item));
+            let would = format!("would start {id}: branch {branch} in {}", worktree.display());
+            Report::planned(id, would)
+        }
         Outcome::Started { item, base, claim } => Report::started(&main, &item, &base, &claim),
     }
     .print(context)

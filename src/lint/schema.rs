@@ -95,8 +95,15 @@ impl Walk<'_, '_> {
             };
             if !fine {
                 self.diagnostics
-                    .report(&codes::EMPTY_VALUE, &node.span, format!("`{name}` is empty"))
-                    .help = Some(wanted(shape));
+                    .report(
+                        &codes::EMPTY_VALUE,
+                        &node.span,
+                        format!("{} is empty", label(name)),
+                    )
+                    .help = Some(match shape {
+                    SchemaType::List(_) => "add at least one entry".to_owned(),
+                    _ => wanted(shape),
+                });
             }
             return;
         }
@@ -143,7 +150,7 @@ impl Walk<'_, '_> {
             self.value(
                 item,
                 inner,
-                &format!("an entry of {name}"),
+                &format!("{ENTRY_OF}{name}"),
                 &item.span,
                 Need::Required,
             );
@@ -233,7 +240,7 @@ impl Walk<'_, '_> {
             && !matches!(shape, SchemaType::Sentence)
             && placeholders::is_placeholder(text)
         {
-            let message = format!("`{name}` is still the placeholder `{text}`");
+            let message = format!("{} is still the placeholder `{text}`", label(name));
             self.diagnostics
                 .report(&codes::UNFILLED_PLACEHOLDER, &node.span, message)
                 .help = Some(wanted(shape));
@@ -246,7 +253,7 @@ impl Walk<'_, '_> {
                 self.wrong(node, name, shape);
             }
             (SchemaType::Text(Some(word)), _) if !(word.good)(text) => {
-                let message = format!("`{name}` is `{}`; it must be {}", clip(text), word.must_be);
+                let message = format!("{} is `{}`; it must be {}", label(name), clip(text), word.must_be);
                 self.diagnostics.report(word.code, &node.span, message);
             }
             (SchemaType::OneOf(known), _) if !known().contains(&text) => {
@@ -260,7 +267,7 @@ impl Walk<'_, '_> {
                     };
                     self.diagnostics.fix(&node.span, quoted)
                 });
-                let message = format!("`{name}` is `{}`", clip(text));
+                let message = format!("{} is `{}`", label(name), clip(text));
                 let finding = self
                     .diagnostics
                     .report(&codes::INVALID_VALUE, &node.span, message);
@@ -297,9 +304,9 @@ impl Walk<'_, '_> {
             && node
                 .scalar()
                 .is_some_and(|s| s.text.trim().parse::<f64>().is_ok_and(f64::is_finite));
-        let finding = self
-            .diagnostics
-            .report(&codes::WRONG_TYPE, &node.span, format!("`{name}` is {is}"));
+        let finding =
+            self.diagnostics
+                .report(&codes::WRONG_TYPE, &node.span, format!("{} is {is}", label(name)));
         finding.help = Some(if sentence {
             "put the text into quotes, because `: ` makes it a map".to_owned()
         } else if quoted {
@@ -307,6 +314,17 @@ impl Walk<'_, '_> {
         } else {
             wanted(shape)
         });
+    }
+}
+
+/// What the name of an entry begins with. The rest is the name of its list.
+const ENTRY_OF: &str = "an entry of ";
+
+/// Puts the part of a name that the document contains between code marks.
+fn label(name: &str) -> String {
+    match name.strip_prefix(ENTRY_OF) {
+        Some(list) => format!("{ENTRY_OF}`{list}`"),
+        None => format!("`{name}`"),
     }
 }
 

@@ -195,15 +195,8 @@ pub fn decide(
         }),
         // No new measurement exists, and the text is about this head.
         (None, _, Some(_)) => PerfChange::Keep,
-        (None, Some(budget), None) => PerfChange::Set(Perf {
-            gate: budget.gate.clone(),
-            compare: budget.compare.to_string(),
-            metric: budget.metric.clone(),
-            numbers: None,
-            budget_pct: budget.budget_pct,
-            status: Verdict::Pending.as_str(),
-        }),
-        (None, None, None) => PerfChange::Remove,
+        // Without a measurement there is nothing to attest. A pending block would be a finding of `lint attestation`.
+        (None, _, None) => PerfChange::Remove,
     };
     let baseline = measured
         .as_ref()

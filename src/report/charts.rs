@@ -48,7 +48,7 @@ fn steps(perf: &PerfResult) -> Option<Chart> {
     let arms = [of(|p| &p.baseline_samples), of(|p| &p.result_samples)];
     let medians = [median(&arms[0])?, median(&arms[1])?];
     let frame = Frame::around(arms.iter().flatten().flatten().copied())?;
-    let mut svg = frame.open("metric per sample, baseline and change");
+    let mut svg = frame.open("metric per sample, baseline and change", number::quantity);
     for (arm, class) in arms.iter().zip(["base", "head"]) {
         for launch in arm {
             svg += &frame.line(launch, class);
@@ -85,7 +85,7 @@ fn pairs(perf: &PerfResult) -> Option<Chart> {
             .chain(interval.into_iter().flatten())
             .chain([0.0]),
     )?;
-    let mut svg = frame.open("change of each pair, percent");
+    let mut svg = frame.open("change of each pair, percent", |v| number::percent(v, false));
     if let Some([low, high]) = interval {
         let (top, bottom) = (frame.y(high), frame.y(low));
         let _ = write!(

@@ -23,15 +23,15 @@ pub enum NotAttestable {
 /// Returns the unsigned statement.
 pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
     let e = &results.evidence;
-    let commit = e
-        .merge
-        .as_ref()
-        .or(e.head.as_ref())
-        .ok_or(NotAttestable::NoCommit)?;
+    let (name, commit) = match (&e.merge, &e.head) {
+        (Some(merge), _) => ("merge", merge),
+        (None, Some(head)) => ("head", head),
+        (None, None) => return Err(NotAttestable::NoCommit),
+    };
     if e.dirty {
         return Err(NotAttestable::Dirty);
     }
-    let mut subjects = vec![json!({ "name": "merge", "digest": { "gitCommit": commit } })];
+    let mut subjects = vec![json!({ "name": name, "digest": { "gitCommit": commit } })];
     subjects.extend(
         e.kernels
             .iter()

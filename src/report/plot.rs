@@ -11,6 +11,8 @@ const POINTS: usize = 100;
 const SPARKS: usize = 40;
 /// Size of the plot area of an SVG, in its own units.
 pub(super) const SVG: (f64, f64) = (600.0, 160.0);
+/// Width of a character of a label in the units of [`SVG`], at the largest size in `report.html`.
+const LABEL_CHARACTER: usize = 13;
 /// The blue and orange of GitHub. They differ on light and dark backgrounds, and for people with colour blindness.
 const PALETTE: &str = "#0969da, #bc4c00";
 
@@ -44,7 +46,7 @@ pub fn series(samples: &[f64], count: u64) -> Option<(String, String)> {
     let frame = Frame::around(samples.iter().copied())?;
     let x = format!("\"sample\" 1 --> {}", count.max(2));
     let mermaid = mermaid(&x, "node_tps", &frame, &[thinned(samples, POINTS)]);
-    let svg = frame.open("node_tps per sample")
+    let svg = frame.open("node_tps per sample", number::quantity)
         + &frame.line(&thinned(samples, POINTS * 3), "series")
         + &frame.close(number::quantity);
     Some((mermaid, svg))
@@ -103,12 +105,16 @@ impl Frame {
         SVG.1 - (value - self.low) / (self.high - self.low) * SVG.1
     }
 
-    pub(super) fn open(&self, label: &str) -> String {
+    /// Opens a drawing. The margin holds the labels of [`Frame::close`] at the size that phones get.
+    pub(super) fn open(&self, label: &str, say: impl Fn(f64) -> String) -> String {
         let (width, height) = SVG;
+        let longest = say(self.low).chars().count().max(say(self.high).chars().count());
+        let margin = longest * LABEL_CHARACTER + 12;
         format!(
-            "<svg class=\"plot\" viewBox=\"-70 -10 690 {}\" role=\"img\" aria-label=\"{label}\">\
+            "<svg class=\"plot\" viewBox=\"-{margin} -14 {} {}\" role=\"img\" aria-label=\"{label}\">\
              <path class=\"axis\" d=\"M0 0V{height}H{width}\"/>",
-            height + 20.0
+            width + 20.0 + margin as f64,
+            height + 28.0
         )
     }
 

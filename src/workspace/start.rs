@@ -6,7 +6,8 @@ use crate::document::{Document as Parsed, Source};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
-use crate::git::claims::{self, Claimed};
+use crate::domain::suggest::{did_you_mean, nearest};
+use crate::git::claims::{self, Claim, Claimed};
 use crate::lint;
 use crate::plan::contracts::{self, Document};
 use crate::plan::{Item, codes, natural};
@@ -24,6 +25,8 @@ pub struct Request<'a> {
     pub completed: &'a dyn Fn() -> anyhow::Result<Vec<String>>,
     /// The command that prints the plan of these contracts.
     pub plan_command: Vec<String>,
+    /// Check everything, and create nothing.
+    pub dry_run: bool,
 }
 
 /// The result of a start.
@@ -33,6 +36,8 @@ pub enum Outcome {
         findings: Vec<Finding>,
         next: Vec<NextStep>,
     },
+    /// Nothing prevents the start. Nothing was created, because of `dry_run`.
+    Possible { item: Item },
     /// Branch, worktree and claim exist.
     Started {
         item: Item,
@@ -77,6 +82,9 @@ pub fn start(
         return Ok(Outcome::Refused { findings, next });
     }
     let base = main.base()?;
+    if request.dry_run {
+        return Ok(Outcome::Possible { item: item.clone() });
+    }
     let claim = match claims::claim(&main.git, remote, request.id, &base)? {
         Claimed::Won(claim) => claim,
         Claimed::Lost => {
@@ -95,27 +103,30 @@ pub fn start(
     Ok(Outcome::Started { item, base, claim })
 }
 
-/// Releases the claim of a contract, and returns its id; `None` if the contract is not claimed.
+/// Releases the claim of a contract, and returns it; `None` if the contract is not claimed. With `dry_run` the claim stays.
 ///
 /// # Errors
 /// git or the remote fails.
-pub fn release(main: &MainWorktree, id: &str) -> anyhow::Result<Option<CommitId>> {
+pub fn release(main: &MainWorktree, id: &str, dry_run: bool) -> anyhow::Result<Option<Claim>> {
     let _locked = main.lock()?;
     claims::fetch(&main.git, &main.naming.remote)?;
     let claim = claims::of(&main.git, id)?;
-    if let Some(claim) = &claim {
+    if let Some(claim) = claim.as_ref().filter(|_| !dry_run) {
         claims::release(&main.git, &main.naming.remote, id, &claim.id)?;
     }
-    Ok(claim.map(|claim| claim.id))
+    Ok(claim)
 }
 
 fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
     let mut known: Vec<&str> = items.iter().map(|(item, _)| item.issue.as_str()).collect();
     known.sort_by(|a, b| natural(a, b));
+    let meant = nearest(id, known.iter().copied());
+    let more = if known.len() > 10 { ", …" } else { "" };
     known.truncate(10);
-    let help = match known.as_slice() {
-        [] => "there are no contracts".to_owned(),
-        known => format!("there are: {}", known.join(", ")),
+    let help = match (meant, known.as_slice()) {
+        (Some(meant), _) => did_you_mean(meant),
+        (None, []) => "there are no contracts".to_owned(),
+        (None, known) => format!("there are: {}{more}", known.join(", ")),
     };
     Finding::new(&codes::UNKNOWN_CONTRACT, format!("there is no contract `{id}`")).help(help)
 }

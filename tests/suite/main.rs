@@ -30,6 +30,7 @@ mod documented_fixture;
 mod driver;
 mod expectation;
 mod fake_github;
+mod first_hour;
 mod gates;
 mod get_program;
 mod github;

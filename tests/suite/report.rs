@@ -668,6 +668,42 @@ fn junit_passes_only_passed_gates() {
     assert!(report(&idle, "junit").exits(0).stdout.contains(r#"errors="1""#));
 }
 
+/// A viewer follows a test by class and name, so a failure must not change them.
+#[test]
+fn junit_identity_does_not_depend_on_verdict() {
+    let identities = |status: &str, reason: Value| {
+        let mut results = passed(&["cpu:import"]);
+        results["overall"] = json!(status);
+        results["results"]["cpu:import"] = json!({ "status": status, "reason": reason });
+        let xml = String::from(report(&results, "junit").exits(0).stdout);
+        let cases = xml.lines().filter(|line| line.contains("<testcase "));
+        cases
+            .map(|line| {
+                line.trim()
+                    .split(" time=")
+                    .next()
+                    .unwrap()
+                    .trim_end_matches(['>', '/'])
+                    .to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    let green = identities("pass", json!(null));
+    assert_eq!(green.len(), 1);
+    assert_eq!(green, identities("fail", json!("exit_code")));
+}
+
+#[test]
+fn in_toto_names_plain_commit_head() {
+    let mut results = passed(&["cpu:import"]);
+    results["evidence"]["head"] = json!("2".repeat(40));
+    results["evidence"]["merge"] = json!(null);
+    let subject = |results: &Value| report(results, "in-toto").exits(0).json()["subject"][0].clone();
+    assert_eq!(subject(&results)["name"], "head");
+    results["evidence"]["merge"] = json!("3".repeat(40));
+    assert_eq!(subject(&results)["name"], "merge");
+}
+
 #[test]
 fn in_toto_subjects_are_merge_and_kernels() {
     let json = report(MIXED, "in-toto").exits(0).json();

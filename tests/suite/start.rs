@@ -78,7 +78,7 @@ fn start_claims_branch_and_prints_next_step() {
     assert_eq!(git(&tree, ["branch", "--show-current"]), "issue/01-attention\n");
     assert_eq!(git(&tree, ["status", "--porcelain"]), "");
     assert_eq!(refs(&sandbox), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
-    assert_eq!(json["next"][1]["command"], "nmoe-gates lint scope");
+    assert_eq!(json["next"][1]["command"], "nmoe-gates lint scope --cached");
 
     let again = start(&sandbox, "01").exits(1);
     assert_eq!(codes(&again), ["claimed", "branch-exists", "worktree-exists"]);

@@ -7,7 +7,9 @@ use crate::system::files;
 
 /// Runs every check of this file.
 pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {
-    let mut checks = vec![static_binary(), git(context), tool("bash"), user()];
+    let mut checks = vec![static_binary(), git(context)];
+    checks.extend(checkout(context));
+    checks.extend([tool("bash"), user()]);
     checks.extend(hosted(runner));
     checks
 }
@@ -58,6 +60,20 @@ fn git(context: &Context) -> Check {
             "install git and put it on PATH",
         ),
     }
+}
+
+/// Reports a directory that is not a checkout. Most commands need commits.
+fn checkout(context: &Context) -> Option<Check> {
+    let top = Git::at(&context.repo).text(["rev-parse", "--show-toplevel"]);
+    let found = format!("{} is not a git checkout", context.repo.display());
+    top.is_err().then(|| {
+        Check::not(
+            State::Missing,
+            "checkout",
+            found,
+            "run `git init` there, or name the checkout with --repo DIR",
+        )
+    })
 }
 
 fn tool(name: &'static str) -> Check {

@@ -52,6 +52,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let mut documents = Documents::read(&args.files);
+    if documents.is_unusable() {
+        return Ok(Exit::Unusable);
+    }
     let mut findings = Vec::new();
     let contract = args.contract.as_deref().map(gather::source).transpose()?;
     let contract = contract.map(Document::parse);

@@ -41,6 +41,9 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
                 .push(Source::new(Some(format!("issue #{number}")), issue.body));
         }
     }
+    if documents.is_unusable() {
+        return Ok(Exit::Unusable);
+    }
     let facts = gather::facts(context)?;
     let findings: Vec<_> = documents
         .sources

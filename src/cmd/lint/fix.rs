@@ -2,6 +2,7 @@
 //! the rule that created the finding decided that the fix is safe. Not a subcommand.
 
 use std::fmt::Write as _;
+use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail};
 
@@ -106,6 +107,15 @@ fn applied(text: &str, within: &Span, edits: &[Edit<'_>]) -> String {
     out
 }
 
+/// Returns the path in the header of a diff. `git apply` and `patch` refuse a path that leaves their folder, so a file outside
+/// of the current directory appears by its name, for a call in its own folder.
+fn patch_path(name: &str) -> &str {
+    let path = Path::new(name);
+    let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let file = path.file_name().and_then(|file| file.to_str());
+    if inside { name } else { file.unwrap_or(name) }
+}
+
 /// Formats a unified diff without context lines, for `git apply --unidiff-zero`.
 fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
     let text = source.text();
@@ -116,7 +126,8 @@ fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
             .map_or(text.len(), |n| span.end + n + 1);
         start..end
     };
-    let mut out = format!("--- a/{name}\n+++ b/{name}\n");
+    let shown = patch_path(name);
+    let mut out = format!("--- a/{shown}\n+++ b/{shown}\n");
     let mut shift = 0_isize;
     let mut rest = edits;
     while let Some((first, _)) = rest.first() {

@@ -35,6 +35,11 @@ impl Documents {
         Documents { sources, unusable }
     }
 
+    /// Whether no document could be read, so that there is nothing to report.
+    pub fn is_unusable(&self) -> bool {
+        self.unusable && self.sources.is_empty()
+    }
+
     /// Returns the exit code of the command, given the exit code for the documents that could be read.
     pub fn exit(&self, judged: Exit) -> Exit {
         if self.unusable { Exit::Unusable } else { judged }

@@ -39,6 +39,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
+    if args.file.is_none() && !path.exists() {
+        bail!(
+            "cannot read {}: no such file\nhelp: nmoe-gates init",
+            path.display()
+        );
+    }
     let source = gather::source(&path)?;
     let has_file = |file: &str| context.subject.join(file).exists();
     let base = match &args.base {

@@ -12,7 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
 use crate::domain::registry::GateKind;
 use crate::domain::results::{GateResult, Results};
-use crate::domain::verdict::Reason;
+use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::recorder::text;
 use crate::report::render::{self, Page};
 use crate::report::view::View;
@@ -32,6 +32,8 @@ pub(super) fn dry_run(
     ) {
         (Some(_), ..) => "proven",
         (_, Some(_), _) => "refused",
+        // A run that is refused for one gate starts none.
+        _ if !refused.is_empty() => "not_run",
         (.., Some(GateKind::External)) if !input.external.contains_key(id) => "pending",
         _ => "run",
     };
@@ -78,9 +80,12 @@ pub(super) fn explain(result: &GateResult) -> String {
         .reason
         .map(|r| format!("  {}", r.as_str()))
         .unwrap_or_default();
-    for missing in [&result.missing_env, &result.missing_files] {
+    for (what, missing) in [
+        ("variables", &result.missing_env),
+        ("files", &result.missing_files),
+    ] {
         if !missing.is_empty() {
-            text.push_str(&format!(": {}", missing.join(", ")));
+            text.push_str(&format!("  missing {what}: {}", missing.join(", ")));
         }
     }
     if result.leaks > 0 {
@@ -108,17 +113,44 @@ pub(super) fn present(
         print_data(&escape::json(&text(results)))?;
         return Ok(());
     }
-    if context.verbosity >= 0 {
-        let color = context.color(&std::io::stderr());
-        let options = render::Options {
-            color,
-            ..render::Options::default()
-        };
-        let page = render::page(&View::new(results), Page::Terminal, &options)?;
-        say_text(Text::new().rendered(&page.text, color).line(""));
+    if context.verbosity < -1 {
+        print(&verdict(results))?;
+        return Ok(());
     }
+    let color = context.color(&std::io::stderr());
+    let options = render::Options {
+        color,
+        ..render::Options::default()
+    };
+    let page = render::page(&View::new(results), Page::Terminal, &options)?;
+    say_text(Text::new().rendered(&page.text, color).line(""));
     context.note(format_args!("results: {}", path.display()));
     Ok(())
+}
+
+/// Formats the verdict of the run in one line, and each gate that did not pass in another.
+fn verdict(results: &Results) -> Text {
+    let (passed, others): (Vec<_>, Vec<_>) = results
+        .gate_ids
+        .iter()
+        .filter_map(|id| results.results.get_key_value(id))
+        .partition(|(_, result)| result.status == Verdict::Pass);
+    let mut text = Text::new();
+    text.line(format_args!(
+        "{:8} {}: {} of {} gates passed",
+        results.overall.as_str(),
+        results.bundle.as_deref().unwrap_or("gates"),
+        passed.len(),
+        results.gate_ids.len()
+    ));
+    for (id, result) in others {
+        text.line(format_args!(
+            "{:8} {id}{}",
+            result.status.as_str(),
+            explain(result)
+        ));
+    }
+    text
 }
 
 /// Writes the result of the run to the outputs of the workflow step.

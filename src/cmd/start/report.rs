@@ -21,6 +21,8 @@ pub struct Report {
     worktree: Option<String>,
     base: Option<String>,
     claim: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<String>,
     findings: Vec<FindingJson>,
     next: Vec<NextStep>,
 }
@@ -35,6 +37,7 @@ impl Report {
             worktree: None,
             base: None,
             claim: None,
+            would: None,
             findings: findings.iter().map(FindingJson::from).collect(),
             next,
         }
@@ -53,6 +56,14 @@ impl Report {
         }
     }
 
+    /// Reports what a call without `--dry-run` would do.
+    pub fn planned(issue: &str, would: String) -> Self {
+        Report {
+            would: Some(would),
+            ..Report::new(issue, &[], Vec::new())
+        }
+    }
+
     /// Reports that branch and worktree exist.
     pub fn started(main: &MainWorktree, item: &Item, base: &str, claim: &str) -> Self {
         let worktree = main.worktree(item).display().to_string();
@@ -64,18 +75,18 @@ impl Report {
             ),
             NextStep::run(
                 Who::Author,
-                "before each commit: check the scope",
-                ["nmoe-gates", "lint", "scope"],
+                "before each commit: check the staged change",
+                ["nmoe-gates", "lint", "scope", "--cached"],
             ),
             NextStep::run(
                 Who::Author,
-                "run Tier A on this machine",
+                "after the last commit: run Tier A on this machine",
                 ["nmoe-gates", "run", "--tier", "a"],
             ),
             // The file is next to the worktree. Inside, it would be an uncommitted change.
             NextStep::run(
                 Who::Author,
-                "commit, and write the attestation",
+                "write the attestation",
                 ["nmoe-gates", "attest", "--write", &format!("{worktree}.md")],
             ),
         ];
@@ -103,6 +114,9 @@ impl Report {
     fn human(&self) -> Text {
         let mut out = Text::new();
         match (&self.branch, &self.worktree, &self.claim) {
+            _ if self.would.is_some() => {
+                out.line(self.would.as_deref().unwrap_or_default());
+            }
             (Some(branch), Some(worktree), _) => {
                 out.line(format_args!(
                     "started {}: branch {branch} in {worktree}",

@@ -1,0 +1,251 @@
+//! Tests what a new user tries first: subdirectories, wrong folders, quiet runs, dry runs, and the wording of first mistakes.
+
+use crate::driver::Sandbox;
+use crate::run_fixture::RunFixture;
+use crate::start::world;
+use crate::support::contract::contract;
+use crate::support::registry::registry;
+
+fn checkout() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "-b", "main"]);
+    sandbox
+        .registry(
+            &registry()
+                .tier_a("cpu:import", "true")
+                .tier_a("cpu:compileall", "true"),
+        )
+        .file("trainer/data/load.py", "x = 1\n");
+    sandbox
+}
+
+#[test]
+fn subdirectory_finds_repository_root() {
+    let sandbox = checkout();
+    let body = contract("07", "loader")
+        .allow("trainer/**")
+        .requires("cpu:nothing");
+    sandbox.file("trainer/data/issue.md", body.issue_body());
+    let below = |args: &[&str]| {
+        sandbox
+            .gates(args)
+            .current_dir(sandbox.repo().join("trainer/data"))
+    };
+    below(&["lint", "registry"]).run().exits(0);
+    below(&["lint", "contract", "issue.md"])
+        .run()
+        .exits(1)
+        .prints("the registry has no gate `cpu:nothing`");
+    below(&["gates", "list"]).run().exits(0).prints("cpu:import");
+    below(&["run", "--gate", "cpu:import"]).run().exits(0);
+    below(&["init"])
+        .run()
+        .exits(0)
+        .prints("create  .github/workflows/tier-b.yml")
+        .any_files();
+    assert!(sandbox.repo().join(".github/workflows/tier-b.yml").is_file());
+    assert!(!sandbox.repo().join("trainer/data/.github").exists());
+    // A folder that the user names is not searched for.
+    below(&["lint", "registry", "--repo", "."])
+        .run()
+        .exits(2)
+        .reports("no such file")
+        .any_files();
+}
+
+#[test]
+fn init_writes_only_at_top_of_checkout() {
+    let sandbox = checkout();
+    let refused = |args: &[&str], why: &str| {
+        let said = sandbox.gates(args).run().exits(2).stderr;
+        assert!(said.contains(why), "{said}");
+    };
+    refused(
+        &["init", "--repo", "trainer"],
+        "it is not the top of its checkout",
+    );
+    refused(&["init", "--repo", ".git"], "git's own folder");
+    sandbox.git(["clone", "-q", "--bare", ".", "../bare.git"]);
+    refused(&["init", "--repo", "../bare.git"], "bare repository");
+    assert!(!sandbox.path("bare.git/configs").exists());
+    // From inside git's own folder the checkout above is meant.
+    sandbox
+        .gates(["init", "--dry-run"])
+        .current_dir(sandbox.repo().join(".git"))
+        .run()
+        .exits(0)
+        .prints("create  .github/workflows/tier-b.yml");
+}
+
+#[test]
+fn missing_directory_is_named() {
+    for option in ["--repo", "--subject"] {
+        Sandbox::new()
+            .gates(["doctor", option, "/nonexistent"])
+            .expect()
+            .status(2)
+            .stderr(format!(
+                "error: cannot use {option} /nonexistent: there is no such directory\n"
+            ))
+            .check();
+    }
+    let said = Sandbox::new().gates(["doctor"]).run().exits(1).stdout;
+    assert!(said.contains(". is not a git checkout"), "{said}");
+}
+
+#[test]
+fn quiet_run_keeps_verdict() {
+    let stage = RunFixture::new();
+    stage
+        .gate("cpu:good", "echo fine")
+        .gate("cpu:bad", "echo broken; exit 3");
+    let run = |quiet: &str| {
+        let call = stage
+            .call(&["run", "--tier", "a", "--keep-going", quiet])
+            .current_dir(stage.sandbox.repo());
+        call.run().exits(1)
+    };
+    let once = run("-q");
+    assert_eq!(once.stdout, "fine\nbroken\n");
+    let said = once.stderr.as_str();
+    assert!(
+        said.starts_with("Gates: tier_a — fail\n") && !said.contains("run      cpu:good"),
+        "{said}"
+    );
+    let twice = run("-qq");
+    assert_eq!(
+        twice.stdout,
+        "fail     tier_a: 1 of 2 gates passed\nfail     cpu:bad  exit_code\n"
+    );
+    assert_eq!(twice.stderr, "");
+}
+
+/// A run that is refused for one gate starts no other gate, and the dry run says the same.
+#[test]
+fn dry_run_agrees_with_refused_run() {
+    let stage = RunFixture::new();
+    stage
+        .gate_with("cpu:needs", "true", "requires = [\"ABSENT_PATH\"]\nrequires_files = [\"absent.toml\"]")
+        .gate("cpu:other", "true")
+        .raw("[gates.\"far:away\"]\ntier = \"b\"\nkind = \"external\"\n[bundles]\nall = [\"cpu:needs\", \"cpu:other\", \"far:away\"]");
+    let dry = stage
+        .call(&["run", "--bundle", "all", "--dry-run"])
+        .run()
+        .exits(3);
+    assert_eq!(
+        dry.stdout,
+        "refused  cpu:needs  missing_env  missing variables: ABSENT_PATH  missing files: absent.toml\n\
+         not_run  cpu:other\n\
+         not_run  far:away\n"
+    );
+    assert_eq!(dry.stderr, "no gate was run\n");
+    let real = stage
+        .run(&["--bundle", "all"])
+        .exits(3)
+        .reports("missing variables: ABSENT_PATH");
+    for id in ["cpu:other", "far:away"] {
+        assert_eq!(real.gate(id)["status"], "not_run", "{id}");
+    }
+}
+
+#[test]
+fn dry_start_and_dry_release_change_nothing() {
+    let sandbox = world();
+    let call = |args: &[&str]| sandbox.gates(["start", "01", "--contract", "../work"].iter().chain(args));
+    let said = call(&["--dry-run"]).run().exits(0).stdout;
+    assert!(
+        said.starts_with("would start 01: branch issue/01-attention in "),
+        "{said}"
+    );
+    assert_eq!(sandbox.git(["ls-remote", "origin", "refs/nmoe-gates/*"]), "");
+    assert_eq!(sandbox.git(["branch", "--list"]).trim(), "* master");
+
+    call(&[]).run().exits(0).prints("started 01");
+    let claim = sandbox.git(["ls-remote", "origin", "refs/nmoe-gates/*"]);
+    let said = call(&["--release", "--dry-run"]).run().exits(0).stdout;
+    assert!(said.starts_with("would release 01, which "), "{said}");
+    assert_eq!(sandbox.git(["ls-remote", "origin", "refs/nmoe-gates/*"]), claim);
+}
+
+#[test]
+fn list_of_contracts_that_is_cut_ends_in_dots() {
+    let sandbox = world();
+    for n in 3..15 {
+        crate::start::put(&sandbox, &format!("{n:02}"), "more", "");
+    }
+    let said = sandbox
+        .gates(["start", "zz", "--contract", "../work"])
+        .run()
+        .exits(1)
+        .stdout;
+    assert!(
+        said.contains("there are: 01, 02, 03, 04, 05, 06, 07, 08, 09, 10, …"),
+        "{said}"
+    );
+}
+
+#[test]
+fn first_mistakes_are_named_as_written() {
+    let sandbox = checkout();
+    let lint = |text: String| {
+        sandbox.file("issue.md", text);
+        sandbox
+            .gates(["lint", "contract", "issue.md"])
+            .run()
+            .exits(1)
+            .stdout
+    };
+    let good = || contract("07", "loader").allow("trainer/**");
+    let said = lint(good().knobs("prefetch depth", "").issue_body());
+    assert!(
+        said.contains("an entry of `contract.knobs.add` is `prefetch depth`"),
+        "{said}"
+    );
+    let said = lint(good().allow("").issue_body());
+    assert!(
+        said.contains("`scope.allow` is empty") && said.contains("add at least one entry"),
+        "{said}"
+    );
+    for kind in ["contract", "attestation"] {
+        sandbox
+            .gates(["lint", kind, "absent.md"])
+            .expect()
+            .status(2)
+            .stderr("error: cannot read absent.md: No such file or directory (os error 2)\n")
+            .check();
+    }
+}
+
+/// `git apply` and `patch` refuse a path that leaves their folder.
+#[test]
+fn fix_of_file_outside_applies_in_its_folder() {
+    let sandbox = checkout();
+    let body = contract("07", "loader")
+        .allow("trainer/**")
+        .requires("cpu:improt");
+    std::fs::create_dir(sandbox.path("notes")).unwrap();
+    std::fs::write(sandbox.path("notes/issue.md"), body.issue_body()).unwrap();
+    let diff = sandbox
+        .gates(["lint", "contract", "../notes/issue.md", "--fix"])
+        .run()
+        .exits(1)
+        .stdout;
+    std::fs::write(sandbox.path("notes/fix.diff"), &diff).unwrap();
+    crate::driver::git(&sandbox.path("notes"), ["apply", "--unidiff-zero", "fix.diff"]);
+    let fixed = std::fs::read_to_string(sandbox.path("notes/issue.md")).unwrap();
+    assert!(!fixed.contains("cpu:improt"), "{fixed}");
+}
+
+#[test]
+fn doctor_counts_errors_of_registry() {
+    let sandbox = checkout();
+    let registry = registry()
+        .tier_a("cpu:import", "true")
+        .bundle("broken", &["cpu:nothing"]);
+    sandbox.registry(&registry);
+    let said = sandbox.gates(["doctor"]).run().exits(1).stdout;
+    assert!(
+        said.contains("registry") && said.contains("1 gate, 1 bundle, 1 error"),
+        "{said}"
+    );
+}
