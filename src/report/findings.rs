@@ -2,6 +2,8 @@
 //!
 //! Takes findings and their documents. Must not depend on the rules that created the findings.
 
+use std::collections::HashMap;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -130,13 +132,18 @@ pub fn human(
     };
     let renderer = renderer.term_width(width);
     let mut out = Text::new();
+    let by_name: HashMap<_, _> = documents.iter().rev().map(|d| (d.name(), d)).collect();
+    let mut secrets: HashMap<_, Vec<&Region>> = HashMap::new();
+    for finding in findings.iter().filter(|f| is_private(f.code)) {
+        let regions = secrets.entry(finding.path.as_deref()).or_default();
+        regions.extend(&finding.region);
+    }
     let mut shown: Option<Source> = None;
     for finding in findings {
-        if shown.as_ref().is_none_or(|s| s.name() != finding.path.as_deref()) {
-            shown = documents
-                .iter()
-                .find(|d| d.name() == finding.path.as_deref())
-                .map(|d| masked(d, findings, is_private));
+        let name = finding.path.as_deref();
+        if shown.as_ref().is_none_or(|s| s.name() != name) {
+            let secrets = secrets.get(&name).map_or(&[][..], Vec::as_slice);
+            shown = by_name.get(&name).map(|d| masked(d, secrets));
         }
         let path = shown.as_ref().map(|s| visible(s.name().unwrap_or("<stdin>")));
         let message = visible(&finding.message);
@@ -170,13 +177,12 @@ pub fn lines(findings: &[Finding]) -> Text {
 }
 
 /// Replaces private text of a document character by character, so that all positions stay the same.
-fn masked(document: &Source, findings: &[Finding], is_private: &dyn Fn(&Code) -> bool) -> Source {
+fn masked(document: &Source, secrets: &[&Region]) -> Source {
+    if secrets.is_empty() {
+        return document.clone();
+    }
     let mut text = document.text().to_owned();
-    let mut spans: Vec<_> = findings
-        .iter()
-        .filter(|f| is_private(f.code) && f.path.as_deref() == document.name())
-        .filter_map(|f| f.region.map(|r| span(document, &r)))
-        .collect();
+    let mut spans: Vec<_> = secrets.iter().map(|region| span(document, region)).collect();
     spans.sort_by_key(|s| std::cmp::Reverse(s.start));
     for span in spans {
         let Some(secret) = text.get(span.clone()) else {
