@@ -329,9 +329,10 @@ fn lowered_in(word: &str) -> Result<&'static str> {
     match word {
         "nowhere" => Ok("LoweredIn::Nowhere"),
         "tests" => Ok("LoweredIn::Tests"),
+        "images" => Ok("LoweredIn::Images"),
         "documentation" => Ok("LoweredIn::Documentation"),
         other => Err(format!(
-            "`lowered_in` is `{other}`, not `nowhere`, `tests` or `documentation`"
+            "`lowered_in` is `{other}`, not `nowhere`, `tests`, `images` or `documentation`"
         )),
     }
 }

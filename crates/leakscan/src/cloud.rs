@@ -35,7 +35,7 @@ fn is_account(digits: &[u8]) -> bool {
 const PUBLIC_BUCKETS: &str = "profile-name bucket my-bucket mybucket your-bucket yourbucket bucket-name bucketname path commoncrawl openimages t5-data \
     test-bucket testbucket foo bar b mlcommons noaa-goes16 softwareheritage huggingface pytorch tensorflow \
     gresearch dclm ai2-llm some-bucket somebucket a-bucket the-bucket dst-bucket src-bucket account container \
-    accesspoint storage data namenode localhost host registry name myregistry myaccount mystorageaccount";
+    accesspoint storage aws_key aws_key_id aws_access_key access_key data namenode localhost host registry name myregistry myaccount mystorageaccount";
 
 fn is_bucket(name: &[u8]) -> bool {
     let text = std::str::from_utf8(name)

@@ -1,4 +1,4 @@
-//! Recognises tests, copied sources of third parties and documentation by the path of a file.
+//! Recognises tests, copied sources of third parties, documentation and recipes of images by the path of a file.
 //!
 //! Names and passwords in such files are often invented. The rules say which of their leaks are only warnings there.
 
@@ -11,6 +11,8 @@ pub enum Role {
     Other,
     /// Documentation and examples.
     Documentation,
+    /// The recipe of a container image.
+    Image,
     /// Tests, fixtures, and sources of third parties.
     Tests,
 }
@@ -37,8 +39,11 @@ impl Role {
             || matches!(file, "conftest.py" | "tests.rs" | "test.rs");
         let mut role = Role::Other;
         for folder in folders.split(['/', '\\']) {
-            if matches!(folder, "third_party" | "third-party" | "node_modules" | "e2e")
-                || words(folder, TESTS)
+            if matches!(
+                folder,
+                "third_party" | "third-party" | "node_modules" | "e2e" | "t"
+            ) || words(folder, TESTS)
+                || is_self_signed(folder)
             {
                 return Role::Tests;
             }
@@ -46,17 +51,33 @@ impl Role {
                 role = Role::Documentation;
             }
         }
-        if is_test_file { Role::Tests } else { role }
+        let is_recipe = file.starts_with("dockerfile")
+            || file.starts_with("containerfile")
+            || file.ends_with(".dockerfile")
+            || file.ends_with(".def");
+        match role {
+            _ if is_test_file || is_self_signed(file) => Role::Tests,
+            Role::Other if is_recipe => Role::Image,
+            role => role,
+        }
     }
 
     /// Whether a leak is only a warning in a file of this role.
     pub fn lowers(self, lowered_in: LoweredIn) -> bool {
         match self {
             Role::Other => false,
+            Role::Image => lowered_in == LoweredIn::Images,
             Role::Documentation => lowered_in == LoweredIn::Documentation,
             Role::Tests => lowered_in != LoweredIn::Nowhere,
         }
     }
+}
+
+/// Whether the certificates and keys of a folder or file are made for tests.
+fn is_self_signed(name: &str) -> bool {
+    ["self-signed", "self_signed", "selfsigned", "snakeoil"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// Whether a word of a folder's name is in a list.
@@ -91,11 +112,16 @@ mod tests {
             "src/a_test.go",
             "web/a.spec.ts",
             "testing/conftest.py",
+            "t/unit/a.py",
+            "examples/tls/self_signed_certs/key.pem",
         ] {
             assert_eq!(Role::of(path), Role::Tests, "{path}");
         }
         for path in ["docs/a.md", "examples/train.yaml", "docs_src/a.py"] {
             assert_eq!(Role::of(path), Role::Documentation, "{path}");
+        }
+        for path in ["Dockerfile", "docker/Dockerfile.B200", "containers/train.def"] {
+            assert_eq!(Role::of(path), Role::Image, "{path}");
         }
         for path in [
             "",

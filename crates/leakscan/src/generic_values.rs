@@ -2,9 +2,11 @@
 
 use crate::false_positives::listed;
 use crate::kinds::CLOUD_ACCOUNT;
+use crate::kinds::HARD_CODED_SECRET;
 use crate::kinds::INTERNAL_URL;
 use crate::kinds::Kind;
 use crate::kinds::NODE_NAME;
+use crate::kinds::PERSONAL_IDENTITY;
 use crate::kinds::PRIVATE_ADDRESS;
 use crate::kinds::PRIVATE_HOST;
 
@@ -22,39 +24,74 @@ pub fn is_generic(kind: &'static Kind, value: &[u8]) -> bool {
     if kind == &PRIVATE_ADDRESS {
         is_common_address(value)
     } else if kind == &NODE_NAME {
-        is_role_and_number(value)
+        is_role_and_number(value) || is_demonstration(value)
     } else if kind == &INTERNAL_URL {
         is_service_name(value) || is_local_name(value)
     } else if kind == &PRIVATE_HOST {
         is_local_name(value)
     } else if kind == &CLOUD_ACCOUNT {
         value.starts_with(b"My")
+    } else if kind == &PERSONAL_IDENTITY {
+        memchr::memchr(b'@', value).is_some_and(|at| is_local_name(&value[at + 1..]))
+    } else if kind == &HARD_CODED_SECRET {
+        is_public_key(value)
     } else {
         false
     }
 }
 
-/// Whether an address is a default of routers, of Docker or of tutorials.
+/// Networks that are the default of a router, of a container engine, of virtual machines or of a cloud.
+const DEFAULT_NETWORKS: [&[u8]; 15] = [
+    b"192.168.0.",
+    b"192.168.1.",
+    b"192.168.33.",
+    b"192.168.49.",
+    b"192.168.56.",
+    b"192.168.64.",
+    b"192.168.99.",
+    b"192.168.122.",
+    b"10.0.0.",
+    b"10.0.2.",
+    b"172.17.0.",
+    b"172.18.0.",
+    b"172.19.0.",
+    b"172.20.0.",
+    b"172.31.",
+];
+
+/// Whether an address is in a default network, or an address of tutorials.
 fn is_common_address(address: &[u8]) -> bool {
-    [
-        &b"192.168.0."[..],
-        b"192.168.1.",
-        b"10.0.0.",
-        b"172.17.0.",
-        b"172.18.0.",
-    ]
-    .iter()
-    .any(|network| address.starts_with(network))
+    DEFAULT_NETWORKS
+        .iter()
+        .any(|network| address.starts_with(network))
         || matches!(
             address,
-            b"192.168.99.100"
-                | b"10.10.10.10"
-                | b"10.10.1.10"
-                | b"10.1.1.1"
-                | b"10.1.2.3"
-                | b"10.255.255.1"
-                | b"172.16.1.1"
+            b"10.10.10.10" | b"10.10.1.10" | b"10.1.1.1" | b"10.1.2.3" | b"10.255.255.1" | b"172.16.1.1"
         )
+}
+
+/// Whether a name says that the machine is an example.
+fn is_demonstration(name: &[u8]) -> bool {
+    [
+        &b"demo-"[..],
+        b"test-",
+        b"example-",
+        b"sample-",
+        b"myhost",
+        b"myserver",
+        b"mynode",
+        b"pghost",
+        b"dbhost",
+    ]
+    .iter()
+    .any(|word| name.starts_with(word))
+}
+
+/// Whether a key has the format of a key that its issuer expects in web pages.
+fn is_public_key(value: &[u8]) -> bool {
+    [&b"phc_"[..], b"pk_live_", b"pk_test_"]
+        .iter()
+        .any(|form| value.starts_with(form))
 }
 
 /// Whether a name is a role with a number of one or two digits: `worker-1`, `node02`.
@@ -98,13 +135,13 @@ fn is_service_name(host: &[u8]) -> bool {
     !host.contains(&b'.') && !numbered && !is_known_service(host)
 }
 
-/// Whether a host is a word and an ending such as `.local`.
+/// Whether a host is a word or a role, and an ending such as `.local`.
 fn is_local_name(host: &[u8]) -> bool {
     let mut labels = host.split(|b| *b == b'.');
     let (Some(first), Some(last), None) = (labels.next(), labels.next(), labels.next()) else {
         return false;
     };
-    first.iter().all(u8::is_ascii_alphabetic)
+    (first.iter().all(u8::is_ascii_alphabetic) || is_role_and_number(first))
         && [
             &b"local"[..],
             b"home",
@@ -130,6 +167,9 @@ mod tests {
             (&INTERNAL_URL, "coordinator", "gpu-b200-07"),
             (&INTERNAL_URL, "mock.local", "vault.heron.local"),
             (&PRIVATE_HOST, "build.local", "nas02.local"),
+            (&PRIVATE_ADDRESS, "172.31.43.8", "172.30.43.8"),
+            (&NODE_NAME, "demo-postgres-2", "b200-postgres-2"),
+            (&PERSONAL_IDENTITY, "celery@worker1.local", "kim@nas02.local"),
         ] {
             assert!(is_generic(kind, common.as_bytes()), "{common}");
             assert!(!is_generic(kind, individual.as_bytes()), "{individual}");

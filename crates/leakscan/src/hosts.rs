@@ -154,34 +154,38 @@ fn inside_company(host: &[u8], count: usize) -> bool {
 fn is_operations(host: &[u8]) -> bool {
     let first = labels(host).next().unwrap_or_default();
     let domain = &host[first.len().min(host.len())..];
-    matches!(
-        first,
-        b"grafana"
-            | b"kibana"
-            | b"prometheus"
-            | b"alertmanager"
-            | b"argocd"
-            | b"argo"
-            | b"nexus"
-            | b"artifactory"
-            | b"harbor"
-            | b"rancher"
-            | b"mlflow"
-            | b"bastion"
-            | b"jumphost"
-            | b"jump"
-            | b"argo-cd"
-            | b"argo-workflows"
-    ) && ![
-        &b".github.io"[..],
-        b".org",
-        b".readthedocs.io",
-        b".dev",
-        b".wikimedia.org",
-        b".helm.sh",
-    ]
-    .iter()
-    .any(|public| domain.ends_with(public))
+    // `prometheus.demo.prometheus.io`: the site of the product.
+    let public = labels(domain).any(|label| label == first || matches!(label, b"demo" | b"play"));
+    !public
+        && matches!(
+            first,
+            b"grafana"
+                | b"kibana"
+                | b"prometheus"
+                | b"alertmanager"
+                | b"argocd"
+                | b"argo"
+                | b"nexus"
+                | b"artifactory"
+                | b"harbor"
+                | b"rancher"
+                | b"mlflow"
+                | b"bastion"
+                | b"jumphost"
+                | b"jump"
+                | b"argo-cd"
+                | b"argo-workflows"
+        )
+        && ![
+            &b".github.io"[..],
+            b".org",
+            b".readthedocs.io",
+            b".dev",
+            b".wikimedia.org",
+            b".helm.sh",
+        ]
+        .iter()
+        .any(|public| domain.ends_with(public))
 }
 
 /// Whether a host is a cloud endpoint that contains the name of an account.
@@ -217,7 +221,8 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     };
     let last = labels(&host).next_back().unwrap_or_default();
     let count = labels(&host).count();
-    let private = listed(PRIVATE_TLDS, last) || host.ends_with(b".home.arpa") || host.ends_with(b".ts.net");
+    let ending = listed(PRIVATE_TLDS, last) && (last != b"consul" || is_consul(&host));
+    let private = ending || host.ends_with(b".home.arpa") || host.ends_with(b".ts.net");
     let company = inside_company(&host, count)
         && last.iter().all(u8::is_ascii_alphabetic)
         && (2..=6).contains(&last.len())
@@ -245,6 +250,11 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if strong && !is_code(hit.text, &span, &host) {
         found.report(&PRIVATE_HOST, span);
     }
+}
+
+/// Whether a name is in the DNS of Consul, and not a module.
+fn is_consul(host: &[u8]) -> bool {
+    labels(host).any(|label| matches!(label, b"service" | b"node" | b"query" | b"connect" | b"virtual"))
 }
 
 /// Endings of files and code that look like the domain of a country.

@@ -18,6 +18,8 @@ pub enum LoweredIn {
     Nowhere,
     /// Tests, fixtures and copied sources of third parties.
     Tests,
+    /// Tests, and the recipes of images.
+    Images,
     /// Tests and documentation.
     Documentation,
 }

@@ -65,7 +65,7 @@ const GO_PACKAGES: &str = "archive ast bin bufio build builtin bytes cmd cmp com
 /// Whether a link `go/…` is a short link of a company, and not a package of Go.
 fn is_short_link(link: &[u8]) -> bool {
     let path = link.split(|b| *b == b'/').nth(1).unwrap_or_default();
-    !listed(GO_PACKAGES, path) && (path.contains(&b'-') || has_runbook_word(path))
+    !listed(GO_PACKAGES, path) && path != b"no-go" && (path.contains(&b'-') || has_runbook_word(path))
 }
 
 fn has_runbook_word(path: &[u8]) -> bool {
@@ -108,7 +108,7 @@ fn url(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         && memchr::memchr(b'/', &text[start..start + at]).is_none()
     {
         let at = memchr::memrchr(b'@', authority).unwrap_or(at);
-        credential(text, &scheme, start, &text[start..start + at], found);
+        credential(text, &scheme, start..start + at, found);
         host_at = start + at + 1;
         let stop = around(text, host_at..host_at, 256, hosts::is_authority).end;
         authority = &text[host_at..stop];
@@ -172,10 +172,10 @@ fn without_percent(text: &[u8]) -> Vec<u8> {
 fn credential(
     text: &[u8],
     scheme: &std::ops::Range<usize>,
-    start: usize,
-    login: &[u8],
+    place: std::ops::Range<usize>,
     found: &mut MatchSink<'_>,
 ) {
+    let (start, login) = (place.start, &text[place.clone()]);
     if login.len() > 400 || text[scheme.clone()].eq_ignore_ascii_case(b"ssh") && !login.contains(&b':') {
         return;
     }
@@ -186,19 +186,39 @@ fn credential(
             let words = user == password
                 || (user.eq_ignore_ascii_case(password))
                 || memchr::memmem::find(&lower, b"password").is_some()
-                || memchr::memmem::find(&lower, b"secret").is_some() && !lower.iter().any(u8::is_ascii_digit);
+                || memchr::memmem::find(&lower, b"secret").is_some() && !lower.iter().any(u8::is_ascii_digit)
+                // The login of examples for databases.
+                || user == b"scott" && lower.starts_with(b"tiger");
             if is_password(password)
                 && !words
                 && password.iter().all(|b| b.is_ascii_graphic())
                 && password.len() >= 5
             {
-                found.report(&CREDENTIAL_URL, start + colon + 1..start + login.len());
+                let span = start + colon + 1..place.end;
+                if is_own_machine(&text[place.end + 1..]) {
+                    found.warn(&CREDENTIAL_URL, span);
+                } else {
+                    found.report(&CREDENTIAL_URL, span);
+                }
             }
         }
         None => {
             if login.len() >= 20 && looks_random(login) {
-                found.report(&CREDENTIAL_URL, start..start + login.len());
+                found.report(&CREDENTIAL_URL, place);
             }
         }
     }
+}
+
+/// Whether a URL leads to the machine itself: its login is often one of a container for development.
+fn is_own_machine(host: &[u8]) -> bool {
+    [
+        &b"localhost"[..],
+        b"127.0.0.1",
+        b"[::1]",
+        b"0.0.0.0",
+        b"host.docker.internal",
+    ]
+    .iter()
+    .any(|own| host.starts_with(own) && !crate::window::is_word(after(host, own.len())))
 }

@@ -22,7 +22,35 @@ const TECHNICAL: &str = "sha md5 base64 base32 base16 utf aes x509 pbkdf oauth w
 /// Whether a value is likely a passphrase or a password of words: four words that are no sentence, or words and a number.
 /// The value can also be an ordinary name, so this is not certain.
 pub fn is_likely(value: &[u8], quoted: bool) -> bool {
-    is_phrase(value, quoted) || is_worded(value)
+    is_phrase(value, quoted) || is_worded(value) || is_numbered(value, quoted)
+}
+
+/// Numbers that follow the words of an example.
+const EXAMPLE_NUMBERS: &str = " 123 1234 000 001 111 999 0000 ";
+
+/// Words of an example, or of a name in code that ends with a number.
+const UNLIKELY_IN_PASSWORD: &str = " test tests testing example sample dummy fake mock demo invalid wrong bad sha aes md utf rsa hmac pbkdf     v version step layer max min length size count line port error status code ";
+
+/// Whether a value is words and a number of three or four digits: `my_own_password_731`.
+fn is_numbered(value: &[u8], quoted: bool) -> bool {
+    let separators: &[u8] = if quoted { b" -_" } else { b"-_" };
+    let Some(end) = value.iter().rposition(|b| separators.contains(b)) else {
+        return false;
+    };
+    let (words, number) = (&value[..end], &value[end + 1..]);
+    let mut count = 0;
+    (3..=4).contains(&number.len())
+        && number.iter().all(u8::is_ascii_digit)
+        && !listed(EXAMPLE_NUMBERS, number)
+        && words.split(|b| *b == value[end]).all(|word| {
+            count += 1;
+            let is_plain = (2..=12).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic);
+            let lower = word.to_ascii_lowercase();
+            is_plain
+                && !listed(UNLIKELY_IN_PASSWORD, &lower)
+                && (value[end] != b' ' || !is_sentence(word) || lower == b"my")
+        })
+        && (2..=6).contains(&count)
 }
 
 /// Whether a quoted text has several words, of which one looks like a password.
@@ -95,7 +123,13 @@ mod tests {
 
     #[test]
     fn phrases_differ_from_sentences() {
-        for phrase in ["harbor lantern tulip granite", "PlumTree99Quince"] {
+        for phrase in [
+            "harbor lantern tulip granite",
+            "PlumTree99Quince",
+            "my_secret_password_731",
+            "blue-heron-4471",
+            "my dog rex 831",
+        ] {
             assert!(is_likely(phrase.as_bytes(), true), "{phrase}");
         }
         assert!(is_likely(b"harbor_lantern_tulip_granite", false));
@@ -104,6 +138,11 @@ mod tests {
             "hash_of_the_user_input",
             "Sha256PasswordEncoder",
             "min eight signs",
+            "my_secret_password",
+            "my_secret_password_123",
+            "test_password_731",
+            "at least length 128",
+            "pbkdf_sha_256",
         ] {
             assert!(!is_likely(text.as_bytes(), true), "{text}");
         }

@@ -27,7 +27,8 @@ const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubunt
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
     conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
     sweet tmp ferris gitlab-runner github-runner actions-runner dir internal \
-    yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings";
+    yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings \
+    www www-data web html media ftp mail nginx apache httpd postgres mysql redis celery deploy";
 
 fn is_common_account(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -59,6 +60,42 @@ fn is_personal_home(path: &[u8]) -> bool {
         .iter()
         .all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'.'));
     is_somebody(name) && name.len() >= 3 && !number_format && !formula
+}
+
+/// Finds `~name/…`, the home folder of a person.
+fn tilde_home(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
+    let (text, start) = (hit.text, hit.span.start);
+    let before = hit.before();
+    if !before.is_ascii_whitespace() && !b"\"'=:(`".contains(&before) {
+        return;
+    }
+    let end = around(text, start + 1..start + 1, 256, |b| {
+        !b.is_ascii_whitespace() && !b"\"'`)".contains(&b)
+    })
+    .end;
+    found.count_work(end - start);
+    found.skip_to(end);
+    let path = &text[start..end];
+    let name = path[1..].split(|b| *b == b'/').next().unwrap_or_default();
+    let is_name = (2..=32).contains(&name.len())
+        && name.len() + 1 < path.len()
+        && name
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    if is_name && is_personal_home(path) && !names_a_package(hit.lead()) {
+        found.report(&PRIVATE_PATH, start..end);
+    }
+}
+
+/// Whether `~` begins the name of a package, as in `@import '~bootstrap/scss/root'` and `url(~pkg/a.png)`.
+fn names_a_package(lead: &[u8]) -> bool {
+    let Some((b'"' | b'\'' | b'(', lead)) = lead.split_last() else {
+        return false;
+    };
+    let lead = lead.strip_suffix(b"(").unwrap_or(lead).trim_ascii_end();
+    [&b"import"[..], b"@use", b"@forward", b"require", b"from", b"url"]
+        .iter()
+        .any(|word| lead.ends_with(word))
 }
 
 fn is_path(b: u8) -> bool {

@@ -104,9 +104,10 @@ pub struct MatchSink<'a> {
 }
 
 impl MatchSink<'_> {
-    /// Reports a leak, unless its span is empty. A value that identifies no site is a warning.
+    /// Reports a leak, unless its span is empty. A value that identifies no site is a warning, and so is an example.
     pub fn report(&mut self, kind: &'static Kind, span: Range<usize>) {
-        let severity = if is_generic(kind, &self.text[span.clone()]) {
+        let is_example = !kind.is_credential && follows_example_words(self.text, span.start);
+        let severity = if is_example || is_generic(kind, &self.text[span.clone()]) {
             Severity::Warning
         } else {
             self.severity.unwrap_or(kind.severity)
@@ -146,4 +147,14 @@ impl MatchSink<'_> {
     pub fn count_work(&mut self, bytes: usize) {
         *self.work += bytes as u64;
     }
+}
+
+/// Whether the words before a value on its line call it an example.
+fn follows_example_words(text: &[u8], at: usize) -> bool {
+    let lead = &text[at.saturating_sub(80)..at];
+    let start = memchr::memrchr(b'\n', lead).map_or(0, |end| end + 1);
+    let lead = lead[start..].to_ascii_lowercase();
+    ["e.g.", "example:", "for example", "for instance"]
+        .iter()
+        .any(|words| memchr::memmem::find(&lead, words.as_bytes()).is_some())
 }
