@@ -38,10 +38,13 @@ docs:
 bench:
     benches/all
 
-# Run the long verifications: faults, attacks, reproducible build
+# Run the long verifications: faults, attacks, kernels, inspection, static analysis, reproducible build
 verify:
     scripts/verify/faults
     scripts/verify/attacks
+    scripts/verify/kernels
+    scripts/verify/inspection
+    scripts/verify/static
     scripts/verify/reproducible
 
 # Build the release program into dist/

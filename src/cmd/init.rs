@@ -4,16 +4,17 @@
 //! this project uses itself.
 
 mod forms;
+mod render;
 mod skill;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::context;
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
+use crate::cmd::init::render::render;
 use crate::domain::exit::Exit;
 use crate::domain::page;
 use crate::domain::paths;
@@ -102,7 +103,7 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
     let mut steps = plan(repo, &git, args)?;
     if let Some(folder) = &args.skill {
         let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
-        steps.push(Step::new(repo, &path, skill::text(command)?));
+        steps.push(Step::new(repo, &path, skill::text(command, AGENTS)?));
     }
     if !args.dry_run {
         for step in &steps {
@@ -345,18 +346,6 @@ fn adapt(workflow: &str, action: &str, bundles: &[&str]) -> String {
             }
         })
         .collect()
-}
-
-fn render(template: &str, values: minijinja::Value) -> anyhow::Result<String> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .keep_trailing_newline(true)
-            .build()?,
-    );
-    Ok(environment.render_str(template, values)?)
 }
 
 /// Returns the default branch of the remote, else the branch that is checked out.

@@ -12,7 +12,7 @@ use crate::lint::codes::contract as codes;
 use crate::lint::context::{Gate, LintContext, RegistryIndex};
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::placeholders::{self, filled, filled_at};
-use crate::lint::registry::braces;
+use crate::lint::registry::node::braces;
 use crate::lint::schema::{self, Strictness, clip};
 use crate::lint::schemas;
 use crate::lint::template_sections;

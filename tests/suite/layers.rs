@@ -1,9 +1,11 @@
-//! Checks the `use` lines of all files: a module uses only modules of lower layers.
+//! Checks the structure of the source: layers, circles, length of files, and where the environment is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use regex::Regex;
+
+use crate::source_graph::{Uses, circles, module_of, paths_of, sources_of, test_modules, uses};
 
 /// The layers, from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
@@ -22,77 +24,73 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-fn sources(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 fn all_sources() -> BTreeMap<String, String> {
     sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
-/// Returns the text of each source file of a folder, by its path below the folder.
-fn sources_of(root: &Path) -> BTreeMap<String, String> {
-    let mut paths = Vec::new();
-    sources(root, &mut paths);
-    assert!(paths.len() > 5, "no sources found under {}", root.display());
-    paths
-        .into_iter()
-        .map(|p| {
-            let name = p.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-            (name, std::fs::read_to_string(p).unwrap())
-        })
-        .collect()
+/// Returns the module at the top of the crate that a file belongs to.
+fn top(name: &str) -> &str {
+    name.split(['/', '.']).next().unwrap()
+}
+
+/// Lists the uses of a module that is not in a lower layer.
+fn upward(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (name, text) in sources.iter().filter(|(name, _)| *name != "lib.rs") {
+        let module = top(name);
+        let here = layer(module).unwrap_or_else(|| panic!("{name}: module `{module}` has no layer"));
+        // The program is a crate of its own, and uses the library by its name.
+        for path in paths_of(name, text) {
+            let Some(path) = path
+                .strip_prefix("crate::")
+                .or_else(|| path.strip_prefix("nmoe_gates::"))
+            else {
+                continue;
+            };
+            let other = path.split("::").next().unwrap();
+            if other != module && layer(other).is_none_or(|there| there <= here) {
+                broken.push(format!(
+                    "{name}: `{module}` uses `{path}`, which is not in a lower layer"
+                ));
+            }
+        }
+    }
+    broken
 }
 
 #[test]
 fn modules_use_only_lower_layers() {
-    let mut broken = Vec::new();
-    for (name, text) in all_sources() {
-        let module = name.split(['/', '.']).next().unwrap();
-        if module == "lib" {
-            continue;
-        }
-        let Some(here) = layer(module) else {
-            panic!("{name}: module `{module}` has no layer")
-        };
-        let code: String = text
-            .lines()
-            .filter(|l| !l.trim_start().starts_with("//"))
-            .collect::<Vec<_>>()
-            .join("\n");
-        let mut rest = code.as_str();
-        while let Some(at) = rest.find("crate::") {
-            rest = &rest[at + "crate::".len()..];
-            let inside = rest.strip_prefix('{').unwrap_or(rest);
-            let other: String = inside
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            // `use crate::{a, b}` would hide the second module from this test.
-            assert!(
-                !rest.starts_with('{'),
-                "{name}: write one `use crate::module` per line"
-            );
-            if other == module {
-                continue;
-            }
-            match layer(&other) {
-                Some(there) if there > here => {}
-                Some(_) => broken.push(format!(
-                    "{name}: `{module}` uses `{other}`, which is not in a lower layer"
-                )),
-                None => broken.push(format!("{name}: `crate::{other}` is not a module")),
-            }
-        }
-    }
+    let broken = upward(&all_sources());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_way_to_use_higher_layer_is_found() {
+    for code in [
+        "use crate::cmd::run;",
+        "use crate::{domain::ids, cmd};",
+        "use super::super::cmd::run;",
+        "use crate::cmd as lower; fn f() { lower::run() }",
+        "fn f() { crate::cmd::run() }",
+        "fn f() { super::super::cmd::run() }",
+        "fn f() { let x: Vec<crate::cmd::Args> = vec![]; }",
+        "fn f() { format!(\"{}\", crate::cmd::run()) }",
+        "fn f() { use crate::cmd::*; }",
+        "mod inner { use super::super::super::cmd; }",
+        "#[cfg(test)]\nfn t() {}\nuse crate::cmd;",
+    ] {
+        let sources = [("git/revisions.rs".to_owned(), code.to_owned())].into();
+        assert!(!upward(&sources).is_empty(), "{code}");
+    }
+    for code in [
+        "use crate::domain::ids;",
+        "// use crate::cmd;",
+        "#[cfg(test)]\nmod tests { use crate::cmd; }",
+        "fn f() { \"crate::cmd\" }",
+    ] {
+        let sources = [("git/revisions.rs".to_owned(), code.to_owned())].into();
+        assert_eq!(upward(&sources), Vec::<String>::new(), "{code}");
+    }
 }
 
 #[test]
@@ -103,51 +101,109 @@ fn files_have_heads_and_bounded_length() {
     }
 }
 
-/// Files below the commands that read the environment, and why a caller cannot pass the values.
-const AMBIENT: &[(&str, &str)] = &[
+/// Uses of the environment below the commands, and why a caller cannot pass the values.
+const AMBIENT: &[(&str, &str, &str)] = &[
     (
         "git.rs",
+        "std::env::vars_os",
         "a git process must not inherit any GIT_ variable, whatever its name",
     ),
     (
         "kernel/host/reader.rs",
+        "std::env::vars_os",
         "the kernel host needs the variables of CUDA, whatever their names",
+    ),
+    (
+        "system/supervisor.rs",
+        "std::env::current_exe",
+        "the supervisor starts this program again as its worker",
     ),
 ];
 
-/// Calls that only commands make: environment, arguments, current directory, standard streams, and the parser of arguments.
-const COMMAND_CALLS: &[&str] = &[
-    "env::var(",
-    "env::var_os(",
-    "env::vars(",
-    "env::vars_os(",
-    "env::args",
-    "env::current_dir(",
-    "io::stdin(",
-    "io::stdout(",
-    "io::stderr(",
+/// What only commands use: environment, arguments, current directory, standard streams, and the parser of arguments.
+const COMMAND_PATHS: &[&str] = &[
+    "clap",
+    "dbg!",
+    "eprint!",
+    "eprintln!",
     "print!",
     "println!",
-    "clap::",
+    "rustix::stdio",
+    "std::env",
+    "std::io::stderr",
+    "std::io::stdin",
+    "std::io::stdout",
 ];
+
+/// What `std::env` has that reads nothing.
+const HARMLESS: &[&str] = &[
+    "std::env::VarError",
+    "std::env::consts",
+    "std::env::join_paths",
+    "std::env::split_paths",
+];
+
+/// Lists the uses of what only commands use: file and path.
+fn ambient(sources: &BTreeMap<String, String>) -> BTreeSet<(String, String)> {
+    let below = |path: &str, prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let mut found = BTreeSet::new();
+    let tests = test_modules(sources);
+    for (name, text) in sources
+        .iter()
+        .filter(|(name, _)| !tests.contains(&module_of(name)))
+    {
+        for path in paths_of(name, text) {
+            // An import alone reads nothing: its uses are found by their complete paths.
+            let glob = path.strip_suffix("::*").unwrap_or(&path);
+            let forbidden = COMMAND_PATHS.iter().any(|prefix| below(glob, prefix));
+            if forbidden && path != "std::env" && !HARMLESS.iter().any(|prefix| below(&path, prefix)) {
+                found.insert((name.clone(), path.clone()));
+            }
+        }
+    }
+    found
+}
 
 #[test]
 fn services_have_no_ambient_input_or_output() {
-    let calls = |code: &str| COMMAND_CALLS.iter().any(|call| code.contains(call));
-    let is_command = |name: &str| ["main", "cli", "cmd"].contains(&name.split(['/', '.']).next().unwrap());
-    let found: Vec<String> = all_sources()
+    let services = all_sources()
         .into_iter()
-        .filter(|(name, text)| !is_command(name) && calls(&production(text)))
-        .map(|(name, _)| name)
+        .filter(|(name, _)| !["main", "cli", "cmd"].contains(&top(name)))
         .collect();
     // The list must be exact, so that an entry without a reason to exist fails too.
-    let listed: Vec<&str> = AMBIENT.iter().map(|(name, _)| *name).collect();
-    assert_eq!(found, listed);
+    let listed: BTreeSet<(String, String)> = AMBIENT
+        .iter()
+        .map(|(name, path, _)| ((*name).to_owned(), (*path).to_owned()))
+        .collect();
+    assert_eq!(ambient(&services), listed);
+}
+
+#[test]
+fn every_way_to_read_environment_is_found() {
+    for code in [
+        "fn f() { std::env::var(\"X\"); }",
+        "use std::env; fn f() { env::var_os(\"X\"); }",
+        "use std::env::var; fn f() { var(\"X\"); }",
+        "use std::env as e; fn f() { e::vars(); }",
+        "use std::env::*; fn f() { vars(); }",
+        "use std::io::stdout as o; fn f() { o(); }",
+        "use std::io; fn f() { io::stdin(); }",
+        "fn f() { println!(\"x\"); }",
+        "fn f() { format!(\"{:?}\", std::env::temp_dir()); }",
+        "fn f() { rustix::stdio::stdout(); }",
+        "#[cfg(test)]\nfn t() {}\nfn f() { std::env::current_exe(); }",
+    ] {
+        let sources = [("git.rs".to_owned(), code.to_owned())].into();
+        assert!(!ambient(&sources).is_empty(), "{code}");
+    }
 }
 
 #[test]
 fn files_have_no_circular_dependencies() {
-    let circles = circles(&uses(all_sources()));
+    let circles = circles(&uses(&all_sources()));
     assert!(circles.is_empty(), "these files use each other: {circles:?}");
 }
 
@@ -167,122 +223,12 @@ fn circular_dependency_is_found() {
     ]));
     assert_eq!(found, [["a", "b", "c"]]);
     assert!(circles(&edges(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
-    let mut paths = Vec::new();
-    expand("", "crate::{a::{self, b}, c::*, d as e}", &mut paths);
-    assert_eq!(paths, ["crate::a", "crate::a::b", "crate::c::*", "crate::d"]);
-}
-
-type Uses = BTreeMap<String, BTreeSet<String>>;
-
-/// Returns the code of a file without its comments and its inline tests.
-fn production(text: &str) -> String {
-    text.split("#[cfg(test)]\n")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// Returns the files that each file uses, by module name.
-fn uses(sources: BTreeMap<String, String>) -> Uses {
-    let files: BTreeMap<String, String> = sources
-        .into_iter()
-        .map(|(name, text)| {
-            let module = name
-                .trim_end_matches(".rs")
-                .trim_end_matches("/mod")
-                .replace('/', "::");
-            (module, production(&text))
-        })
-        .collect();
-    let file_of = |path: &str| {
-        let parts: Vec<&str> = path.split("::").collect();
-        (1..=parts.len())
-            .rev()
-            .map(|n| parts[..n].join("::"))
-            .find(|module| files.contains_key(module))
-    };
-    let statement = Regex::new(r"\buse\s+([^;]+);").unwrap();
-    let inline = Regex::new(r"\bcrate(?:::\w+)+").unwrap();
-    files
-        .iter()
-        .map(|(module, code)| {
-            let mut paths = Vec::new();
-            for found in statement.captures_iter(code) {
-                expand("", &found[1], &mut paths);
-            }
-            let rest = statement.replace_all(code, "");
-            paths.extend(inline.find_iter(&rest).map(|found| found.as_str().to_owned()));
-            let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
-            let used = paths.iter().filter_map(|path| {
-                let absolute = match path.split_once("::") {
-                    Some(("crate", rest)) => rest.to_owned(),
-                    Some(("super", rest)) => format!("{parent}::{rest}"),
-                    Some(("self", rest)) => format!("{module}::{rest}"),
-                    // A child module; a path into another crate ends at this file.
-                    _ => format!("{module}::{path}"),
-                };
-                file_of(&absolute).filter(|file| file != module)
-            });
-            (module.clone(), used.collect())
-        })
-        .collect()
-}
-
-/// Collects the paths of a `use` tree.
-fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
-    let tree = tree.trim();
-    if let Some((head, rest)) = tree.split_once('{') {
-        let (mut depth, mut item) = (0, String::new());
-        let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
-        for c in inner.chars().chain([',']) {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if c == ',' && depth == 0 {
-                if !item.trim().is_empty() {
-                    expand(&format!("{prefix}{}", head.trim()), &item, found);
-                }
-                item.clear();
-            } else {
-                item.push(c);
-            }
-        }
-        return;
-    }
-    let path = tree.split(" as ").next().unwrap_or(tree).trim();
-    found.push(match path {
-        "self" => prefix.trim_end_matches("::").to_owned(),
-        path => format!("{prefix}{path}"),
-    });
-}
-
-/// Returns groups of files that reach each other in both directions, each group sorted.
-fn circles(uses: &Uses) -> Vec<Vec<String>> {
-    let reach = |from: &str| {
-        let (mut seen, mut left) = (BTreeSet::new(), vec![from.to_owned()]);
-        while let Some(file) = left.pop() {
-            for next in uses.get(&file).into_iter().flatten() {
-                if seen.insert(next.clone()) {
-                    left.push(next.clone());
-                }
-            }
-        }
-        seen
-    };
-    let reached: BTreeMap<&String, BTreeSet<String>> = uses.keys().map(|file| (file, reach(file))).collect();
-    let mut groups = BTreeSet::new();
-    for (file, others) in &reached {
-        if others.contains(*file) {
-            let back = |other: &&String| reached.get(*other).is_some_and(|r| r.contains(*file));
-            groups.insert(others.iter().filter(back).cloned().collect::<Vec<_>>());
-        }
-    }
-    groups.into_iter().collect()
+    let files = [
+        ("a/mod.rs", "mod b; fn f() { b::g() } pub fn h() {}"),
+        ("a/b.rs", "pub fn g() { super::h() }"),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(circles(&uses(&files.into())), [["a", "a::b"]]);
 }
 
 /// The walks of docs/architecture.md: numbered lists that name files in the order in which data passes them.
@@ -314,7 +260,8 @@ fn documented_walks_go_one_way() {
     }
 }
 
-/// The crates in `crates/` use no other crate of the workspace, so that they work without this program.
+/// The crates in `crates/` use no other crate of the workspace, no environment and no output, so that they work without this
+/// program.
 #[test]
 fn crates_depend_on_no_other_crate() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
@@ -322,9 +269,8 @@ fn crates_depend_on_no_other_crate() {
         let path = entry.unwrap().path();
         let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap();
         let manifest: toml::Table = toml::from_str(&manifest).unwrap();
-        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let names = manifest.get(section).and_then(|table| table.as_table());
-            for (name, dependency) in names.into_iter().flatten() {
+        for (section, names) in dependencies(&manifest) {
+            for (name, dependency) in names {
                 let local = dependency.get("path").is_some() || dependency.get("workspace").is_some();
                 assert!(!local, "{}: {section} name `{name}`", path.display());
             }
@@ -336,11 +282,29 @@ fn crates_depend_on_no_other_crate() {
             assert!(text.starts_with("//!"), "{file} does not begin with `//!`");
             assert!(text.lines().count() < 500, "{file} has 500 lines or more");
         }
-        let circles = circles(&uses(files));
+        let circles = circles(&uses(&files));
         assert!(
             circles.is_empty(),
             "{}: {circles:?} use each other",
             path.display()
         );
+        assert_eq!(ambient(&files), BTreeSet::new(), "{}", path.display());
     }
+}
+
+/// Returns the tables of dependencies of a manifest, also those for some targets only.
+fn dependencies(manifest: &toml::Table) -> Vec<(&str, &toml::Table)> {
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    let mut tables: Vec<&toml::Table> = vec![manifest];
+    tables.extend(
+        targets
+            .into_iter()
+            .flat_map(|t| t.values().filter_map(toml::Value::as_table)),
+    );
+    let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+    tables
+        .into_iter()
+        .flat_map(|table| sections.map(|section| Some((section, table.get(section)?.as_table()?))))
+        .flatten()
+        .collect()
 }

@@ -89,6 +89,7 @@ mod run_resolution;
 mod safety;
 mod scope;
 mod snapshots;
+mod source_graph;
 mod start;
 mod statement;
 mod support;

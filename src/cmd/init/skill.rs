@@ -5,12 +5,13 @@
 use minijinja::context;
 
 use crate::cmd::explain;
+use crate::cmd::init::render::render;
 use crate::domain::exit::Exit;
 
 const TEMPLATE: &str = include_str!("../../../templates/init/SKILL.md");
 
-/// Returns the skill file for this command line.
-pub fn text(command: &clap::Command) -> anyhow::Result<String> {
+/// Returns the skill file for this command line. `agents` is the section of AGENTS.md.
+pub fn text(command: &clap::Command, agents: &str) -> anyhow::Result<String> {
     let commands: Vec<(String, String)> = command
         .get_subcommands()
         .filter(|subcommand| subcommand.get_name() != "help")
@@ -21,8 +22,8 @@ pub fn text(command: &clap::Command) -> anyhow::Result<String> {
         .collect();
     let exit_codes: Vec<(u8, &str)> = Exit::TABLE.iter().map(|(_, code, says)| (*code, *says)).collect();
     let marks = |line: &&str| !line.starts_with("<!--");
-    let work: Vec<&str> = super::AGENTS.lines().filter(marks).collect();
-    super::render(
+    let work: Vec<&str> = agents.lines().filter(marks).collect();
+    render(
         TEMPLATE,
         context! {
             version => env!("CARGO_PKG_VERSION"),

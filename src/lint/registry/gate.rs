@@ -1,6 +1,5 @@
 //! Checks one gate of the registry after the other: its kind, variables, files, command and container.
 
-use super::{RegistryContext, glob, kind, metrics, perf, text};
 use crate::document::node::Entry;
 use crate::document::{Node, Source, Span};
 use crate::domain::gate_environment;
@@ -8,13 +7,15 @@ use crate::domain::ids::GateId;
 use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
+use crate::lint::registry::node::{glob, kind, text};
+use crate::lint::registry::{metrics, perf};
 use crate::lint::schema::clip;
 
 /// Checks every gate. Returns the ids of gates with missing required files, each with the first missing file.
 pub(super) fn check_all<'n>(
     diagnostics: &mut Diagnostics<'_>,
     root: &'n Node,
-    around: &RegistryContext<'_>,
+    has_file: Option<&dyn Fn(&str) -> bool>,
 ) -> Vec<(&'n str, &'n str)> {
     let gates = root.get("gates").map(Node::entries).unwrap_or_default();
     let most = root
@@ -47,7 +48,7 @@ pub(super) fn check_all<'n>(
         for (pattern, node) in entry.node.get("artifacts").into_iter().flat_map(Node::texts) {
             glob(diagnostics, pattern, node);
         }
-        if let Some(first) = files(diagnostics, entry, around) {
+        if let Some(first) = files(diagnostics, entry, has_file) {
             missing.push((entry.key.as_str(), first));
         }
     }
@@ -193,7 +194,7 @@ fn span_of_substring(source: &Source, node: &Node, piece: &str) -> Span {
 fn files<'n>(
     diagnostics: &mut Diagnostics<'_>,
     entry: &'n Entry,
-    around: &RegistryContext<'_>,
+    has_file: Option<&dyn Fn(&str) -> bool>,
 ) -> Option<&'n str> {
     let mut first = None;
     for (path, node) in entry.node.get("requires_files").into_iter().flat_map(Node::texts) {
@@ -204,7 +205,7 @@ fn files<'n>(
             diagnostics.report(&codes::INVALID_PATH, &node.span, message);
             continue;
         }
-        if around.has_file.is_some_and(|has| !has(path)) {
+        if has_file.is_some_and(|has| !has(path)) {
             let message = format!(
                 "`{}` requires `{}`, which the checkout does not have",
                 clip(&entry.key),

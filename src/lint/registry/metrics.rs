@@ -1,12 +1,12 @@
 //! Checks the metrics of a gate: names, patterns, and how each is read.
 
-use super::text;
 use crate::document::Node;
 use crate::domain::metric::Metric;
 use crate::lint::codes::document::{DUPLICATE_ENTRY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
 use crate::lint::diagnostics::Diagnostics;
+use crate::lint::registry::node::text;
 use crate::lint::schema::clip;
 
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, gate: &Node) {

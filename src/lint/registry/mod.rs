@@ -2,20 +2,19 @@
 
 mod gate;
 mod metrics;
+pub(crate) mod node;
 mod perf;
 
 use crate::document::node::{Entry, Value};
 use crate::document::{Document, Node, Span};
 use crate::domain::finding::Finding;
 use crate::domain::ids::GateId;
-use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::Registry;
-use crate::domain::suggest::{did_you_mean, nearest};
-use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::document::{EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::RegistryIndex;
 use crate::lint::diagnostics::Diagnostics;
+use crate::lint::registry::node::{glob, kind, text, unknown};
 use crate::lint::schema::{self, Strictness, clip};
 use crate::lint::schemas;
 use leakscan::scan::Options;
@@ -48,7 +47,7 @@ pub fn lint(document: &Document<Registry>, around: &RegistryContext<'_>) -> Vec<
         );
         head(&mut diagnostics, root);
         gate::image(&mut diagnostics, root);
-        let missing = gate::check_all(&mut diagnostics, root, around);
+        let missing = gate::check_all(&mut diagnostics, root, around.has_file);
         bundles(&mut diagnostics, root, &missing);
         if let (Some(base), true) = (around.base, readable) {
             vanished(&mut diagnostics, root, base, &anchor);
@@ -93,45 +92,6 @@ fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
             glob(diagnostics, text, node);
         }
     }
-}
-
-fn glob(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) {
-    match PathPattern::new(text) {
-        Ok(pattern) => braces(diagnostics, &pattern, node),
-        Err(error) => {
-            let message = format!("`{}` is not a path pattern", clip(text));
-            diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
-        }
-    }
-}
-
-/// Reports `{a,b}`, because braces are literal in patterns.
-pub(crate) fn braces(diagnostics: &mut Diagnostics<'_>, pattern: &PathPattern, node: &Node) {
-    if pattern.has_literal_braces() {
-        let message = format!("the braces in `{}` are literal", clip(pattern.written()));
-        diagnostics.report(&LITERAL_BRACES, &node.span, message).help =
-            Some("write one entry for each alternative".to_owned());
-    }
-}
-
-fn kind(gate: &Node) -> &str {
-    match gate.get("kind").and_then(Node::text) {
-        None | Some("cmd") => "command",
-        Some(kind) => kind,
-    }
-}
-
-fn text<'n>(gate: &'n Node, key: &str) -> Option<&'n str> {
-    gate.get(key).and_then(Node::text)
-}
-
-fn unknown(diagnostics: &mut Diagnostics<'_>, id: &str, node: &Node, gates: &[Entry]) {
-    let meant = nearest(id, gates.iter().map(|g| g.key.as_str()));
-    let fix = meant.map(|m| diagnostics.fix(&node.span, format!("\"{m}\"")));
-    let message = format!("there is no gate `{}`", clip(id));
-    let finding = diagnostics.report(&UNKNOWN_GATE, &node.span, message);
-    finding.help = meant.map(did_you_mean);
-    finding.fix = fix;
 }
 
 fn bundles(diagnostics: &mut Diagnostics<'_>, root: &Node, missing: &[(&str, &str)]) {

@@ -1,6 +1,5 @@
 //! Checks a perf gate against the gate that it compares.
 
-use super::{kind, text, unknown};
 use crate::document::Node;
 use crate::document::node::Entry;
 use crate::lint::codes::document::{MISSING_KEY, WRONG_TYPE};
@@ -8,6 +7,7 @@ use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
+use crate::lint::registry::node::{kind, text, unknown};
 use crate::lint::schema::clip;
 
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[Entry]) {

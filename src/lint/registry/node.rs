@@ -1,0 +1,48 @@
+//! Reads the tables of a registry, and checks the parts that several of them have: patterns and ids of gates.
+
+use crate::document::Node;
+use crate::document::node::Entry;
+use crate::domain::path_pattern::PathPattern;
+use crate::domain::suggest::{did_you_mean, nearest};
+use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
+use crate::lint::diagnostics::Diagnostics;
+use crate::lint::schema::clip;
+
+pub(super) fn glob(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) {
+    match PathPattern::new(text) {
+        Ok(pattern) => braces(diagnostics, &pattern, node),
+        Err(error) => {
+            let message = format!("`{}` is not a path pattern", clip(text));
+            diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+        }
+    }
+}
+
+/// Reports `{a,b}`, because braces are literal in patterns.
+pub(crate) fn braces(diagnostics: &mut Diagnostics<'_>, pattern: &PathPattern, node: &Node) {
+    if pattern.has_literal_braces() {
+        let message = format!("the braces in `{}` are literal", clip(pattern.written()));
+        diagnostics.report(&LITERAL_BRACES, &node.span, message).help =
+            Some("write one entry for each alternative".to_owned());
+    }
+}
+
+pub(super) fn kind(gate: &Node) -> &str {
+    match gate.get("kind").and_then(Node::text) {
+        None | Some("cmd") => "command",
+        Some(kind) => kind,
+    }
+}
+
+pub(super) fn text<'n>(gate: &'n Node, key: &str) -> Option<&'n str> {
+    gate.get(key).and_then(Node::text)
+}
+
+pub(super) fn unknown(diagnostics: &mut Diagnostics<'_>, id: &str, node: &Node, gates: &[Entry]) {
+    let meant = nearest(id, gates.iter().map(|g| g.key.as_str()));
+    let fix = meant.map(|m| diagnostics.fix(&node.span, format!("\"{m}\"")));
+    let message = format!("there is no gate `{}`", clip(id));
+    let finding = diagnostics.report(&UNKNOWN_GATE, &node.span, message);
+    finding.help = meant.map(did_you_mean);
+    finding.fix = fix;
+}
