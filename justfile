@@ -1,6 +1,7 @@
 # Common tasks. `just` lists them; each is a command that also works without just.
 
 export NMOE_GATES_REQUIRE_TOOLS := "1"
+program := justfile_directory() / "dist/nmoe-gates-x86_64-unknown-linux-gnu"
 
 [private]
 default:
@@ -20,7 +21,7 @@ test-all:
 
 # Run the suite against the release program that users get
 test-shipped: release
-    NMOE_GATES_BIN="$PWD/dist/nmoe-gates-x86_64-unknown-linux-gnu" cargo test --locked --test suite
+    NMOE_GATES_BIN={{ program }} cargo test --locked --test suite
 
 # Check formatting, lints, workflows and dependencies
 lint:
@@ -39,12 +40,12 @@ bench:
     benches/all
 
 # Run the long verifications: faults, attacks, kernels, inspection, static analysis, reproducible build
-verify:
+verify: release
     scripts/verify/faults
     scripts/verify/attacks
     scripts/verify/kernels
-    scripts/verify/inspection
-    scripts/verify/static
+    scripts/verify/inspection {{ program }}
+    scripts/verify/static {{ program }}
     scripts/verify/reproducible
 
 # Build the release program into dist/

@@ -252,7 +252,7 @@ mod tests {
         }
 
         #[test]
-        fn results_are_green_only_where_every_gate_of_the_run_ended_green(events in prop::collection::vec(event(), 0..20)) {
+        fn results_are_green_only_if_every_gate_passed(events in prop::collection::vec(event(), 0..20)) {
             let Some(results) = fold(&events) else { return Ok(()) };
             prop_assert_eq!(results.results.keys().collect::<Vec<_>>(), results.gate_ids.iter().collect::<Vec<_>>());
             prop_assert_eq!(results.overall, results.judge());

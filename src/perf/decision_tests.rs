@@ -271,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pass_is_never_below_the_budget_and_a_fail_never_above(
+    fn verdict_never_contradicts_estimate(
         ratios in prop::collection::vec(-0.2..0.2f64, 1..6),
         sd in 0.0001..0.05f64,
         budget in -20.0..5.0f64,

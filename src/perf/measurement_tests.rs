@@ -85,7 +85,7 @@ fn interleaved_ranks_are_one_value_a_step() {
 }
 
 #[test]
-fn a_stall_shows_in_the_total_and_not_in_the_median() {
+fn stall_changes_total_and_not_median() {
     let mut values = [100.0; 20];
     values[12] = 5.0;
     let measurement = reduced(&plain(&values), Reduction::default()).unwrap();
@@ -163,7 +163,7 @@ fn a_warm_up_of_no_steps_keeps_step_zero() {
 }
 
 #[test]
-fn a_time_per_step_is_summed_and_a_rate_is_not() {
+fn times_are_summed_and_rates_are_not() {
     let mut values = [100.0; 20];
     values[12] = 800.0;
     let total = |direction| {

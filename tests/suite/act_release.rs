@@ -381,7 +381,7 @@ fn release_files_match_exact_names_and_digests() {
 }
 
 #[test]
-fn slow_act_published_release_goes_to_pypi_registry_and_major_tag() {
+fn slow_act_release_is_published_everywhere() {
     let fixture = releasable(&released());
     let download = format!(
         "*release\\ download*whl*) mkdir -p \"${{@: -1}}\"; echo wheel >\"${{@: -1}}/nmoe_gates.whl\" ;;\n\

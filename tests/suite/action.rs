@@ -151,7 +151,7 @@ fn killed_step_ends_gates_and_records_cancelled() {
 }
 
 #[test]
-fn line_end_of_a_yaml_block_is_not_part_of_an_input() {
+fn trailing_newline_of_input_is_removed() {
     let sandbox = Sandbox::new();
     write_registry(&sandbox, "true");
     let inputs = [

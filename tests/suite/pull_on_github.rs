@@ -295,7 +295,7 @@ fn slow_proposed_registry_of_a_local_merge_is_published() {
 }
 
 #[test]
-fn fresh_merge_of_github_is_used_and_pending_one_is_awaited() {
+fn fresh_merge_is_used_and_pending_one_awaited() {
     let way = Loop::new();
     let number = way.offer("01", "a", "2\n", "host:one");
     // GitHub answers null at first, and has no ref before.

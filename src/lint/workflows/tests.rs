@@ -145,7 +145,7 @@ fn dead_runtime_is_known_by_tag_comment_or_action_file() {
 }
 
 #[test]
-fn a_pull_request_workflow_checks_out_the_change_without_saying_so() {
+fn default_checkout_of_pull_request_is_untrusted() {
     let text = "on: pull_request\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    timeout-minutes: 5\n    permissions: write-all\n    \
                 steps:\n      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n      - uses: ./\n";
     let ids: Vec<_> = codes_of(text).into_iter().map(|(id, _)| id).collect();
@@ -160,7 +160,7 @@ fn a_pull_request_workflow_checks_out_the_change_without_saying_so() {
 }
 
 #[test]
-fn what_a_job_asks_for_is_told_in_every_way_of_writing_it() {
+fn runner_labels_are_read_in_every_form() {
     let text = "jobs:\n  a:\n    runs-on: b200\n    environment: b200-gates\n  b:\n    runs-on: [self-hosted, Linux, X64, big]\n    environment:\n      name: prod\n  \
                 c:\n    runs-on:\n      group: g\n      labels: ubuntu-24.04\n  d:\n    runs-on: ${{ matrix.runner }}\n    environment: ${{ inputs.e }}\n  e:\n    uses: ./x.yml\n";
     let asked: Vec<_> = asked(&Source::new(None, text))
