@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_the_disk_refused_goes_before_the_next() {
+    fn refused_line_is_written_before_next() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("r.journal");
         let mut journal = Journal::begin(&path, &[started(&["a"])]).unwrap();

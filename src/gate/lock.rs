@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_lock_is_busy_and_a_stale_file_is_not() {
+    fn held_lock_is_busy_stale_is_not() {
         let place = tempfile::tempdir().unwrap();
         let results = place.path().join("r.json");
         let first = Lock::take(&results).unwrap();

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rename_has_two_ends_and_names_are_bytes() {
+    fn rename_has_two_paths_of_bytes() {
         let raw = b":100644 100644 aa bb R090\0old\0n\xff w\0:000000 160000 00 cc A\0sub\0";
         let changes = parse(raw).unwrap();
         assert!(changes[0].renamed() && changes[0].new.path == b"n\xff w");

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_and_form_of_github_is_a_reference() {
+    fn every_closing_keyword_is_reference() {
         for word in [
             "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "RESOLVED",
         ] {

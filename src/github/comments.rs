@@ -348,7 +348,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn racing_publishers_end_in_one_comment_that_shows_the_newest(turns in proptest::collection::vec(1u64..5, 0..40)) {
+        fn racing_publishers_leave_one_newest_comment(turns in proptest::collection::vec(1u64..5, 0..40)) {
             let mut board = Board::default();
             // Two publishers create a comment at the same time.
             for n in [1, 2] {

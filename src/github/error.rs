@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_other_side_says_cannot_command_a_log() {
+    fn error_of_server_cannot_command_log() {
         assert_eq!(plain("::error::x\r\n##[group]<b>`@user`"), "errorx  groupbuser");
         assert_eq!(plain(&"x".repeat(1000)).len(), 160);
     }

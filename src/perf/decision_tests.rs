@@ -52,7 +52,7 @@ fn look(rule: &Rule, log_ratios: &[f64], stored: Option<History>) -> Judgement {
 }
 
 #[test]
-fn one_quiet_pair_decides_what_is_far_from_the_budget() {
+fn one_quiet_pair_decides_large_changes() {
     let same = look(&rule(-10.0), &[0.002], QUIET);
     assert_eq!(same.step, Step::Done(Verdict::Pass, None));
     assert!(same.calibrated);
@@ -63,7 +63,7 @@ fn one_quiet_pair_decides_what_is_far_from_the_budget() {
 
 /// An outlier in the first pair must not decide by stored noise that does not know it.
 #[test]
-fn one_pair_decides_only_if_the_warm_up_agrees() {
+fn one_pair_decides_if_warm_up_agrees() {
     let first = pairs(&[(0.85f64).ln()]);
     for (warm_up, decides) in [(Some(-0.16), true), (Some(0.0), false), (None, false)] {
         let warm_up = warm_up.map(|d| pairs(&[d])[0]);
@@ -146,7 +146,7 @@ fn a_positive_budget_asks_for_a_gain() {
 }
 
 #[test]
-fn the_threshold_compares_one_pair_with_the_bare_budget() {
+fn threshold_compares_one_pair_with_budget() {
     let rule = Rule::new(-10.0, Direction::Higher, Some(1), Some(5)).unwrap();
     assert_eq!(rule.method(), PerfMethod::Threshold);
     let exactly = look(&rule, &[(0.9f64).ln()], None);

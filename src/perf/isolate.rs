@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arm_comes_first_and_the_other_not_at_all() {
+    fn one_checkout_is_first_and_other_absent() {
         let given: BTreeMap<OsString, OsString> = [
             ("PYTHONPATH", "/head/x:/lib:/head"),
             ("LD_LIBRARY_PATH", "/head/csrc:/cuda"),

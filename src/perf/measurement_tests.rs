@@ -34,7 +34,7 @@ fn median(measurement: &Measurement) -> f64 {
 }
 
 #[test]
-fn the_warm_up_is_five_steps_or_a_quarter() {
+fn warm_up_is_five_steps_or_quarter() {
     let twenty: Vec<f64> = (0..20).map(|i| if i < 5 { 10.0 } else { 100.0 }).collect();
     let measurement = reduced(&plain(&twenty), Reduction::default()).unwrap();
     assert_eq!(measurement.kept.len(), 15);
@@ -145,7 +145,7 @@ fn the_longer_log_of_a_pair_is_trimmed() {
 
 /// `--warmup-steps 0` keeps everything, also where the trainer counts from 0.
 #[test]
-fn a_warm_up_of_no_steps_keeps_step_zero() {
+fn warm_up_of_no_steps_keeps_first() {
     let none = Reduction {
         warmup_steps: Some(0),
         ..Reduction::default()
@@ -207,7 +207,7 @@ fn the_estimator_follows_the_baseline() {
 
 /// A workload that always drifts costs one discarded measurement, not one for each.
 #[test]
-fn a_workload_that_drifts_by_itself_is_not_replaced_again() {
+fn drift_of_workload_itself_is_not_replaced() {
     let drifting = Series::of(&plain(
         &(0..40)
             .map(|i| 100.0 - 0.3 * i as f64 + ((i * 7919) % 13) as f64 / 26.0)

@@ -39,7 +39,7 @@ fn the_quotient_of_the_sides_is_the_change() {
 }
 
 #[test]
-fn samples_stay_within_their_room_whatever_the_number_of_pairs() {
+fn samples_stay_within_limit_for_any_pairs() {
     for (most, kept) in [(3, 64), (12, 64), (100, 10), (u32::MAX, 2)] {
         let mut perf = PerfResult::default();
         let mut pairs = Pairs::new(most, Reduction::default(), None);

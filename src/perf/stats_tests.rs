@@ -51,7 +51,7 @@ fn of(base: &[f64], change: &[f64], stored: Option<History>) -> Option<Estimate>
 }
 
 #[test]
-fn live_and_stored_variance_are_blended_by_their_freedom() {
+fn live_and_stored_variance_are_combined() {
     // Each side varies by 0.02/√2, so a pair varies by 0.02.
     let side = |mean: f64| [mean - 0.01 * 2f64.sqrt(), mean, mean + 0.01 * 2f64.sqrt()];
     let e = of(&side(0.0), &side(0.01), history(0.02, 10)).unwrap();

@@ -196,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn below_a_file_is_nothing_whichever_is_asked_first() {
+    fn file_has_nothing_below_it() {
         let found = entries(["b/b.py", "b/b.py/b/b.py"].into_iter().enumerate());
         assert!(!share(&found[0], &found[1]) && !share(&found[1], &found[0]));
         assert!(share(&found[0], &found[0]));

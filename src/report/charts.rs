@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_bounded_and_what_was_not_measured_has_none() {
+    fn charts_are_bounded_and_need_measurements() {
         let much = of(&measured(500, 5000));
         assert!(
             much.iter()

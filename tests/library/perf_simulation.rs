@@ -67,7 +67,7 @@ fn slow_every_row_keeps_its_promise() {
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
-fn slow_comparing_again_with_continue_spends_no_more_error() {
+fn slow_continued_comparison_keeps_error_rate() {
     let [anew, continued] = perf_sim::asked_again(&named("normal 1 %"), 4000, 7);
     assert!(anew[0] + anew[1] > 12.0, "{anew:?}");
     assert!(continued.iter().all(|pct| *pct <= 6.0), "{continued:?}");

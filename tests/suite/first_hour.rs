@@ -168,7 +168,7 @@ fn dry_start_and_dry_release_change_nothing() {
 }
 
 #[test]
-fn list_of_contracts_that_is_cut_ends_in_dots() {
+fn shortened_list_of_contracts_ends_in_dots() {
     let sandbox = world();
     for n in 3..15 {
         crate::start::put(&sandbox, &format!("{n:02}"), "more", "");

@@ -345,7 +345,7 @@ quick = ["gpu:steps_8x20", "perf:speed"]
 
 /// git commits what is staged. A secret that was staged and then removed from the working tree would be committed.
 #[test]
-fn hook_checks_the_index_and_not_the_working_tree() {
+fn hook_checks_index_and_not_working_tree() {
     let sandbox = fresh();
     let created = sandbox.gates(["init", "--hook"]).run().exits(0);
     created.prints("create  .git/hooks/pre-commit").any_files();

@@ -161,7 +161,7 @@ fn packed_and_utf16_logs_are_read() {
 }
 
 #[test]
-fn what_is_not_read_is_shown_by_its_shape() {
+fn unread_number_is_shown_by_shape() {
     let sandbox = Sandbox::new();
     let json = tried(
         &sandbox,
@@ -265,7 +265,7 @@ fn misread_speed_never_passes() {
 }
 
 #[test]
-fn restart_is_stated_and_counts_from_the_last_start() {
+fn restart_counts_from_last_start() {
     let sandbox = Sandbox::new();
     let base = logs(&sandbox, "base", 118_750.0, |v| format!("{v:.1}"));
     let head = logs(&sandbox, "head", 95_000.0, |v| format!("{v:.1}"));
@@ -281,7 +281,7 @@ fn restart_is_stated_and_counts_from_the_last_start() {
 }
 
 #[test]
-fn run_withholds_a_value_that_was_not_read_whole() {
+fn run_withholds_partly_read_value() {
     let stage = RunFixture::new();
     stage.gate("cpu:x", "printf 'node_tps: 5\\nnode_tps: 118750,5\\n'");
     let run = stage.run(&["--gate", "cpu:x"]).exits(0).prints("node_tps: 5");

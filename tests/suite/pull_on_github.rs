@@ -271,7 +271,7 @@ fn slow_wave_of_merges_ends_without_a_loop() {
 
 /// The registry of the pull request is read from the merge, which GitHub does not have.
 #[test]
-fn slow_proposed_registry_of_a_local_merge_is_published() {
+fn slow_proposed_registry_of_local_merge() {
     let way = Loop::new();
     let number = way.offer(
         "01",
@@ -310,7 +310,7 @@ fn fresh_merge_is_used_and_pending_one_awaited() {
 
 /// A run that ends after another merge proves nothing about the present base, and must not look green.
 #[test]
-fn slow_base_that_moves_during_a_run_makes_results_stale() {
+fn slow_base_moves_during_run() {
     let way = Loop::new();
     let number = way.offer("01", "a", "2\n", "host:one");
     way.resolved(number, &["--bundle", "one"]);
@@ -403,7 +403,7 @@ fn slow_older_run_changes_neither_comment_nor_status() {
 
 /// B4: where the comment cannot be written, an old green status stood over a new failure.
 #[test]
-fn slow_status_is_set_although_the_conversation_is_locked() {
+fn slow_status_is_set_if_conversation_is_locked() {
     let way = Loop::new();
     let number = way.offer("01", "a", "2\n", "host:one");
     way.resolved(number, &["--bundle", "one"]);

@@ -357,7 +357,7 @@ fn registry_with_crlf_runs_like_one_with_lf() {
 
 /// git's own reason must not turn into "no commit" or "no checkout", and a run must not go on without evidence.
 #[test]
-fn folder_of_another_user_is_named_with_the_exception() {
+fn folder_of_another_user_is_named() {
     let sandbox = Sandbox::new();
     sandbox.file(
         "configs/gates/gates.toml",

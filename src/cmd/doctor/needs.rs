@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_of_a_command_is_told_where_it_can_be() {
+    fn program_of_command_is_found() {
         for (cmd, wanted) in [
             ("python -m pytest", Some("python")),
             (

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn only_existing_sockets_of_settings_and_commands_are_asked() {
+    fn only_existing_sockets_are_asked() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("e.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

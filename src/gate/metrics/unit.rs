@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn next_word_of_a_sentence_is_not_a_unit() {
+    fn next_word_of_sentence_is_no_unit() {
         for word in ["at", "it", "step", "tokens", "B", "min", "loss", "and/or"] {
             assert!(!stands_apart(word), "{word}");
         }

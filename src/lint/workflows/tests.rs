@@ -114,7 +114,7 @@ fn each_fault_is_found_where_it_stands() {
 }
 
 #[test]
-fn self_reference_is_pinned_and_trusted_only_off_pull_requests() {
+fn self_reference_is_untrusted_on_pull_requests() {
     let own = planted("uses: ./", "uses: $/");
     assert_eq!(own, []);
     let text = CLEAN
@@ -128,7 +128,7 @@ fn self_reference_is_pinned_and_trusted_only_off_pull_requests() {
 }
 
 #[test]
-fn dead_runtime_is_known_by_tag_comment_or_action_file() {
+fn dead_runtime_is_found_in_three_places() {
     let pin = "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1";
     assert_eq!(
         planted(pin, "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2"),

@@ -78,7 +78,7 @@ fn with_pull() -> GitHub {
 }
 
 #[test]
-fn test_merge_stays_stale_until_push_or_twelve_hours() {
+fn test_merge_stays_stale_until_refresh() {
     let github = with_pull();
     let (head, first) = (github.tip("issue/01-x"), github.tip("master"));
     // Reading the ref makes nothing.
