@@ -43,7 +43,7 @@ fn upward(sources: &BTreeMap<String, String>) -> Vec<String> {
         for path in paths_of(name, text) {
             let Some(path) = path
                 .strip_prefix("crate::")
-                .or_else(|| path.strip_prefix("nmoe_gates::"))
+                .or_else(|| path.strip_prefix(concat!("nmoe_gates", "::")))
             else {
                 continue;
             };

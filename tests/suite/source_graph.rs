@@ -62,6 +62,35 @@ pub fn paths_of(name: &str, text: &str) -> Paths {
     reader.paths
 }
 
+/// Returns the string literals of a file outside its tests.
+pub fn strings_of(name: &str, text: &str) -> BTreeSet<String> {
+    struct Strings(BTreeSet<String>);
+
+    impl<'a> Visit<'a> for Strings {
+        fn visit_item(&mut self, item: &'a syn::Item) {
+            if !is_for_tests(item) {
+                syn::visit::visit_item(self, item);
+            }
+        }
+
+        fn visit_lit_str(&mut self, literal: &'a syn::LitStr) {
+            self.0.insert(literal.value());
+        }
+
+        fn visit_macro(&mut self, called: &'a syn::Macro) {
+            let tokens = called.tokens.to_string();
+            let quoted = Regex::new(r#""([^"\\]*)""#).unwrap();
+            self.0
+                .extend(quoted.captures_iter(&tokens).map(|found| found[1].to_owned()));
+        }
+    }
+
+    let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut strings = Strings(BTreeSet::new());
+    strings.visit_file(&file);
+    strings.0
+}
+
 /// Returns the modules that have a file of their own and exist only in tests.
 pub fn test_modules(sources: &BTreeMap<String, String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -177,6 +206,16 @@ impl Reader<'_> {
 }
 
 /// Whether an item exists only in tests.
+fn is_for_tests(item: &syn::Item) -> bool {
+    for_tests(match item {
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    })
+}
+
 fn for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
@@ -189,14 +228,7 @@ fn for_tests(attributes: &[syn::Attribute]) -> bool {
 
 impl<'a> Visit<'a> for Reader<'_> {
     fn visit_item(&mut self, item: &'a syn::Item) {
-        let attributes = match item {
-            syn::Item::Mod(item) => &item.attrs,
-            syn::Item::Fn(item) => &item.attrs,
-            syn::Item::Impl(item) => &item.attrs,
-            syn::Item::Use(item) => &item.attrs,
-            _ => &Vec::new(),
-        };
-        if !for_tests(attributes) {
+        if !is_for_tests(item) {
             syn::visit::visit_item(self, item);
         }
     }
