@@ -121,7 +121,7 @@ macro_rules! reasons {
 
 reasons! {
     ExitCode = "exit_code", "The command ended with a non-zero exit code.",
-        "Read the part of the gate in the job's log, or run the gate locally with `run --gate ID`.";
+        "Read the part of the gate in the job's log, or run the gate locally with `nmoe-gates run --gate ID`.";
     Signal = "signal", "The command was ended by a signal that this tool did not send.",
         "Look in the job's log for an out-of-memory kill or a crash.";
     Timeout = "timeout", "The command ran longer than `timeout_s`.",
@@ -166,10 +166,10 @@ reasons! {
         "Find what in the library writes to descriptors that it did not open.";
     KernelCutOff = "kernel_cut_off", "The kernel library closed the descriptors of the kernel host.",
         "Find what in the library closes descriptors that it did not open.";
-    KernelUnloadable = "kernel_unloadable", "The loader refused the kernel library: damaged, for another machine, or in need of what is not there.",
+    KernelUnloadable = "kernel_unloadable", "The loader refused the kernel library: it is damaged, built for another machine, or needs a library that is missing.",
         "Run `nmoe-gates kernels check` there: it gives the loader's reason.";
-    KernelAbi = "kernel_abi", "The kernel library does not keep to the ABI of `nmoe_kernels.h`.",
-        "Build it from `nmoe-csrc/` as it stands; `nmoe-gates kernels check` says what it lacks.";
+    KernelAbi = "kernel_abi", "The kernel library does not follow the ABI of `nmoe_kernels.h`.",
+        "Build it from an unchanged `nmoe-csrc/`; `nmoe-gates kernels check` says what it lacks.";
     KernelAllToAll = "kernel_all_to_all", "The kernel library takes an NCCL all-to-all from elsewhere.",
         "Exchange rows by direct writes instead; see `nmoe-gates kernels collectives`.";
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
@@ -185,7 +185,7 @@ reasons! {
     UnreadableNumber = "unreadable_number", "A number of the metric in the output is ambiguous, cut, or written in another form than the others.",
         "Run `nmoe-gates metrics try LOG --gate ID` to see which; declare `unit`, `decimal` or a `pattern` in the registry, or make the program print plain digits.";
     CompareMissing = "compare_missing", "The gate that should be compared was not run, or did not pass.",
-        "Run a bundle that holds the compare gate too; check that the budget matches the contract.";
+        "Run a bundle that also contains the compared gate; check that the budget matches the contract.";
     BaselineFailed = "baseline_failed", "The baseline could not be built or run.",
         "Check that the base itself is sound; see the baseline's part of the job's log.";
     BadBaseline = "bad_baseline", "The baseline that was asked for is not a commit that may be compared with.",

@@ -74,7 +74,7 @@ mod suppressions {
             "an expired suppression",
             "The `expires` date of the suppression has passed, so the finding is reported again. Fix the cause, or set a new date and a valid reason.",
             "[[safety.allow]]\npath = \"docs/net.md\"\ncode = \"private-address\"\nreason = \"until the rewrite\"\nexpires = \"2020-01-31\"",
-            "# mended, no entry";
+            "# fixed, no entry";
         BAD_ALLOWANCE = "bad-allowance", Error,
             "a suppression without a known code or a reason",
             "An inline suppression has the form `nmoe-gates: allow CODE reason`. CODE is a code of this table, and the reason says why the text is harmless. It applies to its own line or, on a line alone, to the next line.",

@@ -264,7 +264,7 @@ fn terminal_matches_summary() {
       missing_env (b200:moonlet_1x10): The runner lacks an environment variable that the registry's requires names. Fix the configuration of the runner. Do not paste details of the cluster here.
       over_budget (perf:baseline_delta): The change is slower than the budget allows. Check that the intended gate was compared and that the budget matches the contract; else make the change faster.
       external (zero2:resume_determinism): The gate is run elsewhere; its verdict comes from a recorded result. Give the recorded result with --external ID=RESULTS.
-      exit_code (b200:profile_fp8): The command ended with a non-zero exit code. Read the part of the gate in the job's log, or run the gate locally with run --gate ID.
+      exit_code (b200:profile_fp8): The command ended with a non-zero exit code. Read the part of the gate in the job's log, or run the gate locally with nmoe-gates run --gate ID.
 
     Evidence
       merge     3333333333333333333333333333333333333333

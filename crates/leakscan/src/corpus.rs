@@ -265,6 +265,6 @@ fn precision_and_recall_match_docs() {
         std::fs::write(path, lines).unwrap();
     }
     compare_with_docs("corpus table", &Results::of(&templates));
-    compare_with_docs("unaware table", &Results::of(&texts));
+    compare_with_docs("texts table", &Results::of(&texts));
     compare_with_docs("report table", &Results::of(&reports));
 }
