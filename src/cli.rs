@@ -11,6 +11,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Par
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::domain::exit::Exit;
+use crate::gate::container::keeper;
 use crate::gate::container::protocol::SUBCOMMAND;
 use crate::system::panics;
 
@@ -149,6 +150,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     if args.get(1).is_some_and(|name| name == SUBCOMMAND) {
         return cmd::container_init::run().unwrap_or_else(|error| cmd::fail(&error));
+    }
+    if args.get(1).is_some_and(|name| name == keeper::SUBCOMMAND) {
+        return cmd::container_keeper::run(&args[2..]).unwrap_or_else(|error| cmd::fail(&error));
     }
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,

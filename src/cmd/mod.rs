@@ -9,6 +9,7 @@ use crate::terminal::Text;
 pub mod attest;
 pub mod completions;
 pub mod container_init;
+pub mod container_keeper;
 pub mod context;
 pub mod demo;
 pub mod doctor;

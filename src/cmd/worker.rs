@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::domain::exit::Exit;
+use crate::gate::container::keeper;
 use crate::system::process;
 use crate::system::signals::Signals;
 use crate::system::supervisor::{self, WorkerExit};
@@ -53,7 +54,7 @@ pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> 
         return Ok(Role::Worker(caught));
     }
     let pid_argument = |pid| format!("--supervisor-pid={pid}").into();
-    match supervisor::run_worker(caught, &context.args, pid_argument, shared) {
+    match supervisor::run_worker(caught, &context.args, pid_argument, shared, keeper::SUBCOMMAND) {
         Ok(ended) => Ok(Role::Supervisor(ended)),
         // Without /proc, for example: work without a supervisor, which could find no process below it either.
         Err(_) => Ok(Role::Worker(signals()?)),

@@ -153,6 +153,9 @@ impl Supervisor {
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
         let mut running = start(spec, meter)?;
+        if let Some(keeper) = running.container.as_ref().and_then(Container::keeper) {
+            self.descendants.exclude(keeper);
+        }
         self.watch.begin(spec.label, spec.timeout);
         let cut = self.wait_with_deadline(&mut running, spec);
         if cut.is_some() {

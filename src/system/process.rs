@@ -73,6 +73,16 @@ pub struct Process {
     started: u64,
 }
 
+impl Process {
+    /// Whether this process is this program with a subcommand. A command of the subject can pretend to be one.
+    pub fn runs_subcommand(&self, name: &str) -> bool {
+        let folder = PathBuf::from(format!("/proc/{}", self.pid.as_raw_nonzero()));
+        let arguments = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+        arguments.split(|b| *b == 0).nth(1) == Some(name.as_bytes())
+            && std::fs::read_link(folder.join("exe")).ok() == std::fs::read_link("/proc/self/exe").ok()
+    }
+}
+
 struct Stat {
     process: Process,
     parent: i32,

@@ -66,6 +66,12 @@ impl Descendants {
         };
     }
 
+    /// Excludes one more process and its descendants.
+    pub fn exclude(&mut self, pid: Pid) {
+        self.before
+            .extend(self.living().into_iter().filter(|one| one.pid == pid));
+    }
+
     /// Lists the living descendants that are not excluded.
     pub fn living(&self) -> Vec<Process> {
         if process::has_children() {

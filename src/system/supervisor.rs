@@ -21,6 +21,9 @@ use crate::system::process;
 use crate::system::process_tree::{Descendants, Leader};
 use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
+/// How long the keepers of the worker may take to end by themselves.
+const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long the supervisor tries to kill processes that start new processes.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,7 @@ pub enum WorkerExit {
 ///
 /// `pid_argument` turns the process id of the supervisor into an extra argument; the worker passes that id to
 /// [`bind_to_supervisor`]. The worker inherits `shared`, so that a lock on it lasts until both processes have ended.
+/// If the worker is killed, its children with the subcommand `keeper` may first clean up what the supervisor cannot kill.
 ///
 /// # Errors
 /// The worker cannot be started.
@@ -47,6 +51,7 @@ pub fn run_worker(
     args: &[OsString],
     pid_argument: impl Fn(i32) -> OsString,
     shared: Option<BorrowedFd<'_>>,
+    keeper: &str,
 ) -> io::Result<WorkerExit> {
     let program = std::env::current_exe()?;
     let descendants = Descendants::adopt()?;
@@ -89,16 +94,21 @@ pub fn run_worker(
             let _ = kill_process(worker.pid, signal);
         }
     };
-    Ok(worker_exit(status, &descendants))
+    Ok(worker_exit(status, &descendants, keeper))
 }
 
-fn worker_exit(status: WaitStatus, descendants: &Descendants) -> WorkerExit {
+fn worker_exit(status: WaitStatus, descendants: &Descendants, keeper: &str) -> WorkerExit {
     let exit = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) if code == i32::from(panics::EXIT_CODE) => WorkerExit::Panicked,
         (Some(code), _) => return WorkerExit::Exited(code),
         (None, signal) => WorkerExit::Killed(signal.unwrap_or(0)),
     };
     process::reap();
+    let until = Instant::now() + KEEPER_TIMEOUT;
+    while Instant::now() < until && descendants.living().iter().any(|one| one.runs_subcommand(keeper)) {
+        std::thread::sleep(Duration::from_millis(20));
+        process::reap();
+    }
     descendants.kill_all(Instant::now() + KILL_TIMEOUT, |_| {
         process::reap();
     });

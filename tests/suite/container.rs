@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::run_fixture::{Run, RunFixture};
+use crate::support::program::program;
 
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -201,17 +202,23 @@ fn container_gets_checkout_and_nothing_else() {
 
 #[test]
 fn signals_and_kills_end_the_container() {
-    for (n, (victim, signal, code)) in [
-        ("program", Signal::INT, Some(130)),
-        ("program", Signal::TERM, Some(143)),
-        ("worker", Signal::KILL, Some(3)),
-        ("both", Signal::KILL, None),
+    for (n, (victim, signal, code, is_deaf)) in [
+        ("program", Signal::INT, Some(130), false),
+        ("program", Signal::TERM, Some(143), false),
+        ("worker", Signal::KILL, Some(3), false),
+        ("both", Signal::KILL, None, false),
+        ("worker", Signal::KILL, Some(3), true),
+        ("both", Signal::KILL, None, true),
     ]
     .into_iter()
     .enumerate()
     {
         let fixture = ContainerFixture::new();
         let mark = mark(10 + n);
+        if is_deaf {
+            // Only the keeper can end this container.
+            std::fs::write(fixture.0.sandbox.path("bin/deaf"), "").unwrap();
+        }
         fixture
             .0
             .gate("cpu:hang", &format!("echo runs; sleep {mark} & sleep {mark}"));
@@ -251,7 +258,33 @@ fn signals_and_kills_end_the_container() {
         let ended = child.wait().unwrap();
         assert_eq!(ended.code(), code, "{victim} {signal:?}");
         ends(&mark);
+        if is_deaf {
+            assert!(!fixture.calls("rm").is_empty(), "{victim}");
+        }
     }
+}
+
+/// The supervisor may be killed after the command has started and before the report of that.
+#[test]
+fn lost_supervisor_ends_the_command() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mark = mark(30);
+    let task = json!({
+        "token": "t", "command": format!("sleep {mark} & sleep {mark}"), "directory": "/",
+        "environment": {"PATH": std::env::var("PATH").unwrap()}, "inherit": false,
+    });
+    let mut init = Command::new(program())
+        .arg("container-init")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let mut stdin = init.stdin.take().unwrap();
+    writeln!(stdin, "{task}").unwrap();
+    init.wait().unwrap();
+    ends(&mark);
 }
 
 fn worker_of(parent: u32) -> Pid {

@@ -242,21 +242,22 @@ impl Engine {
         })
     }
 
-    /// Removes a container and ends everything in it. A container that does not exist is not an error.
+    /// Removes a container and ends everything in it. Returns whether there was such a container.
     ///
     /// # Errors
     /// The engine did not remove it.
-    pub fn remove(&self, name: &str) -> Result<(), EngineError> {
+    pub fn remove(&self, name: &str) -> Result<bool, EngineError> {
         if self.kind == Kind::Apptainer {
-            return Ok(());
+            return Ok(false);
         }
         match self.call(["rm", "--force", "--volumes", name], SHORT, &mut || false) {
             Err(EngineError::Failed { said, .. }) if said.to_lowercase().contains("no such container") => {
-                Ok(())
+                Ok(false)
             }
             // Docker reports this if `--rm` removes the container at the same time.
-            Err(EngineError::Failed { said, .. }) if said.contains("already in progress") => Ok(()),
-            ended => ended.map(drop),
+            Err(EngineError::Failed { said, .. }) if said.contains("already in progress") => Ok(true),
+            // The client prints the names of removed containers.
+            ended => ended.map(|said| !said.trim().is_empty()),
         }
     }
 

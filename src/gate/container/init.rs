@@ -55,8 +55,16 @@ pub fn run(streams: Streams) -> io::Result<()> {
             return report(Report::Failed { cause });
         }
     };
-    report(Report::Started)?;
-    report(supervise(leader, &descendants, signals, &input, started))
+    // Without a reader the supervisor outside is gone. The command runs already, so it must be ended.
+    let is_alone = report(Report::Started).is_err();
+    report(supervise(
+        leader,
+        &descendants,
+        signals,
+        &input,
+        started,
+        is_alone,
+    ))
 }
 
 fn start(task: &Task, output: &OwnedFd) -> io::Result<Leader> {
@@ -83,8 +91,8 @@ fn supervise(
     mut signals: Signals,
     input: &File,
     started: Instant,
+    mut stopped: bool,
 ) -> Report {
-    let mut stopped = false;
     while leader.reap().is_none() && !stopped {
         stopped = wait(&leader, &signals, input, Duration::from_secs(1)) || signals.stop().is_some();
     }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod init;
+pub mod keeper;
 pub mod left_behind;
 pub mod protocol;
 pub mod running;
@@ -59,6 +60,8 @@ struct Place {
 #[derive(Debug)]
 pub struct Start {
     pub engine: Engine,
+    /// This program, for the keeper.
+    pub program: PathBuf,
     /// The name of the container.
     pub name: String,
     pub arguments: Vec<OsString>,
@@ -185,6 +188,7 @@ impl Containers {
         };
         Ok(Some(Start {
             engine: self.engine.clone(),
+            program: self.place.program.clone(),
             name,
             arguments,
             task,

@@ -5,8 +5,11 @@
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::process::Command;
 
+use rustix::process::Pid;
+
 use crate::gate::container::Start;
 use crate::gate::container::client::{EngineError, Kind};
+use crate::gate::container::keeper::Keeper;
 use crate::gate::container::protocol::{self, Report};
 
 /// The most bytes of a task: the largest pipe of a user who is not root.
@@ -19,6 +22,7 @@ pub struct Running<'a> {
     start: &'a Start,
     /// Open as long as the container may run. The first process ends the command when this is closed.
     _stdin: PipeWriter,
+    keeper: Option<Keeper>,
     reports: Option<PipeReader>,
     /// The incomplete last line.
     line: Vec<u8>,
@@ -29,10 +33,10 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Connects the client to this process, and writes the task.
+    /// Connects the client to this process, writes the task, and starts the keeper of the container.
     ///
     /// # Errors
-    /// A pipe cannot be created, or the task is too long for it.
+    /// A pipe or the keeper cannot be created, or the task is too long for the pipe.
     pub fn connect(start: &'a Start, client: &mut Command) -> io::Result<Self> {
         let (reports, errors) = io::pipe()?;
         rustix::fs::fcntl_setfl(&reports, rustix::fs::OFlags::NONBLOCK)?;
@@ -47,6 +51,7 @@ impl<'a> Running<'a> {
         Ok(Running {
             start,
             _stdin: stdin,
+            keeper: Keeper::start(&start.program, &start.engine, &start.name)?,
             reports: Some(reports),
             line: Vec::new(),
             messages: String::new(),
@@ -58,6 +63,11 @@ impl<'a> Running<'a> {
     /// Returns a descriptor that becomes readable when a report arrives.
     pub fn descriptor(&self) -> Option<&PipeReader> {
         self.reports.as_ref()
+    }
+
+    /// Returns the process that removes the container if this process is killed.
+    pub fn keeper(&self) -> Option<Pid> {
+        self.keeper.as_ref().map(Keeper::pid)
     }
 
     /// Whether the command runs, or has run.
@@ -109,13 +119,16 @@ impl<'a> Running<'a> {
     ///
     /// # Errors
     /// The engine did not remove the container.
-    pub fn remove(&self, was_stopped: bool) -> Result<(), EngineError> {
+    pub fn remove(&mut self, was_stopped: bool) -> Result<(), EngineError> {
         // A container whose first process has reported its end is gone, and the client removes it.
         let is_gone = matches!(self.last, Some(Report::Ended { .. })) && !was_stopped;
-        if is_gone && self.start.engine.kind == Kind::Docker {
-            return Ok(());
+        if !(is_gone && self.start.engine.kind == Kind::Docker) {
+            self.start.engine.remove(&self.start.name)?;
         }
-        self.start.engine.remove(&self.start.name)
+        if let Some(keeper) = self.keeper.take() {
+            keeper.dismiss();
+        }
+        Ok(())
     }
 
     /// Returns why the command did not run.

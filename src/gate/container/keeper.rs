@@ -1,0 +1,98 @@
+//! Removes the container of a gate if the supervisor of the gate was killed.
+//!
+//! For each container the supervisor starts this program again as a keeper, and holds a pipe to it. If the pipe ends without a
+//! farewell, the supervisor is dead. A keeper has its own process group, so that a signal to the run does not reach it.
+//! The end of the container's standard input is not enough: conmon of Podman keeps that input open.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use crate::gate::container::client::{Engine, Kind};
+
+/// The unlisted subcommand that runs the keeper.
+pub const SUBCOMMAND: &str = "container-keeper";
+/// How long a client that was still starting may take to create the container.
+const CREATION: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(250);
+/// The supervisor has removed the container itself.
+const FAREWELL: &[u8] = b"removed";
+
+/// A keeper that waits.
+#[derive(Debug)]
+pub struct Keeper {
+    child: Child,
+    pipe: ChildStdin,
+}
+
+impl Keeper {
+    /// Starts a keeper for the container with this name. `None` if the container ends with its client.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(program: &Path, engine: &Engine, name: &str) -> io::Result<Option<Self>> {
+        if engine.kind == Kind::Apptainer {
+            return Ok(None);
+        }
+        let mut child = Command::new(program)
+            .args([SUBCOMMAND, engine.kind.as_str(), name])
+            .env_clear()
+            .envs(engine.environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Some(Keeper { child, pipe }))
+    }
+
+    /// Returns the process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Ends a keeper whose container is gone.
+    pub fn dismiss(mut self) {
+        // An error means that the keeper has ended.
+        let _ = self.pipe.write_all(FAREWELL);
+        drop(self.pipe);
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for the end of `input`, and then removes the container unless the farewell came.
+///
+/// # Errors
+/// `words` are not the kind of an engine and a name, or the input cannot be read.
+pub fn run(
+    words: &[OsString],
+    environment: Vec<(OsString, OsString)>,
+    mut input: impl Read,
+) -> io::Result<()> {
+    let [kind, name] = words else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|known| known.as_str() == kind.as_os_str());
+    let (Some(kind), Some(name)) = (kind, name.to_str()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut said = Vec::new();
+    input.read_to_end(&mut said)?;
+    if said == FAREWELL {
+        return Ok(());
+    }
+    let engine = Engine { kind, environment };
+    let until = Instant::now() + CREATION;
+    while !matches!(engine.remove(name), Ok(true)) && Instant::now() < until {
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
