@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 /// Settings that prevent the configuration of a checkout from running programs: hooks, file monitors, external protocols.
 const SAFE_CONFIG: [&str; 6] = [
@@ -102,6 +103,8 @@ pub struct Git {
     dir: PathBuf,
     objects: Option<(PathBuf, PathBuf)>,
     index: Option<PathBuf>,
+    /// The filters and merge drivers of the configuration, if it cannot change during the use of this value.
+    programs: Option<Arc<[String]>>,
 }
 
 impl Git {
@@ -111,6 +114,16 @@ impl Git {
             dir: dir.into(),
             objects: None,
             index: None,
+            programs: None,
+        }
+    }
+
+    /// Reads the filters and merge drivers once, for many commands in a repository whose configuration does not change meanwhile.
+    /// Must not be used while code under test runs.
+    pub fn with_fixed_config(&self) -> Self {
+        Git {
+            programs: Some(self.programs().into()),
+            ..self.clone()
         }
     }
 
@@ -143,8 +156,11 @@ impl Git {
     {
         let args: Vec<S> = args.into_iter().collect();
         let programs = match args.first().and_then(|name| name.as_ref().to_str()) {
-            Some(name) if FILTERING.contains(&name) => self.programs(),
-            _ => Vec::new(),
+            Some(name) if FILTERING.contains(&name) => match &self.programs {
+                Some(known) => Arc::clone(known),
+                None => self.programs().into(),
+            },
+            _ => Arc::default(),
         };
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os() {

@@ -1,11 +1,12 @@
 //! `attest`: fills the attestation block of a pull request from recorded results. With `--verify`, compares it with them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
+use crate::cmd::contract_input::{self, ContractInput};
 use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
@@ -14,18 +15,24 @@ use crate::cmd::print_findings;
 use crate::cmd::run;
 use crate::document::{Document, Source};
 use crate::domain::attestation::Attestation;
+use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
 use crate::domain::ids::{ContractId, GateId};
 use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::github::api::GitHub;
+use crate::github::closing_keywords;
 use crate::plan::codes;
 use crate::pull::attestation::{self, Head};
 use crate::pull::attestation_check::{self, Inputs};
+use crate::pull::contract::{ContractOf, Issue};
+use crate::pull::published;
 use crate::pull::snapshot::Snapshot;
+use crate::pull::tier_b;
 use crate::workspace::stored_contract;
 
 /// Arguments of `attest`.
@@ -34,19 +41,18 @@ pub struct Args {
     /// File with the description; `-` is standard input.
     #[arg(value_name = "FILE", conflicts_with_all = ["write", "pr"])]
     body: Option<PathBuf>,
-    /// Recorded results (default: of the last run in this checkout). Can be given several times.
+    /// Recorded results (default: of the last run in this checkout, and with --pr the published ones). Can be given several times.
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
-    /// Contract: an issue body or a bare YAML file (default: the contract that `start` stored for this worktree).
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    #[command(flatten)]
+    contract: ContractInput,
     /// Commit to attest (default: HEAD, or with --pr the head of the pull request).
     #[arg(long, value_name = "REV")]
     head: Option<String>,
     /// Base branch (default: the base branch of the settings).
     #[arg(long, value_name = "REV")]
     base: Option<String>,
-    /// Edit this file in place; a new file starts as the repository's template. Use it with `gh pr create --body-file`.
+    /// Edit this file in place; a new file starts as the repository's template. Use it with `gh pr create --title TITLE --body-file FILE`.
     #[arg(long, value_name = "FILE", conflicts_with = "pr")]
     write: Option<PathBuf>,
     /// Edit the description of this pull request, unless it changes during the command.
@@ -85,20 +91,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let git = Git::at(&context.subject);
     let body = body(context, args)?;
-    let contract_path = match args.contract.clone().or_else(|| stored_contract::find(&git)) {
-        Some(path) => path,
-        None => bail!("no contract is named: pass `--contract FILE`"),
-    };
+    let document = contract(context, args, &body)?;
     let head = head(context, args, &git, &body)?;
-    let results = results(context, args)?;
+    let registry = context.registry()?.value;
+    let results = results(context, args, &body, &registry)?;
     if args.verify {
-        return verify(context, &git, &body, &contract_path, &head, results);
+        return verify(context, &git, &body, &document, &head, results);
     }
 
-    let contract = input_files::contract(&contract_path)?.value;
-    let registry = context.registry()?.value;
+    let contract = contract_input::valid(&document)?;
     let before = body.description.value.as_ref().ok();
-    let (wanted, mut findings) = attestation::decide(&contract, &registry, &head, &results, before);
+    let (wanted, mut findings) = attestation::decide(contract, &registry, &head, &results, before);
     if results.is_empty() {
         let message = "there are no recorded results, so no other gate is attested than before";
         findings.push(
@@ -107,7 +110,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .help("run them: `nmoe-gates run --tier a`"),
         );
     }
-    let text = attestation::fill(&body.description, &wanted)?;
+    let mut text = attestation::fill(&body.description, &wanted)?;
+    let issue = args.contract.issue.or_else(|| match args.contract.is_empty() {
+        true => stored_contract::issue(&git),
+        false => None,
+    });
+    if let (Some(issue), Ok(github)) = (issue, github::connect(context)) {
+        text = closing_keywords::close(&text, issue, github.site());
+    }
     let changed = text != body.description.source.written();
     if changed {
         write(args, &body, &text)?;
@@ -121,7 +131,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         tier_b: tier_b.to_vec(),
         changed,
         findings: findings.iter().map(FindingJson::from).collect(),
-        next: next(args, &contract.gates.required, tier_a),
+        next: next(
+            context,
+            args,
+            &git,
+            &body,
+            &Open {
+                contract,
+                registry: &registry,
+                tier_a,
+            },
+        )?,
     };
     if format == Format::Json {
         print_json(&report)?;
@@ -182,8 +202,21 @@ fn head(context: &Context, args: &Args, git: &Git, body: &Body) -> anyhow::Resul
     Ok(Head::find(git, commit, &base)?)
 }
 
-/// Returns the named results, or those of the last run in this checkout, oldest first.
-fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
+/// Returns the named contract, that of the pull request, or the one that `start` stored.
+fn contract(context: &Context, args: &Args, body: &Body) -> anyhow::Result<Document<Contract>> {
+    if args.contract.is_empty()
+        && let Some((github, snapshot)) = &body.pull
+        && let ContractOf::Found(issue) = snapshot.contract(github, |number| Issue::read(github, number))?
+    {
+        return Ok(issue.document.clone());
+    }
+    let document = args.contract.or_stored(context)?;
+    contract_input::valid(&document)?;
+    Ok(document)
+}
+
+/// Returns the named results; or those of the last run in this checkout, and the published ones of the pull request. Oldest first.
+fn results(context: &Context, args: &Args, body: &Body, registry: &Registry) -> anyhow::Result<Vec<Results>> {
     let mut paths = args.results.clone();
     if paths.is_empty() {
         paths.extend(
@@ -196,6 +229,13 @@ fn results(context: &Context, args: &Args) -> anyhow::Result<Vec<Results>> {
         .iter()
         .map(|path| input_files::recorded(path))
         .collect::<anyhow::Result<_>>()?;
+    if let (true, Some((github, snapshot))) = (args.results.is_empty(), &body.pull) {
+        let published = published::read(github, snapshot.pull.number, registry)?;
+        for reason in published.ignored {
+            context.note(reason);
+        }
+        all.extend(published.results);
+    }
     all.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(all)
 }
@@ -211,58 +251,87 @@ fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn next(args: &Args, required: &[GateId], tier_a: &[GateId]) -> Vec<NextStep> {
+/// What decides which steps are left.
+struct Open<'a> {
+    contract: &'a Contract,
+    registry: &'a Registry,
+    tier_a: &'a [GateId],
+}
+
+fn next(
+    context: &Context,
+    args: &Args,
+    git: &Git,
+    body: &Body,
+    open: &Open<'_>,
+) -> anyhow::Result<Vec<NextStep>> {
     let mut next = Vec::new();
-    if required
-        .iter()
-        .any(|id| id.starts_with("cpu:") && !tier_a.contains(id))
-    {
+    let mut required = tier_b::required(open.contract, open.registry, Tier::A).into_iter();
+    if required.any(|id| !open.tier_a.contains(id)) {
         next.push(NextStep::run(
             Who::Author,
             "run the gates that are not attested yet",
             ["nmoe-gates", "run", "--tier", "a"],
         ));
     }
-    match (&args.write, args.pr) {
-        (Some(path), _) => next.extend([
-            NextStep::manual(
-                Who::Author,
-                format!(
-                    "describe in {} what you changed and why, name the issue with `Fixes: #N`, tick the boxes that you confirm",
-                    path.display()
+    let naming = context.settings()?.naming;
+    let branch = git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok();
+    let push = || {
+        let command = ["git", "push", &naming.remote, "HEAD"];
+        NextStep::run(Who::Author, "push the branch", command)
+    };
+    match (&args.write, &body.pull) {
+        (Some(path), _) => {
+            let file = path.display().to_string();
+            let work = &open.contract.nmoe;
+            let title = format!("[{}] {}", work.issue, work.slug.replace('-', " "));
+            let mut create = vec!["gh", "pr", "create", "--title", &title, "--body-file", &file];
+            create.extend(["--base", &naming.base]);
+            if let Some(branch) = &branch {
+                // Without a terminal, `gh` asks for a branch that it does not know.
+                create.extend(["--head", branch]);
+            }
+            next.extend([
+                NextStep::manual(
+                    Who::Author,
+                    format!(
+                        "describe in {file} what you changed and why, name the issue with `Fixes: #N` unless it is there, tick the boxes that you confirm"
+                    ),
                 ),
-            ),
-            NextStep::run(Who::Author, "push the branch", ["git", "push", "origin", "HEAD"]),
-            NextStep::run(
-                Who::Author,
-                "open the pull request",
-                ["gh", "pr", "create", "--body-file", &path.display().to_string()],
-            ),
-            NextStep::script(
-                Who::Author,
+                push(),
+                NextStep::run(Who::Author, "open the pull request", create),
+                NextStep::script(
+                    Who::Author,
+                    "see what blocks the merge",
+                    "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
+                ),
+            ]);
+        }
+        (None, Some((_, snapshot))) => {
+            let head = &snapshot.pull.head;
+            let here = branch.as_deref() == Some(&head.branch);
+            if here && git.commit("HEAD")?.as_ref() != Some(&head.sha) {
+                next.push(push());
+            }
+            next.push(NextStep::run(
+                Who::MergeCaptain,
                 "see what blocks the merge",
-                "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
-            ),
-        ]),
-        (None, Some(number)) => next.push(NextStep::run(
-            Who::MergeCaptain,
-            "see what blocks the merge",
-            ["nmoe-gates", "ready", &number.to_string()],
-        )),
+                ["nmoe-gates", "ready", &snapshot.pull.number.to_string()],
+            ));
+        }
         (None, None) => {}
     }
-    next
+    Ok(next)
 }
 
 fn verify(
     context: &Context,
     git: &Git,
     body: &Body,
-    contract_path: &Path,
+    contract: &Document<Contract>,
     head: &Head,
     results: Vec<Results>,
 ) -> anyhow::Result<Exit> {
-    let contract = input_files::contract_document(contract_path)?;
     let inputs = Inputs {
         git,
         head,
@@ -270,11 +339,11 @@ fn verify(
             Some((_, snapshot)) => Some(snapshot.pull.head.branch.clone()),
             None => git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
         },
-        contract: &contract,
+        contract,
         facts: &gather::facts(context)?,
         results,
     };
     let findings = attestation_check::check(&body.description, inputs)?;
-    let documents = [body.description.source.clone(), contract.source];
+    let documents = [body.description.source.clone(), contract.source.clone()];
     print_findings::print_all(context, &documents, &findings)
 }

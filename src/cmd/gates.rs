@@ -1,13 +1,11 @@
 //! `gates`: lists the gates of the registry, shows one gate, and resolves a request to gates.
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
-use crate::cmd::input_files;
+use crate::cmd::contract_input::ContractInput;
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
 use crate::domain::metric::{Decimal, Direction, Metric};
@@ -47,9 +45,8 @@ struct ListArgs {
 struct ResolveArgs {
     #[command(flatten)]
     which: Which,
-    /// Read the contract to cover from this file: an issue body or a bare YAML file, `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    #[command(flatten)]
+    contract: ContractInput,
 }
 
 /// The options that select gates, shared by every command that takes them.
@@ -249,7 +246,7 @@ fn reads(metric: &Metric) -> String {
 
 fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
-    let contract = args.contract.as_deref().map(input_files::contract).transpose()?;
+    let contract = args.contract.loaded(context)?;
     let covering = contract
         .as_ref()
         .and_then(|c| select::smallest_bundle(registry, &c.value));

@@ -19,7 +19,7 @@ use crate::domain::exit::Exit;
 use crate::domain::page;
 use crate::domain::paths;
 use crate::domain::settings;
-use crate::git::Git;
+use crate::git::{Git, GitError};
 use crate::policy::Revision;
 use crate::terminal::Text;
 
@@ -132,14 +132,14 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
 /// Refuses a directory that is not the top of a checkout: a subdirectory, a bare repository, git's own folder.
 fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
     let shown = repo.display();
-    if let Ok(top) = git.text(["rev-parse", "--show-toplevel"]) {
-        let same = |top: &Path| Some(top.canonicalize().ok()? == repo.canonicalize().ok()?);
-        if same(Path::new(&top)) == Some(true) {
-            return Ok(());
-        }
-        bail!(
+    let same = |top: &Path| Some(top.canonicalize().ok()? == repo.canonicalize().ok()?);
+    match git.text(["rev-parse", "--show-toplevel"]) {
+        Ok(top) if same(Path::new(&top)) == Some(true) => return Ok(()),
+        Ok(top) => bail!(
             "cannot write into {shown}: it is not the top of its checkout\nhelp: nmoe-gates init --repo {top}"
-        );
+        ),
+        Err(refused @ GitError::Ownership(..)) => return Err(refused.into()),
+        Err(_) => {}
     }
     if git.text(["rev-parse", "--git-dir"]).is_ok() {
         bail!(

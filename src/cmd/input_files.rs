@@ -1,4 +1,4 @@
-//! Reads the files that the command line names: recorded results, resolutions, contracts and logs.
+//! Reads the files that the command line names: recorded results, resolutions and logs.
 //!
 //! Must not lint them. If a document is not usable, the error names the lint that explains it.
 
@@ -8,13 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context;
-use crate::cmd::lint::gather;
-use crate::document::Document;
-use crate::domain::contract::Contract;
-use crate::domain::ids::Sha256;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
-use crate::policy::{self, Loaded};
 use crate::report::read as untrusted;
 use crate::system::packed::{self, Packed};
 
@@ -59,26 +54,4 @@ pub fn resolution(path: &Path) -> anyhow::Result<Resolution> {
         );
     }
     Ok(resolution)
-}
-
-/// Reads a valid contract from an issue body, a bare YAML file or standard input (`-`).
-///
-/// # Errors
-/// The file cannot be read, or contains no valid contract; the message names `lint contract`.
-pub fn contract_document(path: &Path) -> anyhow::Result<Document<Contract>> {
-    let document = Document::<Contract>::parse(gather::source(path)?);
-    match &document.value {
-        Ok(_) => Ok(document),
-        Err(defect) => Err(policy::unusable(&document.source, defect, "contract")),
-    }
-}
-
-/// Like [`contract_document`], but returns only the value.
-///
-/// # Errors
-/// As for [`contract_document`].
-pub fn contract(path: &Path) -> anyhow::Result<Loaded<Contract>> {
-    let document = Document::<Contract>::parse(gather::source(path)?);
-    let sha256 = Sha256::of(document.source.written().as_bytes());
-    Loaded::new(document, sha256, "contract")
 }

@@ -11,6 +11,7 @@ pub mod completions;
 pub mod container_init;
 pub mod container_keeper;
 pub mod context;
+pub mod contract_input;
 pub mod demo;
 pub mod doctor;
 pub mod explain;

@@ -19,7 +19,8 @@ use crate::pull::local_clone::LocalClone;
 use crate::pull::queue::Queue;
 use crate::pull::readiness::Inputs;
 use crate::pull::snapshot::Snapshot;
-use crate::pull::{published, signature};
+use crate::pull::{published, signature, trial_order};
+use crate::workspace::clean;
 
 use report::Report;
 
@@ -61,6 +62,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let fetch = |number: &u64| Snapshot::fetch(&github, *number);
         args.pulls.iter().map(fetch).collect::<Result<_, _>>()?
     };
+    clone.fetch_heads(snapshots.iter().map(|snapshot| &snapshot.pull))?;
     let mut results = KnownResults {
         recorded,
         ..KnownResults::default()
@@ -81,6 +83,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         facts,
         images: settings.images.0,
         results,
+        worktrees: clean::other_worktrees(&here)?,
         writers: RefCell::default(),
     };
     let evaluate = |snapshot: &Snapshot| inputs.evaluate(snapshot);
@@ -89,7 +92,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .map(evaluate)
         .collect::<anyhow::Result<Vec<_>>>()?;
     let order = match args.all {
-        true => inputs.order(&evaluated),
+        true => trial_order::order(&inputs.clone, &evaluated),
         false => Vec::new(),
     };
     Report::new(evaluated, order).print(context)

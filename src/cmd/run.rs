@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         claimed => claimed?,
     };
     // A contract that is typed at a terminal can only be read by a process in the foreground of that terminal.
-    let typed = args.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
+    let typed = args.contract.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = recorder::mark(&path);
     let worked = match worker::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
         Role::Worker(signals) => {

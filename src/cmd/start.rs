@@ -72,8 +72,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         id,
         documents: &contracts_of(context, &args.contract)?,
         done: &args.done,
-        completed: &|| completed(context, &args.contract),
         dry_run: args.dry_run,
+        completed: &|id| Ok(!completed(context, &args.contract, &[id])?.is_empty()),
+        hotspots: &context.settings()?.hotspots,
         plan_command: plan_command(args),
     };
     match start::start(&main, &request, &gather::facts(context)?)? {
@@ -83,16 +84,23 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let would = format!("would start {id}: branch {branch} in {}", worktree.display());
             Report::planned(id, would)
         }
-        Outcome::Started { item, base, claim } => Report::started(&main, &item, &base, &claim),
+        Outcome::Started {
+            item,
+            base,
+            claim,
+            warnings,
+        } => Report::started(&main, &item, &base, &claim, &warnings),
     }
     .print(context)
 }
 
 fn plan_command(args: &Args) -> Vec<String> {
     let paths = args.contract.iter().map(|p| p.display().to_string());
+    let done = args.done.iter().flat_map(|id| ["--done".to_owned(), id.clone()]);
     ["nmoe-gates", "plan"]
         .map(str::to_owned)
         .into_iter()
         .chain(paths)
+        .chain(done)
         .collect()
 }

@@ -17,6 +17,9 @@ use crate::github::types::{
 /// The longest comment or description, in characters.
 pub const LONGEST_BODY: usize = 65_536;
 
+/// The most pages of closed issues that are read; older issues are not looked at.
+const MOST_CLOSED_PAGES: usize = 200;
+
 /// The longest description of a commit status, in characters.
 const LONGEST_LINE: usize = 140;
 
@@ -76,20 +79,21 @@ impl GitHub {
 
     /// Lists the open issues without pull requests, oldest first.
     pub fn open_issues(&self) -> Result<Vec<Issue>, GitHubError> {
-        self.issues("open")
-    }
-
-    /// Lists the closed issues without pull requests, oldest first.
-    pub fn closed_issues(&self) -> Result<Vec<Issue>, GitHubError> {
-        self.issues("closed")
-    }
-
-    fn issues(&self, state: &str) -> Result<Vec<Issue>, GitHubError> {
         let mut all: Vec<Issue> = self
             .client
-            .list(&self.path(&format!("/issues?state={state}&sort=created&direction=asc")))?;
+            .list(&self.path("/issues?state=open&sort=created&direction=asc"))?;
         all.retain(|issue| issue.pull_request.is_none());
         Ok(all)
+    }
+
+    /// Lists the closed issues without pull requests, newest first, page by page until `enough` returns true.
+    pub fn closed_issues(&self, mut enough: impl FnMut(Vec<Issue>) -> bool) -> Result<(), GitHubError> {
+        let path = self.path("/issues?state=closed&sort=created&direction=desc");
+        self.client
+            .pages(&path, MOST_CLOSED_PAGES, |mut page: Vec<Issue>| {
+                page.retain(|issue| issue.pull_request.is_none());
+                enough(page)
+            })
     }
 
     /// Gets the author and the last editor of an issue; needs a token.

@@ -108,13 +108,34 @@ impl Client {
 
     /// Sends GET requests for all pages of a list, following the `Link` header.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, GitHubError> {
+        let mut all = Vec::new();
+        let mut pages = 0;
+        self.pages(path, PAGES + 1, |page: Vec<T>| {
+            all.extend(page);
+            pages += 1;
+            pages > PAGES
+        })?;
+        match pages > PAGES {
+            false => Ok(all),
+            true => Err(fault(&Method::GET, path, ErrorKind::TooLarge)),
+        }
+    }
+
+    /// Sends GET requests for the pages of a list, following the `Link` header, until `enough` returns true or `most` pages are read.
+    pub fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        most: usize,
+        mut enough: impl FnMut(Vec<T>) -> bool,
+    ) -> Result<(), GitHubError> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut next = Some(self.config.base.url(&format!("{path}{separator}per_page=100")));
-        let mut all = Vec::new();
-        for _ in 0..PAGES {
-            let Some(url) = next else { return Ok(all) };
+        for _ in 0..most {
+            let Some(url) = next else { break };
             let reply = self.send(&Method::GET, &url, None, Repeat::Safe)?;
-            all.extend(read::<Vec<T>>(&reply, "GET", path)?);
+            if enough(read::<Vec<T>>(&reply, "GET", path)?) {
+                break;
+            }
             next = match link_next(&reply.headers) {
                 None => None,
                 Some(link) => Some(
@@ -125,10 +146,7 @@ impl Client {
                 ),
             };
         }
-        match next {
-            None => Ok(all),
-            Some(_) => Err(fault(&Method::GET, path, ErrorKind::TooLarge)),
-        }
+        Ok(())
     }
 
     /// Sends a request that changes something; needs a token.

@@ -72,6 +72,35 @@ pub fn closes(description: &str, site: Site<'_>) -> Vec<u64> {
     found.into_iter().map(|reference| reference.number).collect()
 }
 
+/// The line of a template that waits for the number of an issue: `- Fixes: #`.
+static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?m)^([ \t]*(?:[-*][ \t]+)?(?:Closes|Fixes|Resolves):?[ \t]+#)(?:N|NN|<[^>\r\n]*>)?[ \t]*(\r?)$",
+    )
+    .ok()
+});
+
+/// Returns the description with a reference that closes an issue: in the line of the template, otherwise at the end. A description
+/// that closes an issue of this repository already is not changed.
+pub fn close(description: &str, number: u64, site: Site<'_>) -> String {
+    if !references(description, site).is_empty() {
+        return description.to_owned();
+    }
+    let pattern = PLACEHOLDER.as_ref();
+    if let Some(pattern) = pattern.filter(|pattern| pattern.is_match(description)) {
+        let filled = pattern.replacen(description, 1, format!("${{1}}{number}${{2}}"));
+        if !references(&filled, site).is_empty() {
+            return filled.into_owned();
+        }
+    }
+    let line_end = match description.contains("\r\n") {
+        true => "\r\n",
+        false => "\n",
+    };
+    let text = description.trim_end();
+    format!("{text}{line_end}{line_end}Fixes: #{number}{line_end}")
+}
+
 /// The text of a description without code and HTML, with the place of each piece in the description.
 struct Prose {
     text: String,
@@ -199,5 +228,24 @@ mod tests {
         assert_eq!(closes("<!-- Fixes: #1 -->\n\nfixed #3"), [3]);
         // A fence that never closes runs to the end.
         assert_eq!(closes("Fixes #1\n\n```\nFixes #2"), [1]);
+    }
+
+    #[test]
+    fn template_line_is_filled_and_a_reference_is_kept() {
+        let repository = Repository::parse("octo-org/trainer").unwrap();
+        let site = Site {
+            repository: &repository,
+            host: "github.com",
+        };
+        assert_eq!(
+            close("a\r\n- Fixes: #\r\nb\r\n", 7, site),
+            "a\r\n- Fixes: #7\r\nb\r\n"
+        );
+        assert_eq!(close("- Fixes: #<number>\n", 7, site), "- Fixes: #7\n");
+        assert_eq!(close("Closes #3\n", 7, site), "Closes #3\n");
+        assert_eq!(
+            close("```\nFixes: #N\n```\n", 7, site),
+            "```\nFixes: #N\n```\n\nFixes: #7\n"
+        );
     }
 }

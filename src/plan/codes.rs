@@ -43,6 +43,11 @@ codes! {
         "A claim is a ref on the remote that only one person can create. It is removed when the work is merged (`start --clean`) or released (`start ID --release`).",
         "nmoe-gates start 07  # while 07 is claimed",
         "nmoe-gates plan  # choose another contract";
+    HOTSPOT_TAKEN = "hotspot-taken", Warning,
+        "A claimed contract changes the same exclusive hotspot",
+        "Both contracts may start, but one of them is merged first, and the other resolves the conflicts and runs its gates again. `plan` puts them into different waves.",
+        "nmoe-gates start 04  # while 03 is claimed, and both change nmoe/train.py",
+        "nmoe-gates plan  # choose a contract without the hotspot";
     ALREADY_MERGED = "already-merged", Error,
         "The contract is already merged",
         "The remote records the contract as done. Create a new contract for more work.",

@@ -73,19 +73,26 @@ pub fn open(github: &GitHub) -> Result<Vec<Document>, GitHubError> {
         .collect())
 }
 
-/// Returns the ids of the contracts whose issues are closed as completed.
+/// Returns those of the wanted contracts whose issues are closed as completed. Reads the newest issues first, and stops when all are
+/// found.
 ///
 /// # Errors
 /// GitHub does not answer.
-pub fn completed(github: &GitHub) -> Result<Vec<String>, GitHubError> {
-    let closed = github.closed_issues()?.into_iter();
-    let documents: Vec<Document> = closed
-        // GitHub gives no reason for an issue that was closed long ago. A duplicate or a dropped issue is not done.
-        .filter(|issue| matches!(issue.state_reason.as_deref(), None | Some("completed")))
-        .map(Document::of_issue)
-        .collect();
-    let (items, _) = read(&documents);
-    Ok(items.into_iter().map(|(item, _)| item.issue).collect())
+pub fn completed(github: &GitHub, wanted: &[&str]) -> Result<Vec<String>, GitHubError> {
+    let mut found: Vec<String> = Vec::new();
+    github.closed_issues(|page| {
+        let documents: Vec<Document> = page
+            .into_iter()
+            // GitHub gives no reason for an issue that was closed long ago. A duplicate or a dropped issue is not done.
+            .filter(|issue| matches!(issue.state_reason.as_deref(), None | Some("completed")))
+            .map(Document::of_issue)
+            .collect();
+        let (items, _) = read(&documents);
+        let ids = items.into_iter().map(|(item, _)| item.issue);
+        found.extend(ids.filter(|id| wanted.contains(&id.as_str())));
+        wanted.iter().all(|id| found.iter().any(|known| known == id))
+    })?;
+    Ok(found)
 }
 
 /// Returns files, and all Markdown and YAML files of folders, as documents; `read` reads a file.

@@ -1,6 +1,9 @@
 //! Defines the inputs of a plan: contracts as plain items, merged contracts, and conflicts of branches.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::domain::contract::Contract;
 
@@ -45,6 +48,19 @@ pub struct Facts {
     pub done: Vec<String>,
     /// The pairs of contracts whose branches conflict.
     pub conflicts: Vec<Conflict>,
+    /// The contracts that somebody works on, by id.
+    pub taken: BTreeMap<String, Taken>,
+    /// The options with which `start` finds the same contracts.
+    pub options: Vec<String>,
+}
+
+/// How a contract is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// Who claimed it; `None` without a claim.
+    pub claimed_by: Option<String>,
+    /// The open pull request that closes its issue.
+    pub pull: Option<u64>,
 }
 
 /// Two contracts whose branches conflict.

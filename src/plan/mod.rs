@@ -15,14 +15,16 @@ pub mod overlap;
 pub mod render;
 pub mod waves;
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::domain::finding::{Finding, FindingJson};
-use crate::domain::next_step::NextStep;
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::settings;
 
 pub use hotspots::{Hotspot, HotspotKind};
-pub use item::{Conflict, Facts, Item, natural};
+pub use item::{Conflict, Facts, Item, Taken, natural};
 
 /// A plan, as `--format json` prints it.
 #[derive(Clone, Debug, Serialize)]
@@ -58,6 +60,8 @@ pub struct Row {
     pub waits_for: Vec<String>,
     /// The hotspots that no other contract of the wave changes.
     pub exclusive: Vec<String>,
+    /// Who works on it; `None` if nobody does.
+    pub taken: Option<Taken>,
 }
 
 /// A contract in no wave.
@@ -91,13 +95,7 @@ pub fn make(
     let id = |n: &usize| items[*n].issue.clone();
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|a, b| natural(&items[*a].issue, &items[*b].issue));
-    let next = waves
-        .first()
-        .into_iter()
-        .flatten()
-        .take(20)
-        .map(|n| start_next(&items[*n]))
-        .collect();
+    let next = next(items, facts, &waves, &spots);
     Plan {
         schema: 1,
         contracts: order
@@ -109,6 +107,7 @@ pub fn make(
                 wave: wave_of[n],
                 waits_for: graph.waits_for[n].iter().map(id).collect(),
                 exclusive: spots.names(n),
+                taken: facts.taken.get(&items[n].issue).cloned(),
             })
             .collect(),
         waves: waves.iter().map(|wave| wave.iter().map(id).collect()).collect(),
@@ -128,11 +127,42 @@ pub fn make(
     }
 }
 
-fn start_next(item: &Item) -> NextStep {
-    use crate::domain::next_step::Who;
-    NextStep::run(
-        Who::Author,
-        format!("start {}: all its dependencies are merged", item.issue),
-        ["nmoe-gates", "start", &item.issue],
-    )
+/// Returns the steps that are possible now: free contracts of the first wave whose hotspots are free; without any, what is in review.
+fn next(items: &[Item], facts: &Facts, waves: &[Vec<usize>], spots: &hotspots::Spots) -> Vec<NextStep> {
+    let is_taken = |n: usize| facts.taken.contains_key(&items[n].issue);
+    let busy: HashSet<usize> = (0..items.len())
+        .filter(|n| is_taken(*n))
+        .flat_map(|n| &spots.exclusive_of[n])
+        .copied()
+        .collect();
+    let first = waves.first().into_iter().flatten().copied();
+    let free = first.filter(|n| !is_taken(*n) && !spots.exclusive_of[*n].iter().any(|s| busy.contains(s)));
+    let start = |n: usize| {
+        let item = &items[n];
+        let command = ["nmoe-gates", "start", &item.issue].map(str::to_owned);
+        NextStep::run(
+            Who::Author,
+            format!("start {}: all its dependencies are merged", item.issue),
+            command.into_iter().chain(facts.options.iter().cloned()),
+        )
+    };
+    let steps: Vec<NextStep> = free.take(20).map(start).collect();
+    if !steps.is_empty() {
+        return steps;
+    }
+    let in_review = facts
+        .taken
+        .iter()
+        .filter_map(|(id, taken)| Some((id, taken.pull?)));
+    in_review
+        .take(20)
+        .map(|(id, pull)| {
+            let command = ["nmoe-gates", "ready", &pull.to_string()].map(str::to_owned);
+            NextStep::run(
+                Who::MergeCaptain,
+                format!("see what blocks the merge of {id}, which others wait for"),
+                command,
+            )
+        })
+        .collect()
 }

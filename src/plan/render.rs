@@ -29,6 +29,20 @@ pub fn human(plan: &Plan) -> Text {
         })
         .collect();
     table(&mut out, ["wave", "contract", "after", "exclusive"], &rows);
+    let taken: Vec<_> = plan
+        .contracts
+        .iter()
+        .filter_map(|row| Some((&row.issue, row.taken.as_ref()?)))
+        .collect();
+    if !taken.is_empty() {
+        out.line("").line("in work:");
+    }
+    for (issue, taken) in taken {
+        let by = taken.claimed_by.iter().map(|who| format!("claimed by {who}"));
+        let pull = taken.pull.iter().map(|number| format!("in review: #{number}"));
+        let how: Vec<String> = by.chain(pull).collect();
+        out.line(format_args!("  {issue}: {}", how.join(", ")));
+    }
     if plan.critical_path.len() > 1 {
         out.line("")
             .line(format_args!("critical path: {}", plan.critical_path.join(" → ")));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::finding::{Code, Finding, Severity};
-use crate::domain::next_step::NextStep;
+use crate::domain::next_step::{NextStep, Who};
 
 macro_rules! blockers {
     ($($name:ident = $id:literal, $title:literal, $explain:literal, $bad:literal, $good:literal;)*) => {
@@ -123,4 +123,17 @@ impl Blocker {
         let message = format!("{}: {}{more}", first.code.id, first.message);
         Some(Blocker::new(code, message, next()))
     }
+}
+
+/// Replaces the next steps of evidence that cannot be made yet: a run would be outdated after the merge of what is first.
+pub fn after_others(others: &[Blocker], mut evidence: Vec<Blocker>) -> Vec<Blocker> {
+    let first = others
+        .iter()
+        .find(|other| [HOTSPOT_ORDER.id, DEPENDENCY_UNMERGED.id].contains(&other.code));
+    if let Some(first) = first {
+        for blocker in evidence.iter_mut().filter(|b| b.next.who == Who::Maintainer) {
+            blocker.next = first.next.clone();
+        }
+    }
+    evidence
 }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::evidence::Evidence;
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, GateId};
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
 use crate::pull::snapshot::Merge;
@@ -35,20 +34,27 @@ impl KnownResults {
         found
     }
 
-    /// Whether results of this tree exist for all gates, and each gate passed.
-    pub fn prove(&self, gates: &[String], tree: &CommitId) -> bool {
-        let wanted = Evidence {
-            tree: Some(tree.clone()),
-            ..Evidence::default()
-        };
-        let valid: Vec<&Results> = self
-            .recorded
-            .iter()
-            .chain(self.published.values().flatten())
-            .filter(|r| r.evidence.stale_for(&wanted).is_empty())
-            .collect();
-        let passed =
-            |r: &&Results, id: &String| r.results.get(id).is_some_and(|gate| gate.status == Verdict::Pass);
-        gates.iter().all(|id| valid.iter().any(|r| passed(r, id)))
+    /// Returns the trees for which these results prove all gates, each with the commit of the base that was tested.
+    pub fn proofs(results: &[Results], gates: &[GateId]) -> Vec<(Option<CommitId>, CommitId)> {
+        let mut proofs = Vec::new();
+        for one in results {
+            let Some(tree) = &one.evidence.tree else {
+                continue;
+            };
+            let proof = (one.evidence.base.clone(), tree.clone());
+            let same = |r: &&Results| r.evidence.tree.as_ref() == Some(tree);
+            let passed = |id: &GateId| {
+                let latest = results
+                    .iter()
+                    .rev()
+                    .filter(same)
+                    .find_map(|r| r.results.get(id.as_str()));
+                latest.is_some_and(|gate| gate.status == Verdict::Pass)
+            };
+            if !proofs.contains(&proof) && gates.iter().all(passed) {
+                proofs.push(proof);
+            }
+        }
+        proofs
     }
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::domain::exit::NoVerdict;
 use crate::domain::ids::CommitId;
-use crate::git::{Git, claims, merge, merge_status};
+use crate::git::{Git, GitError, claims, merge_status};
 use crate::github::types::Pull;
 
 /// The base and the head of a pull request, both present in the clone.
@@ -24,8 +24,8 @@ pub struct LocalClone {
     pub git: Git,
     pub remote: String,
     _scratch: TempDir,
-    /// Bases after some heads were merged, by base and heads.
-    bases: RefCell<HashMap<Vec<CommitId>, Option<CommitId>>>,
+    /// The tips of the base branches, by name.
+    bases: RefCell<HashMap<String, CommitId>>,
 }
 
 impl LocalClone {
@@ -38,29 +38,40 @@ impl LocalClone {
             .map_err(|error| NoVerdict(format!("cannot fetch from `{remote}`: {error}")))?;
         let scratch = TempDir::with_prefix("nmoe-gates-ready-").context("cannot make a temporary folder")?;
         Ok(LocalClone {
-            git: here.with_scratch_objects(scratch.path())?,
+            git: here.with_scratch_objects(scratch.path())?.with_fixed_config(),
             remote: remote.to_owned(),
             _scratch: scratch,
             bases: RefCell::default(),
         })
     }
 
-    /// Returns base and head of a pull request, and fetches the head if it is not here.
+    /// Fetches the heads that are not here, all in one command.
+    ///
+    /// # Errors
+    /// The remote has no such head, or git fails.
+    pub fn fetch_heads<'p>(&self, pulls: impl Iterator<Item = &'p Pull>) -> anyhow::Result<()> {
+        let mut missing = Vec::new();
+        for pull in pulls {
+            if self.git.commit(&pull.head.sha)?.is_none() {
+                missing.push(format!("refs/pull/{}/head", pull.number));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let args = ["fetch", "--quiet", "--no-tags", self.remote.as_str()];
+        self.git
+            .bytes(args.into_iter().chain(missing.iter().map(String::as_str)))
+            .map_err(|error| NoVerdict(format!("cannot fetch the heads of pull requests: {error}")))?;
+        Ok(())
+    }
+
+    /// Returns base and head of a pull request, whose head was fetched.
     ///
     /// # Errors
     /// The remote has no such branch, or the head changed during this command.
     pub fn commits(&self, pull: &Pull) -> anyhow::Result<Commits> {
-        let (remote, branch) = (&self.remote, &pull.base.branch);
-        let base = self
-            .git
-            .commit(&format!("refs/remotes/{remote}/{branch}"))?
-            .with_context(|| format!("the remote `{remote}` has no branch `{branch}`"))?;
-        if self.git.commit(&pull.head.sha)?.is_none() {
-            let name = format!("refs/pull/{}/head", pull.number);
-            self.git
-                .bytes(["fetch", "--quiet", "--no-tags", remote, &name])
-                .map_err(|error| NoVerdict(format!("cannot fetch the head of #{}: {error}", pull.number)))?;
-        }
+        let base = self.base(&pull.base.branch)?;
         match self.git.commit(&pull.head.sha)? {
             Some(head) => Ok(Commits { base, head }),
             None => Err(NoVerdict(format!(
@@ -71,34 +82,37 @@ impl LocalClone {
         }
     }
 
+    fn base(&self, branch: &str) -> anyhow::Result<CommitId> {
+        if let Some(known) = self.bases.borrow().get(branch) {
+            return Ok(known.clone());
+        }
+        let remote = &self.remote;
+        let tip = self
+            .git
+            .commit(&format!("refs/remotes/{remote}/{branch}"))?
+            .with_context(|| format!("the remote `{remote}` has no branch `{branch}`"))?;
+        self.bases.borrow_mut().insert(branch.to_owned(), tip.clone());
+        Ok(tip)
+    }
+
+    /// Returns the tree of a commit; `None` if the commit is not here.
+    pub fn tree(&self, commit: &CommitId) -> Option<CommitId> {
+        self.git
+            .id(["rev-parse", "--verify", "--quiet", &format!("{commit}^{{tree}}")])
+            .ok()
+    }
+
     /// Whether the base already contains the work of a pull request.
     pub fn is_merged(&self, commits: &Commits) -> bool {
         merge_status::of_branch(&self.git, &commits.base, &commits.head, None)
             .is_ok_and(|status| status.is_merged())
     }
 
-    /// Returns the base after these heads were merged in this order; `None` if one of them conflicts.
-    pub fn base_after(&self, base: &CommitId, heads: &[CommitId]) -> Option<CommitId> {
-        let Some((last, before)) = heads.split_last() else {
-            return Some(base.clone());
-        };
-        let key: Vec<CommitId> = std::iter::once(base).chain(heads).cloned().collect();
-        let known = self.bases.borrow().get(&key).cloned();
-        if let Some(known) = known {
-            return known;
-        }
-        let after = self
-            .base_after(base, before)
-            .and_then(|base| self.merge_commit(&base, last));
-        self.bases.borrow_mut().insert(key, after.clone());
-        after
-    }
-
-    fn merge_commit(&self, base: &CommitId, head: &CommitId) -> Option<CommitId> {
-        let trial = merge::trial(&self.git, base, head).ok()?;
-        if !trial.conflicts.is_empty() {
-            return None;
-        }
+    /// Makes the commit of a trial merge, as the base of the next one.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn commit(&self, base: &CommitId, head: &CommitId, tree: &CommitId) -> Result<CommitId, GitError> {
         let commit = [
             "-c",
             "user.name=nmoe-gates",
@@ -112,8 +126,8 @@ impl LocalClone {
             base,
             "-p",
             head,
-            &trial.tree,
+            tree,
         ];
-        self.git.text(commit).ok()?.parse().ok()
+        self.git.id(commit)
     }
 }

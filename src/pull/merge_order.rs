@@ -1,8 +1,10 @@
-//! Finds the order of merging that keeps the most evidence valid.
+//! Finds the order of merging that keeps the most evidence valid, with one trial merge for each pull request.
 //!
-//! Must not depend on git: a closure answers whether evidence stays valid after some merges.
+//! Must not depend on git: a closure merges for trial.
 
 use serde::Serialize;
+
+use crate::domain::ids::{CommitId, GateId};
 
 /// A step of the merge order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,7 +15,11 @@ pub struct Step {
     /// Whether its evidence is still valid when its turn comes.
     pub evidence_stands: bool,
     /// The gates that must run again before this merge.
-    pub rerun: Vec<String>,
+    pub rerun: Vec<GateId>,
+    /// Whether it conflicts when its turn comes.
+    pub conflicts: bool,
+    /// The earlier pull requests of this order that change a path in conflict.
+    pub conflicts_with: Vec<u64>,
 }
 
 /// A pull request that waits to be merged.
@@ -25,88 +31,150 @@ pub struct Waiting {
     /// The contract ids that must be merged first.
     pub depends_on: Vec<String>,
     /// The gates that need evidence.
-    pub gates: Vec<String>,
+    pub gates: Vec<GateId>,
+    /// What the evidence of all gates is about.
+    pub proofs: Vec<Proof>,
 }
 
-/// Returns an order of merging. Each step takes a pull request with valid evidence if there is one, and of those the one after which
-/// the most others are still valid.
+/// The trees of a test: before the merge, if known, and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    pub base: Option<CommitId>,
+    pub tree: CommitId,
+}
+
+/// The result of a trial merge: the new tree of the base, or the pull requests that the merge conflicts with.
+pub type Trial = Result<CommitId, Vec<u64>>;
+
+impl Waiting {
+    /// Returns the tree after its merge into a base with this tree, if its evidence is valid there and tells.
+    fn proven_on(&self, base: &CommitId) -> Option<&CommitId> {
+        let proof = self
+            .proofs
+            .iter()
+            .find(|proof| proof.base.as_ref() == Some(base))?;
+        Some(&proof.tree)
+    }
+
+    fn is_valid_on(&self, base: &CommitId) -> bool {
+        self.gates.is_empty() || self.proven_on(base).is_some()
+    }
+}
+
+/// Returns an order of merging into a base with this tree. Each step takes a pull request with valid evidence if there is one, and of
+/// those the one after which the most others are still valid.
 ///
-/// `is_valid(done, pull)` tells whether the evidence of a pull request is valid after `done` were merged in that order.
-pub fn order(waiting: &[Waiting], mut is_valid: impl FnMut(&[u64], u64) -> bool) -> Vec<Step> {
+/// `merge` merges a pull request for trial, in the order of the calls.
+pub fn order(waiting: &[Waiting], base: CommitId, mut merge: impl FnMut(u64) -> Trial) -> Vec<Step> {
     let mut left: Vec<&Waiting> = waiting.iter().collect();
-    let mut done: Vec<u64> = Vec::new();
+    let mut tree = base;
     let mut steps = Vec::new();
-    while !left.is_empty() {
-        let open: Vec<&str> = left.iter().map(|w| w.issue.as_str()).collect();
-        let mut free: Vec<usize> = (0..left.len())
-            .filter(|n| left[*n].depends_on.iter().all(|id| !open.contains(&id.as_str())))
-            .collect();
-        if free.is_empty() {
-            // The dependencies form a circle. Each of these pull requests has a blocker.
-            free = (0..left.len()).collect();
-        }
-        let mut best: Option<((bool, usize), usize)> = None;
-        for n in free {
-            let now = is_valid(&done, left[n].pull);
-            let mut after = done.clone();
-            after.push(left[n].pull);
-            let kept = left
-                .iter()
-                .filter(|other| other.pull != left[n].pull && is_valid(&after, other.pull))
-                .count();
-            // If several are equal, take the first, so that the result is reproducible.
-            if best.is_none_or(|(rank, _)| (now, kept) > rank) {
-                best = Some(((now, kept), n));
-            }
-        }
-        let Some(((evidence_stands, _), n)) = best else {
-            break;
-        };
+    while let Some(n) = best(&left, &tree) {
         let next = left.remove(n);
-        done.push(next.pull);
+        let (conflicts, conflicts_with, stands) = match merge(next.pull) {
+            Ok(after) => {
+                let stands = next.gates.is_empty() || next.proofs.iter().any(|proof| proof.tree == after);
+                tree = after;
+                (false, Vec::new(), stands)
+            }
+            Err(others) => (true, others, false),
+        };
         steps.push(Step {
             pull: next.pull,
             issue: next.issue.clone(),
-            evidence_stands,
-            rerun: if evidence_stands {
-                Vec::new()
-            } else {
-                next.gates.clone()
-            },
+            evidence_stands: stands,
+            rerun: if stands { Vec::new() } else { next.gates.clone() },
+            conflicts,
+            conflicts_with,
         });
     }
     steps
+}
+
+/// Returns the index of the best next pull request. If several are equal, the first, so that the result is reproducible.
+fn best(left: &[&Waiting], tree: &CommitId) -> Option<usize> {
+    let is_open = |id: &String| left.iter().any(|w| w.issue == *id);
+    let mut free: Vec<usize> = (0..left.len())
+        .filter(|n| !left[*n].depends_on.iter().any(is_open))
+        .collect();
+    if free.is_empty() {
+        // The dependencies form a circle. Each of these pull requests has a blocker.
+        free = (0..left.len()).collect();
+    }
+    // A pull request that needs no evidence is valid on each base.
+    let always = left.iter().filter(|w| w.gates.is_empty()).count();
+    let rank = |n: usize| {
+        let one = left[n];
+        let kept = match one.proven_on(tree) {
+            Some(after) => left.iter().filter(|w| w.proven_on(after).is_some()).count(),
+            None => 0,
+        };
+        let itself = usize::from(one.gates.is_empty());
+        (one.is_valid_on(tree), kept + always - itself)
+    };
+    let mut best: Option<((bool, usize), usize)> = None;
+    for n in free {
+        let rank = rank(n);
+        if best.is_none_or(|(known, _)| rank > known) {
+            best = Some((rank, n));
+        }
+    }
+    best.map(|(_, n)| n)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn waiting(pull: u64, issue: &str, depends_on: &[&str]) -> Waiting {
+    fn id(n: u64) -> CommitId {
+        format!("{n:040x}").parse().unwrap()
+    }
+
+    fn waiting(pull: u64, issue: &str, depends_on: &[&str], proof: (u64, u64)) -> Waiting {
         Waiting {
             pull,
             issue: issue.to_owned(),
             depends_on: depends_on.iter().map(|d| (*d).to_owned()).collect(),
-            gates: vec!["b200:x".to_owned()],
+            gates: vec!["b200:x".parse().unwrap()],
+            proofs: vec![Proof {
+                base: Some(id(proof.0)),
+                tree: id(proof.1),
+            }],
         }
     }
 
     #[test]
     fn the_order_keeps_evidence_and_dependencies() {
+        // 2 was tested on top of 1; 3 and 4 were tested on the base alone, and 4 conflicts with 1.
         let all = [
-            waiting(1, "01", &[]),
-            waiting(2, "02", &["01"]),
-            waiting(3, "03", &[]),
+            waiting(1, "01", &[], (0, 10)),
+            waiting(2, "02", &["01"], (10, 20)),
+            waiting(3, "03", &[], (0, 30)),
+            waiting(4, "04", &[], (0, 40)),
         ];
-        // 2 was tested on top of 1; 3 was tested on the base alone.
-        let is_valid = |done: &[u64], pull: u64| match pull {
-            1 | 3 => done.is_empty(),
-            _ => done == [1],
-        };
-        let steps: Vec<(u64, bool)> = order(&all, is_valid)
+        let mut merges = Vec::new();
+        let steps = order(&all, id(0), |pull| {
+            merges.push(pull);
+            match pull {
+                1 => Ok(id(10)),
+                2 => Ok(id(20)),
+                3 => Ok(id(99)),
+                _ => Err(vec![1]),
+            }
+        });
+        let shown: Vec<(u64, bool, &[u64])> = steps
             .iter()
-            .map(|s| (s.pull, s.evidence_stands))
+            .map(|s| (s.pull, s.evidence_stands, s.conflicts_with.as_slice()))
             .collect();
-        assert_eq!(steps, [(1, true), (2, true), (3, false)]);
+        assert_eq!(
+            shown,
+            [
+                (1, true, &[][..]),
+                (2, true, &[]),
+                (3, false, &[]),
+                (4, false, &[1])
+            ]
+        );
+        assert_eq!(merges, [1, 2, 3, 4], "one trial merge for each");
     }
 }

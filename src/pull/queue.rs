@@ -1,6 +1,6 @@
 //! Describes what competes with a pull request: the other open pull requests, the contracts of open issues, and what is merged.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::contract::Contract;
@@ -29,8 +29,8 @@ pub struct Queue {
     contracts: HashMap<u64, Item>,
     /// The ids of contracts that a ref on the remote marks as merged.
     done: BTreeSet<String>,
-    /// The ids of contracts whose issue is closed as completed; requested only if needed.
-    completed: OnceCell<Vec<String>>,
+    /// Whether the issue of a contract is closed as completed, by id; requested only if needed.
+    completed: RefCell<HashMap<String, bool>>,
     hotspots: Hotspots,
 }
 
@@ -71,7 +71,7 @@ impl Queue {
                 })
                 .collect(),
             done: claims::listed(clone, claims::DONE)?.into_keys().collect(),
-            completed: OnceCell::new(),
+            completed: RefCell::default(),
             hotspots,
         })
     }
@@ -110,8 +110,7 @@ impl Queue {
         let mut unmerged = Vec::new();
         for id in &contract.nmoe.depends_on {
             let is_open = || self.contracts.values().any(|item| item.issue == *id);
-            let is_done =
-                || -> anyhow::Result<bool> { Ok(self.completed(github)?.iter().any(|done| done == id)) };
+            let is_done = || -> anyhow::Result<bool> { Ok(self.is_completed(github, id)?) };
             if !self.done.contains(id.as_str()) && (is_open() || !is_done()?) {
                 unmerged.push(id.as_str());
             }
@@ -119,12 +118,13 @@ impl Queue {
         Ok(unmerged)
     }
 
-    fn completed(&self, github: &GitHub) -> anyhow::Result<&Vec<String>> {
-        if let Some(known) = self.completed.get() {
-            return Ok(known);
+    fn is_completed(&self, github: &GitHub, id: &str) -> Result<bool, GitHubError> {
+        if let Some(known) = self.completed.borrow().get(id) {
+            return Ok(*known);
         }
-        let completed = contracts::completed(github)?;
-        Ok(self.completed.get_or_init(|| completed))
+        let found = !contracts::completed(github, &[id])?.is_empty();
+        self.completed.borrow_mut().insert(id.to_owned(), found);
+        Ok(found)
     }
 
     /// Returns the open pull requests that change an exclusive hotspot of this contract and must be merged first.

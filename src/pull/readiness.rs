@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Identity;
 use crate::domain::finding::Finding;
-use crate::domain::ids::{CommitId, short};
+use crate::domain::ids::{CommitId, GateId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
@@ -26,7 +26,8 @@ use crate::pull::blocker::{self, Blocker};
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::{Commits, LocalClone};
-use crate::pull::merge_order::{self, Step, Waiting};
+use crate::pull::merge_order::{Proof, Waiting};
+use crate::pull::pull_state;
 use crate::pull::queue::Queue;
 use crate::pull::scope;
 use crate::pull::snapshot::{Merge, Snapshot};
@@ -43,6 +44,8 @@ pub struct Inputs<'a> {
     pub facts: lint::LintContext,
     pub images: Vec<Image>,
     pub results: KnownResults,
+    /// The other worktrees of this clone, by their branch.
+    pub worktrees: HashMap<String, String>,
     /// Whether a user may write to the repository, by login.
     pub writers: RefCell<HashMap<String, bool>>,
 }
@@ -60,7 +63,17 @@ pub struct Readiness {
     pub ready: bool,
     pub blockers: Vec<Blocker>,
     #[serde(skip)]
-    waiting: Option<Waiting>,
+    pub waiting: Option<Waiting>,
+}
+
+/// What the trial merge of a pull request with the current base showed.
+enum Merged {
+    /// The merge has conflicts.
+    Conflict,
+    /// The base contains the work already.
+    Nothing,
+    /// The results that prove all gates of the contract, by their trees.
+    Clean(Vec<Proof>),
 }
 
 /// The contract of a pull request with its findings.
@@ -86,7 +99,19 @@ impl Inputs<'_> {
         let contract = found
             .as_ref()
             .and_then(|found| found.issue.document.value.as_ref().ok());
-        let mut blockers = state(snapshot);
+        let mut blockers = pull_state::blockers(&snapshot.pull);
+        if snapshot.pull.state != "open" {
+            // Nothing else matters for a pull request that cannot be merged.
+            return Ok(Readiness {
+                number: snapshot.pull.number,
+                issue: contract.map(|c| c.nmoe.issue.to_string()),
+                head: commits.head,
+                base: commits.base,
+                ready: false,
+                blockers,
+                waiting: None,
+            });
+        }
         blockers.extend(self.contract(snapshot, found.as_ref()));
         blockers.extend(self.reviews(snapshot)?);
         blockers.extend(self.attestation(snapshot, &commits.head, found.as_ref()));
@@ -98,18 +123,32 @@ impl Inputs<'_> {
             blockers.extend(self.hotspots(snapshot.pull.number, contract));
         }
         blockers.extend(self.evil_merges(&commits)?);
-        blockers.extend(self.merge_result(snapshot, &commits, found.as_ref())?);
+        let gates: Vec<GateId> = contract
+            .map(|c| tier_b::required(c, &self.registry.value, Tier::B))
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let (merged, evidence) = self.merge_result(snapshot, &commits, found.as_ref(), &gates)?;
+        blockers.extend(blocker::after_others(&blockers, evidence));
+        let is_merged = match merged {
+            Merged::Nothing => true,
+            Merged::Conflict => self.clone.is_merged(&commits),
+            Merged::Clean(_) => false,
+        };
+        let proofs = match merged {
+            Merged::Clean(proofs) => proofs,
+            _ => Vec::new(),
+        };
         Ok(Readiness {
             number: snapshot.pull.number,
             issue: contract.map(|c| c.nmoe.issue.to_string()),
-            waiting: contract.map(|c| Waiting {
+            waiting: contract.filter(|_| !is_merged).map(|c| Waiting {
                 pull: snapshot.pull.number,
                 issue: c.nmoe.issue.to_string(),
                 depends_on: c.nmoe.depends_on.iter().map(ToString::to_string).collect(),
-                gates: tier_b::required(c, &self.registry.value, Tier::B)
-                    .into_iter()
-                    .map(ToString::to_string)
-                    .collect(),
+                gates,
+                proofs,
             }),
             head: commits.head,
             base: commits.base,
@@ -222,18 +261,24 @@ impl Inputs<'_> {
         blockers.extend(Blocker::of_errors(&blocker::NOT_PUBLIC, &private, || {
             NextStep::run(
                 Who::Author,
-                "remove the private data, or tick the boxes that you confirm",
-                ["gh", "pr", "edit", &number],
+                "list the findings, then remove the private data, or tick the boxes that you confirm, and write the description with `gh pr edit --body-file`",
+                ["nmoe-gates", "lint", "pr", "--pr", &number],
             )
         }));
         let refresh = || {
+            let mut program = vec!["nmoe-gates"];
+            // The author may work in another worktree of this clone.
+            let elsewhere = self.worktrees.get(&snapshot.pull.head.branch);
+            if let Some(path) = elsewhere {
+                program.extend(["--repo", path]);
+            }
             NextStep::join(
                 Who::Author,
                 "run Tier A on this head and update the attestation",
                 "&&",
                 &[
-                    &["nmoe-gates", "run", "--tier", "a"],
-                    &["nmoe-gates", "attest", "--pr", &number],
+                    &[program.as_slice(), &["run", "--tier", "a"]].concat(),
+                    &[program.as_slice(), &["attest", "--pr", &number]].concat(),
                 ],
             )
         };
@@ -348,7 +393,8 @@ impl Inputs<'_> {
         snapshot: &Snapshot,
         commits: &Commits,
         found: Option<&Checked<'_>>,
-    ) -> anyhow::Result<Vec<Blocker>> {
+        gates: &[GateId],
+    ) -> anyhow::Result<(Merged, Vec<Blocker>)> {
         let trial = merge::trial(&self.clone.git, &commits.base, &commits.head)?;
         let branch = &snapshot.pull.base.branch;
         if !trial.conflicts.is_empty() {
@@ -359,11 +405,14 @@ impl Inputs<'_> {
                 "resolve the conflicts without other changes",
                 ["git", "merge", &base],
             );
-            return Ok(vec![Blocker::new(&blocker::MERGE_CONFLICT, message, next)]);
+            let blocker = Blocker::new(&blocker::MERGE_CONFLICT, message, next);
+            return Ok((Merged::Conflict, vec![blocker]));
         }
         let Some((found, Ok(contract))) = found.map(|found| (found, &found.issue.document.value)) else {
-            return Ok(Vec::new());
+            return Ok((Merged::Clean(Vec::new()), Vec::new()));
         };
+        let base_tree = self.clone.tree(&commits.base);
+        let contained = base_tree.as_ref() == Some(&trial.tree);
         let merge = Merge {
             commit: None,
             base: commits.base.clone(),
@@ -388,61 +437,34 @@ impl Inputs<'_> {
             }
             stale
         };
-        Ok(tier_b::blockers(
+        let blockers = tier_b::blockers(
             snapshot.pull.number,
             contract,
             &self.registry.value,
             &results,
             stale,
-        ))
-    }
-
-    /// Returns the order of merging that keeps the most evidence valid, found by trial merges.
-    pub fn order(&self, evaluated: &[Readiness]) -> Vec<Step> {
-        let commits = |row: &Readiness| Commits {
-            base: row.base.clone(),
-            head: row.head.clone(),
-        };
-        let waiting: Vec<Waiting> = evaluated
-            .iter()
-            .filter(|row| row.waiting.is_some() && !self.clone.is_merged(&commits(row)))
-            .filter_map(|row| row.waiting.clone())
-            .collect();
-        merge_order::order(&waiting, |merged, pull| {
-            let find = |number: u64| evaluated.iter().find(|row| row.number == number);
-            let heads: Option<Vec<CommitId>> = merged.iter().map(|n| Some(find(*n)?.head.clone())).collect();
-            let (Some(row), Some(heads)) = (find(pull), heads) else {
-                return false;
-            };
-            let Some(base) = self.clone.base_after(&row.base, &heads) else {
-                return false;
-            };
-            let Ok(trial) = merge::trial(&self.clone.git, &base, &row.head) else {
-                return false;
-            };
-            let gates = row.waiting.as_ref().map(|w| w.gates.as_slice());
-            trial.conflicts.is_empty() && gates.is_some_and(|gates| self.results.prove(gates, &trial.tree))
-        })
-    }
-}
-
-fn state(snapshot: &Snapshot) -> Vec<Blocker> {
-    let pull = &snapshot.pull;
-    let number = pull.number;
-    let mut blockers = Vec::new();
-    if pull.state != "open" || pull.merged {
-        let next = NextStep::manual(Who::MergeCaptain, "nothing to do");
-        let message = format!("#{number} is not open");
-        blockers.push(Blocker::new(&blocker::NOT_OPEN, message, next));
-    }
-    if pull.draft {
-        let next = NextStep::run(
-            Who::Author,
-            "mark it as ready for review",
-            ["gh", "pr", "ready", &number.to_string()],
         );
-        let message = format!("#{number} is a draft");
-        blockers.push(Blocker::new(&blocker::DRAFT, message, next));
+        if contained {
+            return Ok((Merged::Nothing, blockers));
+        }
+        // Results that only the state of the base makes stale may be valid after other merges.
+        let of_base =
+            |identity: &Identity| matches!(identity, Identity::Base | Identity::Merge | Identity::Tree);
+        let usable: Vec<Results> = results
+            .iter()
+            .filter(|r| stale(r).iter().all(of_base))
+            .cloned()
+            .collect();
+        let proofs = KnownResults::proofs(&usable, gates)
+            .into_iter()
+            .map(|(base, tree)| Proof {
+                base: match tree == merge.tree {
+                    true => base_tree.clone(),
+                    false => base.and_then(|base| self.clone.tree(&base)),
+                },
+                tree,
+            })
+            .collect();
+        Ok((Merged::Clean(proofs), blockers))
     }
-    blockers
 }

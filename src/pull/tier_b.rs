@@ -69,11 +69,18 @@ pub fn blockers(
                     } else {
                         &TIER_B_MISSING
                     };
-                    Blocker::new(
-                        code,
-                        format!("`{id}` is {} on the current merge result", status.as_str()),
-                        run(),
-                    )
+                    let next = match (status, Some(*id) == perf) {
+                        (Verdict::Fail, true) => NextStep::manual(
+                            Who::Author,
+                            "make the change faster, or get the budget of the contract changed first",
+                        ),
+                        (Verdict::Fail, false) => {
+                            NextStep::manual(Who::Author, "read the log of the run, fix the change, and push")
+                        }
+                        _ => run(),
+                    };
+                    let message = format!("`{id}` is {} on the current merge result", status.as_str());
+                    Blocker::new(code, message, next)
                 }
                 (None, None) => Blocker::new(
                     &TIER_B_MISSING,

@@ -1,6 +1,6 @@
 //! Removes branches, worktrees and claims of merged contracts. Unmerged and uncommitted work stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -116,6 +116,19 @@ fn worktrees(git: &Git) -> anyhow::Result<BTreeMap<String, Worktree>> {
             let locked = value("locked").is_some();
             Some((branch, Worktree { path, locked }))
         })
+        .collect())
+}
+
+/// Returns the worktrees that exist, by their branch, without the one of this directory.
+///
+/// # Errors
+/// git fails.
+pub fn other_worktrees(git: &Git) -> anyhow::Result<HashMap<String, String>> {
+    let here = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])?;
+    let all = worktrees(git)?.into_iter();
+    let others = all.filter(|(_, tree)| tree.path != Path::new(&here) && tree.path.exists());
+    Ok(others
+        .map(|(branch, tree)| (branch, tree.path.display().to_string()))
         .collect())
 }
 

@@ -108,6 +108,24 @@ impl MainWorktree {
         Ok(found)
     }
 
+    /// Returns a branch whose name is the start of the name of a contract's branch, such as `issue`. git can have only one of them.
+    pub fn branch_above(&self, item: &Item) -> anyhow::Result<Option<String>> {
+        let branch = self.branch(item);
+        for (at, _) in branch.match_indices('/') {
+            let name = &branch[..at];
+            let remote = format!("{}/{name}", self.naming.remote);
+            for (full, shown) in [
+                (format!("refs/heads/{name}"), name),
+                (format!("refs/remotes/{remote}"), remote.as_str()),
+            ] {
+                if self.git.commit(&full)?.is_some() {
+                    return Ok(Some(shown.to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether the branch of a contract exists and is merged.
     pub fn is_merged(&self, item: &Item) -> anyhow::Result<bool> {
         let base = self.base()?;
@@ -124,9 +142,11 @@ impl MainWorktree {
     }
 
     /// Creates branch and worktree, and stores the contract in the git directory of the worktree.
-    pub fn create(&self, item: &Item, base: &str, contract: &str) -> anyhow::Result<()> {
+    pub fn create(&self, item: &Item, base: &str, contract: &str, issue: Option<u64>) -> anyhow::Result<()> {
         let worktree = self.worktree(item);
         let branch = self.branch(item);
+        // Forget worktrees whose folder somebody removed by hand; git would refuse the path.
+        self.git.output(["worktree", "prune"])?;
         let output = self
             .git
             .command(["worktree", "add", "--quiet", "--no-track", "-b", branch.as_str()])
@@ -143,11 +163,7 @@ impl MainWorktree {
                 said.trim()
             );
         }
-        let stored = stored_contract::path(&Git::at(&worktree))?;
-        if let Some(dir) = stored.parent() {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        }
-        std::fs::write(&stored, contract).with_context(|| format!("cannot write {}", stored.display()))
+        stored_contract::store(&Git::at(&worktree), issue, contract)
     }
 
     /// Removes what [`MainWorktree::create`] created, if it is unchanged.

@@ -6,11 +6,12 @@ use crate::document::{Document as Parsed, Source};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
+use crate::domain::settings;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::git::claims::{self, Claim, Claimed};
 use crate::lint;
 use crate::plan::contracts::{self, Document};
-use crate::plan::{Item, codes, natural};
+use crate::plan::{self, Facts, Item, codes, natural};
 use crate::workspace::main_worktree::MainWorktree;
 
 /// What to start.
@@ -21,8 +22,9 @@ pub struct Request<'a> {
     pub documents: &'a [Document],
     /// The ids that the user declared as merged.
     pub done: &'a [String],
-    /// Returns the ids of contracts that are closed as completed on GitHub.
-    pub completed: &'a dyn Fn() -> anyhow::Result<Vec<String>>,
+    /// Whether a contract is closed as completed on GitHub.
+    pub completed: &'a dyn Fn(&str) -> anyhow::Result<bool>,
+    pub hotspots: &'a settings::Hotspots,
     /// The command that prints the plan of these contracts.
     pub plan_command: Vec<String>,
     /// Check everything, and create nothing.
@@ -43,6 +45,7 @@ pub enum Outcome {
         item: Item,
         base: CommitId,
         claim: String,
+        warnings: Vec<Finding>,
     },
 }
 
@@ -89,18 +92,63 @@ pub fn start(
         Claimed::Won(claim) => claim,
         Claimed::Lost => {
             claims::fetch(&main.git, remote)?;
-            let (finding, next) = claimed(main, item)?;
+            let (finding, next) = claimed(main, request, item)?;
             let findings = vec![finding];
             return Ok(Outcome::Refused { findings, next });
         }
     };
-    if let Err(error) = main.create(item, &base, &document.text) {
+    if let Err(error) = main.create(item, &base, &document.text, document.number) {
         main.rollback(item, &base);
         claims::release(&main.git, remote, request.id, &claim)?;
         return Err(error);
     }
+    let warnings = shared_hotspots(main, request, item, &items)?;
     let item = item.clone();
-    Ok(Outcome::Started { item, base, claim })
+    Ok(Outcome::Started {
+        item,
+        base,
+        claim,
+        warnings,
+    })
+}
+
+/// Returns a warning for each exclusive hotspot that this contract shares with a claimed one.
+fn shared_hotspots(
+    main: &MainWorktree,
+    request: &Request<'_>,
+    item: &Item,
+    items: &[(Item, usize)],
+) -> anyhow::Result<Vec<Finding>> {
+    let claimed = claims::listed(&main.git, claims::CLAIMS)?;
+    let others: Vec<Item> = items
+        .iter()
+        .map(|(other, _)| other.clone())
+        .filter(|other| other.issue == item.issue || claimed.contains_key(&other.issue))
+        .collect();
+    let index = others.iter().enumerate();
+    let index = index.map(|(n, other)| (other.issue.clone(), n)).collect();
+    let spots = plan::hotspots::find(&others, &Facts::default(), request.hotspots, &index);
+    let shared = spots
+        .shared
+        .iter()
+        .filter(|spot| spot.exclusive && spot.contracts.contains(&item.issue));
+    let warning = |spot: &plan::Hotspot| {
+        let with: Vec<&str> = spot
+            .contracts
+            .iter()
+            .map(String::as_str)
+            .filter(|id| *id != item.issue)
+            .collect();
+        let message = format!(
+            "`{}` is also changed by {}, which is claimed",
+            spot.path,
+            with.join(", ")
+        );
+        Finding::new(&codes::HOTSPOT_TAKEN, message)
+            .in_path(&item.path)
+            .help("one of the two is merged first, and the other resolves the conflicts")
+    };
+    Ok(shared.map(warning).collect())
 }
 
 /// Releases the claim of a contract, and returns it; `None` if the contract is not claimed. With `dry_run` the claim stays.
@@ -171,7 +219,6 @@ fn blockers(
         }
     };
     let done = claims::listed(&main.git, claims::DONE)?;
-    let mut closed = None;
     for id in &item.depends_on {
         if done.contains_key(id) || request.done.contains(id) {
             continue;
@@ -184,11 +231,7 @@ fn blockers(
                 item.issue, other.path
             ),
             None => {
-                let merged: &Vec<String> = match &closed {
-                    Some(merged) => merged,
-                    None => closed.insert((request.completed)()?),
-                };
-                if merged.contains(id) {
+                if (request.completed)(id)? {
                     continue;
                 }
                 format!(
@@ -223,7 +266,7 @@ fn blockers(
             ),
         );
     } else if claims::of(&main.git, &item.issue)?.is_some() {
-        let (finding, steps) = claimed(main, item)?;
+        let (finding, steps) = claimed(main, request, item)?;
         steps.into_iter().for_each(|step| add(finding.clone(), step));
         findings.dedup();
     }
@@ -241,7 +284,24 @@ fn blockers(
             next.push(clean());
         }
     }
+    if let Some(name) = main.branch_above(item)? {
+        let message = format!(
+            "the branch `{name}` exists, so git cannot have `{}`",
+            main.branch(item)
+        );
+        let help = format!("rename or delete `{name}`, or set `naming.branch` in the settings");
+        findings.push(Finding::new(&codes::BRANCH_EXISTS, message).help(help));
+        let step = NextStep::manual(Who::MergeCaptain, format!("rename or delete the branch `{name}`"));
+        next.push(step);
+    }
     let worktree = main.worktree(item);
+    let branch = main.branch(item);
+    if !worktree.exists() && main.git.commit(&format!("refs/heads/{branch}"))?.is_some() {
+        let path = worktree.display().to_string();
+        // git still knows a worktree whose folder was removed by hand.
+        let command = ["git", "worktree", "add", "--force", &path, &branch];
+        next.insert(0, NextStep::run(Who::Author, "continue on the branch", command));
+    }
     if worktree.exists() {
         let shown = main.naming.worktree_of(&item.issue, &item.slug);
         findings.push(Finding::new(&codes::WORKTREE_EXISTS, format!("`{shown}` exists")));
@@ -251,7 +311,11 @@ fn blockers(
     Ok((findings, next))
 }
 
-fn claimed(main: &MainWorktree, item: &Item) -> anyhow::Result<(Finding, Vec<NextStep>)> {
+fn claimed(
+    main: &MainWorktree,
+    request: &Request<'_>,
+    item: &Item,
+) -> anyhow::Result<(Finding, Vec<NextStep>)> {
     let id = &item.issue;
     let by = claims::of(&main.git, id)?
         .map(|claim| format!(" by {} since {}", claim.who, claim.when))
@@ -260,7 +324,11 @@ fn claimed(main: &MainWorktree, item: &Item) -> anyhow::Result<(Finding, Vec<Nex
         .help("choose another contract, or ask the person who claimed it to release it");
     let release = ["nmoe-gates", "start", id, "--release"];
     let next = vec![
-        NextStep::run(Who::Author, "choose another contract", ["nmoe-gates", "plan"]),
+        NextStep::run(
+            Who::Author,
+            "choose another contract",
+            request.plan_command.clone(),
+        ),
         NextStep::run(
             Who::MergeCaptain,
             "if the claim was abandoned: free the contract",

@@ -45,7 +45,7 @@ fn folder_is_planned() {
     assert_eq!(json["critical_path"], serde_json::json!(["01", "02", "04"]));
     assert_eq!(json["hotspots"][0]["path"], "nmoe/train.py");
     assert_eq!(json["hotspots"][0]["contracts"], serde_json::json!(["01", "03a"]));
-    assert_eq!(json["next"][0]["command"], "nmoe-gates start 01");
+    assert_eq!(json["next"][0]["command"], "nmoe-gates start 01 --contract work");
 
     let out = sandbox.gates(["plan", "work"]).expect().stdout_any().check();
     insta::assert_snapshot!(out.stdout, @r"
@@ -60,7 +60,7 @@ fn folder_is_planned() {
     hotspot        kind  means      contracts
     nmoe/train.py  core  exclusive  01, 03a
 
-    next: nmoe-gates start 01
+    next: nmoe-gates start 01 --contract work
     ");
     let out = sandbox
         .gates(["plan", "work", "--format", "mermaid"])
@@ -224,4 +224,76 @@ fn conflicting_branches_are_hotspots() {
     assert_eq!(json["hotspots"][0]["kind"], "conflict");
     assert_eq!(json["hotspots"][0]["path"], "shared.txt (01 and 02)");
     assert_eq!(json["waves"], serde_json::json!([["01", "03"], ["02"]]));
+}
+
+/// B11: `plan` named contracts that somebody works on, for ever.
+#[test]
+fn taken_contracts_and_hotspots_are_not_next() {
+    let sandbox = crate::start::world();
+    for (id, allow) in [("03", "tools/a.py"), ("04", "tools/a.py"), ("05", "tools/b.py")] {
+        let text = contract(id, "x").hotspots(allow).allow(allow).section();
+        std::fs::write(sandbox.path(&format!("work/{id}.md")), text).unwrap();
+    }
+    let next = || -> Vec<String> {
+        let out = sandbox
+            .gates(["plan", "../work", "--format", "json"])
+            .run()
+            .exits(0);
+        let next = out.json()["next"].as_array().unwrap().clone();
+        next.iter()
+            .map(|step| step["command"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let start = |id: &str| format!("nmoe-gates start {id} --contract ../work");
+    assert_eq!(next(), [start("01"), start("03"), start("05")]);
+    let started = sandbox.gates(["start", "03", "--contract", "../work"]).run();
+    started.exits(0).prints("started 03");
+    assert_eq!(next(), [start("01"), start("05")], "04 changes the file of 03");
+    let human = sandbox.gates(["plan", "../work"]).run().exits(0);
+    human.prints("in work:\n  03: claimed by ");
+    // A claimed contract does not stop who asks for the other one, but is named.
+    let out = sandbox
+        .gates(["start", "04", "--contract", "../work"])
+        .run()
+        .exits(0);
+    out.prints("warning[hotspot-taken]: `tools/a.py` is also changed by 03, which is claimed");
+}
+
+/// B13: more than 50 pages of closed issues were an error. The newest are read first, and reading stops at the wanted one.
+#[test]
+fn merged_dependency_is_found_among_many_closed_issues() {
+    let api = FakeGitHub::start();
+    api.state().page = 10;
+    let sandbox = Sandbox::new();
+    for n in 1..=560 {
+        api.issue(n, "Work", "no contract");
+        api.state().issues.get_mut(&n).unwrap()["state"] = "closed".into();
+    }
+    let close = |n: u64, id: &str| {
+        api.issue(n, "Work", &contract(id, "x").allow("x").section());
+        let mut state = api.state();
+        let issue = state.issues.get_mut(&n).unwrap();
+        (issue["state"], issue["state_reason"]) = ("closed".into(), "completed".into());
+    };
+    close(555, "01");
+    api.issue(
+        600,
+        "Work",
+        &contract("02", "x").depends_on("\"01\"").allow("x").section(),
+    );
+    let plan = || {
+        let out = api.serves(sandbox.gates(["plan", "--format", "json"])).run();
+        out.exits(0).json()["waves"].clone()
+    };
+    assert_eq!(plan(), serde_json::json!([["02"]]));
+    let lists = |api: &FakeGitHub| {
+        api.log()
+            .iter()
+            .filter(|line| line.contains("state=closed"))
+            .count()
+    };
+    assert_eq!(lists(&api), 1, "{:#?}", api.log());
+    close(555, "other");
+    close(3, "01");
+    assert_eq!(plan(), serde_json::json!([["02"]]), "56 pages");
 }

@@ -45,7 +45,7 @@ fn agreed(fixture: &RepoFixture, text: &str) {
 const B: &str = "b200:moonlight_8x20";
 
 const WAYS: &[Blocker] = &[
-    ("not-open", "merge_captain", "", |fixture| {
+    ("not-open", "author", "gh pr reopen 11", |fixture| {
         pull(fixture, |pull| pull["state"] = "closed".into())
     }),
     ("draft", "author", "gh pr ready 11", |fixture| {
@@ -86,16 +86,13 @@ const WAYS: &[Blocker] = &[
             fixture.api.state().reviews.clear();
         },
     ),
-    ("not-public", "author", "gh pr edit 11", |fixture| {
+    ("not-public", "author", "nmoe-gates lint pr --pr 11", |fixture| {
         body(fixture, "- Work.", "- Ran on trainer-0.gpu.svc.cluster.local.")
     }),
-    (
-        "attestation-faulty",
-        "author",
-        "nmoe-gates run --tier a",
-        |fixture| body(fixture, "risk: cold", "risk: lukewarm"),
-    ),
-    ("tier-a-missing", "author", "nmoe-gates run --tier a", |fixture| {
+    ("attestation-faulty", "author", "nmoe-gates --repo /", |fixture| {
+        body(fixture, "risk: cold", "risk: lukewarm")
+    }),
+    ("tier-a-missing", "author", "nmoe-gates --repo /", |fixture| {
         body(
             fixture,
             "tier_a: [cpu:import, cpu:compileall]",

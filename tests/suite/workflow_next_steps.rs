@@ -100,7 +100,6 @@ impl Agent<'_> {
                 "cd" => {
                     self.dir = PathBuf::from(&argv[1]);
                     write(&self.dir, "nmoe/train.py", "A\nb\nc\nd\ne\nf\n");
-                    commit(&self.dir);
                 }
                 "git" => {
                     git(&self.dir, &argv[1..]);
@@ -113,6 +112,10 @@ impl Agent<'_> {
                 _ => {
                     assert_eq!((who.as_str(), command.as_str()), ("author", ""), "{what}");
                     self.did.push(what.clone());
+                    if what == "commit the work" {
+                        commit(&self.dir);
+                        continue;
+                    }
                     let (_, rest) = what.split_once("describe in ").unwrap();
                     let file = rest.split(' ').next().unwrap();
                     let block = std::fs::read_to_string(file).unwrap();
@@ -128,8 +131,11 @@ impl Agent<'_> {
     /// Does the part of GitHub and of its users.
     fn github(&mut self, command: &str) -> Vec<Step> {
         let head = git(&self.dir, ["rev-parse", "HEAD"]).trim().to_owned();
-        if let Some(file) = command.strip_prefix("gh pr create --body-file ") {
+        if let Some(rest) = command.strip_prefix("gh pr create --title '[01] core' --body-file ") {
             let branch = git(&self.dir, ["branch", "--show-current"]).trim().to_owned();
+            let file = rest
+                .strip_suffix(&format!(" --base master --head {branch}"))
+                .unwrap();
             let body = std::fs::read_to_string(file).unwrap();
             self.fixture.api.pull(11, &branch, &head, &"0".repeat(40), &body);
             Vec::new()
@@ -180,12 +186,13 @@ fn slow_next_steps_lead_from_plan_to_merge() {
             "nmoe-gates plan",
             "nmoe-gates start 01",
             "cd TREE",
-            "nmoe-gates lint scope",
+            "nmoe-gates lint scope --cached",
+            "commit the work",
             "nmoe-gates run --tier a",
             "nmoe-gates attest --write TREE.md",
-            "describe in TREE.md what you changed and why, name the issue with `Fixes: #N`, tick the boxes that you confirm",
+            "describe in TREE.md what you changed and why, name the issue with `Fixes: #N` unless it is there, tick the boxes that you confirm",
             "git push origin HEAD",
-            "gh pr create --body-file TREE.md",
+            "gh pr create --title '[01] core' --body-file TREE.md --base master --head issue/01-core",
             "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
             "gh pr review 11 --approve",
             "gh workflow run tier-b.yml -f pr_number=11 -f bundle=single -f single_gate=b200:moonlight_8x20",

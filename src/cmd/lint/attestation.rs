@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::cmd::context::Context;
+use crate::cmd::contract_input::ContractInput;
 use crate::cmd::input_files;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
@@ -25,9 +26,8 @@ pub struct Args {
     /// Check these pull-request bodies; `-` is standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Read the contract from this file: an issue body or a bare YAML file.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    #[command(flatten)]
+    contract: ContractInput,
     /// Use this commit as the base of the change.
     #[arg(long, value_name = "REV", requires = "head")]
     base: Option<String>,
@@ -56,8 +56,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         return Ok(Exit::Unusable);
     }
     let mut findings = Vec::new();
-    let contract = args.contract.as_deref().map(gather::source).transpose()?;
-    let contract = contract.map(Document::parse);
+    let contract = args.contract.document(context)?;
     if let Some(contract) = &contract {
         findings.extend(Diagnostics::of(contract).finish());
     }

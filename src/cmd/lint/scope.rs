@@ -1,11 +1,7 @@
 //! `lint scope`: checks the changes of a diff against the scope and the knobs of a contract. Reads the diff, and calls the rules.
 
-use std::path::PathBuf;
-
-use anyhow::bail;
-
 use crate::cmd::context::Context;
-use crate::cmd::input_files;
+use crate::cmd::contract_input::{self, ContractInput};
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -17,10 +13,8 @@ use crate::workspace::stored_contract;
 /// Arguments of `lint scope`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Read the contract from this file: an issue body or a bare YAML file, `-` for standard input (default: the contract
-    /// that `start` stored in this worktree).
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    #[command(flatten)]
+    contract: ContractInput,
     /// Compare with this commit (default: the base branch of the settings).
     #[arg(long, value_name = "REV", conflicts_with = "cached")]
     base: Option<String>,
@@ -36,15 +30,18 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
     let findings = findings(context, args)?;
+    let stored = stored_contract::age(&Git::at(&context.subject)).filter(|_| args.contract.is_empty());
+    if let Some((number, day)) = stored.filter(|_| !findings.is_empty()) {
+        context.note(format_args!(
+            "the contract is the copy of issue #{number} of {day}; `nmoe-gates lint scope --issue {number}` reads it again"
+        ));
+    }
     print_findings::print_all(context, &[], &findings)
 }
 
 fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
     let git = Git::at(&context.subject);
-    let contract = match args.contract.clone().or_else(|| stored_contract::find(&git)) {
-        Some(path) => input_files::contract(&path)?.value,
-        None => bail!("no contract is named: pass `--contract FILE`"),
-    };
+    let contract = contract_input::loaded(args.contract.or_stored(context)?)?.value;
     if args.cached {
         let git = staged_in(git);
         let head = git.commit("HEAD")?;

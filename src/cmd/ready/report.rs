@@ -88,12 +88,19 @@ impl Report {
             out.line("").line("merge in this order:");
         }
         for (n, step) in self.order.iter().enumerate() {
-            let evidence = if step.evidence_stands {
+            let evidence = if step.conflicts {
+                let others: Vec<String> = step.conflicts_with.iter().map(|n| format!("#{n}")).collect();
+                match others.as_slice() {
+                    [] => "it conflicts with its base".to_owned(),
+                    others => format!("it conflicts with {} by then", others.join(", ")),
+                }
+            } else if step.evidence_stands {
                 "its evidence is valid".to_owned()
             } else if step.rerun.is_empty() {
                 "it needs no Tier-B gate".to_owned()
             } else {
-                format!("run again first: {}", step.rerun.join(", "))
+                let gates: Vec<&str> = step.rerun.iter().map(|id| id.as_str()).collect();
+                format!("run again first: {}", gates.join(", "))
             };
             out.line(format_args!(
                 "  {}. #{} (contract {}): {evidence}",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::cmd::contract_input::ContractInput;
 use crate::cmd::gates::Which;
 use crate::gate::container::client::Kind;
 
@@ -34,11 +35,10 @@ pub struct Args {
     /// private folder of this checkout).
     #[arg(long, value_name = "FILE")]
     pub(super) results: Option<PathBuf>,
-    /// Read the contract of the change from this file: an issue body or a bare YAML file, `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(super) contract: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) contract: ContractInput,
     /// Run exactly what `resolve` decided: its commits, contract, registry and gates.
-    #[arg(long, value_name = "FILE", conflicts_with = "contract")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["contract", "issue"])]
     pub(super) resolution: Option<PathBuf>,
     /// Print which gates would run and what is missing, and run nothing.
     #[arg(long)]

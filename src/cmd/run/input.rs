@@ -133,10 +133,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         Some(resolution) => policy::resolved_contract(resolution),
         None => args
             .contract
-            .as_deref()
-            .filter(|p| !p.as_os_str().is_empty())
-            .map(input_files::contract)
-            .transpose()
+            .loaded(context)
             .map_err(Refused::because(Reason::Refused))?,
     };
     let identity = identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;

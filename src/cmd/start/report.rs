@@ -65,9 +65,17 @@ impl Report {
     }
 
     /// Reports that branch and worktree exist.
-    pub fn started(main: &MainWorktree, item: &Item, base: &str, claim: &str) -> Self {
-        let worktree = main.worktree(item).display().to_string();
-        let next = vec![
+    pub fn started(main: &MainWorktree, item: &Item, base: &str, claim: &str, warnings: &[Finding]) -> Self {
+        let tree = main.worktree(item);
+        let worktree = tree.display().to_string();
+        let submodules = tree.join(".gitmodules").exists().then(|| {
+            NextStep::run(
+                Who::Author,
+                "check out the submodules in the worktree",
+                ["git", "submodule", "update", "--init", "--recursive"],
+            )
+        });
+        let mut next = vec![
             NextStep::run(
                 Who::Author,
                 "go to the worktree and do the work",
@@ -78,9 +86,10 @@ impl Report {
                 "before each commit: check the staged change",
                 ["nmoe-gates", "lint", "scope", "--cached"],
             ),
+            NextStep::manual(Who::Author, "commit the work"),
             NextStep::run(
                 Who::Author,
-                "after the last commit: run Tier A on this machine",
+                "run Tier A on the commit",
                 ["nmoe-gates", "run", "--tier", "a"],
             ),
             // The file is next to the worktree. Inside, it would be an uncommitted change.
@@ -90,13 +99,16 @@ impl Report {
                 ["nmoe-gates", "attest", "--write", &format!("{worktree}.md")],
             ),
         ];
+        if let Some(step) = submodules {
+            next.insert(1, step);
+        }
         Report {
             started: true,
             branch: Some(main.branch(item)),
             worktree: Some(worktree),
             base: Some(base.to_owned()),
             claim: Some(claim.to_owned()),
-            ..Report::new(&item.issue, &[], next)
+            ..Report::new(&item.issue, warnings, next)
         }
     }
 
@@ -131,7 +143,8 @@ impl Report {
             }
         }
         for finding in &self.findings {
-            out.line(format_args!("error[{}]: {}", finding.code, finding.message));
+            let word = finding.severity.as_str();
+            out.line(format_args!("{word}[{}]: {}", finding.code, finding.message));
             if let Some(help) = &finding.help {
                 out.line(format_args!("  help: {help}"));
             }
