@@ -9,8 +9,10 @@ use crate::document::source_map::MappedText;
 #[derive(Clone, Debug, Default)]
 pub struct Outline {
     pub fences: Vec<Fence>,
-    /// Headings of every level.
+    /// Headings of every level. A heading in a quote or a list belongs to that text and is not listed.
     pub headings: Vec<Heading>,
+    /// HTML comments, which GitHub does not show.
+    pub comments: Vec<Span>,
     pub boxes: Vec<TickBox>,
 }
 
@@ -31,6 +33,8 @@ pub struct Fence {
 pub struct Heading {
     /// The text without markup.
     pub text: String,
+    /// 1 for the largest heading, 6 for the smallest.
+    pub level: u8,
     pub span: Span,
 }
 
@@ -51,14 +55,24 @@ pub fn outline(body: &MappedText) -> Outline {
 fn read(body: &MappedText, outline: &mut Outline, depth: u8) {
     let text = body.text();
     let mut heading: Option<String> = None;
+    let mut nested = 0_usize;
     let mut code: Option<(Option<String>, MappedText)> = None;
     for (event, range) in Parser::new_ext(text, Options::ENABLE_TASKLISTS).into_offset_iter() {
         match event {
-            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-            Event::End(TagEnd::Heading(_)) => {
+            Event::Start(Tag::BlockQuote(_) | Tag::Item) => nested += 1,
+            Event::End(TagEnd::BlockQuote(_) | TagEnd::Item) => nested = nested.saturating_sub(1),
+            Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_) => {
+                let found = comments(&text[range.clone()]);
+                outline
+                    .comments
+                    .extend(found.map(|at| body.span(&(range.start + at.start..range.start + at.end))));
+            }
+            Event::Start(Tag::Heading { .. }) if nested == 0 => heading = Some(String::new()),
+            Event::End(TagEnd::Heading(level)) => {
                 if let Some(text) = heading.take() {
                     outline.headings.push(Heading {
                         text: text.trim().to_owned(),
+                        level: level as u8,
                         span: body.span(&trimmed(body.text(), &range)),
                     });
                 }
@@ -95,6 +109,19 @@ fn read(body: &MappedText, outline: &mut Outline, depth: u8) {
             _ => {}
         }
     }
+}
+
+/// Returns the spans of the comments of an HTML text. A comment that is not closed reaches to its end.
+fn comments(html: &str) -> impl Iterator<Item = Span> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + html[from..].find("<!--")?;
+        let end = html[start..]
+            .find("-->")
+            .map_or(html.len(), |at| start + at + "-->".len());
+        from = end;
+        Some(start..end)
+    })
 }
 
 fn fence(body: &MappedText, range: &Span, info: String, inner: MappedText) -> Fence {

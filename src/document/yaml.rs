@@ -268,6 +268,11 @@ impl<'a> Reader<'a> {
         let value = match event {
             Event::Alias(_) => {
                 self.forbid("yaml-anchor", mark, "aliases");
+                if let Some(defect) = self.defects.last_mut() {
+                    defect.help = Some(
+                        "text that begins with `*` needs quotes; write a value where it applies".to_owned(),
+                    );
+                }
                 self.plain.push(false);
                 Value::Scalar(Scalar {
                     text: String::new(),

@@ -17,13 +17,86 @@ pub fn syntax(content: &MappedText, error: &serde_yaml::Error, other: Option<usi
         .map(|l| text.floor_char_boundary(l.index().min(text.len())));
     // Each reader points to where it noticed the error. The earlier position is nearer to the mistake.
     let noticed = here.into_iter().chain(other).min().unwrap_or(0);
-    let span = content.span(&at_text(text, error_offset(text, noticed, &message)));
+    let place = at_text(text, error_offset(text, noticed, &message));
     Defect {
         kind: "invalid-yaml",
-        span,
+        help: fix(text, place.start, &message),
+        span: content.span(&place),
         message: format!("the block is not YAML: {message}"),
-        help: None,
     }
+}
+
+/// Says how to correct a mistake that authors often make, if the lines around the error show it.
+fn fix(text: &str, at: usize, message: &str) -> Option<String> {
+    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    // A reader notices some mistakes only on the next line.
+    let before = text[..start].lines().next_back().unwrap_or_default();
+    let found = |wanted: fn(char) -> bool| {
+        [line, before]
+            .into_iter()
+            .find_map(|l| l.chars().find(|c| wanted(*c)))
+    };
+    if let Some(space) = found(|c| c.is_whitespace() && !c.is_ascii()) {
+        return Some(format!(
+            "the line contains a space that YAML does not know (U+{:04X}); replace it with a plain space",
+            u32::from(space)
+        ));
+    }
+    if let Some(mark) = found(|c| matches!(c, '“' | '”' | '‘' | '’')) {
+        return Some(format!("`{mark}` is not a quotation mark in YAML; write `\"`"));
+    }
+    let indented_by_tab = |l: &str| l.trim_start_matches(' ').starts_with('\t');
+    if indented_by_tab(line) || indented_by_tab(before) {
+        return Some("the line is indented with a tab; indent it with spaces".to_owned());
+    }
+    if let Some(pattern) = [line, before].into_iter().find_map(starred) {
+        return Some(format!("text that begins with `*` needs quotes: `\"{pattern}\"`"));
+    }
+    if let Some(sign) = value(line)
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '@' | '`' | '%' | '!' | '&'))
+    {
+        return Some(format!("text that begins with `{sign}` needs quotes"));
+    }
+    let begins_deeper = |a: &str, b: &str| a.len() - a.trim_start().len() > b.len() - b.trim_start().len();
+    if message.contains("mapping values") {
+        return Some(
+            match begins_deeper(line, before) && !before.trim_end().ends_with(':') {
+                true => "indent this key as far as the key above it, which has a value already".to_owned(),
+                false => "put text that contains `: ` into quotes".to_owned(),
+            },
+        );
+    }
+    let structure = [
+        "did not find expected key",
+        "did not find expected '-'",
+        "expected <block end>",
+    ];
+    structure
+        .iter()
+        .any(|part| message.contains(part))
+        .then(|| "indent keys of one map, and entries of one list, equally far".to_owned())
+}
+
+/// Returns what follows the dash or the key of a line.
+fn value(line: &str) -> &str {
+    let line = line.trim_start();
+    let after_dash = line.strip_prefix("- ").unwrap_or(line);
+    after_dash
+        .split_once(": ")
+        .map_or(after_dash, |(_, value)| value)
+        .trim_start()
+}
+
+/// Returns an entry that begins with `*`, which YAML reads as the name of an alias.
+fn starred(line: &str) -> Option<&str> {
+    let begins = |at: &usize| {
+        line[..*at].trim_end().is_empty() || line[..*at].trim_end().ends_with(['[', ',', '-', ':'])
+    };
+    let at = line.match_indices('*').map(|(at, _)| at).find(begins)?;
+    line[at..].split([',', ']', '}', ' ', '#']).next()
 }
 
 /// Returns the offset of the mistake, given where a reader noticed it: a reader notices some mistakes only on a later line.

@@ -1,4 +1,6 @@
 //! Defines the attestation: the YAML block at the top of a pull request. It says which gates passed, on which commits.
+//!
+//! Authors add keys for their readers, so unknown keys are accepted. `lint attestation` reports them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,6 @@ use crate::domain::verdict::Verdict;
 
 /// The attestation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Attestation {
     /// The contract and the commits.
     pub nmoe_pr: Change,
@@ -27,7 +28,6 @@ impl Format for Attestation {
 
 /// The change that is attested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Change {
     /// Contract id.
     pub issue: ContractId,
@@ -42,7 +42,6 @@ pub struct Change {
 
 /// Gate ids that passed, by tier.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct GatesPassed {
     /// Gates that the author of the change ran on a CPU.
     pub tier_a: Vec<GateId>,
@@ -52,7 +51,6 @@ pub struct GatesPassed {
 
 /// A throughput comparison that the pull request claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PerfClaim {
     /// The perf gate.
     pub gate: GateId,

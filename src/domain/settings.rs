@@ -22,6 +22,103 @@ pub struct Settings {
     pub runner: Runner,
     /// Suppressions of leak findings.
     pub safety: Safety,
+    /// What every contract must contain.
+    pub contracts: Contracts,
+    /// The files in which experts exchange rows.
+    pub moe: Moe,
+}
+
+/// What every contract must contain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Contracts {
+    /// Invariants that every contract names in `contract.invariants`. An empty list requires none.
+    pub invariants: Vec<Invariant>,
+}
+
+/// An invariant that every contract names: by its id, or by a sentence with its words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invariant {
+    /// Id, such as `b200-only`, that a contract can list instead of a sentence.
+    pub id: String,
+    /// The invariant as findings print it.
+    pub text: String,
+    /// Words and phrases. A sentence with one of them names the invariant. Only whole words count.
+    #[serde(default)]
+    pub any: Vec<String>,
+    /// If there are any, one of these words must be in the same sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
+}
+
+impl Default for Contracts {
+    fn default() -> Self {
+        let invariant = |id: &str, text: &str, any: &[&str], with: &[&str]| Invariant {
+            id: id.to_owned(),
+            text: text.to_owned(),
+            any: any.iter().map(|word| (*word).to_owned()).collect(),
+            with: with.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        Contracts {
+            invariants: vec![
+                invariant(
+                    "b200-only",
+                    "B200-only (sm_100a)",
+                    &["b200", "sm_100a", "sm100a", "sm_100"],
+                    &[],
+                ),
+                invariant(
+                    "no-nccl-a2a",
+                    "no NCCL all-to-all on the MoE path",
+                    &["all-to-all", "alltoall", "all2all", "a2a"],
+                    &[
+                        "no",
+                        "not",
+                        "never",
+                        "without",
+                        "forbid",
+                        "forbidden",
+                        "avoid",
+                        "avoided",
+                        "free",
+                        "ban",
+                        "banned",
+                        "rdep",
+                    ],
+                ),
+                invariant(
+                    "toml-container",
+                    "TOML-only configuration, container-first execution",
+                    &["toml", "container", "containerized", "containerised"],
+                    &[],
+                ),
+            ],
+        }
+    }
+}
+
+/// The files in which experts exchange rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Moe {
+    /// In a changed file of these, every all-to-all of NCCL is an error. An empty list switches the rule off.
+    pub path: Vec<PathPattern>,
+}
+
+impl Default for Moe {
+    fn default() -> Self {
+        Moe {
+            path: patterns([
+                "nmoe/moe.py",
+                "nmoe/rdep.py",
+                "nmoe/model.py",
+                "nmoe/blockscaled/**",
+                "nmoe/csrc/**",
+                "nmoe-csrc/**",
+            ]),
+        }
+    }
 }
 
 /// Suppressions of leak findings.

@@ -12,16 +12,6 @@ use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError, added_lines};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 
-/// Files in which experts exchange rows.
-pub const MOE_PATH: [&str; 6] = [
-    "nmoe/moe.py",
-    "nmoe/rdep.py",
-    "nmoe/model.py",
-    "nmoe/blockscaled/**",
-    "nmoe/csrc/**",
-    "nmoe-csrc/**",
-];
-
 /// The syntax of comments and strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Language {
@@ -43,29 +33,25 @@ pub fn is_source(path: &str) -> bool {
     language(path).is_some()
 }
 
-/// Compiles the patterns of [`MOE_PATH`].
-pub fn moe_path() -> Vec<PathPattern> {
-    MOE_PATH
-        .iter()
-        .filter_map(|text| PathPattern::new(text).ok())
-        .collect()
-}
-
 /// Scans the sources that changed between the merge base with `base` and `head`, as they are at `head`.
 ///
-/// In a changed file of the MoE path, every all-to-all is an error, also on unchanged lines. In any other file, an
+/// In a changed file of `moe`, the MoE path, every all-to-all is an error, also on unchanged lines. In any other file, an
 /// all-to-all on an added line is a warning.
 ///
 /// # Errors
 /// A git command fails.
-pub fn in_change(git: &Git, base: &str, head: &str) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
-    let path = moe_path();
+pub fn in_change(
+    git: &Git,
+    base: &str,
+    head: &str,
+    moe: &[PathPattern],
+) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
     let changed = added_lines::since_fork(git, base, head)?;
     let mut found = Vec::new();
     let sources = changed.iter().filter(|file| is_source(&file.path));
     added_lines::contents(git, head, sources, |file, text| {
         let source = Source::new(Some(file.path.clone()), String::from_utf8_lossy(text));
-        let findings = if path.iter().any(|p| p.matches(&file.path)) {
+        let findings = if moe.iter().any(|p| p.matches(&file.path)) {
             scan(&source, Severity::Error, |_, _| true)
         } else {
             scan(&source, Severity::Warning, |first, last| file.adds(first, last))

@@ -39,7 +39,7 @@ pub fn lint(
             &schemas::ATTESTATION,
             "",
             &document.anchor(),
-            Strictness::Form,
+            Strictness::OpenForm,
         );
         commits(&mut diagnostics, root);
         passed(&mut diagnostics, root, facts.registry.as_ref());

@@ -6,7 +6,7 @@ use crate::document::Node;
 use crate::domain::metric::{self, Direction, Metric};
 use crate::domain::noise::{self, NoiseTable};
 use crate::domain::preset::Preset;
-use crate::domain::settings::Naming;
+use crate::domain::settings::{Contracts, Naming};
 use leakscan::scan::Options;
 
 /// What the lints compare a document with. Absent parts are not checked.
@@ -17,6 +17,8 @@ pub struct LintContext {
     /// The files of the checkout under test.
     pub files: Files,
     pub naming: Naming,
+    /// What every contract must contain.
+    pub contracts: Contracts,
     /// Private terms, in addition to the built-in rules.
     pub leaks: Options,
     /// The measured noise of each gate, which limits its budget.

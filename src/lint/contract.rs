@@ -1,6 +1,5 @@
 //! Checks contracts.
 
-use crate::document::node::Entry;
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
@@ -11,6 +10,8 @@ use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract as codes;
 use crate::lint::context::{Gate, LintContext, RegistryIndex};
 use crate::lint::diagnostics::Diagnostics;
+use crate::lint::invariants;
+use crate::lint::path_characters::deceptive;
 use crate::lint::placeholders::{self, filled, filled_at};
 use crate::lint::registry::node::braces;
 use crate::lint::schema::{self, Strictness, clip};
@@ -34,7 +35,7 @@ pub fn lint(document: &Document<Contract>, facts: &LintContext) -> Vec<Finding> 
         dependencies(&mut diagnostics, root);
         scope(&mut diagnostics, root, facts);
         if let Some(entry) = root.entry_at(&["contract", "invariants"]) {
-            invariants(&mut diagnostics, entry);
+            invariants::check(&mut diagnostics, entry, &facts.contracts.invariants);
         }
         gates(&mut diagnostics, root, facts.registry.as_ref());
         budget(&mut diagnostics, root, &facts.noise);
@@ -72,6 +73,8 @@ fn patterns<'n>(diagnostics: &mut Diagnostics<'_>, list: Option<&'n Node>) -> Ve
             Some("a leading `!` has no effect here; put the pattern into `deny`".to_owned())
         } else if text.contains('\n') {
             Some("it contains a line ending".to_owned())
+        } else if let Some(fault) = deceptive(text) {
+            Some(fault)
         } else {
             match PathPattern::new(text) {
                 Ok(pattern) => {
@@ -166,70 +169,6 @@ fn swallows(outer: &PathPattern, inner: &PathPattern) -> bool {
     [("q7z", "j"), ("x0/w9.kk", "w")]
         .iter()
         .all(|(any, one)| fill(any, one).is_some_and(|path| outer.matches(path)))
-}
-
-/// An invariant that every contract must name: words that name it, and words one of which must be in the same sentence.
-struct Invariant {
-    what: &'static str,
-    any: &'static [&'static str],
-    beside: &'static [&'static str],
-}
-
-/// The invariants of every contract. Key terms identify them, because each author words the sentences differently.
-const INVARIANTS: [Invariant; 3] = [
-    Invariant {
-        what: "B200-only (sm_100a)",
-        any: &["b200", "sm_100a", "sm100a", "sm_100"],
-        beside: &[],
-    },
-    Invariant {
-        what: "no NCCL all-to-all on the MoE path",
-        any: &[
-            "all-to-all",
-            "all to all",
-            "all_to_all",
-            "alltoall",
-            "all2all",
-            "a2a",
-        ],
-        beside: &[
-            "no ", "no-", "not", "never", "without", "forbid", "avoid", "free", "ban", "rdep",
-        ],
-    },
-    Invariant {
-        what: "TOML-only configuration, container-first execution",
-        any: &["toml", "container"],
-        beside: &[],
-    },
-];
-
-/// Returns the sentence of an entry. An unquoted `: ` makes an entry a map; its key and value form the sentence.
-fn sentence(item: &Node) -> String {
-    let pairs = item
-        .entries()
-        .iter()
-        .map(|e| format!("{} {}", e.key, e.node.text().unwrap_or_default()));
-    item.text().map_or_else(|| pairs.collect(), str::to_owned)
-}
-
-fn invariants(diagnostics: &mut Diagnostics<'_>, entry: &Entry) {
-    let items = entry.node.items().iter();
-    let sentences: Vec<String> = items.map(|item| sentence(item).to_lowercase()).collect();
-    if sentences.is_empty() {
-        return;
-    }
-    for invariant in &INVARIANTS {
-        let named = sentences.iter().any(|s| {
-            invariant.any.iter().any(|w| s.contains(w))
-                && (invariant.beside.is_empty() || invariant.beside.iter().any(|w| s.contains(w)))
-        });
-        if !named {
-            let message = format!("the invariant \"{}\" is missing", invariant.what);
-            diagnostics
-                .report(&codes::MISSING_INVARIANT, &entry.key_span, message)
-                .help = Some("every contract must have it; add it in your own words".to_owned());
-        }
-    }
 }
 
 /// Reports a gate id that the registry does not have. Returns whether the registry has it.

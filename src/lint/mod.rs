@@ -9,6 +9,8 @@ pub mod context;
 pub mod contract;
 pub mod diagnostics;
 pub mod gate_command;
+pub mod invariants;
+pub mod path_characters;
 pub mod placeholders;
 pub mod registry;
 pub mod schema;

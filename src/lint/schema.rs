@@ -4,7 +4,7 @@
 
 use crate::document::Span;
 use crate::document::node::{Entry, Kind, Node, Value};
-use crate::domain::finding::Code;
+use crate::domain::finding::{Code, Severity};
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::document as codes;
 use crate::lint::diagnostics::Diagnostics;
@@ -62,6 +62,8 @@ pub enum Need {
 pub enum Strictness {
     /// A form that people fill in: placeholders are findings, and a number counts as text.
     Form,
+    /// A form to which people add keys for their readers: an unknown key is a warning, unless it is nearly a known one.
+    OpenForm,
     /// A file format with types.
     File,
 }
@@ -94,16 +96,19 @@ impl Walk<'_, '_> {
                 Need::Required => false,
             };
             if !fine {
+                let comment = comment_after(self.diagnostics.source().text(), &node.span);
+                let help = match (comment, shape) {
+                    (Some(comment), _) => format!(
+                        "YAML reads `{}` as a comment; leave the `#` out, or put the value into quotes",
+                        clip(comment)
+                    ),
+                    (None, SchemaType::List(_)) => "add at least one entry".to_owned(),
+                    (None, _) => wanted(shape),
+                };
+                let message = format!("{} is empty", label(name));
                 self.diagnostics
-                    .report(
-                        &codes::EMPTY_VALUE,
-                        &node.span,
-                        format!("{} is empty", label(name)),
-                    )
-                    .help = Some(match shape {
-                    SchemaType::List(_) => "add at least one entry".to_owned(),
-                    _ => wanted(shape),
-                });
+                    .report(&codes::EMPTY_VALUE, &node.span, message)
+                    .help = Some(help);
             }
             return;
         }
@@ -214,9 +219,12 @@ impl Walk<'_, '_> {
             &entry.key_span,
             format!("there is no key `{}`{place}", entry.key),
         );
+        if meant.is_none() && self.reading == Strictness::OpenForm {
+            finding.severity = Severity::Warning;
+        }
         finding.help = Some(match meant {
             Some(meant) => did_you_mean(meant),
-            None if self.reading == Strictness::Form => {
+            None if self.reading != Strictness::File => {
                 let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
                 format!(
                     "the keys are {}; put other text outside of the block",
@@ -236,7 +244,7 @@ impl Walk<'_, '_> {
             return self.wrong(node, name, shape);
         };
         let text = scalar.text.trim();
-        if self.reading == Strictness::Form
+        if self.reading != Strictness::File
             && !matches!(shape, SchemaType::Sentence)
             && placeholders::is_placeholder(text)
         {
@@ -254,7 +262,12 @@ impl Walk<'_, '_> {
             }
             (SchemaType::Text(Some(word)), _) if !(word.good)(text) => {
                 let message = format!("{} is `{}`; it must be {}", label(name), clip(text), word.must_be);
-                self.diagnostics.report(word.code, &node.span, message);
+                let finding = self.diagnostics.report(word.code, &node.span, message);
+                if text.contains(['“', '”', '‘', '’']) {
+                    finding.help = Some(
+                        "YAML does not know typographic quotation marks; write `\"`, or none".to_owned(),
+                    );
+                }
             }
             (SchemaType::OneOf(known), _) if !known().contains(&text) => {
                 let known = known();
@@ -304,10 +317,18 @@ impl Walk<'_, '_> {
             && node
                 .scalar()
                 .is_some_and(|s| s.text.trim().parse::<f64>().is_ok_and(f64::is_finite));
+        let written = self
+            .diagnostics
+            .source()
+            .text()
+            .get(node.span.clone())
+            .unwrap_or_default();
         let finding =
             self.diagnostics
                 .report(&codes::WRONG_TYPE, &node.span, format!("{} is {is}", label(name)));
-        finding.help = Some(if sentence {
+        finding.help = Some(if sentence && written.starts_with('{') {
+            "put the text into quotes, because `{` begins a map".to_owned()
+        } else if sentence {
             "put the text into quotes, because `: ` makes it a map".to_owned()
         } else if quoted {
             "write the number without quotes".to_owned()
@@ -315,6 +336,17 @@ impl Walk<'_, '_> {
             wanted(shape)
         });
     }
+}
+
+/// Returns the comment that follows a key or a dash, if nothing is before it: `#12` of `issue: #12`.
+fn comment_after<'t>(text: &'t str, span: &Span) -> Option<&'t str> {
+    let rest = text.get(span.end..)?.lines().next()?;
+    let comment = rest
+        .trim_start_matches([' ', '\t', ':', '"', '\'', '-'])
+        .trim_end();
+    // `# text` is a remark of the author.
+    let value = comment.strip_prefix('#')?;
+    (!value.is_empty() && !value.starts_with([' ', '#'])).then_some(comment)
 }
 
 /// What the name of an entry begins with. The rest is the name of its list.

@@ -7,11 +7,14 @@ use crate::domain::contract::Scope;
 use crate::domain::finding::Finding;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
+use crate::lint::codes::contract::INVALID_GLOB;
+use crate::lint::path_characters::deceptive;
 
-/// A scope with parsed patterns. An invalid pattern matches nothing, and `lint contract` reports it.
+/// A scope with parsed patterns. An invalid pattern matches nothing, and [`ScopeMatcher::faults`] reports it.
 pub struct ScopeMatcher {
     allow: Vec<PathPattern>,
     deny: Vec<PathPattern>,
+    faults: Vec<Finding>,
     empty: bool,
 }
 
@@ -23,21 +26,44 @@ enum Ruling<'a> {
 
 impl ScopeMatcher {
     pub fn new(scope: &Scope) -> Self {
-        let compile = |texts: &[String]| -> Vec<PathPattern> {
-            texts.iter().filter_map(|t| PathPattern::new(t).ok()).collect()
+        let mut faults = Vec::new();
+        let mut compile = |list: &str, texts: &[String]| -> Vec<PathPattern> {
+            let mut parse = |text: &String| {
+                let fault = match (deceptive(text), PathPattern::new(text)) {
+                    (None, Ok(pattern)) => return Some(pattern),
+                    (Some(fault), _) => fault,
+                    (None, Err(error)) => error.to_string(),
+                };
+                let message = format!("`scope.{list}` has `{text}`, which is not a path pattern");
+                faults.push(Finding::new(&INVALID_GLOB, message).help(fault));
+                None
+            };
+            texts.iter().filter_map(&mut parse).collect()
         };
         ScopeMatcher {
-            allow: compile(&scope.allow),
-            deny: compile(&scope.deny),
+            allow: compile("allow", &scope.allow),
+            deny: compile("deny", &scope.deny),
             empty: scope.allow.is_empty(),
+            faults,
         }
     }
 
-    fn rule(&self, path: &[u8]) -> Ruling<'_> {
-        if let Some(deny) = self.deny.iter().find(|d| d.matches(path)) {
+    /// The patterns that cannot be used. A denied file would pass without a finding about its pattern.
+    pub fn faults(&self) -> &[Finding] {
+        &self.faults
+    }
+
+    fn rule(&self, path: &[u8], is_submodule: bool) -> Ruling<'_> {
+        // For git a submodule is a folder, so `vendor/lib/` names it.
+        let folder = is_submodule.then(|| [path, b"/"].concat());
+        let covers = |pattern: &PathPattern| {
+            let as_folder = folder.as_ref().filter(|_| pattern.as_str().ends_with('/'));
+            pattern.matches(path) || as_folder.is_some_and(|folder| pattern.matches(folder))
+        };
+        if let Some(deny) = self.deny.iter().find(|d| covers(d)) {
             return Ruling::Denied(deny);
         }
-        if self.allow.iter().any(|a| a.matches(path)) {
+        if self.allow.iter().any(covers) {
             Ruling::Allowed
         } else {
             Ruling::Outside
@@ -46,18 +72,19 @@ impl ScopeMatcher {
 
     /// Whether the scope allows a change of this path.
     pub fn allows(&self, path: &[u8]) -> bool {
-        matches!(self.rule(path), Ruling::Allowed)
+        matches!(self.rule(path, false), Ruling::Allowed)
     }
 
     /// Checks one change. `target` is the target of a new or changed link.
     pub fn check(&self, change: &Change, target: Option<&[u8]>) -> Vec<Finding> {
+        let is_submodule = [change.old.kind, change.new.kind].contains(&Kind::Submodule);
         let mut findings = Vec::new();
         if change.renamed() {
             let (from, to) = (change.old.shown(), change.new.shown());
-            findings.extend(self.judge(&change.old, &format!("moved to `{to}`")));
-            findings.extend(self.judge(&change.new, &format!("moved from `{from}`")));
+            findings.extend(self.judge(&change.old, is_submodule, &format!("moved to `{to}`")));
+            findings.extend(self.judge(&change.new, is_submodule, &format!("moved from `{from}`")));
         } else {
-            findings.extend(self.judge(&change.new, what_happened(change)));
+            findings.extend(self.judge(&change.new, is_submodule, what_happened(change)));
         }
         if let Some(target) = target {
             findings.extend(self.judge_link(&change.new, target));
@@ -65,9 +92,9 @@ impl ScopeMatcher {
         findings
     }
 
-    fn judge(&self, side: &Side, happened: &str) -> Option<Finding> {
+    fn judge(&self, side: &Side, is_submodule: bool, happened: &str) -> Option<Finding> {
         let path = side.shown();
-        let finding = match self.rule(&side.path) {
+        let finding = match self.rule(&side.path, is_submodule) {
             Ruling::Allowed => return None,
             Ruling::Denied(deny) => Finding::new(
                 &codes::DENIED_PATH,

@@ -29,7 +29,7 @@ pub fn check(
     since: &str,
 ) -> anyhow::Result<Vec<Finding>> {
     let rules = ScopeMatcher::new(&contract.scope);
-    let mut findings = Vec::new();
+    let mut findings = rules.faults().to_vec();
     let mut elsewhere = None;
     for change in changes {
         let target = match change.new.kind {

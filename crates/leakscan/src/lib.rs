@@ -13,7 +13,7 @@ mod checksum;
 mod cloud;
 mod cluster;
 mod commands;
-mod confusables;
+pub mod confusables;
 #[cfg(test)]
 mod corpus;
 mod decoded_text;

@@ -1,5 +1,6 @@
 //! `kernels collectives`: finds NCCL all-to-all calls on the MoE path, in sources, in a diff, and in libraries.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,9 +12,10 @@ use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
+use crate::domain::path_pattern::PathPattern;
 use crate::git::Git;
 use crate::kernel::codes::MOE_ALL_TO_ALL;
-use crate::kernel::collectives::{imported, in_change, is_source, moe_path, scan};
+use crate::kernel::collectives::{imported, in_change, is_source, scan};
 use crate::kernel::snapshot::Snapshot;
 use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::inspect;
@@ -35,14 +37,14 @@ pub struct Args {
 /// Runs `kernels collectives`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (mut documents, mut found) = (Vec::new(), Vec::new());
-    let path = moe_path();
-    for source in sources(&context.subject)? {
+    let path = context.settings()?.moe.path;
+    for source in sources(&context.subject, &path)? {
         found.extend(scan(&source, Severity::Error, |_, _| true));
         documents.push(source);
     }
     if let Some(range) = &args.diff {
         let (base, head) = ends(&context.subject, range)?;
-        for (source, findings) in in_change(&Git::at(&context.subject), &base, &head)? {
+        for (source, findings) in in_change(&Git::at(&context.subject), &base, &head, &path)? {
             // The files of the MoE path were already scanned completely.
             if !path.iter().any(|p| p.matches(source.name().unwrap_or_default())) {
                 found.extend(findings);
@@ -63,11 +65,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Reads the sources of the MoE path in order. Does not follow links.
-fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
-    let path = moe_path();
-    let mut found = Vec::new();
-    for folder in ["nmoe", "nmoe-csrc"].map(|name| subject.join(name)) {
-        if !folder.is_dir() {
+fn sources(subject: &Path, path: &[PathPattern]) -> anyhow::Result<Vec<Source>> {
+    let start = |pattern: &PathPattern| match pattern.is_wild() {
+        true => pattern.folder().to_owned(),
+        false => pattern.as_str().to_owned(),
+    };
+    let starts: BTreeSet<String> = path.iter().map(start).collect();
+    let mut found: Vec<Source> = Vec::new();
+    for folder in starts.iter().map(|start| subject.join(start)) {
+        if !folder.exists() {
             continue;
         }
         for entry in WalkBuilder::new(&folder)
@@ -91,6 +97,8 @@ fn sources(subject: &Path) -> anyhow::Result<Vec<Source>> {
             }
         }
     }
+    found.sort_by(|a, b| a.name().cmp(&b.name()));
+    found.dedup_by(|a, b| a.name() == b.name());
     Ok(found)
 }
 

@@ -87,11 +87,13 @@ pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
 /// Gathers what the lints compare a document with, apart from the registry.
 pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow::Result<LintContext> {
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
+    let settings = context.settings()?;
     Ok(LintContext {
         noise: perf_baseline::noise(context)?,
         registry,
         files: Files::listed_by(move || files(&subject, is_checkout)),
-        naming: context.settings()?.naming,
+        naming: settings.naming,
+        contracts: settings.contracts,
         leaks: private_terms::options(context::variable)?,
     })
 }

@@ -18,6 +18,7 @@ use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::lint::codes::attestation::NO_CONTRACT;
+use crate::lint::codes::contract::INVALID_GLOB;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::registry::RegistryContext;
 use crate::lint::{self, LintContext};
@@ -73,7 +74,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 findings.extend(
                     outside
                         .into_iter()
-                        .filter(|f| !findings.contains(f))
+                        // The lint of the contract has reported its patterns, with their place.
+                        .filter(|f| f.code.id != INVALID_GLOB.id && !findings.contains(f))
                         .collect::<Vec<_>>(),
                 );
             } else {
@@ -89,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if complete && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
         findings.extend(safety::of_change(context, base, head)?);
-        for (source, found) in collectives::in_change(&git, base, head)? {
+        for (source, found) in collectives::in_change(&git, base, head, &context.settings()?.moe.path)? {
             if !found.is_empty() {
                 findings.extend(found);
                 documents.push(source);

@@ -20,7 +20,7 @@ codes! {
         "issue: 03a\ndepends_on: [01]";
     INVALID_GLOB = "invalid-glob", Error,
         "Not a valid path pattern",
-        "Patterns are git pathspecs with `:(glob)`. They start at the top of the repository. `*` and `?` do not match `/`, `**` does. The name of a folder matches everything below it.",
+        "Patterns are git pathspecs with `:(glob)`. They start at the top of the repository. `*` and `?` do not match `/`, `**` does. The name of a folder matches everything below it. Characters that are invisible or look like others are refused, because such a pattern matches nothing.",
         "allow: [/nmoe/[a.py]",
         "allow: [nmoe/a.py]";
     LITERAL_BRACES = "literal-braces", Warning,
@@ -45,9 +45,9 @@ codes! {
         "merge_hotspots: []\n…\ndeny: [nmoe/train.py]";
     MISSING_INVARIANT = "missing-invariant", Error,
         "A required invariant is missing",
-        "Every contract states three invariants: B200-only (`sm_100a`), no NCCL all-to-all on the MoE path, and TOML-only or container-first configuration. They are recognised by these words; the rest of the sentence is free.",
+        "Every contract states the invariants of the settings (`contracts.invariants`). By default these are `b200-only`, `no-nccl-a2a` and `toml-container`. List the id, or a sentence that contains the words of the invariant as whole words.",
         "invariants:\n  - No NCCL all-to-all on the MoE path",
-        "invariants:\n  - B200-only (sm_100a); fail off-target\n  - No NCCL all-to-all on the MoE path\n  - TOML-only config, container-first";
+        "invariants: [b200-only, no-nccl-a2a, toml-container]";
     INVALID_KNOB = "invalid-knob", Error,
         "Not the name of a configuration key",
         "Knobs are names of TOML keys. They consist of letters, digits, `_` and `-`, with `.` between the parts.",

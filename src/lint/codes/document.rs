@@ -68,7 +68,7 @@ codes! {
         "nmoe:\n  issue: 03a\n  slug: attention\n  …";
     UNKNOWN_KEY = "unknown-key", Error,
         "An unknown key",
-        "The key has no effect. Most often it is a misspelling. Put information without a key into the text around the block.",
+        "The key has no effect. Most often it is a misspelling. Put information without a key into the text around the block. In an attestation, a key that resembles no known key is a warning.",
         "scope:\n  alow: [nmoe/**]",
         "scope:\n  allow: [nmoe/**]";
     WRONG_TYPE = "wrong-type", Error,

@@ -78,7 +78,30 @@ fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
             .report(&codes::UNSUPPORTED_VERSION, &node.span, message)
             .help = Some("the version is \"1\"".to_owned());
     }
-    for target in root.get("target").map(Node::entries).unwrap_or_default() {
+    let targets = root.get("target").map(Node::entries).unwrap_or_default();
+    if let Some((name, node)) = root
+        .at(&["meta", "target"])
+        .and_then(|n| n.text().map(|name| (name, n)))
+        && name != B200
+        && !targets
+            .iter()
+            .any(|target| target.key == name && defines_b200(target))
+    {
+        let message = format!("the target is `{}`; gates run on a B200 only", clip(name));
+        diagnostics
+            .report(&codes::OFF_TARGET_DEFINITION, &node.span, message)
+            .help = Some(format!(
+            "write `target = \"{B200}\"`, or define `[target.{}]` for sm_100a",
+            clip(name)
+        ));
+    }
+    for target in targets {
+        if target.key != B200 && !defines_b200(target) {
+            let message = format!("the target `{}` is not defined as sm_100a", clip(&target.key));
+            diagnostics
+                .report(&codes::OFF_TARGET_DEFINITION, &target.key_span, message)
+                .help = Some("add `arch = \"sm_100a\"`; gates run on a B200 only".to_owned());
+        }
         for (key, only) in [("compute_capability", "10.0"), ("arch", "sm_100a")] {
             let Some((said, node)) = target.node.get(key).and_then(|n| n.text().map(|t| (t, n))) else {
                 continue;
@@ -92,6 +115,16 @@ fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
             glob(diagnostics, text, node);
         }
     }
+}
+
+/// The target that needs no definition.
+const B200: &str = "b200";
+
+/// Whether a target says that it is a B200. The name alone does not.
+fn defines_b200(target: &Entry) -> bool {
+    ["compute_capability", "arch"]
+        .iter()
+        .any(|key| target.node.get(key).is_some())
 }
 
 fn bundles(diagnostics: &mut Diagnostics<'_>, root: &Node, missing: &[(&str, &str)]) {

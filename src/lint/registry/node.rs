@@ -6,9 +6,15 @@ use crate::domain::path_pattern::PathPattern;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::diagnostics::Diagnostics;
+use crate::lint::path_characters::deceptive;
 use crate::lint::schema::clip;
 
 pub(super) fn glob(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) {
+    if let Some(fault) = deceptive(text) {
+        let message = format!("`{}` is not a path pattern", clip(text));
+        diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(fault);
+        return;
+    }
     match PathPattern::new(text) {
         Ok(pattern) => braces(diagnostics, &pattern, node),
         Err(error) => {
