@@ -12,7 +12,6 @@ use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::domain::exit::Exit;
 use crate::gate::container::keeper;
-use crate::gate::container::protocol::SUBCOMMAND;
 use crate::system::panics;
 
 /// Lint contracts and attestations, run gates on a B200, and publish the results.
@@ -68,6 +67,9 @@ struct UnlistedGlobal {
     /// Process id of the supervisor. The program passes this to its own worker.
     #[arg(long, hide = true, value_name = "PID")]
     supervisor_pid: Option<i32>,
+    /// Descriptor that takes records for the supervisor.
+    #[arg(long, hide = true, value_name = "FD")]
+    records: Option<i32>,
 }
 
 /// Parses a command line, including the unlisted arguments.
@@ -148,8 +150,8 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     panics::exit_on_panic(cmd::context::print_panic);
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|name| name == SUBCOMMAND) {
-        return cmd::container_init::run().unwrap_or_else(|error| cmd::fail(&error));
+    if let Some(exit) = cmd::first_process::run(&args) {
+        return exit.unwrap_or_else(|error| cmd::fail(&error));
     }
     if args.get(1).is_some_and(|name| name == keeper::SUBCOMMAND) {
         return cmd::container_keeper::run(&args[2..]).unwrap_or_else(|error| cmd::fail(&error));
@@ -182,6 +184,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         verbosity: i16::from(global.verbose) - i16::from(global.quiet),
         args: args.into_iter().skip(1).collect(),
         supervisor_pid: unlisted.global.supervisor_pid,
+        records: unlisted.global.records,
     };
     let outcome = match cli.command {
         Command::Init(args) => cmd::init::run(&context, &args, &Cli::command()),

@@ -53,6 +53,8 @@ pub struct Context {
     pub args: Vec<OsString>,
     /// The process id of the supervisor; `None` without a supervisor.
     pub supervisor_pid: Option<i32>,
+    /// The descriptor for records to the supervisor.
+    pub records: Option<i32>,
 }
 
 impl Context {

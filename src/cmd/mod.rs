@@ -8,13 +8,13 @@ use crate::terminal::Text;
 
 pub mod attest;
 pub mod completions;
-pub mod container_init;
 pub mod container_keeper;
 pub mod context;
 pub mod contract_input;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod first_process;
 pub mod gates;
 pub mod github;
 pub mod images;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, say};
@@ -18,6 +19,15 @@ use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::publication::{Publication, Request};
 use crate::terminal::Text;
 
+/// The result of a job, as GitHub names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum JobResult {
+    Success,
+    Failure,
+    Cancelled,
+    Skipped,
+}
+
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,6 +40,9 @@ pub struct Args {
     /// Output of `resolve` to compare the results with (default: compare with the pull request as it is now).
     #[arg(long, value_name = "FILE")]
     resolution: Option<PathBuf>,
+    /// Result of the job that ran the gates. A pass is refused unless the job succeeded.
+    #[arg(long, value_name = "RESULT", value_enum)]
+    job_result: Option<JobResult>,
     /// Folder with templates that replace the embedded ones of the same name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -80,6 +93,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         files: &args.results,
         resolution: resolution.as_ref(),
         registry: &registry.value,
+        has_job_failed: args.job_result.is_some_and(|result| result != JobResult::Success),
         templates: args.templates.as_deref(),
         workflow: WorkflowRun::from_env(|name| std::env::var(name).ok()),
     };

@@ -28,9 +28,9 @@ use indexmap::IndexMap;
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, say};
 use crate::cmd::perf_baseline;
-use crate::cmd::worker::{self, Role};
+use crate::cmd::worker::{self, Role, Work};
 use crate::domain::event::Event;
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, Isolation};
 use crate::domain::exit::Exit;
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
@@ -38,6 +38,7 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate;
 use crate::gate::engine::{self, PerfCase, PerfJudge, RunPlan};
 use crate::gate::gpu_probe::GpuProbe;
+use crate::gate::journal::{JournalError, Seal};
 use crate::gate::lock::Lock;
 use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
@@ -47,8 +48,8 @@ use crate::gate::select::{self};
 use crate::gate::verdict::ResultsBuilder;
 use crate::github::workflow_command;
 use crate::system::clock;
-use crate::system::signals::{Signals, Stop};
-use crate::system::supervisor::WorkerExit;
+use crate::system::signals::Stop;
+use crate::system::supervisor::{Records, WorkerExit};
 
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
@@ -63,11 +64,13 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     // A contract that is typed at a terminal can only be read by a process in the foreground of that terminal.
     let typed = args.contract.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = recorder::mark(&path);
-    let worked = match worker::role(context, !args.dry_run && !typed, lock.as_ref().map(Lock::as_fd))? {
-        Role::Worker(signals) => {
-            return work(context, args, unlisted, &path, signals).map_err(|refused| {
+    let mut seals = Records::new().context("cannot supervise processes")?;
+    let shared = lock.as_ref().map(Lock::as_fd);
+    let worked = match worker::role(context, !args.dry_run && !typed, shared, Some(&mut seals))? {
+        Role::Worker(worker) => {
+            return work(context, args, unlisted, &path, worker).map_err(|refused| {
                 if !args.dry_run && recorder::mark(&path) == before {
-                    refuse(&path, refused.reason)
+                    refuse(&path, refused.reason, unlisted)
                         .unwrap_or_else(|error| say(format_args!("error: {error:#}")));
                 }
                 refused.error
@@ -82,9 +85,9 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
     let left = if recorder::mark(&path) == before {
-        refuse(&path, reason).map(|()| "nothing was recorded".to_owned())
+        refuse(&path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
     } else {
-        recover(&path)
+        recover(&path, seals.last().map(Seal::of_record), unlisted)
     };
     let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
     let error = NoJudgement(format!(
@@ -98,8 +101,18 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 }
 
 /// Completes the results of an interrupted run from its journal.
-fn recover(path: &Path) -> anyhow::Result<String> {
-    output::outputs(path, &recorder::recover(path)?)?;
+///
+/// # Errors
+/// The record cannot be written. A journal that another process changed becomes results that say so.
+fn recover(path: &Path, seal: Option<Seal>, step: &Unlisted) -> anyhow::Result<String> {
+    let results = match recorder::recover(path, seal) {
+        Err(error @ JournalError::Changed(_)) => {
+            refuse(path, Reason::Tampered, step)?;
+            return Ok(format!("nothing of it counts: {error}"));
+        }
+        recovered => recovered?,
+    };
+    output::outputs(path, &results, step)?;
     Ok(format!(
         "{} contains the results that were recorded before",
         path.display()
@@ -112,8 +125,9 @@ fn work(
     args: &Args,
     unlisted: &Unlisted,
     path: &Path,
-    mut signals: Signals,
+    worker: Work,
 ) -> Result<Exit, Refused> {
+    let Work { mut signals, records } = worker;
     let refused = Refused::because(Reason::Refused);
     if unlisted.panic_in_gate && std::env::var_os("GITHUB_ACTIONS").is_some() {
         let error =
@@ -161,7 +175,7 @@ fn work(
         } else {
             Box::new(NoJudge)
         };
-    let plan = RunPlan {
+    let mut plan = RunPlan {
         uncovered: input
             .contract
             .as_ref()
@@ -211,23 +225,28 @@ fn work(
     )));
     let mut supervisor =
         Supervisor::new(signals, output, Box::new(Rc::clone(&talk))).context("cannot supervise processes")?;
+    plan.evidence.isolation = Some(match plan.containers {
+        Some(_) => Isolation::Container,
+        None => supervisor.isolation(),
+    });
     let initial_events = engine::initial_events(&plan);
     let mut record = match Recorder::begin(path, &initial_events, Box::new(talk)) {
         Err(error) if error.is_full() => {
             // Nothing can be recorded, so no gate runs. The report is still printed.
             let results = unrecorded(&initial_events)?;
             drop(supervisor);
-            output::present(context, format, path, &results, Some(Reason::DiskFull))?;
+            output::present(context, format, path, &results, Some(Reason::DiskFull), unlisted)?;
             return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
         begun => begun.map_err(anyhow::Error::from)?,
     };
+    record.send_seals(records);
     let stop = engine::run(&plan, &mut supervisor, &mut record, judge.as_mut());
     drop(supervisor);
     let results = record
         .results()
         .ok_or_else(|| anyhow!("the run has no results"))?;
-    output::present(context, format, path, &results, record.fault())?;
+    output::present(context, format, path, &results, record.fault(), unlisted)?;
     Ok(exit(&results, stop, record.fault()))
 }
 
@@ -256,7 +275,7 @@ fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
 }
 
 /// Writes results that contain only the reason why the run was refused.
-fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
+fn refuse(path: &Path, reason: Reason, step: &Unlisted) -> anyhow::Result<()> {
     let started = Event::RunStarted {
         schema: SCHEMA,
         at: clock::now(),
@@ -274,7 +293,7 @@ fn refuse(path: &Path, reason: Reason) -> anyhow::Result<()> {
         duration_s: 0.0,
     });
     if let Some(results) = record.results() {
-        output::outputs(path, &results)?;
+        output::outputs(path, &results, step)?;
     }
     Ok(())
 }

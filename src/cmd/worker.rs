@@ -1,5 +1,6 @@
 //! Not a subcommand: runs a command that starts other programs as a supervisor and a worker, so that no started program survives the command.
 
+use std::fs::File;
 use std::os::fd::BorrowedFd;
 
 use anyhow::Context as _;
@@ -9,12 +10,19 @@ use crate::domain::exit::Exit;
 use crate::gate::container::keeper;
 use crate::system::process;
 use crate::system::signals::Signals;
-use crate::system::supervisor::{self, WorkerExit};
+use crate::system::supervisor::{self, Records, WorkerExit};
+
+/// What a worker starts with.
+pub struct Work {
+    pub signals: Signals,
+    /// Takes records for the supervisor; `None` if the supervisor wants none, or does not exist.
+    pub records: Option<File>,
+}
 
 /// The part of this process in the pair.
 pub enum Role {
     /// This process does the work, and must handle signals itself.
-    Worker(Signals),
+    Worker(Work),
     /// This process waited for the worker, and knows how the worker ended.
     Supervisor(WorkerExit),
     /// This process is a worker whose supervisor ended before the work began.
@@ -23,11 +31,16 @@ pub enum Role {
 
 /// Finds out whether this process is the supervisor or the worker. The supervisor starts the worker and waits for its end.
 /// Afterwards this process handles its signals itself, and other processes cannot read its memory. A worker shares the
-/// descriptor `shared` with its supervisor.
+/// descriptor `shared` with its supervisor, and sends it `records`.
 ///
 /// # Errors
 /// Signals cannot be caught, or the memory of this process cannot be protected.
-pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> anyhow::Result<Role> {
+pub fn role(
+    context: &Context,
+    wanted: bool,
+    shared: Option<BorrowedFd<'_>>,
+    records: Option<&mut Records>,
+) -> anyhow::Result<Role> {
     let signals = || Signals::catch().context("cannot catch signals");
     // Do this before the first program starts: a program that lives on would keep a lock that this process inherited.
     process::close_descriptors_on_exec();
@@ -37,7 +50,11 @@ pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> 
         let is_bound =
             supervisor::bind_to_supervisor(supervisor_pid).context("cannot watch the supervisor process")?;
         return Ok(if is_bound {
-            Role::Worker(signals)
+            let records = context.records.map(supervisor::open_records).transpose();
+            Role::Worker(Work {
+                signals,
+                records: records.context("cannot reach the supervisor process")?,
+            })
         } else {
             Role::Orphaned
         });
@@ -51,13 +68,27 @@ pub fn role(context: &Context, wanted: bool, shared: Option<BorrowedFd<'_>>) -> 
         supervisor::end_with_parent(parent).context("cannot watch the script of the action")?;
     }
     if !wanted {
-        return Ok(Role::Worker(caught));
+        return Ok(Role::Worker(Work {
+            signals: caught,
+            records: None,
+        }));
     }
     let pid_argument = |pid| format!("--supervisor-pid={pid}").into();
-    match supervisor::run_worker(caught, &context.args, pid_argument, shared, keeper::SUBCOMMAND) {
+    let records = records.map(|records| (records, |fd| format!("--records={fd}").into()));
+    match supervisor::run_worker(
+        caught,
+        &context.args,
+        pid_argument,
+        shared,
+        records,
+        keeper::SUBCOMMAND,
+    ) {
         Ok(ended) => Ok(Role::Supervisor(ended)),
         // Without /proc, for example: work without a supervisor, which could find no process below it either.
-        Err(_) => Ok(Role::Worker(signals()?)),
+        Err(_) => Ok(Role::Worker(Work {
+            signals: signals()?,
+            records: None,
+        })),
     }
 }
 

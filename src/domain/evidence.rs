@@ -34,6 +34,35 @@ pub struct Evidence {
     pub target: Option<String>,
     /// Nonce of the run, from its resolve job; null outside of a workflow.
     pub run: Option<String>,
+    /// How the gates were isolated; absent if no gate ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+}
+
+/// How the processes of a gate are separated from others and ended, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// A container: a gate sees only its image, the checkout and declared folders.
+    Container,
+    /// A PID namespace with a private `/proc`: a gate sees no process outside, and the kernel ends all its processes.
+    PidNamespace,
+    /// A control group: the kernel ends all processes of a gate; a gate sees other processes of its user.
+    Cgroup,
+    /// The tree of processes: they are found in `/proc` and ended one by one.
+    ProcessTree,
+}
+
+impl Isolation {
+    /// Returns the name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::Container => "container",
+            Isolation::PidNamespace => "pid_namespace",
+            Isolation::Cgroup => "cgroup",
+            Isolation::ProcessTree => "process_tree",
+        }
+    }
 }
 
 /// A part of the evidence.

@@ -8,8 +8,11 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::domain::event::Event;
 use crate::system::files::{self, FileError};
+use crate::system::supervisor::RECORD;
 
 /// The largest journal that is read.
 const CAP: u64 = 256 << 20;
@@ -26,6 +29,9 @@ pub enum JournalError {
     /// The journal is missing, or contains no run.
     #[error("no journal found for {0}")]
     Empty(PathBuf),
+    /// Another process changed the journal.
+    #[error("{0} is not the journal that this run wrote")]
+    Changed(PathBuf),
 }
 
 impl JournalError {
@@ -41,8 +47,60 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     written: Vec<u8>,
+    /// The running digest of `written`.
+    digest: Sha256,
     /// Lines that could not be written yet.
     pending: Vec<u8>,
+}
+
+/// The length and the SHA-256 of a journal. The worker sends it to the supervisor after each event, so that a journal which
+/// another process has written is not taken for that of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    length: u64,
+    digest: [u8; 32],
+}
+
+impl Seal {
+    /// Returns the seal as a record for the supervisor.
+    pub fn to_record(self) -> [u8; RECORD] {
+        let mut record = [0; RECORD];
+        record[..8].copy_from_slice(&self.length.to_le_bytes());
+        record[8..].copy_from_slice(&self.digest);
+        record
+    }
+
+    /// Returns the seal in a record.
+    pub fn of_record(record: [u8; RECORD]) -> Self {
+        let (mut length, mut digest) = ([0; 8], [0; 32]);
+        length.copy_from_slice(&record[..8]);
+        digest.copy_from_slice(&record[8..]);
+        Seal {
+            length: u64::from_le_bytes(length),
+            digest,
+        }
+    }
+
+    /// Returns the part of a journal that the seal covers; `None` if that part is not what the worker wrote.
+    fn covered(self, journal: &[u8]) -> Option<&[u8]> {
+        let covered = journal.get(..usize::try_from(self.length).ok()?)?;
+        (<[u8; 32]>::from(Sha256::digest(covered)) == self.digest).then_some(covered)
+    }
+}
+
+/// Reads the journal of a run that was killed, up to the seal, and removes what follows.
+///
+/// # Errors
+/// The journal cannot be read or written, or differs from what the worker wrote.
+pub fn read_sealed(path: &Path, seal: Option<Seal>) -> Result<Vec<Event>, JournalError> {
+    let bytes = files::read_regular(path, CAP)?;
+    let covered = seal
+        .and_then(|seal| seal.covered(&bytes))
+        .ok_or_else(|| JournalError::Changed(path.to_owned()))?;
+    if covered.len() < bytes.len() {
+        files::replace(path, covered, true)?;
+    }
+    Ok(parse(covered))
 }
 
 /// Returns the path of the journal of these results.
@@ -105,6 +163,7 @@ impl Journal {
         Ok(Journal {
             path: path.to_owned(),
             file,
+            digest: Sha256::new_with_prefix(&written),
             written,
             pending: Vec::new(),
         })
@@ -127,8 +186,17 @@ impl Journal {
             return Err(error);
         }
         // The bytes were written; `sync_data` below decides whether they are durable.
+        self.digest.update(&self.pending);
         self.written.append(&mut self.pending);
         self.file.sync_data()
+    }
+
+    /// Returns what the journal contains now, in a form that another process can check.
+    pub fn seal(&self) -> Seal {
+        Seal {
+            length: self.written.len() as u64,
+            digest: self.digest.clone().finalize().into(),
+        }
     }
 
     fn is_as_written(&self) -> Result<bool, FileError> {

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod evidence;
 pub mod external;
 pub mod gpu_probe;
+pub mod isolation;
 pub mod journal;
 pub mod kernel_build;
 pub mod lock;

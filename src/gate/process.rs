@@ -9,22 +9,23 @@ use std::ffi::OsString;
 use std::io::{self, PipeReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
+use crate::domain::evidence::Isolation;
 use crate::gate::container::Start;
 use crate::gate::container::protocol::Report;
 use crate::gate::container::running::Running as Container;
+use crate::gate::isolation;
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::system::cgroup::Cgroup;
+use crate::system::pid_namespace::Namespace;
 use crate::system::process::Process;
 use crate::system::process_tree::{self, Descendants, GRACE_PERIOD, KILL_TIMEOUT, Leader, TERMINATE_TIMEOUT};
-use crate::system::random;
 use crate::system::signals::{Signals, Stop};
 
 /// How long a container may take to start.
@@ -106,6 +107,7 @@ pub struct Supervisor {
     pub output: Output,
     pub watch: Box<dyn Watch>,
     descendants: Descendants,
+    isolation: Isolation,
     buffer: Vec<u8>,
 }
 
@@ -114,6 +116,7 @@ struct Running<'a> {
     /// The command, or the client that started its container.
     leader: Leader,
     container: Option<Container<'a>>,
+    namespace: Option<Namespace>,
     pipe: Option<PipeReader>,
     group: Option<Cgroup>,
     meter: Meter,
@@ -132,8 +135,14 @@ impl Supervisor {
             output,
             watch,
             descendants: Descendants::adopt()?,
+            isolation: isolation::level(),
             buffer: Vec::new(),
         })
+    }
+
+    /// Returns how commands outside of containers are isolated.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// Excludes processes that are already running: the next commands do not kill them.
@@ -152,7 +161,7 @@ impl Supervisor {
     /// The command could not be started.
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
-        let mut running = start(spec, meter)?;
+        let mut running = start(spec, meter, self.isolation)?;
         if let Some(keeper) = running.container.as_ref().and_then(Container::keeper) {
             self.descendants.exclude(keeper);
         }
@@ -170,15 +179,22 @@ impl Supervisor {
         if let Some(container) = running.container.take() {
             return self.outcome_of_container(container, running, cut);
         }
-        let termination = match (cut, running.leader.status()) {
-            (Some(early), _) => early,
-            (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+        let ended_inside = running.namespace.as_mut().map(Namespace::ended).transpose();
+        let termination = match (cut, ended_inside?.flatten(), running.leader.status()) {
+            (Some(early), ..) => early,
+            (None, Some(Ok(code)), _) => Termination::Exited(code),
+            (None, Some(Err(signal)), _) => Termination::Signalled(signal),
+            // The process that entered the namespace exits with 0 only after a report.
+            (None, None, Some(status)) if running.namespace.is_some() => {
+                Termination::Signalled(status.terminating_signal().unwrap_or(0))
+            }
+            (None, None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => Termination::Exited(code),
                 (None, Some(signal)) => Termination::Signalled(signal),
                 (None, None) => Termination::Signalled(0),
             },
             // Another part of this process reaped the command, so its status is unknown.
-            (None, None) => Termination::Signalled(0),
+            (None, None, None) => Termination::Signalled(0),
         };
         let ended = running.leader.ended().unwrap_or_else(Instant::now);
         Ok(CommandOutcome {
@@ -247,7 +263,12 @@ impl Supervisor {
             let timeout = if starts { Some(START_TIMEOUT) } else { spec.timeout };
             let deadline = timeout.map(|t| running.started + t);
             if running.leader.reap().is_some() {
-                return None;
+                // A process that stops this one would otherwise gain time for the command.
+                let ended = running.leader.ended();
+                return ended
+                    .zip(deadline)
+                    .is_some_and(|(ended, deadline)| ended > deadline)
+                    .then_some(Termination::TimedOut);
             }
             if let Some(stop) = self.signals.stop() {
                 return Some(Termination::Stopped(stop));
@@ -388,9 +409,13 @@ impl Supervisor {
         let until = Instant::now() + KILL_TIMEOUT;
         let mut seen: HashSet<Process> = HashSet::new();
         running.leader.reap();
+        let ours = [
+            Some(running.leader.pid),
+            running.namespace.as_mut().and_then(Namespace::init),
+        ];
         while self.any_left(running) {
             let left = self.descendants.stop();
-            seen.extend(left.iter().filter(|one| one.pid != running.leader.pid));
+            seen.extend(left.iter().filter(|one| !ours.contains(&Some(one.pid))));
             if let Some(group) = &running.group {
                 group.kill();
             }
@@ -402,7 +427,14 @@ impl Supervisor {
             self.wait(running, Some(Duration::from_millis(1)));
             running.leader.reap();
         }
-        u32::try_from(seen.len()).unwrap_or(u32::MAX)
+        let mut hidden = 0;
+        if let Some(group) = &running.group {
+            // The group also has a process that /proc does not show.
+            let is_counted = |pid: &Pid| ours.contains(&Some(*pid)) || seen.iter().any(|one| one.pid == *pid);
+            hidden = group.processes().iter().filter(|pid| !is_counted(pid)).count();
+            group.kill_all(until);
+        }
+        u32::try_from(seen.len() + hidden).unwrap_or(u32::MAX)
     }
 
     /// Reads the rest of the pipe, even if the output stream is blocked. All known writers have ended, so the rest is at most
@@ -416,34 +448,32 @@ impl Supervisor {
     }
 }
 
-fn start<'a>(spec: &CommandSpec<'a>, meter: Meter) -> io::Result<Running<'a>> {
+fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, level: Isolation) -> io::Result<Running<'a>> {
     let (pipe, writer) = io::pipe()?;
     rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
     // Ignore an error: a smaller pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
+    let mut namespace = None;
     let (mut command, container) = match spec.container {
         Some(start) => {
             let mut client = start.engine.command();
             let container = Container::connect(start, &mut client)?;
+            client.stdout(writer);
             (client, Some(container))
         }
         None => {
-            let mut command = Command::new("bash");
-            command
-                .args(["-eo", "pipefail", "-c", "--", spec.command])
-                .env_clear()
-                .envs(spec.environment)
-                .current_dir(spec.dir)
-                .stdin(Stdio::null())
-                .stderr(writer.try_clone()?);
+            let (mut command, connection) = isolation::shell(spec.command, level, writer)?;
+            namespace = connection;
+            command.env_clear().envs(spec.environment).current_dir(spec.dir);
             (command, None)
         }
     };
-    let group = random::token()
-        .ok()
-        .filter(|_| container.is_none())
-        .and_then(|t| Cgroup::create(&format!("nmoe-gates-{}", &t[..12])));
-    command.stdout(writer).process_group(0);
+    let group = if container.is_none() {
+        isolation::new_group()
+    } else {
+        None
+    };
+    command.process_group(0);
     let started = Instant::now();
     let child = command.spawn()?;
     drop(command);
@@ -455,6 +485,7 @@ fn start<'a>(spec: &CommandSpec<'a>, meter: Meter) -> io::Result<Running<'a>> {
     Ok(Running {
         leader,
         container,
+        namespace,
         pipe: Some(pipe),
         group,
         meter,

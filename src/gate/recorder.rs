@@ -4,13 +4,15 @@
 //! During a long run the results file is updated at most once per second, for readers; only the journal is authoritative.
 //! A disk error does not stop the computation: the results stay available in memory, together with the error.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::domain::event::Event;
 use crate::domain::results::Results;
 use crate::domain::verdict::Reason;
-use crate::gate::journal::{self, Journal, JournalError};
+use crate::gate::journal::{self, Journal, JournalError, Seal};
 use crate::gate::lock::Lock;
 use crate::gate::verdict::ResultsBuilder;
 use crate::system::files::{self, FileError};
@@ -59,6 +61,8 @@ pub struct Recorder {
     fault: Option<Reason>,
     written: Instant,
     sink: Box<dyn Sink>,
+    /// Takes a seal of the journal after each event.
+    seals: Option<File>,
 }
 
 impl Recorder {
@@ -76,6 +80,7 @@ impl Recorder {
             fault: None,
             written: Instant::now(),
             sink,
+            seals: None,
         };
         for event in events {
             recorder.builder.push(event);
@@ -86,12 +91,26 @@ impl Recorder {
         Ok(recorder)
     }
 
+    /// Sends a seal of the journal to this file, now and after each event.
+    pub fn send_seals(&mut self, to: Option<File>) {
+        self.seals = to;
+        self.send_seal();
+    }
+
+    fn send_seal(&mut self) {
+        if let Some(seals) = &mut self.seals {
+            // A supervisor that reads no seal believes the earlier one, so that only the last events are lost.
+            let _ = seals.write_all(&self.journal.seal().to_record());
+        }
+    }
+
     /// Records an event. Returns when the event is on the disk, or the write has failed.
     pub fn push(&mut self, event: &Event) {
         self.builder.push(event);
         if let Err(error) = self.journal.append(event) {
             self.fail(files::is_full(&error));
         }
+        self.send_seal();
         let last = matches!(event, Event::RunEnded { .. });
         if (last || self.written.elapsed() >= BETWEEN)
             && let Err(error) = self.write(last)
@@ -149,13 +168,14 @@ pub fn mark(results: &Path) -> Option<Mark> {
     Some(Mark(files::identity(&there)))
 }
 
-/// Computes the results from the journal of a run that has ended, writes and returns them.
+/// Computes the results from the journal of a run that was killed, writes and returns them. Believes the journal up to the last
+/// seal that the run has sent.
 ///
 /// # Errors
-/// The journal cannot be read or contains no run, or the results cannot be written.
-pub fn recover(path: &Path) -> Result<Results, JournalError> {
+/// The journal cannot be read, was changed or contains no run, or the results cannot be written.
+pub fn recover(path: &Path, seal: Option<Seal>) -> Result<Results, JournalError> {
     let mut builder = ResultsBuilder::default();
-    for event in journal::read(&journal::journal_path(path))? {
+    for event in journal::read_sealed(&journal::journal_path(path), seal)? {
         builder.push(&event);
     }
     let results = builder

@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub facts: &'a lint::LintContext,
     /// Where a merge is made, if GitHub's is outdated.
     pub checkout: Checkout<'a>,
+    /// Whether the job that ran the gates did not succeed.
+    pub has_job_failed: bool,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
@@ -93,6 +95,7 @@ impl<'a> Publication<'a> {
             _ => Vec::new(),
         };
         let files = Files {
+            has_job_failed: request.has_job_failed,
             paths: request.files,
             resolution: request.resolution,
             registry: request.registry,

@@ -8,9 +8,10 @@ use crate::domain::evidence::Evidence;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
+use crate::domain::verdict::Overall;
 use crate::report::merge_results::{self, Whole};
 use crate::report::read;
-use crate::report::verify::{self, Expected, Refusal, Selection};
+use crate::report::verify::{self, Expected, Refusal, RefusalKind, Selection};
 
 /// What is read, and what it is verified with.
 #[derive(Clone, Copy)]
@@ -20,6 +21,9 @@ pub struct Files<'a> {
     pub resolution: Option<&'a Resolution>,
     /// The registry that the run used.
     pub registry: &'a Registry,
+    /// Whether the job that ran the gates did not succeed. The supervisor exits with an error unless the run passed, and a gate cannot
+    /// change that exit code.
+    pub has_job_failed: bool,
 }
 
 /// Reads and verifies the results.
@@ -43,6 +47,12 @@ pub fn verified(files: Files<'_>, mut evidence: Evidence) -> Result<Results, Ref
         registry: files.registry,
     };
     verify::verify(&results, &expected)?;
+    if files.has_job_failed && results.overall == Overall::Pass {
+        return Err(Refusal::new(
+            RefusalKind::JobFailed,
+            "the results say pass, and the job that ran the gates did not succeed",
+        ));
+    }
     Ok(results)
 }
 

@@ -88,6 +88,11 @@ fn configuration(results: &Results) -> Vec<Value> {
             .map(|t| json!({ "name": "tree", "digest": { "gitTree": t } })),
         noted("nmoe-gates", "version", &e.tool),
         noted("target", "name", &e.target),
+        noted(
+            "isolation",
+            "level",
+            &e.isolation.map(|level| level.as_str().to_owned()),
+        ),
         noted("run", "nonce", &e.run),
         noted("bundle", "name", &results.bundle),
     ]

@@ -147,6 +147,8 @@ fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
     both.dirty |= other.dirty;
     both.image = one.image.clone().or_else(|| other.image.clone());
     both.target = one.target.clone().or_else(|| other.target.clone());
+    // The weakest isolation applies to the table as a whole.
+    both.isolation = one.isolation.max(other.isolation);
     for (path, digest) in &other.kernels {
         both.kernels.entry(path.clone()).or_insert_with(|| digest.clone());
     }

@@ -66,6 +66,8 @@ pub enum RefusalKind {
     Selection,
     /// The results use names that the registry does not have.
     Vocabulary,
+    /// The job that ran the gates failed, and the results say pass.
+    JobFailed,
 }
 
 impl RefusalKind {
@@ -83,6 +85,7 @@ impl RefusalKind {
             ),
             RefusalKind::Selection => "the results are not about the selected gates".to_owned(),
             RefusalKind::Vocabulary => "the results use names that the registry does not have".to_owned(),
+            RefusalKind::JobFailed => "the job that ran the gates did not succeed".to_owned(),
         }
     }
 }

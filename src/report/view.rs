@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::domain::evidence::Isolation;
 use crate::domain::ids::CommitId;
 use crate::domain::ids::GateId;
 use crate::domain::results::{GateResult, Results, Series};
@@ -358,6 +359,7 @@ fn facts(results: &Results) -> Vec<Fact> {
         fact("image", e.image.as_deref()),
         fact("tool", e.tool.as_deref()),
         fact("target", e.target.as_deref()),
+        fact("isolation", e.isolation.map(Isolation::as_str)),
         fact("run", e.run.as_deref()),
     ]);
     facts

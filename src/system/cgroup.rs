@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
@@ -34,10 +34,34 @@ impl Cgroup {
         std::fs::write(self.dir.join("cgroup.procs"), pid.as_raw_nonzero().to_string())
     }
 
+    /// Lists the processes in the group.
+    pub fn processes(&self) -> Vec<Pid> {
+        let listed = std::fs::read_to_string(self.dir.join("cgroup.procs")).unwrap_or_default();
+        listed
+            .lines()
+            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+            .collect()
+    }
+
     /// Kills every process in the group.
     pub fn kill(&self) {
         // If this fails, the caller still kills the processes one by one.
         let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
+    }
+
+    /// Kills every process in the group until the kernel says that it is empty, or the deadline has passed.
+    pub fn kill_all(&self, until: Instant) {
+        let mut pause = Duration::from_micros(20);
+        loop {
+            self.kill();
+            // A group that cannot be read is gone.
+            let events = std::fs::read_to_string(self.dir.join("cgroup.events")).unwrap_or_default();
+            if !events.lines().any(|line| line == "populated 1") || Instant::now() >= until {
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
     }
 }
 

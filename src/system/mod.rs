@@ -6,6 +6,7 @@ pub mod digest;
 pub mod files;
 pub mod packed;
 pub mod panics;
+pub mod pid_namespace;
 pub mod process;
 pub mod process_tree;
 pub mod random;

@@ -105,21 +105,23 @@ fn all() -> Vec<Stat> {
         .collect()
 }
 
-/// Parses `pid (name) state parent …`. The name may contain any byte; the start time is field 22.
+/// Parses `pid (name) state parent …`. The name may contain any byte; field 20 is the number of threads, field 22 the start time.
 fn parse(pid: i32, stat: &[u8]) -> Option<Stat> {
     let after = memchr::memrchr(b')', stat)?;
     let rest = std::str::from_utf8(stat.get(after + 2..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let threads: u64 = fields.nth(15)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
     Some(Stat {
         process: Process {
             pid: Pid::from_raw(pid)?,
             started,
         },
         parent,
-        ended: matches!(state, "Z" | "X" | "x"),
+        // The state is that of the first thread. A process whose first thread has exited runs on in its other threads.
+        ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
         stopped: matches!(state, "T" | "t"),
     })
 }
@@ -169,6 +171,13 @@ mod tests {
         let line = b"7 (a) R 1 (b) S 42 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 0 0";
         let stat = parse(7, line).map(|s| (s.parent, s.process.started, s.ended));
         assert_eq!(stat, Some((42, 9876, false)));
+    }
+
+    #[test]
+    fn zombie_leader_with_threads_is_alive() {
+        let line = |threads| format!("7 (a) Z 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 9876 0 0");
+        let ended = |threads| parse(7, line(threads).as_bytes()).map(|stat| stat.ended);
+        assert_eq!((ended(1), ended(2)), (Some(true), Some(false)));
     }
 
     #[test]

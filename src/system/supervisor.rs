@@ -2,23 +2,26 @@
 //!
 //! The program starts itself again in a new process group: the worker. The supervisor forwards signals and waits.
 //! If the worker is killed or panics, the kernel gives its children to the supervisor, which kills them.
+//! A worker that another process stops is continued, and killed if that does not help.
 //! If the supervisor is killed, the kernel signals the worker, which kills its children and exits.
 //! Processes can survive only if both are killed at the same time. Must not depend on what the worker does.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::system::panics;
 use crate::system::process;
-use crate::system::process_tree::{Descendants, Leader};
+use crate::system::process_tree::{self, Descendants, Leader};
 use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
 /// How long the keepers of the worker may take to end by themselves.
@@ -26,6 +29,72 @@ const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the supervisor tries to kill processes that start new processes.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often the supervisor looks whether the worker is stopped.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How many times in a row the supervisor continues a stopped worker before it kills the worker.
+const PATIENCE: u32 = 6;
+
+/// The size of a record.
+pub const RECORD: usize = 40;
+
+/// What the worker sends to its supervisor while it works. The supervisor keeps the last complete record, also if the worker is
+/// killed.
+#[derive(Debug)]
+pub struct Records {
+    reader: PipeReader,
+    writer: PipeWriter,
+    partial: Vec<u8>,
+    last: Option<[u8; RECORD]>,
+}
+
+impl Records {
+    /// Creates the pipe of the records.
+    ///
+    /// # Errors
+    /// The kernel gives no pipe.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        for end in [reader.as_fd(), writer.as_fd()] {
+            // A full pipe must not stop the worker.
+            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
+        }
+        Ok(Records {
+            reader,
+            writer,
+            partial: Vec::new(),
+            last: None,
+        })
+    }
+
+    /// Returns the last record that the worker sent.
+    pub fn last(&self) -> Option<[u8; RECORD]> {
+        self.last
+    }
+
+    fn read(&mut self) {
+        let mut bytes = [0u8; 100 * RECORD];
+        while let Ok(n @ 1..) = self.reader.read(&mut bytes) {
+            self.partial.extend_from_slice(&bytes[..n]);
+        }
+        let complete = self.partial.len() / RECORD * RECORD;
+        if let Some((_, last)) = self.partial[..complete].split_last_chunk::<RECORD>() {
+            self.last = Some(*last);
+        }
+        self.partial.drain(..complete);
+    }
+}
+
+/// Opens the worker's end of the pipe, which it inherited with this number.
+///
+/// # Errors
+/// The descriptor is not open.
+pub fn open_records(descriptor: i32) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{descriptor}");
+    let pipe = File::options().write(true).open(path)?;
+    rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+    Ok(pipe)
+}
 
 /// How the worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +109,7 @@ pub enum WorkerExit {
 
 /// Starts this program again as a worker with these arguments, and waits until the worker ends.
 ///
+/// `records_argument` turns the number of the descriptor for [`open_records`] into an extra argument.
 /// `pid_argument` turns the process id of the supervisor into an extra argument; the worker passes that id to
 /// [`bind_to_supervisor`]. The worker inherits `shared`, so that a lock on it lasts until both processes have ended.
 /// If the worker is killed, its children with the subcommand `keeper` may first clean up what the supervisor cannot kill.
@@ -51,23 +121,33 @@ pub fn run_worker(
     args: &[OsString],
     pid_argument: impl Fn(i32) -> OsString,
     shared: Option<BorrowedFd<'_>>,
+    mut records: Option<(&mut Records, impl Fn(i32) -> OsString)>,
     keeper: &str,
 ) -> io::Result<WorkerExit> {
-    let program = std::env::current_exe()?;
     let descendants = Descendants::adopt()?;
-    if let Some(shared) = shared {
-        fcntl_setfd(shared, FdFlags::empty())?;
-    }
-    let started = Command::new(program)
+    let set_inherited = |records: &Option<(&mut Records, _)>, flags| -> io::Result<()> {
+        let writer = records.as_ref().map(|(records, _)| records.writer.as_fd());
+        for descriptor in [shared, writer].into_iter().flatten() {
+            fcntl_setfd(descriptor, flags)?;
+        }
+        Ok(())
+    };
+    set_inherited(&records, FdFlags::empty())?;
+    let extra = records
+        .as_ref()
+        .map(|(records, argument)| argument(records.writer.as_raw_fd()));
+    // The file that this process was started from, even if another file has its name now.
+    let started = Command::new("/proc/self/exe")
         .arg(pid_argument(getpid().as_raw_nonzero().get()))
+        .args(extra)
         .args(args)
         .process_group(0)
         .spawn();
-    if let Some(shared) = shared {
-        fcntl_setfd(shared, FdFlags::CLOEXEC)?;
-    }
+    set_inherited(&records, FdFlags::CLOEXEC)?;
     let child = started?;
     let mut worker = Leader::of(&child);
+    let mut looked = Instant::now();
+    let mut stopped = 0;
     let status = loop {
         if let Some(status) = worker.reap() {
             break status;
@@ -78,12 +158,33 @@ pub fn run_worker(
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .into();
             fds.extend(worker.pidfd().map(|fd| PollFd::new(fd, PollFlags::IN)));
-            let interval = Timespec {
-                tv_sec: 0,
-                tv_nsec: 10_000_000,
+            if let Some((records, _)) = &records {
+                fds.push(PollFd::new(&records.reader, PollFlags::IN));
+            }
+            let interval = if worker.pidfd().is_none() {
+                Duration::from_millis(10)
+            } else {
+                INTERVAL
             };
             // A signal can interrupt the wait; the loop then checks everything again.
-            let _ = poll(&mut fds, worker.pidfd().is_none().then_some(&interval));
+            let _ = poll(&mut fds, Timespec::try_from(interval).ok().as_ref());
+        }
+        if let Some((records, _)) = &mut records {
+            records.read();
+        }
+        if looked.elapsed() >= INTERVAL {
+            looked = Instant::now();
+            stopped = if process::is_stopped(worker.pid) {
+                stopped + 1
+            } else {
+                0
+            };
+            match stopped {
+                0 => {}
+                // A stopped worker enforces no deadline.
+                1..=PATIENCE => process_tree::signal_group(worker.pid, Signal::CONT),
+                _ => process_tree::signal_group(worker.pid, Signal::KILL),
+            }
         }
         for stop in signals.arrived() {
             let signal = match stop {
@@ -94,7 +195,11 @@ pub fn run_worker(
             let _ = kill_process(worker.pid, signal);
         }
     };
-    Ok(worker_exit(status, &descendants, keeper))
+    let exit = worker_exit(status, &descendants, keeper);
+    if let Some((records, _)) = &mut records {
+        records.read();
+    }
+    Ok(exit)
 }
 
 fn worker_exit(status: WaitStatus, descendants: &Descendants, keeper: &str) -> WorkerExit {

@@ -403,3 +403,45 @@ fn t11_hostile_names_in_table() {
         attack(name, !harm.is_empty(), !ours.is_empty());
     }
 }
+
+#[test]
+fn t10_results_of_failed_job() {
+    let fixture = PullFixture::new();
+    let results = fixture.results();
+    for result in ["failure", "cancelled", "skipped"] {
+        let ours = fixture
+            .call(&results)
+            .arg(format!("--job-result={result}"))
+            .run()
+            .any_output();
+        assert_eq!(ours.code(), Some(3), "{}", ours.stderr);
+        attack(
+            result,
+            is_green(&naive(results.to_string().as_bytes()).unwrap()),
+            is_green(&fixture.comment()) || fixture.status().0 == "success",
+        );
+    }
+    let expected = "refused: the job that ran the gates did not succeed";
+    assert_eq!(fixture.status(), ("error".to_owned(), expected.to_owned()));
+    fixture
+        .call(&results)
+        .arg("--job-result=success")
+        .run()
+        .exits(0)
+        .reports("is updated");
+    assert_eq!(fixture.status().0, "success");
+}
+
+#[test]
+fn workflows_pass_result_of_gates_job() {
+    for file in [".github/workflows/tier-b.yml", "examples/tier-b-fan-out.yml"] {
+        let text =
+            std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let (_, publish) = text.split_once("command: publish\n").unwrap();
+        let step = publish.split("- name:").next().unwrap();
+        assert!(
+            step.contains("--job-result ${{ needs.gates.result }}"),
+            "{file}: {step}"
+        );
+    }
+}

@@ -98,6 +98,7 @@ fn comparable(run: &Run) -> Value {
         results[key] = Value::Null;
     }
     results["evidence"]["image"] = Value::Null;
+    results["evidence"]["isolation"] = Value::Null;
     for gate in results["results"].as_object_mut().unwrap().values_mut() {
         gate["duration_s"] = Value::Null;
         gate.as_object_mut().unwrap().remove("image");
@@ -136,6 +137,7 @@ fn results_are_the_same_inside_and_outside() {
     assert_eq!(inside.gate("cpu:leak")["leaks"], 2);
     assert_eq!(inside.gate("cpu:silent")["reason"], "silence");
     assert_eq!(inside.results["evidence"]["image"], DIGEST);
+    assert_eq!(inside.results["evidence"]["isolation"], "container");
     assert_eq!(inside.gate("cpu:pass")["image"], DIGEST);
     assert!(!is_alive(&mark(1)) && !is_alive(&mark(2)) && !is_alive(&mark(3)));
 }

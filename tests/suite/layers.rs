@@ -113,11 +113,6 @@ const AMBIENT: &[(&str, &str, &str)] = &[
         "std::env::vars_os",
         "the kernel host needs the variables of CUDA, whatever their names",
     ),
-    (
-        "system/supervisor.rs",
-        "std::env::current_exe",
-        "the supervisor starts this program again as its worker",
-    ),
 ];
 
 /// What only commands use: environment, arguments, current directory, standard streams, and the parser of arguments.

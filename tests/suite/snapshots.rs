@@ -17,7 +17,7 @@ use crate::support::contract::contract;
 use crate::support::results::results;
 
 /// Patterns of text that differs between two runs or machines, and their replacements.
-const FILTERS: [(&str, &str); 18] = [
+const FILTERS: [(&str, &str); 22] = [
     (r"/nmoe-gates-demo-[A-Za-z0-9]+", "/[demo]"),
     (r"(state/nmoe-gates)/[0-9a-f]{16}", "$1/[repository]"),
     (r"/proc/self/fd/\d+", "[fd]"),
@@ -39,6 +39,14 @@ const FILTERS: [(&str, &str); 18] = [
     ),
     (r"(?m)^\w+ +user +.*\n( +→ .*\n)?", "[user]\n"),
     (r#"\{"name":"user"[^}]*\}"#, "[user]"),
+    // The isolation depends on the machine.
+    (r"(?m)^\w+ +isolation +.*\n( +→ .*\n)?", "[isolation]\n"),
+    (r#"\{"name":"isolation"[^}]*\}"#, "[isolation]"),
+    (r#"("isolation": ?")[^"]*""#, "$1[level]\""),
+    (
+        r"(?m)^( +isolation |\| isolation \| )`?(?:pid_namespace|cgroup|process_tree)`?",
+        "$1[level]",
+    ),
     // A path with blanks is quoted in commands.
     (r"'(\[place\][^'\n]*)'", "$1"),
     (

@@ -2,6 +2,8 @@
 
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State};
+use crate::domain::evidence::Isolation;
+use crate::gate::isolation;
 use crate::git::Git;
 use crate::system::files;
 
@@ -9,7 +11,7 @@ use crate::system::files;
 pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {
     let mut checks = vec![static_binary(), git(context)];
     checks.extend(checkout(context));
-    checks.extend([tool("bash"), user()]);
+    checks.extend([tool("bash"), user(), isolation()]);
     checks.extend(hosted(runner));
     checks
 }
@@ -88,6 +90,23 @@ fn tool(name: &'static str) -> Check {
             format!("install {name} and put it on PATH"),
         )
     }
+}
+
+fn isolation() -> Check {
+    let (found, remedy) = match isolation::level() {
+        Isolation::Container | Isolation::PidNamespace => {
+            return Check::ok("isolation", "each gate has its own PID namespace and /proc");
+        }
+        Isolation::Cgroup => (
+            "control groups: all processes of a gate end, but a gate sees the processes of its user",
+            "allow unprivileged user namespaces on this machine, or run gates with --container",
+        ),
+        Isolation::ProcessTree => (
+            "none: processes of a gate are found one by one, and a gate sees the processes of its user",
+            "allow unprivileged user namespaces on this machine, or run gates with --container",
+        ),
+    };
+    Check::not(State::Hint, "isolation", found, remedy)
 }
 
 fn user() -> Check {

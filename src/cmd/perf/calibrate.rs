@@ -60,8 +60,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if !args.from.is_empty() {
         return renew(context, args, format);
     }
-    let signals = match worker::role(context, true, None)? {
-        Role::Worker(signals) => signals,
+    let signals = match worker::role(context, true, None, None)? {
+        Role::Worker(work) => work.signals,
         Role::Orphaned => return Ok(Exit::Terminated),
         Role::Supervisor(WorkerExit::Exited(code)) => return Ok(worker::exit(code)),
         // The worker has reported where it panicked.

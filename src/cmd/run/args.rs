@@ -84,4 +84,11 @@ pub struct Unlisted {
     /// Panic at the first output of a gate, to test what a defect of this program leaves behind.
     #[arg(long, hide = true)]
     pub(super) panic_in_gate: bool,
+    /// Write the Markdown summary to this file and to the summary of the workflow step. The action passes this, so that no shell
+    /// stays above the program.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(super) step_summary: Option<PathBuf>,
+    /// Folder with templates for the summary of the workflow step.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(super) templates: Option<PathBuf>,
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
+use crate::cmd::run::args::Unlisted;
 use crate::cmd::run::input::RunInput;
 use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
@@ -100,8 +101,9 @@ pub(super) fn present(
     path: &Path,
     results: &Results,
     fault: Option<Reason>,
+    step: &Unlisted,
 ) -> anyhow::Result<()> {
-    outputs(path, results)?;
+    outputs(path, results, step)?;
     if let Some(fault) = fault {
         say(format_args!(
             "error: cannot write {} ({})",
@@ -153,15 +155,25 @@ fn verdict(results: &Results) -> Text {
     text
 }
 
-/// Writes the result of the run to the outputs of the workflow step.
-pub(super) fn outputs(path: &Path, results: &Results) -> anyhow::Result<()> {
+/// Writes the result of the run to the outputs of the workflow step, and the summary if the step wants one.
+pub(super) fn outputs(path: &Path, results: &Results, step: &Unlisted) -> anyhow::Result<()> {
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {
         bail!("the path of the results contains a line break");
     }
     let overall = results.overall.as_str();
-    runner_files::append(
-        runner_files::OUTPUT,
-        &format!("overall={overall}\nresults={path}\n"),
-    )
+    let mut lines = format!("overall={overall}\nresults={path}\n");
+    if let Some(file) = &step.step_summary {
+        let options = render::Options {
+            templates: step.templates.as_deref(),
+            ..render::Options::default()
+        };
+        let page = render::page(&View::new(results), Page::Summary, &options)?;
+        let mut text = Text::new();
+        text.document(&page.text);
+        std::fs::write(file, text.as_str()).with_context(|| format!("cannot write {}", file.display()))?;
+        runner_files::append(runner_files::SUMMARY, text.as_str())?;
+        lines += &format!("summary={}\n", file.display());
+    }
+    runner_files::append(runner_files::OUTPUT, &lines)
 }
