@@ -9,7 +9,7 @@ use crate::cmd::contract_input::ContractInput;
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
 use crate::domain::metric::{Decimal, Direction, Metric};
-use crate::domain::registry::{Gate, GateKind, Registry, Tier};
+use crate::domain::registry::{Gate, Registry, Tier};
 use crate::domain::suggest::nearest;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::terminal::Text;
@@ -343,12 +343,11 @@ fn row(id: &str, gate: &Gate) -> Value {
     })
 }
 
-/// Returns a strategy matrix for GitHub Actions: one line that `fromJSON` accepts. A perf gate and the gate that it compares
-/// are one entry, because the perf gate needs the result of the other gate from the same runner.
+/// Returns a strategy matrix for GitHub Actions: one line that `fromJSON` accepts. A perf or numeric gate and the gate that it
+/// compares are one entry, because the comparison needs the result of the other gate from the same runner.
 fn matrix<'a>(gates: impl Iterator<Item = (&'a str, &'a Gate)>) -> Value {
     let gates: Vec<(&str, &Gate)> = gates.collect();
-    let compares =
-        |gate: &Gate, id: &str| gate.kind == GateKind::Perf && gate.compare_gate.as_deref() == Some(id);
+    let compares = |gate: &Gate, id: &str| gate.kind.compares() && gate.compare_gate.as_deref() == Some(id);
     let include: Vec<Value> = gates
         .iter()
         .filter(|(_, gate)| !gates.iter().any(|(id, _)| compares(gate, id)))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::ids::{ContractId, GateId, Knob, Revision, Slug};
+use crate::domain::numeric::Numerics;
 
 /// The contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,6 +100,9 @@ pub struct Clauses {
     /// Configuration keys that the change adds or changes.
     #[serde(default)]
     pub knobs: Knobs,
+    /// What the change does to the numbers that the program computes; absent means `identical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numerics: Option<Numerics>,
 }
 
 /// Configuration keys that a change adds or changes.

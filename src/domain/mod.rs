@@ -15,6 +15,7 @@ pub mod messages;
 pub mod metric;
 pub mod next_step;
 pub mod noise;
+pub mod numeric;
 pub mod page;
 pub mod path_pattern;
 pub mod paths;

@@ -108,6 +108,15 @@ pub enum GateKind {
     External,
     /// The self-checks of the kernel library.
     Kernel,
+    /// A comparison of the numbers that another gate prints, step by step.
+    Numeric,
+}
+
+impl GateKind {
+    /// Whether the gate compares another gate of the same run.
+    pub fn compares(self) -> bool {
+        matches!(self, GateKind::Perf | GateKind::Numeric)
+    }
 }
 
 /// A named check.
@@ -165,7 +174,7 @@ pub struct Gate {
     /// What it means if a gate exits with 0 and leaves processes behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaks: Option<Leaks>,
-    /// Perf: the gate whose metric is compared.
+    /// Perf and numeric: the gate whose output is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare_gate: Option<GateId>,
     /// Perf: the metric, `<name>_p50`.
@@ -183,9 +192,19 @@ pub struct Gate {
     /// Perf: number of warm-up steps that do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup_steps: Option<u32>,
-    /// Perf: arguments that are appended to the compared command, for baseline and change.
+    /// Perf and numeric: arguments that are appended to the compared command, for baseline and change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf_args: Option<String>,
+    /// Numeric: the metrics of the compared gate that are compared, such as `loss`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<String>,
+    /// Numeric: the largest relative difference that a contract with `numerics: within` allows, such as `1e-5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Numeric: shell text that stops and resumes the compared command. The gate then compares the straight run of the change
+    /// with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_cmd: Option<String>,
 }
 
 /// A further metric that a perf gate compares.

@@ -13,6 +13,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::ids::{CommitId, GateId};
 use crate::domain::is_default;
 use crate::domain::noise::Estimator;
+use crate::domain::numeric::NumericResult;
 use crate::domain::registry::Direction;
 use crate::domain::verdict::{Overall, Reason, Verdict};
 
@@ -95,6 +96,9 @@ pub struct GateResult {
     /// The comparison of a perf gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perf: Option<PerfResult>,
+    /// The comparison of a numeric gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numeric: Option<NumericResult>,
     /// Checks of a kernel gate, or of the kernel check before a GPU gate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_checks: Vec<KernelCheck>,
@@ -120,6 +124,7 @@ impl GateResult {
             metrics: IndexMap::new(),
             image: None,
             perf: None,
+            numeric: None,
             kernel_checks: Vec::new(),
             supplied_by: None,
         }

@@ -194,6 +194,8 @@ reasons! {
         "Check that the intended gate was compared and that the budget matches the contract; else make the change faster.";
     TotalTime = "total_time", "Most steps are within the budget, but total work over total time is not.",
         "Look for stalls: single steps that take many times as long, such as checkpoints, garbage collection or data loading.";
+    NumericDifference = "numeric_difference", "The two sides compute different numbers.",
+        "Look at the first differing step. If the difference is intended, declare `numerics: within` or `numerics: changes` in the contract.";
     BadBudget = "bad_budget", "The budget is not a valid percentage.",
         "Use a number above -100 and below 100; -10 allows a loss of 10 %.";
     GpuMinutes = "gpu_minutes", "The cap on GPU-minutes was reached before the measurements could decide.",

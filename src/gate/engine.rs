@@ -13,6 +13,7 @@ use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
+use crate::domain::numeric::Numerics;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
 use crate::domain::verdict::{Reason, Verdict};
@@ -69,9 +70,11 @@ pub struct PerfTerms {
     pub baseline_ref: Option<String>,
     /// Allowed change in percent; −10 means at most 10 % slower.
     pub budget_pct: Option<f64>,
+    /// What the change may do to the numbers that a numeric gate compares; `None` means nothing.
+    pub numerics: Option<Numerics>,
 }
 
-/// The inputs of one perf gate.
+/// The inputs of one perf or numeric gate.
 pub struct PerfCase<'a> {
     pub id: &'a str,
     pub gate: &'a Gate,
@@ -91,7 +94,7 @@ pub struct PerfCase<'a> {
     pub environment: &'a BTreeMap<OsString, OsString>,
 }
 
-/// Evaluates perf gates. The module that compares throughput implements this trait, because `gate` must not depend on it.
+/// Evaluates perf and numeric gates. The module that compares throughput implements this trait, because `gate` must not depend on it.
 pub trait PerfJudge {
     /// Runs the measurements under the supervisor and returns the verdict.
     fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
@@ -174,17 +177,15 @@ impl Run<'_, '_> {
 
     fn gates(&mut self, perf: &mut dyn PerfJudge) {
         let plan = self.plan;
-        let waits = |id: &&GateId| {
-            plan.registry
-                .gates
-                .get(*id)
-                .is_some_and(|g| g.kind == GateKind::Perf)
+        // A comparison needs the result of the gate that it compares, and a numeric gate the measurements of a perf gate.
+        let order = |id: &&GateId| match plan.registry.gates.get(*id).map(|gate| gate.kind) {
+            Some(GateKind::Numeric) => 2,
+            Some(GateKind::Perf) => 1,
+            _ => 0,
         };
-        let ids = &plan.selection.gate_ids;
-        // A perf gate needs the result of the gate that it compares, so perf gates run last.
-        let commands = ids.iter().filter(|id| !waits(id));
-        let comparisons = ids.iter().filter(waits);
-        for id in commands.chain(comparisons) {
+        let mut ids: Vec<&GateId> = plan.selection.gate_ids.iter().collect();
+        ids.sort_by_key(order);
+        for id in ids {
             if self.done.contains_key(id) {
                 continue;
             }
@@ -238,7 +239,7 @@ impl Run<'_, '_> {
             {
                 GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
             }
-            None if gate.kind == GateKind::Perf => self.compare(id, gate, perf),
+            None if gate.kind.compares() => self.compare(id, gate, perf),
             None => self.command(id, gate),
         };
         if let Some(libraries) = libraries {
@@ -439,6 +440,6 @@ fn needs_kernel_build(gate: &Gate) -> bool {
     match gate.kind {
         GateKind::Command => gate.needs_kernels(),
         GateKind::Kernel => true,
-        GateKind::Perf | GateKind::External => false,
+        GateKind::Perf | GateKind::Numeric | GateKind::External => false,
     }
 }

@@ -67,7 +67,7 @@ impl Machine<'_> {
 
     fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {
         let mut result = GateResult::new(Verdict::Invalid, None);
-        if gate.kind == GateKind::Perf {
+        if gate.kind.compares() {
             result.reason = match &gate.compare_gate {
                 Some(id) if registry.gates.contains_key(id) => {
                     (!gate_ids.iter().any(|selected| selected == id)).then_some(Reason::CompareMissing)

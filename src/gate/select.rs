@@ -191,6 +191,7 @@ pub fn kind_name(kind: GateKind) -> &'static str {
         GateKind::Perf => "perf",
         GateKind::External => "external",
         GateKind::Kernel => "kernel",
+        GateKind::Numeric => "numeric",
     }
 }
 

@@ -38,6 +38,7 @@ pub fn lint(document: &Document<Contract>, facts: &LintContext) -> Vec<Finding> 
             invariants::check(&mut diagnostics, entry, &facts.contracts.invariants);
         }
         gates(&mut diagnostics, root, facts.registry.as_ref());
+        numerics(&mut diagnostics, root, facts.registry.as_ref());
         budget(&mut diagnostics, root, &facts.noise);
         if !diagnostics.has_errors() {
             // The tables and the types should accept the same documents. If they differ, the types decide.
@@ -220,6 +221,30 @@ fn gates(diagnostics: &mut Diagnostics<'_>, root: &Node, registry: Option<&Regis
                 .help = Some(format!("add `{id}` to `gates.required`"));
         }
     }
+}
+
+/// Reports declared numerics that no required gate proves.
+fn numerics(diagnostics: &mut Diagnostics<'_>, root: &Node, registry: Option<&RegistryIndex>) {
+    let (Some((_, node)), Some(registry)) = (filled_at(root, &["contract", "numerics"]), registry) else {
+        return;
+    };
+    let numeric = |id: &str| {
+        registry
+            .gate(id)
+            .is_some_and(|gate| gate.text("kind") == Some("numeric"))
+    };
+    let mut required = root.at(&["gates", "required"]).into_iter().flat_map(Node::texts);
+    if required.any(|(id, _)| numeric(id)) {
+        return;
+    }
+    let known: Vec<&str> = registry.gate_ids().filter(|id| numeric(id)).collect();
+    let message = "`numerics` is declared, and no numeric gate is required";
+    diagnostics
+        .report(&codes::NUMERICS_UNPROVEN, &node.span, message)
+        .help = Some(match known.first() {
+        Some(id) => format!("add `{id}` to `gates.required`"),
+        None => "the registry has no gate of kind numeric; add one".to_owned(),
+    });
 }
 
 /// Compares the perf block of a contract or an attestation with the registry.

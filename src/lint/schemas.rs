@@ -5,6 +5,7 @@ use crate::domain::container;
 use crate::domain::contract::{self, Complexity, Risk};
 use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Slug};
 use crate::domain::metric::{Decimal, Reduce, Take};
+use crate::domain::numeric::Numerics;
 use crate::domain::preset::Preset;
 use crate::domain::registry::{Direction, GateKind, Leaks, Tier};
 use crate::domain::verdict::Verdict;
@@ -76,6 +77,7 @@ pub static CONTRACT: SchemaType = SchemaType::Map(&[
                     key("change", Optional, SchemaType::List(&KNOB)),
                 ]),
             ),
+            key("numerics", Optional, SchemaType::OneOf(variants::<Numerics>)),
         ]),
     ),
     key(
@@ -232,6 +234,9 @@ pub static GATE: SchemaType = SchemaType::Map(&[
     key("max_pairs", Optional, SchemaType::Whole),
     key("warmup_steps", Optional, SchemaType::Whole),
     key("perf_args", MayBeEmpty, TEXT),
+    key("series", Optional, SchemaType::List(&METRIC_NAME)),
+    key("tolerance", Optional, SchemaType::Number),
+    key("resume_cmd", Optional, TEXT),
 ]);
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ const FORECAST_POWER: f64 = 0.8;
 /// Error probability of the test whether a total below the estimate per step is more than chance.
 const DOUBT: f64 = 0.2;
 
+/// Pairs up to which a total of the warm-up pair that disagrees with them prevents a pass.
+const FEW_PAIRS: u32 = 4;
+
 /// Pairs before the first look without stored noise.
 pub const UNCALIBRATED_PAIRS: u32 = 2;
 
@@ -316,7 +319,9 @@ impl Rule {
                 && total_estimate
                     .and_then(|e| e.interval(DOUBT))
                     .is_none_or(|[low, _]| low < self.edge());
-            let few = have <= 2 && total_estimate.is_some_and(|e| !self.warm_up_total_agrees(evidence, e));
+            let few = have <= FEW_PAIRS
+                && total_estimate.is_some_and(|e| !self.warm_up_total_agrees(evidence, e))
+                || have <= UNCALIBRATED_PAIRS && stalls_early(evidence);
             match (self.side(steps), self.side(total)) {
                 (Some(Verdict::Fail), _) => Some((Verdict::Fail, Some(Reason::OverBudget))),
                 (_, Some(Verdict::Fail)) if stalls => Some((Verdict::Fail, Some(Reason::TotalTime))),
@@ -363,6 +368,13 @@ impl Rule {
             gain - total.mean >= -2.0 * 2f64.sqrt() * total.sd
         })
     }
+}
+
+/// Whether the change, and not the baseline, stalls in steps that are left out as warm-up. The estimate ignores them, but the
+/// next pair may show such a stall where it counts.
+fn stalls_early(evidence: &Evidence<'_>) -> bool {
+    let stalls = |side: fn(&Pair) -> bool| evidence.pairs.iter().chain(&evidence.warm_up).any(side);
+    stalls(|pair| pair.change.early_stall) && !stalls(|pair| pair.base.early_stall)
 }
 
 /// Whether the warm-up pair agrees with the first pair, in the estimate and in the total, within the stored noise.

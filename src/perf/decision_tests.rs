@@ -20,6 +20,7 @@ fn figures(estimate: f64) -> Figures {
     Figures {
         estimate,
         total: estimate,
+        early_stall: false,
     }
 }
 

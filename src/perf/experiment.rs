@@ -16,6 +16,7 @@ use crate::perf::arms::Arms;
 use crate::perf::decision::percent;
 use crate::perf::measurement::{Screening, Series, Unfit};
 use crate::perf::metric_set::{MetricSet, UnfitPair};
+use crate::perf::numbers::{self, Runs};
 use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
@@ -33,6 +34,8 @@ pub struct Experiment<'a, 'b> {
     screening: Screening,
     forms: BTreeMap<String, Forms>,
     restarted: u32,
+    /// The metrics that numeric gates compare, and what the measurements printed of them.
+    numbers: (Vec<String>, Runs),
 }
 
 impl<'a, 'b> Experiment<'a, 'b> {
@@ -57,6 +60,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
             screening: Screening::default(),
             forms: BTreeMap::new(),
             restarted: 0,
+            numbers: (numbers::wanted(case), Runs::default()),
         })
     }
 
@@ -74,6 +78,16 @@ impl<'a, 'b> Experiment<'a, 'b> {
     /// A file changed.
     pub fn untouched(&self) -> Result<(), Refusal> {
         self.site.untouched()
+    }
+
+    /// Returns what the measurements printed for numeric gates.
+    pub fn take_numbers(&mut self) -> Runs {
+        std::mem::take(&mut self.numbers.1)
+    }
+
+    /// Returns the GPU-minutes so far.
+    pub fn gpu_minutes(&self) -> f64 {
+        self.gpu_minutes
     }
 
     /// Prints a line of progress.
@@ -261,7 +275,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
             for note in &printed.notes {
                 self.say(&format!("a measurement of the {}: {note}", arm.name()));
             }
-            series.push(Series::of(&printed.samples));
+            series.push(Series::of(&printed.samples).written_to(printed.forms.resolution()));
         }
         self.restarted += u32::from(restarted);
         Ok(series)
@@ -282,7 +296,37 @@ impl<'a, 'b> Experiment<'a, 'b> {
     }
 
     /// Runs the compared command on one side, with a separate run root.
-    fn run(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
+    ///
+    /// # Errors
+    /// The command did not exit with 0, or the limit of GPU-minutes is reached.
+    pub fn run(&mut self, arm: Arm) -> Result<CommandOutcome, Refusal> {
+        let Some(command) = self.case.compare.cmd.as_deref() else {
+            return Err(Refusal::invalid(
+                Reason::BadRegistry,
+                "the compared gate has no `cmd`",
+            ));
+        };
+        let mut text = command.trim_end().to_owned();
+        if let Some(args) = self.case.gate.perf_args.as_deref() {
+            text = format!("{text} {args}");
+        }
+        let ended = self.run_command(arm, &text, "measurement")?;
+        let (wanted, runs) = &mut self.numbers;
+        if !wanted.is_empty() {
+            let side = match arm {
+                Arm::Base => &mut runs.base,
+                Arm::Head => &mut runs.change,
+            };
+            side.push(numbers::printed(&ended, wanted));
+        }
+        Ok(ended)
+    }
+
+    /// Runs a command on one side, within the limits of the compared gate and with a separate run root.
+    ///
+    /// # Errors
+    /// As [`Experiment::run`].
+    pub fn run_command(&mut self, arm: Arm, text: &str, what: &str) -> Result<CommandOutcome, Refusal> {
         if self.cap > 0.0 && self.gpu_minutes >= self.cap {
             return Err(Refusal::new(
                 Verdict::Inconclusive,
@@ -294,18 +338,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
             ));
         }
         let compare = self.case.compare;
-        let Some(command) = compare.cmd.as_deref() else {
-            return Err(Refusal::invalid(
-                Reason::BadRegistry,
-                "the compared gate has no `cmd`",
-            ));
-        };
-        let mut text = command.trim_end().to_owned();
-        if let Some(args) = self.case.gate.perf_args.as_deref() {
-            text = format!("{text} {args}");
-        }
         let limit = (compare.timeout_s > 0).then(|| Duration::from_secs(compare.timeout_s));
-        let ended = self.site.shell(arm, &text, "measurement", limit)?;
+        let ended = self.site.shell(arm, text, what, limit)?;
         self.gpu_minutes += ended.duration.as_secs_f64() / 60.0 * f64::from(compare.gpus);
         stopped(&ended)?;
         if ended.termination != Termination::Exited(0) {
@@ -321,7 +355,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
                 (Verdict::Fail, Reason::Signal)
             }
         };
-        let why = format!("a measurement of the {} did not end well", arm.name());
+        let why = format!("a {what} of the {} did not end well", arm.name());
         Err(Refusal::new(verdict, reason, why))
     }
 }

@@ -1,4 +1,4 @@
-//! Evaluates the perf gates of a run: combines budgets, baseline and stored noise, runs the experiment, returns the verdict.
+//! Evaluates the perf and numeric gates of a run: combines budgets, baseline and stored noise, runs the experiment, returns the verdict.
 //!
 //! Starts no process and computes nothing itself: `experiment` and `decision` do.
 
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::domain::evidence::Evidence;
 use crate::domain::noise::{Estimator, NoiseTable, metric_name};
 use crate::domain::perf_summary;
-use crate::domain::registry::{Direction, Gate};
+use crate::domain::registry::{Direction, Gate, GateKind};
 use crate::domain::results::{GateResult, PerfResult};
 use crate::domain::settings;
 use crate::domain::verdict::{Reason, Verdict};
@@ -18,6 +18,8 @@ use crate::perf::arms::{ArmError, Arms};
 use crate::perf::decision::Rule;
 use crate::perf::experiment::Experiment;
 use crate::perf::metric_set::{self, ComparedMetric, MetricSet};
+use crate::perf::numbers::Shared;
+use crate::perf::numeric_gate;
 use crate::perf::refusal::Refusal;
 use crate::perf::stats::History;
 use crate::system::clock;
@@ -28,6 +30,7 @@ pub struct Judge {
     noise: NoiseTable,
     settings: settings::Perf,
     checked_out: bool,
+    shared: Shared,
 }
 
 impl Judge {
@@ -38,12 +41,19 @@ impl Judge {
             noise,
             settings,
             checked_out: false,
+            shared: Shared::default(),
         }
     }
 }
 
 impl PerfJudge for Judge {
     fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult {
+        if case.gate.kind == GateKind::Numeric {
+            let cap = self.settings.gpu_minutes;
+            let ready = self.check_out();
+            let arms = ready.and_then(|()| self.baseline.as_ref().map_err(Clone::clone));
+            return numeric_gate::judge(case, arms, supervisor, cap, &mut self.shared);
+        }
         let began = Instant::now();
         let metric = case.gate.metric.as_deref().unwrap_or("node_tps_p50");
         let mut perf = PerfResult {
@@ -70,6 +80,15 @@ impl PerfJudge for Judge {
 }
 
 impl Judge {
+    /// Checks the baseline out, once.
+    fn check_out(&mut self) -> Result<(), Refusal> {
+        if !self.checked_out {
+            self.baseline.as_ref().map_err(Clone::clone)?.check_out()?;
+            self.checked_out = true;
+        }
+        Ok(())
+    }
+
     fn compare(
         &mut self,
         case: &PerfCase<'_>,
@@ -80,12 +99,9 @@ impl Judge {
         let main_rule = rule(case, budget, perf.direction)?;
         perf.budget_pct = Some(budget);
         perf.method = main_rule.method();
+        self.check_out()?;
         let arms = self.baseline.as_ref().map_err(Clone::clone)?;
         perf.baseline_sha = Some(arms.baseline_sha.clone());
-        if !self.checked_out {
-            arms.check_out()?;
-            self.checked_out = true;
-        }
         let machine = machine_class(case.compare, case.evidence);
         let now = clock::now();
         let stored = |metric: &str| {
@@ -100,6 +116,8 @@ impl Judge {
         experiment.account(perf);
         let decided = outcome?;
         experiment.untouched()?;
+        let key = (case.compare_id.to_owned(), case.gate.perf_args.clone());
+        self.shared.insert(key, experiment.take_numbers());
         Ok(decided)
     }
 }

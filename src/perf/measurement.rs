@@ -60,6 +60,7 @@ pub struct Reduction {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     steps: Vec<(Option<u64>, f64)>,
+    resolution: Option<f64>,
 }
 
 /// What remains of a measurement after the warm-up.
@@ -71,6 +72,10 @@ pub struct Measurement {
     pub windows: bool,
     /// Whether the kept values stay level: no significant drift above half of the smallest effect.
     pub steady: bool,
+    /// One unit of the last printed digit, where it is known.
+    pub resolution: Option<f64>,
+    /// Whether a step stalls that is left out as warm-up, after the first [`WARMUP_STEPS`].
+    pub early_stall: bool,
     logs: Vec<f64>,
     total: f64,
 }
@@ -82,6 +87,8 @@ pub struct Figures {
     pub estimate: f64,
     /// Total work over total time, in the metric's unit.
     pub total: f64,
+    /// Whether a step stalls that is left out as warm-up.
+    pub early_stall: bool,
 }
 
 /// Why a measurement cannot be used.
@@ -109,6 +116,7 @@ impl Series {
         if samples.iter().any(|s| s.step.is_none()) {
             return Series {
                 steps: samples.iter().map(|s| (None, s.value)).collect(),
+                resolution: None,
             };
         }
         let mut steps: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
@@ -122,7 +130,14 @@ impl Series {
                 .into_iter()
                 .map(|(step, (sum, n))| (Some(step), sum / n))
                 .collect(),
+            resolution: None,
         }
+    }
+
+    /// The same series, with one unit of the last printed digit.
+    #[must_use]
+    pub fn written_to(self, resolution: Option<f64>) -> Self {
+        Series { resolution, ..self }
     }
 
     /// How many steps or windows were printed.
@@ -195,8 +210,16 @@ impl Series {
         }
         .ln();
         let logs: Vec<f64> = kept.iter().map(|v| v.ln()).collect();
+        // Steps that the registry declares as warm-up may be slow for a reason.
+        let early = steps
+            .get(WARMUP_STEPS..skip)
+            .filter(|_| how.warmup_steps.is_none());
+        let early: Vec<f64> = early.unwrap_or_default().iter().map(|(_, v)| v.ln()).collect();
         let measurement = Measurement {
             steady: steady(&logs),
+            resolution: self.resolution,
+            early_stall: stats::median(&logs)
+                .is_some_and(|median| early.iter().any(|log| is_stall(*log, median, how.direction))),
             windows,
             kept,
             logs,
@@ -231,6 +254,7 @@ impl Measurement {
         estimate.is_finite().then_some(Figures {
             estimate,
             total: self.total,
+            early_stall: self.early_stall,
         })
     }
 }
@@ -302,11 +326,15 @@ fn stall_share(logs: &[f64], direction: Direction) -> f64 {
     let Some(median) = stats::median(logs) else {
         return 0.0;
     };
-    let stalled = |log: f64| match direction {
+    let stalled = logs.iter().filter(|log| is_stall(**log, median, direction));
+    stalled.count() as f64 / logs.len() as f64
+}
+
+fn is_stall(log: f64, median: f64, direction: Direction) -> bool {
+    match direction {
         Direction::Higher => median - log > STALL.ln(),
         Direction::Lower => log - median > STALL.ln(),
-    };
-    logs.iter().filter(|log| stalled(**log)).count() as f64 / logs.len() as f64
+    }
 }
 
 fn distinct_share(values: &[f64]) -> f64 {

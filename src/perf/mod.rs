@@ -6,6 +6,8 @@
 //! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` monitors the GPUs,
 //! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run. `renewal` turns the
 //! pairs of past comparisons into stored noise.
+//!
+//! `numeric` compares what both sides compute, step by step, and `numeric_gate` runs them for it.
 
 pub mod arms;
 pub mod decision;
@@ -15,6 +17,9 @@ pub mod isolate;
 pub mod judge;
 pub mod measurement;
 pub mod metric_set;
+pub mod numbers;
+pub mod numeric;
+pub mod numeric_gate;
 pub mod record;
 pub mod recorded;
 pub mod refusal;

@@ -35,6 +35,8 @@ struct Repeats {
     first: Option<[Vec<f64>; 2]>,
     seen: u32,
     differ: bool,
+    /// One unit of the finest printed digit.
+    resolution: Option<f64>,
 }
 
 impl Pairs {
@@ -65,6 +67,7 @@ impl Pairs {
                 Some(Figures {
                     estimate: estimate.ln(),
                     total: total?.ln(),
+                    early_stall: false,
                 })
             };
             pairs.pairs.push(Pair {
@@ -186,6 +189,9 @@ impl Pairs {
 impl Repeats {
     fn add(&mut self, base: &Measurement, change: &Measurement) {
         self.seen += 1;
+        for printed in base.resolution.iter().chain(&change.resolution) {
+            self.resolution = Some(self.resolution.map_or(*printed, |finest| finest.min(*printed)));
+        }
         match &self.first {
             None => self.first = Some([base.kept.clone(), change.kept.clone()]),
             Some([b, c]) => self.differ |= *b != base.kept || *c != change.kept,
@@ -195,8 +201,11 @@ impl Repeats {
     /// Half a unit of the last printed digit as a log ratio, where every measurement repeats the first.
     fn unit(&self) -> Option<f64> {
         let [base, change] = self.first.as_ref().filter(|_| self.seen > 1 && !self.differ)?;
-        let digits = base.iter().chain(change).map(|v| decimals(*v)).max()?;
-        let unit = 0.5 * 10f64.powi(-digits);
+        let unit = match self.resolution {
+            Some(printed) => 0.5 * printed,
+            // Recorded results do not hold how a number was printed.
+            None => 0.5 * 10f64.powi(-base.iter().chain(change).map(|v| decimals(*v)).max()?),
+        };
         Some(unit / stats::mean(base)? + unit / stats::mean(change)?)
     }
 }

@@ -86,6 +86,31 @@ fn measurements_that_repeat_are_exact() {
     assert_eq!(pairs.evidence(None).exact, None);
 }
 
+/// `61.0` says more than `61`: half a unit is 0.05.
+#[test]
+fn printed_digits_bound_an_exact_comparison() {
+    let gain = |resolution| {
+        let rule = Rule::new(-1.0, Direction::Lower, None, None).unwrap();
+        let how = Reduction {
+            direction: Direction::Lower,
+            single: true,
+            ..Reduction::default()
+        };
+        let (mut perf, mut pairs) = (PerfResult::default(), Pairs::new(12, how, None));
+        let one = |value| Series::of(&[Sample { value, step: None }]).written_to(resolution);
+        for _ in 0..2 {
+            pairs
+                .push(&mut perf, PairOrder::BaseFirst, &one(60.0), &one(61.0))
+                .unwrap();
+        }
+        rule.judge(&pairs.evidence(None)).interval_pct.unwrap()
+    };
+    let [low, high] = gain(Some(0.1));
+    assert!(low > 1.4 && high < 1.9, "{low} to {high}");
+    let [low, high] = gain(None);
+    assert!(low < 0.1 && high > 3.2, "{low} to {high}");
+}
+
 #[test]
 fn an_earlier_result_goes_on_where_it_stopped() {
     let mut perf = PerfResult::default();

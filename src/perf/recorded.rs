@@ -106,6 +106,8 @@ pub enum Records {
         change: Vec<Vec<Sample>>,
         /// How many measurements restarted.
         restarted: u32,
+        /// One unit of the last digit that the logs print, where all of them are logs.
+        resolution: Option<f64>,
         /// What to tell people.
         notes: Vec<String>,
     },
@@ -143,10 +145,12 @@ pub fn together(base: Vec<Recorded>, change: Vec<Recorded>) -> Records {
         faults.push(TWO_FORMS.to_owned());
     }
     if faults.is_empty() {
+        let printed: Option<Vec<f64>> = forms.iter().map(Forms::resolution).collect();
         Records::Samples {
             base,
             change,
             restarted,
+            resolution: printed.and_then(|all| all.into_iter().reduce(f64::min)),
             notes,
         }
     } else {
@@ -250,6 +254,8 @@ pub struct Terms<'a> {
     pub single: bool,
     /// Stored noise.
     pub stored: Option<History>,
+    /// One unit of the last printed digit, where it is known.
+    pub resolution: Option<f64>,
     /// An open comparison to go on with.
     pub earlier: Option<&'a PerfResult>,
 }
@@ -325,7 +331,10 @@ fn collect(
         }
         None => Pairs::new(most, how, terms.stored.map(|s| s.estimator)),
     };
-    let series = |logs: &[Vec<Sample>]| logs.iter().map(|s| Series::of(s)).collect::<Vec<_>>();
+    let series = |logs: &[Vec<Sample>]| {
+        let of = |samples: &Vec<Sample>| Series::of(samples).written_to(terms.resolution);
+        logs.iter().map(of).collect::<Vec<_>>()
+    };
     let sides = [series(base), series(change)];
     let mut reduced = Vec::new();
     for (name, side) in ["baseline", "change"].into_iter().zip(&sides) {

@@ -44,6 +44,23 @@ pub fn of(ended: &CommandOutcome, metric: &str) -> Result<Printed, String> {
     printed(ended.metrics.get(metric))
 }
 
+/// The numbers that a run printed, at the steps as printed, and one unit of their last digit; none where it printed none.
+///
+/// # Errors
+/// As [`printed`].
+pub fn numbers(measured: Option<&Measured>) -> Result<(Vec<Sample>, Option<f64>), String> {
+    let Some(measured) = measured else {
+        return Ok((Vec::new(), None));
+    };
+    printed(Some(measured))?;
+    let samples = measured.samples.values().iter().zip(measured.samples.steps());
+    let samples = samples.map(|(value, step)| Sample {
+        value: *value,
+        step: *step,
+    });
+    Ok((samples.collect(), measured.forms.resolution()))
+}
+
 /// The samples that a measurement printed; none where it printed none.
 ///
 /// # Errors

@@ -248,7 +248,7 @@ impl<'a, 'b> Site<'a, 'b> {
             dir: &dir,
             environment: &environment,
             timeout: limit,
-            silence: (silence > 0 && what == "measurement").then(|| Duration::from_secs(silence)),
+            silence: (silence > 0 && what != "build").then(|| Duration::from_secs(silence)),
             container: None,
         };
         let meter =

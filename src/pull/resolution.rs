@@ -227,10 +227,12 @@ fn gpu_minutes(registry: &Registry, gate_ids: &[GateId]) -> Option<f64> {
         seconds += match gate.kind {
             GateKind::External => 0,
             GateKind::Command | GateKind::Kernel => gpu_seconds(gate)?,
-            GateKind::Perf => {
+            GateKind::Perf | GateKind::Numeric => {
                 let compared = gate.compare_gate.as_ref().and_then(|id| registry.gates.get(id));
                 // Baseline and change each have a warm-up measurement, unless only one pair is measured.
                 let pairs = match gate.pairs {
+                    // At most four runs of a base that is not deterministic, and one of the change.
+                    _ if gate.kind == GateKind::Numeric => 3,
                     Some(1) => 1,
                     _ => 1 + gate.max_pairs.unwrap_or(MAX_PAIRS).max(gate.pairs.unwrap_or(1)),
                 };

@@ -2,6 +2,8 @@
 //!
 //! Uses numbers, fixed words and quoted names. Decides nothing.
 
+use serde::Serialize;
+
 use crate::domain::perf_summary;
 use crate::domain::results::{FurtherResult, PerfMethod, PerfResult};
 use crate::domain::verdict::Verdict;
@@ -40,7 +42,6 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         }
         notes.push(compared);
     }
-    notes.extend(perf.also.iter().map(further));
     notes.extend(perf_summary::inside_budget(perf).map(|line| vec![text(line)]));
     if perf.pairs.len() > 1 {
         let changes: Vec<String> = perf
@@ -107,20 +108,38 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
     notes
 }
 
-/// The comparison of a further metric: «`peak_memory`: +1.6 %, between +1.5 and +1.7, budget −5: pass; 62 against 61».
-fn further(further: &FurtherResult) -> RichText {
-    let comparison = further.comparison();
-    let mut note = vec![TextSpan::Code(further.metric.clone()), text(": ")];
-    note.push(text(
-        perf_summary::verdict_line(&comparison, further.status)
-            .unwrap_or_else(|| format!("not measured: {}", further.status.as_str())),
-    ));
+/// A further metric of a comparison, as a row below its gate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FurtherRow {
+    /// The metric.
+    pub metric: String,
+    /// The verdict for this metric alone, one word.
+    pub status: &'static str,
+    /// The change, its interval and its budget; then the two values.
+    pub says: RichText,
+}
+
+/// The rows of the further metrics: «+1.6 %, between +1.5 and +1.7, budget −5: pass; 62 against 61».
+pub fn further(perf: &PerfResult) -> Vec<FurtherRow> {
+    perf.also.iter().map(further_row).collect()
+}
+
+fn further_row(further: &FurtherResult) -> FurtherRow {
+    let line = perf_summary::verdict_line(&further.comparison(), further.status);
+    let mut says = vec![text(line.unwrap_or_else(|| {
+        let why = further.reason.map_or("", |reason| reason.as_str());
+        format!("not measured: {why}")
+    }))];
     if let (Some(baseline), Some(result)) = (further.baseline, further.result) {
-        note.push(text(format!(
+        says.push(text(format!(
             "; {} against {}",
             number::quantity(result),
             number::quantity(baseline)
         )));
     }
-    note
+    FurtherRow {
+        metric: further.metric.clone(),
+        status: further.status.as_str(),
+        says,
+    }
 }

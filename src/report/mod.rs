@@ -14,6 +14,7 @@ pub mod junit;
 pub mod kernels;
 pub mod merge_results;
 pub mod number;
+pub mod numeric;
 pub mod plot;
 pub mod read;
 pub mod render;

@@ -150,6 +150,12 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
             let plain = [p.compare_gate.as_str(), p.metric.as_str()];
             plain.into_iter().chain(also).filter(|n| !n.is_empty())
         });
+        let numeric = r.numeric.iter().flat_map(|n| {
+            let series = n.series.iter().map(|series| series.metric.as_str());
+            series
+                .chain([n.compare_gate.as_str()])
+                .filter(|name| !name.is_empty())
+        });
         let units = r.metrics.values().filter_map(|s| s.unit.as_deref());
         r.missing_env
             .iter()
@@ -165,6 +171,7 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
             .map(String::as_str)
             .chain(units)
             .chain(perf)
+            .chain(numeric)
     });
     ids.into_iter()
         .flatten()
@@ -194,6 +201,9 @@ fn contradiction(result: &GateResult) -> Option<&'static str> {
     }
     if pass && result.kernel_checks.iter().any(|c| c.status != Verdict::Pass) {
         return Some("a pass with a failed kernel check");
+    }
+    if pass && result.numeric.as_ref().is_some_and(|n| !n.may_pass()) {
+        return Some("a pass with other numbers than declared");
     }
     if result.duration_s.is_some_and(|d| d < 0.0) {
         return Some("a negative duration");

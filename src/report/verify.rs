@@ -8,6 +8,7 @@
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::GateId;
 use crate::domain::ids::{Login, Nonce, Sha256};
+use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
@@ -250,6 +251,11 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     {
         return Some(format!("supplied_by {who:?}"));
     }
+    if let Some(numeric) = &result.numeric
+        && !is_numeric(gate, numeric, registry)
+    {
+        return Some(format!("comparison {:?}", numeric.compare_gate));
+    }
     let perf = result.perf.as_ref()?;
     (!is_comparison(gate, perf, registry))
         .then(|| format!("comparison {:?} {:?}", perf.compare_gate, perf.metric))
@@ -263,6 +269,14 @@ fn is_comparison(gate: &Gate, perf: &PerfResult, registry: &Registry) -> bool {
             .also
             .iter()
             .all(|further| gate.also.iter().any(|declared| declared.metric == further.metric))
+}
+
+fn is_numeric(gate: &Gate, numeric: &NumericResult, registry: &Registry) -> bool {
+    registry.gates.contains_key(&numeric.compare_gate)
+        && numeric
+            .series
+            .iter()
+            .all(|series| gate.series.contains(&series.metric))
 }
 
 fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {

@@ -11,10 +11,10 @@ use crate::domain::ids::GateId;
 use crate::domain::results::{GateResult, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
-use crate::report::comparison;
+use crate::report::comparison::{self, FurtherRow};
 use crate::report::plot;
 use crate::report::rich_text::{LISTED, RichText, TextSpan, listed, rich_text, text};
-use crate::report::{kernels, number};
+use crate::report::{kernels, number, numeric};
 
 /// The complete report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,7 +79,9 @@ pub struct Row {
     pub span: Option<[f64; 2]>,
     /// The throughput over the samples.
     pub plot: Option<Plot>,
-    /// The charts of the comparison of a perf gate.
+    /// The further metrics of a perf gate.
+    pub further: Vec<FurtherRow>,
+    /// The charts of the comparison of a perf or numeric gate.
     pub charts: Vec<Chart>,
     /// The kernel checks of a kernel gate, or of the preflight of a GPU gate.
     pub checks: Vec<kernels::Check>,
@@ -180,7 +182,8 @@ impl Row {
             notes: notes(result),
             duration: result.duration_s.map(number::duration),
             span,
-            charts: result.perf.as_ref().map(charts::of).unwrap_or_default(),
+            further: result.perf.as_ref().map(comparison::further).unwrap_or_default(),
+            charts: drawn(result),
             plot: series.and_then(|s| {
                 let (mermaid, svg) = plot::series(&s.samples, s.count)?;
                 Some(Plot {
@@ -193,6 +196,13 @@ impl Row {
             checks: kernels::rows(result),
         }
     }
+}
+
+/// The charts of a comparison.
+fn drawn(result: &GateResult) -> Vec<Chart> {
+    let perf = result.perf.iter().flat_map(charts::of);
+    perf.chain(result.numeric.iter().flat_map(numeric::charts))
+        .collect()
 }
 
 fn notes(result: &GateResult) -> Vec<RichText> {
@@ -210,6 +220,9 @@ fn notes(result: &GateResult) -> Vec<RichText> {
     }
     if let Some(perf) = &result.perf {
         notes.extend(comparison::notes(perf, result.status));
+    }
+    if let Some(compared) = &result.numeric {
+        notes.extend(numeric::notes(compared));
     }
     if result.leaks > 0 {
         let (noun, verb) = if result.leaks == 1 {

@@ -60,6 +60,7 @@ mod lint_templates;
 mod lint_traps;
 mod lint_workflows;
 mod metrics;
+mod numeric;
 mod one_answer;
 mod openapi;
 mod output_escaping;

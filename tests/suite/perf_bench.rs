@@ -128,9 +128,14 @@ impl Bench {
     }
 
     pub fn call(&self, more: &[&str]) -> Call {
+        self.call_with(&[&["--bundle", "full"], more].concat())
+    }
+
+    /// Runs gates that the arguments select.
+    pub fn call_with(&self, more: &[&str]) -> Call {
         let results = self.sandbox.path("results.json");
         let subject = self.sandbox.path("subject");
-        let mut args = vec!["run", "--bundle", "full", "--results", results.to_str().unwrap()];
+        let mut args = vec!["run", "--results", results.to_str().unwrap()];
         args.extend(["--subject", subject.to_str().unwrap()]);
         args.extend(more);
         self.sandbox
@@ -141,7 +146,12 @@ impl Bench {
 
     #[track_caller]
     pub fn run(&self, more: &[&str]) -> (Outcome, Value) {
-        let outcome = self.call(more).run();
+        self.run_bundle(&[&["--bundle", "full"], more].concat())
+    }
+
+    #[track_caller]
+    pub fn run_bundle(&self, more: &[&str]) -> (Outcome, Value) {
+        let outcome = self.call_with(more).run();
         let text = std::fs::read_to_string(self.sandbox.path("results.json")).unwrap();
         (outcome, serde_json::from_str(&text).unwrap())
     }

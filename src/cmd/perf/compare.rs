@@ -121,6 +121,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         warmup_steps: args.warmup_steps,
         single,
         stored,
+        resolution: None,
         earlier: earlier.as_ref(),
     };
     let records = recorded::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
@@ -218,9 +219,11 @@ fn compare(records: Records, terms: &Terms<'_>) -> Compared {
             base,
             change,
             restarted,
+            resolution,
             notes,
         } => {
-            let mut compared = recorded::compare(&base, &change, terms);
+            let terms = Terms { resolution, ..*terms };
+            let mut compared = recorded::compare(&base, &change, &terms);
             compared.notes.splice(0..0, notes);
             compared.perf.restarted = restarted;
             compared

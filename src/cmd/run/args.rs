@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::cmd::contract_input::ContractInput;
 use crate::cmd::gates::Which;
+use crate::domain::numeric::Numerics;
 use crate::gate::container::client::Kind;
 
 /// A container engine on the command line.
@@ -68,6 +69,10 @@ pub struct Args {
     /// stricter than the contract's.
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub(super) perf_budget_pct: Option<String>,
+    /// Allow this difference of the numbers that a numeric gate compares: identical, within or changes (default: the
+    /// contract's, else identical). It can only be stricter than the contract's.
+    #[arg(long, value_name = "WHAT", value_parser = numerics)]
+    pub(super) numerics: Option<Numerics>,
     /// Print a heartbeat when a gate has produced no output for this many seconds (0 disables). A terminal shows the running
     /// time every second.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
@@ -91,4 +96,12 @@ pub struct Unlisted {
     /// Folder with templates for the summary of the workflow step.
     #[arg(long, hide = true, value_name = "DIR")]
     pub(super) templates: Option<PathBuf>,
+}
+
+/// Parses what a change declares about its numbers.
+fn numerics(text: &str) -> Result<Numerics, String> {
+    [Numerics::Identical, Numerics::Within, Numerics::Changes]
+        .into_iter()
+        .find(|numerics| numerics.word() == text)
+        .ok_or_else(|| "write identical, within or changes".to_owned())
 }

@@ -220,7 +220,7 @@ fn is_nonce(text: &str) -> bool {
     (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Returns the budget and the baseline of perf gates. The command line can only be stricter than the contract.
+/// Returns the budget, the baseline and the declared numerics of comparisons. The command line can only be stricter than the contract.
 fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
     let agreed = contract.and_then(|c| c.gates.perf.as_ref());
     let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
@@ -263,9 +263,20 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
             "--perf-budget-pct {asked} is looser than the contract's {agreed}; it may only be stricter"
         )));
     }
+    let declared = contract.map(|c| c.contract.numerics.unwrap_or_default());
+    if let (Some(asked), Some(declared)) = (args.numerics, declared)
+        && asked > declared
+    {
+        return Err(refused(format!(
+            "--numerics {} allows more than the contract's `{}`; it may only be stricter",
+            asked.word(),
+            declared.word()
+        )));
+    }
     Ok(PerfTerms {
         baseline_ref: baseline.map(str::to_owned),
         budget_pct: asked.or(agreed),
+        numerics: args.numerics.or(declared),
     })
 }
 
@@ -314,8 +325,8 @@ pub(super) fn proven(
         .collect())
 }
 
-/// Whether one of these gates is a perf gate.
+/// Whether one of these gates compares another one.
 pub(super) fn compares(registry: &Registry, ids: &[GateId]) -> bool {
     ids.iter()
-        .any(|id| registry.gates.get(id).is_some_and(|g| g.kind == GateKind::Perf))
+        .any(|id| registry.gates.get(id).is_some_and(|g| g.kind.compares()))
 }

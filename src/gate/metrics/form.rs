@@ -94,6 +94,7 @@ impl Form {
 pub struct Forms {
     seen: Vec<(Form, f64)>,
     proven: bool,
+    resolution: Option<f64>,
 }
 
 impl Forms {
@@ -120,6 +121,19 @@ impl Forms {
             None => self.seen.push((form, value)),
         }
         true
+    }
+
+    /// Takes one unit of the last digit of a number.
+    pub fn written_to(&mut self, resolution: f64) {
+        self.resolution = Some(
+            self.resolution
+                .map_or(resolution, |finest| finest.min(resolution)),
+        );
+    }
+
+    /// Returns one unit of the last digit of the number with the finest digits: 0.1 for `61.0`.
+    pub fn resolution(&self) -> Option<f64> {
+        self.resolution.filter(|finest| *finest > 0.0)
     }
 
     /// Whether another log writes the metric in another form, and its values are far from these.

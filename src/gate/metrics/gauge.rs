@@ -333,6 +333,14 @@ impl Gauge {
         if self.metric.name != STEP && !self.forms.admits(form, value) {
             return Err(Why::OtherForm);
         }
+        // A conversion or a scale changes the unit of the last digit in the same way.
+        let resolution = match value / number.value {
+            factor if factor.is_finite() && factor != 0.0 => number.resolution * factor.abs(),
+            _ => number.resolution,
+        };
+        if self.metric.rate.is_none() {
+            self.forms.written_to(resolution);
+        }
         Ok(value)
     }
 

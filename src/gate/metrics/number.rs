@@ -20,6 +20,8 @@ const UNIT: usize = 32;
 pub struct Number {
     /// Its value with its suffix, in the written unit; may be not finite, zero or negative.
     pub value: f64,
+    /// One unit of its last written digit: 0.1 for `61.0`, 100 for `12.3k`.
+    pub resolution: f64,
     /// How it is written.
     pub form: Form,
     /// Where its unit stands, where it has one.
@@ -87,6 +89,7 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
         let end = end + usize::from(line.get(end) == Some(&b'%'));
         return Reading::Number(Number {
             value: if negative { -value } else { value },
+            resolution: 0.0,
             form: Form::default(),
             unit: None,
             digits_end: end,
@@ -117,13 +120,15 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
     };
     form.suffix = tail.suffix.to_ascii_uppercase();
     form.unit = tail.unit.is_some();
-    value *= unit::suffix(tail.suffix).unwrap_or(1.0);
+    let suffix = unit::suffix(tail.suffix).unwrap_or(1.0);
+    value *= suffix;
     if !value.is_finite() {
         return Reading::Unreadable(Why::TooLarge);
     }
     match boundary(line, tail.end, how) {
         Ok(()) => Reading::Number(Number {
             value,
+            resolution: 10f64.powi(written.last_digit) * suffix,
             form,
             digits_end: tail.digits_end,
             unit: tail.unit,
@@ -135,6 +140,8 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
 
 struct Written<'a> {
     text: std::borrow::Cow<'a, str>,
+    /// The power of ten of the last digit.
+    last_digit: i32,
     end: usize,
 }
 
@@ -222,6 +229,10 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
         // A full stop, or decimals that are all zero and not written.
         i += 1;
     }
+    let power = text(&line[exponent.clone()])
+        .get(1..)
+        .and_then(|digits| digits.parse::<i32>().ok());
+    let last_digit = power.unwrap_or(0) - i32::try_from(decimals).unwrap_or(0);
     if groups.is_none() && (decimal == b'.' || decimals == 0) {
         let end = if exponent.is_empty() {
             number_end
@@ -230,6 +241,7 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
         };
         return Ok(Written {
             text: text(&line[start..end]).into(),
+            last_digit,
             end: i,
         });
     }
@@ -241,6 +253,7 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
     all.push_str(text(&line[exponent]));
     Ok(Written {
         text: all.into(),
+        last_digit,
         end: i,
     })
 }

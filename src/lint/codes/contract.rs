@@ -53,6 +53,11 @@ codes! {
         "Knobs are names of TOML keys. They consist of letters, digits, `_` and `-`, with `.` between the parts.",
         "add: [\"window = 128\"]",
         "add: [attn_local_window]";
+    NUMERICS_UNPROVEN = "numerics-unproven", Warning,
+        "`numerics` is declared, and no numeric gate is required",
+        "A gate of kind `numeric` compares what the base and the change compute. Without one in `gates.required`, nothing proves the declaration.",
+        "contract:\n  numerics: identical\n…\ngates:\n  required: [cpu:train]",
+        "contract:\n  numerics: identical\n…\ngates:\n  required: [cpu:train, numeric:train]";
     UNKNOWN_GATE = "unknown-gate", Error,
         "An unknown gate",
         "Gate ids are defined in `configs/gates/gates.toml`; `nmoe-gates gates list` prints them. A contract names gates, not bundles.",

@@ -7,8 +7,8 @@ use crate::domain::ids::GateId;
 use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
-use crate::lint::registry::node::{glob, kind, text};
-use crate::lint::registry::{metrics, perf};
+use crate::lint::registry::node::{compares, glob, kind, text};
+use crate::lint::registry::{metrics, numeric, perf};
 use crate::lint::schema::clip;
 
 /// Checks every gate. Returns the ids of gates with missing required files, each with the first missing file.
@@ -36,7 +36,7 @@ pub(super) fn check_all<'n>(
         variables(diagnostics, &entry.node);
         engine(diagnostics, entry);
         image(diagnostics, &entry.node);
-        if let Some(node) = entry.node.get("cmd") {
+        for node in ["cmd", "resume_cmd"].iter().filter_map(|key| entry.node.get(key)) {
             for pattern in gate_command::unsafe_patterns(node.text().unwrap_or_default()) {
                 let span = span_of_substring(diagnostics.source(), node, pattern.text);
                 let message = format!("the command of `{}` is unsafe: {}", clip(&entry.key), pattern.why);
@@ -52,8 +52,15 @@ pub(super) fn check_all<'n>(
             missing.push((entry.key.as_str(), first));
         }
     }
-    for entry in gates.iter().filter(|e| kind(&e.node) == "perf") {
-        perf::check(diagnostics, entry, gates);
+    for entry in gates {
+        match kind(&entry.node) {
+            "perf" => perf::check(diagnostics, entry, gates),
+            "numeric" => {
+                numeric::check(diagnostics, entry, gates);
+                resume(diagnostics, &entry.node, gates);
+            }
+            _ => {}
+        }
     }
     missing
 }
@@ -69,17 +76,14 @@ fn shape_of_gate(diagnostics: &mut Diagnostics<'_>, entry: &Entry, most: f64) {
             .report(&codes::GATE_WITHOUT_COMMAND, span, message)
             .help = Some("add `cmd`, or set `kind = \"external\"` if the gate runs elsewhere".to_owned());
     }
-    const PERF_KEYS: &[&str] = &[
-        "compare_gate",
-        "metric",
-        "also",
-        "pairs",
-        "max_pairs",
-        "warmup_steps",
-        "perf_args",
-    ];
+    const PERF_KEYS: &[&str] = &["metric", "also", "pairs", "max_pairs", "warmup_steps"];
+    const NUMERIC_KEYS: &[&str] = &["series", "tolerance", "resume_cmd"];
+    const COMPARISON_KEYS: &[&str] = &["compare_gate", "perf_args"];
     for key in gate.entries() {
-        let unused = (PERF_KEYS.contains(&key.key.as_str()) && kind != "perf")
+        let among = |keys: &[&str]| keys.contains(&key.key.as_str());
+        let unused = (among(PERF_KEYS) && kind != "perf")
+            || (among(NUMERIC_KEYS) && kind != "numeric")
+            || (among(COMPARISON_KEYS) && !compares(kind))
             || (key.key == "cmd" && kind != "command" && forms_has(kind));
         if unused {
             let message = format!("`{}` has no effect for a gate of kind {kind}", key.key);
@@ -105,15 +109,28 @@ fn shape_of_gate(diagnostics: &mut Diagnostics<'_>, entry: &Entry, most: f64) {
 }
 
 fn forms_has(kind: &str) -> bool {
-    matches!(kind, "perf" | "external" | "kernel")
+    matches!(kind, "perf" | "numeric" | "external" | "kernel")
+}
+
+/// The variables that a gate declares.
+fn declared_variables(gate: &Node) -> Vec<(&str, &Node)> {
+    let keys = ["requires", "env"];
+    keys.iter()
+        .filter_map(|key| gate.get(key))
+        .flat_map(Node::texts)
+        .collect()
+}
+
+/// Checks the variables of the resumed run, which receives those of the compared gate.
+fn resume(diagnostics: &mut Diagnostics<'_>, gate: &Node, gates: &[Entry]) {
+    let compared = text(gate, "compare_gate").and_then(|id| gates.iter().find(|g| g.key == id));
+    if let (Some(node), Some(compared)) = (gate.get("resume_cmd"), compared) {
+        undeclared(diagnostics, node, &declared_variables(&compared.node));
+    }
 }
 
 fn variables(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
-    let declared: Vec<(&str, &Node)> = ["requires", "env"]
-        .iter()
-        .filter_map(|key| gate.get(key))
-        .flat_map(Node::texts)
-        .collect();
+    let declared = declared_variables(gate);
     for (name, node) in &declared {
         if gate_environment::is_forbidden(name) {
             let message = format!("`{}` never reaches a gate", clip(name));
@@ -123,6 +140,11 @@ fn variables(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
         }
     }
     let Some(node) = gate.get("cmd") else { return };
+    undeclared(diagnostics, node, &declared);
+}
+
+/// Reports the variables that a command reads and that its gate does not receive.
+fn undeclared(diagnostics: &mut Diagnostics<'_>, node: &Node, declared: &[(&str, &Node)]) {
     for (name, written) in gate_command::variables(node.text().unwrap_or_default()) {
         let span = span_of_substring(diagnostics.source(), node, written);
         if gate_environment::is_forbidden(name) {

@@ -3,6 +3,7 @@
 mod gate;
 mod metrics;
 pub(crate) mod node;
+mod numeric;
 mod perf;
 
 use crate::document::node::{Entry, Value};
@@ -14,7 +15,7 @@ use crate::lint::codes::document::{EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::RegistryIndex;
 use crate::lint::diagnostics::Diagnostics;
-use crate::lint::registry::node::{glob, kind, text, unknown};
+use crate::lint::registry::node::{compares, glob, kind, text, unknown};
 use crate::lint::schema::{self, Strictness, clip};
 use crate::lint::schemas;
 use leakscan::scan::Options;
@@ -154,7 +155,7 @@ fn bundles(diagnostics: &mut Diagnostics<'_>, root: &Node, missing: &[(&str, &st
                 unknown(diagnostics, id, node, gates);
                 continue;
             };
-            if kind(&gate.node) != "perf" {
+            if !compares(kind(&gate.node)) {
                 continue;
             }
             let compared = text(&gate.node, "compare_gate").filter(|c| gates.iter().any(|g| g.key == *c));

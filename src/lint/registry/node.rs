@@ -5,6 +5,7 @@ use crate::document::node::Entry;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
+use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::path_characters::deceptive;
 use crate::lint::schema::clip;
@@ -51,4 +52,34 @@ pub(super) fn unknown(diagnostics: &mut Diagnostics<'_>, id: &str, node: &Node, 
     let finding = diagnostics.report(&UNKNOWN_GATE, &node.span, message);
     finding.help = meant.map(did_you_mean);
     finding.fix = fix;
+}
+
+/// Returns the gate that a gate compares: its id, where it is named, and its entry. Reports a gate that cannot be compared.
+pub(super) fn compared_gate<'n>(
+    diagnostics: &mut Diagnostics<'_>,
+    gate: &'n Node,
+    gates: &'n [Entry],
+) -> Option<(&'n str, &'n Node, &'n Entry)> {
+    let (compared_id, compare) = gate.get("compare_gate").and_then(|n| n.text().map(|t| (t, n)))?;
+    let Some(compared) = gates.iter().find(|g| g.key == compared_id) else {
+        unknown(diagnostics, compared_id, compare, gates);
+        return None;
+    };
+    if kind(&compared.node) != "command" {
+        let message = format!(
+            "`{}` is of kind {} and prints no metrics",
+            clip(compared_id),
+            kind(&compared.node)
+        );
+        diagnostics
+            .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+            .help = Some("compare a gate that runs a command".to_owned());
+        return None;
+    }
+    Some((compared_id, compare, compared))
+}
+
+/// Whether a gate of this kind compares another gate.
+pub(super) fn compares(kind: &str) -> bool {
+    matches!(kind, "perf" | "numeric")
 }

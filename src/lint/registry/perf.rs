@@ -7,7 +7,7 @@ use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
-use crate::lint::registry::node::{kind, text, unknown};
+use crate::lint::registry::node::{compared_gate, text};
 use crate::lint::schema::clip;
 
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[Entry]) {
@@ -34,24 +34,9 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
     {
         diagnostics.report(&WRONG_TYPE, &node.span, "`max_pairs` is below `pairs`");
     }
-    let Some((compared_id, compare)) = gate.get("compare_gate").and_then(|n| n.text().map(|t| (t, n))) else {
+    let Some((compared_id, compare, compared)) = compared_gate(diagnostics, gate, gates) else {
         return;
     };
-    let Some(compared) = gates.iter().find(|g| g.key == compared_id) else {
-        unknown(diagnostics, compared_id, compare, gates);
-        return;
-    };
-    if kind(&compared.node) != "command" {
-        let message = format!(
-            "`{}` is of kind {} and prints no metrics",
-            clip(compared_id),
-            kind(&compared.node)
-        );
-        diagnostics
-            .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
-            .help = Some("compare a gate that runs a command".to_owned());
-        return;
-    }
     let command = text(&compared.node, "cmd").unwrap_or_default();
     if let Some((metric, node)) = gate.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
         let own = metrics_of(&compared.node);
