@@ -13,12 +13,11 @@ pub mod snapshot;
 
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::shell_line;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
 /// Settings that prevent the configuration of a checkout from running programs: hooks, file monitors, external protocols.
 const SAFE_CONFIG: [&str; 6] = [
@@ -30,21 +29,29 @@ const SAFE_CONFIG: [&str; 6] = [
     "gc.auto=0",
 ];
 
-/// Subcommands that may run filters and merge drivers from the configuration of a checkout. Commands that print a diff may
-/// also run converters, so callers pass `--no-ext-diff` and `--no-textconv`.
-const FILTERING: [&str; 11] = [
-    "add",
-    "archive",
-    "checkout",
-    "diff",
-    "diff-files",
-    "merge",
-    "merge-tree",
-    "read-tree",
-    "reset",
-    "status",
-    "worktree",
+/// Subcommands that read and write objects, refs and configuration, but no file of a checkout. Every other subcommand may run
+/// filters and merge drivers, so they are disabled for it. Commands that print a diff may also run converters, so callers pass
+/// `--no-ext-diff` and `--no-textconv`.
+const WITHOUT_CHECKOUT: [&str; 15] = [
+    "cat-file",
+    "commit-tree",
+    "config",
+    "fetch",
+    "for-each-ref",
+    "fsck",
+    "init",
+    "ls-remote",
+    "ls-tree",
+    "merge-base",
+    "patch-id",
+    "rev-list",
+    "rev-parse",
+    "symbolic-ref",
+    "update-ref",
 ];
+
+/// Variables that an isolated git still needs.
+const NEEDED: [&str; 2] = ["PATH", "TMPDIR"];
 
 /// An error of a git command.
 #[derive(Debug, thiserror::Error)]
@@ -86,11 +93,11 @@ pub enum GitError {
 
 impl GitError {
     /// Creates the error of a git command with a non-zero exit code.
-    pub fn failed(command: String, output: &Output) -> Self {
+    pub fn failed(command: impl Into<String>, output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said.lines().map(str::trim).find(|line| !line.is_empty());
         GitError::Failed {
-            command,
+            command: command.into(),
             code: output.status.code().unwrap_or(-1),
             message: first.unwrap_or("no message").to_owned(),
         }
@@ -103,8 +110,22 @@ pub struct Git {
     dir: PathBuf,
     objects: Option<(PathBuf, PathBuf)>,
     index: Option<PathBuf>,
-    /// The filters and merge drivers of the configuration, if it cannot change during the use of this value.
-    programs: Option<Arc<[String]>>,
+    settings: Settings,
+    /// Settings that disable filters and merge drivers, if the configuration cannot change during the use of this value.
+    disabled: Option<Settings>,
+    isolated: bool,
+}
+
+/// Configuration keys with their values. git gets them in the environment, because `-c` cannot represent every key, and because
+/// other users can read the command line.
+#[derive(Clone, Default)]
+struct Settings(Vec<(OsString, OsString)>);
+
+/// Shows only the keys, because a value can be a credential.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
 }
 
 impl Git {
@@ -114,7 +135,9 @@ impl Git {
             dir: dir.into(),
             objects: None,
             index: None,
-            programs: None,
+            settings: Settings::default(),
+            disabled: None,
+            isolated: false,
         }
     }
 
@@ -122,9 +145,28 @@ impl Git {
     /// Must not be used while code under test runs.
     pub fn with_fixed_config(&self) -> Self {
         Git {
-            programs: Some(self.programs().into()),
+            disabled: Some(self.disabled_programs()),
             ..self.clone()
         }
+    }
+
+    /// Returns the same repository, for git processes without the configuration of the user and the system, which can contain
+    /// filters and credentials, and without the variables of the caller, which can contain tokens. The owner of the folder does
+    /// not matter.
+    #[must_use]
+    pub fn isolated(&self) -> Self {
+        Git {
+            isolated: true,
+            ..self.with_setting("safe.directory", "*")
+        }
+    }
+
+    /// Returns the same repository with another configuration value.
+    #[must_use]
+    pub fn with_setting(&self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        let mut with = self.clone();
+        with.settings.0.push((key.into(), value.into()));
+        with
     }
 
     /// Returns the same repository, but writes new objects to the directory `scratch`. A trial leaves nothing in the repository.
@@ -155,18 +197,26 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let args: Vec<S> = args.into_iter().collect();
-        let programs = match args.first().and_then(|name| name.as_ref().to_str()) {
-            Some(name) if FILTERING.contains(&name) => match &self.programs {
-                Some(known) => Arc::clone(known),
-                None => self.programs().into(),
-            },
-            _ => Arc::default(),
-        };
+        let Settings(mut settings) = self.settings.clone();
+        match args.first().and_then(|name| name.as_ref().to_str()) {
+            Some(name) if WITHOUT_CHECKOUT.contains(&name) => {}
+            _ => {
+                let disabled = self.disabled.clone();
+                settings.extend(disabled.unwrap_or_else(|| self.disabled_programs()).0);
+            }
+        }
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GIT_") {
+            let foreign = self.isolated && NEEDED.iter().all(|needed| name != *needed);
+            if foreign || name.as_encoded_bytes().starts_with(b"GIT_") {
                 command.env_remove(&name);
             }
+        }
+        if self.isolated {
+            command
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_CONFIG_NOSYSTEM", "1")
+                .env("GIT_ATTR_NOSYSTEM", "1");
         }
         command
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -186,36 +236,32 @@ impl Git {
         for setting in SAFE_CONFIG {
             command.arg("-c").arg(setting);
         }
-        // Pass these keys in the environment, because `-c` cannot represent every name.
-        for (n, key) in programs.iter().enumerate() {
-            // A driver that fails leaves a conflict. An empty driver would keep our side and report a clean merge.
-            let off = if key.ends_with(".required") || key.ends_with(".driver") {
-                "false"
-            } else {
-                ""
-            };
+        if !settings.is_empty() {
+            command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        }
+        for (n, (key, value)) in settings.into_iter().enumerate() {
             command
                 .env(format!("GIT_CONFIG_KEY_{n}"), key)
-                .env(format!("GIT_CONFIG_VALUE_{n}"), off);
-        }
-        if !programs.is_empty() {
-            command.env("GIT_CONFIG_COUNT", programs.len().to_string());
+                .env(format!("GIT_CONFIG_VALUE_{n}"), value);
         }
         command.args(args);
         command
     }
 
-    /// Returns the configuration keys of filters and merge drivers, which git would run on the files of a checkout.
-    fn programs(&self) -> Vec<String> {
+    /// Returns settings that disable the configured filters and merge drivers, which git would run on the files of a checkout.
+    fn disabled_programs(&self) -> Settings {
         let keys = r"^(filter\..*|merge\..*\.driver)$";
+        // If git cannot read the configuration, the command itself fails too.
         let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", keys]);
-        listed
-            .unwrap_or_default()
-            .split(|byte| *byte == 0)
-            .filter_map(|key| std::str::from_utf8(key).ok())
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned)
-            .collect()
+        let off = |key: &[u8]| {
+            // A driver that fails leaves a conflict. An empty driver would keep our side and report a clean merge.
+            let fails = key.ends_with(b".required") || key.ends_with(b".driver");
+            let value = if fails { "false" } else { "" };
+            (OsStr::from_bytes(key).to_owned(), value.into())
+        };
+        let listed = listed.unwrap_or_default();
+        let keys = listed.split(|byte| *byte == 0).filter(|key| !key.is_empty());
+        Settings(keys.map(off).collect())
     }
 
     /// Runs git and returns its output, for every exit code; that git refuses the repository is an error.

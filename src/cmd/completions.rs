@@ -11,6 +11,7 @@ use crate::cmd::context::{Context, print_data};
 use crate::cmd::explain;
 use crate::domain::exit::Exit;
 use crate::domain::paths;
+use crate::domain::registry::SINGLE;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,7 @@ fn with_names(command: clap::Command) -> clap::Command {
             (Some("gate"), _) => arg.add(candidates(|| registry_names("gates"))),
             (Some("bundle"), _) => arg.add(candidates(|| {
                 let mut names = registry_names("bundles");
-                names.push("single".to_owned());
+                names.push(SINGLE.to_owned());
                 names
             })),
             (None, "id") if subcommand == "show" => arg.add(candidates(|| registry_names("gates"))),

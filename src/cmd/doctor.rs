@@ -20,6 +20,7 @@ use crate::domain::settings::Settings;
 use crate::leaks::private_terms;
 use crate::lint;
 use crate::lint::registry::RegistryContext;
+use crate::system::files;
 use crate::terminal::Text;
 
 /// Arguments of `doctor`.
@@ -86,7 +87,7 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
             );
         }
     };
-    let has_file = |file: &str| context.subject.join(file).exists();
+    let has_file = |file: &str| files::contains(&context.subject, file);
     let around = RegistryContext {
         has_file: Some(&has_file),
         base: None,

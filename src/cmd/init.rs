@@ -18,6 +18,7 @@ use crate::cmd::init::render::render;
 use crate::domain::exit::Exit;
 use crate::domain::page;
 use crate::domain::paths;
+use crate::domain::registry::SINGLE;
 use crate::domain::settings;
 use crate::git::{Git, GitError};
 use crate::policy::Revision;
@@ -339,7 +340,7 @@ fn adapt(workflow: &str, action: &str, bundles: &[&str]) -> String {
             } else if rest.starts_with("options: [") {
                 format!(
                     "{indent}options: [{}]\n",
-                    [bundles, &["single"]].concat().join(", ")
+                    [bundles, &[SINGLE]].concat().join(", ")
                 )
             } else {
                 format!("{line}\n")

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::context;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
 use crate::report::read as untrusted;
@@ -16,10 +15,21 @@ use crate::system::packed::{self, Packed};
 /// Reads recorded results; `-` is standard input. They must follow the schema and be consistent.
 ///
 /// # Errors
-/// The file cannot be read, or `report` and `publish` would refuse its results.
+/// The path is a link or is not a file, the file is too large, or its results cannot be used.
 pub fn recorded(path: &Path) -> anyhow::Result<Results> {
-    let text = context::read_input(path)?;
-    untrusted::bytes(text.as_bytes()).with_context(|| format!("cannot use the results {}", path.display()))
+    recorded_within(path, untrusted::MAX_BYTES)
+}
+
+/// Like [`recorded`], with another maximum size in bytes.
+///
+/// # Errors
+/// As for [`recorded`].
+pub fn recorded_within(path: &Path, limit: u64) -> anyhow::Result<Results> {
+    let results = match path.to_str() {
+        Some("-") => untrusted::stream(io::stdin().lock(), limit),
+        _ => untrusted::file_within(path, limit),
+    };
+    results.with_context(|| format!("cannot use the results {}", path.display()))
 }
 
 /// The largest accepted resolution, in bytes.

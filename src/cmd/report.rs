@@ -1,12 +1,12 @@
 //! `report`: renders recorded results. Does not check them: the report of a failed run is a success of this command.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
+use crate::cmd::input_files;
 use crate::cmd::run;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
@@ -16,7 +16,7 @@ use crate::report::merge_results::{self, Whole};
 use crate::report::render::{self, Page};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
-use crate::report::{intoto, junit, read, sarif};
+use crate::report::{intoto, junit, sarif};
 use crate::terminal::Text;
 
 /// Arguments of `report`.
@@ -74,7 +74,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            parts.push(load(&file)?);
+            parts.push(input_files::recorded(&file)?);
         }
     }
     let request = args.which.request();
@@ -94,19 +94,6 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
 
 fn unusable(refusal: Refusal) -> anyhow::Error {
     anyhow!("cannot merge the results: {}", refusal.detail)
-}
-
-fn load(path: &Path) -> anyhow::Result<Results> {
-    if path.as_os_str() == "-" {
-        let mut json = Vec::new();
-        std::io::stdin()
-            .lock()
-            .take(read::MAX_BYTES + 1)
-            .read_to_end(&mut json)
-            .context("cannot read standard input")?;
-        return Ok(read::bytes(&json)?);
-    }
-    read::file(path).with_context(|| path.display().to_string())
 }
 
 /// Formats the outputs of a workflow step, one `name=value` per line. The values are fixed words and numbers.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{CommitId, Sha256};
+use crate::domain::ids::{CommitId, Nonce, Sha256};
 
 /// What was tested, by which policy, in which environment. Absent ids are null: a plain commit has no merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +33,7 @@ pub struct Evidence {
     /// The target that was found, such as `b200x8`; null if no gate needed one.
     pub target: Option<String>,
     /// Nonce of the run, from its resolve job; null outside of a workflow.
-    pub run: Option<String>,
+    pub run: Option<Nonce>,
     /// How the gates were isolated; absent if no gate ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,

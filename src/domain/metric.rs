@@ -2,6 +2,7 @@
 //!
 //! Must not read logs.
 
+use regex::bytes::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,38 @@ impl Metric {
             reduce: self.reduce.or(other.reduce),
             rate: self.rate.clone().or_else(|| other.rate.clone()),
             take: self.take.or(other.take),
+        }
+    }
+}
+
+/// A compiled pattern of a metric. The linter and the reader of logs accept the same patterns.
+#[derive(Clone, Debug)]
+pub struct MetricPattern(pub Regex);
+
+impl MetricPattern {
+    /// Largest compiled size, in bytes.
+    const MAX_SIZE: usize = 1 << 20;
+
+    /// Compiles a pattern. `^` and `$` match at the ends of a line.
+    ///
+    /// # Errors
+    /// The text is not a regular expression with one group, or the compiled pattern is too large. The message says which.
+    pub fn new(source: &str) -> Result<Self, String> {
+        let regex = RegexBuilder::new(source)
+            .multi_line(true)
+            .crlf(true)
+            .size_limit(Self::MAX_SIZE)
+            .build()
+            .map_err(|error| {
+                let said = error.to_string();
+                let last = said.lines().last().unwrap_or_default();
+                last.trim_start_matches("error: ").to_owned()
+            })?;
+        match regex.captures_len() - 1 {
+            1 => Ok(MetricPattern(regex)),
+            groups => Err(format!(
+                "it has {groups} groups; it needs exactly one, around the number"
+            )),
         }
     }
 }

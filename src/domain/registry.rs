@@ -19,6 +19,18 @@ use crate::domain::preset::Preset;
 /// simulated comparisons at a noise of 1 % (docs/explanation/performance.md).
 pub const MAX_PAIRS: u32 = 12;
 
+/// The metric of a perf gate without `metric`.
+pub const DEFAULT_PERF_METRIC: &str = "node_tps_p50";
+
+/// The bundle of one gate that `--gate` names.
+pub const SINGLE: &str = "single";
+/// The bundle of all Tier-A gates.
+pub const TIER_A: &str = "tier_a";
+/// The bundle of all Tier-B gates.
+pub const TIER_B: &str = "tier_b";
+/// Bundles that the tool forms itself. A registry cannot define a bundle with such a name.
+pub const RESERVED_BUNDLES: [&str; 3] = [SINGLE, TIER_A, TIER_B];
+
 /// The registry. Entries keep the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +92,20 @@ impl Default for Target {
             kernels: PathPattern::new("nmoe/csrc/*.so").into_iter().collect(),
             build: "make -C nmoe/csrc".to_owned(),
             gpus: 8,
+        }
+    }
+}
+
+impl Target {
+    /// The name of the target if `meta.target` is empty.
+    pub const DEFAULT: &str = "b200";
+
+    /// Returns the name of the target that `meta.target` selects.
+    pub fn name(written: &str) -> &str {
+        if written.is_empty() {
+            Self::DEFAULT
+        } else {
+            written
         }
     }
 }
@@ -177,7 +203,7 @@ pub struct Gate {
     /// Perf and numeric: the gate whose output is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare_gate: Option<GateId>,
-    /// Perf: the metric, `<name>_p50`.
+    /// Perf: the metric, `<name>_p50` (default: `node_tps_p50`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
     /// Perf: further metrics that are compared in the same measurements, each with its own budget.
@@ -241,6 +267,11 @@ impl Gate {
         metric::completed(&self.metrics, &ready)
     }
 
+    /// Returns the metric that a perf gate compares.
+    pub fn perf_metric(&self) -> &str {
+        self.metric.as_deref().unwrap_or(DEFAULT_PERF_METRIC)
+    }
+
     /// Whether the gate needs the target.
     pub fn needs_target(&self) -> bool {
         self.gpus >= 1 || self.kernel == Some(true) || self.kind == GateKind::Kernel
@@ -264,11 +295,7 @@ impl Registry {
 
     /// Returns the target of GPU gates. Missing keys have the values of the inline runner.
     pub fn target(&self) -> Target {
-        let name = if self.meta.target.is_empty() {
-            "b200"
-        } else {
-            &self.meta.target
-        };
+        let name = Target::name(&self.meta.target);
         self.target.get(name).cloned().unwrap_or_default()
     }
 }

@@ -115,7 +115,7 @@ impl Resolution {
             registry: Some(self.registry.sha256.clone()),
             contract: self.contract.as_ref().map(|contract| contract.sha256.clone()),
             tool: Some(self.tool.clone()),
-            run: Some(self.nonce.to_string()),
+            run: Some(self.nonce.clone()),
             ..Evidence::default()
         }
     }

@@ -3,13 +3,10 @@
 //! The lock is an `flock` on `<results>.lock`. The kernel releases it when the last process that has the file open has ended, so a
 //! lock file of a killed run does not block the next run. The file is never removed. Must not depend on the contents of the results.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::gate::journal::JournalError;
 use crate::system::files::{self, FileError};
@@ -36,7 +33,7 @@ impl Lock {
         let until = Instant::now() + RELEASE;
         loop {
             let file = files::open_or_create(&path)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match file.try_lock() {
                 Ok(()) => {
                     let ours = files::identity(&file.metadata().map_err(io)?);
                     // If the file was removed before the lock, another run can lock a new file, so try again.
@@ -44,8 +41,8 @@ impl Lock {
                         return Ok(Lock(file));
                     }
                 }
-                Err(Errno::WOULDBLOCK) => {}
-                Err(error) => return Err(io(error.into()).into()),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(io(error).into()),
             }
             if Instant::now() >= until {
                 return Err(JournalError::Busy(results.to_owned()));

@@ -8,11 +8,8 @@ use indexmap::IndexMap;
 
 use crate::domain::contract::Contract;
 use crate::domain::ids::GateId;
-use crate::domain::registry::{GateKind, Registry, Tier};
+use crate::domain::registry::{GateKind, Registry, SINGLE, TIER_A, TIER_B, Tier};
 use crate::domain::suggest::{did_you_mean, nearest};
-
-/// The bundle name for a single gate.
-pub const SINGLE: &str = "single";
 
 /// The gates that the caller asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,8 +127,8 @@ pub fn resolve(registry: &Registry, request: &Request) -> Result<Selection, Sele
         (Some(name), 0, None) => Some(name.clone()),
         (Some(_), 1, None) if single => Some(SINGLE.to_owned()),
         (None, 1, None) => Some(SINGLE.to_owned()),
-        (None, 0, Some(Tier::A)) => Some("tier_a".to_owned()),
-        (None, 0, Some(Tier::B)) => Some("tier_b".to_owned()),
+        (None, 0, Some(Tier::A)) => Some(TIER_A.to_owned()),
+        (None, 0, Some(Tier::B)) => Some(TIER_B.to_owned()),
         _ => None,
     };
     Ok(Selection { bundle, gate_ids })

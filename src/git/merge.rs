@@ -85,7 +85,7 @@ pub fn commit(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option<(Com
     }
     let output = command.output()?;
     if !output.status.success() {
-        return Err(GitError::failed("commit-tree".to_owned(), &output));
+        return Err(GitError::failed("commit-tree", &output));
     }
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let id = CommitId::try_from(id).map_err(|_| GitError::NotAnId("commit-tree".to_owned()))?;

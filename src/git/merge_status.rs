@@ -150,11 +150,7 @@ fn patch_ids(git: &Git, patches: Vec<u8>) -> Result<Vec<(String, String)>, GitEr
         let _ = feeder.join();
     }
     if !output.status.success() {
-        return Err(GitError::Failed {
-            command: "patch-id".to_owned(),
-            code: output.status.code().unwrap_or(-1),
-            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
+        return Err(GitError::failed("patch-id", &output));
     }
     let mut seen = HashSet::new();
     Ok(String::from_utf8_lossy(&output.stdout)

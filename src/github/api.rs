@@ -52,20 +52,12 @@ impl GitHub {
         }
     }
 
-    /// Returns variables with which git authenticates on this host; none without a token.
-    pub fn git_credential(&self) -> Vec<(&'static str, String)> {
+    /// Returns the git setting, key and value, that authenticates on this host; `None` without a token.
+    pub fn git_credential(&self) -> Option<(String, String)> {
         let config = self.client.config();
-        let Some(token) = &config.token else {
-            return Vec::new();
-        };
-        vec![
-            ("GIT_CONFIG_COUNT", "1".to_owned()),
-            (
-                "GIT_CONFIG_KEY_0",
-                format!("http.https://{}/.extraheader", config.base.web_host()),
-            ),
-            ("GIT_CONFIG_VALUE_0", token.git_authorization()),
-        ]
+        let token = config.token.as_ref()?;
+        let key = format!("http.https://{}/.extraheader", config.base.web_host());
+        Some((key, token.git_authorization()))
     }
 
     fn path(&self, rest: &str) -> String {

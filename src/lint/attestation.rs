@@ -258,7 +258,7 @@ fn check_against_contract(
             .and_then(|registry| registry.gate(agreed_text("gate")?))
             .is_some_and(|gate| match key {
                 "compare" => gate.text("compare_gate") == Some(fixed),
-                "metric" => gate.text("metric") == Some(fixed),
+                "metric" => gate.perf_metric() == fixed,
                 _ => registry.is_some_and(|registry| registry.gate(said).is_none()),
             });
         if said != fixed && !by_registry {

@@ -6,6 +6,7 @@ use crate::document::Node;
 use crate::domain::metric::{self, Direction, Metric};
 use crate::domain::noise::{self, NoiseTable};
 use crate::domain::preset::Preset;
+use crate::domain::registry::DEFAULT_PERF_METRIC;
 use crate::domain::settings::{Contracts, Naming};
 use leakscan::scan::Options;
 
@@ -87,7 +88,7 @@ impl RegistryIndex {
         let lower = || {
             let gate = self.gate(perf_gate)?;
             let compared = self.gate(gate.text("compare_gate")?)?;
-            let name = noise::metric_name(gate.text("metric")?);
+            let name = noise::metric_name(gate.perf_metric());
             let metrics = metrics_of(compared.0);
             let metric = metrics.iter().find(|metric| metric.name == name)?;
             Some(metric.direction == Direction::Lower)
@@ -100,6 +101,11 @@ impl<'n> Gate<'n> {
     /// Whether the gate compares the metric of another gate.
     pub fn is_perf(self) -> bool {
         self.text("kind") == Some("perf")
+    }
+
+    /// Returns the metric that a perf gate compares, as [`crate::domain::registry::Gate::perf_metric`].
+    pub fn perf_metric(self) -> &'n str {
+        self.text("metric").unwrap_or(DEFAULT_PERF_METRIC)
     }
 
     /// Returns the text of a key, if it is not empty.

@@ -6,6 +6,7 @@ use crate::domain::finding::Finding;
 use crate::domain::next_step::shell_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::path_pattern::PathPattern;
+use crate::domain::registry::DEFAULT_PERF_METRIC;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract as codes;
 use crate::lint::context::{Gate, LintContext, RegistryIndex};
@@ -268,8 +269,11 @@ pub(crate) fn perf_block(diagnostics: &mut Diagnostics<'_>, perf: &Node, registr
             .help = Some(format!("the registry's perf gates: {}", perfs.join(", ")));
         return;
     }
-    for (key, fixed) in [("compare", "compare_gate"), ("metric", "metric")] {
-        let (Some((said, node)), Some(fixed)) = (value(key), gate.text(fixed)) else {
+    for (key, fixed) in [
+        ("compare", gate.text("compare_gate")),
+        ("metric", Some(gate.perf_metric())),
+    ] {
+        let (Some((said, node)), Some(fixed)) = (value(key), fixed) else {
             continue;
         };
         if said != fixed && (key != "compare" || compare_exists) {
@@ -315,8 +319,10 @@ fn budget(diagnostics: &mut Diagnostics<'_>, root: &Node, noise: &NoiseTable) {
             .help = Some(format!("for a loss of at most {budget} % write -{budget}"));
     } else if budget <= 0.0
         && let Some(gate) = word(&["gates", "perf", "compare"])
-        && let Some(finest) =
-            noise.finest_pct(gate, word(&["gates", "perf", "metric"]).unwrap_or("node_tps_p50"))
+        && let Some(finest) = noise.finest_pct(
+            gate,
+            word(&["gates", "perf", "metric"]).unwrap_or(DEFAULT_PERF_METRIC),
+        )
         && budget > finest
     {
         let message = format!("a budget of {budget} % is finer than the noise of `{gate}` allows");

@@ -5,11 +5,11 @@
 //! the repositories that people work in.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::domain::ids::CommitId;
@@ -17,7 +17,7 @@ use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
 use crate::kernel::verify::outputs;
 use crate::system::digest::sha256;
-use crate::system::files;
+use crate::system::files::{self, FileError};
 use crate::system::random;
 
 /// Replaces the digest of a kernel library that is not a regular file, such as a link.
@@ -99,10 +99,10 @@ impl Arms {
     /// # Errors
     /// The folder cannot be created, or git cannot read the commit.
     pub fn prepare(parent: &Path, source: &Path, baseline_sha: CommitId) -> Result<Arms, ArmError> {
-        files::private_dir(parent).map_err(io::Error::other)?;
+        files::private_dir(parent).map_err(io::Error::from)?;
         recover(parent);
         let root = parent.join(&random::token()?[..16]);
-        files::private_dir(&root).map_err(io::Error::other)?;
+        files::private_dir(&root).map_err(io::Error::from)?;
         let lock = lock(&root)?;
         let arms = Arms {
             root,
@@ -110,21 +110,16 @@ impl Arms {
             _lock: lock,
         };
         let source = std::fs::canonicalize(source)?;
-        let git = arms.git();
         std::fs::create_dir(arms.bare())?;
-        inert(git.command(["init", "--quiet", "--bare", "--template="]))?;
-        let mut fetch = git.command([
-            "fetch",
-            "--quiet",
-            "--depth=1",
-            "--no-tags",
-            "--no-write-fetch-head",
-        ]);
-        fetch
-            .arg("--")
-            .arg(source)
-            .arg(format!("{}:refs/heads/baseline", arms.baseline_sha));
-        inert(fetch)?;
+        arms.git(["init", "--quiet", "--bare", "--template="])?;
+        let refspec = format!("{}:refs/heads/baseline", arms.baseline_sha);
+        let options = ["--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head"];
+        let fetch = ["fetch"].iter().chain(&options).chain(&["--"]);
+        arms.git(
+            fetch
+                .map(OsStr::new)
+                .chain([source.as_os_str(), refspec.as_ref()]),
+        )?;
         Ok(arms)
     }
 
@@ -132,8 +127,18 @@ impl Arms {
         self.root.join("git")
     }
 
-    fn git(&self) -> Git {
-        Git::at(self.bare())
+    /// Runs git in the private repository, isolated. A non-zero exit code is an error.
+    fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<(), ArmError> {
+        let args: Vec<S> = args.into_iter().collect();
+        let output = Git::at(self.bare()).isolated().output(&args)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if let Some(full) = no_room(&output.stderr) {
+            return Err(full);
+        }
+        let name = args.first().map(|name| name.as_ref().to_string_lossy());
+        Err(GitError::failed(name.unwrap_or_default(), &output).into())
     }
 
     /// The baseline's checkout.
@@ -151,18 +156,21 @@ impl Arms {
     /// # Errors
     /// The copy is damaged, or git cannot check it out.
     pub fn check_out(&self) -> Result<PathBuf, ArmError> {
-        let git = self.git();
-        inert(git.command([
+        self.git([
             "fsck",
             "--no-dangling",
             "--no-progress",
             "--end-of-options",
             &self.baseline_sha,
-        ]))?;
-        let mut add = git.command(["worktree", "add", "--quiet", "--force", "--detach"]);
-        add.arg("--").arg(self.worktree()).arg(&self.baseline_sha);
-        inert(add)?;
-        Ok(self.worktree())
+        ])?;
+        let worktree = self.worktree();
+        let add = ["worktree", "add", "--quiet", "--force", "--detach", "--"];
+        self.git(
+            add.map(OsStr::new)
+                .into_iter()
+                .chain([worktree.as_os_str(), self.baseline_sha.as_ref()]),
+        )?;
+        Ok(worktree)
     }
 
     /// Returns whether every tracked file of the baseline's checkout is equal to its commit.
@@ -170,26 +178,31 @@ impl Arms {
     /// # Errors
     /// git cannot be run, or the disk is full.
     pub fn intact(&self) -> Result<bool, ArmError> {
-        let tree = Git::at(self.worktree());
-        let mut head = tree.command(["rev-parse", "--verify", "HEAD"]);
-        let at = configured(&mut head).output().map_err(GitError::Start)?;
-        if String::from_utf8_lossy(&at.stdout).trim() != self.baseline_sha.as_str() {
+        let tree = Git::at(self.worktree()).isolated();
+        if tree.commit("HEAD")?.as_ref() != Some(&self.baseline_sha) {
             return Ok(false);
         }
         // Use a new index: code that ran in the checkout may have changed the existing one.
-        let index = self.root.join("index");
+        let tree = tree.with_index(self.root.join("index"));
         for (args, clean) in [
             (&["read-tree", self.baseline_sha.as_str()][..], false),
             (&["update-index", "-q", "--refresh", "--ignore-submodules"], true),
-            (&["diff-files", "--quiet", "--ignore-submodules=all"], false),
+            (
+                &[
+                    "diff-files",
+                    "--quiet",
+                    "--no-ext-diff",
+                    "--no-textconv",
+                    "--ignore-submodules=all",
+                ],
+                false,
+            ),
         ] {
-            let mut command = tree.command(args);
-            command.env("GIT_INDEX_FILE", &index);
-            let output = configured(&mut command).output().map_err(GitError::Start)?;
+            let output = tree.output(args)?;
             // A refresh that finds changes exits with 1; `diff-files` then decides.
             if !output.status.success() && !clean {
                 // On a full disk git only reports that it cannot write its index.
-                if is_full(&self.root) {
+                if files::is_disk_full(&self.root) {
                     return Err(io::Error::from(Errno::NOSPC).into());
                 }
                 return Ok(false);
@@ -205,24 +218,6 @@ impl Drop for Arms {
     }
 }
 
-/// Runs a git command with the configuration of this program only. A non-zero exit code is an error.
-fn inert(mut command: std::process::Command) -> Result<(), ArmError> {
-    let name = command
-        .get_args()
-        .filter_map(|a| a.to_str())
-        .find(|a| matches!(*a, "init" | "fetch" | "fsck" | "worktree"))
-        .unwrap_or("git")
-        .to_owned();
-    let output = configured(&mut command).output().map_err(GitError::Start)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    if let Some(full) = no_room(&output.stderr) {
-        return Err(full);
-    }
-    Err(ArmError::Git(GitError::failed(name, &output)))
-}
-
 /// Returns an error if git's message says that the disk is full. git uses the message of the operating system.
 fn no_room(said: &[u8]) -> Option<ArmError> {
     let said = String::from_utf8_lossy(said);
@@ -236,30 +231,13 @@ fn no_room(said: &[u8]) -> Option<ArmError> {
         .map(ArmError::Io)
 }
 
-/// Returns whether the file system of this folder has less than 64 KiB left.
-pub fn is_full(folder: &Path) -> bool {
-    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < 64 << 10)
-}
-
-/// Ignores the configuration of the user and the system, which can contain filters and hooks.
-fn configured(command: &mut std::process::Command) -> &mut std::process::Command {
-    command
-        .env("LC_ALL", "C")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_ATTR_NOSYSTEM", "1")
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", "*")
-}
-
 /// Locks a folder until the returned file is dropped.
 ///
 /// # Errors
 /// The lock file cannot be created, or another process holds the lock.
 pub fn lock(folder: &Path) -> io::Result<File> {
-    let lock = File::create(folder.join("lock"))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from)?;
+    let lock = files::open_or_create(&folder.join("lock"))?;
+    lock.try_lock()?;
     Ok(lock)
 }
 
@@ -273,8 +251,8 @@ pub fn recover(parent: &Path) {
         if !entry.file_type().is_ok_and(|t| t.is_dir()) {
             continue;
         }
-        let stale = match File::open(path.join("lock")) {
-            Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
+        let stale = match files::open_regular(&path.join("lock")) {
+            Ok(lock) => lock.try_lock().is_ok(),
             // The run was killed before it took the lock, or has not taken it yet.
             Err(_) => entry
                 .metadata()
@@ -317,10 +295,10 @@ pub fn kernels(checkout: &Path, patterns: &[PathPattern]) -> io::Result<BTreeMap
     for path in outputs(checkout, patterns).map_err(io::Error::other)? {
         let library = checkout.join(&path);
         // A link could point to the library of the other checkout, or of the image.
-        let digest = if std::fs::symlink_metadata(&library)?.is_file() {
-            sha256(&std::fs::read(&library)?)
-        } else {
-            NOT_A_FILE.to_owned()
+        let digest = match files::read_regular(&library, u64::MAX - 1) {
+            Ok(bytes) => sha256(&bytes),
+            Err(FileError::WrongKind { .. }) => NOT_A_FILE.to_owned(),
+            Err(error) => return Err(error.into()),
         };
         found.insert(path.to_string_lossy().into_owned(), digest);
     }

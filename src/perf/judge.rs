@@ -55,7 +55,7 @@ impl PerfJudge for Judge {
             return numeric_gate::judge(case, arms, supervisor, cap, &mut self.shared);
         }
         let began = Instant::now();
-        let metric = case.gate.metric.as_deref().unwrap_or("node_tps_p50");
+        let metric = case.gate.perf_metric();
         let mut perf = PerfResult {
             compare_gate: case.compare_id.to_owned(),
             metric: metric.to_owned(),
@@ -142,7 +142,7 @@ fn metrics(
     budget_pct: f64,
     stored: impl Fn(&str) -> Option<History>,
 ) -> Result<MetricSet, Refusal> {
-    let main = (case.gate.metric.as_deref().unwrap_or("node_tps_p50"), budget_pct);
+    let main = (case.gate.perf_metric(), budget_pct);
     let further = case.gate.also.iter().map(|f| (f.metric.as_str(), f.budget_pct));
     let compared = std::iter::once(main).chain(further).map(|(metric, budget)| {
         let threshold = case.gate.pairs == Some(1);
@@ -193,7 +193,7 @@ pub fn calibrate(
 
 /// The metrics of a calibration: it decides nothing, so no budget and no threshold matter.
 fn calibrated_metrics(case: &PerfCase<'_>, pairs: u32) -> Result<MetricSet, Refusal> {
-    let main = case.gate.metric.as_deref().unwrap_or("node_tps_p50");
+    let main = case.gate.perf_metric();
     let further = case.gate.also.iter().map(|f| f.metric.as_str());
     let compared = std::iter::once(main).chain(further).map(|metric| {
         let how = metric_set::reduction(case.compare, metric_name(metric), case.gate.warmup_steps, false);

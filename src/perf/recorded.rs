@@ -4,6 +4,8 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 
+use serde::de::IgnoredAny;
+
 use crate::domain::metric::Metric;
 use crate::domain::noise::metric_name;
 use crate::domain::results::{PairOrder, PerfResult, Results};
@@ -14,6 +16,7 @@ use crate::perf::measurement::{Measurement, Reduction, Sample, Series, Unfit};
 use crate::perf::record::Pairs;
 use crate::perf::samples::{self, Printed};
 use crate::perf::stats::History;
+use crate::report::read as untrusted;
 
 /// What to take from a record.
 #[derive(Clone, Debug)]
@@ -28,9 +31,6 @@ pub struct Wanted {
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
-/// Results are not larger than this.
-const RESULTS: u64 = 64 << 20;
-
 /// Reads the samples of one measurement out of a log, or out of results.
 ///
 /// # Errors
@@ -48,10 +48,12 @@ pub fn read(record: impl Read, wanted: &Wanted) -> Result<Recorded, String> {
         == Some(&b'{')
     {
         (&mut record)
-            .take(RESULTS)
+            .take(untrusted::MAX_BYTES + 1)
             .read_to_end(&mut start)
             .map_err(failed)?;
-        if let Ok(results) = serde_json::from_slice::<Results>(&start) {
+        // A log can consist of JSON lines, and has no gates.
+        if serde_json::from_slice::<HasGates>(&start).is_ok() {
+            let results = untrusted::bytes(&start).map_err(|refusal| refusal.to_string())?;
             return Ok(Recorded::Samples(Printed {
                 samples: of_results(&results, metric, wanted.gate.as_deref())?,
                 ..Printed::default()
@@ -74,6 +76,13 @@ pub fn read(record: impl Read, wanted: &Wanted) -> Result<Recorded, String> {
         Ok(printed) => Recorded::Samples(printed),
         Err(why) => Recorded::Unreadable(why),
     })
+}
+
+/// A JSON document that has gates, so it must be valid results.
+#[derive(serde::Deserialize)]
+struct HasGates {
+    #[serde(rename = "gate_ids")]
+    _gate_ids: IgnoredAny,
 }
 
 /// A meter for what is wanted, with the steps.

@@ -16,6 +16,7 @@ use crate::perf::arms::{self, Arms};
 use crate::perf::isolate;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
+use crate::system::files;
 
 /// Time limit for the build of one side.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
@@ -263,7 +264,7 @@ impl<'a, 'b> Site<'a, 'b> {
     pub fn has_room(&self) -> Result<(), Refusal> {
         if [self.arms.worktree().as_path(), &self.run_root, &self.subject]
             .into_iter()
-            .any(arms::is_full)
+            .any(files::is_disk_full)
         {
             return Err(Refusal::invalid(Reason::DiskFull, "the disk is full"));
         }

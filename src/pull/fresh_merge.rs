@@ -14,7 +14,7 @@ use crate::domain::exit::NoVerdict;
 use crate::domain::ids::CommitId;
 use crate::domain::messages::Messages;
 use crate::domain::resolution::Resolution;
-use crate::git::{Git, GitError, merge};
+use crate::git::{Git, merge};
 use crate::github::api::GitHub;
 use crate::policy::Revision;
 use crate::pull::snapshot::{Merge, Snapshot};
@@ -111,10 +111,10 @@ pub fn make(
         }
         // Fetch by id, as actions/checkout does: the branches may have moved.
         args.extend(["--end-of-options", checkout.remote, base, head]);
-        let output = git.command(args).envs(github.git_credential()).output()?;
-        if !output.status.success() {
-            return Err(GitError::failed("fetch".to_owned(), &output).into());
-        }
+        match github.git_credential() {
+            Some((key, value)) => git.with_setting(key, value).bytes(args)?,
+            None => git.bytes(args)?,
+        };
     }
     match merge::commit(git, base, head)? {
         Some((commit, tree)) => Ok(Merge {

@@ -3,10 +3,9 @@
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::GateId;
-use crate::domain::registry::Registry;
+use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
-use crate::gate::select::SINGLE;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
 use crate::report::embedded_results;

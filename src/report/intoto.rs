@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::ids::CommitId;
-use crate::domain::ids::GateId;
+use crate::domain::evidence::Isolation;
+use crate::domain::ids::{CommitId, GateId};
 use crate::domain::results::Results;
 use crate::domain::verdict::{Overall, Verdict};
 
@@ -71,10 +71,8 @@ fn configuration(results: &Results) -> Vec<Value> {
         id.as_ref()
             .map(|c| json!({ "name": name, "digest": { "gitCommit": c } }))
     };
-    let noted = |name: &str, key: &str, value: &Option<String>| {
-        value
-            .as_ref()
-            .map(|v| json!({ "name": name, "annotations": { key: v } }))
+    let noted = |name: &str, key: &str, value: Option<&str>| {
+        value.map(|v| json!({ "name": name, "annotations": { key: v } }))
     };
     [
         digest("registry", e.registry.as_deref()),
@@ -86,15 +84,11 @@ fn configuration(results: &Results) -> Vec<Value> {
         e.tree
             .as_ref()
             .map(|t| json!({ "name": "tree", "digest": { "gitTree": t } })),
-        noted("nmoe-gates", "version", &e.tool),
-        noted("target", "name", &e.target),
-        noted(
-            "isolation",
-            "level",
-            &e.isolation.map(|level| level.as_str().to_owned()),
-        ),
-        noted("run", "nonce", &e.run),
-        noted("bundle", "name", &results.bundle),
+        noted("nmoe-gates", "version", e.tool.as_deref()),
+        noted("target", "name", e.target.as_deref()),
+        noted("isolation", "level", e.isolation.map(Isolation::as_str)),
+        noted("run", "nonce", e.run.as_deref()),
+        noted("bundle", "name", results.bundle.as_deref()),
     ]
     .into_iter()
     .flatten()

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -50,6 +51,16 @@ pub fn file(path: &Path) -> Result<Results, Refusal> {
 /// Reads and checks a results file of at most `limit` bytes.
 pub fn file_within(path: &Path, limit: u64) -> Result<Results, Refusal> {
     bytes(&regular_file(path, limit)?)
+}
+
+/// Reads and checks results of at most `limit` bytes from a stream.
+pub fn stream(source: impl Read, limit: u64) -> Result<Results, Refusal> {
+    let mut json = Vec::new();
+    source.take(limit + 1).read_to_end(&mut json)?;
+    if json.len() as u64 > limit {
+        return Err(Refusal::TooLarge(limit));
+    }
+    bytes(&json)
 }
 
 /// Reads and checks results from memory.
@@ -136,14 +147,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
 /// Returns every name that others chose and that is shown.
 fn names(results: &Results) -> impl Iterator<Item = &str> {
     let e = &results.evidence;
-    let ids = [
-        &e.image,
-        &e.tool,
-        &e.target,
-        &e.run,
-        &results.bundle,
-        &results.started_at,
-    ];
+    let ids = [&e.image, &e.tool, &e.target, &results.bundle, &results.started_at];
     let gates = results.results.values().flat_map(|r| {
         let perf = r.perf.iter().flat_map(|p| {
             let also = p.also.iter().map(|further| further.metric.as_str());

@@ -7,10 +7,10 @@
 
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::GateId;
-use crate::domain::ids::{Login, Nonce, Sha256};
+use crate::domain::ids::{Login, Sha256};
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
-use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
 use crate::report::read;
 
@@ -176,7 +176,6 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let facts = [
         ("image", &e.image, is_digest as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
-        ("run", &e.run, Nonce::is_valid),
         ("started_at", &results.started_at, time),
     ];
     for (name, value, fits) in facts {
@@ -187,9 +186,11 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     if let Some(target) = e.target.as_deref().filter(|text| !is_target(text, registry)) {
         return Some(format!("target {target:?}"));
     }
-    if let Some(bundle) = results.bundle.as_deref().filter(|bundle| {
-        !registry.bundles.contains_key(*bundle) && !matches!(*bundle, "single" | "tier_a" | "tier_b")
-    }) {
+    if let Some(bundle) = results
+        .bundle
+        .as_deref()
+        .filter(|bundle| !registry.bundles.contains_key(*bundle) && !RESERVED_BUNDLES.contains(bundle))
+    {
         return Some(format!("bundle {bundle:?}"));
     }
     let known = |gate: &&GateId| registry.gates.contains_key(*gate);
@@ -262,9 +263,8 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
 }
 
 fn is_comparison(gate: &Gate, perf: &PerfResult, registry: &Registry) -> bool {
-    let metric = gate.metric.as_deref().unwrap_or("node_tps_p50");
     (perf.compare_gate.is_empty() || registry.gates.contains_key(&perf.compare_gate))
-        && (perf.metric.is_empty() || perf.metric == metric)
+        && (perf.metric.is_empty() || perf.metric == gate.perf_metric())
         && perf
             .also
             .iter()
@@ -300,7 +300,7 @@ fn is_target(text: &str, registry: &Registry) -> bool {
         Some((name, count)) if count.parse::<u16>().is_ok() => name,
         _ => text,
     };
-    name == "b200" || name == registry.meta.target || registry.target.contains_key(name)
+    name == Target::DEFAULT || name == registry.meta.target || registry.target.contains_key(name)
 }
 
 /// Whether a path matches the patterns of the registry for kernel libraries.

@@ -69,6 +69,17 @@ impl FileError {
     }
 }
 
+/// Keeps the kind of the error, such as a full disk.
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        let kind = match &error {
+            FileError::Io { error, .. } => error.kind(),
+            FileError::WrongKind { .. } | FileError::TooLarge { .. } => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 /// Whether an error means that the disk is full or read-only.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -356,6 +367,11 @@ pub fn free_space(path: &Path) -> Option<u64> {
     };
     let stat = rustix::fs::statvfs(there).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Whether the file system of this path has less than 64 KiB left.
+pub fn is_disk_full(path: &Path) -> bool {
+    free_space(path).is_some_and(|free| free < 64 << 10)
 }
 
 /// Returns device and inode, which identify a file.

@@ -25,7 +25,7 @@ pub struct MainWorktree {
 fn lock(common: &Path) -> anyhow::Result<File> {
     let path = common.join("nmoe-gates.lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+    file.lock()
         .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }

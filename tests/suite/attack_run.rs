@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::attack::{attack, runner};
 use crate::driver::git;
+use crate::perf_bench::{Bench, perf};
 use crate::run_fixture::RunFixture;
 use crate::support::contract::contract;
 use crate::support::digest::sha256;
@@ -546,6 +547,45 @@ fn t14_filters_of_submodule_and_lfs() {
         run.results["evidence"]["dirty"], true,
         "the submodule's change is seen"
     );
+}
+
+/// A gate plants filters in the private repository of the baseline. Neither the checkout nor the last check may run them.
+#[test]
+fn t14_filter_in_baseline_repository() {
+    let bench = Bench::speed(100_000, 100_000);
+    let mark = bench.sandbox.path("home/mark");
+    let trap = bench.sandbox.path("home/trap.sh");
+    std::fs::write(&trap, format!("#!/bin/sh\nenv >> '{}'\ncat\n", mark.display())).unwrap();
+    let executable: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&trap, executable).unwrap();
+    let plant = |git: &str| {
+        format!(
+            "for git in {git}; do mkdir -p \"$git/info\"; echo '* filter=evil' > \"$git/info/attributes\"; for key in clean smudge; do \
+             git config --file \"$git/config\" filter.evil.$key '{}'; done; done\n",
+            trap.display()
+        )
+    };
+    let ran = || std::fs::remove_file(&mark).is_ok();
+    git(&bench.sandbox.path("."), ["clone", "-q", "repo", "victim"]);
+    let victim = bench.sandbox.path("victim");
+    let commands = plant(".git")
+        + "GIT_INDEX_FILE=new git read-tree HEAD; GIT_INDEX_FILE=new git update-index -q --refresh";
+    let _ = Command::new("bash")
+        .args(["-c", &commands])
+        .current_dir(&victim)
+        .output()
+        .unwrap();
+    let naive = ran();
+    // The first start of the trainer is the compared gate, and the baseline is checked out after it.
+    let private = bench.sandbox.path("home/.local/state/nmoe-gates/perf");
+    let plant =
+        plant(&format!("'{}'/*/git", private.display())) + "echo planted > \"$NMOE_DATA_PATH/planted\"\n";
+    std::fs::write(bench.sandbox.path("data/at-launch-1"), plant).unwrap();
+    let (out, results) = bench.run(&[]);
+    assert!(bench.sandbox.path("data/planted").exists(), "{out:?}");
+    assert_eq!(perf(&results)["status"], "pass", "{results:#}");
+    attack("a gate's filter runs on the baseline", naive, ran());
+    out.exits(0).prints("perf: ");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Facts that several commands decide have one answer: the linter, the preflight, the engine and `ready` agree.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::driver::Sandbox;
@@ -136,14 +138,20 @@ fn contract_is_found_behind_a_bug_report() {
     assert_eq!(api.serves(call).run().exits(0).json()["findings"], json!([]));
 }
 
-/// Results with a key twice, and results whose overall verdict contradicts the gates.
-#[test]
-fn dishonest_results_are_refused_everywhere() {
+/// Returns pull request 14 with its worktree.
+fn offered() -> (RepoFixture, PathBuf) {
     let fixture = RepoFixture::begin();
     let tree = fixture.start("04");
     write(&tree, "tools/shared.py", "1\ntwo\nthree\nfour\n");
     commit(&tree);
     fixture.offer(&tree, 4);
+    (fixture, tree)
+}
+
+/// Results with a key twice, and results whose overall verdict contradicts the gates.
+#[test]
+fn dishonest_results_are_refused_everywhere() {
+    let (fixture, tree) = offered();
     let gate =
         json!({"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null});
     let results = json!({
@@ -155,14 +163,136 @@ fn dishonest_results_are_refused_everywhere() {
     for (text, why) in [(&results, "contradict themselves"), (&twice, "duplicate key")] {
         let path = fixture.sandbox.path("dishonest.json");
         std::fs::write(&path, text).unwrap();
-        let path = path.to_str().unwrap();
-        for args in [
-            vec!["ready", "14", "--results", path],
-            vec!["attest", "--pr", "14", "--verify", "--results", path],
-            vec!["lint", "attestation", "-", "--results", path],
-        ] {
-            let out = fixture.call(&tree, &args).exits(2);
-            assert!(out.stderr.contains(why), "{args:?}: {}", out.stderr);
-        }
+        refused_everywhere(&fixture, &tree, path.to_str().unwrap(), why);
+    }
+}
+
+#[test]
+fn linked_results_are_refused_everywhere() {
+    let (fixture, tree) = offered();
+    let (file, link) = (
+        fixture.sandbox.path("file.json"),
+        fixture.sandbox.path("link.json"),
+    );
+    std::fs::write(&file, "{}").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    refused_everywhere(&fixture, &tree, link.to_str().unwrap(), "a symbolic link");
+}
+
+/// Asserts that every command that takes recorded results refuses these.
+#[track_caller]
+fn refused_everywhere(fixture: &RepoFixture, tree: &Path, path: &str, why: &str) {
+    for args in [
+        vec!["ready", "14", "--results", path],
+        vec!["attest", "--pr", "14", "--verify", "--results", path],
+        vec!["lint", "attestation", "-", "--results", path],
+        vec!["report", path],
+        vec!["perf", "history", "record", path],
+        vec!["perf", "calibrate", "--gate", "perf:x", "--from", path],
+    ] {
+        let out = fixture.call(tree, &args).exits(2);
+        assert!(out.stderr.contains(why), "{args:?}: {}", out.stderr);
+    }
+}
+
+/// A results file is not read as a log, from which its numbers would count without a check.
+#[test]
+fn dishonest_results_are_not_compared() {
+    let sandbox = Sandbox::new();
+    let gate =
+        json!({"status": "fail", "reason": "exit_code", "rc": 1, "duration_s": 1.0, "node_tps_p50": null});
+    let results = json!({
+        "schema": 1, "bundle": null, "gate_ids": ["cpu:import"], "overall": "pass", "evidence": {"dirty": false},
+        "started_at": null, "duration_s": null, "results": {"cpu:import": gate},
+    });
+    sandbox.file("r.json", results.to_string());
+    sandbox
+        .gates(["perf", "compare", "--baseline", "r.json", "--head", "r.json"])
+        .run()
+        .exits(2)
+        .reports("error: cannot use r.json: the results contradict themselves");
+}
+
+#[test]
+fn metric_patterns_are_read_as_linted() {
+    let cases = [
+        // Bytes that are not UTF-8, which a log can have.
+        (r"(?-u:\xB7)tps: ([0-9.]+)", vec![], 0),
+        // Larger than the reader accepts.
+        ("tps: ([0-9]{40000})", vec!["error invalid-pattern"], 3),
+        ("tps: [0-9]+", vec!["error invalid-pattern"], 3),
+    ];
+    for (pattern, findings, code) in cases {
+        let sandbox = Sandbox::new();
+        let metrics = format!("tier = \"a\"\nmetrics = [{{ name = \"tps\", pattern = '{pattern}' }}]");
+        sandbox.registry(&registry().gate("cpu:x", "true", &metrics));
+        assert_eq!(registry_findings(&sandbox), findings, "{pattern}");
+        let run = sandbox.gates(["run", "--gate", "cpu:x", "--dry-run"]).run();
+        run.exits(code).any_output();
+    }
+}
+
+#[test]
+fn file_behind_outer_link_is_missing() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("outside.toml"), "").unwrap();
+    std::os::unix::fs::symlink("../outside.toml", sandbox.repo().join("inside.toml")).unwrap();
+    sandbox.registry(&registry().gate(
+        "cpu:x",
+        "true",
+        "tier = \"a\"\nrequires_files = [\"inside.toml\"]",
+    ));
+    assert_eq!(registry_findings(&sandbox), ["error missing-file"]);
+    let run = sandbox.gates(["run", "--gate", "cpu:x", "--dry-run"]).run();
+    run.exits(3)
+        .prints("missing files: inside.toml")
+        .reports("no gate was run");
+}
+
+#[test]
+fn gpus_of_the_named_target_count() {
+    let sandbox = Sandbox::new();
+    let targets = "[meta]\ntarget = \"b200\"\n[target.small]\ngpus = 4\n[target.b200]\ngpus = 8";
+    sandbox.registry(&registry().raw(targets).tier_b("b200:x", "true"));
+    // The other target is wrong by itself. It does not limit the gates of the named one.
+    assert_eq!(registry_findings(&sandbox), ["error off-target-definition"]);
+}
+
+#[test]
+fn names_of_formed_bundles_are_reserved() {
+    for name in ["single", "tier_a", "tier_b"] {
+        let sandbox = Sandbox::new();
+        sandbox.registry(&registry().tier_a("cpu:x", "true").bundle(name, &["cpu:x"]));
+        assert_eq!(registry_findings(&sandbox), ["error reserved-name"], "{name}");
+    }
+}
+
+/// Without `metric`, a perf gate compares `node_tps_p50`: the linter checks that the compared gate prints it.
+#[test]
+fn perf_gate_has_default_metric() {
+    let linted = |command: &str| {
+        let sandbox = Sandbox::new();
+        let perf = "[gates.\"perf:x\"]\ntier = \"b\"\nkind = \"perf\"\ncompare_gate = \"b200:x\"";
+        sandbox.registry(&registry().tier_b("b200:x", command).raw(perf));
+        registry_findings(&sandbox)
+    };
+    assert_eq!(linted("bash train.sh"), Vec::<String>::new());
+    assert_eq!(
+        linted("python -m nmoe.train configs/x.toml"),
+        ["error metric-not-yielded"]
+    );
+}
+
+#[test]
+fn invalid_nonce_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.registry(&registry().tier_a("cpu:x", "true"));
+    for nonce in ["1234567890", &"F".repeat(32)] {
+        sandbox
+            .gates(["run", "--gate", "cpu:x", "--dry-run"])
+            .env("NMOE_RUN_NONCE", nonce)
+            .run()
+            .exits(2)
+            .reports("error: cannot use NMOE_RUN_NONCE: must be 32 lower-case hex digits");
     }
 }

@@ -277,7 +277,7 @@ fn terminal_matches_summary() {
       image     sha256:8888888888888888888888888888888888888888888888888888888888888888
       tool      0.1.0
       target    b200x8
-      run       nonce-1
+      run       0123456789abcdef0123456789abcdef
     "#);
     assert_eq!(out, report(MIXED, "terminal").exits(0).stdout);
 }

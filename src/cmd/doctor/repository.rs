@@ -13,10 +13,9 @@ use crate::cmd::github;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
-use crate::domain::registry::Registry;
+use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
-use crate::gate::select::SINGLE;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::workflows::{self, Asked};
 

@@ -25,6 +25,7 @@ use crate::lint::{self, LintContext};
 use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
+use crate::system::files;
 
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
@@ -166,7 +167,7 @@ fn proposed_registry(
         return Ok(Vec::new());
     };
     let source = Source::new(Some(paths::REGISTRY.to_owned()), proposed);
-    let has_file = |file: &str| context.subject.join(file).exists();
+    let has_file = |file: &str| files::contains(&context.subject, file);
     let around = RegistryContext {
         has_file: Some(&has_file),
         base: facts.registry.as_ref(),

@@ -17,6 +17,7 @@ use crate::lint;
 use crate::lint::context::RegistryIndex;
 use crate::lint::registry::RegistryContext;
 use crate::policy::Revision;
+use crate::system::files;
 
 /// Arguments of `lint registry`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +47,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         );
     }
     let source = gather::source(&path)?;
-    let has_file = |file: &str| context.subject.join(file).exists();
+    let has_file = |file: &str| files::contains(&context.subject, file);
     let base = match &args.base {
         Some(base) => ids_at(context, base)?,
         None => None,

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
 use crate::domain::exit::Exit;
@@ -30,6 +31,7 @@ use crate::perf::judge;
 use crate::perf::renewal;
 use crate::perf::stats::{self, History};
 use crate::system::clock;
+use crate::system::files;
 use crate::system::supervisor::WorkerExit;
 use crate::terminal::Text;
 
@@ -180,13 +182,10 @@ fn finest(noise: History, most: u32) -> Option<f64> {
 
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
+    let read = |path: &PathBuf| input_files::recorded(path);
+    let results: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
     let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;
-    let read = |path: &PathBuf| -> anyhow::Result<Results> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("cannot use {}", path.display()))
-    };
-    let results: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
     let table = perf_baseline::noise(context)?;
     let entries = renewal::renewed(&table, &results, &args.gate, compare_id, |noise| {
@@ -214,7 +213,8 @@ fn store(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    std::fs::write(path, format!("{HEAD}{}", toml::to_string(&table)?))
+    let text = format!("{HEAD}{}", toml::to_string(&table)?);
+    files::replace(path, text.as_bytes(), false)
         .with_context(|| format!("cannot write {}", path.display()))?;
     if format == Format::Json {
         print_json_line(&json!({"schema": 1, "noise": entry, "also": also}))?;

@@ -15,7 +15,7 @@ use crate::domain::finding::Severity;
 use crate::domain::noise::metric_name;
 use crate::domain::paths;
 use crate::domain::perf_summary;
-use crate::domain::registry::{Direction, Metric};
+use crate::domain::registry::{DEFAULT_PERF_METRIC, Direction, Metric};
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::metrics::NODE_TPS;
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "PCT", allow_hyphen_values = true)]
     budget_pct: Option<f64>,
     /// The metric.
-    #[arg(long, value_name = "NAME", default_value = "node_tps_p50")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_PERF_METRIC)]
     metric: String,
     /// Which way the metric is better; needed where neither the registry nor the name of the metric says so.
     #[arg(long, value_enum)]

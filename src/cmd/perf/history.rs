@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::input_files;
 use crate::domain::exit::Exit;
-use crate::domain::results::Results;
 use crate::git::Git;
 use crate::perf::history;
 use crate::terminal::Text;
@@ -49,10 +49,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             }
             let mut entries = Vec::new();
             for path in results {
-                let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-                let results: Results = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} holds no results", path.display()))?;
-                entries.extend(history::of_results(&results));
+                entries.extend(history::of_results(&input_files::recorded(path)?));
             }
             let new = history::append(&git, &entries, push.as_deref())?;
             context.note(format_args!("{new} new entries in {}", history::REF));

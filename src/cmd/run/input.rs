@@ -14,9 +14,8 @@ use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
-use crate::domain::ids::GateId;
-use crate::domain::ids::Sha256;
-use crate::domain::registry::{GateKind, Registry};
+use crate::domain::ids::{GateId, Nonce, Sha256};
+use crate::domain::registry::{GateKind, Registry, SINGLE};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
@@ -32,7 +31,6 @@ use crate::leaks::machine;
 use crate::leaks::private_terms;
 use crate::policy::{self, Revision};
 use crate::pull::fresh_merge;
-use crate::report::read;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
 
@@ -166,9 +164,9 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     evidence.registry = Some(registry.sha256);
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
     evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
-    evidence.run = std::env::var("NMOE_RUN_NONCE").ok().filter(|n| is_nonce(n));
+    evidence.run = nonce().map_err(Refused::because(Reason::Refused))?;
     if let Some(resolution) = &resolution {
-        evidence.run = Some(resolution.nonce.to_string());
+        evidence.run = Some(resolution.nonce.clone());
         evidence.contract = resolution.contract.as_ref().map(|c| c.sha256.clone());
         held_to(resolution, &selection, &evidence).map_err(stale)?;
     }
@@ -188,7 +186,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
 /// `publish` checks that the parts are complete.
 fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) -> anyhow::Result<()> {
     let whole = selection.gate_ids == resolution.gate_ids && selection.bundle == resolution.bundle;
-    let named = matches!(selection.bundle.as_deref(), None | Some(select::SINGLE));
+    let named = matches!(selection.bundle.as_deref(), None | Some(SINGLE));
     let part = named
         && selection
             .gate_ids
@@ -216,8 +214,15 @@ fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(Sha256::is_valid)
 }
 
-fn is_nonce(text: &str) -> bool {
-    (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// Returns the nonce of the environment. An empty variable counts as absent.
+fn nonce() -> anyhow::Result<Option<Nonce>> {
+    let text = context::variable("NMOE_RUN_NONCE").filter(|text| !text.is_empty());
+    text.map(|text| {
+        text.to_string_lossy()
+            .parse()
+            .context("cannot use NMOE_RUN_NONCE")
+    })
+    .transpose()
 }
 
 /// Returns the budget, the baseline and the declared numerics of comparisons. The command line can only be stricter than the contract.
@@ -290,8 +295,8 @@ fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::
     let Some(gate) = selection.gate_ids.iter().find(|g| *g == id) else {
         bail!("--external {id}: the gate is not selected");
     };
-    let results =
-        read::file_within(Path::new(path), EXTERNAL).with_context(|| format!("--external {id}: {path}"))?;
+    let results = input_files::recorded_within(Path::new(path), EXTERNAL)
+        .with_context(|| format!("--external {id}"))?;
     let recorded = external::of_gate(results, id)
         .ok_or_else(|| anyhow!("--external {id}: {path} has no result of this gate"))?;
     Ok((gate.clone(), recorded))

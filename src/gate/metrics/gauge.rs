@@ -5,9 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
-
-use crate::domain::metric::{Decimal, Metric};
+use crate::domain::metric::{Decimal, Metric, MetricPattern};
 use crate::gate::metrics::form::{self, Forms, Why};
 use crate::gate::metrics::name::{Label, Named};
 use crate::gate::metrics::number::{self, Number, Reading, Writing};
@@ -100,7 +98,7 @@ enum Found {
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    regex: Regex,
+    pattern: MetricPattern,
     /// A comma ends the number: the pattern speaks of fields between commas.
     fields: bool,
 }
@@ -116,11 +114,12 @@ impl Gauge {
                 let label = metric.label.as_deref().unwrap_or(&metric.name);
                 Found::Label(Box::new(Label::new(label, metric.unit.as_deref())))
             }
-            Some(pattern) => {
-                Found::Pattern(Box::new(Pattern::new(pattern).ok_or_else(|| {
-                    format!("metric `{}` has a pattern that cannot be used", metric.name)
-                })?))
-            }
+            Some(pattern) => Found::Pattern(Box::new(Pattern::new(pattern).map_err(|fault| {
+                format!(
+                    "metric `{}` has a pattern that cannot be used: {fault}",
+                    metric.name
+                )
+            })?)),
         };
         Ok(Gauge {
             found,
@@ -155,7 +154,7 @@ impl Gauge {
     pub fn find(&self, text: &[u8], from: usize) -> usize {
         let found = match &self.found {
             Found::Label(label) => label.find(text, from),
-            Found::Pattern(pattern) => pattern.regex.find_at(text, from).map(|m| m.start()),
+            Found::Pattern(pattern) => pattern.pattern.0.find_at(text, from).map(|m| m.start()),
         };
         found.unwrap_or(usize::MAX)
     }
@@ -358,16 +357,9 @@ impl Gauge {
 }
 
 impl Pattern {
-    fn new(source: &str) -> Option<Pattern> {
-        let regex = RegexBuilder::new(source)
-            .multi_line(true)
-            .crlf(true)
-            .size_limit(1 << 20)
-            .build()
-            .ok()
-            .filter(|regex| regex.captures_len() == 2)?;
-        Some(Pattern {
-            regex,
+    fn new(source: &str) -> Result<Pattern, String> {
+        Ok(Pattern {
+            pattern: MetricPattern::new(source)?,
             fields: source.contains("[^,") || comma_follows(source),
         })
     }
@@ -376,7 +368,7 @@ impl Pattern {
     fn at(&self, line: &[u8], from: usize) -> Option<(Range<usize>, Range<usize>)> {
         let mut from = from;
         loop {
-            let found = self.regex.captures_at(line, from)?;
+            let found = self.pattern.0.captures_at(line, from)?;
             let whole = found.get(0)?.range();
             match found.get(1) {
                 Some(group) => return Some((whole, group.range())),

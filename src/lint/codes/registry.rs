@@ -10,7 +10,7 @@ codes! {
         "[gates.\"cpu:import\"]";
     RESERVED_NAME = "reserved-name", Error,
         "A bundle with a reserved name",
-        "On the command line and in workflows, `single` selects one gate.",
+        "The tool forms these bundles itself: `single` is one gate, `tier_a` and `tier_b` are all gates of a tier.",
         "single = [\"cpu:import\"]",
         "smoke = [\"cpu:import\"]";
     UNSUPPORTED_VERSION = "unsupported-version", Error,

@@ -4,6 +4,7 @@ use crate::document::node::Entry;
 use crate::document::{Node, Source, Span};
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
+use crate::domain::registry::Target;
 use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
@@ -18,12 +19,15 @@ pub(super) fn check_all<'n>(
     has_file: Option<&dyn Fn(&str) -> bool>,
 ) -> Vec<(&'n str, &'n str)> {
     let gates = root.get("gates").map(Node::entries).unwrap_or_default();
+    let target = Target::name(
+        root.at(&["meta", "target"])
+            .and_then(Node::text)
+            .unwrap_or_default(),
+    );
     let most = root
-        .get("target")
-        .and_then(|t| t.entries().first())
-        .and_then(|t| t.node.get("gpus"))
+        .at(&["target", target, "gpus"])
         .and_then(Node::number)
-        .unwrap_or(8.0);
+        .unwrap_or_else(|| Target::default().gpus.into());
     let mut missing = Vec::new();
     for entry in gates {
         if !GateId::is_valid(&entry.key) {

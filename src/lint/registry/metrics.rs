@@ -1,7 +1,7 @@
 //! Checks the metrics of a gate: names, patterns, and how each is read.
 
 use crate::document::Node;
-use crate::domain::metric::Metric;
+use crate::domain::metric::{Metric, MetricPattern};
 use crate::lint::codes::document::{DUPLICATE_ENTRY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
@@ -24,28 +24,10 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
         let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
             continue;
         };
-        let fault = match regex::Regex::new(pattern) {
-            Err(error) => {
-                let said = error.to_string();
-                said.lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned()
-            }
-            Ok(regex) if regex.captures_len() != 2 => {
-                format!(
-                    "it has {} groups; it needs exactly one, around the number",
-                    regex.captures_len() - 1
-                )
-            }
-            Ok(_) => continue,
-        };
-        diagnostics.report(
-            &codes::INVALID_PATTERN,
-            &node.span,
-            format!("the pattern cannot be used: {fault}"),
-        );
+        if let Err(fault) = MetricPattern::new(pattern) {
+            let message = format!("the pattern cannot be used: {fault}");
+            diagnostics.report(&codes::INVALID_PATTERN, &node.span, message);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::document::node::{Entry, Value};
 use crate::document::{Document, Node, Span};
 use crate::domain::finding::Finding;
 use crate::domain::ids::GateId;
-use crate::domain::registry::Registry;
+use crate::domain::registry::{RESERVED_BUNDLES, Registry};
 use crate::lint::codes::document::{EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::RegistryIndex;
@@ -23,7 +23,7 @@ use leakscan::scan::Options;
 /// What a registry is compared with. Absent parts are not checked.
 #[derive(Default)]
 pub struct RegistryContext<'f> {
-    /// Whether the checkout under test has a file.
+    /// Whether the checkout under test has a file: [`crate::system::files::contains`], as the preflight check of `run`.
     pub has_file: Option<&'f dyn Fn(&str) -> bool>,
     /// The registry of the base.
     pub base: Option<&'f RegistryIndex>,
@@ -139,7 +139,7 @@ fn bundles(diagnostics: &mut Diagnostics<'_>, root: &Node, missing: &[(&str, &st
             .find(|(id, _)| *id != perf && inside.contains(id))
     };
     for bundle in bundles {
-        if matches!(bundle.key.as_str(), "single" | "tier_a") {
+        if RESERVED_BUNDLES.contains(&bundle.key.as_str()) {
             let message = format!("`{}` cannot be the name of a bundle", bundle.key);
             diagnostics.report(&codes::RESERVED_NAME, &bundle.key_span, message);
         } else if !GateId::is_valid(&bundle.key) {

@@ -2,6 +2,8 @@
 
 use crate::document::Node;
 use crate::document::node::Entry;
+use crate::domain::noise::metric_name;
+use crate::domain::registry::DEFAULT_PERF_METRIC;
 use crate::lint::codes::document::{MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
@@ -13,11 +15,9 @@ use crate::lint::schema::clip;
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[Entry]) {
     let gate = &entry.node;
     let id = clip(&entry.key);
-    for key in ["compare_gate", "metric"] {
-        if gate.entry(key).is_none() {
-            let message = format!("the perf gate `{id}` has no `{key}`");
-            diagnostics.report(&MISSING_KEY, &entry.key_span, message);
-        }
+    if gate.entry("compare_gate").is_none() {
+        let message = format!("the perf gate `{id}` has no `compare_gate`");
+        diagnostics.report(&MISSING_KEY, &entry.key_span, message);
     }
     for key in ["pairs", "max_pairs"] {
         let Some((said, node)) = gate.get(key).and_then(|n| n.number().map(|v| (v, n))) else {
@@ -38,36 +38,36 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
         return;
     };
     let command = text(&compared.node, "cmd").unwrap_or_default();
-    if let Some((metric, node)) = gate.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
-        let own = metrics_of(&compared.node);
-        let names = || own.iter().map(|m| m.name.as_str());
-        let name = metric.strip_suffix("_p50");
-        if !name.is_some_and(|n| n == "node_tps" || names().any(|own| own == n)) {
-            let known: Vec<String> = std::iter::once("node_tps")
-                .chain(names())
-                .map(|n| format!("{n}_p50"))
-                .collect();
-            let message = format!("`{}` does not print `{}`", clip(compared_id), clip(metric));
-            diagnostics
-                .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
-                .help = Some(format!("it prints {}", known.join(", ")));
-            return;
-        }
-        let processes = gate_command::option(command, "nproc_per_node").unwrap_or(1);
-        if name == Some("node_tps")
-            && gate_command::is_trainer(command)
-            && processes <= 1
-            && !names().any(|n| n == "node_tps")
-        {
-            let message = format!(
-                "`{}` trains in one process, which prints no node_tps",
-                clip(compared_id)
-            );
-            diagnostics
-                .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
-                .help = Some("compare a gate that trains in several processes".to_owned());
-            return;
-        }
+    let own = metrics_of(&compared.node);
+    let names = || own.iter().map(|m| m.name.as_str());
+    let metric = text(gate, "metric").unwrap_or(DEFAULT_PERF_METRIC);
+    let name = metric.strip_suffix("_p50");
+    if !name.is_some_and(|n| n == "node_tps" || names().any(|own| own == n)) {
+        let known: Vec<String> = std::iter::once("node_tps")
+            .chain(names())
+            .map(|n| format!("{n}_p50"))
+            .collect();
+        let message = format!("`{}` does not print `{}`", clip(compared_id), clip(metric));
+        let node = gate.get("metric").unwrap_or(compare);
+        diagnostics
+            .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
+            .help = Some(format!("it prints {}", known.join(", ")));
+        return;
+    }
+    let processes = gate_command::option(command, "nproc_per_node").unwrap_or(1);
+    if name == Some("node_tps")
+        && gate_command::is_trainer(command)
+        && processes <= 1
+        && names().all(|own| own != "node_tps")
+    {
+        let message = format!(
+            "`{}` trains in one process, which prints no node_tps",
+            clip(compared_id)
+        );
+        diagnostics
+            .report(&codes::METRIC_NOT_YIELDED, &compare.span, message)
+            .help = Some("compare a gate that trains in several processes".to_owned());
+        return;
     }
     further_metrics(diagnostics, gate, &compared.node);
     let whole = format!("{command} {}", text(gate, "perf_args").unwrap_or_default());
@@ -96,10 +96,8 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
 /// Checks the further metrics of a perf gate: the compared gate prints each, none is named twice, and budgets are percentages.
 fn further_metrics(diagnostics: &mut Diagnostics<'_>, gate: &Node, compared: &Node) {
     let own = metrics_of(compared);
-    let mut named: Vec<&str> = text(gate, "metric")
-        .map(|m| m.strip_suffix("_p50").unwrap_or(m))
-        .into_iter()
-        .collect();
+    let main = text(gate, "metric").unwrap_or(DEFAULT_PERF_METRIC);
+    let mut named = vec![metric_name(main)];
     for further in gate.get("also").map(Node::items).unwrap_or_default() {
         if let Some((name, node)) = further.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
             if name != "node_tps" && own.iter().all(|m| m.name != name) {
