@@ -66,6 +66,9 @@ pub fn run(channel: &mut Channel) {
         c"cuDeviceGetAttribute",
         unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Status
     );
+    // Absent in very old drivers.
+    type Uuid = unsafe extern "C" fn(*mut [u8; 16], c_int) -> Status;
+    let uuid = find::<Uuid>(&library, c"cuDeviceGetUuid_v2").or_else(|| find(&library, c"cuDeviceGetUuid"));
     let mut attempt = |what: &str, status: Status| {
         if status != 0 {
             channel.refuse("driver_error", status, what);
@@ -96,11 +99,17 @@ pub fn run(channel: &mut Channel) {
                 attribute(&raw mut minor, COMPUTE_CAPABILITY_MINOR, device),
             );
         }
+        let mut id = [0; 16];
+        // SAFETY: as above.
+        let known = uuid
+            .as_ref()
+            .is_some_and(|uuid| unsafe { uuid(&raw mut id, device) } == 0);
         found.push(Reply::Device {
             name: text(&label),
             major: u32::try_from(major).unwrap_or(0),
             minor: u32::try_from(minor).unwrap_or(0),
             memory: bytes as u64,
+            uuid: if known { uuid_text(&id) } else { String::new() },
         });
     }
     channel.send(&Reply::Cuda {
@@ -110,6 +119,18 @@ pub fn run(channel: &mut Channel) {
         channel.send(device);
     }
     std::mem::forget(library);
+}
+
+/// Formats a UUID as NVML does.
+fn uuid_text(id: &[u8; 16]) -> String {
+    let mut text = "GPU".to_owned();
+    for (at, byte) in id.iter().enumerate() {
+        if matches!(at, 0 | 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 /// Returns the text in a buffer, up to the NUL.

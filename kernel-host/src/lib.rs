@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 /// Version of this protocol. Both sides come from one build, so another version means a packaging error.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Version of the kernel library's C ABI (`NMOE_ABI_VERSION` in `nmoe-csrc/include/nmoe_kernels.h`).
 pub const ABI: u32 = 1;
@@ -195,7 +195,9 @@ messages! {
             /// Minor number of the compute capability.
             minor: u32,
             /// Memory in bytes.
-            memory: u64
+            memory: u64,
+            /// UUID as NVML writes it; empty if the driver does not report it.
+            uuid: String
         }
         /// NVML works.
         Nvml = "nvml" {
@@ -223,7 +225,9 @@ messages! {
             /// 1 if MIG is enabled; otherwise 0.
             mig: u32,
             /// NVML's number for the required recovery action; 0 if none is required.
-            recovery: u32
+            recovery: u32,
+            /// UUID of the GPU; empty if NVML does not report it.
+            uuid: String
         }
         /// An Xid that a GPU reported since the watch began.
         Xid = "xid" {

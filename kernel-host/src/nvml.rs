@@ -318,6 +318,11 @@ impl Query<'_> {
                 SUCCESS
             },
         );
+        let mut label = [0 as c_char; 96];
+        self.ask::<unsafe extern "C" fn(Device, *mut c_char, c_uint) -> Status>(
+            c"nvmlDeviceGetUUID",
+            |f, device| unsafe { f(device, label.as_mut_ptr(), 95) },
+        );
         let [a, b, c, d, ..] = recovery.value;
         Reply::Health {
             index,
@@ -335,6 +340,7 @@ impl Query<'_> {
             } else {
                 0
             },
+            uuid: text(&label),
         }
     }
 }

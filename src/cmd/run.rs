@@ -188,6 +188,7 @@ fn work(
             ..input.evidence
         },
         subject: &context.subject,
+        cuda: target.cuda(),
         containers: containers.as_ref(),
         environment: &environment,
         refused,

@@ -138,6 +138,8 @@ reasons! {
         "Run it on the B200 runner.";
     OffTarget = "off_target", "The machine's GPUs are not what the gate needs.",
         "Run it on the B200 runner (`sm_100a`, compute capability 10.0, as many GPUs as the gate's `gpus`); there is no fallback.";
+    Driver = "driver", "The driver or a GPU of this machine is too old, busy or broken for the kernel library.",
+        "Run `nmoe-gates kernels check` there: it names the CUDA error. Fix the machine; the change is not at fault.";
     Prerequisite = "prerequisite", "The machine lacks something that this tool itself needs.",
         "Run `nmoe-gates doctor` there.";
     BadRegistry = "bad_registry", "The gate's definition in the registry cannot be used.",

@@ -21,7 +21,7 @@ use crate::gate::command_file_guard::CommandFileGuard;
 use crate::gate::container::Containers;
 use crate::gate::container::left_behind::Snapshot;
 use crate::gate::external::Recorded;
-use crate::gate::kernel_build::{self, KernelLibraries};
+use crate::gate::kernel_build::{KernelBuild, KernelLibraries};
 use crate::gate::metrics::Meter;
 use crate::gate::process::{CommandSpec, Supervisor, Termination};
 use crate::gate::recorder::Recorder;
@@ -43,6 +43,8 @@ pub struct RunPlan<'a> {
     pub evidence: Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
+    /// CUDA version of the driver, if a gate needs GPUs.
+    pub cuda: Option<(u32, u32)>,
     /// Where the gates run; `None` means without a container.
     pub containers: Option<&'a Containers>,
     /// The environment of this process; each gate receives only the allowed variables.
@@ -90,6 +92,8 @@ pub struct PerfCase<'a> {
     pub evidence: &'a Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
+    /// CUDA version of the driver, if the compared gate needs GPUs.
+    pub cuda: Option<(u32, u32)>,
     /// The environment of the compared command.
     pub environment: &'a BTreeMap<OsString, OsString>,
 }
@@ -349,6 +353,7 @@ impl Run<'_, '_> {
             registry: plan.registry,
             evidence: &plan.evidence,
             subject: plan.subject,
+            cuda: plan.cuda,
             environment: &environment,
         };
         perf.judge(&case, self.supervisor)
@@ -360,13 +365,13 @@ impl Run<'_, '_> {
             return libraries.clone();
         }
         let plan = self.plan;
-        let libraries = kernel_build::prepare(
-            plan.subject,
-            &plan.registry.target(),
-            &self.environment(gate),
-            plan.evidence.run.as_deref(),
-            self.supervisor,
-        );
+        let build = KernelBuild {
+            subject: plan.subject,
+            target: &plan.registry.target(),
+            nonce: plan.evidence.run.as_deref(),
+            cuda: plan.cuda,
+        };
+        let libraries = build.prepare(&self.environment(gate), self.supervisor);
         let evidence = Evidence {
             kernels: libraries.digests.clone(),
             ..plan.evidence.clone()

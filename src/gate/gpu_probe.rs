@@ -32,6 +32,14 @@ impl GpuProbe {
         self.lacks.borrow().clone()
     }
 
+    /// Returns the CUDA version of the driver; `None` if no gate needed GPUs or no driver answered.
+    pub fn cuda(&self) -> Option<(u32, u32)> {
+        match self.probe.get() {
+            Some(Probe::Answered(driver)) => Some(driver.cuda),
+            _ => None,
+        }
+    }
+
     /// Returns the target that was found, such as `b200x8`; `None` if no gate needed GPUs or there are none.
     pub fn found(&self) -> Option<String> {
         match self.probe.get() {

@@ -81,85 +81,97 @@ impl KernelLibraries {
     }
 }
 
-/// Deletes old libraries, builds new ones and verifies them. Without the `nonce` of a run, creates a new nonce.
-pub fn prepare(
-    subject: &Path,
-    target: &Target,
-    environment: &BTreeMap<OsString, OsString>,
-    nonce: Option<&str>,
-    supervisor: &mut Supervisor,
-) -> KernelLibraries {
-    let Some(nonce) = nonce.map(str::to_owned).or_else(|| random::token().ok()) else {
-        return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite);
-    };
-    if let Err(error) = clear(subject, &target.kernels) {
-        return refused(&error, supervisor);
-    }
-    let mut environment = environment.clone();
-    environment.insert(NONCE.into(), nonce.clone().into());
-    let spec = CommandSpec {
-        label: "kernels",
-        command: &target.build,
-        dir: subject,
-        environment: &environment,
-        timeout: Some(BUILD_TIMEOUT),
-        silence: None,
-        container: None,
-    };
-    let Ok(meter) = Meter::new(&[]) else {
-        return KernelLibraries::without(Verdict::Invalid, Reason::Internal);
-    };
-    match supervisor.run(&spec, meter).map(|outcome| outcome.termination) {
-        Ok(Termination::Exited(0)) => {}
-        Ok(Termination::Stopped(_)) => {
-            return KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun);
-        }
-        Ok(_) => return KernelLibraries::without(Verdict::Invalid, Reason::BuildFailed),
-        Err(_) => return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite),
-    }
-    examine(subject, target, Some(&nonce), supervisor)
+/// The checkout whose libraries are built and verified.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelBuild<'a> {
+    /// The checkout.
+    pub subject: &'a Path,
+    pub target: &'a Target,
+    /// The nonce of the run; `None` to create one for the build.
+    pub nonce: Option<&'a str>,
+    /// CUDA version of the driver, if it is known.
+    pub cuda: Option<(u32, u32)>,
 }
 
-/// Verifies libraries that are already built. With a `nonce`, also checks that this run built them.
-pub fn examine(
-    subject: &Path,
-    target: &Target,
-    nonce: Option<&str>,
-    supervisor: &mut Supervisor,
-) -> KernelLibraries {
-    let libraries = match outputs(subject, &target.kernels) {
-        Ok(libraries) => libraries,
-        Err(error) => return refused(&error, supervisor),
-    };
-    let rules = Rules {
-        target,
-        subject,
-        nonce,
-        load: true,
-        limits: Limits::default(),
-    };
-    let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
-    let (verdict, reason) = verify::verdict(&proofs);
-    let mut built = KernelLibraries {
-        verdict,
-        reason,
-        checks: Vec::new(),
-        digests: BTreeMap::new(),
-        self_checked: proofs.iter().any(|p| p.loading.is_some()),
-    };
-    for proof in &proofs {
-        for (check, detail) in proof.checks.iter().zip(&proof.details) {
-            let status = check.status.as_str();
-            supervisor
-                .output
-                .line(format_args!("kernels: {status} {}: {detail}", check.name));
+impl KernelBuild<'_> {
+    /// Deletes old libraries, builds new ones and verifies them.
+    pub fn prepare(
+        &self,
+        environment: &BTreeMap<OsString, OsString>,
+        supervisor: &mut Supervisor,
+    ) -> KernelLibraries {
+        let Some(nonce) = self.nonce.map(str::to_owned).or_else(|| random::token().ok()) else {
+            return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite);
+        };
+        if let Err(error) = clear(self.subject, &self.target.kernels) {
+            return refused(&error, supervisor);
         }
-        built.checks.extend(proof.checks.iter().cloned());
-        if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
-            built.digests.insert(proof.path.display().to_string(), digest);
+        let mut environment = environment.clone();
+        environment.insert(NONCE.into(), nonce.clone().into());
+        let spec = CommandSpec {
+            label: "kernels",
+            command: &self.target.build,
+            dir: self.subject,
+            environment: &environment,
+            timeout: Some(BUILD_TIMEOUT),
+            silence: None,
+            container: None,
+        };
+        let Ok(meter) = Meter::new(&[]) else {
+            return KernelLibraries::without(Verdict::Invalid, Reason::Internal);
+        };
+        match supervisor.run(&spec, meter).map(|outcome| outcome.termination) {
+            Ok(Termination::Exited(0)) => {}
+            Ok(Termination::Stopped(_)) => {
+                return KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun);
+            }
+            Ok(_) => return KernelLibraries::without(Verdict::Invalid, Reason::BuildFailed),
+            Err(_) => return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite),
         }
+        self.verify(Some(&nonce), supervisor)
     }
-    built
+
+    /// Verifies libraries that are already built, without a check of the nonce.
+    pub fn examine(&self, supervisor: &mut Supervisor) -> KernelLibraries {
+        self.verify(None, supervisor)
+    }
+
+    fn verify(&self, nonce: Option<&str>, supervisor: &mut Supervisor) -> KernelLibraries {
+        let libraries = match outputs(self.subject, &self.target.kernels) {
+            Ok(libraries) => libraries,
+            Err(error) => return refused(&error, supervisor),
+        };
+        let rules = Rules {
+            target: self.target,
+            subject: self.subject,
+            nonce,
+            cuda: self.cuda,
+            load: true,
+            limits: Limits::default(),
+        };
+        let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
+        let (verdict, reason) = verify::verdict(&proofs);
+        let mut built = KernelLibraries {
+            verdict,
+            reason,
+            checks: Vec::new(),
+            digests: BTreeMap::new(),
+            self_checked: proofs.iter().any(|p| p.loading.is_some()),
+        };
+        for proof in &proofs {
+            for (check, detail) in proof.checks.iter().zip(&proof.details) {
+                let status = check.status.as_str();
+                supervisor
+                    .output
+                    .line(format_args!("kernels: {status} {}: {detail}", check.name));
+            }
+            built.checks.extend(proof.checks.iter().cloned());
+            if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
+                built.digests.insert(proof.path.display().to_string(), digest);
+            }
+        }
+        built
+    }
 }
 
 fn refused(error: &SubjectError, supervisor: &mut Supervisor) -> KernelLibraries {

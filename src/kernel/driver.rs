@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::domain::registry::Target;
 use crate::domain::verdict::Reason;
-use crate::kernel::health::Health;
+use crate::kernel::cuda_error;
+use crate::kernel::health::{self, Health};
 use crate::kernel::host::{HostExit, HostRun, Limits, run_host};
 
 /// Time and output limits for the driver. Without the persistence daemon, a driver needs seconds per GPU.
@@ -28,6 +29,9 @@ pub struct Gpu {
     pub capability: (u32, u32),
     /// Memory in bytes.
     pub memory: u64,
+    /// UUID, to find the GPU among those of NVML. Not printed, because it identifies the machine.
+    #[serde(skip)]
+    pub uuid: String,
 }
 
 /// The data that a driver reports.
@@ -39,7 +43,7 @@ pub struct Driver {
     pub version: Option<String>,
     /// The GPUs that CUDA sees.
     pub gpus: Vec<Gpu>,
-    /// Health of all GPUs of the machine; empty without NVML.
+    /// Health of the GPUs that CUDA sees; empty without NVML.
     pub health: Vec<Health>,
 }
 
@@ -49,10 +53,13 @@ impl Driver {
         let first = self.gpus.first()?;
         let (major, minor) = first.capability;
         let count = self.gpus.len();
-        Some(if first.name.contains("B200") {
-            format!("b200x{count}")
-        } else {
-            format!("sm_{major}{minor}x{count}")
+        let product = first
+            .name
+            .split_whitespace()
+            .find(|word| matches!(*word, "B200" | "GB200"));
+        Some(match product {
+            Some(word) => format!("{}x{count}", word.to_ascii_lowercase()),
+            None => format!("sm_{major}{minor}x{count}"),
         })
     }
 }
@@ -99,10 +106,12 @@ fn read(host_run: &HostRun) -> Probe {
                 major,
                 minor,
                 memory,
+                uuid,
             } => driver.gpus.push(Gpu {
                 name: name.clone(),
                 capability: (*major, *minor),
                 memory: *memory,
+                uuid: uuid.clone(),
             }),
             Reply::Nvml { driver: version } => driver.version = Some(version.clone()),
             Reply::Health { .. } => driver.health.extend(Health::of(reply)),
@@ -117,6 +126,8 @@ fn read(host_run: &HostRun) -> Probe {
         }
     }
     if host_run.exit == HostExit::Done && answered {
+        let visible: Vec<String> = driver.gpus.iter().map(|gpu| gpu.uuid.clone()).collect();
+        driver.health = health::only(driver.health, &visible);
         return Probe::Answered(driver);
     }
     let library = if host_run.stage == "nvml" {
@@ -195,8 +206,8 @@ pub fn check_machine(probe: &Probe, need: &Need) -> Result<Driver, UnsuitableMac
             return refuse(
                 Reason::NoGpu,
                 format!(
-                    "a driver that fails: {call} returns error {code}{}",
-                    meaning(*code)
+                    "a driver that fails: {call} returns {}",
+                    cuda_error::message(*code)
                 ),
             );
         }
@@ -207,6 +218,15 @@ pub fn check_machine(probe: &Probe, need: &Need) -> Result<Driver, UnsuitableMac
     };
     if driver.gpus.is_empty() {
         return refuse(Reason::NoGpu, "a driver and no GPU".to_owned());
+    }
+    let oldest = oldest_cuda(&need.arch);
+    if driver.cuda < oldest {
+        let (major, minor) = driver.cuda;
+        let found = format!(
+            "a driver for CUDA {major}.{minor}; {} needs CUDA {}.{}",
+            need.arch, oldest.0, oldest.1
+        );
+        return refuse(Reason::Driver, found);
     }
     let fits = |gpu: &Gpu| format!("{}.{}", gpu.capability.0, gpu.capability.1) == need.capability;
     if !driver.gpus.iter().all(fits) || driver.gpus.len() < need.gpus as usize {
@@ -241,13 +261,11 @@ pub fn census(driver: &Driver) -> String {
     words.join(", ")
 }
 
-fn meaning(code: i32) -> &'static str {
-    match code {
-        34 => " (the toolkit's stub library, not a driver)",
-        100 => " (no device)",
-        802 => " (the system is not ready: is the fabric manager running?)",
-        803 => " (driver and library versions differ)",
-        999 => " (unknown error)",
-        _ => "",
+/// Returns the first CUDA version whose driver supports an architecture.
+fn oldest_cuda(arch: &str) -> (u32, u32) {
+    if arch.starts_with("sm_10") || arch.starts_with("sm_12") {
+        (12, 8)
+    } else {
+        (0, 0)
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
-use crate::kernel::host::{HostSession, Limits};
+use crate::kernel::host::{HostSession, Limits, run_host};
 
 /// NVML's bits for clocks that hardware or heat reduces. Idle clocks, user settings and the software power cap are not issues.
 const THROTTLED: u64 = 0x8 | 0x20 | 0x40 | 0x80;
@@ -45,6 +45,20 @@ pub struct Health {
     pub mig: bool,
     /// NVML's number for the required recovery action, for example after an Xid; 0 if none is required.
     pub recovery: u32,
+    /// UUID, to find the GPU among those of CUDA. Not printed, because it identifies the machine.
+    #[serde(skip)]
+    pub uuid: String,
+}
+
+/// Keeps the GPUs that CUDA sees, and so drops those that `CUDA_VISIBLE_DEVICES` hides.
+///
+/// Keeps all of them if no UUID is known, or if none is in both lists: CUDA sees parts of a GPU if MIG is enabled.
+pub fn only(mut health: Vec<Health>, visible: &[String]) -> Vec<Health> {
+    let seen = |one: &Health| !one.uuid.is_empty() && visible.contains(&one.uuid);
+    if health.iter().any(seen) {
+        health.retain(seen);
+    }
+    health
 }
 
 /// The kinds of issues that disturb a run or a measurement. The set is fixed, so that results can be counted and published.
@@ -111,6 +125,7 @@ impl Health {
             remapped,
             mig,
             recovery,
+            uuid,
         } = reply
         else {
             return None;
@@ -126,6 +141,7 @@ impl Health {
             remapped: *remapped,
             mig: *mig != 0,
             recovery: *recovery,
+            uuid: uuid.clone(),
         })
     }
 
@@ -242,22 +258,25 @@ fn recovery(action: u32) -> String {
 /// start the monitor before it supervises anything. It may then read while a gate command runs.
 pub struct HealthMonitor {
     host: HostSession,
+    /// UUIDs of the GPUs that CUDA sees; empty if they are unknown.
+    visible: Vec<String>,
 }
 
 impl HealthMonitor {
     /// Opens NVML. Returns `None` if NVML does not answer; the health is unknown then.
     pub fn start(limits: &Limits) -> Option<Self> {
+        let visible = visible(limits);
         let mut host = HostSession::start(&Request::Watch { version: VERSION }, limits).ok()?;
         host.listen(&Reply::Complete {})?;
-        Some(HealthMonitor { host })
+        Some(HealthMonitor { host, visible })
     }
 
-    /// Reads the health of all GPUs. Returns `None` if NVML does not answer or reports no GPU.
+    /// Reads the health of the GPUs that CUDA sees. Returns `None` if NVML does not answer or reports no GPU.
     pub fn read(&mut self) -> Option<Reading> {
         let replies = self.host.ask(&Request::Read {}, &Reply::Complete {})?;
-        let gpus: Vec<Health> = replies.iter().filter_map(Health::of).collect();
+        let gpus = only(replies.iter().filter_map(Health::of).collect(), &self.visible);
         let xids = replies.iter().filter_map(|reply| match reply {
-            Reply::Xid { index, code } => Some((*index, *code)),
+            Reply::Xid { index, code } if gpus.iter().any(|gpu| gpu.index == *index) => Some((*index, *code)),
             _ => None,
         });
         (!gpus.is_empty()).then_some(Reading {
@@ -268,12 +287,24 @@ impl HealthMonitor {
     }
 }
 
-/// The health of all GPUs of the machine at one moment.
+/// Returns the UUIDs of the GPUs that CUDA sees; empty without a working driver.
+fn visible(limits: &Limits) -> Vec<String> {
+    let replies = run_host(&Request::Driver { version: VERSION }, None, limits)
+        .map(|host_run| host_run.replies)
+        .unwrap_or_default();
+    let uuids = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Device { uuid, .. } => Some(uuid),
+        _ => None,
+    });
+    uuids.collect()
+}
+
+/// The health of the GPUs at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
     at: Instant,
     gpus: Vec<Health>,
-    /// Every Xid since the monitor was started, as GPU and number.
+    /// Every Xid of these GPUs since the monitor was started, as GPU and number.
     xids: Vec<(u32, u64)>,
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
+use crate::kernel::cuda_error;
 use crate::kernel::host::{HostExit, HostRun, Limits, Unavailable, run_host};
 use crate::kernel::snapshot::Snapshot;
 
@@ -63,13 +64,16 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Returns pass if the library loaded, has self-checks, and passed all of them.
+    /// Returns pass if the library loaded, has self-checks, and passed all of them, and invalid if only the machine
+    /// prevented that.
     pub fn verdict(&self) -> Verdict {
-        let good = self.failure.is_none() && !self.checks.is_empty();
-        if good && self.checks.iter().all(|check| check.status == Verdict::Pass) {
+        let is = |status| move |check: &KernelCheck| check.status == status;
+        if self.failure.is_some() || self.checks.is_empty() || self.checks.iter().any(is(Verdict::Fail)) {
+            Verdict::Fail
+        } else if self.checks.iter().all(is(Verdict::Pass)) {
             Verdict::Pass
         } else {
-            Verdict::Fail
+            Verdict::Invalid
         }
     }
 }
@@ -173,23 +177,32 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
     if !is_name(name) {
         return None;
     }
-    let (status, detail) = match outcome {
-        0 if *cases > 0 && *mismatches == 0 => (Verdict::Pass, format!("{cases} cases, all equal")),
-        0 => (Verdict::Fail, "it reports a pass but compared nothing".to_owned()),
+    let failed = (Verdict::Fail, Some(Reason::KernelFailed));
+    let ((status, reason), detail) = match outcome {
+        0 if *cases > 0 && *mismatches == 0 => ((Verdict::Pass, None), format!("{cases} cases, all equal")),
+        0 => (failed, "it reports a pass but compared nothing".to_owned()),
         1 => (
-            Verdict::Fail,
+            failed,
             format!(
                 "{mismatches} of {cases} cases differ; the first is {index}: {expected:#x} expected, {got:#x} found"
             ),
         ),
-        2 => (Verdict::Fail, format!("CUDA error {error}")),
-        3 => (Verdict::Invalid, "it cannot run here".to_owned()),
+        2 if cuda_error::is_of_machine(*error) => (
+            (Verdict::Invalid, Some(Reason::Driver)),
+            format!("CUDA {}", cuda_error::message(*error)),
+        ),
+        2 => (failed, format!("CUDA {}", cuda_error::message(*error))),
+        3 => (
+            (Verdict::Invalid, Some(Reason::KernelUnchecked)),
+            "it cannot run here".to_owned(),
+        ),
         other => (
-            Verdict::Fail,
+            failed,
             format!("it returned {other}, which is not a valid outcome"),
         ),
     };
     let mut check = check_row(name, status);
+    check.reason = reason;
     check.duration_s = Some(Duration::from_micros(*micros).as_secs_f64());
     Some((check, detail))
 }

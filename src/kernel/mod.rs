@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod collectives;
+pub mod cuda_error;
 pub mod driver;
 pub mod health;
 pub mod host;

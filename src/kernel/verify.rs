@@ -158,6 +158,8 @@ pub struct Rules<'a> {
     pub subject: &'a Path,
     /// Nonce of the run that must have built the library, if any.
     pub nonce: Option<&'a str>,
+    /// CUDA version of the driver, if it is known.
+    pub cuda: Option<(u32, u32)>,
     /// Whether to load and self-check libraries with a stamp. This needs a suitable machine.
     pub load: bool,
     /// Time and output limits of the kernel host.
@@ -215,12 +217,24 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     } else {
         (Verdict::Invalid, Some(Reason::KernelOffTarget))
     };
+    let toolkit = inspection.toolkit();
     let exchanges: Vec<String> = imported(&inspection.imports)
         .into_iter()
         .map(str::to_owned)
         .collect();
     proof.inspection = Some(inspection);
     proof.row("inspect", status, reason, detail);
+    // A driver runs the code of every toolkit with its own or an earlier major version.
+    let too_new = toolkit
+        .zip(rules.cuda)
+        .is_some_and(|(toolkit, driver)| toolkit.0 > driver.0);
+    if let (true, Some(toolkit), Some(driver)) = (too_new, toolkit, rules.cuda) {
+        let detail = format!(
+            "it was built with CUDA {}.{}; the driver is for CUDA {}.{}",
+            toolkit.0, toolkit.1, driver.0, driver.1
+        );
+        proof.row("driver", Verdict::Invalid, Some(Reason::Driver), detail);
+    }
     if !exchanges.is_empty() {
         let detail = format!("it imports {}", exchanges.join(", "));
         proof.row("collectives", Verdict::Fail, Some(Reason::KernelAllToAll), detail);
@@ -252,7 +266,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
                 }
             }
             proof.stamp = Some(stamp);
-            if good && fresh.is_ok() && rules.load {
+            if good && !too_new && fresh.is_ok() && rules.load {
                 run(&mut proof, &library, &rules.limits);
             }
         }

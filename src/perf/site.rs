@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
-use crate::gate::kernel_build;
+use crate::gate::kernel_build::KernelBuild;
 use crate::gate::process::{CommandOutcome, CommandSpec, Supervisor, Termination};
 use crate::perf::arms::{self, Arms};
 use crate::perf::isolate;
@@ -177,15 +177,21 @@ impl<'a, 'b> Site<'a, 'b> {
     /// Verifies that the kernel libraries were built from the sources of this side. The baseline's libraries are built from
     /// scratch for this. The change's libraries were built earlier in this run and are only inspected.
     fn prove(&mut self, arm: Arm, target: &Target) -> Result<(), Refusal> {
+        let subject = self.dir(arm).to_owned();
+        let build = KernelBuild {
+            subject: &subject,
+            target,
+            nonce: self.case.evidence.run.as_deref(),
+            cuda: self.case.cuda,
+        };
         let library = match arm {
             Arm::Base => {
                 let runs = RunRoot::new(&self.run_root)?;
                 let environment = self.environment(arm, &runs.path);
                 self.say("build of the baseline");
-                let nonce = self.case.evidence.run.as_deref();
-                kernel_build::prepare(&self.baseline, target, &environment, nonce, self.supervisor)
+                build.prepare(&environment, self.supervisor)
             }
-            Arm::Head => kernel_build::examine(&self.subject, target, None, self.supervisor),
+            Arm::Head => build.examine(self.supervisor),
         };
         if library.verdict == Verdict::Pass {
             return Ok(());

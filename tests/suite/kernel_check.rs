@@ -92,6 +92,25 @@ fn target_machine_checks_libraries_of_subject() {
 }
 
 #[test]
+fn driver_older_than_toolkit_is_invalid() {
+    let sandbox = Sandbox::new();
+    let driver = crate::kernel_driver::b200_of(&sandbox, &["-DVERSION=12090"], &[]);
+    for (container, code, reason) in [
+        ("sm_100a_zstd", 3, serde_json::json!("driver")),
+        ("sm_100a_cuda129_zstd", 0, serde_json::Value::Null),
+    ] {
+        library(&sandbox, "nmoe/csrc/rdep.so", Some(container));
+        let seen = sandbox
+            .gates(["kernels", "check", "--gpus", "8", "--format", "json"])
+            .env("LD_LIBRARY_PATH", &driver)
+            .run()
+            .exits(code)
+            .json();
+        assert_eq!(seen["reason"], reason, "{container}: {seen}");
+    }
+}
+
+#[test]
 fn glob_outside_checkout_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.file(

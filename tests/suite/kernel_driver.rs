@@ -29,7 +29,15 @@ const CUDA: &str = r#"
 #define NAME "NVIDIA B200"
 #endif
 int cuInit(unsigned f) { (void)f; INIT }
-int cuDriverGetVersion(int *v) { *v = 13000; return 0; }
+#ifndef VERSION
+#define VERSION 13000
+#endif
+/* Number of the first GPU that this process sees. */
+#ifndef FIRST
+#define FIRST 0
+#endif
+int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
+int cuDeviceGetUuid_v2(unsigned char *u, int d) { memset(u, 0, 16); u[15] = d + FIRST; return 0; }
 int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetName(char *s, int n, int d) { (void)d; snprintf(s, n, "%s", NAME); return 0; }
@@ -91,6 +99,7 @@ int nvmlDeviceGetFieldValues(void *d, int n, unsigned *v) { (void)n; if (v[0] !=
 int nvmlEventSetCreate(void **s) { *s = &rounds; return 0; }
 int nvmlDeviceRegisterEvents(void *d, unsigned long long t, void *s) { (void)d; return t == 8 && s == &rounds ? 0 : 2; }
 int nvmlEventSetWait_v2(void *s, unsigned long long *e, unsigned ms) { static unsigned told; if (s != &rounds || ms || told >= (XID)) return 10; told++; e[0] = 7; e[1] = 8; e[2] = 79; return 0; }
+int nvmlDeviceGetUUID(void *d, char *s, unsigned n) { snprintf(s, n, "GPU-00000000-0000-0000-0000-%012x", (unsigned)(size_t)d - 1); return 0; }
 int nvmlDeviceGetMigMode(void *d, unsigned *m, unsigned *p) { (void)d; *m = MIG; *p = 0; return 0; }
 "#;
 
@@ -126,8 +135,13 @@ pub fn b200(sandbox: &Sandbox) -> PathBuf {
 
 /// Returns the same folder, with these NVML responses.
 pub fn b200_with(sandbox: &Sandbox, nvml: &[&str]) -> PathBuf {
+    b200_of(sandbox, &[], nvml)
+}
+
+/// Returns the same folder, with these responses of CUDA and NVML.
+pub fn b200_of(sandbox: &Sandbox, cuda: &[&str], nvml: &[&str]) -> PathBuf {
     let folder = sandbox.path("b200");
-    compile(&folder, "libcuda.so.1", CUDA, &[]);
+    compile(&folder, "libcuda.so.1", CUDA, cuda);
     compile(&folder, "libnvidia-ml.so.1", NVML, nvml);
     folder
 }
@@ -202,16 +216,37 @@ fn other_machines_are_refused() {
         ),
         ("no device", cuda(&["-DCOUNT=0"]), "no_gpu", "a driver and no GPU"),
         ("no driver", absent, "no_gpu", "no NVIDIA driver"),
-        ("stub", cuda(&["-DINIT=return 34;"]), "no_gpu", "error 34"),
+        (
+            "stub",
+            cuda(&["-DINIT=return 34;"]),
+            "no_gpu",
+            "error 34 (cudaErrorStubLibrary: ",
+        ),
         (
             "no device, said so",
             cuda(&["-DINIT=return 100;"]),
             "no_gpu",
-            "error 100",
+            "error 100 (cudaErrorNoDevice: ",
         ),
-        ("not ready", cuda(&["-DINIT=return 802;"]), "no_gpu", "error 802"),
-        ("mismatch", cuda(&["-DINIT=return 803;"]), "no_gpu", "error 803"),
+        (
+            "not ready",
+            cuda(&["-DINIT=return 802;"]),
+            "no_gpu",
+            "error 802 (cudaErrorSystemNotReady: ",
+        ),
+        (
+            "mismatch",
+            cuda(&["-DINIT=return 803;"]),
+            "no_gpu",
+            "error 803 (cudaErrorSystemDriverMismatch: ",
+        ),
         ("unknown", cuda(&["-DINIT=return 999;"]), "no_gpu", "error 999"),
+        (
+            "old driver",
+            cuda(&["-DVERSION=12020"]),
+            "driver",
+            "a driver for CUDA 12.2",
+        ),
         (
             "crash",
             cuda(&["-DINIT=*(volatile int*)0=1;"]),
@@ -299,6 +334,28 @@ fn missing_nvml_and_idle_clocks_are_accepted() {
     ask(&B200, &["--gpus", "1"])
         .exits(0)
         .prints("{\"schema\":1,\"fits\":true,\"driver\":{\"cuda\":[13,0],");
+}
+
+/// NVML lists all GPUs of the machine, CUDA only those of `CUDA_VISIBLE_DEVICES`. The process is on GPU 2, the Xid on GPU 6.
+#[test]
+fn hidden_gpus_do_not_disturb() {
+    let busy: Option<&[&str]> = Some(&["-DPROCESSES=1", "-DXID=round_()-1"]);
+    let machine = |cuda| Machine {
+        cuda: Some(cuda),
+        nvml: busy,
+    };
+    let hidden = machine(&["-DCOUNT=2"]);
+    let seen = ask(&hidden, &[]).exits(0).json();
+    assert_eq!(seen["driver"]["health"].as_array().unwrap().len(), 2, "{seen}");
+    assert!(!seen.to_string().contains("GPU-"), "{seen}");
+    let seen = ask(&hidden, &["--watch", "0"]).exits(0).json();
+    assert_eq!(seen["troubles"], serde_json::json!([]));
+    let seen = ask(&machine(&["-DCOUNT=2", "-DFIRST=2"]), &[]).exits(3).json();
+    assert_eq!(seen["found"], "GPU 2: 1 other processes use it");
+    let seen = ask(&machine(&["-DCOUNT=2", "-DFIRST=6"]), &["--watch", "0"])
+        .exits(3)
+        .json();
+    assert_eq!(seen["troubles"][0]["says"], "the driver reported Xid 79");
 }
 
 #[test]

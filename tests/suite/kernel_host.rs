@@ -364,6 +364,38 @@ fn self_check_with_mismatch_or_no_cases_fails() {
 }
 
 #[test]
+fn cuda_error_of_machine_is_invalid() {
+    let sandbox = Sandbox::new();
+    for (code, name) in [
+        (35, "cudaErrorInsufficientDriver"),
+        (36, "cudaErrorCallRequiresNewerDriver"),
+        (46, "cudaErrorDevicesUnavailable"),
+        (100, "cudaErrorNoDevice"),
+        (214, "cudaErrorECCUncorrectable"),
+        (802, "cudaErrorSystemNotReady"),
+        (803, "cudaErrorSystemDriverMismatch"),
+    ] {
+        let body = format!("r->error = {code}; return 2;");
+        let library = Library {
+            source: GOOD.replace("{ (void)i; CHECK }", &format!("{{ {body} }}")),
+            flags: vec![],
+            spoil: |_| {},
+        };
+        let path = build(&sandbox, name, &library);
+        let out = sandbox
+            .gates(["kernels", "check", "--cpu", path.to_str().unwrap()])
+            .run()
+            .exits(3);
+        let says = format!("CUDA error {code} ({name}: ");
+        assert!(out.stdout.contains(&says), "{}", out.stdout);
+        let (code, seen, _) = check(&sandbox, &path);
+        assert_eq!(code, Some(3), "{seen}");
+        assert_eq!(seen["verdict"], "invalid", "{seen}");
+        assert_eq!(seen["checks"][0]["reason"], "driver", "{seen}");
+    }
+}
+
+#[test]
 fn escaped_grandchild_is_killed() {
     let sandbox = Sandbox::new();
     let mark = sandbox.path("alive");

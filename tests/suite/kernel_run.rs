@@ -40,7 +40,12 @@ fn checkout(container: &str, build: &str) -> Sandbox {
 const BUILD: &str = "echo x >> builds; cc -shared -fPIC -o nmoe/csrc/rdep.so nmoe/csrc/rdep.c";
 
 fn run(sandbox: &Sandbox, gates: &[&str]) -> (Outcome, Value) {
-    let driver = crate::kernel_driver::b200(sandbox);
+    run_on(sandbox, &[], gates)
+}
+
+/// Runs gates on a machine whose libcuda has these responses.
+fn run_on(sandbox: &Sandbox, cuda: &[&str], gates: &[&str]) -> (Outcome, Value) {
+    let driver = crate::kernel_driver::b200_of(sandbox, cuda, &[]);
     let results = sandbox.path("results.json");
     let mut args = vec!["run", "--results", results.to_str().unwrap(), "--keep-going"];
     for gate in gates {
@@ -305,6 +310,34 @@ fn other_nonce_is_stale_and_mismatch_fails() {
     );
     assert_eq!(gate["kernel_checks"][4]["status"], "fail");
     assert!(!sandbox.repo().join("ran").exists());
+}
+
+#[test]
+fn machine_fault_is_invalid() {
+    // The check receives an error that says nothing about the change.
+    let sandbox = with_package("$NMOE_RUN_NONCE");
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    let fault = "build = '''EXTRA=\"-DRUN=r->error=35;return(2)\"; ";
+    std::fs::write(&registry, text.replace("build = '''", fault)).unwrap();
+    let (out, results) = run(&sandbox, &["b200:kernels"]);
+    out.exits(3)
+        .prints("kernels: invalid scatter: CUDA error 35 (cudaErrorInsufficientDriver: ");
+    assert_eq!(
+        results["results"]["b200:kernels"]["reason"], "driver",
+        "{results}"
+    );
+
+    // The driver is older than the toolkit of the library.
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    let (out, results) = run_on(&sandbox, &["-DVERSION=12090"], &["b200:train"]);
+    out.exits(3)
+        .prints("kernels: invalid rdep_driver: it was built with CUDA 13.0; the driver is for CUDA 12.9");
+    assert_eq!(results["results"]["b200:train"]["reason"], "driver", "{results}");
+
+    let (out, results) = run_on(&sandbox, &["-DNAME=\"NVIDIA GB200\""], &["b200:train"]);
+    out.exits(0).prints("kernels: pass rdep_inspect: sm_100a");
+    assert_eq!(results["evidence"]["target"], "gb200x8");
 }
 
 #[test]

@@ -13,6 +13,9 @@ const COMPAT: &[u8] = b".nv.compat";
 /// The prefix of the constant bank that each kernel has.
 const BANK: &[u8] = b".nv.constant0.";
 
+/// The section with the version of the toolkit that wrote the cubin.
+const CUINFO: &[u8] = b".note.nv.cuinfo";
+
 /// The attribute of [`COMPAT`] that is 1 if the code is for its architecture only.
 const ATTRIBUTE_ARCH_SPECIFIC: u8 = 9;
 
@@ -29,6 +32,8 @@ pub struct Cubin {
     pub sm: u32,
     /// Whether the code is for this architecture only (`sm_100a`).
     pub arch_specific: bool,
+    /// CUDA version of the toolkit that wrote it: major, minor.
+    pub toolkit: Option<(u32, u32)>,
     /// The names of the kernels, in the order of the file.
     pub kernels: Vec<String>,
 }
@@ -52,7 +57,7 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
     let sections = header
         .sections(endian, bytes)
         .map_err(|_| "its section table is damaged")?;
-    let (mut arch_specific, mut kernels) = (flagged, Vec::new());
+    let (mut arch_specific, mut toolkit, mut kernels) = (flagged, None, Vec::new());
     for section in sections.iter() {
         let name = sections
             .section_name(endian, section)
@@ -64,6 +69,8 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
             arch_specific |= attribute(data, ATTRIBUTE_ARCH_SPECIFIC)
                 .ok_or("its compatibility attributes are damaged")?
                 == 1;
+        } else if name == CUINFO {
+            toolkit = section.data(endian, bytes).ok().and_then(toolkit_of);
         } else if let Some(kernel) = name.strip_prefix(BANK) {
             kernels.push(String::from_utf8_lossy(kernel).into_owned());
         }
@@ -71,8 +78,16 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
     Ok(Cubin {
         sm,
         arch_specific,
+        toolkit,
         kernels,
     })
+}
+
+/// Reads the toolkit from a note: a header of 12 bytes, a name of 12, then the version of the note, the SM and the toolkit, such
+/// as 130 for CUDA 13.0.
+fn toolkit_of(note: &[u8]) -> Option<(u32, u32)> {
+    let word = note.get(28..30)?.try_into().ok().map(u16::from_le_bytes)?;
+    Some((u32::from(word / 10), u32::from(word % 10)))
 }
 
 /// Reads the value of an attribute: 0 if the attribute is absent, `None` if the list is damaged.

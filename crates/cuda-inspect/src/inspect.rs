@@ -54,6 +54,8 @@ pub struct EntryReport {
     pub stored: u64,
     /// The compression.
     pub compression: Compression,
+    /// CUDA version of the toolkit that wrote the code: major, minor; null if the code does not record it.
+    pub toolkit: Option<(u32, u32)>,
     /// The names of the kernels.
     pub kernels: Vec<String>,
 }
@@ -88,6 +90,11 @@ impl Inspection {
     /// Whether this is a valid library without device code, such as a telemetry extension.
     pub fn is_host_only(&self) -> bool {
         self.faults == [Fault::NoDeviceCode]
+    }
+
+    /// The newest toolkit that any code was built with.
+    pub fn toolkit(&self) -> Option<(u32, u32)> {
+        self.entries.iter().filter_map(|entry| entry.toolkit).max()
     }
 
     /// The verdict in one sentence.
@@ -250,6 +257,7 @@ impl Inspector {
                     size: bytes.len() as u64,
                     stored: bytes.len() as u64,
                     compression: Compression::None,
+                    toolkit: cubin.toolkit,
                     kernels: cubin.kernels,
                 });
             }
@@ -275,7 +283,7 @@ impl Inspector {
             },
         };
         let payload = unpack(entry, &mut self.budget);
-        let mut kernels = Vec::new();
+        let (mut kernels, mut toolkit) = (Vec::new(), None);
         match (&payload, entry.kind) {
             (_, EntryKind::Ptx) => {
                 if let Ok(text) = &payload {
@@ -308,6 +316,7 @@ impl Inspector {
                         });
                     }
                     self.compare(place, label);
+                    toolkit = cubin.toolkit;
                     kernels = cubin.kernels;
                 }
                 Err(why) => self.fault(Fault::Unreadable {
@@ -325,6 +334,7 @@ impl Inspector {
             size: entry.size,
             stored: entry.payload.len() as u64,
             compression: entry.compression,
+            toolkit,
             kernels,
         });
     }

@@ -53,12 +53,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit> {
-    let (mut text, mut rows, mut good) = (Text::new(), Vec::new(), true);
+    let (mut text, mut rows, mut worst) = (Text::new(), Vec::new(), Exit::Passed);
     for path in &args.libraries {
         let library = Snapshot::take(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         let loading = load(&library, limits).map_err(|error| NoJudgement(error.to_string()))?;
         let verdict = loading.verdict();
-        good &= verdict == Verdict::Pass;
+        worst = match (worst, verdict) {
+            (Exit::Failed, _) | (_, Verdict::Fail) => Exit::Failed,
+            (worst, Verdict::Pass) => worst,
+            _ => Exit::NoJudgement,
+        };
         rows.push(json!({
             "path": path.display().to_string(),
             "verdict": verdict,
@@ -82,7 +86,7 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
     } else {
         print(&text)?;
     }
-    Ok(if good { Exit::Passed } else { Exit::Failed })
+    Ok(worst)
 }
 
 fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) -> anyhow::Result<Exit> {
@@ -103,6 +107,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         target: &target,
         subject: &context.subject,
         nonce: None,
+        cuda: judged.as_ref().ok().map(|driver| driver.cuda),
         load: judged.is_ok(),
         limits,
     };
