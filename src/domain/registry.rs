@@ -89,7 +89,7 @@ impl Default for Target {
         Target {
             compute_capability: "10.0".to_owned(),
             arch: "sm_100a".to_owned(),
-            kernels: PathPattern::new("nmoe/csrc/*.so").into_iter().collect(),
+            kernels: PathPattern::new("nmoe/csrc/**/*.so").into_iter().collect(),
             build: "make -C nmoe/csrc".to_owned(),
             gpus: 8,
         }

@@ -435,6 +435,9 @@ pub struct KernelCheck {
 }
 
 impl KernelCheck {
+    /// The name of the check that the libraries were built in this run, after old libraries and objects were deleted.
+    pub const BUILT_FROM_SCRATCH: &str = "built_from_scratch";
+
     /// Returns the name of a check of a whole library, such as `rdep_inspect`: the name of the library up to its first dot, in
     /// the characters that the name of a check can have.
     pub fn of_library(library: &Path, what: &str) -> String {

@@ -244,17 +244,27 @@ impl Run<'_, '_> {
                 GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
             }
             None if gate.kind.compares() => self.compare(id, gate, perf),
-            None => self.command(id, gate),
+            None => {
+                let (subject, target) = (self.plan.subject, self.plan.registry.target());
+                self.supervisor.mapped = libraries.as_ref().map(|l| l.record(subject, &target));
+                self.command(id, gate)
+            }
         };
         if let Some(libraries) = libraries {
+            let mapped = match self.supervisor.mapped.take() {
+                Some(mapped) => libraries.compare(mapped, self.supervisor),
+                None => Vec::new(),
+            };
+            let foreign = mapped.iter().any(|check| check.status != Verdict::Pass);
             if gate.kind == GateKind::Perf {
                 // A perf gate builds the libraries of baseline and change, so the next gate must build and verify its own again.
                 self.libraries = None;
-            } else if result.status == Verdict::Pass && self.is_stale(&libraries) {
+            } else if result.status == Verdict::Pass && (foreign || self.is_stale(&libraries)) {
                 result.status = Verdict::Invalid;
                 result.reason = Some(Reason::KernelStale);
             }
             result.kernel_checks = libraries.checks;
+            result.kernel_checks.extend(mapped);
         }
         self.close_group(stop_token);
         match (guard.intact(), self.recorder.intact()) {

@@ -1,4 +1,5 @@
-//! Builds and verifies the kernel libraries of a run: deletes the old files, builds the subject, verifies the new files.
+//! Builds and verifies the kernel libraries of a run: deletes the old files, builds the subject, verifies the new files, and
+//! compares them with the libraries that the gates map.
 //!
 //! Must not depend on the gates that use the libraries.
 
@@ -11,6 +12,7 @@ use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Target};
 use crate::domain::results::{GateResult, KernelCheck};
 use crate::domain::verdict::{Reason, Verdict};
+use crate::gate::mapped::MappedLibraries;
 use crate::gate::metrics::Meter;
 use crate::gate::process::{CommandSpec, Supervisor, Termination};
 use crate::kernel::host::Limits;
@@ -67,6 +69,46 @@ impl KernelLibraries {
         all.find(|path| !same(path)).cloned()
     }
 
+    /// Starts the record of the libraries that the processes of a gate map.
+    pub fn record(&self, subject: &Path, target: &Target) -> MappedLibraries {
+        MappedLibraries::new(subject, &target.kernels, self.digests.keys())
+    }
+
+    /// Compares the libraries that a gate mapped with the proven ones. Prints and returns one check per library.
+    ///
+    /// The path of a file outside the subject is printed only, because it describes the machine.
+    pub fn compare(&self, mapped: MappedLibraries, supervisor: &mut Supervisor) -> Vec<KernelCheck> {
+        let mut checks = Vec::new();
+        for (path, digest) in mapped.finish() {
+            let name = path.display().to_string();
+            let proven = self.digests.get(&name);
+            let good = digest.is_some() && digest.as_ref() == proven;
+            let detail = match &digest {
+                Some(digest) => format!("{name} with SHA-256 {digest}"),
+                None => format!("{name}, which was deleted or cannot be read"),
+            };
+            let (status, reason) = if good {
+                (Verdict::Pass, None)
+            } else {
+                (Verdict::Invalid, Some(Reason::KernelStale))
+            };
+            let check = KernelCheck {
+                name: KernelCheck::of_library(&path, "mapped"),
+                library: proven.is_some().then_some(name),
+                status,
+                reason,
+                duration_s: None,
+            };
+            supervisor.output.line(format_args!(
+                "kernels: {} {}: a process mapped {detail}",
+                status.as_str(),
+                check.name
+            ));
+            checks.push(check);
+        }
+        checks
+    }
+
     /// Returns the result of a gate that the libraries alone decide; `None` if the command of the gate may start.
     pub fn early_result(&self, kind: GateKind) -> Option<GateResult> {
         let (verdict, reason) = match (self.verdict, kind) {
@@ -103,9 +145,10 @@ impl KernelBuild<'_> {
         let Some(nonce) = self.nonce.map(str::to_owned).or_else(|| random::token().ok()) else {
             return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite);
         };
-        if let Err(error) = clear(self.subject, &self.target.kernels) {
-            return refused(&error, supervisor);
-        }
+        let cleared = match clear(self.subject, &self.target.kernels) {
+            Ok(cleared) => cleared,
+            Err(error) => return refused(&error, supervisor),
+        };
         let mut environment = environment.clone();
         environment.insert(NONCE.into(), nonce.clone().into());
         let spec = CommandSpec {
@@ -120,15 +163,30 @@ impl KernelBuild<'_> {
         let Ok(meter) = Meter::new(&[]) else {
             return KernelLibraries::without(Verdict::Invalid, Reason::Internal);
         };
-        match supervisor.run(&spec, meter).map(|outcome| outcome.termination) {
-            Ok(Termination::Exited(0)) => {}
-            Ok(Termination::Stopped(_)) => {
-                return KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun);
-            }
-            Ok(_) => return KernelLibraries::without(Verdict::Invalid, Reason::BuildFailed),
+        let duration = match supervisor.run(&spec, meter) {
+            Ok(outcome) => match outcome.termination {
+                Termination::Exited(0) => outcome.duration,
+                Termination::Stopped(_) => {
+                    return KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun);
+                }
+                _ => return KernelLibraries::without(Verdict::Invalid, Reason::BuildFailed),
+            },
             Err(_) => return KernelLibraries::without(Verdict::Invalid, Reason::Prerequisite),
-        }
-        self.verify(Some(&nonce), supervisor)
+        };
+        let mut built = self.verify(Some(&nonce), supervisor);
+        supervisor.output.line(format_args!(
+            "kernels: built from scratch, after {} old libraries and {} old objects were deleted",
+            cleared.libraries.len(),
+            cleared.objects.len(),
+        ));
+        built.checks.push(KernelCheck {
+            name: KernelCheck::BUILT_FROM_SCRATCH.to_owned(),
+            library: None,
+            status: Verdict::Pass,
+            reason: None,
+            duration_s: Some(duration.as_secs_f64()),
+        });
+        built
     }
 
     /// Verifies libraries that are already built, without a check of the nonce.

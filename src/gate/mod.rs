@@ -12,6 +12,7 @@ pub mod isolation;
 pub mod journal;
 pub mod kernel_build;
 pub mod lock;
+pub mod mapped;
 pub mod metrics;
 pub mod output;
 pub mod preflight;

@@ -20,6 +20,7 @@ use crate::gate::container::Start;
 use crate::gate::container::protocol::Report;
 use crate::gate::container::running::Running as Container;
 use crate::gate::isolation;
+use crate::gate::mapped::MappedLibraries;
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::system::cgroup::Cgroup;
@@ -106,6 +107,8 @@ pub struct Supervisor {
     /// Where the output of commands goes.
     pub output: Output,
     pub watch: Box<dyn Watch>,
+    /// Records the kernel libraries that the next command maps; `None` records nothing.
+    pub mapped: Option<MappedLibraries>,
     descendants: Descendants,
     isolation: Isolation,
     buffer: Vec<u8>,
@@ -134,6 +137,7 @@ impl Supervisor {
             signals,
             output,
             watch,
+            mapped: None,
             descendants: Descendants::adopt()?,
             isolation: isolation::level(),
             buffer: Vec::new(),
@@ -274,6 +278,9 @@ impl Supervisor {
                 return Some(Termination::Stopped(stop));
             }
             let now = Instant::now();
+            if let Some(mapped) = self.mapped.as_mut().filter(|mapped| now >= mapped.next()) {
+                mapped.read(&self.descendants.living());
+            }
             if !self.output.ready() {
                 // The output pipe is blocked, so do not count this as silence.
                 running.last_output_at = now;
@@ -295,7 +302,8 @@ impl Supervisor {
                     .tick(now - running.started, now - running.last_output_at);
                 continue;
             }
-            let next = [deadline, silent, tick].into_iter().flatten().min();
+            let reading = self.mapped.as_ref().map(MappedLibraries::next);
+            let next = [deadline, silent, tick, reading].into_iter().flatten().min();
             self.wait(running, next.map(|n| n.saturating_duration_since(now)));
         }
     }

@@ -4,6 +4,8 @@
 //! stamp, such as a Python extension of the subject, is inspected but never loaded; the caller deletes it before the build,
 //! so it is new. Must not depend on gates.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -45,6 +47,15 @@ pub enum SubjectError {
 
 /// Lists the files that match the patterns, sorted and relative to the checkout.
 pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
+    files_below(subject, patterns, is_library)
+}
+
+/// Lists the files that `selects` a pattern for, below the folders where the patterns begin.
+fn files_below(
+    subject: &Path,
+    patterns: &[PathPattern],
+    selects: impl Fn(&PathPattern, &Path) -> bool,
+) -> Result<Vec<PathBuf>, SubjectError> {
     let mut found = Vec::new();
     for pattern in patterns {
         let text = pattern.written();
@@ -66,7 +77,7 @@ pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>,
         {
             let entry = entry.map_err(|e| SubjectError::Io(text.to_owned(), io::Error::other(e)))?;
             let relative = entry.path().strip_prefix(subject).map_err(|_| bad())?;
-            if entry.file_type().is_some_and(|t| !t.is_dir()) && is_library(pattern, relative) {
+            if entry.file_type().is_some_and(|t| !t.is_dir()) && selects(pattern, relative) {
                 found.push(relative.to_owned());
             }
         }
@@ -83,28 +94,51 @@ fn is_library(pattern: &PathPattern, path: &Path) -> bool {
     pattern.names(bytes) || pattern.matches(bytes) && (name.ends_with(".so") || name.contains(".so."))
 }
 
-/// Deletes old libraries before a build, so that every library afterwards comes from this build.
+/// Whether a file is an intermediate result of a compiler, which a build may use again.
+fn is_object(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str);
+    extension.is_some_and(|ending| matches!(ending, "o" | "obj" | "a" | "cubin" | "fatbin" | "ptx" | "ltoir"))
+}
+
+/// The files that were deleted before a build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Old libraries.
+    pub libraries: Vec<PathBuf>,
+    /// Old intermediate results below the folders of the libraries.
+    pub objects: Vec<PathBuf>,
+}
+
+/// Deletes old libraries and objects before a build, so that every library afterwards comes from this build and from the current
+/// sources, whatever the build command knows about their dependencies.
 ///
-/// Deletes a link itself, not its target.
-pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
-    let old = outputs(subject, patterns)?;
-    let git = Git::at(subject);
-    for path in &old {
-        let tracked = git.output([
-            Path::new("ls-files").as_os_str(),
-            "--error-unmatch".as_ref(),
-            "--".as_ref(),
-            path.as_os_str(),
-        ])?;
-        if tracked.status.success() {
-            return Err(SubjectError::Tracked(path.display().to_string()));
-        }
+/// Deletes a link itself, not its target. Keeps objects that git tracks.
+pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Cleared, SubjectError> {
+    let libraries = outputs(subject, patterns)?;
+    let objects = files_below(subject, patterns, |_, path| is_object(path))?;
+    let tracked = tracked(subject, patterns)?;
+    let is_tracked = |path: &PathBuf| tracked.contains(path.as_os_str().as_encoded_bytes());
+    if let Some(path) = libraries.iter().find(|path| is_tracked(path)) {
+        return Err(SubjectError::Tracked(path.display().to_string()));
     }
-    for path in &old {
+    let is_old = |path: &PathBuf| !is_tracked(path) && !libraries.contains(path);
+    let objects: Vec<PathBuf> = objects.into_iter().filter(is_old).collect();
+    for path in libraries.iter().chain(&objects) {
         std::fs::remove_file(subject.join(path))
             .map_err(|e| SubjectError::Io(path.display().to_string(), e))?;
     }
-    Ok(old)
+    Ok(Cleared { libraries, objects })
+}
+
+/// Returns the paths that git tracks below the folders where the patterns begin.
+fn tracked(subject: &Path, patterns: &[PathPattern]) -> Result<HashSet<Vec<u8>>, SubjectError> {
+    let mut arguments: Vec<&OsStr> = ["--literal-pathspecs", "ls-files", "-z", "--"].map(OsStr::new).into();
+    arguments.extend(patterns.iter().map(|pattern| match pattern.folder() {
+        "" => OsStr::new("."),
+        folder => OsStr::new(folder),
+    }));
+    let listed = Git::at(subject).output(arguments)?.stdout;
+    Ok(listed.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
 }
 
 /// The results of all checks of one library.

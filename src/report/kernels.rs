@@ -51,6 +51,18 @@ pub fn proven_of(results: &Results, path: &str) -> Option<String> {
     } else {
         "refused by inspection"
     }];
+    let any = |name: &str| {
+        let mut rows = results.results.values().flat_map(|r| &r.kernel_checks);
+        rows.any(|check| check.name == name && check.status == Verdict::Pass)
+    };
+    if any(KernelCheck::BUILT_FROM_SCRATCH) {
+        said.push("built from scratch in this run");
+    }
+    match passed("mapped") {
+        Some(true) => said.push("mapped by a gate"),
+        Some(false) => said.push("another file was mapped by a gate"),
+        None => {}
+    }
     if passed("collectives") == Some(false) {
         said.push("imports an all-to-all");
     }
@@ -113,6 +125,10 @@ mod tests {
             (
                 &[("rdep_inspect", Pass), ("rdep_collectives", Fail)],
                 Some("inspected, imports an all-to-all, never loaded by this tool"),
+            ),
+            (
+                &[("rdep_inspect", Pass), ("built_from_scratch", Pass), ("rdep_mapped", Pass)],
+                Some("inspected, built from scratch in this run, mapped by a gate, never loaded by this tool"),
             ),
         ];
         for (rows, says) in cases {

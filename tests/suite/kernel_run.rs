@@ -30,7 +30,7 @@ fn checkout(container: &str, build: &str) -> Sandbox {
                  [gates.\"b200:kernels\"]\ntier = \"b\"\nkind = \"kernel\"\n"
             ),
         )
-        .file(".gitignore", "*.so\nran\nbuilds\n");
+        .file(".gitignore", "*.so\n*.o\nran\nbuilds\n");
     sandbox.git(["init", "-q"]);
     sandbox.git(["add", "-A"]);
     sandbox.git(["commit", "-qm", "base"]);
@@ -279,9 +279,75 @@ fn kernel_gate_reports_each_self_check() {
             "libnmoe_kernels_fresh",
             "libnmoe_kernels_load",
             "scatter",
-            "gather"
+            "gather",
+            "built_from_scratch"
         ]
     );
+}
+
+/// The build compiles only what has no object, like a Makefile that does not name its headers.
+#[test]
+fn old_objects_are_not_linked() {
+    let build = "test -e nmoe/csrc/rdep.o || cc -c -fPIC -o nmoe/csrc/rdep.o nmoe/csrc/rdep.c; cc -shared -o nmoe/csrc/rdep.so nmoe/csrc/rdep.o";
+    let sandbox = checkout("sm_100a_zstd", build);
+    let (out, results) = run(&sandbox, &["b200:train"]);
+    out.exits(0)
+        .prints("kernels: built from scratch, after 0 old libraries and 0 old objects were deleted");
+    let checks = &results["results"]["b200:train"]["kernel_checks"];
+    assert_eq!(checks[1]["name"], "built_from_scratch", "{results}");
+    sandbox.file("nmoe/csrc/rdep.c", "#error \"this does not compile\"\n");
+    sandbox.git(["commit", "-qam", "break it"]);
+    let (out, results) = run(&sandbox, &["b200:train"]);
+    out.exits(3).prints("#error");
+    assert_eq!(results["results"]["b200:train"]["reason"], "build_failed");
+}
+
+#[test]
+fn planted_library_below_folder_is_inspected() {
+    let plant = "mkdir -p nmoe/csrc/opt; cp sm_90a.so nmoe/csrc/opt/muon.so";
+    let sandbox = checkout("sm_100a_zstd", &format!("{BUILD}; {plant}"));
+    crate::kernel_check::library(&sandbox, "sm_90a.so", Some("sm_90a_zstd"));
+    let (out, results) = run(&sandbox, &["b200:train"]);
+    out.exits(3).prints("kernels: invalid muon_inspect: not sm_100a");
+    assert_eq!(results["results"]["b200:train"]["reason"], "kernel_off_target");
+    // A library of an earlier build is deleted there too.
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    crate::kernel_check::library(&sandbox, "nmoe/csrc/opt/muon.so", Some("sm_90a_zstd"));
+    let (out, _) = run(&sandbox, &["b200:train"]);
+    out.exits(0).prints("after 1 old libraries and 0 old objects");
+}
+
+/// The gate maps a library by its path, and waits long enough for a reading.
+#[test]
+fn mapped_library_must_be_proven() {
+    for (name, map, status) in [
+        ("proven", "nmoe/csrc/rdep.so", "pass"),
+        // Another installed copy, such as one in site-packages.
+        ("installed", "elsewhere/rdep.so", "invalid"),
+    ] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        crate::kernel_check::library(&sandbox, "elsewhere/rdep.so", None);
+        sandbox.file(
+            "map.c",
+            "#include <dlfcn.h>\n#include <unistd.h>\nint main(int n, char **a) { return !dlopen(a[n - 1], RTLD_NOW) || sleep(3); }\n",
+        );
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let command = format!("cc -o map map.c -ldl; ./map ./{map}");
+        std::fs::write(
+            &registry,
+            text.replace("touch ran; echo 'node_tps: 12,345'", &command),
+        )
+        .unwrap();
+        let (out, results) = run(&sandbox, &["b200:train"]);
+        out.any_code().prints(&format!("kernels: {status} rdep_mapped: a process mapped {map} with SHA-256 "));
+        let gate = &results["results"]["b200:train"];
+        let row = &gate["kernel_checks"][2];
+        assert_eq!(row["name"], "rdep_mapped", "{name}: {gate}");
+        assert_eq!((&row["status"], &gate["status"]), (&status.into(), &status.into()), "{name}");
+        let library = (status == "pass").then_some("nmoe/csrc/rdep.so");
+        assert_eq!(row["library"].as_str(), library, "{name}: {gate}");
+    }
 }
 
 #[test]
