@@ -3,34 +3,18 @@
 //! Skips comments and every string that is more than one identifier. Cannot find a name that a program builds at run
 //! time; the check of the imports finds those. Must not depend on how findings are printed.
 
-use std::ops::Range;
-use std::path::Path;
+use cuda_inspect::inspect::Inspection;
 
 use crate::document::Source;
 use crate::domain::finding::{Finding, Region, Severity};
 use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError, added_lines};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
-
-/// The syntax of comments and strings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
-    Python,
-    C,
-}
-
-/// Returns the language of a path, or `None` if the path is not scanned.
-fn language(path: &str) -> Option<Language> {
-    match Path::new(path).extension()?.to_str()? {
-        "py" | "pyx" => Some(Language::Python),
-        "c" | "cc" | "cpp" | "cu" | "cuh" | "h" | "hpp" | "inl" => Some(Language::C),
-        _ => None,
-    }
-}
+use crate::kernel::source_names::{Language, names};
 
 /// Whether a path is scanned.
 pub fn is_source(path: &str) -> bool {
-    language(path).is_some()
+    Language::of(path).is_some()
 }
 
 /// Scans the sources that changed between the merge base with `base` and `head`, as they are at `head`.
@@ -64,21 +48,19 @@ pub fn in_change(
 /// Finds every all-to-all in a source, on the lines that `counts` selects.
 pub fn scan(source: &Source, severity: Severity, counts: impl Fn(u32, u32) -> bool) -> Vec<Finding> {
     let path = source.name().unwrap_or_default();
-    let Some(language) = language(path) else {
+    let Some(language) = Language::of(path) else {
         return Vec::new();
     };
     let names = names(source.text(), language);
-    let grouped = names
-        .iter()
-        .any(|at| &source.text()[at.clone()] == "ncclGroupStart");
+    let grouped = names.iter().any(|name| name.text == "ncclGroupStart");
     names
         .into_iter()
-        .filter_map(|at| {
-            let name = &source.text()[at.clone()];
+        .filter_map(|found| {
+            let name = found.text.as_ref();
             if !(is_exchange(name) || grouped && is_point_to_point(name)) {
                 return None;
             }
-            let (start, end) = source.places(&at);
+            let (start, end) = source.places(&found.at);
             if !counts(start.line, end.line) {
                 return None;
             }
@@ -97,16 +79,21 @@ pub fn scan(source: &Source, severity: Severity, counts: impl Fn(u32, u32) -> bo
         .collect()
 }
 
-/// Returns the imports of a library that are an all-to-all.
+/// Returns the names of an all-to-all that a library imports, or has as a string for `dlsym`.
 ///
 /// `ncclSend` and `ncclRecv` count only if the library can group them.
-pub fn imported(imports: &[String]) -> Vec<&str> {
-    let grouped = imports.iter().any(|name| name == "ncclGroupStart");
-    imports
-        .iter()
-        .map(String::as_str)
+pub fn used_by(library: &Inspection) -> Vec<&str> {
+    let names = || {
+        let all = library.imports.iter().chain(&library.nccl_strings);
+        all.map(String::as_str)
+    };
+    let grouped = names().any(|name| name == "ncclGroupStart");
+    let mut found: Vec<&str> = names()
         .filter(|name| is_exchange(name) || grouped && is_point_to_point(name))
-        .collect()
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn is_exchange(name: &str) -> bool {
@@ -114,74 +101,25 @@ fn is_exchange(name: &str) -> bool {
     let collective = ["all_to_all", "alltoall", "all2all"]
         .iter()
         .any(|word| lower.contains(word));
-    collective && !lower.starts_with("nvshmem") || matches!(name, "batch_isend_irecv" | "P2POp")
+    // NCCL 2.28 and later: exchanges from the device (`ncclLLA2ASession`, `ncclGinInboxA2A…`), and one-sided calls.
+    let device = lower.starts_with("nccl") && lower.contains("a2a") || name.starts_with("ncclGin");
+    collective && !lower.starts_with("nvshmem")
+        || device
+        || matches!(
+            name,
+            "batch_isend_irecv" | "P2POp" | "ncclPutSignal" | "ncclWaitSignal" | "pncclPutSignal" | "pncclWaitSignal"
+        )
 }
 
+/// Whether a call is an all-to-all if it is grouped with others of its kind.
 fn is_point_to_point(name: &str) -> bool {
-    matches!(name, "ncclSend" | "ncclRecv")
-}
-
-/// Finds the names in a source: identifiers, and strings that contain exactly one identifier.
-fn names(text: &str, language: Language) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let line_end = || at + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        if language == Language::Python && rest[0] == b'#'
-            || language == Language::C && rest.starts_with(b"//")
-        {
-            at = line_end();
-        } else if language == Language::C && rest.starts_with(b"/*") {
-            at += memchr::memmem::find(&rest[2..], b"*/").map_or(rest.len(), |n| n + 4);
-        } else if matches!(rest[0], b'"' | b'\'') {
-            let (inside, end) = string(bytes, at, language);
-            if !inside.is_empty() && bytes[inside.clone()].iter().all(|b| is_word(*b)) {
-                found.push(inside);
-            }
-            at = end;
-        } else if is_word(rest[0]) {
-            let length = rest.iter().take_while(|b| is_word(**b)).count();
-            found.push(at..at + length);
-            at += length;
-        } else {
-            at += 1;
-        }
-    }
-    found
-}
-
-/// Returns the contents of the string that starts here, and the position after it.
-fn string(bytes: &[u8], start: usize, language: Language) -> (Range<usize>, usize) {
-    let quote = bytes[start];
-    let long = language == Language::Python && bytes[start..].starts_with(&[quote; 3]);
-    let width = if long { 3 } else { 1 };
-    let mut at = start + width;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'\n' if !long => return (start + width..at, at),
-            b if b == quote
-                && bytes[at..].len() >= width
-                && bytes[at..at + width].iter().all(|b| *b == quote) =>
-            {
-                return (start + width..at, at + width);
-            }
-            _ => at += 1,
-        }
-    }
-    (bytes.len()..bytes.len(), bytes.len())
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    let name = name.strip_prefix('p').unwrap_or(name);
+    matches!(name, "ncclSend" | "ncclRecv" | "ncclGather" | "ncclScatter")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn lines_of(path: &str, text: &str) -> Vec<(u32, u32)> {
         let source = Source::new(Some(path.to_owned()), text);
@@ -210,18 +148,30 @@ mod tests {
             lines_of("a.cu", &format!("ncclGroupStart();\n{alone}")),
             [(2, 1), (2, 14)]
         );
+        let library = |imports: &[&str], strings: &[&str]| {
+            let mut library = cuda_inspect::inspect::inspect(b"", cuda_inspect::arch::Arch::SM_100A, &[]);
+            library.imports = imports.iter().map(|name| (*name).to_owned()).collect();
+            library.nccl_strings = strings.iter().map(|name| (*name).to_owned()).collect();
+            library
+        };
         let imports = [
             "ncclSend",
             "ncclGroupStart",
             "nvshmem_alltoallmem",
             "ncclAllReduce",
-        ]
-        .map(str::to_owned);
-        assert_eq!(imported(&imports), ["ncclSend"]);
-        assert_eq!(
-            imported(&["_ZN4c10d8alltoallE".to_owned()]),
-            ["_ZN4c10d8alltoallE"]
-        );
+        ];
+        assert_eq!(used_by(&library(&imports, &[])), ["ncclSend"]);
+        let mangled = ["_ZN4c10d8alltoallE"];
+        assert_eq!(used_by(&library(&mangled, &[])), mangled);
+        assert_eq!(used_by(&library(&[], &["ncclAllToAll"])), ["ncclAllToAll"]);
+        let grouped = ["ncclGather", "ncclGroupStart"];
+        assert_eq!(used_by(&library(&grouped, &[])), ["ncclGather"]);
+    }
+
+    #[test]
+    fn newer_exchanges_of_nccl_are_found() {
+        let c = "ncclGin gin;\nncclLLA2ASession a;\nncclLLA2ACreateRequirement(b);\nncclPutSignal(c); ncclBcast(d);\n";
+        assert_eq!(lines_of("a.cu", c), [(1, 1), (2, 1), (3, 1), (4, 1)]);
     }
 
     #[test]
@@ -233,16 +183,5 @@ mod tests {
         );
         assert_eq!(lines_of("a.cu", "char c = '\"'; alltoall();\n"), [(1, 15)]);
         assert_eq!(lines_of("a.cu", "int n = 1'000'000; alltoall();\n"), [(1, 20)]);
-    }
-
-    proptest! {
-        #[test]
-        fn names_are_valid_ranges_of_any_text(text in "[a-z_'\"#/*\\\\\n é]{0,80}") {
-            for language in [Language::Python, Language::C] {
-                for at in names(&text, language) {
-                    prop_assert!(text.get(at).is_some());
-                }
-            }
-        }
     }
 }

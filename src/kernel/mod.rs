@@ -11,5 +11,6 @@ pub mod health;
 pub mod host;
 pub mod load;
 pub mod snapshot;
+pub mod source_names;
 pub mod stamp;
 pub mod verify;

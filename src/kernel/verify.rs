@@ -19,7 +19,7 @@ use crate::domain::registry::Target;
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::git::{Git, GitError};
-use crate::kernel::collectives::imported;
+use crate::kernel::collectives::used_by;
 use crate::kernel::host::Limits;
 use crate::kernel::load::{Loading, load};
 use crate::kernel::snapshot::{Snapshot, SnapshotError};
@@ -252,10 +252,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
         (Verdict::Invalid, Some(Reason::KernelOffTarget))
     };
     let toolkit = inspection.toolkit();
-    let exchanges: Vec<String> = imported(&inspection.imports)
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let exchanges: Vec<String> = used_by(&inspection).into_iter().map(str::to_owned).collect();
     proof.inspection = Some(inspection);
     proof.row("inspect", status, reason, detail);
     // A driver runs the code of every toolkit with its own or an earlier major version.
@@ -270,7 +267,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
         proof.row("driver", Verdict::Invalid, Some(Reason::Driver), detail);
     }
     if !exchanges.is_empty() {
-        let detail = format!("it imports {}", exchanges.join(", "));
+        let detail = format!("it uses {}", exchanges.join(", "));
         proof.row("collectives", Verdict::Fail, Some(Reason::KernelAllToAll), detail);
     }
     match stamp {

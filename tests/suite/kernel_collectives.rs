@@ -90,7 +90,7 @@ fn library_importing_collective_fails() {
     let path = library.to_str().unwrap();
     let out = sandbox.gates(["kernels", "collectives", path]).run().exits(1);
     assert!(
-        out.stdout.contains("this library imports `ncclAllToAll`"),
+        out.stdout.contains("this library uses `ncclAllToAll`"),
         "{}",
         out.stdout
     );
@@ -100,4 +100,69 @@ fn library_importing_collective_fails() {
         .exits(1)
         .json();
     assert_eq!(seen["reason"], "kernel_all_to_all");
+}
+
+/// Spellings that the compiler reads as an all-to-all.
+#[test]
+fn disguised_collective_is_found() {
+    let sandbox = sandbox();
+    for (path, text) in [
+        ("nmoe/moe.py", "dist.all_to_\u{ff41}ll(a, b)\n"),
+        ("nmoe/moe.py", "getattr(dist, 'all_to' + '_all')(a, b)\n"),
+        ("nmoe/csrc/a.cu", "int n = 1'000; ncclAllToAll(x);\n"),
+        ("nmoe/csrc/a.cu", "const char *a = R\"(it's)\"; ncclAllToAll(x);\n"),
+        ("nmoe/csrc/a.cu", "nccl##AllTo ## All(x);\n"),
+        ("nmoe/csrc/a.cu", "ncclAll\\\nToAll(x);\n"),
+        ("nmoe/csrc/a.cxx", "ncclAllToAll(x);\n"),
+        ("nmoe/csrc/a.inc", "ncclAllToAll(x);\n"),
+        ("nmoe/csrc/a.cu", "ncclGin gin; gin.put(x);\n"),
+    ] {
+        sandbox.file(path, text);
+        let seen = sandbox
+            .gates(["kernels", "collectives", "--format", "json"])
+            .run()
+            .exits(1)
+            .json();
+        assert_eq!(seen["findings"].as_array().unwrap().len(), 1, "{text}: {seen}");
+        std::fs::remove_file(sandbox.repo().join(path)).unwrap();
+    }
+}
+
+#[test]
+fn empty_moe_path_is_a_finding() {
+    let sandbox = Sandbox::new();
+    sandbox.file("megatron/core/moe/dispatcher.py", "dist.all_to_all_single(a, b)\n");
+    let found = || {
+        let out = sandbox.gates(["kernels", "collectives", "--format", "json"]);
+        out.run().exits(1).json()["findings"][0].clone()
+    };
+    let finding = found();
+    assert_eq!(finding["code"], "moe-path-empty", "{finding}");
+    sandbox.file(
+        "configs/nmoe-gates.toml",
+        "[moe]\npath = [\"megatron/**/moe/**\"]\n",
+    );
+    let finding = found();
+    assert_eq!(finding["code"], "moe-all-to-all", "{finding}");
+    assert_eq!(finding["path"], "megatron/core/moe/dispatcher.py");
+}
+
+#[test]
+fn library_that_looks_collective_up_fails() {
+    let sandbox = sandbox();
+    let source = sandbox.path("a.c");
+    std::fs::write(
+        &source,
+        "#include <dlfcn.h>\nvoid *f(void) { return dlsym(0, \"ncclAllToAll\"); }\nconst char *g = \"no ncclAllToAll here\";\n",
+    )
+    .unwrap();
+    let library = sandbox.path("a.so");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+    assert!(cc.status().unwrap().success());
+    let out = sandbox
+        .gates(["kernels", "collectives", library.to_str().unwrap()])
+        .run()
+        .exits(1);
+    assert!(out.stdout.contains("uses `ncclAllToAll`"), "{}", out.stdout);
 }

@@ -77,6 +77,8 @@ pub struct Inspection {
     pub needs: Vec<String>,
     /// The undefined symbols.
     pub imports: Vec<String>,
+    /// Names of NCCL's functions that are complete strings in its read-only data, as `dlsym` needs them.
+    pub nccl_strings: Vec<String>,
     /// The reasons why the library is not for the wanted architecture only.
     pub faults: Vec<Fault>,
 }
@@ -121,6 +123,7 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
             entries: Vec::new(),
             needs: Vec::new(),
             imports: Vec::new(),
+            nccl_strings: Vec::new(),
             faults: Vec::new(),
         },
         budget: unpack::BUDGET,
@@ -142,6 +145,22 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
         }
     }
     inspection
+}
+
+/// Finds the strings that are the name of a function of NCCL and nothing else.
+fn nccl_strings(data: &[u8]) -> impl Iterator<Item = String> {
+    memmem::find_iter(data, b"nccl").filter_map(|at| {
+        let start = match at.checked_sub(1).and_then(|before| data.get(before)) {
+            None | Some(0) => at,
+            // The profiling interface has the same functions with a `p` before the name.
+            Some(b'p') if at < 2 || data.get(at - 2) == Some(&0) => at - 1,
+            Some(_) => return None,
+        };
+        let rest = data.get(start..)?;
+        let length = rest.iter().take(100).position(|byte| *byte == 0)?;
+        let name = std::str::from_utf8(rest.get(..length)?).ok()?;
+        name.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| name.to_owned())
+    })
 }
 
 /// An inspection in progress.
@@ -215,6 +234,13 @@ impl Inspector {
         imports.sort_unstable();
         imports.dedup();
         self.inspection.imports = imports;
+        for section in elf.sections() {
+            if section.name_bytes().is_ok_and(|name| name.starts_with(b".rodata"))
+                && let Ok(data) = section.data()
+            {
+                self.inspection.nccl_strings.extend(nccl_strings(data));
+            }
+        }
         if let Ok(libraries) = elf.import_libraries() {
             self.inspection.needs = libraries.filter_map(Result::ok).map(|l| text(l.name())).collect();
         }

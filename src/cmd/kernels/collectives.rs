@@ -14,8 +14,8 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::Git;
-use crate::kernel::codes::MOE_ALL_TO_ALL;
-use crate::kernel::collectives::{imported, in_change, is_source, scan};
+use crate::kernel::codes::{MOE_ALL_TO_ALL, MOE_PATH_EMPTY};
+use crate::kernel::collectives::{in_change, is_source, scan, used_by};
 use crate::kernel::snapshot::Snapshot;
 use cuda_inspect::arch::Arch;
 use cuda_inspect::inspect::inspect;
@@ -42,6 +42,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         found.extend(scan(&source, Severity::Error, |_, _| true));
         documents.push(source);
     }
+    if documents.is_empty() && !path.is_empty() {
+        let written: Vec<&str> = path.iter().map(PathPattern::written).collect();
+        let message = format!("no source matches the MoE path ({})", written.join(", "));
+        let help = "set `moe.path` in configs/nmoe-gates.toml to the files in which experts exchange rows";
+        found.push(Finding::new(&MOE_PATH_EMPTY, message).help(help));
+    }
     if let Some(range) = &args.diff {
         let (base, head) = ends(&context.subject, range)?;
         for (source, findings) in in_change(&Git::at(&context.subject), &base, &head, &path)? {
@@ -56,8 +62,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let snapshot =
             Snapshot::take(library).map_err(|error| anyhow::anyhow!("{}: {error}", library.display()))?;
         let inspection = inspect(snapshot.bytes(), Arch::SM_100A, &[]);
-        for name in imported(&inspection.imports) {
-            let message = format!("this library imports `{}`", name);
+        for name in used_by(&inspection) {
+            let message = format!("this library uses `{}`", name);
             found.push(Finding::new(&MOE_ALL_TO_ALL, message).in_path(library.display().to_string()));
         }
     }
@@ -79,6 +85,7 @@ fn sources(subject: &Path, path: &[PathPattern]) -> anyhow::Result<Vec<Source>> 
         for entry in WalkBuilder::new(&folder)
             .follow_links(false)
             .standard_filters(false)
+            .filter_entry(|entry| entry.file_name() != ".git")
             .sort_by_file_path(Ord::cmp)
             .build()
         {
