@@ -13,15 +13,30 @@ use std::time::Duration;
 use kernel_host::{EXIT_CUT_OFF, MAX_LINE, Reply, Request};
 
 const F_DUPFD_CLOEXEC: c_int = 1030;
+const SIGBUS: c_int = 7;
+const SIGSEGV: c_int = 11;
+const SIG_DFL: usize = 0;
 
 /// First descriptor number for the socket and the library.
 const FIRST_DESCRIPTOR: c_int = 300;
 
-#[expect(unsafe_code, reason = "the standard library does not offer these three calls")]
+#[expect(unsafe_code, reason = "the standard library does not offer these calls")]
 unsafe extern "C" {
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
+    fn signal(number: c_int, handler: usize) -> usize;
     fn _exit(code: c_int) -> !;
+}
+
+/// Makes SIGSEGV and SIGBUS end this process again. The standard library handles both to report a stack overflow, and ignores the
+/// first one that was raised for another reason.
+#[expect(unsafe_code, reason = "the standard library cannot reset a signal handler")]
+pub fn reset_fault_signals() {
+    // SAFETY: the default action is valid for every signal.
+    unsafe {
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+    }
 }
 
 /// Exits at once, without destructors or exit handlers.

@@ -20,6 +20,7 @@ use kernel_host::{Reply, Request, VERSION};
 use crate::channel::Channel;
 
 fn main() {
+    channel::reset_fault_signals();
     let mut channel = Channel::open();
     match channel.request() {
         Some(Request::Load {

@@ -164,6 +164,8 @@ reasons! {
         "Find what raises the signal in its constructors or self-checks.";
     KernelFlooded = "kernel_flooded", "The kernel library printed or answered without end.",
         "Remove the output from its constructors and self-checks.";
+    KernelMemory = "kernel_memory", "The kernel library used more memory than its limit.",
+        "Run `nmoe-gates kernels check --memory MIB` on the target, or make its self-checks smaller.";
     KernelForged = "kernel_forged", "The kernel host sent data that is not a reply.",
         "Find what in the library writes to descriptors that it did not open.";
     KernelCutOff = "kernel_cut_off", "The kernel library closed the descriptors of the kernel host.",

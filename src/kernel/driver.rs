@@ -18,6 +18,7 @@ pub const LIMITS: Limits = Limits {
     step: Duration::from_secs(30),
     whole: Duration::from_secs(60),
     output: 1 << 20,
+    memory: 16 << 30,
 };
 
 /// A GPU that CUDA reports.

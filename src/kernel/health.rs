@@ -313,6 +313,7 @@ pub const LIMITS: Limits = Limits {
     step: Duration::from_secs(20),
     whole: Duration::from_secs(40),
     output: 1 << 20,
+    memory: 16 << 30,
 };
 
 impl Reading {

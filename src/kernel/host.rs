@@ -8,6 +8,7 @@ mod reader;
 mod session;
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kernel_host::{Reply, Request};
@@ -39,10 +40,19 @@ pub struct HostRun {
     pub took: Duration,
 }
 
-/// Starts a host, sends a request, and reads the replies until the host exits. `library` becomes its standard input.
+/// A library for the host.
+#[derive(Debug)]
+pub struct HostLibrary {
+    /// The file, which becomes the standard input of the host.
+    pub file: OwnedFd,
+    /// Folders where the loader searches libraries that this one needs, before all others.
+    pub search: Vec<PathBuf>,
+}
+
+/// Starts a host, sends a request, and reads the replies until the host exits.
 pub fn run_host(
     request: &Request,
-    library: Option<OwnedFd>,
+    library: Option<HostLibrary>,
     limits: &Limits,
 ) -> Result<HostRun, Unavailable> {
     // If the kernel does not give orphans to this process, it cannot find them.

@@ -3,16 +3,17 @@
 //! Must not load a library into this process.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cuda_inspect::host_elf::HostElf;
 use kernel_host::{Reply, Request, VERSION};
 use tempfile::TempDir;
 
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::cuda_error;
-use crate::kernel::host::{HostExit, HostRun, Limits, Unavailable, run_host};
+use crate::kernel::host::{HostExit, HostLibrary, HostRun, Limits, Unavailable, run_host};
 use crate::kernel::snapshot::Snapshot;
 
 /// Why a library could not be loaded or checked completely.
@@ -35,6 +36,7 @@ impl Failure {
             "silent" | "too_long" => Reason::KernelHung,
             "stopped" => Reason::KernelStopped,
             "flooded" => Reason::KernelFlooded,
+            "too_much_memory" => Reason::KernelMemory,
             "forged" => Reason::KernelForged,
             "cut_off" => Reason::KernelCutOff,
             "abi_version" | "missing_symbol" | "no_checks" | "too_many_checks" | "check_name" => {
@@ -47,7 +49,7 @@ impl Failure {
 }
 
 /// The result of loading a library.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Loading {
     /// The stamp that the library returned; empty if the host exited before.
     pub stamp: String,
@@ -64,6 +66,14 @@ pub struct Loading {
 }
 
 impl Loading {
+    /// Returns the result for a library that was not loaded.
+    fn without(failure: Failure) -> Self {
+        Loading {
+            failure: Some(failure),
+            ..Loading::default()
+        }
+    }
+
     /// Returns pass if the library loaded, has self-checks, and passed all of them, and invalid if only the machine
     /// prevented that.
     pub fn verdict(&self) -> Verdict {
@@ -80,6 +90,14 @@ impl Loading {
 
 /// Loads this library in a kernel host and runs its self-checks.
 pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable> {
+    let elf = HostElf::parse(library.bytes()).unwrap_or_default();
+    if let Some((code, message)) = unloadable(&elf) {
+        return Ok(Loading::without(Failure {
+            code,
+            stage: "load".to_owned(),
+            message,
+        }));
+    }
     let sealed = library.sealed().map_err(Unavailable::because)?;
     // Without /proc, a descriptor has no path to load from, so write the bytes into a private folder.
     let folder = match Path::new("/proc/self/fd").exists() {
@@ -93,8 +111,40 @@ pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable>
         version: VERSION,
         path,
     };
-    let host_run = run_host(&request, Some(sealed), limits)?;
+    let library = HostLibrary {
+        file: sealed,
+        search: search(&elf, library.folder()),
+    };
+    let host_run = run_host(&request, Some(library), limits)?;
     Ok(read(&host_run))
+}
+
+/// Returns why the loader of this machine cannot load a library, where the loader itself would give a misleading message or crash.
+fn unloadable(elf: &HostElf) -> Option<(&'static str, String)> {
+    let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+    if elf.machine != 0 && elf.machine != machine {
+        let (found, here) = (HostElf::machine_name(elf.machine), HostElf::machine_name(machine));
+        return Some(("wrong_machine", format!("it is for {found}, and this machine is {here}")));
+    }
+    if elf.truncated {
+        return Some(("truncated", "the file ends before the parts that its headers name".to_owned()));
+    }
+    let of_musl = |name: &&String| name.as_str() == "libc.so" || name.starts_with("libc.musl-");
+    let musl = elf.needs.iter().find(of_musl)?;
+    Some((
+        "missing_library",
+        format!("it needs {musl}, the C library of musl; this machine has glibc"),
+    ))
+}
+
+/// Returns the folders that the library names relative to itself (`$ORIGIN`). The host loads it from memory, so the loader does
+/// not know its folder.
+fn search(elf: &HostElf, folder: &Path) -> Vec<PathBuf> {
+    let folder = folder.display().to_string();
+    let relative = elf.search.iter().filter(|text| text.contains("ORIGIN"));
+    relative
+        .map(|text| PathBuf::from(text.replace("${ORIGIN}", &folder).replace("$ORIGIN", &folder)))
+        .collect()
 }
 
 /// Name of a library in its temporary folder.
@@ -108,12 +158,9 @@ fn write_to_folder(library: &Snapshot) -> io::Result<TempDir> {
 
 fn read(host_run: &HostRun) -> Loading {
     let mut loading = Loading {
-        stamp: String::new(),
-        checks: Vec::new(),
-        details: Vec::new(),
-        failure: None,
         leftovers: host_run.leftovers,
         seconds: host_run.took.as_secs_f64(),
+        ..Loading::default()
     };
     let mut began: Option<String> = None;
     let mut failure = None;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -16,6 +16,7 @@ pub const MAX_SIZE: u64 = 2 << 30;
 #[derive(Debug)]
 pub struct Snapshot {
     bytes: Vec<u8>,
+    folder: PathBuf,
 }
 
 /// Why a file could not be read.
@@ -40,12 +41,19 @@ impl Snapshot {
             FileError::WrongKind { .. } => SnapshotError::NotAFile,
             FileError::TooLarge { .. } => SnapshotError::TooLarge,
         })?;
-        Ok(Snapshot { bytes })
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = real.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Snapshot { bytes, folder })
     }
 
     /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Returns the folder of the file, without links.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Copies the bytes into an anonymous file that no process can change.

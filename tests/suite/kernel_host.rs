@@ -207,7 +207,16 @@ fn cases() -> Vec<Case> {
                 let b = std::fs::read(p).unwrap();
                 std::fs::write(p, &b[..b.len() / 4]).unwrap();
             }),
-            &["signal", "truncated", "not_loadable"],
+            &["truncated"],
+            "load",
+        ),
+        (
+            "half",
+            spoiled(|p| {
+                let b = std::fs::read(p).unwrap();
+                std::fs::write(p, &b[..b.len() / 2]).unwrap();
+            }),
+            &["truncated"],
             "load",
         ),
         (
@@ -246,7 +255,7 @@ fn cases() -> Vec<Case> {
         (
             "wrong_machine",
             spoiled(|p| patch(p, 18, &[183, 0])),
-            &["not_loadable", "wrong_machine", "missing_library"],
+            &["wrong_machine"],
             "load",
         ),
         (
@@ -254,6 +263,30 @@ fn cases() -> Vec<Case> {
             spoiled(|p| patch(p, 32, &[0xFF; 8])),
             &["not_loadable", "signal", "truncated"],
             "load",
+        ),
+        // A name of the same length is replaced in the list of needed libraries.
+        (
+            "musl",
+            spoiled(|p| {
+                let bytes = std::fs::read(p).unwrap();
+                let at = memchr::memmem::find(&bytes, b"libc.so.6\0").unwrap();
+                patch(p, at, b"libc.so\0\0");
+            }),
+            &["missing_library"],
+            "load",
+        ),
+        (
+            "raised_segv",
+            constructor("raise(SIGSEGV);"),
+            &["signal"],
+            "load",
+        ),
+        ("raised_bus", constructor("raise(SIGBUS);"), &["signal"], "load"),
+        (
+            "segv_in_check",
+            defined("", &["-DCHECK=raise(SIGSEGV);r->cases=1;return 0;"]),
+            &["signal"],
+            "check",
         ),
         ("wrong_abi", defined("", &["-DABI=7"]), &["abi_version"], "abi"),
         (
@@ -361,6 +394,40 @@ fn self_check_with_mismatch_or_no_cases_fails() {
         assert_eq!(seen["checks"][0]["status"], "fail", "{name}");
         assert_eq!(seen["checks"][0]["reason"], "kernel_failed", "{name}");
     }
+}
+
+#[test]
+fn library_beside_another_is_found() {
+    let sandbox = Sandbox::new();
+    let helper = Library {
+        source: "int nearby(void) { return 0; }".to_owned(),
+        flags: vec![],
+        spoil: |_| {},
+    };
+    build(&sandbox, "libnearby", &helper);
+    let folder: &'static str = format!("-L{}", sandbox.path("").display()).leak();
+    let origin = defined(
+        "extern int nearby(void); int far(void) { return nearby(); }",
+        &[folder, "-lnearby", "-Wl,-rpath,$ORIGIN"],
+    );
+    let (code, seen, stderr) = check(&sandbox, &build(&sandbox, "origin", &origin));
+    assert_eq!(code, Some(0), "{seen} {stderr}");
+}
+
+#[test]
+fn library_beyond_memory_limit_is_killed() {
+    let sandbox = Sandbox::new();
+    let large = constructor("char *much = malloc(400 << 20); memset(much, 1, 400 << 20); for (;;) pause();");
+    let path = build(&sandbox, "large", &large);
+    let seen = sandbox
+        .gates(["kernels", "check", "--cpu", "--memory", "200", "--format", "json"])
+        .arg(&path)
+        .run()
+        .exits(1)
+        .json();
+    let failure = &seen["libraries"][0]["failure"];
+    assert_eq!(failure["code"], "too_much_memory", "{seen}");
+    assert_eq!(failure["stage"], "load");
 }
 
 #[test]

@@ -107,9 +107,48 @@ fn code_outside_its_sections_is_found() {
     );
     let path = library(&sandbox, "hidden.so", &good, ".nv_fatbin", &hidden, &["-shared"]);
     assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "stray");
-    let ptx = "const char text[] = \".version 9.0\\n.target sm_90\\n\";";
-    let path = library(&sandbox, "jit.so", &good, ".nv_fatbin", ptx, &["-shared"]);
-    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "stray");
+    for target in [".target sm_90", ".target\\tsm_90", ".target  sm_90", ".target/* */sm_90"] {
+        let ptx = format!("const char text[] = \".version 9.0\\n{target}\\n\";");
+        let path = library(&sandbox, "jit.so", &good, ".nv_fatbin", &ptx, &["-shared"]);
+        let seen = look(&sandbox, &path, 1);
+        assert_eq!(seen["faults"][0]["code"], "stray", "{target}");
+    }
+}
+
+#[test]
+fn unlinked_relocatable_code_is_found() {
+    let sandbox = Sandbox::new();
+    let good = fixture("sm_100a_zstd");
+    let register = "extern void __cudaRegisterLinkedBinary_a(void); void born(void) { __cudaRegisterLinkedBinary_a(); }";
+    let path = library(&sandbox, "rdc.so", &good, "__nv_relfatbin", register, &["-shared"]);
+    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "unlinked");
+    let path = library(&sandbox, "rdc.o", &good, "__nv_relfatbin", register, &["-c"]);
+    look(&sandbox, &path, 0);
+}
+
+/// The linked image has no kernel `scale`, although the input of the device linker has it.
+#[test]
+fn dropped_kernel_is_missing() {
+    let sandbox = Sandbox::new();
+    // The linked image is the same container, with the kernels renamed.
+    let mut renamed = std::fs::read(fixture("sm_100a_plain")).unwrap();
+    while let Some(at) = memchr::memmem::find(&renamed, b".scale\0") {
+        renamed[at..at + 6].copy_from_slice(b".other");
+    }
+    let image = sandbox.path("image.fatbin");
+    std::fs::write(&image, renamed).unwrap();
+    let input = format!(
+        "__asm__(\".section __nv_relfatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.previous\\n\");",
+        fixture("sm_100a_zstd").display()
+    );
+    let path = library(&sandbox, "rdc.so", &image, ".nv_fatbin", &input, &["-shared"]);
+    for (kernel, code) in [("other", 0), ("scale", 1)] {
+        let out = sandbox
+            .gates(["kernels", "inspect", path.to_str().unwrap(), "--expect", kernel])
+            .run()
+            .exits(code);
+        assert!(out.stdout.contains("sm_100a"), "{}", out.stdout);
+    }
 }
 
 #[test]

@@ -109,22 +109,6 @@ fn attribute(mut data: &[u8], wanted: u8) -> Option<u16> {
     Some(value)
 }
 
-/// Lists the kernels that a PTX text declares.
-pub fn ptx_kernels(text: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
-    text.match_indices(".entry")
-        .filter_map(|(at, word)| {
-            let name: String = text
-                .get(at + word.len()..)?
-                .trim_start()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
-                .collect();
-            (!name.is_empty()).then_some(name)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,11 +119,5 @@ mod tests {
         assert_eq!(attribute(&list, 9), Some(1));
         assert_eq!(attribute(&list, 8), Some(0));
         assert_eq!(attribute(&[4, 11, 200, 0, 1], 9), None);
-    }
-
-    #[test]
-    fn ptx_kernels_are_listed() {
-        let text = b".version 9.0\n.target sm_100a\n.visible .entry scale(\n.param .u64 p) .entry\n  add$1 (";
-        assert_eq!(ptx_kernels(text), ["scale", "add$1"]);
     }
 }

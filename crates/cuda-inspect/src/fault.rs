@@ -72,6 +72,9 @@ pub enum Fault {
         /// Offset in the file.
         offset: usize,
     },
+    /// Relocatable device code that no device linker has linked.
+    #[error("it imports `{0}`: its relocatable device code was never device-linked (`nvcc -dlink`)")]
+    Unlinked(String),
     /// An expected kernel is missing.
     #[error("it does not hold the kernel `{0}`")]
     MissingKernel(String),
@@ -91,6 +94,7 @@ impl Fault {
             Fault::Mislabelled { .. } => "mislabelled",
             Fault::Unreadable { .. } => "unreadable",
             Fault::Stray { .. } => "stray",
+            Fault::Unlinked(_) => "unlinked",
             Fault::MissingKernel(_) => "missing_kernel",
         }
     }

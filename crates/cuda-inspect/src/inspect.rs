@@ -14,6 +14,7 @@ use crate::arch::{Arch, Variant};
 use crate::cubin;
 use crate::fatbin::{self, Compression, Entry, EntryKind};
 use crate::fault::Fault;
+use crate::ptx;
 use crate::unpack::{self, unpack};
 
 /// The sections for device code: of linked programs, and of relocatable code.
@@ -132,7 +133,17 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
     let mut inspection = inspector.inspection;
     if inspection.kind != FileKind::Other {
         let faults = &mut inspection.faults;
-        let named = || inspection.entries.iter().flat_map(|e| &e.kernels);
+        // A device linker keeps only the kernels that something uses. Its input remains in the other section.
+        let linked = inspection.kind == FileKind::SharedObject
+            && inspection.entries.iter().any(|e| e.section == Some(SECTIONS[0]));
+        let counts = |entry: &&EntryReport| !linked || entry.section == Some(SECTIONS[0]);
+        let named = || inspection.entries.iter().filter(counts).flat_map(|e| &e.kernels);
+        let unlinked = |name: &&String| name.starts_with("__cudaRegisterLinkedBinary");
+        if inspection.kind == FileKind::SharedObject
+            && let Some(name) = inspection.imports.iter().find(unlinked)
+        {
+            faults.push(Fault::Unlinked(name.clone()));
+        }
         if inspection.entries.is_empty() && faults.is_empty() {
             faults.push(Fault::NoDeviceCode);
         } else if named().next().is_none() && faults.is_empty() {
@@ -248,18 +259,21 @@ impl Inspector {
 
     /// Searches for device code outside the sections for device code.
     fn strays(&mut self, bytes: &[u8], ranges: &[(u64, u64)]) {
-        let patterns: [(&'static str, &[u8]); 4] = [
+        let patterns: [(&'static str, &[u8]); 3] = [
             ("a container of device code", &fatbin::MAGIC),
             ("a cubin", &cubin::HEADS[0]),
             ("a cubin", &cubin::HEADS[1]),
-            ("PTX text", b".target sm_"),
         ];
-        for (what, pattern) in patterns {
-            let stray = memmem::find_iter(bytes, pattern).find(|at| {
-                !ranges
-                    .iter()
-                    .any(|(start, end)| (*start..*end).contains(&(*at as u64)))
-            });
+        let outside = |at: &usize| {
+            !ranges
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&(*at as u64)))
+        };
+        let binaries = patterns
+            .into_iter()
+            .map(|(what, pattern)| (what, memmem::find_iter(bytes, pattern).find(outside)));
+        let text = ptx::targets(bytes).find(outside);
+        for (what, stray) in binaries.chain([("PTX text", text)]) {
             if let Some(offset) = stray {
                 self.fault(Fault::Stray { what, offset });
             }
@@ -313,7 +327,7 @@ impl Inspector {
         match (&payload, entry.kind) {
             (_, EntryKind::Ptx) => {
                 if let Ok(text) = &payload {
-                    kernels = cubin::ptx_kernels(text);
+                    kernels = ptx::kernels(text);
                 }
                 self.fault(Fault::Ptx { place, arch: label });
             }

@@ -7,6 +7,8 @@ pub mod arch;
 pub mod cubin;
 pub mod fatbin;
 pub mod fault;
+pub mod host_elf;
 pub mod inspect;
 pub mod note;
+pub mod ptx;
 pub mod unpack;

@@ -36,6 +36,9 @@ pub struct Args {
     /// Stop the loading of a library, and each self-check, after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
+    /// Stop a library that occupies more than this much memory of the host.
+    #[arg(long, value_name = "MIB", default_value_t = 16384)]
+    memory: u64,
 }
 
 /// Runs `kernels check`.
@@ -43,6 +46,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let limits = Limits {
         step: Duration::from_secs(args.timeout),
+        memory: args.memory << 20,
         ..Limits::default()
     };
     if args.cpu {

@@ -12,6 +12,8 @@ pub struct Limits {
     pub whole: Duration,
     /// Maximum number of bytes of the library output, and of all replies.
     pub output: u64,
+    /// Maximum number of bytes of host memory that the host occupies; processes that it starts do not count.
+    pub memory: u64,
 }
 
 impl Default for Limits {
@@ -20,6 +22,7 @@ impl Default for Limits {
             step: Duration::from_secs(60),
             whole: Duration::from_secs(600),
             output: 1 << 20,
+            memory: 16 << 30,
         }
     }
 }
@@ -41,6 +44,8 @@ pub enum HostExit {
     TooLong,
     /// The host printed too much and was killed.
     Flooded,
+    /// The host occupied too much memory and was killed.
+    TooMuchMemory,
     /// The socket received an invalid line, and the host was killed.
     Forged,
     /// Code in the host closed its socket.
@@ -58,6 +63,7 @@ impl HostExit {
             HostExit::Stopped => "it was stopped (SIGSTOP) and was killed".to_owned(),
             HostExit::TooLong => "it ran too long and was killed".to_owned(),
             HostExit::Flooded => "it printed too much and was killed".to_owned(),
+            HostExit::TooMuchMemory => "it used more memory than its limit and was killed".to_owned(),
             HostExit::Forged => "it sent an invalid reply and was killed".to_owned(),
             HostExit::CutOff => "it closed the descriptors of the kernel host".to_owned(),
         }
@@ -73,6 +79,7 @@ impl HostExit {
             HostExit::Stopped => "stopped",
             HostExit::TooLong => "too_long",
             HostExit::Flooded => "flooded",
+            HostExit::TooMuchMemory => "too_much_memory",
             HostExit::Forged => "forged",
             HostExit::CutOff => "cut_off",
         }

@@ -12,14 +12,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::kernel::host::outcome::{HostExit, Limits, Unavailable};
+use crate::kernel::host::HostLibrary;
 use crate::kernel::host::program;
 use crate::system::process_tree;
 use crate::system::random;
 
+/// The longest time between two readings of the memory of a host.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Starts a host and sends it a request.
 pub(super) fn spawn(
     request: &Request,
-    library: Option<OwnedFd>,
+    library: Option<HostLibrary>,
     limits: &Limits,
 ) -> Result<(Child, HostReader), Unavailable> {
     let unavailable = |what: &str, error: io::Error| Unavailable(format!("{what}: {error}"));
@@ -31,13 +35,19 @@ pub(super) fn spawn(
             .stdin(
                 library
                     .as_ref()
-                    .and_then(|fd| fd.try_clone().ok())
+                    .and_then(|library| library.file.try_clone().ok())
                     .map_or_else(Stdio::null, Stdio::from),
             )
             .stdout(Stdio::from(OwnedFd::from(child_end.try_clone()?)))
             .stderr(Stdio::piped())
             .process_group(0);
         keep_cuda_environment(command);
+        let search = library.as_ref().map_or(&[][..], |library| &library.search);
+        if !search.is_empty() {
+            let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let folders = search.iter().cloned().chain(std::env::split_paths(&inherited));
+            command.env("LD_LIBRARY_PATH", std::env::join_paths(folders).map_err(io::Error::other)?);
+        }
         Ok(())
     })
     .map_err(|e| unavailable("it cannot be started", e))?;
@@ -77,6 +87,14 @@ fn keep_cuda_environment(command: &mut Command) {
     }
 }
 
+/// Returns the number of bytes of memory that a process occupies.
+fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
 pub(super) fn end_group(child: &Child) {
     // The child is not reaped yet, so no other process can have its id.
     process_tree::signal_group(Pid::from_child(child), Signal::KILL);
@@ -106,8 +124,9 @@ impl HostReader {
             let now = Instant::now();
             let silent = (last + self.limits.step).saturating_duration_since(now);
             let whole = (self.begun + self.limits.whole).saturating_duration_since(now);
+            let wait_for_memory = silent.min(MEMORY_INTERVAL);
             // Without pidfds (Linux before 5.3), the end of both pipes means that the host has exited.
-            let wait = silent.min(whole).min(if open || exit.is_some() {
+            let wait = wait_for_memory.min(whole).min(if open || exit.is_some() {
                 silent
             } else {
                 Duration::from_millis(50)
@@ -142,6 +161,9 @@ impl HostReader {
                     ReadResult::TooLong => Some(HostExit::Flooded),
                     _ => None,
                 };
+            }
+            if resident(child.id()).is_some_and(|bytes| bytes > self.limits.memory) {
+                return Some(HostExit::TooMuchMemory);
             }
             let now = Instant::now();
             if now >= self.begun + self.limits.whole {
