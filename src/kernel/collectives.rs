@@ -107,7 +107,12 @@ fn is_exchange(name: &str) -> bool {
         || device
         || matches!(
             name,
-            "batch_isend_irecv" | "P2POp" | "ncclPutSignal" | "ncclWaitSignal" | "pncclPutSignal" | "pncclWaitSignal"
+            "batch_isend_irecv"
+                | "P2POp"
+                | "ncclPutSignal"
+                | "ncclWaitSignal"
+                | "pncclPutSignal"
+                | "pncclWaitSignal"
         )
 }
 

@@ -124,10 +124,16 @@ fn unloadable(elf: &HostElf) -> Option<(&'static str, String)> {
     let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
     if elf.machine != 0 && elf.machine != machine {
         let (found, here) = (HostElf::machine_name(elf.machine), HostElf::machine_name(machine));
-        return Some(("wrong_machine", format!("it is for {found}, and this machine is {here}")));
+        return Some((
+            "wrong_machine",
+            format!("it is for {found}, and this machine is {here}"),
+        ));
     }
     if elf.truncated {
-        return Some(("truncated", "the file ends before the parts that its headers name".to_owned()));
+        return Some((
+            "truncated",
+            "the file ends before the parts that its headers name".to_owned(),
+        ));
     }
     let of_musl = |name: &&String| name.as_str() == "libc.so" || name.starts_with("libc.musl-");
     let musl = elf.needs.iter().find(of_musl)?;

@@ -17,10 +17,17 @@ pub enum Language {
 impl Language {
     /// Returns the language of a path, or `None` if the path is not a source.
     pub fn of(path: &str) -> Option<Language> {
-        match Path::new(path).extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        match Path::new(path)
+            .extension()?
+            .to_str()?
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "py" | "pyx" | "pxd" | "pxi" | "pyi" | "pyw" => Some(Language::Python),
-            "c" | "cc" | "cpp" | "cxx" | "c++" | "cu" | "cuh" | "cui" | "h" | "hh" | "hpp" | "hxx" | "h++" | "inl"
-            | "inc" | "def" | "ipp" | "tpp" | "tcc" | "txx" | "cppm" | "ixx" | "hip" => Some(Language::C),
+            "c" | "cc" | "cpp" | "cxx" | "c++" | "cu" | "cuh" | "cui" | "h" | "hh" | "hpp" | "hxx"
+            | "h++" | "inl" | "inc" | "def" | "ipp" | "tpp" | "tcc" | "txx" | "cppm" | "ixx" | "hip" => {
+                Some(Language::C)
+            }
             _ => None,
         }
     }
@@ -301,7 +308,10 @@ mod tests {
         let c = |text| texts(text, Language::C);
         assert_eq!(c("all_to\\\n_all();"), ["all_to_all"]);
         assert_eq!(c("all_ ## to##_all"), ["all_to_all"]);
-        assert_eq!(c("int n = 1'000; alltoall('x');"), ["int", "n", "1'000", "alltoall", "x"]);
+        assert_eq!(
+            c("int n = 1'000; alltoall('x');"),
+            ["int", "n", "1'000", "alltoall", "x"]
+        );
         assert_eq!(c("R\"x(a \")\" b)x\"; alltoall();"), ["alltoall"]);
         assert_eq!(c("R\"(alltoall)\""), ["alltoall"]);
         assert_eq!(c("// one \\\ntwo\nthree"), ["three"]);
@@ -309,7 +319,10 @@ mod tests {
         let python = |text| texts(text, Language::Python);
         assert_eq!(python("dist.all_to_\u{ff41}ll"), ["dist", "all_to_all"]);
         assert_eq!(python("\u{1d41a}l\u{2113}to\u{aa}ll"), ["alltoall"]);
-        assert_eq!(python("getattr(dist, 'all_to' + '_all')").last().unwrap(), "all_to_all");
+        assert_eq!(
+            python("getattr(dist, 'all_to' + '_all')").last().unwrap(),
+            "all_to_all"
+        );
         assert_eq!(python("'all_to', '_all'"), ["all_to", "_all"]);
     }
 

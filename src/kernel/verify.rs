@@ -132,7 +132,9 @@ pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Cleared, Subjec
 
 /// Returns the paths that git tracks below the folders where the patterns begin.
 fn tracked(subject: &Path, patterns: &[PathPattern]) -> Result<HashSet<Vec<u8>>, SubjectError> {
-    let mut arguments: Vec<&OsStr> = ["--literal-pathspecs", "ls-files", "-z", "--"].map(OsStr::new).into();
+    let mut arguments: Vec<&OsStr> = ["--literal-pathspecs", "ls-files", "-z", "--"]
+        .map(OsStr::new)
+        .into();
     arguments.extend(patterns.iter().map(|pattern| match pattern.folder() {
         "" => OsStr::new("."),
         folder => OsStr::new(folder),

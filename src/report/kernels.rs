@@ -127,8 +127,14 @@ mod tests {
                 Some("inspected, imports an all-to-all, never loaded by this tool"),
             ),
             (
-                &[("rdep_inspect", Pass), ("built_from_scratch", Pass), ("rdep_mapped", Pass)],
-                Some("inspected, built from scratch in this run, mapped by a gate, never loaded by this tool"),
+                &[
+                    ("rdep_inspect", Pass),
+                    ("built_from_scratch", Pass),
+                    ("rdep_mapped", Pass),
+                ],
+                Some(
+                    "inspected, built from scratch in this run, mapped by a gate, never loaded by this tool",
+                ),
             ),
         ];
         for (rows, says) in cases {

@@ -110,7 +110,10 @@ fn disguised_collective_is_found() {
         ("nmoe/moe.py", "dist.all_to_\u{ff41}ll(a, b)\n"),
         ("nmoe/moe.py", "getattr(dist, 'all_to' + '_all')(a, b)\n"),
         ("nmoe/csrc/a.cu", "int n = 1'000; ncclAllToAll(x);\n"),
-        ("nmoe/csrc/a.cu", "const char *a = R\"(it's)\"; ncclAllToAll(x);\n"),
+        (
+            "nmoe/csrc/a.cu",
+            "const char *a = R\"(it's)\"; ncclAllToAll(x);\n",
+        ),
         ("nmoe/csrc/a.cu", "nccl##AllTo ## All(x);\n"),
         ("nmoe/csrc/a.cu", "ncclAll\\\nToAll(x);\n"),
         ("nmoe/csrc/a.cxx", "ncclAllToAll(x);\n"),
@@ -131,7 +134,10 @@ fn disguised_collective_is_found() {
 #[test]
 fn empty_moe_path_is_a_finding() {
     let sandbox = Sandbox::new();
-    sandbox.file("megatron/core/moe/dispatcher.py", "dist.all_to_all_single(a, b)\n");
+    sandbox.file(
+        "megatron/core/moe/dispatcher.py",
+        "dist.all_to_all_single(a, b)\n",
+    );
     let found = || {
         let out = sandbox.gates(["kernels", "collectives", "--format", "json"]);
         out.run().exits(1).json()["findings"][0].clone()

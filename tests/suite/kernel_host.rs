@@ -267,20 +267,18 @@ fn cases() -> Vec<Case> {
         // A name of the same length is replaced in the list of needed libraries.
         (
             "musl",
-            spoiled(|p| {
-                let bytes = std::fs::read(p).unwrap();
-                let at = memchr::memmem::find(&bytes, b"libc.so.6\0").unwrap();
-                patch(p, at, b"libc.so\0\0");
-            }),
+            Library {
+                spoil: |p| {
+                    let bytes = std::fs::read(p).unwrap();
+                    let at = memchr::memmem::find(&bytes, b"libc.so.6\0").unwrap();
+                    patch(p, at, b"libc.so\0\0");
+                },
+                ..constructor("puts(\"hello\");")
+            },
             &["missing_library"],
             "load",
         ),
-        (
-            "raised_segv",
-            constructor("raise(SIGSEGV);"),
-            &["signal"],
-            "load",
-        ),
+        ("raised_segv", constructor("raise(SIGSEGV);"), &["signal"], "load"),
         ("raised_bus", constructor("raise(SIGBUS);"), &["signal"], "load"),
         (
             "segv_in_check",

@@ -107,7 +107,12 @@ fn code_outside_its_sections_is_found() {
     );
     let path = library(&sandbox, "hidden.so", &good, ".nv_fatbin", &hidden, &["-shared"]);
     assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "stray");
-    for target in [".target sm_90", ".target\\tsm_90", ".target  sm_90", ".target/* */sm_90"] {
+    for target in [
+        ".target sm_90",
+        ".target\\tsm_90",
+        ".target  sm_90",
+        ".target/* */sm_90",
+    ] {
         let ptx = format!("const char text[] = \".version 9.0\\n{target}\\n\";");
         let path = library(&sandbox, "jit.so", &good, ".nv_fatbin", &ptx, &["-shared"]);
         let seen = look(&sandbox, &path, 1);
@@ -119,8 +124,16 @@ fn code_outside_its_sections_is_found() {
 fn unlinked_relocatable_code_is_found() {
     let sandbox = Sandbox::new();
     let good = fixture("sm_100a_zstd");
-    let register = "extern void __cudaRegisterLinkedBinary_a(void); void born(void) { __cudaRegisterLinkedBinary_a(); }";
-    let path = library(&sandbox, "rdc.so", &good, "__nv_relfatbin", register, &["-shared"]);
+    let register =
+        "extern void __cudaRegisterLinkedBinary_a(void); void born(void) { __cudaRegisterLinkedBinary_a(); }";
+    let path = library(
+        &sandbox,
+        "rdc.so",
+        &good,
+        "__nv_relfatbin",
+        register,
+        &["-shared"],
+    );
     assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "unlinked");
     let path = library(&sandbox, "rdc.o", &good, "__nv_relfatbin", register, &["-c"]);
     look(&sandbox, &path, 0);

@@ -340,11 +340,17 @@ fn mapped_library_must_be_proven() {
         )
         .unwrap();
         let (out, results) = run(&sandbox, &["b200:train"]);
-        out.any_code().prints(&format!("kernels: {status} rdep_mapped: a process mapped {map} with SHA-256 "));
+        out.any_code().prints(&format!(
+            "kernels: {status} rdep_mapped: a process mapped {map} with SHA-256 "
+        ));
         let gate = &results["results"]["b200:train"];
         let row = &gate["kernel_checks"][2];
         assert_eq!(row["name"], "rdep_mapped", "{name}: {gate}");
-        assert_eq!((&row["status"], &gate["status"]), (&status.into(), &status.into()), "{name}");
+        assert_eq!(
+            (&row["status"], &gate["status"]),
+            (&status.into(), &status.into()),
+            "{name}"
+        );
         let library = (status == "pass").then_some("nmoe/csrc/rdep.so");
         assert_eq!(row["library"].as_str(), library, "{name}: {gate}");
     }

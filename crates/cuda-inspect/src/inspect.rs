@@ -170,7 +170,9 @@ fn nccl_strings(data: &[u8]) -> impl Iterator<Item = String> {
         let rest = data.get(start..)?;
         let length = rest.iter().take(100).position(|byte| *byte == 0)?;
         let name = std::str::from_utf8(rest.get(..length)?).ok()?;
-        name.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| name.to_owned())
+        name.bytes()
+            .all(|b| b.is_ascii_alphanumeric())
+            .then(|| name.to_owned())
     })
 }
 
@@ -246,7 +248,9 @@ impl Inspector {
         imports.dedup();
         self.inspection.imports = imports;
         for section in elf.sections() {
-            if section.name_bytes().is_ok_and(|name| name.starts_with(b".rodata"))
+            if section
+                .name_bytes()
+                .is_ok_and(|name| name.starts_with(b".rodata"))
                 && let Ok(data) = section.data()
             {
                 self.inspection.nccl_strings.extend(nccl_strings(data));

@@ -6,7 +6,8 @@ use memchr::memmem;
 pub fn targets(bytes: &[u8]) -> impl Iterator<Item = usize> {
     memmem::find_iter(bytes, b".target").filter(|at| {
         let rest = bytes.get(at + 7..).unwrap_or_default();
-        blank(rest).is_some_and(|length| length > 0 && rest.get(length..).is_some_and(|r| r.starts_with(b"sm_")))
+        blank(rest)
+            .is_some_and(|length| length > 0 && rest.get(length..).is_some_and(|r| r.starts_with(b"sm_")))
     })
 }
 

@@ -11,8 +11,8 @@ use kernel_host::{EXIT_CUT_OFF, MAX_LINE, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use crate::kernel::host::outcome::{HostExit, Limits, Unavailable};
 use crate::kernel::host::HostLibrary;
+use crate::kernel::host::outcome::{HostExit, Limits, Unavailable};
 use crate::kernel::host::program;
 use crate::system::process_tree;
 use crate::system::random;
@@ -46,7 +46,10 @@ pub(super) fn spawn(
         if !search.is_empty() {
             let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
             let folders = search.iter().cloned().chain(std::env::split_paths(&inherited));
-            command.env("LD_LIBRARY_PATH", std::env::join_paths(folders).map_err(io::Error::other)?);
+            command.env(
+                "LD_LIBRARY_PATH",
+                std::env::join_paths(folders).map_err(io::Error::other)?,
+            );
         }
         Ok(())
     })
