@@ -7,8 +7,6 @@ mod program;
 mod reader;
 mod session;
 
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kernel_host::{Reply, Request};
@@ -18,7 +16,7 @@ use crate::kernel::host::reader::{end_group, spawn};
 use crate::system::process;
 use crate::system::process_tree::{self, Descendants};
 
-pub use outcome::{HostExit, Limits, Unavailable};
+pub use outcome::{HostExit, HostLibrary, Limits, Unavailable};
 pub use program::SIZE;
 pub use session::HostSession;
 
@@ -38,15 +36,6 @@ pub struct HostRun {
     pub leftovers: u32,
     /// Wall time.
     pub took: Duration,
-}
-
-/// A library for the host.
-#[derive(Debug)]
-pub struct HostLibrary {
-    /// The file, which becomes the standard input of the host.
-    pub file: OwnedFd,
-    /// Folders where the loader searches libraries that this one needs, before all others.
-    pub search: Vec<PathBuf>,
 }
 
 /// Starts a host, sends a request, and reads the replies until the host exits.

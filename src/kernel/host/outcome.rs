@@ -1,6 +1,8 @@
-//! Defines the limits of a kernel host and the ways in which it can exit. Must not start or read a host.
+//! Defines the library and the limits of a kernel host, and the ways in which it can exit. Must not start or read a host.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Time and output limits for the kernel host.
@@ -25,6 +27,15 @@ impl Default for Limits {
             memory: 16 << 30,
         }
     }
+}
+
+/// A library for the host.
+#[derive(Debug)]
+pub struct HostLibrary {
+    /// The file, which becomes the standard input of the host.
+    pub file: OwnedFd,
+    /// Folders where the loader searches libraries that this one needs, before all others.
+    pub search: Vec<PathBuf>,
 }
 
 /// How a host exited.

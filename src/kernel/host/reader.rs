@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,7 @@ use kernel_host::{EXIT_CUT_OFF, MAX_LINE, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use crate::kernel::host::HostLibrary;
-use crate::kernel::host::outcome::{HostExit, Limits, Unavailable};
+use crate::kernel::host::outcome::{HostExit, HostLibrary, Limits, Unavailable};
 use crate::kernel::host::program;
 use crate::system::process_tree;
 use crate::system::random;
@@ -41,17 +41,8 @@ pub(super) fn spawn(
             .stdout(Stdio::from(OwnedFd::from(child_end.try_clone()?)))
             .stderr(Stdio::piped())
             .process_group(0);
-        keep_cuda_environment(command);
         let search = library.as_ref().map_or(&[][..], |library| &library.search);
-        if !search.is_empty() {
-            let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-            let folders = search.iter().cloned().chain(std::env::split_paths(&inherited));
-            command.env(
-                "LD_LIBRARY_PATH",
-                std::env::join_paths(folders).map_err(io::Error::other)?,
-            );
-        }
-        Ok(())
+        keep_cuda_environment(command, search)
     })
     .map_err(|e| unavailable("it cannot be started", e))?;
     drop((child_end, library));
@@ -73,21 +64,30 @@ pub(super) fn spawn(
     Ok((child, reader))
 }
 
-/// Removes all environment variables from the command except those that CUDA needs.
-fn keep_cuda_environment(command: &mut Command) {
+/// Removes all environment variables from the command except those that CUDA needs. The loader searches the folders in `search`
+/// first.
+fn keep_cuda_environment(command: &mut Command, search: &[PathBuf]) -> io::Result<()> {
     command.env_clear();
+    if !search.is_empty() {
+        command.env(
+            "LD_LIBRARY_PATH",
+            std::env::join_paths(search).map_err(io::Error::other)?,
+        );
+    }
     for (name, value) in std::env::vars_os() {
         let known = name.to_str().is_some_and(|name| {
-            matches!(
-                name,
-                "PATH" | "HOME" | "TMPDIR" | "LD_LIBRARY_PATH" | "LC_ALL" | "LANG"
-            ) || name.starts_with("CUDA_")
+            matches!(name, "PATH" | "HOME" | "TMPDIR" | "LC_ALL" | "LANG")
+                || name.starts_with("CUDA_")
                 || name.starts_with("NVIDIA_")
         });
-        if known {
+        if name == "LD_LIBRARY_PATH" {
+            let folders = search.iter().cloned().chain(std::env::split_paths(&value));
+            command.env(name, std::env::join_paths(folders).map_err(io::Error::other)?);
+        } else if known {
             command.env(name, value);
         }
     }
+    Ok(())
 }
 
 /// Returns the number of bytes of memory that a process occupies.
