@@ -64,7 +64,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .map(input_files::resolution)
         .transpose()?;
     let git = Git::at(&context.repo);
-    let remote = context.settings()?.naming.remote;
+    let settings = context.settings()?;
+    let remote = settings.naming.remote;
     let checkout = Checkout {
         git: &git,
         remote: &remote,
@@ -88,6 +89,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let facts = gather::facts(context)?;
     let request = Request {
         facts: &facts,
+        tier_a: settings.tier_a,
         checkout,
         pull: args.pr,
         files: &args.results,

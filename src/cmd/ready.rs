@@ -82,6 +82,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         registry,
         facts,
         images: settings.images.0,
+        tier_a: settings.tier_a,
         results,
         worktrees: clean::other_worktrees(&here)?,
         writers: RefCell::default(),

@@ -26,6 +26,19 @@ pub struct Settings {
     pub contracts: Contracts,
     /// The files in which experts exchange rows.
     pub moe: Moe,
+    /// What proves a gate of Tier A.
+    pub tier_a: TierAProof,
+}
+
+/// What proves a gate of Tier A.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TierAProof {
+    /// The attestation of the author for the head.
+    #[default]
+    Attest,
+    /// Recorded results only: a workflow runs the gates.
+    Run,
 }
 
 /// What every contract must contain.

@@ -138,6 +138,20 @@ impl GitHub {
             .map(drop)
     }
 
+    /// Counts the workflow runs of a commit; `None` if the token may not ask.
+    pub fn workflow_runs(&self, commit: &CommitId) -> Result<Option<u64>, GitHubError> {
+        #[derive(serde::Deserialize)]
+        struct Runs {
+            total_count: u64,
+        }
+        let path = self.path(&format!("/actions/runs?head_sha={commit}&per_page=1"));
+        match self.client.get::<Runs>(&path) {
+            Ok(found) => Ok(Some(found.total_count)),
+            Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Lists the reviews of a pull request, oldest first.
     pub fn reviews(&self, number: u64) -> Result<Vec<Review>, GitHubError> {
         self.client.list(&self.path(&format!("/pulls/{number}/reviews")))

@@ -31,6 +31,9 @@ blockers! {
     DRAFT = "draft", "The pull request is a draft",
         "The author marked it as not ready for review.",
         "isDraft: true", "gh pr ready 12";
+    NO_WORKFLOW_RUN = "no-workflow-run", "No workflow ran for the head",
+        "GitHub starts no workflow for a pull request that a workflow opened or pushed with `GITHUB_TOKEN`, so PR lint and required checks never run. A person, or a token of an app, must cause an event: close and reopen the pull request, or push a commit.",
+        "gh pr create  # in a workflow, with GITHUB_TOKEN", "gh pr close 12 && gh pr reopen 12  # by a person";
     NO_CONTRACT = "no-contract", "The pull request names no contract",
         "An issue contains the contract, and the description of the pull request must close it by number.",
         "## Links\n- none", "## Links\n- Fixes: #12";

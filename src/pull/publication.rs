@@ -12,6 +12,7 @@ use crate::domain::messages::Messages;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
+use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::comments::{Done, POINTER, Shown, Sticky};
@@ -56,6 +57,8 @@ pub struct Request<'a> {
     pub checkout: Checkout<'a>,
     /// Whether the job that ran the gates did not succeed.
     pub has_job_failed: bool,
+    /// What proves a gate of Tier A.
+    pub tier_a: TierAProof,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
@@ -183,7 +186,8 @@ impl<'a> Publication<'a> {
                 }
                 text += rendered.text.trim_end();
                 text += "\n";
-                text += &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing);
+                text +=
+                    &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing, self.tier_a.proof);
                 if self.stale.is_empty()
                     && let Some(line) = embedded_results::line(results)
                 {
@@ -391,7 +395,11 @@ impl<'a> Publication<'a> {
             line += &format!("; {} more required by the contract", results.uncovered.len());
         }
         if !self.tier_a.missing.is_empty() {
-            line += &format!("; Tier A not attested: {}", self.tier_a.missing.join(", "));
+            let lacks = match self.tier_a.proof {
+                TierAProof::Attest => "attested",
+                TierAProof::Run => "run",
+            };
+            line += &format!("; Tier A not {lacks}: {}", self.tier_a.missing.join(", "));
         } else if !self.tier_a.attested.is_empty() {
             line += "; Tier A attested by the author";
         }
@@ -447,7 +455,14 @@ fn tier_a(
     results: &Results,
 ) -> Result<TierA, GitHubError> {
     let evaluate = |contract: &Document<Contract>| {
-        TierA::of(snapshot, contract, request.registry, request.facts, results)
+        TierA::of(
+            snapshot,
+            contract,
+            request.registry,
+            request.facts,
+            results,
+            request.tier_a,
+        )
     };
     if let Some(resolution) = request.resolution {
         let contract = resolution

@@ -12,7 +12,7 @@ use crate::report::embedded_results;
 use crate::report::verify::{self, Expected};
 
 /// The author of the comments that a workflow writes.
-const WORKFLOW: &str = "github-actions[bot]";
+pub const WORKFLOW: &str = "github-actions[bot]";
 
 /// The results in the comments of one pull request.
 #[derive(Debug, Default)]

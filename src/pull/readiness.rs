@@ -10,9 +10,9 @@ use crate::domain::evidence::Identity;
 use crate::domain::finding::Finding;
 use crate::domain::ids::{CommitId, GateId, short};
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::registry::{Registry, Tier};
+use crate::domain::registry::Registry;
 use crate::domain::results::Results;
-use crate::domain::settings::Image;
+use crate::domain::settings::{Image, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
@@ -27,6 +27,7 @@ use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::{Commits, LocalClone};
 use crate::pull::merge_order::{Proof, Waiting};
+use crate::pull::published;
 use crate::pull::pull_state;
 use crate::pull::queue::Queue;
 use crate::pull::scope;
@@ -43,6 +44,8 @@ pub struct Inputs<'a> {
     pub registry: Loaded<Registry>,
     pub facts: lint::LintContext,
     pub images: Vec<Image>,
+    /// What proves a gate of Tier A.
+    pub tier_a: TierAProof,
     pub results: KnownResults,
     /// The other worktrees of this clone, by their branch.
     pub worktrees: HashMap<String, String>,
@@ -112,6 +115,7 @@ impl Inputs<'_> {
                 waiting: None,
             });
         }
+        blockers.extend(self.workflow_run(snapshot)?);
         blockers.extend(self.contract(snapshot, found.as_ref()));
         blockers.extend(self.reviews(snapshot)?);
         blockers.extend(self.attestation(snapshot, &commits.head, found.as_ref()));
@@ -124,11 +128,8 @@ impl Inputs<'_> {
         }
         blockers.extend(self.evil_merges(&commits)?);
         let gates: Vec<GateId> = contract
-            .map(|c| tier_b::required(c, &self.registry.value, Tier::B))
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+            .map(|c| tier_b::to_run(c, &self.registry.value, self.tier_a))
+            .unwrap_or_default();
         let (merged, evidence) = self.merge_result(snapshot, &commits, found.as_ref(), &gates)?;
         blockers.extend(blocker::after_others(&blockers, evidence));
         let is_merged = match merged {
@@ -155,6 +156,28 @@ impl Inputs<'_> {
             ready: blockers.is_empty(),
             blockers,
         })
+    }
+
+    /// Returns a blocker if no workflow ran because a workflow opened the pull request.
+    fn workflow_run(&self, snapshot: &Snapshot) -> Result<Option<Blocker>, GitHubError> {
+        let pull = &snapshot.pull;
+        let by_workflow = pull
+            .user
+            .as_ref()
+            .is_some_and(|user| user.login == published::WORKFLOW);
+        if !by_workflow || self.github.workflow_runs(&pull.head.sha)? != Some(0) {
+            return Ok(None);
+        }
+        let number = pull.number.to_string();
+        let next = NextStep::join(
+            Who::Author,
+            "close and reopen it as a person, so that GitHub starts the workflows",
+            "&&",
+            &[&["gh", "pr", "close", &number], &["gh", "pr", "reopen", &number]],
+        );
+        let message =
+            format!("a workflow opened #{number} with its own token, so GitHub started no workflow");
+        Ok(Some(Blocker::new(&blocker::NO_WORKFLOW_RUN, message, next)))
     }
 
     fn contract(&self, snapshot: &Snapshot, found: Option<&Checked<'_>>) -> Vec<Blocker> {
@@ -283,7 +306,9 @@ impl Inputs<'_> {
             )
         };
         blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &faulty, refresh));
-        if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value) {
+        if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value)
+            && self.tier_a == TierAProof::Attest
+        {
             let missing = tier_a::unattested(snapshot, head, contract, &self.registry.value);
             if !missing.is_empty() {
                 let message = format!("not attested for {}: {}", head.short(), missing.join(", "));
@@ -440,6 +465,7 @@ impl Inputs<'_> {
         let blockers = tier_b::blockers(
             snapshot.pull.number,
             contract,
+            gates,
             &self.registry.value,
             &results,
             stale,

@@ -8,6 +8,7 @@ use crate::domain::finding::Severity;
 use crate::domain::ids::GateId;
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
+use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Evidence;
@@ -20,16 +21,20 @@ pub struct TierA {
     /// Attested for the head, by an attestation without errors.
     pub attested: Vec<String>,
     pub missing: Vec<String>,
+    /// What would prove the missing gates.
+    pub proof: TierAProof,
 }
 
 impl TierA {
-    /// Evaluates a pull request with this contract. An attestation with errors attests nothing.
+    /// Evaluates a pull request with this contract. An attestation with errors attests nothing, and no attestation counts where only
+    /// runs are a proof.
     pub fn of(
         snapshot: &Snapshot,
         contract: &Document<Contract>,
         registry: &Registry,
         facts: &lint::LintContext,
         results: &Results,
+        proof: TierAProof,
     ) -> Self {
         let Ok(terms) = &contract.value else {
             return TierA::default();
@@ -52,8 +57,9 @@ impl TierA {
         let (missing, attested): (Vec<&GateId>, Vec<&GateId>) = tier_b::required(terms, registry, Tier::A)
             .into_iter()
             .filter(|id| !passed(id))
-            .partition(|id| faulty || missing.contains(&id.as_str()));
+            .partition(|id| proof == TierAProof::Run || faulty || missing.contains(&id.as_str()));
         TierA {
+            proof,
             attested: attested.into_iter().map(ToString::to_string).collect(),
             missing: missing.into_iter().map(ToString::to_string).collect(),
         }

@@ -6,8 +6,9 @@ use crate::domain::ids::GateId;
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
+use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
-use crate::pull::blocker::{Blocker, PERF_UNPROVEN, STALE_EVIDENCE, TIER_B_MISSING};
+use crate::pull::blocker::{Blocker, PERF_UNPROVEN, STALE_EVIDENCE, TIER_A_MISSING, TIER_B_MISSING};
 
 /// Returns the gates of a tier that a contract requires.
 pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> Vec<&'a GateId> {
@@ -16,11 +17,22 @@ pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> 
     contract.gates.required.iter().filter(of_tier).collect()
 }
 
-/// Returns a blocker for each gate of Tier B that did not pass on the current merge result. `results` are oldest first; `stale`
+/// Returns the gates of a contract that recorded results must prove.
+pub fn to_run(contract: &Contract, registry: &Registry, proof: TierAProof) -> Vec<GateId> {
+    let tiers: &[Tier] = match proof {
+        TierAProof::Attest => &[Tier::B],
+        TierAProof::Run => &[Tier::A, Tier::B],
+    };
+    let of_tier = |tier: &Tier| required(contract, registry, *tier);
+    tiers.iter().flat_map(of_tier).cloned().collect()
+}
+
+/// Returns a blocker for each of the gates that did not pass on the current merge result. `results` are oldest first; `stale`
 /// returns what makes results invalid for this merge result.
 pub fn blockers(
     pull: u64,
     contract: &Contract,
+    required: &[GateId],
     registry: &Registry,
     results: &[Results],
     stale: impl Fn(&Results) -> Vec<Identity>,
@@ -30,7 +42,7 @@ pub fn blockers(
         let gate = valid.iter().rev().find_map(|r| r.results.get(id));
         gate.map(|gate| gate.status)
     };
-    let mut gates = required(contract, registry, Tier::B);
+    let mut gates: Vec<&GateId> = required.iter().collect();
     let perf = contract.gates.perf.as_ref().map(|perf| &perf.gate);
     gates.extend(perf.filter(|id| !contract.gates.required.contains(id)));
     let open: Vec<&GateId> = gates
@@ -39,6 +51,10 @@ pub fn blockers(
         .filter(|id| verdict(id) != Some(Verdict::Pass))
         .collect();
     let command = run_command(pull, registry, &open);
+    let missing = |id: &GateId| match registry.gates.get(id.as_str()) {
+        Some(gate) if gate.tier == Tier::A => &TIER_A_MISSING,
+        _ => &TIER_B_MISSING,
+    };
     let run = || {
         NextStep::run(
             Who::Maintainer,
@@ -67,12 +83,12 @@ pub fn blockers(
                     let code = if Some(*id) == perf {
                         &PERF_UNPROVEN
                     } else {
-                        &TIER_B_MISSING
+                        missing(id)
                     };
                     let next = match (status, Some(*id) == perf) {
                         (Verdict::Fail, true) => NextStep::manual(
                             Who::Author,
-                            "make the change faster, or get the budget of the contract changed first",
+                            "make the change faster and push it, or get the budget of the contract changed first",
                         ),
                         (Verdict::Fail, false) => {
                             NextStep::manual(Who::Author, "read the log of the run, fix the change, and push")
@@ -83,7 +99,7 @@ pub fn blockers(
                     Blocker::new(code, message, next)
                 }
                 (None, None) => Blocker::new(
-                    &TIER_B_MISSING,
+                    missing(id),
                     format!("there is no result of `{id}` for the current merge result"),
                     run(),
                 ),

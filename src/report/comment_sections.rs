@@ -8,6 +8,7 @@ use crate::domain::ids::short;
 use crate::domain::proposal::Proposal;
 use crate::domain::resolution::Resolution;
 use crate::domain::resolution::Source;
+use crate::domain::settings::TierAProof;
 use crate::report::escape::Sink;
 use crate::report::escape::cell;
 use crate::report::escape::code;
@@ -50,7 +51,7 @@ pub fn refusal(bundle: Option<&str>, why: &str, about: &str) -> String {
 }
 
 /// Formats the gates of Tier A that the contract requires and the run does not contain.
-pub fn tier_a(attested: &[String], missing: &[String]) -> String {
+pub fn tier_a(attested: &[String], missing: &[String], proof: TierAProof) -> String {
     let list = |ids: &[String]| -> String {
         let ids: Vec<String> = ids.iter().map(|id| code(Sink::Markdown, id)).collect();
         ids.join(", ")
@@ -63,7 +64,11 @@ pub fn tier_a(attested: &[String], missing: &[String]) -> String {
         );
     }
     if !missing.is_empty() {
-        text += &format!("\nTier A: **not attested** for this head: {}.\n", list(missing));
+        let lacks = match proof {
+            TierAProof::Attest => "not attested** for this head",
+            TierAProof::Run => "not run** here",
+        };
+        text += &format!("\nTier A: **{lacks}: {}.\n", list(missing));
     }
     text
 }

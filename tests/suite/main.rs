@@ -20,6 +20,7 @@ mod attack_run;
 mod attack_secrets;
 mod attack_setup;
 mod attest;
+mod automaton;
 mod color;
 mod command_line;
 mod completions;

@@ -33,18 +33,20 @@ one = ["host:one"]
 "#;
 
 /// A repository on the stand-in, and a clone of its default branch: the trusted checkout of the workflows.
-struct Loop {
-    github: GitHub,
-    sandbox: Sandbox,
+pub struct Loop {
+    pub github: GitHub,
+    pub sandbox: Sandbox,
 }
 
 impl Loop {
     fn new() -> Self {
+        Loop::with(&[("configs/gates/gates.toml", REGISTRY), ("a", "1\n"), ("b", "1\n")])
+    }
+
+    /// Begins with these files on the default branch.
+    pub fn with(files: &[(&str, &str)]) -> Self {
         let github = GitHub::start();
-        github.push(
-            "master",
-            &[("configs/gates/gates.toml", REGISTRY), ("a", "1\n"), ("b", "1\n")],
-        );
+        github.push("master", files);
         let sandbox = Sandbox::new();
         sandbox.git(["init", "-q"]);
         sandbox.git(["remote", "add", "origin", github.remote().to_str().unwrap()]);
@@ -54,7 +56,7 @@ impl Loop {
     }
 
     /// Brings the trusted checkout to the tip of the default branch.
-    fn update(&self) {
+    pub fn update(&self) {
         self.sandbox.git(["fetch", "-q", "origin"]);
         self.sandbox
             .git(["checkout", "-q", "-B", "master", "origin/master"]);
@@ -91,7 +93,7 @@ impl Loop {
         state.issues.get_mut(&number).unwrap()["body"] = body.into();
     }
 
-    fn call(&self, args: &[&str]) -> Call {
+    pub fn call(&self, args: &[&str]) -> Call {
         self.github
             .serves(self.sandbox.gates(args))
             .env("GITHUB_SERVER_URL", "https://github.example")
@@ -173,7 +175,7 @@ impl Loop {
     }
 
     /// Runs Tier B as tier-b.yml does.
-    fn tier_b(&self, number: u64, run: u64, which: &[&str]) {
+    pub fn tier_b(&self, number: u64, run: u64, which: &[&str]) {
         self.update();
         self.resolved(number, which);
         self.gates(which);
@@ -509,4 +511,53 @@ fn unreadable_contract_is_faulty_and_not_absent() {
         "{}",
         out.stderr
     );
+}
+
+/// GitHub starts no workflow for events of `GITHUB_TOKEN`, so nothing would ever answer on such a pull request.
+#[test]
+fn pull_request_of_a_workflow_needs_an_event() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "");
+    assert_eq!(way.codes(number), Vec::<String>::new());
+    let body = way.github.api.state().pulls[&number]["body"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    way.github.push("issue/01-x", &[("a", "3\n")]);
+    way.github
+        .open(number, "issue/01-x", "github-actions[bot]", &body);
+    way.attest(number, "01", "cpu:import, cpu:compileall");
+    way.github.review(number, "reviewer", "APPROVED");
+    assert_eq!(way.codes(number), ["no-workflow-run"]);
+    let head = way.github.tip("issue/01-x");
+    way.github.run("pr-lint.yml", "pull_request", &head, "issue/01-x");
+    assert_eq!(way.codes(number), Vec::<String>::new());
+}
+
+/// With `tier_a = "run"` an attestation proves nothing, and the same answer is in status and `ready`.
+#[test]
+fn slow_recorded_tier_a_is_required_by_the_settings() {
+    let way = Loop::with(&[
+        (
+            "configs/gates/gates.toml",
+            &REGISTRY.replace("one = [", "one = [\"cpu:import\", \"cpu:compileall\", "),
+        ),
+        ("configs/nmoe-gates.toml", "tier_a = \"run\"\n"),
+        ("a", "1\n"),
+    ]);
+    let number = way.offer("01", "a", "2\n", "host:one");
+    assert_eq!(
+        way.codes(number),
+        ["tier-a-missing", "tier-a-missing", "tier-b-missing"]
+    );
+    way.tier_b(number, 1, &["--bundle", "single", "--gate", "host:one"]);
+    let (state, line) = way.status(number, "single/host:one");
+    assert_eq!(state, "pending");
+    assert!(
+        line.ends_with("Tier A not run: cpu:import, cpu:compileall"),
+        "{line}"
+    );
+    way.tier_b(number, 2, &["--bundle", "one"]);
+    assert_eq!(way.status(number, "one").0, "success");
+    assert_eq!(way.codes(number), Vec::<String>::new());
 }
