@@ -94,7 +94,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let document = contract(context, args, &body)?;
     let head = head(context, args, &git, &body)?;
     let registry = context.registry()?.value;
-    let results = results(context, args, &body, &registry)?;
+    let results = results(context, args, &body, &head, &registry)?;
     if args.verify {
         return verify(context, &git, &body, &document, &head, results);
     }
@@ -216,7 +216,13 @@ fn contract(context: &Context, args: &Args, body: &Body) -> anyhow::Result<Docum
 }
 
 /// Returns the named results; or those of the last run in this checkout, and the published ones of the pull request. Oldest first.
-fn results(context: &Context, args: &Args, body: &Body, registry: &Registry) -> anyhow::Result<Vec<Results>> {
+fn results(
+    context: &Context,
+    args: &Args,
+    body: &Body,
+    head: &Head,
+    registry: &Registry,
+) -> anyhow::Result<Vec<Results>> {
     let mut paths = args.results.clone();
     if paths.is_empty() {
         paths.extend(
@@ -234,7 +240,12 @@ fn results(context: &Context, args: &Args, body: &Body, registry: &Registry) -> 
         for reason in published.ignored {
             context.note(reason);
         }
-        all.extend(published.results);
+        // Results about earlier heads are expected here. Those that the user names are reported.
+        let about_head = published
+            .results
+            .into_iter()
+            .filter(|one| head.is_proven_by(&one.evidence));
+        all.extend(about_head);
     }
     all.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(all)

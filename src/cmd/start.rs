@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let Some(id) = args.id.as_deref() else {
         let here = std::env::current_dir().unwrap_or_default();
         let branches = clean::clean(&main, &here, args.dry_run)?;
-        return CleanReport::new(args.dry_run, branches).print(context);
+        return CleanReport::new(args.dry_run, branches, main.git.dir()).print(context);
     };
     if args.release {
         let Some(claim) = start::release(&main, id, args.dry_run)? else {

@@ -20,7 +20,13 @@ pub struct Row {
     pub worktree: Option<String>,
     pub removed: bool,
     pub why: String,
+    /// Whether it stays only because it is the worktree of the current directory.
+    #[serde(skip)]
+    pub is_here: bool,
 }
+
+/// Why the worktree of the current directory stays.
+const HERE: &str = "you are in its worktree";
 
 /// A worktree as git lists it.
 struct Worktree {
@@ -79,6 +85,7 @@ pub fn clean(main: &MainWorktree, here: &Path, dry_run: bool) -> anyhow::Result<
             issue,
             branch: branch.to_owned(),
             worktree: worktree.map(|tree| tree.path.display().to_string()),
+            is_here: !removed && why == HERE,
             removed,
             why,
         });
@@ -142,7 +149,7 @@ fn blocker(tree: &Worktree, here: &Path) -> Option<String> {
         return None;
     }
     if here.starts_with(&tree.path) {
-        return Some(format!("you are in its worktree {shown}"));
+        return Some(HERE.to_owned());
     }
     let status = Git::at(&tree.path).text([
         "status",

@@ -77,6 +77,7 @@ mod pull_fixture;
 mod pull_on_github;
 mod python_wheel;
 mod ready;
+mod ready_scale;
 mod release;
 mod repo_consistency;
 mod repo_fixture;

@@ -1,5 +1,7 @@
 //! Prints the result of `start`, for people and for agents.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_json};
@@ -164,12 +166,28 @@ pub struct CleanReport {
 }
 
 impl CleanReport {
-    pub fn new(dry_run: bool, branches: Vec<Row>) -> Self {
+    /// `top` is the main worktree.
+    pub fn new(dry_run: bool, branches: Vec<Row>, top: &Path) -> Self {
+        let next = match branches.iter().any(|row| row.is_here) {
+            true => vec![
+                NextStep::run(
+                    Who::Author,
+                    "leave the worktree",
+                    ["cd".to_owned(), top.display().to_string()],
+                ),
+                NextStep::run(
+                    Who::Author,
+                    "remove what is merged",
+                    ["nmoe-gates", "start", "--clean"],
+                ),
+            ],
+            false => Vec::new(),
+        };
         CleanReport {
             schema: 1,
             dry_run,
             branches,
-            next: Vec::new(),
+            next,
         }
     }
 
@@ -194,6 +212,7 @@ impl CleanReport {
         if self.branches.is_empty() {
             out.line("there is no branch of a contract");
         }
+        out.append(&crate::cmd::next_steps(&self.next));
         out
     }
 }
