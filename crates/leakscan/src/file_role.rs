@@ -58,6 +58,8 @@ impl Role {
         match role {
             _ if is_test_file || is_self_signed(file) => Role::Tests,
             Role::Other if is_recipe => Role::Image,
+            // The page of a component. The page of the whole checkout can name real machines.
+            Role::Other if !folders.is_empty() && file.starts_with("readme") => Role::Documentation,
             role => role,
         }
     }
@@ -117,7 +119,12 @@ mod tests {
         ] {
             assert_eq!(Role::of(path), Role::Tests, "{path}");
         }
-        for path in ["docs/a.md", "examples/train.yaml", "docs_src/a.py"] {
+        for path in [
+            "docs/a.md",
+            "examples/train.yaml",
+            "docs_src/a.py",
+            "discovery/README.md",
+        ] {
             assert_eq!(Role::of(path), Role::Documentation, "{path}");
         }
         for path in ["Dockerfile", "docker/Dockerfile.B200", "containers/train.def"] {
