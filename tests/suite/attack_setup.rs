@@ -112,7 +112,7 @@ fn t01_lint_covers_gaps_of_zizmor() {
         .gates(["lint", "workflows"])
         .run()
         .exits(1)
-        .prints("warning[workflow-no-timeout]: job `gates` has");
+        .prints("error[workflow-write-beside-change]: job `gates` checks out");
     sandbox
         .gates(["lint", "workflows", "--repo", ROOT])
         .run()

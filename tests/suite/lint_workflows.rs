@@ -46,7 +46,6 @@ fn inline_runner_faults_are_found_with_line() {
         .map(|f| (f["code"].as_str().unwrap(), f["line"].as_u64().unwrap()))
         .collect();
     for expected in [
-        ("workflow-no-timeout", 7),
         ("workflow-self-hosted-write", 11),
         ("workflow-write-beside-change", 11),
         ("workflow-unpinned-action", 13),

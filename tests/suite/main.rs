@@ -19,6 +19,7 @@ mod attack_publish;
 mod attack_run;
 mod attack_secrets;
 mod attack_setup;
+mod attack_workflows;
 mod attest;
 mod automaton;
 mod color;

@@ -18,6 +18,21 @@ codes! {
         "A job can leave files on such a machine for the next job. Write to the repository in a job on a hosted runner that reads the results as untrusted data.",
         "runs-on: b200\npermissions:\n  pull-requests: write",
         "runs-on: b200\npermissions:\n  contents: read";
+    SECRET_BESIDE_CHANGE = "workflow-secret-beside-change", Error,
+        "a job runs the code of a change and uses secrets",
+        "The code of a pull request can read the memory, the environment and the files of its job, including secrets. Use secrets in another job, which never takes the code of a change.",
+        "steps:\n  - run: gh pr checkout 7 && make\n  - env:\n      KEY: ${{ secrets.KEY }}",
+        "steps:\n  - run: gh pr checkout 7 && make";
+    STATUS_WRITER = "workflow-status-writer", Error,
+        "another workflow may write the commit status of the gates",
+        "Branch protection reads the status `nmoe-gates/BUNDLE`, and cannot tell which workflow wrote it. Only the job that publishes results needs `statuses: write`.",
+        "permissions:\n  statuses: write\nsteps:\n  - run: gh api … -f context=nmoe-gates/full",
+        "permissions:\n  contents: read";
+    MOVING_CODE = "workflow-moving-code", Warning,
+        "a job with rights runs code that its owner can move",
+        "A branch of a reusable workflow and a tag of an image can point to other code tomorrow. Use a commit id, or a digest.",
+        "uses: docker://example/tool:latest",
+        "uses: docker://example/tool@sha256:<64 hex digits>";
     MOVING_REF = "workflow-moving-ref", Error,
         "a change is checked out by a name that moves",
         "The author can push again between approval and checkout, so the approval would cover unreviewed code. Resolve the merge commit once, show it to the approver, and check out that id.",
@@ -43,11 +58,6 @@ codes! {
         "A new worktree has no compiled extension. Its code fails to import, or silently loads the extension of the image. Build in the worktree before the first measurement, and check which library was loaded.",
         "git worktree add --detach base \"$REF\"\npython -m trainer",
         "git worktree add --detach base \"$REF\"\nmake -C base/csrc\npython -m trainer";
-    SCRIPT_EXPRESSION = "workflow-script-expression", Error,
-        "a script contains an expression",
-        "GitHub inserts the value into the script before the shell reads it, so a title or a branch name becomes code. Pass the value through `env:` and quote the variable.",
-        "run: echo \"${{ inputs.bundle }}\"",
-        "env:\n  BUNDLE: ${{ inputs.bundle }}\nrun: echo \"$BUNDLE\"";
     UNPINNED_ACTION = "workflow-unpinned-action", Warning,
         "an action is not pinned by commit",
         "A tag can be moved to other code. Use the commit id, with the version in a comment.",
@@ -58,11 +68,6 @@ codes! {
         "GitHub's runners start JavaScript actions with Node.js 24; Node.js 20 and older are removed. Use a newer major version of the action. `lint workflows` knows the first such version of the actions that most workflows use, and reads `runs.using` of an `action.yml`.",
         "uses: actions/checkout@<40 hex digits> # v4.2.2",
         "uses: actions/checkout@<40 hex digits> # v7.0.1";
-    NO_TIMEOUT = "workflow-no-timeout", Warning,
-        "a job has no time limit",
-        "GitHub's default limit is six hours, which can be expensive. Set `timeout-minutes`.",
-        "runs-on: b200",
-        "runs-on: b200\ntimeout-minutes: 90";
     DEFAULT_PERMISSIONS = "workflow-default-permissions", Warning,
         "a job's permissions are left to the repository's default",
         "The default may allow writing. Set `permissions: {}` at the top, and give each job the permissions that it needs, with the reason.",

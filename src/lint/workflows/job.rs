@@ -2,11 +2,11 @@
 
 use crate::document::node::{Entry, Node};
 use crate::document::source::Span;
+use crate::lint::workflows::change::{self, Events, Names};
 
 /// A job of a workflow.
 pub(super) struct Job {
     pub(super) id: String,
-    pub(super) span: Span,
     /// Labels of runners that GitHub does not host. Only the owner of the repository knows these runners.
     pub(super) labels: Vec<String>,
     pub(super) self_hosted: bool,
@@ -14,8 +14,10 @@ pub(super) struct Job {
     pub(super) environment: Option<String>,
     /// Whether the workflow runs on `pull_request`, so that the running commit is the change merged into its base.
     pub(super) on_change: bool,
-    pub(super) has_timeout: bool,
-    pub(super) calls_workflow: bool,
+    /// Where the job uses a secret.
+    pub(super) secret: Option<Span>,
+    /// The workflow that the job calls.
+    pub(super) calls: Option<(String, Span)>,
     /// The effective permissions: those of the job, else those of the workflow.
     pub(super) permissions: Option<Vec<(String, String, Span)>>,
     pub(super) steps: Vec<Step>,
@@ -26,8 +28,10 @@ pub(super) struct Step {
     pub(super) uses: Option<(String, Span)>,
     /// The text of `run`, and of `script` of an action that has such an input.
     pub(super) scripts: Vec<Span>,
-    /// The checkout, if the step checks out the code of a change.
+    /// The checkout, if the step takes the code of a change.
     pub(super) change: Option<Checkout>,
+    /// Whether the step calls this program: it has its input `command`.
+    pub(super) is_ours: bool,
 }
 
 /// A checkout of the code of a change.
@@ -35,7 +39,9 @@ pub(super) struct Checkout {
     pub(super) span: Span,
     /// Whether the ref is a name instead of a commit.
     pub(super) moving: bool,
-    /// Whether `persist-credentials` is `false`.
+    /// Whether the event gives the job the rights of the repository.
+    pub(super) is_privileged: bool,
+    /// Whether `persist-credentials` is `false`, or the checkout stores no token.
     pub(super) drops_credential: bool,
     /// Whether the checkout is at the root of the workspace instead of in a separate folder.
     pub(super) at_root: bool,
@@ -44,49 +50,41 @@ pub(super) struct Checkout {
 /// The start of a reference to an action of the workflow's own repository at the running commit.
 pub(super) const SELF: &str = "$/";
 
-/// Parts of a `ref` that show that the code belongs to a change.
-const CHANGE: [&str; 9] = [
-    "refs/pull/",
-    "pull_request.head",
-    "head_ref",
-    "head.sha",
-    "merge_commit_sha",
-    "outputs.merge",
-    "outputs.head",
-    "inputs.pr",
-    "workflow_run.head",
-];
-/// Parts of a `ref` that show that the ref is a name, which can be moved.
-const MOVING: [&str; 4] = ["refs/pull/", "head_ref", "head.ref", "head_branch"];
-
 /// Reads the jobs of a workflow.
 pub(super) fn all(tree: &Node) -> Vec<Job> {
-    let on_change = mentions(tree.get("on"), "pull_request");
+    let events = Events(tree.get("on"));
     let inherited = tree.get("permissions").map(permissions);
     tree.get("jobs")
         .map(Node::entries)
         .unwrap_or_default()
         .iter()
-        .map(|e| job(e, on_change, inherited.as_ref()))
+        .map(|e| job(tree, e, events, inherited.as_ref()))
         .collect()
 }
 
-fn job(entry: &Entry, on_change: bool, inherited: Option<&Vec<(String, String, Span)>>) -> Job {
+fn job(
+    tree: &Node,
+    entry: &Entry,
+    events: Events<'_>,
+    inherited: Option<&Vec<(String, String, Span)>>,
+) -> Job {
     let node = &entry.node;
+    let names = Names::of(tree, node, events);
+    let on_change = events.has("pull_request");
     let runs_on = node.get("runs-on").map(labels).unwrap_or_default();
+    let is_group = node.at(&["runs-on", "group"]).is_some();
     Job {
         id: entry.key.clone(),
-        span: entry.key_span.clone(),
         labels: runs_on
             .iter()
             .filter(|label| !is_common(label))
             .cloned()
             .collect(),
-        self_hosted: !runs_on.is_empty() && runs_on.iter().all(|label| !is_hosted(label)),
+        self_hosted: (is_group || !runs_on.is_empty()) && !runs_on.iter().any(|label| is_hosted(label)),
         environment: named(node.get("environment")),
         on_change,
-        has_timeout: node.get("timeout-minutes").is_some(),
-        calls_workflow: node.get("uses").is_some(),
+        secret: secret(node).or_else(|| tree.get("env").and_then(secret)),
+        calls: used(node),
         permissions: node
             .get("permissions")
             .map(permissions)
@@ -96,42 +94,84 @@ fn job(entry: &Entry, on_change: bool, inherited: Option<&Vec<(String, String, S
             .map(Node::items)
             .unwrap_or_default()
             .iter()
-            .map(|n| step(n, on_change))
+            .map(|n| step(n, on_change, &names))
             .collect(),
     }
 }
 
-fn step(node: &Node, on_change: bool) -> Step {
-    let uses = node
-        .get("uses")
-        .and_then(|n| n.text().map(|t| (t.to_owned(), n.span.clone())));
-    let scripts = [node.get("run"), node.at(&["with", "script"])]
+fn used(node: &Node) -> Option<(String, Span)> {
+    let uses = node.get("uses")?;
+    Some((uses.text()?.to_owned(), uses.span.clone()))
+}
+
+/// Returns where a node uses a secret. The token of the job is no secret, but a permission.
+fn secret(node: &Node) -> Option<Span> {
+    if let Some(text) = node.text() {
+        let others = text
+            .replace("secrets.GITHUB_TOKEN", "")
+            .replace("secrets.github_token", "");
+        let is_secret = others.contains("${{") && others.contains("secrets") || text == "inherit";
+        return is_secret.then(|| node.span.clone());
+    }
+    let entries = node.entries().iter().map(|entry| &entry.node);
+    entries.chain(node.items()).find_map(secret)
+}
+
+fn step(node: &Node, on_change: bool, names: &Names<'_>) -> Step {
+    let uses = used(node);
+    let scripts: Vec<Span> = [node.get("run"), node.at(&["with", "script"])]
         .into_iter()
-        .flatten();
-    let change = uses
+        .flatten()
+        .map(|n| n.span.clone())
+        .collect();
+    let is_checkout = uses
         .as_ref()
-        .filter(|(u, _)| u.starts_with("actions/checkout@"))
-        .and_then(|(_, span)| {
-            let wanted = node.at(&["with", "ref"]);
-            let text = wanted.and_then(Node::text).unwrap_or_default();
-            let is_change = if text.is_empty() {
-                on_change
-            } else {
-                CHANGE.iter().any(|c| text.contains(c))
-            };
-            is_change.then(|| Checkout {
-                span: wanted.map_or_else(|| span.clone(), |n| n.span.clone()),
-                moving: MOVING.iter().any(|m| text.contains(m)),
-                drops_credential: node.at(&["with", "persist-credentials"]).and_then(Node::text)
-                    == Some("false"),
-                at_root: node.at(&["with", "path"]).is_none(),
-            })
-        });
+        .is_some_and(|(uses, _)| uses.to_ascii_lowercase().starts_with("actions/checkout@"));
+    let change = if is_checkout {
+        checkout(node, on_change, names)
+    } else {
+        fetch(node, names)
+    };
     Step {
         uses,
-        scripts: scripts.map(|n| n.span.clone()).collect(),
+        scripts,
         change,
+        is_ours: node.at(&["with", "command"]).is_some(),
     }
+}
+
+fn checkout(node: &Node, on_change: bool, names: &Names<'_>) -> Option<Checkout> {
+    let (reference, repository) = (node.at(&["with", "ref"]), node.at(&["with", "repository"]));
+    let named = [reference, repository]
+        .into_iter()
+        .flatten()
+        .find(|n| n.text().is_some_and(|text| names.has_change(text)));
+    let by_default = on_change && reference.is_none() && repository.is_none();
+    (named.is_some() || by_default).then(|| Checkout {
+        span: named
+            .or(node.get("uses"))
+            .map_or(node.span.clone(), |n| n.span.clone()),
+        moving: named.is_some_and(|n| {
+            // A repository without a ref is its default branch.
+            n.text().is_some_and(change::moves) || reference.is_none()
+        }),
+        is_privileged: named.is_some(),
+        drops_credential: node.at(&["with", "persist-credentials"]).and_then(Node::text) == Some("false"),
+        at_root: node.at(&["with", "path"]).is_none(),
+    })
+}
+
+/// Reads a script that takes the code of a change.
+fn fetch(node: &Node, names: &Names<'_>) -> Option<Checkout> {
+    let run = node.get("run")?;
+    names.takes_change(run.text()?).then(|| Checkout {
+        span: run.span.clone(),
+        // A script can compare the commit with the approved one.
+        moving: false,
+        is_privileged: true,
+        drops_credential: true,
+        at_root: true,
+    })
 }
 
 /// Returns each permission: name, value and position. `permissions: write-all` has the name `all`.
@@ -153,12 +193,19 @@ fn labels(node: &Node) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// Whether a label is a runner of GitHub or an expression, whose value is unknown.
+/// Whether a label is a runner of GitHub, or an expression that names no other runner.
 fn is_hosted(label: &str) -> bool {
-    label.contains("${{")
-        || ["ubuntu-", "windows-", "macos-"]
+    let starts = |text: &str| {
+        ["ubuntu-", "windows-", "macos-"]
             .iter()
-            .any(|hosted| label.starts_with(hosted))
+            .any(|hosted| text.starts_with(hosted))
+    };
+    if label.contains("${{") {
+        // The texts of an expression are the possible labels, or what a variable is compared with.
+        let texts = || label.split('\'').skip(1).step_by(2);
+        return texts().next().is_none() || texts().all(starts);
+    }
+    starts(label)
 }
 
 /// Whether a label does not identify a runner: those of GitHub, and those that every runner has.
@@ -172,11 +219,6 @@ fn named(node: Option<&Node>) -> Option<String> {
     let node = node?;
     let name = node.text().or_else(|| node.get("name")?.text())?;
     (!name.contains("${{")).then(|| name.to_owned())
-}
-
-fn mentions(node: Option<&Node>, event: &str) -> bool {
-    let Some(node) = node else { return false };
-    node.text() == Some(event) || node.texts().any(|(t, _)| t == event) || node.get(event).is_some()
 }
 
 impl Job {
@@ -193,7 +235,10 @@ impl Job {
     /// the root. `$/` is the running commit, which is the change itself on `pull_request`.
     pub(super) fn policy_from_change(&self, document: &str) -> Option<Span> {
         const REGISTRY: &str = "gates.toml";
-        let own = |step: &Step| step.uses.clone().filter(|(uses, _)| uses.starts_with(SELF));
+        let own = |step: &Step| {
+            let uses = step.uses.clone().filter(|(uses, _)| uses.starts_with(SELF))?;
+            step.is_ours.then_some(uses)
+        };
         if self.on_change
             && let Some((_, span)) = self.steps.iter().find_map(own)
         {
@@ -204,7 +249,7 @@ impl Job {
             .iter()
             .position(|s| s.change.as_ref().is_some_and(|c| c.at_root))?;
         self.steps[from + 1..].iter().find_map(|step| match &step.uses {
-            Some((uses, span)) if uses.starts_with("./") => Some(span.clone()),
+            Some((uses, span)) if uses.starts_with("./") && step.is_ours => Some(span.clone()),
             _ => step.scripts.iter().find_map(|script| {
                 let at = script.start + document[script.clone()].find(REGISTRY)?;
                 Some(at..at + REGISTRY.len())

@@ -3,6 +3,7 @@
 //!
 //! A general linter knows more about workflows; these rules know about gates. Must not run or fetch anything.
 
+mod change;
 mod codes;
 mod job;
 mod runtime;
@@ -13,11 +14,14 @@ use crate::document::node::Node;
 use crate::document::source::Source;
 use crate::document::source_map::MappedText;
 use crate::document::yaml;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Severity};
 
 pub use codes::TABLE;
 use job::{Job, Step};
 use sink::Sink;
+
+/// Words of a workflow that runs gates.
+const MEASURES: [&str; 3] = ["gates.toml", "nmoe-gates", "node_tps"];
 
 /// Checks one workflow file.
 pub fn lint(source: &Source) -> Vec<Finding> {
@@ -40,8 +44,9 @@ pub fn lint(source: &Source) -> Vec<Finding> {
     for job in &jobs {
         judge(job, &mut sink);
         for step in &job.steps {
-            expressions(step, &mut sink);
-            script::judge(step, &mut sink);
+            if MEASURES.iter().any(|word| source.text().contains(word)) {
+                script::judge(step, &mut sink);
+            }
             pinned(step, &mut sink);
             runtime::judge(step, &mut sink);
         }
@@ -102,29 +107,32 @@ fn permissions(tree: &Node, jobs: &[Job], sink: &mut Sink) {
 
 fn judge(job: &Job, sink: &mut Sink) {
     let write = job.write_permission();
-    if let (true, Some((name, span))) = (job.self_hosted, &write) {
-        sink.push(
-            &codes::SELF_HOSTED_WRITE,
-            span,
-            format!(
-                "job `{}` runs on a self-hosted runner and may write `{name}`",
-                job.id
-            ),
-        );
-    }
-    for step in &job.steps {
-        let Some(checkout) = &step.change else { continue };
+    let taken: Vec<_> = job.steps.iter().filter_map(|step| step.change.as_ref()).collect();
+    if let Some(checkout) = taken.iter().find(|checkout| checkout.is_privileged) {
         if let Some((name, span)) = &write {
-            sink.push(
-                &codes::WRITE_BESIDE_CHANGE,
-                span,
-                format!(
-                    "job `{}` checks out the code of a change and may write `{name}`",
-                    job.id
-                ),
-            );
+            let id = &job.id;
+            if job.self_hosted {
+                let message = format!("job `{id}` runs on a self-hosted runner and may write `{name}`");
+                sink.push(&codes::SELF_HOSTED_WRITE, span, message);
+            }
+            let message = format!("job `{id}` checks out the code of a change and may write `{name}`");
+            sink.push(&codes::WRITE_BESIDE_CHANGE, span, message);
         }
-        if checkout.moving {
+        if job.secret.is_some() {
+            let message = format!(
+                "job `{}` takes the code of a change here, and uses secrets",
+                job.id
+            );
+            let severity = match job.environment {
+                // A person can release the secrets of an environment for one change.
+                Some(_) => Severity::Warning,
+                None => Severity::Error,
+            };
+            sink.push_as(&codes::SECRET_BESIDE_CHANGE, severity, &checkout.span, message);
+        }
+    }
+    for checkout in taken.iter().filter(|checkout| checkout.is_privileged) {
+        if checkout.moving && (job.self_hosted || write.is_some()) {
             sink.push(
                 &codes::MOVING_REF,
                 &checkout.span,
@@ -155,29 +163,64 @@ fn judge(job: &Job, sink: &mut Sink) {
             ),
         );
     }
-    if !job.has_timeout && !job.calls_workflow {
-        sink.push(
-            &codes::NO_TIMEOUT,
-            &job.span,
-            format!(
-                "job `{}` has no `timeout-minutes`: a hanging job occupies its runner for six hours",
+    moving_code(job, sink);
+    status_writer(job, sink);
+}
+
+/// Reports code of others that moves, in a job that has something to protect.
+fn moving_code(job: &Job, sink: &mut Sink) {
+    if job.secret.is_none() && job.write_permission().is_none() && !job.self_hosted {
+        return;
+    }
+    let steps = job.steps.iter().filter_map(|step| step.uses.as_ref());
+    for (uses, span) in steps.chain(&job.calls) {
+        let branch = uses
+            .rsplit_once('@')
+            .is_some_and(|(_, version)| ["main", "master", "HEAD", "latest"].contains(&version));
+        let image = uses
+            .strip_prefix("docker://")
+            .is_some_and(|image| !image.contains("@sha256:"));
+        if image || (branch && job.calls.is_some()) {
+            let message = format!(
+                "`{uses}` can be moved to other code, and job `{}` has rights",
                 job.id
-            ),
-        );
+            );
+            sink.push(&codes::MOVING_CODE, span, message);
+        }
     }
 }
 
-fn expressions(step: &Step, sink: &mut Sink) {
-    for text in &step.scripts {
-        let raw = &sink.source.text()[text.clone()];
-        let hits: Vec<usize> = raw.match_indices("${{").map(|(at, _)| text.start + at).collect();
-        for at in hits {
-            sink.push(
-                &codes::SCRIPT_EXPRESSION,
-                &(at..at + 3),
-                "GitHub inserts the value of an expression into the script, so the value becomes code",
-            );
-        }
+/// Reports a job that can write our commit status without being the publisher.
+fn status_writer(job: &Job, sink: &mut Sink) {
+    const CONTEXT: &str = "nmoe-gates/";
+    let can_write = |name: &str| matches!(name, "statuses" | "checks" | "all");
+    let permission = job
+        .permissions
+        .iter()
+        .flatten()
+        .find(|(name, value, _)| can_write(name) && value.starts_with("write"));
+    let Some((name, _, span)) = permission else { return };
+    if job.steps.iter().any(|step| step.is_ours) {
+        return;
+    }
+    let text = sink.source.text();
+    let named = job
+        .steps
+        .iter()
+        .flat_map(|step| &step.scripts)
+        .find_map(|script| Some(script.start + text[script.clone()].find(CONTEXT)?));
+    if let Some(at) = named {
+        let message = format!(
+            "job `{}` may write `{name}` and names the commit status of the gates",
+            job.id
+        );
+        sink.push(&codes::STATUS_WRITER, &(at..at + CONTEXT.len()), message);
+    } else if name == "statuses" {
+        let message = format!(
+            "job `{}` may write every commit status, also that of the gates",
+            job.id
+        );
+        sink.push_as(&codes::STATUS_WRITER, Severity::Warning, span, message);
     }
 }
 
