@@ -20,22 +20,50 @@ pub enum NoEvent {
     #[error("cannot read the workflow event: {0}")]
     Unreadable(String),
     /// The event is not about a pull request.
-    #[error("the event `{0}` is not about a pull request; run on `pull_request`, or give `--pr N`")]
+    #[error(
+        "the event `{0}` is not about a pull request; run on `pull_request` or `merge_group`, or give `--pr N`"
+    )]
     Other(String),
 }
 
 #[derive(Deserialize)]
 struct Event {
     pull_request: Option<Pull>,
+    merge_group: Option<MergeGroup>,
 }
 
-/// Reads the pull request of the current event.
-pub fn pull_request(variable: impl Fn(&str) -> Option<String>) -> Result<Pull, NoEvent> {
+#[derive(Deserialize)]
+struct MergeGroup {
+    head_ref: String,
+}
+
+/// The pull request of an event.
+#[derive(Debug)]
+pub enum Subject {
+    /// As it was when the event happened.
+    Pull(Box<Pull>),
+    /// The number of the pull request that a merge queue tests.
+    Queued(u64),
+}
+
+/// Reads the pull request of the current event, or the one of a merge queue, whose branch is
+/// `gh-readonly-queue/BASE/pr-N-SHA`: <https://docs.github.com/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue>.
+pub fn subject(variable: impl Fn(&str) -> Option<String>) -> Result<Subject, NoEvent> {
     let path = variable("GITHUB_EVENT_PATH")
         .filter(|p| !p.is_empty())
         .ok_or(NoEvent::Unset)?;
     let text = std::fs::read_to_string(Path::new(&path)).map_err(|e| NoEvent::Unreadable(e.to_string()))?;
     let event: Event = serde_json::from_str(&text).map_err(|e| NoEvent::Unreadable(e.to_string()))?;
     let name = || variable("GITHUB_EVENT_NAME").unwrap_or_else(|| "unknown".to_owned());
-    event.pull_request.ok_or_else(|| NoEvent::Other(name()))
+    if let Some(pull) = event.pull_request {
+        return Ok(Subject::Pull(Box::new(pull)));
+    }
+    let queued = event.merge_group.and_then(|group| queued(&group.head_ref));
+    queued.map(Subject::Queued).ok_or_else(|| NoEvent::Other(name()))
+}
+
+fn queued(head: &str) -> Option<u64> {
+    let (_, entry) = head.rsplit_once('/')?;
+    let (number, _) = entry.strip_prefix("pr-")?.split_once('-')?;
+    number.parse().ok()
 }

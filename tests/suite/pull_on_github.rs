@@ -561,3 +561,23 @@ fn slow_recorded_tier_a_is_required_by_the_settings() {
     assert_eq!(way.status(number, "one").0, "success");
     assert_eq!(way.codes(number), Vec::<String>::new());
 }
+
+/// A required check that does not run on `merge_group` blocks a merge queue for ever.
+#[test]
+fn merge_queue_lints_its_pull_request() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.github.settle(number);
+    way.update();
+    let event = way.sandbox.path("event.json");
+    std::fs::write(&event, way.github.enqueue(number).to_string()).unwrap();
+    let lint = || {
+        let call = way.call(&["lint", "pr", "--format", "json"]);
+        call.env("GITHUB_EVENT_NAME", "merge_group")
+            .env("GITHUB_EVENT_PATH", &event)
+    };
+    let out = lint().run().exits(0);
+    assert_eq!(out.json()["findings"], json!([]));
+    way.github.api.state().pulls.get_mut(&number).unwrap()["body"] = "Nothing.".into();
+    assert_ne!(lint().run().exits(1).findings()["summary"]["errors"], 0);
+}

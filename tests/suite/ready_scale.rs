@@ -57,7 +57,7 @@ fn cost(pulls: u64) -> Cost {
     let bin = way.sandbox.path("bin");
     std::fs::create_dir(&bin).unwrap();
     let path = std::env::var("PATH").unwrap();
-    let script = format!("#!/bin/sh\necho \"$*\" >> \"$GIT_LOG\"\nPATH='{path}' exec git \"$@\"\n");
+    let script = format!("#!/bin/sh\necho \"$*\" >> \"$COMMANDS_LOG\"\nPATH='{path}' exec git \"$@\"\n");
     std::fs::write(bin.join("git"), script).unwrap();
     let mut mode = std::fs::metadata(bin.join("git")).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
@@ -68,7 +68,7 @@ fn cost(pulls: u64) -> Cost {
     let out = way
         .call(&["ready", "--all", "--format", "json"])
         .env("PATH", format!("{}:{path}", bin.display()))
-        .env("GIT_LOG", &log)
+        .env("COMMANDS_LOG", &log)
         .env("NMOE_API_TIMEOUT_S", "60")
         .run()
         .exits(1);

@@ -34,6 +34,7 @@ fn slow_five_contracts_from_start_to_ready() {
         "{}",
         out.stdout
     );
+    out.reports("`nmoe-gates lint scope --issue 4` reads it again");
     write(&tools, "README.md", "A trainer.\n");
     fixture.call(&tools, &["lint", "scope", "--cached"]).exits(0);
     commit(&tools);

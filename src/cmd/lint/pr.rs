@@ -13,7 +13,7 @@ use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
 use crate::domain::paths;
 use crate::git::Git;
-use crate::github::event;
+use crate::github::event::{self, Subject};
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::attestation_evidence::AttestationEvidence;
@@ -30,7 +30,7 @@ use crate::system::files;
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Number of the pull request (default: the pull request of the current event).
+    /// Number of the pull request (default: the pull request of the current event, or the one that a merge queue tests).
     #[arg(long, value_name = "N")]
     pr: Option<u64>,
     /// File with the contract (default: the issue that the description closes).
@@ -108,10 +108,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
-    Ok(match args.pr {
-        Some(number) => Snapshot::fetch(&github::connect(context)?, number)?,
-        None => Snapshot::new(event::pull_request(|name| std::env::var(name).ok())?),
-    })
+    let number = match args.pr {
+        Some(number) => number,
+        None => match event::subject(|name| std::env::var(name).ok())? {
+            Subject::Pull(pull) => return Ok(Snapshot::new(*pull)),
+            Subject::Queued(number) => number,
+        },
+    };
+    Ok(Snapshot::fetch(&github::connect(context)?, number)?)
 }
 
 /// Returns the contract: the file that the user named, otherwise the contract of the pull request.
