@@ -46,7 +46,6 @@ use crate::gate::process::Supervisor;
 use crate::gate::recorder::{self, Recorder};
 use crate::gate::select::{self};
 use crate::gate::verdict::ResultsBuilder;
-use crate::github::workflow_command;
 use crate::system::clock;
 use crate::system::signals::Stop;
 use crate::system::supervisor::{Records, WorkerExit};
@@ -211,14 +210,7 @@ fn work(
     };
     let stream = stream.context("cannot start the output")?;
     let filter = input.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
-    let mut output = Output::to(stream, filter).context("cannot start the output")?;
-    if in_actions() && format != Format::Json {
-        // Also ask the runner to mask these names. This covers the output of the other steps of the job.
-        input
-            .masks
-            .iter()
-            .for_each(|name| output.command(&workflow_command::mask(name)));
-    }
+    let output = Output::to(stream, filter).context("cannot start the output")?;
     let talk = Rc::new(RefCell::new(progress::Progress::new(
         context,
         args.heartbeat,

@@ -1,4 +1,4 @@
-//! Builds workflow commands for the Actions runner: annotations, masks and escaped values.
+//! Builds workflow commands for the Actions runner: annotations and escaped values.
 //!
 //! Values are encoded (`%`, CR, LF, and in properties `:` and `,`), so that a value cannot end its command or start another.
 
@@ -59,11 +59,6 @@ impl Annotation<'_> {
         let _ = writeln!(command, "::{}", data(self.message));
         command
     }
-}
-
-/// Returns a command that makes the runner mask this text in the rest of the job log. The runner also hides the command itself.
-pub fn mask(text: &str) -> String {
-    format!("::add-mask::{}", data(text))
 }
 
 /// Encodes the text of a command, so that it stays on one line.

@@ -12,6 +12,7 @@ use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
+use crate::domain::verdict::Verdict;
 use crate::report::read;
 
 /// Maximum size of results that are published, in bytes.
@@ -138,6 +139,9 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
         let detail = format!("{} differ from the resolution", names(&differ));
         return Err(Refusal::new(RefusalKind::Foreign(differ), detail));
     }
+    if let Some(why) = impossible(results, expected.registry) {
+        return Err(Refusal::new(RefusalKind::Inconsistent, why));
+    }
     match foreign_word(results, expected.registry) {
         None => Ok(()),
         Some(word) => Err(Refusal::new(
@@ -163,6 +167,51 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
     differ
 }
 
+/// How much longer than its limit a passed command may seem to have run, in seconds: clocks are rounded.
+const TOLERANCE_S: f64 = 1.0;
+
+/// Returns a pass that no run of this tool records.
+fn impossible(results: &Results, registry: &Registry) -> Option<String> {
+    let passes = results
+        .results
+        .iter()
+        .filter(|(_, result)| result.status == Verdict::Pass);
+    passes.into_iter().find_map(|(id, result)| {
+        let gate = registry.gates.get(id.as_str())?;
+        let limit = gate.timeout_s as f64 + TOLERANCE_S;
+        let has_limit = gate.kind == GateKind::Command && gate.timeout_s > 0;
+        let perf = result.perf.as_ref();
+        let why = if has_limit && result.duration_s.is_some_and(|duration| duration > limit) {
+            "took longer than its limit"
+        } else if gate.needs_target() && results.evidence.target.is_none() {
+            "needs a target, and none was found"
+        } else if gate.kind == GateKind::External && result.supplied_by.is_none() {
+            "is external, and nobody supplied its results"
+        } else if perf.is_some_and(is_outside_budget) {
+            "is outside of its budget"
+        } else {
+            return None;
+        };
+        Some(format!("gate {id:?} passed and {why}"))
+    })
+}
+
+/// Whether a comparison of throughput lost more than its budget allows.
+fn is_outside_budget(perf: &PerfResult) -> bool {
+    let is_throughput = perf.metric.starts_with("node_tps");
+    let lost = perf.delta_pct.zip(perf.budget_pct);
+    is_throughput && lost.is_some_and(|(delta, budget)| delta < budget - 1e-9)
+}
+
+/// Whether a text is a time as this tool writes it: `2026-01-02T03:04:05Z`, perhaps with a fraction. Other forms could carry text.
+fn is_time(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_digit() || b"-:.TZ".contains(&b);
+    text.len() <= 40
+        && text.ends_with('Z')
+        && text.bytes().all(plain)
+        && text.parse::<jiff::Timestamp>().is_ok()
+}
+
 /// Whether a text is the digest of an image, with or without `sha256:`.
 fn is_digest(text: &str) -> bool {
     Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text))
@@ -172,11 +221,10 @@ fn is_digest(text: &str) -> bool {
 /// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
-    let time = |text: &str| text.len() <= 40 && text.parse::<jiff::Timestamp>().is_ok();
     let facts = [
         ("image", &e.image, is_digest as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
-        ("started_at", &results.started_at, time),
+        ("started_at", &results.started_at, is_time),
     ];
     for (name, value, fits) in facts {
         if let Some(value) = value.as_deref().filter(|value| !fits(value)) {

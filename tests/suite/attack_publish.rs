@@ -445,3 +445,22 @@ fn workflows_pass_result_of_gates_job() {
         );
     }
 }
+
+#[test]
+fn t10_impossible_passes() {
+    let fixture = PullFixture::new();
+    let results = fixture.results();
+    let long = set(&results, "/results/b200:two/duration_s", json!(1_000_000.0));
+    let untargeted = set(&results, "/evidence/target", Value::Null);
+    let extended = set(&results, "/started_at", json!("2026-01-01T00:00:00Z[u-ca=x]"));
+    let offset = set(&results, "/started_at", json!("2026-01-01T00:00:00+00:00"));
+    for (what, forged) in [
+        ("277 hours", long),
+        ("no target", untargeted),
+        ("text in a time", extended),
+        ("another form of time", offset),
+    ] {
+        let (naive, ours) = both(&fixture, &forged.to_string());
+        attack(what, is_green(&naive), is_green(&ours));
+    }
+}

@@ -67,19 +67,13 @@ fn t19_planted_secrets_appear_nowhere() {
         "{}",
         run.stdout
     );
-    // The masks are sent before the first output of a gate, and only to a runner.
-    let (masks, rest) = run.stdout.split_at(run.stdout.find("::group::").unwrap());
-    assert!(!rest.contains("\n::add-mask::"), "{rest}");
-    for name in ["HOSTNAME", "POD_NAME", "NMOE_DATA_PATH", "AWS_SECRET_ACCESS_KEY"] {
-        let (_, value) = planted().into_iter().find(|(known, _)| *known == name).unwrap();
-        assert!(masks.contains(&format!("::add-mask::{value}\n")), "{name}");
-    }
-    for call in [
-        with(sandbox.gates(["run", "--bundle", "tell"])).env("GITHUB_ACTIONS", ""),
-        with(sandbox.gates(["run", "--bundle", "tell", "--format", "json"])),
-    ] {
-        let out = call.run().exits(1);
-        assert!(!format!("{}{}", out.stdout, out.stderr).contains("add-mask"));
+    // Asking the runner to mask a name writes the name into the log, which `tee` keeps.
+    for (name, value) in planted() {
+        attack(
+            &format!("mask of {name}"),
+            format!("::add-mask::{value}").contains(&value),
+            run.stdout.contains("::add-mask::") || run.stdout.contains(&value),
+        );
     }
     let mut places: Vec<(String, String)> = vec![
         ("the job's log".to_owned(), run.on_a_runner()),

@@ -22,7 +22,7 @@ fn policy() -> String {
         .gate(
             "b200:two",
             "python train.py configs/moonlet.toml",
-            "tier = \"b\"\ngpus = 8\nrequires = [\"NMOE_DATA_PATH\"]\nrequires_files = [\"configs/moonlet.toml\"]",
+            "tier = \"b\"\ngpus = 8\ntimeout_s = 600\nrequires = [\"NMOE_DATA_PATH\"]\nrequires_files = [\"configs/moonlet.toml\"]",
         )
         .bundle("full", &["cpu:one", "b200:two"])
         .text()

@@ -69,8 +69,6 @@ pub(super) struct RunInput {
     pub(super) perf: PerfTerms,
     /// Redacts private names from the output of gates.
     pub(super) redactor: Option<Redactor>,
-    /// The names that the runner is asked to mask, also in the output of other steps.
-    pub(super) masks: Vec<String>,
 }
 
 /// Whether this process runs in GitHub Actions, where other people read the log.
@@ -177,7 +175,6 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         evidence,
         external,
         perf,
-        masks: identity.iter().flat_map(Identity::distinctive).collect(),
         redactor: identity.map(Redactor::new),
     })
 }
