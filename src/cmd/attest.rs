@@ -22,15 +22,17 @@ use crate::domain::ids::{ContractId, GateId};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
+use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::github::api::GitHub;
 use crate::github::closing_keywords;
 use crate::plan::codes;
+use crate::policy::{Loaded, Revision};
 use crate::pull::attestation::{self, Head};
 use crate::pull::attestation_check::{self, Inputs};
 use crate::pull::contract::{ContractOf, Issue};
-use crate::pull::published;
+use crate::pull::published::{self, Trust};
 use crate::pull::snapshot::Snapshot;
 use crate::pull::tier_b;
 use crate::workspace::stored_contract;
@@ -93,8 +95,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let body = body(context, args)?;
     let document = contract(context, args, &body)?;
     let head = head(context, args, &git, &body)?;
-    let registry = context.registry()?.value;
-    let results = results(context, args, &body, &head, &registry)?;
+    let registry = context.registry()?;
+    let results = results(context, args, &git, &body, &head, &registry)?;
+    let registry = registry.value;
     if args.verify {
         return verify(context, &git, &body, &document, &head, results);
     }
@@ -219,9 +222,10 @@ fn contract(context: &Context, args: &Args, body: &Body) -> anyhow::Result<Docum
 fn results(
     context: &Context,
     args: &Args,
+    git: &Git,
     body: &Body,
     head: &Head,
-    registry: &Registry,
+    registry: &Loaded<Registry>,
 ) -> anyhow::Result<Vec<Results>> {
     let mut paths = args.results.clone();
     if paths.is_empty() {
@@ -236,9 +240,19 @@ fn results(
         .map(|path| input_files::recorded(path))
         .collect::<anyhow::Result<_>>()?;
     if let (true, Some((github, snapshot))) = (args.results.is_empty(), &body.pull) {
-        let published = published::read(github, snapshot.pull.number, registry)?;
-        for reason in published.ignored {
-            context.note(reason);
+        let naming = Naming {
+            base: snapshot.pull.base.branch.clone(),
+            ..context.settings()?.naming
+        };
+        let base = revisions::base(git, &naming)?;
+        let trust = Trust {
+            registry,
+            publish: &Revision::Commit(git, &base).settings()?.publish,
+            is_on_base: &|commit| revisions::contains(git, &base, commit),
+        };
+        let published = published::read(github, &snapshot.pull, &trust)?;
+        for refused in published.refused {
+            context.note(format_args!("ignored published results: {}", refused.why.says()));
         }
         // Results about earlier heads are expected here. Those that the user names are reported.
         let about_head = published

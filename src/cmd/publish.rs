@@ -52,6 +52,9 @@ pub struct Args {
     /// Write the outcome to this file, in one word: the overall verdict, `stale`, or `refused`.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the evidence that the run must upload into this folder, unless the results are stale or refused.
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
 }
 
 /// Runs `publish`.
@@ -97,12 +100,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         registry: &registry.value,
         has_job_failed: args.job_result.is_some_and(|result| result != JobResult::Success),
         templates: args.templates.as_deref(),
+        publish: &settings.publish,
         workflow: WorkflowRun::from_env(|name| std::env::var(name).ok()),
     };
     let publication = Publication::prepare(&github, request, context)?;
     if let Some(path) = &args.output {
         std::fs::write(path, format!("{}\n", publication.outcome()))
             .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let (Some(folder), Some(evidence)) = (&args.evidence, publication.evidence()) {
+        let path = folder.join(evidence.artifact());
+        std::fs::write(&path, evidence.bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        runner_files::append(runner_files::OUTPUT, &format!("evidence={}\n", path.display()))?;
     }
     // Publishing a failed gate is a success of this command. A refusal ends without a verdict.
     let exit = match publication.is_refused() {

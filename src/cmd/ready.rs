@@ -11,15 +11,17 @@ use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
-use crate::git::Git;
-use crate::github::api::GitHub;
+use crate::git::{Git, revisions};
 use crate::lint::context::RegistryIndex;
+use crate::policy::Revision;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
+use crate::pull::published::{self, Trust};
 use crate::pull::queue::Queue;
 use crate::pull::readiness::Inputs;
+use crate::pull::signature::{self, Signers};
 use crate::pull::snapshot::Snapshot;
-use crate::pull::{published, signature, trial_order};
+use crate::pull::trial_order;
 use crate::workspace::clean;
 
 use report::Report;
@@ -51,7 +53,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let queue = Queue::load(&github, &here, settings.hotspots)?;
-    let recorded = recorded(context, args, &github)?;
+    let signers = Signers {
+        repository: github.repository(),
+        workflows: &settings.publish.workflows,
+        branch: &settings.naming.base,
+    };
+    let recorded = recorded(context, args, &signers)?;
     let snapshots: Vec<Snapshot> = if args.all {
         queue
             .pulls
@@ -68,12 +75,21 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         ..KnownResults::default()
     };
     // Results in a comment have no signature of their own.
-    for pull in snapshots.iter().map(|s| s.pull.number).filter(|_| !args.attested) {
-        let published = published::read(&github, pull, &registry.value)?;
-        for reason in published.ignored {
-            context.note(format_args!("#{pull}: {reason}"));
+    for pull in snapshots.iter().map(|s| &s.pull).filter(|_| !args.attested) {
+        let base = clone.base(&pull.base.branch)?;
+        let trust = Trust {
+            registry: &registry,
+            // The settings of this checkout may be those of a change.
+            publish: &Revision::Commit(&clone.git, &base).settings()?.publish,
+            is_on_base: &|commit| revisions::contains(&clone.git, &base, commit),
+        };
+        let published = published::read(&github, pull, &trust)?;
+        for refused in &published.refused {
+            let why = refused.why.says();
+            context.note(format_args!("#{}: ignored published results: {why}", pull.number));
         }
-        results.published.insert(pull, published.results);
+        results.published.insert(pull.number, published.results);
+        results.refused.insert(pull.number, published.refused);
     }
     let inputs = Inputs {
         github: &github,
@@ -100,12 +116,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Reads the results files; with `--attested`, only those with a valid signature.
-fn recorded(context: &Context, args: &Args, github: &GitHub) -> anyhow::Result<Vec<Results>> {
+fn recorded(context: &Context, args: &Args, signers: &Signers<'_>) -> anyhow::Result<Vec<Results>> {
     let mut recorded = Vec::new();
     for path in &args.results {
         let results = input_files::recorded(path)?;
         let signed = match args.attested {
-            true => signature::verify(path, &results, github.repository()),
+            true => signature::verify(path, &results, signers),
             false => Ok(()),
         };
         match signed {

@@ -28,6 +28,8 @@ pub struct Settings {
     pub moe: Moe,
     /// What proves a gate of Tier A.
     pub tier_a: TierAProof,
+    /// Who publishes results.
+    pub publish: Publish,
 }
 
 /// What proves a gate of Tier A.
@@ -130,6 +132,25 @@ impl Default for Moe {
                 "nmoe/csrc/**",
                 "nmoe-csrc/**",
             ]),
+        }
+    }
+}
+
+/// Who publishes results. `ready` takes these keys from the base commit, and counts no other results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Publish {
+    /// Workflow files whose runs on the base branch may publish results.
+    pub workflows: Vec<String>,
+    /// Login that writes the comment and the commit status; of a GitHub App, `NAME[bot]`.
+    pub login: String,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Publish {
+            workflows: vec![".github/workflows/tier-b.yml".to_owned()],
+            login: "github-actions[bot]".to_owned(),
         }
     }
 }

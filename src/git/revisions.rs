@@ -27,6 +27,12 @@ pub fn base(git: &Git, naming: &Naming) -> Result<CommitId, GitError> {
     Err(GitError::NoBase(naming.base.clone()))
 }
 
+/// Whether a commit is an ancestor of another one, or equal to it. A commit that is not here is not.
+pub fn contains(git: &Git, tip: &CommitId, commit: &CommitId) -> bool {
+    let asked = git.output(["merge-base", "--is-ancestor", "--end-of-options", commit, tip]);
+    asked.is_ok_and(|answer| answer.status.success())
+}
+
 /// Returns the merge base of two commits.
 ///
 /// # Errors

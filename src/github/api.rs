@@ -11,7 +11,8 @@ use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
 use crate::github::error::GitHubError;
 use crate::github::types::{
-    Authorship, Comment, Commit, Environment, Issue, Object, Permission, Pull, Review, State, Status, User,
+    Artifact, Authorship, Comment, Commit, Environment, Issue, Object, Permission, Pull, Review, Run, State,
+    Status, User,
 };
 
 /// The longest comment or description, in characters.
@@ -258,6 +259,22 @@ impl GitHub {
     pub fn statuses(&self, commit: &CommitId) -> Result<Vec<Status>, GitHubError> {
         self.client
             .list(&self.path(&format!("/commits/{commit}/statuses")))
+    }
+
+    /// Gets a workflow run; needs `actions: read`.
+    pub fn workflow_run(&self, id: u64) -> Result<Run, GitHubError> {
+        self.client.get(&self.path(&format!("/actions/runs/{id}")))
+    }
+
+    /// Gets the newest artifact of a workflow run with this name, which must have only letters, digits, `.` and `-`.
+    pub fn artifact(&self, run: u64, name: &str) -> Result<Option<Artifact>, GitHubError> {
+        #[derive(serde::Deserialize)]
+        struct Artifacts {
+            artifacts: Vec<Artifact>,
+        }
+        let path = self.path(&format!("/actions/runs/{run}/artifacts?name={name}"));
+        let found: Artifacts = self.client.get(&path)?;
+        Ok(found.artifacts.into_iter().find(|artifact| artifact.name == name))
     }
 
     /// Gets a commit.

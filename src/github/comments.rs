@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::CommitId;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
+use crate::github::statuses::RunNumber;
 use crate::github::types::Comment;
 
 /// The start of the marker; the JSON of [`Marker`] and ` -->` follow.
@@ -94,6 +95,11 @@ impl Marker {
     }
 }
 
+/// Returns the run that a comment shows, if its first line is a marker.
+pub fn shown(body: &str) -> Option<Shown> {
+    Marker::of(body).map(|marker| marker.shown)
+}
+
 /// The comment that should exist.
 pub struct Sticky<'a> {
     /// The key; there is one comment for each key. Lower-case letters, digits, `_`, `-`; other characters are replaced.
@@ -101,6 +107,8 @@ pub struct Sticky<'a> {
     pub shown: Shown,
     /// Returns the text for these earlier runs, newest first. At most [`Sticky::ROOM`] characters.
     pub text: &'a dyn Fn(&[Shown]) -> String,
+    /// Whether a workflow run may publish here. Every workflow has the login of this publisher and could write a marker.
+    pub is_real: &'a dyn Fn(RunNumber) -> bool,
 }
 
 /// The result of publishing, with the URL of the comment.
@@ -226,6 +234,13 @@ impl Sticky<'_> {
                 None => github.login()?,
             };
             found.retain(|(comment, _)| comment.user.as_ref().is_some_and(|user| user.login == me));
+            let is_planted = |shown: &Shown| shown.run.is_some_and(|run| !(self.is_real)(run));
+            for (_, Ours { marker, .. }) in &mut found {
+                marker.before.retain(|shown| !is_planted(shown));
+                if is_planted(&marker.shown) {
+                    marker.shown = self.shown.clone();
+                }
+            }
             *login = Some(me);
         }
         Ok(found)
@@ -313,6 +328,7 @@ mod tests {
                 key: "full",
                 shown: run(n),
                 text: &text,
+                is_real: &|_| true,
             };
             let set = |id, body: String| {
                 let comment = Comment {
@@ -403,6 +419,7 @@ mod tests {
             key: "--><b>@x FULL",
             shown: run(1),
             text: &text,
+            is_real: &|_| true,
         };
         assert_eq!(sticky.key(), "-b-x-");
         assert!(Marker::of(&sticky.body(Vec::new())).is_some());

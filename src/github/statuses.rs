@@ -47,9 +47,17 @@ pub fn run_of(address: &str) -> Option<RunNumber> {
     Some((run.parse().ok()?, attempt.parse().ok()?))
 }
 
-/// Returns the status of the newest run in this context, among those that this login created.
-pub fn newest(statuses: &[Status], context: &str, login: &str) -> Option<Status> {
-    let mut ours = statuses.iter().filter(|status| status.is(context, login));
+/// Returns the status of the newest run in this context, among those that this login created. Other workflows have the same login,
+/// so a run must be real.
+pub fn newest(
+    statuses: &[Status],
+    context: &str,
+    login: &str,
+    is_real: &dyn Fn(RunNumber) -> bool,
+) -> Option<Status> {
+    let mut ours = statuses
+        .iter()
+        .filter(|status| status.is(context, login) && status.run().is_none_or(is_real));
     // The list has the newest status first, and of equal runs the first status counts.
     let mut best = ours.find(|status| status.run().is_some())?;
     for status in ours {
@@ -90,14 +98,20 @@ impl Wanted<'_> {
     ///
     /// # Errors
     /// GitHub does not answer or refuses, or other publishers keep changing the status.
-    pub fn settle(&self, github: &GitHub, commit: &CommitId, login: &str) -> Result<Settled, GitHubError> {
+    pub fn settle(
+        &self,
+        github: &GitHub,
+        commit: &CommitId,
+        login: &str,
+        is_real: &dyn Fn(RunNumber) -> bool,
+    ) -> Result<Settled, GitHubError> {
         let mine = self.target.and_then(run_of);
         let mut written = false;
         for _ in 0..ROUNDS {
             let statuses = github.statuses(commit)?;
             let current = statuses.iter().find(|status| status.context == self.context);
-            let newer =
-                newest(&statuses, self.context, login).filter(|status| mine.is_some() && status.run() > mine);
+            let newer = newest(&statuses, self.context, login, is_real)
+                .filter(|status| mine.is_some() && status.run() > mine);
             let wanted = match &newer {
                 None => *self,
                 Some(newer) => Wanted {
@@ -158,8 +172,12 @@ mod tests {
             status(Some(9), "other"),
             status(Some(5), "me"),
         ];
-        assert_eq!(newest(&all, "c", "me").and_then(|s| s.run()), Some((5, 1)));
-        assert!(newest(&all, "d", "me").is_none());
+        let found = |context, is_real: &dyn Fn(RunNumber) -> bool| {
+            newest(&all, context, "me", is_real).and_then(|s| s.run())
+        };
+        assert_eq!(found("c", &|_| true), Some((5, 1)));
+        assert_eq!(found("c", &|run| run.0 < 5), Some((3, 1)));
+        assert_eq!(found("d", &|_| true), None);
     }
 
     #[test]

@@ -218,6 +218,32 @@ fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A workflow run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Run {
+    /// The file of the workflow, such as `.github/workflows/ci.yml`.
+    pub path: String,
+    /// What started the run, such as `workflow_dispatch`.
+    pub event: String,
+    /// The branch or the tag that the run was started on; `None` for a deleted one.
+    #[serde(default)]
+    pub head_branch: Option<String>,
+    /// The commit that the workflow came from.
+    pub head_sha: CommitId,
+}
+
+/// An artifact of a workflow run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Artifact {
+    pub name: String,
+    /// `sha256:` and the digest of what was uploaded.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Whether the content is deleted, because its time of retention is over.
+    #[serde(default)]
+    pub expired: bool,
+}
+
 /// The permission of a user in the repository.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Permission {

@@ -70,6 +70,12 @@ blockers! {
     STALE_EVIDENCE = "stale-evidence", "A gate passed on a different tree than the one to be merged",
         "Head, base, contract or registry changed since the run. Results are valid only for the tree that was tested.",
         "tree 1f0c2ab tested, tree 8d1e9b4 would be merged", "tree 8d1e9b4 tested and merged";
+    EVIDENCE_UNPROVEN = "evidence-unproven", "Nothing proves that a trusted run made the published results",
+        "Whoever may push a branch can write a comment and a commit status from a workflow of that branch. Published results count only if they name a run of a workflow in `publish.workflows`, dispatched on the base branch, and that run uploaded them as an artifact.",
+        "run 7 is of the workflow `.github/workflows/own.yml`", "run 8 is of the workflow `.github/workflows/tier-b.yml`";
+    EVIDENCE_EXPIRED = "evidence-expired", "The artifact that proves published results has expired",
+        "GitHub deletes artifacts when their time of retention is over. Without the artifact, nothing proves the results, so run Tier B again.",
+        "evidence-4f0c….json, expired", "evidence-4f0c….json";
     PERF_UNPROVEN = "perf-unproven", "A hot change without a passed throughput comparison",
         "For a hot change, the budget is part of the contract. A comparison on the current merge result must pass.",
         "perf:baseline_delta: inconclusive", "perf:baseline_delta: pass";

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::domain::ids::{CommitId, GateId};
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
+use crate::pull::published::Refused;
 use crate::pull::snapshot::Merge;
 
 /// The known results.
@@ -14,6 +15,8 @@ pub struct KnownResults {
     pub recorded: Vec<Results>,
     /// From comments, by the number of the pull request.
     pub published: HashMap<u64, Vec<Results>>,
+    /// Comments that do not count, by the number of the pull request.
+    pub refused: HashMap<u64, Vec<Refused>>,
 }
 
 impl KnownResults {

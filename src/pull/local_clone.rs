@@ -82,7 +82,11 @@ impl LocalClone {
         }
     }
 
-    fn base(&self, branch: &str) -> anyhow::Result<CommitId> {
+    /// Returns the tip of a base branch.
+    ///
+    /// # Errors
+    /// The remote has no such branch.
+    pub fn base(&self, branch: &str) -> anyhow::Result<CommitId> {
         if let Some(known) = self.bases.borrow().get(branch) {
             return Ok(known.clone());
         }

@@ -6,30 +6,33 @@ use std::time::Duration;
 
 use crate::document::{Document, Source};
 use crate::domain::contract::Contract;
-use crate::domain::evidence::{Evidence, Identity};
-use crate::domain::ids::{CommitId, GateId, Sha256};
+use crate::domain::evidence::Identity;
+use crate::domain::ids::{CommitId, GateId};
 use crate::domain::messages::Messages;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
+use crate::domain::settings::Publish;
 use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::comments::{Done, POINTER, Shown, Sticky};
 use crate::github::error::GitHubError;
-use crate::github::statuses::{self, Settled, Wanted};
+use crate::github::statuses::{self, RunNumber, Settled, Wanted};
 use crate::github::types::{State, Status};
 use crate::github::workflow_run::WorkflowRun;
 use crate::lint;
 use crate::pull::contract::{ContractOf, Issue};
-use crate::pull::fresh_merge::{self, Checkout};
+use crate::pull::current;
+use crate::pull::fresh_merge::Checkout;
+use crate::pull::provenance::{Doubt, Provenance};
 use crate::pull::published::{publication_key, status_context};
 use crate::pull::results_files::{self, Files};
-use crate::pull::snapshot::{Merge, Snapshot};
+use crate::pull::snapshot::Snapshot;
 use crate::pull::staleness;
 use crate::pull::tier_a::TierA;
 use crate::report::comment_sections::{self, Past};
-use crate::report::embedded_results;
+use crate::report::embedded_results::{self, Embedded};
 use crate::report::render::{self, Page};
 use crate::report::verify::{self, Refusal};
 use crate::report::view::View;
@@ -62,6 +65,15 @@ pub struct Request<'a> {
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
+    /// The settings of the policy.
+    pub publish: &'a Publish,
+}
+
+/// Where to write, and which other runs may have written there.
+#[derive(Clone, Copy)]
+struct Target<'t> {
+    github: &'t GitHub,
+    is_real: &'t dyn Fn(RunNumber) -> bool,
 }
 
 /// The comment and the status of a pull request.
@@ -72,6 +84,8 @@ pub struct Publication<'a> {
     stale: Vec<Identity>,
     /// The head commit of the results.
     head: CommitId,
+    /// The base branch of the pull request.
+    base_branch: String,
     tier_a: TierA,
     /// Why nothing can be written.
     unreachable: Option<GitHubError>,
@@ -87,7 +101,7 @@ impl<'a> Publication<'a> {
         request: Request<'a>,
         messages: &dyn Messages,
     ) -> Result<Self, GitHubError> {
-        let now = current(github, &request);
+        let now = current::evidence(github, request.pull, request.resolution, request.checkout);
         let (expected, head) = match (request.resolution, &now) {
             (Some(resolution), _) => (resolution.evidence(), resolution.head.clone()),
             (None, Ok((now, snapshot))) => (now.clone(), snapshot.pull.head.sha.clone()),
@@ -111,7 +125,12 @@ impl<'a> Publication<'a> {
             (Ok((_, snapshot)), Ok(results)) => tier_a(github, &request, snapshot, results)?,
             _ => TierA::default(),
         };
+        let base_branch = now.as_ref().map_or_else(
+            |_| String::new(),
+            |(_, snapshot)| snapshot.pull.base.branch.clone(),
+        );
         Ok(Publication {
+            base_branch,
             tier_a,
             request,
             results,
@@ -133,6 +152,23 @@ impl<'a> Publication<'a> {
             Ok(_) if !self.stale.is_empty() => "stale",
             Ok(results) => results.overall.as_str(),
         }
+    }
+
+    /// Returns what the comment embeds, which the run must upload as an artifact. Nothing for stale or refused results.
+    pub fn evidence(&self) -> Option<Embedded> {
+        let results = self.results.as_ref().ok().filter(|_| self.stale.is_empty())?;
+        Embedded::new(results)
+    }
+
+    /// Whether a run may be newer than this run: GitHub must know it as a run that may publish. Without permission to ask, every
+    /// run may.
+    fn is_real(&self, provenance: &Provenance<'_>, run: RunNumber) -> bool {
+        let own = self.request.workflow.id;
+        own.is_none_or(|own| run.0 <= own)
+            || !matches!(
+                provenance.run(run.0),
+                Ok(Err(Doubt::Expired | Doubt::Unproven(_)))
+            )
     }
 
     fn selection(&self) -> (Option<&str>, &[GateId]) {
@@ -188,10 +224,8 @@ impl<'a> Publication<'a> {
                 text += "\n";
                 text +=
                     &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing, self.tier_a.proof);
-                if self.stale.is_empty()
-                    && let Some(line) = embedded_results::line(results)
-                {
-                    text += &format!("\n{line}\n");
+                if let Some(evidence) = self.evidence() {
+                    text += &format!("\n{}\n", evidence.line());
                 }
             }
             Err(refusal) => {
@@ -230,28 +264,34 @@ impl<'a> Publication<'a> {
         if let Some(error) = &self.unreachable {
             return Err(error.clone());
         }
+        let provenance = Provenance::new(github, self.request.publish, &self.base_branch);
+        let is_real = |run| self.is_real(&provenance, run);
+        let to = Target {
+            github,
+            is_real: &is_real,
+        };
         let Some(page) = self.request.workflow.page() else {
             // Outside of a workflow there is no run to link to, so the status links to the comment.
-            let comment = self.write_comment(github, messages);
-            let status = self.set_status(github, comment.as_deref().ok(), messages);
+            let comment = self.write_comment(to, messages);
+            let status = self.set_status(to, comment.as_deref().ok(), messages);
             return comment.and(status).map(drop);
         };
-        let status = self.set_status(github, Some(&page), messages);
+        let status = self.set_status(to, Some(&page), messages);
         if let Ok(Some(_)) = status {
             messages.note("the comment is not changed, because a newer run has published");
             return Ok(());
         }
-        let comment = self.write_comment(github, messages);
+        let comment = self.write_comment(to, messages);
         let race = match comment {
-            Ok(_) => self.end_race(github, &page, messages),
+            Ok(_) => self.end_race(to, &page, messages),
             Err(_) => Ok(()),
         };
         comment.and(status.map(drop)).and(race)
     }
 
     /// Writes the comment, and returns its address.
-    fn write_comment(&self, github: &GitHub, messages: &dyn Messages) -> Result<String, GitHubError> {
-        let done = self.publish_comment(github, messages)?;
+    fn write_comment(&self, to: Target<'_>, messages: &dyn Messages) -> Result<String, GitHubError> {
+        let done = self.publish_comment(to, messages)?;
         let (verb, url) = match done {
             Done::Created(url) => ("published", url),
             Done::Updated(url) => ("updated", url),
@@ -262,7 +302,7 @@ impl<'a> Publication<'a> {
         Ok(url)
     }
 
-    fn publish_comment(&self, github: &GitHub, messages: &dyn Messages) -> Result<Done, GitHubError> {
+    fn publish_comment(&self, to: Target<'_>, messages: &dyn Messages) -> Result<Done, GitHubError> {
         let text = |before: &[Shown]| {
             self.text(before, messages)
                 .unwrap_or_else(|_| "The table could not be rendered; see the job's log.\n".to_owned())
@@ -271,15 +311,16 @@ impl<'a> Publication<'a> {
             key: &self.key(),
             shown: self.shown(),
             text: &text,
+            is_real: to.is_real,
         };
-        sticky.publish(github, self.request.pull)
+        sticky.publish(to.github, self.request.pull)
     }
 
     /// Sets the commit status, which branch protection can require. Returns the status of a newer run, which stays. A token without
     /// permission for statuses is not an error.
     fn set_status(
         &self,
-        github: &GitHub,
+        to: Target<'_>,
         target: Option<&str>,
         messages: &dyn Messages,
     ) -> Result<Option<Status>, GitHubError> {
@@ -290,9 +331,10 @@ impl<'a> Publication<'a> {
             line: &line,
             target,
         };
-        let settled = github
+        let settled = to
+            .github
             .login()
-            .and_then(|login| wanted.settle(github, &self.head, &login));
+            .and_then(|login| wanted.settle(to.github, &self.head, &login, to.is_real));
         match settled {
             Ok(Settled::Newer(status)) => Ok(Some(status)),
             Ok(Settled::Set | Settled::Unchanged) => Ok(None),
@@ -309,33 +351,33 @@ impl<'a> Publication<'a> {
     /// Ensures that the comment ends with the newest of several runs that publish at the same time. GitHub has no conditional write
     /// of a comment, so an older run may have replaced the table of a newer one. The older run finds out from the statuses, and
     /// points to the newer run. The newer run finds the older one there, waits for it, and writes its table again.
-    fn end_race(&self, github: &GitHub, page: &str, messages: &dyn Messages) -> Result<(), GitHubError> {
+    fn end_race(&self, to: Target<'_>, page: &str, messages: &dyn Messages) -> Result<(), GitHubError> {
         let Some(mine) = self.request.workflow.number() else {
             return Ok(());
         };
         let context = status_context(&self.key());
-        let login = github.login()?;
+        let login = to.github.login()?;
         for _ in 0..RACE_ROUNDS {
             // Without permission for statuses there is no order to find out.
-            let Ok(statuses) = github.statuses(&self.head) else {
+            let Ok(statuses) = to.github.statuses(&self.head) else {
                 return Ok(());
             };
-            let newest = statuses::newest(&statuses, &context, &login);
+            let newest = statuses::newest(&statuses, &context, &login, to.is_real);
             if let Some(newer) = newest.filter(|status| status.run() > Some(mine)) {
-                self.point_to(github, &newer, messages)?;
-                return self.set_status(github, Some(page), messages).map(drop);
+                self.point_to(to, &newer, messages)?;
+                return self.set_status(to, Some(page), messages).map(drop);
             }
             if !statuses::is_contested(&statuses, &context, &login, mine) {
                 return Ok(());
             }
-            github.pause(RACE_PAUSE);
-            self.publish_comment(github, messages)?;
+            to.github.pause(RACE_PAUSE);
+            self.publish_comment(to, messages)?;
         }
         Ok(())
     }
 
     /// Replaces the table of this run by a reference to a newer run, unless the comment shows the newer run already.
-    fn point_to(&self, github: &GitHub, newer: &Status, messages: &dyn Messages) -> Result<(), GitHubError> {
+    fn point_to(&self, to: Target<'_>, newer: &Status, messages: &dyn Messages) -> Result<(), GitHubError> {
         let Some(run) = newer.run() else {
             return Ok(());
         };
@@ -367,8 +409,9 @@ impl<'a> Publication<'a> {
                 says: counts.clone(),
             },
             text: &text,
+            is_real: to.is_real,
         };
-        if let Done::Updated(url) = sticky.publish(github, self.request.pull)? {
+        if let Done::Updated(url) = sticky.publish(to.github, self.request.pull)? {
             messages.note(&format!("the comment points to a newer run: {url}"));
         }
         Ok(())
@@ -405,46 +448,6 @@ impl<'a> Publication<'a> {
         }
         (state, line)
     }
-}
-
-/// Returns the pull request as it is now, and the evidence that is valid for it.
-fn current(github: &GitHub, request: &Request<'_>) -> Result<(Evidence, Snapshot), GitHubError> {
-    let snapshot = Snapshot::fetch(github, request.pull)?;
-    let contract = match request
-        .resolution
-        .and_then(|resolution| resolution.contract.as_ref())
-    {
-        Some(contract) => Some(match github.issue(contract.issue) {
-            Ok(issue) => Sha256::of(issue.body.as_bytes()),
-            // A deleted issue has no text any more, so its contract changed.
-            Err(error) if error.is_missing() => Sha256::of(&[]),
-            Err(error) => return Err(error),
-        }),
-        None => None,
-    };
-    let from_github = snapshot.latest_merge(github)?;
-    let tip = match snapshot.pull.state.as_str() {
-        "open" => github.branch_tip(&snapshot.pull.base.branch)?,
-        // A merged pull request keeps the merge that it was tested with.
-        _ => None,
-    };
-    let head = &snapshot.pull.head.sha;
-    let merge = match (&tip, request.resolution, from_github) {
-        (None, _, merge) => merge,
-        (Some(tip), Some(resolved), _) if resolved.head == *head && resolved.base == *tip => Some(Merge {
-            commit: Some(resolved.merge.clone()),
-            base: tip.clone(),
-            head: head.clone(),
-            tree: resolved.tree.clone(),
-            local: false,
-        }),
-        (Some(tip), _, Some(merge)) if merge.head == *head && merge.base == *tip => Some(merge),
-        // GitHub's merge is outdated. An equal tree would keep the results valid.
-        (Some(tip), _, _) => fresh_merge::make(github, request.pull, tip, head, request.checkout).ok(),
-    };
-    let mut evidence = snapshot.evidence(merge.as_ref(), None, contract.as_ref());
-    evidence.base = evidence.base.or(tip);
-    Ok((evidence, snapshot))
 }
 
 /// Evaluates Tier A by the contract that was resolved, or else by the contract of the pull request.

@@ -1,14 +1,21 @@
-//! Reads the results in the comments of a pull request. A comment counts only if this tool wrote it, and a pass counts only if the
-//! commit status confirms it.
+//! Reads the results in the comments of a pull request. A comment counts only with provenance: a trusted workflow run uploaded
+//! what the comment embeds, and the commit status of that run is still the newest.
 
 use crate::domain::evidence::Evidence;
-use crate::domain::ids::GateId;
-use crate::domain::registry::{Registry, SINGLE};
+use crate::domain::ids::{CommitId, GateId};
+use crate::domain::registry::{Registry, SINGLE, Tier};
 use crate::domain::results::Results;
-use crate::domain::verdict::Overall;
+use crate::domain::settings::Publish;
+use crate::domain::verdict::{Overall, Verdict};
+use crate::gate::select;
 use crate::github::api::GitHub;
+use crate::github::comments;
 use crate::github::error::GitHubError;
-use crate::report::embedded_results;
+use crate::github::statuses::RunNumber;
+use crate::github::types::{Comment, Pull};
+use crate::policy::Loaded;
+use crate::pull::provenance::{Doubt, Provenance};
+use crate::report::embedded_results::Embedded;
 use crate::report::verify::{self, Expected};
 
 /// The author of the comments that a workflow writes.
@@ -18,79 +25,183 @@ pub const WORKFLOW: &str = "github-actions[bot]";
 #[derive(Debug, Default)]
 pub struct Published {
     pub results: Vec<Results>,
-    /// Why other comments with results do not count.
-    pub ignored: Vec<String>,
+    /// The comments that do not count.
+    pub refused: Vec<Refused>,
+}
+
+/// A comment whose results do not count.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub why: Doubt,
+    /// The gates that pass by the comment, if the publisher's login wrote it.
+    pub passed: Vec<GateId>,
+}
+
+/// By what published results are checked.
+pub struct Trust<'a> {
+    pub registry: &'a Loaded<Registry>,
+    /// The settings of the base commit.
+    pub publish: &'a Publish,
+    /// Whether the base branch contains a commit.
+    pub is_on_base: &'a dyn Fn(&CommitId) -> bool,
 }
 
 /// Reads the published results of a pull request.
 ///
 /// # Errors
 /// GitHub does not answer. A comment that does not count is not an error.
-pub fn read(github: &GitHub, pull: u64, registry: &Registry) -> Result<Published, GitHubError> {
+pub fn read(github: &GitHub, pull: &Pull, trust: &Trust<'_>) -> Result<Published, GitHubError> {
+    let provenance = Provenance::new(github, trust.publish, &pull.base.branch);
     let mut published = Published::default();
-    let mut own_login: Option<String> = None;
-    for comment in github.comments(pull)? {
-        let Some(embedded) = embedded_results::of(&comment.body) else {
+    for comment in github.comments(pull.number)? {
+        let Some(embedded) = Embedded::of(&comment.body) else {
             continue;
         };
         let author = comment.user.as_ref().map_or("", |user| user.login.as_str());
-        if author != WORKFLOW {
-            let own = match &own_login {
-                Some(own) => own,
-                None => own_login.insert(github.login()?),
-            };
-            if author != own {
-                published.ignored.push(format!(
-                    "ignored the results in a comment of {author}, because this tool did not write it"
-                ));
+        if author != trust.publish.login {
+            published.refused.push(Refused {
+                why: Doubt::Unproven(format!(
+                    "{author} wrote them, and `publish.login` is {}",
+                    trust.publish.login
+                )),
+                passed: Vec::new(),
+            });
+            continue;
+        }
+        let results = match embedded.results() {
+            Ok(results) => results,
+            Err(refusal) => {
+                published.refused.push(Refused {
+                    why: Doubt::Unproven(refusal.to_string()),
+                    passed: Vec::new(),
+                });
                 continue;
             }
-        }
-        let checked = embedded
-            .map_err(|refusal| refusal.to_string())
-            .and_then(|results| confirm(github, results, registry).map_err(|fault| fault.to_string())?);
-        match checked {
-            Ok(results) => published.results.push(results),
-            Err(why) => published
-                .ignored
-                .push(format!("ignored published results: {why}")),
+        };
+        match confirm(github, &comment, &embedded, &results, &provenance, trust)? {
+            Ok(()) => published.results.push(results),
+            Err(why) => published.refused.push(Refused {
+                why,
+                passed: passed(&results),
+            }),
         }
     }
     Ok(published)
 }
 
-/// Returns the results if they use the names of the registry, and the status of their head confirms a pass.
+fn passed(results: &Results) -> Vec<GateId> {
+    let gates = results.results.iter();
+    gates
+        .filter(|(_, gate)| gate.status == Verdict::Pass)
+        .map(|(id, _)| id.clone())
+        .collect()
+}
+
+/// Checks the results of one comment: their words, their gates, their run, its artifact and its status.
 fn confirm(
     github: &GitHub,
-    results: Results,
-    registry: &Registry,
-) -> Result<Result<Results, String>, GitHubError> {
+    comment: &Comment,
+    embedded: &Embedded,
+    results: &Results,
+    provenance: &Provenance<'_>,
+    trust: &Trust<'_>,
+) -> Result<Result<(), Doubt>, GitHubError> {
+    let unproven = |why: &str| Ok(Err(Doubt::Unproven(why.to_owned())));
+    let Some(shown) = comments::shown(&comment.body) else {
+        return unproven("the first line of the comment is not the marker of this tool");
+    };
+    let Some(run) = shown.run else {
+        return unproven("the comment names no workflow run");
+    };
     let expected = Expected {
         evidence: Evidence::default(),
         selection: None,
-        registry,
+        registry: &trust.registry.value,
     };
-    if let Err(refusal) = verify::verify(&results, &expected) {
-        return Ok(Err(refusal.why.says()));
+    if let Err(refusal) = verify::verify(results, &expected) {
+        return unproven(&refusal.why.says());
     }
+    // Results of another registry are stale, and its bundles are not known here.
+    if results.evidence.registry.as_ref() == Some(&trust.registry.sha256)
+        && !are_selected(results, &trust.registry.value)
+    {
+        return unproven("the gates are not those of the bundle");
+    }
+    match provenance.run(run.0)? {
+        Err(why) => return Ok(Err(why)),
+        Ok(commit) if !(trust.is_on_base)(&commit) => {
+            return unproven(&format!(
+                "the workflow of run {} is not on the base branch",
+                run.0
+            ));
+        }
+        Ok(_) => {}
+    }
+    if let Err(doubt) = provenance.artifact(run.0, embedded)? {
+        return Ok(Err(doubt));
+    }
+    if passed(results).is_empty() {
+        return Ok(Ok(()));
+    }
+    let status = status(github, results, run, &trust.publish.login)?;
+    Ok(status.map_err(Doubt::Unproven))
+}
+
+/// Checks that the commit status of the run is the newest of its context, and that it is not red for a pass.
+fn status(
+    github: &GitHub,
+    results: &Results,
+    run: RunNumber,
+    login: &str,
+) -> Result<Result<(), String>, GitHubError> {
     let evidence = &results.evidence;
     let Some(head) = evidence.head.as_ref().or(evidence.merge.as_ref()) else {
         return Ok(Err("they name no commit".to_owned()));
     };
-    if results.overall != Overall::Pass {
-        return Ok(Ok(results));
-    }
-    let context = status_context(&publication_key(results.bundle.as_deref(), &results.gate_ids));
     let statuses = github.statuses(head)?;
-    let state = statuses
-        .iter()
-        .find(|status| status.context == context)
-        .map(|s| s.state.as_str());
-    Ok(match state {
-        Some("success" | "pending") => Ok(results),
-        Some(state) => Err(format!("they say pass, but the status `{context}` is {state}")),
-        None => Err(format!("they say pass, but there is no status `{context}`")),
+    let of_run = |status: &&crate::github::types::Status| {
+        status.run() == Some(run) && status.creator.as_ref().is_some_and(|user| user.login == login)
+    };
+    let Some(own) = statuses.iter().find(of_run) else {
+        return Ok(Err(format!("run {} set no commit status", run.0)));
+    };
+    let context = &own.context;
+    let newest = statuses.iter().find(|status| status.context == *context);
+    Ok(match newest {
+        Some(newest) if newest.run() != Some(run) => Err(format!(
+            "a later status `{context}` replaced that of run {}",
+            run.0
+        )),
+        Some(newest)
+            if results.overall == Overall::Pass
+                && !matches!(newest.state.as_str(), "success" | "pending") =>
+        {
+            Err(format!(
+                "they say pass, but the status `{context}` is {}",
+                newest.state
+            ))
+        }
+        _ => Ok(()),
     })
+}
+
+/// Whether the results have exactly the gates that their bundle or tier selects.
+fn are_selected(results: &Results, registry: &Registry) -> bool {
+    let tier = |tier| select::Request {
+        tier: Some(tier),
+        ..select::Request::default()
+    };
+    let request = match results.bundle.as_deref() {
+        None => return true,
+        Some(SINGLE) => return results.gate_ids.len() == 1,
+        Some("tier_a") => tier(Tier::A),
+        Some("tier_b") => tier(Tier::B),
+        Some(name) => select::Request {
+            bundle: Some(name.to_owned()),
+            ..select::Request::default()
+        },
+    };
+    select::resolve(registry, &request).is_ok_and(|selection| selection.gate_ids == results.gate_ids)
 }
 
 /// Returns what has one comment and one commit status: a bundle, or a single gate, or any other selection.

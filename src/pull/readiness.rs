@@ -468,6 +468,10 @@ impl Inputs<'_> {
             gates,
             &self.registry.value,
             &results,
+            self.results
+                .refused
+                .get(&snapshot.pull.number)
+                .map_or(&[], Vec::as_slice),
             stale,
         );
         if contained {

@@ -13,17 +13,37 @@ use crate::report::intoto;
 /// The predicate type that the report job signs.
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
-/// The workflow whose signature is accepted.
-const SIGNER: &str = ".github/workflows/tier-b.yml";
+/// Whose signatures are accepted.
+pub struct Signers<'a> {
+    pub repository: &'a Repository,
+    /// The files of the workflows.
+    pub workflows: &'a [String],
+    /// The branch that the run was started on. The same workflow on another branch may be anybody's.
+    pub branch: &'a str,
+}
 
 /// Verifies a results file. The error says why the file does not count.
-pub fn verify(path: &Path, results: &Results, repository: &Repository) -> Result<(), String> {
+pub fn verify(path: &Path, results: &Results, signers: &Signers<'_>) -> Result<(), String> {
+    let mut why = "`publish.workflows` is empty".to_owned();
+    for workflow in signers.workflows {
+        match signed(path, results, signers, workflow) {
+            Ok(()) => return Ok(()),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+/// Verifies a signature of one workflow.
+fn signed(path: &Path, results: &Results, signers: &Signers<'_>, workflow: &str) -> Result<(), String> {
+    let repository = signers.repository;
     let expected = intoto::statement(results).map_err(|error| error.to_string())?;
     let output = Command::new("gh")
         .args(["attestation", "verify"])
         .arg(path)
         .args(["--repo", &repository.to_string()])
-        .args(["--signer-workflow", &format!("{repository}/{SIGNER}")])
+        .args(["--signer-workflow", &format!("{repository}/{workflow}")])
+        .args(["--source-ref", &format!("refs/heads/{}", signers.branch)])
         .args(["--predicate-type", PREDICATE, "--format", "json"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -35,7 +55,10 @@ pub fn verify(path: &Path, results: &Results, repository: &Repository) -> Result
             )
         })?;
     if !output.status.success() {
-        return Err(format!("`gh attestation verify` found no signature of {SIGNER}"));
+        return Err(format!(
+            "`gh attestation verify` found no signature of {workflow} on `{}`",
+            signers.branch
+        ));
     }
     let verified: Value =
         serde_json::from_slice(&output.stdout).map_err(|_| "`gh` printed no JSON; update it".to_owned())?;

@@ -8,7 +8,12 @@ use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
-use crate::pull::blocker::{Blocker, PERF_UNPROVEN, STALE_EVIDENCE, TIER_A_MISSING, TIER_B_MISSING};
+use crate::pull::blocker::{
+    Blocker, EVIDENCE_EXPIRED, EVIDENCE_UNPROVEN, PERF_UNPROVEN, STALE_EVIDENCE, TIER_A_MISSING,
+    TIER_B_MISSING,
+};
+use crate::pull::provenance::Doubt;
+use crate::pull::published::Refused;
 
 /// Returns the gates of a tier that a contract requires.
 pub fn required<'a>(contract: &'a Contract, registry: &Registry, tier: Tier) -> Vec<&'a GateId> {
@@ -28,13 +33,14 @@ pub fn to_run(contract: &Contract, registry: &Registry, proof: TierAProof) -> Ve
 }
 
 /// Returns a blocker for each of the gates that did not pass on the current merge result. `results` are oldest first; `stale`
-/// returns what makes results invalid for this merge result.
+/// returns what makes results invalid for this merge result. `refused` are the comments that do not count.
 pub fn blockers(
     pull: u64,
     contract: &Contract,
     required: &[GateId],
     registry: &Registry,
     results: &[Results],
+    refused: &[Refused],
     stale: impl Fn(&Results) -> Vec<Identity>,
 ) -> Vec<Blocker> {
     let valid: Vec<&Results> = results.iter().filter(|r| stale(r).is_empty()).collect();
@@ -55,13 +61,8 @@ pub fn blockers(
         Some(gate) if gate.tier == Tier::A => &TIER_A_MISSING,
         _ => &TIER_B_MISSING,
     };
-    let run = || {
-        NextStep::run(
-            Who::Maintainer,
-            "run it on the B200 runner; `ready` finds the published results",
-            command.clone(),
-        )
-    };
+    let step = |what: &str| NextStep::run(Who::Maintainer, what, command.clone());
+    let run = || step("run Tier B on the B200 runner; `ready` finds the published results");
     let mut blockers: Vec<Blocker> = open
         .iter()
         .map(|id| {
@@ -98,11 +99,19 @@ pub fn blockers(
                     let message = format!("`{id}` is {} on the current merge result", status.as_str());
                     Blocker::new(code, message, next)
                 }
-                (None, None) => Blocker::new(
-                    missing(id),
-                    format!("there is no result of `{id}` for the current merge result"),
-                    run(),
-                ),
+                (None, None) => {
+                    let refused = refused.iter().rev().find(|refused| refused.passed.contains(id));
+                    let Some(why) = refused.map(|refused| &refused.why) else {
+                        let message = format!("there is no result of `{id}` for the current merge result");
+                        return Blocker::new(missing(id), message, run());
+                    };
+                    let code = match why {
+                        Doubt::Expired => &EVIDENCE_EXPIRED,
+                        Doubt::NotAsked | Doubt::Unproven(_) => &EVIDENCE_UNPROVEN,
+                    };
+                    let message = format!("the pass of `{id}` does not count: {}", why.says());
+                    Blocker::new(code, message, step("run Tier B again"))
+                }
             }
         })
         .collect();

@@ -2,6 +2,7 @@
 //!
 //! Results from a comment are as untrusted as any results file. The caller must check who wrote the comment.
 
+use crate::domain::ids::Sha256;
 use crate::domain::results::{GateResult, Results};
 use crate::report::read;
 
@@ -14,34 +15,72 @@ const CLOSE: &str = " -->";
 /// Maximum length of the line. A selection of several hundred gates gets no line; programs read its results file instead.
 pub const MOST: usize = 12 << 10;
 
-/// Returns the line for these results: verdicts, reasons and evidence. Returns nothing if the line would be too long.
-pub fn line(results: &Results) -> Option<String> {
-    let abridged = Results {
-        results: results
-            .results
-            .iter()
-            .map(|(id, gate)| (id.clone(), GateResult::new(gate.status, gate.reason)))
-            .collect(),
-        ..results.clone()
-    };
-    // JSON can escape these characters, so no value can end the HTML comment.
-    let json = serde_json::to_string(&abridged)
-        .ok()?
-        .replace('-', r"\u002d")
-        .replace('<', r"\u003c")
-        .replace('>', r"\u003e");
-    let line = format!("{OPEN}{json}{CLOSE}");
-    (line.len() <= MOST).then_some(line)
+/// What a comment embeds: the JSON of verdicts, reasons and evidence. The run uploads the same bytes as an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    json: String,
 }
 
-/// Returns the results in a comment, or nothing if the comment contains none.
-pub fn of(body: &str) -> Option<Result<Results, read::Refusal>> {
-    let line = body
-        .lines()
-        .map(str::trim_end)
-        .find(|line| line.starts_with(OPEN))?;
-    let json = line.strip_prefix(OPEN)?.strip_suffix(CLOSE)?;
-    Some(read::bytes(json.as_bytes()))
+impl Embedded {
+    /// Embeds these results. Returns nothing if the line would be too long.
+    pub fn new(results: &Results) -> Option<Self> {
+        let abridged = Results {
+            results: results
+                .results
+                .iter()
+                .map(|(id, gate)| (id.clone(), GateResult::new(gate.status, gate.reason)))
+                .collect(),
+            ..results.clone()
+        };
+        // JSON can escape these characters, so no value can end the HTML comment.
+        let json = serde_json::to_string(&abridged)
+            .ok()?
+            .replace('-', r"\u002d")
+            .replace('<', r"\u003c")
+            .replace('>', r"\u003e");
+        let embedded = Embedded { json };
+        (embedded.line().len() <= MOST).then_some(embedded)
+    }
+
+    /// Finds what a comment embeds.
+    pub fn of(body: &str) -> Option<Self> {
+        let line = body
+            .lines()
+            .map(str::trim_end)
+            .find(|line| line.starts_with(OPEN))?;
+        let json = line.strip_prefix(OPEN)?.strip_suffix(CLOSE)?;
+        Some(Embedded {
+            json: json.to_owned(),
+        })
+    }
+
+    /// Returns the line of the comment.
+    pub fn line(&self) -> String {
+        format!("{OPEN}{}{CLOSE}", self.json)
+    }
+
+    /// Returns the bytes that the run uploads.
+    pub fn bytes(&self) -> &[u8] {
+        self.json.as_bytes()
+    }
+
+    /// Returns the digest of these bytes.
+    pub fn digest(&self) -> Sha256 {
+        Sha256::of(self.bytes())
+    }
+
+    /// Returns the name of the artifact with these bytes. No other content has this name.
+    pub fn artifact(&self) -> String {
+        format!("evidence-{}.json", self.digest())
+    }
+
+    /// Parses the results.
+    ///
+    /// # Errors
+    /// They do not follow the schema.
+    pub fn results(&self) -> Result<Results, read::Refusal> {
+        read::bytes(self.bytes())
+    }
 }
 
 #[cfg(test)]
@@ -80,18 +119,19 @@ mod tests {
     #[test]
     fn embedded_results_survive_and_end_no_comment() {
         let results = results(3);
-        let line = line(&results).unwrap();
+        let embedded = Embedded::new(&results).unwrap();
+        let line = embedded.line();
         assert_eq!(line.matches("--").count(), 2, "{line}");
-        assert_eq!(
-            of(&format!("<!-- first -->\n{line}\r\ntable")).unwrap().unwrap(),
-            results
-        );
-        assert!(of("a table").is_none());
-        assert!(of(&format!("{OPEN}{{}}{CLOSE}")).unwrap().is_err());
+        let found = Embedded::of(&format!("<!-- first -->\n{line}\r\ntable")).unwrap();
+        assert_eq!(found.results().unwrap(), results);
+        assert_eq!(found.artifact(), embedded.artifact());
+        assert!(Embedded::of("a table").is_none());
+        let empty = Embedded::of(&format!("{OPEN}{{}}{CLOSE}")).unwrap();
+        assert!(empty.results().is_err());
     }
 
     #[test]
     fn too_many_gates_are_not_embedded() {
-        assert!(line(&results(2000)).is_none());
+        assert!(Embedded::new(&results(2000)).is_none());
     }
 }

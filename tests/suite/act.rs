@@ -603,7 +603,7 @@ fn slow_act_fan_out_publishes_one_table() {
     let parts = std::fs::read_dir(fixture.sandbox.path("artifacts"))
         .unwrap()
         .count();
-    assert_eq!(parts, 4, "{}", ran.log);
+    assert_eq!(parts, 5, "four parts and the evidence: {}", ran.log);
     assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::driver::Call;
+use crate::support::digest::sha256;
 
 /// The only repository of the fake.
 pub const REPOSITORY: &str = "octo-org/trainer";
@@ -81,6 +82,10 @@ pub struct State {
     pub files: BTreeMap<(String, String), String>,
     /// Author and last editor by issue, as GraphQL tells them.
     pub editors: BTreeMap<u64, (String, Option<String>)>,
+    /// Workflow runs by id.
+    pub runs: BTreeMap<u64, Value>,
+    /// Artifacts with their contents, oldest first.
+    pub artifacts: Vec<(Value, String)>,
     /// Environments with their protection rules.
     pub environments: BTreeMap<String, Value>,
     /// The user of the token. `github-actions[bot]` cannot query its own user.
@@ -178,6 +183,23 @@ impl FakeGitHub {
             .unwrap()
     }
 
+    /// Adds a run of tier-b.yml that a person dispatched on `master`, with the workflow of this commit.
+    pub fn tier_b_run(&self, id: u64, commit: &str) {
+        self.state()
+            .add_run(id, "tier-b.yml", "workflow_dispatch", commit, "master");
+    }
+
+    /// Uploads the evidence that `publish` left in a folder, as tier-b.yml does with `archive: false`.
+    pub fn upload_evidence(&self, run: u64, folder: &std::path::Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            self.state()
+                .add_artifact(run, name, &std::fs::read_to_string(&path).unwrap());
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
     /// Returns the comments on a number, oldest first.
     pub fn comments(&self, number: u64) -> Vec<String> {
         self.state()
@@ -246,6 +268,8 @@ impl State {
             refs: BTreeMap::new(),
             files: BTreeMap::new(),
             editors: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            artifacts: Vec::new(),
             environments: BTreeMap::new(),
             login: "github-actions[bot]".to_owned(),
             may_write: true,
@@ -265,6 +289,26 @@ impl State {
             "html_url": format!("https://github.example/{REPOSITORY}/pull/{number}#issuecomment-{}", self.next_id)});
         self.comments.push(comment.clone());
         comment
+    }
+
+    /// Adds a completed workflow run.
+    pub fn add_run(&mut self, id: u64, workflow: &str, event: &str, sha: &str, branch: &str) {
+        self.runs.insert(
+            id,
+            json!({"id": id, "name": workflow, "path": format!(".github/workflows/{workflow}"), "event": event,
+                "head_sha": sha, "head_branch": branch, "run_attempt": 1, "status": "completed", "conclusion": "success",
+                "actor": {"login": "captain"}, "repository": {"full_name": REPOSITORY}, "created_at": "2026-01-01T00:00:00Z",
+                "html_url": format!("https://github.example/{REPOSITORY}/actions/runs/{id}")}),
+        );
+    }
+
+    /// Adds an artifact of a run and returns its id. GitHub's digest is that of the uploaded bytes.
+    pub fn add_artifact(&mut self, run: u64, name: &str, content: &str) -> u64 {
+        self.next_id += 1;
+        let artifact = json!({"id": self.next_id, "name": name, "size_in_bytes": content.len(), "expired": false,
+            "digest": format!("sha256:{}", sha256(content)), "created_at": "2026-01-01T00:00:00Z", "workflow_run": {"id": run}});
+        self.artifacts.push((artifact, content.to_owned()));
+        self.next_id
     }
 
     fn fault_for(&mut self, method: &str, path: &str) -> Option<Fault> {
@@ -411,6 +455,21 @@ impl State {
                 query,
                 base,
             ),
+            ("GET", ["actions", "runs", n]) => one(self.runs.get(&number(n))),
+            ("GET", ["actions", "runs", n, "artifacts"]) => {
+                let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
+                let of_run = |artifact: &&Value| {
+                    artifact["workflow_run"]["id"] == number(n)
+                        && name.is_none_or(|name| artifact["name"] == name)
+                };
+                let newest = self.artifacts.iter().rev().map(|(artifact, _)| artifact);
+                let all: Vec<&Value> = newest.filter(of_run).collect();
+                (
+                    200,
+                    json!({"total_count": all.len(), "artifacts": all}),
+                    Vec::new(),
+                )
+            }
             ("GET", ["contents", ..]) => {
                 let commit = query.strip_prefix("ref=").unwrap_or_default().to_owned();
                 match self.files.get(&(commit, parts[1..].join("/"))) {

@@ -92,6 +92,7 @@ fn races_leave_one_comment() {
     .unwrap();
     let calls: Vec<_> = (1..=6)
         .map(|run: u32| {
+            fixture.api.tier_b_run(run.into(), BASE);
             fixture
                 .call(&fixture.results())
                 .env("GITHUB_RUN_ID", run.to_string())

@@ -106,6 +106,7 @@ impl PullFixture {
     }
 
     pub fn publish(&self, results: &Value, run: u32) -> Outcome {
+        self.api.tier_b_run(run.into(), BASE);
         self.call(results)
             .env("GITHUB_RUN_ID", run.to_string())
             .env("GITHUB_RUN_ATTEMPT", "1")

@@ -39,7 +39,7 @@ pub struct Loop {
 }
 
 impl Loop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Loop::with(&[("configs/gates/gates.toml", REGISTRY), ("a", "1\n"), ("b", "1\n")])
     }
 
@@ -63,7 +63,7 @@ impl Loop {
     }
 
     /// Opens a contract with these gates, and a pull request that changes a file, with an approval.
-    fn offer(&self, id: &str, file: &str, text: &str, gates: &str) -> u64 {
+    pub fn offer(&self, id: &str, file: &str, text: &str, gates: &str) -> u64 {
         let issue: u64 = id.parse().unwrap();
         let terms = contract(id, "x").allow(file).requires(gates).issue_body();
         self.github.api.issue(issue, &format!("[{id}] Work"), &terms);
@@ -77,7 +77,7 @@ impl Loop {
     }
 
     /// Writes an attestation of the current head with these gates of Tier A into the description.
-    fn attest(&self, number: u64, id: &str, tier_a: &str) {
+    pub fn attest(&self, number: u64, id: &str, tier_a: &str) {
         let (head, base) = (
             self.github.tip(&format!("issue/{id}-x")),
             self.github.tip("master"),
@@ -99,7 +99,7 @@ impl Loop {
             .env("GITHUB_SERVER_URL", "https://github.example")
     }
 
-    fn resolve(&self, number: u64, more: &[&str]) -> Outcome {
+    pub fn resolve(&self, number: u64, more: &[&str]) -> Outcome {
         let number = number.to_string();
         let args = [
             &["resolve", "--pr", &number, "--output", "../resolution.json"],
@@ -113,17 +113,17 @@ impl Loop {
     }
 
     /// Resolves a bundle, and returns what `resolve` printed on standard error.
-    fn resolved(&self, number: u64, which: &[&str]) -> String {
+    pub fn resolved(&self, number: u64, which: &[&str]) -> String {
         let out = self.resolve(number, which).exits(0);
         out.prints("### Tier B: what is to be approved").stderr.into()
     }
 
-    fn resolution(&self) -> Value {
+    pub fn resolution(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.sandbox.path("resolution.json")).unwrap()).unwrap()
     }
 
     /// Checks out what `resolve` named, as the gates job does, and runs the gates. Returns the recorded results.
-    fn gates(&self, more: &[&str]) -> Value {
+    pub fn gates(&self, more: &[&str]) -> Value {
         let outputs = std::fs::read_to_string(self.sandbox.path("outputs")).unwrap();
         let commit = outputs
             .lines()
@@ -159,7 +159,7 @@ impl Loop {
         serde_json::from_slice(&std::fs::read(self.sandbox.path("results.json")).unwrap()).unwrap()
     }
 
-    fn publish(&self, number: u64, run: u64) -> Outcome {
+    pub fn publish(&self, number: u64, run: u64) -> Outcome {
         let args = [
             "publish",
             "../results.json",
@@ -167,11 +167,19 @@ impl Loop {
             &number.to_string(),
             "--resolution",
             "../resolution.json",
+            "--evidence",
+            "../evidence",
         ];
-        self.call(&args)
+        self.github.api.tier_b_run(run, &self.github.tip("master"));
+        let folder = self.sandbox.path("evidence");
+        std::fs::create_dir_all(&folder).unwrap();
+        let out = self
+            .call(&args)
             .env("GITHUB_RUN_ID", run.to_string())
             .env("GITHUB_RUN_ATTEMPT", "1")
-            .run()
+            .run();
+        self.github.api.upload_evidence(run, &folder);
+        out
     }
 
     /// Runs Tier B as tier-b.yml does.
@@ -182,7 +190,7 @@ impl Loop {
         self.publish(number, run).exits(0).any_output();
     }
 
-    fn ready(&self, number: u64) -> Value {
+    pub fn ready(&self, number: u64) -> Value {
         let out = self
             .call(&["ready", &number.to_string(), "--format", "json"])
             .run();
@@ -191,14 +199,14 @@ impl Loop {
         pull
     }
 
-    fn codes(&self, number: u64) -> Vec<String> {
+    pub fn codes(&self, number: u64) -> Vec<String> {
         let ready = self.ready(number);
         let all = ready["blockers"].as_array().unwrap().iter();
         all.map(|b| b["code"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Returns state and description of the current status of a context, `nmoe-gates/` left out.
-    fn status(&self, number: u64, key: &str) -> (String, String) {
+    pub fn status(&self, number: u64, key: &str) -> (String, String) {
         let state = self.github.api.state();
         let head = state.pulls[&number]["head"]["sha"].as_str().unwrap();
         let statuses = state.statuses.get(head).cloned().unwrap_or_default();
@@ -212,7 +220,7 @@ impl Loop {
         (text("state"), text("description"))
     }
 
-    fn merge(&self, number: u64) {
+    pub fn merge(&self, number: u64) {
         let head = self.github.api.state().pulls[&number]["head"]["sha"].clone();
         self.github
             .merge(number, &json!({"sha": head, "merge_method": "squash"}));
@@ -377,6 +385,7 @@ fn slow_older_run_changes_neither_comment_nor_status() {
         after
     );
 
+    way.github.api.tier_b_run(300, &way.github.tip("master"));
     // The newer run publishes between the older run's last look and its write.
     let head = way.github.tip("issue/01-x");
     way.github.api.before(move |request, state| {

@@ -171,6 +171,24 @@ const WAYS: &[Blocker] = &[
             );
         },
     ),
+    (
+        "evidence-unproven",
+        "maintainer",
+        "gh workflow run tier-b.yml -f pr_number=11",
+        |fixture| {
+            fixture.api.state().artifacts.clear();
+        },
+    ),
+    (
+        "evidence-expired",
+        "maintainer",
+        "gh workflow run tier-b.yml -f pr_number=11",
+        |fixture| {
+            for (artifact, _) in &mut fixture.api.state().artifacts {
+                artifact["expired"] = true.into();
+            }
+        },
+    ),
     ("perf-unproven", "merge_captain", "", |fixture| {
         agreed(
             fixture,

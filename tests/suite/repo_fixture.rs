@@ -158,8 +158,27 @@ impl RepoFixture {
         evidence["registry"] = sha256(REGISTRY).into();
         let path = self.sandbox.path("tier-b.json");
         std::fs::write(&path, serde_json::to_vec(&ran).unwrap()).unwrap();
-        self.here(&["publish", path.to_str().unwrap(), "--pr", &number.to_string()])
+        let run = self.api.state().runs.len() as u64 + 1;
+        self.api
+            .tier_b_run(run, self.sandbox.git(["rev-parse", "origin/master"]).trim());
+        let folder = self.sandbox.path("evidence");
+        std::fs::create_dir_all(&folder).unwrap();
+        let args = [
+            "publish",
+            path.to_str().unwrap(),
+            "--pr",
+            &number.to_string(),
+            "--evidence",
+            folder.to_str().unwrap(),
+        ];
+        self.api
+            .serves(self.sandbox.gates(args))
+            .env("GITHUB_SERVER_URL", "https://github.example")
+            .env("GITHUB_RUN_ID", run.to_string())
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .run()
             .exits(0);
+        self.api.upload_evidence(run, &folder);
     }
 
     #[track_caller]

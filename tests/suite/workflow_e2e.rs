@@ -243,7 +243,7 @@ fn attested_option_ignores_unsigned_results() {
         std::fs::create_dir_all(gh.parent().unwrap()).unwrap();
         let said = json!([{ "verificationResult": { "statement": statement } }]).to_string();
         let script = format!(
-            "#!/bin/sh\ncase \"$*\" in\n  *'--repo octo-org/trainer --signer-workflow octo-org/trainer/.github/workflows/tier-b.yml '*) cat <<'END'\n{said}\nEND\n  ;;\n  *) exit 1 ;;\nesac\n"
+            "#!/bin/sh\ncase \"$*\" in\n  *'--repo octo-org/trainer --signer-workflow octo-org/trainer/.github/workflows/tier-b.yml --source-ref refs/heads/master '*) cat <<'END'\n{said}\nEND\n  ;;\n  *) exit 1 ;;\nesac\n"
         );
         std::fs::write(&gh, script).unwrap();
         std::fs::set_permissions(&gh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

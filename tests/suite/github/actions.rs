@@ -1,14 +1,16 @@
 //! Workflow runs, artifacts and `workflow_dispatch`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{DEFAULT_BRANCH, Rules, refuse};
 use crate::driver::git;
-use crate::fake_github::{Answer, REPOSITORY, State};
+use crate::fake_github::{Answer, State};
 
 impl Rules {
+    /// Adds a run by a person and returns its id.
     pub(super) fn start_run(
         &mut self,
+        state: &mut State,
         workflow: &str,
         event: &str,
         sha: &str,
@@ -16,35 +18,22 @@ impl Rules {
         actor: &str,
     ) -> u64 {
         let id = self.id();
-        self.runs.push(json!({
-            "id": id, "name": workflow, "path": format!(".github/workflows/{workflow}"), "event": event,
-            "head_sha": sha, "head_branch": branch, "run_attempt": 1, "status": "completed", "conclusion": "success",
-            "actor": {"login": actor}, "repository": {"full_name": REPOSITORY}, "created_at": self.time(),
-            "html_url": format!("https://github.example/{REPOSITORY}/actions/runs/{id}"),
-        }));
-        id
-    }
-
-    pub(super) fn upload(&mut self, run: u64, name: &str, content: &str) -> u64 {
-        let id = self.id();
-        let artifact = json!({
-            "id": id, "name": name, "size_in_bytes": content.len(), "expired": false, "created_at": self.time(),
-            "workflow_run": {"id": run},
-        });
-        self.artifacts.insert(id, (artifact, content.to_owned()));
+        state.add_run(id, workflow, event, sha, branch);
+        let run = state.runs.get_mut(&id).unwrap();
+        (run["actor"]["login"], run["created_at"]) = (actor.into(), self.time().into());
         id
     }
 
     /// Returns the runs that a query selects, newest first.
-    pub(super) fn select_runs(&self, workflow: Option<&str>, query: &str) -> Vec<Value> {
+    pub(super) fn select_runs(state: &State, workflow: Option<&str>, query: &str) -> Vec<Value> {
         let wanted = |name: &str| {
             query
                 .split('&')
                 .find_map(|p| p.strip_prefix(name)?.strip_prefix('='))
         };
-        let mut found: Vec<Value> = self
+        let mut found: Vec<Value> = state
             .runs
-            .iter()
+            .values()
             .filter(|run| {
                 [
                     ("head_sha", "head_sha"),
@@ -62,22 +51,8 @@ impl Rules {
         found
     }
 
-    pub(super) fn run(&self, id: u64) -> Option<&Value> {
-        self.runs.iter().find(|run| run["id"] == id)
-    }
-
-    pub(super) fn artifacts_of(&self, run: u64) -> Vec<Value> {
-        let all = self.artifacts.values().map(|(artifact, _)| artifact.clone());
-        all.filter(|artifact| artifact["workflow_run"]["id"] == run)
-            .collect()
-    }
-
-    pub(super) fn artifact(&self, id: u64) -> Option<&str> {
-        self.artifacts.get(&id).map(|(_, content)| content.as_str())
-    }
-
     /// Answers `POST /actions/workflows/FILE/dispatches`: checks the inputs against the workflow of the ref.
-    pub(super) fn dispatch(&mut self, workflow: &str, body: &Value, state: &State) -> Answer {
+    pub(super) fn dispatch(&mut self, workflow: &str, body: &Value, state: &mut State) -> Answer {
         let branch = body["ref"]
             .as_str()
             .unwrap_or(DEFAULT_BRANCH)
@@ -119,7 +94,7 @@ impl Rules {
             }
         }
         let actor = state.login.clone();
-        self.start_run(workflow, "workflow_dispatch", &tip, &branch, &actor);
+        self.start_run(state, workflow, "workflow_dispatch", &tip, &branch, &actor);
         (204, Value::Null, Vec::new())
     }
 }

@@ -84,8 +84,6 @@ pub struct Rules {
     used: u32,
     written: Vec<std::time::Instant>,
     merges: BTreeMap<u64, merges::TestMerge>,
-    runs: Vec<Value>,
-    artifacts: BTreeMap<u64, (Value, String)>,
     queue: Vec<Queued>,
     next: u64,
 }
@@ -119,8 +117,6 @@ impl GitHub {
             used: 0,
             written: Vec::new(),
             merges: BTreeMap::new(),
-            runs: Vec::new(),
-            artifacts: BTreeMap::new(),
             queue: Vec::new(),
             next: 1,
         }));
@@ -207,7 +203,7 @@ impl GitHub {
             entry["author_association"] = association.into();
         }
         if author != "github-actions[bot]" {
-            rules.start_run("pr-lint.yml", "pull_request", &head, name, author);
+            rules.start_run(&mut state, "pr-lint.yml", "pull_request", &head, name, author);
         }
     }
 
@@ -268,12 +264,14 @@ impl GitHub {
 
     /// Adds a workflow run by a person and returns its id.
     pub fn run(&self, workflow: &str, event: &str, sha: &str, branch: &str) -> u64 {
-        self.rules().start_run(workflow, event, sha, branch, "captain")
+        let mut state = self.api.state();
+        self.rules()
+            .start_run(&mut state, workflow, event, sha, branch, "captain")
     }
 
     /// Uploads an artifact of a run and returns its id.
     pub fn upload(&self, run: u64, name: &str, content: &str) -> u64 {
-        self.rules().upload(run, name, content)
+        self.api.state().add_artifact(run, name, content)
     }
 
     /// Returns the tip of a branch.
