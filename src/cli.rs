@@ -14,6 +14,16 @@ use crate::domain::exit::Exit;
 use crate::gate::container::keeper;
 use crate::system::panics;
 
+/// The commands by the person who uses them, in the order of the work.
+const ROLES: &str = "By role:
+  set up         init, doctor, completions, man
+  author         contract, start, lint, run, attest, ready
+  merge captain  plan, ready
+  maintainer     resolve, run, publish, gates, images, kernels, metrics, perf
+  reader         report, explain, schema, demo
+
+Exit codes: `nmoe-gates explain exit-codes`";
+
 /// Lint contracts and attestations, run gates on a B200, and publish the results.
 #[derive(Debug, Parser)]
 #[command(
@@ -21,7 +31,8 @@ use crate::system::panics;
     bin_name = "nmoe-gates",
     version,
     max_term_width = 120,
-    propagate_version = true
+    propagate_version = true,
+    after_help = ROLES
 )]
 struct Cli {
     #[command(flatten)]
@@ -124,6 +135,8 @@ enum Command {
     Metrics(cmd::metrics::Args),
     /// Compare throughput from logs, calibrate the noise of a gate, and manage the history.
     Perf(cmd::perf::Args),
+    /// Write a contract: print a filled one from flags.
+    Contract(cmd::contract::Args),
     /// Plan the open contracts: waves that can run in parallel, hotspots, and the critical path.
     Plan(cmd::plan::Args),
     /// Publish results on their pull request: one comment and one commit status.
@@ -198,6 +211,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Gates(args) => cmd::gates::run(&context, &args),
         Command::Metrics(args) => cmd::metrics::run(&context, &args),
         Command::Perf(args) => cmd::perf::run(&context, &args),
+        Command::Contract(args) => cmd::contract::run(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, &args),
         Command::Publish(args) => cmd::publish::run(&context, &args),
         Command::Resolve(args) => cmd::resolve::run(&context, &args),

@@ -21,7 +21,7 @@ use crate::terminal::Text;
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Explain this code such as `unknown-gate`, this reason such as `timeout`, or `exit-codes` (default: list everything).
+    /// Explain this code such as `unknown-gate`, this reason such as `timeout`, this word such as `inconclusive`, or `exit-codes` (default: list everything).
     code: Option<String>,
 }
 
@@ -36,6 +36,68 @@ pub struct Unlisted {
     #[arg(long, hide = true, conflicts_with = "code")]
     pages: bool,
 }
+
+/// Words that reports print and that are neither codes nor reasons.
+const WORDS: [(&str, &str); 16] = [
+    (
+        "pass",
+        "The gate did what it must do. Only this verdict is green.",
+    ),
+    (
+        "fail",
+        "The gate ran and found a fault, or a comparison is outside of its budget.",
+    ),
+    (
+        "inconclusive",
+        "The measurements do not decide. This is not a pass; more pairs or less noise may decide.",
+    ),
+    (
+        "invalid",
+        "The gate could not be judged: something that it needs was missing, or its output cannot be used. The reason says what.",
+    ),
+    (
+        "not_run",
+        "The gate was selected and did not start. The reason says why.",
+    ),
+    (
+        "pending",
+        "The gate runs elsewhere, and its result is not there yet.",
+    ),
+    ("cancelled", "The run was stopped while or before the gate ran."),
+    (
+        "proven",
+        "`run --resume` keeps the pass of an earlier run, because code, policy and tool are the same.",
+    ),
+    ("refused", "The preflight found that the gate cannot run here."),
+    (
+        "uncalibrated",
+        "No stored noise was used for the comparison. `nmoe-gates perf calibrate` stores it.",
+    ),
+    (
+        "unsteady",
+        "The samples of a measurement drifted, and so did those of its repetition.",
+    ),
+    (
+        "disturbed",
+        "Heat, memory errors, an Xid or another process disturbed a measurement, which was discarded and repeated.",
+    ),
+    (
+        "budget",
+        "The change that a comparison allows, in percent. -10 allows a result that is 10 % worse than the baseline.",
+    ),
+    (
+        "interval",
+        "The range that contains the true change with the stated confidence.",
+    ),
+    (
+        "dirty",
+        "The checkout under test had changes that are not committed, so the results are about no commit.",
+    ),
+    (
+        "stale",
+        "The results are about another commit, registry or contract than the pull request has now.",
+    ),
+];
 
 /// Returns every table of codes with its heading in the documentation.
 fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
@@ -72,9 +134,20 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                     reason.remedy(),
                     page::of_code(name)
                 ),
+                (None, None) if WORDS.iter().any(|(word, _)| *word == name) => {
+                    let says = WORDS
+                        .iter()
+                        .find(|(word, _)| *word == name)
+                        .map_or("", |(_, says)| says);
+                    if as_json {
+                        return print_value(&json!({ "word": name, "says": says }));
+                    }
+                    format!("{name}\n\n{says}\n")
+                }
                 (None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
-                    let meant = nearest(name, known.chain(Reason::ALL.iter().map(|r| r.as_str())));
+                    let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
+                    let meant = nearest(name, known.chain(WORDS.iter().map(|(word, _)| *word)));
                     let hint = meant.map_or_else(|| ";".to_owned(), |m| format!("; {}", did_you_mean(m)));
                     bail!("there is no code or reason `{name}`{hint} `nmoe-gates explain` lists all")
                 }
@@ -102,7 +175,12 @@ pub fn families() -> Vec<(&'static str, Vec<&'static str>)> {
 /// Returns every word that `explain` explains.
 pub fn names() -> Vec<String> {
     let codes = families().into_iter().flat_map(|(_, ids)| ids);
-    codes.chain(["exit-codes"]).map(str::to_owned).collect()
+    let words = WORDS.iter().map(|(word, _)| *word);
+    codes
+        .chain(words)
+        .chain(["exit-codes"])
+        .map(str::to_owned)
+        .collect()
 }
 
 fn print_value(value: &Value) -> anyhow::Result<Exit> {
@@ -157,6 +235,10 @@ fn list(tables: &[(&str, &[&Code])]) -> String {
     out.push_str("Reasons of verdicts\n");
     for reason in Reason::ALL {
         let _ = writeln!(out, "  {:<24} {}", reason.as_str(), reason.says());
+    }
+    out.push_str("\nWords of reports\n");
+    for (word, says) in WORDS {
+        let _ = writeln!(out, "  {word:<24} {says}");
     }
     out.push_str("\nExit codes: `nmoe-gates explain exit-codes`\n");
     out
@@ -234,6 +316,10 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
             reason.says(),
             reason.remedy()
         );
+    }
+    out.push_str("\n## Words of reports\n\n| word | meaning |\n|---|---|\n");
+    for (word, says) in WORDS {
+        let _ = writeln!(out, "| {word} | {says} |");
     }
     out.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (_, code, says) in Exit::TABLE {

@@ -58,7 +58,8 @@ impl Args {
     }
 }
 
-const ISSUE_FORM: &str = include_str!("../../.github/ISSUE_TEMPLATE/work_item.yml");
+/// The issue form of this repository.
+pub const ISSUE_FORM: &str = include_str!("../../.github/ISSUE_TEMPLATE/work_item.yml");
 const PR_TEMPLATE: &str = include_str!("../../.github/pull_request_template.md");
 const TIER_B: &str = include_str!("../../.github/workflows/tier-b.yml");
 const PR_LINT: &str = include_str!("../../.github/workflows/pr-lint.yml");

@@ -10,6 +10,7 @@ pub mod attest;
 pub mod completions;
 pub mod container_keeper;
 pub mod context;
+pub mod contract;
 pub mod contract_input;
 pub mod demo;
 pub mod doctor;

@@ -78,6 +78,14 @@ pub static CONTRACT: SchemaType = SchemaType::Map(&[
                 ]),
             ),
             key("numerics", Optional, SchemaType::OneOf(variants::<Numerics>)),
+            key(
+                "limits",
+                MayBeEmpty,
+                SchemaType::Map(&[
+                    key("files", Optional, SchemaType::Whole),
+                    key("lines", Optional, SchemaType::Whole),
+                ]),
+            ),
         ]),
     ),
     key(

@@ -3,7 +3,7 @@
 pub mod codes;
 pub mod knobs;
 
-use crate::domain::contract::Scope;
+use crate::domain::contract::{Limits, Scope};
 use crate::domain::finding::Finding;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
@@ -17,6 +17,25 @@ pub struct ScopeMatcher {
     faults: Vec<Finding>,
     empty: bool,
 }
+
+/// Names of files and folders that steer agents or gates, at any depth; with `/`, beginnings of paths. The second text is the part
+/// that a pattern must contain to name them.
+const STEERING: [(&str, &str); 14] = [
+    ("AGENTS.md", "AGENTS"),
+    ("CLAUDE.md", "CLAUDE"),
+    ("GEMINI.md", "GEMINI"),
+    ("SKILL.md", "SKILL"),
+    ("copilot-instructions.md", "copilot-instructions"),
+    (".claude", ".claude"),
+    (".codex", ".codex"),
+    (".cursor", ".cursor"),
+    (".cursorrules", ".cursorrules"),
+    (".windsurfrules", ".windsurfrules"),
+    (".github/workflows", ".github"),
+    (".github/actions", ".github"),
+    ("configs/gates", "configs/gates"),
+    ("configs/nmoe-gates.toml", "configs/nmoe-gates"),
+];
 
 enum Ruling<'a> {
     Allowed,
@@ -89,7 +108,43 @@ impl ScopeMatcher {
         if let Some(target) = target {
             findings.extend(self.judge_link(&change.new, target));
         }
+        findings.extend(self.steering(&change.new));
         findings
+    }
+
+    /// Reports a file that steers agents or gates, if the scope allows it without naming it.
+    fn steering(&self, side: &Side) -> Option<Finding> {
+        let path = side.shown();
+        let parts: Vec<&str> = path.split('/').collect();
+        let (_, mark) = STEERING.iter().find(|(name, _)| match name.contains('/') {
+            true => path.starts_with(name),
+            false => parts.contains(name),
+        })?;
+        let named = self
+            .allow
+            .iter()
+            .any(|a| a.matches(&side.path) && a.as_str().contains(mark));
+        (!named && self.allows(&side.path)).then(|| {
+            let message = format!("`{path}` steers agents or gates, and `scope.allow` does not name it");
+            Finding::new(&codes::STEERING_CHANGE, message)
+                .in_path(path)
+                .help("name it in `scope.allow`, or leave it out of the change")
+        })
+    }
+
+    /// Reports a change of more files or lines than the contract allows.
+    pub fn size(limits: Limits, files: u64, lines: u64) -> Vec<Finding> {
+        [("files", limits.files, files), ("lines", limits.lines, lines)]
+            .into_iter()
+            .filter_map(|(what, limit, found)| {
+                let limit = limit.filter(|limit| found > *limit)?;
+                let message = format!("the change has {found} {what}, and `contract.limits` allows {limit}");
+                Some(
+                    Finding::new(&codes::CHANGE_TOO_LARGE, message)
+                        .help("split the change, or change the limits of the contract first"),
+                )
+            })
+            .collect()
     }
 
     fn judge(&self, side: &Side, is_submodule: bool, happened: &str) -> Option<Finding> {

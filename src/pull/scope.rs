@@ -62,7 +62,56 @@ pub fn check(
             _ => {}
         }
     }
+    if let Some(limits) = contract.contract.limits {
+        let files = changes.len() as u64;
+        let lines = match limits.lines {
+            Some(_) => changes
+                .iter()
+                .map(|change| lines(git, change))
+                .sum::<anyhow::Result<u64>>()?,
+            None => 0,
+        };
+        findings.extend(ScopeMatcher::size(limits, files, lines));
+    }
     Ok(findings)
+}
+
+/// Counts the added and removed lines of a change. A link, a submodule and a binary file have none.
+fn lines(git: &Git, change: &Change) -> anyhow::Result<u64> {
+    let is_file = |kind: Kind| matches!(kind, Kind::File | Kind::Executable);
+    let old = is_file(change.old.kind) && !change.copied;
+    match (old, is_file(change.new.kind)) {
+        (true, true) if change.same_content() => Ok(0),
+        (true, true) => {
+            let ids = [change.old.id.as_str(), change.new.id.as_str()];
+            let counted = git.text([
+                "diff",
+                "--numstat",
+                "--no-ext-diff",
+                "--no-textconv",
+                ids[0],
+                ids[1],
+            ])?;
+            // git prints `-` for a binary file.
+            Ok(counted
+                .split_whitespace()
+                .take(2)
+                .filter_map(|n| n.parse::<u64>().ok())
+                .sum())
+        }
+        (false, true) => content_lines(git, &change.new.id),
+        (true, false) => content_lines(git, &change.old.id),
+        (false, false) => Ok(0),
+    }
+}
+
+fn content_lines(git: &Git, id: &str) -> anyhow::Result<u64> {
+    let content = diff::blob(git, id)?;
+    Ok(if content.contains(&0) {
+        0
+    } else {
+        content.split_inclusive(|b| *b == b'\n').count() as u64
+    })
 }
 
 fn text(git: &Git, kind: Kind, id: &str) -> anyhow::Result<Option<String>> {

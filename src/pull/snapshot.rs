@@ -56,6 +56,11 @@ impl Snapshot {
     /// Wraps a pull request that GitHub or an event described.
     pub fn new(pull: Pull) -> Self {
         let name = format!("pull request #{}", pull.number);
+        Snapshot::named(pull, name)
+    }
+
+    /// Wraps a pull request whose description findings call by this name.
+    pub fn named(pull: Pull, name: String) -> Self {
         Snapshot {
             description: Document::parse(Source::new(Some(name), pull.body.as_str())),
             contract: OnceCell::new(),

@@ -249,3 +249,167 @@ fn doctor_counts_errors_of_registry() {
         "{said}"
     );
 }
+
+#[test]
+fn folder_of_contracts_is_linted() {
+    let sandbox = checkout();
+    let good = contract("07", "loader").allow("trainer/**").issue_body();
+    let bad = contract("08", "Rows").allow("trainer/**").issue_body();
+    sandbox
+        .file("contracts/07.md", good)
+        .file("contracts/more/08.md", bad)
+        .file("contracts/README.md", "How to write an nmoe contract.\n")
+        .file("docs/README.md", "Nothing.\n");
+    let said = sandbox.gates(["lint", "contract", "contracts"]).run().exits(1);
+    assert!(said.stdout.contains("contracts/more/08.md:"), "{}", said.stdout);
+    assert!(said.stderr.contains("1 error in 2 documents"), "{}", said.stderr);
+    sandbox
+        .gates(["lint", "contract", "docs"])
+        .run()
+        .exits(2)
+        .reports("no file below it has a block with the key `nmoe`");
+}
+
+/// Before the pull request exists, its description and the commits of the checkout can be checked.
+#[test]
+fn description_is_linted_before_pull_request_exists() {
+    let sandbox = world();
+    sandbox
+        .gates(["start", "01", "--contract", "../work"])
+        .run()
+        .exits(0)
+        .prints("started 01");
+    let tree = sandbox.path("nmoe-worktrees/issue-01-attention");
+    std::fs::write(tree.join("nmoe/train.py"), "print('faster')\n").unwrap();
+    let commit = |name: &str| {
+        crate::driver::git(&tree, ["add", "-A"]);
+        crate::driver::git(&tree, ["commit", "-qm", name]);
+        crate::driver::git(&tree, ["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let describe = |head: &str| {
+        let body = format!(
+            "```yaml\nnmoe_pr:\n  issue: 01\n  pr_sha: {head}\n  risk: cold\ngates_passed:\n  tier_a: [cpu:import, cpu:compileall]\n  tier_b: []\n```\n"
+        );
+        std::fs::write(sandbox.path("pr.md"), body).unwrap();
+        sandbox
+            .gates(["lint", "pr", "--body", "../../pr.md"])
+            .current_dir(&tree)
+            .run()
+    };
+    let head = commit("Faster");
+    describe(&head).exits(0).reports("no findings");
+    std::fs::write(tree.join("README.md"), "x\n").unwrap();
+    let next = commit("Sneak");
+    let said = describe(&next).exits(1).stdout;
+    assert!(said.contains("out-of-scope"), "{said}");
+    let said = describe(&head).exits(1).stdout;
+    assert!(said.contains("../../pr.md"), "{said}");
+}
+
+#[test]
+fn new_contract_passes_its_lint() {
+    let sandbox = checkout();
+    let new = |args: &[&str]| {
+        let common = [
+            "contract",
+            "new",
+            "07",
+            "--slug",
+            "loader",
+            "--allow",
+            "trainer/**",
+        ];
+        sandbox.gates(common.iter().chain(args)).run()
+    };
+    let block = new(&[]).exits(0).stdout;
+    assert!(
+        block.contains("invariants: [b200-only, no-nccl-a2a, toml-container]")
+            && block.contains("required: [cpu:import, cpu:compileall]"),
+        "{block}"
+    );
+    sandbox
+        .gates(["lint", "contract", "-"])
+        .stdin(block.as_str())
+        .run()
+        .exits(0)
+        .reports("no findings");
+    let body = new(&["--summary", "Faster."]).exits(0).stdout;
+    let ticked = body.as_str().replace("- [ ]", "- [x]");
+    let lint = |body: &str| sandbox.gates(["lint", "contract", "-"]).stdin(body).run();
+    lint(&ticked).exits(0).reports("no findings");
+    lint(&body).exits(1).prints("unticked-box");
+    let wrong = new(&["--gate", "cpu:improt"]).exits(1);
+    assert!(
+        wrong.stdout.contains("required: [cpu:improt]"),
+        "{}",
+        wrong.stdout
+    );
+    assert!(
+        wrong.stderr.contains("did you mean `cpu:import`?"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn every_command_has_a_role() {
+    let help: String = Sandbox::new().gates(["--help"]).run().exits(0).stdout.into();
+    let (commands, roles) = help.split_once("\nBy role:\n").unwrap();
+    let roles: Vec<&str> = roles
+        .split("\n\n")
+        .next()
+        .unwrap()
+        .split([' ', ',', '\n'])
+        .collect();
+    let listed = commands.split("\nCommands:\n").nth(1).unwrap();
+    for row in listed.lines().take_while(|line| !line.is_empty()) {
+        let name = row.trim().split(' ').next().unwrap();
+        let continued = row.starts_with("     ");
+        assert!(continued || name == "help" || roles.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn explain_knows_words_of_reports() {
+    for word in [
+        "pass",
+        "inconclusive",
+        "not_run",
+        "pending",
+        "uncalibrated",
+        "unsteady",
+    ] {
+        let said = Sandbox::new().gates(["explain", word]).run().exits(0).stdout;
+        assert!(said.starts_with(&format!("{word}\n\n")), "{said}");
+    }
+    let json = Sandbox::new()
+        .gates(["explain", "pending", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(json["word"], "pending");
+}
+
+/// Forms that were written for another registry lead every author into an error.
+#[test]
+fn doctor_compares_forms_with_registry() {
+    let sandbox = checkout();
+    sandbox.gates(["init"]).run().exits(0).any_output().any_files();
+    let forms = || {
+        let report = sandbox
+            .gates(["doctor", "--format", "json"])
+            .run()
+            .any_code()
+            .json();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|c| c["name"] == "forms").unwrap();
+        check["found"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(forms(), "issue form and pull-request template");
+    sandbox.registry(&registry().tier_a("cpu:other", "true"));
+    let found = forms();
+    assert!(
+        found.contains("work_item.yml names cpu:import, cpu:compileall") && found.contains("no such gate"),
+        "{found}"
+    );
+}

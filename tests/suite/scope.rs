@@ -273,3 +273,76 @@ fn invalid_revision_or_contract_is_refused() {
             .check();
     }
 }
+
+#[test]
+fn limits_bound_files_and_lines() {
+    let sandbox = sandbox();
+    // One line replaced, one file of two lines added, one file of one line removed: 5 lines in 3 files.
+    sandbox
+        .file("nmoe/train.py", "a\nB\nc\nd\n")
+        .file("nmoe/new.py", "1\n2\n");
+    std::fs::remove_file(sandbox.repo().join("docs/gone.md")).unwrap();
+    let large = |limits: &str| {
+        let text = contract("\"**\"", "", "", "")
+            .replace("  knobs:\n", &format!("  limits: {{{limits}}}\n  knobs:\n"));
+        std::fs::write(sandbox.path("contract.yml"), text).unwrap();
+        let json = sandbox
+            .gates([
+                "lint",
+                "scope",
+                "--contract",
+                "../contract.yml",
+                "--format",
+                "json",
+            ])
+            .run()
+            .findings();
+        let found = json["findings"].as_array().unwrap();
+        found
+            .iter()
+            .map(|f| f["message"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(large("files: 3, lines: 5"), [""; 0]);
+    assert_eq!(
+        large("files: 2, lines: 4"),
+        [
+            "the change has 3 files, and `contract.limits` allows 2",
+            "the change has 5 lines, and `contract.limits` allows 4"
+        ]
+    );
+    assert_eq!(large("files: 3"), [""; 0]);
+}
+
+/// Instructions of agents, workflows and the policy decide what later work does, so `**` does not name them.
+#[test]
+fn steering_file_must_be_named_in_scope() {
+    let sandbox = sandbox();
+    for path in [
+        "AGENTS.md",
+        "docs/CLAUDE.md",
+        ".cursor/rules/x.mdc",
+        ".github/workflows/x.yml",
+        "configs/gates/gates.toml",
+    ] {
+        sandbox.file(path, "name: x\n");
+    }
+    let wide = contract("\"**\"", "", "", "name");
+    assert_eq!(
+        findings(&sandbox, &wide, &[], 0),
+        [
+            "steering-change .cursor/rules/x.mdc",
+            "steering-change .github/workflows/x.yml",
+            "steering-change AGENTS.md",
+            "steering-change configs/gates/gates.toml",
+            "steering-change docs/CLAUDE.md",
+        ]
+    );
+    let named = contract(
+        "AGENTS.md, docs/CLAUDE.md, \".cursor/**\", \".github/**\", \"configs/gates/*\"",
+        "",
+        "",
+        "name",
+    );
+    assert_eq!(findings(&sandbox, &named, &[], 0), [""; 0]);
+}

@@ -464,6 +464,16 @@ fn output_metrics() {
 }
 
 #[test]
+fn output_contract() {
+    Transcript::new(State::Adopted)
+        .line("nmoe-gates contract new 05 --slug rows --allow nmoe/data/** --risk hot --budget-pct -10")
+        .line(
+            "nmoe-gates contract new 05 --slug Rows --allow nmoe/data/** --gate cpu:imprt --summary Faster.",
+        )
+        .is("contract");
+}
+
+#[test]
 fn output_plan() {
     let mut transcript = Transcript::new(State::Adopted);
     transcript

@@ -33,7 +33,7 @@ struct Workflow {
 
 /// Runs every check of this file.
 pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
-    let mut checks = vec![forms(&context.repo)];
+    let mut checks = vec![forms(&context.repo, registry)];
     let workflows = read(&context.repo);
     for name in OURS {
         let path = format!(".github/workflows/{name}");
@@ -149,25 +149,55 @@ fn policies() -> Check {
     )
 }
 
-fn forms(repo: &Path) -> Check {
+fn forms(repo: &Path, registry: &Registry) -> Check {
     let forms = [
         ".github/ISSUE_TEMPLATE/work_item.yml",
         ".github/pull_request_template.md",
     ];
-    let absent: Vec<&str> = forms
-        .into_iter()
-        .filter(|form| !repo.join(form).is_file())
-        .collect();
-    if absent.is_empty() {
-        Check::ok("forms", "issue form and pull-request template")
-    } else {
-        Check::not(
+    let read = |form: &&str| std::fs::read_to_string(repo.join(form)).ok();
+    let absent: Vec<&str> = forms.into_iter().filter(|form| read(form).is_none()).collect();
+    if !absent.is_empty() {
+        return Check::not(
             State::Missing,
             "forms",
             format!("{} absent", absent.join(", ")),
             "`nmoe-gates init` writes them",
-        )
+        );
     }
+    let unknown: Vec<String> = forms
+        .iter()
+        .filter_map(|form| {
+            let text = read(form)?;
+            let ids: Vec<&str> = example_gates(&text)
+                .filter(|id| !registry.gates.contains_key(*id))
+                .collect();
+            (!ids.is_empty()).then(|| format!("{form} names {}", ids.join(", ")))
+        })
+        .collect();
+    if unknown.is_empty() {
+        return Check::ok("forms", "issue form and pull-request template");
+    }
+    Check::not(
+        State::Missing,
+        "forms",
+        format!("{}; the registry has no such gate", unknown.join("; ")),
+        "write ids of `nmoe-gates gates list` into the form",
+    )
+}
+
+/// Returns the gate ids that a form gives as examples: the entries of its lists of gates.
+fn example_gates(form: &str) -> impl Iterator<Item = &str> {
+    let mut in_list = false;
+    form.lines().filter_map(move |line| {
+        let rest = line.trim();
+        match rest.strip_prefix("- ") {
+            Some(id) => in_list.then(|| id.trim()),
+            None => {
+                in_list = ["required:", "tier_a:", "tier_b:"].contains(&rest);
+                None
+            }
+        }
+    })
 }
 
 fn read(repo: &Path) -> Vec<Workflow> {

@@ -51,7 +51,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
-    let mut documents = Documents::read(&args.files);
+    let mut documents = Documents::read(&args.files, "nmoe_pr");
     if documents.is_unusable() {
         return Ok(Exit::Unusable);
     }

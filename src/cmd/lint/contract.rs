@@ -14,8 +14,8 @@ use crate::lint;
 /// Arguments of `lint contract`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Check these issue bodies or bare YAML files; `-` is standard input.
-    #[arg(value_name = "FILE", required_unless_present = "issue")]
+    /// Check these issue bodies or bare YAML files, and those below these folders; `-` is standard input.
+    #[arg(value_name = "FILE|DIR", required_unless_present = "issue")]
     files: Vec<PathBuf>,
     /// Fetch the issue with this number from GitHub. Can be given more than once.
     #[arg(long, value_name = "N", conflicts_with = "write")]
@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(&print_findings::FORMATS)?;
-    let mut documents = Documents::read(&args.files);
+    let mut documents = Documents::read(&args.files, "nmoe");
     if !args.issue.is_empty() {
         let github = github::connect(context)?;
         for number in &args.issue {

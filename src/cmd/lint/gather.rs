@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
+
 use crate::cmd::context::{self, Context};
 use crate::cmd::perf_baseline;
-use crate::document::Source;
+use crate::document::{Source, yaml_block};
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint::context::{Files, LintContext, RegistryIndex};
+use crate::plan::contracts;
 
 /// The documents, and whether one of them could not be read.
 pub struct Documents {
@@ -19,11 +22,22 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Reads the files that the user named; `-` is standard input. Reports each file that cannot be read, and continues.
-    pub fn read(paths: &[PathBuf]) -> Self {
+    /// Reads the files that the user named; `-` is standard input. Of a folder, reads the Markdown and YAML files below it that
+    /// have a block with this key. Reports each file that cannot be read, and continues.
+    pub fn read(paths: &[PathBuf], key: &str) -> Self {
         let mut sources = Vec::with_capacity(paths.len());
         let mut unusable = false;
         for path in paths {
+            if path.is_dir() {
+                match folder(path, key) {
+                    Ok(found) => sources.extend(found),
+                    Err(error) => {
+                        context::say(format_args!("error: {error:#}"));
+                        unusable = true;
+                    }
+                }
+                continue;
+            }
             match source(path) {
                 Ok(source) => sources.push(source),
                 Err(error) => {
@@ -44,6 +58,24 @@ impl Documents {
     pub fn exit(&self, judged: Exit) -> Exit {
         if self.unusable { Exit::Unusable } else { judged }
     }
+}
+
+/// Reads the documents below a folder that have a block with this key.
+fn folder(path: &Path, key: &str) -> anyhow::Result<Vec<Source>> {
+    let documents = contracts::files(&[path.to_owned()], context::read_input)?;
+    let sources = documents
+        .into_iter()
+        .map(|document| Source::new(Some(shown(Path::new(&document.name))), document.text));
+    let found: Vec<Source> = sources
+        .filter(|source| yaml_block::find(source, key).block.is_some())
+        .collect();
+    if found.is_empty() {
+        bail!(
+            "cannot lint {}: no file below it has a block with the key `{key}`",
+            path.display()
+        );
+    }
+    Ok(found)
 }
 
 /// Reads one document.

@@ -1,6 +1,6 @@
 //! `lint pr`: lints the description, the contract, the scope, the proposed registry and the public safety of a pull request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::github;
@@ -11,9 +11,11 @@ use crate::document::{Document, Source, Span};
 use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
+use crate::domain::ids::CommitId;
 use crate::domain::paths;
-use crate::git::Git;
+use crate::git::{Git, revisions};
 use crate::github::event::{self, Subject};
+use crate::github::types::{Pull, Side};
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::attestation_evidence::AttestationEvidence;
@@ -26,6 +28,7 @@ use crate::policy::Revision;
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
 use crate::system::files;
+use crate::workspace::stored_contract;
 
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,10 @@ pub struct Args {
     /// Number of the pull request (default: the pull request of the current event, or the one that a merge queue tests).
     #[arg(long, value_name = "N")]
     pr: Option<u64>,
+    /// Check this description and the commits of the checkout instead of a pull request. The contract is --contract, or the one
+    /// that `start` stored in this worktree.
+    #[arg(long, value_name = "FILE", conflicts_with = "pr")]
+    body: Option<PathBuf>,
     /// File with the contract (default: the issue that the description closes).
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
@@ -108,6 +115,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
+    if let Some(path) = &args.body {
+        return before_it_exists(context, path);
+    }
     let number = match args.pr {
         Some(number) => number,
         None => match event::subject(|name| std::env::var(name).ok())? {
@@ -118,13 +128,42 @@ fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
     Ok(Snapshot::fetch(&github::connect(context)?, number)?)
 }
 
+/// Describes the pull request that this checkout and a description would make.
+fn before_it_exists(context: &Context, path: &Path) -> anyhow::Result<Snapshot> {
+    let git = Git::at(&context.subject);
+    let naming = context.settings()?.naming;
+    let side = |branch: String, sha: CommitId| Side {
+        branch,
+        sha,
+        repo: None,
+    };
+    let base = revisions::base(&git, &naming)?;
+    let head = revisions::known(&git, "HEAD")?;
+    let branch = git.text(["branch", "--show-current"])?;
+    let pull = Pull {
+        number: 0,
+        title: String::new(),
+        body: context::read_input(path)?,
+        state: "open".to_owned(),
+        draft: false,
+        merged: false,
+        mergeable: None,
+        merge_commit_sha: None,
+        user: None,
+        base: side(naming.base, revisions::merge_base(&git, &base, &head)?),
+        head: side(branch, head),
+    };
+    Ok(Snapshot::named(pull, gather::shown(path)))
+}
+
 /// Returns the contract: the file that the user named, otherwise the contract of the pull request.
 fn contract(
     context: &Context,
     args: &Args,
     snapshot: &Snapshot,
 ) -> anyhow::Result<(Option<Document<Contract>>, Vec<Finding>)> {
-    if let Some(path) = &args.contract {
+    let stored = || stored_contract::find(&Git::at(&context.subject)).filter(|_| args.body.is_some());
+    if let Some(path) = &args.contract.clone().or_else(stored) {
         return Ok((Some(Document::parse(gather::source(path)?)), Vec::new()));
     }
     let body = &snapshot.description.source;

@@ -13,6 +13,16 @@ codes! {
         "`scope.deny` wins over `scope.allow`. Revert the change, or get the contract changed first.",
         "scope:\n  allow: [nmoe/**]\n  deny: [nmoe/train.py]\n# the branch changes nmoe/train.py",
         "scope:\n  allow: [nmoe/**]\n  deny: [nmoe/config.py]";
+    CHANGE_TOO_LARGE = "change-too-large", Error,
+        "The change is larger than the contract allows",
+        "`contract.limits` bounds the number of changed files, and of added and removed lines together. Split the change, or get the limits changed first.",
+        "limits: {files: 5, lines: 300}\n# the branch changes 9 files",
+        "limits: {files: 10, lines: 300}";
+    STEERING_CHANGE = "steering-change", Warning,
+        "The change edits a file that steers agents or gates",
+        "Instructions of agents, skills, workflows and the policy decide what later work does and which checks it meets. A pattern such as `**` allows them without saying so. Name the file or its folder in `scope.allow`, so that the agreement shows it.",
+        "scope:\n  allow: [\"**\"]\n# the branch changes AGENTS.md",
+        "scope:\n  allow: [\"nmoe/**\", AGENTS.md]";
     LINK_OUT_OF_SCOPE = "link-out-of-scope", Error,
         "A symbolic link points outside the scope",
         "A write to an allowed link changes its target. The target must be inside the repository and inside the scope.",
