@@ -52,6 +52,8 @@ pub struct Args {
 struct Step {
     says: &'static str,
     args: Vec<String>,
+    /// The exit code that the step must have.
+    code: i32,
 }
 
 /// Runs `demo`.
@@ -73,7 +75,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             temporary.path().to_owned()
         }
     };
-    let (base, head, merge) = unpack(&place).context("cannot unpack the sample")?;
+    let commits = unpack(&place).context("cannot unpack the sample")?;
+    let Commits {
+        base, head, merge, ..
+    } = &commits;
     let until = match args.keep {
         Some(_) => "",
         None => " until the end of this demo",
@@ -88,7 +93,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .line(format_args!("  base {base}, head {head}, merge {merge}")),
     )?;
     let color = context.color(&std::io::stdout());
-    let steps = steps(&base, &head);
+    let steps = steps(&commits);
     for (at, step) in steps.iter().enumerate() {
         print(
             Text::new()
@@ -96,17 +101,22 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .line(format_args!("=== {} of {}: {}", at + 1, steps.len(), step.says))
                 .line(format_args!("$ nmoe-gates {}", step.args.join(" "))),
         )?;
+        if step.args.iter().any(|arg| arg == FORGED) {
+            forge(&place)?;
+        }
         let code = call(&place, &step.args, color)?;
         if cancelled.load(Ordering::Relaxed) {
             return Ok(Exit::Interrupted);
         }
-        if code != Some(0) {
-            print(
-                Text::new()
-                    .line("")
-                    .line("This step should have passed, so the demo stops."),
-            )?;
+        if code != Some(step.code) {
+            print(Text::new().line("").line(format_args!(
+                "This step should have ended with exit code {}, so the demo stops.",
+                step.code
+            )))?;
             return Ok(Exit::Failed);
+        }
+        if step.code != 0 {
+            print(Text::new().line(format_args!("(exit code {}, as it must be)", step.code)))?;
         }
     }
     print(Text::new().line("").line(
@@ -115,11 +125,28 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Passed)
 }
 
-fn steps(base: &str, head: &str) -> Vec<Step> {
-    let step = |says, line: &str| Step {
+/// The commits of the sample.
+struct Commits {
+    base: String,
+    head: String,
+    merge: String,
+    /// A head with a change that the contract does not allow.
+    sneaky: String,
+}
+
+/// The results that a hand has edited.
+const FORGED: &str = "../forged.json";
+
+fn steps(commits: &Commits) -> Vec<Step> {
+    let Commits {
+        base, head, sneaky, ..
+    } = commits;
+    let red = |code, says, line: &str| Step {
         says,
         args: line.split(' ').map(str::to_owned).collect(),
+        code,
     };
+    let step = |says, line: &str| red(0, says, line);
     vec![
         step(
             "the issue is a contract; check whether it is complete",
@@ -141,6 +168,10 @@ fn steps(base: &str, head: &str) -> Vec<Step> {
             "run --tier a --results ../tier-a.json",
         ),
         step(
+            "a rehearsal of a B200 bundle on this machine; its results prove nothing",
+            "run --bundle b200 --rehearse --results ../rehearsal.json",
+        ),
+        step(
             "the bundle, as a maintainer runs it on a B200; the gates of this sample need no GPU",
             "run --bundle demo --contract ../issue.md --results ../results.json",
         ),
@@ -148,7 +179,54 @@ fn steps(base: &str, head: &str) -> Vec<Step> {
             "the report: a job summary and a comment show the same table",
             "report ../results.json",
         ),
+        red(
+            1,
+            "a commit that edits a file outside of the contract's scope",
+            &format!("lint scope --contract ../issue.md --base {base} --head {sneaky}"),
+        ),
+        red(1, "a file with a credential", "lint safety ../leak.py"),
+        red(
+            1,
+            "a gate that hangs without output",
+            "run --gate demo:hang --results ../hang.json",
+        ),
+        red(
+            1,
+            "a change that makes the trainer 20 % slower, with a budget of 10 %",
+            "perf compare --baseline ../base-1.log ../base-2.log ../base-3.log --head ../head-1.log ../head-2.log ../head-3.log \
+             --budget-pct -10",
+        ),
+        red(
+            2,
+            "the results of the hanging gate, after a hand wrote `pass` over their verdict",
+            &format!("report {FORGED}"),
+        ),
     ]
+}
+
+/// Writes `pass` over the overall verdict of the gate that hangs.
+fn forge(place: &Path) -> anyhow::Result<()> {
+    let honest = std::fs::read_to_string(place.join("hang.json")).context("cannot read the results")?;
+    let forged = honest.replacen("\"overall\": \"fail\"", "\"overall\": \"pass\"", 1);
+    write(&place.join("forged.json"), &forged)
+}
+
+/// Writes what the red steps read: logs of a slower change, and a credential, which is computed so that this file contains none.
+fn write_red_files(place: &Path) -> anyhow::Result<()> {
+    for (side, level) in [("base", 50_000), ("head", 40_000)] {
+        for n in 1..=3 {
+            let line = |step: i32| format!("step: {step}  node_tps: {}\n", level + 10 * n + step % 3);
+            write(
+                &place.join(format!("{side}-{n}.log")),
+                &(1..=40).map(line).collect::<String>(),
+            )?;
+        }
+    }
+    const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let token: String = (0..36)
+        .map(|n| char::from(LETTERS[(n * 23 + 7) % LETTERS.len()]))
+        .collect();
+    write(&place.join("leak.py"), &format!("TOKEN = \"ghp_{token}\"\n"))
 }
 
 /// Calls this program in the sample's checkout and returns its exit code.
@@ -174,8 +252,8 @@ fn fresh(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Unpacks the sample with its history and returns its base, head and merge.
-fn unpack(place: &Path) -> anyhow::Result<(String, String, String)> {
+/// Unpacks the sample with its history.
+fn unpack(place: &Path) -> anyhow::Result<Commits> {
     let repo = place.join("repo");
     for (path, content) in SAMPLE {
         write(&repo.join(path), content)?;
@@ -207,6 +285,11 @@ fn unpack(place: &Path) -> anyhow::Result<(String, String, String)> {
         "--message",
         "Double the tokens of a step",
     ])?;
+    let head = run(&["rev-parse", "HEAD"])?;
+    write(&repo.join("nmoe/train.py"), "print('no steps')\n")?;
+    run(&["commit", "--quiet", "--all", "--message", "Skip the steps"])?;
+    let sneaky = run(&["rev-parse", "HEAD"])?;
+    run(&["reset", "--quiet", "--hard", &head])?;
     run(&["checkout", "--quiet", "--detach", "master"])?;
     run(&[
         "merge",
@@ -216,15 +299,17 @@ fn unpack(place: &Path) -> anyhow::Result<(String, String, String)> {
         "Merge the change on trial",
         BRANCH,
     ])?;
-    let (base, head, merge) = (
-        run(&["rev-parse", "master"])?,
-        run(&["rev-parse", BRANCH])?,
-        run(&["rev-parse", "HEAD"])?,
-    );
+    let (base, merge) = (run(&["rev-parse", "master"])?, run(&["rev-parse", "HEAD"])?);
+    write_red_files(place)?;
     write(&place.join("issue.md"), ISSUE)?;
     let attestation = PULL_REQUEST.replace("@BASE@", &base).replace("@HEAD@", &head);
     write(&place.join("pull_request.md"), &attestation)?;
-    Ok((base, head, merge))
+    Ok(Commits {
+        base,
+        head,
+        merge,
+        sneaky,
+    })
 }
 
 fn write(path: &Path, content: &str) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use crate::domain::results::Results;
 use crate::report::read as untrusted;
 use crate::system::packed::{self, Packed};
 
-/// Reads recorded results; `-` is standard input. They must follow the schema and be consistent.
+/// Reads recorded results as evidence; `-` is standard input. They must follow the schema, be consistent, and not be of a rehearsal.
 ///
 /// # Errors
 /// The path is a link or is not a file, the file is too large, or its results cannot be used.
@@ -25,6 +25,21 @@ pub fn recorded(path: &Path) -> anyhow::Result<Results> {
 /// # Errors
 /// As for [`recorded`].
 pub fn recorded_within(path: &Path, limit: u64) -> anyhow::Result<Results> {
+    let results = for_report(path, limit)?;
+    if results.evidence.rehearsal {
+        bail!(
+            "cannot use the results {}: they are of a rehearsal, which proves nothing",
+            path.display()
+        );
+    }
+    Ok(results)
+}
+
+/// Reads results that are only shown.
+///
+/// # Errors
+/// As for [`recorded`], but a rehearsal is no error.
+pub fn for_report(path: &Path, limit: u64) -> anyhow::Result<Results> {
     let results = match path.to_str() {
         Some("-") => untrusted::stream(io::stdin().lock(), limit),
         _ => untrusted::file_within(path, limit),

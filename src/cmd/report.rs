@@ -16,7 +16,7 @@ use crate::report::merge_results::{self, Whole};
 use crate::report::render::{self, Page};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
-use crate::report::{intoto, junit, sarif};
+use crate::report::{intoto, junit, read, sarif};
 use crate::terminal::Text;
 
 /// Arguments of `report`.
@@ -74,7 +74,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            parts.push(input_files::recorded(&file)?);
+            parts.push(input_files::for_report(&file, read::MAX_BYTES)?);
         }
     }
     let request = args.which.request();
@@ -105,7 +105,7 @@ fn outputs(results: &Results) -> String {
         .count();
     format!(
         "overall={}\npassed={passed}\ntotal={}\n",
-        results.overall.as_str(),
+        results.overall_word(),
         results.gate_ids.len()
     )
 }

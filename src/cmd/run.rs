@@ -44,6 +44,7 @@ use crate::gate::output::{Filter, Output};
 use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::{self, Recorder};
+use crate::gate::rehearsal;
 use crate::gate::select::{self};
 use crate::gate::verdict::ResultsBuilder;
 use crate::system::clock;
@@ -137,7 +138,10 @@ fn work(
     let mut input = gather(context, args)?;
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let containers = container::prepare(context, args, &mut input, &environment, &mut signals)?;
-    let proven = if args.resume {
+    let proven = if args.rehearse {
+        input.evidence.rehearsal = true;
+        rehearsal::prepare(&mut input.registry, &input.selection.gate_ids)
+    } else if args.resume {
         proven(path, &input, containers.as_ref())?
     } else {
         IndexMap::new()
@@ -169,7 +173,7 @@ fn work(
         return Ok(output::dry_run(context, format, &input, &proven, &refused)?);
     }
     let mut judge: Box<dyn PerfJudge> =
-        if refused.is_empty() && compares(&input.registry, &input.selection.gate_ids) {
+        if refused.is_empty() && !args.rehearse && compares(&input.registry, &input.selection.gate_ids) {
             Box::new(perf_baseline::judge(context, &input.perf)?)
         } else {
             Box::new(NoJudge)

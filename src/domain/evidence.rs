@@ -19,6 +19,9 @@ pub struct Evidence {
     pub tree: Option<CommitId>,
     /// Whether the subject had uncommitted changes.
     pub dirty: bool,
+    /// Whether the run was a rehearsal, so that its results prove nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// SHA-256 of the effective registry.
     pub registry: Option<Sha256>,
     /// SHA-256 of the body that contains the contract.
@@ -75,6 +78,7 @@ pub enum Identity {
     Merge,
     Tree,
     Dirty,
+    Rehearsal,
     Registry,
     Contract,
     Kernels,
@@ -93,6 +97,7 @@ impl Identity {
             Identity::Merge => "merge",
             Identity::Tree => "tree",
             Identity::Dirty => "dirty",
+            Identity::Rehearsal => "rehearsal",
             Identity::Registry => "registry",
             Identity::Contract => "contract",
             Identity::Kernels => "kernels",
@@ -113,6 +118,8 @@ impl Evidence {
     /// Whether both are about the same code: the same commits, the same known tree, and no uncommitted changes.
     pub fn same_code(&self, other: &Evidence) -> bool {
         self.tree.is_some()
+            && !self.rehearsal
+            && !other.rehearsal
             && !self.dirty
             && !other.dirty
             && (&self.head, &self.base, &self.merge, &self.tree)
@@ -133,6 +140,7 @@ impl Evidence {
             (Identity::Merge, !same_tree && other(&self.merge, &wanted.merge)),
             (Identity::Tree, other(&self.tree, &wanted.tree)),
             (Identity::Dirty, self.dirty && !wanted.dirty),
+            (Identity::Rehearsal, self.rehearsal && !wanted.rehearsal),
             (Identity::Registry, other(&self.registry, &wanted.registry)),
             (Identity::Contract, other(&self.contract, &wanted.contract)),
             (

@@ -161,6 +161,13 @@ pub struct Gate {
         deserialize_with = "with_line_feeds"
     )]
     pub cmd: Option<String>,
+    /// Command that `run --rehearse` runs instead of `cmd`, on a machine without the target.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "with_line_feeds"
+    )]
+    pub rehearse: Option<String>,
     /// Seconds until the gate is killed; 0 means no limit.
     #[serde(default)]
     pub timeout_s: u64,

@@ -107,6 +107,16 @@ pub struct GateResult {
     pub supplied_by: Option<String>,
 }
 
+impl Results {
+    /// Returns the overall verdict as reports print it. A rehearsal has none.
+    pub fn overall_word(&self) -> &'static str {
+        match self.evidence.rehearsal {
+            true => "rehearsal",
+            false => self.overall.as_str(),
+        }
+    }
+}
+
 impl GateResult {
     /// Makes a result without measurements.
     pub fn new(status: Verdict, reason: Option<Reason>) -> Self {

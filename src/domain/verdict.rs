@@ -212,6 +212,8 @@ reasons! {
         "Fix the earlier failure, or run with `--keep-going`.";
     Refused = "refused", "Preflight refused the run, so nothing was started.",
         "See the gates marked `invalid`.";
+    Rehearsal = "rehearsal", "The run was a rehearsal, and the gate has no command for it.",
+        "Add `rehearse` to the gate in the registry, or run the gate on a B200.";
     NoResults = "no_results", "The runner of the gate left no results.",
         "Look at that runner's job; run the gate again.";
     External = "external", "The gate is run elsewhere; its verdict comes from a recorded result.",

@@ -18,5 +18,6 @@ pub mod output;
 pub mod preflight;
 pub mod process;
 pub mod recorder;
+pub mod rehearsal;
 pub mod select;
 pub mod verdict;

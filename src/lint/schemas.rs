@@ -200,6 +200,7 @@ pub static GATE: SchemaType = SchemaType::Map(&[
     key("tier", Required, SchemaType::OneOf(variants::<Tier>)),
     key("kind", Optional, SchemaType::OneOf(variants::<GateKind>)),
     key("cmd", MayBeEmpty, TEXT),
+    key("rehearse", Optional, TEXT),
     key("timeout_s", Optional, SchemaType::Whole),
     key("silence_timeout_s", Optional, SchemaType::Whole),
     key("gpus", Optional, SchemaType::Whole),

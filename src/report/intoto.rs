@@ -18,6 +18,9 @@ pub enum NotAttestable {
     /// The subject had uncommitted changes, so the commit is not what was tested.
     #[error("the subject had uncommitted changes: commit them, and run the gates again")]
     Dirty,
+    /// The run was a rehearsal.
+    #[error("the results are of a rehearsal, which proves nothing")]
+    Rehearsal,
 }
 
 /// Returns the unsigned statement.
@@ -30,6 +33,9 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
     };
     if e.dirty {
         return Err(NotAttestable::Dirty);
+    }
+    if e.rehearsal {
+        return Err(NotAttestable::Rehearsal);
     }
     let mut subjects = vec![json!({ "name": name, "digest": { "gitCommit": commit } })];
     subjects.extend(

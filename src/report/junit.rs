@@ -23,6 +23,9 @@ pub fn xml(results: &Results) -> Result<String, SerializeError> {
             suite.add_property(Property::new(name, &*visible(value)));
         }
     }
+    if e.rehearsal {
+        suite.add_property(Property::new("rehearsal", "true"));
+    }
     for gate in &results.uncovered {
         suite.add_property(Property::new("uncovered", &*visible(gate)));
     }

@@ -158,6 +158,7 @@ fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
         (Identity::Base, one.base != other.base),
         (Identity::Merge, one.merge != other.merge),
         (Identity::Tree, one.tree != other.tree),
+        (Identity::Rehearsal, one.rehearsal != other.rehearsal),
         (Identity::Registry, one.registry != other.registry),
         (Identity::Contract, one.contract != other.contract),
         (

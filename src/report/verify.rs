@@ -64,6 +64,8 @@ pub enum RefusalKind {
     Inconsistent,
     /// The results have other evidence than expected.
     Foreign(Vec<Identity>),
+    /// The run was a rehearsal.
+    Rehearsal,
     /// The results are not about the selected gates.
     Selection,
     /// The results use names that the registry does not have.
@@ -85,6 +87,7 @@ impl RefusalKind {
                 "the results are about something else; these values differ: {}",
                 names(identities)
             ),
+            RefusalKind::Rehearsal => "the results are of a rehearsal, which proves nothing".to_owned(),
             RefusalKind::Selection => "the results are not about the selected gates".to_owned(),
             RefusalKind::Vocabulary => "the results use names that the registry does not have".to_owned(),
             RefusalKind::JobFailed => "the job that ran the gates did not succeed".to_owned(),
@@ -123,6 +126,9 @@ impl From<read::Refusal> for Refusal {
 
 /// Compares results with what was expected. The results must already be checked by [`read::check`].
 pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal> {
+    if results.evidence.rehearsal {
+        return Err(Refusal::new(RefusalKind::Rehearsal, "evidence.rehearsal is true"));
+    }
     if let Some(selection) = &expected.selection {
         let same = results.bundle.as_deref() == selection.bundle
             && results.gate_ids == selection.gate_ids

@@ -153,7 +153,7 @@ impl View {
         let counts = counts(&ordered);
         View {
             bundle: results.bundle.clone(),
-            overall: results.overall.as_str(),
+            overall: results.overall_word(),
             headline: vec![text(headline(&counts, ordered.len(), results.overall))],
             counts,
             total: ordered.len(),

@@ -22,8 +22,19 @@ fn slow_demo_completes_and_leaves_no_files() {
         at("$ nmoe-gates report"),
         at("Gates: demo — pass"),
         at("demo:tiny_1x40  pass"),
+        at("error[denied-path]: `nmoe/train.py`"),
+        at("leak.py:1:"),
+        at("fail     demo:hang"),
+        at("budget −10: fail"),
+        at("$ nmoe-gates report ../forged.json"),
     ];
     assert!(way.is_sorted(), "{}", out.stdout);
+    assert!(out.stderr.contains("Gates: b200 — rehearsal"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("the results contradict themselves"),
+        "{}",
+        out.stderr
+    );
     for folder in ["tmp", "home", "repo"] {
         let left: Vec<_> = std::fs::read_dir(sandbox.path(folder)).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");

@@ -93,6 +93,7 @@ mod run_gates;
 mod run_model;
 mod run_progress;
 mod run_record;
+mod run_rehearsal;
 mod run_resolution;
 mod safety;
 mod scope;

@@ -44,6 +44,10 @@ pub struct Args {
     /// Print which gates would run and what is missing, and run nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Rehearse without a B200: a gate that needs one runs its `rehearse` command of the registry, or is skipped. The results are
+    /// marked and prove nothing.
+    #[arg(long, conflicts_with_all = ["resume", "container"])]
+    pub(super) rehearse: bool,
     /// Keep the gates that passed in an earlier run with the same results file and the same evidence.
     #[arg(long)]
     pub(super) resume: bool,

@@ -313,6 +313,7 @@ pub(super) fn proven(
         return Ok(IndexMap::new());
     };
     let (was, is) = (&earlier.evidence, &input.evidence);
+    // `same_code` is false for a rehearsal.
     let same = was.same_code(is)
         && (&was.registry, &was.contract, &was.tool, &was.image)
             == (&is.registry, &is.contract, &is.tool, &is.image);

@@ -31,7 +31,8 @@ pub(super) fn dry_run(
         refused.get(id),
         input.registry.gates.get(id).map(|g| g.kind),
     ) {
-        (Some(_), ..) => "proven",
+        (Some(earlier), ..) if earlier.status == Verdict::Pass => "proven",
+        (Some(_), ..) => "skipped",
         (_, Some(_), _) => "refused",
         // A run that is refused for one gate starts none.
         _ if !refused.is_empty() => "not_run",
@@ -140,7 +141,7 @@ fn verdict(results: &Results) -> Text {
     let mut text = Text::new();
     text.line(format_args!(
         "{:8} {}: {} of {} gates passed",
-        results.overall.as_str(),
+        results.overall_word(),
         results.bundle.as_deref().unwrap_or("gates"),
         passed.len(),
         results.gate_ids.len()
@@ -161,7 +162,7 @@ pub(super) fn outputs(path: &Path, results: &Results, step: &Unlisted) -> anyhow
     if path.contains(['\n', '\r']) {
         bail!("the path of the results contains a line break");
     }
-    let overall = results.overall.as_str();
+    let overall = results.overall_word();
     let mut lines = format!("overall={overall}\nresults={path}\n");
     if let Some(file) = &step.step_summary {
         let options = render::Options {
