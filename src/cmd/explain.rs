@@ -53,7 +53,7 @@ const WORDS: [(&str, &str); 16] = [
     ),
     (
         "invalid",
-        "The gate could not be judged: something that it needs was missing, or its output cannot be used. The reason says what.",
+        "The gate could not be evaluated: something that it needs was missing, or its output cannot be used. The reason says what.",
     ),
     (
         "not_run",
