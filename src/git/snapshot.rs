@@ -3,6 +3,7 @@
 //! Must not decide what the commit is for.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
@@ -45,8 +46,16 @@ pub fn of_work(git: &Git) -> Result<Snapshot, GitError> {
     };
     make(&git, |scratch, index| {
         let known = scratch.text(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
-        // Without an index nothing is staged, and git creates the copy.
-        let _ = std::fs::copy(known, index);
+        // Without an index nothing is staged, and git creates the copy. git finds a change of the same size and second by the
+        // time of the index, so the copy keeps that time.
+        if std::fs::copy(&known, index).is_ok()
+            && let Ok(written) = std::fs::metadata(&known).and_then(|file| file.modified())
+        {
+            let _ = File::options()
+                .write(true)
+                .open(index)
+                .and_then(|copy| copy.set_modified(written));
+        }
         let own = scratch.with_index(index);
         let listed = own.bytes(["ls-files", "--others", "--exclude-standard", "-z"])?;
         let new = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
