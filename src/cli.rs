@@ -111,6 +111,31 @@ enum When {
     Never,
 }
 
+impl When {
+    /// Returns whether to use colour; `None` to decide by the stream.
+    fn choice(self) -> Option<bool> {
+        match self {
+            When::Auto => None,
+            When::Always => Some(true),
+            When::Never => Some(false),
+        }
+    }
+}
+
+/// Returns the value of `--color` on a command line that asks for help or cannot be parsed.
+fn color_of(args: &[OsString]) -> When {
+    let words = args.iter().map(|word| word.to_str().unwrap_or_default());
+    let own: Vec<&str> = words.take_while(|word| *word != "--").collect();
+    let values = own.iter().enumerate().filter_map(|(at, word)| match *word {
+        "--color" => own.get(at + 1).copied(),
+        _ => word.strip_prefix("--color="),
+    });
+    values
+        .filter_map(|value| When::from_str(value, false).ok())
+        .next_back()
+        .unwrap_or(When::Auto)
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add the missing files to a repository: registry, settings, issue forms, workflows. Never overwrites a file.
@@ -172,7 +197,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            return cmd::context::command_line(&error);
+            return cmd::context::command_line(&error, color_of(&args).choice());
         }
     };
     let global = cli.global;
@@ -189,11 +214,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         subject: global.subject.unwrap_or_else(|| repo.clone()),
         repo,
         format: global.format,
-        color: match global.color {
-            When::Auto => None,
-            When::Always => Some(true),
-            When::Never => Some(false),
-        },
+        color: global.color.choice(),
         verbosity: i16::from(global.verbose) - i16::from(global.quiet),
         args: args.into_iter().skip(1).collect(),
         supervisor_pid: unlisted.global.supervisor_pid,

@@ -355,6 +355,11 @@ impl Git {
             .map_err(|_| GitError::NotAnId(subcommand(&args)))
     }
 
+    /// Returns the id of the tree without files, in the object format of the repository. git knows this tree without storing it.
+    pub fn empty_tree(&self) -> Result<CommitId, GitError> {
+        self.id(["hash-object", "-t", "tree", "/dev/null"])
+    }
+
     /// Returns the full id of the commit that a revision names; `None` if the commit does not exist or the text is an option.
     pub fn commit(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
         let peeled = format!("{revision}^{{commit}}");

@@ -14,7 +14,7 @@ use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
 use crate::domain::settings::Settings;
-use crate::git::Git;
+use crate::git::{Git, GitError};
 use crate::github::api::GitHub;
 
 /// The value of a document and the digest of its bytes.
@@ -93,8 +93,16 @@ impl Revision<'_> {
                 Err(e) => Err(e).with_context(|| format!("cannot read {}", self.describe(path))),
             },
             Revision::Commit(git, commit) => {
-                let shown = git.output(["show", &format!("{commit}:./{path}")])?;
-                Ok(shown.status.success().then_some(shown.stdout))
+                let shown = git.output(["cat-file", "blob", &format!("{commit}:./{path}")])?;
+                if shown.status.success() {
+                    return Ok(Some(shown.stdout));
+                }
+                // The commit may not have the file, or git may have failed.
+                let listed = git.bytes(["ls-tree", "-z", "--name-only", commit.as_str(), "--", path])?;
+                match listed.is_empty() {
+                    true => Ok(None),
+                    false => Err(GitError::failed("cat-file", &shown).into()),
+                }
             }
             Revision::GitHub(github, commit) => Ok(github.file(commit, path)?),
         }
@@ -200,4 +208,34 @@ pub fn resolved_contract(resolution: &Resolution) -> Option<Loaded<Contract>> {
     let facts = resolution.contract.as_ref()?;
     let document = Document::parse(document::Source::new(None, facts.body.as_str()));
     Loaded::new(document, facts.sha256.clone(), "contract").ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use super::*;
+
+    /// git fails in the same way for an absent file and for a file whose content is missing.
+    #[test]
+    fn unreadable_file_of_commit_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::at(folder.path());
+        git.text(["init", "-q"]).unwrap();
+        std::fs::write(folder.path().join("a.toml"), "a\n").unwrap();
+        git.text(["add", "a.toml"]).unwrap();
+        let tree = git.id(["write-tree"]).unwrap();
+        let at = |path: &str| Revision::Commit(&git, &tree).file(path);
+        assert_eq!(at("a.toml").unwrap(), Some(b"a\n".to_vec()));
+        assert_eq!(at("b.toml").unwrap(), None);
+        let unknown = "0".repeat(40).parse().unwrap();
+        assert!(Revision::Commit(&git, &unknown).file("a.toml").is_err());
+        let blob = git.text(["rev-parse", ":a.toml"]).unwrap();
+        let object = folder
+            .path()
+            .join(".git/objects")
+            .join(&blob[..2])
+            .join(&blob[2..]);
+        std::fs::remove_file(object).unwrap();
+        assert!(at("a.toml").is_err());
+    }
 }

@@ -35,6 +35,7 @@ use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::published::{self, Trust};
 use crate::pull::snapshot::Snapshot;
 use crate::pull::tier_b;
+use crate::system::files;
 use crate::workspace::stored_contract;
 
 /// Arguments of `attest`.
@@ -268,7 +269,8 @@ fn results(
 /// Writes the description to its file or pull request.
 fn write(args: &Args, body: &Body, text: &str) -> anyhow::Result<()> {
     if let Some(path) = &args.write {
-        return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
+        return files::rewrite(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()));
     }
     match &body.pull {
         Some((github, snapshot)) => snapshot.replace_description(github, text),

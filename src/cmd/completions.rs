@@ -3,6 +3,7 @@
 //! Reads only names from the registry. Must not fail for a broken registry.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
 use clap_complete::{Shell, generate};
@@ -10,8 +11,9 @@ use clap_complete::{Shell, generate};
 use crate::cmd::context::{Context, print_data};
 use crate::cmd::explain;
 use crate::domain::exit::Exit;
-use crate::domain::paths;
 use crate::domain::registry::SINGLE;
+use crate::lint::context::RegistryIndex;
+use crate::policy::Revision;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +30,10 @@ pub struct Args {
 const BASH: &str = include_str!("../../templates/completions.bash");
 
 /// Runs `completions` for this command line.
-pub fn run(_context: &Context, args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
+pub fn run(context: &Context, args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
     let text = if let Some(last) = args.words.len().checked_sub(1) {
-        let mut command = with_names(command);
+        let repo = named_repo(&args.words).unwrap_or(&context.repo);
+        let mut command = with_names(command, &Names::of(repo));
         let dir = std::env::current_dir().ok();
         complete(&mut command, args.words.clone(), last, dir.as_deref())?
             .iter()
@@ -47,38 +50,52 @@ pub fn run(_context: &Context, args: &Args, mut command: clap::Command) -> anyho
     Ok(Exit::Passed)
 }
 
+/// The names of a registry.
+#[derive(Default)]
+struct Names {
+    gates: Vec<String>,
+    bundles: Vec<String>,
+}
+
+impl Names {
+    /// Reads the registry of a repository, as far as it can be read.
+    fn of(repo: &Path) -> Self {
+        let file = Revision::Checkout(repo).registry_file();
+        let root = file.ok().flatten().and_then(|file| file.document.root);
+        root.map(RegistryIndex::new)
+            .map_or_else(Names::default, |index| Names {
+                gates: index.gate_ids().map(str::to_owned).collect(),
+                bundles: index.bundle_ids().chain([SINGLE]).map(str::to_owned).collect(),
+            })
+    }
+}
+
+/// Returns the value of `--repo` in the words of a command line.
+fn named_repo(words: &[OsString]) -> Option<&Path> {
+    let mut values = words
+        .iter()
+        .enumerate()
+        .filter_map(|(at, word)| match word.to_str()? {
+            "--repo" => words.get(at + 1).map(Path::new),
+            word => word.strip_prefix("--repo=").map(Path::new),
+        });
+    values.next_back()
+}
+
 /// Adds the names that are known only at run time: gates and bundles of the registry, codes and reasons.
-fn with_names(command: clap::Command) -> clap::Command {
+fn with_names(command: clap::Command, names: &Names) -> clap::Command {
     let subcommand = command.get_name().to_owned();
     command
         .mut_args(|arg| match (arg.get_long(), arg.get_id().as_str()) {
-            (Some("gate"), _) => arg.add(candidates(|| registry_names("gates"))),
-            (Some("bundle"), _) => arg.add(candidates(|| {
-                let mut names = registry_names("bundles");
-                names.push(SINGLE.to_owned());
-                names
-            })),
-            (None, "id") if subcommand == "show" => arg.add(candidates(|| registry_names("gates"))),
-            (None, "code") if subcommand == "explain" => arg.add(candidates(explain::names)),
+            (Some("gate"), _) => arg.add(candidates(names.gates.clone())),
+            (Some("bundle"), _) => arg.add(candidates(names.bundles.clone())),
+            (None, "id") if subcommand == "show" => arg.add(candidates(names.gates.clone())),
+            (None, "code") if subcommand == "explain" => arg.add(candidates(explain::names())),
             _ => arg,
         })
-        .mut_subcommands(with_names)
+        .mut_subcommands(|command| with_names(command, names))
 }
 
-fn candidates(names: fn() -> Vec<String>) -> ArgValueCandidates {
-    ArgValueCandidates::new(move || names().into_iter().map(CompletionCandidate::new).collect())
-}
-
-/// Returns the keys of a table of the registry of the current directory, or of the nearest parent that has one.
-fn registry_names(table: &str) -> Vec<String> {
-    let read = || {
-        let dir = std::env::current_dir().ok()?;
-        let path = dir
-            .ancestors()
-            .map(|dir| dir.join(paths::REGISTRY))
-            .find(|path| path.is_file())?;
-        let registry: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-        Some(registry.get(table)?.as_table()?.keys().cloned().collect())
-    };
-    read().unwrap_or_default()
+fn candidates(names: Vec<String>) -> ArgValueCandidates {
+    ArgValueCandidates::new(move || names.iter().map(CompletionCandidate::new).collect())
 }

@@ -167,13 +167,14 @@ pub fn say_text(text: &Text) {
     let _ = std::io::stderr().lock().write_all(text.as_str().as_bytes());
 }
 
-/// Prints the output of the command-line parser: help, the version, or an error that quotes the arguments.
-pub fn command_line(error: &clap::Error) -> Exit {
+/// Prints the output of the command-line parser: help, the version, or an error that quotes the arguments. `color` is the choice of
+/// the user.
+pub fn command_line(error: &clap::Error, color: Option<bool>) -> Exit {
     let is_error = error.use_stderr();
     let env = |name: &str| std::env::var_os(name);
     let color = match is_error {
-        true => color::enabled(None, std::io::stderr().is_terminal(), env),
-        false => color::enabled(None, std::io::stdout().is_terminal(), env),
+        true => color::enabled(color, std::io::stderr().is_terminal(), env),
+        false => color::enabled(color, std::io::stdout().is_terminal(), env),
     };
     let rendered = error.render();
     let mut text = Text::new();

@@ -199,7 +199,7 @@ fn severity(code: &Code) -> &'static str {
 fn exit_codes() -> String {
     Exit::TABLE
         .iter()
-        .map(|(_, code, says)| format!("{code:>3}  {says}\n"))
+        .map(|(exit, says)| format!("{:>3}  {says}\n", exit.code()))
         .collect()
 }
 
@@ -268,7 +268,7 @@ fn reason_object(reason: &Reason) -> Value {
 fn exit_codes_object() -> Value {
     let rows = Exit::TABLE.iter();
     let codes: Vec<Value> = rows
-        .map(|(_, code, says)| json!({ "code": code, "says": says }))
+        .map(|(exit, says)| json!({ "code": exit.code(), "says": says }))
         .collect();
     json!({ "schema": 1, "exit_codes": codes })
 }
@@ -322,8 +322,8 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
         let _ = writeln!(out, "| {word} | {says} |");
     }
     out.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
-    for (_, code, says) in Exit::TABLE {
-        let _ = writeln!(out, "| {code} | {says} |");
+    for (exit, says) in Exit::TABLE {
+        let _ = writeln!(out, "| {} | {says} |", exit.code());
     }
     out
 }

@@ -143,7 +143,7 @@ fn try_log(context: &Context, args: &TryArgs) -> anyhow::Result<Exit> {
     Ok(if read && some {
         Exit::Passed
     } else {
-        Exit::NoJudgement
+        Exit::NoVerdict
     })
 }
 

@@ -1,7 +1,7 @@
 //! One file per subcommand: each parses its arguments, calls one service, prints the outcome, and returns the exit code. The
 //! first line of every other file contains "Not a subcommand".
 
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::next_step::NextStep;
 use crate::github::error::GitHubError;
 use crate::terminal::Text;
@@ -41,8 +41,6 @@ pub mod start;
 pub mod state_dir;
 pub mod worker;
 
-pub use crate::domain::exit::NoVerdict as NoJudgement;
-
 /// Prints an error on standard error, and returns the exit code.
 pub fn fail(error: &anyhow::Error) -> Exit {
     if error
@@ -53,8 +51,8 @@ pub fn fail(error: &anyhow::Error) -> Exit {
     }
     context::say(format_args!("error: {error:#}"));
     let github = error.downcast_ref::<GitHubError>();
-    if error.downcast_ref::<NoJudgement>().is_some() || github.is_some_and(|e| !e.is_setting()) {
-        Exit::NoJudgement
+    if error.downcast_ref::<NoVerdict>().is_some() || github.is_some_and(|e| !e.is_setting()) {
+        Exit::NoVerdict
     } else {
         Exit::Unusable
     }

@@ -1,12 +1,12 @@
 //! Prepares the baseline of perf gates: the commit, a snapshot of it, and the stored noise. Not a subcommand.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, Revision};
 use crate::domain::noise::NoiseTable;
 use crate::domain::paths;
 use crate::gate::engine::PerfTerms;
@@ -18,7 +18,7 @@ use crate::perf::judge::Judge;
 ///
 /// # Errors
 /// The commit does not exist, or must not be a baseline.
-pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Result<CommitId, ArmError>> {
+pub fn resolve(context: &Context, revision: Option<&Revision>) -> anyhow::Result<Result<CommitId, ArmError>> {
     let naming = context.settings()?.naming;
     let base = std::env::var("GITHUB_BASE_REF").ok().filter(|b| !b.is_empty());
     let branches: Vec<String> = std::iter::once(naming.base)
@@ -47,7 +47,7 @@ pub fn resolve(context: &Context, revision: Option<&str>) -> anyhow::Result<Resu
 /// # Errors
 /// Settings or stored noise cannot be used.
 pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
-    let baseline = resolve(context, terms.baseline_ref.as_deref())?.and_then(|id| set_apart(context, id));
+    let baseline = resolve(context, terms.baseline_ref.as_ref())?.and_then(|id| set_apart(context, id));
     Ok(Judge::new(baseline, noise(context)?, context.settings()?.perf))
 }
 
@@ -70,24 +70,8 @@ pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
                 "neither checkout holds commit {id}; fetch it into the policy checkout"
             ))
         })?;
-    let parent = folder()?;
-    for checkout in [&context.repo, &context.subject] {
-        if checkout.canonicalize().is_ok_and(|c| parent.starts_with(c)) {
-            return Err(ArmError::Bad(
-                "the baseline would be inside a checkout; set XDG_STATE_HOME to a folder outside of it"
-                    .to_owned(),
-            ));
-        }
-    }
-    Arms::prepare(&parent, source, id)
-}
-
-/// Returns the private folder of all comparisons.
-fn folder() -> std::io::Result<PathBuf> {
-    let state = state_dir().unwrap_or_else(|| std::env::temp_dir().join("nmoe-gates"));
-    let folder = state.join("perf");
-    crate::system::files::private_dir(&folder).map_err(std::io::Error::other)?;
-    folder.canonicalize()
+    let parent = state_dir().map_err(std::io::Error::other)?.join("perf");
+    Arms::prepare(&parent, source, [&context.repo, &context.subject], id)
 }
 
 /// Returns the stored noise of the policy checkout, or an empty table if the file does not exist.

@@ -3,9 +3,9 @@
 use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::document::Source;
 use crate::domain::exit::Exit;
-use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::finding::{Finding, Severity};
 use crate::github::workflow_command::{Annotation, Level};
-use crate::leaks;
+use crate::leaks::codes::is_leak;
 use crate::report::{findings, sarif};
 use crate::terminal::escape::visible;
 
@@ -32,7 +32,7 @@ pub fn print_count(
         _ if documents.is_empty() => print(&findings::lines(found))?,
         _ => {
             let color = context.color(&std::io::stdout());
-            print(&findings::human(found, documents, &is_private, color, width()))?;
+            print(&findings::human(found, documents, &is_leak, color, width()))?;
         }
     }
     if matches!(format, Format::Human | Format::Github) {
@@ -48,11 +48,6 @@ pub fn exit(found: &[Finding]) -> Exit {
     } else {
         Exit::Passed
     }
-}
-
-/// Whether the text of such a finding must not be shown.
-pub fn is_private(code: &Code) -> bool {
-    leaks::codes::TABLE.contains(&code)
 }
 
 fn annotation(finding: &Finding) -> String {

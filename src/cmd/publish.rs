@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::git::Git;
 use crate::github::workflow_run::WorkflowRun;
 use crate::policy;
@@ -116,7 +115,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     // Publishing a failed gate is a success of this command. A refusal ends without a verdict.
     let exit = match publication.is_refused() {
-        true => Exit::NoJudgement,
+        true => Exit::NoVerdict,
         false => Exit::Passed,
     };
     if args.dry_run {
@@ -136,7 +135,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(_) => " and in the job summary",
         None => "",
     };
-    Err(NoJudgement(format!(
+    Err(NoVerdict(format!(
         "cannot publish the table on the pull request, so it is above{place}: {error}"
     ))
     .into())

@@ -25,13 +25,12 @@ use std::rc::Rc;
 use anyhow::{Context as _, anyhow};
 use indexmap::IndexMap;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, say};
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role, Work};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Evidence, Isolation};
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
@@ -90,7 +89,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         recover(&path, seals.last().map(Seal::of_record), unlisted)
     };
     let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
-    let error = NoJudgement(format!(
+    let error = NoVerdict(format!(
         "the run {how}; the processes that it had started were ended, and {left}"
     ));
     if worked == WorkerExit::Panicked {
@@ -264,10 +263,10 @@ fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
         (Some(Stop::Interrupt), _) => Exit::Interrupted,
         (Some(Stop::Terminate), _) => Exit::Terminated,
         // A pass that could not be recorded does not count.
-        (None, Overall::Pass) if fault.is_some() => Exit::NoJudgement,
+        (None, Overall::Pass) if fault.is_some() => Exit::NoVerdict,
         (None, Overall::Pass) => Exit::Passed,
         (None, Overall::Fail) => Exit::Failed,
-        (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoJudgement,
+        (None, Overall::Inconclusive | Overall::Invalid | Overall::Cancelled) => Exit::NoVerdict,
     }
 }
 

@@ -2,14 +2,24 @@
 
 use std::path::PathBuf;
 
-/// Returns a folder below `$XDG_STATE_HOME` or `~/.local/state`, or nothing if neither is an absolute path.
-pub fn state_dir() -> Option<PathBuf> {
+use anyhow::Context as _;
+
+use crate::system::files;
+
+/// Returns the folder below `$XDG_STATE_HOME` or `~/.local/state`. The folder may be absent.
+///
+/// # Errors
+/// Neither is an absolute path, or the folder belongs to another user, who could replace what is stored there.
+pub fn state_dir() -> anyhow::Result<PathBuf> {
     let absolute = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    absolute("XDG_STATE_HOME")
+    let state = absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .map(|state| state.join("nmoe-gates"))
+        .context("neither XDG_STATE_HOME nor HOME is set; set one of them to an absolute path")?
+        .join("nmoe-gates");
+    files::own_or_absent(&state)?;
+    Ok(state)
 }

@@ -94,5 +94,5 @@ pub fn role(
 
 /// Returns the exit of a supervisor whose worker ended with this code.
 pub fn exit(code: i32) -> Exit {
-    Exit::of_code(code).unwrap_or(Exit::NoJudgement)
+    Exit::of_code(code).unwrap_or(Exit::NoVerdict)
 }

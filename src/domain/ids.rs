@@ -147,13 +147,13 @@ validated! {
     /// The full id of a commit or tree.
     CommitId, is_object_id, "a full commit id: 40 or 64 lower-case hex digits";
     /// The id of a commit, which can be abbreviated.
-    CommitPrefix, is_commit_prefix, "7 to 40 hex digits of a commit";
+    CommitPrefix, is_commit_prefix, "7 to 64 hex digits of a commit";
     /// A SHA-256 digest.
     Sha256, is_sha256, "a SHA-256 digest: 64 lower-case hex digits";
     /// The random text that binds results to a resolved run.
     Nonce, is_nonce, "32 lower-case hex digits";
     /// The id of a contract. This is not the issue number of GitHub.
-    ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a; not with `.` or `.lock` at the end";
+    ContractId, is_contract_id, "letters, digits, `.` and `-`, such as 03a; not with `.`, `-` or `.lock` at the end";
     /// The short name of a contract, a part of its branch name.
     Slug, is_slug, "lower-case letters, digits and `-`";
     /// The id of a gate or bundle.
@@ -181,6 +181,11 @@ impl Sha256 {
     /// Computes the digest of bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Sha256(crate::system::digest::sha256(bytes))
+    }
+
+    /// Whether a text is the digest of an image, with or without `sha256:`.
+    pub fn is_image_digest(text: &str) -> bool {
+        Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text))
     }
 }
 
@@ -223,7 +228,7 @@ fn is_nonce(text: &str) -> bool {
 }
 
 fn is_commit_prefix(text: &str) -> bool {
-    (7..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+    (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
@@ -235,7 +240,7 @@ fn is_contract_id(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains("..")
         // A claim is a ref that ends in the id, and git refuses such a ref.
-        && !text.ends_with('.')
+        && !text.ends_with(['.', '-'])
         && !text.ends_with(".lock")
 }
 
@@ -292,7 +297,7 @@ mod tests {
         for id in ["01", "03a", "08", "1e10000", "a.b-c"] {
             assert!(ContractId::is_valid(id), "{id}");
         }
-        for id in ["", "#5", "a b", "a/b", "-x", "a..b", "ä", "a.", "03.lock"] {
+        for id in ["", "#5", "a b", "a/b", "-x", "a..b", "ä", "a.", "a-", "03.lock"] {
             assert!(!ContractId::is_valid(id), "{id}");
         }
         assert!(Slug::is_valid("rdep-kernels") && !Slug::is_valid("Rdep") && !Slug::is_valid("-a"));

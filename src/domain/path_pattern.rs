@@ -152,6 +152,15 @@ impl PathPattern {
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || self.text.ends_with('/'))
     }
 
+    /// Whether a pattern for kernel libraries selects a file: the pattern names the file, or it names a folder above the file, and
+    /// the file is a shared object.
+    pub fn selects_library(&self, path: impl AsRef<[u8]>) -> bool {
+        let path = path.as_ref();
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        self.names(path)
+            || self.matches(path) && (name.ends_with(b".so") || name.windows(4).any(|part| part == b".so."))
+    }
+
     /// Whether a path exists that matches both. The answer is exact, except for file names that contain wildcards.
     pub fn overlaps(&self, other: &PathPattern) -> bool {
         let (a, b) = (self.prefix(), other.prefix());

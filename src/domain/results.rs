@@ -139,6 +139,13 @@ impl GateResult {
             supplied_by: None,
         }
     }
+
+    /// Returns what the machine or the checkout lacks, such as `missing variables: A, B`.
+    pub fn missing(&self) -> impl Iterator<Item = String> {
+        let kinds = [("variables", &self.missing_env), ("files", &self.missing_files)];
+        let kinds = kinds.into_iter().filter(|(_, names)| !names.is_empty());
+        kinds.map(|(what, names)| format!("missing {what}: {}", names.join(", ")))
+    }
 }
 
 /// The samples of one metric.

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
-use crate::domain::ids::GateId;
+use crate::domain::ids::{GateId, Revision};
 use crate::domain::numeric::Numerics;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, SCHEMA};
@@ -69,7 +69,7 @@ pub struct RunPlan<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PerfTerms {
     /// The git ref of the baseline; `None` means the base parent of the merge.
-    pub baseline_ref: Option<String>,
+    pub baseline_ref: Option<Revision>,
     /// Allowed change in percent; −10 means at most 10 % slower.
     pub budget_pct: Option<f64>,
     /// What the change may do to the numbers that a numeric gate compares; `None` means nothing.

@@ -111,11 +111,7 @@ fn make(git: &Git, fill: impl FnOnce(&Git, &OsStr) -> Result<(), GitError>) -> R
     let tree = own.id(["write-tree"])?;
     let parent = match own.commit("HEAD")? {
         Some(head) => head,
-        None => commit(
-            &own,
-            &own.id(["hash-object", "-t", "tree", "-w", "/dev/null"])?,
-            None,
-        )?,
+        None => commit(&own, &own.empty_tree()?, None)?,
     };
     Ok(Snapshot {
         commit: commit(&own, &tree, Some(&parent))?,

@@ -47,7 +47,9 @@ pub enum SubjectError {
 
 /// Lists the files that match the patterns, sorted and relative to the checkout.
 pub fn outputs(subject: &Path, patterns: &[PathPattern]) -> Result<Vec<PathBuf>, SubjectError> {
-    files_below(subject, patterns, is_library)
+    files_below(subject, patterns, |pattern, path| {
+        pattern.selects_library(path.as_os_str().as_encoded_bytes())
+    })
 }
 
 /// Lists the files that `selects` a pattern for, below the folders where the patterns begin.
@@ -85,13 +87,6 @@ fn files_below(
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-/// Whether a pattern selects this file: it names the file, or it names a folder above and the file is a shared object.
-fn is_library(pattern: &PathPattern, path: &Path) -> bool {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    pattern.names(bytes) || pattern.matches(bytes) && (name.ends_with(".so") || name.contains(".so."))
 }
 
 /// Whether a file is an intermediate result of a compiler, which a build may use again.
@@ -365,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_folder_means_its_shared_objects() {
-        let is = |pattern: &str, path: &str| is_library(&PathPattern::new(pattern).unwrap(), Path::new(path));
+        let is = |pattern: &str, path: &str| PathPattern::new(pattern).unwrap().selects_library(path);
         assert!(is("csrc", "csrc/a.so") && is("csrc", "csrc/deep/a.so.1") && !is("csrc", "csrc/a.cu"));
         assert!(is("csrc/*.bin", "csrc/a.bin") && !is("csrc/*.so", "csrc/deep/a.so"));
     }

@@ -45,6 +45,12 @@ const fn code(kind: &Kind) -> Code {
     }
 }
 
+/// Whether a finding with this code is about a leak, so that its text must not be shown. Findings about suppressions show only the
+/// settings.
+pub fn is_leak(code: &Code) -> bool {
+    LEAKS.iter().any(|leak| leak.id == code.id)
+}
+
 /// The severity of a finding about a leak.
 pub const fn severity(severity: kinds::Severity) -> Severity {
     match severity {
@@ -80,5 +86,16 @@ mod suppressions {
             "An inline suppression has the form `nmoe-gates: allow CODE reason`. CODE is a code of this table, and the reason says why the text is harmless. It applies to its own line or, on a line alone, to the next line.",
             "# nmoe-gates: allow <code>",
             "# nmoe-gates: allow <code> the address of a local test bridge";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_about_suppressions_are_no_leaks() {
+        let (leaks, others): (Vec<&Code>, Vec<&Code>) = TABLE.iter().copied().partition(|code| is_leak(code));
+        assert_eq!((leaks.len(), others.len()), (KINDS, suppressions::TABLE.len()));
     }
 }

@@ -90,7 +90,7 @@ fn commits(diagnostics: &mut Diagnostics<'_>, root: &Node) {
             .clone();
         let message = format!("{why} needs `baseline_sha`");
         diagnostics.report(&codes::MISSING_BASELINE, &span, message).help =
-            Some("add the commit that the change is compared with, 7 to 40 hex digits".to_owned());
+            Some("add the commit that the change is compared with, 7 to 64 hex digits".to_owned());
     }
 }
 

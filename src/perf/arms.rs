@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, Revision};
 use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
 use crate::kernel::verify::outputs;
@@ -48,7 +48,7 @@ pub enum ArmError {
 pub fn resolve(
     repo: &Git,
     subject: &Git,
-    revision: Option<&str>,
+    revision: Option<&Revision>,
     base_branch: &[String],
 ) -> Result<CommitId, ArmError> {
     let bad = |why: String| Err(ArmError::Bad(why));
@@ -61,16 +61,9 @@ pub fn resolve(
     let Some(parent) = parent.and_then(|id| id.parse::<CommitId>().ok()) else {
         return bad("the tested commit has no parent to compare with".to_owned());
     };
-    let revision = revision.map(str::trim).unwrap_or_default();
-    if revision.is_empty() || base_branch.iter().any(|b| b == revision) {
+    let Some(revision) = revision.filter(|named| base_branch.iter().all(|base| **named != *base)) else {
         return Ok(parent);
-    }
-    let plain = revision
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '~' | '^'));
-    if revision.starts_with('-') || !plain {
-        return bad("the revision is not the name of a branch, a tag or a commit".to_owned());
-    }
+    };
     let Some(id) = repo.commit(revision)? else {
         return bad("the revision is not a commit of the policy checkout".to_owned());
     };
@@ -93,14 +86,28 @@ pub struct Arms {
 }
 
 impl Arms {
-    /// Copies the baseline from `source` into a private repository below `parent`. Must be called before any code of the
-    /// change runs.
+    /// Copies the baseline from `source` into a private repository below `parent`, which must be outside of these checkouts.
+    /// Must be called before any code of the change runs.
     ///
     /// # Errors
-    /// The folder cannot be created, or git cannot read the commit.
-    pub fn prepare(parent: &Path, source: &Path, baseline_sha: CommitId) -> Result<Arms, ArmError> {
+    /// The folder cannot be created or is inside a checkout, or git cannot read the commit.
+    pub fn prepare(
+        parent: &Path,
+        source: &Path,
+        checkouts: [&PathBuf; 2],
+        baseline_sha: CommitId,
+    ) -> Result<Arms, ArmError> {
         files::private_dir(parent).map_err(io::Error::from)?;
-        recover(parent);
+        let parent = parent.canonicalize()?;
+        for checkout in checkouts {
+            if checkout.canonicalize().is_ok_and(|c| parent.starts_with(c)) {
+                return Err(ArmError::Bad(
+                    "the baseline would be inside a checkout; set XDG_STATE_HOME to a folder outside of it"
+                        .to_owned(),
+                ));
+            }
+        }
+        recover(&parent);
         let root = parent.join(&random::token()?[..16]);
         files::private_dir(&root).map_err(io::Error::from)?;
         let lock = lock(&root)?;

@@ -247,7 +247,8 @@ fn update(git: &Git, next: &str, tip: Option<&str>) -> Result<bool, HistoryError
     if Some(next) == tip {
         return Ok(true);
     }
-    let old = tip.unwrap_or("0000000000000000000000000000000000000000");
+    // An empty old id means that the ref must not exist.
+    let old = tip.unwrap_or_default();
     Ok(git.output(["update-ref", REF, next, old])?.status.success())
 }
 

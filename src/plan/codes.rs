@@ -33,11 +33,6 @@ codes! {
         "The id of a contract is `nmoe.issue` in its block. It is text, not GitHub's issue number.",
         "nmoe-gates start 3",
         "nmoe-gates start 03a";
-    UNUSABLE_NAME = "unusable-name", Error,
-        "The id or the slug cannot be part of a branch name",
-        "The names of branch and worktree contain id and slug. Both consist of letters, digits, `.` and `-`, and do not start with `.` or `-`.",
-        "slug: ../../x",
-        "slug: attention";
     CLAIMED = "claimed", Error,
         "The contract is claimed",
         "A claim is a ref on the remote that only one person can create. It is removed when the work is merged (`start --clean`) or released (`start ID --release`).",

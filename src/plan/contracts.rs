@@ -34,7 +34,7 @@ pub struct Document {
 }
 
 /// The part of a contract that a plan needs. A plan reads thousands of contracts, so it uses the faster of the two YAML readers, and
-/// no positions.
+/// no positions. A complete `Document<Contract>` would also refuse a contract that only lacks keys that a plan does not need.
 #[derive(Deserialize)]
 struct Light {
     nmoe: LightWork,

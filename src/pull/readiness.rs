@@ -277,9 +277,9 @@ impl Inputs<'_> {
         };
         let contract = found.map(|found| &found.issue.document);
         let findings = lint::attestation::lint(&snapshot.description, &self.facts, contract, &claims);
-        let (private, faulty): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(|f| {
-            leaks::codes::TABLE.contains(&f.code) || f.code == &lint::codes::document::UNTICKED_BOX
-        });
+        let (private, faulty): (Vec<&Finding>, Vec<&Finding>) = findings
+            .iter()
+            .partition(|f| leaks::codes::is_leak(f.code) || f.code == &lint::codes::document::UNTICKED_BOX);
         let mut blockers = Vec::new();
         blockers.extend(Blocker::of_errors(&blocker::NOT_PUBLIC, &private, || {
             NextStep::run(

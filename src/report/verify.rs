@@ -218,17 +218,12 @@ fn is_time(text: &str) -> bool {
         && text.parse::<jiff::Timestamp>().is_ok()
 }
 
-/// Whether a text is the digest of an image, with or without `sha256:`.
-fn is_digest(text: &str) -> bool {
-    Sha256::is_valid(text.strip_prefix("sha256:").unwrap_or(text))
-}
-
 /// Returns the first word that neither the registry nor this tool would choose. Such a word could carry text of a stranger
 /// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
     let facts = [
-        ("image", &e.image, is_digest as fn(&str) -> bool),
+        ("image", &e.image, Sha256::is_image_digest as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
         ("started_at", &results.started_at, is_time),
     ];
@@ -249,11 +244,6 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     }
     let known = |gate: &&GateId| registry.gates.contains_key(*gate);
     if let Some(gate) = results.gate_ids.iter().find(|gate| !known(gate)) {
-        return Some(format!("gate {gate:?}"));
-    }
-    // A contract may require a gate that the registry does not have. The table lists that gate as uncovered.
-    let named = |gate: &&GateId| is_of(gate, 100, |b| b.is_ascii_alphanumeric() || b":._-/".contains(&b));
-    if let Some(gate) = results.uncovered.iter().find(|gate| !named(gate)) {
         return Some(format!("gate {gate:?}"));
     }
     let globs = &registry.target().kernels;
@@ -298,7 +288,11 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     if let Some(check) = result.kernel_checks.iter().find(|check| !known(check)) {
         return Some(format!("kernel check {:?} {:?}", check.name, check.library));
     }
-    if let Some(image) = result.image.as_deref().filter(|text| !is_digest(text)) {
+    if let Some(image) = result
+        .image
+        .as_deref()
+        .filter(|text| !Sha256::is_image_digest(text))
+    {
         return Some(format!("image {image:?}"));
     }
     if let Some(who) = &result.supplied_by
@@ -360,5 +354,5 @@ fn is_target(text: &str, registry: &Registry) -> bool {
 /// Whether a path matches the patterns of the registry for kernel libraries.
 fn is_library(path: &str, patterns: &[PathPattern]) -> bool {
     let plain = is_of(path, 200, |b| b.is_ascii_alphanumeric() || b"._-/+".contains(&b));
-    plain && patterns.iter().any(|pattern| pattern.matches(path))
+    plain && patterns.iter().any(|pattern| pattern.selects_library(path))
 }

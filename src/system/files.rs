@@ -134,6 +134,23 @@ pub fn private_dir(path: &Path) -> Result<(), FileError> {
         .map_err(FileError::io(path))
 }
 
+/// Checks that the path is absent or belongs to the user of this process.
+///
+/// # Errors
+/// The path belongs to another user, or cannot be read.
+pub fn own_or_absent(path: &Path) -> Result<(), FileError> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.uid() == rustix::process::geteuid().as_raw() => Ok(()),
+        Ok(_) => Err(FileError::WrongKind {
+            path: path.to_owned(),
+            found: "owned by another user",
+            wanted: "by you",
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(FileError::io(path)(e)),
+    }
+}
+
 /// Checks that the path is absent or a regular file.
 ///
 /// # Errors
@@ -173,8 +190,37 @@ pub fn create_private(path: &Path) -> Result<File, FileError> {
 /// The temporary file cannot be written, or it cannot be renamed to `path`.
 pub fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError> {
     vacant_or_regular(path)?;
+    swap(path, bytes, durable, create_private)
+}
+
+/// Replaces a file of the user atomically. Follows a link, and keeps the permissions of the file. A new file gets the default
+/// permissions of the user.
+///
+/// # Errors
+/// The path is not a file, the temporary file cannot be written, or it cannot be renamed.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    vacant_or_regular(path)?;
+    let permissions = std::fs::metadata(path).map(|meta| meta.permissions());
+    swap(path, bytes, false, |temporary| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).open(temporary);
+        file.and_then(|file| match permissions {
+            Ok(permissions) => file.set_permissions(permissions).map(|()| file),
+            Err(_) => Ok(file),
+        })
+        .map_err(FileError::io(temporary))
+    })
+}
+
+fn swap(
+    path: &Path,
+    bytes: &[u8],
+    durable: bool,
+    create: impl FnOnce(&Path) -> Result<File, FileError>,
+) -> Result<(), FileError> {
     let temporary = temporary_sibling(path)?;
-    let written = create_private(&temporary).and_then(|mut file| {
+    let written = create(&temporary).and_then(|mut file| {
         let all = file
             .write_all(bytes)
             .and_then(|()| if durable { file.sync_all() } else { Ok(()) });
@@ -414,6 +460,22 @@ mod tests {
                 assert!(!contains(&dir, escape), "{escape}");
             }
         }
+    }
+
+    #[test]
+    fn rewritten_file_keeps_link_and_permissions() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("file"), place.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        rewrite(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        rewrite(&place.path().join("fresh"), b"new").unwrap();
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 3);
+        assert!(rewrite(Path::new("/dev/null"), b"new").is_err());
     }
 
     #[test]

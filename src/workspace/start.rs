@@ -66,10 +66,7 @@ pub fn start(
         return Ok(Outcome::Refused { findings, next });
     };
     let document = &request.documents[*n];
-    let mut findings = contract_errors(document, facts);
-    if findings.is_empty() {
-        findings.extend(unusable(item));
-    }
+    let findings = contract_errors(document, facts);
     if !findings.is_empty() {
         let command = document.lint_command();
         let next = vec![NextStep::run(Who::MergeCaptain, "fix the contract", command)];
@@ -185,22 +182,6 @@ fn contract_errors(document: &Document, facts: &lint::LintContext) -> Vec<Findin
     let mut findings = lint::contract::lint(&Parsed::parse(source), facts);
     findings.retain(|finding| finding.severity == Severity::Error);
     findings
-}
-
-fn unusable(item: &Item) -> Option<Finding> {
-    let fits = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with(['.', '-'])
-            && !text.ends_with(['.', '-'])
-            && !text.contains("..")
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
-    (!fits(&item.issue) || !fits(&item.slug)).then(|| {
-        let message = format!("`{}` and `{}` cannot name a branch", item.issue, item.slug);
-        Finding::new(&codes::UNUSABLE_NAME, message).in_path(&item.path)
-    })
 }
 
 /// Returns everything that prevents the start, with next steps.

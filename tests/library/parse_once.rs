@@ -70,7 +70,24 @@ fn no_command_parses_a_document_twice() {
     fixture.does("git checkout -q --detach \"$(cat ../merge)\"");
     fixture.does("nmoe-gates run --resolution resolution.json --gate cpu:import --results ~/parts.json");
     let lines = [
-        ("lint contract issue.md", None, ["nmoe:", "[gates."].as_slice()),
+        (
+            "gates resolve --contract issue.md",
+            None,
+            ["nmoe:", "[gates."].as_slice(),
+        ),
+        ("lint scope --contract issue.md", None, &["nmoe:"]),
+        (
+            "run --contract issue.md --gate cpu:import --results ../../home/third.json",
+            None,
+            &["nmoe:", "[gates."],
+        ),
+        // The plan reads contracts without positions, which is not recorded.
+        (
+            "start 03a --contract issue.md --dry-run",
+            None,
+            &["nmoe:", "[gates."],
+        ),
+        ("lint contract issue.md", None, &["nmoe:", "[gates."]),
         (
             "lint attestation pr.md --contract issue.md",
             None,

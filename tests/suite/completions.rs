@@ -26,7 +26,7 @@ full = ["b200:moonlight"]
 "#;
 
 /// What is typed before the tab key, and the words after it.
-const CASES: [(&str, &str); 14] = [
+const CASES: [(&str, &str); 15] = [
     ("nmoe-gates repo", "report"),
     ("nmoe-gates lint atte", "lint|attestation"),
     ("nmoe-gates schema regi", "schema|registry"),
@@ -40,6 +40,10 @@ const CASES: [(&str, &str); 14] = [
     ),
     ("nmoe-gates run --bundle hot", "run|--bundle|hot_path_min"),
     ("nmoe-gates gates show cpu:c", "gates|show|cpu:compileall"),
+    (
+        "nmoe-gates --repo other run --gate oth",
+        "--repo|other|run|--gate|other:one",
+    ),
     ("nmoe-gates explain unknown-ga", "explain|unknown-gate"),
     ("nmoe-gates explain missing_e", "explain|missing_env"),
     ("nmoe-gates lint contract iss", "lint|contract|issue.md"),
@@ -52,6 +56,10 @@ fn bash_completes_after_subcommands() {
     let sandbox = Sandbox::new();
     sandbox
         .file("configs/gates/gates.toml", REGISTRY)
+        .file(
+            "other/configs/gates/gates.toml",
+            "[gates.\"other:one\"]\ntier = \"a\"\ncmd = \"true\"\n",
+        )
         .file("issue.md", "")
         .file("below/a", "");
     let (mut terminal, slave) = Terminal::open();

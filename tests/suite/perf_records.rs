@@ -304,6 +304,19 @@ fn results(sandbox: &Sandbox, name: &str, commit: &str, baseline: (&str, f64), m
 }
 
 #[test]
+fn history_begins_in_repository_with_sha256() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "--object-format=sha256"]);
+    let (base, head) = ("a".repeat(64), "b".repeat(64));
+    let path = results(&sandbox, "r", &head, (&base, 100.0), 97.0);
+    sandbox
+        .gates(["perf", "history", "record", path.to_str().unwrap()])
+        .run()
+        .exits(0)
+        .reports("2 new entries in refs/nmoe-gates/perf");
+}
+
+#[test]
 fn small_losses_exceed_cumulative_budget() {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);

@@ -15,6 +15,28 @@ fn commit(fixture: &RunFixture, message: &str) -> String {
 }
 
 #[test]
+fn run_needs_own_state_folder() {
+    let fixture = RunFixture::new();
+    fixture.gate("cpu:ok", "true");
+    let run = || fixture.call(&["run", "--gate", "cpu:ok"]);
+    run()
+        .env("XDG_STATE_HOME", "relative")
+        .env("HOME", "")
+        .run()
+        .exits(2)
+        .reports("neither XDG_STATE_HOME nor HOME is set");
+    let state = fixture.sandbox.path("home/.local/state/nmoe-gates");
+    std::fs::create_dir_all(&state).unwrap();
+    if std::os::unix::fs::chown(&state, Some(1), None).is_err() {
+        return crate::attack::skipped("only root can give a folder to another user");
+    }
+    run()
+        .run()
+        .exits(2)
+        .reports("is owned by another user, not by you");
+}
+
+#[test]
 fn verdict_names_tested_commit() {
     let fixture = RunFixture::new();
     fixture.gate("cpu:ok", "true");

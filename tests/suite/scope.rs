@@ -172,6 +172,17 @@ fn cached_option_checks_index() {
     );
 }
 
+#[test]
+fn first_commit_is_checked_with_sha256() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "--object-format=sha256"]);
+    sandbox.file("docs/new.md", "staged\n").git(["add", "."]);
+    assert_eq!(
+        findings(&sandbox, &contract("nmoe/**", "", "", ""), &["--cached"], 1),
+        ["out-of-scope docs/new.md"]
+    );
+}
+
 /// The next step of `start` says "before each commit", so nothing may be committed yet when the scope is checked.
 #[test]
 fn default_includes_staged_changed_and_new_files() {

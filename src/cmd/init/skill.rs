@@ -20,7 +20,10 @@ pub fn text(command: &clap::Command, agents: &str) -> anyhow::Result<String> {
             (subcommand.get_name().to_owned(), about.unwrap_or_default())
         })
         .collect();
-    let exit_codes: Vec<(u8, &str)> = Exit::TABLE.iter().map(|(_, code, says)| (*code, *says)).collect();
+    let exit_codes: Vec<(u8, &str)> = Exit::TABLE
+        .iter()
+        .map(|(exit, says)| (exit.code(), *says))
+        .collect();
     let marks = |line: &&str| !line.starts_with("<!--");
     let work: Vec<&str> = agents.lines().filter(marks).collect();
     render(

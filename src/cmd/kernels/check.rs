@@ -6,10 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::kernels::driver as machine;
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
@@ -60,12 +59,12 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
     let (mut text, mut rows, mut worst) = (Text::new(), Vec::new(), Exit::Passed);
     for path in &args.libraries {
         let library = Snapshot::take(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-        let loading = load(&library, limits).map_err(|error| NoJudgement(error.to_string()))?;
+        let loading = load(&library, limits).map_err(|error| NoVerdict(error.to_string()))?;
         let verdict = loading.verdict();
         worst = match (worst, verdict) {
             (Exit::Failed, _) | (_, Verdict::Fail) => Exit::Failed,
             (worst, Verdict::Pass) => worst,
-            _ => Exit::NoJudgement,
+            _ => Exit::NoVerdict,
         };
         rows.push(json!({
             "path": path.display().to_string(),
@@ -140,7 +139,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     Ok(match verdict {
         Verdict::Pass => Exit::Passed,
         Verdict::Fail => Exit::Failed,
-        _ => Exit::NoJudgement,
+        _ => Exit::NoVerdict,
     })
 }
 

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::registry::Target;
 use crate::kernel::driver::{self, Driver, Need, Probe, UnsuitableMachine, check_machine, probe};
 use crate::kernel::health::HealthMonitor;
@@ -48,13 +47,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(if judged.is_ok() {
         Exit::Passed
     } else {
-        Exit::NoJudgement
+        Exit::NoVerdict
     })
 }
 
 /// Reads NVML twice, and prints what happened between the readings.
 fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
-    let silent = || NoJudgement("NVML does not answer, so the health of the GPUs is unknown".to_owned());
+    let silent = || NoVerdict("NVML does not answer, so the health of the GPUs is unknown".to_owned());
     let mut monitor = HealthMonitor::start(limits).ok_or_else(silent)?;
     let before = monitor.read().ok_or_else(silent)?;
     std::thread::sleep(time);
@@ -80,7 +79,7 @@ fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit
     Ok(if issues.is_empty() {
         Exit::Passed
     } else {
-        Exit::NoJudgement
+        Exit::NoVerdict
     })
 }
 /// Formats the answer of the driver and the result of the check as one object.

@@ -7,10 +7,11 @@ use std::path::{Component, Path};
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::print_data;
-use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::document::source::{LineColumn, Span};
 use crate::domain::finding::{Finding, Fix, Region};
+use crate::leaks::codes::is_leak;
+use crate::system::files;
 
 /// The options of a lint with fixes.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -68,7 +69,7 @@ type Edit<'a> = (Span, &'a str);
 fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
     let own = || found.iter().filter(|f| f.path.as_deref() == source.name());
     let hidden: Vec<Region> = own()
-        .filter(|f| print_findings::is_private(f.code))
+        .filter(|f| is_leak(f.code))
         .filter_map(|f| f.region)
         .collect();
     let clear = |r: &Region| hidden.iter().all(|h| r.end_line < h.line || h.end_line < r.line);
@@ -167,5 +168,6 @@ fn write(source: &Source, name: &str, edits: &[Edit<'_>]) -> anyhow::Result<()> 
         bail!("cannot fix {name}: the file changed during the lint, or is not UTF-8");
     }
     let fixed = applied(text, &(0..text.len()), edits);
-    std::fs::write(name, format!("{mark}{fixed}")).with_context(|| format!("cannot write {name}"))
+    files::rewrite(Path::new(name), format!("{mark}{fixed}").as_bytes())
+        .with_context(|| format!("cannot write {name}"))
 }

@@ -32,6 +32,7 @@ use crate::leaks::private_terms;
 use crate::leaks::scan_diff::scan_diff;
 use crate::leaks::suppression::Suppressions;
 use crate::system::clock;
+use crate::system::files;
 
 /// Arguments of `lint safety`.
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .filter(|placed| !suppressions.matches(placed))
         .collect();
     if let Some(path) = &args.write_baseline {
-        std::fs::write(path, Baseline::write(&kept))
+        files::rewrite(path, Baseline::write(&kept).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
         context.note(format_args!(
             "wrote {} known leaks to {}",

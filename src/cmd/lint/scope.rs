@@ -44,10 +44,12 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
     let contract = contract_input::loaded(args.contract.or_stored(context)?)?.value;
     if args.cached {
         let git = staged_in(git);
-        let head = git.commit("HEAD")?;
-        // Before the first commit every staged file is new.
-        let against = head.as_deref().unwrap_or(EMPTY_TREE);
-        return scope::check(&git, &contract, &diff::staged(&git, against)?, against);
+        let against = match git.commit("HEAD")? {
+            Some(head) => head,
+            // Before the first commit every staged file is new.
+            None => git.empty_tree()?,
+        };
+        return scope::check(&git, &contract, &diff::staged(&git, &against)?, &against);
     }
     let base = match &args.base {
         Some(base) => revisions::known(&git, base)?,
@@ -70,5 +72,3 @@ pub(super) fn staged_in(git: Git) -> Git {
         None => git,
     }
 }
-
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";

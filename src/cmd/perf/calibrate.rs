@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
 use crate::domain::noise::{Noise, NoiseTable};
@@ -71,7 +70,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Role::Supervisor(WorkerExit::Killed(signal)) => {
             let said =
                 format!("killed (signal {signal}); what it had started was ended, and nothing was stored");
-            return Err(NoJudgement(said).into());
+            return Err(NoVerdict(said).into());
         }
     };
     let registry = context.registry()?.value;
@@ -92,18 +91,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let refused = preflight::check(&registry, std::slice::from_ref(compare_id), |_, _| true, &machine);
     if let Some(result) = refused.values().next() {
-        let lacks: Vec<&str> = result
-            .missing_env
-            .iter()
-            .chain(&result.missing_files)
-            .map(String::as_str)
-            .collect();
-        return Err(NoJudgement(format!(
-            "`{compare_id}` cannot run here: {} {}",
-            result.reason.map_or("", |r| r.says()),
-            lacks.join(", ")
-        ))
-        .into());
+        let missing: Vec<String> = result.missing().collect();
+        let why = match (missing.is_empty(), result.reason) {
+            (true, Some(reason)) => reason.says().to_owned(),
+            _ => missing.join("; "),
+        };
+        return Err(NoVerdict(format!("`{compare_id}` cannot run here: {why}")).into());
     }
     evidence.target = target.found();
     let class = judge::machine_class(compare, &evidence).to_owned();
@@ -125,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         environment: &gate_environment::of(compare, ours),
     };
     let calibrated = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
-        .map_err(|refusal| NoJudgement(refusal.to_string()))?;
+        .map_err(|refusal| NoVerdict(refusal.to_string()))?;
     drop(supervisor);
     drop(arms);
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
@@ -136,7 +129,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             continue;
         };
         let finest_pct = finest(found, most)
-            .ok_or_else(|| NoJudgement("the pairs are too few to estimate the noise".to_owned()))?;
+            .ok_or_else(|| NoVerdict("the pairs are too few to estimate the noise".to_owned()))?;
         entries.push(Noise {
             gate: compare_id.to_string(),
             metric: metric.metric,
@@ -206,7 +199,7 @@ fn store(
     none: &str,
 ) -> anyhow::Result<Exit> {
     let [entry, also @ ..] = entries else {
-        return Err(NoJudgement(none.to_owned()).into());
+        return Err(NoVerdict(none.to_owned()).into());
     };
     for entry in entries {
         table.put(entry.clone());
@@ -215,8 +208,7 @@ fn store(
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let text = format!("{HEAD}{}", toml::to_string(&table)?);
-    files::replace(path, text.as_bytes(), false)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    files::rewrite(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     if format == Format::Json {
         print_json_line(&json!({"schema": 1, "noise": entry, "also": also}))?;
     } else {

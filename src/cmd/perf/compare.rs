@@ -135,7 +135,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(match compared.verdict {
         Verdict::Pass => Exit::Passed,
         Verdict::Fail => Exit::Failed,
-        _ => Exit::NoJudgement,
+        _ => Exit::NoVerdict,
     })
 }
 

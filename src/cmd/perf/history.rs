@@ -6,10 +6,9 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::input_files;
-use crate::domain::exit::Exit;
+use crate::domain::exit::{Exit, NoVerdict};
 use crate::git::Git;
 use crate::perf::history;
 use crate::terminal::Text;
@@ -81,7 +80,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn check(context: &Context, format: Format, git: &Git) -> anyhow::Result<Exit> {
     let perf = context.settings()?.perf;
     if perf.epoch.is_empty() {
-        return Err(NoJudgement(
+        return Err(NoVerdict(
             "no epoch is pinned: set `perf.epoch` in the settings to a commit that was measured".to_owned(),
         )
         .into());
@@ -117,7 +116,7 @@ fn check(context: &Context, format: Format, git: &Git) -> anyhow::Result<Exit> {
     Ok(if trends.iter().any(|t| t.within == Some(false)) {
         Exit::Failed
     } else if trends.is_empty() || trends.iter().any(|t| t.within.is_none()) {
-        Exit::NoJudgement
+        Exit::NoVerdict
     } else {
         Exit::Passed
     })

@@ -6,10 +6,10 @@ use std::ffi::OsString;
 
 use anyhow::Context as _;
 
-use crate::cmd::NoJudgement;
 use crate::cmd::context::Context;
 use crate::cmd::run::args::Args;
 use crate::cmd::run::input::{Refused, RunInput};
+use crate::domain::exit::NoVerdict;
 use crate::domain::verdict::Reason;
 use crate::gate::container::client::EngineError;
 use crate::gate::container::{Containers, Wanted};
@@ -43,9 +43,7 @@ pub(super) fn prepare(
             // The message of a build may have a private name.
             let said = visible(&error.to_string()).into_owned();
             let said = input.redactor.as_ref().map_or(said.clone(), |r| r.clean(&said));
-            return Err(Refused::because(Reason::ContainerFailed)(
-                NoJudgement(said).into(),
-            ));
+            return Err(Refused::because(Reason::ContainerFailed)(NoVerdict(said).into()));
         }
         Ok(prepared) => prepared,
     };

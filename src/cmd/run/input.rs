@@ -14,7 +14,7 @@ use crate::cmd::run::args::Args;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
-use crate::domain::ids::{GateId, Nonce, Sha256};
+use crate::domain::ids::{self, GateId, Nonce, Sha256};
 use crate::domain::registry::{GateKind, Registry, SINGLE};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::GateResult;
@@ -136,7 +136,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Check the baseline before any gate spends time.
-        perf_baseline::resolve(context, perf.baseline_ref.as_deref())
+        perf_baseline::resolve(context, perf.baseline_ref.as_ref())
             .map_err(Refused::because(Reason::Refused))?
             .map_err(|e| Refused::because(Reason::BadBaseline)(e.into()))?;
     }
@@ -161,7 +161,9 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     };
     evidence.registry = Some(registry.sha256);
     evidence.contract = contract.as_ref().map(|c| c.sha256.clone());
-    evidence.image = std::env::var("NMOE_IMAGE_DIGEST").ok().filter(|d| is_digest(d));
+    evidence.image = std::env::var("NMOE_IMAGE_DIGEST")
+        .ok()
+        .filter(|d| Sha256::is_image_digest(d));
     evidence.run = nonce().map_err(Refused::because(Reason::Refused))?;
     if let Some(resolution) = &resolution {
         evidence.run = Some(resolution.nonce.clone());
@@ -207,10 +209,6 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
     Ok(())
 }
 
-fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(Sha256::is_valid)
-}
-
 /// Returns the nonce of the environment. An empty variable counts as absent.
 fn nonce() -> anyhow::Result<Option<Nonce>> {
     let text = context::variable("NMOE_RUN_NONCE").filter(|text| !text.is_empty());
@@ -226,17 +224,13 @@ fn nonce() -> anyhow::Result<Option<Nonce>> {
 fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
     let agreed = contract.and_then(|c| c.gates.perf.as_ref());
     let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
-    let baseline = baseline.or_else(|| {
-        agreed
-            .and_then(|p| p.baseline_ref.as_deref())
-            .filter(|r| !r.is_empty())
-    });
-    if let Some(name) = baseline
-        && (name.starts_with('-') || name.chars().any(|c| c.is_whitespace() || c.is_control()))
-    {
-        let error = anyhow!("`{}` is not a git ref", name.escape_debug());
-        return Err(Refused::because(Reason::BadBaseline)(error));
-    }
+    let baseline = match baseline.map(str::parse::<ids::Revision>).transpose() {
+        Ok(named) => named.or_else(|| agreed.and_then(|p| p.baseline_ref.clone())),
+        Err(invalid) => {
+            let error = anyhow!("--baseline-ref: {invalid}");
+            return Err(Refused::because(Reason::BadBaseline)(error));
+        }
+    };
     let refused = |message: String| Refused::because(Reason::Refused)(anyhow!(message));
     let asked = match args.perf_budget_pct.as_deref().filter(|b| !b.trim().is_empty()) {
         None => None,
@@ -276,7 +270,7 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
         )));
     }
     Ok(PerfTerms {
-        baseline_ref: baseline.map(str::to_owned),
+        baseline_ref: baseline,
         budget_pct: asked.or(agreed),
         numerics: args.numerics.or(declared),
     })

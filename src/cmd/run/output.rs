@@ -72,7 +72,7 @@ pub(super) fn dry_run(
     Ok(if refused.is_empty() {
         Exit::Passed
     } else {
-        Exit::NoJudgement
+        Exit::NoVerdict
     })
 }
 
@@ -82,13 +82,8 @@ pub(super) fn explain(result: &GateResult) -> String {
         .reason
         .map(|r| format!("  {}", r.as_str()))
         .unwrap_or_default();
-    for (what, missing) in [
-        ("variables", &result.missing_env),
-        ("files", &result.missing_files),
-    ] {
-        if !missing.is_empty() {
-            text.push_str(&format!("  missing {what}: {}", missing.join(", ")));
-        }
+    for missing in result.missing() {
+        text.push_str(&format!("  {missing}"));
     }
     if result.leaks > 0 {
         text.push_str(&format!("  {} processes left behind", result.leaks));

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
@@ -38,9 +38,7 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
 
 /// Returns the default path of the results: one private folder per checkout.
 pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
-    let state = state_dir().ok_or_else(|| {
-        anyhow!("neither XDG_STATE_HOME nor HOME is set; name the results file with --results FILE")
-    })?;
+    let state = state_dir().context("cannot choose a results file; name one with --results FILE")?;
     let subject = subject
         .canonicalize()
         .with_context(|| format!("cannot find the checkout {}", subject.display()))?;

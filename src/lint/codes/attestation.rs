@@ -10,7 +10,7 @@ codes! {
         "## PR Attestation (YAML, required)\n```yaml\n…\n```\n## Summary";
     INVALID_SHA = "invalid-sha", Error,
         "Not a commit",
-        "Use 7 to 40 hexadecimal digits, not the name of a branch.",
+        "Use 7 to 64 hexadecimal digits, not the name of a branch.",
         "pr_sha: HEAD",
         "pr_sha: 472a452";
     SAME_COMMIT = "same-commit", Error,
