@@ -199,7 +199,9 @@ fn by_scope(
     denies: impl Fn(usize, &PathPattern) -> bool,
     touched: &Touched,
 ) -> Vec<Hotspot> {
-    let known: BTreeSet<&str> = touched.keys().map(|(_, text)| text.as_str()).collect();
+    // A path that only one contract declares has no row yet, although the scope of another may allow it.
+    let shown = touched.iter().filter(|(_, who)| who.len() > 1);
+    let known: BTreeSet<&str> = shown.map(|((_, text), _)| text.as_str()).collect();
     let index = Index::new(allowed);
     let mut spots = Vec::new();
     let mut seen = vec![usize::MAX; items.len()];
@@ -284,6 +286,18 @@ mod tests {
             .iter()
             .map(|s| format!("{} {} {}", s.kind.as_str(), s.path, s.contracts.join(" ")))
             .collect()
+    }
+
+    #[test]
+    fn declaration_of_one_contract_hides_no_overlap() {
+        let path = "nmoe/data/loader.py";
+        for declared in [&[][..], &[path]] {
+            let items = [item("1", declared, &[path], &[]), item("2", &[], &[path], &[])];
+            assert_eq!(
+                shown(&items, &Facts::default()),
+                ["scope nmoe/data/loader.py 1 2"]
+            );
+        }
     }
 
     #[test]
