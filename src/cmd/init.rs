@@ -4,10 +4,11 @@
 //! this project uses itself.
 
 mod forms;
+mod packages;
 mod render;
 mod skill;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use minijinja::context;
@@ -154,17 +155,17 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
     let schemas = schemas(&args.action);
-    let packages = packages(repo);
-    let written = render(REGISTRY, context! { packages => &packages, schemas => &schemas })?;
+    let packages = packages::find(repo);
+    let written = render(
+        REGISTRY,
+        context! { packages => packages::for_template(&packages), schemas => &schemas },
+    )?;
     // Forms and workflows name the gates and bundles of the registry that is there, or of the one that is written now.
     let here = Revision::Checkout(repo);
     let file = here.registry_file()?;
     let file = file.unwrap_or_else(|| here.parse_registry(written.clone().into_bytes()));
     let registry = file.registry()?.value;
-    let package = packages
-        .first()
-        .and_then(|package| package.first())
-        .map(String::as_str);
+    let package = packages.first().map(|package| package.path.as_str());
     let form = |text: &str| forms::adapt(text, &registry, package);
     let bundles: Vec<&str> = registry.bundles.keys().map(|id| id.as_str()).collect();
     let mut steps = vec![
@@ -358,34 +359,6 @@ fn default_branch(git: &Git) -> String {
         .and_then(|name| name.strip_prefix("origin/").map(str::to_owned))
         .or_else(|| git.text(["symbolic-ref", "--short", "HEAD"]).ok())
         .unwrap_or_else(|| settings::Naming::default().base)
-}
-
-/// Lists the Python packages at the top level, each with one file that must exist.
-fn packages(repo: &Path) -> Vec<Vec<String>> {
-    let Ok(entries) = std::fs::read_dir(repo) else {
-        return Vec::new();
-    };
-    let mut dirs: Vec<PathBuf> = entries
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.is_dir())
-        .collect();
-    dirs.sort();
-    dirs.iter()
-        .filter_map(|dir| {
-            let name = dir.file_name()?.to_str()?.to_owned();
-            let mut files: Vec<String> = std::fs::read_dir(dir)
-                .ok()?
-                .filter_map(|e| e.ok()?.file_name().into_string().ok())
-                .filter(|file| file.ends_with(".py"))
-                .collect();
-            // `__init__.py` sorts before every module. Without it, any module will do.
-            files.sort();
-            let skip =
-                ["tests", "scripts", "examples", "docs"].contains(&name.as_str()) || name.starts_with('.');
-            let first = files.into_iter().next().filter(|_| !skip)?;
-            Some(vec![name.clone(), format!("{name}/{first}")])
-        })
-        .collect()
 }
 
 fn human(steps: &[Step], dry_run: bool) -> Text {
