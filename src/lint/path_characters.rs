@@ -33,7 +33,7 @@ pub fn deceptive(pattern: &str) -> Option<String> {
     ))
 }
 
-/// Returns a character that looks like another of its word. A word in one script of its own is a name.
+/// Returns a character that looks like another of its word. A word in a single script is a name.
 fn look_alike(pattern: &str) -> Option<(char, char)> {
     let alike = |c: char| {
         confusable_ascii(c)

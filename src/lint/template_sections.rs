@@ -1,6 +1,6 @@
 //! Checks what the forms ask for outside of the block: the summary, the safety boxes, and the order of the sections.
 //!
-//! GitHub writes the answers of a form below headings, and an answer may contain headings of its own. Only the labels of the
+//! GitHub writes the answers of a form below headings, and an answer may contain further headings. Only the labels of the
 //! form begin a section.
 
 use crate::document::Document;
@@ -75,7 +75,7 @@ fn summary(diagnostics: &mut Diagnostics<'_>, outline: &Outline, form: &Form) {
         .iter()
         .find(|h| form.sections.contains(&label(h).as_str()));
     let section = headings[at].span.end..next.map_or(text.len(), |next| next.span.start);
-    // The text of a heading, and what a comment hides, are no answer.
+    // The text of a heading, and what a comment hides, do not count as an answer.
     let mut skipped: Vec<&Span> = headings
         .iter()
         .map(|h| &h.span)

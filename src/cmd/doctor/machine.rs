@@ -4,7 +4,7 @@ use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State};
 use crate::domain::evidence::Isolation;
 use crate::gate::isolation;
-use crate::git::Git;
+use crate::git::{Git, GitError};
 use crate::system::files;
 
 /// Runs every check of this file.
@@ -66,15 +66,22 @@ fn git(context: &Context) -> Check {
 
 /// Reports a directory that is not a checkout. Most commands need commits.
 fn checkout(context: &Context) -> Option<Check> {
-    let top = Git::at(&context.repo).text(["rev-parse", "--show-toplevel"]);
-    let found = format!("{} is not a git checkout", context.repo.display());
-    top.is_err().then(|| {
-        Check::not(
+    let error = Git::at(&context.repo)
+        .text(["rev-parse", "--show-toplevel"])
+        .err()?;
+    Some(match error {
+        GitError::Ownership(..) => Check::not(
             State::Missing,
             "checkout",
-            found,
+            error.to_string(),
+            "run this command, or give the checkout to this user",
+        ),
+        _ => Check::not(
+            State::Missing,
+            "checkout",
+            format!("{} is not a git checkout", context.repo.display()),
             "run `git init` there, or name the checkout with --repo DIR",
-        )
+        ),
     })
 }
 
