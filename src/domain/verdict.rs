@@ -165,7 +165,7 @@ reasons! {
     KernelFlooded = "kernel_flooded", "The kernel library printed or answered without end.",
         "Remove the output from its constructors and self-checks.";
     KernelMemory = "kernel_memory", "The kernel library used more memory than its limit.",
-        "Run `nmoe-gates kernels check --memory MIB` on the target, or make its self-checks smaller.";
+        "Run `nmoe-gates kernels check` on the target with a larger `--memory`, or make its self-checks smaller.";
     KernelForged = "kernel_forged", "The kernel host sent data that is not a reply.",
         "Find what in the library writes to descriptors that it did not open.";
     KernelCutOff = "kernel_cut_off", "The kernel library closed the descriptors of the kernel host.",
