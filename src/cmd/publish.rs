@@ -98,6 +98,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         resolution: resolution.as_ref(),
         registry: &registry.value,
         has_job_failed: args.job_result.is_some_and(|result| result != JobResult::Success),
+        metric: &settings.report.metric,
         templates: args.templates.as_deref(),
         publish: &settings.publish,
         workflow: WorkflowRun::from_env(|name| std::env::var(name).ok()),

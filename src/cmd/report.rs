@@ -123,7 +123,11 @@ fn rendered(
         color,
         reserve: 0,
     };
-    let done = render::page(&View::new(results), page, &options)?;
+    let done = render::page(
+        &View::new(results, &context.settings()?.report.metric),
+        page,
+        &options,
+    )?;
     if let Some(complaint) = done.complaint {
         say(format_args!(
             "error: cannot use the templates of --templates, so the embedded ones are used: {complaint}"

@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         Role::Worker(worker) => {
             return work(context, args, unlisted, &path, worker).map_err(|refused| {
                 if !args.dry_run && recorder::mark(&path) == before {
-                    refuse(&path, refused.reason, unlisted)
+                    refuse(context, &path, refused.reason, unlisted)
                         .unwrap_or_else(|error| say(format_args!("error: {error:#}")));
                 }
                 refused.error
@@ -84,9 +84,9 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
     };
     let left = if recorder::mark(&path) == before {
-        refuse(&path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
+        refuse(context, &path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
     } else {
-        recover(&path, seals.last().map(Seal::of_record), unlisted)
+        recover(context, &path, seals.last().map(Seal::of_record), unlisted)
     };
     let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
     let error = NoVerdict(format!(
@@ -103,15 +103,15 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 ///
 /// # Errors
 /// The record cannot be written. A journal that another process changed becomes results that say so.
-fn recover(path: &Path, seal: Option<Seal>, step: &Unlisted) -> anyhow::Result<String> {
+fn recover(context: &Context, path: &Path, seal: Option<Seal>, step: &Unlisted) -> anyhow::Result<String> {
     let results = match recorder::recover(path, seal) {
         Err(error @ JournalError::Changed(_)) => {
-            refuse(path, Reason::Tampered, step)?;
+            refuse(context, path, Reason::Tampered, step)?;
             return Ok(format!("nothing of it counts: {error}"));
         }
         recovered => recovered?,
     };
-    output::outputs(path, &results, step)?;
+    output::outputs(context, path, &results, step)?;
     Ok(format!(
         "{} contains the results that were recorded before",
         path.display()
@@ -271,7 +271,7 @@ fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {
 }
 
 /// Writes results that contain only the reason why the run was refused.
-fn refuse(path: &Path, reason: Reason, step: &Unlisted) -> anyhow::Result<()> {
+fn refuse(context: &Context, path: &Path, reason: Reason, step: &Unlisted) -> anyhow::Result<()> {
     let started = Event::RunStarted {
         schema: SCHEMA,
         at: clock::now(),
@@ -289,7 +289,7 @@ fn refuse(path: &Path, reason: Reason, step: &Unlisted) -> anyhow::Result<()> {
         duration_s: 0.0,
     });
     if let Some(results) = record.results() {
-        output::outputs(path, &results, step)?;
+        output::outputs(context, path, &results, step)?;
     }
     Ok(())
 }

@@ -170,6 +170,16 @@ validated! {
     Login, is_login, "a GitHub login";
 }
 
+impl MetricName {
+    /// The median throughput of a node. Reports show it and perf gates compare it unless told otherwise.
+    pub const NODE_TPS_P50: &str = "node_tps_p50";
+
+    /// Returns the name of the median throughput of a node.
+    pub fn node_tps_p50() -> MetricName {
+        MetricName(Self::NODE_TPS_P50.to_owned())
+    }
+}
+
 impl CommitId {
     /// Returns the first twelve digits, for people.
     pub fn short(&self) -> &str {

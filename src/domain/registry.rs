@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
 use crate::domain::ids::GateId;
+use crate::domain::ids::MetricName;
 use crate::domain::is_default;
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
@@ -20,7 +21,7 @@ use crate::domain::preset::Preset;
 pub const MAX_PAIRS: u32 = 12;
 
 /// The metric of a perf gate without `metric`.
-pub const DEFAULT_PERF_METRIC: &str = "node_tps_p50";
+pub const DEFAULT_PERF_METRIC: &str = MetricName::NODE_TPS_P50;
 
 /// The bundle of one gate that `--gate` names.
 pub const SINGLE: &str = "single";

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::MetricName;
 use crate::domain::path_pattern::{PathPattern, PathPatterns};
 
 /// The settings.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub tier_a: TierAProof,
     /// Who publishes results.
     pub publish: Publish,
+    /// The tables of results.
+    pub report: Report,
 }
 
 /// What proves a gate of Tier A.
@@ -41,6 +44,22 @@ pub enum TierAProof {
     Attest,
     /// Recorded results only: a workflow runs the gates.
     Run,
+}
+
+/// The tables of results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Report {
+    /// The metric in the column of numbers: the name of a metric with `_p50`. Other metrics are in the notes.
+    pub metric: MetricName,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Report {
+            metric: MetricName::node_tps_p50(),
+        }
+    }
 }
 
 /// What every contract must contain.

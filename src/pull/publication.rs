@@ -62,6 +62,8 @@ pub struct Request<'a> {
     pub has_job_failed: bool,
     /// What proves a gate of Tier A.
     pub tier_a: TierAProof,
+    /// The metric in the column of numbers.
+    pub metric: &'a str,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
@@ -214,7 +216,8 @@ impl<'a> Publication<'a> {
                     color: false,
                     reserve: RESERVED,
                 };
-                let rendered = render::page(&View::new(results), Page::Comment, &options)?;
+                let rendered =
+                    render::page(&View::new(results, self.request.metric), Page::Comment, &options)?;
                 if let Some(complaint) = rendered.complaint {
                     messages.note(&format!(
                         "cannot use the templates in --templates, so the embedded ones are used: {complaint}"
@@ -486,7 +489,7 @@ fn tier_a(
 
 /// Counts the gates by verdict, such as `9 pass, 1 fail`.
 fn summary(results: &Results) -> String {
-    let counts: Vec<String> = View::new(results)
+    let counts: Vec<String> = View::new(results, "")
         .counts
         .iter()
         .map(|count| format!("{} {}", count.count, count.status))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::domain::evidence::Isolation;
 use crate::domain::ids::CommitId;
 use crate::domain::ids::GateId;
+use crate::domain::noise;
 use crate::domain::results::{GateResult, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
@@ -27,6 +28,8 @@ pub struct View {
     pub headline: RichText,
     /// The number of gates per verdict, in a fixed order, without zeros.
     pub counts: Vec<Count>,
+    /// The metric in the column of numbers.
+    pub metric: String,
     /// The number of selected gates.
     pub total: usize,
     /// The commit that was tested, if there is one.
@@ -71,6 +74,8 @@ pub struct Row {
     pub why: Option<RichText>,
     /// Median throughput.
     pub node_tps_p50: Option<String>,
+    /// The value in the column of numbers.
+    pub headline: Option<String>,
     /// Further notes.
     pub notes: Vec<RichText>,
     /// Wall time.
@@ -129,8 +134,8 @@ pub struct Fact {
 }
 
 impl View {
-    /// Creates the view of checked results.
-    pub fn new(results: &Results) -> View {
+    /// Creates the view of checked results, with the median of this metric in the column of numbers.
+    pub fn new(results: &Results, metric: &str) -> View {
         let evidence = &results.evidence;
         let ordered: Vec<(&GateId, &GateResult)> = results
             .gate_ids
@@ -147,7 +152,7 @@ impl View {
                     before += d;
                     [start / total_s * 100.0, d / total_s * 100.0]
                 });
-                Row::new(id, result, span)
+                Row::new(id, result, span, metric)
             })
             .collect();
         let counts = counts(&ordered);
@@ -156,6 +161,7 @@ impl View {
             overall: results.overall_word(),
             headline: vec![text(headline(&counts, ordered.len(), results.overall))],
             counts,
+            metric: metric.to_owned(),
             total: ordered.len(),
             commit: evidence.commit().cloned(),
             head: evidence.head.clone(),
@@ -171,7 +177,12 @@ impl View {
 }
 
 impl Row {
-    fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>) -> Row {
+    fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>, metric: &str) -> Row {
+        let name = noise::metric_name(metric);
+        let headline = match name {
+            "node_tps" => result.node_tps_p50,
+            name => result.metrics.get(name).and_then(|series| series.p50),
+        };
         let series = result.metrics.get("node_tps").filter(|s| s.samples.len() >= 2);
         Row {
             gate: id.to_owned(),
@@ -179,7 +190,8 @@ impl Row {
             reason: result.reason.map(Reason::as_str),
             why: result.reason.map(|r| rich_text(r.says().trim_end_matches('.'))),
             node_tps_p50: result.node_tps_p50.map(number::quantity),
-            notes: notes(result),
+            headline: headline.map(number::quantity),
+            notes: notes(result, name),
             duration: result.duration_s.map(number::duration),
             span,
             further: result.perf.as_ref().map(comparison::further).unwrap_or_default(),
@@ -205,7 +217,8 @@ fn drawn(result: &GateResult) -> Vec<Chart> {
         .collect()
 }
 
-fn notes(result: &GateResult) -> Vec<RichText> {
+/// Lists the notes of a result. The metric `headline` has its own column.
+fn notes(result: &GateResult, headline: &str) -> Vec<RichText> {
     let mut notes = Vec::new();
     match (result.rc, result.signal) {
         (_, Some(signal)) => notes.push(vec![text(format!("signal {signal}"))]),
@@ -240,7 +253,7 @@ fn notes(result: &GateResult) -> Vec<RichText> {
         result
             .metrics
             .iter()
-            .filter(|(name, _)| *name != "node_tps")
+            .filter(|(name, _)| *name != headline)
             .filter_map(metric_note),
     );
     if let Some(who) = &result.supplied_by {

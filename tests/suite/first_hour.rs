@@ -409,3 +409,43 @@ fn doctor_compares_forms_with_registry() {
         "{found}"
     );
 }
+
+#[test]
+fn column_of_numbers_is_a_setting() {
+    let stage = RunFixture::new();
+    stage.gate_with(
+        "cpu:speed",
+        "for i in 1 2 3; do echo \"step: $i rows_per_s: 40$i\"; done",
+        "[[gates.\"cpu:speed\".metrics]]\nname = \"rows_per_s\"",
+    );
+    let table = || {
+        let run = stage.run(&["--tier", "a"]).exits(0).prints("rows_per_s");
+        let said = run.out.stderr.as_str().to_owned();
+        let row = said
+            .lines()
+            .find(|line| line.starts_with("cpu:speed"))
+            .unwrap()
+            .to_owned();
+        let head = said
+            .lines()
+            .find(|line| line.starts_with("Gate "))
+            .unwrap()
+            .to_owned();
+        (head, row)
+    };
+    let (head, row) = table();
+    assert!(
+        head.contains("node_tps_p50") && row.contains("–") && row.contains("rows_per_s_p50 402"),
+        "{row}"
+    );
+    stage.sandbox.file(
+        "configs/nmoe-gates.toml",
+        "[report]\nmetric = \"rows_per_s_p50\"\n",
+    );
+    let (head, row) = table();
+    assert!(
+        head.contains("rows_per_s_p50") && !head.contains("node_tps"),
+        "{head}"
+    );
+    assert!(row.contains(" 402 ") && !row.contains('–'), "{row}");
+}

@@ -99,7 +99,7 @@ pub(super) fn present(
     fault: Option<Reason>,
     step: &Unlisted,
 ) -> anyhow::Result<()> {
-    outputs(path, results, step)?;
+    outputs(context, path, results, step)?;
     if let Some(fault) = fault {
         say(format_args!(
             "error: cannot write {} ({})",
@@ -120,7 +120,11 @@ pub(super) fn present(
         color,
         ..render::Options::default()
     };
-    let page = render::page(&View::new(results), Page::Terminal, &options)?;
+    let page = render::page(
+        &View::new(results, &context.settings().unwrap_or_default().report.metric),
+        Page::Terminal,
+        &options,
+    )?;
     say_text(Text::new().rendered(&page.text, color).line(""));
     context.note(format_args!("results: {}", path.display()));
     Ok(())
@@ -152,7 +156,12 @@ fn verdict(results: &Results) -> Text {
 }
 
 /// Writes the result of the run to the outputs of the workflow step, and the summary if the step wants one.
-pub(super) fn outputs(path: &Path, results: &Results, step: &Unlisted) -> anyhow::Result<()> {
+pub(super) fn outputs(
+    context: &Context,
+    path: &Path,
+    results: &Results,
+    step: &Unlisted,
+) -> anyhow::Result<()> {
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {
         bail!("the path of the results contains a line break");
@@ -164,7 +173,11 @@ pub(super) fn outputs(path: &Path, results: &Results, step: &Unlisted) -> anyhow
             templates: step.templates.as_deref(),
             ..render::Options::default()
         };
-        let page = render::page(&View::new(results), Page::Summary, &options)?;
+        let page = render::page(
+            &View::new(results, &context.settings().unwrap_or_default().report.metric),
+            Page::Summary,
+            &options,
+        )?;
         let mut text = Text::new();
         text.document(&page.text);
         std::fs::write(file, text.as_str()).with_context(|| format!("cannot write {}", file.display()))?;
