@@ -8,6 +8,7 @@ mod engine;
 mod machine;
 mod needs;
 mod repository;
+mod required_check;
 
 use check::{Check, State, plural};
 

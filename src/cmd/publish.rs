@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .transpose()?;
     let git = Git::at(&context.repo);
     let settings = context.settings()?;
-    let remote = settings.naming.remote;
+    let remote = settings.naming.remote.clone();
     let checkout = Checkout {
         git: &git,
         remote: &remote,
@@ -98,9 +98,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         resolution: resolution.as_ref(),
         registry: &registry.value,
         has_job_failed: args.job_result.is_some_and(|result| result != JobResult::Success),
-        metric: &settings.report.metric,
         templates: args.templates.as_deref(),
-        publish: &settings.publish,
+        settings: &settings,
         workflow: WorkflowRun::from_env(|name| std::env::var(name).ok()),
     };
     let publication = Publication::prepare(&github, request, context)?;

@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 
 use crate::cmd::context::{Context, Format};
@@ -21,6 +20,7 @@ use crate::pull::queue::Queue;
 use crate::pull::readiness::Inputs;
 use crate::pull::signature::{self, Signers};
 use crate::pull::snapshot::Snapshot;
+use crate::pull::standing::Writers;
 use crate::pull::trial_order;
 use crate::workspace::clean;
 
@@ -101,7 +101,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         tier_a: settings.tier_a,
         results,
         worktrees: clean::other_worktrees(&here)?,
-        writers: RefCell::default(),
+        writers: Writers::new(&github),
     };
     let evaluate = |snapshot: &Snapshot| inputs.evaluate(snapshot);
     let evaluated = snapshots

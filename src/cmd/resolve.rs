@@ -12,9 +12,10 @@ use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::lint::context::RegistryIndex;
+use crate::policy;
 use crate::pull::fresh_merge::Checkout;
 use crate::pull::resolution::{self, Request};
-use crate::report::comment_sections;
+use crate::report::comment_sections::{self, Terms};
 use crate::terminal::Text;
 
 /// The largest resolution in bytes. It travels in an environment variable, which holds at most 128 KiB.
@@ -44,7 +45,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let github = github::connect(context)?;
     let git = Git::at(&context.repo);
-    let remote = context.settings()?.naming.remote;
+    let settings = context.settings()?;
+    let remote = settings.naming.remote;
     let request = Request {
         checkout: Checkout {
             git: &git,
@@ -54,6 +56,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         selection: &args.which.request(),
         issue: args.issue,
         registry_from_change: args.registry_from_change,
+        authors: &settings.contracts.authors,
     };
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
@@ -66,7 +69,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         std::fs::write(path, format!("{line}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let shown = comment_sections::resolution(&resolution);
+    let contract = policy::resolved_contract(&resolution).map(|loaded| loaded.value);
+    let terms = contract.as_ref().map(|contract| Terms {
+        contract,
+        policy_pct: settings.perf.budget_pct,
+    });
+    let shown = comment_sections::resolution(&resolution, terms);
     runner_files::append(runner_files::SUMMARY, &shown)?;
     // GitHub does not have a merge that was made here. Then the gates job checks out the head, and `run` makes the merge again.
     let checkout = match github::connect(context)?.commit(&resolution.merge) {

@@ -159,3 +159,10 @@ pub struct PerfBudget {
     /// Percent: −10 means that the result may be at most 10 % worse.
     pub budget_pct: f64,
 }
+
+impl PerfBudget {
+    /// Returns the budget in percent under this budget of the policy, which a contract can only tighten.
+    pub fn within(&self, policy_pct: f64) -> f64 {
+        self.budget_pct.max(policy_pct)
+    }
+}

@@ -28,6 +28,8 @@ pub struct Resolution {
     pub head: CommitId,
     /// First parent of the merge.
     pub base: CommitId,
+    /// Name of the base branch. A retargeted pull request needs another run.
+    pub base_branch: String,
     /// The commit to test.
     pub merge: CommitId,
     /// Its tree.
@@ -82,14 +84,32 @@ pub struct ContractFacts {
     pub issue: u64,
     /// SHA-256 of the issue's body.
     pub sha256: Sha256,
+    /// Why the contract counts, or that it does not.
+    pub standing: Standing,
     /// The person who opened the issue; null if GitHub does not tell.
     pub author: Option<String>,
+    /// What GitHub says the author is to the repository.
+    pub association: Option<String>,
+    /// The person who adopted this text.
+    pub adopted_by: Option<String>,
     /// The person who last edited the text; null if it was never edited, or GitHub does not tell.
     pub editor: Option<String>,
     /// Time of the last edit, RFC 3339.
     pub edited_at: Option<String>,
     /// The complete body of the issue.
     pub body: String,
+}
+
+/// Why a contract counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Its author and its last editor may write to the repository, or the settings name them.
+    Written,
+    /// A person who may write to the repository adopted this text.
+    Adopted,
+    /// It does not count: no person who may write stands behind it.
+    Unconfirmed,
 }
 
 /// Findings of the lints.

@@ -23,7 +23,7 @@ pub struct Settings {
     pub runner: Runner,
     /// Suppressions of leak findings.
     pub safety: Safety,
-    /// What every contract must contain.
+    /// What every contract must contain, and whose contracts count.
     pub contracts: Contracts,
     /// The files in which experts exchange rows.
     pub moe: Moe,
@@ -62,12 +62,15 @@ impl Default for Report {
     }
 }
 
-/// What every contract must contain.
+/// What every contract must contain, and whose contracts count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Contracts {
     /// Invariants that every contract names in `contract.invariants`. An empty list requires none.
     pub invariants: Vec<Invariant>,
+    /// Logins whose contracts count although they may not write to the repository, such as a coordinator's bot, `NAME[bot]`.
+    /// `ready` takes this key from the base commit.
+    pub authors: Vec<String>,
 }
 
 /// An invariant that every contract names: by its id, or by a sentence with its words.
@@ -95,6 +98,7 @@ impl Default for Contracts {
             with: with.iter().map(|word| (*word).to_owned()).collect(),
         };
         Contracts {
+            authors: Vec::new(),
             invariants: vec![
                 invariant(
                     "b200-only",

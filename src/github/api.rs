@@ -11,8 +11,8 @@ use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
 use crate::github::error::GitHubError;
 use crate::github::types::{
-    Artifact, Authorship, Comment, Commit, Environment, Issue, Object, Permission, Pull, Review, Run, State,
-    Status, User,
+    Artifact, Authorship, BranchRule, Comment, Commit, Environment, Issue, Object, Permission, Pull,
+    RequiredCheck, Review, Run, State, Status, User,
 };
 
 /// The longest comment or description, in characters.
@@ -92,14 +92,19 @@ impl GitHub {
     /// Gets the author and the last editor of an issue; needs a token.
     pub fn authorship(&self, number: u64) -> Result<Authorship, GitHubError> {
         let data = self.client.query(
-            "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login} editor{login} lastEditedAt}}}",
+            "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login __typename} editor{login __typename} lastEditedAt}}}",
             &json!({"owner": self.repository.owner, "name": self.repository.name, "number": number}),
         )?;
         let issue = &data["repository"]["issue"];
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        // GraphQL leaves out the `[bot]` of an app, so that a person could have the same login.
+        let login = |actor: &Value| match actor["__typename"].as_str() {
+            Some("Bot") => text(&actor["login"]).map(|login| format!("{login}[bot]")),
+            _ => text(&actor["login"]),
+        };
         Ok(Authorship {
-            author: text(&issue["author"]["login"]),
-            editor: text(&issue["editor"]["login"]),
+            author: login(&issue["author"]),
+            editor: login(&issue["editor"]),
             edited_at: text(&issue["lastEditedAt"]),
         })
     }
@@ -115,6 +120,18 @@ impl GitHub {
         let found: Environment = self.client.get(&self.path(&format!("/environments/{name}")))?;
         let mut rules = found.protection_rules.iter();
         Ok(rules.any(|rule| rule.kind == "required_reviewers"))
+    }
+
+    /// Lists the statuses that rulesets require on a branch.
+    pub fn required_checks(&self, branch: &str) -> Result<Vec<RequiredCheck>, GitHubError> {
+        let name: String = branch.bytes().map(segment).collect();
+        let rules: Vec<BranchRule> = self.client.list(&self.path(&format!("/rules/branches/{name}")))?;
+        let checks = rules
+            .into_iter()
+            .filter(|rule| rule.kind == "required_status_checks");
+        Ok(checks
+            .flat_map(|rule| rule.parameters.required_status_checks)
+            .collect())
     }
 
     /// Every open pull request, oldest first.
@@ -163,7 +180,9 @@ impl GitHub {
         let name: String = login.bytes().map(segment).collect();
         let path = self.path(&format!("/collaborators/{name}/permission"));
         match self.client.get::<Permission>(&path) {
-            Ok(found) => Ok(Some(["admin", "write"].contains(&found.permission.as_str()))),
+            Ok(found) => Ok(Some(
+                ["admin", "maintain", "write"].contains(&found.permission.as_str()),
+            )),
             Err(fault) if matches!(fault.status(), Some(403 | 404)) => Ok(None),
             Err(fault) => Err(fault),
         }

@@ -168,6 +168,7 @@ impl Sticky<'_> {
         let mut login: Option<String> = None;
         let mut done = None;
         let mut creations = 0;
+        let mut created: Option<String> = None;
         for _ in 0..ROUNDS {
             let found = self.find(github, number, &mut login)?;
             match self.step(&found, done.is_some()) {
@@ -181,8 +182,15 @@ impl Sticky<'_> {
                     });
                 }
                 Step::Create(body) => {
+                    // A comment that is not found again, although it was created, must not be created twice.
+                    if let Some(url) = created {
+                        return Ok(Done::Created(url));
+                    }
                     match github.create_comment(number, &body) {
-                        Ok(comment) => login = comment.user.map(|user| user.login).or(login),
+                        Ok(comment) => {
+                            created = Some(comment.html_url);
+                            login = comment.user.map(|user| user.login).or(login);
+                        }
                         // The next round checks whether the comment exists.
                         Err(fault) if fault.may_have_happened() && creations + 1 < CREATIONS => {
                             github.pause(CREATION_PAUSE * 2_u32.pow(creations));

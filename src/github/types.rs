@@ -218,6 +218,32 @@ fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A rule that applies to a branch.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BranchRule {
+    /// Such as `required_status_checks`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub parameters: RuleParameters,
+}
+
+/// The parameters of a rule; those of other rules are ignored.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RuleParameters {
+    #[serde(default)]
+    pub required_status_checks: Vec<RequiredCheck>,
+}
+
+/// A commit status that a merge needs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RequiredCheck {
+    pub context: String,
+    /// The app that must set the status; `None` for any.
+    #[serde(default)]
+    pub integration_id: Option<i64>,
+}
+
 /// A workflow run.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Run {
@@ -247,7 +273,7 @@ pub struct Artifact {
 /// The permission of a user in the repository.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Permission {
-    /// `admin`, `write`, `read` or `none`.
+    /// `admin`, `maintain`, `write`, `triage`, `read` or `none`.
     pub permission: String,
 }
 

@@ -16,7 +16,7 @@ pub const VARIABLE: &str = "NMOE_PRIVATE_TERMS";
 pub const FILE_VARIABLE: &str = "NMOE_PRIVATE_TERMS_FILE";
 
 /// Begins a suppression in a text.
-const MARKER: &str = "nmoe-gates: allow ";
+pub const MARKER: &str = "nmoe-gates: allow ";
 
 /// Why the private terms cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,5 +50,13 @@ pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Terms, Er
 /// # Errors
 /// The private terms cannot be used.
 pub fn options(variable: impl Fn(&str) -> Option<OsString>) -> Result<Options, Error> {
-    Ok(Options::with_terms(from_env(variable)?).with_suppressions(MARKER))
+    Ok(strict_options(variable)?.with_suppressions(MARKER))
+}
+
+/// The options of a scan in which no text can suppress a leak.
+///
+/// # Errors
+/// The private terms cannot be used.
+pub fn strict_options(variable: impl Fn(&str) -> Option<OsString>) -> Result<Options, Error> {
+    Ok(Options::with_terms(from_env(variable)?))
 }

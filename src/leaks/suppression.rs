@@ -67,12 +67,13 @@ impl Suppressions {
         allowed
     }
 
-    /// Reports expired suppressions and, after a scan of `everything`, unused ones.
+    /// Reports expired suppressions that match and, after a scan of `everything`, all expired and unused ones. Until its end date, a
+    /// suppression without a match is a warning: what it is for may not be merged yet.
     pub fn findings(&self, everything: bool) -> Vec<Finding> {
         let mut found = Vec::new();
         for entry in &self.entries {
             let (path, code) = (entry.setting.path.to_string(), &entry.setting.code);
-            if entry.expired && entry.used.get() {
+            if entry.expired && (everything || entry.used.get()) {
                 let day = entry.setting.expires.as_deref().unwrap_or_default();
                 found.push(Finding::new(
                     &codes::EXPIRED_ALLOWANCE,

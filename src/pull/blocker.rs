@@ -40,9 +40,9 @@ blockers! {
     CONTRACT_FAULTY = "contract-faulty", "The contract has errors",
         "Results can only be compared with a correct contract. Fix the contract first.",
         "invariants: []", "invariants:\n  - B200-only (sm_100a)";
-    CONTRACT_UNTRUSTED = "contract-untrusted", "The author of the contract may not write to the repository",
-        "Anybody can open an issue. A person with write access must check the contract and open it as an issue of their own.",
-        "author_association: NONE", "author_association: MEMBER";
+    CONTRACT_UNTRUSTED = "contract-untrusted", "Nobody with write access wrote or adopted the contract",
+        "Anybody can open an issue. A contract counts if its author and its last editor may write to the repository, or are in `contracts.authors`. A person with write access can adopt a contract of somebody else: a comment on the issue with the digest of the text. After an edit, the adoption no longer counts.",
+        "written by an outsider, not adopted", "nmoe-gates adopt 9f86d081…";
     RIVAL_PULL = "rival-pull", "Another open pull request closes the same issue",
         "There must be one pull request per issue. Close one of them.",
         "#12 and #13 both say `Fixes: #5`", "#13 is closed";

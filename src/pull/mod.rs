@@ -25,6 +25,7 @@ pub mod scope;
 pub mod signature;
 pub mod snapshot;
 pub mod staleness;
+pub mod standing;
 pub mod tier_a;
 pub mod tier_b;
 pub mod trial_order;

@@ -4,16 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::document::{Document, Source};
+use crate::document::Document;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Identity;
 use crate::domain::ids::{CommitId, GateId};
 use crate::domain::messages::Messages;
 use crate::domain::registry::Registry;
-use crate::domain::resolution::Resolution;
+use crate::domain::resolution::{Resolution, Source};
 use crate::domain::results::Results;
-use crate::domain::settings::Publish;
-use crate::domain::settings::TierAProof;
+use crate::domain::settings::{Settings, TierAProof};
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::comments::{Done, POINTER, Shown, Sticky};
@@ -22,15 +21,14 @@ use crate::github::statuses::{self, RunNumber, Settled, Wanted};
 use crate::github::types::{State, Status};
 use crate::github::workflow_run::WorkflowRun;
 use crate::lint;
-use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::current;
 use crate::pull::fresh_merge::Checkout;
 use crate::pull::provenance::{Doubt, Provenance};
 use crate::pull::published::{publication_key, status_context};
 use crate::pull::results_files::{self, Files};
-use crate::pull::snapshot::Snapshot;
 use crate::pull::staleness;
-use crate::pull::tier_a::TierA;
+use crate::pull::standing;
+use crate::pull::tier_a::{self, TierA};
 use crate::report::comment_sections::{self, Past};
 use crate::report::embedded_results::{self, Embedded};
 use crate::report::render::{self, Page};
@@ -62,13 +60,11 @@ pub struct Request<'a> {
     pub has_job_failed: bool,
     /// What proves a gate of Tier A.
     pub tier_a: TierAProof,
-    /// The metric in the column of numbers.
-    pub metric: &'a str,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
     /// The settings of the policy.
-    pub publish: &'a Publish,
+    pub settings: &'a Settings,
 }
 
 /// Where to write, and which other runs may have written there.
@@ -89,6 +85,8 @@ pub struct Publication<'a> {
     /// The base branch of the pull request.
     base_branch: String,
     tier_a: TierA,
+    /// Why a pass is not a success: the contract is absent, or does not count.
+    contract_gap: Option<&'static str>,
     /// Why nothing can be written.
     unreachable: Option<GitHubError>,
 }
@@ -110,7 +108,9 @@ impl<'a> Publication<'a> {
             (None, Err(error)) => return Err(error.clone()),
         };
         let stale = match (request.resolution, &now) {
-            (Some(_), Ok((now, _))) => staleness::stale(&expected, now, None),
+            (Some(resolution), Ok((now, snapshot))) => {
+                staleness::of_run(resolution, now, &snapshot.pull.base.branch)
+            }
             _ => Vec::new(),
         };
         let files = Files {
@@ -124,8 +124,27 @@ impl<'a> Publication<'a> {
             messages.warn(&format!("refused: {}", refusal.detail));
         }
         let tier_a = match (&now, &results) {
-            (Ok((_, snapshot)), Ok(results)) => tier_a(github, &request, snapshot, results)?,
+            (Ok((_, snapshot)), Ok(results)) => {
+                let evaluate = |contract: &Document<Contract>| {
+                    TierA::of(
+                        snapshot,
+                        contract,
+                        request.registry,
+                        request.facts,
+                        results,
+                        request.tier_a,
+                    )
+                };
+                tier_a::of_run(github, request.resolution, snapshot, evaluate)?
+            }
             _ => TierA::default(),
+        };
+        let contract_gap = match &now {
+            Ok((_, snapshot)) => {
+                let authors = &request.settings.contracts.authors;
+                standing::gap(github, request.resolution, snapshot, authors)?
+            }
+            Err(_) => None,
         };
         let base_branch = now.as_ref().map_or_else(
             |_| String::new(),
@@ -133,6 +152,7 @@ impl<'a> Publication<'a> {
         );
         Ok(Publication {
             base_branch,
+            contract_gap,
             tier_a,
             request,
             results,
@@ -183,7 +203,15 @@ impl<'a> Publication<'a> {
 
     fn key(&self) -> String {
         let (bundle, gate_ids) = self.selection();
-        publication_key(bundle, gate_ids)
+        let (branch, proposed) = match self.request.resolution {
+            Some(resolution) => (
+                &resolution.base_branch,
+                resolution.registry.source == Source::Proposed,
+            ),
+            None => (&self.base_branch, false),
+        };
+        let other_base = (*branch != self.request.settings.naming.base).then_some(branch.as_str());
+        publication_key(bundle, gate_ids, other_base, proposed)
     }
 
     fn shown(&self) -> Shown {
@@ -216,8 +244,8 @@ impl<'a> Publication<'a> {
                     color: false,
                     reserve: RESERVED,
                 };
-                let rendered =
-                    render::page(&View::new(results, self.request.metric), Page::Comment, &options)?;
+                let view = View::new(results, &self.request.settings.report.metric);
+                let rendered = render::page(&view, Page::Comment, &options)?;
                 if let Some(complaint) = rendered.complaint {
                     messages.note(&format!(
                         "cannot use the templates in --templates, so the embedded ones are used: {complaint}"
@@ -225,6 +253,9 @@ impl<'a> Publication<'a> {
                 }
                 text += rendered.text.trim_end();
                 text += "\n";
+                if let Some(gap) = self.contract_gap {
+                    text += &format!("\n**Pending:** {gap}.\n");
+                }
                 text +=
                     &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing, self.tier_a.proof);
                 if let Some(evidence) = self.evidence() {
@@ -267,7 +298,7 @@ impl<'a> Publication<'a> {
         if let Some(error) = &self.unreachable {
             return Err(error.clone());
         }
-        let provenance = Provenance::new(github, self.request.publish, &self.base_branch);
+        let provenance = Provenance::new(github, &self.request.settings.publish, &self.base_branch);
         let is_real = |run| self.is_real(&provenance, run);
         let to = Target {
             github,
@@ -429,7 +460,8 @@ impl<'a> Publication<'a> {
             }
             Err(refusal) => return (State::Error, format!("refused: {}", refusal.why.says())),
         };
-        let open = !results.uncovered.is_empty() || !self.tier_a.missing.is_empty();
+        let open =
+            !results.uncovered.is_empty() || !self.tier_a.missing.is_empty() || self.contract_gap.is_some();
         let state = match results.overall {
             Overall::Pass if open => State::Pending,
             Overall::Pass => State::Success,
@@ -437,6 +469,9 @@ impl<'a> Publication<'a> {
             Overall::Inconclusive | Overall::Invalid | Overall::Cancelled => State::Error,
         };
         let mut line = summary(results);
+        if let Some(gap) = self.contract_gap {
+            line += &format!("; {gap}");
+        }
         if !results.uncovered.is_empty() {
             line += &format!("; {} more required by the contract", results.uncovered.len());
         }
@@ -451,40 +486,6 @@ impl<'a> Publication<'a> {
         }
         (state, line)
     }
-}
-
-/// Evaluates Tier A by the contract that was resolved, or else by the contract of the pull request.
-fn tier_a(
-    github: &GitHub,
-    request: &Request<'_>,
-    snapshot: &Snapshot,
-    results: &Results,
-) -> Result<TierA, GitHubError> {
-    let evaluate = |contract: &Document<Contract>| {
-        TierA::of(
-            snapshot,
-            contract,
-            request.registry,
-            request.facts,
-            results,
-            request.tier_a,
-        )
-    };
-    if let Some(resolution) = request.resolution {
-        let contract = resolution
-            .contract
-            .as_ref()
-            .map(|contract| Source::new(None, contract.body.as_str()));
-        return Ok(contract
-            .map(|source| evaluate(&Document::parse(source)))
-            .unwrap_or_default());
-    }
-    Ok(
-        match snapshot.contract(github, |number| Issue::read(github, number))? {
-            ContractOf::Found(issue) => evaluate(&issue.document),
-            _ => TierA::default(),
-        },
-    )
 }
 
 /// Counts the gates by verdict, such as `9 pass, 1 fail`.

@@ -204,12 +204,25 @@ fn are_selected(results: &Results, registry: &Registry) -> bool {
     select::resolve(registry, &request).is_ok_and(|selection| selection.gate_ids == results.gate_ids)
 }
 
-/// Returns what has one comment and one commit status: a bundle, or a single gate, or any other selection.
-pub fn publication_key(bundle: Option<&str>, gate_ids: &[GateId]) -> String {
-    match (bundle, gate_ids) {
+/// Returns what has one comment and one commit status: a bundle, or a single gate, or any other selection. Another base branch than
+/// that of the settings, and a registry of the change, have their own, because branch protection requires a status by its name.
+pub fn publication_key(
+    bundle: Option<&str>,
+    gate_ids: &[GateId],
+    other_base: Option<&str>,
+    proposed: bool,
+) -> String {
+    let mut key = match (bundle, gate_ids) {
         (Some(SINGLE), [gate]) => format!("{SINGLE}/{gate}"),
         (bundle, _) => bundle.unwrap_or("gates").to_owned(),
+    };
+    if let Some(branch) = other_base {
+        key += &format!("@{branch}");
     }
+    if proposed {
+        key += "+proposed";
+    }
+    key
 }
 
 /// Returns the name of the commit status of a publication.

@@ -1,6 +1,5 @@
 //! Evaluates what blocks the merge of a pull request: state, contract, reviews, attestation, scope, dependencies, merge, evidence.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -16,11 +15,11 @@ use crate::domain::settings::{Image, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
-use crate::github::types::{Review, is_insider};
+use crate::github::types::Review;
 use crate::leaks;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Claims;
-use crate::policy::Loaded;
+use crate::policy::{Loaded, Revision};
 use crate::pull::approvals::Approvals;
 use crate::pull::blocker::{self, Blocker};
 use crate::pull::contract::{ContractOf, Issue};
@@ -33,6 +32,7 @@ use crate::pull::queue::Queue;
 use crate::pull::scope;
 use crate::pull::snapshot::{Merge, Snapshot};
 use crate::pull::staleness::{self, ImageHistory};
+use crate::pull::standing::{self, Writers};
 use crate::pull::tier_a;
 use crate::pull::tier_b;
 
@@ -49,8 +49,7 @@ pub struct Inputs<'a> {
     pub results: KnownResults,
     /// The other worktrees of this clone, by their branch.
     pub worktrees: HashMap<String, String>,
-    /// Whether a user may write to the repository, by login.
-    pub writers: RefCell<HashMap<String, bool>>,
+    pub writers: Writers<'a>,
 }
 
 /// A pull request and what blocks its merge.
@@ -116,7 +115,7 @@ impl Inputs<'_> {
             });
         }
         blockers.extend(self.workflow_run(snapshot)?);
-        blockers.extend(self.contract(snapshot, found.as_ref()));
+        blockers.extend(self.contract(snapshot, &commits.base, found.as_ref())?);
         blockers.extend(self.reviews(snapshot)?);
         blockers.extend(self.attestation(snapshot, &commits.head, found.as_ref()));
         if let (Some(found), Some(contract)) = (&found, contract)
@@ -180,14 +179,19 @@ impl Inputs<'_> {
         Ok(Some(Blocker::new(&blocker::NO_WORKFLOW_RUN, message, next)))
     }
 
-    fn contract(&self, snapshot: &Snapshot, found: Option<&Checked<'_>>) -> Vec<Blocker> {
+    fn contract(
+        &self,
+        snapshot: &Snapshot,
+        base: &CommitId,
+        found: Option<&Checked<'_>>,
+    ) -> anyhow::Result<Vec<Blocker>> {
         let Some(found) = found else {
             let next = NextStep::manual(
                 Who::Author,
                 "write `Fixes: #N` into the description; N is the number of the contract's issue",
             );
             let message = "the description closes no issue with a contract";
-            return vec![Blocker::new(&blocker::NO_CONTRACT, message, next)];
+            return Ok(vec![Blocker::new(&blocker::NO_CONTRACT, message, next)]);
         };
         let issue = found.issue.number;
         let findings: Vec<&Finding> = found.findings.iter().collect();
@@ -196,14 +200,10 @@ impl Inputs<'_> {
             let command = ["nmoe-gates", "lint", "contract", "--issue", &number];
             NextStep::run(Who::MergeCaptain, "fix the contract", command)
         });
-        let outsider = (!is_insider(found.issue.association.as_deref())).then(|| {
-            let next = NextStep::manual(
-                Who::MergeCaptain,
-                "check the contract, then open it as an issue of your own and name that one in the description",
-            );
-            let message = format!("the author of #{issue} may not write to this repository");
-            Blocker::new(&blocker::CONTRACT_UNTRUSTED, message, next)
-        });
+        // The settings of this checkout may be those of a change.
+        let settings = Revision::Commit(&self.clone.git, base).settings()?;
+        let author = self.writers.author(found.issue, &settings.contracts.authors)?;
+        let outsider = author.doubt.map(|why| standing::blocker(found.issue, &why));
         let competing = self.queue.competing(snapshot.pull.number, issue).map(|other| {
             let command = ["gh", "pr", "close", &other.to_string()];
             let next = NextStep::run(Who::MergeCaptain, "close one of the two", command);
@@ -213,13 +213,16 @@ impl Inputs<'_> {
                 next,
             )
         });
-        faulty.into_iter().chain(outsider).chain(competing).collect()
+        Ok(faulty.into_iter().chain(outsider).chain(competing).collect())
     }
 
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
         let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
-        let may_write = |review: &Review, login: &str| self.may_write(review, login);
+        let may_write = |review: &Review, login: &str| {
+            self.writers
+                .may_write(login, review.author_association.as_deref())
+        };
         let approvals = Approvals::of(
             &self.github.reviews(pull.number)?,
             author,
@@ -255,17 +258,6 @@ impl Inputs<'_> {
             blockers.push(Blocker::new(&blocker::NOT_REVIEWED, message, next));
         }
         Ok(blockers)
-    }
-
-    /// Whether the review of a user counts. GitHub counts the reviews of people who may write.
-    fn may_write(&self, review: &Review, login: &str) -> Result<bool, GitHubError> {
-        if let Some(known) = self.writers.borrow().get(login) {
-            return Ok(*known);
-        }
-        let asked = self.github.may_write(login)?;
-        let may = asked.unwrap_or_else(|| is_insider(review.author_association.as_deref()));
-        self.writers.borrow_mut().insert(login.to_owned(), may);
-        Ok(may)
     }
 
     fn attestation(&self, snapshot: &Snapshot, head: &CommitId, found: Option<&Checked<'_>>) -> Vec<Blocker> {

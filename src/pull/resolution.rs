@@ -17,13 +17,14 @@ use crate::domain::registry::{Gate, GateKind, MAX_PAIRS, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
 use crate::gate::select;
 use crate::github::api::GitHub;
-use crate::github::types::Authorship;
+use crate::github::error::GitHubError;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::policy::{Loaded, Revision};
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::snapshot::{Merge, Snapshot};
+use crate::pull::standing::Writers;
 use crate::system::random;
 
 /// The most findings in a resolution.
@@ -38,6 +39,8 @@ pub struct Request<'a> {
     pub issue: Option<u64>,
     /// Whether to use the registry of the pull request.
     pub registry_from_change: bool,
+    /// Logins whose contracts count.
+    pub authors: &'a [String],
     /// Where a merge is made that GitHub does not have.
     pub checkout: Checkout<'a>,
 }
@@ -75,7 +78,9 @@ pub fn resolve(
             _ => None,
         },
     };
-    let contract = issue.map(|issue| contract_facts(github, issue, messages));
+    let contract = issue
+        .map(|issue| contract_facts(github, issue, request.authors, messages))
+        .transpose()?;
     if contract.is_none() {
         messages.warn(
             "warning: the pull request closes no issue with a contract (`Fixes: #N`), so its scope and gates are not checked",
@@ -88,6 +93,7 @@ pub fn resolve(
         schema: SCHEMA,
         repository: github.repository().to_string(),
         pull: snapshot.pull.number,
+        base_branch: snapshot.pull.base.branch.clone(),
         head: now.head.context(missing)?,
         base: now.base.context(missing)?,
         merge: now.merge.context(missing)?,
@@ -171,20 +177,27 @@ fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {
     Ok(issue)
 }
 
-fn contract_facts(github: &GitHub, issue: &Issue, messages: &dyn Messages) -> ContractFacts {
-    // Only the GraphQL API returns the editor. Without an answer, the digest still identifies the text.
-    let authorship = github.authorship(issue.number).unwrap_or_else(|error| {
-        messages.warn(&format!("warning: who edited the contract is unknown: {error}"));
-        Authorship::default()
-    });
-    ContractFacts {
+fn contract_facts(
+    github: &GitHub,
+    issue: &Issue,
+    authors: &[String],
+    messages: &dyn Messages,
+) -> Result<ContractFacts, GitHubError> {
+    let author = Writers::new(github).author(issue, authors)?;
+    if let Some(why) = &author.doubt {
+        messages.warn(&format!("warning: the contract does not count: {why}"));
+    }
+    Ok(ContractFacts {
         issue: issue.number,
         sha256: issue.sha256.clone(),
-        author: authorship.author,
-        editor: authorship.editor,
-        edited_at: authorship.edited_at,
+        standing: author.standing,
+        author: author.authorship.author,
+        association: issue.association.clone(),
+        adopted_by: author.adopted_by,
+        editor: author.authorship.editor,
+        edited_at: author.authorship.edited_at,
         body: issue.document.source.written(),
-    }
+    })
 }
 
 /// Lints contract and attestation, as `lint contract` and `lint attestation` do.

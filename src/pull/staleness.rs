@@ -3,6 +3,7 @@
 use crate::domain::container::Container;
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::registry::Registry;
+use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
 use crate::domain::settings::Image;
 use crate::git::{Git, diff};
@@ -25,6 +26,15 @@ pub fn stale(found: &Evidence, now: &Evidence, history: Option<ImageHistory<'_>>
         && history.must_rebuild(was, is)
     {
         stale.push(Identity::Image);
+    }
+    stale
+}
+
+/// Returns what changed since a run was resolved. `branch` is the base branch now: another one may have the same tip.
+pub fn of_run(resolution: &Resolution, now: &Evidence, branch: &str) -> Vec<Identity> {
+    let mut stale = stale(&resolution.evidence(), now, None);
+    if resolution.base_branch != branch && !stale.contains(&Identity::Base) {
+        stale.push(Identity::Base);
     }
     stale
 }

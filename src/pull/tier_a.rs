@@ -2,16 +2,20 @@
 //!
 //! Tier A runs on the author's machine, so nothing here is a recorded result.
 
-use crate::document::Document;
+use crate::document::{Document, Source};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Severity;
 use crate::domain::ids::GateId;
 use crate::domain::registry::{Registry, Tier};
+use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
 use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
+use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Evidence;
+use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
 use crate::pull::tier_b;
 
@@ -64,6 +68,31 @@ impl TierA {
             missing: missing.into_iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// Evaluates the contract that was resolved, or else the contract of the pull request.
+///
+/// # Errors
+/// GitHub does not answer.
+pub fn of_run(
+    github: &GitHub,
+    resolution: Option<&Resolution>,
+    snapshot: &Snapshot,
+    evaluate: impl Fn(&Document<Contract>) -> TierA,
+) -> Result<TierA, GitHubError> {
+    if let Some(resolution) = resolution {
+        let contract = resolution.contract.as_ref();
+        let source = contract.map(|contract| Source::new(None, contract.body.as_str()));
+        return Ok(source
+            .map(|source| evaluate(&Document::parse(source)))
+            .unwrap_or_default());
+    }
+    Ok(
+        match snapshot.contract(github, |number| Issue::read(github, number))? {
+            ContractOf::Found(issue) => evaluate(&issue.document),
+            _ => TierA::default(),
+        },
+    )
 }
 
 /// Returns the gates of Tier A that the attestation does not name for this head.

@@ -4,10 +4,12 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::contract::Contract;
 use crate::domain::ids::short;
 use crate::domain::proposal::Proposal;
 use crate::domain::resolution::Resolution;
 use crate::domain::resolution::Source;
+use crate::domain::resolution::Standing;
 use crate::domain::settings::TierAProof;
 use crate::report::escape::Sink;
 use crate::report::escape::cell;
@@ -114,8 +116,28 @@ pub fn proposal(proposal: &Proposal, source: Source) -> String {
     out
 }
 
-/// Formats what a maintainer approves: commits, gates, cost, contract, and the findings of the lints.
-pub fn resolution(resolution: &Resolution) -> String {
+/// What a contract agrees, under the budget of the policy.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub contract: &'a Contract,
+    pub policy_pct: f64,
+}
+
+/// Maximum number of paths and gates of a contract that are shown.
+const TERMS: usize = 30;
+
+/// Lists names in code, and counts those that are too many.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = names.len().saturating_sub(TERMS);
+    let mut shown: Vec<String> = names.take(TERMS).map(|name| code(Sink::Markdown, name)).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
+/// Formats what a maintainer approves: commits, gates, cost, contract with its terms, and the findings of the lints.
+pub fn resolution(resolution: &Resolution, terms: Option<Terms<'_>>) -> String {
     let md = |name: &str| code(Sink::Markdown, name);
     let mut out = String::from("### Tier B: what is to be approved\n\n| What | Which |\n|:--|:--|\n");
     let mut row = |what: &str, which: &str| {
@@ -124,7 +146,14 @@ pub fn resolution(resolution: &Resolution) -> String {
     };
     row("pull request", &resolution.pull.to_string());
     row("head", &md(&resolution.head));
-    row("base", &md(&resolution.base));
+    row(
+        "base",
+        &format!(
+            "{} of branch {}",
+            md(&resolution.base),
+            md(&resolution.base_branch)
+        ),
+    );
     row("merge, the commit under test", &md(&resolution.merge));
     let gates: Vec<String> = resolution.gate_ids.iter().map(|id| md(id)).collect();
     let bundle = resolution.bundle.as_deref().map(md).unwrap_or_default();
@@ -154,13 +183,48 @@ pub fn resolution(resolution: &Resolution) -> String {
                 &format!("issue {}, {}", contract.issue, md(&contract.sha256)),
             );
             let who = |login: &Option<String>| login.as_deref().map_or("unknown".to_owned(), md);
-            row("written by", &who(&contract.author));
+            let association = contract.association.as_deref().unwrap_or("unknown association");
+            row(
+                "written by",
+                &format!("{}, {}", who(&contract.author), md(association)),
+            );
+            match contract.standing {
+                Standing::Written => {}
+                Standing::Adopted => row("adopted by", &who(&contract.adopted_by)),
+                Standing::Unconfirmed => row(
+                    "**not confirmed**",
+                    "nobody with write access wrote or adopted the contract, so a pass stays pending",
+                ),
+            }
             if let Some(at) = &contract.edited_at {
                 row(
                     "last edited",
                     &format!("by {}, {}", who(&contract.editor), md(at)),
                 );
             }
+        }
+    }
+    if let Some(Terms { contract, policy_pct }) = terms {
+        let names = |names: &[String]| listed(names.iter().map(String::as_str));
+        row(
+            "gates that the contract requires",
+            &listed(contract.gates.required.iter().map(|id| id.as_str())),
+        );
+        row("may change", &names(&contract.scope.allow));
+        if !contract.scope.deny.is_empty() {
+            row("must not change", &names(&contract.scope.deny));
+        }
+        if let Some(perf) = &contract.gates.perf {
+            let percent = |value| format!("{} %", number::percent(value, true));
+            let mut budget = percent(perf.within(policy_pct));
+            if perf.budget_pct < policy_pct {
+                let _ = write!(
+                    budget,
+                    " by the policy; **the contract asks for {}**, and may only be stricter",
+                    percent(perf.budget_pct)
+                );
+            }
+            row("throughput budget", &budget);
         }
     }
     let findings = &resolution.findings;

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::attack::attack;
 use crate::driver::{Sandbox, git};
 use crate::fake_github::{FakeGitHub, REPOSITORY, TOKEN};
 use crate::support::program::folder;
@@ -605,6 +606,123 @@ fn slow_act_fan_out_publishes_one_table() {
         .count();
     assert_eq!(parts, 5, "four parts and the evidence: {}", ran.log);
     assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
+}
+
+/// A workflow that anybody may add who may push a branch: it rewrites our comment and sets our status.
+const FORGER: &str = r#"
+name: Own
+on: push
+permissions: {}
+jobs:
+  forge:
+    runs-on: ubuntu-latest
+    permissions:
+      statuses: write
+      pull-requests: write
+    steps:
+      - env:
+          TOKEN: ${{ github.token }}
+        run: |
+          python3 - <<'END'
+          import json, os, re, urllib.request
+          def ask(method, path, body=None):
+              data = json.dumps(body).encode() if body else None
+              headers = {"authorization": "Bearer " + os.environ["TOKEN"], "content-type": "application/json"}
+              url = os.environ["GITHUB_API_URL"] + "/repos/octo-org/trainer/" + path
+              request = urllib.request.Request(url, data=data, method=method, headers=headers)
+              return json.load(urllib.request.urlopen(request))
+          comment = ask("GET", "issues/5/comments")[0]
+          status = ask("GET", "commits/@HEAD@/statuses")[0]
+          body = comment["body"].replace("fail", "pass")
+          line = re.search("<!-- nmoe-gates results (.*) -->", comment["body"])[1]
+          results = json.loads(line)
+          results["overall"] = "pass"
+          for gate in results["results"].values():
+              gate.update(status="pass", reason=None)
+          forged = json.dumps(results).replace("-", "\\u002d")
+          body = re.sub("<!-- nmoe-gates results .* -->", lambda _: "<!-- nmoe-gates results " + forged + " -->", body)
+          ask("PATCH", "issues/comments/%d" % comment["id"], {"body": body})
+          ask("POST", "statuses/@HEAD@", {"state": "success", "context": status["context"], "description": "4 pass", "target_url": status["target_url"]})
+          END
+"#;
+
+impl WorkflowFixture {
+    /// Tells GitHub's side of the first run: who started it, and what it uploaded.
+    fn record_run(&self) {
+        self.api.tier_b_run(1, &self.base);
+        for entry in std::fs::read_dir(self.sandbox.path("artifacts")).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("evidence-")
+            {
+                self.api.upload_evidence(1, &path);
+            }
+        }
+    }
+
+    /// Returns codes and messages of what `ready` finds about Tier B.
+    fn evidence_blockers(&self) -> Vec<(String, String)> {
+        let origin = self.sandbox.path("origin.git").display().to_string();
+        let remotes = self.sandbox.git(["remote"]);
+        if remotes.is_empty() {
+            self.sandbox.git(["remote", "add", "origin", &origin]);
+        }
+        let call = self.sandbox.gates(["ready", "5", "--format", "json"]);
+        let out = self.api.serves(call).run().exits(1).any_output();
+        let blockers = out.json()["pulls"][0]["blockers"].as_array().unwrap().clone();
+        let text = |blocker: &Value, key: &str| blocker[key].as_str().unwrap().to_owned();
+        blockers
+            .iter()
+            .map(|blocker| (text(blocker, "code"), text(blocker, "message")))
+            .filter(|(code, _)| code.starts_with("tier-b") || code.contains("evidence"))
+            .collect()
+    }
+}
+
+/// T22: a second workflow of the repository forges comment and status of a failed run. An honest run counts.
+#[test]
+fn slow_act_second_workflow_forges_green() {
+    let honest = WorkflowFixture::bigger_batch();
+    let Some(ran) = honest.tier_b(&[("bundle", "demo")]) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    honest.record_run();
+    assert_eq!(honest.evidence_blockers(), [], "{}", ran.log);
+
+    let trainer = read("examples/demo/nmoe/train.py").replace("    main(sys.argv[1:])", "    sys.exit(7)");
+    let fixture = WorkflowFixture::new("nmoe/train.py", &trainer);
+    fixture.tier_b(&[("bundle", "demo")]).unwrap();
+    fixture.record_run();
+    let failed = fixture.evidence_blockers();
+    assert!(
+        failed.iter().all(|(code, _)| code == "tier-b-missing") && !failed.is_empty(),
+        "{failed:?}"
+    );
+    fixture.sandbox.file(
+        ".github/workflows/own.yml",
+        FORGER.replace("@HEAD@", &fixture.head),
+    );
+    let ran = fixture.run("push", "own.yml", &[]).unwrap();
+    assert!(ran.passed, "{}", ran.log);
+    let (comment, status) = fixture.published(&ran);
+    let blockers = fixture.evidence_blockers();
+    attack(
+        "a second workflow",
+        status == "success" && !comment.contains("**fail**"),
+        blockers.is_empty(),
+    );
+    for (code, message) in &blockers {
+        assert_eq!(code, "evidence-unproven", "{message}");
+        assert!(
+            message.contains("run 1 has no artifact with the digest of these results"),
+            "{message}"
+        );
+    }
 }
 
 #[test]

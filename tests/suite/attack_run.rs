@@ -709,7 +709,7 @@ fn t03_subject_differs_from_resolution() {
         .trim()
         .to_owned();
     let registry = std::fs::read(fixture.sandbox.repo().join("configs/gates/gates.toml")).unwrap();
-    let resolution = serde_json::json!({"schema": 1, "repository": "o/n", "pull": 5, "head": approved, "base": approved,
+    let resolution = serde_json::json!({"schema": 1, "repository": "o/n", "pull": 5, "head": approved, "base": approved, "base_branch": "master",
         "merge": approved, "tree": tree, "bundle": "single", "gate_ids": ["cpu:check"], "uncovered": [],
         "registry": {"sha256": sha256(registry), "source": "base", "proposed": null}, "contract": null,
         "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 0.0,

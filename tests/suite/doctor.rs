@@ -233,6 +233,47 @@ fn environment_without_reviewers_is_reported() {
     assert_eq!(api.writes(), Vec::<String>::new());
 }
 
+/// T22: every workflow with `statuses: write` can set a required status without a source.
+#[test]
+fn source_of_required_status_is_checked() {
+    let sandbox = initialised();
+    let api = FakeGitHub::start();
+    let asked = |checks: Value| {
+        let rule =
+            json!({"type": "required_status_checks", "parameters": {"required_status_checks": checks}});
+        api.state().branch_rules = vec![json!({"type": "deletion"}), rule];
+        let report = checked(api.serves(sandbox.gates(["doctor", "--format", "json"])));
+        let (state, text) = found(&report, "required")[0];
+        (state.to_owned(), text.to_owned())
+    };
+    for (checks, state, says) in [
+        (
+            json!([{"context": "ci"}]),
+            "hint",
+            "no ruleset of branch master requires a status",
+        ),
+        (
+            json!([{"context": "nmoe-gates/full"}]),
+            "hint",
+            "every workflow of the repository can set it",
+        ),
+        (
+            json!([{"context": "nmoe-gates/full", "integration_id": 15368}]),
+            "hint",
+            "every workflow of the repository can set it",
+        ),
+        (
+            json!([{"context": "nmoe-gates/full", "integration_id": 4711}]),
+            "ok",
+            "must come from one app",
+        ),
+    ] {
+        let (found, text) = asked(checks);
+        assert_eq!(found, state, "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+}
+
 #[test]
 fn missing_gate_program_and_hosted_runner_are_reported() {
     let sandbox = Sandbox::new();

@@ -82,6 +82,10 @@ pub struct State {
     pub files: BTreeMap<(String, String), String>,
     /// Author and last editor by issue, as GraphQL tells them.
     pub editors: BTreeMap<u64, (String, Option<String>)>,
+    /// Role of each known user: `admin`, `write`, `read` or `none`.
+    pub roles: BTreeMap<String, &'static str>,
+    /// The rules that apply to every branch.
+    pub branch_rules: Vec<Value>,
     /// Workflow runs by id.
     pub runs: BTreeMap<u64, Value>,
     /// Artifacts with their contents, oldest first.
@@ -268,6 +272,14 @@ impl State {
             refs: BTreeMap::new(),
             files: BTreeMap::new(),
             editors: BTreeMap::new(),
+            roles: BTreeMap::from([
+                ("captain".to_owned(), "admin"),
+                ("reviewer".to_owned(), "write"),
+                ("another".to_owned(), "write"),
+                ("editor".to_owned(), "write"),
+                ("writer".to_owned(), "write"),
+            ]),
+            branch_rules: Vec::new(),
             runs: BTreeMap::new(),
             artifacts: Vec::new(),
             environments: BTreeMap::new(),
@@ -335,17 +347,21 @@ impl State {
         }
         if path == "/graphql" {
             let number = seen.body["variables"]["number"].as_u64().unwrap_or(0);
-            let Some((author, editor)) = self.editors.get(&number) else {
+            let opened = self.issues.get(&number).map(|issue| {
+                let login = issue["user"]["login"].as_str().unwrap_or_default();
+                (login.to_owned(), None)
+            });
+            let Some((author, editor)) = self.editors.get(&number).cloned().or(opened) else {
                 return (
                     200,
                     json!({"data": {"repository": {"issue": null}}, "errors": [{"message": "NOT_FOUND"}]}),
                     Vec::new(),
                 );
             };
-            let editor = editor.as_ref().map(|login| json!({"login": login}));
+            let editor = editor.map(|login| actor(&login));
             return (
                 200,
-                json!({"data": {"repository": {"issue": {"author": {"login": author}, "editor": editor,
+                json!({"data": {"repository": {"issue": {"author": actor(&author), "editor": editor,
                     "lastEditedAt": editor.as_ref().map(|_| "2026-01-02T00:00:00Z")}}}}),
                 Vec::new(),
             );
@@ -370,6 +386,11 @@ impl State {
         };
         match (seen.method.as_str(), parts.as_slice()) {
             ("GET", ["issues"]) => self.page(selected(&self.issues, query), path, query, base),
+            ("GET", ["collaborators", login, "permission"]) => match self.roles.get(*login) {
+                Some(role) => (200, json!({"permission": role, "role_name": role}), Vec::new()),
+                None => refuse(404, "Not Found"),
+            },
+            ("GET", ["rules", "branches", _]) => self.page(self.branch_rules.clone(), path, query, base),
             ("GET", ["environments", name]) => one(self.environments.get(*name)),
             ("GET", ["issues", n]) => one(self.issues.get(&number(n))),
             ("GET", ["pulls"]) => {
@@ -527,6 +548,14 @@ impl State {
             vec![("link", links.join(", "))]
         };
         (200, Value::Array(entries), headers)
+    }
+}
+
+/// Returns a user as GraphQL does: it leaves out the `[bot]` of an app.
+pub fn actor(login: &str) -> Value {
+    match login.strip_suffix("[bot]") {
+        Some(app) => json!({"login": app, "__typename": "Bot"}),
+        None => json!({"login": login, "__typename": "User"}),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::{Outcome, Sandbox};
+use crate::driver::{Call, Outcome, Sandbox};
 use crate::fake_github::{FakeGitHub, Fault};
 
 pub const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
@@ -51,12 +51,16 @@ pub fn pull(change: &[(&str, &str)]) -> Pull {
 
 impl Pull {
     fn lint(&self, format: &str) -> Outcome {
+        self.call(format).run()
+    }
+
+    /// Returns the call that lints the event.
+    pub fn call(&self, format: &str) -> Call {
         std::fs::write(self.sandbox.path("event.json"), self.event.to_string()).unwrap();
         self.sandbox
             .gates(["lint", "pr", "--format", format, "--contract", "../contract.md"])
             .env("GITHUB_EVENT_PATH", self.sandbox.path("event.json"))
             .env("GITHUB_EVENT_NAME", "pull_request")
-            .run()
     }
 
     pub fn edit(&mut self, from: &str, to: &str) {

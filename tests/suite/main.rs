@@ -16,6 +16,7 @@ mod attack;
 mod attack_forgery;
 mod attack_isolation;
 mod attack_next_steps;
+mod attack_policy;
 mod attack_publish;
 mod attack_run;
 mod attack_secrets;

@@ -335,7 +335,11 @@ fn missing_resolution_compares_with_current_pull_request() {
     let mut results = fixture.results();
     results["evidence"]["run"] = json!(null);
     at_prompt(&results).exits(0);
-    assert_eq!(fixture.status().0, "success");
+    let (state, line) = fixture.status();
+    assert_eq!(
+        (state.as_str(), line.as_str()),
+        ("pending", "2 pass; the pull request has no contract")
+    );
     at_prompt(&set(&results, "/evidence/head", json!(OTHER))).exits(0);
     let moved = set(
         &set(&results, "/evidence/head", json!(OTHER)),

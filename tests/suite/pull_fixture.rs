@@ -18,7 +18,7 @@ const BODY: &str = "an agreed contract";
 /// Returns the registry of the policy checkout.
 fn policy() -> String {
     registry()
-        .tier_a("cpu:one", "true")
+        .gate("cpu:one", "true", "tier = \"a\"\ntimeout_s = 600")
         .gate(
             "b200:two",
             "python train.py configs/moonlet.toml",
@@ -64,10 +64,10 @@ impl PullFixture {
     }
 
     pub fn resolution(&self) -> Value {
-        json!({"schema": 1, "repository": REPOSITORY, "pull": 5, "head": HEAD, "base": BASE, "merge": MERGE,
+        json!({"schema": 1, "repository": REPOSITORY, "pull": 5, "head": HEAD, "base": BASE, "base_branch": "master", "merge": MERGE,
             "tree": TREE, "bundle": "full", "gate_ids": ["cpu:one", "b200:two"], "uncovered": [],
             "registry": {"sha256": sha256(policy()), "source": "base", "proposed": null},
-            "contract": {"issue": 1, "sha256": sha256(BODY), "author": "captain", "editor": null,
+            "contract": {"issue": 1, "sha256": sha256(BODY), "standing": "written", "author": "captain", "editor": null,
                 "edited_at": null, "body": BODY},
             "findings": {"errors": 0, "warnings": 0, "shown": []}, "gpu_minutes": 8.0, "nonce": NONCE, "tool": "0.1.0"})
     }

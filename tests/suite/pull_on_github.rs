@@ -301,7 +301,12 @@ fn slow_proposed_registry_of_local_merge() {
     );
     assert_eq!(way.gates(&which[..2])["overall"], "pass");
     way.publish(number, 1).exits(0);
-    assert_eq!(way.status(number, "one").0, "success");
+    assert_eq!(way.status(number, "one+proposed").0, "success");
+    assert_eq!(
+        way.status(number, "one").0,
+        "",
+        "branch protection requires this one"
+    );
 }
 
 #[test]

@@ -99,10 +99,15 @@ const WAYS: &[Blocker] = &[
             "tier_a: [cpu:import]",
         );
     }),
-    ("contract-untrusted", "merge_captain", "", |fixture| {
-        let mut state = fixture.api.state();
-        state.issues.get_mut(&1).unwrap()["author_association"] = "NONE".into();
-    }),
+    (
+        "contract-untrusted",
+        "merge_captain",
+        "gh issue comment 1 --body 'nmoe-gates adopt ",
+        |fixture| {
+            let mut state = fixture.api.state();
+            state.issues.get_mut(&1).unwrap()["author_association"] = "NONE".into();
+        },
+    ),
     (
         "scope-violated",
         "author",
@@ -234,7 +239,17 @@ fn slow_each_blocker_names_resolver_and_command() {
 fn blocks((code, who, command, change): &Blocker) {
     let fixture = is_ready();
     change(&fixture);
-    let out = fixture.here(&["ready", "11", "--format", "json"]).exits(1);
+    let out = fixture
+        .here(&["ready", "11", "--format", "json"])
+        .exits(1)
+        .any_output();
+    let is_about_evidence = out.stderr.contains("ignored published results");
+    assert_eq!(
+        is_about_evidence,
+        code.starts_with("evidence-"),
+        "{code}: {}",
+        out.stderr
+    );
     let json = out.json();
     let blockers = json["pulls"][0]["blockers"].as_array().unwrap().clone();
     let found = blockers

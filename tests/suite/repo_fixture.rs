@@ -152,6 +152,7 @@ impl RepoFixture {
             .to_owned();
         let evidence = &mut ran["evidence"];
         evidence["base"] = base.into();
+        evidence["target"] = "b200x8".into();
         evidence["image"] = format!("sha256:{}", sha256("an image")).into();
         evidence["merge"] = merge.into();
         evidence["contract"] = sha256(body).into();

@@ -31,10 +31,10 @@ fn fixture() -> (Sandbox, Value) {
     let id = |name: &str| sandbox.git(["rev-parse", name]).trim().to_owned();
     let resolution = json!({
         "schema": 1, "repository": "octo-org/trainer", "pull": 5,
-        "head": id("change"), "base": id("HEAD^1"), "merge": id("HEAD"), "tree": id("HEAD^{tree}"),
+        "head": id("change"), "base": id("HEAD^1"), "base_branch": "master", "merge": id("HEAD"), "tree": id("HEAD^{tree}"),
         "bundle": "small", "gate_ids": ["cpu:one"], "uncovered": [],
         "registry": { "sha256": sha256(policy()), "source": "base", "proposed": null },
-        "contract": { "issue": 1, "sha256": sha256("agreed"), "author": "captain", "editor": null, "edited_at": null, "body": "agreed" },
+        "contract": { "issue": 1, "sha256": sha256("agreed"), "standing": "written", "author": "captain", "editor": null, "edited_at": null, "body": "agreed" },
         "findings": { "errors": 0, "warnings": 0, "shown": [] }, "gpu_minutes": 0.0, "nonce": NONCE, "tool": "0.1.0",
     });
     (sandbox, resolution)

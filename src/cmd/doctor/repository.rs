@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State, listed, plural};
+use crate::cmd::doctor::required_check;
 use crate::cmd::github;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
@@ -56,7 +57,7 @@ pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) 
     checks.extend(bundles(&workflows, registry));
     checks.extend(lock(&context.repo, &workflows));
     checks.push(policies());
-    checks.extend(approval(context, &workflows));
+    checks.extend(approval(context, &workflows, settings));
     checks
 }
 
@@ -145,7 +146,7 @@ fn policies() -> Check {
         State::Hint,
         "policies",
         "Actions policies were not asked: no API tells them",
-        "if Settings, Actions, Policies has rules, allow `workflow_dispatch` for maintainers, and `pull_request` and `merge_group` for all",
+        "in Settings, Actions, Policies, let only maintainers start tier-b.yml (an actor rule for `workflow_dispatch`), and allow `pull_request` and `merge_group` for all",
     )
 }
 
@@ -361,7 +362,7 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
 }
 
 /// Checks that the environments that jobs wait for have reviewers. Without reviewers, no person approves the run.
-fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
+fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
     let mut jobs: BTreeMap<&str, &str> = BTreeMap::new();
     for workflow in workflows.iter().filter(|w| is_ours(&w.path)) {
         let named = workflow
@@ -377,13 +378,19 @@ fn approval(context: &Context, workflows: &[Workflow]) -> Vec<Check> {
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
         .then(|| github::connect_within(context, Duration::ZERO));
-    jobs.into_iter()
+    let mut checks: Vec<Check> = jobs
+        .into_iter()
         .map(|(name, job)| match &github {
             None => unasked(name, "there is no token".to_owned()),
             Some(Err(error)) => unasked(name, format!("{error:#}")),
             Some(Ok(github)) => protected(name, job, github.needs_review(name)),
         })
-        .collect()
+        .collect();
+    if let Some(Ok(github)) = &github {
+        let branch = &settings.naming.base;
+        checks.push(required_check::look(branch, github.required_checks(branch)));
+    }
+    checks
 }
 
 fn protected(name: &str, job: &str, answer: Result<bool, GitHubError>) -> Check {

@@ -15,7 +15,7 @@ use crate::domain::ids::CommitId;
 use crate::domain::paths;
 use crate::git::{Git, revisions};
 use crate::github::event::{self, Subject};
-use crate::github::types::{Pull, Side};
+use crate::github::types::{Pull, Review, Side};
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::attestation_evidence::AttestationEvidence;
@@ -25,8 +25,10 @@ use crate::lint::diagnostics::Diagnostics;
 use crate::lint::registry::RegistryContext;
 use crate::lint::{self, LintContext};
 use crate::policy::Revision;
+use crate::pull::approvals::Approvals;
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
+use crate::pull::standing::Writers;
 use crate::system::files;
 use crate::workspace::stored_contract;
 
@@ -98,7 +100,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut documents: Vec<Source> = contract.map(|contract| contract.source).into_iter().collect();
     if complete && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
-        findings.extend(safety::of_change(context, base, head)?);
+        // Nobody can approve what `--body` describes: it does not exist yet.
+        findings.extend(safety::of_change(context, base, head, || {
+            Ok(args.body.is_none() && is_approved(context, pull)?)
+        })?);
         for (source, found) in collectives::in_change(&git, base, head, &context.settings()?.moe.path)? {
             if !found.is_empty() {
                 findings.extend(found);
@@ -112,6 +117,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     documents.insert(0, snapshot.description.source);
     print_findings::print_all(context, &documents, &findings)
+}
+
+/// Whether a person who may write to the repository approved the head of a pull request.
+fn is_approved(context: &Context, pull: &Pull) -> anyhow::Result<bool> {
+    let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
+    let github = github::connect(context)?;
+    let writers = Writers::new(&github);
+    let may_write =
+        |review: &Review, login: &str| writers.may_write(login, review.author_association.as_deref());
+    let reviews = github.reviews(pull.number)?;
+    let approvals = Approvals::of(&reviews, author, &pull.head.sha, may_write)?;
+    Ok(approvals.approved)
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {

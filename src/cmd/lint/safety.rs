@@ -29,8 +29,9 @@ use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
-use crate::leaks::scan_diff::scan_diff;
+use crate::leaks::scan_diff::{scan_diff, scan_proposed};
 use crate::leaks::suppression::Suppressions;
+use crate::policy::Revision;
 use crate::system::clock;
 use crate::system::files;
 
@@ -117,13 +118,45 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Scans what a change adds, for a lint of the whole pull request.
-pub fn of_change(context: &Context, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+/// Scans what a change adds, for a lint of the whole pull request. Suppressions count if the base has them. Those that the change
+/// adds are proposals, and count if `is_accepted` says so.
+pub fn of_change(
+    context: &Context,
+    base: &CommitId,
+    head: &CommitId,
+    is_accepted: impl FnOnce() -> anyhow::Result<bool>,
+) -> anyhow::Result<Vec<Finding>> {
     let options = private_terms::options(context::variable)?;
-    let suppressions = suppressions(&context.settings()?.safety.allow)?;
-    let placed = scan_diff(&Git::at(&context.subject), base, head, &options)?;
-    let kept = placed.into_iter().filter(|placed| !suppressions.matches(placed));
-    Ok(kept.map(|placed| placed.finding).collect())
+    let strict = private_terms::strict_options(context::variable)?;
+    let git = Git::at(&context.subject);
+    let suppressions = suppressions(&Revision::Commit(&git, base).settings()?.safety.allow)?;
+    let placed = scan_diff(&git, base, head, &options)?;
+    let mut found: Vec<Finding> = placed
+        .into_iter()
+        .filter(|placed| !suppressions.matches(placed))
+        .map(|placed| placed.finding)
+        .collect();
+    let proposed = scan_proposed(&git, base, head, &options, &strict)?;
+    let proposed: Vec<LeakFinding> = proposed
+        .into_iter()
+        .filter(|placed| !suppressions.matches(placed))
+        .collect();
+    if proposed.is_empty() {
+        return Ok(found);
+    }
+    if is_accepted()? {
+        context.note(format_args!(
+            "note: an approval accepts {} that this change adds",
+            count(proposed.len(), "suppression")
+        ));
+        return Ok(found);
+    }
+    found.extend(proposed.into_iter().map(|placed| {
+        placed.finding.help(
+            "this change proposes to suppress it; the suppression counts when a person who may write to the repository approves this head",
+        )
+    }));
+    Ok(found)
 }
 
 /// The suppressions of the settings, on the current day.

@@ -133,7 +133,11 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
             .map_err(Refused::because(Reason::Refused))?,
     };
     let identity = identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
-    let perf = perf_terms(args, contract.as_ref().map(|c| &c.value))?;
+    let perf = perf_terms(
+        args,
+        contract.as_ref().map(|c| &c.value),
+        context.settings()?.perf.budget_pct,
+    )?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Check the baseline before any gate spends time.
         perf_baseline::resolve(context, perf.baseline_ref.as_ref())
@@ -220,8 +224,9 @@ fn nonce() -> anyhow::Result<Option<Nonce>> {
     .transpose()
 }
 
-/// Returns the budget, the baseline and the declared numerics of comparisons. The command line can only be stricter than the contract.
-fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Refused> {
+/// Returns the budget, the baseline and the declared numerics of comparisons. The contract can only be stricter than the policy, and
+/// the command line only stricter than the contract.
+fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Result<PerfTerms, Refused> {
     let agreed = contract.and_then(|c| c.gates.perf.as_ref());
     let baseline = args.baseline_ref.as_deref().filter(|r| !r.is_empty());
     let baseline = match baseline.map(str::parse::<ids::Revision>).transpose() {
@@ -244,13 +249,13 @@ fn perf_terms(args: &Args, contract: Option<&Contract>) -> Result<PerfTerms, Ref
             }
         },
     };
-    let agreed = match agreed.map(|p| p.budget_pct) {
-        Some(budget) if !budget.is_finite() => {
+    let agreed = match agreed {
+        Some(perf) if !perf.budget_pct.is_finite() => {
             return Err(refused(
                 "the contract's budget_pct is not a finite number".to_owned(),
             ));
         }
-        agreed => agreed,
+        agreed => agreed.map(|perf| perf.within(policy_pct)),
     };
     if let (Some(asked), Some(agreed)) = (asked, agreed)
         && asked < agreed

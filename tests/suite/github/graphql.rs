@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{DEFAULT_BRANCH, Rules, text};
-use crate::fake_github::State;
+use crate::fake_github::{State, actor};
 
 /// A field of a query: the name of the answer, the name of the field, its arguments and its selection.
 struct Field {
@@ -85,9 +85,9 @@ fn issue_of(state: &State, issue: &Value) -> Value {
     let edited = editor.as_ref().map(|_| "2026-01-02T00:00:00Z");
     json!({
         "number": number, "title": issue["title"], "body": issue["body"], "state": upper(&issue["state"]),
-        "stateReason": upper(&issue["state_reason"]), "author": {"login": author},
+        "stateReason": upper(&issue["state_reason"]), "author": actor(&author),
         "authorAssociation": issue["author_association"], "locked": issue["locked"] == true,
-        "editor": editor.map(|login| json!({"login": login})), "lastEditedAt": edited,
+        "editor": editor.map(|login| actor(&login)), "lastEditedAt": edited,
         "comments": comments(state, number),
     })
 }
@@ -108,7 +108,7 @@ fn select(of: &Value, fields: &[Field]) -> Result<Value, String> {
     let mut out = Map::new();
     for field in fields {
         let value = match field.name.as_str() {
-            "__typename" => json!("Object"),
+            "__typename" => of.get("__typename").cloned().unwrap_or_else(|| json!("Object")),
             "issue" | "pullRequest" => {
                 let list = &of[if field.name == "issue" {
                     "issues"

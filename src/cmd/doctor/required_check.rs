@@ -1,0 +1,56 @@
+//! Checks of `doctor` for the commit status that branch protection requires: every workflow with `statuses: write` can set it, unless
+//! the rule names its source.
+
+use crate::cmd::doctor::check::{Check, State};
+use crate::github::error::GitHubError;
+use crate::github::types::RequiredCheck;
+
+/// The start of the contexts that `publish` sets.
+const OURS: &str = "nmoe-gates/";
+
+/// The app of GitHub Actions, which sets the statuses of all workflows.
+const ACTIONS: i64 = 15_368;
+
+const NAME: &str = "required";
+
+/// Says whether a required status of ours can come from another workflow.
+pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
+    let checks = match answer {
+        Ok(checks) => checks,
+        Err(error) => {
+            return Check::not(
+                State::Hint,
+                NAME,
+                format!("the rules of branch {branch} were not asked: {error}"),
+                "see Settings, Rules: a required `nmoe-gates/…` should name an app as its source",
+            );
+        }
+    };
+    let ours: Vec<&RequiredCheck> = checks
+        .iter()
+        .filter(|check| check.context.starts_with(OURS))
+        .collect();
+    let Some(open) = ours
+        .iter()
+        .find(|check| check.integration_id.is_none_or(|id| id == ACTIONS))
+    else {
+        return match ours.first() {
+            Some(check) => Check::ok(NAME, format!("{} must come from one app", check.context)),
+            None => Check::not(
+                State::Hint,
+                NAME,
+                format!("no ruleset of branch {branch} requires a status `nmoe-gates/…`"),
+                "require `nmoe-gates/BUNDLE` in Settings, Rules, with the app that publishes as its source",
+            ),
+        };
+    };
+    Check::not(
+        State::Hint,
+        NAME,
+        format!(
+            "{} is required, and every workflow of the repository can set it",
+            open.context
+        ),
+        "publish with the token of a GitHub App (`publish.login`) and choose this app as the source of the check; or merge by what `ready` says",
+    )
+}
