@@ -167,7 +167,7 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     fixture.api.comment(11, "stranger", &ours);
     assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
     assert!(
-        said().contains("ignored the results in a comment of stranger"),
+        said().contains("ignored published results: stranger wrote them"),
         "{}",
         said()
     );
@@ -189,11 +189,11 @@ fn foreign_or_contradicted_evidence_is_ignored() {
     fixture.api.comment(11, "github-actions[bot]", &ours);
     assert_eq!(fixture.blocked(11), Vec::<String>::new());
     fixture.api.state().statuses.get_mut(&head).unwrap()[0]["state"] = "failure".into();
-    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
+    assert_eq!(fixture.blocked(11), ["evidence-unproven"]);
     assert!(said().contains("is failure"), "{}", said());
     fixture.api.state().statuses.clear();
-    assert_eq!(fixture.blocked(11), ["tier-b-missing"]);
-    assert!(said().contains("there is no status"), "{}", said());
+    assert_eq!(fixture.blocked(11), ["evidence-unproven"]);
+    assert!(said().contains("set no commit status"), "{}", said());
 }
 
 #[test]
