@@ -68,7 +68,7 @@ const NOT_RUN: [(&str, &str); 23] = [
 ];
 
 /// Lines that exit with another code than 0 in the reader's repository, with the reason.
-const ENDS: [(&str, &str, i32, &str); 18] = [
+const ENDS: [(&str, &str, i32, &str); 19] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
         "docs/reference/run.md",
@@ -120,8 +120,14 @@ const ENDS: [(&str, &str, i32, &str); 18] = [
         NO_B200,
     ),
     (
+        "docs/guides/maintainer.md",
+        "nmoe-gates run --bundle full --rehearse",
+        3,
+        "no gate of the registry declares `rehearse`",
+    ),
+    (
         "docs/guides/contributor.md",
-        "nmoe-gates lint attestation pr.md",
+        "nmoe-gates lint pr --body pr.md",
         1,
         "a person ticks its boxes",
     ),
@@ -183,6 +189,7 @@ const VALUES: [(&str, &str); 4] = [
 /// Returns the state of the repository for the reader of a section.
 fn state(page: &str, section: &str) -> State {
     match (page, section) {
+        ("docs/guides/maintainer.md", "## Rehearse a bundle without a B200") => State::Adopted,
         ("docs/guides/setup.md" | "docs/guides/maintainer.md", _) => State::Fresh,
         ("README.md", "## Start in five minutes") => State::Fresh,
         (page, _) if page.starts_with("docs/start/") => State::Fresh,
