@@ -201,8 +201,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let global = cli.global;
-    for (option, directory) in [("--repo", &global.repo), ("--subject", &global.subject)] {
-        if let Some(directory) = directory.as_ref().filter(|directory| !directory.is_dir()) {
+    // `run` reports a missing subject itself, because its results must say that the run was refused.
+    let subject = global
+        .subject
+        .as_ref()
+        .filter(|_| !matches!(cli.command, Command::Run(_)));
+    for (option, directory) in [("--repo", global.repo.as_ref()), ("--subject", subject)] {
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
             return cmd::fail(&anyhow!(
                 "cannot use {option} {}: there is no such directory",
                 directory.display()

@@ -141,7 +141,7 @@ impl Git {
         }
     }
 
-    /// Reads the filters and merge drivers once, for many commands in a repository whose configuration does not change meanwhile.
+    /// Reads the filters and merge drivers once, for many commands in a repository with a stable configuration.
     /// Must not be used while code under test runs.
     pub fn with_fixed_config(&self) -> Self {
         Git {

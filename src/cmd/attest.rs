@@ -27,6 +27,8 @@ use crate::git::Git;
 use crate::git::revisions;
 use crate::github::api::GitHub;
 use crate::github::closing_keywords;
+use crate::lint::LintContext;
+use crate::lint::context::RegistryIndex;
 use crate::plan::codes;
 use crate::policy::{Loaded, Revision};
 use crate::pull::attestation::{self, Head};
@@ -96,12 +98,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let body = body(context, args)?;
     let document = contract(context, args, &body)?;
     let head = head(context, args, &git, &body)?;
-    let registry = context.registry()?;
+    let mut registry = context.registry()?;
     let results = results(context, args, &git, &body, &head, &registry)?;
-    let registry = registry.value;
     if args.verify {
-        return verify(context, &git, &body, &document, &head, results);
+        let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
+        return verify(context, &facts, &git, &body, &document, &head, results);
     }
+    let registry = registry.value;
 
     let contract = contract_input::valid(&document)?;
     let before = body.description.value.as_ref().ok();
@@ -353,6 +356,7 @@ fn next(
 
 fn verify(
     context: &Context,
+    facts: &LintContext,
     git: &Git,
     body: &Body,
     contract: &Document<Contract>,
@@ -367,7 +371,7 @@ fn verify(
             None => git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
         },
         contract,
-        facts: &gather::facts(context)?,
+        facts,
         results,
     };
     let findings = attestation_check::check(&body.description, inputs)?;

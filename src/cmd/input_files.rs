@@ -38,7 +38,7 @@ pub fn recorded_within(path: &Path, limit: u64) -> anyhow::Result<Results> {
 /// Reads results that are only shown.
 ///
 /// # Errors
-/// As for [`recorded`], but a rehearsal is no error.
+/// As for [`recorded`], but accepts a rehearsal.
 pub fn for_report(path: &Path, limit: u64) -> anyhow::Result<Results> {
     let results = match path.to_str() {
         Some("-") => untrusted::stream(io::stdin().lock(), limit),

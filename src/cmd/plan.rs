@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(if broken { Exit::Failed } else { Exit::Passed })
 }
 
-/// Returns the contracts that somebody works on: by their claims on the remote, and by open pull requests on GitHub.
+/// Returns the contracts in progress: by their claims on the remote, and by open pull requests on GitHub.
 fn taken(
     context: &Context,
     args: &Args,
@@ -66,7 +66,7 @@ fn taken(
     {
         context.note(format_args!("the claims may be outdated: {error}"));
     }
-    // Without a repository there are no claims.
+    // Claims exist only in a repository.
     for id in claims::listed(&git, claims::CLAIMS)
         .unwrap_or_default()
         .into_keys()

@@ -13,6 +13,7 @@ use crate::cmd::runner_files;
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::git::Git;
 use crate::github::workflow_run::WorkflowRun;
+use crate::lint::context::RegistryIndex;
 use crate::policy;
 use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::publication::{Publication, Request};
@@ -72,7 +73,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         git: &git,
         remote: &remote,
     };
-    let registry = match &resolution {
+    let mut registry = match &resolution {
         Some(resolution) => {
             if resolution.pull != args.pr || resolution.repository != github.repository().to_string() {
                 bail!(
@@ -88,7 +89,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         None => context.registry(),
     }?;
-    let facts = gather::facts(context)?;
+    let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let request = Request {
         facts: &facts,
         tier_a: settings.tier_a,

@@ -12,7 +12,6 @@ use crate::cmd::runner_files;
 use crate::domain::exit::Exit;
 use crate::git::Git;
 use crate::lint::context::RegistryIndex;
-use crate::policy;
 use crate::pull::fresh_merge::Checkout;
 use crate::pull::resolution::{self, Request};
 use crate::report::comment_sections::{self, Terms};
@@ -60,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
-    let resolution = resolution::resolve(&github, registry, &facts, &request, context)?;
+    let (resolution, contract) = resolution::resolve(&github, registry, &facts, &request, context)?;
     let line = serde_json::to_string(&resolution)?;
     if line.len() > LARGEST {
         bail!("the contract is too long to pass between jobs; keep the issue body below 64 KiB");
@@ -69,7 +68,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         std::fs::write(path, format!("{line}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let contract = policy::resolved_contract(&resolution).map(|loaded| loaded.value);
     let terms = contract.as_ref().map(|contract| Terms {
         contract,
         policy_pct: settings.perf.budget_pct,

@@ -102,7 +102,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 /// Completes the results of an interrupted run from its journal.
 ///
 /// # Errors
-/// The record cannot be written. A journal that another process changed becomes results that say so.
+/// The record cannot be written. A journal that another process changed becomes results with the reason `tampered`.
 fn recover(context: &Context, path: &Path, seal: Option<Seal>, step: &Unlisted) -> anyhow::Result<String> {
     let results = match recorder::recover(path, seal) {
         Err(error @ JournalError::Changed(_)) => {

@@ -108,7 +108,7 @@ pub struct Clauses {
     pub limits: Option<Limits>,
 }
 
-/// The largest change that a contract allows. An absent key is no limit.
+/// The largest change that a contract allows. An absent key means: unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {

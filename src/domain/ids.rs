@@ -287,6 +287,7 @@ fn is_revision(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.contains("..")
+        && !text.contains("@{")
         && !text.ends_with('.')
         && text
             .chars()

@@ -127,7 +127,7 @@ impl NumericResult {
     pub fn may_pass(&self) -> bool {
         let allowed = |series: &SeriesComparison| match series.agreement {
             Agreement::Equal | Agreement::Within => true,
-            // A resumed run must compute what a straight one does, whatever the change declares.
+            // A resumed run must compute what a straight one does, for every declaration.
             Agreement::Differs => self.declared == Numerics::Changes && self.sides == Sides::BaseChange,
             Agreement::NotFinite => false,
         };

@@ -54,7 +54,7 @@ pub struct Journal {
 }
 
 /// The length and the SHA-256 of a journal. The worker sends it to the supervisor after each event, so that a journal which
-/// another process has written is not taken for that of the run.
+/// another process has written does not count as the journal of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {
     length: u64,

@@ -97,7 +97,7 @@ impl GitHubError {
         }
     }
 
-    /// Whether the conversation is locked. Then only people with write access may comment, and an app is none of them.
+    /// Whether the conversation is locked. Then only people with write access may comment, which an app does not have.
     pub fn is_locked(&self) -> bool {
         matches!(&self.kind, ErrorKind::Status { status: 403, message, .. } if message.contains("is locked"))
     }

@@ -1,4 +1,4 @@
-//! Sets a commit status so that the newest workflow run wins, in whatever order the publishers of several runs write.
+//! Sets a commit status so that the newest workflow run wins, for every order in which the publishers write.
 //!
 //! GitHub only adds statuses, and the newest of a context is current. So each status names its run in its address, and a
 //! publisher that finds the status of a newer run below the current one sets that status again. Must not depend on gates.
@@ -121,7 +121,7 @@ impl Wanted<'_> {
                     target: newer.target_url.as_deref(),
                 },
             };
-            // A status of somebody else, or of a person at a prompt, was set after the newer run. It stays.
+            // A status of another program, or of a person at a prompt, was set after the newer run. It stays.
             let later =
                 newer.is_some() && current.is_some_and(|c| !c.is(self.context, login) || c.run().is_none());
             if later || current.is_some_and(|status| wanted.is_set(status)) {

@@ -91,7 +91,7 @@ fn of_machine(code: i32) -> Option<&'static (i32, &'static str, &'static str)> {
     OF_MACHINE.iter().find(|(known, ..)| *known == code)
 }
 
-/// Whether the machine causes this error, whatever code runs on it.
+/// Whether the machine causes this error for every code.
 pub fn is_of_machine(code: i32) -> bool {
     of_machine(code).is_some()
 }

@@ -105,7 +105,7 @@ pub struct Cleared {
 }
 
 /// Deletes old libraries and objects before a build, so that every library afterwards comes from this build and from the current
-/// sources, whatever the build command knows about their dependencies.
+/// sources, also if the build command does not know their dependencies.
 ///
 /// Deletes a link itself, not its target. Keeps objects that git tracks.
 pub fn clear(subject: &Path, patterns: &[PathPattern]) -> Result<Cleared, SubjectError> {

@@ -1,4 +1,4 @@
-//! The statistics on numbers that are known, and on numbers that nobody should feed them.
+//! The statistics on numbers that are known, and on invalid numbers.
 
 use proptest::prelude::*;
 

@@ -48,7 +48,7 @@ pub struct Facts {
     pub done: Vec<String>,
     /// The pairs of contracts whose branches conflict.
     pub conflicts: Vec<Conflict>,
-    /// The contracts that somebody works on, by id.
+    /// The contracts in progress, by id.
     pub taken: BTreeMap<String, Taken>,
     /// The options with which `start` finds the same contracts.
     pub options: Vec<String>,

@@ -60,7 +60,7 @@ pub struct Row {
     pub waits_for: Vec<String>,
     /// The hotspots that no other contract of the wave changes.
     pub exclusive: Vec<String>,
-    /// Who works on it; `None` if nobody does.
+    /// Who works on it; `None` if the contract is free.
     pub taken: Option<Taken>,
 }
 

@@ -34,7 +34,7 @@ pub struct Checkout<'a> {
 /// Finds the merge, or makes it.
 ///
 /// # Errors
-/// There is a conflict, the head changes meanwhile, or GitHub does not answer.
+/// There is a conflict, the head changes at the same time, or GitHub does not answer.
 pub fn find(
     github: &GitHub,
     snapshot: &Snapshot,

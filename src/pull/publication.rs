@@ -305,7 +305,7 @@ impl<'a> Publication<'a> {
             is_real: &is_real,
         };
         let Some(page) = self.request.workflow.page() else {
-            // Outside of a workflow there is no run to link to, so the status links to the comment.
+            // A publication outside a workflow has no run, so the status links to the comment.
             let comment = self.write_comment(to, messages);
             let status = self.set_status(to, comment.as_deref().ok(), messages);
             return comment.and(status).map(drop);
@@ -392,7 +392,7 @@ impl<'a> Publication<'a> {
         let context = status_context(&self.key());
         let login = to.github.login()?;
         for _ in 0..RACE_ROUNDS {
-            // Without permission for statuses there is no order to find out.
+            // The order of runs is unknown without permission for statuses.
             let Ok(statuses) = to.github.statuses(&self.head) else {
                 return Ok(());
             };

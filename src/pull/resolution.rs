@@ -45,7 +45,7 @@ pub struct Request<'a> {
     pub checkout: Checkout<'a>,
 }
 
-/// Resolves a run.
+/// Resolves a run. Returns the contract too, so that the caller need not parse its text again.
 ///
 /// # Errors
 /// The pull request is not open, has no merge, or names something unusable; GitHub does not answer.
@@ -55,7 +55,7 @@ pub fn resolve(
     facts: &lint::LintContext,
     request: &Request<'_>,
     messages: &dyn Messages,
-) -> anyhow::Result<Resolution> {
+) -> anyhow::Result<(Resolution, Option<Contract>)> {
     let snapshot = Snapshot::fetch(github, request.pull)?;
     if snapshot.pull.state != "open" {
         return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
@@ -89,7 +89,7 @@ pub fn resolve(
     let terms: Option<&Contract> = issue.and_then(|issue| issue.document.value.as_ref().ok());
     let now = snapshot.evidence(Some(&merge), None, None);
     let missing = "the merge is incomplete";
-    Ok(Resolution {
+    let resolution = Resolution {
         schema: SCHEMA,
         repository: github.repository().to_string(),
         pull: snapshot.pull.number,
@@ -111,7 +111,8 @@ pub fn resolve(
             .context("the system provides no random numbers")?
             .try_into()?,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-    })
+    };
+    Ok((resolution, terms.cloned()))
 }
 
 /// Loads the registry for the run, and describes what the pull request changes in it.

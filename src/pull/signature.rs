@@ -18,7 +18,7 @@ pub struct Signers<'a> {
     pub repository: &'a Repository,
     /// The files of the workflows.
     pub workflows: &'a [String],
-    /// The branch that the run was started on. The same workflow on another branch may be anybody's.
+    /// The branch that the run was started on. The same workflow on another branch may belong to any writer.
     pub branch: &'a str,
 }
 

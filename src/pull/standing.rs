@@ -1,6 +1,6 @@
 //! Decides whether a contract counts: people who may write to the repository wrote it, or one of them adopted exactly this text.
 //!
-//! Anybody can open an issue, so a contract decides about scope, gates and budget only with this standing. Must not read the
+//! Every user can open an issue, so a contract decides about scope, gates and budget only with this standing. Must not read the
 //! terms of the contract.
 
 use std::cell::RefCell;
@@ -124,7 +124,7 @@ impl<'a> Writers<'a> {
     }
 }
 
-/// Returns what a pass lacks: without a contract that counts, nobody agreed to scope, gates and budget. The contract is the one
+/// Returns what a pass lacks: without a contract that counts, scope, gates and budget are not agreed. The contract is the one
 /// that was resolved, or else that of the pull request.
 ///
 /// # Errors

@@ -28,7 +28,13 @@ impl Embedded {
             results: results
                 .results
                 .iter()
-                .map(|(id, gate)| (id.clone(), GateResult::new(gate.status, gate.reason)))
+                .map(|(id, gate)| {
+                    let abridged = GateResult {
+                        supplied_by: gate.supplied_by.clone(),
+                        ..GateResult::new(gate.status, gate.reason)
+                    };
+                    (id.clone(), abridged)
+                })
                 .collect(),
             ..results.clone()
         };
@@ -111,6 +117,7 @@ mod tests {
         };
         if let Some(last) = results.results.values_mut().last() {
             *last = GateResult::new(Verdict::Fail, Some(Reason::ExitCode));
+            last.supplied_by = Some("octocat".to_owned());
         }
         results.overall = results.judge();
         results

@@ -118,7 +118,7 @@ impl Namespace {
         }
     }
 
-    /// Returns the process id of the init, which is no process of the command.
+    /// Returns the process id of the init, which does not belong to the command.
     pub fn init(&mut self) -> Option<Pid> {
         self.read();
         self.init

@@ -145,7 +145,7 @@ impl MainWorktree {
     pub fn create(&self, item: &Item, base: &str, contract: &str, issue: Option<u64>) -> anyhow::Result<()> {
         let worktree = self.worktree(item);
         let branch = self.branch(item);
-        // Forget worktrees whose folder somebody removed by hand; git would refuse the path.
+        // Forget worktrees whose folder was removed by hand; git would refuse the path.
         self.git.output(["worktree", "prune"])?;
         let output = self
             .git

@@ -420,7 +420,7 @@ fn slow_act_tier_b_builds_and_proves_kernels() {
         (
             "sm_100a_zstd",
             "| `demo:gpu` | pass |",
-            ": inspected, never loaded by this tool |",
+            ": inspected, built from scratch in this run, never loaded by this tool |",
         ),
         (
             "sm_103a_zstd",
@@ -608,7 +608,7 @@ fn slow_act_fan_out_publishes_one_table() {
     assert!(ran.log.contains("::set-output:: overall=fail\n"), "{}", ran.log);
 }
 
-/// A workflow that anybody may add who may push a branch: it rewrites our comment and sets our status.
+/// A workflow that every writer of a branch may add: it rewrites our comment and sets our status.
 const FORGER: &str = r#"
 name: Own
 on: push
@@ -785,38 +785,6 @@ fn slow_act_fork_pull_request_is_reported() {
     let (comment, status) = fixture.published(&ran);
     assert!(comment.contains("| `demo:tiny_1x40` | pass |"), "{comment}");
     assert_eq!(status, "success");
-}
-
-#[test]
-fn slow_act_later_steps_output_is_masked() {
-    let fixture = WorkflowFixture::bigger_batch();
-    let private = format!("/data/{}/shards-7", "blue-heron");
-    fixture.sandbox.file(
-        ".github/workflows/mask.yml",
-        format!(
-            r#"on: push
-jobs:
-  one:
-    runs-on: b200
-    steps:
-      - run: echo "unasked ${{NMOE_DATA_PATH#/data}}"
-      - run: nmoe-gates --repo {} run --bundle single --gate demo:needs || true
-      - run: echo "later $NMOE_DATA_PATH/00017"
-"#,
-            fixture.sandbox.repo().display()
-        ),
-    );
-    let Some(ran) = fixture.run(
-        "push",
-        "mask.yml",
-        &["--env".to_owned(), format!("NMOE_DATA_PATH={private}")],
-    ) else {
-        return;
-    };
-    assert!(ran.passed, "{}", ran.log);
-    assert!(ran.log.contains("unasked /blue-heron/shards-7"), "{}", ran.log);
-    assert!(ran.log.contains("later ***/00017"), "{}", ran.log);
-    assert!(!ran.log.contains(&private), "{}", ran.log);
 }
 
 /// Returns the process of the program that runs gates, if it has started.

@@ -1,4 +1,4 @@
-//! Attacks by writers inside the repository: whoever may push a branch can add a workflow that writes our comment and our status.
+//! Attacks by writers inside the repository: a person who may push a branch can add a workflow that writes our comment and our status.
 //!
 //! Each attack must succeed against a reader that believes the login and the status, and fail against the program.
 

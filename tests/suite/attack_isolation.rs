@@ -228,7 +228,7 @@ fn t08_process_without_first_thread() {
         );
         let level = &results["evidence"]["isolation"];
         let expected: &[&str] = match (machine.has_namespaces, machine.has_groups) {
-            // A machine may forbid namespaces by itself.
+            // A machine may forbid namespaces.
             (true, _) => &["pid_namespace", "cgroup", "process_tree"],
             (false, true) => &["cgroup"],
             (false, false) => &["process_tree"],

@@ -49,7 +49,7 @@ fn slow_demo_keep_writes_sample_to_folder() {
         .run()
         .exits(0)
         .prints("All 4 gates passed")
-        .reports("error: ../forged.json: the results contradict themselves")
+        .reports("error: cannot use the results ../forged.json: the results contradict themselves")
         .any_files();
     for file in [
         "issue.md",

@@ -1,4 +1,4 @@
-//! Tests that the lints read the sections of a form as GitHub renders them, whatever the answers contain.
+//! Tests that the lints read the sections of a form as GitHub renders them, for every kind of answer.
 
 use serde_json::Value;
 

@@ -254,7 +254,7 @@ fn gpus_of_the_named_target_count() {
     let sandbox = Sandbox::new();
     let targets = "[meta]\ntarget = \"b200\"\n[target.small]\ngpus = 4\n[target.b200]\ngpus = 8";
     sandbox.registry(&registry().raw(targets).tier_b("b200:x", "true"));
-    // The other target is wrong by itself. It does not limit the gates of the named one.
+    // The other target is invalid. It does not limit the gates of the named one.
     assert_eq!(registry_findings(&sandbox), ["error off-target-definition"]);
 }
 

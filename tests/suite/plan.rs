@@ -226,7 +226,7 @@ fn conflicting_branches_are_hotspots() {
     assert_eq!(json["waves"], serde_json::json!([["01", "03"], ["02"]]));
 }
 
-/// B11: `plan` named contracts that somebody works on, for ever.
+/// B11: `plan` named contracts in progress, for ever.
 #[test]
 fn taken_contracts_and_hotspots_are_not_next() {
     let sandbox = crate::start::world();

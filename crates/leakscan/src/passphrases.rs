@@ -19,7 +19,7 @@ const SENTENCE: &str = "a an the this that these those is are was be been must s
 const TECHNICAL: &str = "sha md5 base64 base32 base16 utf aes x509 pbkdf oauth win32 win64 int8 int16 int32 int64 float argon ed25519 secp rs256 \
     hs256 es256 bcrypt http ipv e2e s3 ec2 k8s test demo example user v1 v2 p12 pkcs";
 
-/// Whether a value is likely a passphrase or a password of words: four words that are no sentence, or words and a number.
+/// Whether a value is likely a passphrase or a password of words: four words that do not form a sentence, or words and a number.
 /// The value can also be an ordinary name, so this is not certain.
 pub fn is_likely(value: &[u8], quoted: bool) -> bool {
     is_phrase(value, quoted) || is_worded(value) || is_numbered(value, quoted)

@@ -13,7 +13,7 @@ const ACTIONS: i64 = 15_368;
 
 const NAME: &str = "required";
 
-/// Says whether a required status of ours can come from another workflow.
+/// Says whether a required status of this tool can come from another workflow.
 pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
     let checks = match answer {
         Ok(checks) => checks,

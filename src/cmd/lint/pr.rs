@@ -100,7 +100,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut documents: Vec<Source> = contract.map(|contract| contract.source).into_iter().collect();
     if complete && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
-        // Nobody can approve what `--body` describes: it does not exist yet.
+        // `--body` describes a pull request that does not exist, so it has no approval.
         findings.extend(safety::of_change(context, base, head, || {
             Ok(args.body.is_none() && is_approved(context, pull)?)
         })?);

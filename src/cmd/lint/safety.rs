@@ -119,7 +119,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Scans what a change adds, for a lint of the whole pull request. Suppressions count if the base has them. Those that the change
-/// adds are proposals, and count if `is_accepted` says so.
+/// adds are proposals, and count if `is_accepted` accepts them.
 pub fn of_change(
     context: &Context,
     base: &CommitId,
@@ -197,7 +197,7 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
     })
 }
 
-/// Scans what the staged changes add: the content in the index, whatever the working tree has.
+/// Scans what the staged changes add: the content of the index, not of the working tree.
 fn in_index(context: &Context, options: &Options) -> anyhow::Result<Scanned> {
     let staged = snapshot::of_index(&scope::staged_in(Git::at(&context.subject)))?;
     Ok(Scanned {

@@ -41,7 +41,7 @@ pub struct Args {
     /// The metric.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PERF_METRIC)]
     metric: String,
-    /// Which way the metric is better; needed where neither the registry nor the name of the metric says so.
+    /// Which way the metric is better; needed if neither the registry nor the name of the metric shows it.
     #[arg(long, value_enum)]
     direction: Option<Better>,
     /// The compared gate: selects its metrics of the registry, its stored noise, and its entry in results.

@@ -158,7 +158,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         );
         return Err(Refused::because(Reason::Refused)(error));
     }
-    // Without git there are no ids. The preflight check reports that git is missing.
+    // Ids need git. The preflight check reports that git is missing.
     let mut evidence = match evidence::of_subject(&context.subject) {
         Err(GitError::Start(_)) => Evidence::default(),
         read => read.map_err(anyhow::Error::from)?,

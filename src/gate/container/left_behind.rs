@@ -1,6 +1,6 @@
 //! Finds and ends the containers that a gate leaves behind.
 //!
-//! A container of a daemon is no descendant of the gate, so the supervisor cannot see it. The list of the engine before the gate
+//! A container of a daemon does not descend from the gate, so the supervisor cannot see it. The list of the engine before the gate
 //! is compared with the list after it. A new container counts as the gate's own only if the gate names an engine, because other
 //! programs may start containers at the same time. The containers of an engine without a daemon are descendants of the gate.
 //! Must not start processes.

@@ -58,7 +58,7 @@ static FETCHES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static PLACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\bgit\s[^\n]*\b(checkout|switch|merge|rebase|reset|restore|worktree|pull|clone|cherry-pick)(\s|$)|\bgh\s+(pr\s+checkout|repo\s+clone)\b|\b(curl|wget)\b").ok()
 });
-/// The name of a branch that a command creates, which is no code.
+/// The name of a branch that a command creates, which is not code.
 static NEW_BRANCH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\s-[bBcC]\s+(\$\{\{[^}]*\}\}|\S+)").ok());
 /// A name that moves, in an expression or in text.

@@ -104,7 +104,7 @@ fn used(node: &Node) -> Option<(String, Span)> {
     Some((uses.text()?.to_owned(), uses.span.clone()))
 }
 
-/// Returns where a node uses a secret. The token of the job is no secret, but a permission.
+/// Returns where a node uses a secret. The token of the job is a permission and not a secret.
 fn secret(node: &Node) -> Option<Span> {
     if let Some(text) = node.text() {
         let others = text
