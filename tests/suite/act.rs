@@ -425,7 +425,7 @@ fn slow_act_tier_b_builds_and_proves_kernels() {
         (
             "sm_103a_zstd",
             "| `demo:gpu` | **invalid** |",
-            ": refused by inspection, never loaded by this tool |",
+            ": refused by inspection, built from scratch in this run, never loaded by this tool |",
         ),
     ] {
         let fixture = kernels(container);
