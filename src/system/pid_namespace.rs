@@ -3,7 +3,7 @@
 //!
 //! Three processes take part. The caller starts this program as the *entry*, which creates the namespace and starts this
 //! program again as the *init*, process 1 of the namespace. The init starts the command and reaps orphans. The caller holds one
-//! end of a socket, and both others write [`Message`]s to the other end. The init ends, and with it the whole namespace, when
+//! end of a socket, and both others write `Message`s to the other end. The init ends, and with it the whole namespace, when
 //! the caller closes the socket. Must not depend on gates.
 
 use std::ffi::{OsStr, OsString};
