@@ -237,7 +237,7 @@ fn shown(way: &FaultCase, rows: &[(String, String)]) {
     (way.wrong)(&fixture.api);
     let mut call = fixture
         .call(&fixture.results())
-        .env("NMOE_API_TIMEOUT_S", "1")
+        .env("NMOE_API_TIMEOUT_S", "3")
         .env("NMOE_API_PATIENCE_S", "0");
     for (name, value) in way.env {
         call = call.env(name, *value);
