@@ -75,7 +75,7 @@ impl Started {
     }
 }
 
-fn worker(keeper: u32) -> u32 {
+pub fn worker(keeper: u32) -> u32 {
     let below = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
     below.trim().parse().unwrap()
 }

@@ -1,11 +1,14 @@
 //! Compares runs with a reference model: random gates, some of which signal or kill the program, with random options.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use proptest::prelude::*;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::run_crash::worker;
 use crate::run_fixture::RunFixture;
 
 /// The behavior of a gate in its first run. It passes in each later run, except a gate that always fails.
@@ -30,9 +33,10 @@ impl GateBehavior {
             GateBehavior::Pass => "true".to_owned(),
             GateBehavior::Fail => "exit 4".to_owned(),
             GateBehavior::Leave => "setsid sleep 60 & true".to_owned(),
-            GateBehavior::Terminate => once("kill -TERM $PPID"),
-            GateBehavior::KillWorker => once("kill -KILL $PPID"),
-            GateBehavior::KillKeeper => once("read -r _ _ _ keeper _ < /proc/$PPID/stat; kill -KILL $keeper"),
+            // A gate cannot see the program, so it asks the test for the signal.
+            GateBehavior::Terminate => once("echo terminate >../request"),
+            GateBehavior::KillWorker => once("echo worker >../request"),
+            GateBehavior::KillKeeper => once("echo supervisor >../request"),
         }
     }
 }
@@ -124,6 +128,25 @@ impl Model {
     }
 }
 
+/// Sends the signals that gates ask for, until the supervisor ends.
+fn signal_on_request(fixture: &RunFixture, supervisor: &mut Child) {
+    let request = fixture.sandbox.path("request");
+    while supervisor.try_wait().unwrap().is_none() {
+        let (signal, process) = match std::fs::read_to_string(&request).unwrap_or_default().as_str() {
+            "terminate\n" => (Signal::TERM, worker(supervisor.id())),
+            "worker\n" => (Signal::KILL, worker(supervisor.id())),
+            "supervisor\n" => (Signal::KILL, supervisor.id()),
+            _ => {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+        };
+        std::fs::remove_file(&request).unwrap();
+        let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+        kill_process(process, signal).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 30, ..ProptestConfig::default() })]
     #[test]
@@ -145,13 +168,14 @@ proptest! {
             args.extend(asked.keep_going.then_some("--keep-going"));
             args.extend(asked.resume.then_some("--resume"));
             // The pipe closes when the last process of the program ends, even if the supervisor was killed.
-            let child = fixture
+            let mut child = fixture
                 .call(&args)
                 .into_command()
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
+            signal_on_request(&fixture, &mut child);
             let out = child.wait_with_output().unwrap();
             let code = model.run(&gates, asked);
             prop_assert_eq!(out.status.code(), code, "{:?} {:?}", gates, asked);
