@@ -18,7 +18,7 @@ use nmoe_gates::perf::stats::{self, History};
 
 /// Seed of the tables in docs/explanation/performance.md.
 pub const SEED: u64 = 20_260_101;
-/// Simulated comparisons per row of those tables.
+/// Simulated comparisons per row, unless `--runs` says another number.
 pub const RUNS: usize = 20_000;
 /// Budgets, percent.
 pub const BUDGETS: [f64; 2] = [-2.0, -10.0];

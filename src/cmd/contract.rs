@@ -12,7 +12,6 @@ use crate::document::typed::variants;
 use crate::document::{Document, Source};
 use crate::domain::contract::{Complexity, Kind, Risk};
 use crate::domain::exit::Exit;
-use crate::domain::finding::Severity;
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::settings::Settings;
 use crate::lint;
@@ -83,14 +82,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(summary) => print_data(&body(summary, &block))?,
     }
     for finding in &findings {
-        let word = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
         let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}"));
         say(format_args!(
-            "{word}[{}]: {}{}",
+            "{}[{}]: {}{}",
+            finding.severity.as_str(),
             finding.code.id,
             finding.message,
             help.unwrap_or_default()
@@ -108,7 +103,7 @@ impl New {
         };
         let perf = registry.gates.iter().find_map(|(id, gate)| {
             let compared = gate.compare_gate.as_ref()?;
-            (gate.kind == GateKind::Perf).then_some((id, compared, gate.metric.as_deref()))
+            (gate.kind == GateKind::Perf).then_some((id, compared, gate.perf_metric()))
         });
         let perf = self.budget_pct.and_then(|budget| Some((perf?, budget)));
         let mut required = self.gate.clone();
@@ -151,7 +146,7 @@ impl New {
                 "  perf:\n    gate: {}\n    compare: {}\n    metric: {}\n    budget_pct: {}\n",
                 scalar(gate),
                 scalar(compared),
-                scalar(metric.unwrap_or("node_tps_p50")),
+                scalar(metric),
                 edit::number(budget)
             ));
         }

@@ -33,8 +33,7 @@ impl ContractInput {
     /// # Errors
     /// The file or the issue cannot be read.
     pub fn document(&self, context: &Context) -> anyhow::Result<Option<Document<Contract>>> {
-        // An action passes an empty text for an input without a value.
-        if let Some(path) = self.contract.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        if let Some(path) = self.file() {
             return Ok(Some(Document::parse(gather::source(path)?)));
         }
         let Some(number) = self.issue else {
@@ -61,7 +60,12 @@ impl ContractInput {
 
     /// Whether nothing is named, so that the stored contract is used.
     pub fn is_empty(&self) -> bool {
-        self.contract.is_none() && self.issue.is_none()
+        self.file().is_none() && self.issue.is_none()
+    }
+
+    /// Returns the named file. An action passes an empty text for an input without a value.
+    fn file(&self) -> Option<&PathBuf> {
+        self.contract.as_ref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Reads the named contract; `None` if none is named.

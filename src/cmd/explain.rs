@@ -124,27 +124,22 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         Some(name) => {
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
             let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
-            match (code, reason) {
-                (Some(code), _) if as_json => return print_value(&object(code)),
-                (Some(code), _) => page(code),
-                (None, Some(reason)) if as_json => return print_value(&reason_object(reason)),
-                (None, Some(reason)) => format!(
+            let word = WORDS.iter().find(|(word, _)| *word == name);
+            match (code, reason, word) {
+                (Some(code), ..) if as_json => return print_value(&object(code)),
+                (Some(code), ..) => page(code),
+                (None, Some(reason), _) if as_json => return print_value(&reason_object(reason)),
+                (None, Some(reason), _) => format!(
                     "{name}\n\n{}\n{}\n\n{}\n",
                     reason.says(),
                     reason.remedy(),
                     page::of_code(name)
                 ),
-                (None, None) if WORDS.iter().any(|(word, _)| *word == name) => {
-                    let says = WORDS
-                        .iter()
-                        .find(|(word, _)| *word == name)
-                        .map_or("", |(_, says)| says);
-                    if as_json {
-                        return print_value(&json!({ "word": name, "says": says }));
-                    }
-                    format!("{name}\n\n{says}\n")
+                (None, None, Some((word, says))) if as_json => {
+                    return print_value(&json!({ "word": word, "says": says }));
                 }
-                (None, None) => {
+                (None, None, Some((word, says))) => format!("{word}\n\n{says}\n"),
+                (None, None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
                     let meant = nearest(name, known.chain(WORDS.iter().map(|(word, _)| *word)));

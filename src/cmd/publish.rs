@@ -68,10 +68,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .transpose()?;
     let git = Git::at(&context.repo);
     let settings = context.settings()?;
-    let remote = settings.naming.remote.clone();
     let checkout = Checkout {
         git: &git,
-        remote: &remote,
+        remote: &settings.naming.remote,
     };
     let mut registry = match &resolution {
         Some(resolution) => {
@@ -92,7 +91,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
     let request = Request {
         facts: &facts,
-        tier_a: settings.tier_a,
         checkout,
         pull: args.pr,
         files: &args.results,

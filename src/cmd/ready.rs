@@ -52,10 +52,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let clone = LocalClone::fetch(&here, &settings.naming.remote)?;
     let mut registry = context.policy().registry_with_tree()?;
     let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;
-    let queue = Queue::load(&github, &here, settings.hotspots)?;
+    let queue = Queue::load(&github, &here, settings.hotspots.clone())?;
+    // The settings of this checkout may be those of a change.
+    let trusted = match args.attested {
+        true => Revision::Commit(&clone.git, &clone.base(&settings.naming.base)?).settings()?,
+        false => settings.clone(),
+    };
     let signers = Signers {
         repository: github.repository(),
-        workflows: &settings.publish.workflows,
+        workflows: &trusted.publish.workflows,
         branch: &settings.naming.base,
     };
     let recorded = recorded(context, args, &signers)?;

@@ -75,7 +75,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let shown = comment_sections::resolution(&resolution, terms);
     runner_files::append(runner_files::SUMMARY, &shown)?;
     // GitHub does not have a merge that was made here. Then the gates job checks out the head, and `run` makes the merge again.
-    let checkout = match github::connect(context)?.commit(&resolution.merge) {
+    let checkout = match github.commit(&resolution.merge) {
         Ok(_) => &resolution.merge,
         Err(error) if error.is_missing() => &resolution.head,
         Err(error) => return Err(error.into()),

@@ -73,7 +73,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         documents: &contracts_of(context, &args.contract)?,
         done: &args.done,
         dry_run: args.dry_run,
-        completed: &|id| Ok(!completed(context, &args.contract, &[id])?.is_empty()),
+        completed: &|ids| completed(context, &args.contract, ids),
         hotspots: &context.settings()?.hotspots,
         plan_command: plan_command(args),
     };

@@ -256,10 +256,7 @@ impl Run<'_, '_> {
                 None => Vec::new(),
             };
             let foreign = mapped.iter().any(|check| check.status != Verdict::Pass);
-            if gate.kind == GateKind::Perf {
-                // A perf gate builds the libraries of baseline and change, so the next gate must build and verify its own again.
-                self.libraries = None;
-            } else if result.status == Verdict::Pass && (foreign || self.is_stale(&libraries)) {
+            if result.status == Verdict::Pass && (foreign || self.is_stale(&libraries)) {
                 result.status = Verdict::Invalid;
                 result.reason = Some(Reason::KernelStale);
             }

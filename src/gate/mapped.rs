@@ -79,7 +79,7 @@ impl MappedLibraries {
         };
         let path = Path::new(OsStr::from_bytes(path));
         let named = path.file_name().is_some_and(|name| self.names.contains(name));
-        if !named && self.in_subject(path).is_none() {
+        if !named && !self.is_in_subject(path) {
             return;
         }
         if deleted {
@@ -93,14 +93,12 @@ impl MappedLibraries {
         }
     }
 
-    /// Returns the path in the subject of a file that the patterns of the registry select.
-    fn in_subject(&self, path: &Path) -> Option<PathBuf> {
-        let relative = path.strip_prefix(&self.subject).ok()?;
-        let bytes = relative.as_os_str().as_bytes();
-        self.patterns
-            .iter()
-            .any(|pattern| pattern.names(bytes))
-            .then(|| relative.to_owned())
+    /// Whether the patterns of the registry select a file of the subject.
+    fn is_in_subject(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.subject).is_ok_and(|relative| {
+            let bytes = relative.as_os_str().as_bytes();
+            self.patterns.iter().any(|pattern| pattern.selects_library(bytes))
+        })
     }
 
     /// Returns what was mapped: the path in the subject, or the complete path of a file outside, and the digest.

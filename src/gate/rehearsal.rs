@@ -17,7 +17,7 @@ pub fn prepare(registry: &mut Registry, ids: &[GateId]) -> IndexMap<GateId, Gate
         let Some(gate) = registry.gates.get_mut(id) else {
             continue;
         };
-        let compares = gate.kind == GateKind::Perf;
+        let compares = gate.kind.compares();
         if !compares && !gate.needs_target() {
             continue;
         }

@@ -13,7 +13,7 @@ use crate::perf::samples;
 pub type Printed = BTreeMap<String, Result<Track, String>>;
 
 /// The runs of both sides of one command.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Runs {
     /// Of the baseline, or straight.
     pub base: Vec<Printed>,

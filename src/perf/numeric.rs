@@ -207,10 +207,13 @@ pub fn compare(
         let difference = of_base.zip(of_change).map(|(base, change)| (change - base).abs());
         if let (Some(difference), Some(base)) = (difference, of_base) {
             let percent = difference / base.abs() * 100.0;
-            let most = compared
-                .largest_pct
-                .map_or(percent, |most: f64| most.max(percent));
-            compared.largest_pct = Some(most).filter(|most| most.is_finite());
+            if percent.is_finite() {
+                compared.largest_pct = Some(
+                    compared
+                        .largest_pct
+                        .map_or(percent, |most: f64| most.max(percent)),
+                );
+            }
         }
         let tolerance = spread
             .get(&step)

@@ -72,7 +72,7 @@ fn compare(
     let key = (case.compare_id.to_owned(), case.gate.perf_args.clone());
     let mut runs = match resumed {
         true => Runs::default(),
-        false => shared.remove(&key).unwrap_or_default(),
+        false => shared.get(&key).cloned().unwrap_or_default(),
     };
     let mut experiment = Experiment::new(case, arms, supervisor, cap)?;
     let mut measured = false;
@@ -88,7 +88,7 @@ fn compare(
         resumed,
     };
     let base = if resumed { Arm::Head } else { Arm::Base };
-    loop {
+    let noisy = loop {
         let noisy = is_noisy(&runs.base, &case.gate.series)?;
         let enough = if noisy { NOISY_RUNS } else { FEWEST_RUNS };
         // The change runs between runs of the base, so that they are equally far apart.
@@ -96,7 +96,7 @@ fn compare(
             (0, _) => base,
             (_, 0) => Arm::Head,
             (have, _) if have < enough => base,
-            _ => break,
+            _ => break noisy,
         };
         if !measured {
             experiment.build()?;
@@ -113,14 +113,13 @@ fn compare(
         } else {
             runs.base.push(printed);
         }
-    }
+    };
     let count = |runs: &Vec<Printed>| u32::try_from(runs.len()).unwrap_or(u32::MAX);
     result.runs = [count(&runs.base), count(&runs.change)];
     result.shared = !measured;
     if case.compare.gpus > 0 && measured {
         result.gpu_minutes = Some(experiment.gpu_minutes());
     }
-    let noisy = is_noisy(&runs.base, &case.gate.series)?;
     for metric in &case.gate.series {
         let (base, change) = (tracks(&runs.base, metric)?, tracks(&runs.change, metric)?);
         let compared = numeric::compare(metric, &base, &change, noisy, &terms);

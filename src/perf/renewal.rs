@@ -3,8 +3,10 @@
 //! Pure arithmetic over results; measures nothing and reads no file.
 
 use crate::domain::noise::{Estimator, Noise, NoiseTable, metric_name};
+use crate::domain::registry::Gate;
 use crate::domain::results::{PerfMethod, PerfResult, Results};
 use crate::domain::verdict::Verdict;
+use crate::perf::judge::machine_class;
 use crate::perf::stats::{self, HISTORY_CAP, History};
 
 /// The spread of one metric within the sides of one comparison.
@@ -28,12 +30,12 @@ pub fn renewed(
     table: &NoiseTable,
     results: &[Results],
     gate: &str,
-    compare_gate: &str,
+    (compare_gate, compare): (&str, &Gate),
     finest: impl Fn(History) -> Option<f64>,
 ) -> Vec<Noise> {
     let mut spreads: Vec<Spread> = results
         .iter()
-        .flat_map(|results| spreads(results, gate, compare_gate))
+        .flat_map(|results| spreads(results, gate, (compare_gate, compare)))
         .collect();
     spreads.sort_by(|a, b| a.at.cmp(&b.at));
     let mut keys: Vec<(String, String)> = Vec::new();
@@ -96,7 +98,7 @@ fn combined(stored: Option<&Noise>, newer: &[&Spread], estimator: Estimator) -> 
 }
 
 /// The spreads of one run's comparison; none if it was invalid, or measured a single pair.
-fn spreads(results: &Results, gate: &str, compare_gate: &str) -> Vec<Spread> {
+fn spreads(results: &Results, gate: &str, (compare_gate, compare): (&str, &Gate)) -> Vec<Spread> {
     let Some((result, perf)) = results
         .results
         .get(gate)
@@ -116,11 +118,7 @@ fn spreads(results: &Results, gate: &str, compare_gate: &str) -> Vec<Spread> {
     }
     let spread = |metric: &str, estimator: Option<Estimator>, (squares, dof): (f64, f64)| Spread {
         metric: metric_name(metric).to_owned(),
-        machine: results
-            .evidence
-            .target
-            .clone()
-            .unwrap_or_else(|| "cpu".to_owned()),
+        machine: machine_class(compare, &results.evidence).to_owned(),
         estimator: estimator.unwrap_or_default(),
         at: at.clone(),
         commit: commit.to_string(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::evidence::Evidence;
+use crate::domain::registry::Gate;
 use crate::domain::results::{GateResult, PairOrder, PerfPair};
 use crate::domain::verdict::Overall;
 
@@ -43,8 +44,15 @@ fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
     }
 }
 
+/// The compared gate, which needs no GPU.
+fn compared() -> Gate {
+    toml::from_str("tier = \"a\"\ncmd = \"true\"").unwrap()
+}
+
 fn renew(table: &NoiseTable, results: &[Results]) -> Vec<Noise> {
-    renewed(table, results, "perf:delta", "cpu:train", |h| Some(-300.0 * h.sd))
+    renewed(table, results, "perf:delta", ("cpu:train", &compared()), |h| {
+        Some(-300.0 * h.sd)
+    })
 }
 
 #[test]
@@ -102,9 +110,13 @@ fn single_pair_and_other_gates_give_nothing() {
     assert_eq!(renew(&NoiseTable::default(), &[single]), []);
     let one = results("2026-02-01T00:00:00Z", 0.0, &[1.0, -1.0]);
     assert_eq!(
-        renewed(&NoiseTable::default(), &[one], "perf:delta", "cpu:other", |_| {
-            Some(-1.0)
-        }),
+        renewed(
+            &NoiseTable::default(),
+            &[one],
+            "perf:delta",
+            ("cpu:other", &compared()),
+            |_| { Some(-1.0) }
+        ),
         []
     );
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::github::types::Review;
+use crate::github::api::GitHub;
+use crate::github::error::GitHubError;
+use crate::github::types::{Pull, Review};
+use crate::pull::standing::Writers;
 
 /// The result of the reviews.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,12 +21,23 @@ pub struct Approvals {
 }
 
 impl Approvals {
+    /// Evaluates the reviews of a pull request.
+    ///
+    /// # Errors
+    /// GitHub does not answer.
+    pub fn fetch(github: &GitHub, writers: &Writers<'_>, pull: &Pull) -> Result<Self, GitHubError> {
+        let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
+        let may_write =
+            |review: &Review, login: &str| writers.may_write(login, review.author_association.as_deref());
+        Self::of(&github.reviews(pull.number)?, author, &pull.head.sha, may_write)
+    }
+
     /// Evaluates reviews, oldest first. Only the latest review of each reviewer counts. The author does not count, and neither do
     /// people who may not write to the repository.
     ///
     /// # Errors
     /// `may_write` fails.
-    pub fn of<E>(
+    fn of<E>(
         reviews: &[Review],
         author: &str,
         head: &str,

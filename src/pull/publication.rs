@@ -58,8 +58,6 @@ pub struct Request<'a> {
     pub checkout: Checkout<'a>,
     /// Whether the job that ran the gates did not succeed.
     pub has_job_failed: bool,
-    /// What proves a gate of Tier A.
-    pub tier_a: TierAProof,
     /// A folder with templates that replace the embedded ones.
     pub templates: Option<&'a Path>,
     pub workflow: WorkflowRun,
@@ -132,7 +130,7 @@ impl<'a> Publication<'a> {
                         request.registry,
                         request.facts,
                         results,
-                        request.tier_a,
+                        request.settings.tier_a,
                     )
                 };
                 tier_a::of_run(github, request.resolution, snapshot, evaluate)?

@@ -107,24 +107,26 @@ impl Queue {
     /// # Errors
     /// GitHub does not answer.
     pub fn unmerged<'a>(&self, github: &GitHub, contract: &'a Contract) -> anyhow::Result<Vec<&'a str>> {
-        let mut unmerged = Vec::new();
-        for id in &contract.nmoe.depends_on {
-            let is_open = || self.contracts.values().any(|item| item.issue == *id);
-            let is_done = || -> anyhow::Result<bool> { Ok(self.is_completed(github, id)?) };
-            if !self.done.contains(id.as_str()) && (is_open() || !is_done()?) {
-                unmerged.push(id.as_str());
-            }
+        let is_open = |id: &str| self.contracts.values().any(|item| item.issue == id);
+        let mut unmerged: Vec<&str> = contract.nmoe.depends_on.iter().map(|id| id.as_str()).collect();
+        unmerged.retain(|id| !self.done.contains(*id));
+        let mut completed = self.completed.borrow_mut();
+        let unknown: Vec<&str> = unmerged
+            .iter()
+            .copied()
+            .filter(|id| !is_open(id) && !completed.contains_key(*id))
+            .collect();
+        if !unknown.is_empty() {
+            // One look through the closed issues answers for all.
+            let found = contracts::completed(github, &unknown)?;
+            completed.extend(
+                unknown
+                    .iter()
+                    .map(|id| ((*id).to_owned(), found.iter().any(|f| f == id))),
+            );
         }
+        unmerged.retain(|id| is_open(id) || !completed.get(*id).copied().unwrap_or_default());
         Ok(unmerged)
-    }
-
-    fn is_completed(&self, github: &GitHub, id: &str) -> Result<bool, GitHubError> {
-        if let Some(known) = self.completed.borrow().get(id) {
-            return Ok(*known);
-        }
-        let found = !contracts::completed(github, &[id])?.is_empty();
-        self.completed.borrow_mut().insert(id.to_owned(), found);
-        Ok(found)
     }
 
     /// Returns the open pull requests that change an exclusive hotspot of this contract and must be merged first.

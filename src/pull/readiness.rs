@@ -15,7 +15,6 @@ use crate::domain::settings::{Image, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
-use crate::github::types::Review;
 use crate::leaks;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Claims;
@@ -218,17 +217,7 @@ impl Inputs<'_> {
 
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
-        let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
-        let may_write = |review: &Review, login: &str| {
-            self.writers
-                .may_write(login, review.author_association.as_deref())
-        };
-        let approvals = Approvals::of(
-            &self.github.reviews(pull.number)?,
-            author,
-            &pull.head.sha,
-            may_write,
-        )?;
+        let approvals = Approvals::fetch(self.github, &self.writers, pull)?;
         let mut blockers: Vec<Blocker> = approvals
             .changes_requested
             .iter()

@@ -43,11 +43,6 @@ pub enum Refusal {
     Inconsistent(String),
 }
 
-/// Reads and checks a results file.
-pub fn file(path: &Path) -> Result<Results, Refusal> {
-    file_within(path, MAX_BYTES)
-}
-
 /// Reads and checks a results file of at most `limit` bytes.
 pub fn file_within(path: &Path, limit: u64) -> Result<Results, Refusal> {
     bytes(&regular_file(path, limit)?)

@@ -22,8 +22,8 @@ pub struct Request<'a> {
     pub documents: &'a [Document],
     /// The ids that the user declared as merged.
     pub done: &'a [String],
-    /// Whether a contract is closed as completed on GitHub.
-    pub completed: &'a dyn Fn(&str) -> anyhow::Result<bool>,
+    /// Returns those of the contracts that are closed as completed on GitHub.
+    pub completed: &'a dyn Fn(&[&str]) -> anyhow::Result<Vec<String>>,
     pub hotspots: &'a settings::Hotspots,
     /// The command that prints the plan of these contracts.
     pub plan_command: Vec<String>,
@@ -85,6 +85,8 @@ pub fn start(
     if request.dry_run {
         return Ok(Outcome::Possible { item: item.clone() });
     }
+    // The last question that can fail, before anything is claimed.
+    let warnings = shared_hotspots(main, request, item, &items)?;
     let claim = match claims::claim(&main.git, remote, request.id, &base)? {
         Claimed::Won(claim) => claim,
         Claimed::Lost => {
@@ -99,7 +101,6 @@ pub fn start(
         claims::release(&main.git, remote, request.id, &claim)?;
         return Err(error);
     }
-    let warnings = shared_hotspots(main, request, item, &items)?;
     let item = item.clone();
     Ok(Outcome::Started {
         item,
@@ -200,8 +201,19 @@ fn blockers(
         }
     };
     let done = claims::listed(&main.git, claims::DONE)?;
+    let is_done = |id: &String| done.contains_key(id) || request.done.contains(id);
+    let closed: Vec<&str> = item
+        .depends_on
+        .iter()
+        .filter(|id| !is_done(id) && items.iter().all(|(other, _)| other.issue != **id))
+        .map(String::as_str)
+        .collect();
+    let completed = match closed.as_slice() {
+        [] => Vec::new(),
+        closed => (request.completed)(closed)?,
+    };
     for id in &item.depends_on {
-        if done.contains_key(id) || request.done.contains(id) {
+        if is_done(id) {
             continue;
         }
         let open = items.iter().find(|(other, _)| other.issue == *id);
@@ -211,15 +223,11 @@ fn blockers(
                 "contract {id} is not merged, and {} depends on it ({})",
                 item.issue, other.path
             ),
-            None => {
-                if (request.completed)(id)? {
-                    continue;
-                }
-                format!(
-                    "contract {id} may not be merged, and {} depends on it",
-                    item.issue
-                )
-            }
+            None if completed.contains(id) => continue,
+            None => format!(
+                "contract {id} may not be merged, and {} depends on it",
+                item.issue
+            ),
         };
         let finding = Finding::new(&codes::DEPENDENCY_OPEN, message)
             .in_path(&item.path)

@@ -60,7 +60,7 @@ pub fn refresh(git: &Git, number: u64, text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Returns the command that reads the stored contract again, with the day when it was stored; `None` if its issue is unknown.
+/// Returns the issue of the stored contract, with the day when it was stored; `None` if its issue is unknown.
 pub fn age(git: &Git) -> Option<(u64, String)> {
     let number = issue(git)?;
     let changed = find(git)?.metadata().ok()?.modified().ok()?;

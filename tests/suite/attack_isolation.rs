@@ -469,6 +469,17 @@ fn t10_journal_forged_and_worker_killed() {
         journal.display()
     );
     fixture.gate("cpu:rewrites", &rewrite);
+    std::fs::create_dir_all(journal.parent().unwrap()).unwrap();
+    std::fs::write(&journal, started.replace("cpu:evil", "cpu:rewrites") + "\n").unwrap();
+    let _ = Command::new("bash")
+        .args(["-c", "bash -c \"$1\" & wait", "-", &rewrite])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let naive = !std::fs::read_to_string(&journal)
+        .unwrap()
+        .contains("cpu:rewrites");
+    std::fs::remove_file(&journal).unwrap();
     for machine in user_machines()
         .into_iter()
         .filter(|machine| !machine.has_namespaces)

@@ -85,18 +85,18 @@ fn slow_t16_login_of_a_trusted_bot() {
     assert!(!is_untrusted(&way, number), "the bot counts");
     written_by(&way, "planner", "NONE");
     // GraphQL gives both the same login.
-    attack(
-        "a person named as the bot",
-        "planner[bot]".starts_with("planner"),
-        !is_untrusted(&way, number),
-    );
+    let of_bot = "planner[bot]".trim_end_matches("[bot]");
+    let naive = way.github.api.state().issues[&1]["user"]["login"] == of_bot;
+    attack("a person named as the bot", naive, !is_untrusted(&way, number));
     // The settings of a checkout do not count.
     written_by(&way, "stranger", "NONE");
     let loose = settings.replace("planner[bot]", "stranger");
     way.sandbox.file("configs/nmoe-gates.toml", &loose);
     attack(
         "settings of the change",
-        loose.contains("stranger"),
+        std::fs::read_to_string(way.sandbox.repo().join("configs/nmoe-gates.toml"))
+            .unwrap()
+            .contains("stranger"),
         !is_untrusted(&way, number),
     );
 }
@@ -311,7 +311,10 @@ fn t19_suppression_of_the_change_is_proposed() {
         api.state().reviews.insert(7, vec![review]);
     };
     approve("member");
-    let is_approved = api.state().reviews.contains_key(&7);
+    let approves = |review: &serde_json::Value| {
+        review["state"] == "APPROVED" && review["author_association"] == "MEMBER"
+    };
+    let is_approved = api.state().reviews[&7].iter().any(approves);
     attack(
         "approved by a member with read access",
         is_approved,

@@ -63,20 +63,14 @@ fn t19_planted_secrets_appear_nowhere() {
     );
 
     assert!(
-        run.on_a_runner().contains("reading ${NMOE_DATA_PATH}/shard-0"),
+        run.stdout.contains("reading ${NMOE_DATA_PATH}/shard-0"),
         "{}",
         run.stdout
     );
-    // Asking the runner to mask a name writes the name into the log, which `tee` keeps.
-    for (name, value) in planted() {
-        attack(
-            &format!("mask of {name}"),
-            format!("::add-mask::{value}").contains(&value),
-            run.stdout.contains("::add-mask::") || run.stdout.contains(&value),
-        );
-    }
+    // Asking the runner to mask a name would write the name into the log, which `tee` keeps.
+    assert!(!run.stdout.contains("::add-mask::"), "{}", run.stdout);
     let mut places: Vec<(String, String)> = vec![
-        ("the job's log".to_owned(), run.on_a_runner()),
+        ("the job's log".to_owned(), run.stdout.to_string()),
         ("the job's talk".to_owned(), run.stderr.to_string()),
         (
             "results".to_owned(),

@@ -226,9 +226,10 @@ fn safe_forms_are_no_errors() {
 
 #[test]
 fn t22_other_workflow_writes_our_status() {
-    let forge =
+    let status =
         "      - run: gh api repos/o/n/statuses/$GITHUB_SHA -f state=success -f context=nmoe-gates/full\n";
-    for (permission, steps) in [("statuses", forge), ("checks", forge)] {
+    let check = "      - run: gh api repos/o/n/check-runs -f name=nmoe-gates/full -f head_sha=$GITHUB_SHA -f status=completed -f conclusion=success\n";
+    for (permission, steps) in [("statuses", status), ("checks", check)] {
         let keys = format!("    permissions:\n      {permission}: write\n");
         let text = workflow("push", "ubuntu-24.04", &keys, steps);
         attack(permission, !is_obvious(&text), !is_refused(&text));

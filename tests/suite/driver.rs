@@ -329,22 +329,6 @@ impl Outcome {
         json
     }
 
-    /// Returns standard output as a runner shows it: without the mask commands, and with their values masked in later lines.
-    pub fn on_a_runner(&self) -> String {
-        let (mut shown, mut masks) = (String::new(), Vec::<&str>::new());
-        for line in self.stdout.split_inclusive('\n') {
-            match line.strip_prefix("::add-mask::") {
-                Some(name) => masks.push(name.trim_end()),
-                None => shown.push_str(
-                    &masks
-                        .iter()
-                        .fold(line.to_owned(), |l, mask| l.replace(mask, "***")),
-                ),
-            }
-        }
-        shown
-    }
-
     /// Parses standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

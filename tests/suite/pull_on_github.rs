@@ -7,30 +7,17 @@ use serde_json::{Value, json};
 use crate::driver::{Call, Outcome, Sandbox, git};
 use crate::github::GitHub;
 use crate::support::contract::contract;
+use crate::support::registry::{Registry, registry};
 
-const REGISTRY: &str = r#"
-[meta]
-version = "1"
-target = "b200"
-[gates."cpu:import"]
-tier = "a"
-cmd = "true"
-timeout_s = 60
-[gates."cpu:compileall"]
-tier = "a"
-cmd = "true"
-timeout_s = 60
-[gates."host:one"]
-tier = "b"
-cmd = "test ! -e broken"
-timeout_s = 60
-[gates."host:two"]
-tier = "b"
-cmd = "true"
-timeout_s = 60
-[bundles]
-one = ["host:one"]
-"#;
+/// Two gates of Tier A, and two of Tier B that need no GPU.
+pub fn gates() -> Registry {
+    registry()
+        .gate("cpu:import", "true", "tier = \"a\"\ntimeout_s = 60")
+        .gate("cpu:compileall", "true", "tier = \"a\"\ntimeout_s = 60")
+        .gate("host:one", "test ! -e broken", "tier = \"b\"\ntimeout_s = 60")
+        .gate("host:two", "true", "tier = \"b\"\ntimeout_s = 60")
+        .bundle("one", &["host:one"])
+}
 
 /// A repository on the stand-in, and a clone of its default branch: the trusted checkout of the workflows.
 pub struct Loop {
@@ -40,7 +27,11 @@ pub struct Loop {
 
 impl Loop {
     pub fn new() -> Self {
-        Loop::with(&[("configs/gates/gates.toml", REGISTRY), ("a", "1\n"), ("b", "1\n")])
+        Loop::with(&[
+            ("configs/gates/gates.toml", &gates().text()),
+            ("a", "1\n"),
+            ("b", "1\n"),
+        ])
     }
 
     /// Begins with these files on the default branch.
@@ -286,7 +277,7 @@ fn slow_proposed_registry_of_local_merge() {
     let number = way.offer(
         "01",
         "configs/gates/gates.toml",
-        &format!("{REGISTRY}# a comment\n"),
+        &format!("{}# a comment\n", gates().text()),
         "host:one",
     );
     way.github.settle(number);
@@ -554,7 +545,9 @@ fn slow_recorded_tier_a_is_required_by_the_settings() {
     let way = Loop::with(&[
         (
             "configs/gates/gates.toml",
-            &REGISTRY.replace("one = [", "one = [\"cpu:import\", \"cpu:compileall\", "),
+            &gates()
+                .text()
+                .replace("one = [", "one = [\"cpu:import\", \"cpu:compileall\", "),
         ),
         ("configs/nmoe-gates.toml", "tier_a = \"run\"\n"),
         ("a", "1\n"),

@@ -384,11 +384,15 @@ fn hostile_names_are_escaped_in_other_formats() {
             "{format}"
         );
         let listed = out.json().to_string();
+        if format != "json" {
+            // The other two do not list missing variables.
+            continue;
+        }
         let missing: Vec<&String> = names
             .iter()
             .filter(|name| !listed.contains(serde_json::to_string(name).unwrap().trim_matches('"')))
             .collect();
-        assert!(missing.is_empty() || format != "json", "{format}: {missing:?}");
+        assert!(missing.is_empty(), "{missing:?}");
     }
     let junit = report(&results, "junit").exits(0).stdout;
     assert!(!junit.as_str().contains(hidden), "{junit}");

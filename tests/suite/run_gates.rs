@@ -175,7 +175,7 @@ fn workflow_commands_are_neutralised() {
         .call(&["run", "--gate", "cpu:say"])
         .env("GITHUB_ACTIONS", "true");
     let out = call.run().exits(0);
-    let shown = out.on_a_runner();
+    let shown = &out.stdout;
     let lines: Vec<&str> = shown.split(['\n', '\r']).collect();
     assert_eq!(lines[0], "::group::cpu:say");
     let token = lines[1].strip_prefix("::stop-commands::").unwrap();

@@ -119,14 +119,4 @@ impl Identity {
             });
         }
     }
-
-    /// The names that are distinctive enough to mask everywhere in a log. To mask a common word would damage the log. The
-    /// caller may pass the names to a runner, and must not print them otherwise.
-    pub fn distinctive(&self) -> impl Iterator<Item = String> {
-        let names = self.names.iter().filter(|name| {
-            let letters = name.text.iter().all(u8::is_ascii_alphabetic);
-            name.text.len() >= if letters { 12 } else { 8 }
-        });
-        names.map(|name| String::from_utf8_lossy(&name.text).into_owned())
-    }
 }

@@ -29,7 +29,7 @@ pub fn is_likely(value: &[u8], quoted: bool) -> bool {
 const EXAMPLE_NUMBERS: &str = " 123 1234 000 001 111 999 0000 ";
 
 /// Words of an example, or of a name in code that ends with a number.
-const UNLIKELY_IN_PASSWORD: &str = " test tests testing example sample dummy fake mock demo invalid wrong bad sha aes md utf rsa hmac pbkdf     v version step layer max min length size count line port error status code ";
+const UNLIKELY_IN_PASSWORD: &str = " test tests testing example sample dummy fake mock demo invalid wrong bad sha aes md utf rsa hmac pbkdf v version step layer max min length size count line port error status code ";
 
 /// Whether a value is words and a number of three or four digits: `my_own_password_731`.
 fn is_numbered(value: &[u8], quoted: bool) -> bool {

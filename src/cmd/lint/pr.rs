@@ -15,7 +15,7 @@ use crate::domain::ids::CommitId;
 use crate::domain::paths;
 use crate::git::{Git, revisions};
 use crate::github::event::{self, Subject};
-use crate::github::types::{Pull, Review, Side};
+use crate::github::types::{Pull, Side};
 use crate::kernel::collectives;
 use crate::leaks::private_terms;
 use crate::lint::attestation_evidence::AttestationEvidence;
@@ -121,14 +121,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Whether a person who may write to the repository approved the head of a pull request.
 fn is_approved(context: &Context, pull: &Pull) -> anyhow::Result<bool> {
-    let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
     let github = github::connect(context)?;
-    let writers = Writers::new(&github);
-    let may_write =
-        |review: &Review, login: &str| writers.may_write(login, review.author_association.as_deref());
-    let reviews = github.reviews(pull.number)?;
-    let approvals = Approvals::of(&reviews, author, &pull.head.sha, may_write)?;
-    Ok(approvals.approved)
+    Ok(Approvals::fetch(&github, &Writers::new(&github), pull)?.approved)
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {

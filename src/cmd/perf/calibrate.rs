@@ -179,10 +179,10 @@ fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit>
     let read = |path: &PathBuf| input_files::recorded(path);
     let results: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
-    let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;
+    let (gate, compare_id, compare) = perf_gate(&registry, &args.gate)?;
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
     let table = perf_baseline::noise(context)?;
-    let entries = renewal::renewed(&table, &results, &args.gate, compare_id, |noise| {
+    let entries = renewal::renewed(&table, &results, &args.gate, (compare_id, compare), |noise| {
         finest(noise, most)
     });
     let none = "these results have no newer comparison of the gate with two pairs or more that vary";

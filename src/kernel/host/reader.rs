@@ -68,24 +68,24 @@ pub(super) fn spawn(
 /// first.
 fn keep_cuda_environment(command: &mut Command, search: &[PathBuf]) -> io::Result<()> {
     command.env_clear();
-    if !search.is_empty() {
-        command.env(
-            "LD_LIBRARY_PATH",
-            std::env::join_paths(search).map_err(io::Error::other)?,
-        );
-    }
+    let mut folders = search.to_vec();
     for (name, value) in std::env::vars_os() {
         let known = name.to_str().is_some_and(|name| {
             matches!(name, "PATH" | "HOME" | "TMPDIR" | "LC_ALL" | "LANG")
                 || name.starts_with("CUDA_")
                 || name.starts_with("NVIDIA_")
         });
-        if name == "LD_LIBRARY_PATH" {
-            let folders = search.iter().cloned().chain(std::env::split_paths(&value));
-            command.env(name, std::env::join_paths(folders).map_err(io::Error::other)?);
+        if name == "LD_LIBRARY_PATH" && !value.is_empty() {
+            folders.extend(std::env::split_paths(&value));
         } else if known {
             command.env(name, value);
         }
+    }
+    if !folders.is_empty() {
+        command.env(
+            "LD_LIBRARY_PATH",
+            std::env::join_paths(folders).map_err(io::Error::other)?,
+        );
     }
     Ok(())
 }

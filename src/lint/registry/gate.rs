@@ -169,10 +169,8 @@ fn engine(diagnostics: &mut Diagnostics<'_>, entry: &Entry) {
         .node
         .get("cmd")
         .and_then(|n| Some((n, gate_command::engine(n.text()?)?)));
-    let declared = ["requires", "env"]
-        .iter()
-        .filter_map(|key| entry.node.get(key))
-        .flat_map(Node::texts)
+    let declared = declared_variables(&entry.node)
+        .into_iter()
         .find(|(name, _)| gate_command::engine(name).is_some());
     let (span, what) = match (command, declared) {
         (Some((node, word)), _) => (span_of_substring(diagnostics.source(), node, word), word),

@@ -2,6 +2,7 @@
 
 use crate::document::Node;
 use crate::document::node::Entry;
+use crate::domain::metric::Metric;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
@@ -82,4 +83,9 @@ pub(super) fn compared_gate<'n>(
 /// Whether a gate of this kind compares another gate.
 pub(super) fn compares(kind: &str) -> bool {
     matches!(kind, "perf" | "numeric")
+}
+
+/// Whether a gate reads a metric. Every gate can read `node_tps`.
+pub(super) fn reads(own: &[Metric], name: &str) -> bool {
+    name == "node_tps" || own.iter().any(|metric| metric.name == name)
 }

@@ -6,7 +6,7 @@ use crate::lint::codes::document::{EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
 use crate::lint::diagnostics::Diagnostics;
-use crate::lint::registry::node::compared_gate;
+use crate::lint::registry::node::{compared_gate, reads};
 use crate::lint::schema::clip;
 
 /// Checks a numeric gate: the compared gate prints each series.
@@ -33,7 +33,7 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
     };
     let own = metrics_of(&compared.node);
     for (name, node) in gate.get("series").into_iter().flat_map(Node::texts) {
-        if name != "node_tps" && own.iter().all(|m| m.name != name) {
+        if !reads(&own, name) {
             let message = format!("`{}` does not read `{}`", clip(compared_id), clip(name));
             diagnostics
                 .report(&codes::METRIC_NOT_YIELDED, &node.span, message)

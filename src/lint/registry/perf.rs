@@ -9,7 +9,7 @@ use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
-use crate::lint::registry::node::{compared_gate, text};
+use crate::lint::registry::node::{compared_gate, reads, text};
 use crate::lint::schema::clip;
 
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[Entry]) {
@@ -42,7 +42,7 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
     let names = || own.iter().map(|m| m.name.as_str());
     let metric = text(gate, "metric").unwrap_or(DEFAULT_PERF_METRIC);
     let name = metric.strip_suffix("_p50");
-    if !name.is_some_and(|n| n == "node_tps" || names().any(|own| own == n)) {
+    if !name.is_some_and(|n| reads(&own, n)) {
         let known: Vec<String> = std::iter::once("node_tps")
             .chain(names())
             .map(|n| format!("{n}_p50"))
@@ -100,7 +100,7 @@ fn further_metrics(diagnostics: &mut Diagnostics<'_>, gate: &Node, compared: &No
     let mut named = vec![metric_name(main)];
     for further in gate.get("also").map(Node::items).unwrap_or_default() {
         if let Some((name, node)) = further.get("metric").and_then(|n| n.text().map(|t| (t, n))) {
-            if name != "node_tps" && own.iter().all(|m| m.name != name) {
+            if !reads(&own, name) {
                 let message = format!("the compared gate does not read `{}`", clip(name));
                 diagnostics
                     .report(&codes::METRIC_NOT_YIELDED, &node.span, message)
