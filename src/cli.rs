@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Par
 
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
+use crate::cmd::deferred::{self, Deferred};
 use crate::domain::exit::Exit;
 use crate::gate::container::keeper;
 use crate::system::panics;
@@ -85,7 +86,8 @@ struct UnlistedGlobal {
 
 /// Parses a command line, including the unlisted arguments.
 fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
-    let matches = UnlistedGlobal::augment_args(Cli::command())
+    let command = deferred::only_called(args, Cli::command);
+    let matches = UnlistedGlobal::augment_args(command)
         .mut_subcommand("run", cmd::run::Unlisted::augment_args)
         .mut_subcommand("explain", cmd::explain::Unlisted::augment_args)
         .try_get_matches_from(args)?;
@@ -139,49 +141,49 @@ fn color_of(args: &[OsString]) -> When {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add the missing files to a repository: registry, settings, issue forms, workflows. Never overwrites a file.
-    Init(cmd::init::Args),
+    Init(Deferred<cmd::init::Args>),
     /// Check this machine and this repository, and print a fix for each problem.
-    Doctor(cmd::doctor::Args),
+    Doctor(Deferred<cmd::doctor::Args>),
     /// Explain a finding code, a reason code, or `exit-codes`.
-    Explain(cmd::explain::Args),
+    Explain(Deferred<cmd::explain::Args>),
     /// Print the JSON Schema of a document.
-    Schema(cmd::schema::Args),
+    Schema(Deferred<cmd::schema::Args>),
     /// Print the completion script for a shell.
-    Completions(cmd::completions::Args),
+    Completions(Deferred<cmd::completions::Args>),
     /// Print the manual page. With --dir, write one page per subcommand.
-    Man(cmd::man::Args),
+    Man(Deferred<cmd::man::Args>),
     /// Validate contracts, attestations and the registry.
-    Lint(cmd::lint::Args),
+    Lint(Deferred<cmd::lint::Args>),
     /// Inspect and check kernel libraries, and list the GPUs.
-    Kernels(cmd::kernels::Args),
+    Kernels(Deferred<cmd::kernels::Args>),
     /// List gates, show one gate, or resolve a selection of gates.
-    Gates(cmd::gates::Args),
+    Gates(Deferred<cmd::gates::Args>),
     /// Print what is read from a log, and what is not.
-    Metrics(cmd::metrics::Args),
+    Metrics(Deferred<cmd::metrics::Args>),
     /// Compare throughput from logs, calibrate the noise of a gate, and manage the history.
-    Perf(cmd::perf::Args),
+    Perf(Deferred<cmd::perf::Args>),
     /// Write a contract: print a filled one from flags.
-    Contract(cmd::contract::Args),
+    Contract(Deferred<cmd::contract::Args>),
     /// Plan the open contracts: waves that can run in parallel, hotspots, and the critical path.
-    Plan(cmd::plan::Args),
+    Plan(Deferred<cmd::plan::Args>),
     /// Publish results on their pull request: one comment and one commit status.
-    Publish(cmd::publish::Args),
+    Publish(Deferred<cmd::publish::Args>),
     /// Run the complete workflow in a sample repository.
-    Demo(cmd::demo::Args),
+    Demo(Deferred<cmd::demo::Args>),
     /// Render recorded results as text, Markdown, HTML or a machine-readable format.
-    Report(cmd::report::Args),
+    Report(Deferred<cmd::report::Args>),
     /// Run gates under supervision and record the results.
-    Run(cmd::run::Args),
+    Run(Deferred<cmd::run::Args>),
     /// Resolve the inputs of a Tier-B run: commits, contract, gates, and cost.
-    Resolve(cmd::resolve::Args),
+    Resolve(Deferred<cmd::resolve::Args>),
     /// Start a contract: claim it and create its branch and worktree. With --clean, remove merged ones.
-    Start(cmd::start::Args),
+    Start(Deferred<cmd::start::Args>),
     /// Fill the attestation of a pull request from recorded results, or compare it with them.
-    Attest(cmd::attest::Args),
+    Attest(Deferred<cmd::attest::Args>),
     /// Print what blocks a merge and how to fix it. With --all, print the merge order.
-    Ready(cmd::ready::Args),
+    Ready(Deferred<cmd::ready::Args>),
     /// Print which images a change must rebuild, in which order, and why.
-    Images(cmd::images::Args),
+    Images(Deferred<cmd::images::Args>),
 }
 
 /// Runs one command line and returns its exit code.

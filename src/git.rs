@@ -57,7 +57,7 @@ const NEEDED: [&str; 2] = ["PATH", "TMPDIR"];
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// git could not be started.
-    #[error("cannot run git: {0}; install git and put it on PATH")]
+    #[error("cannot run git: {0}\nhelp: install git and put it on PATH")]
     Start(#[from] io::Error),
     /// git ended with a non-zero exit code.
     #[error("git {command} failed with exit code {code}: {message}")]
@@ -70,7 +70,7 @@ pub enum GitError {
         message: String,
     },
     /// git refuses the repository, because its folder belongs to another user.
-    #[error("git refuses {0}, because it belongs to another user; run: {1}")]
+    #[error("cannot use {0}: it belongs to another user\nhelp: {1}")]
     Ownership(String, String),
     /// git printed something that is not UTF-8 where text was expected.
     #[error("git {0} printed text that is not UTF-8")]
@@ -79,15 +79,15 @@ pub enum GitError {
     #[error("git {0} printed something that is not an object id")]
     NotAnId(String),
     /// A revision names no commit.
-    #[error("there is no commit `{0}` here; fetch it, or correct the name")]
+    #[error("cannot find the commit `{0}`\nhelp: fetch it, or correct the name")]
     NoCommit(String),
     /// The base branch of the settings does not exist.
     #[error(
-        "there is no base branch `{0}` here; name it with `--base REV`, or set `naming.base` in the settings"
+        "cannot find the base branch `{0}`\nhelp: name it with `--base REV`, or set `naming.base` in the settings"
     )]
     NoBase(String),
     /// Two commits have no merge base.
-    #[error("{0} and {1} have no common history; fetch more of it")]
+    #[error("cannot compare {0} with {1}: they have no common history\nhelp: fetch more of it")]
     Unrelated(String, String),
 }
 

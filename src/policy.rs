@@ -46,7 +46,7 @@ impl<T> Loaded<T> {
 /// Makes the error of a document without a valid value. The lint with the name of `kind` explains more.
 pub fn unusable(source: &document::Source, defect: &Defect, kind: &str) -> anyhow::Error {
     anyhow!(
-        "cannot use the {kind} {}, line {}: {}; `nmoe-gates lint {kind}` says more",
+        "cannot use the {kind} {}, line {}: {}\nhelp: `nmoe-gates lint {kind}`",
         source.name().unwrap_or("-"),
         source.place(defect.span.start).line,
         defect.message
@@ -197,7 +197,7 @@ pub fn resolved_registry<'r>(
     }?;
     if loaded.sha256 != resolution.registry.sha256 {
         bail!(
-            "the registry here is not the one that was resolved; check out the commit that `resolve` ran on"
+            "cannot use this registry: it is not the one that was resolved\nhelp: check out the commit that `resolve` ran on"
         );
     }
     Ok(loaded)

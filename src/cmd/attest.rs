@@ -184,7 +184,9 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
         }
         Some(path) => context::read_input(path)?,
         None if args.verify => {
-            bail!("what should be verified? Name the file of a description, or a pull request with `--pr N`")
+            bail!(
+                "cannot verify an attestation: no description is named\nhelp: name its file, or a pull request with `--pr N`"
+            )
         }
         None => String::new(),
     };

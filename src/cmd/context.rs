@@ -70,7 +70,7 @@ impl Context {
                 .unwrap_or_default()
         };
         bail!(
-            "this command has no --format {}; it accepts {}",
+            "cannot print --format {}: this command has no such format\nhelp: choose one of {}",
             name(&format),
             known.iter().map(name).collect::<Vec<_>>().join(", ")
         )

@@ -53,7 +53,9 @@ impl ContractInput {
             return Ok(document);
         }
         let Some(path) = stored_contract::find(&Git::at(&context.subject)) else {
-            bail!("no contract is named: pass `--contract FILE` or `--issue N`");
+            bail!(
+                "cannot find a contract: none is named or stored\nhelp: pass `--contract FILE` or `--issue N`"
+            );
         };
         Ok(Document::parse(gather::source(&path)?))
     }

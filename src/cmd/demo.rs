@@ -247,7 +247,10 @@ fn call(place: &Path, args: &[String], color: bool) -> anyhow::Result<Option<i32
 fn fresh(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     if std::fs::read_dir(dir)?.next().is_some() {
-        bail!("{} is not empty; name a new folder", dir.display());
+        bail!(
+            "cannot write the demo into {}: the folder is not empty\nhelp: name a new folder",
+            dir.display()
+        );
     }
     Ok(())
 }

@@ -143,8 +143,10 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
                     let meant = nearest(name, known.chain(WORDS.iter().map(|(word, _)| *word)));
-                    let hint = meant.map_or_else(|| ";".to_owned(), |m| format!("; {}", did_you_mean(m)));
-                    bail!("there is no code or reason `{name}`{hint} `nmoe-gates explain` lists all")
+                    let hint = meant.map_or_else(String::new, |m| format!("; {}", did_you_mean(m)));
+                    bail!(
+                        "cannot explain `{name}`: no code or word has this name{hint}\nhelp: `nmoe-gates explain` lists all"
+                    )
                 }
             }
         }

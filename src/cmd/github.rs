@@ -42,7 +42,7 @@ fn of_remote(context: &Context) -> anyhow::Result<Repository> {
         .and_then(|url| Repository::of_remote(&url))
         .ok_or_else(|| {
             anyhow::anyhow!(
-                "which repository on GitHub? Set GITHUB_REPOSITORY to `owner/name`, or give the checkout a remote `{remote}`"
+                "cannot find the repository on GitHub: the checkout has no remote `{remote}` there\nhelp: set GITHUB_REPOSITORY to `owner/name`"
             )
         })
 }

@@ -137,11 +137,12 @@ fn unlisted(git: &Git, head: &CommitId, chain: &[Image]) -> anyhow::Result<(Vec<
 /// Returns the commits of the push that started the workflow. The first is absent if the branch is new.
 fn pushed(git: &Git) -> anyhow::Result<(Option<CommitId>, CommitId)> {
     let Some(path) = std::env::var_os("GITHUB_EVENT_PATH") else {
-        bail!("no change is named: pass `--base REV --head REV`, or run in the workflow of a push");
+        bail!("cannot find the change: GITHUB_EVENT_PATH is not set\nhelp: pass `--base REV --head REV`");
     };
     let text = std::fs::read_to_string(path).context("cannot read the event of the workflow")?;
-    let push: Push = serde_json::from_str(&text)
-        .context("the event of the workflow is not a push; pass `--base REV --head REV`")?;
+    let push: Push = serde_json::from_str(&text).context(
+        "cannot find the change: the event of the workflow is not a push\nhelp: pass `--base REV --head REV`",
+    )?;
     let head = revisions::known(git, &push.after)?;
     // The old commit of a new branch is all zeros. After a forced push the old commit may be absent here.
     Ok((git.commit(&push.before)?, head))

@@ -149,7 +149,7 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
             "cannot write into {shown}: it is a bare repository or git's own folder\nhelp: run `nmoe-gates init` in a checkout"
         );
     }
-    bail!("{shown} is not a git checkout: run `git init` there first");
+    bail!("cannot write into {shown}: it is not a git checkout\nhelp: run `git init` there first");
 }
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {

@@ -68,11 +68,15 @@ pub fn log(path: &Path) -> io::Result<Packed> {
 pub fn resolution(path: &Path) -> anyhow::Result<Resolution> {
     let bytes = untrusted::regular_file(path, LARGEST_RESOLUTION)
         .with_context(|| format!("cannot use the resolution {}", path.display()))?;
-    let resolution: Resolution = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is not an output of `resolve`", path.display()))?;
+    let resolution: Resolution = serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "cannot use {}: the file is not an output of `resolve`",
+            path.display()
+        )
+    })?;
     if resolution.schema != resolution::SCHEMA {
         bail!(
-            "{} has format {}, and this tool reads {}",
+            "cannot use {}: the resolution has format {}, and this version reads {}\nhelp: resolve again with this version",
             path.display(),
             resolution.schema,
             resolution::SCHEMA

@@ -13,6 +13,7 @@ mod workflows;
 use clap::Subcommand;
 
 use crate::cmd::context::Context;
+use crate::cmd::deferred::Deferred;
 use crate::domain::exit::Exit;
 
 /// Arguments of `lint`.
@@ -25,19 +26,19 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Validate issue bodies or bare YAML files against the form, the registry and the checkout.
-    Contract(contract::Args),
+    Contract(Deferred<contract::Args>),
     /// Validate pull-request bodies, and compare them with the contract, branch, commits and recorded results.
-    Attestation(attestation::Args),
+    Attestation(Deferred<attestation::Args>),
     /// Validate the registry, and compare it with the checkout and the ids of an earlier revision.
-    Registry(registry::Args),
+    Registry(Deferred<registry::Args>),
     /// Find what must not be public: credentials, cluster identity, private addresses, hosts, paths and people.
-    Safety(safety::Args),
+    Safety(Deferred<safety::Args>),
     /// Find insecure patterns in workflows: tokens in the same job as the code of a change, moving refs, policy from the change.
-    Workflows(workflows::Args),
+    Workflows(Deferred<workflows::Args>),
     /// Check the changes of a diff against the scope and the knobs of a contract.
-    Scope(scope::Args),
+    Scope(Deferred<scope::Args>),
     /// Validate the pull request of the current event: body, contract, scope, proposed registry, public safety.
-    Pr(pr::Args),
+    Pr(Deferred<pr::Args>),
 }
 
 /// Runs `lint`.

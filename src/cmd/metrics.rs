@@ -167,7 +167,7 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
     if let Some(id) = &args.gate {
         let registry = context.registry()?.value;
         let gate = registry.gates.get(id).ok_or_else(|| {
-            anyhow!("the registry has no gate `{id}`; `nmoe-gates gates list` prints those it has")
+            anyhow!("cannot read the metrics of `{id}`: the registry has no such gate\nhelp: `nmoe-gates gates list` prints all")
         })?;
         asked.extend(gate.reads());
         if asked.iter().all(|m| m.name != NODE_TPS) {

@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(resolution) => {
             if resolution.pull != args.pr || resolution.repository != github.repository().to_string() {
                 bail!(
-                    "the resolution is about {}#{}, not {}#{}",
+                    "cannot publish: the resolution is about {}#{}, not {}#{}",
                     resolution.repository,
                     resolution.pull,
                     github.repository(),

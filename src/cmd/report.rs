@@ -67,7 +67,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     if paths.is_empty() {
         let last = run::default_results(&context.subject)?;
         if !last.is_file() {
-            bail!("no run is recorded for this checkout; `nmoe-gates run --tier a` records one");
+            bail!("cannot report: no run is recorded for this checkout\nhelp: `nmoe-gates run --tier a`");
         }
         paths.push(last);
     }
@@ -80,7 +80,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     let request = args.which.request();
     if request == Request::default() {
         if parts.len() == 1 {
-            return parts.pop().context("no results");
+            return parts.pop().context("cannot report: no results are named");
         }
         return merge_results::merge(parts, None).map_err(unusable);
     }

@@ -62,7 +62,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (resolution, contract) = resolution::resolve(&github, registry, &facts, &request, context)?;
     let line = serde_json::to_string(&resolution)?;
     if line.len() > LARGEST {
-        bail!("the contract is too long to pass between jobs; keep the issue body below 64 KiB");
+        bail!(
+            "cannot pass the contract between jobs: it is too long\nhelp: keep the issue body below 64 KiB"
+        );
     }
     if let Some(path) = &args.output {
         std::fs::write(path, format!("{line}\n"))

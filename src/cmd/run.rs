@@ -130,7 +130,7 @@ fn work(
     let refused = Refused::because(Reason::Refused);
     if unlisted.panic_in_gate && std::env::var_os("GITHUB_ACTIONS").is_some() {
         let error =
-            anyhow!("--panic-in-gate tests this program itself and is refused where GITHUB_ACTIONS is set");
+            anyhow!("cannot use --panic-in-gate: it tests this program itself, and GITHUB_ACTIONS is set");
         return Err(refused(error));
     }
     let format = context.format(&[Format::Human, Format::Json]).map_err(refused)?;
@@ -241,7 +241,7 @@ fn work(
     drop(supervisor);
     let results = record
         .results()
-        .ok_or_else(|| anyhow!("the run has no results"))?;
+        .ok_or_else(|| anyhow!("cannot read the results: the journal of the run has none"))?;
     output::present(context, format, path, &results, record.fault(), unlisted)?;
     Ok(exit(&results, stop, record.fault()))
 }
@@ -255,7 +255,8 @@ fn unrecorded(initial_events: &[Event]) -> anyhow::Result<Results> {
     fold.push(&Event::RunRefused {
         reason: Reason::DiskFull,
     });
-    fold.results().ok_or_else(|| anyhow!("the run has no results"))
+    fold.results()
+        .ok_or_else(|| anyhow!("cannot read the results: the journal of the run has none"))
 }
 
 fn exit(results: &Results, stop: Option<Stop>, fault: Option<Reason>) -> Exit {

@@ -51,7 +51,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     if args.release {
         let Some(claim) = start::release(&main, id, args.dry_run)? else {
-            bail!("contract {id} is not claimed");
+            bail!("cannot release contract {id}: it is not claimed");
         };
         let report = match args.dry_run {
             true => Report::planned(

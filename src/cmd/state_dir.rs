@@ -18,7 +18,9 @@ pub fn state_dir() -> anyhow::Result<PathBuf> {
     };
     let state = absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .context("neither XDG_STATE_HOME nor HOME is set; set one of them to an absolute path")?
+        .context(
+            "cannot find the state directory: neither XDG_STATE_HOME nor HOME is set\nhelp: set one of them to an absolute path, or name a file with --results",
+        )?
         .join("nmoe-gates");
     files::own_or_absent(&state)?;
     Ok(state)

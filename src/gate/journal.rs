@@ -24,7 +24,9 @@ pub enum JournalError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another run holds the lock.
-    #[error("another run is writing {0}; wait until that run has ended, or name another file with --results")]
+    #[error(
+        "cannot write {0}: another run is writing it\nhelp: wait until that run has ended, or name another file with --results"
+    )]
     Busy(PathBuf),
     /// The journal is missing, or contains no run.
     #[error("no journal found for {0}")]

@@ -34,24 +34,24 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// The request names no bundle, gate or tier.
-    #[error("nothing is selected; give --bundle NAME, --gate ID or --tier a")]
+    #[error("cannot select gates: none are named\nhelp: give --bundle NAME, --gate ID or --tier a")]
     Nothing,
     /// The registry does not have this gate.
-    #[error("there is no gate `{id}`{}", hint(.nearest.as_deref()))]
+    #[error("cannot find the gate `{id}` in the registry{}", hint(.nearest.as_deref()))]
     UnknownGate {
         id: String,
         /// The most similar id.
         nearest: Option<String>,
     },
     /// The registry does not have this bundle.
-    #[error("there is no bundle `{name}`{}", hint(.nearest.as_deref()))]
+    #[error("cannot find the bundle `{name}` in the registry{}", hint(.nearest.as_deref()))]
     UnknownBundle {
         name: String,
         /// The most similar name.
         nearest: Option<String>,
     },
     /// A bundle names a gate that the registry does not have.
-    #[error("bundle `{bundle}` names gate `{id}`, which the registry does not have{}", hint(.nearest.as_deref()))]
+    #[error("cannot use the bundle `{bundle}`: the registry does not have its gate `{id}`{}", hint(.nearest.as_deref()))]
     DanglingBundle {
         bundle: String,
         id: String,
@@ -59,7 +59,7 @@ pub enum SelectError {
         nearest: Option<String>,
     },
     /// The bundle `single` needs exactly one gate.
-    #[error("bundle `single` takes exactly one --gate, {0} were given")]
+    #[error("cannot use the bundle `single`: it takes exactly one --gate, and {0} are given")]
     NotSingle(usize),
 }
 
@@ -257,10 +257,13 @@ mod tests {
         let said = |r: Result<Selection, SelectError>| r.unwrap_err().to_string();
         assert!(said(ask(None, &["b200:tow"])).ends_with("did you mean `b200:two`?"));
         assert!(said(ask(Some("piar"), &[])).ends_with("did you mean `pair`?"));
-        assert!(said(ask(Some("dangling"), &[])).contains("bundle `dangling` names gate `b200:on`"));
+        assert!(
+            said(ask(Some("dangling"), &[]))
+                .contains("cannot use the bundle `dangling`: the registry does not have its gate `b200:on`")
+        );
         assert_eq!(
             said(ask(None, &["entirely-else"])),
-            "there is no gate `entirely-else`"
+            "cannot find the gate `entirely-else` in the registry"
         );
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn template_line_is_filled_and_a_reference_is_kept() {
+    fn template_line_is_filled_and_references_kept() {
         let repository = Repository::parse("octo-org/trainer").unwrap();
         let site = Site {
             repository: &repository,

@@ -83,10 +83,10 @@ struct Perf {
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
     /// The block is not valid.
-    #[error("the block cannot be edited: {0}; `nmoe-gates lint attestation` says more")]
+    #[error("cannot edit the block: {0}\nhelp: `nmoe-gates lint attestation`")]
     Broken(String),
     /// The editor does not support the style of the block.
-    #[error("the block cannot be edited: {0}; write it on lines of its own")]
+    #[error("cannot edit the block: {0}\nhelp: write it on lines of its own")]
     Style(#[from] UnsupportedStyle),
 }
 

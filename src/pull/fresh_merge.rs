@@ -59,8 +59,9 @@ pub fn find(
         github.pause(PAUSE);
         let now = github.pull(number)?;
         if now.head.sha != *head {
-            let message =
-                format!("the head of pull request {number} changed meanwhile; run the command again");
+            let message = format!(
+                "cannot resolve: the head of pull request {number} changed meanwhile\nhelp: run the command again"
+            );
             return Err(NoVerdict(message).into());
         }
         mergeable = now.mergeable;
@@ -82,12 +83,12 @@ fn base_tip(github: &GitHub, snapshot: &Snapshot) -> anyhow::Result<CommitId> {
     let branch = &snapshot.pull.base.branch;
     github
         .branch_tip(branch)?
-        .with_context(|| format!("GitHub has no branch `{branch}`"))
+        .with_context(|| format!("cannot find the base: GitHub has no branch `{branch}`"))
 }
 
 fn conflict(number: u64) -> NoVerdict {
     NoVerdict(format!(
-        "pull request {number} conflicts with its base, so there is no merge to test; rebase it"
+        "cannot merge pull request {number}: it conflicts with its base, so there is nothing to test\nhelp: rebase it"
     ))
 }
 
@@ -155,7 +156,9 @@ pub fn revision<'r>(
 
 fn same_merge(resolution: &Resolution, made: Option<&CommitId>) -> anyhow::Result<()> {
     if made != Some(&resolution.merge) {
-        bail!("the merge of the resolved commits is not the one that was resolved; resolve again");
+        bail!(
+            "cannot use the resolution: the merge of its commits is not the one that was resolved\nhelp: resolve again"
+        );
     }
     Ok(())
 }
@@ -170,7 +173,7 @@ pub fn check_out(git: &Git, resolution: &Resolution) -> anyhow::Result<()> {
         return Ok(());
     }
     let made = merge::commit(git, &resolution.base, &resolution.head)
-        .context("cannot make the merge that was resolved; check out the head with `fetch-depth: 0`")?;
+        .context("cannot make the merge that was resolved\nhelp: check out the head with `fetch-depth: 0`")?;
     same_merge(resolution, made.as_ref().map(|(commit, _)| commit))?;
     git.bytes(["checkout", "--quiet", "--detach", &resolution.merge])?;
     Ok(())

@@ -75,7 +75,7 @@ impl LocalClone {
         match self.git.commit(&pull.head.sha)? {
             Some(head) => Ok(Commits { base, head }),
             None => Err(NoVerdict(format!(
-                "the head of #{} changed during this command; run it again",
+                "cannot read #{}: its head changed during this command\nhelp: run it again",
                 pull.number
             ))
             .into()),
@@ -94,7 +94,9 @@ impl LocalClone {
         let tip = self
             .git
             .commit(&format!("refs/remotes/{remote}/{branch}"))?
-            .with_context(|| format!("the remote `{remote}` has no branch `{branch}`"))?;
+            .with_context(|| {
+                format!("cannot find the base: the remote `{remote}` has no branch `{branch}`")
+            })?;
         self.bases.borrow_mut().insert(branch.to_owned(), tip.clone());
         Ok(tip)
     }

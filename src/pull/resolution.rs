@@ -58,7 +58,11 @@ pub fn resolve(
 ) -> anyhow::Result<(Resolution, Option<Contract>)> {
     let snapshot = Snapshot::fetch(github, request.pull)?;
     if snapshot.pull.state != "open" {
-        return Err(NoVerdict(format!("pull request {} is not open", request.pull)).into());
+        return Err(NoVerdict(format!(
+            "cannot resolve pull request {}: it is not open",
+            request.pull
+        ))
+        .into());
     }
     let merge = fresh_merge::find(github, &snapshot, request.checkout, messages)?;
     let (registry, registry_facts) = registry(github, in_force, &merge, request)?;
@@ -108,7 +112,7 @@ pub fn resolve(
         findings: findings(&snapshot, issue, facts),
         contract,
         nonce: random::token()
-            .context("the system provides no random numbers")?
+            .context("cannot make a nonce: the system provides no random numbers")?
             .try_into()?,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -146,7 +150,10 @@ fn registry(
         (false, _, _) => (in_force.value, in_force.sha256, Source::Base),
         (true, Some(registry), Some(sha256)) => (registry, sha256, Source::Proposed),
         (true, _, _) => {
-            return Err(NoVerdict("the pull request has no usable registry of its own".to_owned()).into());
+            return Err(NoVerdict(
+                "cannot resolve: the pull request has no usable registry of its own".to_owned(),
+            )
+            .into());
         }
     };
     let facts = RegistryFacts {
@@ -166,14 +173,14 @@ fn unusable(issue: &Issue) -> NoVerdict {
         .err()
         .map_or("", |defect| defect.message.as_str());
     NoVerdict(format!(
-        "issue {number} holds no usable contract: {cause}; `nmoe-gates lint contract --issue {number}` says more"
+        "cannot use the contract of issue {number}: {cause}\nhelp: `nmoe-gates lint contract --issue {number}`"
     ))
 }
 
 fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {
     let issue = Issue::read(github, number)?;
     if let Err(defect) = &issue.document.value {
-        bail!("issue {number} holds no usable contract: {}", defect.message);
+        bail!("cannot use the contract of issue {number}: {}", defect.message);
     }
     Ok(issue)
 }

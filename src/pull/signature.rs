@@ -50,7 +50,7 @@ fn signed(path: &Path, results: &Results, signers: &Signers<'_>, workflow: &str)
         .output()
         .map_err(|error| {
             format!(
-                "cannot run `gh` ({}); install it to verify signatures",
+                "cannot run `gh`: {}\nhelp: install it to verify signatures",
                 error.kind()
             )
         })?;

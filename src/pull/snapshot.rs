@@ -121,7 +121,7 @@ impl Snapshot {
         let now = github.pull(self.pull.number)?;
         if now.body != self.pull.body || now.head.sha != self.pull.head.sha {
             return Err(NoVerdict(format!(
-                "pull request #{} changed meanwhile; nothing was written. Run the command again",
+                "cannot write: pull request #{} changed meanwhile, so nothing was written\nhelp: run the command again",
                 self.pull.number
             ))
             .into());

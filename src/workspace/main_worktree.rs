@@ -36,7 +36,7 @@ impl MainWorktree {
         let here = Git::at(dir);
         let common: PathBuf = here
             .text(["rev-parse", "--path-format=absolute", "--git-common-dir"])
-            .context("run this command in a clone of the repository")?
+            .context("cannot find the repository\nhelp: run this command in a clone of it")?
             .into();
         // git cannot list a worktree that another process creates. If the lock file cannot be written, no other process can write either.
         let _locked = lock(&common).ok();
@@ -44,7 +44,7 @@ impl MainWorktree {
         let first = String::from_utf8_lossy(&listed)
             .split('\0')
             .find_map(|line| line.strip_prefix("worktree ").map(PathBuf::from))
-            .context("git lists no worktree here")?;
+            .context("cannot find the main worktree: git lists none")?;
         Ok(MainWorktree {
             git: Git::at(&first),
             naming,
@@ -64,7 +64,7 @@ impl MainWorktree {
         match self.git.commit(&name)? {
             Some(id) => Ok(id),
             None => bail!(
-                "the remote `{}` has no branch `{}`; set `naming.base` in the settings",
+                "cannot find the base: the remote `{}` has no branch `{}`\nhelp: set `naming.base` in the settings",
                 self.naming.remote,
                 self.naming.base
             ),

@@ -167,12 +167,12 @@ fn dirty_or_stale_results_are_refused() {
         .gates(["attest"])
         .run()
         .exits(2)
-        .reports("error: no contract is named: pass `--contract");
+        .reports("error: cannot find a contract");
     sandbox
         .gates(["attest", "--verify", "--contract", "../contract.md"])
         .run()
         .exits(2)
-        .reports("error: what should be verified?");
+        .reports("error: cannot verify an attestation");
 }
 
 #[test]

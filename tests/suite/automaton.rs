@@ -342,7 +342,7 @@ fn slow_cold_contract_is_merged_without_a_wrong_turn() {
 }
 
 #[test]
-fn slow_hot_contract_is_merged_after_it_is_made_faster() {
+fn slow_hot_contract_merges_after_it_is_faster() {
     let mut automaton = Automaton::new();
     let work = Work {
         file: "speed.txt",

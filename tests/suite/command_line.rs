@@ -48,7 +48,7 @@ fn global_options_work_before_and_after_subcommand() {
         .gates(["explain", "timeout", "--format", "dot"])
         .expect()
         .status(2)
-        .stderr_matches("error: [^\n]*dot[^\n]* human, json\n")
+        .stderr_matches("error: [^\n]*dot[^\n]*\n  help: [^\n]* human, json\n")
         .check();
 }
 

@@ -108,12 +108,12 @@ fn push_event_selects_images() {
         .gates(["images"])
         .run()
         .exits(2)
-        .reports("error: no change is named: pass `--base REV");
+        .reports("error: cannot find the change: GITHUB_EVENT_PATH");
     sandbox
         .gates(["images", "--base", "nowhere", "--head", "HEAD"])
         .run()
         .exits(2)
-        .reports("error: there is no commit `nowhere` here");
+        .reports("error: cannot find the commit `nowhere`");
 }
 
 #[test]

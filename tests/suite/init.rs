@@ -117,8 +117,11 @@ fn dry_run_writes_nothing() {
         .exits(0)
         .prints("create  configs/gates/gates.toml");
     assert!(!sandbox.repo().join("configs").exists());
-    let out = Sandbox::new().gates(["init"]).run().exits(2);
-    assert!(out.stderr.contains("git init"), "{}", out.stderr);
+    Sandbox::new()
+        .gates(["init"])
+        .run()
+        .exits(2)
+        .reports("it is not a git checkout\n  help: run `git init` there first");
 }
 
 #[test]

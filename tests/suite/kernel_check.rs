@@ -45,7 +45,7 @@ fn wrong_machine_is_refused_with_requirements() {
         .gates(["kernels", "check", "absent.so"])
         .run()
         .exits(2)
-        .reports("error: absent.so: no such file");
+        .reports("error: cannot read absent.so: no such file");
     // The libraries are inspected, but not loaded.
     library(
         &sandbox,

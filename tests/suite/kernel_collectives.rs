@@ -65,7 +65,7 @@ fn added_collective_elsewhere_is_a_warning() {
         .gates(["kernels", "collectives", "--diff", "HEAD~1..nowhere"])
         .run()
         .exits(2)
-        .reports("error: `nowhere` is not a commit here");
+        .reports("error: cannot read --diff: `nowhere` is not a commit of this repository");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn only_box_of_form_confirms() {
 }
 
 #[test]
-fn sections_of_pull_request_end_at_labels_of_form() {
+fn pull_request_sections_end_at_form_labels() {
     let body = |summary: &str, boxes: &str| {
         format!(
             "## PR Attestation (YAML, required)\n\n```yaml\nnmoe_pr:\n  issue: 07\n  pr_sha: 1188731\n  risk: cold\n\

@@ -512,7 +512,7 @@ fn unreadable_contract_is_faulty_and_not_absent() {
     );
     let out = way.resolve(number, &["--bundle", "one"]).exits(3);
     assert!(
-        out.stderr.contains("issue 1 holds no usable contract"),
+        out.stderr.contains("cannot use the contract of issue 1"),
         "{}",
         out.stderr
     );

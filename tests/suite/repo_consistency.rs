@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::driver::Sandbox;
-use crate::source_graph::{module_of, sources_of, strings_of, test_modules};
+use crate::source_graph::{errors_of, module_of, sources_of, strings_of, test_modules, tests_of};
 use crate::support::program::program;
 
 fn read(path: &str) -> String {
@@ -75,6 +75,47 @@ fn workflows_pin_actions_and_avoid_interpolation() {
             }
         }
     }
+}
+
+/// An error says `cannot <verb> <object>: <cause>`, and on the next line what helps.
+#[test]
+fn errors_say_what_cannot_be_done() {
+    let sources = sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let tests = test_modules(&sources);
+    let (mut wrong, mut read) = (Vec::new(), 0);
+    for (name, text) in &sources {
+        if tests.contains(&module_of(name)) {
+            continue;
+        }
+        let errors = errors_of(name, text);
+        read += errors.len();
+        wrong.extend(
+            errors
+                .into_iter()
+                .filter(|text| !text.starts_with("cannot "))
+                .map(|text| format!("src/{name}: {text}")),
+        );
+    }
+    assert!(read > 80, "only {read} errors were read");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `slow_` is a mark, not a word of the name.
+#[test]
+fn test_names_have_at_most_eight_words() {
+    let (mut long, mut read) = (Vec::new(), 0);
+    for folder in ["src", "tests", "crates"] {
+        for (file, text) in sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+            let names = tests_of(&file, &text);
+            read += names.len();
+            long.extend(names.into_iter().filter(|name| {
+                let name = name.strip_prefix("slow_").unwrap_or(name);
+                name.split('_').filter(|word| !word.is_empty()).count() > 8
+            }));
+        }
+    }
+    assert!(read > 800, "only {read} tests were read");
+    assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
 /// A colon in a plain scalar is enough to break a file that no other fast test reads.

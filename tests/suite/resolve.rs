@@ -316,12 +316,12 @@ fn missing_contract_or_editor_is_reported() {
         .call(&["--bundle", "full", "--issue", "8"])
         .run()
         .exits(2)
-        .reports("error: issue 8 holds no usable contract");
+        .reports("error: cannot use the contract of issue 8");
     fixture
         .call(&["--bundle", "ful"])
         .run()
         .exits(2)
-        .reports("error: there is no bundle `ful");
+        .reports("error: cannot find the bundle `ful");
 }
 
 #[test]

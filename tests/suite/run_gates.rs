@@ -129,8 +129,11 @@ fn unusable_input_still_writes_results() {
         run.out.stderr
     );
     fixture.sandbox.file("configs/gates/gates.toml", "[gates");
-    let run = fixture.run(&["--gate", "cpu:ok"]).exits(2);
-    assert!(run.out.stderr.contains("lint registry"), "{}", run.out.stderr);
+    let run = fixture
+        .run(&["--gate", "cpu:ok"])
+        .exits(2)
+        .reports("error: cannot use the registry")
+        .reports("help: `nmoe-gates lint registry`");
     assert_eq!(run.results["refused"], "bad_registry");
 }
 
@@ -379,7 +382,7 @@ fn folder_of_another_user_is_named() {
         assert_ne!(out.code(), Some(0), "{args:?}");
         let said = out.stderr;
         assert!(
-            said.contains("belongs to another user; run: git config --global --add safe.directory"),
+            said.contains("belongs to another user\n  help: git config --global --add safe.directory"),
             "{args:?}: {said}"
         );
     }

@@ -24,7 +24,7 @@ fn run_needs_own_state_folder() {
         .env("HOME", "")
         .run()
         .exits(2)
-        .reports("neither XDG_STATE_HOME nor HOME is set");
+        .reports("error: cannot choose a results file: cannot find the state directory: neither XDG_STATE_HOME nor HOME is set\n  help: set one of them to an absolute path, or name a file with --results");
     let state = fixture.sandbox.path("home/.local/state/nmoe-gates");
     std::fs::create_dir_all(&state).unwrap();
     if std::os::unix::fs::chown(&state, Some(1), None).is_err() {
@@ -147,7 +147,9 @@ fn external_pass_requires_same_evidence() {
     assert_eq!(supply(&failed).exits(1).gate("zero2:x")["status"], "fail");
     let mut forged = recorded.clone();
     forged["extra"] = json!(1);
-    supply(&forged).exits(2).reports("error: --external zero2:x");
+    supply(&forged)
+        .exits(2)
+        .reports("error: cannot use --external zero2:x");
     fixture
         .run(&[
             "--gate",
@@ -156,7 +158,7 @@ fn external_pass_requires_same_evidence() {
             &format!("cpu:ok={}", elsewhere.display()),
         ])
         .exits(2)
-        .reports("error: --external cpu:ok: the registry has no");
+        .reports("error: cannot use --external cpu:ok: the registry has no");
 }
 
 #[test]

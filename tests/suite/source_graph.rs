@@ -91,6 +91,71 @@ pub fn strings_of(name: &str, text: &str) -> BTreeSet<String> {
     strings.0
 }
 
+/// Returns the texts of the errors that a file makes with `bail!`, `anyhow!` or `.context("…")`, outside tests.
+pub fn errors_of(name: &str, text: &str) -> Vec<String> {
+    struct Errors(Vec<String>);
+
+    impl<'a> Visit<'a> for Errors {
+        fn visit_item(&mut self, item: &'a syn::Item) {
+            if !is_for_tests(item) {
+                syn::visit::visit_item(self, item);
+            }
+        }
+
+        fn visit_macro(&mut self, called: &'a syn::Macro) {
+            let last = called
+                .path
+                .segments
+                .last()
+                .map(|segment| segment.ident.to_string());
+            let tokens = called.tokens.to_string();
+            let first = Regex::new(r#"^"((?:[^"\\]|\\.)*)""#).unwrap();
+            if matches!(last.as_deref(), Some("bail" | "anyhow"))
+                && let Some(text) = first.captures(&tokens)
+            {
+                self.0.push(text[1].to_owned());
+            }
+        }
+
+        fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+            if call.method == "context"
+                && let Some(syn::Expr::Lit(literal)) = call.args.first()
+                && let syn::Lit::Str(text) = &literal.lit
+            {
+                self.0.push(text.value());
+            }
+            syn::visit::visit_expr_method_call(self, call);
+        }
+    }
+
+    let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut errors = Errors(Vec::new());
+    errors.visit_file(&file);
+    errors.0
+}
+
+/// Returns the names of the tests in a file.
+pub fn tests_of(name: &str, text: &str) -> Vec<String> {
+    struct Tests(Vec<String>);
+
+    impl<'a> Visit<'a> for Tests {
+        fn visit_item_fn(&mut self, item: &'a syn::ItemFn) {
+            if item
+                .attrs
+                .iter()
+                .any(|attribute| attribute.path().is_ident("test"))
+            {
+                self.0.push(item.sig.ident.to_string());
+            }
+        }
+    }
+
+    let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut tests = Tests(Vec::new());
+    tests.visit_file(&file);
+    tests.0
+}
+
 /// Returns the modules that have a file of their own and exist only in tests.
 pub fn test_modules(sources: &BTreeMap<String, String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

@@ -95,7 +95,7 @@ fn start_claims_branch_and_prints_next_step() {
         .gates(["start", "01", "--release"])
         .run()
         .exits(2)
-        .reports("error: contract 01 is not claimed");
+        .reports("error: cannot release contract 01: it is not claimed");
 }
 
 #[test]

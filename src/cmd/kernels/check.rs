@@ -58,7 +58,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit> {
     let (mut text, mut rows, mut worst) = (Text::new(), Vec::new(), Exit::Passed);
     for path in &args.libraries {
-        let library = Snapshot::take(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let library = Snapshot::take(path)
+            .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
         let loading = load(&library, limits).map_err(|error| NoVerdict(error.to_string()))?;
         let verdict = loading.verdict();
         worst = match (worst, verdict) {
@@ -100,7 +101,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         // Paths of the user are relative to the current directory. Paths of the registry are relative to the subject.
         let here = std::env::current_dir().context("cannot find the current directory")?;
         if let Some(path) = args.libraries.iter().find(|path| !path.is_file()) {
-            anyhow::bail!("{}: no such file", path.display());
+            anyhow::bail!("cannot read {}: no such file", path.display());
         }
         args.libraries.iter().map(|path| here.join(path)).collect()
     };

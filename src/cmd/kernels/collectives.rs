@@ -59,8 +59,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
     }
     for library in &args.libraries {
-        let snapshot =
-            Snapshot::take(library).map_err(|error| anyhow::anyhow!("{}: {error}", library.display()))?;
+        let snapshot = Snapshot::take(library)
+            .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", library.display()))?;
         let inspection = inspect(snapshot.bytes(), Arch::SM_100A, &[]);
         for name in used_by(&inspection) {
             let message = format!("this library uses `{}`", name);
@@ -115,10 +115,10 @@ fn ends(subject: &Path, range: &str) -> anyhow::Result<(CommitId, CommitId)> {
     let (base, head) = range
         .split_once("...")
         .or_else(|| range.split_once(".."))
-        .context("write --diff as BASE..HEAD")?;
+        .context("cannot read --diff: it is not a range\nhelp: write it as BASE..HEAD")?;
     let commit = |name: &str| -> anyhow::Result<CommitId> {
         git.commit(name)?
-            .with_context(|| format!("`{name}` is not a commit here"))
+            .with_context(|| format!("cannot read --diff: `{name}` is not a commit of this repository"))
     };
     Ok((commit(base)?, commit(head)?))
 }

@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Reads NVML twice, and prints what happened between the readings.
 fn watch(limits: &Limits, time: Duration, format: Format) -> anyhow::Result<Exit> {
-    let silent = || NoVerdict("NVML does not answer, so the health of the GPUs is unknown".to_owned());
+    let silent = || NoVerdict("cannot read the health of the GPUs: NVML does not answer".to_owned());
     let mut monitor = HealthMonitor::start(limits).ok_or_else(silent)?;
     let before = monitor.read().ok_or_else(silent)?;
     std::thread::sleep(time);

@@ -33,8 +33,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     for path in &args.libraries {
         let inspection = match Snapshot::take(path) {
             Ok(snapshot) => inspect(snapshot.bytes(), args.arch, &args.expect),
-            Err(error @ SnapshotError::Io(_)) => anyhow::bail!("{}: {error}", path.display()),
-            Err(error) => anyhow::bail!("{}: {error}; give a library file", path.display()),
+            Err(error @ SnapshotError::Io(_)) => anyhow::bail!("cannot read {}: {error}", path.display()),
+            Err(error) => anyhow::bail!(
+                "cannot read {}: {error}\nhelp: name a library file",
+                path.display()
+            ),
         };
         clean &= inspection.is_clean();
         match format {

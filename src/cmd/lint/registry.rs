@@ -70,7 +70,10 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
 pub fn ids_at(context: &Context, base: &str) -> anyhow::Result<Option<RegistryIndex>> {
     let git = Git::at(&context.repo);
     let Some(commit) = git.commit(base)? else {
-        bail!("{} has no commit `{base}`; fetch it", git.dir().display());
+        bail!(
+            "cannot read the registry of the base: {} has no commit `{base}`\nhelp: fetch it",
+            git.dir().display()
+        );
     };
     let file = Revision::Commit(&git, &commit).registry_file()?;
     let root = file.and_then(|file| file.document.root);

@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the baseline {}", path.display()))?;
-            Baseline::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?
+            Baseline::parse(&text).map_err(|e| anyhow!("cannot read the baseline {}: {e}", path.display()))?
         }
         None => Baseline::default(),
     };
@@ -184,7 +184,7 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
         let revision = if revision.is_empty() { "HEAD" } else { revision };
         git.commit(revision)?.ok_or_else(|| {
             anyhow!(
-                "--diff: `{revision}` names no commit of {}",
+                "cannot read --diff: `{revision}` is not a commit of {}",
                 context.subject.display()
             )
         })

@@ -43,7 +43,7 @@ fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
         .collect();
     files.sort();
     if files.is_empty() {
-        bail!("{} contains no workflow", dir.display());
+        bail!("cannot check {}: the folder contains no workflow", dir.display());
     }
     Ok(files)
 }

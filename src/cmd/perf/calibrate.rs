@@ -78,8 +78,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut evidence = evidence::of_subject(&context.subject)?;
     let commit = match evidence.commit() {
         Some(commit) if !evidence.dirty => commit.clone(),
-        Some(_) => bail!("the checkout has uncommitted changes; baseline and change must be the same code"),
-        None => bail!("the checkout has no commit to measure"),
+        Some(_) => bail!(
+            "cannot calibrate: the checkout has uncommitted changes, and both sides must be the same code\nhelp: commit or stash them"
+        ),
+        None => bail!("cannot calibrate: the checkout has no commit"),
     };
     let target = GpuProbe::default();
     let path = path(context, args);
@@ -154,12 +156,14 @@ fn perf_gate<'r>(registry: &'r Registry, id: &str) -> anyhow::Result<(&'r Gate, 
         .gates
         .get(id)
         .filter(|g| g.kind == GateKind::Perf)
-        .ok_or_else(|| anyhow!("`{id}` is not a perf gate of the registry"))?;
+        .ok_or_else(|| anyhow!("cannot calibrate `{id}`: the registry has no perf gate with this id"))?;
     let (compare_id, compare) = gate
         .compare_gate
         .as_ref()
         .and_then(|id| registry.gates.get_key_value(id))
-        .ok_or_else(|| anyhow!("`{id}` compares no gate of the registry"))?;
+        .ok_or_else(|| {
+            anyhow!("cannot calibrate `{id}`: the registry does not have the gate that it compares")
+        })?;
     Ok((gate, compare_id, compare))
 }
 

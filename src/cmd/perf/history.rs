@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::Record { results, push } => {
             if push.as_deref().is_some_and(|r| r.starts_with('-')) {
-                bail!("--push takes the name of a remote");
+                bail!("cannot push: the value of --push is not the name of a remote");
             }
             let mut entries = Vec::new();
             for path in results {

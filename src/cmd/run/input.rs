@@ -153,7 +153,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         .map_err(Refused::because(Reason::External))?;
     if !context.subject.is_dir() {
         let error = anyhow!(
-            "the checkout under test {} is not a folder",
+            "cannot test {}: there is no such folder",
             context.subject.display()
         );
         return Err(Refused::because(Reason::Refused)(error));
@@ -196,7 +196,9 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
             .iter()
             .all(|id| resolution.gate_ids.contains(id));
     if !whole && !part {
-        bail!("the selected gates differ from the resolved ones; resolve again, and get that approved");
+        bail!(
+            "cannot run: the selected gates differ from the resolved ones\nhelp: resolve again, and have that approved"
+        );
     }
     let differ: Vec<&str> = evidence
         .stale_for(&resolution.evidence())
@@ -205,7 +207,7 @@ fn held_to(resolution: &Resolution, selection: &Selection, evidence: &Evidence) 
         .collect();
     if !differ.is_empty() {
         bail!(
-            "the checkout under test differs from the resolution in {}; check out {}",
+            "cannot run: the checkout under test differs from the resolution in {}\nhelp: check out {}",
             differ.join(", "),
             resolution.merge
         );
@@ -232,7 +234,7 @@ fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Resu
     let baseline = match baseline.map(str::parse::<ids::Revision>).transpose() {
         Ok(named) => named.or_else(|| agreed.and_then(|p| p.baseline_ref.clone())),
         Err(invalid) => {
-            let error = anyhow!("--baseline-ref: {invalid}");
+            let error = anyhow!("cannot read --baseline-ref: {invalid}");
             return Err(Refused::because(Reason::BadBaseline)(error));
         }
     };
@@ -284,17 +286,17 @@ fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Resu
 fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(GateId, Recorded)> {
     let (id, path) = given
         .split_once('=')
-        .ok_or_else(|| anyhow!("--external {given}: write ID=RESULTS"))?;
+        .ok_or_else(|| anyhow!("cannot read --external {given}: it has no `=`\nhelp: write ID=RESULTS"))?;
     if registry.gates.get(id).map(|g| g.kind) != Some(GateKind::External) {
-        bail!("--external {id}: the registry has no external gate with this id");
+        bail!("cannot use --external {id}: the registry has no external gate with this id");
     }
     let Some(gate) = selection.gate_ids.iter().find(|g| *g == id) else {
-        bail!("--external {id}: the gate is not selected");
+        bail!("cannot use --external {id}: the gate is not selected");
     };
     let results = input_files::recorded_within(Path::new(path), EXTERNAL)
-        .with_context(|| format!("--external {id}"))?;
+        .with_context(|| format!("cannot use --external {id}"))?;
     let recorded = external::of_gate(results, id)
-        .ok_or_else(|| anyhow!("--external {id}: {path} has no result of this gate"))?;
+        .ok_or_else(|| anyhow!("cannot use --external {id}: {path} has no result of this gate"))?;
     Ok((gate.clone(), recorded))
 }
 

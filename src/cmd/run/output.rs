@@ -164,7 +164,7 @@ pub(super) fn outputs(
 ) -> anyhow::Result<()> {
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {
-        bail!("the path of the results contains a line break");
+        bail!("cannot write the outputs of the step: the path of the results contains a line break");
     }
     let overall = results.overall_word();
     let mut lines = format!("overall={overall}\nresults={path}\n");

@@ -16,7 +16,10 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
         None => default_results(&context.subject)?,
     };
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        bail!("--results {} is not the path of a file", path.display());
+        bail!(
+            "cannot write --results {}: it is not the path of a file",
+            path.display()
+        );
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
     let there = dir
@@ -38,7 +41,7 @@ pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<P
 
 /// Returns the default path of the results: one private folder per checkout.
 pub fn default_results(subject: &Path) -> anyhow::Result<PathBuf> {
-    let state = state_dir().context("cannot choose a results file; name one with --results FILE")?;
+    let state = state_dir().context("cannot choose a results file")?;
     let subject = subject
         .canonicalize()
         .with_context(|| format!("cannot find the checkout {}", subject.display()))?;

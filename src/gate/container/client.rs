@@ -51,7 +51,7 @@ impl Kind {
 pub enum EngineError {
     /// No client is on PATH.
     #[error(
-        "cannot find docker, podman or apptainer on PATH; install one of them, or run without --container"
+        "cannot find docker, podman or apptainer on PATH\nhelp: install one of them, or run without --container"
     )]
     Absent,
     /// The client cannot be started or did not end in time.
