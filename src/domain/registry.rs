@@ -265,7 +265,10 @@ pub enum Leaks {
 /// text.
 fn with_line_feeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let cmd = Option::<String>::deserialize(deserializer)?;
-    Ok(cmd.map(|text| text.replace("\r\n", "\n")))
+    Ok(cmd.map(|text| match text.contains('\r') {
+        true => text.replace("\r\n", "\n"),
+        false => text,
+    }))
 }
 
 impl Gate {

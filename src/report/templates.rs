@@ -46,10 +46,14 @@ pub fn environment(replaced: Option<&Path>) -> Result<Environment<'static>, Erro
     env.add_filter("pad", pad);
     env.add_filter("width", width);
     env.add_filter("paint", paint);
-    for (name, source) in EMBEDDED {
-        match replaced.map(|dir| dir.join(name)).filter(|path| path.exists()) {
-            Some(path) => env.add_template_owned(name, read(&path)?)?,
-            None => env.add_template(name, source)?,
+    // An embedded template is compiled when it is rendered or included; a replaced one at once, so that its errors show.
+    env.set_loader(|name| {
+        let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
+        Ok(embedded.map(|(_, source)| (*source).to_owned()))
+    });
+    for (name, _) in EMBEDDED {
+        if let Some(path) = replaced.map(|dir| dir.join(name)).filter(|path| path.exists()) {
+            env.add_template_owned(name, read(&path)?)?;
         }
     }
     Ok(env)
