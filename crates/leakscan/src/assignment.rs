@@ -123,7 +123,7 @@ fn next_line(text: &[u8], at: usize, name: &Range<usize>) -> Option<usize> {
         .iter()
         .take_while(|b| matches!(b, b' ' | b'\t'))
         .count();
-    (indent > own_indent).then_some(end + 1 + indent)
+    (indent > own_indent || after(text, at) == b'\\').then_some(end + 1 + indent)
 }
 
 /// The value of a line that contains nothing else.

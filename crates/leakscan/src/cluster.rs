@@ -96,6 +96,7 @@ fn is_object(name: &[u8]) -> bool {
         && !text.starts_with("your-")
         && !text.starts_with("some-")
         && !text.starts_with("the-")
+        && !text.ends_with("-name")
 }
 
 /// Whether the name of an object has a generated part or a number.

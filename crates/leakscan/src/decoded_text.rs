@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// How many bytes before a match a rule reads to recognise it.
+const CONTEXT: usize = 64;
+
 /// A decoded part of a text.
 pub struct DecodedText {
     /// The decoded bytes.
@@ -38,8 +41,16 @@ impl DecodedText {
         self.places.push(place);
     }
 
+    /// Whether a span or the text before it in its line was decoded. A rule may have needed the name before a value, so a plain
+    /// value after a disguised name counts.
+    pub fn differs_with_context(&self, span: &Range<usize>, original: &[u8]) -> bool {
+        let from = span.start.saturating_sub(CONTEXT);
+        let line = memchr::memrchr(b'\n', &self.text[from..span.start]).map_or(from, |at| from + at + 1);
+        self.differs(&(line..span.end), original)
+    }
+
     /// Whether a span differs from the original, or borders on a decoded character.
-    pub fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
+    fn differs(&self, span: &Range<usize>, original: &[u8]) -> bool {
         let back = self.original_span(span);
         let apart = |at: usize| {
             let before = at.checked_sub(1).and_then(|before| self.places.get(before));

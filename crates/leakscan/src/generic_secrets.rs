@@ -1,5 +1,7 @@
 //! Secrets without a format: a name that announces a secret, and a value that looks random or like a password.
 
+use std::ops::Range;
+
 use crate::assignment;
 use crate::assignment::Assigned;
 use crate::false_positives::entropy;
@@ -74,9 +76,20 @@ fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if real {
         found.skip_to(assigned.value.end);
         found.report(&HARD_CODED_SECRET, assigned.value);
-    } else if is_password && ends_in_password(&lower) && passphrases::is_likely(bytes, assigned.quoted) {
-        found.skip_to(assigned.value.end);
-        found.warn(&HARD_CODED_SECRET, assigned.value);
+    } else if is_password && ends_in_password(&lower) {
+        let phrase = match assigned.quoted || assigned.tight || assigned.flag {
+            true => assigned.value,
+            // A plain scalar of YAML may contain blanks.
+            false => rest_of_line(text, assigned.value),
+        };
+        found.count_work(phrase.len());
+        if passphrases::is_likely(
+            &text[phrase.clone()],
+            assigned.quoted || phrase.len() > bytes.len(),
+        ) {
+            found.skip_to(phrase.end);
+            found.warn(&HARD_CODED_SECRET, phrase);
+        }
     }
 }
 
@@ -86,6 +99,18 @@ fn is_assigned_password(assigned: &Assigned, bytes: &[u8], code: bool) -> bool {
         return strong_password(bytes) || typed || passphrases::has_random_word(bytes);
     }
     !code && (strong_password(bytes) || typed || assigned.flag && bytes.len() > 128 && is_key_material(bytes))
+}
+
+/// Returns a value up to the end of its line, without blanks at the end; only the value if the line is long.
+fn rest_of_line(text: &[u8], value: Range<usize>) -> Range<usize> {
+    let most = &text[value.start..text.len().min(value.start + 128)];
+    match memchr::memchr(b'\n', most) {
+        Some(length) => value.start..value.start + most[..length].trim_ascii_end().len(),
+        None if value.start + most.len() == text.len() => {
+            value.start..value.start + most.trim_ascii_end().len()
+        }
+        None => value,
+    }
 }
 
 /// Whether the value of a name is the password itself.
@@ -159,7 +184,7 @@ fn is_about(name: &[u8], keyword: &[u8]) -> bool {
 }
 
 /// Whether an unquoted value is code: a call, an attribute, a type, a number.
-fn is_expression(text: &[u8], value: &std::ops::Range<usize>) -> bool {
+fn is_expression(text: &[u8], value: &Range<usize>) -> bool {
     let bytes = &text[value.clone()];
     let next = after(text, value.end);
     if bytes.iter().any(|b| matches!(b, b'(' | b'[' | b'{' | b'$'))

@@ -31,7 +31,7 @@ const EXAMPLE_NUMBERS: &str = " 123 1234 000 001 111 999 0000 ";
 /// Words of an example, or of a name in code that ends with a number.
 const UNLIKELY_IN_PASSWORD: &str = " test tests testing example sample dummy fake mock demo invalid wrong bad sha aes md utf rsa hmac pbkdf v version step layer max min length size count line port error status code ";
 
-/// Whether a value is words and a number of three or four digits: `my_own_password_731`.
+/// Whether a value is words and a number of three or four digits, or three words and a number of two: `my_own_password_731`.
 fn is_numbered(value: &[u8], quoted: bool) -> bool {
     let separators: &[u8] = if quoted { b" -_" } else { b"-_" };
     let Some(end) = value.iter().rposition(|b| separators.contains(b)) else {
@@ -39,7 +39,7 @@ fn is_numbered(value: &[u8], quoted: bool) -> bool {
     };
     let (words, number) = (&value[..end], &value[end + 1..]);
     let mut count = 0;
-    (3..=4).contains(&number.len())
+    (2..=4).contains(&number.len())
         && number.iter().all(u8::is_ascii_digit)
         && !listed(EXAMPLE_NUMBERS, number)
         && words.split(|b| *b == value[end]).all(|word| {
@@ -50,7 +50,7 @@ fn is_numbered(value: &[u8], quoted: bool) -> bool {
                 && !listed(UNLIKELY_IN_PASSWORD, &lower)
                 && (value[end] != b' ' || !is_sentence(word) || lower == b"my")
         })
-        && (2..=6).contains(&count)
+        && (if number.len() == 2 { 3 } else { 2 }..=6).contains(&count)
 }
 
 /// Whether a quoted text has several words, of which one looks like a password.
@@ -128,6 +128,7 @@ mod tests {
             "PlumTree99Quince",
             "my_secret_password_731",
             "blue-heron-4471",
+            "purple_monkey_dishwasher_42",
             "my dog rex 831",
         ] {
             assert!(is_likely(phrase.as_bytes(), true), "{phrase}");

@@ -25,7 +25,7 @@ const COMMON_ACCOUNTS: &str = "runner user username users me you your name ubunt
     docker circleci travis builder python root nonroot gitpod vagrant pi linuxbrew runneradmin public default \
     shared dev developer worker nvidia rust rustacean build ci git admin foo bar someone somebody yourname \
     your_name your-name myuser myname test testuser user1 u x someuser some-user guest administrator mambauser \
-    conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe john.doe \
+    conda sandbox workspace code work jenkins actions containeruser alice-example jane john johndoe janedoe john.doe \
     sweet tmp ferris gitlab-runner github-runner actions-runner dir internal \
     yarn opam abc a nix nixbld steam deck kubernetes agent overview dashboard profile settings \
     www www-data web html media ftp mail nginx apache httpd postgres mysql redis celery deploy";

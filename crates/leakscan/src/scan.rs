@@ -142,7 +142,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
             inner
                 .raw
                 .into_iter()
-                .filter(|leak| decoded.differs(&leak.span, text))
+                .filter(|leak| decoded.differs_with_context(&leak.span, text))
                 .map(|leak| RawMatch {
                     kind: leak.kind,
                     severity: leak.severity,
@@ -260,6 +260,28 @@ mod tests {
         };
         assert_eq!(report.leaks[0].place, Place::Lines(region));
         assert!(!format!("{report:?}{leaks:?}").contains(&secret[4..12]));
+    }
+
+    /// A rule that needs a name finds a plain value after a disguised name.
+    #[test]
+    fn disguised_names_are_decoded() {
+        let value = token("", 20);
+        for name in [
+            "pass\u{34f}word",
+            "pass&zwnj;word",
+            "password\u{fe0f}",
+            "pa\u{3164}ssword",
+            "p\\u{61}ssword",
+            "pass\u{200b}word",
+            "p\u{430}ssword",
+        ] {
+            assert_eq!(
+                codes(&format!("{name}: {value}")),
+                ["hard-coded-secret"],
+                "{name}"
+            );
+            assert_eq!(codes(&format!("{name}: ${{{value}}}")), [""; 0], "{name}");
+        }
     }
 
     #[test]
