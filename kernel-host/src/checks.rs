@@ -9,6 +9,7 @@ use kernel_host::{ABI, Reply};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 
 use crate::channel::Channel;
+use crate::driver::find;
 
 /// Maximum number of self-checks in a library.
 const MAX_CHECKS: u32 = 256;
@@ -54,10 +55,12 @@ pub fn run(channel: &mut Channel, path: String) {
             &format!("the library has ABI version {version}; version {ABI} is required"),
         );
     }
-    let stamp: Symbol<unsafe extern "C" fn() -> *const c_char> = symbol(channel, &library, c"nmoe_stamp");
-    // SAFETY: as above. The function returns null or a string that lives as long as the library.
-    let stamp = unsafe { text(stamp()) };
-    channel.send(&Reply::Stamp { text: stamp });
+    type Stamp = unsafe extern "C" fn() -> *const c_char;
+    if let Some(stamp) = find::<Stamp>(&library, c"nmoe_stamp") {
+        // SAFETY: as above. The function returns null or a string that lives as long as the library.
+        let stamp = unsafe { text(stamp()) };
+        channel.send(&Reply::Stamp { text: stamp });
+    }
     let count: Symbol<unsafe extern "C" fn() -> u32> = symbol(channel, &library, c"nmoe_check_count");
     let name: Symbol<unsafe extern "C" fn(u32) -> *const c_char> =
         symbol(channel, &library, c"nmoe_check_name");

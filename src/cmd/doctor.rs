@@ -5,6 +5,7 @@
 
 mod check;
 mod engine;
+mod kernel_build;
 mod machine;
 mod needs;
 mod repository;
@@ -56,6 +57,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     checks.push(check);
     checks.push(engine::look());
     checks.extend(needs::look(&registry, &context.subject, tier_b));
+    checks.extend(kernel_build::look(&registry, &context.subject, tier_b));
     checks.extend(repository::look(context, &settings, &registry));
 
     let worst = checks.iter().any(|c| c.state == State::Missing);

@@ -190,7 +190,7 @@ fn work(
             ..input.evidence
         },
         subject: &context.subject,
-        cuda: target.cuda(),
+        driver: target.driver(),
         containers: containers.as_ref(),
         environment: &environment,
         refused,

@@ -1,5 +1,7 @@
 //! Defines the evidence of a verdict: the commits, the policy and the environment that it applies to.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +30,11 @@ pub struct Evidence {
     pub contract: Option<Sha256>,
     /// SHA-256 of each kernel library, by path in the subject.
     #[serde(default)]
-    pub kernels: std::collections::BTreeMap<String, Sha256>,
+    pub kernels: BTreeMap<String, Sha256>,
+    /// SHA-256 of each cubin that a gate compiled at run time, by cache.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<Sha256>>")]
+    pub jit: BTreeMap<JitCache, Vec<Sha256>>,
     /// Digest of the runner image, if the runner reports it.
     pub image: Option<String>,
     /// Version of this tool.
@@ -64,6 +70,32 @@ impl Isolation {
             Isolation::PidNamespace => "pid_namespace",
             Isolation::Cgroup => "cgroup",
             Isolation::ProcessTree => "process_tree",
+        }
+    }
+}
+
+/// A cache of kernels that are compiled at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JitCache {
+    /// Of Triton, also as PyTorch's compiler uses it.
+    Triton,
+    /// Of CuTe DSL.
+    CuteDsl,
+    /// Of PyTorch and CuPy, which compile with NVRTC.
+    Nvrtc,
+    /// Of the driver, which compiles PTX.
+    Driver,
+}
+
+impl JitCache {
+    /// Returns the name in results and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JitCache::Triton => "triton",
+            JitCache::CuteDsl => "cute_dsl",
+            JitCache::Nvrtc => "nvrtc",
+            JitCache::Driver => "driver",
         }
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! A file for the inline runner loads unchanged: every key that this tool adds is optional.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
-use crate::domain::ids::GateId;
-use crate::domain::ids::MetricName;
+use crate::domain::ids::{GateId, MetricName, Sha256};
 use crate::domain::is_default;
 use crate::domain::metric;
 pub use crate::domain::metric::{Direction, Metric};
@@ -83,6 +84,108 @@ pub struct Target {
     pub build: String,
     /// Number of GPUs of one runner.
     pub gpus: u32,
+    /// Libraries with self-checks that the repository itself has, besides those of nmoe-gates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckLibrary>,
+    /// Relocatable code for other targets that a library may contain beside its linked image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignCode>,
+    /// The most that a kernel may use, by the name of the kernel.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub pins: IndexMap<String, Pin>,
+    /// Libraries that are preloaded into every process of a GPU gate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub preload: Vec<Preload>,
+}
+
+/// A library with the self-checks of `nmoe_gates_checks.h`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckLibrary {
+    /// Pattern of the library. `kernels` must select it too.
+    pub library: PathPattern,
+    /// How the library is known to be fresh.
+    #[serde(default)]
+    pub fresh: Freshness,
+    /// Folder in the subject with the sources that the stamp covers.
+    #[serde(default = "CheckLibrary::default_package")]
+    pub package: String,
+    /// Files and folders of the package that the stamp covers.
+    #[serde(default = "CheckLibrary::default_sources")]
+    pub sources: Vec<String>,
+}
+
+impl CheckLibrary {
+    fn default_package() -> String {
+        "nmoe-csrc".to_owned()
+    }
+
+    fn default_sources() -> Vec<String> {
+        ["build.rs", "Cargo.toml", "include", "src"]
+            .map(str::to_owned)
+            .into()
+    }
+
+    /// Returns the rule for the library of nmoe-gates, and for every library with a stamp that the registry does not name.
+    pub fn of_nmoe_gates(library: PathPattern) -> Self {
+        CheckLibrary {
+            library,
+            fresh: Freshness::Stamp,
+            package: Self::default_package(),
+            sources: Self::default_sources(),
+        }
+    }
+}
+
+/// How a library with self-checks is known to be fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Freshness {
+    /// By its stamp: a digest over sources, flags and compiler, and the nonce of the run.
+    #[default]
+    Stamp,
+    /// By the build: the run deleted the library and its objects, and built it. Only a run can load it.
+    Build,
+}
+
+/// Relocatable code for other targets, such as that of NVSHMEM's device library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignCode {
+    /// Pattern of the libraries that may contain it.
+    pub library: PathPattern,
+    /// The digest that `kernels inspect` prints for the code.
+    pub sha256: Sha256,
+    /// Where it comes from.
+    pub reason: String,
+}
+
+/// The most that a kernel may use. Absent keys are not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pin {
+    /// Registers of a thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registers: Option<u64>,
+    /// Bytes of the stack frame of a thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<u64>,
+    /// Bytes of static shared memory of a block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<u64>,
+    /// Instructions that spill or refill a register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spills: Option<u64>,
+}
+
+/// A library that the loader preloads (`LD_PRELOAD`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preload {
+    /// Absolute path on the runner.
+    pub path: PathBuf,
+    /// SHA-256 of the file.
+    pub sha256: Sha256,
 }
 
 impl Default for Target {
@@ -93,6 +196,10 @@ impl Default for Target {
             kernels: PathPattern::new("nmoe/csrc/**/*.so").into_iter().collect(),
             build: "make -C nmoe/csrc".to_owned(),
             gpus: 8,
+            checks: Vec::new(),
+            foreign: Vec::new(),
+            pins: IndexMap::new(),
+            preload: Vec::new(),
         }
     }
 }

@@ -154,6 +154,8 @@ reasons! {
         "Build with `-gencode arch=compute_100a,code=sm_100a` alone; see `kernels inspect`.";
     KernelFailed = "kernel_failed", "A self-check of the kernel library failed, or loading it did.",
         "Run `nmoe-gates kernels check` on the target.";
+    KernelPin = "kernel_pin", "A kernel uses more registers, stack, shared memory or spills than its pin in the registry allows.",
+        "Run `nmoe-gates kernels inspect LIB` on both builds; change the kernel, or raise the pin in a change of its own.";
     KernelCrashed = "kernel_crashed", "A signal ended the kernel host while it loaded or checked the library.",
         "Run `nmoe-gates kernels check` on the target under a debugger, or with the library's checks one by one.";
     KernelExited = "kernel_exited", "The kernel library ended the kernel host before the checks were complete.",

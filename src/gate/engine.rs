@@ -21,13 +21,16 @@ use crate::gate::command_file_guard::CommandFileGuard;
 use crate::gate::container::Containers;
 use crate::gate::container::left_behind::Snapshot;
 use crate::gate::external::Recorded;
+use crate::gate::jit_caches::JitCaches;
 use crate::gate::kernel_build::{KernelBuild, KernelLibraries};
 use crate::gate::metrics::Meter;
+use crate::gate::preload;
 use crate::gate::process::{CommandSpec, Supervisor, Termination};
 use crate::gate::recorder::Recorder;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
 use crate::github::workflow_command;
+use crate::kernel::driver::Driver;
 use crate::system::clock;
 use crate::system::random;
 use crate::system::signals::Stop;
@@ -43,8 +46,8 @@ pub struct RunPlan<'a> {
     pub evidence: Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
-    /// CUDA version of the driver, if a gate needs GPUs.
-    pub cuda: Option<(u32, u32)>,
+    /// The driver, if a gate needs GPUs.
+    pub driver: Option<&'a Driver>,
     /// Where the gates run; `None` means without a container.
     pub containers: Option<&'a Containers>,
     /// The environment of this process; each gate receives only the allowed variables.
@@ -92,8 +95,8 @@ pub struct PerfCase<'a> {
     pub evidence: &'a Evidence,
     /// The checkout under test.
     pub subject: &'a Path,
-    /// CUDA version of the driver, if the compared gate needs GPUs.
-    pub cuda: Option<(u32, u32)>,
+    /// The driver, if the compared gate needs GPUs.
+    pub driver: Option<&'a Driver>,
     /// The environment of the compared command.
     pub environment: &'a BTreeMap<OsString, OsString>,
 }
@@ -135,6 +138,8 @@ pub fn run(
         recorder,
         done: plan.proven.clone(),
         libraries: None,
+        evidence: plan.evidence.clone(),
+        caches: None,
         failed: false,
     };
     if plan.refused.is_empty() {
@@ -158,6 +163,10 @@ struct Run<'a, 'o> {
     done: IndexMap<GateId, GateResult>,
     /// The kernel libraries; set when the first gate needs them.
     libraries: Option<KernelLibraries>,
+    /// The evidence so far.
+    evidence: Evidence,
+    /// The private caches of the current gate, if it needs kernels.
+    caches: Option<JitCaches>,
     failed: bool,
 }
 
@@ -226,6 +235,19 @@ impl Run<'_, '_> {
             // A gate whose start cannot be recorded must not run.
             return GateResult::new(Verdict::Invalid, Some(fault));
         }
+        if gate.needs_target()
+            && let Err(why) = preload::value(&self.plan.registry.target())
+        {
+            self.supervisor.output.line(why);
+            return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite));
+        }
+        // The caches of a container are its own.
+        if gate.needs_kernels() && self.plan.containers.is_none() {
+            match JitCaches::new() {
+                Ok(caches) => self.caches = Some(caches),
+                Err(_) => return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
+            }
+        }
         let guard = CommandFileGuard::new(|name| self.variable(name));
         let stop_token = self.open_group(id);
         let libraries = needs_kernel_build(gate).then(|| self.libraries(gate));
@@ -262,6 +284,19 @@ impl Run<'_, '_> {
             }
             result.kernel_checks = libraries.checks;
             result.kernel_checks.extend(mapped);
+        }
+        let target = self.plan.registry.target();
+        if let Some(caches) = self.caches.take()
+            && caches.conclude(
+                &target,
+                &mut result,
+                &mut self.evidence,
+                &mut self.supervisor.output,
+            )
+        {
+            self.recorder.push(&Event::EvidenceUpdated {
+                evidence: Box::new(self.evidence.clone()),
+            });
         }
         self.close_group(stop_token);
         match (guard.intact(), self.recorder.intact()) {
@@ -360,7 +395,7 @@ impl Run<'_, '_> {
             registry: plan.registry,
             evidence: &plan.evidence,
             subject: plan.subject,
-            cuda: plan.cuda,
+            driver: plan.driver,
             environment: &environment,
         };
         perf.judge(&case, self.supervisor)
@@ -376,15 +411,12 @@ impl Run<'_, '_> {
             subject: plan.subject,
             target: &plan.registry.target(),
             nonce: plan.evidence.run.as_deref(),
-            cuda: plan.cuda,
+            driver: plan.driver,
         };
         let libraries = build.prepare(&self.environment(gate), self.supervisor);
-        let evidence = Evidence {
-            kernels: libraries.digests.clone(),
-            ..plan.evidence.clone()
-        };
+        self.evidence.kernels.clone_from(&libraries.digests);
         self.recorder.push(&Event::EvidenceUpdated {
-            evidence: Box::new(evidence),
+            evidence: Box::new(self.evidence.clone()),
         });
         self.libraries = Some(libraries.clone());
         libraries
@@ -401,7 +433,14 @@ impl Run<'_, '_> {
     }
 
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
-        gate_environment::of(gate, self.plan.environment.iter().cloned())
+        let mut environment = gate_environment::of(gate, self.plan.environment.iter().cloned());
+        if gate.needs_target() {
+            // The libraries were checked before the first gate; a change since then is not loaded.
+            let preload = preload::value(&self.plan.registry.target()).ok().flatten();
+            environment.extend(preload.map(|value| ("LD_PRELOAD".into(), value)));
+        }
+        environment.extend(self.caches.iter().flat_map(JitCaches::environment));
+        environment
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -6,7 +6,7 @@ use std::cell::{OnceCell, RefCell};
 
 use crate::domain::registry::{Gate, Target};
 use crate::domain::verdict::Reason;
-use crate::kernel::driver::{self, Need, Probe};
+use crate::kernel::driver::{self, Driver, Need, Probe};
 
 /// The GPUs of this machine. The driver is asked once, and only if a gate needs GPUs.
 #[derive(Debug, Default)]
@@ -32,10 +32,10 @@ impl GpuProbe {
         self.lacks.borrow().clone()
     }
 
-    /// Returns the CUDA version of the driver; `None` if no gate needed GPUs or no driver answered.
-    pub fn cuda(&self) -> Option<(u32, u32)> {
+    /// Returns the driver; `None` if no gate needed GPUs or no driver answered.
+    pub fn driver(&self) -> Option<&Driver> {
         match self.probe.get() {
-            Some(Probe::Answered(driver)) => Some(driver.cuda),
+            Some(Probe::Answered(driver)) => Some(driver),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::mapped::MappedLibraries;
 use crate::gate::metrics::Meter;
 use crate::gate::process::{CommandSpec, Supervisor, Termination};
+use crate::kernel::driver::Driver;
 use crate::kernel::host::Limits;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
@@ -131,8 +132,8 @@ pub struct KernelBuild<'a> {
     pub target: &'a Target,
     /// The nonce of the run; `None` to create one for the build.
     pub nonce: Option<&'a str>,
-    /// CUDA version of the driver, if it is known.
-    pub cuda: Option<(u32, u32)>,
+    /// The driver, if it is known.
+    pub driver: Option<&'a Driver>,
 }
 
 impl KernelBuild<'_> {
@@ -203,12 +204,13 @@ impl KernelBuild<'_> {
             target: self.target,
             subject: self.subject,
             nonce,
-            cuda: self.cuda,
+            driver: self.driver,
             load: true,
             limits: Limits::default(),
         };
         let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
-        let (verdict, reason) = verify::verdict(&proofs);
+        let pins = verify::check_pins(&proofs, self.target);
+        let (verdict, reason) = verify::verdict(&proofs, pins.as_ref().map(|(check, _)| check));
         let mut built = KernelLibraries {
             verdict,
             reason,
@@ -227,6 +229,13 @@ impl KernelBuild<'_> {
             if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
                 built.digests.insert(proof.path.display().to_string(), digest);
             }
+        }
+        if let Some((check, detail)) = pins {
+            let status = check.status.as_str();
+            supervisor
+                .output
+                .line(format_args!("kernels: {status} {}: {detail}", check.name));
+            built.checks.push(check);
         }
         built
     }

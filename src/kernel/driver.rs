@@ -35,6 +35,17 @@ pub struct Gpu {
     pub uuid: String,
 }
 
+impl Gpu {
+    /// Returns the name for `CUDA_VISIBLE_DEVICES`: the UUID, otherwise the index.
+    pub fn name_for_cuda(&self, index: usize) -> String {
+        if self.uuid.is_empty() {
+            index.to_string()
+        } else {
+            self.uuid.clone()
+        }
+    }
+}
+
 /// The data that a driver reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Driver {

@@ -88,8 +88,8 @@ impl Loading {
     }
 }
 
-/// Loads this library in a kernel host and runs its self-checks.
-pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable> {
+/// Loads this library in a kernel host and runs its self-checks. The host sees only `gpu`, or all GPUs if it is `None`.
+pub fn load(library: &Snapshot, limits: &Limits, gpu: Option<&str>) -> Result<Loading, Unavailable> {
     let elf = HostElf::parse(library.bytes()).unwrap_or_default();
     if let Some((code, message)) = unloadable(&elf) {
         return Ok(Loading::without(Failure {
@@ -114,6 +114,7 @@ pub fn load(library: &Snapshot, limits: &Limits) -> Result<Loading, Unavailable>
     let library = HostLibrary {
         file: sealed,
         search: search(&elf, library.folder()),
+        gpu: gpu.map(str::to_owned),
     };
     let host_run = run_host(&request, Some(library), limits)?;
     Ok(read(&host_run))

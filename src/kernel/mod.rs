@@ -10,6 +10,7 @@ pub mod driver;
 pub mod health;
 pub mod host;
 pub mod load;
+pub mod pins;
 pub mod snapshot;
 pub mod source_names;
 pub mod stamp;

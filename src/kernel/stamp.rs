@@ -20,9 +20,6 @@ const TYPE: u32 = 1;
 /// Maximum size of a stamp in bytes.
 const MAX_SIZE: usize = 64 * 1024;
 
-/// Files and folders of the kernel package that the libraries are built from.
-const SOURCES: [&str; 4] = ["build.rs", "Cargo.toml", "include", "src"];
-
 /// The build data of a library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
@@ -55,6 +52,8 @@ pub struct Expected<'a> {
     pub arch: Arch,
     /// The kernel package in the checkout under test.
     pub package: &'a Path,
+    /// Files and folders of the package that the digest covers.
+    pub sources: &'a [String],
     /// Nonce of this run, if any.
     pub nonce: Option<&'a str>,
 }
@@ -102,7 +101,7 @@ impl Stamp {
         if self.arch != expected.arch.to_string() {
             return Err(Stale::Arch(self.arch.clone(), expected.arch));
         }
-        let sources = digest(expected.package, &self.flags, &self.compiler)
+        let sources = digest(expected.package, expected.sources, &self.flags, &self.compiler)
             .map_err(|error| Stale::Unreadable(package(), error))?;
         if sources != self.sources {
             return Err(Stale::Sources(package()));
@@ -118,9 +117,9 @@ impl Stamp {
 ///
 /// This is the SHA-256 of a listing: one line per source in the format of `sha256sum`, sorted by path, and the two lines
 /// `flags …` and `compiler …`.
-pub fn digest(package: &Path, flags: &str, compiler: &str) -> std::io::Result<String> {
+pub fn digest(package: &Path, sources: &[String], flags: &str, compiler: &str) -> std::io::Result<String> {
     let mut files = Vec::new();
-    for name in SOURCES {
+    for name in sources {
         gather(package, Path::new(name), &mut files)?;
     }
     files.sort();

@@ -15,18 +15,17 @@ use cuda_inspect::inspect::{Inspection, inspect};
 use ignore::WalkBuilder;
 
 use crate::domain::path_pattern::PathPattern;
-use crate::domain::registry::Target;
+use crate::domain::registry::{CheckLibrary, Freshness, Target};
 use crate::domain::results::KernelCheck;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::git::{Git, GitError};
 use crate::kernel::collectives::used_by;
-use crate::kernel::host::Limits;
+use crate::kernel::driver::Driver;
+use crate::kernel::host::{Limits, Unavailable};
 use crate::kernel::load::{Loading, load};
+use crate::kernel::pins;
 use crate::kernel::snapshot::{Snapshot, SnapshotError};
 use crate::kernel::stamp::{Expected, Stamp};
-
-/// Directory of the kernel package in a checkout.
-pub const PACKAGE: &str = "nmoe-csrc";
 
 /// Why the libraries of a checkout cannot be listed or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -187,10 +186,10 @@ pub struct Rules<'a> {
     pub target: &'a Target,
     /// Checkout that contains the library.
     pub subject: &'a Path,
-    /// Nonce of the run that must have built the library, if any.
+    /// Nonce of the run that built the library after it had deleted the old one, if any.
     pub nonce: Option<&'a str>,
-    /// CUDA version of the driver, if it is known.
-    pub cuda: Option<(u32, u32)>,
+    /// The driver, if it is known. The self-checks run on each of its GPUs.
+    pub driver: Option<&'a Driver>,
     /// Whether to load and self-check libraries with a stamp. This needs a suitable machine.
     pub load: bool,
     /// Time and output limits of the kernel host.
@@ -236,7 +235,10 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
         .map(|s| s.kernels.clone())
         .unwrap_or_default();
     let arch = Arch::from_str(&rules.target.arch).unwrap_or(Arch::SM_100A);
-    let inspection = inspect(library.bytes(), arch, &expected);
+    let mut inspection = inspect(library.bytes(), arch, &expected);
+    let allowed = rules.target.foreign.iter();
+    let allowed = allowed.filter(|one| one.library.matches(path.as_os_str().as_encoded_bytes()));
+    inspection.allow_foreign(allowed.map(|one| one.sha256.as_str()));
     let good = inspection.is_clean() || inspection.is_host_only();
     let detail = if inspection.is_host_only() {
         "it contains no device code".to_owned()
@@ -254,9 +256,9 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
     proof.row("inspect", status, reason, detail);
     // A driver runs the code of every toolkit with its own or an earlier major version.
     let too_new = toolkit
-        .zip(rules.cuda)
+        .zip(rules.driver.map(|driver| driver.cuda))
         .is_some_and(|(toolkit, driver)| toolkit.0 > driver.0);
-    if let (true, Some(toolkit), Some(driver)) = (too_new, toolkit, rules.cuda) {
+    if let (true, Some(toolkit), Some(driver)) = (too_new, toolkit, rules.driver.map(|driver| driver.cuda)) {
         let detail = format!(
             "it was built with CUDA {}.{}; the driver is for CUDA {}.{}",
             toolkit.0, toolkit.1, driver.0, driver.1
@@ -267,14 +269,33 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
         let detail = format!("it uses {}", exchanges.join(", "));
         proof.row("collectives", Verdict::Fail, Some(Reason::KernelAllToAll), detail);
     }
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let mut checks = rules.target.checks.iter();
+    let declared = checks.rfind(|one| one.library.matches(bytes));
     match stamp {
-        Ok(None) => {}
+        Ok(None) => match declared.map(|one| one.fresh) {
+            Some(Freshness::Build) if rules.nonce.is_some() => {
+                let detail = "this run built it from scratch".to_owned();
+                proof.row("fresh", Verdict::Pass, None, detail);
+                if good && !too_new && rules.load {
+                    run(&mut proof, &library, rules);
+                }
+            }
+            Some(Freshness::Stamp) => {
+                let detail = "the registry requires a stamp, and it has none".to_owned();
+                proof.row("fresh", Verdict::Invalid, Some(Reason::KernelStale), detail);
+            }
+            _ => {}
+        },
         Err(error) => proof.row("fresh", Verdict::Invalid, Some(Reason::KernelStale), error),
         Ok(Some(stamp)) => {
-            let package = rules.subject.join(PACKAGE);
+            let ours = PathPattern::new("**").ok().map(CheckLibrary::of_nmoe_gates);
+            let rule = declared.or(ours.as_ref());
+            let package = rules.subject.join(rule.map_or("", |rule| &rule.package));
             let fresh = stamp.verify(&Expected {
                 arch,
                 package: &package,
+                sources: rule.map_or(&[][..], |rule| &rule.sources),
                 nonce: rules.nonce,
             });
             match &fresh {
@@ -295,16 +316,42 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
             }
             proof.stamp = Some(stamp);
             if good && !too_new && fresh.is_ok() && rules.load {
-                run(&mut proof, &library, &rules.limits);
+                run(&mut proof, &library, rules);
             }
         }
     }
     proof
 }
 
-/// Loads a library with a stamp and adds the results of its self-checks.
-fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
-    match load(library, limits) {
+/// Loads a library on one GPU after the other, until a check does not pass. Returns the last loading.
+fn load_on_each(library: &Snapshot, rules: &Rules<'_>) -> Result<Loading, Unavailable> {
+    let gpus = rules.driver.map_or(&[][..], |driver| &driver.gpus);
+    let Some((last, others)) = gpus.split_last() else {
+        return load(library, &rules.limits, None);
+    };
+    for (index, gpu) in others.iter().enumerate() {
+        let mut loading = load(library, &rules.limits, Some(&gpu.name_for_cuda(index)))?;
+        if loading.verdict() != Verdict::Pass {
+            loading
+                .details
+                .iter_mut()
+                .for_each(|text| text.push_str(&format!(", on GPU {index}")));
+            return Ok(loading);
+        }
+    }
+    let mut loading = load(library, &rules.limits, Some(&last.name_for_cuda(others.len())))?;
+    let place = if loading.verdict() == Verdict::Pass {
+        format!(", on each of {} GPUs", gpus.len())
+    } else {
+        format!(", on GPU {}", others.len())
+    };
+    loading.details.iter_mut().for_each(|text| text.push_str(&place));
+    Ok(loading)
+}
+
+/// Loads a library and adds the results of its self-checks.
+fn run(proof: &mut Proof, library: &Snapshot, rules: &Rules<'_>) {
+    match load_on_each(library, rules) {
         Err(error) => {
             proof.row(
                 "load",
@@ -333,13 +380,41 @@ fn run(proof: &mut Proof, library: &Snapshot, limits: &Limits) {
     }
 }
 
-/// Returns the worst verdict of all libraries. Without any device code it is at least `kernel_missing`.
-pub fn verdict(proofs: &[Proof]) -> (Verdict, Option<Reason>) {
+/// Compares the kernels of all libraries with the pins of the target. Returns `None` without pins, otherwise the check and its
+/// description.
+pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, String)> {
+    if target.pins.is_empty() {
+        return None;
+    }
+    let used = proofs
+        .iter()
+        .filter_map(|proof| proof.inspection.as_ref())
+        .flat_map(Inspection::usage);
+    let exceeded = pins::exceeded(&target.pins, used);
+    let (status, reason, detail) = if exceeded.is_empty() {
+        let detail = format!("{} kernels keep to their pins", target.pins.len());
+        (Verdict::Pass, None, detail)
+    } else {
+        (Verdict::Fail, Some(Reason::KernelPin), exceeded.join("; "))
+    };
+    let check = KernelCheck {
+        name: "pins".to_owned(),
+        library: None,
+        status,
+        reason,
+        duration_s: None,
+    };
+    Some((check, detail))
+}
+
+/// Returns the worst verdict of all libraries and of the pins. Without any device code it is at least `kernel_missing`.
+pub fn verdict(proofs: &[Proof], pins: Option<&KernelCheck>) -> (Verdict, Option<Reason>) {
     let device_code = proofs
         .iter()
         .any(|p| p.inspection.as_ref().is_some_and(|i| !i.is_host_only()));
     let missing = (!device_code).then_some((Verdict::Invalid, Some(Reason::KernelMissing)));
-    worst(proofs.iter().map(Proof::verdict).chain(missing))
+    let pins = pins.map(|check| (check.status, check.reason));
+    worst(proofs.iter().map(Proof::verdict).chain(missing).chain(pins))
 }
 
 fn worst(verdicts: impl Iterator<Item = (Verdict, Option<Reason>)>) -> (Verdict, Option<Reason>) {
@@ -377,6 +452,9 @@ mod tests {
             .into_iter()
             .chain([(Verdict::Fail, Some(Reason::KernelFailed))]);
         assert_eq!(worst(rows), (Verdict::Fail, Some(Reason::KernelFailed)));
-        assert_eq!(verdict(&[]), (Verdict::Invalid, Some(Reason::KernelMissing)));
+        assert_eq!(
+            verdict(&[], None),
+            (Verdict::Invalid, Some(Reason::KernelMissing))
+        );
     }
 }

@@ -176,7 +176,7 @@ impl<'a, 'b> Site<'a, 'b> {
             subject: &subject,
             target,
             nonce: self.case.evidence.run.as_deref(),
-            cuda: self.case.cuda,
+            driver: self.case.driver,
         };
         let library = match arm {
             Arm::Base => {

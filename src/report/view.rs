@@ -381,6 +381,12 @@ fn facts(results: &Results) -> Vec<Fact> {
         value: Some(digest.to_string()),
         proven: kernels::proven_of(results, path),
     }));
+    facts.extend(e.jit.iter().map(|(cache, digests)| Fact {
+        label: "jit",
+        name: Some(cache.as_str().to_owned()),
+        value: Some(format!("{} cubins", digests.len())),
+        proven: None,
+    }));
     facts.extend([
         fact("image", e.image.as_deref()),
         fact("tool", e.tool.as_deref()),

@@ -33,14 +33,14 @@ fn stamp_changes_with_sources() {
     let stamp = Stamp::read(&std::fs::read(library).unwrap()).unwrap().unwrap();
     assert_eq!((stamp.schema, stamp.abi, stamp.arch.as_str()), (1, 1, "host"));
     assert_eq!(
-        digest(&package(), &stamp.flags, &stamp.compiler).unwrap(),
+        digest(&package(), &sources(), &stamp.flags, &stamp.compiler).unwrap(),
         stamp.sources
     );
     let sandbox = Sandbox::new();
     let elsewhere = sandbox.path("elsewhere");
     copy(&package(), &elsewhere);
     assert_eq!(
-        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        digest(&elsewhere, &sources(), &stamp.flags, &stamp.compiler).unwrap(),
         stamp.sources
     );
     let header = elsewhere.join("src/elements.h");
@@ -49,10 +49,13 @@ fn stamp_changes_with_sources() {
         .replace("448.0f", "447.0f");
     std::fs::write(&header, text).unwrap();
     assert_ne!(
-        digest(&elsewhere, &stamp.flags, &stamp.compiler).unwrap(),
+        digest(&elsewhere, &sources(), &stamp.flags, &stamp.compiler).unwrap(),
         stamp.sources
     );
-    assert_ne!(digest(&package(), "-O0", &stamp.compiler).unwrap(), stamp.sources);
+    assert_ne!(
+        digest(&package(), &sources(), "-O0", &stamp.compiler).unwrap(),
+        stamp.sources
+    );
 }
 
 #[test]
@@ -70,7 +73,15 @@ fn device_build_is_sm_100a_and_fresh() {
     let expected = Expected {
         arch: Arch::SM_100A,
         package: &package,
+        sources: &sources(),
         nonce: Some("another run's"),
     };
     assert!(matches!(stamp.verify(&expected), Err(Stale::Nonce)));
+}
+
+/// The sources that the stamp of nmoe-csrc covers.
+fn sources() -> Vec<String> {
+    ["build.rs", "Cargo.toml", "include", "src"]
+        .map(str::to_owned)
+        .into()
 }

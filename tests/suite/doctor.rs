@@ -306,3 +306,53 @@ fn missing_gate_program_and_hosted_runner_are_reported() {
         assert_eq!(states(&report, "runner"), [state]);
     }
 }
+
+/// The Makefile of the subject names what the build needs; only that is checked.
+#[test]
+fn tools_of_kernel_build_are_checked() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .registry(&registry().gate("b200:train", "true", "tier = \"b\"\ngpus = 8"))
+        .file("nmoe/csrc/Makefile", "FLASHMLA_HOME ?= x\n# pybind11, cublas\n");
+    let toolkit = |version: &str, headers: &[&str]| {
+        let home = sandbox.path("cuda");
+        let _ = std::fs::remove_dir_all(&home);
+        std::fs::create_dir_all(home.join("bin")).unwrap();
+        std::fs::create_dir_all(home.join("include")).unwrap();
+        for header in headers {
+            std::fs::write(home.join("include").join(header), "").unwrap();
+        }
+        let nvcc = home.join("bin/nvcc");
+        std::fs::write(
+            &nvcc,
+            format!("#!/bin/sh\necho 'tools, release {version}, V{version}.1'\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(&nvcc, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        checked(
+            sandbox
+                .gates(["doctor", "--format", "json"])
+                .env("CUDA_HOME", &home),
+        )
+    };
+    let report = toolkit("12.4", &["cuda_runtime.h"]);
+    assert_eq!(
+        found(&report, "nvcc"),
+        [("hint", "nvcc 12.4 does not compile for sm_100a")]
+    );
+    assert_eq!(
+        found(&report, "headers"),
+        [("hint", "the CUDA toolkit has no cublasLt.h, curand_kernel.h")]
+    );
+    assert_eq!(found(&report, "flashmla")[0].0, "hint");
+    assert_eq!(found(&report, "pybind11").len(), 1);
+    assert!(found(&report, "torch").is_empty());
+    let csrc = "third_party/flashmla/csrc";
+    sandbox
+        .file(&format!("{csrc}/sm100/prefill/dense/interface.h"), "")
+        .file(&format!("{csrc}/cutlass/include/cutlass/cutlass.h"), "");
+    let report = toolkit("13.0", &["cuda_runtime.h", "cublasLt.h", "curand_kernel.h"]);
+    for name in ["nvcc", "headers", "flashmla"] {
+        assert_eq!(found(&report, name)[0].0, "ok", "{name}: {report}");
+    }
+}

@@ -226,3 +226,143 @@ fn other_files_are_not_libraries() {
         .exits(2)
         .reports("it is not a regular file");
 }
+
+#[test]
+fn kernel_exceeding_its_pin_fails() {
+    let sandbox = Sandbox::new();
+    let good = fixture("sm_100a_zstd");
+    let path = good.to_str().unwrap();
+    let printed = sandbox
+        .gates(["kernels", "inspect", path, "--print-pins"])
+        .run()
+        .exits(0);
+    let pins = printed.stdout.to_string();
+    assert!(
+        pins.contains("[scale]\nregisters = 8\nstack = 0\nshared = 0\nspills = 0\n"),
+        "{pins}"
+    );
+    for (pins, code, says) in [
+        (pins.clone(), 0, ""),
+        (
+            pins.replace("registers = 8", "registers = 7"),
+            1,
+            "`scale`: registers 8, pinned to 7",
+        ),
+        (
+            format!("{pins}[other]\nregisters = 9\n"),
+            1,
+            "`other`: pinned, and in no library",
+        ),
+    ] {
+        sandbox.file("pins.toml", &pins);
+        let seen = sandbox
+            .gates([
+                "kernels",
+                "inspect",
+                path,
+                "--pin",
+                "pins.toml",
+                "--format",
+                "json",
+            ])
+            .run()
+            .exits(code)
+            .json();
+        let exceeded = seen["exceeded"].to_string();
+        assert!(exceeded.contains(says), "{exceeded}");
+    }
+    sandbox.file("pins.toml", "");
+    sandbox
+        .gates(["kernels", "inspect", path, "--pin", "pins.toml"])
+        .run()
+        .exits(2)
+        .reports("error: pins.toml pins no kernel");
+    let other = fixture("sm_90a_zstd");
+    let seen = sandbox
+        .gates([
+            "kernels",
+            "inspect",
+            path,
+            "--base",
+            other.to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+        .run()
+        .exits(0)
+        .json();
+    assert!(seen["changes"].is_array(), "{seen}");
+}
+
+/// NVSHMEM's device library brings relocatable code for other GPUs next to a linked image that is clean.
+#[test]
+fn foreign_relocatable_code_is_allowed_by_digest() {
+    let sandbox = Sandbox::new();
+    let input = format!(
+        "__asm__(\".section __nv_relfatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"{}\\\"\\n.incbin \\\"{}\\\"\\n.previous\\n\");",
+        fixture("sm_90a_zstd").display(),
+        fixture("ptx_zstd").display()
+    );
+    let path = library(
+        &sandbox,
+        "rdep.so",
+        &fixture("sm_100a_zstd"),
+        ".nv_fatbin",
+        &input,
+        &["-shared"],
+    );
+    let seen = look(&sandbox, &path, 1);
+    assert_eq!(seen["faults"].as_array().unwrap().len(), 1, "{seen}");
+    assert_eq!(seen["faults"][0]["code"], "foreign_relocatable", "{seen}");
+    assert_eq!(seen["foreign"]["entries"], 2);
+    let digest = seen["foreign"]["digest"].as_str().unwrap();
+    let path = path.to_str().unwrap();
+    for (digest, code) in [(digest, 0), (&"0".repeat(64), 1)] {
+        sandbox
+            .gates(["kernels", "inspect", path, "--allow-foreign", digest])
+            .run()
+            .exits(code)
+            .prints("sm_100a");
+    }
+    // In the section for linked code, nothing is allowed.
+    let both = fixture("both_zstd");
+    let path = library(&sandbox, "both.so", &both, ".nv_fatbin", "", &["-shared"]);
+    assert_eq!(look(&sandbox, &path, 1)["foreign"], Value::Null);
+}
+
+#[test]
+fn containers_of_large_data_and_archives_are_read() {
+    let sandbox = Sandbox::new();
+    for (name, fault) in [("sm_100a_zstd", None), ("sm_90a_zstd", Some("other_arch"))] {
+        let path = library(&sandbox, "cute.so", &fixture(name), ".lrodata", "", &["-shared"]);
+        let seen = look(&sandbox, &path, i32::from(fault.is_some()));
+        assert_eq!(seen["faults"][0]["code"].as_str(), fault, "{seen}");
+        assert_eq!(seen["entries"][0]["section"], ".lrodata");
+    }
+    let objects: Vec<PathBuf> = ["sm_100a_zstd", "sm_90a_zstd"]
+        .map(|name| {
+            library(
+                &sandbox,
+                &format!("{name}.o"),
+                &fixture(name),
+                ".nv_fatbin",
+                "",
+                &["-c"],
+            )
+        })
+        .into();
+    let archive = sandbox.path("both.a");
+    let mut ar = Command::new("ar");
+    ar.arg("rcs").arg(&archive).args(&objects);
+    assert!(ar.status().unwrap().success());
+    let seen = look(&sandbox, &archive, 1);
+    assert_eq!(seen["kind"], "archive");
+    assert_eq!(seen["entries"].as_array().unwrap().len(), 2, "{seen}");
+    assert_eq!(seen["faults"][0]["code"], "other_arch");
+    // An entry of Tile IR.
+    let mut tile = std::fs::read(fixture("sm_100a_plain")).unwrap();
+    tile[16] = 0x80;
+    let path = sandbox.path("tile.fatbin");
+    std::fs::write(&path, tile).unwrap();
+    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "tile_ir");
+}

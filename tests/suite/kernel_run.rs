@@ -443,3 +443,136 @@ fn library_failure_kind_is_reported() {
         assert_eq!(found["reason"], reason, "{what}: {gate}");
     }
 }
+
+/// Adds these lines to the target of the registry.
+fn with_target(sandbox: &Sandbox, lines: &str) {
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    let text = text.replacen("[gates.", &format!("{lines}\n[gates."), 1);
+    std::fs::write(&registry, text).unwrap();
+}
+
+#[test]
+fn kernel_exceeding_its_pin_fails_gate() {
+    for (registers, code, reason) in [(8, 0, Value::Null), (7, 1, "kernel_pin".into())] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        with_target(
+            &sandbox,
+            &format!("[target.b200.pins.scale]\nregisters = {registers}"),
+        );
+        let (out, results) = run(&sandbox, &["b200:train"]);
+        out.exits(code).prints("pins: ");
+        assert_eq!(results["results"]["b200:train"]["reason"], reason, "{results}");
+        assert_eq!(sandbox.repo().join("ran").exists(), code == 0);
+    }
+}
+
+#[test]
+fn preloaded_library_comes_from_registry_only() {
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    crate::kernel_check::library(&sandbox, "patched.so", None);
+    let path = sandbox.repo().join("patched.so");
+    let digest = crate::support::digest::sha256(&std::fs::read(&path).unwrap());
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    let text = text.replace("touch ran;", "echo preload: ${LD_PRELOAD-none}; touch ran;");
+    std::fs::write(&registry, text).unwrap();
+    let (out, _) = run(&sandbox, &["b200:train"]);
+    out.exits(0).prints("preload: none");
+    let lines = |digest: &str| {
+        format!(
+            "[[target.b200.preload]]\npath = \"{}\"\nsha256 = \"{digest}\"",
+            path.display()
+        )
+    };
+    let text = std::fs::read_to_string(&registry).unwrap();
+    with_target(&sandbox, &lines(&digest));
+    let (out, _) = run(&sandbox, &["b200:train"]);
+    out.exits(0).prints(&format!("preload: {}", path.display()));
+    std::fs::write(&registry, text).unwrap();
+    with_target(&sandbox, &lines(&"0".repeat(64)));
+    let (out, results) = run(&sandbox, &["b200:train"]);
+    out.exits(3).prints("has SHA-256");
+    assert_eq!(results["results"]["b200:train"]["reason"], "prerequisite");
+}
+
+/// A gate leaves a cubin in the cache of Triton, and one inside a file of CuTe DSL.
+#[test]
+fn kernels_compiled_at_run_time_are_inspected() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernel/sm_100a_plain.fatbin");
+    // Behind the headers of the container and of its entry.
+    let cubin = std::fs::read(fixture).unwrap()[16 + 112..].to_vec();
+    let mut other = cubin.clone();
+    // The SM number in the flags of the ELF header.
+    other[0x31] = 90;
+    for (name, triton, code, reason) in [
+        ("for the target", &cubin, 0, Value::Null),
+        ("for another", &other, 3, "kernel_off_target".into()),
+    ] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        sandbox
+            .file("triton.cubin", triton)
+            .file("cute.mlir", [b"a file of CuTe DSL", &cubin[..]].concat());
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let command = "mkdir $TRITON_CACHE_DIR/a; cp triton.cubin $TRITON_CACHE_DIR/a; cp cute.mlir $CUTE_DSL_CACHE_DIR; echo $CUTE_DSL_KEEP_CUBIN $TRITON_CACHE_DIR > caches";
+        std::fs::write(
+            &registry,
+            text.replace("touch ran; echo 'node_tps: 12,345'", command),
+        )
+        .unwrap();
+        let (out, results) = run(&sandbox, &["b200:train"]);
+        out.exits(code)
+            .prints("jit_inspect: 1 files with machine code in the cache of triton");
+        let gate = &results["results"]["b200:train"];
+        assert_eq!(gate["reason"], reason, "{name}: {gate}");
+        let jit = &results["evidence"]["jit"];
+        let digest = crate::support::digest::sha256(triton);
+        assert_eq!(jit["triton"], serde_json::json!([digest]), "{name}: {jit}");
+        assert_eq!(jit["cute_dsl"].as_array().unwrap().len(), 1, "{name}: {jit}");
+        let caches = std::fs::read_to_string(sandbox.repo().join("caches")).unwrap();
+        let folder = caches.trim().strip_prefix("1 ").unwrap();
+        assert!(!Path::new(folder).exists(), "{folder} is left");
+    }
+}
+
+/// A library of the repository itself, without a stamp. Its check writes which GPU it sees.
+#[test]
+fn unstamped_check_library_runs_on_every_gpu() {
+    let sandbox = checkout(
+        "sm_100a_zstd",
+        "cc -shared -fPIC -w -o nmoe/csrc/rdep_checks.so checks.c",
+    );
+    sandbox.file(
+        "checks.c",
+        format!(
+            "#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n{WRAPPER}\
+             typedef struct {{ uint32_t size; int32_t outcome; uint64_t cases, mismatches, index, expected, got; int32_t error, reserved; }} report;\n\
+             uint32_t nmoe_abi_version(void) {{ return 1; }}\n\
+             uint32_t nmoe_check_count(void) {{ return 1; }}\n\
+             const char *nmoe_check_name(uint32_t i) {{ return \"quant_fp8\"; }}\n\
+             int32_t nmoe_check_run(uint32_t i, report *r) {{ const char *gpu = getenv(\"CUDA_VISIBLE_DEVICES\"); FILE *f = fopen(\"gpus.log\", \"a\"); fprintf(f, \"%s\\n\", gpu); fclose(f); r->cases = 1; return 0; }}\n"
+        ),
+    );
+    with_target(
+        &sandbox,
+        "[[target.b200.checks]]\nlibrary = \"nmoe/csrc/rdep_checks.so\"\nfresh = \"build\"",
+    );
+    let (out, results) = run(&sandbox, &["b200:kernels"]);
+    out.exits(0)
+        .prints("kernels: pass quant_fp8: 1 cases, all equal, on each of 8 GPUs");
+    assert_eq!(results["overall"], "pass", "{results}");
+    let gpus = std::fs::read_to_string(sandbox.repo().join("gpus.log")).unwrap();
+    let gpus: Vec<_> = gpus.lines().collect();
+    assert_eq!(gpus.len(), 8, "{gpus:?}");
+    assert_eq!(gpus[7], "GPU-00000000-0000-0000-0000-000000000007");
+
+    // Without a rule, a library without a stamp is never loaded; with the default rule, it needs one.
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    std::fs::write(&registry, text.replace("fresh = \"build\"", "")).unwrap();
+    let (out, results) = run(&sandbox, &["b200:kernels"]);
+    out.exits(3)
+        .prints("the registry requires a stamp, and it has none");
+    assert_eq!(results["results"]["b200:kernels"]["reason"], "kernel_stale");
+}

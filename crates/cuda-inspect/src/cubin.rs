@@ -1,8 +1,10 @@
 //! Parses a cubin: device code as an ELF file, with its architecture and its kernels.
 
-use object::elf::FileHeader64;
+use object::elf::{FileHeader64, SHT_SYMTAB};
 use object::endian::LittleEndian;
+use object::read::SymbolIndex;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
+use serde::Serialize;
 
 /// ELF machine number of NVIDIA CUDA.
 const EM_CUDA: u16 = 190;
@@ -12,6 +14,20 @@ const COMPAT: &[u8] = b".nv.compat";
 
 /// The prefix of the constant bank that each kernel has.
 const BANK: &[u8] = b".nv.constant0.";
+
+/// The section with the attributes of all kernels, and the prefix of the section of one kernel.
+const INFO: &[u8] = b".nv.info";
+
+/// The prefix of the section for the static shared memory of a kernel.
+const SHARED: &[u8] = b".nv.shared.";
+
+/// Attributes of [`INFO`]: pairs of a symbol and a number.
+const REGISTERS: u8 = 0x2F;
+const FRAME: u8 = 0x11;
+
+/// Attribute of the section of one kernel: pairs of a kind and the position of an instruction. Kind 1 is a spill or a refill.
+const ANNOTATIONS: u8 = 0x55;
+const SPILL_OR_REFILL: u32 = 1;
 
 /// The section with the version of the toolkit that wrote the cubin.
 const CUINFO: &[u8] = b".note.nv.cuinfo";
@@ -36,6 +52,23 @@ pub struct Cubin {
     pub toolkit: Option<(u32, u32)>,
     /// The names of the kernels, in the order of the file.
     pub kernels: Vec<String>,
+    /// What each kernel uses, in the same order.
+    pub usage: Vec<Usage>,
+}
+
+/// What a kernel uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Name of the kernel.
+    pub kernel: String,
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Bytes of the stack frame of a thread.
+    pub stack: u32,
+    /// Bytes of static shared memory of a block, with what the system reserves.
+    pub shared: u64,
+    /// Number of instructions that spill or refill a register; 0 before CUDA 13, which began to mark them.
+    pub spills: u64,
 }
 
 /// Parses a cubin.
@@ -58,6 +91,7 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
         .sections(endian, bytes)
         .map_err(|_| "its section table is damaged")?;
     let (mut arch_specific, mut toolkit, mut kernels) = (flagged, None, Vec::new());
+    let (mut attributes, mut shared) = (Vec::new(), Vec::new());
     for section in sections.iter() {
         let name = sections
             .section_name(endian, section)
@@ -71,15 +105,60 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
                 == 1;
         } else if name == CUINFO {
             toolkit = section.data(endian, bytes).ok().and_then(toolkit_of);
+        } else if let Some(rest) = name.strip_prefix(INFO) {
+            let data = section.data(endian, bytes).unwrap_or_default();
+            attributes.push((rest.strip_prefix(b"."), data));
+        } else if let Some(kernel) = name.strip_prefix(SHARED) {
+            let size: u64 = section.sh_size(endian);
+            shared.push((kernel, size));
         } else if let Some(kernel) = name.strip_prefix(BANK) {
             kernels.push(String::from_utf8_lossy(kernel).into_owned());
         }
     }
+    let symbols = sections.symbols(endian, bytes, SHT_SYMTAB).ok();
+    let name_of = |index: u32| {
+        let symbols = symbols.as_ref()?;
+        let symbol = symbols.symbol(SymbolIndex(index as usize)).ok()?;
+        symbols.symbol_name(endian, symbol).ok()
+    };
+    let usage = kernels
+        .iter()
+        .map(|kernel| {
+            let mut usage = Usage {
+                kernel: kernel.clone(),
+                ..Usage::default()
+            };
+            let own = |name: &[u8]| name == kernel.as_bytes();
+            let of_symbol = |pairs: &[u8]| {
+                let all = words(pairs);
+                let mut pairs = all.chunks_exact(2);
+                let found = pairs.find(|pair| name_of(pair[0]).is_some_and(own));
+                found.map(|pair| pair[1])
+            };
+            for (name, data) in &attributes {
+                for (number, value) in list(data) {
+                    match (name, number) {
+                        (None, REGISTERS) => usage.registers = of_symbol(value).unwrap_or(usage.registers),
+                        (None, FRAME) => usage.stack = of_symbol(value).unwrap_or(usage.stack),
+                        (Some(name), ANNOTATIONS) if own(name) => {
+                            let kinds = words(value).into_iter().step_by(2);
+                            usage.spills += kinds.filter(|kind| *kind == SPILL_OR_REFILL).count() as u64;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            let sizes = shared.iter().filter(|(name, _)| own(name));
+            usage.shared = sizes.map(|(_, size)| size).sum();
+            usage
+        })
+        .collect();
     Ok(Cubin {
         sm,
         arch_specific,
         toolkit,
         kernels,
+        usage,
     })
 }
 
@@ -88,6 +167,30 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
 fn toolkit_of(note: &[u8]) -> Option<(u32, u32)> {
     let word = note.get(28..30)?.try_into().ok().map(u16::from_le_bytes)?;
     Some((u32::from(word / 10), u32::from(word % 10)))
+}
+
+/// Reads a list of little-endian numbers.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    let all = bytes.chunks_exact(4);
+    all.filter_map(|word| word.try_into().ok().map(u32::from_le_bytes))
+        .collect()
+}
+
+/// Lists the attributes that have data, up to the first damaged one. The format is that of [`attribute`].
+fn list(mut data: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut found = Vec::new();
+    while let [format, number, low, high, rest @ ..] = data {
+        data = rest;
+        if *format == 4 {
+            let length = usize::from(u16::from_le_bytes([*low, *high]));
+            let Some((value, after)) = rest.split_at_checked(length) else {
+                break;
+            };
+            found.push((*number, value));
+            data = after;
+        }
+    }
+    found
 }
 
 /// Reads the value of an attribute: 0 if the attribute is absent, `None` if the list is damaged.

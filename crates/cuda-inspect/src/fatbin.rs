@@ -21,6 +21,8 @@ pub enum EntryKind {
     Cubin,
     /// Intermediate code for link-time optimisation.
     Lto,
+    /// Intermediate code of CUDA Tile, which the driver compiles.
+    Tile,
     /// A kind that this crate does not know.
     Unknown,
 }
@@ -106,6 +108,11 @@ pub fn entries(section: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
     Ok(found)
 }
 
+/// Returns the size of the container at the beginning of these bytes, with its header.
+pub fn size_of_blob(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u64_at(bytes, 8)?).ok()?.checked_add(BLOB_HEADER)
+}
+
 fn entry(section: &[u8], at: usize, end: usize) -> Result<(Entry<'_>, usize), Malformed> {
     let bad = |why| Malformed { offset: at, why };
     let header = section
@@ -117,6 +124,7 @@ fn entry(section: &[u8], at: usize, end: usize) -> Result<(Entry<'_>, usize), Ma
         1 => EntryKind::Ptx,
         2 => EntryKind::Cubin,
         8 => EntryKind::Lto,
+        0x80 => EntryKind::Tile,
         _ => EntryKind::Unknown,
     };
     let header_size = u32_at(header, 4).ok_or(short.clone())? as usize;

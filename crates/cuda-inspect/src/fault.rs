@@ -36,6 +36,25 @@ pub enum Fault {
         /// Section and offset.
         place: String,
     },
+    /// Intermediate code of CUDA Tile.
+    #[error("{place} is Tile IR: the driver would compile it for other GPUs too")]
+    TileIr {
+        /// Section and offset.
+        place: String,
+    },
+    /// Input of the device linker for other targets, beside a linked image.
+    #[error(
+        "{count} entries of relocatable code are not for the wanted target ({targets}), although the linked image is; \
+         a registry can allow exactly this code by its digest {digest}"
+    )]
+    ForeignRelocatable {
+        /// Number of entries.
+        count: usize,
+        /// What they are.
+        targets: String,
+        /// Digest over the entries.
+        digest: String,
+    },
     /// Machine code for another architecture.
     #[error("{place} is machine code for {found}, not {wanted}")]
     OtherArch {
@@ -90,6 +109,8 @@ impl Fault {
             Fault::NoKernels => "no_kernels",
             Fault::Ptx { .. } => "ptx",
             Fault::Lto { .. } => "lto",
+            Fault::TileIr { .. } => "tile_ir",
+            Fault::ForeignRelocatable { .. } => "foreign_relocatable",
             Fault::OtherArch { .. } => "other_arch",
             Fault::Mislabelled { .. } => "mislabelled",
             Fault::Unreadable { .. } => "unreadable",

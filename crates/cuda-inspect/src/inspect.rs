@@ -4,140 +4,58 @@
 //! for exactly the wanted architecture, according to the container and to the code itself. The file has no device code in
 //! other places. The code names at least one kernel, and all expected kernels.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::arch::{Arch, Variant};
+use crate::archive;
 use crate::cubin;
 use crate::fatbin::{self, Compression, Entry, EntryKind};
 use crate::fault::Fault;
+pub use crate::inspection::{EntryReport, FileKind, Foreign, Inspection};
+use crate::inspection::{LARGE_DATA, LINKED, RELOCATABLE};
 use crate::ptx;
 use crate::unpack::{self, unpack};
 
-/// The sections for device code: of linked programs, and of relocatable code.
-const SECTIONS: [&str; 2] = [".nv_fatbin", "__nv_relfatbin"];
-
-/// The format of a library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileKind {
-    /// A shared object, for example a Python extension.
-    SharedObject,
-    /// An object file.
-    Object,
-    /// A cubin without a container.
-    Cubin,
-    /// A fat binary without a host library.
-    Fatbin,
-    /// Another format.
-    Other,
-}
-
-/// An inspected entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EntryReport {
-    /// The section; null in a cubin or a fat binary.
-    pub section: Option<&'static str>,
-    /// Offset in the section, or in the file.
-    pub offset: usize,
-    /// What the entry contains.
-    pub kind: EntryKind,
-    /// SM number.
-    pub sm: u32,
-    /// The letter after the number.
-    pub variant: Option<Variant>,
-    /// Unpacked size in bytes.
-    pub size: u64,
-    /// Stored size in bytes.
-    pub stored: u64,
-    /// The compression.
-    pub compression: Compression,
-    /// CUDA version of the toolkit that wrote the code: major, minor; null if the code does not record it.
-    pub toolkit: Option<(u32, u32)>,
-    /// The names of the kernels.
-    pub kernels: Vec<String>,
-}
-
-/// An inspected library.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspection {
-    /// The format of the file.
-    pub kind: FileKind,
-    /// SHA-256 of the file, 64 hex digits.
-    pub sha256: String,
-    /// Size of the file in bytes.
-    pub size: u64,
-    /// The architecture that all code should be for.
-    pub wanted: Arch,
-    /// All entries.
-    pub entries: Vec<EntryReport>,
-    /// The shared objects that the library needs.
-    pub needs: Vec<String>,
-    /// The undefined symbols.
-    pub imports: Vec<String>,
-    /// Names of NCCL's functions that are complete strings in its read-only data, as `dlsym` needs them.
-    pub nccl_strings: Vec<String>,
-    /// The reasons why the library is not for the wanted architecture only.
-    pub faults: Vec<Fault>,
-}
-
-impl Inspection {
-    /// Whether the library is for the wanted architecture only.
-    pub fn is_clean(&self) -> bool {
-        self.faults.is_empty()
-    }
-
-    /// Whether this is a valid library without device code, such as a telemetry extension.
-    pub fn is_host_only(&self) -> bool {
-        self.faults == [Fault::NoDeviceCode]
-    }
-
-    /// The newest toolkit that any code was built with.
-    pub fn toolkit(&self) -> Option<(u32, u32)> {
-        self.entries.iter().filter_map(|entry| entry.toolkit).max()
-    }
-
-    /// The verdict in one sentence.
-    pub fn verdict(&self) -> String {
-        match self.faults.as_slice() {
-            [] => format!("{} and nothing else", self.wanted),
-            [only] => format!("not {} alone: {only}", self.wanted),
-            [first, rest @ ..] => format!("not {} alone: {first}; and {} more", self.wanted, rest.len()),
-        }
-    }
-}
+/// The sections for device code.
+const SECTIONS: [&str; 2] = [LINKED, RELOCATABLE];
 
 /// Inspects a library, and compares it with the wanted architecture and the kernels that it must contain.
 pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
     let mut inspector = Inspector {
         inspection: Inspection {
             kind: FileKind::Other,
-            sha256: Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: hex(&Sha256::digest(bytes)),
             size: bytes.len() as u64,
             wanted,
             entries: Vec::new(),
             needs: Vec::new(),
             imports: Vec::new(),
             nccl_strings: Vec::new(),
+            foreign: None,
             faults: Vec::new(),
         },
+        relocatable: Vec::new(),
         budget: unpack::BUDGET,
     };
     inspector.file(bytes);
-    let mut inspection = inspector.inspection;
+    let Inspector {
+        mut inspection,
+        relocatable,
+        ..
+    } = inspector;
     if inspection.kind != FileKind::Other {
+        merge_foreign(&mut inspection, &relocatable);
+        let named: HashSet<String> = inspection
+            .runnable()
+            .flat_map(|entry| entry.kernels.iter().cloned())
+            .collect();
         let faults = &mut inspection.faults;
-        // A device linker keeps only the kernels that something uses. Its input remains in the other section.
-        let linked = inspection.kind == FileKind::SharedObject
-            && inspection.entries.iter().any(|e| e.section == Some(SECTIONS[0]));
-        let counts = |entry: &&EntryReport| !linked || entry.section == Some(SECTIONS[0]);
-        let named = || inspection.entries.iter().filter(counts).flat_map(|e| &e.kernels);
         let unlinked = |name: &&String| name.starts_with("__cudaRegisterLinkedBinary");
         if inspection.kind == FileKind::SharedObject
             && let Some(name) = inspection.imports.iter().find(unlinked)
@@ -146,16 +64,49 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
         }
         if inspection.entries.is_empty() && faults.is_empty() {
             faults.push(Fault::NoDeviceCode);
-        } else if named().next().is_none() && faults.is_empty() {
+        } else if named.is_empty() && faults.is_empty() {
             faults.push(Fault::NoKernels);
         }
         for kernel in expected {
-            if !named().any(|k| k == kernel) {
+            if !named.contains(kernel) {
                 faults.push(Fault::MissingKernel(kernel.clone()));
             }
         }
     }
     inspection
+}
+
+/// Reports relocatable code for other targets: as one fault with a digest beside a linked image, else entry by entry.
+fn merge_foreign(inspection: &mut Inspection, relocatable: &[(Fault, String, Vec<u8>)]) {
+    if relocatable.is_empty() {
+        return;
+    }
+    if !inspection.is_device_linked() {
+        let faults = relocatable.iter().map(|(fault, ..)| fault.clone());
+        inspection.faults.splice(0..0, faults);
+        return;
+    }
+    let mut targets: Vec<String> = relocatable.iter().map(|(_, target, _)| target.clone()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    let mut digests: Vec<&[u8]> = relocatable.iter().map(|(.., digest)| digest.as_slice()).collect();
+    // The order of the objects may change with the build.
+    digests.sort_unstable();
+    let foreign = Foreign {
+        entries: relocatable.len(),
+        targets,
+        digest: hex(&Sha256::digest(digests.concat())),
+    };
+    inspection.faults.push(Fault::ForeignRelocatable {
+        count: foreign.entries,
+        targets: foreign.targets.join(", "),
+        digest: foreign.digest.clone(),
+    });
+    inspection.foreign = Some(foreign);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Finds the strings that are the name of a function of NCCL and nothing else.
@@ -179,6 +130,8 @@ fn nccl_strings(data: &[u8]) -> impl Iterator<Item = String> {
 /// An inspection in progress.
 struct Inspector {
     inspection: Inspection,
+    /// Entries of relocatable code that are not for the wanted target: the fault, what they are, and the digest of what is stored.
+    relocatable: Vec<(Fault, String, Vec<u8>)>,
     budget: u64,
 }
 
@@ -187,6 +140,16 @@ impl Inspector {
         if bytes.starts_with(&fatbin::MAGIC) {
             self.inspection.kind = FileKind::Fatbin;
             self.section(None, bytes);
+        } else if bytes.starts_with(archive::MAGIC) {
+            match archive::members(bytes) {
+                // A member that is no library, such as a text, is not device code.
+                Ok(members) => members
+                    .into_iter()
+                    .filter(|member| member.starts_with(b"\x7fELF"))
+                    .for_each(|member| self.host_library(member)),
+                Err(why) => self.malformed("the archive", &format!("because {why}")),
+            }
+            self.inspection.kind = FileKind::Archive;
         } else if cubin::HEADS.iter().any(|head| bytes.starts_with(head)) {
             self.inspection.kind = FileKind::Cubin;
             self.cubin_file(bytes);
@@ -214,11 +177,17 @@ impl Inspector {
             _ => return self.fault(Fault::NotALibrary("it is an executable or a core")),
         };
         let mut ranges = Vec::new();
+        let mut large = Vec::new();
         for section in elf.sections() {
             let Ok(name) = section.name_bytes() else {
                 self.malformed("the file", "because its section names are damaged");
                 return;
             };
+            if name == LARGE_DATA.as_bytes()
+                && let (Ok(data), Some((start, _))) = (section.data(), section.file_range())
+            {
+                large.push((start, data));
+            }
             let Some(known) = SECTIONS.into_iter().find(|s| s.as_bytes() == name) else {
                 continue;
             };
@@ -229,6 +198,13 @@ impl Inspector {
                 }
                 _ => self.malformed(known, "because it lies outside the file"),
             }
+        }
+        for (start, data) in large {
+            ranges.extend(
+                self.large_data(data)
+                    .iter()
+                    .map(|at| (start + at.start, start + at.end)),
+            );
         }
         self.strays(bytes, &ranges);
         self.names(&elf);
@@ -246,7 +222,7 @@ impl Inspector {
             .collect();
         imports.sort_unstable();
         imports.dedup();
-        self.inspection.imports = imports;
+        self.inspection.imports.extend(imports);
         for section in elf.sections() {
             if section
                 .name_bytes()
@@ -257,8 +233,26 @@ impl Inspector {
             }
         }
         if let Ok(libraries) = elf.import_libraries() {
-            self.inspection.needs = libraries.filter_map(Result::ok).map(|l| text(l.name())).collect();
+            let needs = libraries.filter_map(Result::ok).map(|l| text(l.name()));
+            self.inspection.needs.extend(needs);
         }
+    }
+
+    /// Reads the containers in large read-only data. Returns their places.
+    fn large_data(&mut self, data: &[u8]) -> Vec<Range<u64>> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(start) = memmem::find(&data[at..], &fatbin::MAGIC).map(|n| at + n) {
+            let size = fatbin::size_of_blob(&data[start..]);
+            let Some(container) = size.and_then(|size| data.get(start..start.checked_add(size)?)) else {
+                // The search for strays reports it.
+                return found;
+            };
+            self.section(Some(LARGE_DATA), container);
+            at = start + container.len();
+            found.push(start as u64..at as u64);
+        }
+        found
     }
 
     /// Searches for device code outside the sections for device code.
@@ -303,6 +297,7 @@ impl Inspector {
                     compression: Compression::None,
                     toolkit: cubin.toolkit,
                     kernels: cubin.kernels,
+                    usage: cubin.usage,
                 });
             }
             Err(why) => self.malformed("the file", &format!("because {why}")),
@@ -327,7 +322,8 @@ impl Inspector {
             },
         };
         let payload = unpack(entry, &mut self.budget);
-        let (mut kernels, mut toolkit) = (Vec::new(), None);
+        let (mut kernels, mut toolkit, mut usage) = (Vec::new(), None, Vec::new());
+        let earlier = self.inspection.faults.len();
         match (&payload, entry.kind) {
             (_, EntryKind::Ptx) => {
                 if let Ok(text) = &payload {
@@ -336,6 +332,7 @@ impl Inspector {
                 self.fault(Fault::Ptx { place, arch: label });
             }
             (_, EntryKind::Lto) => self.fault(Fault::Lto { place }),
+            (_, EntryKind::Tile) => self.fault(Fault::TileIr { place }),
             (_, EntryKind::Unknown) => self.fault(Fault::Unreadable {
                 place,
                 why: "it is of no known kind".to_owned(),
@@ -362,12 +359,27 @@ impl Inspector {
                     self.compare(place, label);
                     toolkit = cubin.toolkit;
                     kernels = cubin.kernels;
+                    usage = cubin.usage;
                 }
                 Err(why) => self.fault(Fault::Unreadable {
                     place,
                     why: why.to_owned(),
                 }),
             },
+        }
+        if section == Some(RELOCATABLE) && self.inspection.faults.len() == earlier + 1 {
+            let target = match self.inspection.faults.last() {
+                Some(Fault::OtherArch { found, .. }) => Some(found.to_string()),
+                Some(Fault::Ptx { arch, .. }) => Some(format!("PTX for {arch}")),
+                Some(Fault::Lto { .. }) => Some(format!("intermediate code for {label}")),
+                _ => None,
+            };
+            if let Some(target) = target
+                && let Some(fault) = self.inspection.faults.pop()
+            {
+                self.relocatable
+                    .push((fault, target, Sha256::digest(entry.payload).to_vec()));
+            }
         }
         self.inspection.entries.push(EntryReport {
             section,
@@ -380,6 +392,7 @@ impl Inspector {
             compression: entry.compression,
             toolkit,
             kernels,
+            usage,
         });
     }
 

@@ -60,7 +60,7 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
     for path in &args.libraries {
         let library = Snapshot::take(path)
             .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
-        let loading = load(&library, limits).map_err(|error| NoVerdict(error.to_string()))?;
+        let loading = load(&library, limits, None).map_err(|error| NoVerdict(error.to_string()))?;
         let verdict = loading.verdict();
         worst = match (worst, verdict) {
             (Exit::Failed, _) | (_, Verdict::Fail) => Exit::Failed,
@@ -111,12 +111,16 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
         target: &target,
         subject: &context.subject,
         nonce: None,
-        cuda: judged.as_ref().ok().map(|driver| driver.cuda),
+        driver: judged.as_ref().ok(),
         load: judged.is_ok(),
         limits,
     };
     let proofs: Vec<Proof> = libraries.iter().map(|path| prove(path, &rules)).collect();
-    let (verdict, reason) = match (&judged, verify::verdict(&proofs)) {
+    let pins = verify::check_pins(&proofs, &target);
+    let (verdict, reason) = match (
+        &judged,
+        verify::verdict(&proofs, pins.as_ref().map(|(check, _)| check)),
+    ) {
         // A failed library fails on every machine, so report it first.
         (_, failed @ (Verdict::Fail, _)) => failed,
         (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
@@ -129,10 +133,14 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
             "reason": reason,
             "machine": machine::as_json(&asked, &judged),
             "libraries": proofs.iter().map(proof_json).collect::<Vec<_>>(),
+            "pins": pins.as_ref().map(|(check, detail)| json!({"status": check.status, "message": detail})),
         }))?,
         _ => {
             let mut text = machine::describe(&asked, &judged);
             proofs.iter().for_each(|proof| describe(&mut text, proof));
+            if let Some((check, detail)) = &pins {
+                row(&mut text, check.status, &check.name, detail);
+            }
             conclude(&mut text, verdict, reason, &target);
             print(&text)?;
         }

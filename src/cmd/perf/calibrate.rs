@@ -116,7 +116,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         registry: &registry,
         evidence: &evidence,
         subject: &context.subject,
-        cuda: target.cuda(),
+        driver: target.driver(),
         environment: &gate_environment::of(compare, ours),
     };
     let calibrated = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)

@@ -36,6 +36,8 @@ pub struct HostLibrary {
     pub file: OwnedFd,
     /// Folders where the loader searches libraries that this one needs, before all others.
     pub search: Vec<PathBuf>,
+    /// The only GPU that the host sees; all that this process sees if `None`.
+    pub gpu: Option<String>,
 }
 
 /// How a host exited.

@@ -42,7 +42,11 @@ pub(super) fn spawn(
             .stderr(Stdio::piped())
             .process_group(0);
         let search = library.as_ref().map_or(&[][..], |library| &library.search);
-        keep_cuda_environment(command, search)
+        keep_cuda_environment(command, search)?;
+        if let Some(gpu) = library.as_ref().and_then(|library| library.gpu.as_ref()) {
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
+        Ok(())
     })
     .map_err(|e| unavailable("it cannot be started", e))?;
     drop((child_end, library));
