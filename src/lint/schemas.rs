@@ -3,11 +3,11 @@
 use crate::document::typed::variants;
 use crate::domain::container;
 use crate::domain::contract::{self, Complexity, Risk};
-use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Slug};
+use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Sha256, Slug};
 use crate::domain::metric::{Decimal, Reduce, Take};
 use crate::domain::numeric::Numerics;
 use crate::domain::preset::Preset;
-use crate::domain::registry::{Direction, GateKind, Leaks, Tier};
+use crate::domain::registry::{Direction, Freshness, GateKind, Leaks, Tier};
 use crate::domain::verdict::Verdict;
 use crate::lint::codes::attestation::INVALID_SHA;
 use crate::lint::codes::contract::{INVALID_ISSUE_ID, INVALID_KNOB, INVALID_REF, INVALID_SLUG};
@@ -37,6 +37,7 @@ const SHA: SchemaType = text!(CommitPrefix, INVALID_SHA);
 const REF: SchemaType = text!(Revision, INVALID_REF);
 const KNOB: SchemaType = text!(Knob, INVALID_KNOB);
 const ENV_NAME: SchemaType = text!(EnvName, INVALID_ENV_NAME);
+const DIGEST: SchemaType = text!(Sha256, WRONG_TYPE);
 const METRIC_NAME: SchemaType = text!(MetricName, INVALID_PATTERN);
 const TEXT: SchemaType = SchemaType::Text(None);
 const RISK: SchemaType = SchemaType::OneOf(variants::<Risk>);
@@ -172,6 +173,32 @@ const CONTAINER: SchemaType = SchemaType::Map(&[
     key("scratch", Optional, SchemaType::List(&ENV_NAME)),
 ]);
 
+/// A library with self-checks of the repository.
+const CHECK_LIBRARY: SchemaType = SchemaType::Map(&[
+    key("library", Required, TEXT),
+    key("fresh", Optional, SchemaType::OneOf(variants::<Freshness>)),
+    key("package", Optional, TEXT),
+    key("sources", Optional, SchemaType::List(&TEXT)),
+]);
+
+/// Relocatable code for other targets that a library may contain.
+const FOREIGN_CODE: SchemaType = SchemaType::Map(&[
+    key("library", Required, TEXT),
+    key("sha256", Required, DIGEST),
+    key("reason", Required, TEXT),
+]);
+
+/// The most that a kernel may use.
+const PIN: SchemaType = SchemaType::Map(&[
+    key("registers", Optional, SchemaType::Whole),
+    key("stack", Optional, SchemaType::Whole),
+    key("shared", Optional, SchemaType::Whole),
+    key("spills", Optional, SchemaType::Whole),
+]);
+
+/// A library that the loader preloads.
+const PRELOAD: SchemaType = SchemaType::Map(&[key("path", Required, TEXT), key("sha256", Required, DIGEST)]);
+
 /// The registry.
 pub static REGISTRY: SchemaType = SchemaType::Map(&[
     key(
@@ -188,6 +215,10 @@ pub static REGISTRY: SchemaType = SchemaType::Map(&[
             key("kernels", Optional, SchemaType::List(&TEXT)),
             key("build", MayBeEmpty, TEXT),
             key("gpus", Optional, SchemaType::Whole),
+            key("checks", Optional, SchemaType::List(&CHECK_LIBRARY)),
+            key("foreign", Optional, SchemaType::List(&FOREIGN_CODE)),
+            key("pins", Optional, SchemaType::Table(&PIN)),
+            key("preload", Optional, SchemaType::List(&PRELOAD)),
         ])),
     ),
     key("container", Optional, CONTAINER),

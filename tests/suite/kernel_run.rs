@@ -472,7 +472,7 @@ fn preloaded_library_comes_from_registry_only() {
     let sandbox = checkout("sm_100a_zstd", BUILD);
     crate::kernel_check::library(&sandbox, "patched.so", None);
     let path = sandbox.repo().join("patched.so");
-    let digest = crate::support::digest::sha256(&std::fs::read(&path).unwrap());
+    let digest = crate::support::digest::sha256(std::fs::read(&path).unwrap());
     let registry = sandbox.repo().join("configs/gates/gates.toml");
     let text = std::fs::read_to_string(&registry).unwrap();
     let text = text.replace("touch ran;", "echo preload: ${LD_PRELOAD-none}; touch ran;");

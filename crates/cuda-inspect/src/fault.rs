@@ -42,7 +42,7 @@ pub enum Fault {
         /// Section and offset.
         place: String,
     },
-    /// Input of the device linker for other targets, beside a linked image.
+    /// Input of the device linker for other targets, next to a linked image.
     #[error(
         "{count} entries of relocatable code are not for the wanted target ({targets}), although the linked image is; \
          a registry can allow exactly this code by its digest {digest}"

@@ -76,7 +76,7 @@ pub fn inspect(bytes: &[u8], wanted: Arch, expected: &[String]) -> Inspection {
     inspection
 }
 
-/// Reports relocatable code for other targets: as one fault with a digest beside a linked image, else entry by entry.
+/// Reports relocatable code for other targets: as one fault with a digest next to a linked image, else entry by entry.
 fn merge_foreign(inspection: &mut Inspection, relocatable: &[(Fault, String, Vec<u8>)]) {
     if relocatable.is_empty() {
         return;

@@ -62,7 +62,7 @@ pub struct EntryReport {
     pub usage: Vec<Usage>,
 }
 
-/// Input of the device linker that is not for the wanted architecture, beside a linked image that is.
+/// Input of the device linker that is not for the wanted architecture, next to a linked image that is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Foreign {
     /// Number of entries.

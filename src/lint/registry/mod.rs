@@ -115,6 +115,12 @@ fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
         for (text, node) in target.node.get("kernels").into_iter().flat_map(Node::texts) {
             glob(diagnostics, text, node);
         }
+        let rules = ["checks", "foreign"].map(|key| target.node.get(key));
+        for rule in rules.into_iter().flatten().flat_map(Node::items) {
+            if let Some((text, node)) = rule.get("library").and_then(|n| n.text().map(|t| (t, n))) {
+                glob(diagnostics, text, node);
+            }
+        }
     }
 }
 
