@@ -84,10 +84,10 @@ pub struct Target {
     pub build: String,
     /// Number of GPUs of one runner.
     pub gpus: u32,
-    /// Libraries with self-checks that the repository itself has, besides those of nmoe-gates.
+    /// Libraries with self-checks of the repository itself, in addition to those of nmoe-gates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckLibrary>,
-    /// Relocatable code for other targets that a library may contain beside its linked image.
+    /// Relocatable code for other targets that a library may contain next to its linked image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub foreign: Vec<ForeignCode>,
     /// The most that a kernel may use, by the name of the kernel.

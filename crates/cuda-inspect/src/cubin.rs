@@ -1,5 +1,7 @@
 //! Parses a cubin: device code as an ELF file, with its architecture and its kernels.
 
+use std::collections::HashMap;
+
 use object::elf::{FileHeader64, SHT_SYMTAB};
 use object::endian::LittleEndian;
 use object::read::SymbolIndex;
@@ -121,38 +123,50 @@ pub fn parse(bytes: &[u8]) -> Result<Cubin, &'static str> {
         let symbol = symbols.symbol(SymbolIndex(index as usize)).ok()?;
         symbols.symbol_name(endian, symbol).ok()
     };
-    let usage = kernels
+    let mut usage: Vec<Usage> = kernels
         .iter()
-        .map(|kernel| {
-            let mut usage = Usage {
-                kernel: kernel.clone(),
-                ..Usage::default()
-            };
-            let own = |name: &[u8]| name == kernel.as_bytes();
-            let of_symbol = |pairs: &[u8]| {
-                let all = words(pairs);
-                let mut pairs = all.chunks_exact(2);
-                let found = pairs.find(|pair| name_of(pair[0]).is_some_and(own));
-                found.map(|pair| pair[1])
-            };
-            for (name, data) in &attributes {
-                for (number, value) in list(data) {
-                    match (name, number) {
-                        (None, REGISTERS) => usage.registers = of_symbol(value).unwrap_or(usage.registers),
-                        (None, FRAME) => usage.stack = of_symbol(value).unwrap_or(usage.stack),
-                        (Some(name), ANNOTATIONS) if own(name) => {
-                            let kinds = words(value).into_iter().step_by(2);
-                            usage.spills += kinds.filter(|kind| *kind == SPILL_OR_REFILL).count() as u64;
-                        }
-                        _ => {}
+        .map(|kernel| Usage {
+            kernel: kernel.clone(),
+            ..Usage::default()
+        })
+        .collect();
+    // A library can have thousands of kernels, each with its own sections.
+    let places: HashMap<&[u8], usize> = kernels
+        .iter()
+        .enumerate()
+        .map(|(at, kernel)| (kernel.as_bytes(), at))
+        .collect();
+    for (kernel, size) in shared {
+        if let Some(usage) = places.get(kernel).and_then(|at| usage.get_mut(*at)) {
+            usage.shared += size;
+        }
+    }
+    for (section, number, value) in attributes
+        .iter()
+        .flat_map(|(section, data)| list(data).map(move |(number, value)| (*section, number, value)))
+    {
+        match (section, number) {
+            (None, REGISTERS | FRAME) => {
+                for (symbol, amount) in pairs(value) {
+                    let place = name_of(symbol).and_then(|name| places.get(name));
+                    let Some(usage) = place.and_then(|at| usage.get_mut(*at)) else {
+                        continue;
+                    };
+                    if number == REGISTERS {
+                        usage.registers = amount;
+                    } else {
+                        usage.stack = amount;
                     }
                 }
             }
-            let sizes = shared.iter().filter(|(name, _)| own(name));
-            usage.shared = sizes.map(|(_, size)| size).sum();
-            usage
-        })
-        .collect();
+            (Some(kernel), ANNOTATIONS) => {
+                if let Some(usage) = places.get(kernel).and_then(|at| usage.get_mut(*at)) {
+                    usage.spills += pairs(value).filter(|(kind, _)| *kind == SPILL_OR_REFILL).count() as u64;
+                }
+            }
+            _ => {}
+        }
+    }
     Ok(Cubin {
         sm,
         arch_specific,
@@ -169,28 +183,29 @@ fn toolkit_of(note: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from(word / 10), u32::from(word % 10)))
 }
 
-/// Reads a list of little-endian numbers.
-fn words(bytes: &[u8]) -> Vec<u32> {
-    let all = bytes.chunks_exact(4);
-    all.filter_map(|word| word.try_into().ok().map(u32::from_le_bytes))
-        .collect()
+/// Reads pairs of little-endian numbers.
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    let words = |half: &[u8]| half.try_into().ok().map(u32::from_le_bytes);
+    bytes.chunks_exact(8).filter_map(move |pair| {
+        let (first, second) = pair.split_at(4);
+        Some((words(first)?, words(second)?))
+    })
 }
 
 /// Lists the attributes that have data, up to the first damaged one. The format is that of [`attribute`].
-fn list(mut data: &[u8]) -> Vec<(u8, &[u8])> {
-    let mut found = Vec::new();
-    while let [format, number, low, high, rest @ ..] = data {
-        data = rest;
-        if *format == 4 {
-            let length = usize::from(u16::from_le_bytes([*low, *high]));
-            let Some((value, after)) = rest.split_at_checked(length) else {
-                break;
-            };
-            found.push((*number, value));
-            data = after;
+fn list(mut data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        while let [format, number, low, high, rest @ ..] = data {
+            data = rest;
+            if *format == 4 {
+                let length = usize::from(u16::from_le_bytes([*low, *high]));
+                let (value, after) = rest.split_at_checked(length)?;
+                data = after;
+                return Some((*number, value));
+            }
         }
-    }
-    found
+        None
+    })
 }
 
 /// Reads the value of an attribute: 0 if the attribute is absent, `None` if the list is damaged.

@@ -36,7 +36,7 @@ pub struct Args {
     /// List the kernels whose use differs from this earlier build of the libraries. Can be given more than once.
     #[arg(long, value_name = "LIB")]
     base: Vec<PathBuf>,
-    /// Accept relocatable code for other targets with this digest beside a linked image. Can be given more than once.
+    /// Accept relocatable code for other targets with this digest next to a linked image. Can be given more than once.
     #[arg(long, value_name = "SHA256")]
     allow_foreign: Vec<String>,
 }
@@ -147,11 +147,8 @@ fn describe(text: &mut Text, path: &Path, inspection: &Inspection) {
     ));
     for entry in &inspection.entries {
         text.line(format_args!("  {}", row(entry)));
-        for kernel in &entry.kernels {
-            match entry.usage.iter().find(|usage| usage.kernel == *kernel) {
-                Some(usage) => text.line(format_args!("      {kernel}  {}", words(usage))),
-                None => text.line(format_args!("      {kernel}")),
-            };
+        for usage in &entry.usage {
+            text.line(format_args!("      {}  {}", usage.kernel, words(usage)));
         }
     }
     text.line(format_args!("  {}", inspection.verdict()));
