@@ -23,7 +23,8 @@ pub fn value(target: &Target) -> Result<Option<OsString>, String> {
                 "preload: {path} is not an absolute path without blanks and colons"
             ));
         }
-        let file = Snapshot::take(&library.path).map_err(|error| format!("preload: {path}: {error}"))?;
+        let file =
+            Snapshot::take(&library.path).map_err(|error| format!("cannot preload {path}: {error}"))?;
         let found = Sha256::of(file.bytes());
         if found != library.sha256 {
             return Err(format!(

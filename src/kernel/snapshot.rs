@@ -23,7 +23,7 @@ pub struct Snapshot {
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The file cannot be opened or read.
-    #[error("cannot read it: {0}")]
+    #[error("{0}")]
     Io(#[from] io::Error),
     /// The path is a directory, a FIFO, a device or a socket.
     #[error("it is not a regular file")]

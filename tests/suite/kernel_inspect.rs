@@ -217,7 +217,7 @@ fn other_files_are_not_libraries() {
         .gates(["kernels", "inspect", "absent.so"])
         .run()
         .exits(2)
-        .reports("error: absent.so: cannot read it: No such file");
+        .reports("error: cannot read absent.so: No such file");
     let fifo = sandbox.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     sandbox

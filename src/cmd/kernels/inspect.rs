@@ -147,8 +147,12 @@ fn describe(text: &mut Text, path: &Path, inspection: &Inspection) {
     ));
     for entry in &inspection.entries {
         text.line(format_args!("  {}", row(entry)));
-        for usage in &entry.usage {
-            text.line(format_args!("      {}  {}", usage.kernel, words(usage)));
+        // Code that is not machine code has names, but no numbers.
+        for (at, kernel) in entry.kernels.iter().enumerate() {
+            match entry.usage.get(at) {
+                Some(usage) => text.line(format_args!("      {kernel}  {}", words(usage))),
+                None => text.line(format_args!("      {kernel}")),
+            };
         }
     }
     text.line(format_args!("  {}", inspection.verdict()));
