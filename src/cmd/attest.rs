@@ -256,7 +256,8 @@ fn results(
             publish: &Revision::Commit(git, &base).settings()?.publish,
             is_on_base: &|commit| revisions::contains(git, &base, commit),
         };
-        let published = published::read(github, &snapshot.pull, &trust)?;
+        let comments = github.comments(snapshot.pull.number)?;
+        let published = published::read(github, &snapshot.pull, &comments, &trust)?;
         for refused in published.refused {
             context.note(format_args!("ignored published results: {}", refused.why.says()));
         }

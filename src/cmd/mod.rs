@@ -12,6 +12,7 @@ pub mod container_keeper;
 pub mod context;
 pub mod contract;
 pub mod contract_input;
+pub mod counter;
 pub mod deferred;
 pub mod demo;
 pub mod doctor;

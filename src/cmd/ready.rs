@@ -3,16 +3,20 @@
 mod report;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::cmd::context::{Context, Format};
+use crate::cmd::counter::Counter;
 use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::git::{Git, revisions};
+use crate::github::api::GitHub;
+use crate::github::batch::Batch;
+use crate::github::error::ErrorKind;
 use crate::lint::context::RegistryIndex;
-use crate::policy::Revision;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
 use crate::pull::published::{self, Trust};
@@ -25,6 +29,9 @@ use crate::pull::trial_order;
 use crate::workspace::clean;
 
 use report::Report;
+
+/// The number of requests from which the user is told.
+const MANY: usize = 100;
 
 /// Arguments of `ready`.
 #[derive(Debug, clap::Args)]
@@ -55,8 +62,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let queue = Queue::load(&github, &here, settings.hotspots.clone())?;
     // The settings of this checkout may be those of a change.
     let trusted = match args.attested {
-        true => Revision::Commit(&clone.git, &clone.base(&settings.naming.base)?).settings()?,
-        false => settings.clone(),
+        true => clone.settings(&clone.base(&settings.naming.base)?)?,
+        false => Rc::new(settings.clone()),
     };
     let signers = Signers {
         repository: github.repository(),
@@ -74,30 +81,48 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let fetch = |number: &u64| Snapshot::fetch(&github, *number);
         args.pulls.iter().map(fetch).collect::<Result<_, _>>()?
     };
+    let counter = Counter::new(context);
+    counter.show("fetching the heads of the pull requests");
     clone.fetch_heads(snapshots.iter().map(|snapshot| &snapshot.pull))?;
+    let batch = batch(context, &github, &queue, &snapshots, &counter)?;
     let mut results = KnownResults {
         recorded,
         ..KnownResults::default()
     };
     // Results in a comment have no signature of their own.
-    for pull in snapshots.iter().map(|s| &s.pull).filter(|_| !args.attested) {
-        let base = clone.base(&pull.base.branch)?;
-        let trust = Trust {
-            registry: &registry,
-            // The settings of this checkout may be those of a change.
-            publish: &Revision::Commit(&clone.git, &base).settings()?.publish,
-            is_on_base: &|commit| revisions::contains(&clone.git, &base, commit),
-        };
-        let published = published::read(&github, pull, &trust)?;
-        for refused in &published.refused {
-            let why = refused.why.says();
-            context.note(format_args!("#{}: ignored published results: {why}", pull.number));
+    if !args.attested {
+        let mut comments = Vec::new();
+        for snapshot in &snapshots {
+            comments.push(batch.comments(&github, snapshot.pull.number)?);
         }
-        results.published.insert(pull.number, published.results);
-        results.refused.insert(pull.number, published.refused);
+        let requests = comments.iter().map(|list| published::requests(list)).sum();
+        announce(context, "the published results need", requests);
+        for (n, (snapshot, comments)) in snapshots.iter().zip(&comments).enumerate() {
+            counter.show(format_args!(
+                "reading published results: {} of {}",
+                n,
+                snapshots.len()
+            ));
+            let pull = &snapshot.pull;
+            let base = clone.base(&pull.base.branch)?;
+            let trust = Trust {
+                registry: &registry,
+                publish: &clone.settings(&base)?.publish,
+                is_on_base: &|commit| revisions::contains(&clone.git, &base, commit),
+            };
+            let published = published::read(&github, pull, comments, &trust)?;
+            for refused in &published.refused {
+                let why = refused.why.says();
+                counter.show("");
+                context.note(format_args!("#{}: ignored published results: {why}", pull.number));
+            }
+            results.published.insert(pull.number, published.results);
+            results.refused.insert(pull.number, published.refused);
+        }
     }
     let inputs = Inputs {
         github: &github,
+        batch: &batch,
         clone,
         queue,
         registry,
@@ -106,18 +131,70 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         tier_a: settings.tier_a,
         results,
         worktrees: clean::other_worktrees(&here)?,
-        writers: Writers::new(&github),
+        writers: Writers::new(&github, &batch),
     };
-    let evaluate = |snapshot: &Snapshot| inputs.evaluate(snapshot);
+    let evaluate = |(n, snapshot): (usize, &Snapshot)| {
+        counter.show(format_args!("checking pull requests: {n} of {}", snapshots.len()));
+        inputs.evaluate(snapshot)
+    };
     let evaluated = snapshots
         .iter()
+        .enumerate()
         .map(evaluate)
         .collect::<anyhow::Result<Vec<_>>>()?;
+    counter.show("finding the order of merging");
     let order = match args.all {
         true => trial_order::order(&inputs.clone, &evaluated),
         false => Vec::new(),
     };
+    drop(counter);
     Report::new(evaluated, order).print(context)
+}
+
+/// Asks about reviews, comments and authors in few requests. If that is not possible, the other requests ask one by one.
+fn batch(
+    context: &Context,
+    github: &GitHub,
+    queue: &Queue,
+    snapshots: &[Snapshot],
+    counter: &Counter,
+) -> anyhow::Result<Batch> {
+    let pulls: Vec<u64> = snapshots.iter().map(|snapshot| snapshot.pull.number).collect();
+    let issues = queue.closed_by(github, snapshots.iter().map(|snapshot| &snapshot.pull));
+    let every = |known| {
+        counter.show(format_args!(
+            "reading reviews and comments: {known} of {}",
+            pulls.len()
+        ));
+    };
+    let batch = match Batch::load(github, &pulls, &issues, every) {
+        Ok(batch) => batch,
+        // Without a token there is no GraphQL.
+        Err(error) if matches!(error.kind, ErrorKind::NoToken) => Batch::default(),
+        Err(error) => {
+            counter.show("");
+            context.note(format_args!(
+                "cannot ask about many pull requests at once, so asking one by one: {error}"
+            ));
+            Batch::default()
+        }
+    };
+    // Reviews, comments and the author of the contract.
+    announce(
+        context,
+        "reviews, comments and authors need",
+        3 * batch.unknown(&pulls),
+    );
+    Ok(batch)
+}
+
+/// Says how many requests come, if they are many.
+fn announce(context: &Context, what: &str, requests: usize) {
+    if requests >= MANY {
+        context.note(format_args!(
+            "{what} about {requests} requests; a token of GitHub Actions has 1,000 in an hour for a repository"
+        ));
+    }
 }
 
 /// Reads the results files; with `--attested`, only those with a valid signature.

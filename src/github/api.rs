@@ -10,6 +10,7 @@ use crate::github::client::{Client, Repeat};
 use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
 use crate::github::error::GitHubError;
+use crate::github::graphql;
 use crate::github::types::{
     Artifact, Authorship, BranchRule, Comment, Commit, Environment, Issue, Object, Permission, Pull,
     RequiredCheck, Review, Run, State, Status, User,
@@ -91,22 +92,19 @@ impl GitHub {
 
     /// Gets the author and the last editor of an issue; needs a token.
     pub fn authorship(&self, number: u64) -> Result<Authorship, GitHubError> {
-        let data = self.client.query(
-            "query($owner:String!,$name:String!,$number:Int!){repository(owner:$owner,name:$name){issue(number:$number){author{login __typename} editor{login __typename} lastEditedAt}}}",
-            &json!({"owner": self.repository.owner, "name": self.repository.name, "number": number}),
+        let data = self.query_repository(&format!("issue(number:{number}){{{}}}", graphql::OF_ISSUE))?;
+        Ok(graphql::authorship(&data["issue"]))
+    }
+
+    /// Selects fields of the repository over GraphQL; needs a token. The fields must not contain user input.
+    pub fn query_repository(&self, fields: &str) -> Result<Value, GitHubError> {
+        let mut data = self.client.query(
+            &format!(
+                "query($owner:String!,$name:String!){{repository(owner:$owner,name:$name){{{fields}}}}}"
+            ),
+            &json!({"owner": self.repository.owner, "name": self.repository.name}),
         )?;
-        let issue = &data["repository"]["issue"];
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        // GraphQL leaves out the `[bot]` of an app, so that a person could have the same login.
-        let login = |actor: &Value| match actor["__typename"].as_str() {
-            Some("Bot") => text(&actor["login"]).map(|login| format!("{login}[bot]")),
-            _ => text(&actor["login"]),
-        };
-        Ok(Authorship {
-            author: login(&issue["author"]),
-            editor: login(&issue["editor"]),
-            edited_at: text(&issue["lastEditedAt"]),
-        })
+        Ok(data["repository"].take())
     }
 
     /// Gets a pull request.

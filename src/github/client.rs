@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Method, Request};
 
+use crate::github::conditional::Conditional;
 use crate::github::config::ApiConfig;
 use crate::github::error::{ErrorKind, GitHubError, Transport, plain};
 use crate::github::retry::{self, Clock, RealClock};
@@ -22,14 +23,19 @@ const PAGES: usize = 50;
 /// The most redirects of one request, all within the origin of the API.
 const REDIRECTS: usize = 3;
 
+const OK: u16 = 200;
+const NOT_MODIFIED: u16 = 304;
+
 /// A client of one GitHub host.
 pub struct Client {
     agent: ureq::Agent,
     config: ApiConfig,
     clock: Box<dyn Clock>,
+    known: Conditional<Reply>,
 }
 
 /// The headers and the body of an answer.
+#[derive(Clone)]
 struct Reply {
     headers: HeaderMap,
     body: Vec<u8>,
@@ -81,6 +87,7 @@ impl Client {
             agent: agent.new_agent(),
             config,
             clock,
+            known: Conditional::default(),
         })
     }
 
@@ -245,6 +252,10 @@ impl Client {
         if let Some(token) = &self.config.token {
             request = request.header("authorization", token.authorization());
         }
+        let reads = *method == Method::GET;
+        if let Some(tag) = self.known.tag(url).filter(|_| reads) {
+            request = request.header("if-none-match", tag);
+        }
         let answer = match body {
             Some(body) => {
                 let request = request
@@ -262,6 +273,9 @@ impl Client {
         };
         let mut answer = answer.map_err(|e| broken(kind_of(&e)))?;
         let status = answer.status().as_u16();
+        if let (NOT_MODIFIED, Some(known)) = (status, self.known.answer(url)) {
+            return Ok((OK, known));
+        }
         let mut text = Vec::new();
         answer
             .body_mut()
@@ -272,13 +286,15 @@ impl Client {
         if text.len() as u64 > LARGEST {
             return Err(broken(ErrorKind::TooLarge));
         }
-        Ok((
-            status,
-            Reply {
-                headers: answer.headers().clone(),
-                body: text,
-            },
-        ))
+        let reply = Reply {
+            headers: answer.headers().clone(),
+            body: text,
+        };
+        if reads && status == OK {
+            let tag = header(&reply.headers, "etag");
+            self.known.remember(url, tag, reply.body.len(), &reply);
+        }
+        Ok((status, reply))
     }
 
     fn refusal(&self, status: u16, reply: &Reply) -> ErrorKind {

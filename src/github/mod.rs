@@ -4,12 +4,15 @@
 //! contains a token, a host name or an address.
 
 pub mod api;
+pub mod batch;
 pub mod client;
 pub mod closing_keywords;
 pub mod comments;
+pub mod conditional;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod graphql;
 pub mod retry;
 pub mod statuses;
 pub mod types;

@@ -46,14 +46,27 @@ pub struct Trust<'a> {
     pub is_on_base: &'a dyn Fn(&CommitId) -> bool,
 }
 
-/// Reads the published results of a pull request.
+/// Returns the number of requests that [`read`] needs for these comments: run, artifact and status of each.
+pub fn requests(comments: &[Comment]) -> usize {
+    3 * comments
+        .iter()
+        .filter(|comment| Embedded::of(&comment.body).is_some())
+        .count()
+}
+
+/// Reads the published results in the comments of a pull request.
 ///
 /// # Errors
 /// GitHub does not answer. A comment that does not count is not an error.
-pub fn read(github: &GitHub, pull: &Pull, trust: &Trust<'_>) -> Result<Published, GitHubError> {
+pub fn read(
+    github: &GitHub,
+    pull: &Pull,
+    comments: &[Comment],
+    trust: &Trust<'_>,
+) -> Result<Published, GitHubError> {
     let provenance = Provenance::new(github, trust.publish, &pull.base.branch);
     let mut published = Published::default();
-    for comment in github.comments(pull.number)? {
+    for comment in comments {
         let Some(embedded) = Embedded::of(&comment.body) else {
             continue;
         };
@@ -78,7 +91,7 @@ pub fn read(github: &GitHub, pull: &Pull, trust: &Trust<'_>) -> Result<Published
                 continue;
             }
         };
-        match confirm(github, &comment, &embedded, &results, &provenance, trust)? {
+        match confirm(github, comment, &embedded, &results, &provenance, trust)? {
             Ok(()) => published.results.push(results),
             Err(why) => published.refused.push(Refused {
                 why,

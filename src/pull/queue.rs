@@ -1,6 +1,6 @@
 //! Describes what competes with a pull request: the other open pull requests, the contracts of open issues, and what is merged.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::contract::Contract;
@@ -10,6 +10,7 @@ use crate::github::api::GitHub;
 use crate::github::closing_keywords;
 use crate::github::error::GitHubError;
 use crate::github::types::Pull;
+use crate::plan::hotspots::Hotspot;
 use crate::plan::{self, Facts, Item, contracts, natural};
 use crate::pull::contract::Issue;
 
@@ -32,6 +33,14 @@ pub struct Queue {
     /// Whether the issue of a contract is closed as completed, by id; requested only if needed.
     completed: RefCell<HashMap<String, bool>>,
     hotspots: Hotspots,
+    /// Found only if needed.
+    in_review: OnceCell<InReview>,
+}
+
+/// The contracts that open pull requests close, without drafts, and the hotspots that they share.
+struct InReview {
+    contracts: Vec<(Item, u64)>,
+    hotspots: Vec<Hotspot>,
 }
 
 /// An open pull request that must be merged first, because both change the same hotspot.
@@ -73,6 +82,7 @@ impl Queue {
             done: claims::listed(clone, claims::DONE)?.into_keys().collect(),
             completed: RefCell::default(),
             hotspots,
+            in_review: OnceCell::new(),
         })
     }
 
@@ -85,6 +95,13 @@ impl Queue {
             Some(issue) => Ok(issue.clone()),
             None => Issue::read(github, number),
         }
+    }
+
+    /// Returns the open issues that these pull requests close.
+    pub fn closed_by<'p>(&self, github: &GitHub, pulls: impl Iterator<Item = &'p Pull>) -> Vec<u64> {
+        let closes = pulls.flat_map(|pull| closing_keywords::closes(&pull.body, github.site()));
+        let known: BTreeSet<u64> = closes.filter(|number| self.issues.contains_key(number)).collect();
+        known.into_iter().collect()
     }
 
     /// Returns the other open pull requests that close this issue.
@@ -131,31 +148,23 @@ impl Queue {
 
     /// Returns the open pull requests that change an exclusive hotspot of this contract and must be merged first.
     pub fn ahead(&self, pull: u64, contract: &Contract) -> Vec<Ahead> {
-        let in_review: Vec<(&Item, u64)> = self
-            .contracts
-            .values()
-            .filter_map(|item| Some((item, self.pull_of(&item.issue)?)))
-            .filter(|(_, number)| {
-                self.pulls
-                    .iter()
-                    .any(|p| p.pull.number == *number && !p.pull.draft)
-            })
-            .collect();
-        let items: Vec<Item> = in_review.iter().map(|(item, _)| (*item).clone()).collect();
-        let ids = items.iter().enumerate();
-        let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
-        let found = plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index);
+        let in_review = self.in_review.get_or_init(|| self.find_in_review());
         let own = contract.nmoe.issue.to_string();
+        let of_own: Vec<&Hotspot> = in_review
+            .hotspots
+            .iter()
+            .filter(|shared| shared.exclusive && shared.contracts.contains(&own))
+            .collect();
         let mut ahead: Vec<Ahead> = in_review
-            .into_iter()
+            .contracts
+            .iter()
             .filter(|(item, number)| {
                 *number != pull && natural(&item.issue, &own).is_lt() && !item.depends_on.contains(&own)
             })
             .filter_map(|(item, number)| {
-                let both = |ids: &[String]| ids.contains(&own) && ids.contains(&item.issue);
-                let shared = found.shared.iter().find(|s| s.exclusive && both(&s.contracts))?;
+                let shared = of_own.iter().find(|s| s.contracts.contains(&item.issue))?;
                 Some(Ahead {
-                    pull: number,
+                    pull: *number,
                     contract: item.issue.clone(),
                     path: shared.path.clone(),
                 })
@@ -163,5 +172,25 @@ impl Queue {
             .collect();
         ahead.sort();
         ahead
+    }
+
+    fn find_in_review(&self) -> InReview {
+        let is_draft = |number: u64| {
+            let open = self.pulls.iter().find(|open| open.pull.number == number);
+            open.is_none_or(|open| open.pull.draft)
+        };
+        let contracts: Vec<(Item, u64)> = self
+            .contracts
+            .values()
+            .filter_map(|item| Some((item.clone(), self.pull_of(&item.issue)?)))
+            .filter(|(_, number)| !is_draft(*number))
+            .collect();
+        let items: Vec<Item> = contracts.iter().map(|(item, _)| item.clone()).collect();
+        let ids = items.iter().enumerate();
+        let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
+        InReview {
+            hotspots: plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index).shared,
+            contracts,
+        }
     }
 }

@@ -14,11 +14,12 @@ use crate::domain::results::Results;
 use crate::domain::settings::{Image, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::leaks;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence as Claims;
-use crate::policy::{Loaded, Revision};
+use crate::policy::Loaded;
 use crate::pull::approvals::Approvals;
 use crate::pull::blocker::{self, Blocker};
 use crate::pull::contract::{ContractOf, Issue};
@@ -38,6 +39,8 @@ use crate::pull::tier_b;
 /// What pull requests are evaluated against.
 pub struct Inputs<'a> {
     pub github: &'a GitHub,
+    /// What is known about reviews and comments.
+    pub batch: &'a Batch,
     pub clone: LocalClone,
     pub queue: Queue,
     pub registry: Loaded<Registry>,
@@ -199,8 +202,7 @@ impl Inputs<'_> {
             let command = ["nmoe-gates", "lint", "contract", "--issue", &number];
             NextStep::run(Who::MergeCaptain, "fix the contract", command)
         });
-        // The settings of this checkout may be those of a change.
-        let settings = Revision::Commit(&self.clone.git, base).settings()?;
+        let settings = self.clone.settings(base)?;
         let author = self.writers.author(found.issue, &settings.contracts.authors)?;
         let outsider = author.doubt.map(|why| standing::blocker(found.issue, &why));
         let competing = self.queue.competing(snapshot.pull.number, issue).map(|other| {
@@ -217,7 +219,7 @@ impl Inputs<'_> {
 
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
-        let approvals = Approvals::fetch(self.github, &self.writers, pull)?;
+        let approvals = Approvals::fetch(self.github, self.batch, &self.writers, pull)?;
         let mut blockers: Vec<Blocker> = approvals
             .changes_requested
             .iter()

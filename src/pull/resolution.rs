@@ -17,6 +17,7 @@ use crate::domain::registry::{Gate, GateKind, MAX_PAIRS, Registry};
 use crate::domain::resolution::{ContractFacts, Findings, RegistryFacts, Resolution, SCHEMA, Source};
 use crate::gate::select;
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence;
@@ -191,7 +192,7 @@ fn contract_facts(
     authors: &[String],
     messages: &dyn Messages,
 ) -> Result<ContractFacts, GitHubError> {
-    let author = Writers::new(github).author(issue, authors)?;
+    let author = Writers::new(github, &Batch::default()).author(issue, authors)?;
     if let Some(why) = &author.doubt {
         messages.warn(&format!("warning: the contract does not count: {why}"));
     }

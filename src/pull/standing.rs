@@ -10,6 +10,7 @@ use crate::domain::ids::Sha256;
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::resolution::{Resolution, Standing};
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::github::types::{Authorship, is_insider};
 use crate::pull::blocker::{Blocker, CONTRACT_UNTRUSTED};
@@ -22,6 +23,8 @@ const ADOPT: &str = "nmoe-gates adopt ";
 /// Who may write to the repository. Each person is looked up once.
 pub struct Writers<'a> {
     github: &'a GitHub,
+    /// The authors of issues that are known already.
+    batch: &'a Batch,
     known: RefCell<HashMap<String, bool>>,
 }
 
@@ -36,9 +39,10 @@ pub struct Author {
 }
 
 impl<'a> Writers<'a> {
-    pub fn new(github: &'a GitHub) -> Self {
+    pub fn new(github: &'a GitHub, batch: &'a Batch) -> Self {
         Writers {
             github,
+            batch,
             known: RefCell::default(),
         }
     }
@@ -68,7 +72,7 @@ impl<'a> Writers<'a> {
             doubt: None,
             authorship: Authorship::default(),
         };
-        match self.github.authorship(issue.number) {
+        match self.batch.authorship(self.github, issue.number) {
             Ok(authorship) => {
                 found.doubt = self.doubt(issue, &authorship, authors)?;
                 found.authorship = authorship;
@@ -139,7 +143,8 @@ pub fn gap(
         Some(resolution) => resolution.contract.as_ref().map(|contract| contract.standing),
         None => match snapshot.contract(github, |number| Issue::read(github, number))? {
             ContractOf::Found(issue) if issue.document.value.is_ok() => {
-                Some(Writers::new(github).author(issue, authors)?.standing)
+                let batch = Batch::default();
+                Some(Writers::new(github, &batch).author(issue, authors)?.standing)
             }
             _ => None,
         },

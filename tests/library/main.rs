@@ -17,6 +17,9 @@ mod driver;
 mod expectation;
 #[path = "../suite/fake_github.rs"]
 mod fake_github;
+#[path = "../suite/fake_graphql.rs"]
+#[allow(dead_code, reason = "the suite uses more of it")]
+mod fake_graphql;
 mod github;
 mod inspect;
 mod lint_properties;

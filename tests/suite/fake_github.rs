@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::driver::Call;
+use crate::fake_graphql;
 use crate::support::digest::sha256;
 
 /// The only repository of the fake.
@@ -346,23 +347,9 @@ impl State {
             };
         }
         if path == "/graphql" {
-            let number = seen.body["variables"]["number"].as_u64().unwrap_or(0);
-            let opened = self.issues.get(&number).map(|issue| {
-                let login = issue["user"]["login"].as_str().unwrap_or_default();
-                (login.to_owned(), None)
-            });
-            let Some((author, editor)) = self.editors.get(&number).cloned().or(opened) else {
-                return (
-                    200,
-                    json!({"data": {"repository": {"issue": null}}, "errors": [{"message": "NOT_FOUND"}]}),
-                    Vec::new(),
-                );
-            };
-            let editor = editor.map(|login| actor(&login));
             return (
                 200,
-                json!({"data": {"repository": {"issue": {"author": actor(&author), "editor": editor,
-                    "lastEditedAt": editor.as_ref().map(|_| "2026-01-02T00:00:00Z")}}}}),
+                fake_graphql::execute(&mut |_, _| Value::Null, self, &seen.body),
                 Vec::new(),
             );
         }

@@ -1,4 +1,4 @@
-//! Validates every request of `publish` and `resolve` against GitHub's OpenAPI description.
+//! Validates every request of `publish`, `resolve` and `ready` against GitHub's OpenAPI description and its GraphQL schema.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::attack::skipped;
 use crate::fake_github::{Fault, RecordedRequest};
 use crate::pull_fixture::{HEAD, OTHER, PullFixture};
+use crate::pull_on_github::Loop;
 
 /// Validates these requests. Returns `None` if the tools are not available and not required.
 fn validate(requests: &[Value]) -> Option<(bool, String)> {
@@ -83,9 +84,18 @@ fn slow_openapi_requests_match_github_description() {
         .run()
         .any_code()
         .any_output();
-    let seen: Vec<RecordedRequest> = fixture.api.state().seen.clone();
-    // GraphQL is not part of the description.
-    let requests: Vec<Value> = seen.iter().filter(|s| s.path != "/graphql").map(plain).collect();
+    let way = Loop::new();
+    way.offer("01", "a", "2\n", "host:one");
+    way.call(&["ready", "--all"]).run().exits(1).any_output();
+    let mut seen: Vec<RecordedRequest> = fixture.api.state().seen.clone();
+    seen.extend(way.github.api.state().seen.clone());
+    let requests: Vec<Value> = seen.iter().map(plain).collect();
+    let batched = |request: &&RecordedRequest| {
+        request.body["query"]
+            .to_string()
+            .contains("pullRequest(number:11)")
+    };
+    assert_eq!(seen.iter().filter(batched).count(), 1);
     for method in ["GET", "POST", "PATCH", "DELETE"] {
         assert!(
             requests.iter().any(|r| r["method"] == method),
@@ -103,6 +113,7 @@ fn slow_openapi_requests_match_github_description() {
         json!({"method": "GET", "path": "/repos/octo-org/trainer/pull/5", "body": null}),
         json!({"method": "GET", "path": "/repos/octo-org/trainer/pulls/five", "body": null}),
         json!({"method": "GET", "path": format!("{comments}?size=100"), "body": null}),
+        json!({"method": "POST", "path": "/graphql", "body": {"query": "query{repository(owner:\"o\",name:\"n\"){reviews}}"}}),
     ] {
         let (good, said) = validate(&[bad]).unwrap();
         assert!(!good, "{said}");

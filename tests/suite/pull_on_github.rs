@@ -309,6 +309,17 @@ fn fresh_merge_is_used_and_pending_one_awaited() {
     let resolution = way.resolution();
     let github = git(&way.github.remote(), ["rev-parse", "refs/pull/11/merge"]);
     assert_eq!(resolution["merge"], github.trim());
+    // A repeated request is conditional, so that an unchanged answer does not count against the rate limit.
+    let tagged: Vec<bool> = way
+        .github
+        .api
+        .state()
+        .seen
+        .iter()
+        .filter(|request| request.path.ends_with("/git/ref/heads/master"))
+        .map(|request| request.headers.contains_key("if-none-match"))
+        .collect();
+    assert_eq!(tagged, [false, true]);
     way.github.push("master", &[("a", "3\n")]);
     let out = way.resolve(number, &["--bundle", "one"]).exits(3);
     out.reports("still checking").reports("conflicts with its base");

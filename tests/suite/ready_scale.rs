@@ -5,9 +5,13 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use regex::Regex;
+
+use crate::fake_github::Fault;
 use crate::pull_on_github::Loop;
 use crate::support::contract::contract;
 use crate::support::registry::registry;
+use crate::terminal::Terminal;
 
 /// What one call of `ready --all` did.
 struct Cost {
@@ -18,8 +22,8 @@ struct Cost {
     seconds: f64,
 }
 
-/// Opens pull requests that change different files, and checks them all.
-fn cost(pulls: u64) -> Cost {
+/// Opens pull requests that change different files.
+fn open(pulls: u64) -> Loop {
     let gates = registry()
         .gate("cpu:import", "true", "tier = \"a\"\ntimeout_s = 60")
         .gate("cpu:compileall", "true", "tier = \"a\"\ntimeout_s = 60")
@@ -52,7 +56,12 @@ fn cost(pulls: u64) -> Cost {
         way.github
             .open(number, &branch, "writer", &format!("Fixes: #{n}"));
     }
+    way
+}
 
+/// Checks many pull requests, and counts.
+fn cost(pulls: u64) -> Cost {
+    let way = open(pulls);
     // Every git process of the program goes through a script that writes down its arguments.
     let bin = way.sandbox.path("bin");
     std::fs::create_dir(&bin).unwrap();
@@ -98,7 +107,44 @@ fn slow_ready_for_all_pull_requests_is_linear() {
         );
         let pulls = usize::try_from(cost.pulls).unwrap();
         assert!(cost.merges <= 2 * pulls, "{} merge-tree", cost.merges);
-        assert!(cost.processes <= 12 * pulls + 40, "{} processes", cost.processes);
-        assert!(cost.requests <= 3 * pulls + 10, "{} requests", cost.requests);
+        assert!(cost.processes <= 8 * pulls + 40, "{} processes", cost.processes);
+        assert!(cost.requests <= pulls / 10 + 15, "{} requests", cost.requests);
     }
+}
+
+/// Without GraphQL each pull request needs its own requests, and the user is told how many come.
+#[test]
+fn slow_refused_batch_announces_many_requests() {
+    let way = open(34);
+    let refused = Fault::Status(403, "Resource not accessible by integration", Vec::new());
+    way.github.api.fault("POST", "/graphql", refused, 1);
+    let out = way.call(&["ready", "--all"]).run().exits(1).any_output();
+    for expected in [
+        "cannot ask about many pull requests at once, so asking one by one: GitHub: POST /graphql",
+        "reviews, comments and authors need about 102 requests; a token of GitHub Actions has 1,000 in an hour",
+    ] {
+        assert!(out.stderr.contains(expected), "{}", out.stderr);
+    }
+}
+
+#[test]
+fn slow_terminal_shows_progress_of_ready() {
+    let way = open(3);
+    let (mut terminal, slave) = Terminal::open();
+    let mut child = way
+        .call(&["ready", "--all"])
+        .into_command()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    for part in [
+        "\r\x1b\\[Kreading reviews and comments: 0 of 3",
+        "\r\x1b\\[Kchecking pull requests: 2 of 3",
+        "\r\x1b\\[Kfinding the order of merging\r\x1b\\[K",
+    ] {
+        terminal.until(&Regex::new(part).unwrap());
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

@@ -14,6 +14,7 @@ use crate::domain::finding::Finding;
 use crate::domain::ids::CommitId;
 use crate::domain::paths;
 use crate::git::{Git, revisions};
+use crate::github::batch::Batch;
 use crate::github::event::{self, Subject};
 use crate::github::types::{Pull, Side};
 use crate::kernel::collectives;
@@ -122,7 +123,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Whether a person who may write to the repository approved the head of a pull request.
 fn is_approved(context: &Context, pull: &Pull) -> anyhow::Result<bool> {
     let github = github::connect(context)?;
-    Ok(Approvals::fetch(&github, &Writers::new(&github), pull)?.approved)
+    let batch = Batch::default();
+    Ok(Approvals::fetch(&github, &batch, &Writers::new(&github, &batch), pull)?.approved)
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {

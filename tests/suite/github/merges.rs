@@ -1,10 +1,6 @@
 //! Test merges, merges, updates of a branch and the merge queue, over the bare repository.
 //!
-//! How freshness is decided, in this order:
-//! 1. `mergeable` is known for a pair of head and base tip. Another pair starts a job, which ends after `job_polls` requests.
-//! 2. The job merges the tips for trial. After a conflict `mergeable` is false, and the ref keeps its last value.
-//! 3. A clean job makes a test merge only if there is none, the head changed, the merge base changed, or it is older than 12 hours.
-//! 4. Otherwise the ref and `merge_commit_sha` keep the old merge, although the base tip is another.
+//! The rules are in docs/development/github-stand-in.md.
 
 use std::process::Command;
 
@@ -158,7 +154,7 @@ impl Rules {
         if branch != DEFAULT_BRANCH {
             return;
         }
-        for closed in super::graphql::closing_references(&body) {
+        for closed in crate::fake_graphql::closing_references(&body) {
             if let Some(issue) = state.issues.get_mut(&closed) {
                 issue["state"] = "closed".into();
                 issue["state_reason"] = "completed".into();

@@ -2,37 +2,12 @@
 //!
 //! Must not use the program under test, and decides nothing about gates or contracts. Tests push to [`GitHub::remote`] with git.
 //!
-//! # Rules, each with the page that it follows
-//!
-//! How the stand-in decides freshness is the list of [`merges`]. All pages are on docs.github.com unless they have a host.
-//!
-//! | rule | page |
-//! |---|---|
-//! | A test merge is made after a push to the branch, after a change of the merge base, or when it is older than 12 hours. A push to the base alone changes nothing. | github.blog/changelog/2026-02-19-changes-to-test-merge-commit-generation-for-pull-requests |
-//! | `mergeable` is null until a background job ends. `GET /pulls/N` starts the job; reading the ref does not. | /rest/pulls/pulls#get-a-pull-request, /rest/guides/using-the-rest-api-to-interact-with-your-git-database |
-//! | `refs/pull/N/merge` keeps its last value, also after a conflict: "this content becomes outdated without warning". | /rest/guides/using-the-rest-api-to-interact-with-your-git-database |
-//! | A list of pull requests has no `mergeable` and no `merged`. | /rest/pulls/pulls#list-pull-requests |
-//! | A list has at most 100 entries a page, 30 by default, newest first; `Link` names the next page. | /rest/using-the-rest-api/using-pagination-in-the-rest-api |
-//! | A token has permissions; a request without one gets 403 and `x-accepted-github-permissions`. | /rest/using-the-rest-api/troubleshooting-the-rest-api |
-//! | Only people with write access comment on a locked conversation. A workflow's token is none of them. | /communities/moderating-comments-and-conversations/locking-conversations |
-//! | A comment on a deleted issue is 410; a body has at most 65,536 characters. | /rest/issues/comments#create-an-issue-comment |
-//! | Statuses are only added; the first of a list is the newest; 1,000 for each commit and context. | /rest/commits/statuses |
-//! | A request over the hourly limit gets 403 with `x-ratelimit-remaining: 0`. Answer 304 does not count. | /rest/using-the-rest-api/rate-limits-for-the-rest-api, /rest/using-the-rest-api/best-practices-for-using-the-rest-api |
-//! | Too much new content in a minute gets 403 with `retry-after`. | /rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits |
-//! | Permission of a user: `admin`, `write`, `read`, `none`. A review carries `author_association`. | /rest/collaborators/collaborators#get-repository-permissions-for-a-user, /rest/pulls/reviews |
-//! | Closing references count only if the pull request targets the default branch. | /issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue |
-//! | A merge needs the expected head (409), a clean merge and the required statuses (405); it closes the linked issues. | /rest/pulls/pulls#merge-a-pull-request |
-//! | `update-branch` merges the base into the branch, if the head is the expected one (422). | /rest/pulls/pulls#update-a-pull-request-branch |
-//! | Events of `GITHUB_TOKEN` start no workflow, except `workflow_dispatch`. | /actions/how-tos/write-workflows/choose-when-workflows-run/trigger-a-workflow |
-//! | `workflow_dispatch` refuses a choice that is not among the options, and an undeclared input (422). | /actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch |
-//! | An artifact belongs to a run and is downloaded by a redirect (302). | /rest/actions/artifacts |
-//! | A merge group has a ref `gh-readonly-queue/BASE/pr-N-SHA`; required statuses are read on its head. | /repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue |
+//! Its rules, each with the page of GitHub that it follows, and how it decides freshness: docs/development/github-stand-in.md.
 //!
 //! A conversation lock, a limit and the clock change only when a test says so.
 #![allow(dead_code, reason = "not every state of the suite uses each rule")]
 
 mod actions;
-mod graphql;
 mod merges;
 mod routes;
 mod tests;
@@ -47,10 +22,8 @@ use tempfile::TempDir;
 use crate::driver::{Call, git};
 use crate::fake_github::{Answer, FakeGitHub, REPOSITORY, RecordedRequest, State, TOKEN};
 
+pub use crate::fake_graphql::DEFAULT_BRANCH;
 use merges::Queued;
-
-/// The branch that pull requests target.
-pub const DEFAULT_BRANCH: &str = "master";
 
 /// The first instant of the clock: 2026-01-01T00:00:00Z.
 const BEGIN: i64 = 1_767_225_600;
@@ -255,6 +228,11 @@ impl GitHub {
         rules.enqueue(number, &state)
     }
 
+    /// Takes a pull request out of the merge queue, as after its time limit.
+    pub fn dequeue(&self, number: u64) {
+        self.rules().queue.retain(|queued| queued.number != number);
+    }
+
     /// Merges the first of the queue if its required statuses succeeded.
     pub fn advance_queue(&self) -> Option<u64> {
         let mut state = self.api.state();
@@ -330,26 +308,37 @@ impl Rules {
 
     /// Copies the tips of branches to the pull requests, and writes `refs/pull/N/head`.
     fn synchronise(&self, state: &mut State) {
+        let listed = git(
+            &self.repository,
+            [
+                "for-each-ref",
+                "--format=%(refname) %(objectname)",
+                "refs/heads",
+                "refs/forks",
+            ],
+        );
+        let tips: BTreeMap<&str, &str> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
         for (number, pull) in &mut state.pulls {
             if pull["state"] != "open" {
                 continue;
             }
             let branch = pull["head"]["ref"].as_str().unwrap().to_owned();
             let repository = pull["head"]["repo"]["full_name"].as_str().unwrap_or_default();
-            let branch = match repository.split_once('/') {
-                Some((login, _)) if repository != REPOSITORY => format!("{login}:{branch}"),
-                _ => branch,
+            let name = match repository.split_once('/') {
+                Some((login, _)) if repository != REPOSITORY => format!("refs/forks/{login}/{branch}"),
+                _ => format!("refs/heads/{branch}"),
             };
-            if let Some(head) = self.tip(&branch) {
+            if let Some(&head) = tips.get(name.as_str()) {
                 if pull["head"]["sha"] != head {
                     git(
                         &self.repository,
-                        ["update-ref", &format!("refs/pull/{number}/head"), &head],
+                        ["update-ref", &format!("refs/pull/{number}/head"), head],
                     );
                 }
                 pull["head"]["sha"] = head.into();
             }
-            if let Some(base) = pull["base"]["ref"].as_str().and_then(|name| self.tip(name)) {
+            let base = format!("refs/heads/{}", text(&pull["base"]["ref"]));
+            if let Some(&base) = tips.get(base.as_str()) {
                 // GitHub stores the base of the last push to the branch; the tip is what the branch is now.
                 pull["base"]["sha"] = base.into();
             }

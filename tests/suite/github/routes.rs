@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{DEFAULT_BRANCH, Rules, graphql, names_token, refuse, text};
+use super::{DEFAULT_BRANCH, Rules, names_token, refuse, text};
 use crate::fake_github::{Answer, REPOSITORY, RecordedRequest, State};
+use crate::fake_graphql;
 use crate::support::digest::sha256;
 
 /// Most statuses of a commit and context.
@@ -39,7 +40,11 @@ pub(super) fn answer(
         return None;
     }
     if path == "/graphql" {
-        return Some((200, graphql::execute(rules, state, &request.body), Vec::new()));
+        return Some((
+            200,
+            fake_graphql::execute(&mut |n, state| rules.mergeable(n, state).0, state, &request.body),
+            Vec::new(),
+        ));
     }
     let rest = path.strip_prefix(&format!("/repos/{REPOSITORY}"))?;
     let parts: Vec<&str> = rest.split('/').skip(1).collect();
@@ -97,10 +102,9 @@ pub(super) fn answer(
         ("GET", ["git", "ref", ..]) => {
             let name = format!("refs/{}", parts[2..].join("/"));
             Some(match rules.reference(&name) {
-                Some(sha) => (
-                    200,
+                Some(sha) => rules.conditional(
+                    request,
                     json!({"ref": name, "object": {"sha": sha, "type": "commit"}}),
-                    Vec::new(),
                 ),
                 None => refuse(404, "Not Found"),
             })

@@ -4,8 +4,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT_BRANCH, Rules, text};
 use crate::fake_github::{State, actor};
+
+/// The branch that pull requests target.
+pub const DEFAULT_BRANCH: &str = "master";
+
+/// Says whether a pull request merges cleanly; null while nobody knows.
+pub type Mergeable<'m> = dyn FnMut(u64, &State) -> Value + 'm;
 
 /// A field of a query: the name of the answer, the name of the field, its arguments and its selection.
 struct Field {
@@ -15,15 +20,19 @@ struct Field {
     fields: Vec<Field>,
 }
 
-/// Executes a query.
-pub(super) fn execute(rules: &mut Rules, state: &State, body: &Value) -> Value {
+/// Executes a query. `mergeable` is asked only if the query names it.
+pub fn execute(mergeable: &mut Mergeable<'_>, state: &State, body: &Value) -> Value {
     let mut parser = Parser {
         tokens: tokens(text(&body["query"])),
         at: 0,
         variables: body["variables"].clone(),
     };
     let selected = parser.operation().and_then(|fields| {
-        let root = root(rules, state);
+        let root = if text(&body["query"]).contains("mergeable") {
+            root(mergeable, state)
+        } else {
+            root(&mut |_, _| Value::Null, state)
+        };
         select(&root, &fields)
     });
     match selected {
@@ -33,7 +42,7 @@ pub(super) fn execute(rules: &mut Rules, state: &State, body: &Value) -> Value {
 }
 
 /// Returns all data, in the shape of GitHub's schema. A list is a connection.
-fn root(rules: &mut Rules, state: &State) -> Value {
+fn root(mergeable: &mut Mergeable<'_>, state: &State) -> Value {
     let numbers: Vec<u64> = state.pulls.keys().copied().collect();
     let pulls: Vec<Value> = numbers
         .into_iter()
@@ -42,10 +51,9 @@ fn root(rules: &mut Rules, state: &State) -> Value {
             let linked = pull["base"]["ref"] == DEFAULT_BRANCH;
             let closing = if linked { closing_references(text(&pull["body"])) } else { Vec::new() };
             let reviews = state.reviews.get(&number).cloned().unwrap_or_default();
-            let (mergeable, _) = if pull["state"] == "open" {
-                rules.mergeable(number, state)
-            } else {
-                (Value::Null, Value::Null)
+            let mergeable = match pull["state"] == "open" {
+                true => mergeable(number, state),
+                false => Value::Null,
             };
             json!({
                 "number": number, "title": pull["title"], "body": pull["body"], "isDraft": pull["draft"],
@@ -55,7 +63,7 @@ fn root(rules: &mut Rules, state: &State) -> Value {
                 "baseRefName": pull["base"]["ref"], "baseRefOid": pull["base"]["sha"],
                 "isCrossRepository": pull["head"]["repo"]["full_name"] != pull["base"]["repo"]["full_name"],
                 "mergeable": match mergeable { Value::Bool(true) => "MERGEABLE", Value::Bool(false) => "CONFLICTING", _ => "UNKNOWN" },
-                "reviews": reviews.iter().map(|r| json!({"state": r["state"], "author": r["user"],
+                "reviews": reviews.iter().map(|r| json!({"state": r["state"], "author": actor(text(&r["user"]["login"])),
                     "authorAssociation": r["author_association"], "submittedAt": r["submitted_at"],
                     "commit": {"oid": r["commit_id"]}})).collect::<Vec<_>>(),
                 "comments": comments(state, number),
@@ -94,8 +102,11 @@ fn issue_of(state: &State, issue: &Value) -> Value {
 
 fn comments(state: &State, number: u64) -> Vec<Value> {
     let all = state.comments.iter().filter(|comment| comment["issue"] == number);
-    all.map(|c| json!({"databaseId": c["id"], "body": c["body"], "author": c["user"], "url": c["html_url"]}))
-        .collect()
+    all.map(|c| {
+        json!({"databaseId": c["id"], "fullDatabaseId": c["id"].to_string(), "body": c["body"],
+        "author": actor(text(&c["user"]["login"])), "url": c["html_url"]})
+    })
+    .collect()
 }
 
 fn upper(value: &Value) -> Value {
@@ -346,4 +357,8 @@ pub fn closing_references(body: &str) -> Vec<u64> {
         }
     }
     found
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
