@@ -14,8 +14,10 @@ mod required_check;
 use check::{Check, State, plural};
 
 use crate::cmd::context::{self, Context, Format, print, print_json_line};
+use crate::cmd::next_steps;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
+use crate::domain::next_step::{NextStep, Who};
 use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::settings::Settings;
@@ -60,15 +62,29 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     checks.extend(kernel_build::look(&registry, &context.subject, tier_b));
     checks.extend(repository::look(context, &settings, &registry));
 
+    let next = next(&checks);
     let worst = checks.iter().any(|c| c.state == State::Missing);
     match format {
         Format::Json => {
-            let value = serde_json::json!({ "schema": 1, "checks": checks, "ready": !worst });
+            let value = serde_json::json!({ "schema": 1, "checks": checks, "ready": !worst, "next": next });
             print_json_line(&value)?;
         }
-        _ => print(&human(&checks))?,
+        _ => print(human(&checks).append(&next_steps(&next)))?,
     }
     Ok(if worst { Exit::Failed } else { Exit::Passed })
+}
+
+/// Names what is missing; or, if nothing is, the command that begins the work.
+fn next(checks: &[Check]) -> Vec<NextStep> {
+    let missing = checks.iter().filter(|check| check.state == State::Missing);
+    let mut next: Vec<NextStep> = missing
+        .filter_map(|check| Some(NextStep::manual(Who::Maintainer, check.remedy.as_deref()?)))
+        .collect();
+    if next.is_empty() {
+        let what = "see what can be worked on now";
+        next.push(NextStep::run(Who::Author, what, ["nmoe-gates", "plan"]));
+    }
+    next
 }
 
 /// Checks the registry with the rules of `lint registry`. Returns it, or an empty one if it cannot be used.

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::contract_input::ContractInput;
+use crate::cmd::next_steps;
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
 use crate::domain::metric::{Decimal, Direction, Metric};
-use crate::domain::registry::{Gate, Registry, Tier};
+use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::{Gate, Registry, SINGLE, TIER_A, TIER_B, Tier};
 use crate::domain::suggest::nearest;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::terminal::Text;
@@ -244,6 +246,21 @@ fn reads(metric: &Metric) -> String {
     text
 }
 
+/// Names the command that shows what a run of these gates would do on this machine.
+fn next(selection: &Selection) -> Vec<NextStep> {
+    let mut command = vec!["nmoe-gates", "run"];
+    match selection.bundle.as_deref() {
+        _ if selection.gate_ids.is_empty() => return Vec::new(),
+        Some(TIER_A) => command.extend(["--tier", "a"]),
+        Some(TIER_B) => command.extend(["--tier", "b"]),
+        Some(bundle) if bundle != SINGLE => command.extend(["--bundle", bundle]),
+        _ => command.extend(selection.gate_ids.iter().flat_map(|id| ["--gate", id.as_str()])),
+    }
+    command.push("--dry-run");
+    let what = "see what a run would do on this machine";
+    vec![NextStep::run(Who::Author, what, command)]
+}
+
 fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
     let contract = args.contract.loaded(context)?;
@@ -325,6 +342,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
                 .line("");
             }
             text.append(&table(gates));
+            text.append(&next_steps(&next(&selection)));
             print(&text)?;
         }
     }

@@ -12,10 +12,14 @@ use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::git::Git;
+use crate::github::api::GitHub;
+use crate::github::event::{self, Subject};
+use crate::github::types::State;
 use crate::github::workflow_run::WorkflowRun;
 use crate::lint::context::RegistryIndex;
 use crate::policy;
 use crate::pull::fresh_merge::{self, Checkout};
+use crate::pull::merge_group::{self, Answer};
 use crate::pull::publication::{Publication, Request};
 use crate::terminal::Text;
 
@@ -32,11 +36,15 @@ enum JobResult {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Results of a run. Several files, or a folder, contain the parts of one resolved run.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "merge_group")]
     results: Vec<PathBuf>,
     /// Number of the pull request.
-    #[arg(long, value_name = "N")]
-    pr: u64,
+    #[arg(long, value_name = "N", required_unless_present = "merge_group")]
+    pr: Option<u64>,
+    /// Answer a merge queue, in a workflow on `merge_group`: set the statuses of its commit from published results about an equal
+    /// tree. Nothing runs; without such results the statuses are pending, with the reason.
+    #[arg(long, conflicts_with_all = ["results", "pr", "resolution", "job_result"])]
+    merge_group: bool,
     /// Output of `resolve` to compare the results with (default: compare with the pull request as it is now).
     #[arg(long, value_name = "FILE")]
     resolution: Option<PathBuf>,
@@ -61,6 +69,9 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(&[Format::Human])?;
     let github = github::connect(context)?;
+    let Some(pull) = args.pr else {
+        return answer(context, args, &github);
+    };
     let resolution = args
         .resolution
         .as_deref()
@@ -74,13 +85,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let mut registry = match &resolution {
         Some(resolution) => {
-            if resolution.pull != args.pr || resolution.repository != github.repository().to_string() {
+            if resolution.pull != pull || resolution.repository != github.repository().to_string() {
                 bail!(
                     "cannot publish: the resolution is about {}#{}, not {}#{}",
                     resolution.repository,
                     resolution.pull,
                     github.repository(),
-                    args.pr
+                    pull
                 );
             }
             let proposed = || fresh_merge::revision(&github, resolution, checkout);
@@ -92,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let request = Request {
         facts: &facts,
         checkout,
-        pull: args.pr,
+        pull,
         files: &args.results,
         resolution: resolution.as_ref(),
         registry: &registry.value,
@@ -138,4 +149,47 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         "cannot publish the table on the pull request, so it is above{place}: {error}"
     ))
     .into())
+}
+
+/// Answers a merge queue.
+fn answer(context: &Context, args: &Args, github: &GitHub) -> anyhow::Result<Exit> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let Subject::Queued(group) = event::subject(variable)? else {
+        bail!(
+            "cannot answer a merge queue: the event is not `merge_group`\nhelp: call this in a workflow on `merge_group`"
+        );
+    };
+    let registry = context.registry()?;
+    let request = merge_group::Request {
+        group: &group,
+        registry: &registry,
+        settings: &context.settings()?,
+        git: &Git::at(&context.repo),
+    };
+    let answer = Answer::find(github, &request)?;
+    for why in &answer.ignored {
+        context.note(format_args!("ignored published results: {why}"));
+    }
+    let (state, line) = answer.status();
+    let mut text = Text::new();
+    for status in &answer.contexts {
+        text.line(format_args!("{status} is {}: {line}", state.as_str()));
+    }
+    if answer.contexts.is_empty() {
+        text.line(format_args!("no status to set: {line}"));
+    }
+    print(&text)?;
+    if let Some(path) = &args.output {
+        let outcome = if state == State::Success {
+            "pass"
+        } else {
+            "pending"
+        };
+        std::fs::write(path, format!("{outcome}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if !args.dry_run {
+        answer.write(github, WorkflowRun::from_env(variable).page().as_deref())?;
+    }
+    Ok(Exit::Passed)
 }

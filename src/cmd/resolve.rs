@@ -8,11 +8,14 @@ use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::gates::Which;
 use crate::cmd::github;
 use crate::cmd::lint::gather;
-use crate::cmd::runner_files;
+use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
+use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::SINGLE;
+use crate::domain::resolution::Resolution;
 use crate::git::Git;
 use crate::lint::context::RegistryIndex;
-use crate::pull::fresh_merge::Checkout;
+use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::resolution::{self, Request};
 use crate::report::comment_sections::{self, Terms};
 use crate::terminal::Text;
@@ -34,6 +37,10 @@ pub struct Args {
     /// Use the registry of the pull request, although it is not merged.
     #[arg(long)]
     registry_from_change: bool,
+    /// First merge the base branch into the branch of the pull request, for example because GitHub's test merge is outdated. Only at
+    /// a prompt, since a push can dismiss approvals.
+    #[arg(long)]
+    update_branch: bool,
     /// Write the resolution to this file, as one line of JSON.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -43,6 +50,15 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
     let github = github::connect(context)?;
+    let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some();
+    if args.update_branch {
+        if in_workflow {
+            bail!(
+                "cannot update the branch in a workflow: a push can dismiss approvals\nhelp: run the command at a prompt"
+            );
+        }
+        fresh_merge::update_branch(&github, args.pr, context)?;
+    }
     let git = Git::at(&context.repo);
     let settings = context.settings()?;
     let remote = settings.naming.remote;
@@ -86,7 +102,42 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if format == Format::Json {
         print_json_line(&resolution)?;
     } else {
-        print(Text::new().document(&shown))?;
+        let mut text = Text::new();
+        text.document(&shown);
+        if !in_workflow {
+            text.line("").append(&next_steps(&next(args, &resolution)));
+        }
+        print(&text)?;
     }
     Ok(Exit::Passed)
+}
+
+/// Names the command that runs these gates: here if the resolution is in a file, otherwise in the workflow.
+fn next(args: &Args, resolution: &Resolution) -> Vec<NextStep> {
+    let (bundle, gate) = match (resolution.bundle.as_deref(), resolution.gate_ids.as_slice()) {
+        (None | Some(SINGLE), [gate]) => (SINGLE, Some(gate.as_str())),
+        (Some(bundle), _) => (bundle, None),
+        // The workflow has no input for several gates.
+        (None, _) => return Vec::new(),
+    };
+    if let Some(path) = &args.output {
+        let path = path.display().to_string();
+        let command = ["nmoe-gates", "run", "--resolution", &path, "--bundle", bundle];
+        let gate = gate.map(|gate| ["--gate", gate]);
+        let command = command.into_iter().chain(gate.into_iter().flatten());
+        return vec![NextStep::run(
+            Who::Maintainer,
+            "run the gates in a checkout of the merge",
+            command,
+        )];
+    }
+    let mut command = ["gh", "workflow", "run", "tier-b.yml", "-f"]
+        .map(str::to_owned)
+        .to_vec();
+    command.push(format!("pr_number={}", args.pr));
+    command.extend(["-f".to_owned(), format!("bundle={bundle}")]);
+    if let Some(gate) = gate {
+        command.extend(["-f".to_owned(), format!("single_gate={gate}")]);
+    }
+    vec![NextStep::run(Who::Maintainer, "start the run", command)]
 }

@@ -154,6 +154,16 @@ impl GitHub {
             .map(drop)
     }
 
+    /// Merges the base branch into the branch of a pull request, if its head is this commit. GitHub does so in the background.
+    pub fn update_branch(&self, number: u64, head: &CommitId) -> Result<(), GitHubError> {
+        let path = self.path(&format!("/pulls/{number}/update-branch"));
+        let body = json!({ "expected_head_sha": head });
+        let answer = self
+            .client
+            .write(&Method::PUT, &path, Some(&body), Repeat::Careful);
+        answer.map(drop)
+    }
+
     /// Counts the workflow runs of a commit; `None` if the token may not ask.
     pub fn workflow_runs(&self, commit: &CommitId) -> Result<Option<u64>, GitHubError> {
         #[derive(serde::Deserialize)]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::domain::ids::CommitId;
 use crate::github::types::Pull;
 
 /// Why the event contains no pull request.
@@ -29,12 +30,22 @@ pub enum NoEvent {
 #[derive(Deserialize)]
 struct Event {
     pull_request: Option<Pull>,
-    merge_group: Option<MergeGroup>,
+    merge_group: Option<Group>,
 }
 
 #[derive(Deserialize)]
-struct MergeGroup {
+struct Group {
     head_ref: String,
+    head_sha: CommitId,
+}
+
+/// A pull request that a merge queue tests.
+#[derive(Clone, Debug)]
+pub struct MergeGroup {
+    /// The number of the pull request.
+    pub pull: u64,
+    /// The commit that the queue would merge.
+    pub head: CommitId,
 }
 
 /// The pull request of an event.
@@ -42,8 +53,8 @@ struct MergeGroup {
 pub enum Subject {
     /// As it was when the event happened.
     Pull(Box<Pull>),
-    /// The number of the pull request that a merge queue tests.
-    Queued(u64),
+    /// The pull request that a merge queue tests.
+    Queued(MergeGroup),
 }
 
 /// Reads the pull request of the current event, or the one of a merge queue, whose branch is
@@ -58,7 +69,12 @@ pub fn subject(variable: impl Fn(&str) -> Option<String>) -> Result<Subject, NoE
     if let Some(pull) = event.pull_request {
         return Ok(Subject::Pull(Box::new(pull)));
     }
-    let queued = event.merge_group.and_then(|group| queued(&group.head_ref));
+    let queued = event.merge_group.and_then(|group| {
+        Some(MergeGroup {
+            pull: queued(&group.head_ref)?,
+            head: group.head_sha,
+        })
+    });
     queued.map(Subject::Queued).ok_or_else(|| NoEvent::Other(name()))
 }
 

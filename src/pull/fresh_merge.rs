@@ -78,6 +78,26 @@ pub fn find(
     })
 }
 
+/// Merges the base branch into the branch of a pull request, and waits for the new head.
+///
+/// # Errors
+/// GitHub refuses, because of a conflict or a missing permission, or does not end in time.
+pub fn update_branch(github: &GitHub, number: u64, messages: &dyn Messages) -> anyhow::Result<()> {
+    let before = github.pull(number)?.head.sha;
+    github.update_branch(number, &before)?;
+    for _ in 0..TRIES {
+        if github.pull(number)?.head.sha != before {
+            return Ok(());
+        }
+        messages.warn("GitHub is still updating the branch; asking again");
+        github.pause(PAUSE);
+    }
+    let message = format!(
+        "cannot see the updated branch of pull request {number} yet\nhelp: run the command again without `--update-branch`"
+    );
+    Err(NoVerdict(message).into())
+}
+
 /// Returns the tip of the base branch now. The base in a pull request is that of its last push.
 fn base_tip(github: &GitHub, snapshot: &Snapshot) -> anyhow::Result<CommitId> {
     let branch = &snapshot.pull.base.branch;

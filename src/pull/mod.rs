@@ -12,6 +12,7 @@ pub mod current;
 pub mod fresh_merge;
 pub mod known_results;
 pub mod local_clone;
+pub mod merge_group;
 pub mod merge_order;
 pub mod provenance;
 pub mod publication;

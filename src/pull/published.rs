@@ -226,7 +226,7 @@ pub fn publication_key(
     proposed: bool,
 ) -> String {
     let mut key = match (bundle, gate_ids) {
-        (Some(SINGLE), [gate]) => format!("{SINGLE}/{gate}"),
+        (Some(SINGLE), [gate]) => single_key(gate),
         (bundle, _) => bundle.unwrap_or("gates").to_owned(),
     };
     if let Some(branch) = other_base {
@@ -236,6 +236,11 @@ pub fn publication_key(
         key += "+proposed";
     }
     key
+}
+
+/// Returns the key of the publication of a single gate.
+pub fn single_key(gate: &GateId) -> String {
+    format!("{SINGLE}/{gate}")
 }
 
 /// Returns the name of the commit status of a publication.

@@ -438,13 +438,7 @@ impl Inputs<'_> {
             images: &self.images,
         };
         let results = self.results.about(snapshot.pull.number, &merge);
-        let stale = |r: &Results| {
-            let mut stale = staleness::stale(&r.evidence, &now, Some(history));
-            if !stale.contains(&Identity::Image) && staleness::ran_in_other_image(r, &self.registry.value) {
-                stale.push(Identity::Image);
-            }
-            stale
-        };
+        let stale = |r: &Results| staleness::all(r, &now, history, &self.registry.value);
         let blockers = tier_b::blockers(
             snapshot.pull.number,
             contract,

@@ -30,6 +30,20 @@ pub fn stale(found: &Evidence, now: &Evidence, history: Option<ImageHistory<'_>>
     stale
 }
 
+/// Returns all identities that make results invalid, with the image that a gate ran in.
+pub fn all(
+    results: &Results,
+    now: &Evidence,
+    history: ImageHistory<'_>,
+    registry: &Registry,
+) -> Vec<Identity> {
+    let mut all = stale(&results.evidence, now, Some(history));
+    if !all.contains(&Identity::Image) && ran_in_other_image(results, registry) {
+        all.push(Identity::Image);
+    }
+    all
+}
+
 /// Returns what changed since a run was resolved. `branch` is the base branch now: another one may have the same tip.
 pub fn of_run(resolution: &Resolution, now: &Evidence, branch: &str) -> Vec<Identity> {
     let mut stale = stale(&resolution.evidence(), now, None);

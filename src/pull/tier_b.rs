@@ -123,17 +123,22 @@ pub fn blockers(
     blockers
 }
 
+/// Returns the smallest bundle that contains all these gates.
+pub fn covering<'r>(registry: &'r Registry, gates: &[&GateId]) -> Option<&'r str> {
+    let has_all = |bundle: &[GateId]| gates.iter().all(|id| bundle.contains(id));
+    let bundles = registry.bundles.iter();
+    bundles
+        .filter(|(_, bundle)| has_all(bundle))
+        .min_by_key(|(_, bundle)| bundle.len())
+        .map(|(name, _)| name.as_str())
+}
+
 /// Returns the command for a run of these gates: the smallest bundle that contains them all, or the first gate alone. The others
 /// follow one by one.
 fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> {
-    let covering = registry
-        .bundles
-        .iter()
-        .filter(|(_, gates)| open.iter().all(|id| gates.iter().any(|gate| gate == *id)))
-        .min_by_key(|(_, gates)| gates.len());
-    let which = match (covering, open) {
+    let which = match (covering(registry, open), open) {
         (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],
-        (Some((name, _)), _) => vec![format!("bundle={name}")],
+        (Some(name), _) => vec![format!("bundle={name}")],
         (None, [first, ..]) => vec!["bundle=single".to_owned(), format!("single_gate={first}")],
         (None, []) => Vec::new(),
     };

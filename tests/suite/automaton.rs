@@ -1,5 +1,5 @@
-//! Takes contracts from `plan` to their merges with an automaton that only runs the `argv` of printed next steps, on the GitHub
-//! stand-in. What a person decides is the work itself, the summary of a description, and approvals.
+//! Takes contracts from `plan` to their merges with an automaton that only runs printed next steps, on the GitHub stand-in: once their
+//! `argv`, and once the lines that are printed for people, in a shell. What a person decides is the work itself, the summary of a description, and approvals.
 //!
 //! A step that fails, a step that is printed again although nothing has changed, and an end without a merge are wrong turns.
 
@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::driver::git;
@@ -46,8 +47,10 @@ struct Work {
     texts: Vec<&'static str>,
 }
 
-/// A reader of `next`, and the people who decide.
+/// A reader of next steps, and the people who decide.
 struct Automaton {
+    /// Whether it reads what is printed for people, and gives each printed line to a shell.
+    reads_text: bool,
     way: Loop,
     dir: PathBuf,
     /// The work on each contract that is not done yet.
@@ -61,7 +64,7 @@ struct Automaton {
 }
 
 impl Automaton {
-    fn new() -> Self {
+    fn new(reads_text: bool) -> Self {
         let registry = gates().text();
         let way = Loop::with(&[
             ("configs/gates/gates.toml", registry.as_str()),
@@ -80,6 +83,7 @@ impl Automaton {
         std::fs::set_permissions(bin.join("gh"), mode).unwrap();
         let dir = way.sandbox.repo();
         Automaton {
+            reads_text,
             way,
             dir,
             work: Vec::new(),
@@ -113,14 +117,20 @@ impl Automaton {
         format!("{}{refs}{online}{head}{local}", self.dir.display())
     }
 
-    /// Runs a line of a shell, or a program, as printed, without a terminal. Returns its exit code and its output.
-    fn execute(&self, argv: &[String]) -> (i32, String, String) {
+    /// Runs a program, or a line of a shell as printed, without a terminal. Returns its exit code and its output.
+    fn execute(&self, argv: &[String], line: Option<&str>) -> (i32, String, String) {
         let call = self.way.call(&[]).into_command();
         let path = std::env::join_paths(
             [self.way.sandbox.path("bin"), folder().to_path_buf()]
                 .into_iter()
                 .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
         );
+        let shell = [
+            "sh".to_owned(),
+            "-c".to_owned(),
+            line.unwrap_or_default().to_owned(),
+        ];
+        let argv = if line.is_some() { &shell } else { argv };
         let mut command = Command::new(&argv[0]);
         command
             .args(&argv[1..])
@@ -144,13 +154,21 @@ impl Automaton {
     }
 
     /// Runs a command of the program as printed, and returns what it printed as next steps.
-    fn ask(&mut self, argv: &[String]) -> Vec<Value> {
+    fn ask(&mut self, argv: &[String], line: Option<&str>) -> Vec<Value> {
+        if self.reads_text {
+            let (code, stdout, stderr) = self.execute(argv, line);
+            let steps = steps_of(&format!("{stdout}\n{stderr}"));
+            if !(code == 0 || code == 1 && !steps.is_empty()) {
+                self.wrong.push(format!("{argv:?} exits with {code}: {stderr}"));
+            }
+            return steps;
+        }
         let mut argv = argv.to_vec();
         match argv[0].as_str() {
             "sh" => argv[2] += " --format json",
             _ => argv.extend(["--format".to_owned(), "json".to_owned()]),
         }
-        let (code, stdout, stderr) = self.execute(&argv);
+        let (code, stdout, stderr) = self.execute(&argv, None);
         let json: Value = serde_json::from_str(&stdout).unwrap_or_default();
         // A blocked pull request and a finding are answers.
         if !(code == 0 || code == 1 && json.is_object()) {
@@ -190,7 +208,11 @@ impl Automaton {
             }
             match argv[0].as_str() {
                 "nmoe-gates" | "sh" => {
-                    let more = self.ask(&argv);
+                    let mut more = self.ask(&argv, step["line"].as_str());
+                    // A step may be printed again before its turn.
+                    more.retain(|step| {
+                        step["argv"].is_null() || !left.iter().any(|l| l["argv"] == step["argv"])
+                    });
                     let command = argv.last().map_or("", String::as_str);
                     let is_ready =
                         argv.get(1).is_some_and(|word| word == "ready") || command.contains("gates ready ");
@@ -211,7 +233,7 @@ impl Automaton {
                 }
                 "cd" => self.dir = self.dir.join(&argv[1]),
                 "git" => {
-                    let (code, _, stderr) = self.execute(&argv);
+                    let (code, _, stderr) = self.execute(&argv, step["line"].as_str());
                     if code != 0 {
                         self.wrong.push(format!("{argv:?}: {stderr}"));
                     }
@@ -326,9 +348,43 @@ impl Automaton {
     }
 }
 
-#[test]
-fn slow_cold_contract_is_merged_without_a_wrong_turn() {
-    let mut automaton = Automaton::new();
+/// Reads the steps that a command printed for people: after `next:`, or below a blocker of `ready`.
+fn steps_of(text: &str) -> Vec<Value> {
+    let who = "author|reviewer|merge captain|maintainer";
+    let command = "((?:nmoe-gates|git|gh|cd) .*)";
+    let forms = [
+        format!(r"^(?:next: |      )(?<what>.+?): {command} \((?:{who})\)$"),
+        format!(r"^    (?:{who}): (?<what>.+?): {command}$"),
+        format!(r"^next: (?<what>){command}$"),
+        format!(r"^(?:next: |      )(?<what>.+) \((?:{who})\)$"),
+        format!(r"^    (?:{who}): (?<what>.+)$"),
+    ];
+    let forms = forms.map(|form| Regex::new(&form).unwrap());
+    let step = |line: &str| {
+        let found = forms.iter().find_map(|form| form.captures(line))?;
+        let what = &found["what"];
+        let Some(line) = found.get(2).map(|line| line.as_str()) else {
+            return Some(json!({"who": "?", "what": what, "argv": null}));
+        };
+        let argv = match [" && ", " | ", "$("].iter().any(|mark| line.contains(mark)) {
+            true => vec!["sh".to_owned(), "-c".to_owned(), line.to_owned()],
+            false => words(line),
+        };
+        Some(json!({"who": "?", "what": what, "argv": argv, "line": line}))
+    };
+    text.lines().filter_map(step).collect()
+}
+
+/// Returns the words that a shell reads from a line.
+fn words(line: &str) -> Vec<String> {
+    let script = format!("p() {{ for w do printf '%s\\0' \"$w\"; done; }}; p {line}");
+    let out = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn cold(reads_text: bool) {
+    let mut automaton = Automaton::new(reads_text);
     let work = Work {
         file: "a",
         texts: vec!["2\n"],
@@ -341,9 +397,8 @@ fn slow_cold_contract_is_merged_without_a_wrong_turn() {
     automaton.run(1);
 }
 
-#[test]
-fn slow_hot_contract_merges_after_it_is_faster() {
-    let mut automaton = Automaton::new();
+fn hot(reads_text: bool) {
+    let mut automaton = Automaton::new(reads_text);
     let work = Work {
         file: "speed.txt",
         texts: vec!["75000\n", "101000\n"],
@@ -360,9 +415,8 @@ fn slow_hot_contract_merges_after_it_is_faster() {
 }
 
 /// Two contracts: the second depends on the first, and both change an exclusive hotspot.
-#[test]
-fn slow_dependent_contracts_on_a_hotspot_are_merged() {
-    let mut automaton = Automaton::new();
+fn dependent(reads_text: bool) {
+    let mut automaton = Automaton::new(reads_text);
     for (id, depends_on, text) in [("01", "", "one\n2\n3\n"), ("02", "\"01\"", "one\n2\nthree\n")] {
         let terms = contract(id, "shared")
             .depends_on(depends_on)
@@ -377,4 +431,34 @@ fn slow_dependent_contracts_on_a_hotspot_are_merged() {
         automaton.contract(id, &terms, work);
     }
     automaton.run(2);
+}
+
+#[test]
+fn slow_cold_contract_is_merged_without_a_wrong_turn() {
+    cold(false);
+}
+
+#[test]
+fn slow_hot_contract_is_merged_after_it_is_made_faster() {
+    hot(false);
+}
+
+#[test]
+fn slow_dependent_contracts_on_a_hotspot_are_merged() {
+    dependent(false);
+}
+
+#[test]
+fn slow_text_reader_merges_cold_contract() {
+    cold(true);
+}
+
+#[test]
+fn slow_text_reader_merges_hot_contract() {
+    hot(true);
+}
+
+#[test]
+fn slow_text_reader_merges_dependent_contracts() {
+    dependent(true);
 }

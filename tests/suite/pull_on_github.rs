@@ -599,3 +599,79 @@ fn merge_queue_lints_its_pull_request() {
     way.github.api.state().pulls.get_mut(&number).unwrap()["body"] = "Nothing.".into();
     assert_ne!(lint().run().exits(1).findings()["summary"]["errors"], 0);
 }
+
+/// Only results of an equal tree prove the commit of a merge group. The queue waits for an answer in any case.
+#[test]
+fn slow_merge_queue_reuses_evidence_of_equal_tree() {
+    let way = Loop::new();
+    way.github.rules().required = vec!["nmoe-gates/one".to_owned()];
+    let (first, second) = (
+        way.offer("01", "a", "2\n", "host:one"),
+        way.offer("02", "b", "2\n", "host:one"),
+    );
+    let event = way.sandbox.path("event.json");
+    let answer = |number: u64, expected: &str| {
+        way.github.settle(number);
+        way.update();
+        std::fs::write(&event, way.github.enqueue(number).to_string()).unwrap();
+        let call = way.call(&["publish", "--merge-group", "--output", "../outcome"]);
+        let call = call
+            .env("GITHUB_EVENT_NAME", "merge_group")
+            .env("GITHUB_EVENT_PATH", &event);
+        let state = if expected.contains("reused") {
+            "success"
+        } else {
+            "pending"
+        };
+        call.run()
+            .exits(0)
+            .prints(&format!("nmoe-gates/one is {state}: {expected}"))
+            .changes(&["../outcome"]);
+    };
+    way.github.settle(first);
+    way.tier_b(first, 1, &["--bundle", "one"]);
+    answer(
+        first,
+        "reused: the results published on #11 are about the same tree",
+    );
+    assert_eq!(way.github.advance_queue(), Some(first));
+
+    answer(
+        second,
+        "#12: there is no result of `host:one` for the current merge result",
+    );
+    assert_eq!(way.github.advance_queue(), None);
+    way.github.dequeue(second);
+    way.tier_b(second, 2, &["--bundle", "one"]);
+    way.github.push("master", &[("c", "2\n")]);
+    answer(
+        second,
+        "#12: `host:one` passed for another state; what differs: base, merge, tree",
+    );
+    assert_eq!(way.github.advance_queue(), None);
+    // The answer is no evidence: `ready` still asks for a run.
+    assert_eq!(way.codes(second), ["stale-evidence"]);
+}
+
+/// An update writes to the branch and can dismiss approvals, so a workflow must not make one.
+#[test]
+fn slow_branch_is_updated_only_at_a_prompt() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    let tip = way.github.push("master", &[("b", "2\n")]);
+    let args = ["resolve", "--pr", "11", "--bundle", "one", "--update-branch"];
+    way.call(&args)
+        .env("GITHUB_ACTIONS", "true")
+        .run()
+        .exits(2)
+        .reports("cannot update the branch in a workflow");
+    assert_eq!(way.github.api.writes(), Vec::<String>::new());
+    way.call(&args)
+        .run()
+        .exits(0)
+        .any_output()
+        .prints("next: start the run: gh workflow run tier-b.yml -f pr_number=11 -f bundle=one (maintainer)");
+    let parents = git(&way.github.remote(), ["rev-parse", "issue/01-x^2"]);
+    assert_eq!(parents.trim(), tip);
+    assert!(way.codes(number).contains(&"not-reviewed".to_owned()));
+}

@@ -135,7 +135,7 @@ fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
         Some(number) => number,
         None => match event::subject(|name| std::env::var(name).ok())? {
             Subject::Pull(pull) => return Ok(Snapshot::new(*pull)),
-            Subject::Queued(number) => number,
+            Subject::Queued(group) => group.pull,
         },
     };
     Ok(Snapshot::fetch(&github::connect(context)?, number)?)

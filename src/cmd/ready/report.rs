@@ -22,24 +22,8 @@ pub struct Report {
 impl Report {
     /// Derives the next steps from the blockers.
     pub fn new(pulls: Vec<Readiness>, order: Vec<Step>) -> Self {
-        let merge = |row: &&Readiness| row.ready;
-        let mut next: Vec<NextStep> = pulls
-            .iter()
-            .filter(merge)
-            .map(|row| {
-                let number = row.number.to_string();
-                let command = [
-                    "gh",
-                    "pr",
-                    "merge",
-                    &number,
-                    "--merge",
-                    "--match-head-commit",
-                    &row.head,
-                ];
-                NextStep::run(Who::MergeCaptain, format!("merge #{number}"), command)
-            })
-            .collect();
+        let ready = pulls.iter().filter(|row| row.ready);
+        let mut next: Vec<NextStep> = ready.map(merge).collect();
         for blocker in pulls.iter().flat_map(|row| &row.blockers) {
             if !next.contains(&blocker.next) {
                 next.push(blocker.next.clone());
@@ -70,18 +54,12 @@ impl Report {
             let issue = row.issue.as_deref().unwrap_or("?");
             let word = if row.ready { "ready" } else { "blocked" };
             out.line(format_args!("#{} (contract {issue}) is {word}", row.number));
+            if row.ready {
+                step(&mut out, &merge(row));
+            }
             for blocker in &row.blockers {
                 out.line(format_args!("  {}: {}", blocker.code, blocker.message));
-                let command = blocker
-                    .next
-                    .command()
-                    .map(|c| format!(": {c}"))
-                    .unwrap_or_default();
-                out.line(format_args!(
-                    "    {}: {}{command}",
-                    blocker.next.who.as_str(),
-                    blocker.next.what
-                ));
+                step(&mut out, &blocker.next);
             }
         }
         if !self.order.is_empty() {
@@ -111,4 +89,23 @@ impl Report {
         }
         out
     }
+}
+
+fn merge(row: &Readiness) -> NextStep {
+    let number = row.number.to_string();
+    let command = [
+        "gh",
+        "pr",
+        "merge",
+        &number,
+        "--merge",
+        "--match-head-commit",
+        &row.head,
+    ];
+    NextStep::run(Who::MergeCaptain, format!("merge #{number}"), command)
+}
+
+fn step(out: &mut Text, step: &NextStep) {
+    let command = step.command().map(|c| format!(": {c}")).unwrap_or_default();
+    out.line(format_args!("    {}: {}{command}", step.who.as_str(), step.what));
 }

@@ -7,17 +7,20 @@ use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
 use crate::cmd::run::args::Unlisted;
-use crate::cmd::run::input::RunInput;
-use crate::cmd::runner_files;
+use crate::cmd::run::input::{RunInput, in_actions};
+use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
-use crate::domain::registry::GateKind;
+use crate::domain::next_step::{NextStep, Who};
+use crate::domain::registry::{GateKind, TIER_A};
 use crate::domain::results::{GateResult, Results};
-use crate::domain::verdict::{Reason, Verdict};
+use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::recorder::text;
+use crate::git::Git;
 use crate::report::render::{self, Page};
 use crate::report::view::View;
 use crate::terminal::{Text, escape};
+use crate::workspace::stored_contract;
 
 pub(super) fn dry_run(
     context: &Context,
@@ -127,7 +130,49 @@ pub(super) fn present(
     )?;
     say_text(Text::new().rendered(&page.text, color).line(""));
     context.note(format_args!("results: {}", path.display()));
+    if context.verbosity >= 0 && !in_actions() {
+        say_text(&next_steps(&next(context, path, results)));
+    }
     Ok(())
+}
+
+/// Names the step after a run of Tier A in a worktree of `start`.
+fn next(context: &Context, path: &Path, results: &Results) -> Vec<NextStep> {
+    let git = Git::at(&context.subject);
+    let step = |what: &str, command: &[&str]| vec![NextStep::run(Who::Author, what, command.iter().copied())];
+    if results.bundle.as_deref() != Some(TIER_A) || stored_contract::find(&git).is_none() {
+        return Vec::new();
+    }
+    match results.overall {
+        Overall::Pass if results.evidence.dirty => {
+            let what = "commit the changes, then run Tier A again: these results are about no commit";
+            return vec![NextStep::manual(Who::Author, what)];
+        }
+        Overall::Pass => {}
+        Overall::Fail => {
+            let path = path.display().to_string();
+            return step("read what failed", &["nmoe-gates", "report", &path]);
+        }
+        _ => return Vec::new(),
+    }
+    let pushed = || {
+        let branch = git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok()?;
+        let remote = context.settings().ok()?.naming.remote;
+        git.commit(&format!("refs/remotes/{remote}/{branch}")).ok()?
+    };
+    let Ok(top) = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"]) else {
+        return Vec::new();
+    };
+    // `start` names the same file.
+    let file = format!("{top}.md");
+    if Path::new(&file).exists() && pushed().is_some() {
+        let line = "nmoe-gates attest --pr \"$(gh pr view --json number --jq .number)\"";
+        return vec![NextStep::script(Who::Author, "update the attestation", line)];
+    }
+    step(
+        "write the attestation",
+        &["nmoe-gates", "attest", "--write", &file],
+    )
 }
 
 /// Formats the verdict of the run in one line, and each gate that did not pass in another.
