@@ -69,6 +69,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let value = serde_json::json!({ "schema": 1, "checks": checks, "ready": !worst, "next": next });
             print_json_line(&value)?;
         }
+        // The remedies are next to what is missing.
+        _ if worst => print(&human(&checks))?,
         _ => print(human(&checks).append(&next_steps(&next)))?,
     }
     Ok(if worst { Exit::Failed } else { Exit::Passed })
@@ -77,9 +79,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Names what is missing; or, if nothing is, the command that begins the work.
 fn next(checks: &[Check]) -> Vec<NextStep> {
     let missing = checks.iter().filter(|check| check.state == State::Missing);
-    let mut next: Vec<NextStep> = missing
-        .filter_map(|check| Some(NextStep::manual(Who::Maintainer, check.remedy.as_deref()?)))
-        .collect();
+    let mut next: Vec<NextStep> = Vec::new();
+    for remedy in missing.filter_map(|check| check.remedy.as_deref()) {
+        let step = NextStep::manual(Who::Maintainer, remedy);
+        if !next.contains(&step) {
+            next.push(step);
+        }
+    }
     if next.is_empty() {
         let what = "see what can be worked on now";
         next.push(NextStep::run(Who::Author, what, ["nmoe-gates", "plan"]));

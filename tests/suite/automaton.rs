@@ -434,12 +434,12 @@ fn dependent(reads_text: bool) {
 }
 
 #[test]
-fn slow_cold_contract_is_merged_without_a_wrong_turn() {
+fn slow_cold_contract_is_merged_without_wrong_turn() {
     cold(false);
 }
 
 #[test]
-fn slow_hot_contract_is_merged_after_it_is_made_faster() {
+fn slow_hot_contract_is_merged_when_made_faster() {
     hot(false);
 }
 

@@ -152,6 +152,7 @@ fn workflow_gets_outputs_and_summary() {
     let path = |name: &str| fixture.sandbox.path(name);
     let out = fixture
         .call(&["--gate", "perf:delta", "--output", "../resolution.json"])
+        .env("GITHUB_ACTIONS", "true")
         .env("GITHUB_OUTPUT", path("output"))
         .env("GITHUB_STEP_SUMMARY", path("summary"))
         .run()

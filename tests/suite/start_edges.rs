@@ -24,7 +24,7 @@ fn submodules_of_new_worktree_are_checked_out() {
     git(&library, ["add", "."]);
     git(&library, ["commit", "-qm", "Begin"]);
     let allow = ["-c", "protocol.file.allow=always"];
-    let add = ["submodule", "--quiet", "add", "../library", "vendor"];
+    let add = ["submodule", "--quiet", "add", library.to_str().unwrap(), "vendor"];
     sandbox.git(allow.iter().chain(&add));
     sandbox.git(["commit", "-qm", "Add a library"]);
     sandbox.git(["push", "-q", "origin", "master"]);
@@ -38,7 +38,6 @@ fn submodules_of_new_worktree_are_checked_out() {
         .map(|word| word.as_str().unwrap())
         .collect();
     assert_eq!(argv[..2], ["git", "submodule"]);
-    // The remote of the submodule is relative to the bare repository.
     git(&tree, allow.iter().chain(&argv[1..]));
     assert!(tree.join("vendor/tool.py").exists());
 }
