@@ -39,11 +39,16 @@ const HOST_FLAGS: [&str; 7] = [
     "-Wextra",
 ];
 /// Kernels that an inspection must find in the library.
-const KERNELS: [&str; 4] = [
+const KERNELS: [&str; 9] = [
     "nmoe_mxfp8_quantize_kernel",
     "nmoe_nvfp4_quantize_kernel",
     "nmoe_expert_walk_kernel",
     "nmoe_expert_offsets_kernel",
+    "nmoe_block_quantize_e4m3_kernel",
+    "nmoe_block_quantize_e2m1_kernel",
+    "nmoe_swiglu_quantize_e4m3_kernel",
+    "nmoe_swiglu_quantize_e2m1_kernel",
+    "nmoe_dispatch_plan_kernel",
 ];
 
 fn main() {

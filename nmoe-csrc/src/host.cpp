@@ -94,4 +94,6 @@ int32_t nmoe_adamw_step(const nmoe_adamw *step, const float *gradients, float *w
 
 } // extern "C"
 
+#include "trainer_abi.h"
+
 #include "checks.h"

@@ -3,13 +3,12 @@
 // A warp processes a complete block of a format, so that all lanes take part in each shuffle.
 
 #include "platform.h"
+#include "trainer.h"
 
 using namespace nmoe;
 
 // Kernels have C names, so that an inspection can find them, and builds on different machines are equal.
 
-constexpr uint32_t WARP = 32;
-constexpr uint32_t THREADS = 256;
 constexpr uint32_t ALL = 0xFFFFFFFFu;
 
 __device__ inline uint32_t warp_max(uint32_t value, uint32_t lanes) {
@@ -38,6 +37,8 @@ extern "C" __global__ void nmoe_nvfp4_quantize_kernel(const float *x, float tens
     uint32_t lane = threadIdx.x % WARP;
     uint64_t warps = (uint64_t)gridDim.x * (THREADS / WARP);
     uint64_t groups = (blocks + 3) / 4;
+    // An unrolled loop needs its number of rounds, which is a 64-bit division.
+#pragma unroll 1
     for (uint64_t g = (uint64_t)blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP; g < groups; g += warps) {
         uint64_t b = g * 4 + lane / 8;
         bool there = b < blocks;
@@ -58,31 +59,16 @@ extern "C" __global__ void nmoe_nvfp4_quantize_kernel(const float *x, float tens
 // Without `slots`, it counts the assignments; with `slots`, it writes them.
 extern "C" __global__ void nmoe_expert_walk_kernel(const int32_t *experts, uint32_t assignments, uint32_t *counts,
                                                    const uint32_t *offsets, int32_t *slots, int32_t *places) {
-    __shared__ uint32_t of_warp[THREADS / WARP];
-    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     int32_t expert = (int32_t)blockIdx.x;
-    uint32_t before = 0;
-    // The bound is rounded up, so that every lane takes part in every vote.
-    uint32_t bound = (assignments + THREADS - 1) / THREADS * THREADS;
-    for (uint32_t base = 0; base < bound; base += THREADS) {
-        uint32_t a = base + threadIdx.x;
-        bool mine = a < assignments && experts[a] == expert;
-        uint32_t votes = __ballot_sync(ALL, mine);
-        if (lane == 0) of_warp[warp] = __popc(votes);
-        __syncthreads();
-        uint32_t rank = before + __popc(votes & ((1u << lane) - 1u));
-        for (uint32_t w = 0; w < THREADS / WARP; w++) {
-            if (w < warp) rank += of_warp[w];
-            before += of_warp[w];
-        }
-        if (mine && slots != nullptr) {
+    uint32_t count = in_order(
+        assignments, [=](uint32_t a) { return experts[a] == expert; },
+        [=](uint32_t a, uint32_t rank) {
+            if (slots == nullptr) return;
             uint32_t slot = offsets[expert] + rank;
             slots[slot] = (int32_t)a;
             places[a] = (int32_t)slot;
-        }
-        __syncthreads();
-    }
-    if (threadIdx.x == 0 && slots == nullptr) counts[expert] = before;
+        });
+    if (threadIdx.x == 0 && slots == nullptr) counts[expert] = count;
 }
 
 extern "C" __global__ void nmoe_expert_offsets_kernel(const uint32_t *counts, uint32_t count, uint32_t align,
@@ -129,8 +115,21 @@ int32_t nmoe_nvfp4_dequantize(const uint8_t *codes, const uint8_t *scales, float
 uint64_t nmoe_swizzled_size(uint64_t rows, uint64_t columns) { return swizzled_size(rows, columns); }
 
 int32_t nmoe_scale_swizzle(const uint8_t *scales, uint8_t *out, uint64_t rows, uint64_t columns, void *stream) {
-    return parallel(swizzled_size(rows, columns), (cudaStream_t)stream,
-                    NMOE_LAMBDA(uint64_t i) { out[i] = swizzled_byte(scales, i, rows, columns); });
+    /* One thread block per band of 128 rows; a thread writes the 16 bytes of four rows and four columns at once. */
+    uint64_t bands = (rows + 127) / 128, across = (columns + 3) / 4;
+    if (bands > UINT32_MAX || across * 32 > UINT32_MAX) return (int32_t)cudaErrorInvalidValue;
+    return parallel_rows((uint32_t)bands, (uint32_t)across * 32, (cudaStream_t)stream, NMOE_LAMBDA(uint32_t band, uint32_t part) {
+        trainer::Words words;
+        for (uint32_t i = 0; i < 4; i++) {
+            uint64_t row = (uint64_t)band * 128 + i * 32 + part % 32;
+            words.w[i] = 0;
+            for (uint32_t j = 0; j < 4; j++) {
+                uint64_t column = part / 32 * 4 + j;
+                if (row < rows && column < columns) words.w[i] |= (uint32_t)scales[row * columns + column] << (8 * j);
+            }
+        }
+        trainer::store16(out + (band * across + part / 32) * 512 + part % 32 * 16, words);
+    });
 }
 
 int32_t nmoe_expert_plan(const int32_t *experts, uint32_t assignments, uint32_t count, uint32_t align,
@@ -153,15 +152,15 @@ int32_t nmoe_expert_plan(const int32_t *experts, uint32_t assignments, uint32_t 
 int32_t nmoe_gather(const float *x, const int32_t *slots, uint32_t slot_count, uint32_t k, uint32_t width, float *out,
                     void *stream) {
     if (k == 0) return (int32_t)cudaErrorInvalidValue;
-    return parallel((uint64_t)slot_count * width, (cudaStream_t)stream, NMOE_LAMBDA(uint64_t i) {
-        out[i] = gathered(x, slots[i / width], k, width, (uint32_t)(i % width));
+    return parallel_rows(slot_count, width, (cudaStream_t)stream, NMOE_LAMBDA(uint32_t slot, uint32_t column) {
+        out[(uint64_t)slot * width + column] = gathered(x, slots[slot], k, width, column);
     });
 }
 
 int32_t nmoe_scatter_reduce(const float *rows, const int32_t *places, const float *gates, uint32_t tokens, uint32_t k,
                             uint32_t width, float *y, void *stream) {
-    return parallel((uint64_t)tokens * width, (cudaStream_t)stream, NMOE_LAMBDA(uint64_t i) {
-        y[i] = reduced(rows, places, gates, i / width, k, width, (uint32_t)(i % width));
+    return parallel_rows(tokens, width, (cudaStream_t)stream, NMOE_LAMBDA(uint32_t token, uint32_t column) {
+        y[(uint64_t)token * width + column] = reduced(rows, places, gates, token, k, width, column);
     });
 }
 
@@ -173,3 +172,5 @@ int32_t nmoe_adamw_step(const nmoe_adamw *step, const float *gradients, float *w
 }
 
 } // extern "C"
+
+#include "trainer_abi.h"

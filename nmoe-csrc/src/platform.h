@@ -53,6 +53,46 @@ template <typename Body> int32_t parallel(uint64_t count, cudaStream_t stream, B
     return (int32_t)cudaGetLastError();
 }
 
+/* Runs body(row, column) for all rows and columns. A thread block takes a row, so no index needs a division. */
+template <typename Body> __global__ void each_of_rows(uint32_t rows, uint32_t columns, Body body) {
+    for (uint32_t row = blockIdx.x; row < rows; row += gridDim.x) {
+        for (uint32_t column = threadIdx.x; column < columns; column += blockDim.x) body(row, column);
+    }
+}
+
+template <typename Body> int32_t parallel_rows(uint32_t rows, uint32_t columns, cudaStream_t stream, Body body) {
+    if (rows == 0 || columns == 0) return 0;
+    each_of_rows<<<rows < 65535 ? rows : 65535, 256, 0, stream>>>(rows, columns, body);
+    return (int32_t)cudaGetLastError();
+}
+
+constexpr uint32_t WARP = 32;
+constexpr uint32_t THREADS = 256;
+
+/* Visits the numbers below `count` in order with one thread block of THREADS, and calls take(a, rank) for those that are mine(a); the
+ * rank is the number of earlier ones. Returns how many there are. Stable, without atomics. */
+template <typename Mine, typename Take> __device__ __forceinline__ uint32_t in_order(uint32_t count, Mine mine, Take take) {
+    __shared__ uint32_t of_warp[THREADS / WARP];
+    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, before = 0;
+    /* The bound is rounded up, so that every lane takes part in every vote. */
+    uint32_t bound = (count + THREADS - 1) / THREADS * THREADS;
+    for (uint32_t base = 0; base < bound; base += THREADS) {
+        uint32_t a = base + threadIdx.x;
+        bool found = a < count && mine(a);
+        uint32_t votes = __ballot_sync(0xFFFFFFFFu, found);
+        if (lane == 0) of_warp[warp] = __popc(votes);
+        __syncthreads();
+        uint32_t rank = before + __popc(votes & ((1u << lane) - 1u));
+        for (uint32_t w = 0; w < THREADS / WARP; w++) {
+            if (w < warp) rank += of_warp[w];
+            before += of_warp[w];
+        }
+        if (found) take(a, rank);
+        __syncthreads();
+    }
+    return before;
+}
+
 inline int32_t settle() { return (int32_t)cudaDeviceSynchronize(); }
 
 /* Memory that both kernels and the host can access. */
@@ -93,6 +133,13 @@ typedef void *cudaStream_t;
 
 template <typename Body> int32_t parallel(uint64_t count, cudaStream_t, Body body) {
     for (uint64_t i = 0; i < count; i++) body(i);
+    return 0;
+}
+
+template <typename Body> int32_t parallel_rows(uint32_t rows, uint32_t columns, cudaStream_t, Body body) {
+    for (uint32_t row = 0; row < rows; row++) {
+        for (uint32_t column = 0; column < columns; column++) body(row, column);
+    }
     return 0;
 }
 

@@ -32,7 +32,7 @@ fn host_build_passes_all_self_checks() {
         .exits(0);
     let seen = out.json();
     let checks = seen["libraries"][0]["checks"].as_array().unwrap();
-    assert_eq!(checks.len(), 12, "{seen}");
+    assert_eq!(checks.len(), 23, "{seen}");
     assert!(checks.iter().all(|c| c["status"] == "pass"), "{seen}");
 }
 
