@@ -31,8 +31,8 @@ use crate::system::signals::{Signals, Stop};
 
 /// How long a container may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How much longer than the command a container and its client may take to end.
-const CONTAINER_GRACE_PERIOD: Duration = Duration::from_secs(10);
+/// How much longer than the command a client may take to end; then the engine is asked to end the container.
+const CONTAINER_GRACE_PERIOD: Duration = Duration::from_secs(3);
 /// The size of the pipe and of one read.
 const CHUNK: usize = 256 << 10;
 
@@ -127,6 +127,16 @@ struct Running<'a> {
     last_output_at: Instant,
 }
 
+impl Running<'_> {
+    /// Reads the reports of a container. The time of its command begins when the command starts.
+    fn read_reports(&mut self) {
+        if self.container.as_mut().is_some_and(Container::read) {
+            self.started = Instant::now();
+            self.last_output_at = self.started;
+        }
+    }
+}
+
 impl Supervisor {
     /// Creates a supervisor and makes this process adopt all orphans below it, until this process ends.
     ///
@@ -176,6 +186,9 @@ impl Supervisor {
         } else {
             self.grace_period(&mut running);
         }
+        if let Some(container) = running.container.as_ref().filter(|_| self.any_left(&running)) {
+            container.kill();
+        }
         let left = self.kill_descendants(&mut running);
         self.drain(&mut running);
         self.watch.end();
@@ -222,7 +235,7 @@ impl Supervisor {
         }
         let mut outcome = CommandOutcome {
             termination: Termination::Signalled(0),
-            duration: running.started.elapsed(),
+            duration: container.ran().unwrap_or_else(|| running.started.elapsed()),
             leaks: 0,
             metrics: running.meter.finish(),
         };
@@ -232,10 +245,7 @@ impl Supervisor {
             (
                 None,
                 Some(Report::Ended {
-                    exit,
-                    signal,
-                    leaks,
-                    duration_ms,
+                    exit, signal, leaks, ..
                 }),
             ) => {
                 outcome.termination = match (exit, signal) {
@@ -243,7 +253,6 @@ impl Supervisor {
                     (None, signal) => Termination::Signalled(signal.unwrap_or(0)),
                 };
                 outcome.leaks = *leaks;
-                outcome.duration = Duration::from_millis(*duration_ms);
             }
             (None, _) => return Err(io::Error::other(container.failure())),
             (Some(_), _) => {
@@ -262,6 +271,14 @@ impl Supervisor {
     ) -> Option<Termination> {
         let mut last_tick = running.started;
         loop {
+            running.read_reports();
+            if let Some(ran) = running.container.as_ref().and_then(Container::ran) {
+                // The client may take longer than its container, so its end does not count.
+                return spec
+                    .timeout
+                    .is_some_and(|t| ran > t)
+                    .then_some(Termination::TimedOut);
+            }
             // The time of a command in a container begins when the container runs.
             let starts = running.container.as_ref().is_some_and(|c| !c.has_started());
             let timeout = if starts { Some(START_TIMEOUT) } else { spec.timeout };
@@ -341,10 +358,7 @@ impl Supervisor {
         };
         self.output.collect();
         self.signals.stop();
-        if running.container.as_mut().is_some_and(Container::read) {
-            running.started = Instant::now();
-            running.last_output_at = running.started;
-        }
+        running.read_reports();
         if readable {
             self.read_output(running, false);
         }
@@ -374,11 +388,12 @@ impl Supervisor {
     fn terminate(&mut self, running: &mut Running<'_>) {
         let mut until = Instant::now() + TERMINATE_TIMEOUT;
         let signals = self.signals.count();
-        running.leader.signal_group(Signal::TERM);
-        if running.container.is_some() {
-            // The client passes the signal on, and the first process in the container ends the others.
+        if let Some(container) = &mut running.container {
+            container.stop();
             until += CONTAINER_GRACE_PERIOD;
-        } else {
+        }
+        running.leader.signal_group(Signal::TERM);
+        if running.container.is_none() {
             let leader = running.leader.pid;
             self.descendants.terminate(|one| one.pid != leader);
         }

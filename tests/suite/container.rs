@@ -266,6 +266,37 @@ fn signals_and_kills_end_the_container() {
     }
 }
 
+/// A client may pass on no signal, and it may not end with its container, as seen with Podman.
+#[test]
+fn slow_stuck_client_changes_no_result() {
+    let fixture = ContainerFixture::new();
+    let mark = mark(40);
+    fixture
+        .0
+        .gate("cpu:fail", "exit 7")
+        .gate_with(
+            "cpu:timeout",
+            &format!("trap 'echo asked to end; exit' TERM; sleep {mark} & wait"),
+            "timeout_s = 1",
+        )
+        .gate_with("cpu:late", "sleep 0.5", "timeout_s = 2");
+    std::fs::write(fixture.0.sandbox.path("bin/stuck"), "").unwrap();
+    let run = fixture
+        .run(&["--tier", "a", "--keep-going"])
+        .exits(1)
+        .prints("asked to end");
+    assert_eq!(run.gate("cpu:fail")["rc"], 7);
+    assert_eq!(run.gate("cpu:fail")["reason"], "exit_code");
+    assert_eq!(run.gate("cpu:timeout")["reason"], "timeout");
+    // The client lasts longer than the limit, and the command does not.
+    assert_eq!(run.gate("cpu:late")["status"], "pass");
+    assert!(!is_alive(&mark));
+    for call in fixture.calls("run") {
+        let name = &call[call.iter().position(|word| word == "--name").unwrap() + 1];
+        assert!(fixture.calls("rm").iter().any(|call| call.last() == Some(name)));
+    }
+}
+
 /// The supervisor may be killed after the command has started and before the report of that.
 #[test]
 fn lost_supervisor_ends_the_command() {

@@ -250,7 +250,13 @@ impl Engine {
         if self.kind == Kind::Apptainer {
             return Ok(false);
         }
-        match self.call(["rm", "--force", "--volumes", name], SHORT, &mut || false) {
+        let mut words = vec!["rm", "--force", "--volumes"];
+        if self.kind == Kind::Podman {
+            // Podman would first wait ten seconds for the container to end by itself.
+            words.extend(["--time", "0"]);
+        }
+        words.push(name);
+        match self.call(words, SHORT, &mut || false) {
             Err(EngineError::Failed { said, .. }) if said.to_lowercase().contains("no such container") => {
                 Ok(false)
             }

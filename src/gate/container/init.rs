@@ -23,7 +23,7 @@ const LARGEST_TASK: usize = 4 << 20;
 
 /// The standard streams of the container.
 pub struct Streams {
-    /// Brings the task. Its end means that the supervisor outside is gone.
+    /// Brings the task, and then the request to stop. Its end means that the supervisor outside is gone.
     pub input: OwnedFd,
     /// Takes the output of the command.
     pub output: OwnedFd,
@@ -120,7 +120,7 @@ fn supervise(
     }
 }
 
-/// Waits for an event, at most this long. Returns whether the supervisor outside is gone.
+/// Waits for an event, at most this long. Returns whether the supervisor outside asks to stop, or is gone.
 fn wait(leader: &Leader, signals: &Signals, input: &File, at_most: Duration) -> bool {
     let mut fds: Vec<_> = signals
         .descriptors()
@@ -131,7 +131,7 @@ fn wait(leader: &Leader, signals: &Signals, input: &File, at_most: Duration) -> 
     let timeout = Timespec::try_from(at_most).ok();
     // An interrupted wait only returns early.
     let _ = poll(&mut fds, timeout.as_ref());
-    // Nothing follows the task, so a readable input has ended.
+    // Only a request to stop follows the task, so a readable input has it, or has ended.
     fds.last().is_some_and(|fd| !fd.revents().is_empty())
 }
 

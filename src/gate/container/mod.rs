@@ -452,3 +452,38 @@ fn git_folder(subject: &Path) -> Option<PathBuf> {
     let folder = PathBuf::from(said.trim());
     folder.is_dir().then_some(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the arguments of a gate that needs GPUs, as one text.
+    fn with_gpus(kind: Kind, has_gpu_specification: bool) -> String {
+        let place = Place {
+            subject: PathBuf::from("/no/such/subject"),
+            git_folder: None,
+            program: PathBuf::from("/bin/nmoe-gates"),
+            user: (1001, 1001),
+            is_root: true,
+            has_gpu_specification,
+        };
+        let registry: Registry = toml::from_str("[gates.g]\ntier = \"b\"\ngpus = 1\ncmd = \"true\"").unwrap();
+        let gate = &registry.gates["g"];
+        let (container, image, passed) = (Container::default(), Image::default(), BTreeMap::new());
+        let arguments = match kind {
+            Kind::Apptainer => place.apptainer(&container, &image, gate, &passed),
+            kind => place.docker(kind, "name", &container, &image, gate, &passed),
+        };
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn gates_with_gpus_get_the_devices() {
+        let device = "--device nvidia.com/gpu=all";
+        assert!(with_gpus(Kind::Docker, true).contains(device));
+        assert!(with_gpus(Kind::Podman, false).contains(device));
+        assert!(with_gpus(Kind::Docker, false).contains("--gpus all"));
+        assert!(with_gpus(Kind::Apptainer, false).contains("--nv"));
+    }
+}

@@ -1,7 +1,8 @@
 //! The messages between the supervisor of a gate and its first process in the container.
 //!
-//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open: the end of the input
-//! means that the supervisor is gone. The first process writes [`Report`]s to its standard error, one JSON line each.
+//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open. Whatever follows the task,
+//! [`STOP`] or the end of the input, asks to end the command. The first process writes [`Report`]s to its standard error, one JSON
+//! line each.
 //! Both are the same program. Must not start processes.
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub const PROGRAM: &str = "/nmoe-gates-init";
 /// The unlisted subcommand that runs the first process.
 pub const SUBCOMMAND: &str = "container-init";
+/// Asks the first process to end the command. Podman passes a line on and does not pass on the end of the input.
+pub const STOP: &[u8] = b"stop\n";
 /// Where the checkout under test is in a container.
 pub const SUBJECT: &str = "/workspace";
 

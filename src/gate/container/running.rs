@@ -4,6 +4,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -20,8 +21,8 @@ const KEPT: usize = 4 << 10;
 /// A container that was started.
 pub struct Running<'a> {
     start: &'a Start,
-    /// Open as long as the container may run. The first process ends the command when this is closed.
-    _stdin: PipeWriter,
+    /// Open as long as the command may run. The first process ends the command when this is closed.
+    stdin: Option<PipeWriter>,
     keeper: Option<Keeper>,
     reports: Option<PipeReader>,
     /// The incomplete last line.
@@ -50,7 +51,7 @@ impl<'a> Running<'a> {
         client.args(&start.arguments).stdin(input).stderr(errors);
         Ok(Running {
             start,
-            _stdin: stdin,
+            stdin: Some(stdin),
             keeper: Keeper::start(&start.program, &start.engine, &start.name)?,
             reports: Some(reports),
             line: Vec::new(),
@@ -73,6 +74,22 @@ impl<'a> Running<'a> {
     /// Whether the command runs, or has run.
     pub fn has_started(&self) -> bool {
         self.has_started
+    }
+
+    /// Asks the first process to end the command. A signal to the client is not enough: not every client passes it on.
+    pub fn stop(&mut self) {
+        if let Some(mut stdin) = self.stdin.take() {
+            // A client that has ended reads nothing.
+            let _ = stdin.write_all(protocol::STOP);
+        }
+    }
+
+    /// Returns how long the command ran, once the first process has reported its end.
+    pub fn ran(&self) -> Option<Duration> {
+        match self.last.as_ref()? {
+            Report::Ended { duration_ms, .. } => Some(Duration::from_millis(*duration_ms)),
+            Report::Started | Report::Failed { .. } => Some(Duration::ZERO),
+        }
     }
 
     /// Returns the report about the end of the command.
@@ -115,6 +132,12 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Lets the engine end the container of a client that did not end in time. Call this while nothing reaps children.
+    pub fn kill(&self) {
+        // An error is reported by the removal that follows.
+        let _ = self.start.engine.remove(&self.start.name);
+    }
+
     /// Ends and removes the container. Call this after the client has ended.
     ///
     /// # Errors
@@ -122,11 +145,16 @@ impl<'a> Running<'a> {
     pub fn remove(&mut self, was_stopped: bool) -> Result<(), EngineError> {
         // A container whose first process has reported its end is gone, and the client removes it.
         let is_gone = matches!(self.last, Some(Report::Ended { .. })) && !was_stopped;
-        if !(is_gone && self.start.engine.kind == Kind::Docker) {
-            self.start.engine.remove(&self.start.name)?;
-        }
-        if let Some(keeper) = self.keeper.take() {
-            keeper.dismiss();
+        let found = if is_gone && self.start.engine.kind == Kind::Docker {
+            true
+        } else {
+            self.start.engine.remove(&self.start.name)?
+        };
+        match self.keeper.take() {
+            // The client was stopped while it started, so the engine may create the container after this. The keeper waits for it.
+            Some(keeper) if was_stopped && !self.has_started && !found => drop(keeper),
+            Some(keeper) => keeper.dismiss(),
+            None => {}
         }
         Ok(())
     }
