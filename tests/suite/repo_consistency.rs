@@ -39,6 +39,24 @@ fn direct_dependencies_are_explained() {
     }
 }
 
+/// The runner image builds the program from this checkout, and cargo looks for the file of every target without a path.
+#[test]
+fn build_context_has_every_named_target() {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let context = read(".dockerignore");
+    for (section, folder) in [
+        ("bin", "src"),
+        ("bench", "benches"),
+        ("test", "tests"),
+        ("example", "examples"),
+    ] {
+        let targets = manifest.get(section).and_then(toml::Value::as_array);
+        let is_searched = targets.is_some_and(|targets| targets.iter().any(|one| one.get("path").is_none()));
+        let is_kept = context.lines().any(|line| line == format!("!{folder}"));
+        assert!(is_kept || !is_searched, "{folder}");
+    }
+}
+
 #[test]
 fn workflows_pin_actions_and_avoid_interpolation() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
