@@ -79,7 +79,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let line = serde_json::to_string(&resolution)?;
     if line.len() > LARGEST {
         bail!(
-            "cannot pass the contract between jobs: it is too long\nhelp: keep the issue body below 64 KiB"
+            "cannot pass the contract between jobs: as JSON it has {} bytes, and {LARGEST} fit into a variable\nhelp: shorten the issue; quotes and line ends count twice",
+            line.len()
         );
     }
     if let Some(path) = &args.output {

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::cmd::context::{Context, Format};
+use crate::cmd::github;
 use crate::cmd::lint::gather;
 use crate::cmd::plan::{completed, contracts_of};
 use crate::domain::exit::Exit;
 use crate::domain::next_step::{NextStep, Who};
+use crate::github::config::Repository;
 use crate::workspace::clean;
 use crate::workspace::main_worktree::MainWorktree;
 use crate::workspace::start::{self, Outcome, Request};
@@ -77,6 +79,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         hotspots: &context.settings()?.hotspots,
         plan_command: plan_command(args),
     };
+    if args.contract.is_empty() {
+        name_other_repository(context, &main)?;
+    }
     match start::start(&main, &request, &gather::facts(context)?)? {
         Outcome::Refused { findings, next } => Report::refused(id, &findings, next),
         Outcome::Possible { item } => {
@@ -92,6 +97,25 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         } => Report::started(&main, &item, &base, &claim, &warnings),
     }
     .print(context)
+}
+
+/// Says where the claim is, if that is not where the contracts are: another fork does not see the claim.
+fn name_other_repository(context: &Context, main: &MainWorktree) -> anyhow::Result<()> {
+    let remote = &main.naming.remote;
+    let url = main
+        .git
+        .text(["config", "--get", &format!("remote.{remote}.url")]);
+    let claims = url.ok().and_then(|url| Repository::of_remote(&url));
+    let github = github::connect(context)?;
+    let contracts = github.repository().to_string();
+    if let Some(claims) = claims.map(|claims| claims.to_string())
+        && !claims.eq_ignore_ascii_case(&contracts)
+    {
+        context.note(format_args!(
+            "the contracts are in {contracts} and the claim is in {claims}: another fork can hold a claim of the same contract"
+        ));
+    }
+    Ok(())
 }
 
 fn plan_command(args: &Args) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Checks contracts.
 
+use std::collections::BTreeSet;
+
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
@@ -122,6 +124,7 @@ fn scope(diagnostics: &mut Diagnostics<'_>, root: &Node, facts: &LintContext) {
                 .help = Some("allow it to change, or remove it from `merge_hotspots`".to_owned());
         }
     }
+    misspelled(diagnostics, &allow, facts);
     let declares = allow.iter().any(|(pattern, _)| !pattern.is_wild());
     let Some(entry) = root
         .entry_at(&["scope", "allow"])
@@ -138,6 +141,32 @@ fn scope(diagnostics: &mut Diagnostics<'_>, root: &Node, facts: &LintContext) {
         diagnostics
             .report(&codes::ALLOW_MATCHES_NOTHING, &entry.key_span, message)
             .help = Some("check the spelling; write the name of a new file without wildcards".to_owned());
+    }
+}
+
+/// Reports a pattern in a folder that does not exist, if the name is almost that of a folder that does.
+fn misspelled(diagnostics: &mut Diagnostics<'_>, allow: &[(PathPattern, &Node)], facts: &LintContext) {
+    let folder = |path: &str| path.split_once('/').map(|(top, _)| top.to_owned());
+    let absent: Vec<_> = allow
+        .iter()
+        .filter_map(|(pattern, node)| Some((folder(pattern.as_str())?, pattern, node)))
+        .filter(|(top, pattern, _)| pattern.is_wild() && !top.contains(['*', '?', '[', '{']))
+        .collect();
+    let Some(files) = facts.files.get().filter(|_| !absent.is_empty()) else {
+        return;
+    };
+    let folders: BTreeSet<String> = files.iter().filter_map(|file| folder(file)).collect();
+    for (top, pattern, node) in absent {
+        let meant = nearest(&top, folders.iter().map(String::as_str));
+        if let Some(meant) = meant.filter(|_| !folders.contains(&top)) {
+            let message = format!(
+                "`{}` matches no file: there is no folder `{top}`",
+                pattern.as_str()
+            );
+            diagnostics
+                .report(&codes::ALLOW_MATCHES_NOTHING, &node.span, message)
+                .help = Some(did_you_mean(meant));
+        }
     }
 }
 

@@ -51,8 +51,12 @@ pub fn act() -> Option<&'static Path> {
     .as_deref()
 }
 
+/// A folder with the real actions/checkout, which then replaces the stand-in. It needs Node.js.
+const REAL_CHECKOUT: &str = "NMOE_REAL_CHECKOUT";
+
 /// Returns arguments that replace external actions by the local ones in `tests/act`.
 pub fn stand_ins() -> Vec<String> {
+    let checkout = std::env::var(REAL_CHECKOUT).ok();
     [
         ("actions/checkout", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
         (
@@ -72,7 +76,10 @@ pub fn stand_ins() -> Vec<String> {
     ]
     .map(|(action, sha)| {
         let name = action.rsplit('/').next().unwrap();
-        format!("--local-repository={action}@{sha}={ROOT}/tests/act/{name}")
+        match &checkout {
+            Some(folder) if name == "checkout" => format!("--local-repository={action}@{sha}={folder}"),
+            _ => format!("--local-repository={action}@{sha}={ROOT}/tests/act/{name}"),
+        }
     })
     .to_vec()
 }
@@ -208,6 +215,14 @@ gpu = ["demo:gpu"]"#,
             git(&origin, ["update-ref", &format!("refs/pull/{PULL}/{name}"), id]);
         }
 
+        // For the real actions/checkout, which fetches commits by their id.
+        git(&origin, ["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        let instead = format!(
+            "[url \"file://{}\"]\n\tinsteadOf = https://github.com/{REPOSITORY}\n",
+            origin.display()
+        );
+        std::fs::write(sandbox.path("home/.gitconfig"), instead).unwrap();
+
         let api = FakeGitHub::start();
         api.issue(1, "[01] A bigger batch", &read("examples/demo/issue.md"));
         let body = read("examples/demo/pull_request.md")
@@ -328,6 +343,23 @@ gpu = ["demo:gpu"]"#,
         std::fs::write(&path, event.to_string()).unwrap();
         let args = ["--eventpath".to_owned(), path.display().to_string()];
         self.run("pull_request", "pr-lint.yml", &args)
+    }
+
+    /// Puts the pull request into a merge queue, and returns the commit of its group and the arguments for `merge_group`.
+    fn queued(&self) -> (String, Vec<String>) {
+        let origin = self.sandbox.path("origin.git");
+        let group = git(&origin, ["rev-parse", &format!("refs/pull/{PULL}/merge")])
+            .trim()
+            .to_owned();
+        let name = format!("refs/heads/gh-readonly-queue/master/pr-{PULL}-{}", self.base);
+        git(&origin, ["update-ref", &name, &group]);
+        let event = json!({
+            "action": "checks_requested", "repository": { "full_name": REPOSITORY },
+            "merge_group": { "head_sha": group, "head_ref": name, "base_sha": self.base, "base_ref": "refs/heads/master" },
+        });
+        let path = self.sandbox.path("queue.json");
+        std::fs::write(&path, event.to_string()).unwrap();
+        (group, vec!["--eventpath".to_owned(), path.display().to_string()])
     }
 
     /// Returns the only comment, and the state of the head's commit status.
@@ -742,6 +774,50 @@ fn slow_act_pr_lint_checks_body() {
     );
     let Some(ran) = hostile.lint(&bad) else { return };
     assert!(!ran.passed, "{}", ran.log);
+}
+
+/// Required checks must answer in a merge queue. Only published results of an equal tree are reused.
+#[test]
+fn slow_act_merge_group_is_answered() {
+    let fixture = WorkflowFixture::bigger_batch();
+    let (group, args) = fixture.queued();
+    let status = || {
+        let state = fixture.api.state();
+        let status = &state.statuses[&group][0];
+        assert_eq!(status["context"], "nmoe-gates/demo");
+        let text = |key: &str| status[key].as_str().unwrap().to_owned();
+        (text("state"), text("description"))
+    };
+    let Some(ran) = fixture.run("merge_group", "tier-b.yml", &args) else {
+        return;
+    };
+    assert!(ran.passed, "{}", ran.log);
+    let (state, line) = status();
+    assert_eq!(state, "pending", "{line}");
+    assert!(
+        line.starts_with("#5: there is no result of `demo:tiny_1x40`"),
+        "{line}"
+    );
+    // The run of the queue publishes nothing, and runs no gate.
+    assert!(
+        fixture.api.comments(PULL).is_empty() && !ran.log.contains("Run the gates"),
+        "{}",
+        ran.log
+    );
+
+    fixture.tier_b(&[("bundle", "demo")]).unwrap();
+    fixture.record_run();
+    let ran = fixture.run("merge_group", "tier-b.yml", &args).unwrap();
+    assert!(ran.passed, "{}", ran.log);
+    let line = "reused: the results published on #5 are about the same tree".to_owned();
+    assert_eq!(status(), ("success".to_owned(), line), "{}", ran.log);
+
+    let ran = fixture.run("merge_group", "pr-lint.yml", &args).unwrap();
+    assert!(ran.passed, "{}", ran.log);
+    let bad = fixture.body().replace("cpu:import", "cpu:imports");
+    fixture.api.state().pulls.get_mut(&PULL).unwrap()["body"] = json!(bad);
+    let ran = fixture.run("merge_group", "pr-lint.yml", &args).unwrap();
+    assert!(!ran.passed && ran.log.contains("cpu:imports"), "{}", ran.log);
 }
 
 #[test]

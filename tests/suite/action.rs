@@ -166,6 +166,34 @@ fn trailing_newline_of_input_is_removed() {
     assert!(output(&sandbox).contains("overall=pass"));
 }
 
+/// B17: a published failure had `outcome=fail` and `overall=pass`.
+#[test]
+fn outputs_of_publish_agree() {
+    let sandbox = Sandbox::new();
+    let stub = sandbox.path("stub");
+    let script = "#!/bin/sh\nfor word; do case $word in --output=*) echo \"$OUTCOME\" >\"${word#--output=}\" ;; esac; done\n";
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for (outcome, overall) in [
+        ("fail", "fail"),
+        ("pass", "pass"),
+        ("stale", "invalid"),
+        ("pending", "invalid"),
+    ] {
+        let inputs = [
+            ("INPUT_COMMAND", "publish"),
+            ("INPUT_PR", "7"),
+            ("INPUT_RESULTS", "results.json"),
+            ("NMOE_GATES", stub.to_str().unwrap()),
+            ("OUTCOME", outcome),
+        ];
+        let out = step(&sandbox, "action", &inputs).output().unwrap();
+        assert!(out.status.success(), "{out:?}");
+        let expected = format!("outcome={outcome}\noverall={overall}\n");
+        assert_eq!(output(&sandbox), expected);
+    }
+}
+
 #[test]
 fn lint_mode_outputs_findings() {
     let sandbox = Sandbox::new();

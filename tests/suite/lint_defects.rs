@@ -324,6 +324,13 @@ fn contract_defects_are_found_on_their_lines() {
                 "allow-matches-nothing",
                 "  allow:",
             ),
+            // A plain name next to a misspelled folder may be a new file, but the folder is not.
+            Defect(
+                "    - nmoe/model.py\n",
+                "    - nmoe/model.py\n    - nmo/attention/**\n",
+                "allow-matches-nothing",
+                "nmo/attention/**",
+            ),
             // Invariants and knobs.
             Defect(
                 "    - B200-only (sm_100a); fail off-target\n",

@@ -159,12 +159,14 @@ fn closed_issues_count_as_merged() {
         .exits(1);
     assert_eq!(codes(&out), ["dependency-open"]);
     api.state().issues.get_mut(&4).unwrap()["state"] = "closed".into();
-    api.state().issues.get_mut(&4).unwrap()["state_reason"] = "not_planned".into();
-    let out = api
-        .serves(sandbox.gates(["start", "02", "--format", "json"]))
-        .run()
-        .exits(1);
-    assert_eq!(codes(&out), ["dependency-open"]);
+    for reason in ["not_planned", "duplicate"] {
+        api.state().issues.get_mut(&4).unwrap()["state_reason"] = reason.into();
+        let out = api
+            .serves(sandbox.gates(["start", "02", "--format", "json"]))
+            .run()
+            .exits(1);
+        assert_eq!(codes(&out), ["dependency-open"], "{reason}");
+    }
     api.state().issues.get_mut(&4).unwrap()["state_reason"] = "completed".into();
     api.serves(sandbox.gates(["start", "02"]))
         .run()

@@ -135,3 +135,27 @@ fn ids_that_git_refuses_are_errors() {
         assert_eq!(branches, "");
     }
 }
+
+/// A claim is a ref of the remote, so forks do not see the claims of each other.
+#[test]
+fn claim_in_a_fork_is_named() {
+    let sandbox = world();
+    let api = FakeGitHub::start();
+    api.issue(
+        4,
+        "[01] Attention",
+        &contract("01", "attention").allow("docs/**").section(),
+    );
+    let here = sandbox.path("remote.git");
+    sandbox.git([
+        "config",
+        &format!("url.{}.insteadOf", here.display()),
+        "https://github.com/me/trainer",
+    ]);
+    sandbox.git(["remote", "set-url", "origin", "https://github.com/me/trainer"]);
+    api.serves(sandbox.gates(["start", "01"]))
+        .run()
+        .exits(0)
+        .prints("started 01")
+        .reports("the contracts are in octo-org/trainer and the claim is in me/trainer");
+}

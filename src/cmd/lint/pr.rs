@@ -1,6 +1,7 @@
 //! `lint pr`: lints the description, the contract, the scope, the proposed registry and the public safety of a pull request.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::github;
@@ -134,11 +135,26 @@ fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
     let number = match args.pr {
         Some(number) => number,
         None => match event::subject(|name| std::env::var(name).ok())? {
-            Subject::Pull(pull) => return Ok(Snapshot::new(*pull)),
+            Subject::Pull(pull) => return Ok(Snapshot::new(as_now(context, *pull))),
             Subject::Queued(group) => group.pull,
         },
     };
     Ok(Snapshot::fetch(&github::connect(context)?, number)?)
+}
+
+/// Takes the description as it is now: a run that is started again gets the event of its first attempt. Without a token or an answer
+/// the event counts.
+fn as_now(context: &Context, pull: Pull) -> Pull {
+    let github = github::connect_within(context, Duration::ZERO).ok();
+    let github = github.filter(|github| github.git_credential().is_some());
+    match github.and_then(|github| github.pull(pull.number).ok()) {
+        Some(now) => Pull {
+            body: now.body,
+            draft: now.draft,
+            ..pull
+        },
+        None => pull,
+    }
 }
 
 /// Describes the pull request that this checkout and a description would make.
