@@ -78,7 +78,9 @@ impl RepoFixture {
     /// Runs and attests Tier A, pushes, and opens the pull request or updates its description.
     #[track_caller]
     pub fn offer(&self, tree: &Path, issue: u64) -> String {
-        self.call(tree, &["run", "--tier", "a"]).exits(0);
+        self.call(tree, &["run", "--tier", "a"])
+            .exits(0)
+            .reports("next: write the attestation: nmoe-gates attest --write ");
         let branch = git(tree, ["branch", "--show-current"]).trim().to_owned();
         git(tree, ["push", "-q", "-f", "origin", &branch]);
         let head = git(tree, ["rev-parse", "HEAD"]).trim().to_owned();
