@@ -795,7 +795,7 @@ fn slow_act_merge_group_is_answered() {
     let (state, line) = status();
     assert_eq!(state, "pending", "{line}");
     assert!(
-        line.starts_with("#5: there is no result of `demo:tiny_1x40`"),
+        line.starts_with("#5: there is no result of `demo:tiny_1x10`"),
         "{line}"
     );
     // The run of the queue publishes nothing, and runs no gate.

@@ -657,7 +657,7 @@ fn slow_merge_queue_reuses_evidence_of_equal_tree() {
     way.github.push("master", &[("c", "2\n")]);
     answer(
         second,
-        "#12: `host:one` passed for another state; what differs: base, merge, tree",
+        "#12: `host:one` passed for another state; what differs: base, tree",
     );
     assert_eq!(way.github.advance_queue(), None);
     // The answer is no evidence: `ready` still asks for a run.
@@ -703,5 +703,5 @@ fn rerun_lints_the_description_as_it_is_now() {
     };
     lint().exits(0).any_output();
     way.github.api.state().pulls.get_mut(&number).unwrap()["body"] = "Broken.".into();
-    lint().exits(1).any_output().reports("no-block");
+    lint().exits(1).any_output().prints("no-block");
 }
