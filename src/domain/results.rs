@@ -449,6 +449,49 @@ pub struct KernelCheck {
     pub reason: Option<Reason>,
     /// Wall time in seconds.
     pub duration_s: Option<f64>,
+    /// For the check of the pins: what differs from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<PinDelta>,
+}
+
+/// A number of a kernel that is not what the registry pins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PinDelta {
+    /// Name of the kernel in the registry, shortened.
+    pub kernel: String,
+    /// What is pinned.
+    pub number: PinNumber,
+    /// The pin in the registry of the base.
+    pub pinned: u64,
+    /// What the kernel of the change uses.
+    pub used: u64,
+}
+
+/// What a pin limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PinNumber {
+    /// Registers of a thread.
+    Registers,
+    /// Bytes of the stack frame of a thread.
+    Stack,
+    /// Bytes of static shared memory of a block.
+    Shared,
+    /// Instructions that spill or refill a register.
+    Spills,
+}
+
+impl PinNumber {
+    /// Returns the key of the registry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PinNumber::Registers => "registers",
+            PinNumber::Stack => "stack",
+            PinNumber::Shared => "shared",
+            PinNumber::Spills => "spills",
+        }
+    }
 }
 
 impl KernelCheck {

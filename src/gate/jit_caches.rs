@@ -114,6 +114,7 @@ impl JitCaches {
             status,
             reason,
             duration_s: None,
+            deltas: Vec::new(),
         });
         if !good && result.status == Verdict::Pass {
             result.status = Verdict::Invalid;

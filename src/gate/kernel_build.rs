@@ -99,6 +99,7 @@ impl KernelLibraries {
                 status,
                 reason,
                 duration_s: None,
+                deltas: Vec::new(),
             };
             supervisor.output.line(format_args!(
                 "kernels: {} {}: a process mapped {detail}",
@@ -186,6 +187,7 @@ impl KernelBuild<'_> {
             status: Verdict::Pass,
             reason: None,
             duration_s: Some(duration.as_secs_f64()),
+            deltas: Vec::new(),
         });
         built
     }

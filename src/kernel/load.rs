@@ -268,6 +268,7 @@ fn check_row(name: &str, status: Verdict) -> KernelCheck {
         status,
         reason: (status != Verdict::Pass).then_some(Reason::KernelFailed),
         duration_s: None,
+        deltas: Vec::new(),
     }
 }
 

@@ -9,42 +9,66 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::domain::registry::Pin;
+use crate::domain::results::{PinDelta, PinNumber};
 
 /// The pins of kernels, by name.
 pub type Pins = IndexMap<String, Pin>;
 
-/// The four numbers of a kernel, with their names.
-fn numbers(usage: &Usage) -> [(&'static str, u64); 4] {
+/// The longest name of a kernel in results.
+const MAX_NAME: usize = 100;
+
+/// The four numbers of a kernel.
+fn numbers(usage: &Usage) -> [(PinNumber, u64); 4] {
     [
-        ("registers", u64::from(usage.registers)),
-        ("stack", u64::from(usage.stack)),
-        ("shared", usage.shared),
-        ("spills", usage.spills),
+        (PinNumber::Registers, u64::from(usage.registers)),
+        (PinNumber::Stack, u64::from(usage.stack)),
+        (PinNumber::Shared, usage.shared),
+        (PinNumber::Spills, usage.spills),
     ]
 }
 
-/// Returns what exceeds its pin, and the pinned kernels that no library has; one sentence each.
-pub fn exceeded<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage>) -> Vec<String> {
+/// Returns what differs from the pins, in both directions. The names are those of the pins, at most [`MAX_NAME`] characters long.
+pub fn deltas<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage>) -> Vec<PinDelta> {
     let mut found = Vec::new();
-    let mut missing: BTreeSet<&str> = pins.keys().map(String::as_str).collect();
     for usage in used {
         let Some(pin) = pins.get(&usage.kernel) else {
             continue;
         };
-        missing.remove(usage.kernel.as_str());
         let limits = [pin.registers, pin.stack, pin.shared, pin.spills];
-        for ((name, used), limit) in numbers(usage).into_iter().zip(limits) {
-            if let Some(limit) = limit.filter(|limit| used > *limit) {
-                found.push(format!("`{}`: {name} {used}, pinned to {limit}", usage.kernel));
+        for ((number, used), limit) in numbers(usage).into_iter().zip(limits) {
+            if let Some(pinned) = limit.filter(|limit| used != *limit) {
+                found.push(PinDelta {
+                    kernel: usage.kernel.chars().take(MAX_NAME).collect(),
+                    number,
+                    pinned,
+                    used,
+                });
             }
         }
     }
-    found.extend(
-        missing
-            .into_iter()
-            .map(|kernel| format!("`{kernel}`: pinned, and in no library")),
-    );
     found
+}
+
+/// Returns what exceeds its pin, and the pinned kernels that no library has; one sentence each.
+pub fn exceeded<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage> + Clone) -> Vec<String> {
+    let mut missing: BTreeSet<&str> = pins.keys().map(String::as_str).collect();
+    for usage in used.clone() {
+        missing.remove(usage.kernel.as_str());
+    }
+    let deltas = deltas(pins, used).into_iter();
+    let larger = deltas.filter(|delta| delta.used > delta.pinned).map(|delta| {
+        format!(
+            "`{}`: {} {}, pinned to {}",
+            delta.kernel,
+            delta.number.as_str(),
+            delta.used,
+            delta.pinned
+        )
+    });
+    let missing = missing
+        .into_iter()
+        .map(|kernel| format!("`{kernel}`: pinned, and in no library"));
+    larger.chain(missing).collect()
 }
 
 /// Returns pins that these kernels exactly keep. Of kernels with one name, the larger numbers count.
@@ -103,7 +127,7 @@ pub fn changes<'a>(
                 .zip(numbers(new.unwrap_or(&&nothing)));
             let numbers: BTreeMap<_, _> = pairs
                 .filter(|((_, old), (_, new))| old != new)
-                .map(|((name, old), (_, new))| (name, [old, new]))
+                .map(|((name, old), (_, new))| (name.as_str(), [old, new]))
                 .collect();
             (kind != "changed" || !numbers.is_empty()).then(|| Change {
                 kernel: name.to_owned(),
@@ -151,6 +175,17 @@ mod tests {
                 "`b`: pinned, and in no library"
             ]
         );
+    }
+
+    #[test]
+    fn deltas_have_both_directions() {
+        let pins = pins_of([usage("a", 24, 3)].iter());
+        let found = deltas(&pins, [usage("a", 32, 0), usage("b", 8, 0)].iter());
+        let found: Vec<_> = found
+            .iter()
+            .map(|d| (d.number.as_str(), d.pinned, d.used))
+            .collect();
+        assert_eq!(found, [("registers", 24, 32), ("spills", 3, 0)]);
     }
 
     #[test]

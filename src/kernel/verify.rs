@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use cuda_inspect::arch::Arch;
+use cuda_inspect::cubin::Usage;
 use cuda_inspect::inspect::{Inspection, inspect};
 use ignore::WalkBuilder;
 
@@ -174,6 +175,7 @@ impl Proof {
             status,
             reason,
             duration_s: None,
+            deltas: Vec::new(),
         });
         self.details.push(detail);
     }
@@ -386,13 +388,21 @@ pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, Str
     if target.pins.is_empty() {
         return None;
     }
-    let used = proofs
+    let used: Vec<&Usage> = proofs
         .iter()
         .filter_map(|proof| proof.inspection.as_ref())
-        .flat_map(Inspection::usage);
-    let exceeded = pins::exceeded(&target.pins, used);
+        .flat_map(Inspection::usage)
+        .collect();
+    let deltas = pins::deltas(&target.pins, used.iter().copied());
+    let exceeded = pins::exceeded(&target.pins, used.iter().copied());
     let (status, reason, detail) = if exceeded.is_empty() {
-        let detail = format!("{} kernels keep to their pins", target.pins.len());
+        let detail = match deltas.len() {
+            0 => format!("{} kernels keep to their pins", target.pins.len()),
+            less => format!(
+                "{} kernels keep to their pins, {less} numbers are smaller",
+                target.pins.len()
+            ),
+        };
         (Verdict::Pass, None, detail)
     } else {
         (Verdict::Fail, Some(Reason::KernelPin), exceeded.join("; "))
@@ -403,6 +413,7 @@ pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, Str
         status,
         reason,
         duration_s: None,
+        deltas,
     };
     Some((check, detail))
 }

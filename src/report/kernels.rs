@@ -91,6 +91,7 @@ mod tests {
                 status: *status,
                 reason: None,
                 duration_s: None,
+                deltas: Vec::new(),
             })
             .collect();
         let text = include_str!("../../tests/fixtures/report/mixed.json");
@@ -150,6 +151,7 @@ mod tests {
             status,
             reason: None,
             duration_s: None,
+            deltas: Vec::new(),
         };
         let mut gate = GateResult::new(Verdict::Fail, None);
         gate.kernel_checks = vec![

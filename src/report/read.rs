@@ -160,11 +160,10 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
             .iter()
             .chain(&r.missing_files)
             .chain(r.metrics.keys())
-            .chain(
-                r.kernel_checks
-                    .iter()
-                    .flat_map(|c| std::iter::once(&c.name).chain(&c.library)),
-            )
+            .chain(r.kernel_checks.iter().flat_map(|c| {
+                let kernels = c.deltas.iter().map(|delta| &delta.kernel);
+                std::iter::once(&c.name).chain(&c.library).chain(kernels)
+            }))
             .chain(&r.supplied_by)
             .chain(&r.image)
             .map(String::as_str)

@@ -9,7 +9,7 @@ use crate::domain::evidence::Isolation;
 use crate::domain::ids::CommitId;
 use crate::domain::ids::GateId;
 use crate::domain::noise;
-use crate::domain::results::{GateResult, Results, Series};
+use crate::domain::results::{GateResult, PinDelta, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
 use crate::report::comparison::{self, FurtherRow};
@@ -277,6 +277,9 @@ fn metric_note((name, series): (&String, &Series)) -> Option<RichText> {
     Some(note)
 }
 
+/// The most numbers of kernels in the row of a gate.
+const MAX_DELTAS: usize = 5;
+
 fn kernel_note(result: &GateResult) -> Option<RichText> {
     let checks = &result.kernel_checks;
     if checks.is_empty() {
@@ -292,11 +295,26 @@ fn kernel_note(result: &GateResult) -> Option<RichText> {
         checks.len() - bad.len(),
         checks.len()
     );
-    Some(if bad.is_empty() {
+    let mut note = if bad.is_empty() {
         vec![text(count)]
     } else {
         listed(&format!("{count}; not "), &bad)
-    })
+    };
+    let deltas: Vec<&PinDelta> = checks.iter().flat_map(|c| &c.deltas).collect();
+    for delta in deltas.iter().take(MAX_DELTAS) {
+        note.push(text("; "));
+        note.push(TextSpan::Code(delta.kernel.clone()));
+        note.push(text(format!(
+            " {} {} → {}",
+            delta.number.as_str(),
+            delta.pinned,
+            delta.used
+        )));
+    }
+    if let Some(more @ 1..) = deltas.len().checked_sub(MAX_DELTAS) {
+        note.push(text(format!("; {more} more differ from their pins")));
+    }
+    Some(note)
 }
 
 fn counts(gates: &[(&GateId, &GateResult)]) -> Vec<Count> {

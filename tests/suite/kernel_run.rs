@@ -454,7 +454,11 @@ fn with_target(sandbox: &Sandbox, lines: &str) {
 
 #[test]
 fn kernel_exceeding_its_pin_fails_gate() {
-    for (registers, code, reason) in [(8, 0, Value::Null), (7, 1, "kernel_pin".into())] {
+    for (registers, code, reason) in [
+        (8, 0, Value::Null),
+        (9, 0, Value::Null),
+        (7, 1, "kernel_pin".into()),
+    ] {
         let sandbox = checkout("sm_100a_zstd", BUILD);
         with_target(
             &sandbox,
@@ -462,7 +466,27 @@ fn kernel_exceeding_its_pin_fails_gate() {
         );
         let (out, results) = run(&sandbox, &["b200:train"]);
         out.exits(code).prints("pins: ");
-        assert_eq!(results["results"]["b200:train"]["reason"], reason, "{results}");
+        let gate = &results["results"]["b200:train"];
+        assert_eq!(gate["reason"], reason, "{results}");
+        let deltas: Vec<&Value> = gate["kernel_checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|check| check.get("deltas"))
+            .collect();
+        if registers == 8 {
+            assert!(deltas.is_empty(), "{gate}");
+            continue;
+        }
+        let delta =
+            serde_json::json!([{"kernel": "scale", "number": "registers", "pinned": registers, "used": 8}]);
+        assert_eq!(deltas, [&delta]);
+        let path = sandbox.path("results.json");
+        sandbox
+            .gates(["report", path.to_str().unwrap(), "--format", "summary"])
+            .run()
+            .exits(0)
+            .prints(&format!("`scale` registers {registers} → 8"));
         assert_eq!(sandbox.repo().join("ran").exists(), code == 0);
     }
 }
