@@ -22,7 +22,7 @@ enum What {
     Compare(compare::Args),
     /// Measure identical code in pairs, and store its noise.
     Calibrate(calibrate::Args),
-    /// Append to the history, list it, and check the cumulative budget.
+    /// Record comparisons by commit, find the commits that changed a metric, and draw the history.
     History(history::Args),
 }
 

@@ -12,7 +12,9 @@ use crate::domain::paths;
 use crate::gate::engine::PerfTerms;
 use crate::git::Git;
 use crate::perf::arms::{self, ArmError, Arms};
+use crate::perf::history;
 use crate::perf::judge::Judge;
+use crate::perf::renewal;
 
 /// Returns the commit to compare with.
 ///
@@ -48,7 +50,11 @@ pub fn resolve(context: &Context, revision: Option<&Revision>) -> anyhow::Result
 /// Settings or stored noise cannot be used.
 pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
     let baseline = resolve(context, terms.baseline_ref.as_ref())?.and_then(|id| set_apart(context, id));
-    Ok(Judge::new(baseline, noise(context)?, context.settings()?.perf))
+    Ok(Judge::new(
+        baseline,
+        current_noise(context)?,
+        context.settings()?.perf,
+    ))
 }
 
 /// Creates a snapshot of a commit, from the policy checkout if it has the commit, else from the subject. The commit id
@@ -72,6 +78,16 @@ pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
         })?;
     let parent = state_dir().map_err(std::io::Error::other)?.join("perf");
     Arms::prepare(&parent, source, [&context.repo, &context.subject], id)
+}
+
+/// Returns the stored noise, renewed by the newer comparisons of the history.
+///
+/// # Errors
+/// The file or the history cannot be read.
+pub fn current_noise(context: &Context) -> anyhow::Result<NoiseTable> {
+    let comparisons = history::read(&Git::at(&context.repo))
+        .with_context(|| format!("cannot renew the noise from {}", history::REF))?;
+    Ok(renewal::renewed_table(noise(context)?, &comparisons))
 }
 
 /// Returns the stored noise of the policy checkout, or an empty table if the file does not exist.

@@ -187,6 +187,7 @@ fn work(
         selection: &input.selection,
         evidence: Evidence {
             target: target.found(),
+            driver: target.driver().and_then(|driver| driver.version.clone()),
             ..input.evidence
         },
         subject: &context.subject,

@@ -41,6 +41,9 @@ pub struct Evidence {
     pub tool: Option<String>,
     /// The target that was found, such as `b200x8`; null if no gate needed one.
     pub target: Option<String>,
+    /// Version of the GPU driver; absent if no gate needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// Nonce of the run, from its resolve job; null outside of a workflow.
     pub run: Option<Nonce>,
     /// How the gates were isolated; absent if no gate ran.

@@ -25,6 +25,9 @@ pub struct Noise {
     pub metric: String,
     /// Class of machine, such as `b200x8`; `cpu` where the gate needs no GPU.
     pub machine: String,
+    /// Version of the GPU driver; absent counts for every driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// Measured pairs of identical code.
     pub pairs: u32,
     /// Standard deviation of a pair's log ratio, times 100: nearly percent.
@@ -76,6 +79,11 @@ pub fn metric_name(written: &str) -> &str {
 const VALID: jiff::SignedDuration = jiff::SignedDuration::from_hours(180 * 24);
 
 impl Noise {
+    /// Whether the entry counts for this driver. An unknown driver can be any.
+    pub fn counts_for(&self, driver: Option<&str>) -> bool {
+        self.driver.is_none() || driver.is_none() || self.driver.as_deref() == driver
+    }
+
     /// Whether the entry still counts at this time, RFC 3339. Times that cannot be read do not count as expired.
     pub fn counts_at(&self, now: &str) -> bool {
         let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
@@ -137,6 +145,7 @@ mod tests {
             gate: "g".to_owned(),
             metric: "node_tps".to_owned(),
             machine: machine.to_owned(),
+            driver: None,
             pairs: 12,
             sd_pct: 0.8,
             finest_pct,

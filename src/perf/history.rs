@@ -1,21 +1,16 @@
-//! Stores measurements by commit in a git ref, append-only, and compares the newest one with a cumulative budget.
+//! Stores comparisons in a git ref, append-only.
 //!
 //! The ref holds one file of JSON lines. A writer moves the ref only if it still points to the commit that was read. So
 //! concurrent writers lose no entry: the second writer reads again and appends.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::ids::CommitId;
-use crate::domain::noise::metric_name;
-use crate::domain::registry::Direction;
-use crate::domain::results::Results;
-use crate::domain::verdict::Verdict;
 use crate::git::{Git, GitError};
-use crate::perf::stats;
+use crate::perf::comparisons::{Comparison, VERSION};
 
 /// The ref that holds the history.
 pub const REF: &str = "refs/nmoe-gates/perf";
@@ -26,28 +21,6 @@ const FILE: &str = "records.jsonl";
 /// Number of attempts of a writer whose ref was moved by another writer.
 const TRIES: u32 = 50;
 
-/// The median of one metric at one commit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// When the run began, RFC 3339 in UTC.
-    pub at: String,
-    /// The commit.
-    pub commit: String,
-    /// The gate that was launched.
-    pub gate: String,
-    /// The metric, without `_p50`.
-    pub metric: String,
-    /// Class of machine.
-    pub machine: String,
-    /// Which way the metric is better.
-    #[serde(default)]
-    pub direction: Direction,
-    /// Median of the launches' medians, in the metric's unit.
-    pub median: f64,
-    /// Pairs it comes from.
-    pub pairs: usize,
-}
-
 /// Why the history cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -55,7 +28,7 @@ pub enum HistoryError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// A line of the history is not an entry.
-    #[error("line {line} of {REF} is no entry: {why}")]
+    #[error("line {line} of {REF} is not an entry: {why}")]
     Broken {
         /// Counting from 1.
         line: usize,
@@ -67,64 +40,34 @@ pub enum HistoryError {
     Contended,
 }
 
-/// Returns the entries of the passing comparisons of a run: the median of each side at its commit.
-pub fn of_results(results: &Results) -> Vec<Entry> {
-    let at = results.started_at.clone().unwrap_or_default();
-    let mut entries = Vec::new();
-    for result in results.results.values().filter(|r| r.status == Verdict::Pass) {
-        let Some(perf) = &result.perf else { continue };
-        let arms = [
-            (perf.baseline_sha.as_ref(), perf.baseline),
-            (results.evidence.commit(), perf.result),
-        ];
-        for (commit, median) in arms {
-            let (Some(commit), Some(median)) = (commit, median) else {
-                continue;
-            };
-            entries.push(Entry {
-                at: at.clone(),
-                commit: commit.to_string(),
-                gate: perf.compare_gate.clone(),
-                metric: metric_name(&perf.metric).to_owned(),
-                machine: results
-                    .evidence
-                    .target
-                    .clone()
-                    .unwrap_or_else(|| "cpu".to_owned()),
-                direction: perf.direction,
-                median,
-                pairs: perf.pairs.len(),
-            });
-        }
-    }
-    entries
-}
-
-/// Returns all entries, oldest first.
+/// Returns all comparisons, in the order in which they were recorded. Entries of another version are ignored.
 ///
 /// # Errors
 /// git fails, or a line is not an entry.
-pub fn read(git: &Git) -> Result<Vec<Entry>, HistoryError> {
+pub fn read(git: &Git) -> Result<Vec<Comparison>, HistoryError> {
     let Some(tip) = git.commit(REF)? else {
         return Ok(Vec::new());
     };
     let text = git.text(["cat-file", "blob", &format!("{tip}:{FILE}")])?;
-    text.lines()
-        .enumerate()
-        .map(|(i, line)| {
-            serde_json::from_str(line).map_err(|e| HistoryError::Broken {
-                line: i + 1,
-                why: e.to_string(),
-            })
-        })
-        .collect()
+    let mut comparisons = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let broken = |e: serde_json::Error| HistoryError::Broken {
+            line: i + 1,
+            why: e.to_string(),
+        };
+        let entry: Value = serde_json::from_str(line).map_err(broken)?;
+        if entry.get("version").and_then(Value::as_u64) == Some(u64::from(VERSION)) {
+            comparisons.push(serde_json::from_value(entry).map_err(broken)?);
+        }
+    }
+    Ok(comparisons)
 }
 
 /// Appends the entries that are missing, locally or on a remote, and returns their number.
 ///
 /// # Errors
 /// git fails, or another writer moved the ref in every attempt.
-pub fn append(git: &Git, entries: &[Entry], remote: Option<&str>) -> Result<usize, HistoryError> {
+pub fn append(git: &Git, entries: &[Comparison], remote: Option<&str>) -> Result<usize, HistoryError> {
     for attempt in 0..TRIES {
         let local = git.commit(REF)?;
         let tip = match remote {
@@ -293,110 +236,4 @@ fn fed(git: &Git, args: &[&str], input: &str) -> Result<String, HistoryError> {
         }));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Compares the newest commit of a series with the epoch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Trend {
-    /// The gate that was launched.
-    pub gate: String,
-    /// The metric.
-    pub metric: String,
-    /// Class of machine.
-    pub machine: String,
-    /// The newest commit that was measured.
-    pub newest: String,
-    /// Its median against the epoch's, percent; `None` where the epoch was not measured on this machine.
-    pub delta_pct: Option<f64>,
-    /// Whether that is within the cumulative budget; `None` where it cannot be told.
-    pub within: Option<bool>,
-}
-
-/// The commits of the history that an abbreviated id may mean.
-pub fn matching<'a>(entries: &'a [Entry], prefix: &str) -> BTreeSet<&'a str> {
-    entries
-        .iter()
-        .map(|e| e.commit.as_str())
-        .filter(|commit| !prefix.is_empty() && commit.starts_with(prefix))
-        .collect()
-}
-
-/// Holds every series against the epoch: many small losses that each passed their own budget add up here.
-pub fn trends(entries: &[Entry], epoch: &str, budget_pct: f64) -> Vec<Trend> {
-    let mut trends: Vec<Trend> = Vec::new();
-    for newest in entries.iter().rev() {
-        let same =
-            |e: &&Entry| e.gate == newest.gate && e.metric == newest.metric && e.machine == newest.machine;
-        if trends
-            .iter()
-            .any(|t| t.gate == newest.gate && t.metric == newest.metric && t.machine == newest.machine)
-        {
-            continue;
-        }
-        let at = |commit: &str| {
-            let medians: Vec<f64> = entries
-                .iter()
-                .filter(same)
-                .filter(|e| !commit.is_empty() && e.commit.starts_with(commit))
-                .map(|e| e.median)
-                .collect();
-            stats::median(&medians).filter(|m| *m > 0.0)
-        };
-        let delta_pct = at(epoch)
-            .zip(at(&newest.commit))
-            .map(|(then, now)| (now / then - 1.0) * 100.0)
-            .filter(|d| d.is_finite());
-        let within = delta_pct
-            .filter(|_| budget_pct.is_finite())
-            .map(|delta| match newest.direction {
-                Direction::Higher => delta >= budget_pct,
-                Direction::Lower => delta <= -budget_pct,
-            });
-        trends.push(Trend {
-            gate: newest.gate.clone(),
-            metric: newest.metric.clone(),
-            machine: newest.machine.clone(),
-            newest: newest.commit.clone(),
-            delta_pct,
-            within,
-        });
-    }
-    trends
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(commit: &str, median: f64, direction: Direction) -> Entry {
-        Entry {
-            at: String::new(),
-            commit: commit.to_string(),
-            gate: "g".to_owned(),
-            metric: "node_tps".to_owned(),
-            machine: "cpu".to_owned(),
-            direction,
-            median,
-            pairs: 3,
-        }
-    }
-
-    #[test]
-    fn small_losses_add_up() {
-        let mut entries = vec![entry("a", 100.0, Direction::Higher)];
-        for (commit, median) in [("b", 97.0), ("c", 94.09)] {
-            entries.push(entry(commit, median, Direction::Higher));
-        }
-        let trend = &trends(&entries, "a", -5.0)[0];
-        assert!((trend.delta_pct.unwrap() + 5.91).abs() < 1e-9);
-        assert_eq!(trend.within, Some(false));
-        assert_eq!(trends(&entries[..2], "a", -5.0)[0].within, Some(true));
-        assert_eq!(trends(&entries, "", -5.0)[0].within, None);
-        assert_eq!(trends(&entries, "x", -5.0)[0].within, None);
-        let slower = [
-            entry("a", 10.0, Direction::Lower),
-            entry("b", 10.6, Direction::Lower),
-        ];
-        assert_eq!(trends(&slower, "a", -5.0)[0].within, Some(false));
-    }
 }

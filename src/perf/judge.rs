@@ -106,7 +106,9 @@ impl Judge {
         let now = clock::now();
         let stored = |metric: &str| {
             let noise = self.noise.of(case.compare_id, metric, machine);
-            noise.filter(|n| n.counts_at(&now)).map(History::from)
+            noise
+                .filter(|n| n.counts_at(&now) && n.counts_for(case.evidence.driver.as_deref()))
+                .map(History::from)
         };
         let mut metrics = metrics(case, budget, stored)?;
         let mut experiment = Experiment::new(case, arms, supervisor, self.settings.gpu_minutes)?;

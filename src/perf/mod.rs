@@ -7,9 +7,12 @@
 //! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run. `renewal` turns the
 //! pairs of past comparisons into stored noise.
 //!
+//! `comparisons` says what the history keeps and at which commit, `history` stores it, and `trend` finds what changed.
+//!
 //! `numeric` compares what both sides compute, step by step, and `numeric_gate` runs them for it.
 
 pub mod arms;
+pub mod comparisons;
 pub mod decision;
 pub mod experiment;
 pub mod history;
@@ -27,4 +30,5 @@ pub mod renewal;
 pub mod samples;
 pub mod site;
 pub mod stats;
+pub mod trend;
 pub mod watch;

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::domain::evidence::Evidence;
-use crate::domain::registry::Gate;
-use crate::domain::results::{GateResult, PairOrder, PerfPair};
-use crate::domain::verdict::Overall;
+use crate::domain::registry::Registry;
+use crate::domain::results::{GateResult, PairOrder, PerfMethod, PerfPair, PerfResult, Results};
+use crate::domain::verdict::{Overall, Verdict};
+use crate::perf::comparisons;
 
 /// Results of a comparison whose measurements differ from their side's mean by these percentages.
 fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
@@ -23,6 +24,9 @@ fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
         compare_gate: "cpu:train".to_owned(),
         metric: "node_tps_p50".to_owned(),
         method: PerfMethod::Paired,
+        baseline_sha: Some("368a518c4c3d390c8f4ce92c3948aa708c40dada".parse().unwrap()),
+        baseline: Some(1000.0),
+        result: Some(1000.0 * (1.0 + change_pct / 100.0)),
         estimator: Some(Estimator::Median),
         pairs: spread_pct.iter().map(pair).collect(),
         ..PerfResult::default()
@@ -44,13 +48,13 @@ fn results(at: &str, change_pct: f64, spread_pct: &[f64]) -> Results {
     }
 }
 
-/// The compared gate, which needs no GPU.
-fn compared() -> Gate {
-    toml::from_str("tier = \"a\"\ncmd = \"true\"").unwrap()
+fn comparisons_of(results: &[Results]) -> Vec<Comparison> {
+    let of = |r: &Results| comparisons::of_results(r, r.evidence.commit().unwrap(), &Registry::default());
+    results.iter().flat_map(of).collect()
 }
 
 fn renew(table: &NoiseTable, results: &[Results]) -> Vec<Noise> {
-    renewed(table, results, "perf:delta", ("cpu:train", &compared()), |h| {
+    renewed(table, &comparisons_of(results), "perf:delta", "cpu:train", |h| {
         Some(-300.0 * h.sd)
     })
 }
@@ -108,15 +112,32 @@ fn much_noisier_comparisons_replace_stored_noise() {
 fn single_pair_and_other_gates_give_nothing() {
     let single = results("2026-02-01T00:00:00Z", 0.0, &[1.0]);
     assert_eq!(renew(&NoiseTable::default(), &[single]), []);
-    let one = results("2026-02-01T00:00:00Z", 0.0, &[1.0, -1.0]);
+    let one = comparisons_of(&[results("2026-02-01T00:00:00Z", 0.0, &[1.0, -1.0])]);
+    let table = NoiseTable::default();
     assert_eq!(
-        renewed(
-            &NoiseTable::default(),
-            &[one],
-            "perf:delta",
-            ("cpu:other", &compared()),
-            |_| { Some(-1.0) }
-        ),
+        renewed(&table, &one, "perf:delta", "cpu:other", |_| Some(-1.0)),
         []
     );
+}
+
+/// Noise of one driver says nothing about another.
+#[test]
+fn noise_belongs_to_a_driver() {
+    let of = |at: &str, driver: &str, pct: f64| {
+        let mut one = results(at, 0.0, &[pct, -pct]);
+        one.evidence.target = Some("b200x8".to_owned());
+        one.evidence.driver = Some(driver.to_owned());
+        one
+    };
+    let found = renew(
+        &NoiseTable::default(),
+        &[
+            of("2026-02-01T00:00:00Z", "570.1", 3.0),
+            of("2026-02-02T00:00:00Z", "580.2", 1.0),
+        ],
+    );
+    assert_eq!(found[0].driver.as_deref(), Some("580.2"));
+    assert_eq!(found[0].pairs, 2, "{found:?}");
+    assert!(found[0].counts_for(Some("580.2")) && found[0].counts_for(None));
+    assert!(!found[0].counts_for(Some("570.1")));
 }

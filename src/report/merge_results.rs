@@ -149,6 +149,7 @@ fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
     both.target = one.target.clone().or_else(|| other.target.clone());
     // The weakest isolation applies to the table as a whole.
     both.isolation = one.isolation.max(other.isolation);
+    both.driver = one.driver.clone().or_else(|| other.driver.clone());
     for (path, digest) in &other.kernels {
         both.kernels.entry(path.clone()).or_insert_with(|| digest.clone());
     }

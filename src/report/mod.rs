@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod embedded_results;
 pub mod escape;
 pub mod findings;
+pub mod history;
 pub mod intoto;
 pub mod junit;
 pub mod kernels;

@@ -142,7 +142,14 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
 /// Returns every name that others chose and that is shown.
 fn names(results: &Results) -> impl Iterator<Item = &str> {
     let e = &results.evidence;
-    let ids = [&e.image, &e.tool, &e.target, &results.bundle, &results.started_at];
+    let ids = [
+        &e.image,
+        &e.tool,
+        &e.target,
+        &e.driver,
+        &results.bundle,
+        &results.started_at,
+    ];
     let gates = results.results.values().flat_map(|r| {
         let perf = r.perf.iter().flat_map(|p| {
             let also = p.also.iter().map(|further| further.metric.as_str());

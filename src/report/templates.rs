@@ -16,12 +16,13 @@ use crate::report::escape::{self, Sink};
 use crate::report::rich_text::{RichText, TextSpan};
 
 /// The embedded templates by name.
-pub const EMBEDDED: [(&str, &str); 5] = [
+pub const EMBEDDED: [(&str, &str); 6] = [
     ("terminal.txt", include_str!("../../templates/terminal.txt")),
     ("gates.md", include_str!("../../templates/gates.md")),
     ("summary.md", include_str!("../../templates/summary.md")),
     ("comment.md", include_str!("../../templates/comment.md")),
     ("report.html", include_str!("../../templates/report.html")),
+    ("history.html", include_str!("../../templates/history.html")),
 ];
 
 /// Maximum size of a template file, in bytes.

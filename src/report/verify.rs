@@ -225,6 +225,7 @@ fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let facts = [
         ("image", &e.image, Sha256::is_image_digest as fn(&str) -> bool),
         ("tool", &e.tool, is_version),
+        ("driver", &e.driver, is_driver),
         ("started_at", &results.started_at, is_time),
     ];
     for (name, value, fits) in facts {
@@ -329,6 +330,11 @@ fn is_numeric(gate: &Gate, numeric: &NumericResult, registry: &Registry) -> bool
 
 fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {
     !text.is_empty() && text.len() <= most && text.bytes().all(fits)
+}
+
+/// The version of a driver, such as `570.124.06`.
+fn is_driver(text: &str) -> bool {
+    is_of(text, 20, |b| b.is_ascii_digit() || b == b'.')
 }
 
 /// `1.2.3`, or `1.2.3-rc.4`.

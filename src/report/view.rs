@@ -410,6 +410,7 @@ fn facts(results: &Results) -> Vec<Fact> {
         fact("tool", e.tool.as_deref()),
         fact("target", e.target.as_deref()),
         fact("isolation", e.isolation.map(Isolation::as_str)),
+        fact("driver", e.driver.as_deref()),
         fact("run", e.run.as_deref()),
     ]);
     facts

@@ -8,7 +8,7 @@ use crate::documented_fixture::{DocumentedFixture, State};
 use crate::driver::Sandbox;
 
 /// Lines that are not run here, with the reason. A row covers the lines that begin with it. A row that matches no line is an error.
-const NOT_RUN: [(&str, &str); 23] = [
+const NOT_RUN: [(&str, &str); 24] = [
     (
         "./scripts/demo",
         "builds the program, then runs `nmoe-gates demo`, which `demo.rs` runs",
@@ -35,6 +35,7 @@ const NOT_RUN: [(&str, &str); 23] = [
         "needs a published release; `get_program.rs` runs scripts/get",
     ),
     ("cargo insta review", "is interactive"),
+    ("git bisect", "`perf_history.rs` runs it on a short history"),
     ("scripts/ci/generate-reference", "writes into the repository"),
     (
         "scripts/dev/render-readme-image",
@@ -68,7 +69,7 @@ const NOT_RUN: [(&str, &str); 23] = [
 ];
 
 /// Lines that exit with another code than 0 in the reader's repository, with the reason.
-const ENDS: [(&str, &str, i32, &str); 19] = [
+const ENDS: [(&str, &str, i32, &str); 20] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
         "docs/reference/run.md",
@@ -105,6 +106,12 @@ const ENDS: [(&str, &str, i32, &str); 19] = [
         "nmoe-gates perf compare --baseline base-2.log --head head-2.log --budget-pct -1 --continue open.json",
         3,
         "the change is as large as the budget",
+    ),
+    (
+        "docs/explanation/performance.md",
+        "nmoe-gates perf history steps",
+        3,
+        "the recorded run compared nothing",
     ),
     (
         "docs/explanation/performance.md",

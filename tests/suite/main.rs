@@ -72,6 +72,7 @@ mod output_escaping;
 mod perf_bench;
 mod perf_comparison;
 mod perf_gpu_health;
+mod perf_history;
 mod perf_interruptions;
 mod perf_metrics;
 mod perf_records;

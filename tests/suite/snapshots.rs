@@ -446,6 +446,8 @@ fn output_perf() {
         .line("nmoe-gates perf history show")
         .line("nmoe-gates perf history show --format json")
         .line("nmoe-gates perf history check")
+        .line("nmoe-gates perf history steps")
+        .line("nmoe-gates perf history plot --output history.html")
         .is("perf");
 }
 

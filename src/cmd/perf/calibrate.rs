@@ -17,7 +17,7 @@ use crate::domain::ids::GateId;
 use crate::domain::noise::{Noise, NoiseTable};
 use crate::domain::paths;
 use crate::domain::registry::{Gate, GateKind, Registry};
-use crate::domain::results::{GateResult, Results};
+use crate::domain::results::GateResult;
 use crate::domain::verdict::Verdict;
 use crate::gate::engine::{PerfCase, PerfTerms};
 use crate::gate::evidence;
@@ -25,6 +25,7 @@ use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::output::Output;
 use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
+use crate::perf::comparisons;
 use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
 use crate::perf::judge;
 use crate::perf::renewal;
@@ -101,6 +102,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Err(NoVerdict(format!("`{compare_id}` cannot run here: {why}")).into());
     }
     evidence.target = target.found();
+    evidence.driver = target.driver().and_then(|driver| driver.version.clone());
     let class = judge::machine_class(compare, &evidence).to_owned();
     let arms = perf_baseline::set_apart(context, commit.clone())?;
     let ours: Vec<(OsString, OsString)> = std::env::vars_os().collect();
@@ -136,6 +138,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             gate: compare_id.to_string(),
             metric: metric.metric,
             machine: class.clone(),
+            driver: evidence.driver.clone(),
             pairs: found.pairs,
             sd_pct: renewal::rounded(found.sd * 100.0),
             finest_pct: renewal::rounded(finest_pct),
@@ -180,13 +183,18 @@ fn finest(noise: History, most: u32) -> Option<f64> {
 
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
-    let read = |path: &PathBuf| input_files::recorded(path);
-    let results: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
-    let (gate, compare_id, compare) = perf_gate(&registry, &args.gate)?;
+    let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;
+    let mut known = Vec::new();
+    for path in &args.from {
+        let results = input_files::recorded(path)?;
+        if let Some(commit) = results.evidence.commit() {
+            known.extend(comparisons::of_results(&results, commit, &registry));
+        }
+    }
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
     let table = perf_baseline::noise(context)?;
-    let entries = renewal::renewed(&table, &results, &args.gate, (compare_id, compare), |noise| {
+    let entries = renewal::renewed(&table, &known, &args.gate, compare_id, |noise| {
         finest(noise, most)
     });
     let none = "these results have no newer comparison of the gate with two pairs or more that vary";

@@ -144,7 +144,7 @@ fn stored(context: &Context, args: &Args) -> anyhow::Result<Option<History>> {
     let Some(gate) = &args.gate else {
         return Ok(None);
     };
-    let table = perf_baseline::noise(context)?;
+    let table = perf_baseline::current_noise(context)?;
     if let Some(machine) = &args.machine
         && !table.noise.iter().any(|n| n.machine == *machine)
     {
