@@ -29,6 +29,10 @@ const DOUBT: f64 = 0.2;
 /// Pairs up to which a total of the warm-up pair that disagrees with them prevents a pass.
 const FEW_PAIRS: u32 = 4;
 
+/// Pairs before a total alone may fail a change: fewer can have equal numbers of stalls on each side by chance, which looks like
+/// no variance.
+const TOTAL_PAIRS: u32 = 3;
+
 /// Pairs before the first look without stored noise.
 pub const UNCALIBRATED_PAIRS: u32 = 2;
 
@@ -311,7 +315,11 @@ impl Rule {
         } else {
             self.pairs.max(UNCALIBRATED_PAIRS)
         };
-        let trusted = have > 1 || warm_up_agrees(evidence);
+        let trusted = match (have, estimate) {
+            (0 | 1, _) => warm_up_agrees(evidence),
+            (UNCALIBRATED_PAIRS, Some(e)) if !e.calibrated => warm_up_near(evidence, e),
+            _ => true,
+        };
         let decided = if have >= fewest && trusted {
             // Stalls that come by chance make totals heavy-tailed, so a fail by the total alone needs more than an interval.
             let stalls = below(alpha / 40.0);
@@ -324,7 +332,9 @@ impl Rule {
                 || have <= UNCALIBRATED_PAIRS && stalls_early(evidence);
             match (self.side(steps), self.side(total)) {
                 (Some(Verdict::Fail), _) => Some((Verdict::Fail, Some(Reason::OverBudget))),
-                (_, Some(Verdict::Fail)) if stalls => Some((Verdict::Fail, Some(Reason::TotalTime))),
+                (_, Some(Verdict::Fail)) if stalls && have >= TOTAL_PAIRS.min(self.max_pairs) => {
+                    Some((Verdict::Fail, Some(Reason::TotalTime)))
+                }
                 (Some(Verdict::Pass), Some(Verdict::Pass)) if !few => Some((Verdict::Pass, None)),
                 (Some(Verdict::Pass), None) if last && !few && !may_stall => Some((Verdict::Pass, None)),
                 (Some(Verdict::Pass), _) if last => Some((Verdict::Inconclusive, Some(Reason::TotalTime))),
@@ -385,6 +395,15 @@ fn warm_up_agrees(evidence: &Evidence<'_>) -> bool {
             .all(|ratio| (ratio(first) - ratio(&warm_up)).abs() <= 2.0 * 2f64.sqrt() * stored.sd),
         _ => false,
     }
+}
+
+/// Whether the warm-up pair agrees with two pairs that have no stored noise. Two modes of a machine can separate the sides by
+/// chance and leave them without variance; another pair then shows it.
+fn warm_up_near(evidence: &Evidence<'_>, estimate: Estimate) -> bool {
+    evidence.warm_up.is_none_or(|warm_up| {
+        let mean = evidence.pairs.iter().map(Pair::log_ratio).sum::<f64>() / f64::from(UNCALIBRATED_PAIRS);
+        (warm_up.log_ratio() - mean).abs() <= 2.0 * 2f64.sqrt() * estimate.sd
+    })
 }
 
 /// What each pair counts: both orders together count the same, so that a penalty of the first or second measurement of a pair
