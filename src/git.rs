@@ -4,6 +4,7 @@
 
 pub mod added_lines;
 pub mod claims;
+pub mod codes;
 pub mod diff;
 pub mod evil_merge;
 pub mod merge;
@@ -14,28 +15,30 @@ pub mod snapshot;
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::shell_line;
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Settings that prevent the configuration of a checkout from running programs: hooks, file monitors, external protocols.
-const SAFE_CONFIG: [&str; 6] = [
+const SAFE_CONFIG: [&str; 7] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
     "submodule.recurse=false",
     "core.untrackedCache=false",
     "gc.auto=0",
+    "log.showSignature=false",
 ];
 
 /// Subcommands that read and write objects, refs and configuration, but no file of a checkout. Every other subcommand may run
 /// filters and merge drivers, so they are disabled for it. Commands that print a diff may also run converters, so callers pass
 /// `--no-ext-diff` and `--no-textconv`.
-const WITHOUT_CHECKOUT: [&str; 15] = [
+const WITHOUT_CHECKOUT: [&str; 16] = [
     "cat-file",
     "commit-tree",
     "config",
+    "diff-tree",
     "fetch",
     "for-each-ref",
     "fsck",
@@ -221,6 +224,8 @@ impl Git {
         command
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_LFS_SKIP_SMUDGE", "1")
             .env("LC_ALL", "C.UTF-8")
             .current_dir(&self.dir)
@@ -294,6 +299,32 @@ impl Git {
             return Ok(output.stdout);
         }
         Err(GitError::failed(name, &output))
+    }
+
+    /// Like [`Git::bytes`], with this text on the standard input of git.
+    pub fn bytes_from<I, S>(&self, args: I, text: &[u8]) -> Result<Vec<u8>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let args: Vec<S> = args.into_iter().collect();
+        let name = subcommand(&args);
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let pipe = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            // git reports an early end of its input itself.
+            scope.spawn(move || pipe.map(|mut pipe| pipe.write_all(text)));
+            child.wait_with_output()
+        })?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(GitError::failed(name, &output)),
+        }
     }
 
     /// Like [`Git::bytes`], but returns text without the final line end.

@@ -11,6 +11,7 @@ use crate::domain::finding::{Code, Severity};
 use crate::domain::page;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::domain::verdict::Reason;
+use crate::git;
 use crate::kernel;
 use crate::leaks;
 use crate::lint;
@@ -105,6 +106,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     tables.push(("Scope", lint::scope::codes::TABLE));
     tables.push(("Workflows", lint::workflows::TABLE));
     tables.push(("Public safety", leaks::codes::TABLE));
+    tables.push(("Commits", git::codes::TABLE));
     tables.push(("Plans", plan::codes::TABLE));
     tables.push(("What blocks a merge", pull::blocker::TABLE));
     tables.push(("Kernels", kernel::codes::TABLE));

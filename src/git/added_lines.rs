@@ -1,26 +1,56 @@
-//! Finds the lines that a range of commits adds, and reads the new contents of the changed files.
+//! Finds the lines that a change adds, by path and object id: in its final files, and in each of its commits.
+//!
+//! Paths are bytes. Must not look for anything in a path that git quoted.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::RangeInclusive;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use crate::git::diff::{self, Change, Kind};
 use crate::git::{Git, GitError};
 
-/// A changed file with its added lines.
+/// Options of every diff: no program of the configuration, the same renames and the same order everywhere.
+const FIXED: [&str; 7] = [
+    "-r",
+    "--no-abbrev",
+    "--find-renames",
+    "--ignore-submodules=none",
+    "--no-ext-diff",
+    "--no-textconv",
+    "-O/dev/null",
+];
+
+/// A file with lines that a change adds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Changed {
-    pub path: String,
-    /// The added lines, numbered from 1 in the new file.
-    pub added: Vec<RangeInclusive<u32>>,
+    /// The bytes of the path.
+    pub path: Vec<u8>,
+    /// The object id of the content.
+    id: String,
+    /// The added lines, numbered from 1.
+    added: Vec<RangeInclusive<u32>>,
 }
 
 impl Changed {
-    /// Whether the diff adds a line from `first` to `last`.
+    /// Returns the path as text for messages.
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+
+    /// Whether the change adds a line from `first` to `last`.
     pub fn adds(&self, first: u32, last: u32) -> bool {
         self.added
             .iter()
             .any(|lines| *lines.start() <= last && first <= *lines.end())
     }
+}
+
+/// A commit, with the files to which it adds lines.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub id: String,
+    pub files: Vec<Changed>,
 }
 
 /// Returns the files to which the commits between the merge base and `head` add lines. `base` and `head` are full commit ids.
@@ -31,44 +61,152 @@ pub fn since_fork(git: &Git, base: &str, head: &str) -> Result<Vec<Changed>, Git
     let ancestor = git.output(["merge-base", "--end-of-options", base, head])?;
     let ancestor = String::from_utf8_lossy(&ancestor.stdout).trim().to_owned();
     let from = if ancestor.is_empty() { base } else { &ancestor };
-    let diff = git.bytes([
-        "diff",
-        "--unified=0",
-        "--no-color",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--text",
-        "--src-prefix=a/",
-        "--dst-prefix=b/",
-        "--ignore-submodules",
-        "--end-of-options",
-        from,
-        head,
-    ])?;
-    Ok(read_diff(&diff))
+    let ends = [from, head];
+    let raw = git.bytes(tree_diff(&["--raw", "-z"]).chain(ends))?;
+    let hunks = read_patch(&git.bytes(tree_diff(&PATCH).chain(ends))?);
+    let changes = diff::parse(&raw).ok_or_else(|| GitError::NotText("diff-tree".to_owned()))?;
+    Ok(changes
+        .iter()
+        .filter_map(|change| changed(change, &hunks))
+        .collect())
 }
 
-/// Parses the files and the added lines of a diff without context lines.
-fn read_diff(diff: &[u8]) -> Vec<Changed> {
-    let mut found: Vec<Changed> = Vec::new();
-    let mut rows = diff.split(|b| *b == b'\n');
+/// Returns the commits of `base..head`, oldest first. A merge adds the lines that none of its parents has.
+///
+/// # Errors
+/// git cannot be started or fails.
+pub fn by_commit(git: &Git, base: &str, head: &str) -> Result<Vec<Commit>, GitError> {
+    let range = format!("{base}..{head}");
+    let commits = git.bytes([
+        "rev-list",
+        "--reverse",
+        "--topo-order",
+        "--end-of-options",
+        &range,
+    ])?;
+    if commits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = tree_diff(&["--raw", "-z", "-c", "--stdin", "--root"]);
+    let raw = git.bytes_from(listed, &commits)?;
+    let patches = tree_diff(&PATCH).chain(["--stdin", "--root"]);
+    let hunks = read_patch(&git.bytes_from(patches, &commits)?);
+    read_commits(&raw, &hunks, &mut Blobs::open(git)?)
+}
+
+/// A diff of the files that exist on both sides. Every line of a new file is an added line.
+const PATCH: [&str; 5] = [
+    "--patch",
+    "--unified=0",
+    "--full-index",
+    "--text",
+    "--diff-filter=MR",
+];
+
+fn tree_diff<'a>(options: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let fixed = ["diff-tree"].into_iter().chain(FIXED);
+    fixed.chain(options.iter().copied())
+}
+
+/// The added lines of a content, by the object ids of the old and the new content.
+type Hunks = HashMap<(String, String), Vec<RangeInclusive<u32>>>;
+
+/// Returns the added lines of a change; `None` if it adds none.
+fn changed(change: &Change, hunks: &Hunks) -> Option<Changed> {
+    let has_content = !matches!(change.new.kind, Kind::Absent | Kind::Submodule);
+    if !has_content || change.same_content() {
+        return None;
+    }
+    let ids = (change.old.id.clone(), change.new.id.clone());
+    // Without hunks, such as for a new file, every line counts.
+    let added = hunks.get(&ids).cloned().unwrap_or_else(|| vec![1..=u32::MAX]);
+    (!added.is_empty()).then(|| Changed {
+        path: change.new.path.clone(),
+        id: ids.1,
+        added,
+    })
+}
+
+/// Parses what `diff-tree --stdin -c --raw -z` prints: the id of each commit, then its changes.
+fn read_commits(raw: &[u8], hunks: &Hunks, blobs: &mut Blobs) -> Result<Vec<Commit>, GitError> {
+    let wrong = || GitError::NotText("diff-tree".to_owned());
+    let mut fields = raw.split(|b| *b == 0).peekable();
+    let mut commits: Vec<Commit> = Vec::new();
+    while let Some(head) = fields.next().filter(|field| !field.is_empty()) {
+        let head = std::str::from_utf8(head).map_err(|_| wrong())?;
+        if !head.starts_with(':') {
+            commits.push(Commit {
+                id: head.to_owned(),
+                files: Vec::new(),
+            });
+            continue;
+        }
+        let file = if head.starts_with("::") {
+            let path = fields.next().ok_or_else(wrong)?;
+            merged(head, path, blobs)?
+        } else {
+            let change = diff::entry(head, &mut fields).ok_or_else(wrong)?;
+            changed(&change, hunks)
+        };
+        commits.last_mut().ok_or_else(wrong)?.files.extend(file);
+    }
+    Ok(commits)
+}
+
+/// Returns the lines of a merged file that none of its parents has. `head` is `::MODES IDS STATUS`, with one mode and one id per
+/// parent and then those of the result.
+fn merged(head: &str, path: &[u8], blobs: &mut Blobs) -> Result<Option<Changed>, GitError> {
+    let parents = head.bytes().take_while(|b| *b == b':').count();
+    let words: Vec<&str> = head[parents..].split(' ').collect();
+    let (Some(mode), Some(ids)) = (words.get(parents), words.get(parents + 1..2 * parents + 2)) else {
+        return Err(GitError::NotText("diff-tree".to_owned()));
+    };
+    let Some((id, parents)) = ids.split_last() else {
+        return Ok(None);
+    };
+    if matches!(Kind::of(mode), Kind::Absent | Kind::Submodule) {
+        return Ok(None);
+    }
+    let mut file = Changed {
+        path: path.to_vec(),
+        id: (*id).to_owned(),
+        added: vec![1..=u32::MAX],
+    };
+    if let Some(content) = blobs.read(id)? {
+        let mut old = HashSet::new();
+        let mut contents = Vec::new();
+        for parent in parents {
+            contents.extend(blobs.read(parent)?);
+        }
+        old.extend(contents.iter().flat_map(|text| text.split(|b| *b == b'\n')));
+        let new = (1..).zip(content.split(|b| *b == b'\n'));
+        file.added = new
+            .filter(|(_, line)| !old.contains(line))
+            .map(|(number, _)| number..=number)
+            .collect();
+    }
+    Ok((!file.added.is_empty()).then_some(file))
+}
+
+/// Parses the hunks of a patch without context lines.
+fn read_patch(patch: &[u8]) -> Hunks {
+    let mut found = Hunks::new();
+    let mut ids = None;
+    let mut rows = patch.split(|b| *b == b'\n');
     while let Some(row) = rows.next() {
-        if let Some(path) = row.strip_prefix(b"+++ ") {
-            if let Some(path) = unquoted(path).strip_prefix("b/") {
-                found.push(Changed {
-                    path: path.to_owned(),
-                    added: Vec::new(),
-                });
-            }
-        } else if let Some(hunk) = row.strip_prefix(b"@@ -") {
-            let Some(Hunk { removed, from, added }) = Hunk::read(hunk) else {
-                continue;
-            };
-            if let (Some(file), true) = (found.last_mut(), added > 0) {
-                file.added.push(from..=from + added - 1);
+        if let Some(index) = row.strip_prefix(b"index ") {
+            ids = read_index(index);
+        } else if row.starts_with(b"diff --git ") {
+            ids = None;
+        } else if let Some(hunk) = row.strip_prefix(b"@@ -").and_then(Hunk::read) {
+            if let Some(ids) = &ids {
+                let added = found.entry(ids.clone()).or_default();
+                if hunk.added > 0 {
+                    added.push(hunk.from..=hunk.from.saturating_add(hunk.added - 1));
+                }
             }
             // Skip the lines of the hunk, because they may look like headers.
-            let mut left = removed + added;
+            let mut left = u64::from(hunk.removed) + u64::from(hunk.added);
             while left > 0 {
                 match rows.next() {
                     Some([b'\\', ..]) => {}
@@ -78,8 +216,14 @@ fn read_diff(diff: &[u8]) -> Vec<Changed> {
             }
         }
     }
-    found.retain(|file| !file.added.is_empty());
     found
+}
+
+/// Parses `OLD..NEW MODE`.
+fn read_index(text: &[u8]) -> Option<(String, String)> {
+    let ids = std::str::from_utf8(text).ok()?.split(' ').next()?;
+    let (old, new) = ids.split_once("..")?;
+    Some((old.to_owned(), new.to_owned()))
 }
 
 struct Hunk {
@@ -102,78 +246,68 @@ impl Hunk {
     }
 }
 
-/// Decodes a path as git prints it: quoted and escaped if it has unusual bytes, followed by a tab if it has spaces.
-fn unquoted(path: &[u8]) -> String {
-    let path = path.strip_suffix(b"\r").unwrap_or(path);
-    let path = path.strip_suffix(b"\t").unwrap_or(path);
-    let Some(inner) = path.strip_prefix(b"\"").and_then(|p| p.strip_suffix(b"\"")) else {
-        return String::from_utf8_lossy(path).into_owned();
-    };
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < inner.len() {
-        if inner[at] != b'\\' {
-            out.push(inner[at]);
-            at += 1;
-            continue;
-        }
-        let octal = inner
-            .get(at + 1..at + 4)
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        if let Some(byte) = octal {
-            out.push(byte);
-            at += 4;
-        } else {
-            out.push(match inner.get(at + 1) {
-                Some(b'n') => b'\n',
-                Some(b't') => b'\t',
-                Some(other) => *other,
-                None => b'\\',
-            });
-            at += 2;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// Reads many objects with one git process.
+pub struct Blobs {
+    child: Child,
+    asks: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
 }
 
-/// Reads the new contents of changed files with one git process.
-///
-/// # Errors
-/// git cannot be started, or its output is incomplete.
-pub fn contents<'a>(
-    git: &Git,
-    head: &str,
-    changed: impl IntoIterator<Item = &'a Changed>,
-    mut see: impl FnMut(&Changed, &[u8]),
-) -> Result<(), GitError> {
-    let mut child = git
-        .command(["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let (Some(mut asks), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-        return Ok(());
-    };
-    let mut answers = BufReader::new(answers);
-    for file in changed.into_iter().filter(|file| !file.path.contains('\n')) {
-        writeln!(asks, "{head}:{}", file.path)?;
-        asks.flush()?;
+impl Blobs {
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// git cannot be started.
+    pub fn open(git: &Git) -> Result<Self, GitError> {
+        let mut child = git
+            .command(["cat-file", "--batch"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let asks = child.stdin.take();
+        let answers = child.stdout.take();
+        let answers = answers.ok_or_else(|| std::io::Error::other("no pipe"))?;
+        Ok(Blobs {
+            child,
+            asks,
+            answers: BufReader::new(answers),
+        })
+    }
+
+    /// Reads the content of a file of the change; `None` if git cannot read the content.
+    ///
+    /// # Errors
+    /// The process ended.
+    pub fn content(&mut self, file: &Changed) -> Result<Option<Vec<u8>>, GitError> {
+        self.read(&file.id)
+    }
+
+    fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
+        if let Some(asks) = &mut self.asks {
+            writeln!(asks, "{id}")?;
+            asks.flush()?;
+        }
         let mut header = String::new();
-        answers.read_line(&mut header)?;
+        self.answers.read_line(&mut header)?;
         let mut words = header.split_whitespace().rev();
         let (size, kind) = (words.next().and_then(|n| n.parse::<usize>().ok()), words.next());
-        let (Some(size), Some("blob")) = (size, kind) else {
-            continue;
+        let (Some(size), Some(kind)) = (size, kind) else {
+            return Ok(None);
         };
         let mut text = vec![0; size + 1];
-        answers.read_exact(&mut text)?;
+        self.answers.read_exact(&mut text)?;
         text.truncate(size);
-        see(file, &text);
+        Ok((kind == "blob").then_some(text))
     }
-    drop(asks);
-    child.wait()?;
-    Ok(())
+}
+
+impl Drop for Blobs {
+    fn drop(&mut self) {
+        self.asks = None;
+        // The process ends with its input.
+        let _ = self.child.wait();
+    }
 }
 
 #[cfg(test)]
@@ -181,14 +315,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_diff_is_read_whatever_its_lines_say() {
-        let diff = b"diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,0 +2,2 @@ x\n+++ b/evil\n+@@ -1 +1 @@\n@@ -9 +11 @@\n-old\n+new\n\\ No newline at end of file\ndiff --git a/g b/g\n--- a/g\n+++ /dev/null\n@@ -1 +0,0 @@\n-gone\n--- a/x\n+++ \"b/\\303\\244 b\"\n@@ -0,0 +1 @@\n+y\n";
-        let files = read_diff(diff);
-        assert_eq!(files.len(), 2, "{files:?}");
-        assert_eq!(
-            (files[0].path.as_str(), files[0].added.as_slice()),
-            ("a", &[2..=3, 11..=11][..])
-        );
-        assert_eq!(files[1].path, "ä b");
+    fn a_patch_is_read_whatever_its_lines_say() {
+        let patch = b"diff --git a/a b/a\nindex aa..bb 100644\n--- a/a\n+++ b/a\n@@ -1,0 +2,2 @@ x\n+index cc..dd\n+@@ -1 +1 @@\n@@ -9 +11 @@\n-old\n+new\n\\ No newline at end of file\ndiff --git a/m b/m\nold mode 100644\nnew mode 100755\ndiff --git a/x b/x\nindex ee..ff\n--- a/x\n+++ b/x\n@@ -1 +0,0 @@\n-gone\n";
+        let hunks = read_patch(patch);
+        let of = |old: &str, new: &str| hunks.get(&(old.to_owned(), new.to_owned())).cloned();
+        assert_eq!(of("aa", "bb"), Some(vec![2..=3, 11..=11]));
+        assert_eq!((of("ee", "ff"), hunks.len()), (Some(Vec::new()), 2));
     }
 }

@@ -15,7 +15,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(mode: &str) -> Kind {
+    /// Parses the mode of a tree entry.
+    pub(super) fn of(mode: &str) -> Kind {
         match mode {
             "100644" => Kind::File,
             "100755" => Kind::Executable,
@@ -92,34 +93,39 @@ fn raw(git: &Git, what: &[&str]) -> Result<Vec<Change>, GitError> {
     parse(&bytes).ok_or_else(|| GitError::NotText("diff".to_owned()))
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<Change>> {
+/// Parses the entries that `--raw -z` prints.
+pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Change>> {
     let mut fields = bytes.split(|b| *b == 0);
     let mut changes = Vec::new();
     while let Some(head) = fields.next().filter(|f| !f.is_empty()) {
-        let head = std::str::from_utf8(head).ok()?.strip_prefix(':')?;
-        let words: Vec<&str> = head.split(' ').collect();
-        let &[old_mode, new_mode, old_id, new_id, status] = words.as_slice() else {
-            return None;
-        };
-        let path = fields.next()?.to_vec();
-        let moved = status.starts_with(['R', 'C']);
-        let new_path = if moved {
-            fields.next()?.to_vec()
-        } else {
-            path.clone()
-        };
-        let side = |path, mode, id: &str| Side {
-            path,
-            kind: Kind::of(mode),
-            id: id.to_owned(),
-        };
-        changes.push(Change {
-            old: side(path, old_mode, old_id),
-            new: side(new_path, new_mode, new_id),
-            copied: status.starts_with('C'),
-        });
+        changes.push(entry(std::str::from_utf8(head).ok()?, &mut fields)?);
     }
     Some(changes)
+}
+
+/// Parses the entry that begins with `head`; `fields` has its paths.
+pub(super) fn entry<'a>(head: &str, fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<Change> {
+    let words: Vec<&str> = head.strip_prefix(':')?.split(' ').collect();
+    let &[old_mode, new_mode, old_id, new_id, status] = words.as_slice() else {
+        return None;
+    };
+    let path = fields.next()?.to_vec();
+    let moved = status.starts_with(['R', 'C']);
+    let new_path = if moved {
+        fields.next()?.to_vec()
+    } else {
+        path.clone()
+    };
+    let side = |path, mode, id: &str| Side {
+        path,
+        kind: Kind::of(mode),
+        id: id.to_owned(),
+    };
+    Some(Change {
+        old: side(path, old_mode, old_id),
+        new: side(new_path, new_mode, new_id),
+        copied: status.starts_with('C'),
+    })
 }
 
 /// Reads the content of a blob.

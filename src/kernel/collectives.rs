@@ -8,7 +8,9 @@ use cuda_inspect::inspect::Inspection;
 use crate::document::Source;
 use crate::domain::finding::{Finding, Region, Severity};
 use crate::domain::path_pattern::PathPattern;
-use crate::git::{Git, GitError, added_lines};
+use crate::git::added_lines::{self, Blobs};
+use crate::git::codes::unread_file;
+use crate::git::{Git, GitError};
 use crate::kernel::codes::MOE_ALL_TO_ALL;
 use crate::kernel::source_names::{Language, names};
 
@@ -30,18 +32,25 @@ pub fn in_change(
     head: &str,
     moe: &[PathPattern],
 ) -> Result<Vec<(Source, Vec<Finding>)>, GitError> {
-    let changed = added_lines::since_fork(git, base, head)?;
     let mut found = Vec::new();
-    let sources = changed.iter().filter(|file| is_source(&file.path));
-    added_lines::contents(git, head, sources, |file, text| {
-        let source = Source::new(Some(file.path.clone()), String::from_utf8_lossy(text));
-        let findings = if moe.iter().any(|p| p.matches(&file.path)) {
+    let mut blobs = Blobs::open(git)?;
+    for file in added_lines::since_fork(git, base, head)? {
+        let path = file.shown();
+        if !is_source(&path) {
+            continue;
+        }
+        let Some(text) = blobs.content(&file)? else {
+            found.push((Source::new(Some(path.clone()), ""), vec![unread_file(&path)]));
+            continue;
+        };
+        let source = Source::new(Some(path.clone()), String::from_utf8_lossy(&text));
+        let findings = if moe.iter().any(|p| p.matches(&path)) {
             scan(&source, Severity::Error, |_, _| true)
         } else {
             scan(&source, Severity::Warning, |first, last| file.adds(first, last))
         };
         found.push((source, findings));
-    })?;
+    }
     Ok(found)
 }
 

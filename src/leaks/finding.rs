@@ -29,6 +29,9 @@ pub struct LeakFinding {
     pub fingerprint: Option<String>,
 }
 
+/// The help of every finding in a commit whose text the final files do not have.
+pub const HISTORY: &str = "The history of the branch keeps it. Squash or rebase the branch, so that no commit contains it; if it is a credential, revoke it at its issuer first.";
+
 /// Turns a leak of a document into a finding.
 pub fn of_document(source: &Source, leak: &Leak) -> Finding {
     let span = leak.shown_span(source.text().as_bytes());
@@ -66,6 +69,28 @@ fn located(path: &str, leak: LocatedLeak) -> LeakFinding {
     LeakFinding {
         finding,
         fingerprint: Some(leak.fingerprint),
+    }
+}
+
+impl LeakFinding {
+    /// States that a commit adds the leak, and that no final file has it. The line of a commit is not a line of the final file.
+    pub fn in_commit(mut self, commit: &str) -> Self {
+        let line = self.finding.region.take().map(|region| region.line);
+        let place = line.map_or(String::new(), |line| format!("line {line} of "));
+        self.finding.message = format!("{}, in {place}commit {commit}", self.finding.message);
+        self.finding.help = Some(HISTORY.to_owned());
+        self
+    }
+}
+
+/// Makes a finding about a leak that has no place in a file.
+pub fn of_name(name: &str, kind: &'static Kind, help: &str) -> LeakFinding {
+    let finding = Finding::new(codes::of_kind(kind), kind.title)
+        .in_path(name)
+        .help(help);
+    LeakFinding {
+        finding,
+        fingerprint: None,
     }
 }
 

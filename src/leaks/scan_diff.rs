@@ -1,93 +1,230 @@
-//! Scans what a range of commits adds: the added lines, in their new files, and the messages of the commits.
+//! Scans what a range of commits adds: the lines of its final files and of each commit, file names, messages, identities, and the
+//! name of the branch.
 
-use leakscan::scan::Options;
+use std::collections::HashSet;
+
+use leakscan::scan::{self, Options};
 use leakscan::scan_text::scan_text;
 
-use crate::git::Git;
-use crate::git::GitError;
-use crate::git::added_lines;
-use crate::leaks::finding;
-use crate::leaks::finding::LeakFinding;
+use crate::domain::ids::{Sha256, short};
+use crate::git::added_lines::{self, Blobs, Changed};
+use crate::git::codes::unread_file;
+use crate::git::{Git, GitError};
+use crate::leaks::finding::{self, LeakFinding};
 use crate::leaks::private_terms::MARKER;
 
-/// Scans everything that `base..head` adds. Both are full commit ids.
-///
-/// # Errors
-/// git cannot be run or fails.
-pub fn scan_diff(git: &Git, base: &str, head: &str, options: &Options) -> Result<Vec<LeakFinding>, GitError> {
-    let mut found = Vec::new();
-    let changed = added_lines::since_fork(git, base, head)?;
-    added_lines::contents(git, head, &changed, |changed, text| {
-        let is_added = |found: &LeakFinding| {
-            let region = found.finding.region;
-            region.is_none_or(|region| changed.adds(region.line, region.end_line))
-        };
-        let findings = finding::of_file(&changed.path, scan_text(&changed.path, text, options));
-        found.extend(findings.into_iter().filter(is_added));
-    })?;
-    found.extend(scan_messages(git, base, head, options)?);
-    Ok(found)
+/// A range of commits.
+#[derive(Clone, Copy)]
+pub struct Range<'a> {
+    pub git: &'a Git,
+    /// The full id of a commit; the range adds what `head` has and this commit does not have.
+    pub base: &'a str,
+    /// The full id of the last commit.
+    pub head: &'a str,
+    /// The name of the branch, if it is known.
+    pub branch: Option<&'a str>,
 }
 
-/// Returns the leaks that only suppressions of the change itself hide. They are proposals: a person must accept them. `options`
-/// accept suppressions, `strict` do not.
+/// How to scan.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Accept the suppressions of the texts.
+    pub open: &'a Options,
+    /// Accept none, to find what only suppressions of the change hide.
+    pub strict: &'a Options,
+}
+
+/// The leaks of a range.
+#[derive(Default)]
+pub struct RangeLeaks {
+    /// The leaks that no suppression of a text hides.
+    pub found: Vec<LeakFinding>,
+    /// The leaks that only suppressions of the change itself hide. They are proposals: a person must accept them.
+    pub proposed: Vec<LeakFinding>,
+}
+
+/// Scans everything that a range adds.
 ///
 /// # Errors
 /// git cannot be run or fails.
-pub fn scan_proposed(
-    git: &Git,
-    base: &str,
-    head: &str,
-    options: &Options,
-    strict: &Options,
-) -> Result<Vec<LeakFinding>, GitError> {
-    let mut found = Vec::new();
-    let changed = added_lines::since_fork(git, base, head)?;
-    added_lines::contents(git, head, &changed, |changed, text| {
-        if memchr::memmem::find(text, MARKER.as_bytes()).is_none() {
-            return;
+pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
+    let Range {
+        git,
+        base,
+        head,
+        branch,
+    } = range;
+    let mut scan = Scan {
+        rules,
+        leaks: RangeLeaks::default(),
+        known: HashSet::new(),
+        names: HashSet::new(),
+        blobs: Blobs::open(git)?,
+    };
+    for file in added_lines::since_fork(git, base, head)? {
+        scan.file(&file, None)?;
+    }
+    for commit in added_lines::by_commit(git, base, head)? {
+        for file in &commit.files {
+            scan.name_of(file, &commit.id);
+            scan.file(file, Some(&commit.id))?;
         }
-        let scan = |options| finding::of_file(&changed.path, scan_text(&changed.path, text, options));
-        let open = scan(options);
+    }
+    if let Some(branch) = branch {
+        scan.name("the branch name", branch.as_bytes(), "Rename the branch.");
+    }
+    scan.log(git, base, head)?;
+    Ok(scan.leaks)
+}
+
+struct Scan<'a> {
+    rules: Rules<'a>,
+    leaks: RangeLeaks,
+    /// The leaks so far, with the text of their lines. The same leak in a later commit is not another one.
+    known: HashSet<Sha256>,
+    /// The file names and identities that were scanned.
+    names: HashSet<Vec<u8>>,
+    blobs: Blobs,
+}
+
+impl Scan<'_> {
+    /// Scans the added lines of a file: of a final file, or of a commit.
+    fn file(&mut self, file: &Changed, commit: Option<&str>) -> Result<(), GitError> {
+        let path = self.shown(file);
+        let Some(text) = self.blobs.content(file)? else {
+            if commit.is_none() || self.names.insert([b"unread ".as_slice(), &file.path].concat()) {
+                self.leaks.found.push(LeakFinding {
+                    finding: unread_file(&path),
+                    fingerprint: None,
+                });
+            }
+            return Ok(());
+        };
+        let role = String::from_utf8_lossy(&file.path);
+        let scan = |options| finding::of_file(&path, scan_text(&role, &text, options));
+        let is_added = |leak: &LeakFinding| {
+            let region = leak.finding.region;
+            region.is_none_or(|region| file.adds(region.line, region.end_line))
+        };
+        let has_marker = memchr::memmem::find(&text, MARKER.as_bytes()).is_some();
+        let all = scan(self.rules.strict);
+        let open = if has_marker {
+            scan(self.rules.open)
+        } else {
+            all.clone()
+        };
         let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').collect();
         let is_proposal = |line: u32| {
             let content = usize::try_from(line)
                 .ok()
                 .and_then(|line| lines.get(line.checked_sub(1)?));
-            changed.adds(line, line)
+            file.adds(line, line)
                 && content.is_some_and(|line| memchr::memmem::find(line, MARKER.as_bytes()).is_some())
         };
+        let hidden = |leak: &LeakFinding| !open.iter().any(|seen| seen.finding == leak.finding);
         // A suppression is for its own line or for the next one.
-        found.extend(scan(strict).into_iter().filter(|leak| {
-            let line = leak.finding.region.map_or(1, |region| region.line);
-            !open.iter().any(|seen| seen.finding == leak.finding)
-                && (is_proposal(line) || is_proposal(line.saturating_sub(1)))
-        }));
-    })?;
-    // A message of a commit is always of the change.
-    let open = scan_messages(git, base, head, options)?;
-    let all = scan_messages(git, base, head, strict)?;
-    found.extend(
-        all.into_iter()
-            .filter(|leak| !open.iter().any(|seen| seen.finding == leak.finding)),
-    );
-    Ok(found)
+        let proposed: Vec<LeakFinding> = all
+            .iter()
+            .filter(|leak| has_marker && is_added(leak) && hidden(leak))
+            .filter(|leak| {
+                let line = leak.finding.region.map_or(1, |region| region.line);
+                is_proposal(line) || is_proposal(line.saturating_sub(1))
+            })
+            .cloned()
+            .collect();
+        let open: Vec<LeakFinding> = open.into_iter().filter(is_added).collect();
+        match commit {
+            None => {
+                self.known.extend(all.iter().map(|leak| identify(leak, &lines)));
+                self.leaks.found.extend(open);
+                self.leaks.proposed.extend(proposed);
+            }
+            Some(id) => {
+                for (leaks, into) in [
+                    (open, &mut self.leaks.found),
+                    (proposed, &mut self.leaks.proposed),
+                ] {
+                    for leak in leaks {
+                        if self.known.insert(identify(&leak, &lines)) {
+                            into.push(leak.in_commit(short(id)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the path of a file for findings, without the leaks that the path itself contains.
+    fn shown(&self, file: &Changed) -> String {
+        let path = file.shown();
+        let mut shown = path.clone();
+        for leak in scan::scan(&path, self.rules.strict).iter().rev() {
+            shown.replace_range(leak.shown_span(path.as_bytes()), "[redacted]");
+        }
+        shown
+    }
+
+    /// Scans the path of a file.
+    fn name_of(&mut self, file: &Changed, commit: &str) {
+        if self.names.insert(file.path.clone()) {
+            let name = format!("a file name in commit {}", short(commit));
+            self.name(&name, &file.path, finding::HISTORY);
+        }
+    }
+
+    /// Scans a name that has no lines.
+    fn name(&mut self, name: &str, text: &[u8], help: &str) {
+        let leaks = scan::scan(text, self.rules.strict);
+        let found = leaks.iter().map(|leak| finding::of_name(name, leak.kind, help));
+        self.leaks.found.extend(found);
+    }
+
+    /// Scans the messages of the commits, and who wrote them.
+    fn log(&mut self, git: &Git, base: &str, head: &str) -> Result<(), GitError> {
+        let range = format!("{base}..{head}");
+        let format = "--format=%H%n%an <%ae>%n%cn <%ce>%n%B";
+        let log = git.bytes(["log", "-z", "--no-mailmap", format, "--end-of-options", &range])?;
+        for commit in log.split(|b| *b == 0).filter(|commit| !commit.is_empty()) {
+            let mut rows = commit.splitn(4, |b| *b == b'\n');
+            let id = String::from_utf8_lossy(rows.next().unwrap_or_default()).into_owned();
+            for role in ["author", "committer"] {
+                let identity = rows.next().unwrap_or_default();
+                if self.names.insert([b"identity ".as_slice(), identity].concat())
+                    && let Some(kind) = scan::scan_identity(identity, self.rules.strict)
+                {
+                    let name = format!("{role} of commit {}", short(&id));
+                    let help = "Set user.name and user.email of git, and rewrite the commits.";
+                    self.leaks.found.push(finding::of_name(&name, kind, help));
+                }
+            }
+            let message = rows.next().unwrap_or_default();
+            let name = format!("message of commit {}", short(&id));
+            let scan = |options| finding::of_file(&name, scan_text("", message, options));
+            let open = scan(self.rules.open);
+            // A message of a commit is always of the change.
+            let hidden = scan(self.rules.strict)
+                .into_iter()
+                .filter(|leak| !open.iter().any(|seen| seen.finding == leak.finding));
+            self.leaks.proposed.extend(hidden);
+            self.leaks.found.extend(open);
+        }
+        Ok(())
+    }
 }
 
-fn scan_messages(git: &Git, base: &str, head: &str, options: &Options) -> Result<Vec<LeakFinding>, GitError> {
-    let log = git.bytes([
-        "log",
-        "-z",
-        "--format=%h%n%B",
-        "--end-of-options",
-        &format!("{base}..{head}"),
-    ])?;
-    let mut found = Vec::new();
-    for commit in log.split(|b| *b == 0).filter(|commit| !commit.is_empty()) {
-        let (id, message) = commit.split_at(memchr::memchr(b'\n', commit).unwrap_or(commit.len()));
-        let name = format!("message of commit {}", String::from_utf8_lossy(id));
-        let message = message.strip_prefix(b"\n").unwrap_or(message);
-        found.extend(finding::of_file(&name, scan_text("", message, options)));
+/// Identifies a leak by its kind and the text of its lines.
+fn identify(leak: &LeakFinding, lines: &[&[u8]]) -> Sha256 {
+    let mut text = leak.finding.code.id.as_bytes().to_vec();
+    match leak.finding.region {
+        Some(region) => {
+            let at = |line: u32| usize::try_from(line).unwrap_or(usize::MAX).min(lines.len());
+            for line in &lines[at(region.line.saturating_sub(1))..at(region.end_line)] {
+                text.push(b'\n');
+                text.extend_from_slice(line);
+            }
+        }
+        None => text.extend_from_slice(leak.finding.message.as_bytes()),
     }
-    Ok(found)
+    Sha256::of(&text)
 }

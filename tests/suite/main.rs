@@ -13,6 +13,7 @@ mod act_get;
 mod act_release;
 mod action;
 mod attack;
+mod attack_diff;
 mod attack_forgery;
 mod attack_isolation;
 mod attack_next_steps;

@@ -26,7 +26,7 @@ fn files_folders_and_stdin_are_scanned() {
         .file("docs/notes.md", &text)
         .file("clean.md", "ssh <user>@<host>, see 192.0.2.17\n")
         .file("wide.txt", utf16(&text))
-        .file("blob.bin", [b"\0\0".as_slice(), text.as_bytes()].concat());
+        .file("blob.bin", [b"\x80\0\xff\0".as_slice(), text.as_bytes()].concat());
     let report = sandbox
         .gates(["lint", "safety", "--format", "json"])
         .run()
@@ -365,4 +365,34 @@ fn this_repository_has_no_leaks() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .run()
         .exits(0);
+}
+
+/// Scans a text in a process that may use 300 MB of address space, and returns the exit code and the findings.
+fn in_bounded_memory(text: impl AsRef<[u8]>) -> (Option<i32>, serde_json::Value) {
+    let sandbox = Sandbox::new();
+    sandbox.file("big.log", text);
+    let shell = ["bash", "-c", "ulimit -v 300000; exec \"$@\"", "bounded"];
+    let call = sandbox.gates(["lint", "safety", "big.log", "--format", "json"]);
+    let output = call.under(&shell).output().unwrap();
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn slow_memory_is_bounded_for_one_line() {
+    let (code, report) = in_bounded_memory(vec![b'x'; 64 << 20]);
+    assert_eq!((code, &report["findings"]), (Some(0), &serde_json::json!([])));
+}
+
+#[test]
+fn slow_findings_are_capped_and_counted() {
+    let address = format!("{} ", address(1));
+    let count = (64 << 20) / address.len();
+    let (code, report) = in_bounded_memory(address.repeat(count));
+    let found = report["findings"].as_array().unwrap();
+    assert_eq!((code, found.len()), (Some(1), 10_001));
+    let rest = format!("{} more leaks in this text are not listed", count - 10_000);
+    assert_eq!(found[10_000]["message"], rest);
 }

@@ -13,6 +13,7 @@ use crate::encoded;
 use crate::engine::Depth;
 use crate::engine::ENGINE;
 use crate::engine::Scope;
+use crate::hosts::is_internal_in_url;
 use crate::kinds;
 use crate::kinds::Kind;
 use crate::kinds::LoweredIn;
@@ -94,6 +95,24 @@ pub fn scan(text: impl AsRef<[u8]>, options: &Options) -> Vec<Leak> {
             span: raw.span,
         })
         .collect()
+}
+
+/// Checks who wrote a commit, in the form `NAME <ADDRESS>`: for private terms, and for a machine in place of the domain of the
+/// address. An ordinary address is not a leak here, because git publishes it on purpose.
+pub fn scan_identity(identity: &[u8], options: &Options) -> Option<&'static Kind> {
+    if !options.terms.find(identity).is_empty() {
+        return Some(&kinds::PRIVATE_TERM);
+    }
+    let at = memchr::memrchr(b'@', identity)?;
+    let domain = identity[at + 1..]
+        .strip_suffix(b">")
+        .unwrap_or(&identity[at + 1..]);
+    // git writes this where a machine has no domain.
+    let domain = domain.strip_suffix(b".(none)").unwrap_or(domain);
+    if let Some(leak) = scan_raw(domain, options).first() {
+        return Some(leak.kind);
+    }
+    is_internal_in_url(domain, true).then_some(&kinds::PRIVATE_HOST)
 }
 
 /// Finds all leaks of a text like [`scan`], without their fingerprints.

@@ -38,7 +38,7 @@ pub struct TextReport {
 /// Scans a text of any size, which need not be UTF-8. The path is relative to the checkout; it is empty if the text is not a
 /// file.
 pub fn scan_text(path: &str, text: &[u8], options: &Options) -> TextReport {
-    if let Some(text) = utf16(text) {
+    if let Some(text) = wide_text(text) {
         return scan_text(path, text.as_bytes(), options);
     }
     let mut windows = Windows::new(path, text, options);
@@ -59,8 +59,8 @@ pub fn scan_reader(path: &str, mut reader: impl Read, options: &Options) -> io::
     let room = u64::try_from(WINDOW + 2 * OVERLAP).unwrap_or(u64::MAX);
     let mut text = Vec::new();
     reader.by_ref().take(room).read_to_end(&mut text)?;
-    if text.len() as u64 == room && utf16(&text[..2]).is_some() {
-        // A UTF-16 file of this size is rare, so read it whole.
+    if text.len() as u64 == room && wide_text(&text).is_some() {
+        // A UTF-16 or UTF-32 file of this size is rare, so read it whole.
         reader.read_to_end(&mut text)?;
     }
     if (text.len() as u64) != room {
@@ -258,24 +258,82 @@ impl Lines {
     }
 }
 
+/// How many bytes of a text decide how it is read.
+const SAMPLE: usize = 8 << 10;
+
+/// Whether a text has a zero byte, and is not UTF-8 text with a few control characters. Such a character must not hide a text.
 fn is_binary(bytes: &[u8]) -> bool {
-    memchr::memchr(0, &bytes[..bytes.len().min(8 << 10)]).is_some()
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    if memchr::memchr(0, sample).is_none() {
+        return false;
+    }
+    // The sample may end inside a character.
+    let is_text = std::str::from_utf8(sample).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let controls = sample
+        .iter()
+        .filter(|b| b.is_ascii_control() && !b.is_ascii_whitespace())
+        .count();
+    !is_text || controls * 8 > sample.len()
 }
 
-/// Decodes a UTF-16 file with a byte-order mark.
-fn utf16(bytes: &[u8]) -> Option<String> {
-    let little = match bytes.get(..2)? {
-        [0xff, 0xfe] => true,
-        [0xfe, 0xff] => false,
-        _ => return None,
-    };
-    let read = |pair: &[u8; 2]| {
-        if little {
-            u16::from_le_bytes(*pair)
-        } else {
-            u16::from_be_bytes(*pair)
+/// A way to store each character in two or four bytes.
+#[derive(Clone, Copy)]
+struct Wide {
+    size: usize,
+    is_little: bool,
+}
+
+impl Wide {
+    const ALL: [(Wide, &[u8]); 4] = [
+        (Wide::new(4, true), b"\xff\xfe\0\0"),
+        (Wide::new(4, false), b"\0\0\xfe\xff"),
+        (Wide::new(2, true), b"\xff\xfe"),
+        (Wide::new(2, false), b"\xfe\xff"),
+    ];
+
+    const fn new(size: usize, is_little: bool) -> Self {
+        Wide { size, is_little }
+    }
+
+    fn units(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
+        bytes.chunks_exact(self.size).map(move |unit| {
+            let join = |value: u32, byte: &u8| value << 8 | u32::from(*byte);
+            if self.is_little {
+                unit.iter().rev().fold(0, join)
+            } else {
+                unit.iter().fold(0, join)
+            }
+        })
+    }
+
+    /// Whether most of a sample is ASCII text in this form.
+    fn fits(self, sample: &[u8]) -> bool {
+        let is_plain = |unit: &u32| matches!(unit, 0x20..=0x7e | 0x09 | 0x0a | 0x0d);
+        let plain = self.units(sample).filter(is_plain).count();
+        plain >= 4 && plain * 4 >= sample.len() / self.size * 3
+    }
+
+    fn decode(self, bytes: &[u8]) -> String {
+        if self.size == 4 {
+            let read = |unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+            return self.units(bytes).map(read).collect();
         }
-    };
-    let units: Vec<u16> = bytes[2..].as_chunks::<2>().0.iter().map(read).collect();
-    Some(String::from_utf16_lossy(&units))
+        let units = self
+            .units(bytes)
+            .map(|unit| u16::try_from(unit).unwrap_or(0xfffd));
+        char::decode_utf16(units)
+            .map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect()
+    }
+}
+
+/// Decodes a file in UTF-16 or UTF-32, with or without a byte-order mark.
+fn wide_text(bytes: &[u8]) -> Option<String> {
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    if let Some((form, mark)) = Wide::ALL.iter().find(|(_, mark)| bytes.starts_with(mark)) {
+        return Some(form.decode(&bytes[mark.len()..]));
+    }
+    memchr::memchr(0, sample)?;
+    let (form, _) = Wide::ALL.iter().find(|(form, _)| form.fits(sample))?;
+    Some(form.decode(bytes))
 }

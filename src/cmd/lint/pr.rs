@@ -103,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if complete && has_commit(&pull.base.sha) && has_commit(&pull.head.sha) {
         let (base, head) = (&pull.base.sha, &pull.head.sha);
         // `--body` describes a pull request that does not exist, so it has no approval.
-        findings.extend(safety::of_change(context, base, head, || {
+        findings.extend(safety::of_change(context, base, head, &pull.head.branch, || {
             Ok(args.body.is_none() && is_approved(context, pull)?)
         })?);
         for (source, found) in collectives::in_change(&git, base, head, &context.settings()?.moe.path)? {

@@ -29,7 +29,7 @@ use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
-use crate::leaks::scan_diff::{scan_diff, scan_proposed};
+use crate::leaks::scan_diff::{Range, RangeLeaks, Rules, scan_diff};
 use crate::leaks::suppression::Suppressions;
 use crate::policy::Revision;
 use crate::system::clock;
@@ -41,7 +41,7 @@ pub struct Args {
     /// Scan these files and folders; `-` is standard input (default: the checkout under test).
     #[arg(value_name = "PATH", conflicts_with = "diff")]
     paths: Vec<PathBuf>,
-    /// Scan only what these commits add, and their messages.
+    /// Scan only what these commits add: the lines of each commit, file names, messages, identities and the branch name.
     #[arg(long, value_name = "BASE..HEAD")]
     diff: Option<String>,
     /// Scan only what the staged changes add, for a commit hook.
@@ -124,19 +124,29 @@ pub fn of_change(
     context: &Context,
     base: &CommitId,
     head: &CommitId,
+    branch: &str,
     is_accepted: impl FnOnce() -> anyhow::Result<bool>,
 ) -> anyhow::Result<Vec<Finding>> {
     let options = private_terms::options(context::variable)?;
     let strict = private_terms::strict_options(context::variable)?;
     let git = Git::at(&context.subject);
     let suppressions = suppressions(&Revision::Commit(&git, base).settings()?.safety.allow)?;
-    let placed = scan_diff(&git, base, head, &options)?;
-    let mut found: Vec<Finding> = placed
+    let range = Range {
+        git: &git,
+        base,
+        head,
+        branch: Some(branch),
+    };
+    let rules = Rules {
+        open: &options,
+        strict: &strict,
+    };
+    let RangeLeaks { found, proposed } = scan_diff(range, rules)?;
+    let mut found: Vec<Finding> = found
         .into_iter()
         .filter(|placed| !suppressions.matches(placed))
         .map(|placed| placed.finding)
         .collect();
-    let proposed = scan_proposed(&git, base, head, &options, &strict)?;
     let proposed: Vec<LeakFinding> = proposed
         .into_iter()
         .filter(|placed| !suppressions.matches(placed))
@@ -189,9 +199,24 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
             )
         })
     };
-    let placed = scan_diff(&git, &commit(base)?, &commit(head)?, options)?;
+    let (base, last) = (commit(base)?, commit(head)?);
+    // A branch is named in the range, or is the current one.
+    let branch = match head {
+        "" | "HEAD" => git.text(["branch", "--show-current"])?,
+        named => named.to_owned(),
+    };
+    let range = Range {
+        git: &git,
+        base: &base,
+        head: &last,
+        branch: Some(&branch),
+    };
+    let rules = Rules {
+        open: options,
+        strict: options,
+    };
     Ok(Scanned {
-        placed,
+        placed: scan_diff(range, rules)?.found,
         documents: 1,
         unreadable: 0,
     })
@@ -200,8 +225,18 @@ fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result
 /// Scans what the staged changes add: the content of the index, not of the working tree.
 fn in_index(context: &Context, options: &Options) -> anyhow::Result<Scanned> {
     let staged = snapshot::of_index(&scope::staged_in(Git::at(&context.subject)))?;
+    let range = Range {
+        git: &staged.git,
+        base: &staged.parent,
+        head: &staged.commit,
+        branch: None,
+    };
+    let rules = Rules {
+        open: options,
+        strict: options,
+    };
     Ok(Scanned {
-        placed: scan_diff(&staged.git, &staged.parent, &staged.commit, options)?,
+        placed: scan_diff(range, rules)?.found,
         documents: 1,
         unreadable: 0,
     })
