@@ -186,6 +186,8 @@ reasons! {
         "Read what the engine said in the job's log; run `nmoe-gates doctor` there.";
     Tampered = "tampered", "A file that the gate must not change was changed while the gate ran.",
         "Find the code that writes to the runner's files or to the records of the run.";
+    WallTime = "wall_time", "What the change prints disagrees with the wall times that the supervisor measured.",
+        "Check that both sides print their true throughput, and do the same work in each step.";
     NoSamples = "no_samples", "The output has too few samples of the metric.",
         "Raise the gate's steps, or give the perf gate `perf_args = \"--log_every=1\"`.";
     UnreadableNumber = "unreadable_number", "A number of the metric in the output is ambiguous, cut, or written in another form than the others.",

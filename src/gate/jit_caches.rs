@@ -38,6 +38,11 @@ const VARIABLES: [(&str, &str, JitCache); 7] = [
     ("CUDA_CACHE_PATH", "cuda", JitCache::Driver),
 ];
 
+/// Returns the variables that name a cache, each with the name of its folder.
+pub fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    VARIABLES.iter().map(|(name, folder, _)| (*name, *folder))
+}
+
 /// The private caches of one gate. Dropping the value deletes them.
 #[derive(Debug)]
 pub struct JitCaches {

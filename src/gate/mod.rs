@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod output;
 pub mod preflight;
 pub mod preload;
+pub mod printing;
 pub mod process;
 pub mod recorder;
 pub mod rehearsal;

@@ -23,6 +23,7 @@ use crate::gate::isolation;
 use crate::gate::mapped::MappedLibraries;
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
+use crate::gate::printing::Printing;
 use crate::system::cgroup::Cgroup;
 use crate::system::pid_namespace::Namespace;
 use crate::system::process::Process;
@@ -79,6 +80,8 @@ pub struct CommandOutcome {
     /// The number of processes that were still running after the command exited; the supervisor killed them.
     pub leaks: u32,
     pub metrics: IndexMap<String, Measured>,
+    /// When the samples arrived; `None` if there were none.
+    pub printing: Option<Printing>,
 }
 
 /// Receives the progress of a running command.
@@ -123,6 +126,7 @@ struct Running<'a> {
     pipe: Option<PipeReader>,
     group: Option<Cgroup>,
     meter: Meter,
+    printing: Option<Printing>,
     started: Instant,
     last_output_at: Instant,
 }
@@ -219,6 +223,7 @@ impl Supervisor {
             duration: ended - running.started,
             leaks: if cut.is_some() { 0 } else { left },
             metrics: running.meter.finish(),
+            printing: running.printing,
         })
     }
 
@@ -238,6 +243,7 @@ impl Supervisor {
             duration: container.ran().unwrap_or_else(|| running.started.elapsed()),
             leaks: 0,
             metrics: running.meter.finish(),
+            printing: running.printing,
         };
         match (cut, container.last()) {
             (Some(early @ Termination::Stopped(_)), _) => outcome.termination = early,
@@ -374,7 +380,12 @@ impl Supervisor {
             Ok(n) => {
                 running.last_output_at = Instant::now();
                 self.watch.output();
+                let known = running.meter.sample_count();
                 running.meter.push(&self.buffer[..n]);
+                let count = running.meter.sample_count();
+                if count > known {
+                    Printing::note(&mut running.printing, running.started.elapsed(), count);
+                }
                 self.output.push(&self.buffer[..n]);
                 return true;
             }
@@ -512,6 +523,7 @@ fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, level: Isolation) -> io::Resu
         pipe: Some(pipe),
         group,
         meter,
+        printing: None,
         started,
         last_output_at: started,
     })

@@ -4,11 +4,14 @@
 //! One locked folder holds everything. A killed run leaves an unlocked folder, which the next run removes. Must not write into
 //! the repositories that people work in.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::io::Errno;
 
@@ -16,6 +19,7 @@ use crate::domain::ids::{CommitId, Revision};
 use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
 use crate::kernel::verify::outputs;
+use crate::perf::baseline::{Sealed, remove};
 use crate::system::digest::sha256;
 use crate::system::files::{self, FileError};
 use crate::system::random;
@@ -82,6 +86,8 @@ pub struct Arms {
     root: PathBuf,
     /// Commit of the baseline.
     pub baseline_sha: CommitId,
+    /// The built baseline, and whether its kernels were proven.
+    pub sealed: RefCell<Option<(Sealed, bool)>>,
     _lock: File,
 }
 
@@ -114,6 +120,7 @@ impl Arms {
         let arms = Arms {
             root,
             baseline_sha,
+            sealed: RefCell::new(None),
             _lock: lock,
         };
         let source = std::fs::canonicalize(source)?;
@@ -148,7 +155,12 @@ impl Arms {
         Err(GitError::failed(name.unwrap_or_default(), &output).into())
     }
 
-    /// The baseline's checkout.
+    /// The folder with everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The baseline's checkout, and the place of each copy.
     pub fn worktree(&self) -> PathBuf {
         self.root.join("baseline")
     }
@@ -248,49 +260,45 @@ pub fn lock(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Removes the folders of killed runs in `parent`: each folder whose lock is free.
+/// Returns whether a path is a folder of this user, and not a link.
+pub fn is_own_folder(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    path.symlink_metadata()
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == own)
+}
+
+/// Removes the folders of killed runs in `parent`: each folder whose lock is free. Leaves every folder that this program did not
+/// make, or that belongs to another user.
 pub fn recover(parent: &Path) {
+    if !is_own_folder(parent) {
+        return;
+    }
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
-        if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+        let name = entry.file_name();
+        let is_named = name.len() == 16 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+        if !is_named || !is_own_folder(&path) {
             continue;
         }
-        let stale = match files::open_regular(&path.join("lock")) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            // The run was killed before it took the lock, or has not taken it yet.
-            Err(_) => entry
-                .metadata()
-                .and_then(|m| m.modified())
-                .is_ok_and(|t| t.elapsed().is_ok_and(|age| age.as_secs() > 60)),
-        };
-        if stale {
-            remove(&path);
+        match files::open_regular(&path.join("lock")) {
+            Ok(lock) if lock.try_lock().is_ok() => remove(&path),
+            Ok(_) => {}
+            // The run was killed before it took the lock, or has not taken it yet. Its folder is empty; no other is removed.
+            Err(_) => {
+                let is_old = |meta: std::fs::Metadata| meta.modified().is_ok_and(|at| is_older(at, 60));
+                if entry.metadata().is_ok_and(is_old) {
+                    let _ = std::fs::remove_dir(&path);
+                }
+            }
         }
     }
 }
 
-/// Removes a folder, also if a build removed the permissions of its files.
-pub fn remove(path: &Path) {
-    if std::fs::remove_dir_all(path).is_ok() {
-        return;
-    }
-    loosen(path);
-    // The next run tries again to remove the rest.
-    let _ = std::fs::remove_dir_all(path);
-}
-
-fn loosen(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    if !std::fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir()) {
-        return;
-    }
-    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        loosen(&entry.path());
-    }
+fn is_older(at: SystemTime, seconds: u64) -> bool {
+    at.elapsed().is_ok_and(|age| age.as_secs() > seconds)
 }
 
 /// Returns the digests of the kernel libraries of a checkout by relative path.

@@ -21,6 +21,7 @@ use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 use crate::perf::site::{Arm, Site, stopped};
+use crate::perf::wall_time::{Pace, WallTimes};
 use crate::perf::watch::Watch;
 
 /// One comparison under way.
@@ -36,6 +37,9 @@ pub struct Experiment<'a, 'b> {
     restarted: u32,
     /// The metrics that numeric gates compare, and what the measurements printed of them.
     numbers: (Vec<String>, Runs),
+    /// The pace of the last measurement of each side, and the pairs.
+    paces: [Option<Pace>; 2],
+    wall_times: WallTimes,
 }
 
 impl<'a, 'b> Experiment<'a, 'b> {
@@ -61,6 +65,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
             forms: BTreeMap::new(),
             restarted: 0,
             numbers: (numbers::wanted(case), Runs::default()),
+            paces: [None, None],
+            wall_times: WallTimes::default(),
         })
     }
 
@@ -132,6 +138,9 @@ impl<'a, 'b> Experiment<'a, 'b> {
             let decided = metrics.judge();
             metrics.record(perf, Reason::Noisy);
             if let Some(decided) = decided {
+                if decided.0 == Verdict::Pass {
+                    self.wall_times.check()?;
+                }
                 return Ok(decided);
             }
             let progress = perf_summary::interim(perf);
@@ -193,7 +202,13 @@ impl<'a, 'b> Experiment<'a, 'b> {
                 "a pair cannot be compared for `{metric}`: {unfit}; {base} steps of the baseline and {change} of the change"
             );
             Refusal::invalid(Reason::NoSamples, why)
-        })
+        })?;
+        let main = metrics.metrics().first();
+        if let Some(pair) = main.and_then(|main| main.perf().pairs.last()) {
+            let [base, change] = self.paces;
+            self.wall_times.push(base, change, pair.log_ratio);
+        }
+        Ok(())
     }
 
     /// Takes a measurement that counts. A measurement that is disturbed or too short is discarded and repeated once. If the GPUs
@@ -260,6 +275,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
         metrics: &MetricSet,
     ) -> Result<Vec<Series>, Refusal> {
         let refused = |why| Refusal::invalid(Reason::UnreadableNumber, why);
+        let main = metrics.metrics().first();
+        self.paces[usize::from(arm == Arm::Head)] = main.and_then(|main| Pace::of(ended, &main.name));
         let mut series = Vec::new();
         let mut restarted = false;
         for metric in metrics.metrics() {

@@ -9,8 +9,16 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::gate::jit_caches;
+
 /// Environment variables with lists of folders from which code is loaded.
 const SEARCHED: [&str; 3] = ["PYTHONPATH", "LD_LIBRARY_PATH", "LIBRARY_PATH"];
+
+/// Further variables with a folder of compiled code. Each measurement gets new ones, so that no side compiles for the other.
+const CACHES: [(&str, &str); 2] = [
+    ("PYTHONPYCACHEPREFIX", "python"),
+    ("TORCH_EXTENSIONS_DIR", "extensions"),
+];
 
 /// The hook. `OWN` and `ARM` are inserted as JSON, which is also valid Python.
 const HOOK: &str = r#"import sys
@@ -99,7 +107,7 @@ pub fn hook(folder: &Path, arm: &Path, own: &BTreeSet<String>) -> io::Result<Pat
 }
 
 /// Returns the environment of one side: the given one, with the hook and the checkout first in the import path, without the
-/// folders of the checkouts in `foreign`, and with a separate run root.
+/// folders of the checkouts in `foreign`, and with a separate run root and separate caches next to it.
 pub fn environment(
     given: &BTreeMap<OsString, OsString>,
     arm: &Path,
@@ -131,6 +139,9 @@ pub fn environment(
     }
     environment.insert("PYTHONNOUSERSITE".into(), "1".into());
     environment.insert("NMOE_RUN_ROOT".into(), run_root.into());
+    for (name, folder) in jit_caches::variables().chain(CACHES) {
+        environment.insert(name.into(), run_root.with_file_name("caches").join(folder).into());
+    }
     environment
 }
 
@@ -157,6 +168,7 @@ mod tests {
         assert_eq!(seen[OsStr::new("LD_LIBRARY_PATH")], "/cuda");
         assert!(!seen.contains_key(OsStr::new("LIBRARY_PATH")));
         assert_eq!(seen[OsStr::new("NMOE_RUN_ROOT")], "/runs/1");
+        assert_eq!(seen[OsStr::new("PYTHONPYCACHEPREFIX")], "/runs/caches/python");
     }
 
     #[test]

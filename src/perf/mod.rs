@@ -3,7 +3,8 @@
 //! `measurement` reduces the samples of one measurement, `stats` estimates what several prove, `decision` turns that into a
 //! verdict, `record` collects the pairs and writes them down, `metric_set` does this for several metrics of the same
 //! measurements; none of the five starts a process or reads a file. `arms` and
-//! `isolate` set up the two checkouts, `site` builds and runs commands in them, `watch` monitors the GPUs,
+//! `isolate` set up the two checkouts, `baseline` seals the built baseline, `site` builds and
+//! runs commands in them, `watch` monitors the GPUs, `wall_time` compares what is printed with the time it took,
 //! `experiment` measures until the pairs decide, and `judge` returns the verdict to the run. `renewal` turns the
 //! pairs of past comparisons into stored noise.
 //!
@@ -12,6 +13,7 @@
 //! `numeric` compares what both sides compute, step by step, and `numeric_gate` runs them for it.
 
 pub mod arms;
+pub mod baseline;
 pub mod comparisons;
 pub mod decision;
 pub mod experiment;
@@ -31,4 +33,5 @@ pub mod samples;
 pub mod site;
 pub mod stats;
 pub mod trend;
+pub mod wall_time;
 pub mod watch;

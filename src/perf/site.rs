@@ -13,10 +13,17 @@ use crate::gate::engine::PerfCase;
 use crate::gate::kernel_build::KernelBuild;
 use crate::gate::process::{CommandOutcome, CommandSpec, Supervisor, Termination};
 use crate::perf::arms::{self, Arms};
+use crate::perf::baseline::{self, Manifest, Sealed};
 use crate::perf::isolate;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 use crate::system::files;
+
+/// The folder of the built baseline.
+const SEALED: &str = "sealed";
+
+/// What [`Site::shell`] calls a build.
+const BUILD: &str = "build";
 
 /// Time limit for the build of one side.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
@@ -49,6 +56,7 @@ pub struct Site<'a, 'b> {
     baseline: PathBuf,
     subject: PathBuf,
     hooks: [PathBuf; 2],
+    sealed_hooks: [Manifest; 2],
     run_root: PathBuf,
     kernels: [BTreeMap<String, String>; 2],
 }
@@ -64,22 +72,30 @@ impl<'a, 'b> Site<'a, 'b> {
         supervisor: &'a mut Supervisor,
     ) -> Result<Self, Refusal> {
         let subject = std::fs::canonicalize(case.subject)?;
-        let baseline = std::fs::canonicalize(arms.worktree())?;
+        // `Arms` resolved the links of this path.
+        let baseline = arms.worktree();
+        let files = match &*arms.sealed.borrow() {
+            Some((sealed, _)) => sealed.original().to_owned(),
+            None => baseline.clone(),
+        };
         let own: BTreeSet<String> = isolate::top_level(&subject)?
             .into_iter()
-            .chain(isolate::top_level(&baseline)?)
+            .chain(isolate::top_level(&files)?)
             .collect();
         let hooks = [
             isolate::hook(&arms.scratch("hook-base"), &baseline, &own)?,
             isolate::hook(&arms.scratch("hook-head"), &subject, &own)?,
         ];
+        let sealed_hooks = [Manifest::of(&hooks[0])?, Manifest::of(&hooks[1])?];
         // The runner sets the run root to a place that has room for checkpoints.
         let run_root = case
             .environment
             .get(std::ffi::OsStr::new("NMOE_RUN_ROOT"))
             .map(PathBuf::from)
             .filter(|p| p.is_absolute() && p.is_dir())
-            .map_or_else(|| arms.scratch("runs"), |given| given.join("nmoe-gates-perf"));
+            .map(|given| given.join("nmoe-gates-perf"))
+            .filter(|ours| ours.symlink_metadata().is_err() || arms::is_own_folder(ours))
+            .unwrap_or_else(|| arms.scratch("runs"));
         arms::recover(&run_root);
         Ok(Site {
             case,
@@ -88,6 +104,7 @@ impl<'a, 'b> Site<'a, 'b> {
             baseline,
             subject,
             hooks,
+            sealed_hooks,
             run_root,
             kernels: [BTreeMap::new(), BTreeMap::new()],
         })
@@ -116,40 +133,36 @@ impl<'a, 'b> Site<'a, 'b> {
         let target = self.case.registry.target();
         let needed = self.case.compare.needs_kernels();
         let named = !self.case.registry.target.is_empty();
-        // The default build runs only where its Makefile exists. A build that the registry declares always runs.
-        let there = |arm: &Path| arm.join("nmoe/csrc/Makefile").is_file();
-        if needed || named || there(&self.baseline) || there(&self.subject) {
-            for arm in [Arm::Base, Arm::Head] {
-                if !(needed || named || there(self.dir(arm))) {
-                    continue;
-                }
-                if needed && arm == Arm::Base {
-                    self.prove(arm, &target)?;
-                    continue;
-                }
-                let built = self.shell(arm, &target.build, "build", Some(BUILD_LIMIT))?;
-                if built.termination == Termination::Exited(0) {
-                    if needed {
-                        self.prove(arm, &target)?;
-                    }
-                    continue;
-                }
-                stopped(&built)?;
-                self.has_room()?;
-                if needed || named {
-                    let (verdict, reason) = match arm {
-                        Arm::Base => (Verdict::Invalid, Reason::BaselineFailed),
-                        Arm::Head => (Verdict::Fail, Reason::BuildFailed),
-                    };
-                    let why = format!("the build of the {} failed", arm.name());
-                    return Err(Refusal::new(verdict, reason, why));
-                }
+        let there = has_makefile;
+        let is_sealed = |proven: bool| {
+            let sealed = self.arms.sealed.borrow();
+            sealed.as_ref().is_some_and(|(_, known)| *known || !proven)
+        };
+        if !is_sealed(needed) {
+            if self.arms.sealed.take().is_some() {
+                // Another gate compares without kernels; this one has to prove theirs.
+                baseline::remove(&self.arms.scratch(SEALED));
+                self.arms.check_out()?;
+            }
+            if needed {
+                self.prove(Arm::Base, &target)?;
+            } else if named || there(&self.baseline) || there(&self.subject) {
+                self.build_one(Arm::Base, &target, named)?;
+            }
+            // No code of the change ran since the check-out.
+            if !self.arms.intact()? {
+                return Err(tampered());
+            }
+            let sealed = Sealed::new(&self.baseline, self.arms.scratch(SEALED))?;
+            *self.arms.sealed.borrow_mut() = Some((sealed, needed));
+        }
+        if needed || named || there(&self.subject) {
+            self.build_one(Arm::Head, &target, needed || named)?;
+            if needed {
+                self.prove(Arm::Head, &target)?;
             }
         }
-        self.kernels = [
-            arms::kernels(&self.baseline, &target.kernels)?,
-            arms::kernels(&self.subject, &target.kernels)?,
-        ];
+        self.kernels = self.current_kernels(&target)?;
         let [base, head] = &self.kernels;
         let linked = |found: &BTreeMap<String, String>| found.values().any(|d| d == arms::NOT_A_FILE);
         if linked(base) || linked(head) {
@@ -205,24 +218,61 @@ impl<'a, 'b> Site<'a, 'b> {
         Err(Refusal::new(verdict, reason, why))
     }
 
-    /// Checks that the kernel libraries of both sides and the sources of the baseline did not change.
+    /// Builds one side with the command of the registry.
+    fn build_one(&mut self, arm: Arm, target: &Target, must: bool) -> Result<(), Refusal> {
+        if arm == Arm::Base && !must && !has_makefile(&self.baseline) {
+            return Ok(());
+        }
+        let built = self.shell(arm, &target.build, BUILD, Some(BUILD_LIMIT))?;
+        if built.termination == Termination::Exited(0) {
+            return Ok(());
+        }
+        stopped(&built)?;
+        self.has_room()?;
+        if !must {
+            return Ok(());
+        }
+        let (verdict, reason) = match arm {
+            Arm::Base => (Verdict::Invalid, Reason::BaselineFailed),
+            Arm::Head => (Verdict::Fail, Reason::BuildFailed),
+        };
+        let why = format!("the build of the {} failed", arm.name());
+        Err(Refusal::new(verdict, reason, why))
+    }
+
+    /// Returns the digests of the kernel libraries of both sides.
+    fn current_kernels(&self, target: &Target) -> Result<[BTreeMap<String, String>; 2], Refusal> {
+        let sealed = self.arms.sealed.borrow();
+        let baseline = sealed
+            .as_ref()
+            .map_or(self.baseline.as_path(), |(sealed, _)| sealed.original());
+        Ok([
+            arms::kernels(baseline, &target.kernels)?,
+            arms::kernels(&self.subject, &target.kernels)?,
+        ])
+    }
+
+    /// Checks that the sealed baseline, the hooks, and the kernel libraries of both sides did not change.
     ///
     /// # Errors
     /// A file changed, or the check is not possible.
     pub fn untouched(&self) -> Result<(), Refusal> {
         let target = self.case.registry.target();
-        let now = [
-            arms::kernels(&self.baseline, &target.kernels)?,
-            arms::kernels(&self.subject, &target.kernels)?,
-        ];
-        if now == self.kernels && self.arms.intact()? {
+        let is_intact = match &*self.arms.sealed.borrow() {
+            Some((sealed, _)) => sealed.intact()?,
+            None => false,
+        };
+        if is_intact && self.current_kernels(&target)? == self.kernels && self.has_own_hooks() {
             return Ok(());
         }
-        Err(Refusal::new(
-            Verdict::Fail,
-            Reason::Tampered,
-            "sources or kernel libraries changed during the measurements",
-        ))
+        Err(tampered())
+    }
+
+    /// Whether the import hooks are as this program wrote them.
+    fn has_own_hooks(&self) -> bool {
+        let both = self.hooks.iter().zip(&self.sealed_hooks);
+        both.into_iter()
+            .all(|(hook, sealed)| Manifest::of(hook).is_ok_and(|now| now == *sealed))
     }
 
     /// Runs a command in one checkout, with a separate run root.
@@ -239,6 +289,16 @@ impl<'a, 'b> Site<'a, 'b> {
         let which = arm.name();
         let label = format!("{} {what} of the {which}", self.case.id);
         self.say(&format!("{what} of the {which}"));
+        let is_build = what == BUILD;
+        let arms = self.arms;
+        let sealed = arms.sealed.borrow();
+        let _copy = match &*sealed {
+            Some((sealed, _)) if arm == Arm::Base && !is_build => Some(sealed.copy()?.ok_or_else(tampered)?),
+            _ => None,
+        };
+        if !self.has_own_hooks() {
+            return Err(tampered());
+        }
         let runs = RunRoot::new(&self.run_root)?;
         let environment = self.environment(arm, &runs.path);
         let dir = self.dir(arm).to_owned();
@@ -249,7 +309,7 @@ impl<'a, 'b> Site<'a, 'b> {
             dir: &dir,
             environment: &environment,
             timeout: limit,
-            silence: (silence > 0 && what != "build").then(|| Duration::from_secs(silence)),
+            silence: (silence > 0 && !is_build).then(|| Duration::from_secs(silence)),
             container: None,
         };
         let meter =
@@ -262,7 +322,7 @@ impl<'a, 'b> Site<'a, 'b> {
     /// # Errors
     /// The disk is full.
     pub fn has_room(&self) -> Result<(), Refusal> {
-        if [self.arms.worktree().as_path(), &self.run_root, &self.subject]
+        if [self.arms.root(), &self.run_root, &self.subject]
             .into_iter()
             .any(files::is_disk_full)
         {
@@ -275,6 +335,19 @@ impl<'a, 'b> Site<'a, 'b> {
     pub fn say(&mut self, text: &str) {
         self.supervisor.output.line(format_args!("perf: {text}"));
     }
+}
+
+/// Whether a checkout has what the default build needs. A build that the registry declares always runs.
+fn has_makefile(checkout: &Path) -> bool {
+    checkout.join("nmoe/csrc/Makefile").is_file()
+}
+
+fn tampered() -> Refusal {
+    Refusal::new(
+        Verdict::Fail,
+        Reason::Tampered,
+        "the baseline, an import hook or a kernel library changed during the measurements",
+    )
 }
 
 /// Checks that the run was not cancelled.
@@ -303,8 +376,9 @@ impl RunRoot {
     fn new(parent: &Path) -> std::io::Result<Self> {
         let folder = parent.join(&crate::system::random::token()?[..16]);
         let path = folder.join("run");
-        std::fs::create_dir_all(&path)?;
+        std::fs::create_dir_all(&folder)?;
         let lock = arms::lock(&folder)?;
+        std::fs::create_dir(&path)?;
         Ok(RunRoot {
             folder,
             path,
@@ -315,7 +389,7 @@ impl RunRoot {
 
 impl Drop for RunRoot {
     fn drop(&mut self) {
-        arms::remove(&self.folder);
+        baseline::remove(&self.folder);
         if let Some(parent) = self.folder.parent() {
             // This fails, as intended, if another run uses the folder.
             let _ = std::fs::remove_dir(parent);

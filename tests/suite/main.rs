@@ -17,6 +17,7 @@ mod attack_diff;
 mod attack_forgery;
 mod attack_isolation;
 mod attack_next_steps;
+mod attack_perf;
 mod attack_policy;
 mod attack_publish;
 mod attack_run;

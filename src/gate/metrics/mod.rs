@@ -354,6 +354,17 @@ impl Meter {
         self.decoder.encoding()
     }
 
+    /// How many samples of the first metric with any there are so far.
+    pub fn sample_count(&self) -> u64 {
+        let is_value = |gauge: &&Gauge| gauge.metric.name != STEP;
+        let counts = self
+            .gauges
+            .iter()
+            .filter(is_value)
+            .map(|gauge| gauge.series.sample_count());
+        counts.max().unwrap_or(0)
+    }
+
     /// How many lines there were, where they are counted.
     pub fn line_count(&self) -> Option<u64> {
         self.lines

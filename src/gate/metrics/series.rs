@@ -193,6 +193,11 @@ impl Series {
         }
     }
 
+    /// How many samples there were, also those before a restart.
+    pub fn sample_count(&self) -> u64 {
+        self.samples.count() + self.told.discarded
+    }
+
     /// Only what follows counts.
     fn discard(&mut self) {
         let waiting: usize = self.open.values().map(Vec::len).sum();
