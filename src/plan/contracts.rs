@@ -21,6 +21,9 @@ use crate::plan::codes;
 /// The top-level key of a contract.
 const CONTRACT_KEY: &str = "nmoe";
 
+/// The most patterns of one contract. Every issue can hold a contract, and patterns without a literal start are compared in pairs.
+const MOST_PATTERNS: usize = 500;
+
 /// A document that may hold a contract.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -231,6 +234,15 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             &format!("cannot parse the block: {message}"),
         )
     })?;
+    let (allow, deny) = (
+        light.scope.allow.unwrap_or_default(),
+        light.scope.deny.unwrap_or_default(),
+    );
+    let count = allow.len() + deny.len();
+    if count > MOST_PATTERNS {
+        let message = format!("the scope has {count} patterns, and a plan compares at most {MOST_PATTERNS}");
+        return Err(unreadable(&block.content.span(&(0..0)), &message));
+    }
     Ok(Some(Item {
         issue: light.nmoe.issue.into(),
         slug: light.nmoe.slug.unwrap_or_default(),
@@ -243,8 +255,8 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             .map(String::from)
             .collect(),
         merge_hotspots: light.nmoe.merge_hotspots.unwrap_or_default(),
-        allow: light.scope.allow.unwrap_or_default(),
-        deny: light.scope.deny.unwrap_or_default(),
+        allow,
+        deny,
     }))
 }
 

@@ -498,6 +498,73 @@ fn t14_git_hooks_monitors_and_filters() {
     attack("a worktree runs hooks and filters", worktree, ours);
 }
 
+/// A signed commit makes `git log` run the program for signatures, and a missing object makes git run the program of the remote.
+#[test]
+fn t14_signatures_and_missing_objects() {
+    let fixture = RunFixture::new();
+    let mark = fixture.sandbox.path("home/mark");
+    trapped(&fixture, &mark);
+    let repo = fixture.sandbox.repo();
+    let trap = repo.join("trap.sh").display().to_string();
+    // This program ends, so that git does not wait for an answer.
+    let remote = format!("echo remote >> '{}'; false", mark.display());
+    fixture.sandbox.file("b.txt", "b\n");
+    fixture.sandbox.git(["add", "b.txt"]);
+    let tree = fixture.sandbox.git(["write-tree"]);
+    let parent = fixture.sandbox.git(["rev-parse", "HEAD"]);
+    let signed = format!(
+        "tree {}\nparent {}\nauthor A <a@example.com> 1767225600 +0000\ncommitter A <a@example.com> 1767225600 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\ntwo\n",
+        tree.trim(),
+        parent.trim()
+    );
+    std::fs::write(fixture.sandbox.path("home/commit"), signed).unwrap();
+    let from = fixture.sandbox.path("home/commit").display().to_string();
+    let id = fixture.sandbox.git(["hash-object", "-t", "commit", "-w", &from]);
+    fixture
+        .sandbox
+        .git(["update-ref", "refs/heads/signed", id.trim()]);
+    for (key, value) in [
+        ("log.showSignature", "true"),
+        ("gpg.program", &trap),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.url", "ssh://example.invalid/x"),
+        ("remote.origin.promisor", "true"),
+        ("core.sshCommand", &remote),
+    ] {
+        fixture.sandbox.git(["config", key, value]);
+    }
+    let ran = || std::fs::remove_file(&mark).is_ok();
+    let naive = |args: &[&str]| {
+        let mut git = Command::new("git");
+        let _ = git
+            .args(args)
+            .current_dir(&repo)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .output()
+            .unwrap();
+        ran()
+    };
+    let range = format!("{}..{}", parent.trim(), id.trim());
+    let ours = || {
+        let call = fixture.call(&["lint", "safety", "--diff", &range]);
+        let _ = call.run().any_code().any_output();
+        ran()
+    };
+    attack(
+        "the program for signatures",
+        naive(&["log", "-1", id.trim()]),
+        ours(),
+    );
+    let blob = fixture.sandbox.git(["rev-parse", "signed:b.txt"]);
+    let (folder, rest) = blob.trim().split_at(2);
+    std::fs::remove_file(repo.join(".git/objects").join(folder).join(rest)).unwrap();
+    attack(
+        "the program of a remote",
+        naive(&["cat-file", "-p", blob.trim()]),
+        ours(),
+    );
+}
+
 #[test]
 fn t14_filters_of_submodule_and_lfs() {
     let fixture = RunFixture::new();

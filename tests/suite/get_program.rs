@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use crate::attack::attack;
 use crate::driver::Sandbox;
 use crate::support::digest::sha256;
 
@@ -70,12 +71,17 @@ impl StepFixture {
     }
 
     fn get(&self) -> StepResult {
+        self.get_with(&[])
+    }
+
+    fn get_with(&self, args: &[&str]) -> StepResult {
         let output = self.sandbox.path("output");
         std::fs::write(&output, "").unwrap();
         let path = format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display());
         let mut command = Command::new("bash");
         command
             .arg(self.sandbox.repo().join("scripts/get"))
+            .args(args)
             .env_clear()
             .env("PATH", path);
         command
@@ -133,6 +139,34 @@ fn input_program_of_other_version_is_refused() {
         "{}",
         got.said
     );
+}
+
+/// The cache of a pull request or a merge group is writable for the change, and no digest protects it.
+#[test]
+fn t18_cache_is_ignored_for_changes() {
+    let planted = |event: &str| {
+        let fixture = StepFixture::new("")
+            .env("NMOE_GATES_CACHE", "true")
+            .env("GITHUB_EVENT_NAME", event)
+            .on_path("cargo", "#!/bin/sh\nexit 1\n");
+        let folder = fixture.sandbox.path("tmp/nmoe-gates-built");
+        std::fs::create_dir(&folder).unwrap();
+        let kept = folder.join("nmoe-gates");
+        std::fs::write(&kept, program(&fixture.sandbox, VERSION)).unwrap();
+        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let got = fixture.get_with(&["--build"]);
+        fixture.was_run() || got.path == Some(kept)
+    };
+    let naive = planted("push");
+    for event in ["pull_request", "pull_request_target", "merge_group"] {
+        attack(
+            &format!("a planted program in the cache of {event}"),
+            naive,
+            planted(event),
+        );
+    }
+    let lint = include_str!("../../.github/workflows/pr-lint.yml");
+    assert!(!lint.contains("cache:"), "pr-lint.yml asks for a cache");
 }
 
 #[test]

@@ -297,3 +297,29 @@ fn merged_dependency_is_found_among_many_closed_issues() {
     close(3, "01");
     assert_eq!(plan(), serde_json::json!([["02"]]), "56 pages");
 }
+
+/// Every user can open an issue, so a contract must not make a plan take minutes.
+#[test]
+fn contracts_with_thousands_of_patterns_are_refused() {
+    let sandbox = Sandbox::new();
+    for n in 10..30 {
+        let patterns: Vec<String> = (0..5000).map(|i| format!("\"a?b{i}*c{n}/**\"")).collect();
+        sandbox.file(
+            &format!("contracts/{n}.yml"),
+            format!(
+                "nmoe:\n  issue: {n}\n  slug: x\n  kind: feature\n  risk: cold\n  complexity: S\n  depends_on: []\n  merge_hotspots: []\n\
+scope:\n  allow: [{}]\n  deny: []\n",
+                patterns.join(", ")
+            ),
+        );
+    }
+    let call = sandbox.gates(["plan", "contracts", "--format", "json"]);
+    // Seconds of processor time, for a debug build.
+    let output = call
+        .under(&["bash", "-c", "ulimit -t 10; exec \"$@\"", "bounded"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.matches("at most 500").count(), 20, "{said}");
+}

@@ -9,6 +9,9 @@ use serde::Serialize;
 pub const MAGIC: [u8; 8] = [0x50, 0xED, 0x55, 0xBA, 0x01, 0x00, 0x10, 0x00];
 
 const BLOB_HEADER: usize = 16;
+
+/// The most entries of a section, so that the report of a hostile library stays far below 1 GiB.
+const MOST_ENTRIES: usize = 1 << 17;
 const ENTRY_HEADER: usize = 64;
 
 /// The content of an entry.
@@ -99,6 +102,9 @@ pub fn entries(section: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
             .ok_or(bad("a blob is larger than its section"))?;
         let mut inside = start;
         while inside < end {
+            if found.len() == MOST_ENTRIES {
+                return Err(bad("the section has more entries than any known library"));
+            }
             let (entry, next) = entry(section, inside, end)?;
             found.push(entry);
             inside = next;
@@ -188,4 +194,23 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_entries_is_bounded() {
+        let section = |count: usize| {
+            let mut header = [0; ENTRY_HEADER];
+            header[0] = 2;
+            header[4] = 64;
+            let size = (count * ENTRY_HEADER) as u64;
+            [MAGIC.as_slice(), &size.to_le_bytes(), &header.repeat(count)].concat()
+        };
+        let count = |section: &[u8]| entries(section).map(|found| found.len());
+        assert_eq!(count(&section(MOST_ENTRIES)), Ok(MOST_ENTRIES));
+        assert!(count(&section(MOST_ENTRIES + 1)).is_err());
+    }
 }
