@@ -218,7 +218,7 @@ fn single_pair_uses_threshold_method() {
 fn change_that_alters_baseline_is_detected() {
     let bench = Bench::new("100000", |sandbox| {
         // The change knows the path of the baseline and makes it slow.
-        let attack = "case \"$PWD\" in */subject) for f in \"$HOME\"/.local/state/nmoe-gates/perf/*/baseline/speed.txt; do \
+        let attack = "case \"$PWD\" in */subject) for f in \"$HOME\"/.local/state/nmoe-gates/perf/*/*/speed.txt; do \
                       [ ! -e \"$f\" ] || echo 50000 > \"$f\"; done;; esac\n";
         sandbox.file("train.sh", format!("{attack}{TRAINER}"));
     });
