@@ -1,4 +1,4 @@
-/* Defines the arithmetic of the formats of nmoe, for the device and for the host: bf16 values, UE8M0 scales per 32 values. */
+/* Defines the arithmetic of the formats of nmoe, for the device and for the host, with bf16 values, UE8M0 scales per 32 values. */
 #ifndef NMOE_TRAINER_H
 #define NMOE_TRAINER_H
 

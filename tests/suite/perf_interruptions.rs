@@ -168,14 +168,16 @@ fn filled(bench: &Bench, stage: &str) -> Option<()> {
 #[test]
 fn full_disk_is_reported_and_cleaned() {
     let bench = Bench::speed(100_000, 100_000);
-    filled(&bench, "launch-4");
+    filled(&bench, "launch-5");
 }
 
 #[test]
 #[ignore = "minutes: scripts/test --all"]
 fn slow_full_disk_at_every_stage_is_reported() {
     let bench = Bench::speed(100_000, 100_000);
-    for stage in STAGES {
+    // After a measurement of the baseline its copy is removed, which makes room for the next one.
+    let makes_room = |stage: &&str| matches!(*stage, "launch-4" | "launch-7");
+    for stage in STAGES.iter().filter(|stage| !makes_room(stage)) {
         if filled(&bench, stage).is_none() {
             return;
         }
