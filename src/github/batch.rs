@@ -1,6 +1,6 @@
 //! Looks up the reviews and comments of many pull requests, and the authors of many issues, with few GraphQL queries.
 //!
-//! Must not evaluate the answers. They have the types of the REST requests, which answer whatever a query left out.
+//! Must not evaluate the answers. They have the types of the REST requests, which answer what a query leaves out.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use crate::github::types::{Authorship, Comment, Review};
 /// <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>.
 const OF_QUERY: usize = 20;
 
-/// Answers that are known already; the default knows none.
+/// The answers. The default is empty, so that REST answers everything.
 #[derive(Default)]
 pub struct Batch {
     reviews: HashMap<u64, Vec<Review>>,

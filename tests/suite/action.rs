@@ -127,13 +127,14 @@ fn cancelled_step_writes_report() {
 #[test]
 fn killed_step_ends_gates_and_records_cancelled() {
     let sandbox = Sandbox::new();
-    write_registry(&sandbox, "echo started; sleep 601");
+    write_registry(&sandbox, "echo started; env | grep TRACKING; sleep 601");
+    let tracking = "github_00000000-0601";
     let results = sandbox.path("tmp/results.json");
     let inputs = [
         ("INPUT_COMMAND", "run"),
         ("INPUT_BUNDLE", "small"),
         ("INPUT_RESULTS", results.to_str().unwrap()),
-        ("RUNNER_TRACKING_ID", "github_00000000"),
+        ("RUNNER_TRACKING_ID", tracking),
     ];
     let mut child = step(&sandbox, "action", &inputs)
         .stdout(Stdio::piped())
@@ -143,11 +144,27 @@ fn killed_step_ends_gates_and_records_cancelled() {
     assert!(lines.any(|l| l.unwrap().contains("started")));
     child.kill().unwrap();
     child.wait().unwrap();
+    // At the end of the job, the runner kills every process with its id in the environment. A gate does not get the id.
+    kill_tracked(tracking);
     // The pipe closes when the last process of the run has ended.
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     let text = std::fs::read_to_string(&results).unwrap_or_else(|e| panic!("{e}: {rest:?}"));
     let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(recorded["overall"], "cancelled", "{text}");
+    assert!(!rest.iter().any(|line| line.contains(tracking)), "{rest:?}");
+}
+
+/// Kills the processes whose environment has this tracking id, after the time that a runner needs to end a step.
+fn kill_tracked(id: &str) {
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let path = entry.unwrap().path();
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&environment).contains(&format!("RUNNER_TRACKING_ID={id}")) {
+            let process = path.file_name().unwrap();
+            Command::new("kill").arg("-KILL").arg(process).status().unwrap();
+        }
+    }
 }
 
 #[test]

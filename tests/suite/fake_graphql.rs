@@ -9,7 +9,7 @@ use crate::fake_github::{State, actor};
 /// The branch that pull requests target.
 pub const DEFAULT_BRANCH: &str = "master";
 
-/// Says whether a pull request merges cleanly; null while nobody knows.
+/// Returns whether a pull request merges cleanly; null while the job is running.
 pub type Mergeable<'m> = dyn FnMut(u64, &State) -> Value + 'm;
 
 /// A field of a query: the name of the answer, the name of the field, its arguments and its selection.

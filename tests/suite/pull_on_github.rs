@@ -705,3 +705,30 @@ fn rerun_lints_the_description_as_it_is_now() {
     way.github.api.state().pulls.get_mut(&number).unwrap()["body"] = "Broken.".into();
     lint().exits(1).any_output().prints("no-block");
 }
+
+/// B17: the token of an app may not read `/user`. Each publication made a comment and deleted it, and `ready` never believed one.
+#[test]
+fn slow_app_publishes_one_comment_that_counts() {
+    let way = Loop::with(&[
+        ("configs/gates/gates.toml", &gates().text()),
+        ("configs/nmoe-gates.toml", "[publish]\nlogin = \"gates[bot]\"\n"),
+        ("a", "1\n"),
+    ]);
+    way.github.api.state().login = "gates[bot]".to_owned();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.tier_b(number, 1, &["--bundle", "one"]);
+    way.tier_b(number, 2, &["--bundle", "one"]);
+    let writes = way.github.api.writes();
+    let with = |method: &str| {
+        writes
+            .iter()
+            .filter(|line| line.starts_with(method) && line.contains("/comments"))
+            .count()
+    };
+    assert_eq!(
+        (with("POST"), with("PATCH"), with("DELETE")),
+        (1, 1, 0),
+        "{writes:?}"
+    );
+    assert_eq!(way.codes(number), Vec::<String>::new());
+}
