@@ -126,6 +126,32 @@ fn states(report: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// B15: a bundle that was added later was no choice of the workflow, and its choices were no bundles.
+#[test]
+fn offered_bundles_are_compared_with_the_registry() {
+    let sandbox = initialised();
+    let path = sandbox.repo().join("configs/gates/gates.toml");
+    let gates = std::fs::read_to_string(&path).unwrap();
+    // The file ends with the table of bundles.
+    std::fs::write(&path, format!("{gates}later = [\"cpu:compileall\"]\n")).unwrap();
+    let workflow = sandbox.repo().join(".github/workflows/tier-b.yml");
+    let text = std::fs::read_to_string(&workflow).unwrap();
+    let options = regex::Regex::new(r"options: \[[^\]]*\]").unwrap();
+    std::fs::write(
+        &workflow,
+        options.replace(&text, "options: [earlier, single]").as_ref(),
+    )
+    .unwrap();
+    let report = doctor(&sandbox, &[]);
+    let bundles = found(&report, "bundles");
+    assert_eq!(bundles.len(), 1, "{report}");
+    let (state, says) = bundles[0];
+    assert!(
+        state == "missing" && says.contains("does not offer later") && says.contains("offers earlier"),
+        "{says}"
+    );
+}
+
 #[test]
 fn init_output_has_no_problems() {
     let report = doctor(&initialised(), &[]);

@@ -732,3 +732,21 @@ fn slow_app_publishes_one_comment_that_counts() {
     );
     assert_eq!(way.codes(number), Vec::<String>::new());
 }
+
+/// The merged attestation said `pending` although Tier B had passed.
+#[test]
+fn slow_attest_reads_published_results() {
+    let way = Loop::new();
+    let number = way.offer("01", "a", "2\n", "host:one");
+    way.tier_b(number, 1, &["--bundle", "one"]);
+    way.sandbox.git(["fetch", "-q", "origin"]);
+    way.sandbox
+        .git(["checkout", "-q", "-B", "issue/01-x", "origin/issue/01-x"]);
+    way.call(&["attest", "--pr", "11"]).run().exits(0).any_output();
+    let body = way.github.api.state().pulls[&number]["body"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(body.contains("tier_b: [host:one]"), "{body}");
+    assert!(body.contains("tier_a: [cpu:import, cpu:compileall]"), "{body}");
+}
