@@ -158,7 +158,7 @@ fn broken_contracts_are_findings() {
         .gates(["plan", "w", "--format", "sarif"])
         .expect()
         .status(2)
-        .stderr_matches("error: [^\n]*sarif[^\n]* human, json, mermaid, dot\n")
+        .stderr_matches("error: [^\n]*sarif[^\n]*\n  help: [^\n]* human, json, mermaid, dot\n")
         .check();
 }
 

@@ -269,7 +269,7 @@ fn invalid_revision_or_contract_is_refused() {
         .gates(["lint", "scope"])
         .expect()
         .status(2)
-        .stderr_matches("error: [^\n]*`--contract FILE` or `--issue N`\n")
+        .stderr_matches("error: [^\n]*\n  help: [^\n]*`--contract FILE` or `--issue N`\n")
         .check();
     std::fs::write(sandbox.path("c.yml"), contract("", "", "", "")).unwrap();
     for (args, named) in [
