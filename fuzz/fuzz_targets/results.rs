@@ -7,7 +7,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(results) = read::bytes(bytes) else { return };
-    let view = View::new(&results);
+    let view = View::new(&results, "node_tps_p50", &Links::default());
     for page in [page::Page::Terminal, page::Page::Summary, page::Page::Comment, page::Page::Html] {
         let Ok(rendered) = page::render(&view, page, &page::Options::default()) else { continue };
         if matches!(page, page::Page::Summary | page::Page::Comment) {

@@ -148,9 +148,13 @@ fn human(checks: &[Check]) -> Text {
             State::Hint => "hint   ",
             State::Missing => "MISSING",
         };
-        text.line(format_args!("{mark}  {:<width$}  {}", check.name, check.found));
+        let indent = mark.len() + 2 + width + 2;
+        text.wrapped(
+            format_args!("{mark}  {:<width$}  {}", check.name, check.found),
+            indent,
+        );
         if let Some(remedy) = &check.remedy {
-            text.line(format_args!("{:>9}{:<width$}  → {remedy}", "", ""));
+            text.wrapped(format_args!("{:>indent$}→ {remedy}", ""), indent + 2);
         }
     }
     text

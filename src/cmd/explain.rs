@@ -1,5 +1,7 @@
 //! `explain`: prints what a code or a reason means and how to fix it. Reads only the tables of the program.
 
+mod words;
+
 use std::fmt::Write as _;
 
 use anyhow::bail;
@@ -38,68 +40,6 @@ pub struct Unlisted {
     pages: bool,
 }
 
-/// Words that reports print and that are neither codes nor reasons.
-const WORDS: [(&str, &str); 16] = [
-    (
-        "pass",
-        "The gate did what it must do. Only this verdict is green.",
-    ),
-    (
-        "fail",
-        "The gate ran and found a fault, or a comparison is outside of its budget.",
-    ),
-    (
-        "inconclusive",
-        "The measurements do not decide. This is not a pass; more pairs or less noise may decide.",
-    ),
-    (
-        "invalid",
-        "The gate could not be evaluated: something that it needs was missing, or its output cannot be used. The reason says what.",
-    ),
-    (
-        "not_run",
-        "The gate was selected and did not start. The reason says why.",
-    ),
-    (
-        "pending",
-        "The gate runs elsewhere, and its result is not there yet.",
-    ),
-    ("cancelled", "The run was stopped while or before the gate ran."),
-    (
-        "proven",
-        "`run --resume` keeps the pass of an earlier run, because code, policy and tool are the same.",
-    ),
-    ("refused", "The preflight found that the gate cannot run here."),
-    (
-        "uncalibrated",
-        "No stored noise was used for the comparison. `nmoe-gates perf calibrate` stores it.",
-    ),
-    (
-        "unsteady",
-        "The samples of a measurement drifted, and so did those of its repetition.",
-    ),
-    (
-        "disturbed",
-        "Heat, memory errors, an Xid or another process disturbed a measurement, which was discarded and repeated.",
-    ),
-    (
-        "budget",
-        "The change that a comparison allows, in percent. -10 allows a result that is 10 % worse than the baseline.",
-    ),
-    (
-        "interval",
-        "The range that contains the true change with the stated confidence.",
-    ),
-    (
-        "dirty",
-        "The checkout under test had changes that are not committed, so the results are about no commit.",
-    ),
-    (
-        "stale",
-        "The results are about another commit, registry or contract than the pull request has now.",
-    ),
-];
-
 /// Returns every table of codes with its heading in the documentation.
 fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     let mut tables = lint::codes::TABLES.to_vec();
@@ -120,13 +60,19 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let text = match args.code.as_deref() {
         None if unlisted.pages => pages(&tables),
         None if as_json => return print_value(&everything(&tables)),
-        None => list(&tables),
+        None => {
+            print(&list(&tables))?;
+            return Ok(Exit::Passed);
+        }
         Some("exit-codes") if as_json => return print_value(&exit_codes_object()),
         Some("exit-codes") => exit_codes(),
         Some(name) => {
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
             let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
-            let word = WORDS.iter().find(|(word, _)| *word == name);
+            let spelled = name.replace([' ', '-'], "_");
+            let word = words::WORDS
+                .iter()
+                .find(|(word, _)| word.replace('-', "_") == spelled);
             match (code, reason, word) {
                 (Some(code), ..) if as_json => return print_value(&object(code)),
                 (Some(code), ..) => page(code),
@@ -144,7 +90,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                 (None, None, None) => {
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
-                    let meant = nearest(name, known.chain(WORDS.iter().map(|(word, _)| *word)));
+                    let meant = nearest(name, known.chain(words::WORDS.iter().map(|(word, _)| *word)));
                     let hint = meant.map_or_else(String::new, |m| format!("; {}", did_you_mean(m)));
                     bail!(
                         "cannot explain `{name}`: no code or word has this name{hint}\nhelp: `nmoe-gates explain` lists all"
@@ -154,7 +100,18 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         }
     };
     let mut shown = Text::new();
-    print(shown.rendered(&text, false))?;
+    if unlisted.pages {
+        shown.rendered(&text, false);
+    }
+    for line in text.lines().filter(|_| !unlisted.pages) {
+        match line {
+            // An example keeps its lines.
+            example if example.starts_with("    ") => shown.line(example),
+            row if row.starts_with(' ') => shown.wrapped(row, 5),
+            sentence => shown.wrapped(sentence, 0),
+        };
+    }
+    print(&shown)?;
     Ok(Exit::Passed)
 }
 
@@ -174,7 +131,7 @@ pub fn families() -> Vec<(&'static str, Vec<&'static str>)> {
 /// Returns every word that `explain` explains.
 pub fn names() -> Vec<String> {
     let codes = families().into_iter().flat_map(|(_, ids)| ids);
-    let words = WORDS.iter().map(|(word, _)| *word);
+    let words = words::WORDS.iter().map(|(word, _)| *word);
     codes
         .chain(words)
         .chain(["exit-codes"])
@@ -222,24 +179,27 @@ fn page(code: &Code) -> String {
 }
 
 /// Lists every code and every reason, one per line.
-fn list(tables: &[(&str, &[&Code])]) -> String {
-    let mut out = String::new();
+fn list(tables: &[(&str, &[&Code])]) -> Text {
+    let mut out = Text::new();
     for (heading, table) in tables {
-        let _ = writeln!(out, "{heading}");
+        out.line(heading);
         for code in *table {
-            let _ = writeln!(out, "  {:<24} {:<8} {}", code.id, severity(code), code.title);
+            out.wrapped(
+                format_args!("  {:<24} {:<8} {}", code.id, severity(code), code.title),
+                36,
+            );
         }
-        out.push('\n');
+        out.line("");
     }
-    out.push_str("Reasons of verdicts\n");
+    out.line("Reasons of verdicts");
     for reason in Reason::ALL {
-        let _ = writeln!(out, "  {:<24} {}", reason.as_str(), reason.says());
+        out.wrapped(format_args!("  {:<24} {}", reason.as_str(), reason.says()), 27);
     }
-    out.push_str("\nWords of reports\n");
-    for (word, says) in WORDS {
-        let _ = writeln!(out, "  {word:<24} {says}");
+    out.line("").line("Words of reports");
+    for (word, says) in words::WORDS {
+        out.wrapped(format_args!("  {word:<24} {says}"), 27);
     }
-    out.push_str("\nExit codes: `nmoe-gates explain exit-codes`\n");
+    out.line("").line("Exit codes: `nmoe-gates explain exit-codes`");
     out
 }
 
@@ -317,7 +277,7 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
         );
     }
     out.push_str("\n## Words of reports\n\n| word | meaning |\n|---|---|\n");
-    for (word, says) in WORDS {
+    for (word, says) in words::WORDS {
         let _ = writeln!(out, "| {word} | {says} |");
     }
     out.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");

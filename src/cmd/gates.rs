@@ -122,7 +122,7 @@ fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::R
             if tier.is_none() && !registry.bundles.is_empty() {
                 text.line("").line("Bundles");
                 for (name, ids) in &registry.bundles {
-                    text.line(format_args!("  {name}: {}", ids.join(", ")));
+                    text.wrapped(format_args!("  {name}: {}", ids.join(", ")), 4);
                 }
             }
             print(&text)?;

@@ -96,11 +96,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let mut out = Text::new();
         for image in &report.images {
             let word = if image.rebuild { "rebuild" } else { "keep" };
-            out.line(format_args!(
-                "{word:<7} {:<8} {}",
-                image.name,
-                image.why.join("; ")
-            ));
+            out.wrapped(
+                format_args!("{word:<7} {:<8} {}", image.name, image.why.join("; ")),
+                17,
+            );
         }
         print(&out)?;
         if !findings.is_empty() {

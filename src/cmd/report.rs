@@ -1,11 +1,12 @@
 //! `report`: renders recorded results. Does not check them: the report of a failed run is a success of this command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
+use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::run;
 use crate::domain::exit::Exit;
@@ -13,7 +14,7 @@ use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
 use crate::gate::select::{self, Request};
 use crate::report::merge_results::{self, Whole};
-use crate::report::render::{self, Page};
+use crate::report::render::{self, Page, Tail};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
@@ -45,24 +46,26 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Format::Sarif,
         Format::Github,
     ])?;
-    let results = joined(context, args)?;
+    let (results, tails) = joined(context, args)?;
     match format {
         Format::Json => print_json(&results)?,
         Format::Junit => print_data(&junit::xml(&results)?)?,
         Format::InToto => print_json(&intoto::statement(&results)?)?,
         Format::Github => print_data(&outputs(&results))?,
         Format::Sarif => print_json(&sarif::of_results(&results))?,
-        Format::Summary => rendered(context, &results, Page::Summary, args.templates.as_deref())?,
-        Format::Comment => rendered(context, &results, Page::Comment, args.templates.as_deref())?,
-        Format::Html => rendered(context, &results, Page::Html, args.templates.as_deref())?,
-        _ => rendered(context, &results, Page::Terminal, args.templates.as_deref())?,
+        Format::Summary => rendered(context, args, &results, &tails, Page::Summary)?,
+        Format::Comment => rendered(context, args, &results, &tails, Page::Comment)?,
+        Format::Html => rendered(context, args, &results, &tails, Page::Html)?,
+        _ => rendered(context, args, &results, &tails, Page::Terminal)?,
     }
     Ok(Exit::Passed)
 }
 
-/// Loads the results, and merges those of several runs. With a selection, gates without results are `not_run`.
-fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
+/// Loads the results, and merges those of several runs. With a selection, gates without results are `not_run`. Also returns the
+/// last output of the gates that did not pass, from the logs next to the files.
+fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)> {
     let mut parts = Vec::new();
+    let mut tails = Vec::new();
     let mut paths = args.results.clone();
     if paths.is_empty() {
         let last = run::default_results(&context.subject)?;
@@ -74,22 +77,27 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<Results> {
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            parts.push(input_files::for_report(&file, read::MAX_BYTES)?);
+            let part = input_files::for_report(&file, read::MAX_BYTES)?;
+            tails.extend(run::tails(&file, &part));
+            parts.push(part);
         }
     }
     let request = args.which.request();
     if request == Request::default() {
         if parts.len() == 1 {
-            return parts.pop().context("cannot report: no results are named");
+            let results = parts.pop().context("cannot report: no results are named")?;
+            return Ok((results, tails));
         }
-        return merge_results::merge(parts, None).map_err(unusable);
+        let results = merge_results::merge(parts, None).map_err(unusable)?;
+        return Ok((results, tails));
     }
     let selection = select::resolve(&context.registry()?.value, &request)?;
     let whole = Whole {
         bundle: selection.bundle.as_deref(),
         gate_ids: &selection.gate_ids,
     };
-    merge_results::merge(parts, Some(whole)).map_err(unusable)
+    let results = merge_results::merge(parts, Some(whole)).map_err(unusable)?;
+    Ok((results, tails))
 }
 
 fn unusable(refusal: Refusal) -> anyhow::Error {
@@ -113,18 +121,24 @@ fn outputs(results: &Results) -> String {
 /// Renders a page for people. If the templates of the user cannot be used, reports the error and uses the embedded ones.
 fn rendered(
     context: &Context,
+    args: &Args,
     results: &Results,
+    tails: &[Tail],
     page: Page,
-    templates: Option<&Path>,
 ) -> anyhow::Result<()> {
     let color = context.color(&std::io::stdout());
     let options = render::Options {
-        templates,
+        templates: args.templates.as_deref(),
         color,
+        tails,
         reserve: 0,
     };
     let done = render::page(
-        &View::new(results, &context.settings()?.report.metric),
+        &View::new(
+            results,
+            &context.settings()?.report.metric,
+            &github::links(context),
+        ),
         page,
         &options,
     )?;

@@ -11,6 +11,7 @@ mod progress;
 mod results_path;
 
 pub use args::{Args, Unlisted};
+pub use output::tails;
 pub use results_path::{default_results, results_path};
 
 use input::{Refused, compares, gather, in_actions, proven};
@@ -26,6 +27,7 @@ use anyhow::{Context as _, anyhow};
 use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, say};
+use crate::cmd::github;
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role, Work};
 use crate::domain::event::Event;
@@ -36,10 +38,12 @@ use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate;
 use crate::gate::engine::{self, PerfCase, PerfJudge, RunPlan};
+use crate::gate::filter::Filter;
 use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::journal::{JournalError, Seal};
 use crate::gate::lock::Lock;
-use crate::gate::output::{Filter, Output};
+use crate::gate::log::Log;
+use crate::gate::output::Output;
 use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::{self, Recorder};
@@ -111,7 +115,7 @@ fn recover(context: &Context, path: &Path, seal: Option<Seal>, step: &Unlisted) 
         }
         recovered => recovered?,
     };
-    output::outputs(context, path, &results, step)?;
+    output::outputs(context, path, &results, step, &github::links(context))?;
     Ok(format!(
         "{} contains the results that were recorded before",
         path.display()
@@ -206,6 +210,7 @@ fn work(
         keep_going: args.keep_going,
         groups: in_actions(),
     };
+    let links = input.links;
     let stream = match format {
         Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
         // The runner reads commands from standard output, so a workflow keeps the stream.
@@ -213,8 +218,13 @@ fn work(
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let stream = stream.context("cannot start the output")?;
-    let filter = input.redactor.map(|r| Box::new(r) as Box<dyn Filter>);
-    let output = Output::to(stream, filter).context("cannot start the output")?;
+    let redactor = Box::new(input.redactor) as Box<dyn Filter>;
+    let (filter, log_filter) = match input.redacts_output {
+        true => (Some(redactor), None),
+        false => (None, Some(redactor)),
+    };
+    let mut output = Output::to(stream, filter).context("cannot start the output")?;
+    output.keep(Log::new(log_filter));
     let talk = Rc::new(RefCell::new(progress::Progress::new(
         context,
         args.heartbeat,
@@ -232,7 +242,8 @@ fn work(
             // Nothing can be recorded, so no gate runs. The report is still printed.
             let results = unrecorded(&initial_events)?;
             drop(supervisor);
-            output::present(context, format, path, &results, Some(Reason::DiskFull), unlisted)?;
+            let fault = Some(Reason::DiskFull);
+            output::present(context, format, path, &results, fault, unlisted, &links)?;
             return Ok(exit(&results, None, Some(Reason::DiskFull)));
         }
         begun => begun.map_err(anyhow::Error::from)?,
@@ -243,7 +254,7 @@ fn work(
     let results = record
         .results()
         .ok_or_else(|| anyhow!("cannot read the results: the journal of the run has none"))?;
-    output::present(context, format, path, &results, record.fault(), unlisted)?;
+    output::present(context, format, path, &results, record.fault(), unlisted, &links)?;
     Ok(exit(&results, stop, record.fault()))
 }
 
@@ -291,7 +302,7 @@ fn refuse(context: &Context, path: &Path, reason: Reason, step: &Unlisted) -> an
         duration_s: 0.0,
     });
     if let Some(results) = record.results() {
-        output::outputs(context, path, &results, step)?;
+        output::outputs(context, path, &results, step, &github::links(context))?;
     }
     Ok(())
 }

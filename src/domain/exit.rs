@@ -37,11 +37,11 @@ impl Exit {
         (Exit::Unusable, "the command line or a file could not be used"),
         (
             Exit::NoVerdict,
-            "no verdict was possible: preflight refused, pending, inconclusive, invalid, the API unreachable",
+            "no verdict: refused, pending, inconclusive, invalid, or GitHub unreachable",
         ),
         (
             Exit::Defect,
-            "a defect of this program; standard error has its location, and a run keeps what was recorded",
+            "a defect of this program; standard error has its location",
         ),
         (Exit::Interrupted, "cancelled by SIGINT"),
         (Exit::Terminated, "cancelled by SIGTERM"),

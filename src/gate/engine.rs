@@ -298,6 +298,7 @@ impl Run<'_, '_> {
                 evidence: Box::new(self.evidence.clone()),
             });
         }
+        self.recorder.keep_log(id, &mut self.supervisor.output);
         self.close_group(stop_token);
         match (guard.intact(), self.recorder.intact()) {
             (false, _) | (_, Some(false)) if result.status != Verdict::Cancelled => {

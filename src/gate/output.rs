@@ -14,30 +14,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::gate::filter::Filter;
+use crate::gate::log::Log;
 use crate::terminal::Text;
 use crate::terminal::workflow_commands::Neutraliser;
-use leakscan::redact::Redactor;
 
 /// The number of buffers of gate output that may wait. The few lines of the tool itself do not count.
 const WAITING: usize = 4;
-
-/// Transforms the output of a gate before it is written.
-pub trait Filter {
-    /// Appends the part of the input that is ready to `out`, and keeps the rest.
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
-    /// Appends the rest to `out`.
-    fn finish(&mut self, out: &mut Vec<u8>);
-}
-
-impl Filter for Redactor {
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        Redactor::push(self, input, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        Redactor::finish(self, out);
-    }
-}
 
 /// The stream that gate output goes to.
 pub struct Output {
@@ -50,6 +33,8 @@ pub struct Output {
     neutraliser: Neutraliser,
     filter: Option<Box<dyn Filter>>,
     filtered: Vec<u8>,
+    /// Keeps the end of the output of a gate.
+    log: Option<Log>,
 }
 
 impl Output {
@@ -77,7 +62,18 @@ impl Output {
             neutraliser: Neutraliser::default(),
             filter,
             filtered: Vec::new(),
+            log: None,
         })
+    }
+
+    /// Keeps the end of the output in this log as well. If the output has no filter, the log must have one.
+    pub fn keep(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
+    /// Returns what the log has kept since the last call.
+    pub fn take_log(&mut self) -> Vec<u8> {
+        self.log.as_mut().map(Log::take).unwrap_or_default()
     }
 
     /// Whether the output accepts more now.
@@ -112,6 +108,9 @@ impl Output {
             }
             None => self.neutraliser.push(bytes, &mut buffer),
         }
+        if let Some(log) = &mut self.log {
+            log.push(self.filter.as_ref().map_or(bytes, |_| &self.filtered));
+        }
         self.send(buffer);
     }
 
@@ -122,6 +121,12 @@ impl Output {
             self.filtered.clear();
             filter.finish(&mut self.filtered);
             self.neutraliser.push(&self.filtered, &mut buffer);
+            if let Some(log) = &mut self.log {
+                log.push(&self.filtered);
+            }
+        }
+        if let Some(log) = &mut self.log {
+            log.end_of_command();
         }
         if !self.neutraliser.at_line_start() {
             buffer.push(b'\n');

@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::domain::event::Event;
+use crate::domain::ids::GateId;
 use crate::domain::results::Results;
 use crate::domain::verdict::Reason;
 use crate::gate::journal::{self, Journal, JournalError, Seal};
 use crate::gate::lock::Lock;
+use crate::gate::log;
+use crate::gate::output::Output;
 use crate::gate::verdict::ResultsBuilder;
 use crate::system::files::{self, FileError};
 
@@ -49,6 +52,7 @@ pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
     files::vacant_or_regular(&journal)?;
     if !resume {
         files::remove(&journal)?;
+        log::remove_all(path);
     }
     lock
 }
@@ -118,6 +122,14 @@ impl Recorder {
             self.fail(error.is_full());
         }
         self.sink.event(event);
+    }
+
+    /// Writes the log of a gate. The verdict does not depend on it, so an error is only printed.
+    pub fn keep_log(&self, gate: &GateId, output: &mut Output) {
+        let kept = output.take_log();
+        if let Err(error) = log::write(&self.path, gate, &kept) {
+            output.line(format_args!("cannot keep the log of the gate: {error}"));
+        }
     }
 
     /// Whether no other process changed the journal; a change is reverted. `None` if a disk error prevents the check.

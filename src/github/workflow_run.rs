@@ -7,8 +7,8 @@
 pub struct WorkflowRun {
     pub id: Option<u64>,
     pub attempt: Option<u64>,
-    /// The URL of a run without its number.
-    pages: Option<String>,
+    /// The page of the repository.
+    pub repository: Option<String>,
 }
 
 impl WorkflowRun {
@@ -24,9 +24,9 @@ impl WorkflowRun {
         WorkflowRun {
             id: number("GITHUB_RUN_ID"),
             attempt: number("GITHUB_RUN_ATTEMPT"),
-            pages: server
+            repository: server
                 .zip(repository)
-                .map(|(server, repository)| format!("{server}/{repository}/actions/runs/")),
+                .map(|(server, repository)| format!("{server}/{repository}")),
         }
     }
 
@@ -43,6 +43,7 @@ impl WorkflowRun {
 
     /// Returns the page of a workflow run.
     pub fn url(&self, id: u64) -> Option<String> {
-        self.pages.as_ref().map(|pages| format!("{pages}{id}"))
+        let repository = self.repository.as_ref()?;
+        Some(format!("{repository}/actions/runs/{id}"))
     }
 }

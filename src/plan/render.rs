@@ -116,7 +116,8 @@ fn table<const N: usize>(out: &mut Text, head: [&str; N], rows: &[[String; N]]) 
             .zip(wide)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
-        out.line(cells.join("  ").trim_end());
+        let last = wide[..N - 1].iter().map(|width| width + 2).sum();
+        out.wrapped(cells.join("  ").trim_end(), last);
     }
 }
 

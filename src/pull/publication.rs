@@ -31,6 +31,7 @@ use crate::pull::standing;
 use crate::pull::tier_a::{self, TierA};
 use crate::report::comment_sections::{self, Past};
 use crate::report::embedded_results::{self, Embedded};
+use crate::report::links::Links;
 use crate::report::render::{self, Page};
 use crate::report::verify::{self, Refusal};
 use crate::report::view::View;
@@ -239,10 +240,19 @@ impl<'a> Publication<'a> {
             Ok(results) => {
                 let options = render::Options {
                     templates: self.request.templates,
-                    color: false,
                     reserve: RESERVED,
+                    ..render::Options::default()
                 };
-                let view = View::new(results, &self.request.settings.report.metric);
+                let links = Links {
+                    repository: self.request.workflow.repository.clone(),
+                    pull: Some(self.request.pull),
+                    contract: self
+                        .request
+                        .resolution
+                        .and_then(|resolution| Some(resolution.contract.as_ref()?.issue)),
+                    run: self.request.workflow.id,
+                };
+                let view = View::new(results, &self.request.settings.report.metric, &links);
                 let rendered = render::page(&view, Page::Comment, &options)?;
                 if let Some(complaint) = rendered.complaint {
                     messages.note(&format!(
@@ -488,7 +498,7 @@ impl<'a> Publication<'a> {
 
 /// Counts the gates by verdict, such as `9 pass, 1 fail`.
 fn summary(results: &Results) -> String {
-    let counts: Vec<String> = View::new(results, "")
+    let counts: Vec<String> = View::new(results, "", &Links::default())
         .counts
         .iter()
         .map(|count| format!("{} {}", count.count, count.status))

@@ -13,6 +13,7 @@ pub mod history;
 pub mod intoto;
 pub mod junit;
 pub mod kernels;
+pub mod links;
 pub mod merge_results;
 pub mod number;
 pub mod numeric;

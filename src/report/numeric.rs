@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::numeric::{Agreement, NumericResult, SeriesComparison};
-use crate::report::charts::Chart;
+use crate::report::charts::{Chart, key};
 use crate::report::number;
 use crate::report::plot::{Frame, SVG, mermaid};
 use crate::report::rich_text::{RichText, TextSpan, rich_text, text};
@@ -77,6 +77,12 @@ fn chart(series: &SeriesComparison) -> Option<Chart> {
         // Writing to a String cannot fail.
         let _ = write!(svg, "<path class=\"edge\" d=\"M{x:.1} 0V{}\"/>", SVG.1);
     }
+    let mut keys = vec![key("base", "the first side"), key("head", "the second side")];
+    keys.extend(
+        series
+            .first_step
+            .map(|step| key("edge", format!("the first difference, step {step}"))),
+    );
     let legend = match series.first_step {
         Some(step) => format!("Blue is the first side, orange the second; they first differ at step {step}"),
         None => "Blue is the first side, orange the second".to_owned(),
@@ -84,7 +90,9 @@ fn chart(series: &SeriesComparison) -> Option<Chart> {
     Some(Chart {
         title: "Both sides, step by step",
         legend,
-        band: false,
+        keys,
+        metric: Some(series.metric.clone()),
+        unit: None,
         mermaid: mermaid(
             &format!("\"step\" {first} --> {}", last.max(first + 1)),
             "metric",

@@ -11,6 +11,8 @@ const POINTS: usize = 100;
 const SPARKS: usize = 40;
 /// Size of the plot area of an SVG, in its own units.
 pub(super) const SVG: (f64, f64) = (600.0, 160.0);
+/// Height of a row of [`rows`], in the units of [`SVG`].
+const ROW: usize = 30;
 /// Width of a character of a label in the units of [`SVG`], at the largest size in `report.html`.
 const LABEL_CHARACTER: usize = 13;
 /// The blue and orange of GitHub. They differ on light and dark backgrounds, and for people with colour blindness.
@@ -75,10 +77,66 @@ pub(super) fn mermaid(x: &str, y: &str, frame: &Frame, lines: &[Vec<f64>]) -> St
 }
 
 /// Returns the horizontal position of one of `of` points.
-pub(super) fn across(at: usize, of: usize) -> f64 {
+fn across(at: usize, of: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
     let share = at as f64 / (of.max(2) - 1) as f64;
     share * SVG.0
+}
+
+/// One row of a drawing: its label, and its marks around the height 0.
+pub(super) struct Row {
+    pub(super) label: String,
+    pub(super) marks: String,
+}
+
+/// A vertical line through all rows.
+pub(super) struct Line {
+    pub(super) at: f64,
+    pub(super) class: &'static str,
+}
+
+/// Draws rows of marks over one horizontal axis. The labels contain only numbers and fixed words.
+pub(super) fn rows(
+    frame: &Frame,
+    label: &str,
+    rows: &[Row],
+    lines: &[Line],
+    say: impl Fn(f64) -> String,
+) -> String {
+    let longest = rows.iter().map(|row| row.label.chars().count()).max();
+    let margin = longest.unwrap_or_default() * LABEL_CHARACTER + 12;
+    let (width, height) = (SVG.0, rows.len() * ROW);
+    let mut svg = format!(
+        "<svg class=\"plot\" viewBox=\"-{margin} 0 {} {}\" role=\"img\" aria-label=\"{label}\">\
+         <path class=\"axis\" d=\"M0 0V{height}H{width}\"/>",
+        width + 20.0 + margin as f64,
+        height + ROW
+    );
+    for line in lines {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            svg,
+            "<path class=\"{}\" d=\"M{:.1} 0V{height}\"/>",
+            line.class,
+            frame.x(line.at)
+        );
+    }
+    for (at, row) in rows.iter().enumerate() {
+        let middle = at * ROW + ROW / 2;
+        let _ = write!(
+            svg,
+            "<g transform=\"translate(0 {middle})\"><text x=\"-8\" y=\"6\">{}</text>{}</g>",
+            row.label, row.marks
+        );
+    }
+    let below = height + ROW - 8;
+    let _ = write!(
+        svg,
+        "<text class=\"low\" x=\"0\" y=\"{below}\">{}</text><text x=\"{width}\" y=\"{below}\">{}</text></svg>",
+        say(frame.low),
+        say(frame.high)
+    );
+    svg
 }
 
 /// The range of values of a chart, with a small margin.
@@ -101,7 +159,12 @@ impl Frame {
         (!values.is_empty() && (frame.high - frame.low).is_finite()).then_some(frame)
     }
 
-    pub(super) fn y(&self, value: f64) -> f64 {
+    /// Returns the position of a value on the horizontal axis.
+    pub(super) fn x(&self, value: f64) -> f64 {
+        (value - self.low) / (self.high - self.low) * SVG.0
+    }
+
+    fn y(&self, value: f64) -> f64 {
         SVG.1 - (value - self.low) / (self.high - self.low) * SVG.1
     }
 

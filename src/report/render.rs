@@ -6,7 +6,9 @@ use std::path::Path;
 
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, context};
+use serde::Serialize;
 
+use crate::domain::ids::GateId;
 use crate::report::templates;
 use crate::report::view::View;
 
@@ -60,6 +62,17 @@ impl Detail {
     const ALL: [Detail; 4] = [Detail::Full, Detail::NoPlots, Detail::OpenGates, Detail::Counts];
 }
 
+/// The last output of one gate, for a page on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tail {
+    /// The gate.
+    pub gate: GateId,
+    /// The last lines.
+    pub lines: Vec<String>,
+    /// The file with more of them.
+    pub path: String,
+}
+
 /// Options for rendering.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
@@ -67,6 +80,8 @@ pub struct Options<'a> {
     pub templates: Option<&'a Path>,
     /// Whether a terminal page uses colour.
     pub color: bool,
+    /// The last output of the gates that did not pass. Pages that are published never show it.
+    pub tails: &'a [Tail],
     /// Bytes below the limit that the caller needs for its own text.
     pub reserve: usize,
 }
@@ -104,6 +119,10 @@ fn fitting(env: &Environment<'_>, view: &View, page: Page, options: &Options<'_>
     let limit = page.limit().saturating_sub(options.reserve);
     let template = env.get_template(page.template())?;
     let report = Value::from(Serde(view));
+    let tails = Value::from(Serde(match page {
+        Page::Terminal | Page::Html => options.tails,
+        Page::Summary | Page::Comment => &[],
+    }));
     for detail in Detail::ALL {
         let text = template.render(context! {
             report => report.clone(),
@@ -111,6 +130,7 @@ fn fitting(env: &Environment<'_>, view: &View, page: Page, options: &Options<'_>
             rows => detail != Detail::Counts,
             passed => matches!(detail, Detail::Full | Detail::NoPlots),
             color => options.color,
+            tails => tails.clone(),
         })?;
         if text.len() <= limit {
             return Ok(text);

@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::report::escape::{self, Sink};
 use crate::report::rich_text::{RichText, TextSpan};
+use crate::terminal::wrap;
 
 /// The embedded templates by name.
 pub const EMBEDDED: [(&str, &str); 6] = [
@@ -42,6 +43,8 @@ pub fn environment(replaced: Option<&Path>) -> Result<Environment<'static>, Erro
     env.set_auto_escape_callback(|name| AutoEscape::Custom(sink_name(Sink::of(name)).into()));
     env.set_formatter(print);
     env.add_filter("code", code);
+    env.add_filter("link", link);
+    env.add_filter("wrap", wrapped);
     env.add_filter("prose", rich_text);
     env.add_filter("cell", cell);
     env.add_filter("pad", pad);
@@ -96,6 +99,29 @@ fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error
 
 fn code(state: &State, name: String) -> Value {
     Value::from_safe_string(escape::code(sink(state), &name))
+}
+
+/// Makes a page reachable from a value or from fixed words. Without an address, or on a terminal, returns the value unchanged.
+fn link(state: &State, value: Value, url: Option<String>) -> Value {
+    let sink = sink(state);
+    let shown = match value.is_safe() {
+        true => value.to_string(),
+        false => escape::text(sink, &value.to_string()),
+    };
+    Value::from_safe_string(match (url, sink) {
+        (Some(url), Sink::Markdown) => format!("[{shown}]({url})"),
+        (Some(url), Sink::Html) => format!("<a href=\"{}\">{shown}</a>", escape::text(sink, &url)),
+        (_, Sink::Terminal) | (None, _) => shown,
+    })
+}
+
+/// Wraps a line for a terminal. Continuation lines begin with this many spaces.
+fn wrapped(state: &State, line: Value, indent: usize) -> Value {
+    let line = match line.is_safe() {
+        true => line.to_string(),
+        false => escape::text(sink(state), &line.to_string()),
+    };
+    Value::from_safe_string(wrap(&line, indent))
 }
 
 fn rich_text(state: &State, pieces: Value) -> Result<Value, Error> {

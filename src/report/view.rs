@@ -13,6 +13,7 @@ use crate::domain::results::{GateResult, PinDelta, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::report::charts::{self, Chart};
 use crate::report::comparison::{self, FurtherRow};
+use crate::report::links::{Link, Links};
 use crate::report::plot;
 use crate::report::rich_text::{LISTED, RichText, TextSpan, listed, rich_text, text};
 use crate::report::{kernels, number, numeric};
@@ -36,6 +37,12 @@ pub struct View {
     pub commit: Option<CommitId>,
     /// Head of the pull request.
     pub head: Option<CommitId>,
+    /// The page of the tested commit.
+    pub commit_url: Option<String>,
+    /// The page of the head.
+    pub head_url: Option<String>,
+    /// The pages of the pull request, the contract and the run.
+    pub pages: Vec<Link>,
     /// Whether the subject had changes that are not committed.
     pub dirty: bool,
     /// One row per gate, in the order of the run.
@@ -129,13 +136,15 @@ pub struct Fact {
     pub name: Option<String>,
     /// The identity, or nothing if it is unknown.
     pub value: Option<String>,
+    /// The page about it.
+    pub url: Option<String>,
     /// What was proven about it, for a kernel library.
     pub proven: Option<String>,
 }
 
 impl View {
-    /// Creates the view of checked results, with the median of this metric in the column of numbers.
-    pub fn new(results: &Results, metric: &str) -> View {
+    /// Creates the view of checked results, with the median of this metric in the column of numbers, and with links to pages.
+    pub fn new(results: &Results, metric: &str, links: &Links) -> View {
         let evidence = &results.evidence;
         let ordered: Vec<(&GateId, &GateResult)> = results
             .gate_ids
@@ -152,7 +161,8 @@ impl View {
                     before += d;
                     [start / total_s * 100.0, d / total_s * 100.0]
                 });
-                Row::new(id, result, span, metric)
+                let unit = unit_of_comparison(results, result);
+                Row::new(id, result, span, metric, unit)
             })
             .collect();
         let counts = counts(&ordered);
@@ -165,11 +175,14 @@ impl View {
             total: ordered.len(),
             commit: evidence.commit().cloned(),
             head: evidence.head.clone(),
+            commit_url: evidence.commit().and_then(|id| links.commit(id)),
+            head_url: evidence.head.as_ref().and_then(|id| links.commit(id)),
+            pages: links.pages(),
             dirty: evidence.dirty,
             gates,
             uncovered: results.uncovered.clone(),
             remedies: remedies(&ordered),
-            evidence: facts(results),
+            evidence: facts(results, links),
             started_at: results.started_at.clone(),
             duration: results.duration_s.map(number::duration),
         }
@@ -177,7 +190,7 @@ impl View {
 }
 
 impl Row {
-    fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>, metric: &str) -> Row {
+    fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>, metric: &str, unit: Option<&str>) -> Row {
         let name = noise::metric_name(metric);
         let headline = match name {
             "node_tps" => result.node_tps_p50,
@@ -195,7 +208,7 @@ impl Row {
             duration: result.duration_s.map(number::duration),
             span,
             further: result.perf.as_ref().map(comparison::further).unwrap_or_default(),
-            charts: drawn(result),
+            charts: drawn(result, unit),
             plot: series.and_then(|s| {
                 let (mermaid, svg) = plot::series(&s.samples, s.count)?;
                 Some(Plot {
@@ -210,9 +223,17 @@ impl Row {
     }
 }
 
+/// Returns the unit of the metric that a perf gate compares, from the result of the compared gate.
+fn unit_of_comparison<'r>(results: &'r Results, result: &GateResult) -> Option<&'r str> {
+    let perf = result.perf.as_ref()?;
+    let compared = results.results.get(perf.compare_gate.as_str())?;
+    let series = compared.metrics.get(noise::metric_name(&perf.metric))?;
+    series.unit.as_deref()
+}
+
 /// The charts of a comparison.
-fn drawn(result: &GateResult) -> Vec<Chart> {
-    let perf = result.perf.iter().flat_map(charts::of);
+fn drawn(result: &GateResult, unit: Option<&str>) -> Vec<Chart> {
+    let perf = result.perf.iter().flat_map(|perf| charts::of(perf, unit));
     perf.chain(result.numeric.iter().flat_map(numeric::charts))
         .collect()
 }
@@ -377,18 +398,23 @@ fn remedies(gates: &[(&GateId, &GateResult)]) -> Vec<Remedy> {
     out
 }
 
-fn facts(results: &Results) -> Vec<Fact> {
+fn facts(results: &Results, links: &Links) -> Vec<Fact> {
     let e = &results.evidence;
     let fact = |label, value: Option<&str>| Fact {
         label,
         name: None,
         value: value.map(str::to_owned),
+        url: None,
         proven: None,
     };
+    let commit = |label, id: &Option<CommitId>| Fact {
+        url: id.as_ref().and_then(|id| links.commit(id)),
+        ..fact(label, id.as_deref())
+    };
     let mut facts = vec![
-        fact("merge", e.merge.as_deref()),
-        fact("head", e.head.as_deref()),
-        fact("base", e.base.as_deref()),
+        commit("merge", &e.merge),
+        commit("head", &e.head),
+        commit("base", &e.base),
         fact("tree", e.tree.as_deref()),
         fact("registry", e.registry.as_deref()),
         fact("contract", e.contract.as_deref()),
@@ -397,12 +423,14 @@ fn facts(results: &Results) -> Vec<Fact> {
         label: "kernels",
         name: Some(path.clone()),
         value: Some(digest.to_string()),
+        url: None,
         proven: kernels::proven_of(results, path),
     }));
     facts.extend(e.jit.iter().map(|(cache, digests)| Fact {
         label: "jit",
         name: Some(cache.as_str().to_owned()),
         value: Some(format!("{} cubins", digests.len())),
+        url: None,
         proven: None,
     }));
     facts.extend([

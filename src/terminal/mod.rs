@@ -7,5 +7,7 @@ pub mod color;
 pub mod escape;
 mod text;
 pub mod workflow_commands;
+mod wrap;
 
 pub use text::Text;
+pub use wrap::{COLUMNS, wrap};

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use crate::terminal::escape::push_visible;
 use crate::terminal::escape::visible;
 use crate::terminal::workflow_commands;
+use crate::terminal::wrap::wrap;
 
 /// Escaped text for a person. A value in a line cannot end that line, move the cursor, set the clipboard, reorder the
 /// text or run a command of the Actions runner.
@@ -22,6 +23,15 @@ impl Text {
         let line = line.to_string();
         self.0.push_str(&workflow_commands::disarm(&visible(&line)));
         self.0.push('\n');
+        self
+    }
+
+    /// Appends one line, wrapped at 80 columns. Continuation lines begin with `indent` spaces.
+    pub fn wrapped(&mut self, line: impl Display, indent: usize) -> &mut Self {
+        let line = line.to_string();
+        for line in wrap(&visible(&line), indent).split('\n') {
+            self.line(line);
+        }
         self
     }
 

@@ -64,7 +64,8 @@ fn moves_and_removals_rebuild_but_modes_do_not() {
         .exits(0);
     insta::assert_snapshot!(out.stdout, @r"
     keep    base     nothing changed in docker/Dockerfile.base
-    keep    train    nothing changed in docker/Dockerfile.train, docker/requirements-train.txt
+    keep    train    nothing changed in docker/Dockerfile.train,
+                     docker/requirements-train.txt
     keep    runner   nothing changed in docker/Dockerfile.runner
     ");
 }

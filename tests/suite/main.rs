@@ -95,6 +95,7 @@ mod run_environment;
 mod run_escape;
 mod run_fixture;
 mod run_gates;
+mod run_logs;
 mod run_model;
 mod run_progress;
 mod run_record;

@@ -227,9 +227,90 @@ fn comparison_has_charts() {
         assert!(out.contains("Blue is the baseline, orange the change."), "{out}");
     }
     let page = report(&results, "html").exits(0).stdout;
-    assert_eq!(page.matches("<polyline class=\"base\"").count(), 2);
-    assert_eq!(page.matches("<polyline class=\"head\"").count(), 2);
-    assert!(page.contains("<circle class=\"head\"") && page.contains("<path class=\"edge\""));
+    for class in ["base", "head"] {
+        assert_eq!(
+            page.matches(&format!("<path class=\"{class}\"")).count(),
+            2,
+            "{class}"
+        );
+        assert_eq!(
+            page.matches(&format!("<path class=\"median {class}\"")).count(),
+            2,
+            "{class}"
+        );
+    }
+    assert!(page.contains("<path class=\"interval\"") && page.contains("<path class=\"edge\""));
+    for text in [
+        ">1 baseline</text>",
+        ">2 change</text>",
+        ">all: −11.7 %</text>",
+        "<code>node_tps_p50</code>",
+        "the budget, −10.0 %",
+    ] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+}
+
+/// A terminal of 80 columns wraps a wider table into a mess.
+#[test]
+fn terminal_table_fits_80_columns() {
+    let mut wide = passed(&["cpu:import"]);
+    let id = format!("b200:{}", "x".repeat(59));
+    wide["gate_ids"] = json!(["cpu:import", id]);
+    wide["overall"] = json!("inconclusive");
+    wide["results"][&id] = json!({ "status": "inconclusive", "reason": "noisy", "duration_s": 3599.0, "node_tps_p50": 1e9,
+        "node_tps_samples": 1, "missing_env": (0..12).map(|n| format!("NMOE_VARIABLE_{n}")).collect::<Vec<_>>() });
+    for results in [MIXED.to_owned(), wide.to_string()] {
+        let out = report(results, "terminal").exits(0).stdout;
+        for line in out.lines() {
+            assert!(line.chars().count() <= 80, "{line}\n{out}");
+        }
+    }
+}
+
+/// A line that begins with a colon is escaped, and a rule of the style that begins so has no effect.
+#[test]
+fn style_of_html_is_not_escaped() {
+    let html = report(MIXED, "html")
+        .exits(0)
+        .prints("\nhtml { color-scheme")
+        .stdout;
+    let style = html.split("</style>").next().unwrap();
+    assert!(!style.contains('\\'), "{style}");
+}
+
+#[test]
+fn report_links_to_pages_on_github() {
+    let sandbox = Sandbox::new();
+    sandbox.file("results.json", MIXED);
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["remote", "add", "origin", "git@github.com:o/n.git"]);
+    let report = |format: &str| sandbox.gates(["report", "results.json", "--format", format]);
+    let page = |id: &str| format!("https://github.com/o/n/commit/{}", id.repeat(40));
+    let html = report("html").run().exits(0).stdout;
+    for id in ["1", "2", "3"] {
+        assert!(html.contains(page(id).as_str()), "{id}\n{html}");
+    }
+    let run = |format: &str| {
+        report(format)
+            .env("GITHUB_SERVER_URL", "https://git.example.org")
+            .env("GITHUB_REPOSITORY", "o/n")
+            .env("GITHUB_RUN_ID", "7")
+    };
+    let summary = run("summary").run().exits(0).stdout;
+    assert!(
+        summary.contains("[workflow run, with its log](https://git.example.org/o/n/actions/runs/7)"),
+        "{summary}"
+    );
+    assert_eq!(parse(&summary).links, 6, "{summary}");
+    run("terminal")
+        .run()
+        .exits(0)
+        .prints("  workflow run, with its log: https://git.example.org/o/n/actions/runs/7\n");
+    // Pages of another host have other addresses.
+    sandbox.git(["remote", "set-url", "origin", "https://gitlab.com/o/n.git"]);
+    let html = report("html").run().exits(0).prints("<!doctype html>").stdout;
+    assert!(!html.contains("<a "), "{html}");
 }
 
 #[test]
@@ -238,33 +319,48 @@ fn terminal_matches_summary() {
     insta::assert_snapshot!(out, @r#"
     Gates: full — fail
     6 gates: 2 pass, 2 fail, 1 invalid, 1 pending, in 1 h 02 min.
-    Tested commit: 3333333333333333333333333333333333333333, the merge of 1111111111111111111111111111111111111111.
+    Tested commit: 3333333333333333333333333333333333333333, the merge of
+      1111111111111111111111111111111111111111.
 
-    Gate                      Status   node_tps_p50  Notes                                                         Duration
-    cpu:import                pass                –                                                                0.4 s
-    b200:moonlet_1x10         invalid             –  missing_env                                                   –
-                                                     missing variables: NMOE_DATA_PATH, NMOE_RUN_ROOT
-                                                     missing files: configs/moonlight_frozen.toml
-    b200:moonlight_8x20       pass           12,345  left 2 processes behind, which were ended                     3 min 05 s
-                                                     kernel checks: 1 of 1 passed
-                                                     loss_p50 2.31 nats
-                                                     ▁█████ 6 samples of node_tps
-    perf:baseline_delta       fail           10,900  over_budget                                                   15 min 00 s
-                                                     −11.7 %, between −12.5 and −10.9, budget −10: fail
-                                                     node_tps_p50 10,900 against 12,345 on b200:moonlight_8x20, baseline 222222222222, 2 pairs
-                                                     pairs: −11.7, −11.7 %
-                                                     42.5 GPU-minutes
-    zero2:resume_determinism  pending             –  external                                                      –
-    b200:profile_fp8          fail                –  exit_code                                                     12 s
-                                                     exit code 2
+    Gate                      Status   node_tps_p50  Duration
+    cpu:import                pass                –  0.4 s
+    b200:moonlet_1x10         invalid             –  –
+        missing_env
+        missing variables: NMOE_DATA_PATH, NMOE_RUN_ROOT
+        missing files: configs/moonlight_frozen.toml
+    b200:moonlight_8x20       pass           12,345  3 min 05 s
+        left 2 processes behind, which were ended
+        kernel checks: 1 of 1 passed
+        loss_p50 2.31 nats
+        ▁█████ 6 samples of node_tps
+    perf:baseline_delta       fail           10,900  15 min 00 s
+        over_budget
+        −11.7 %, between −12.5 and −10.9, budget −10: fail
+        node_tps_p50 10,900 against 12,345 on b200:moonlight_8x20, baseline
+          222222222222, 2 pairs
+        pairs: −11.7, −11.7 %
+        42.5 GPU-minutes
+    zero2:resume_determinism  pending             –  –
+        external
+    b200:profile_fp8          fail                –  12 s
+        exit_code
+        exit code 2
 
     Not covered: the contract also requires b200:profile_nvfp4.
 
     What to do
-      missing_env (b200:moonlet_1x10): The runner lacks an environment variable that the registry's requires names. Fix the configuration of the runner. Do not paste details of the cluster here.
-      over_budget (perf:baseline_delta): The change is slower than the budget allows. Check that the intended gate was compared and that the budget matches the contract; else make the change faster.
-      external (zero2:resume_determinism): The gate is run elsewhere; its verdict comes from a recorded result. Give the recorded result with --external ID=RESULTS.
-      exit_code (b200:profile_fp8): The command ended with a non-zero exit code. Read the part of the gate in the job's log, or run the gate locally with nmoe-gates run --gate ID.
+      missing_env (b200:moonlet_1x10): The runner lacks an environment variable that
+        the registry's requires names. Fix the configuration of the runner. Do not
+        paste details of the cluster here.
+      over_budget (perf:baseline_delta): The change is slower than the budget
+        allows. Check that the intended gate was compared and that the budget
+        matches the contract; else make the change faster.
+      external (zero2:resume_determinism): The gate is run elsewhere; its verdict
+        comes from a recorded result. Give the recorded result with --external
+        ID=RESULTS.
+      exit_code (b200:profile_fp8): The command ended with a non-zero exit code.
+        Read the part of the gate in the job's log, or run the gate locally with
+        nmoe-gates run --gate ID.
 
     Evidence
       merge     3333333333333333333333333333333333333333
@@ -273,8 +369,10 @@ fn terminal_matches_summary() {
       tree      4444444444444444444444444444444444444444
       registry  5555555555555555555555555555555555555555555555555555555555555555
       contract  6666666666666666666666666666666666666666666666666666666666666666
-      kernels   7777777777777777777777777777777777777777777777777777777777777777  nmoe/csrc/rdep.so
-      image     sha256:8888888888888888888888888888888888888888888888888888888888888888
+      kernels   7777777777777777777777777777777777777777777777777777777777777777
+        nmoe/csrc/rdep.so
+      image
+        sha256:8888888888888888888888888888888888888888888888888888888888888888
       tool      0.1.0
       target    b200x8
       run       0123456789abcdef0123456789abcdef
@@ -345,8 +443,9 @@ fn kernel_checks_are_listed_by_library() {
         assert!(html.contains(part), "{part}\n{html}");
     }
     let terminal = report(&results, "terminal").exits(0).stdout;
+    let words: Vec<&str> = terminal.split_whitespace().collect();
     let said = format!("{ours}: inspected, built from these sources, loaded");
-    assert!(terminal.contains(&said), "{terminal}");
+    assert!(words.join(" ").contains(&said), "{terminal}");
     let plain = report(passed(&["b200:train"]), "html")
         .exits(0)
         .prints("<!doctype html>")

@@ -37,10 +37,10 @@ const FILTERS: [(&str, &str); 22] = [
         r#"("name":"git","state":"ok","found":)"[^"]*""#,
         "$1\"[version]\"",
     ),
-    (r"(?m)^\w+ +user +.*\n( +→ .*\n)?", "[user]\n"),
+    (r"(?m)^\w+ +user +.*\n( {22}.*\n)*", "[user]\n"),
     (r#"\{"name":"user"[^}]*\}"#, "[user]"),
     // The isolation depends on the machine.
-    (r"(?m)^\w+ +isolation +.*\n( +→ .*\n)?", "[isolation]\n"),
+    (r"(?m)^\w+ +isolation +.*\n( {22}.*\n)*", "[isolation]\n"),
     (r#"\{"name":"isolation"[^}]*\}"#, "[isolation]"),
     (r#"("isolation": ?")[^"]*""#, "$1[level]\""),
     (
@@ -95,6 +95,47 @@ fn filtered(text: &str, times: bool) -> String {
         }
     };
     short_id.replace_all(&text, short).into_owned()
+}
+
+/// A terminal of 80 columns breaks wider tables. A path, a command or an address is not broken, so that it can be copied.
+#[test]
+fn tables_fit_80_columns() {
+    let tables = [
+        "plan",
+        "doctor",
+        "gates list",
+        "explain",
+        "images",
+        "report mixed.json",
+        "start --clean",
+    ];
+    let mut lines = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for block in text.split("\n$ nmoe-gates ").skip(1) {
+            let command = block.lines().next().unwrap();
+            let format = command.split_once("--format ").map(|(_, format)| format);
+            let is_table = tables.iter().any(|table| command.starts_with(table));
+            if !is_table
+                || command.contains("--help")
+                || format.is_some_and(|format| !format.starts_with("terminal"))
+            {
+                continue;
+            }
+            let is_copied = |line: &&str| {
+                let start = line.trim_start();
+                ["next: ", "error", "{"]
+                    .iter()
+                    .any(|word| start.starts_with(word))
+                    || !start.contains(' ')
+            };
+            for line in block.lines().skip(1).filter(|line| !is_copied(line)) {
+                lines += 1;
+                assert!(line.chars().count() <= 80, "{command}: {line}");
+            }
+        }
+    }
+    assert!(lines > 500, "{lines}");
 }
 
 /// Returns the folder of the snapshots.

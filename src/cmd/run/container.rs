@@ -42,7 +42,10 @@ pub(super) fn prepare(
         Err(error) => {
             // The message of a build may have a private name.
             let said = visible(&error.to_string()).into_owned();
-            let said = input.redactor.as_ref().map_or(said.clone(), |r| r.clean(&said));
+            let said = match input.redacts_output {
+                true => input.redactor.clean(&said),
+                false => said,
+            };
             return Err(Refused::because(Reason::ContainerFailed)(NoVerdict(said).into()));
         }
         Ok(prepared) => prepared,

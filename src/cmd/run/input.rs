@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use indexmap::IndexMap;
 
 use crate::cmd::context::{self, Context};
+use crate::cmd::github;
 use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::cmd::run::args::Args;
@@ -31,6 +32,7 @@ use crate::leaks::machine;
 use crate::leaks::private_terms;
 use crate::policy::{self, Revision};
 use crate::pull::fresh_merge;
+use crate::report::links::Links;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
 
@@ -67,8 +69,12 @@ pub(super) struct RunInput {
     pub(super) evidence: Evidence,
     pub(super) external: IndexMap<GateId, Recorded>,
     pub(super) perf: PerfTerms,
-    /// Redacts private names from the output of gates.
-    pub(super) redactor: Option<Redactor>,
+    /// The pages that the report links to.
+    pub(super) links: Links,
+    /// Redacts private names from the logs of gates that are kept.
+    pub(super) redactor: Redactor,
+    /// Whether the output of gates is redacted as well, because other people read it or the user defined private terms.
+    pub(super) redacts_output: bool,
 }
 
 /// Whether this process runs in GitHub Actions, where other people read the log.
@@ -76,12 +82,10 @@ pub(super) fn in_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true")
 }
 
-/// Returns the private names to redact. Redacts always in GitHub Actions, and elsewhere if the user defined private terms.
-fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option<Identity>> {
+/// Returns the private names to redact, and whether the user defined any of them.
+fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<(Identity, bool)> {
     let terms = private_terms::from_env(context::variable)?;
-    if terms.is_empty() && !in_actions() {
-        return Ok(None);
-    }
+    let has_terms = !terms.is_empty();
     let mut identity = machine::identity(|name| std::env::var(name).ok());
     identity.terms(terms);
     for (name, value) in std::env::vars_os() {
@@ -98,7 +102,7 @@ fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<Option
             identity.variable(name, &value);
         }
     }
-    Ok(Some(identity))
+    Ok((identity, has_terms))
 }
 
 pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused> {
@@ -132,7 +136,8 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
             .loaded(context)
             .map_err(Refused::because(Reason::Refused))?,
     };
-    let identity = identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
+    let (identity, has_terms) =
+        identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
     let perf = perf_terms(
         args,
         contract.as_ref().map(|c| &c.value),
@@ -181,7 +186,15 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         evidence,
         external,
         perf,
-        redactor: identity.map(Redactor::new),
+        links: Links {
+            pull: resolution.as_ref().map(|resolution| resolution.pull),
+            contract: resolution
+                .as_ref()
+                .and_then(|resolution| Some(resolution.contract.as_ref()?.issue)),
+            ..github::links(context)
+        },
+        redactor: Redactor::new(identity),
+        redacts_output: has_terms || in_actions(),
     })
 }
 

@@ -15,12 +15,17 @@ use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{GateKind, TIER_A};
 use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::{Overall, Reason, Verdict};
+use crate::gate::log;
 use crate::gate::recorder::text;
 use crate::git::Git;
-use crate::report::render::{self, Page};
+use crate::report::links::Links;
+use crate::report::render::{self, Page, Tail};
 use crate::report::view::View;
 use crate::terminal::{Text, escape};
 use crate::workspace::stored_contract;
+
+/// The most gates whose last output a report shows.
+const TAILS: usize = 5;
 
 pub(super) fn dry_run(
     context: &Context,
@@ -101,8 +106,9 @@ pub(super) fn present(
     results: &Results,
     fault: Option<Reason>,
     step: &Unlisted,
+    links: &Links,
 ) -> anyhow::Result<()> {
-    outputs(context, path, results, step)?;
+    outputs(context, path, results, step, links)?;
     if let Some(fault) = fault {
         say(format_args!(
             "error: cannot write {} ({})",
@@ -119,12 +125,18 @@ pub(super) fn present(
         return Ok(());
     }
     let color = context.color(&std::io::stderr());
+    let tails = tails(path, results);
     let options = render::Options {
         color,
+        tails: &tails,
         ..render::Options::default()
     };
     let page = render::page(
-        &View::new(results, &context.settings().unwrap_or_default().report.metric),
+        &View::new(
+            results,
+            &context.settings().unwrap_or_default().report.metric,
+            links,
+        ),
         Page::Terminal,
         &options,
     )?;
@@ -175,6 +187,26 @@ fn next(context: &Context, path: &Path, results: &Results) -> Vec<NextStep> {
     )
 }
 
+/// Returns the last output of the gates that ran and did not pass, from the logs next to the results.
+pub fn tails(results_path: &Path, results: &Results) -> Vec<Tail> {
+    let mut tails = Vec::new();
+    for (id, result) in &results.results {
+        // A gate that did not run in this run may have a log of an earlier one.
+        if result.status == Verdict::Pass || result.duration_s.is_none() {
+            continue;
+        }
+        let lines = log::tail(results_path, id);
+        if !lines.is_empty() && tails.len() < TAILS {
+            tails.push(Tail {
+                gate: id.clone(),
+                lines,
+                path: log::path(results_path, id).display().to_string(),
+            });
+        }
+    }
+    tails
+}
+
 /// Formats the verdict of the run in one line, and each gate that did not pass in another.
 fn verdict(results: &Results) -> Text {
     let (passed, others): (Vec<_>, Vec<_>) = results
@@ -206,6 +238,7 @@ pub(super) fn outputs(
     path: &Path,
     results: &Results,
     step: &Unlisted,
+    links: &Links,
 ) -> anyhow::Result<()> {
     let path = path.display().to_string();
     if path.contains(['\n', '\r']) {
@@ -219,7 +252,11 @@ pub(super) fn outputs(
             ..render::Options::default()
         };
         let page = render::page(
-            &View::new(results, &context.settings().unwrap_or_default().report.metric),
+            &View::new(
+                results,
+                &context.settings().unwrap_or_default().report.metric,
+                links,
+            ),
             Page::Summary,
             &options,
         )?;
