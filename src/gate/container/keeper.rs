@@ -17,9 +17,11 @@ use crate::gate::container::client::{Engine, Kind};
 
 /// The unlisted subcommand that runs the keeper.
 pub const SUBCOMMAND: &str = "container-keeper";
-/// How long a client that was still starting may take to create the container.
+/// How long the keeper waits for a client that was still creating the container, or for an engine that refuses the removal.
 const CREATION: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
+/// The container was created, so a missing one is gone.
+const CREATED: &[u8] = b"created ";
 /// The supervisor has removed the container itself.
 const FAREWELL: &[u8] = b"removed";
 
@@ -57,6 +59,12 @@ impl Keeper {
         Pid::from_child(&self.child)
     }
 
+    /// Tells the keeper that the container exists.
+    pub fn created(&mut self) {
+        // An error means that the keeper has ended.
+        let _ = self.pipe.write_all(CREATED);
+    }
+
     /// Ends a keeper whose container is gone.
     pub fn dismiss(mut self) {
         // An error means that the keeper has ended.
@@ -86,12 +94,13 @@ pub fn run(
     };
     let mut said = Vec::new();
     input.read_to_end(&mut said)?;
-    if said == FAREWELL {
+    if said.ends_with(FAREWELL) {
         return Ok(());
     }
+    let is_created = said.starts_with(CREATED);
     let engine = Engine { kind, environment };
     let until = Instant::now() + CREATION;
-    while !matches!(engine.remove(name), Ok(true)) && Instant::now() < until {
+    while !engine.remove(name).is_ok_and(|found| found || is_created) && Instant::now() < until {
         std::thread::sleep(PAUSE);
     }
     Ok(())

@@ -110,7 +110,11 @@ impl<'a> Running<'a> {
                 Err(_) => self.reports = None,
             }
         }
-        self.has_started && !before
+        let is_new = self.has_started && !before;
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| is_new) {
+            keeper.created();
+        }
+        is_new
     }
 
     fn byte(&mut self, byte: u8) {
