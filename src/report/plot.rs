@@ -164,7 +164,8 @@ impl Frame {
         (value - self.low) / (self.high - self.low) * SVG.0
     }
 
-    fn y(&self, value: f64) -> f64 {
+    /// Returns the position of a value on the vertical axis.
+    pub(super) fn y(&self, value: f64) -> f64 {
         SVG.1 - (value - self.low) / (self.high - self.low) * SVG.1
     }
 
