@@ -86,11 +86,12 @@ struct UnlistedGlobal {
 
 /// Parses a command line, including the unlisted arguments.
 fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
-    let command = deferred::only_called(args, Cli::command);
-    let matches = UnlistedGlobal::augment_args(command)
-        .mut_subcommand("run", cmd::run::Unlisted::augment_args)
-        .mut_subcommand("explain", cmd::explain::Unlisted::augment_args)
-        .try_get_matches_from(args)?;
+    let command = deferred::only_called(args, || {
+        UnlistedGlobal::augment_args(Cli::command())
+            .mut_subcommand("run", deferred::describe_called::<cmd::run::Unlisted>)
+            .mut_subcommand("explain", deferred::describe_called::<cmd::explain::Unlisted>)
+    });
+    let matches = command.try_get_matches_from(args)?;
     let unlisted = Unlisted {
         global: UnlistedGlobal::from_arg_matches(&matches)?,
         run: of_subcommand(&matches, "run")?,

@@ -21,6 +21,18 @@ pub fn only_called(words: &[OsString], describe: impl FnOnce() -> Command) -> Co
     command
 }
 
+/// Adds arguments to a subcommand that the command line can call.
+pub fn describe_called<A: Args>(command: Command) -> Command {
+    let called = WORDS.with_borrow(|words| match words {
+        Some(words) => words.iter().any(|word| word == command.get_name()),
+        None => true,
+    });
+    match called {
+        true => A::augment_args(command),
+        false => command,
+    }
+}
+
 /// Arguments of a subcommand. `clap`'s derive can only describe all subcommands, so each decides for itself.
 #[derive(Clone, Debug)]
 pub struct Deferred<A>(A);
@@ -45,14 +57,7 @@ impl<A: FromArgMatches> FromArgMatches for Deferred<A> {
 
 impl<A: Args> Args for Deferred<A> {
     fn augment_args(command: Command) -> Command {
-        let called = WORDS.with_borrow(|words| match words {
-            Some(words) => words.iter().any(|word| word == command.get_name()),
-            None => true,
-        });
-        match called {
-            true => A::augment_args(command),
-            false => command,
-        }
+        describe_called::<A>(command)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -70,15 +70,16 @@ fn lists_include_every_page() {
 fn requests_carry_expected_method_and_body() {
     let api = FakeGitHub::start();
     api.pull(5, "issue/01-x", SHA, SHA, "body");
+    api.issue(7, "A contract", "");
     api.state().refs.insert("pull/5/merge".to_owned(), SHA.to_owned());
     api.state()
         .editors
-        .insert(5, ("captain".to_owned(), Some("editor".to_owned())));
+        .insert(7, ("captain".to_owned(), Some("editor".to_owned())));
     let (hub, _) = hub(&api);
     assert_eq!(hub.pull(5).unwrap().head.branch, "issue/01-x");
     assert_eq!(hub.merge_ref(5).unwrap().as_deref(), Some(SHA));
     assert_eq!(hub.merge_ref(6).unwrap(), None);
-    assert_eq!(hub.authorship(5).unwrap().editor.as_deref(), Some("editor"));
+    assert_eq!(hub.authorship(7).unwrap().editor.as_deref(), Some("editor"));
     assert_eq!(hub.login().unwrap(), "github-actions[bot]");
     let comment = hub.create_comment(5, "hello").unwrap();
     hub.update_comment(comment.id, "again").unwrap();

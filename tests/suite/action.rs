@@ -127,7 +127,7 @@ fn cancelled_step_writes_report() {
 #[test]
 fn killed_step_ends_gates_and_records_cancelled() {
     let sandbox = Sandbox::new();
-    write_registry(&sandbox, "echo started; env | grep TRACKING; sleep 601");
+    write_registry(&sandbox, "echo started; env | grep TRACKING || true; sleep 601");
     let tracking = "github_00000000-0601";
     let results = sandbox.path("tmp/results.json");
     let inputs = [

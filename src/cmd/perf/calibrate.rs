@@ -17,7 +17,7 @@ use crate::domain::ids::GateId;
 use crate::domain::noise::{Noise, NoiseTable};
 use crate::domain::paths;
 use crate::domain::registry::{Gate, GateKind, Registry};
-use crate::domain::results::GateResult;
+use crate::domain::results::{GateResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::gate::engine::{PerfCase, PerfTerms};
 use crate::gate::evidence;
@@ -183,13 +183,14 @@ fn finest(noise: History, most: u32) -> Option<f64> {
 
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
+    let read = |path: &PathBuf| input_files::recorded(path);
+    let recorded: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
     let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;
     let mut known = Vec::new();
-    for path in &args.from {
-        let results = input_files::recorded(path)?;
+    for results in &recorded {
         if let Some(commit) = results.evidence.commit() {
-            known.extend(comparisons::of_results(&results, commit, &registry));
+            known.extend(comparisons::of_results(results, commit, &registry));
         }
     }
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
