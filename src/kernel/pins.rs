@@ -27,7 +27,7 @@ fn numbers(usage: &Usage) -> [(PinNumber, u64); 4] {
     ]
 }
 
-/// Returns what differs from the pins, in both directions. The names are those of the pins, at most [`MAX_NAME`] characters long.
+/// Returns what differs from the pins, in both directions. The names are those of the pins, at most `MAX_NAME` characters long.
 pub fn deltas<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage>) -> Vec<PinDelta> {
     let mut found = Vec::new();
     for usage in used {

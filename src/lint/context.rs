@@ -1,6 +1,7 @@
 //! Defines what the lints compare a document with: the registry, the files of the checkout, naming, noise.
 
 use std::cell::LazyCell;
+use std::collections::BTreeSet;
 
 use crate::document::Node;
 use crate::domain::metric::{self, Direction, Metric};
@@ -27,25 +28,39 @@ pub struct LintContext {
 }
 
 /// The files of a checkout, relative, with `/`. The first access lists them.
-pub struct Files(LazyCell<Option<Vec<String>>, List>);
+pub struct Files {
+    list: LazyCell<Option<Vec<String>>, List>,
+    folders: Box<dyn Fn() -> BTreeSet<String>>,
+}
 
 type List = Box<dyn FnOnce() -> Option<Vec<String>>>;
 
 impl Files {
-    /// Makes a list that this function fills on the first access.
-    pub fn listed_by(list: impl FnOnce() -> Option<Vec<String>> + 'static) -> Self {
-        Files(LazyCell::new(Box::new(list)))
+    /// Makes a list that `list` fills on the first access. `folders` returns the folders at the top, without that list.
+    pub fn listed_by(
+        list: impl FnOnce() -> Option<Vec<String>> + 'static,
+        folders: impl Fn() -> BTreeSet<String> + 'static,
+    ) -> Self {
+        Files {
+            list: LazyCell::new(Box::new(list)),
+            folders: Box::new(folders),
+        }
     }
 
     /// Returns the files; `None` without a checkout.
     pub fn get(&self) -> Option<&[String]> {
-        self.0.as_deref()
+        self.list.as_deref()
+    }
+
+    /// Returns the names of the folders at the top of the checkout.
+    pub fn folders(&self) -> BTreeSet<String> {
+        (self.folders)()
     }
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Files::listed_by(|| None)
+        Files::listed_by(|| None, BTreeSet::new)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Checks contracts.
 
-use std::collections::BTreeSet;
-
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
@@ -152,10 +150,10 @@ fn misspelled(diagnostics: &mut Diagnostics<'_>, allow: &[(PathPattern, &Node)],
         .filter_map(|(pattern, node)| Some((folder(pattern.as_str())?, pattern, node)))
         .filter(|(top, pattern, _)| pattern.is_wild() && !top.contains(['*', '?', '[', '{']))
         .collect();
-    let Some(files) = facts.files.get().filter(|_| !absent.is_empty()) else {
+    if absent.is_empty() {
         return;
-    };
-    let folders: BTreeSet<String> = files.iter().filter_map(|file| folder(file)).collect();
+    }
+    let folders = facts.files.folders();
     for (top, pattern, node) in absent {
         let meant = nearest(&top, folders.iter().map(String::as_str));
         if let Some(meant) = meant.filter(|_| !folders.contains(&top)) {

@@ -1,5 +1,6 @@
 //! Reads the inputs of every lint: the documents that the user named, and the facts that the rules need. Not a subcommand.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -119,15 +120,25 @@ pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
 /// Gathers what the lints compare a document with, apart from the registry.
 pub fn facts_with(context: &Context, registry: Option<RegistryIndex>) -> anyhow::Result<LintContext> {
     let (subject, is_checkout) = (context.subject.clone(), registry.is_some());
+    let root = subject.clone();
     let settings = context.settings()?;
     Ok(LintContext {
         noise: perf_baseline::noise(context)?,
         registry,
-        files: Files::listed_by(move || files(&subject, is_checkout)),
+        files: Files::listed_by(move || files(&subject, is_checkout), move || folders(&root)),
         naming: settings.naming,
         contracts: settings.contracts,
         leaks: private_terms::options(context::variable)?,
     })
+}
+
+/// Lists the folders at the top of a checkout; none if it cannot be read.
+fn folders(subject: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(subject).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Lists the files of a checkout with git. Without git, walks the folder if it has a registry.
