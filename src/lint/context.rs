@@ -30,20 +30,21 @@ pub struct LintContext {
 /// The files of a checkout, relative, with `/`. The first access lists them.
 pub struct Files {
     list: LazyCell<Option<Vec<String>>, List>,
-    folders: Box<dyn Fn() -> BTreeSet<String>>,
+    folders: LazyCell<BTreeSet<String>, Folders>,
 }
 
 type List = Box<dyn FnOnce() -> Option<Vec<String>>>;
+type Folders = Box<dyn FnOnce() -> BTreeSet<String>>;
 
 impl Files {
     /// Makes a list that `list` fills on the first access. `folders` returns the folders at the top, without that list.
     pub fn listed_by(
         list: impl FnOnce() -> Option<Vec<String>> + 'static,
-        folders: impl Fn() -> BTreeSet<String> + 'static,
+        folders: impl FnOnce() -> BTreeSet<String> + 'static,
     ) -> Self {
         Files {
             list: LazyCell::new(Box::new(list)),
-            folders: Box::new(folders),
+            folders: LazyCell::new(Box::new(folders)),
         }
     }
 
@@ -53,8 +54,8 @@ impl Files {
     }
 
     /// Returns the names of the folders at the top of the checkout.
-    pub fn folders(&self) -> BTreeSet<String> {
-        (self.folders)()
+    pub fn folders(&self) -> &BTreeSet<String> {
+        &self.folders
     }
 }
 
