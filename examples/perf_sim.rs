@@ -16,6 +16,11 @@ use nmoe_gates::perf::decision::{Evidence, MAX_PAIRS, Pair, Rule, Step};
 use nmoe_gates::perf::measurement::{Reduction, Sample, Screening, Series, choose_estimator, reduce_pair};
 use nmoe_gates::perf::stats::{self, History};
 
+#[path = "../src/perf/dice.rs"]
+mod dice;
+
+use dice::Dice;
+
 /// Seed of the tables in docs/explanation/performance.md.
 pub const SEED: u64 = 20_260_101;
 /// Simulated comparisons per row, unless `--runs` says another number.
@@ -38,23 +43,7 @@ const HOW: Reduction = Reduction {
     single: false,
 };
 
-/// Random numbers by SplitMix64 and Box–Muller, the same on every machine.
-pub struct Dice(u64);
-
 impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-
     /// Student's t with three degrees of freedom, scaled to a standard deviation of 1.
     fn heavy(&mut self) -> f64 {
         let squares: f64 = (0..3).map(|_| self.normal().powi(2)).sum();

@@ -169,7 +169,7 @@ fn batch(
     };
     let batch = match Batch::load(github, &pulls, &issues, every) {
         Ok(batch) => batch,
-        // Without a token there is no GraphQL.
+        // GraphQL needs a token.
         Err(error) if matches!(error.kind, ErrorKind::NoToken) => Batch::default(),
         Err(error) => {
             counter.show("");

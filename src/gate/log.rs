@@ -104,7 +104,7 @@ pub fn path(results: &Path, gate: &GateId) -> PathBuf {
 
 /// Removes the logs of an earlier run. Files with other names stay.
 pub fn remove_all(results: &Path) {
-    // Without the folder, there is no log.
+    // Without the folder, no log is kept.
     for entry in std::fs::read_dir(folder(results)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));

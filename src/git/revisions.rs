@@ -7,7 +7,7 @@ use crate::git::{Git, GitError};
 /// Returns the commit of a revision that the user named.
 ///
 /// # Errors
-/// There is no such commit, or git cannot be started.
+/// The commit does not exist, or git cannot be started.
 pub fn known(git: &Git, revision: &str) -> Result<CommitId, GitError> {
     git.commit(revision)?
         .ok_or_else(|| GitError::NoCommit(revision.to_owned()))

@@ -29,7 +29,7 @@ impl Batch {
     /// are known.
     ///
     /// # Errors
-    /// There is no token, or GitHub refuses a query. The REST requests may still be possible.
+    /// The token is missing, or GitHub refuses a query. The REST requests may still be possible.
     pub fn load(
         github: &GitHub,
         pulls: &[u64],

@@ -78,7 +78,7 @@ pub struct Spread {
     pub dof: f64,
 }
 
-/// Returns the comparisons of a run that measured something, whatever their verdict, as those of this commit. The registry
+/// Returns the comparisons of a run that measured something, with any verdict, as those of this commit. The registry
 /// says which gates need no GPU; a gate that it does not have is assumed to need one.
 pub fn of_results(results: &Results, commit: &CommitId, registry: &Registry) -> Vec<Comparison> {
     let gates = results.results.iter();

@@ -111,7 +111,7 @@ pub enum Step {
     Another,
 }
 
-/// What the pairs say so far.
+/// The result of the pairs until now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
     /// What to do next.

@@ -16,6 +16,8 @@ pub mod arms;
 pub mod baseline;
 pub mod comparisons;
 pub mod decision;
+#[cfg(test)]
+pub mod dice;
 pub mod experiment;
 pub mod history;
 pub mod isolate;

@@ -300,7 +300,7 @@ fn between_ends(levels: &[f64]) -> Option<(f64, Option<f64>)> {
     Some((now - then, error))
 }
 
-/// The standard deviation from commit to commit, whatever steps and drifts there are; `None` of fewer than eight.
+/// The standard deviation from commit to commit, without the effect of steps and drifts; `None` of fewer than eight.
 fn noise(levels: &[f64]) -> Option<f64> {
     if levels.len() < 8 {
         return None;

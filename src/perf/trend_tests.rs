@@ -4,24 +4,7 @@ use super::*;
 use crate::domain::noise::Estimator;
 use crate::domain::verdict::Verdict;
 use crate::perf::comparisons::{Spread, VERSION};
-
-/// Random numbers by SplitMix64 and Box–Muller, the same in every repetition of the test.
-struct Dice(u64);
-
-impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-}
+use crate::perf::dice::Dice;
 
 /// A history: what each commit really changes, and how the machine measures.
 struct World {
@@ -149,7 +132,7 @@ fn flat_histories_raise_no_alarm() {
     }
 }
 
-/// A drift has no step. Once it is beyond the cumulative budget, the trend says so.
+/// A drift has no step. Once it is beyond the cumulative budget, the trend reports that.
 #[test]
 fn drift_raises_the_cumulative_alarm_only() {
     let world = World {

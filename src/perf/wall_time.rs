@@ -86,7 +86,7 @@ impl WallTimes {
         let seconds_per_step = base.window.as_secs_f64() / base.work;
         let claimed = change.claimed * seconds_per_step / log_ratio.exp();
         self.is_impossible |= claimed > change.duration.as_secs_f64() * 1.1;
-        // A change that prints everything at once has no window of its own.
+        // A change that prints everything at once has no measurable window.
         let window = change.window.as_secs_f64().max(1e-3);
         let speedup = change.work.max(1.0) / window * seconds_per_step;
         self.excess.push(log_ratio - speedup.ln());

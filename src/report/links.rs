@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::ids::CommitId;
 
-/// The pages that belong to a run. Without a repository there are no links.
+/// The pages that belong to a run. Without a repository it has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
     /// The page of the repository, such as `https://github.com/owner/name`.

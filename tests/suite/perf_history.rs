@@ -20,6 +20,20 @@ struct Measured<'a> {
     sides: [[f64; 3]; 2],
 }
 
+impl<'a> Measured<'a> {
+    /// A passed comparison of a commit with the one before it, without a trial merge.
+    fn passed(head: &'a str, base: &'a str, sides: [[f64; 3]; 2]) -> Self {
+        Measured {
+            head,
+            merge: None,
+            base,
+            tree: None,
+            status: "pass",
+            sides,
+        }
+    }
+}
+
 /// Three measurements around a level that differ by 0.1 %.
 fn around(level: f64) -> [f64; 3] {
     [level * 0.999, level, level * 1.001]
@@ -69,14 +83,7 @@ fn small_losses_exceed_cumulative_budget() {
     for i in 1..4 {
         let before = level;
         level *= 0.97;
-        let measured = Measured {
-            head: &ids[i],
-            merge: None,
-            base: &ids[i - 1],
-            tree: None,
-            status: "pass",
-            sides: [around(before), around(level)],
-        };
+        let measured = Measured::passed(&ids[i], &ids[i - 1], [around(before), around(level)]);
         let path = results(&sandbox, &format!("r{i}"), &measured);
         let path = path.to_str().unwrap();
         history(&sandbox, &["record", path])
@@ -182,7 +189,7 @@ fn comparison_belongs_to_the_commit_that_landed() {
         .reports("1 new entries");
     let known = entries(&sandbox);
     assert_eq!(known[0]["commit"], landed.as_str(), "{known:?}");
-    // The squashed commit is no longer on the branch.
+    // The squashed commit has left the branch.
     let shown = history(&sandbox, &["show"]).exits(0);
     assert!(shown.stdout.contains("(not on the branch)"), "{}", shown.stdout);
     // A person can name the commit.
@@ -244,14 +251,7 @@ fn five_hundred_results_give_three_steps() {
         };
         let session = 1.0 + noise(0.01) + if i >= 350 { 0.06 } else { 0.0 };
         let mut side = |level: f64| [0; 3].map(|_| level * session * (1.0 + noise(0.004)));
-        let measured = Measured {
-            head: &ids[i],
-            merge: None,
-            base: &ids[i - 1],
-            tree: None,
-            status: "pass",
-            sides: [side(before), side(level)],
-        };
+        let measured = Measured::passed(&ids[i], &ids[i - 1], [side(before), side(level)]);
         args.push(
             results(&sandbox, &format!("r{i:03}"), &measured)
                 .display()
@@ -290,7 +290,7 @@ fn five_hundred_results_give_three_steps() {
     );
 }
 
-/// The pairs of recorded comparisons calibrate the next one: nobody stores noise by hand.
+/// The pairs of recorded comparisons calibrate the next one, without noise that is stored by hand.
 #[test]
 fn recorded_comparisons_renew_stored_noise() {
     let bench = Bench::speed(100_000, 100_000);
@@ -389,14 +389,7 @@ fn concurrent_history_writers_lose_nothing() {
     );
     let writers: Vec<_> = (0..6)
         .map(|i| {
-            let measured = Measured {
-                head: &ids[i + 1],
-                merge: None,
-                base: &ids[i],
-                tree: None,
-                status: "pass",
-                sides: [around(100.0), around(99.0)],
-            };
+            let measured = Measured::passed(&ids[i + 1], &ids[i], [around(100.0), around(99.0)]);
             let path = results(&sandbox, &format!("w{i}"), &measured);
             let dir = if i % 2 == 0 {
                 sandbox.repo()

@@ -142,7 +142,7 @@ impl Inspector {
             self.section(None, bytes);
         } else if bytes.starts_with(archive::MAGIC) {
             match archive::members(bytes) {
-                // A member that is no library, such as a text, is not device code.
+                // A member that is not a library, such as a text, is not device code.
                 Ok(members) => members
                     .into_iter()
                     .filter(|member| member.starts_with(b"\x7fELF"))

@@ -40,7 +40,7 @@ pub struct Args {
 enum What {
     /// Append the comparisons of recorded results to the ref of the policy checkout, or of a remote.
     ///
-    /// Each comparison is kept at the commit of the branch that landed what was tested, whatever its verdict.
+    /// Each comparison is kept at the commit of the branch that landed what was tested, with any verdict.
     Record {
         /// Results of a run.
         #[arg(required = true, value_name = "RESULTS")]

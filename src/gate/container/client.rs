@@ -115,7 +115,7 @@ impl Engine {
     /// Returns the first engine whose client is on PATH, or the wanted one.
     ///
     /// # Errors
-    /// There is no such client.
+    /// The client is not installed.
     pub fn find(wanted: Option<Kind>, environment: &[(OsString, OsString)]) -> Result<Engine, EngineError> {
         let path = environment
             .iter()
@@ -252,7 +252,7 @@ impl Engine {
         }
         let mut words = vec!["rm", "--force", "--volumes"];
         if self.kind == Kind::Podman {
-            // Podman would first wait ten seconds for the container to end by itself.
+            // Podman would first wait ten seconds for the container to end.
             words.extend(["--time", "0"]);
         }
         words.push(name);

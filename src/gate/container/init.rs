@@ -34,7 +34,7 @@ pub struct Streams {
 /// Reads the task, runs it, and writes the reports.
 ///
 /// # Errors
-/// There is no task, or the reports cannot be written.
+/// The task is missing, or the reports cannot be written.
 pub fn run(streams: Streams) -> io::Result<()> {
     process::deny_inspection()?;
     process::close_descriptors_on_exec();

@@ -111,7 +111,7 @@ impl Containers {
     /// Finds an engine and makes the image of each gate available.
     ///
     /// # Errors
-    /// There is no engine, no image, or the checkout belongs to root.
+    /// The engine or the image is missing, or the checkout belongs to root.
     pub fn prepare(wanted: Wanted<'_>, stop: &mut dyn FnMut() -> bool) -> Result<Self, EngineError> {
         let engine = Engine::find(wanted.engine, wanted.environment)?;
         let place = Place::of(wanted.subject, wanted.program)?;

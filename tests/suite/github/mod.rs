@@ -4,7 +4,7 @@
 //!
 //! Its rules, each with the page of GitHub that it follows, and how it decides freshness: docs/development/github-stand-in.md.
 //!
-//! A conversation lock, a limit and the clock change only when a test says so.
+//! A conversation lock, a limit and the clock change only when a test changes them.
 #![allow(dead_code, reason = "not every state of the suite uses each rule")]
 
 mod actions;
