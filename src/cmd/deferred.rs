@@ -1,6 +1,6 @@
 //! Describes the arguments of a subcommand only where the command line can call it. Not a subcommand.
 //!
-//! Describing the arguments of all subcommands was a third of the time of a start.
+//! Describing the arguments of all subcommands makes every start slower (docs/explanation/benchmarks.md).
 
 use std::cell::RefCell;
 use std::ffi::OsString;

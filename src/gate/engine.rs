@@ -436,7 +436,7 @@ impl Run<'_, '_> {
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
         let mut environment = gate_environment::of(gate, self.plan.environment.iter().cloned());
         if gate.needs_target() {
-            // The libraries were checked before the first gate; a change since then is not loaded.
+            // The libraries were checked before this gate; one that changed since then is not loaded.
             let preload = preload::value(&self.plan.registry.target()).ok().flatten();
             environment.extend(preload.map(|value| ("LD_PRELOAD".into(), value)));
         }

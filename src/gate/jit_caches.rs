@@ -53,7 +53,7 @@ pub struct JitCaches {
 #[derive(Debug, Default)]
 struct JitReport {
     /// The digest of each cubin, by cache.
-    digests: BTreeMap<JitCache, Vec<Sha256>>,
+    digests: BTreeMap<JitCache, BTreeSet<Sha256>>,
     /// What is not for the target, one sentence each.
     faults: Vec<String>,
 }
@@ -159,10 +159,7 @@ impl JitCaches {
                 look(entry.path(), arch, &mut digests, &mut report.faults);
             }
             if !digests.is_empty() {
-                let all = report.digests.entry(cache).or_default();
-                all.extend(digests);
-                all.sort_unstable();
-                all.dedup();
+                report.digests.entry(cache).or_default().extend(digests);
             }
         }
         report

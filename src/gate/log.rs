@@ -64,16 +64,10 @@ impl Log {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let bytes = if bytes.len() > KEPT {
-            self.is_cut = true;
-            &bytes[bytes.len() - KEPT..]
-        } else {
-            bytes
-        };
-        let over = (self.kept.len() + bytes.len()).saturating_sub(KEPT);
+        self.kept.extend(bytes);
+        let over = self.kept.len().saturating_sub(KEPT);
         self.is_cut |= over > 0;
         self.kept.drain(..over);
-        self.kept.extend(bytes);
     }
 
     /// Returns the kept output and forgets it. After a cut, it begins with a complete line.

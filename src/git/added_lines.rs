@@ -173,12 +173,14 @@ fn merged(head: &str, path: &[u8], blobs: &mut Blobs) -> Result<Option<Changed>,
         added: vec![1..=u32::MAX],
     };
     if let Some(content) = blobs.read(id)? {
-        let mut old = HashSet::new();
         let mut contents = Vec::new();
         for parent in parents {
             contents.extend(blobs.read(parent)?);
         }
-        old.extend(contents.iter().flat_map(|text| text.split(|b| *b == b'\n')));
+        let old: HashSet<&[u8]> = contents
+            .iter()
+            .flat_map(|text| text.split(|b| *b == b'\n'))
+            .collect();
         let new = (1..).zip(content.split(|b| *b == b'\n'));
         file.added = new
             .filter(|(_, line)| !old.contains(line))

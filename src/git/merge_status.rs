@@ -3,8 +3,6 @@
 //! Must report a branch as merged only if deleting the branch loses no work.
 
 use std::collections::HashSet;
-use std::io::Write as _;
-use std::process::Stdio;
 
 use crate::domain::ids::CommitId;
 use crate::git::merge;
@@ -78,7 +76,7 @@ pub fn of_branch(
     }
     let since = patches(git, &fork, base, &paths)?;
     let whole = git.bytes(["diff"].iter().chain(&PATCH).chain(&[fork.as_str(), tip, "--"]))?;
-    if let Some((id, _)) = patch_ids(git, whole)?.first()
+    if let Some((id, _)) = patch_ids(git, &whole)?.first()
         && let Some((_, commit)) = since.iter().find(|(other, _)| other == id)
     {
         return Ok(MergeStatus::Squashed(commit.clone()));
@@ -128,32 +126,14 @@ fn patches(git: &Git, from: &str, to: &str, paths: &[String]) -> Result<Vec<(Str
     args.extend(PATCH);
     args.extend([range.as_str(), "--"]);
     args.extend(paths.iter().map(String::as_str));
-    patch_ids(git, git.bytes(args)?)
+    patch_ids(git, &git.bytes(args)?)
 }
 
 /// Computes the patch ids of patches, with their commit ids. White space counts, because indentation can change a program.
-fn patch_ids(git: &Git, patches: Vec<u8>) -> Result<Vec<(String, String)>, GitError> {
-    let mut child = git
-        .command(["patch-id", "--verbatim"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let feeder = child.stdin.take().map(|mut pipe| {
-        std::thread::spawn(move || {
-            // If git ends early, its exit code shows the error.
-            let _ = pipe.write_all(&patches);
-        })
-    });
-    let output = child.wait_with_output()?;
-    if let Some(feeder) = feeder {
-        let _ = feeder.join();
-    }
-    if !output.status.success() {
-        return Err(GitError::failed("patch-id", &output));
-    }
+fn patch_ids(git: &Git, patches: &[u8]) -> Result<Vec<(String, String)>, GitError> {
+    let ids = git.bytes_from(["patch-id", "--verbatim"], patches)?;
     let mut seen = HashSet::new();
-    Ok(String::from_utf8_lossy(&output.stdout)
+    Ok(String::from_utf8_lossy(&ids)
         .lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(id, commit)| (id.to_owned(), commit.to_owned()))

@@ -37,29 +37,24 @@ impl Batch {
         every: impl Fn(usize),
     ) -> Result<Self, GitHubError> {
         let mut batch = Batch::default();
-        let part = |all: &[u64], n: usize| -> Vec<u64> {
-            all.chunks(OF_QUERY)
-                .nth(n)
-                .map(<[u64]>::to_vec)
-                .unwrap_or_default()
-        };
         for n in 0..pulls.len().max(issues.len()).div_ceil(OF_QUERY) {
             every(batch.comments.len());
-            let (pulls, issues) = (part(pulls, n), part(issues, n));
+            let pulls = pulls.chunks(OF_QUERY).nth(n).unwrap_or_default();
+            let issues = issues.chunks(OF_QUERY).nth(n).unwrap_or_default();
             let mut fields = String::new();
-            for number in &pulls {
+            for number in pulls {
                 let _ = write!(fields, " p{number}:pullRequest(number:{number}){{{OF_PULL}}}");
             }
-            for number in &issues {
+            for number in issues {
                 let _ = write!(fields, " i{number}:issue(number:{number}){{{OF_ISSUE}}}");
             }
             let data = github.query_repository(&fields)?;
             for number in pulls {
-                batch.keep(number, &data[format!("p{number}")]);
+                batch.keep(*number, &data[format!("p{number}")]);
             }
             for number in issues {
                 let author = graphql::authorship(&data[format!("i{number}")]);
-                batch.authors.insert(number, author);
+                batch.authors.insert(*number, author);
             }
         }
         Ok(batch)

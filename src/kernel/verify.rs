@@ -192,7 +192,7 @@ pub struct Rules<'a> {
     pub nonce: Option<&'a str>,
     /// The driver, if it is known. The self-checks run on each of its GPUs.
     pub driver: Option<&'a Driver>,
-    /// Whether to load and self-check libraries with a stamp. This needs a suitable machine.
+    /// Whether to load and self-check fresh libraries. This needs a suitable machine.
     pub load: bool,
     /// Time and output limits of the kernel host.
     pub limits: Limits,

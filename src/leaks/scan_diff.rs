@@ -82,7 +82,7 @@ struct Scan<'a> {
     leaks: RangeLeaks,
     /// The leaks so far, with the text of their lines. The same leak in a later commit is not another one.
     known: HashSet<Sha256>,
-    /// The file names and identities that were scanned.
+    /// The file names, unread files and identities so far, each after a word for its kind.
     names: HashSet<Vec<u8>>,
     blobs: Blobs,
 }
@@ -167,7 +167,7 @@ impl Scan<'_> {
 
     /// Scans the path of a file.
     fn name_of(&mut self, file: &Changed, commit: &str) {
-        if self.names.insert(file.path.clone()) {
+        if self.names.insert([b"path ".as_slice(), &file.path].concat()) {
             let name = format!("a file name in commit {}", short(commit));
             self.name(&name, &file.path, finding::HISTORY);
         }
@@ -202,11 +202,13 @@ impl Scan<'_> {
             let name = format!("message of commit {}", short(&id));
             let scan = |options| finding::of_file(&name, scan_text("", message, options));
             let open = scan(self.rules.open);
-            // A message of a commit is always of the change.
-            let hidden = scan(self.rules.strict)
-                .into_iter()
-                .filter(|leak| !open.iter().any(|seen| seen.finding == leak.finding));
-            self.leaks.proposed.extend(hidden);
+            if memchr::memmem::find(message, MARKER.as_bytes()).is_some() {
+                // A message of a commit is always of the change.
+                let hidden = scan(self.rules.strict)
+                    .into_iter()
+                    .filter(|leak| !open.iter().any(|seen| seen.finding == leak.finding));
+                self.leaks.proposed.extend(hidden);
+            }
             self.leaks.found.extend(open);
         }
         Ok(())

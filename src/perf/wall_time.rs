@@ -9,6 +9,7 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::metrics::Measured;
 use crate::gate::process::CommandOutcome;
 use crate::perf::refusal::Refusal;
+use crate::perf::stats;
 
 /// A baseline that prints for less time than this is not compared: the start of a process would decide.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -101,15 +102,14 @@ impl WallTimes {
             let why = "the change claims steps that need more time than its measurement lasted";
             return Err(Refusal::new(Verdict::Fail, Reason::Tampered, why));
         }
-        let count = self.excess.len() as f64;
-        if self.excess.is_empty() {
+        let Some(mean) = stats::mean(&self.excess) else {
             return Ok(());
-        }
-        let mean = self.excess.iter().sum::<f64>() / count;
+        };
+        let count = self.excess.len() as f64;
         let accepted = if self.excess.len() == 1 {
             ACCEPTED_OF_ONE
         } else {
-            let variance = self.excess.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            let variance = stats::squares(&self.excess) / (count - 1.0);
             ACCEPTED + 4.0 * (variance / count).sqrt()
         };
         if mean.abs() <= accepted {

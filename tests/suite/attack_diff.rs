@@ -110,6 +110,8 @@ fn t19_all_to_all_below_quoted_name() {
         !naive(&sandbox, "all_to_all"),
         out.code() == Some(0),
     );
+    assert_eq!(out.code(), Some(1));
+    assert!(out.stdout.contains("moe-all-to-all"), "{}", out.stdout);
 }
 
 #[test]
@@ -209,6 +211,21 @@ fn t19_leak_in_names() {
     let ours = found(&sandbox, "blue-heron");
     attack("a branch name", !naive(&sandbox, "blue-heron"), ours.is_empty());
     assert_eq!(ours, ["private-term the branch name"]);
+}
+
+#[test]
+fn t19_file_named_like_an_author() {
+    let author = "A <a@trainer-3.(none)>";
+    let sandbox = begun();
+    sandbox.file(&format!("identity {author}"), "b\n");
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "change", "--author", author]);
+    let ours = found(&sandbox, "");
+    attack(
+        "a file that is named like the author",
+        !naive(&sandbox, "trainer-3"),
+        !ours.iter().any(|finding| finding.contains("author of commit")),
+    );
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn kernel_exceeding_its_pin_fails() {
         "{pins}"
     );
     for (pins, code, says) in [
-        (pins.clone(), 0, ""),
+        (pins.clone(), 0, "[]"),
         (
             pins.replace("registers = 8", "registers = 7"),
             1,

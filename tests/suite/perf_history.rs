@@ -198,7 +198,7 @@ fn comparison_belongs_to_the_commit_that_landed() {
         .reports("1 new entries");
 }
 
-/// 500 commits with three steps, a drift, a spike and a faster machine: each step at its commit, in a few seconds.
+/// 500 commits with three steps, a drift, a spike and a faster machine: each step at its commit.
 #[test]
 fn five_hundred_results_give_three_steps() {
     let sandbox = Sandbox::new();

@@ -354,7 +354,7 @@ impl Meter {
         self.decoder.encoding()
     }
 
-    /// How many samples of the first metric with any there are so far.
+    /// The largest number of samples of one metric so far; the number of the step does not count.
     pub fn sample_count(&self) -> u64 {
         let is_value = |gauge: &&Gauge| gauge.metric.name != STEP;
         let counts = self
