@@ -42,6 +42,9 @@ fn is_bucket(name: &[u8]) -> bool {
         .unwrap_or_default()
         .trim_end_matches('.');
     !listed(PUBLIC_BUCKETS, text)
+        && !text
+            .split(['-', '.', '_'])
+            .any(|word| matches!(word, "public" | "opendata"))
         && !text.starts_with("my-")
         && !text.starts_with("your-")
         && !text.starts_with("my")

@@ -233,6 +233,10 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if is_cluster_dns(&host) {
         return;
     }
+    // The rule for mail addresses decides.
+    if before(hit.text, span.start) == b'@' && is_company_mail(&host) {
+        return;
+    }
     let certain = is_certain(hit.text, &span, &host, count);
     let weak = WEAK_TLDS.contains(&last) && !company;
     let numbered = host[..host.len() - last.len()]
@@ -250,6 +254,11 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if strong && !is_code(hit.text, &span, &host) {
         found.report(&PRIVATE_HOST, span);
     }
+}
+
+/// Whether a domain is one that companies use for public mail addresses, such as `corp.acme.com`. A machine has a longer name.
+pub fn is_company_mail(domain: &[u8]) -> bool {
+    domain.starts_with(b"corp.") && labels(domain).count() == 3
 }
 
 /// Whether a name is in the DNS of Consul, and not a module.

@@ -36,6 +36,22 @@ const NOBODY: &str = "localhost self-hosted ubuntu-latest ubuntu-22.04 ubuntu-24
     socks5 http2 http3 wasm32 wasm64 win32 win64 ipv4-host ipv6-host arm64 amd64 aarch64 armv7 i686 i386 \
     ed25519 python3 localhost0 in-cluster multi-host per-host no-host";
 
+/// Systems, tools and parts of a program that have a version or a number and are not machines.
+const NUMBERED: &str = "ubuntu debian fedora centos rocky almalinux alpine rhel amazonlinux windows macos xcode python cpython pypy \
+    cuda cudnn rocm nccl nodejs java jdk ruby php gcc clang llvm torch pytorch torchvision triton jax tensorflow kernel linux \
+    android ios chrome firefox postgres mysql redis issue";
+
+/// Whether a name is a system or a tool with its version, such as `ubuntu-24`.
+fn is_version(name: &[u8]) -> bool {
+    let digits = name.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let stem = &name[..name.len() - digits];
+    digits > 0
+        && listed(
+            NUMBERED,
+            stem.strip_suffix(b"-").unwrap_or(stem).to_ascii_lowercase(),
+        )
+}
+
 /// Whether the name that contains the keyword has a digit from the keyword on.
 fn name_has_number(text: &[u8], at: usize) -> bool {
     text[at..]
@@ -139,7 +155,13 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
             || name.contains(&b'.')
             || name.contains(&b'[')
             || name.last().is_some_and(u8::is_ascii_digit));
-    !underscore && !camel && !number && versions == 0 && (hyphen_number || hyphens >= 2) && is_machine(name)
+    !underscore
+        && !camel
+        && !number
+        && versions == 0
+        && (hyphen_number || hyphens >= 2)
+        && !is_version(name)
+        && is_machine(name)
 }
 
 /// Whether a text is `user@host` of a prompt.

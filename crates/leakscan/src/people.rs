@@ -188,7 +188,11 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         return;
     }
     if internal {
-        found.report(&PERSONAL_IDENTITY, start..end);
+        if hosts::is_company_mail(&domain) {
+            found.warn(&PERSONAL_IDENTITY, start..end);
+        } else {
+            found.report(&PERSONAL_IDENTITY, start..end);
+        }
         return;
     }
     let public_domain = [

@@ -304,6 +304,30 @@ mod tests {
     }
 
     #[test]
+    fn weak_signs_are_warnings() {
+        let project = "tarn-moe-prod";
+        for (sure, weak) in [
+            (
+                "Signed-off-by: A <ann@gpu7.corp.tarn.net>".to_owned(),
+                "Signed-off-by: A <ann@corp.tarn.net>".to_owned(),
+            ),
+            (
+                format!("gcloud auth list --project {project}"),
+                format!("python train.py --project {project}"),
+            ),
+        ] {
+            let severity = |text: &str| {
+                scan(text.as_bytes(), &Options::default())
+                    .iter()
+                    .map(|leak| leak.severity)
+                    .max()
+            };
+            assert_eq!(severity(&sure), Some(Severity::Error), "{sure}");
+            assert_eq!(severity(&weak), Some(Severity::Warning), "{weak}");
+        }
+    }
+
+    #[test]
     fn versions_are_not_addresses() {
         for private in [
             "ssh root@192.168.17.44",
