@@ -60,6 +60,16 @@ impl ContractInput {
         Ok(Document::parse(gather::source(&path)?))
     }
 
+    /// Returns the options that name the same contract to another command. Standard input cannot be read again.
+    pub fn options(&self) -> Vec<String> {
+        match (self.file(), self.issue) {
+            (Some(path), _) if path.as_os_str() == "-" => Vec::new(),
+            (Some(path), _) => vec!["--contract".to_owned(), path.display().to_string()],
+            (None, Some(number)) => vec!["--issue".to_owned(), number.to_string()],
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// Whether nothing is named, so that the stored contract is used.
     pub fn is_empty(&self) -> bool {
         self.file().is_none() && self.issue.is_none()

@@ -133,7 +133,7 @@ fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::R
 
 fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json])?;
-    let Some(gate) = registry.gates.get(id) else {
+    let Some((id, gate)) = registry.gates.get_key_value(id) else {
         bail!(select::SelectError::UnknownGate {
             id: id.to_owned(),
             nearest: nearest(id, registry.gates.keys().map(GateId::as_str)).map(str::to_owned),
@@ -145,6 +145,11 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
         .filter(|(_, ids)| ids.iter().any(|g| g == id))
         .map(|(name, _)| name.as_str())
         .collect();
+    let selection = Selection {
+        bundle: Some(SINGLE.to_owned()),
+        gate_ids: vec![id.clone()],
+    };
+    let next = next(&selection, &ContractInput::default());
     if format == Format::Json {
         let mut value = serde_json::to_value(gate)?;
         if let Value::Object(map) = &mut value {
@@ -154,6 +159,7 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
             if !reads.is_empty() {
                 map.insert("reads".to_owned(), json!(reads));
             }
+            map.insert("next".to_owned(), json!(next));
         }
         print_json_line(&value)?;
         return Ok(Exit::Passed);
@@ -205,6 +211,7 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
             text.line(format_args!("    {l}"));
         }
     }
+    text.append(&next_steps(&next));
     print(&text)?;
     Ok(Exit::Passed)
 }
@@ -246,8 +253,8 @@ fn reads(metric: &Metric) -> String {
     text
 }
 
-/// Names the command that shows what a run of these gates would do on this machine.
-fn next(selection: &Selection) -> Vec<NextStep> {
+/// Names the command that shows what a run of these gates would do on this machine. `contract` is where the contract was read.
+fn next(selection: &Selection, contract: &ContractInput) -> Vec<NextStep> {
     let mut command = vec!["nmoe-gates", "run"];
     match selection.bundle.as_deref() {
         _ if selection.gate_ids.is_empty() => return Vec::new(),
@@ -256,6 +263,8 @@ fn next(selection: &Selection) -> Vec<NextStep> {
         Some(bundle) if bundle != SINGLE => command.extend(["--bundle", bundle]),
         _ => command.extend(selection.gate_ids.iter().flat_map(|id| ["--gate", id.as_str()])),
     }
+    let options = contract.options();
+    command.extend(options.iter().map(String::as_str));
     command.push("--dry-run");
     let what = "see what a run would do on this machine";
     vec![NextStep::run(Who::Author, what, command)]
@@ -314,6 +323,19 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
         .gate_ids
         .iter()
         .filter_map(|id| registry.gates.get(id).map(|g| (id.as_str(), g)));
+    // A selection that leaves out gates of the contract leads to the one that includes them.
+    let next = match covering.filter(|_| !missing.is_empty()) {
+        Some(bundle) => vec![NextStep::run(
+            Who::Author,
+            "resolve the smallest bundle that covers the contract",
+            [
+                &["nmoe-gates", "gates", "resolve", "--bundle", bundle].map(str::to_owned)[..],
+                &args.contract.options(),
+            ]
+            .concat(),
+        )],
+        None => next(&selection, &args.contract),
+    };
     match format {
         Format::Matrix => print_json_line(&matrix(gates))?,
         Format::Json => {
@@ -330,6 +352,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
                     "uncovered": missing,
                 });
             }
+            value["next"] = json!(next);
             print_json_line(&value)?;
         }
         _ => {
@@ -342,7 +365,7 @@ fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow
                 .line("");
             }
             text.append(&table(gates));
-            text.append(&next_steps(&next(&selection)));
+            text.append(&next_steps(&next));
             print(&text)?;
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
+
 use crate::cmd::context::Context;
 use crate::git::Git;
 use crate::github::api::GitHub;
@@ -11,27 +13,43 @@ use crate::github::config::Repository;
 use crate::github::workflow_run::WorkflowRun;
 use crate::report::links::Links;
 
+/// How a command connects.
+#[derive(Default)]
+pub struct How<'a> {
+    /// The longest time of retries (default: that of the environment).
+    pub patience: Option<Duration>,
+    /// The repository that an event names (default: that of the checkout's remote).
+    pub repository: Option<Repository>,
+    /// Continues the help of an unknown repository with what needs no repository.
+    pub instead: &'a str,
+}
+
 /// Returns the repository of this checkout and environment.
 pub fn connect(context: &Context) -> anyhow::Result<GitHub> {
-    of(context, ApiConfig::from_env(|name| std::env::var(name).ok())?)
+    connect_with(context, How::default())
 }
 
 /// Like [`connect`], but retries no longer than `patience`.
 pub fn connect_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
-    let access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
-    of(
+    let patience = Some(patience);
+    connect_with(
         context,
-        ApiConfig {
-            retry_budget: patience,
-            ..access
+        How {
+            patience,
+            ..How::default()
         },
     )
 }
 
-fn of(context: &Context, access: ApiConfig) -> anyhow::Result<GitHub> {
-    let repository = match &access.repository {
-        Some(repository) => repository.clone(),
-        None => of_remote(context)?,
+/// Like [`connect`].
+pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
+    let mut access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
+    if let Some(patience) = how.patience {
+        access.retry_budget = patience;
+    }
+    let repository = match access.repository.clone().or(how.repository) {
+        Some(repository) => repository,
+        None => of_remote(context, how.instead)?,
     };
     Ok(GitHub::new(Client::new(access)?, repository))
 }
@@ -59,13 +77,17 @@ fn remote_url(context: &Context) -> Option<String> {
     Git::at(&context.repo).text(["config", "--get", &key]).ok()
 }
 
-fn of_remote(context: &Context) -> anyhow::Result<Repository> {
+fn of_remote(context: &Context, instead: &str) -> anyhow::Result<Repository> {
     let remote = context.settings()?.naming.remote;
-    remote_url(context)
-        .and_then(|url| Repository::of_remote(&url))
-        .ok_or_else(|| {
-            anyhow::anyhow!(
-                "cannot find the repository on GitHub: the checkout has no remote `{remote}` there\nhelp: set GITHUB_REPOSITORY to `owner/name`"
-            )
-        })
+    let url = remote_url(context);
+    if let Some(repository) = url.as_deref().and_then(Repository::of_remote) {
+        return Ok(repository);
+    }
+    let cause = match url {
+        Some(_) => format!("the address of the remote `{remote}` names none"),
+        None => format!("the checkout has no remote `{remote}`"),
+    };
+    bail!(
+        "cannot find the repository on GitHub: {cause}\nhelp: set GITHUB_REPOSITORY to `owner/name`{instead}"
+    )
 }

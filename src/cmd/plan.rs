@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use crate::cmd::context::{self, Context, Format, print, print_data, print_json};
-use crate::cmd::github;
+use crate::cmd::github::{self, How};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::git::Git;
@@ -28,7 +28,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Human, Format::Json, Format::Mermaid, Format::Dot])?;
     let settings = context.settings()?;
-    let documents = contracts_of(context, &args.paths)?;
+    let documents = contracts_of(context, &args.paths, ", or name files: `nmoe-gates plan FILE`")?;
     let (items, findings) = contracts::read(&documents);
     let taken = taken(context, args, &documents, &items, &settings.naming.remote)?;
     let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
@@ -123,10 +123,14 @@ fn done(context: &Context, args: &Args, items: &[Item]) -> anyhow::Result<Vec<St
     Ok(done)
 }
 
-/// Returns the documents that the user named, or the open issues on GitHub.
-pub fn contracts_of(context: &Context, named: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+/// Returns the documents that the user named, or the open issues on GitHub. `instead` continues the help of an unknown repository.
+pub fn contracts_of(context: &Context, named: &[PathBuf], instead: &str) -> anyhow::Result<Vec<Document>> {
+    let how = || How {
+        instead,
+        ..How::default()
+    };
     match named {
-        [] => Ok(contracts::open(&github::connect(context)?)?),
+        [] => Ok(contracts::open(&github::connect_with(context, how())?)?),
         named => contracts::files(named, context::read_input),
     }
 }

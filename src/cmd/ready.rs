@@ -122,7 +122,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let inputs = Inputs {
         github: &github,
-        batch: &batch,
         clone,
         queue,
         registry,

@@ -17,6 +17,7 @@ use crate::git::Git;
 use crate::lint::context::RegistryIndex;
 use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::resolution::{self, Request};
+use crate::pull::tier_b;
 use crate::report::comment_sections::{self, Terms};
 use crate::terminal::Text;
 
@@ -132,13 +133,6 @@ fn next(args: &Args, resolution: &Resolution) -> Vec<NextStep> {
             command,
         )];
     }
-    let mut command = ["gh", "workflow", "run", "tier-b.yml", "-f"]
-        .map(str::to_owned)
-        .to_vec();
-    command.push(format!("pr_number={}", args.pr));
-    command.extend(["-f".to_owned(), format!("bundle={bundle}")]);
-    if let Some(gate) = gate {
-        command.extend(["-f".to_owned(), format!("single_gate={gate}")]);
-    }
+    let command = tier_b::dispatch(args.pr, bundle, gate);
     vec![NextStep::run(Who::Maintainer, "start the run", command)]
 }

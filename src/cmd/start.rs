@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let request = Request {
         id,
-        documents: &contracts_of(context, &args.contract)?,
+        documents: &contracts_of(context, &args.contract, ", or name a file with `--contract FILE`")?,
         done: &args.done,
         dry_run: args.dry_run,
         completed: &|ids| completed(context, &args.contract, ids),

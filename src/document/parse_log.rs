@@ -22,7 +22,7 @@ pub fn take() -> Vec<String> {
 }
 
 /// Records that a parser reads a text.
-pub(super) fn record(text: &str) {
+pub(crate) fn record(text: &str) {
     if ENABLED.load(Ordering::Relaxed)
         && let Ok(mut texts) = TEXTS.lock()
     {

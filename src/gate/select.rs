@@ -2,9 +2,8 @@
 //!
 //! Depends on the registry only, and must not read the machine.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
-
-use indexmap::IndexMap;
 
 use crate::domain::contract::Contract;
 use crate::domain::ids::GateId;
@@ -168,15 +167,16 @@ pub fn tier_b(registry: &Registry, contract: &Contract) -> Vec<GateId> {
 
 /// Returns the smallest bundle that includes all Tier-B gates of a contract. If several have the same size, the first wins.
 pub fn smallest_bundle<'a>(registry: &'a Registry, contract: &Contract) -> Option<&'a str> {
-    let needed = tier_b(registry, contract);
-    smallest(&registry.bundles, &needed)
+    smallest(registry, &tier_b(registry, contract))
 }
 
-fn smallest<'a>(bundles: &'a IndexMap<GateId, Vec<GateId>>, needed: &[GateId]) -> Option<&'a str> {
-    bundles
+/// Returns the smallest bundle that includes all these gates. If several have the same size, the first wins.
+pub fn smallest<'a>(registry: &'a Registry, needed: &[impl Borrow<GateId>]) -> Option<&'a str> {
+    registry
+        .bundles
         .iter()
         .map(|(name, ids)| (name, ids.iter().collect::<HashSet<_>>()))
-        .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id)))
+        .filter(|(_, ids)| needed.iter().all(|id| ids.contains(id.borrow())))
         .min_by_key(|(_, ids)| ids.len())
         .map(|(name, _)| name.as_str())
 }

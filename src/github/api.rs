@@ -9,11 +9,11 @@ use crate::domain::ids::CommitId;
 use crate::github::client::{Client, Repeat};
 use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
-use crate::github::error::GitHubError;
+use crate::github::error::{ErrorKind, GitHubError};
 use crate::github::graphql;
 use crate::github::types::{
-    Artifact, Authorship, BranchRule, Comment, Commit, Environment, Issue, Object, Permission, Pull,
-    RequiredCheck, Review, Run, State, Status, User,
+    Artifact, Authorship, BranchRule, Comment, Commit, EditedText, Environment, Issue, Object, Permission,
+    Pull, RequiredCheck, Review, Run, State, Status, User,
 };
 
 /// The longest comment or description, in characters.
@@ -94,6 +94,17 @@ impl GitHub {
     pub fn authorship(&self, number: u64) -> Result<Authorship, GitHubError> {
         let data = self.query_repository(&format!("issue(number:{number}){{{}}}", graphql::OF_ISSUE))?;
         Ok(graphql::authorship(&data["issue"]))
+    }
+
+    /// Gets the description of a pull request with its latest edits; needs a token.
+    pub fn edited_text(&self, number: u64) -> Result<EditedText, GitHubError> {
+        let selection = graphql::OF_TEXT;
+        let data = self.query_repository(&format!("pullRequest(number:{number}){{{selection}}}"))?;
+        graphql::edited_text(&data["pullRequest"]).ok_or_else(|| GitHubError {
+            request: "POST /graphql".to_owned(),
+            kind: ErrorKind::Shape("no description".to_owned()),
+            tries: 1,
+        })
     }
 
     /// Selects fields of the repository over GraphQL; needs a token. The fields must not contain user input.
@@ -355,7 +366,7 @@ fn shaped<T: serde::de::DeserializeOwned>(
         .and_then(|value| serde_json::from_value(value).ok())
         .ok_or_else(|| GitHubError {
             request: format!("{method} {path}"),
-            kind: crate::github::error::ErrorKind::Shape("no such object".to_owned()),
+            kind: ErrorKind::Shape("no such object".to_owned()),
             tries: 1,
         })
 }

@@ -4,11 +4,14 @@
 
 use serde_json::{Value, json};
 
-use crate::github::types::{Authorship, Comment, Review, User};
+use crate::github::types::{Authorship, Comment, EditedText, Review, User};
 
 /// The reviews and comments of a pull request. A longer list is left to REST.
 pub const OF_PULL: &str = "reviews(first:100){pageInfo{hasNextPage} nodes{state authorAssociation submittedAt author{login __typename} commit{oid}}} \
      comments(first:100){pageInfo{hasNextPage} nodes{fullDatabaseId body url author{login __typename}}}";
+
+/// The description of a pull request and its latest edits.
+pub const OF_TEXT: &str = "body userContentEdits(first:100){nodes{id editor{login __typename}}}";
 
 /// The author and the last editor of an issue.
 pub const OF_ISSUE: &str = "author{login __typename} editor{login __typename} lastEditedAt";
@@ -53,6 +56,16 @@ pub fn authorship(issue: &Value) -> Authorship {
         editor: login(&issue["editor"]),
         edited_at: text(&issue["lastEditedAt"]),
     }
+}
+
+/// Reads the selection [`OF_TEXT`].
+pub fn edited_text(pull: &Value) -> Option<EditedText> {
+    let edits = pull["userContentEdits"]["nodes"].as_array()?.iter();
+    let edit = |node: &Value| Some((text(&node["id"])?, login(&node["editor"]).unwrap_or_default()));
+    Some(EditedText {
+        body: text(&pull["body"])?,
+        edits: edits.map(edit).collect::<Option<_>>()?,
+    })
 }
 
 /// Returns the login of an actor. GraphQL leaves out the `[bot]` of an app, so that a person could have the same login.

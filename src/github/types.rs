@@ -2,8 +2,11 @@
 //!
 //! Must not contain logic about gates or contracts.
 
-use crate::domain::ids::CommitId;
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+
+use crate::domain::ids::CommitId;
 
 /// A person or an app.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -99,6 +102,35 @@ pub struct Comment {
     /// The URL of the comment in a browser.
     #[serde(default)]
     pub html_url: String,
+}
+
+/// A description with its edit history. REST cannot write on a condition, so only the history tells whether two edits crossed.
+#[derive(Clone, Debug)]
+pub struct EditedText {
+    pub body: String,
+    /// The ids of the latest edits, each with its editor.
+    pub edits: BTreeMap<String, String>,
+}
+
+impl EditedText {
+    /// Returns who else edited the description since an earlier reading, if one edit since then is expected.
+    pub fn crossed(&self, earlier: &EditedText) -> Option<String> {
+        let new: Vec<&String> = self
+            .edits
+            .iter()
+            .filter(|(id, _)| !earlier.edits.contains_key(*id))
+            .map(|(_, editor)| editor)
+            .collect();
+        // The first edit also adds a record of the original text.
+        let expected = if earlier.edits.is_empty() { 2 } else { 1 };
+        if new.len() <= expected {
+            return None;
+        }
+        let mut editors: Vec<&str> = new.into_iter().map(String::as_str).collect();
+        editors.sort_unstable();
+        editors.dedup();
+        Some(editors.join(", "))
+    }
 }
 
 /// A review of a pull request.

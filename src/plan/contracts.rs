@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use crate::document::Document as Parsed;
+use crate::document::parse_log;
 use crate::document::source::{Source, Span};
 use crate::document::yaml_block;
+use crate::domain::contract::Contract;
 use crate::domain::finding::{Finding, Region};
 use crate::domain::ids::ContractId;
 use crate::domain::next_step::shell_line;
@@ -157,13 +160,60 @@ fn folder(dir: &Path, found: &mut Vec<(PathBuf, bool)>) -> anyhow::Result<()> {
 ///
 /// A document without a block is ignored unless the user named it. An invalid block and a duplicate id are findings.
 pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
+    let (items, findings, _) = collect(documents, item);
+    (items, findings)
+}
+
+/// Like [`read`], and returns the complete contract with this id, which is parsed only once.
+pub fn read_with(documents: &[Document], id: &str) -> Found {
+    collect(documents, |document| {
+        let mut lines = document.text.lines();
+        if !lines.any(|line| line.contains("issue") && line.contains(id)) {
+            return item(document);
+        }
+        let parsed: Parsed<Contract> =
+            Parsed::parse(Source::new(Some(document.name.clone()), document.text.as_str()));
+        let item = match &parsed.value {
+            Ok(contract) => Item::of(&document.name, contract),
+            // The caller reports the errors of the wanted contract, so its other keys do not matter.
+            Err(_) if parsed.text(&[CONTRACT_KEY, "issue"]) == Some(id) => Item {
+                issue: id.to_owned(),
+                path: document.name.clone(),
+                ..Item::default()
+            },
+            Err(_) => return item(document),
+        };
+        let block = parsed
+            .block
+            .as_ref()
+            .map_or(0..0, |block| block.content.span(&(0..0)));
+        let item = limited(item, |message| {
+            unreadable(document, &parsed.source, &block, message)
+        })?;
+        let wanted = (item.issue == id).then_some(parsed);
+        Ok(Some((item, wanted)))
+    })
+}
+
+/// The contracts with the index of their document, the findings, and the complete contract that was asked for.
+type Found = (Vec<(Item, usize)>, Vec<Finding>, Option<Parsed<Contract>>);
+
+/// What a document holds: a contract, and its complete form if that was parsed; or the reason why it is unreadable.
+type Outcome = Result<Option<(Item, Option<Parsed<Contract>>)>, Box<Finding>>;
+
+/// Reads all documents. Of several contracts with the same id the first counts.
+fn collect(documents: &[Document], read: impl Fn(&Document) -> Outcome + Sync) -> Found {
     let mut items: Vec<(Item, usize)> = Vec::new();
     let mut findings = Vec::new();
+    let mut complete = None;
     let mut seen = std::collections::HashMap::new();
-    for (n, outcome) in in_parallel(documents, item).into_iter().enumerate() {
+    for (n, outcome) in in_parallel(documents, read).into_iter().enumerate() {
         match outcome {
-            Ok(Some(item)) => match seen.insert(item.issue.clone(), n) {
-                None => items.push((item, n)),
+            Ok(Some((item, parsed))) => match seen.insert(item.issue.clone(), n) {
+                None => {
+                    items.push((item, n));
+                    complete = complete.or(parsed);
+                }
                 Some(first) => {
                     seen.insert(item.issue.clone(), first);
                     let message = format!(
@@ -181,7 +231,7 @@ pub fn read(documents: &[Document]) -> (Vec<(Item, usize)>, Vec<Finding>) {
             Err(finding) => findings.push(*finding),
         }
     }
-    (items, findings)
+    (items, findings, complete)
 }
 
 impl Document {
@@ -205,25 +255,40 @@ impl Document {
     }
 }
 
-fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
+/// Returns the finding for a document that cannot be read.
+fn unreadable(document: &Document, source: &Source, span: &Span, message: &str) -> Box<Finding> {
+    let finding = Finding::new(&codes::UNREADABLE_CONTRACT, message)
+        .in_path(&document.name)
+        .at(Region::of(source, span))
+        .help(format!("run `{}`", shell_line(&document.lint_command())));
+    Box::new(finding)
+}
+
+/// Refuses a contract with more patterns than a plan compares.
+fn limited(item: Item, refuse: impl FnOnce(&str) -> Box<Finding>) -> Result<Item, Box<Finding>> {
+    let count = item.allow.len() + item.deny.len();
+    if count > MOST_PATTERNS {
+        return Err(refuse(&format!(
+            "the scope has {count} patterns, and a plan compares at most {MOST_PATTERNS}"
+        )));
+    }
+    Ok(item)
+}
+
+fn item(document: &Document) -> Outcome {
     // `Source` copies the text, so check first whether it can contain a contract.
     if !document.named && memchr::memmem::find(document.text.as_bytes(), CONTRACT_KEY.as_bytes()).is_none() {
         return Ok(None);
     }
     let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    let unreadable = |span: &Span, message: &str| {
-        let finding = Finding::new(&codes::UNREADABLE_CONTRACT, message)
-            .in_path(&document.name)
-            .at(Region::of(&source, span))
-            .help(format!("run `{}`", shell_line(&document.lint_command())));
-        Box::new(finding)
-    };
+    let unreadable = |span: &Span, message: &str| unreadable(document, &source, span, message);
     let found = yaml_block::find(&source, CONTRACT_KEY);
     let Some(block) = found.block else {
         let defect = found.defects.first().filter(|_| document.named);
         return defect.map_or(Ok(None), |d| Err(unreadable(&d.span, &d.message)));
     };
     let text = block.content.text();
+    parse_log::record(text);
     let light: Light = serde_yaml::from_str(text).map_err(|error| {
         let at = text.floor_char_boundary(error.location().map_or(0, |l| l.index().min(text.len())));
         let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
@@ -234,16 +299,7 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             &format!("cannot parse the block: {message}"),
         )
     })?;
-    let (allow, deny) = (
-        light.scope.allow.unwrap_or_default(),
-        light.scope.deny.unwrap_or_default(),
-    );
-    let count = allow.len() + deny.len();
-    if count > MOST_PATTERNS {
-        let message = format!("the scope has {count} patterns, and a plan compares at most {MOST_PATTERNS}");
-        return Err(unreadable(&block.content.span(&(0..0)), &message));
-    }
-    Ok(Some(Item {
+    let item = Item {
         issue: light.nmoe.issue.into(),
         slug: light.nmoe.slug.unwrap_or_default(),
         path: document.name.clone(),
@@ -255,9 +311,11 @@ fn item(document: &Document) -> Result<Option<Item>, Box<Finding>> {
             .map(String::from)
             .collect(),
         merge_hotspots: light.nmoe.merge_hotspots.unwrap_or_default(),
-        allow,
-        deny,
-    }))
+        allow: light.scope.allow.unwrap_or_default(),
+        deny: light.scope.deny.unwrap_or_default(),
+    };
+    let item = limited(item, |message| unreadable(&block.content.span(&(0..0)), message))?;
+    Ok(Some((item, None)))
 }
 
 /// Maps a list on several threads; the results keep the order.

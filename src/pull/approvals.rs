@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::github::api::GitHub;
-use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::github::types::{Pull, Review};
 use crate::pull::standing::Writers;
@@ -22,25 +20,15 @@ pub struct Approvals {
 }
 
 impl Approvals {
-    /// Evaluates the reviews of a pull request; `batch` may know them.
+    /// Evaluates the reviews of a pull request.
     ///
     /// # Errors
     /// GitHub does not answer.
-    pub fn fetch(
-        github: &GitHub,
-        batch: &Batch,
-        writers: &Writers<'_>,
-        pull: &Pull,
-    ) -> Result<Self, GitHubError> {
+    pub fn fetch(writers: &Writers<'_>, pull: &Pull) -> Result<Self, GitHubError> {
         let author = pull.user.as_ref().map_or("", |user| user.login.as_str());
         let may_write =
             |review: &Review, login: &str| writers.may_write(login, review.author_association.as_deref());
-        Self::of(
-            &batch.reviews(github, pull.number)?,
-            author,
-            &pull.head.sha,
-            may_write,
-        )
+        Self::of(&writers.reviews(pull.number)?, author, &pull.head.sha, may_write)
     }
 
     /// Evaluates reviews, oldest first. Only the latest review of each reviewer counts. The author does not count, and neither do

@@ -5,9 +5,10 @@
 
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
-use crate::domain::ids::CommitId;
-use crate::domain::registry::Registry;
+use crate::domain::ids::{CommitId, GateId};
+use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::{Settings, TierAProof};
+use crate::gate::select;
 use crate::git::{Git, revisions};
 use crate::github::api::{GitHub, status_line};
 use crate::github::batch::Batch;
@@ -69,7 +70,10 @@ impl Answer {
             ContractOf::Found(issue) => match &issue.document.value {
                 Ok(contract) => {
                     let gaps = gaps(github, request, &snapshot, issue, contract, &published, &base)?;
-                    (gaps, keys(contract, &request.registry.value, settings.tier_a))
+                    (
+                        gaps,
+                        publications(contract, &request.registry.value, settings.tier_a),
+                    )
                 }
                 Err(_) => (vec!["the contract has errors".to_owned()], Vec::new()),
             },
@@ -78,14 +82,14 @@ impl Answer {
                 Vec::new(),
             ),
         };
-        let shown = published.results.iter().map(|results| {
-            published::publication_key(results.bundle.as_deref(), &results.gate_ids, None, false)
-        });
+        let other_base = (naming.base != settings.naming.base).then_some(naming.base.as_str());
+        let shown = published.results.iter();
+        let shown = shown.map(|results| (results.bundle.clone(), results.gate_ids.clone()));
         let mut contexts: Vec<String> = shown
             .chain(wanted)
-            .map(|key| match naming.base == settings.naming.base {
-                true => published::status_context(&key),
-                false => published::status_context(&format!("{key}@{}", naming.base)),
+            .map(|(bundle, gates)| {
+                let key = published::publication_key(bundle.as_deref(), &gates, other_base, false);
+                published::status_context(&key)
             })
             .chain(required(github, &naming.base)?)
             .collect();
@@ -180,14 +184,19 @@ fn gaps(
     Ok(gaps)
 }
 
+/// A selection that is published alone: the name of its bundle, and its gates.
+type Publication = (Option<String>, Vec<GateId>);
+
 /// Returns the publications that a pull request with this contract has: the smallest bundle with all gates, or each gate alone.
-fn keys(contract: &Contract, registry: &Registry, proof: TierAProof) -> Vec<String> {
+fn publications(contract: &Contract, registry: &Registry, proof: TierAProof) -> Vec<Publication> {
     let gates = tier_b::to_run(contract, registry, proof);
-    let all: Vec<_> = gates.iter().collect();
-    match tier_b::covering(registry, &all) {
+    match select::smallest(registry, &gates) {
         _ if gates.is_empty() => Vec::new(),
-        Some(bundle) => vec![bundle.to_owned()],
-        None => gates.iter().map(published::single_key).collect(),
+        Some(bundle) => vec![(Some(bundle.to_owned()), gates)],
+        None => gates
+            .into_iter()
+            .map(|gate| (Some(SINGLE.to_owned()), vec![gate]))
+            .collect(),
     }
 }
 

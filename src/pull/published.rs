@@ -3,7 +3,7 @@
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{CommitId, GateId};
-use crate::domain::registry::{Registry, SINGLE, Tier};
+use crate::domain::registry::{Registry, SINGLE, TIER_A, TIER_B, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::Publish;
 use crate::domain::verdict::{Overall, Verdict};
@@ -207,8 +207,8 @@ fn are_selected(results: &Results, registry: &Registry) -> bool {
     let request = match results.bundle.as_deref() {
         None => return true,
         Some(SINGLE) => return results.gate_ids.len() == 1,
-        Some("tier_a") => tier(Tier::A),
-        Some("tier_b") => tier(Tier::B),
+        Some(TIER_A) => tier(Tier::A),
+        Some(TIER_B) => tier(Tier::B),
         Some(name) => select::Request {
             bundle: Some(name.to_owned()),
             ..select::Request::default()
@@ -226,7 +226,7 @@ pub fn publication_key(
     proposed: bool,
 ) -> String {
     let mut key = match (bundle, gate_ids) {
-        (Some(SINGLE), [gate]) => single_key(gate),
+        (Some(SINGLE), [gate]) => format!("{SINGLE}/{gate}"),
         (bundle, _) => bundle.unwrap_or("gates").to_owned(),
     };
     if let Some(branch) = other_base {
@@ -236,11 +236,6 @@ pub fn publication_key(
         key += "+proposed";
     }
     key
-}
-
-/// Returns the key of the publication of a single gate.
-pub fn single_key(gate: &GateId) -> String {
-    format!("{SINGLE}/{gate}")
 }
 
 /// Returns the name of the commit status of a publication.

@@ -14,7 +14,6 @@ use crate::domain::results::Results;
 use crate::domain::settings::{Image, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
-use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::leaks;
 use crate::lint;
@@ -39,8 +38,6 @@ use crate::pull::tier_b;
 /// What pull requests are evaluated against.
 pub struct Inputs<'a> {
     pub github: &'a GitHub,
-    /// What is known about reviews and comments.
-    pub batch: &'a Batch,
     pub clone: LocalClone,
     pub queue: Queue,
     pub registry: Loaded<Registry>,
@@ -219,7 +216,7 @@ impl Inputs<'_> {
 
     fn reviews(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<Blocker>> {
         let pull = &snapshot.pull;
-        let approvals = Approvals::fetch(self.github, self.batch, &self.writers, pull)?;
+        let approvals = Approvals::fetch(&self.writers, pull)?;
         let mut blockers: Vec<Blocker> = approvals
             .changes_requested
             .iter()

@@ -113,19 +113,36 @@ impl Snapshot {
         }
     }
 
-    /// Replaces the description on GitHub, unless it or the head changed since this snapshot.
+    /// Replaces the description on GitHub, unless it or the head changed since this snapshot. GitHub has no conditional write, so the
+    /// edit history is read before and after, and tells of an edit that crossed this one.
     ///
     /// # Errors
-    /// The pull request changed, or GitHub refuses.
+    /// The pull request changed, or another edit crossed this one, or GitHub refuses.
     pub fn replace_description(&self, github: &GitHub, text: &str) -> anyhow::Result<()> {
-        let now = github.pull(self.pull.number)?;
+        let number = self.pull.number;
+        let before = github.edited_text(number)?;
+        let now = github.pull(number)?;
         if now.body != self.pull.body || now.head.sha != self.pull.head.sha {
             return Err(NoVerdict(format!(
-                "cannot write: pull request #{} changed meanwhile, so nothing was written\nhelp: run the command again",
-                self.pull.number
+                "cannot write: pull request #{number} changed meanwhile, so nothing was written\nhelp: run the command again"
             ))
             .into());
         }
-        Ok(github.update_pull_body(self.pull.number, text)?)
+        github.update_pull_body(number, text)?;
+        let after = github.edited_text(number)?;
+        let crossed = after.crossed(&before);
+        if crossed.is_none() && same_text(&after.body, text) {
+            return Ok(());
+        }
+        let who = crossed.map_or_else(String::new, |logins| format!(" (editors: {logins})"));
+        Err(NoVerdict(format!(
+            "cannot confirm the description of pull request #{number}: another edit crossed this one{who}\nhelp: compare the versions under \"edited\" on its page, restore what was lost, and run the command again"
+        ))
+        .into())
     }
+}
+
+/// Compares two descriptions without the form of line ends and the end of the text, which a server may change.
+fn same_text(a: &str, b: &str) -> bool {
+    a.trim_end().lines().eq(b.trim_end().lines())
 }

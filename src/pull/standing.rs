@@ -12,7 +12,7 @@ use crate::domain::resolution::{Resolution, Standing};
 use crate::github::api::GitHub;
 use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
-use crate::github::types::{Authorship, is_insider};
+use crate::github::types::{Authorship, Review, is_insider};
 use crate::pull::blocker::{Blocker, CONTRACT_UNTRUSTED};
 use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::snapshot::Snapshot;
@@ -59,6 +59,14 @@ impl<'a> Writers<'a> {
         let may = self.github.may_write(login)?.unwrap_or(false);
         self.known.borrow_mut().insert(login.to_owned(), may);
         Ok(may)
+    }
+
+    /// Returns the reviews of a pull request, oldest first.
+    ///
+    /// # Errors
+    /// GitHub does not answer.
+    pub fn reviews(&self, pull: u64) -> Result<Vec<Review>, GitHubError> {
+        self.batch.reviews(self.github, pull)
     }
 
     /// Decides about the contract of an issue. `authors` are the logins of the settings whose contracts count.

@@ -4,10 +4,11 @@ use crate::domain::contract::{Contract, Risk};
 use crate::domain::evidence::Identity;
 use crate::domain::ids::GateId;
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::registry::{Registry, Tier};
+use crate::domain::registry::{Registry, SINGLE, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
+use crate::gate::select;
 use crate::pull::blocker::{
     Blocker, EVIDENCE_EXPIRED, EVIDENCE_UNPROVEN, PERF_UNPROVEN, STALE_EVIDENCE, TIER_A_MISSING,
     TIER_B_MISSING,
@@ -123,29 +124,25 @@ pub fn blockers(
     blockers
 }
 
-/// Returns the smallest bundle that contains all these gates.
-pub fn covering<'r>(registry: &'r Registry, gates: &[&GateId]) -> Option<&'r str> {
-    let has_all = |bundle: &[GateId]| gates.iter().all(|id| bundle.contains(id));
-    let bundles = registry.bundles.iter();
-    bundles
-        .filter(|(_, bundle)| has_all(bundle))
-        .min_by_key(|(_, bundle)| bundle.len())
-        .map(|(name, _)| name.as_str())
-}
-
 /// Returns the command for a run of these gates: the smallest bundle that contains them all, or the first gate alone. The others
 /// follow one by one.
 fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> {
-    let which = match (covering(registry, open), open) {
-        (_, [only]) => vec!["bundle=single".to_owned(), format!("single_gate={only}")],
-        (Some(name), _) => vec![format!("bundle={name}")],
-        (None, [first, ..]) => vec!["bundle=single".to_owned(), format!("single_gate={first}")],
+    match (select::smallest(registry, open), open) {
+        (_, [only]) => dispatch(pull, SINGLE, Some(only)),
+        (Some(bundle), _) => dispatch(pull, bundle, None),
+        (None, [first, ..]) => dispatch(pull, SINGLE, Some(first)),
         (None, []) => Vec::new(),
-    };
+    }
+}
+
+/// Returns the command that starts tier-b.yml for a pull request: for a bundle, or for [`SINGLE`] with its gate.
+pub fn dispatch(pull: u64, bundle: &str, gate: Option<&str>) -> Vec<String> {
+    let inputs = [format!("pr_number={pull}"), format!("bundle={bundle}")];
+    let gate = gate.map(|gate| format!("single_gate={gate}"));
     let mut command = ["gh", "workflow", "run", "tier-b.yml"]
         .map(str::to_owned)
         .to_vec();
-    for input in std::iter::once(format!("pr_number={pull}")).chain(which) {
+    for input in inputs.into_iter().chain(gate) {
         command.extend(["-f".to_owned(), input]);
     }
     command

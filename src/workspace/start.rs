@@ -3,6 +3,7 @@
 //! Checks everything before it creates anything, and removes what it created if a later step fails.
 
 use crate::document::{Document as Parsed, Source};
+use crate::domain::contract::Contract;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::{NextStep, Who};
@@ -58,7 +59,7 @@ pub fn start(
     request: &Request<'_>,
     facts: &lint::LintContext,
 ) -> anyhow::Result<Outcome> {
-    let (items, mut findings) = contracts::read(request.documents);
+    let (items, mut findings, parsed) = contracts::read_with(request.documents, request.id);
     let Some((item, n)) = items.iter().find(|(item, _)| item.issue == request.id) else {
         findings.push(unknown(request.id, &items));
         let command = request.plan_command.clone();
@@ -66,7 +67,7 @@ pub fn start(
         return Ok(Outcome::Refused { findings, next });
     };
     let document = &request.documents[*n];
-    let findings = contract_errors(document, facts);
+    let findings = contract_errors(parsed, document, facts);
     if !findings.is_empty() {
         let command = document.lint_command();
         let next = vec![NextStep::run(Who::MergeCaptain, "fix the contract", command)];
@@ -177,10 +178,15 @@ fn unknown(id: &str, items: &[(Item, usize)]) -> Finding {
     Finding::new(&codes::UNKNOWN_CONTRACT, format!("there is no contract `{id}`")).help(help)
 }
 
-/// Returns the errors of the contract itself.
-fn contract_errors(document: &Document, facts: &lint::LintContext) -> Vec<Finding> {
-    let source = Source::new(Some(document.name.clone()), document.text.as_str());
-    let mut findings = lint::contract::lint(&Parsed::parse(source), facts);
+/// Returns the errors of the contract itself. `parsed` is the document, if it was parsed already.
+fn contract_errors(
+    parsed: Option<Parsed<Contract>>,
+    document: &Document,
+    facts: &lint::LintContext,
+) -> Vec<Finding> {
+    let source = || Source::new(Some(document.name.clone()), document.text.as_str());
+    let parsed = parsed.unwrap_or_else(|| Parsed::parse(source()));
+    let mut findings = lint::contract::lint(&parsed, facts);
     findings.retain(|finding| finding.severity == Severity::Error);
     findings
 }

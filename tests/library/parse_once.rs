@@ -81,7 +81,7 @@ fn no_command_parses_a_document_twice() {
             None,
             &["nmoe:", "[gates."],
         ),
-        // The plan reads contracts without positions, which is not recorded.
+        ("plan issue.md", None, &["nmoe:"]),
         (
             "start 03a --contract issue.md --dry-run",
             None,

@@ -223,3 +223,52 @@ fn concurrently_edited_pull_request_is_not_overwritten() {
     assert!(out.stderr.contains("changed meanwhile"), "{}", out.stderr);
     assert_eq!(api.writes().len(), 1);
 }
+
+/// REST has no conditional write, so an edit between the last reading and the write was lost without a word.
+#[test]
+fn edit_that_crosses_the_write_is_reported() {
+    let sandbox = sandbox();
+    let (head, tree) = ids(&sandbox);
+    let recorded = record(&sandbox, "results.json", &results(&head, &tree, &ALL));
+    let body =
+        "```yaml\nnmoe_pr:\n  issue: 07\n  risk: hot\ngates_passed:\n  tier_a: []\n  tier_b: []\n```\n";
+    let call = |api: &FakeGitHub| {
+        let pr = ["attest", "--pr", "9", "--contract", "../contract.md"];
+        api.serves(sandbox.gates(pr.into_iter().chain(["--results", &recorded])))
+            .run()
+    };
+    let crossed = "cannot confirm the description of pull request #9: another edit crossed this one";
+    // Somebody edits in the moment before the write is executed, for the first time and again.
+    for edited in [false, true] {
+        let api = FakeGitHub::start();
+        api.pull(9, "issue/07-x", &head, &"3".repeat(40), body);
+        if edited {
+            api.state().edit(9, "writer", &format!("{body}\nMore.\n"));
+        }
+        api.before(|seen, state| {
+            if seen.method == "PATCH" {
+                state.edit(9, "mallory", "other words");
+            }
+        });
+        let out = call(&api).exits(3);
+        assert!(out.stderr.contains(crossed), "{}", out.stderr);
+        assert!(out.stderr.contains("mallory"), "{}", out.stderr);
+        let now = api.state().pulls[&9]["body"].as_str().unwrap().to_owned();
+        assert!(now.contains("tier_a: [cpu:import"), "{now}");
+    }
+    // Somebody replaces what was written before it is read back.
+    let api = FakeGitHub::start();
+    api.pull(9, "issue/07-x", &head, &"3".repeat(40), body);
+    let queries = std::sync::atomic::AtomicUsize::new(0);
+    api.before(move |seen, state| {
+        let asks = seen.path == "/graphql";
+        if asks && queries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            state.edit(9, "mallory", "other words");
+        }
+    });
+    call(&api).exits(3).reports(crossed);
+    // Without another edit nothing is reported.
+    let api = FakeGitHub::start();
+    api.pull(9, "issue/07-x", &head, &"3".repeat(40), body);
+    call(&api).exits(0).reports("next: ");
+}

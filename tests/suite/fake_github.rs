@@ -83,6 +83,8 @@ pub struct State {
     pub files: BTreeMap<(String, String), String>,
     /// Author and last editor by issue, as GraphQL tells them.
     pub editors: BTreeMap<u64, (String, Option<String>)>,
+    /// Edits of descriptions by pull request, oldest first, as GraphQL tells them. The first is the original text.
+    pub edits: BTreeMap<u64, Vec<Value>>,
     /// Role of each known user: `admin`, `write`, `read` or `none`.
     pub roles: BTreeMap<String, &'static str>,
     /// The rules that apply to every branch.
@@ -273,6 +275,7 @@ impl State {
             refs: BTreeMap::new(),
             files: BTreeMap::new(),
             editors: BTreeMap::new(),
+            edits: BTreeMap::new(),
             roles: BTreeMap::from([
                 ("captain".to_owned(), "admin"),
                 ("reviewer".to_owned(), "write"),
@@ -302,6 +305,25 @@ impl State {
             "html_url": format!("https://github.example/{REPOSITORY}/pull/{number}#issuecomment-{}", self.next_id)});
         self.comments.push(comment.clone());
         comment
+    }
+
+    /// Edits the description of a pull request, and records the edit. The first edit also records the original text.
+    pub fn edit(&mut self, number: u64, login: &str, body: &str) {
+        let pull = self.pulls.get_mut(&number).unwrap();
+        if pull["body"] == body {
+            return;
+        }
+        let author = pull["user"]["login"].as_str().unwrap().to_owned();
+        pull["body"] = body.into();
+        if let Some(issue) = self.issues.get_mut(&number) {
+            issue["body"] = body.into();
+        }
+        let edits = self.edits.entry(number).or_default();
+        let first = edits.is_empty().then_some(author.as_str());
+        for editor in first.into_iter().chain([login]) {
+            let id = format!("UCE_{number}_{}", edits.len());
+            edits.push(json!({"id": id, "editor": actor(editor)}));
+        }
     }
 
     /// Adds a completed workflow run.
@@ -391,15 +413,12 @@ impl State {
             ("GET", ["pulls", n]) => one(self.pulls.get(&number(n))),
             ("PATCH", ["pulls", n]) => {
                 let n = number(n);
-                let Some(pull) = self.pulls.get_mut(&n) else {
+                if !self.pulls.contains_key(&n) {
                     return refuse(404, "Not Found");
-                };
-                pull["body"] = seen.body["body"].clone();
-                let pull = pull.clone();
-                if let Some(issue) = self.issues.get_mut(&n) {
-                    issue["body"] = seen.body["body"].clone();
                 }
-                (200, pull, Vec::new())
+                let login = self.login.clone();
+                self.edit(n, &login, seen.body["body"].as_str().unwrap_or_default());
+                (200, self.pulls[&n].clone(), Vec::new())
             }
             ("GET", ["pulls", n, "reviews"]) => self.page(
                 self.reviews.get(&number(n)).cloned().unwrap_or_default(),

@@ -171,6 +171,31 @@ fn dry_start_and_dry_release_change_nothing() {
     assert_eq!(sandbox.git(["ls-remote", "origin", "refs/nmoe-gates/*"]), claim);
 }
 
+/// The remote of a first try is often a folder. The message must name what works without GitHub.
+#[test]
+fn remote_that_is_not_github_is_named() {
+    let sandbox = world();
+    let refused = |args: &[&str], cause: &str, help: &str| {
+        let message = format!(
+            "error: cannot find the repository on GitHub: {cause}\n  help: set GITHUB_REPOSITORY to `owner/name`{help}\n"
+        );
+        sandbox.gates(args).expect().status(2).stderr(&message).check();
+    };
+    let cause = "the address of the remote `origin` names none";
+    refused(&["start", "01"], cause, ", or name a file with `--contract FILE`");
+    refused(&["plan"], cause, ", or name files: `nmoe-gates plan FILE`");
+    refused(&["ready", "1"], cause, "");
+    let way_out = ["start", "01", "--contract", "../work", "--dry-run"];
+    sandbox.gates(way_out).run().exits(0).prints("would start 01");
+    sandbox.git(["remote", "remove", "origin"]);
+    refused(
+        &["plan"],
+        "the checkout has no remote `origin`",
+        ", or name files: `nmoe-gates plan FILE`",
+    );
+    sandbox.gates(["plan", "../work"]).run().exits(0).prints("01");
+}
+
 #[test]
 fn shortened_list_of_contracts_ends_in_dots() {
     let sandbox = world();

@@ -161,6 +161,61 @@ fn contract_resolves_to_smallest_covering_bundle() {
         .check();
 }
 
+/// A step of `gates` runs as it is printed, and is the same in both formats.
+#[test]
+fn next_step_runs_as_printed() {
+    let sandbox = sandbox();
+    sandbox.git(["init", "-q"]);
+    let covered = ["resolve", "--contract", "contract.md"];
+    for (args, expected) in [
+        (
+            ["show", "cpu:import"].as_slice(),
+            "run --gate cpu:import --dry-run",
+        ),
+        (&["resolve", "--tier", "a"], "run --tier a --dry-run"),
+        (
+            &["resolve", "--gate", "cpu:import", "--gate", "cpu:compileall"],
+            "run --gate cpu:import --gate cpu:compileall --dry-run",
+        ),
+        (
+            &covered,
+            "run --bundle blockscaled_full --contract contract.md --dry-run",
+        ),
+        (
+            &["resolve", "--contract", "contract.md", "--bundle", "hot_path_min"],
+            "gates resolve --bundle blockscaled_full --contract contract.md",
+        ),
+    ] {
+        let call = |more: &[&str]| sandbox.gates([&["gates"], args, more].concat()).run();
+        let json = call(&["--format", "json"]).exits(0).any_output().json();
+        let next = json["next"].as_array().unwrap();
+        assert_eq!(next.len(), 1, "{json}");
+        let command = format!("nmoe-gates {expected}");
+        assert_eq!(next[0]["command"], command);
+        let line = format!(": {command} (author)\n");
+        call(&[]).exits(0).any_output().prints(&line);
+        let argv = next[0]["argv"].as_array().unwrap();
+        let argv: Vec<&str> = argv.iter().skip(1).map(|word| word.as_str().unwrap()).collect();
+        // The gates of the bundle need a B200, and the dry run says so.
+        let code = if expected.starts_with("run --bundle") {
+            3
+        } else {
+            0
+        };
+        sandbox.gates(argv).run().exits(code).any_output();
+    }
+    // Nothing is selected, so there is no step.
+    sandbox.file(
+        "configs/gates/gates.toml",
+        "[gates.\"a\"]\ntier = \"a\"\ncmd = \"true\"\n",
+    );
+    let out = sandbox
+        .gates(["gates", "resolve", "--tier", "b", "--format", "json"])
+        .run()
+        .exits(0);
+    assert_eq!(out.json()["next"], serde_json::json!([]));
+}
+
 #[test]
 fn perf_gate_selects_its_compare_gate() {
     let out = sandbox()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::driver::{Call, Outcome, Sandbox};
-use crate::fake_github::{FakeGitHub, Fault};
+use crate::fake_github::{FakeGitHub, Fault, REPOSITORY, TOKEN};
 
 pub const CONTRACT: &str = include_str!("../fixtures/lint/contract.md");
 const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
@@ -76,6 +76,28 @@ impl Pull {
 fn valid_pull_request_has_no_findings() {
     let out = pull(&[("nmoe/model.py", "b\n")]).lint("json").exits(0);
     assert_eq!(out.json()["findings"], json!([]));
+}
+
+/// An event file alone says which repository it is about.
+#[test]
+fn event_names_its_repository() {
+    let mut pull = pull(&[("nmoe/model.py", "b\n")]);
+    pull.event["pull_request"]["base"]["repo"] = json!({ "full_name": REPOSITORY });
+    std::fs::write(pull.sandbox.path("event.json"), pull.event.to_string()).unwrap();
+    let api = FakeGitHub::start();
+    api.issue(5, "Attention", CONTRACT);
+    let out = pull
+        .sandbox
+        .gates(["lint", "pr", "--format", "json"])
+        .env("GITHUB_EVENT_PATH", pull.sandbox.path("event.json"))
+        .env("GITHUB_EVENT_NAME", "pull_request")
+        .env("GITHUB_API_URL", api.url())
+        .env("GITHUB_TOKEN", TOKEN)
+        .run()
+        .exits(0);
+    assert_eq!(out.json()["findings"], json!([]));
+    let read = format!("GET /repos/{REPOSITORY}/issues/5");
+    assert!(api.log().contains(&read), "{:?}", api.log());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cmd::context::{self, Context};
-use crate::cmd::github;
+use crate::cmd::github::{self, How};
 use crate::cmd::lint::attestation::scope as scope_of;
 use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
@@ -16,6 +16,7 @@ use crate::domain::ids::CommitId;
 use crate::domain::paths;
 use crate::git::{Git, revisions};
 use crate::github::batch::Batch;
+use crate::github::config::Repository;
 use crate::github::event::{self, Subject};
 use crate::github::types::{Pull, Side};
 use crate::kernel::collectives;
@@ -123,9 +124,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Whether a person who may write to the repository approved the head of a pull request.
 fn is_approved(context: &Context, pull: &Pull) -> anyhow::Result<bool> {
-    let github = github::connect(context)?;
+    let github = github::connect_with(context, of_base(pull))?;
     let batch = Batch::default();
-    Ok(Approvals::fetch(&github, &batch, &Writers::new(&github, &batch), pull)?.approved)
+    Ok(Approvals::fetch(&Writers::new(&github, &batch), pull)?.approved)
+}
+
+/// Connects to the repository that a pull request belongs to, unless the environment names another.
+fn of_base(pull: &Pull) -> How<'static> {
+    let base = pull.base.repo.as_ref();
+    How {
+        repository: base.and_then(|repo| Repository::parse(&repo.full_name)),
+        ..How::default()
+    }
 }
 
 fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
@@ -145,7 +155,11 @@ fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
 /// Takes the description as it is now: a run that is started again gets the event of its first attempt. Without a token or an answer
 /// the event counts.
 fn as_now(context: &Context, pull: Pull) -> Pull {
-    let github = github::connect_within(context, Duration::ZERO).ok();
+    let how = How {
+        patience: Some(Duration::ZERO),
+        ..of_base(&pull)
+    };
+    let github = github::connect_with(context, how).ok();
     let github = github.filter(|github| github.git_credential().is_some());
     match github.and_then(|github| github.pull(pull.number).ok()) {
         Some(now) => Pull {
@@ -201,7 +215,7 @@ fn contract(
         diagnostics.report(&NO_CONTRACT, span, message).help = Some(help.to_owned());
         Ok((None, diagnostics.finish()))
     };
-    let github = github::connect(context)?;
+    let github = github::connect_with(context, of_base(&snapshot.pull))?;
     match snapshot.contract(&github, |number| Issue::read(&github, number))? {
         ContractOf::Found(issue) => Ok((Some(issue.document.clone()), Vec::new())),
         ContractOf::NoIssue => no_contract(
