@@ -26,6 +26,7 @@ use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::closing_keywords;
 use crate::lint::LintContext;
 use crate::lint::context::RegistryIndex;
@@ -255,6 +256,7 @@ fn results(
             registry,
             publish: &Revision::Commit(git, &base).settings()?.publish,
             is_on_base: &|commit| revisions::contains(git, &base, commit),
+            batch: &Batch::default(),
         };
         let comments = github.comments(snapshot.pull.number)?;
         let published = published::read(github, &snapshot.pull, &comments, &trust)?;

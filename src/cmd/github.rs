@@ -1,10 +1,12 @@
 //! Not a subcommand: connects commands to GitHub. The repository is the one of the environment, otherwise of the checkout's remote.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::cmd::context::Context;
+use crate::cmd::state_dir::state_dir;
 use crate::git::Git;
 use crate::github::api::GitHub;
 use crate::github::client::Client;
@@ -51,7 +53,20 @@ pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
         Some(repository) => repository,
         None => of_remote(context, how.instead)?,
     };
-    Ok(GitHub::new(Client::new(access)?, repository))
+    let client = Client::new(access)?;
+    let client = match answers() {
+        Some(folder) => client.storing(&folder, &repository),
+        None => client,
+    };
+    Ok(GitHub::new(client, repository))
+}
+
+/// Returns the folder for answers of GitHub. The token of a workflow is valid for one job, so nothing is kept there.
+fn answers() -> Option<PathBuf> {
+    let is_local = std::env::var_os("GITHUB_ACTIONS").is_none();
+    is_local
+        .then(|| Some(state_dir().ok()?.join("answers")))
+        .flatten()
 }
 
 /// Returns the pages of this workflow run. Outside of a workflow, the repository is the one of a remote on github.com.

@@ -2,6 +2,8 @@
 
 mod report;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -14,11 +16,12 @@ use crate::domain::exit::Exit;
 use crate::domain::results::Results;
 use crate::git::{Git, revisions};
 use crate::github::api::GitHub;
-use crate::github::batch::Batch;
+use crate::github::batch::{Batch, Wanted};
 use crate::github::error::ErrorKind;
 use crate::lint::context::RegistryIndex;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
+use crate::pull::provenance::EVENT;
 use crate::pull::published::{self, Trust};
 use crate::pull::queue::Queue;
 use crate::pull::readiness::Inputs;
@@ -84,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let counter = Counter::new(context);
     counter.show("fetching the heads of the pull requests");
     clone.fetch_heads(snapshots.iter().map(|snapshot| &snapshot.pull))?;
-    let batch = batch(context, &github, &queue, &snapshots, &counter)?;
+    let mut batch = batch(context, &github, &queue, &snapshots, &counter)?;
     let mut results = KnownResults {
         recorded,
         ..KnownResults::default()
@@ -95,8 +98,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         for snapshot in &snapshots {
             comments.push(batch.comments(&github, snapshot.pull.number)?);
         }
-        let requests = comments.iter().map(|list| published::requests(list)).sum();
+        let mut wanted = Wanted::default();
+        for (snapshot, comments) in snapshots.iter().zip(&comments) {
+            let base = clone.base(&snapshot.pull.base.branch)?;
+            let login = &clone.settings(&base)?.publish.login;
+            published::want(comments, login, &mut wanted);
+        }
+        counter.show("reading the runs of published results");
+        batch.load_evidence(&github, EVENT, &wanted);
+        let requests = batch.unknown_evidence(&wanted);
         announce(context, "the published results need", requests);
+        let on_base = RefCell::new(HashMap::new());
         for (n, (snapshot, comments)) in snapshots.iter().zip(&comments).enumerate() {
             counter.show(format_args!(
                 "reading published results: {} of {}",
@@ -108,7 +120,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let trust = Trust {
                 registry: &registry,
                 publish: &clone.settings(&base)?.publish,
-                is_on_base: &|commit| revisions::contains(&clone.git, &base, commit),
+                is_on_base: &|commit| {
+                    *on_base
+                        .borrow_mut()
+                        .entry((base.clone(), commit.clone()))
+                        .or_insert_with(|| revisions::contains(&clone.git, &base, commit))
+                },
+                batch: &batch,
             };
             let published = published::read(&github, pull, comments, &trust)?;
             for refused in &published.refused {

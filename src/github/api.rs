@@ -304,12 +304,35 @@ impl GitHub {
         self.client.get(&self.path(&format!("/actions/runs/{id}")))
     }
 
+    /// Lists the workflow runs that an event started, newest first, page by page until `enough` returns true.
+    pub fn recent_runs(
+        &self,
+        event: &str,
+        most: usize,
+        mut enough: impl FnMut(Vec<Run>) -> bool,
+    ) -> Result<(), GitHubError> {
+        #[derive(serde::Deserialize)]
+        struct Runs {
+            workflow_runs: Vec<Run>,
+        }
+        let path = self.path(&format!("/actions/runs?event={event}"));
+        self.client
+            .pages(&path, most, |page: Runs| enough(page.workflow_runs))
+    }
+
+    /// Lists the artifacts of the repository, newest first, page by page until `enough` returns true.
+    pub fn recent_artifacts(
+        &self,
+        most: usize,
+        mut enough: impl FnMut(Vec<Artifact>) -> bool,
+    ) -> Result<(), GitHubError> {
+        let path = self.path("/actions/artifacts");
+        self.client
+            .pages(&path, most, |page: Artifacts| enough(page.artifacts))
+    }
+
     /// Gets the newest artifact of a workflow run with this name, which must have only letters, digits, `.` and `-`.
     pub fn artifact(&self, run: u64, name: &str) -> Result<Option<Artifact>, GitHubError> {
-        #[derive(serde::Deserialize)]
-        struct Artifacts {
-            artifacts: Vec<Artifact>,
-        }
         let path = self.path(&format!("/actions/runs/{run}/artifacts?name={name}"));
         let found: Artifacts = self.client.get(&path)?;
         Ok(found.artifacts.into_iter().find(|artifact| artifact.name == name))
@@ -369,6 +392,12 @@ fn shaped<T: serde::de::DeserializeOwned>(
             kind: ErrorKind::Shape("no such object".to_owned()),
             tries: 1,
         })
+}
+
+/// A page of artifacts.
+#[derive(serde::Deserialize)]
+struct Artifacts {
+    artifacts: Vec<Artifact>,
 }
 
 /// Shortens the text of a status to what GitHub accepts.

@@ -1,20 +1,39 @@
-//! Looks up the reviews and comments of many pull requests, and the authors of many issues, with few GraphQL queries.
+//! Looks up with few requests what many pull requests need: reviews, comments, authors, commit statuses, workflow runs, artifacts.
 //!
-//! Must not evaluate the answers. They have the types of the REST requests, which answer what a query leaves out.
+//! Must not evaluate the answers. They have the types of the REST requests, which answer what a query or a list leaves out.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::domain::ids::CommitId;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
 use crate::github::graphql::{self, OF_ISSUE, OF_PULL};
-use crate::github::types::{Authorship, Comment, Review};
+use crate::github::types::{Artifact, Authorship, Comment, Review, Run, Status};
 
 /// The most pull requests, and the most issues, of one query. GitHub counts requested nodes, and ends a query after 10 seconds:
 /// <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>.
 const OF_QUERY: usize = 20;
+
+/// The most commits of one query. Each has one status for each context, and no list.
+const COMMITS_OF_QUERY: usize = 60;
+
+/// The most pages of a list of runs or artifacts. A list takes the place of single requests, so it must need fewer.
+const MOST_PAGES: usize = 10;
+
+/// What the evidence of many pull requests names.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The ids of workflow runs.
+    pub runs: BTreeSet<u64>,
+    /// The names of artifacts, with their runs.
+    pub artifacts: BTreeSet<(u64, String)>,
+    /// The commits whose statuses count.
+    pub commits: BTreeSet<CommitId>,
+}
 
 /// The answers. The default is empty, so that REST answers everything.
 #[derive(Default)]
@@ -22,6 +41,12 @@ pub struct Batch {
     reviews: HashMap<u64, Vec<Review>>,
     comments: HashMap<u64, Vec<Comment>>,
     authors: HashMap<u64, Authorship>,
+    /// The newest status of each context.
+    statuses: HashMap<CommitId, Vec<Status>>,
+    runs: HashMap<u64, Run>,
+    artifacts: HashMap<(u64, String), Artifact>,
+    /// The refusal of workflow runs, which is the same for all.
+    refusal: RefCell<Option<GitHubError>>,
 }
 
 impl Batch {
@@ -103,6 +128,107 @@ impl Batch {
         }
     }
 
+    /// Asks for statuses, runs and artifacts where one request answers for several. What GitHub does not answer here is asked later,
+    /// one by one.
+    pub fn load_evidence(&mut self, github: &GitHub, event: &str, wanted: &Wanted) {
+        let commits: Vec<&CommitId> = wanted.commits.iter().collect();
+        for commits in commits
+            .chunks(COMMITS_OF_QUERY)
+            .filter(|commits| commits.len() > 1)
+        {
+            let mut fields = String::new();
+            for commit in commits {
+                let _ = write!(
+                    fields,
+                    " c{commit}:object(oid:\"{commit}\"){{{}}}",
+                    graphql::OF_COMMIT
+                );
+            }
+            let Ok(data) = github.query_repository(&fields) else {
+                break;
+            };
+            for commit in commits {
+                let object = &data[format!("c{commit}")];
+                if let Some(statuses) = graphql::statuses(object).filter(|_| object["oid"].is_string()) {
+                    self.statuses.insert((*commit).clone(), statuses);
+                }
+            }
+        }
+        if let Some(oldest) = wanted.runs.first().filter(|_| wanted.runs.len() > 1) {
+            let _ = github.recent_runs(event, pages(wanted.runs.len()), |page| {
+                let goes_on = page.last().is_some_and(|run| run.id > *oldest);
+                let found = page.into_iter().filter(|run| wanted.runs.contains(&run.id));
+                let before = self.runs.len();
+                self.runs.extend(found.map(|run| (run.id, run)));
+                !goes_on || self.runs.len() == before || self.runs.len() == wanted.runs.len()
+            });
+        }
+        if wanted.artifacts.len() > 1 {
+            let _ = github.recent_artifacts(pages(wanted.artifacts.len()), |page| {
+                let before = self.artifacts.len();
+                for artifact in page {
+                    let run = artifact.workflow_run.as_ref().map_or(0, |run| run.id);
+                    let key = (run, artifact.name.clone());
+                    // The first of a list is the newest.
+                    if wanted.artifacts.contains(&key) {
+                        self.artifacts.entry(key).or_insert(artifact);
+                    }
+                }
+                self.artifacts.len() == before || self.artifacts.len() == wanted.artifacts.len()
+            });
+        }
+    }
+
+    /// Returns the number of requests for what [`Batch::load_evidence`] left out.
+    pub fn unknown_evidence(&self, wanted: &Wanted) -> usize {
+        let commits = wanted
+            .commits
+            .iter()
+            .filter(|id| !self.statuses.contains_key(*id));
+        let runs = wanted.runs.iter().filter(|id| !self.runs.contains_key(id));
+        let artifacts = wanted
+            .artifacts
+            .iter()
+            .filter(|key| !self.artifacts.contains_key(*key));
+        commits.count() + runs.count() + artifacts.count()
+    }
+
+    /// Returns the newest status of each context, if they are known.
+    pub fn newest_statuses(&self, commit: &CommitId) -> Option<&[Status]> {
+        self.statuses.get(commit).map(Vec::as_slice)
+    }
+
+    /// Returns a workflow run.
+    ///
+    /// # Errors
+    /// The run is not known, and GitHub does not answer.
+    pub fn workflow_run(&self, github: &GitHub, id: u64) -> Result<Run, GitHubError> {
+        if let Some(known) = self.runs.get(&id) {
+            return Ok(known.clone());
+        }
+        if let Some(refusal) = &*self.refusal.borrow() {
+            return Err(refusal.clone());
+        }
+        let answer = github.workflow_run(id);
+        if let Err(error) = &answer
+            && error.status() == Some(403)
+        {
+            *self.refusal.borrow_mut() = Some(error.clone());
+        }
+        answer
+    }
+
+    /// Returns the newest artifact of a workflow run with this name.
+    ///
+    /// # Errors
+    /// The artifact is not known, and GitHub does not answer.
+    pub fn artifact(&self, github: &GitHub, run: u64, name: &str) -> Result<Option<Artifact>, GitHubError> {
+        match self.artifacts.get(&(run, name.to_owned())) {
+            Some(known) => Ok(Some(known.clone())),
+            None => github.artifact(run, name),
+        }
+    }
+
     /// Returns the number of the pull requests whose comments are not known.
     pub fn unknown(&self, pulls: &[u64]) -> usize {
         pulls
@@ -110,4 +236,9 @@ impl Batch {
             .filter(|number| !self.comments.contains_key(number))
             .count()
     }
+}
+
+/// Returns how many pages of a list are worth so many single requests.
+fn pages(requests: usize) -> usize {
+    (requests / 2).clamp(1, MOST_PAGES)
 }

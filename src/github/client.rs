@@ -3,14 +3,17 @@
 //! Must not depend on single API requests: those are in [`crate::github::api`].
 
 use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use ureq::http::header::{CONTENT_TYPE, ETAG, HeaderValue, LINK};
 use ureq::http::{HeaderMap, Method, Request};
 
-use crate::github::conditional::Conditional;
-use crate::github::config::ApiConfig;
+use crate::domain::ids::Sha256;
+use crate::github::conditional::{Answer, Conditional};
+use crate::github::config::{ApiConfig, Repository};
 use crate::github::error::{ErrorKind, GitHubError, Transport, plain};
 use crate::github::retry::{self, Clock, RealClock};
 
@@ -31,14 +34,45 @@ pub struct Client {
     agent: ureq::Agent,
     config: ApiConfig,
     clock: Box<dyn Clock>,
-    known: Conditional<Reply>,
+    known: Conditional,
 }
 
 /// The headers and the body of an answer.
-#[derive(Clone)]
 struct Reply {
     headers: HeaderMap,
     body: Vec<u8>,
+}
+
+impl Reply {
+    /// Returns what a later request can use; `None` without a tag, or if the body is not text.
+    fn to_remember(&self) -> Option<Answer> {
+        let text = |name| header(&self.headers, name).map(str::to_owned);
+        Some(Answer {
+            tag: text("etag")?,
+            content_type: text("content-type"),
+            link: text("link"),
+            body: String::from_utf8(self.body.clone()).ok()?,
+        })
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (CONTENT_TYPE, answer.content_type),
+            (LINK, answer.link),
+            (ETAG, Some(answer.tag)),
+        ] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        Reply {
+            headers,
+            body: answer.body.into_bytes(),
+        }
+    }
 }
 
 /// Whether a request may be retried.
@@ -91,6 +125,18 @@ impl Client {
         })
     }
 
+    /// Keeps answers about a repository in a file of this folder for the next process. Has no effect without a token, which seals
+    /// the file.
+    #[must_use]
+    pub fn storing(mut self, folder: &Path, repository: &Repository) -> Self {
+        if let Some(token) = &self.config.token {
+            let name = Sha256::of(self.config.base.url(&format!("/{repository}")).as_bytes());
+            let path = folder.join(name.as_str());
+            self.known = Conditional::stored(path, token.authorization().into_bytes());
+        }
+        self
+    }
+
     pub fn config(&self) -> &ApiConfig {
         &self.config
     }
@@ -115,7 +161,7 @@ impl Client {
 
     /// Sends GET requests for all pages of a list, following the `Link` header.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, GitHubError> {
-        let mut all = Vec::new();
+        let mut all: Vec<T> = Vec::new();
         let mut pages = 0;
         self.pages(path, PAGES + 1, |page: Vec<T>| {
             all.extend(page);
@@ -129,18 +175,18 @@ impl Client {
     }
 
     /// Sends GET requests for the pages of a list, following the `Link` header, until `enough` returns true or `most` pages are read.
-    pub fn pages<T: DeserializeOwned>(
+    pub fn pages<P: DeserializeOwned>(
         &self,
         path: &str,
         most: usize,
-        mut enough: impl FnMut(Vec<T>) -> bool,
+        mut enough: impl FnMut(P) -> bool,
     ) -> Result<(), GitHubError> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut next = Some(self.config.base.url(&format!("{path}{separator}per_page=100")));
         for _ in 0..most {
             let Some(url) = next else { break };
             let reply = self.send(&Method::GET, &url, None, Repeat::Safe)?;
-            if enough(read::<Vec<T>>(&reply, "GET", path)?) {
+            if enough(read::<P>(&reply, "GET", path)?) {
                 break;
             }
             next = match link_next(&reply.headers) {
@@ -253,8 +299,9 @@ impl Client {
             request = request.header("authorization", token.authorization());
         }
         let reads = *method == Method::GET;
-        if let Some(tag) = self.known.tag(url).filter(|_| reads) {
-            request = request.header("if-none-match", tag);
+        let known = self.known.answer(url).filter(|_| reads);
+        if let Some(known) = &known {
+            request = request.header("if-none-match", &known.tag);
         }
         let answer = match body {
             Some(body) => {
@@ -273,8 +320,8 @@ impl Client {
         };
         let mut answer = answer.map_err(|e| broken(kind_of(&e)))?;
         let status = answer.status().as_u16();
-        if let (NOT_MODIFIED, Some(known)) = (status, self.known.answer(url)) {
-            return Ok((OK, known));
+        if let (NOT_MODIFIED, Some(known)) = (status, known) {
+            return Ok((OK, known.into()));
         }
         let mut text = Vec::new();
         answer
@@ -291,8 +338,7 @@ impl Client {
             body: text,
         };
         if reads && status == OK {
-            let tag = header(&reply.headers, "etag");
-            self.known.remember(url, tag, reply.body.len(), &reply);
+            self.known.remember(url, reply.to_remember());
         }
         Ok((status, reply))
     }

@@ -4,11 +4,14 @@
 
 use serde_json::{Value, json};
 
-use crate::github::types::{Authorship, Comment, EditedText, Review, User};
+use crate::github::types::{Authorship, Comment, EditedText, Review, Status, User};
 
 /// The reviews and comments of a pull request. A longer list is left to REST.
 pub const OF_PULL: &str = "reviews(first:100){pageInfo{hasNextPage} nodes{state authorAssociation submittedAt author{login __typename} commit{oid}}} \
      comments(first:100){pageInfo{hasNextPage} nodes{fullDatabaseId body url author{login __typename}}}";
+
+/// The newest commit status of each context.
+pub const OF_COMMIT: &str = "...on Commit{oid status{contexts{context state description targetUrl createdAt creator{login __typename}}}}";
 
 /// The description of a pull request and its latest edits.
 pub const OF_TEXT: &str = "body userContentEdits(first:100){nodes{id editor{login __typename}}}";
@@ -47,6 +50,28 @@ pub fn comment(node: &Value) -> Option<Comment> {
         user: login(&node["author"]).map(|login| User { login }),
         html_url: text(&node["url"])?,
     })
+}
+
+/// Reads the selection [`OF_COMMIT`].
+pub fn statuses(commit: &Value) -> Option<Vec<Status>> {
+    if commit["status"].is_null() {
+        return Some(Vec::new());
+    }
+    let status = |node: &Value| {
+        Some(Status {
+            context: text(&node["context"])?,
+            state: text(&node["state"])?.to_ascii_lowercase(),
+            description: text(&node["description"]).unwrap_or_default(),
+            target_url: text(&node["targetUrl"]),
+            creator: login(&node["creator"]).map(|login| User { login }),
+            created_at: text(&node["createdAt"]),
+        })
+    };
+    commit["status"]["contexts"]
+        .as_array()?
+        .iter()
+        .map(status)
+        .collect()
 }
 
 /// Reads the selection [`OF_ISSUE`].

@@ -279,6 +279,7 @@ pub struct RequiredCheck {
 /// A workflow run.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Run {
+    pub id: u64,
     /// The file of the workflow, such as `.github/workflows/ci.yml`.
     pub path: String,
     /// What started the run, such as `workflow_dispatch`.
@@ -300,6 +301,15 @@ pub struct Artifact {
     /// Whether the content is deleted, because its time of retention is over.
     #[serde(default)]
     pub expired: bool,
+    /// The run that uploaded it.
+    #[serde(default)]
+    pub workflow_run: Option<OfRun>,
+}
+
+/// A reference to a workflow run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OfRun {
+    pub id: u64,
 }
 
 /// The permission of a user in the repository.

@@ -62,6 +62,7 @@ impl Answer {
             registry: request.registry,
             publish: &settings.publish,
             is_on_base: &|commit| revisions::contains(request.git, &base, commit),
+            batch: &Batch::default(),
         };
         let comments = github.comments(group.pull)?;
         let published = published::read(github, &snapshot.pull, &comments, &trust)?;

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use crate::domain::ids::CommitId;
 use crate::domain::settings::Publish;
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
 use crate::report::embedded_results::Embedded;
 
 /// The event that starts a run with the workflow of the branch that a person chose.
-const EVENT: &str = "workflow_dispatch";
+pub const EVENT: &str = "workflow_dispatch";
 
 /// Why published results do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ impl Doubt {
 /// What a run must have so that its results count.
 pub struct Provenance<'a> {
     github: &'a GitHub,
+    /// Runs and artifacts that are known already.
+    batch: &'a Batch,
     publish: &'a Publish,
     /// The base branch of the pull request.
     base: &'a str,
@@ -48,9 +51,10 @@ pub struct Provenance<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    pub fn new(github: &'a GitHub, publish: &'a Publish, base: &'a str) -> Self {
+    pub fn new(github: &'a GitHub, batch: &'a Batch, publish: &'a Publish, base: &'a str) -> Self {
         Provenance {
             github,
+            batch,
             publish,
             base,
             known: RefCell::default(),
@@ -70,7 +74,7 @@ impl<'a> Provenance<'a> {
 
     fn ask(&self, id: u64) -> Result<Result<CommitId, Doubt>, GitHubError> {
         let unproven = |why: String| Ok(Err(Doubt::Unproven(why)));
-        let run = match self.github.workflow_run(id) {
+        let run = match self.batch.workflow_run(self.github, id) {
             Ok(run) => run,
             Err(error) if error.is_missing() => return unproven(format!("GitHub has no run {id}")),
             Err(error) if error.status() == Some(403) => return Ok(Err(Doubt::NotAsked)),
@@ -110,7 +114,7 @@ impl<'a> Provenance<'a> {
 
     /// Checks that a run uploaded exactly what a comment embeds.
     pub fn artifact(&self, run: u64, embedded: &Embedded) -> Result<Result<(), Doubt>, GitHubError> {
-        let Some(artifact) = self.github.artifact(run, &embedded.artifact())? else {
+        let Some(artifact) = self.batch.artifact(self.github, run, &embedded.artifact())? else {
             return Ok(Err(Doubt::Unproven(format!(
                 "run {run} has no artifact with the digest of these results"
             ))));

@@ -15,6 +15,7 @@ use crate::domain::results::Results;
 use crate::domain::settings::{Settings, TierAProof};
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
+use crate::github::batch::Batch;
 use crate::github::comments::{Done, POINTER, Shown, Sticky};
 use crate::github::error::GitHubError;
 use crate::github::statuses::{self, RunNumber, Settled, Wanted};
@@ -306,7 +307,9 @@ impl<'a> Publication<'a> {
         if let Some(error) = &self.unreachable {
             return Err(error.clone());
         }
-        let provenance = Provenance::new(github, &self.request.settings.publish, &self.base_branch);
+        let batch = Batch::default();
+        let publish = &self.request.settings.publish;
+        let provenance = Provenance::new(github, &batch, publish, &self.base_branch);
         let is_real = |run| self.is_real(&provenance, run);
         let to = Target {
             github,

@@ -9,10 +9,11 @@ use crate::domain::settings::Publish;
 use crate::domain::verdict::{Overall, Verdict};
 use crate::gate::select;
 use crate::github::api::GitHub;
+use crate::github::batch::{Batch, Wanted};
 use crate::github::comments;
 use crate::github::error::GitHubError;
 use crate::github::statuses::RunNumber;
-use crate::github::types::{Comment, Pull};
+use crate::github::types::{Comment, Pull, Status};
 use crate::policy::Loaded;
 use crate::pull::provenance::{Doubt, Provenance};
 use crate::report::embedded_results::Embedded;
@@ -44,14 +45,28 @@ pub struct Trust<'a> {
     pub publish: &'a Publish,
     /// Whether the base branch contains a commit.
     pub is_on_base: &'a dyn Fn(&CommitId) -> bool,
+    /// Answers of GitHub that are known already.
+    pub batch: &'a Batch,
 }
 
-/// Returns the number of requests that [`read`] needs for these comments: run, artifact and status of each.
-pub fn requests(comments: &[Comment]) -> usize {
-    3 * comments
-        .iter()
-        .filter(|comment| Embedded::of(&comment.body).is_some())
-        .count()
+/// Adds what [`read`] needs to know about these comments: run, artifact and status of each.
+pub fn want(comments: &[Comment], login: &str, wanted: &mut Wanted) {
+    for comment in comments.iter().filter(|comment| is_by(comment, login)) {
+        if let Some(embedded) = Embedded::of(&comment.body)
+            && let Some((run, _)) = comments::shown(&comment.body).and_then(|shown| shown.run)
+            && let Ok(results) = embedded.results()
+        {
+            wanted.runs.insert(run);
+            wanted.artifacts.insert((run, embedded.artifact()));
+            wanted
+                .commits
+                .extend(results.evidence.head.or(results.evidence.merge));
+        }
+    }
+}
+
+fn is_by(comment: &Comment, login: &str) -> bool {
+    comment.user.as_ref().is_some_and(|user| user.login == login)
 }
 
 /// Reads the published results in the comments of a pull request.
@@ -64,14 +79,14 @@ pub fn read(
     comments: &[Comment],
     trust: &Trust<'_>,
 ) -> Result<Published, GitHubError> {
-    let provenance = Provenance::new(github, trust.publish, &pull.base.branch);
+    let provenance = Provenance::new(github, trust.batch, trust.publish, &pull.base.branch);
     let mut published = Published::default();
     for comment in comments {
         let Some(embedded) = Embedded::of(&comment.body) else {
             continue;
         };
-        let author = comment.user.as_ref().map_or("", |user| user.login.as_str());
-        if author != trust.publish.login {
+        if !is_by(comment, &trust.publish.login) {
+            let author = comment.user.as_ref().map_or("", |user| user.login.as_str());
             published.refused.push(Refused {
                 why: Doubt::Unproven(format!(
                     "{author} wrote them, and `publish.login` is {}",
@@ -156,7 +171,7 @@ fn confirm(
     if passed(results).is_empty() {
         return Ok(Ok(()));
     }
-    let status = status(github, results, run, &trust.publish.login)?;
+    let status = status(github, results, run, trust)?;
     Ok(status.map_err(Doubt::Unproven))
 }
 
@@ -165,15 +180,24 @@ fn status(
     github: &GitHub,
     results: &Results,
     run: RunNumber,
-    login: &str,
+    trust: &Trust<'_>,
 ) -> Result<Result<(), String>, GitHubError> {
     let evidence = &results.evidence;
     let Some(head) = evidence.head.as_ref().or(evidence.merge.as_ref()) else {
         return Ok(Err("they name no commit".to_owned()));
     };
-    let statuses = github.statuses(head)?;
-    let of_run = |status: &&crate::github::types::Status| {
-        status.run() == Some(run) && status.creator.as_ref().is_some_and(|user| user.login == login)
+    let of_run = |status: &&Status| {
+        status.run() == Some(run)
+            && status
+                .creator
+                .as_ref()
+                .is_some_and(|user| user.login == trust.publish.login)
+    };
+    // The newest of each context is enough if that of the run is among them. Otherwise the history says why it is not.
+    let newest = trust.batch.newest_statuses(head);
+    let statuses = match newest.filter(|newest| newest.iter().any(|status| of_run(&status))) {
+        Some(newest) => newest.to_vec(),
+        None => github.statuses(head)?,
     };
     let Some(own) = statuses.iter().find(of_run) else {
         return Ok(Err(format!("run {} set no commit status", run.0)));

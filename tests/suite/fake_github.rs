@@ -354,7 +354,8 @@ impl State {
         Some(found.2.clone())
     }
 
-    fn answer(&mut self, seen: &RecordedRequest, base: &str) -> Answer {
+    /// Answers a request from the data.
+    pub fn answer(&mut self, seen: &RecordedRequest, base: &str) -> Answer {
         let refuse = |status: u16, says: &str| (status, json!({"message": says}), Vec::new());
         let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
         let token = seen.headers.get("authorization").map(String::as_str);
@@ -490,12 +491,8 @@ impl State {
                         && name.is_none_or(|name| artifact["name"] == name)
                 };
                 let newest = self.artifacts.iter().rev().map(|(artifact, _)| artifact);
-                let all: Vec<&Value> = newest.filter(of_run).collect();
-                (
-                    200,
-                    json!({"total_count": all.len(), "artifacts": all}),
-                    Vec::new(),
-                )
+                let all = newest.filter(of_run).cloned().collect();
+                self.page_of("artifacts", all, path, query, base)
             }
             ("GET", ["contents", ..]) => {
                 let commit = query.strip_prefix("ref=").unwrap_or_default().to_owned();
@@ -518,6 +515,13 @@ impl State {
             }
             _ => refuse(404, "Not Found"),
         }
+    }
+
+    /// Returns one page of a list that GitHub wraps in an object with this key.
+    pub fn page_of(&self, key: &str, all: Vec<Value>, path: &str, query: &str, base: &str) -> Answer {
+        let total = all.len();
+        let (status, page, headers) = self.page(all, path, query, base);
+        (status, json!({"total_count": total, key: page}), headers)
     }
 
     /// Returns one page, with GitHub's `Link` header.

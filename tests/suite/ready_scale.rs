@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use regex::Regex;
 
-use crate::fake_github::Fault;
+use crate::fake_github::{Fault, REPOSITORY};
 use crate::pull_on_github::Loop;
 use crate::support::contract::contract;
 use crate::support::registry::registry;
@@ -15,10 +15,11 @@ use crate::terminal::Terminal;
 
 /// What one call of `ready --all` did.
 struct Cost {
-    pulls: u64,
     merges: usize,
     processes: usize,
     requests: usize,
+    /// The requests that GitHub counts: not those that it answers with 304.
+    counted: u32,
     seconds: f64,
 }
 
@@ -59,12 +60,19 @@ fn open(pulls: u64) -> Loop {
     way
 }
 
+/// Publishes a pass of Tier B on each pull request, each by a run of its own.
+fn publish(way: &Loop, pulls: u64) {
+    for number in 10_001..=10_000 + pulls {
+        way.github.settle(number);
+        way.tier_b(number, number, &["--bundle", "one"]);
+    }
+}
+
 /// Checks many pull requests, and counts.
-fn cost(pulls: u64) -> Cost {
-    let way = open(pulls);
+fn cost(way: &Loop, pulls: u64) -> Cost {
     // Every git process of the program goes through a script that writes down its arguments.
     let bin = way.sandbox.path("bin");
-    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir_all(&bin).unwrap();
     let path = std::env::var("PATH").unwrap();
     let script = format!("#!/bin/sh\necho \"$*\" >> \"$COMMANDS_LOG\"\nPATH='{path}' exec git \"$@\"\n");
     std::fs::write(bin.join("git"), script).unwrap();
@@ -72,7 +80,9 @@ fn cost(pulls: u64) -> Cost {
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
     std::fs::set_permissions(bin.join("git"), mode).unwrap();
     let log = way.sandbox.path("git.log");
+    let _ = std::fs::remove_file(&log);
     way.github.api.state().seen.clear();
+    let before = way.github.counted();
     let start = Instant::now();
     let out = way
         .call(&["ready", "--all", "--format", "json"])
@@ -86,10 +96,10 @@ fn cost(pulls: u64) -> Cost {
     assert_eq!(order as u64, pulls);
     let log = std::fs::read_to_string(log).unwrap();
     Cost {
-        pulls,
         merges: log.lines().filter(|line| line.contains(" merge-tree ")).count(),
         processes: log.lines().count(),
         requests: way.github.api.log().len(),
+        counted: way.github.counted() - before,
         seconds,
     }
 }
@@ -97,19 +107,82 @@ fn cost(pulls: u64) -> Cost {
 /// B6: the order of merging was cubic: 74 trial merges for 5 pull requests, and 120 did not end.
 #[test]
 fn slow_ready_for_all_pull_requests_is_linear() {
-    // `benches/ready` asks for more.
-    let sizes = std::env::var("NMOE_READY_SIZES").unwrap_or("5 10".to_owned());
+    // `benches/ready` asks for more. `p`: with a published pass on each.
+    let sizes = std::env::var("NMOE_READY_SIZES").unwrap_or("5 10 5p".to_owned());
     for size in sizes.split(' ') {
-        let cost = cost(size.parse().unwrap());
+        let pulls: u64 = size.trim_end_matches('p').parse().unwrap();
+        let published = size.ends_with('p');
+        let way = open(pulls);
+        if published {
+            publish(&way, pulls);
+        }
+        let first = cost(&way, pulls);
+        let again = cost(&way, pulls);
         println!(
-            "| {} | {} | {} | {} | {:.1} |",
-            cost.pulls, cost.merges, cost.processes, cost.requests, cost.seconds
+            "| {pulls} | {} | {} | {} | {} | {:.1} | {} |",
+            if published { "yes" } else { "no" },
+            first.merges,
+            first.processes,
+            first.requests,
+            first.seconds,
+            again.counted
         );
-        let pulls = usize::try_from(cost.pulls).unwrap();
-        assert!(cost.merges <= 2 * pulls, "{} merge-tree", cost.merges);
-        assert!(cost.processes <= 8 * pulls + 40, "{} processes", cost.processes);
-        assert!(cost.requests <= pulls / 10 + 15, "{} requests", cost.requests);
+        let pulls = usize::try_from(pulls).unwrap();
+        assert!(first.merges <= 2 * pulls, "{} merge-tree", first.merges);
+        assert!(first.processes <= 8 * pulls + 40, "{} processes", first.processes);
+        assert!(first.requests <= pulls / 10 + 15, "{} requests", first.requests);
+        // Only GraphQL queries count again: they are no GET.
+        let queries = 3 + pulls.div_ceil(20) + pulls.div_ceil(60);
+        assert!(again.counted as usize <= queries, "{} requests", again.counted);
     }
+}
+
+/// The evidence of published results is read in few requests, and where a list is refused one by one.
+#[test]
+fn slow_published_evidence_needs_few_requests() {
+    let way = open(4);
+    publish(&way, 4);
+    let log = |way: &Loop| {
+        let log = way.github.api.log();
+        let of = |part: &str| log.iter().filter(|line| line.contains(part)).count();
+        let counts = [
+            of("/actions/runs?"),
+            of("/actions/artifacts?"),
+            of("/actions/runs/"),
+            of("/statuses?"),
+        ];
+        way.github.api.state().seen.clear();
+        counts
+    };
+    let ready = || {
+        way.github.api.state().seen.clear();
+        let out = way
+            .call(&["ready", "--all", "--format", "json"])
+            .run()
+            .exits(1)
+            .any_output();
+        let blockers = out.json()["pulls"][0]["blockers"].to_string();
+        assert!(
+            !blockers.contains("tier-b-missing") && !blockers.contains("evidence"),
+            "{blockers}"
+        );
+    };
+    ready();
+    assert_eq!(
+        log(&way),
+        [1, 1, 0, 0],
+        "lists of runs and artifacts, and one query"
+    );
+    let refused = || Fault::Status(403, "Resource not accessible by integration", Vec::new());
+    let list = format!("/repos/{REPOSITORY}/actions");
+    way.github
+        .api
+        .fault("GET", &format!("{list}/runs?"), refused(), 1);
+    way.github
+        .api
+        .fault("GET", &format!("{list}/artifacts?"), refused(), 1);
+    ready();
+    assert_eq!(log(&way), [1, 1, 8, 0], "each run and each artifact");
 }
 
 /// Without GraphQL each pull request needs its own requests, and the user is told how many come.

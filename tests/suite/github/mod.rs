@@ -97,7 +97,7 @@ impl GitHub {
         let shared = Arc::clone(&rules);
         api.rules(move |request, state, base| {
             let mut rules = shared.lock().unwrap();
-            routes::answer(&mut rules, request, state, base)
+            Some(routes::answer(&mut rules, request, state, base))
         });
         GitHub { api, rules, folder }
     }
@@ -196,6 +196,11 @@ impl GitHub {
     /// Locks or unlocks a conversation.
     pub fn lock(&self, number: u64, locked: bool) {
         self.api.state().issues.get_mut(&number).unwrap()["locked"] = locked.into();
+    }
+
+    /// Returns how many requests the rate limit has counted: all but those that were answered with 304.
+    pub fn counted(&self) -> u32 {
+        self.rules().used
     }
 
     /// Moves the clock.

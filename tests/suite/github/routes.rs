@@ -12,13 +12,17 @@ use crate::support::digest::sha256;
 /// Most statuses of a commit and context.
 const STATUSES: usize = 1000;
 
+/// Answers a request, by the rules or else from the data. Each answer to a GET has an `ETag`.
+pub(super) fn answer(rules: &mut Rules, request: &RecordedRequest, state: &mut State, base: &str) -> Answer {
+    let answer = by_rule(rules, request, state, base).unwrap_or_else(|| state.answer(request, base));
+    match (request.method.as_str(), answer.0) {
+        ("GET", 200) => rules.conditional(request, answer),
+        _ => answer,
+    }
+}
+
 /// Answers a request; `None` leaves it to the data.
-pub(super) fn answer(
-    rules: &mut Rules,
-    request: &RecordedRequest,
-    state: &mut State,
-    base: &str,
-) -> Option<Answer> {
+fn by_rule(rules: &mut Rules, request: &RecordedRequest, state: &mut State, base: &str) -> Option<Answer> {
     rules.synchronise(state);
     if let Some(refused) = rules.limited(request) {
         return Some(refused);
@@ -66,7 +70,7 @@ pub(super) fn answer(
                 pull["mergeable"] = mergeable;
                 pull["merge_commit_sha"] = commit;
             }
-            Some(rules.conditional(request, pull))
+            Some((200, pull, Vec::new()))
         }
         ("PUT", ["pulls", n, "merge"]) => Some(rules.merge_pull(number(n), &request.body, state)),
         ("PUT", ["pulls", n, "update-branch"]) => Some(rules.update_branch(number(n), &request.body, state)),
@@ -93,27 +97,32 @@ pub(super) fn answer(
         ("GET", ["issues", n]) if rules.deleted.contains(&number(n)) => {
             Some(refuse(410, "This issue was deleted"))
         }
-        ("GET", ["issues", n]) => state
-            .issues
-            .get(&number(n))
-            .cloned()
-            .map(|issue| rules.conditional(request, issue)),
         ("POST", ["statuses", sha]) => Some(rules.add_status(sha, &request.body, state)),
         ("GET", ["git", "ref", ..]) => {
             let name = format!("refs/{}", parts[2..].join("/"));
             Some(match rules.reference(&name) {
-                Some(sha) => rules.conditional(
-                    request,
+                Some(sha) => (
+                    200,
                     json!({"ref": name, "object": {"sha": sha, "type": "commit"}}),
+                    Vec::new(),
                 ),
                 None => refuse(404, "Not Found"),
             })
         }
         ("GET", ["git", "commits", sha]) => Some(rules.commit_object(sha)),
         ("GET", ["contents", ..]) => Some(rules.contents(&parts[1..].join("/"), query)),
-        ("GET", ["actions", "runs"]) => Some(runs(Rules::select_runs(state, None, query))),
+        ("GET", ["actions", "runs"]) => {
+            let all = Rules::select_runs(state, None, query);
+            Some(state.page_of("workflow_runs", all, path, query, base))
+        }
         ("GET", ["actions", "workflows", file, "runs"]) => {
-            Some(runs(Rules::select_runs(state, Some(file), query)))
+            let all = Rules::select_runs(state, Some(file), query);
+            Some(state.page_of("workflow_runs", all, path, query, base))
+        }
+        ("GET", ["actions", "artifacts"]) => {
+            let newest = state.artifacts.iter().rev().map(|(artifact, _)| artifact.clone());
+            let all = newest.collect();
+            Some(state.page_of("artifacts", all, path, query, base))
         }
         ("GET", ["actions", "artifacts", id, "zip"]) => {
             let to = format!("{base}/blobs/{id}");
@@ -126,18 +135,11 @@ pub(super) fn answer(
     }
 }
 
-fn runs(all: Vec<Value>) -> Answer {
-    (
-        200,
-        json!({"total_count": all.len(), "workflow_runs": all}),
-        Vec::new(),
-    )
-}
-
 impl Rules {
     /// Answers 304 if the client has this value already.
-    fn conditional(&mut self, request: &RecordedRequest, value: Value) -> Answer {
-        let tag = format!("\"{}\"", sha256(value.to_string()));
+    fn conditional(&mut self, request: &RecordedRequest, answer: Answer) -> Answer {
+        let (_, value, mut headers) = answer;
+        let tag = format!("\"{}\"", sha256(format!("{value}{headers:?}")));
         let has = request
             .headers
             .get("if-none-match")
@@ -146,7 +148,8 @@ impl Rules {
             self.used = self.used.saturating_sub(1);
             return (304, Value::Null, vec![("etag", tag)]);
         }
-        (200, value, vec![("etag", tag)])
+        headers.push(("etag", tag));
+        (200, value, headers)
     }
 
     fn limited(&mut self, request: &RecordedRequest) -> Option<Answer> {
