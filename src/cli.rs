@@ -6,11 +6,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
 use crate::cmd::context::{Context, Format};
 use crate::cmd::deferred::{self, Deferred};
+use crate::cmd::help::GLOBAL_OPTIONS;
+use crate::cmd::help_pages;
 use crate::domain::exit::Exit;
 use crate::gate::container::keeper;
 use crate::system::panics;
@@ -23,7 +26,7 @@ const ROLES: &str = "By role:
   maintainer     resolve, run, publish, gates, images, kernels, metrics, perf
   reader         report, explain, schema, demo
 
-Exit codes: `nmoe-gates explain exit-codes`";
+Exit codes: `nmoe-gates explain exit-codes`; variables: `nmoe-gates explain environment`";
 
 /// Lint contracts and attestations, run gates on a B200, and publish the results.
 #[derive(Debug, Parser)]
@@ -46,22 +49,22 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Global {
     /// Policy checkout: registry, settings, templates (default: the repository of the current directory).
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL_OPTIONS)]
     repo: Option<PathBuf>,
     /// Directory to test (default: the value of --repo).
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL_OPTIONS)]
     subject: Option<PathBuf>,
     /// Output format. The help of each command lists its formats.
-    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, hide_possible_values = true, help_heading = GLOBAL_OPTIONS)]
     format: Option<Format>,
     /// When to use colour.
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto, help_heading = GLOBAL_OPTIONS)]
     color: When,
     /// Print fewer messages. Given twice, print only the result.
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose", help_heading = GLOBAL_OPTIONS)]
     quiet: u8,
     /// Print more messages.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL_OPTIONS)]
     verbose: u8,
 }
 
@@ -91,13 +94,36 @@ fn parse(args: &[OsString]) -> Result<(Cli, Unlisted), clap::Error> {
             .mut_subcommand("run", deferred::describe_called::<cmd::run::Unlisted>)
             .mut_subcommand("explain", deferred::describe_called::<cmd::explain::Unlisted>)
     });
-    let matches = command.try_get_matches_from(args)?;
+    let matches = command
+        .try_get_matches_from(args)
+        .map_err(|error| with_pages(args, error))?;
     let unlisted = Unlisted {
         global: UnlistedGlobal::from_arg_matches(&matches)?,
         run: of_subcommand(&matches, "run")?,
         explain: of_subcommand(&matches, "explain")?,
     };
     Ok((Cli::from_arg_matches(&matches)?, unlisted))
+}
+
+/// Returns the help of a command line with what [`help_pages`] adds. Only a call that prints help describes these texts.
+fn with_pages(args: &[OsString], error: clap::Error) -> clap::Error {
+    let is_help = |kind| {
+        matches!(
+            kind,
+            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        )
+    };
+    if !is_help(error.kind()) {
+        return error;
+    }
+    let command = deferred::only_called(args, described);
+    let complete = command.try_get_matches_from(args).err();
+    complete.filter(|help| is_help(help.kind())).unwrap_or(error)
+}
+
+/// Returns the complete command line, for help, completions and manual pages.
+fn described() -> clap::Command {
+    help_pages::add(Cli::command())
 }
 
 /// Returns the arguments of one subcommand, or the defaults if another subcommand was called.
@@ -229,12 +255,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         records: unlisted.global.records,
     };
     let outcome = match cli.command {
-        Command::Init(args) => cmd::init::run(&context, &args, &Cli::command()),
+        Command::Init(args) => cmd::init::run(&context, &args, &described()),
         Command::Doctor(args) => cmd::doctor::run(&context, &args),
         Command::Explain(args) => cmd::explain::run(&context, &args, &unlisted.explain),
         Command::Schema(args) => cmd::schema::run(&context, &args),
-        Command::Completions(args) => cmd::completions::run(&context, &args, Cli::command()),
-        Command::Man(args) => cmd::man::run(&context, &args, Cli::command()),
+        Command::Completions(args) => cmd::completions::run(&context, &args, described()),
+        Command::Man(args) => cmd::man::run(&context, &args, described(), help_pages::of),
         Command::Lint(args) => cmd::lint::run(&context, &args),
         Command::Kernels(args) => cmd::kernels::run(&context, &args),
         Command::Gates(args) => cmd::gates::run(&context, &args),
@@ -253,4 +279,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Images(args) => cmd::images::run(&context, &args),
     };
     outcome.unwrap_or_else(|error| cmd::fail(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_of_every_command_are_accepted() {
+        help_pages::tests::check_examples(&Cli::command(), |words| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            parse(&words).map(drop)
+        });
+    }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
 use crate::cmd::contract_input::{self, ContractInput};
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::cmd::next_steps;
@@ -40,6 +41,17 @@ use crate::pull::snapshot::Snapshot;
 use crate::pull::tier_b;
 use crate::system::files;
 use crate::workspace::stored_contract;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::VERDICTS,
+    variables: help::OF_RESULTS,
+    examples: &[
+        "attest --pr 12 --verify",
+        "attest --contract issue.md --write pr.md",
+    ],
+};
 
 /// Arguments of `attest`.
 #[derive(Debug, clap::Args)]
@@ -91,9 +103,9 @@ struct Body {
 /// Runs `attest`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = if args.verify {
-        context.format(&print_findings::FORMATS)?
+        context.format(HELP.formats)?
     } else {
-        context.format(&[Format::Human, Format::Json])?
+        context.format(help::TEXT_OR_JSON)?
     };
     let git = Git::at(&context.subject);
     let body = body(context, args)?;

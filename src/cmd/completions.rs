@@ -10,10 +10,19 @@ use clap_complete::{Shell, generate};
 
 use crate::cmd::context::{Context, print_data};
 use crate::cmd::explain;
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
 use crate::domain::registry::SINGLE;
 use crate::lint::context::RegistryIndex;
 use crate::policy::Revision;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[],
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["completions bash"],
+};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 
 use crate::cmd::context::{Context, print_data, say};
+use crate::cmd::help::{self, Help};
 use crate::cmd::init::ISSUE_FORM;
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
@@ -15,6 +16,17 @@ use crate::domain::exit::Exit;
 use crate::domain::registry::{GateKind, Registry, Tier};
 use crate::domain::settings::Settings;
 use crate::lint;
+
+/// The examples, formats, exit codes and variables of `new`.
+pub const NEW_HELP: Help = Help {
+    formats: &[],
+    codes: help::CHECKS,
+    variables: help::OF_SCAN,
+    examples: &[
+        "contract new 07 --slug loader --allow trainer/data/**",
+        "contract new 07 --slug loader --allow trainer/data/** --summary Faster",
+    ],
+};
 
 /// Arguments of `contract`.
 #[derive(Debug, clap::Args)]

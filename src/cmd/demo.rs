@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::{Context, Format, print};
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
 use crate::domain::paths;
 use crate::git::Git;
@@ -40,6 +41,14 @@ const ISSUE: &str = include_str!("../../examples/demo/issue.md");
 const PULL_REQUEST: &str = include_str!("../../examples/demo/pull_request.md");
 const BRANCH: &str = "issue/01-bigger-batch";
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[Format::Human],
+    codes: help::RUNS_GATES,
+    variables: help::OF_TERMINAL,
+    examples: &["demo", "demo --keep sample"],
+};
+
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -58,7 +67,7 @@ struct Step {
 
 /// Runs `demo`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&[Format::Human])?;
+    context.format(HELP.formats)?;
     let cancelled = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&cancelled)).context("cannot listen for signals")?;

@@ -14,6 +14,7 @@ mod required_check;
 use check::{Check, State, plural};
 
 use crate::cmd::context::{self, Context, Format, print, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::cmd::next_steps;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
@@ -27,6 +28,14 @@ use crate::lint::registry::RegistryContext;
 use crate::system::files;
 use crate::terminal::Text;
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::CHECKS,
+    variables: help::OF_RUN,
+    examples: &["doctor", "doctor --runner"],
+};
+
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,7 +46,7 @@ pub struct Args {
 
 /// Runs `doctor`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let tier_b = if args.runner { State::Missing } else { State::Hint };
     let mut checks = machine::look(context, args.runner);
     let settings = match context.settings() {

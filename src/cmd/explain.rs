@@ -8,6 +8,8 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::help::{self, Help};
+use crate::cmd::variables;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Code, Severity};
 use crate::domain::page;
@@ -21,10 +23,23 @@ use crate::plan;
 use crate::pull;
 use crate::terminal::Text;
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &[
+        "explain",
+        "explain unknown-gate",
+        "explain timeout",
+        "explain exit-codes",
+    ],
+};
+
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Explain this code such as `unknown-gate`, this reason such as `timeout`, this word such as `inconclusive`, or `exit-codes` (default: list everything).
+    /// Explain this code such as `unknown-gate`, this reason such as `timeout`, this word such as `inconclusive`, `exit-codes`, or `environment` (default: list everything).
     code: Option<String>,
 }
 
@@ -55,7 +70,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
 
 /// Runs `explain`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
-    let as_json = context.format(&[Format::Human, Format::Json])? == Format::Json;
+    let as_json = context.format(HELP.formats)? == Format::Json;
     let tables = tables();
     let text = match args.code.as_deref() {
         None if unlisted.pages => pages(&tables),
@@ -66,6 +81,8 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         }
         Some("exit-codes") if as_json => return print_value(&exit_codes_object()),
         Some("exit-codes") => exit_codes(),
+        Some("environment") if as_json => return print_value(&variables_object()),
+        Some("environment") => environment(),
         Some(name) => {
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
             let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
@@ -134,7 +151,7 @@ pub fn names() -> Vec<String> {
     let words = words::WORDS.iter().map(|(word, _)| *word);
     codes
         .chain(words)
-        .chain(["exit-codes"])
+        .chain(["exit-codes", "environment"])
         .map(str::to_owned)
         .collect()
 }
@@ -199,7 +216,9 @@ fn list(tables: &[(&str, &[&Code])]) -> Text {
     for (word, says) in words::WORDS {
         out.wrapped(format_args!("  {word:<24} {says}"), 27);
     }
-    out.line("").line("Exit codes: `nmoe-gates explain exit-codes`");
+    out.line("")
+        .line("Exit codes: `nmoe-gates explain exit-codes`")
+        .line("Environment variables: `nmoe-gates explain environment`");
     out
 }
 
@@ -230,6 +249,29 @@ fn exit_codes_object() -> Value {
         .map(|(exit, says)| json!({ "code": exit.code(), "says": says }))
         .collect();
     json!({ "schema": 1, "exit_codes": codes })
+}
+
+/// Returns the environment variables with their meaning, for a terminal.
+fn environment() -> String {
+    let mut out = String::new();
+    for group in variables::ALL {
+        let _ = writeln!(out, "{}{}", if out.is_empty() { "" } else { "\n" }, group.heading);
+        for (names, says) in group.variables {
+            let _ = write!(out, "\n  {}\n     {}\n", names.join(", "), variables::plain(says));
+        }
+    }
+    out
+}
+
+fn variables_object() -> Value {
+    let groups = variables::ALL.map(|group| {
+        let rows = group.variables.iter();
+        let rows: Vec<Value> = rows
+            .map(|(names, says)| json!({ "names": names, "says": says }))
+            .collect();
+        json!({ "heading": group.heading, "variables": rows })
+    });
+    json!({ "schema": 1, "groups": groups })
 }
 
 fn everything(tables: &[(&str, &[&Code])]) -> Value {

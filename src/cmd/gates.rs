@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json_line, say};
 use crate::cmd::contract_input::ContractInput;
+use crate::cmd::help::{self, Help};
 use crate::cmd::next_steps;
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
@@ -15,6 +16,33 @@ use crate::domain::registry::{Gate, Registry, SINGLE, TIER_A, TIER_B, Tier};
 use crate::domain::suggest::nearest;
 use crate::gate::select::{self, Request, Selection, kind_name, tier_name};
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of `list`.
+pub const LIST_HELP: Help = Help {
+    formats: &[Format::Human, Format::Json, Format::Matrix],
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["gates list", "gates list --tier a"],
+};
+
+/// The examples, formats, exit codes and variables of `show`.
+pub const SHOW_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["gates show cpu:import"],
+};
+
+/// The examples, formats, exit codes and variables of `resolve`.
+pub const RESOLVE_HELP: Help = Help {
+    formats: &[Format::Human, Format::Json, Format::Matrix],
+    codes: help::ASKS,
+    variables: help::OF_GITHUB,
+    examples: &[
+        "gates resolve --bundle full --contract issue.md",
+        "gates resolve --tier a --format matrix",
+    ],
+};
 
 /// Arguments of `gates`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +133,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
+    let format = context.format(LIST_HELP.formats)?;
     let gates: Vec<(&GateId, &Gate)> = registry
         .gates
         .iter()
@@ -132,7 +160,7 @@ fn list(context: &Context, registry: &Registry, tier: Option<Tier>) -> anyhow::R
 }
 
 fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(SHOW_HELP.formats)?;
     let Some((id, gate)) = registry.gates.get_key_value(id) else {
         bail!(select::SelectError::UnknownGate {
             id: id.to_owned(),
@@ -271,7 +299,7 @@ fn next(selection: &Selection, contract: &ContractInput) -> Vec<NextStep> {
 }
 
 fn resolve(context: &Context, registry: &Registry, args: &ResolveArgs) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json, Format::Matrix])?;
+    let format = context.format(RESOLVE_HELP.formats)?;
     let contract = args.contract.loaded(context)?;
     let covering = contract
         .as_ref()

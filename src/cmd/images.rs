@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::help::{self, Help};
 use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
@@ -18,6 +19,14 @@ use crate::plan::dockerfile;
 use crate::plan::images::{self, Decision};
 use crate::report;
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::PRINTS,
+    variables: help::OF_EVENT,
+    examples: &["images", "images --base origin/master --head HEAD"],
+};
 
 /// Arguments of `images`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +62,7 @@ struct Push {
 
 /// Runs `images`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let git = Git::at(&context.subject);
     let (base, head) = match (&args.base, &args.head) {
         (Some(base), Some(head)) => (Some(revisions::known(&git, base)?), revisions::known(&git, head)?),

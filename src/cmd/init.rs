@@ -15,6 +15,7 @@ use minijinja::context;
 use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::cmd::init::render::render;
 use crate::domain::exit::Exit;
 use crate::domain::page;
@@ -24,6 +25,14 @@ use crate::domain::settings;
 use crate::git::{Git, GitError};
 use crate::policy::Revision;
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["init --dry-run", "init", "init --agents --skill --hook"],
+};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -99,7 +108,7 @@ enum Action {
 
 /// Runs `init`.
 pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let repo = &context.repo;
     let git = Git::at(repo);
     check_top(repo, &git)?;

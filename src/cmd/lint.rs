@@ -1,14 +1,14 @@
 //! `lint`: one subcommand per kind of document. Each reads its inputs, calls the rules, and prints the findings.
 
-mod attestation;
-mod contract;
+pub mod attestation;
+pub mod contract;
 mod fix;
 pub mod gather;
-mod pr;
-mod registry;
-mod safety;
-mod scope;
-mod workflows;
+pub mod pr;
+pub mod registry;
+pub mod safety;
+pub mod scope;
+pub mod workflows;
 
 use clap::Subcommand;
 

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::domain::exit::Exit;
 use crate::domain::metric::{Direction, Metric};
@@ -15,6 +16,18 @@ use crate::gate::metrics::{Encoding, Measured, Meter, NODE_TPS, Unread};
 use crate::perf::samples;
 use crate::report::number::quantity;
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of `try`.
+pub const TRY_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::ASKS,
+    variables: help::OF_TERMINAL,
+    examples: &[
+        "metrics try train.log",
+        "metrics try train.log.gz --preset torchtitan",
+        "metrics try train.log --name loss --name lr",
+    ],
+};
 
 /// Arguments of `metrics`.
 #[derive(Debug, clap::Args)]
@@ -28,11 +41,7 @@ enum What {
     /// Print what is read from a log, what is not, and why.
     ///
     /// Without --gate, --preset or --name, the command tries `node_tps` and every preset. The log can be compressed (gzip,
-    /// zstd) or UTF-16.
-    /// Exit codes: 0 every metric was read, 3 a metric or a number was not read.
-    #[command(
-        after_help = "Examples:\n  nmoe-gates metrics try train.log\n  nmoe-gates metrics try train.log.gz --preset torchtitan\n  nmoe-gates metrics try train.log --name loss --name 'elapsed time per iteration'"
-    )]
+    /// zstd) or UTF-16. Exits with 3 if a metric or a number was not read.
     Try(TryArgs),
 }
 
@@ -91,7 +100,7 @@ struct Reader {
 }
 
 fn try_log(context: &Context, args: &TryArgs) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(TRY_HELP.formats)?;
     let mut readers = readers(context, args)?;
     let log = input_files::log(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let mut source = log.reader;

@@ -20,6 +20,8 @@ pub mod explain;
 pub mod first_process;
 pub mod gates;
 pub mod github;
+pub mod help;
+pub mod help_pages;
 pub mod images;
 pub mod init;
 pub mod input_files;
@@ -41,6 +43,7 @@ pub mod runner_files;
 pub mod schema;
 pub mod start;
 pub mod state_dir;
+pub mod variables;
 pub mod worker;
 
 /// Prints an error on standard error, and returns the exit code.

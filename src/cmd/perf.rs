@@ -1,8 +1,8 @@
 //! `perf`: a verdict from logs that already exist, the noise of identical code, and the history of what was measured.
 
-mod calibrate;
-mod compare;
-mod history;
+pub mod calibrate;
+pub mod compare;
+pub mod history;
 
 use clap::Subcommand;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cmd::context::{self, Context, Format, print, print_data, print_json};
 use crate::cmd::github::{self, How};
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
 use crate::git::Git;
@@ -12,6 +13,14 @@ use crate::git::claims;
 use crate::github::closing_keywords;
 use crate::plan::contracts::Document;
 use crate::plan::{self, Facts, Item, Taken, conflicts, contracts, render};
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[Format::Human, Format::Json, Format::Mermaid, Format::Dot],
+    codes: help::VERDICTS,
+    variables: help::OF_GITHUB,
+    examples: &["plan", "plan contracts --format mermaid"],
+};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +35,7 @@ pub struct Args {
 
 /// Runs `plan`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json, Format::Mermaid, Format::Dot])?;
+    let format = context.format(HELP.formats)?;
     let settings = context.settings()?;
     let documents = contracts_of(context, &args.paths, ", or name files: `nmoe-gates plan FILE`")?;
     let (items, findings) = contracts::read(&documents);

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cmd::context::{Context, Format, print, say};
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::cmd::runner_files;
@@ -31,6 +32,14 @@ enum JobResult {
     Cancelled,
     Skipped,
 }
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[Format::Human],
+    codes: help::ASKS,
+    variables: help::OF_EVENT,
+    examples: &["publish results.json --pr 12 --dry-run"],
+};
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -67,7 +76,7 @@ pub struct Args {
 
 /// Runs `publish`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&[Format::Human])?;
+    context.format(HELP.formats)?;
     let github = github::connect(context)?;
     let Some(pull) = args.pr else {
         return answer(context, args, &github);

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::cmd::context::{Context, Format};
+use crate::cmd::context::Context;
 use crate::cmd::counter::Counter;
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
@@ -33,6 +34,14 @@ use crate::workspace::clean;
 
 use report::Report;
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_RESULTS,
+    examples: &["ready 12", "ready --all"],
+};
+
 /// The number of requests from which the user is told.
 const MANY: usize = 100;
 
@@ -55,7 +64,7 @@ pub struct Args {
 
 /// Runs `ready`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&[Format::Human, Format::Json])?;
+    context.format(HELP.formats)?;
     let settings = context.settings()?;
     let github = github::connect(context)?;
     let here = Git::at(&context.subject);

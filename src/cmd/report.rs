@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::cmd::context::{Context, Format, print, print_data, print_json, say};
 use crate::cmd::gates::Which;
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::run;
 use crate::domain::exit::Exit;
@@ -19,6 +20,25 @@ use crate::report::verify::Refusal;
 use crate::report::view::View;
 use crate::report::{intoto, junit, read, sarif};
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[
+        Format::Human,
+        Format::Terminal,
+        Format::Summary,
+        Format::Comment,
+        Format::Json,
+        Format::Junit,
+        Format::Html,
+        Format::InToto,
+        Format::Sarif,
+        Format::Github,
+    ],
+    codes: help::PRINTS,
+    variables: help::OF_RESULTS,
+    examples: &["report", "report results.json --format html"],
+};
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
@@ -34,18 +54,7 @@ pub struct Args {
 
 /// Runs `report`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[
-        Format::Human,
-        Format::Terminal,
-        Format::Summary,
-        Format::Comment,
-        Format::Json,
-        Format::Junit,
-        Format::Html,
-        Format::InToto,
-        Format::Sarif,
-        Format::Github,
-    ])?;
+    let format = context.format(HELP.formats)?;
     let (results, tails) = joined(context, args)?;
     match format {
         Format::Json => print_json(&results)?,

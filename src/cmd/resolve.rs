@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::{Context, Format, print, print_json_line};
 use crate::cmd::gates::Which;
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
@@ -20,6 +21,14 @@ use crate::pull::resolution::{self, Request};
 use crate::pull::tier_b;
 use crate::report::comment_sections::{self, Terms};
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::ASKS,
+    variables: help::OF_EVENT,
+    examples: &["resolve --pr 12 --bundle full"],
+};
 
 /// The largest resolution in bytes. It travels in an environment variable, which holds at most 128 KiB.
 const LARGEST: usize = 120_000;
@@ -49,7 +58,7 @@ pub struct Args {
 
 /// Runs `resolve`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let github = github::connect(context)?;
     let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some();
     if args.update_branch {

@@ -28,6 +28,7 @@ use indexmap::IndexMap;
 
 use crate::cmd::context::{Context, Format, say};
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role, Work};
 use crate::domain::event::Event;
@@ -53,6 +54,18 @@ use crate::gate::verdict::ResultsBuilder;
 use crate::system::clock;
 use crate::system::signals::Stop;
 use crate::system::supervisor::{Records, WorkerExit};
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::RUNS_GATES,
+    variables: help::OF_RUN,
+    examples: &[
+        "run --tier a",
+        "run --bundle full --contract issue.md --dry-run",
+        "run --gate cpu:import",
+    ],
+};
 
 /// Runs `run`.
 pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Result<Exit> {
@@ -137,7 +150,7 @@ fn work(
             anyhow!("cannot use --panic-in-gate: it tests this program itself, and GITHUB_ACTIONS is set");
         return Err(refused(error));
     }
-    let format = context.format(&[Format::Human, Format::Json]).map_err(refused)?;
+    let format = context.format(HELP.formats).map_err(refused)?;
     let mut input = gather(context, args)?;
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let containers = container::prepare(context, args, &mut input, &environment, &mut signals)?;

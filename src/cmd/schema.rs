@@ -3,7 +3,16 @@
 use clap::ValueEnum;
 
 use crate::cmd::context::{Context, print_data};
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &[],
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["schema registry"],
+};
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::cmd::context::{Context, Format};
+use crate::cmd::context::Context;
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::plan::{completed, contracts_of};
 use crate::domain::exit::Exit;
@@ -18,6 +19,18 @@ use crate::workspace::main_worktree::MainWorktree;
 use crate::workspace::start::{self, Outcome, Request};
 
 use report::{CleanReport, Report};
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_GITHUB,
+    examples: &[
+        "start 03a",
+        "start 03a --contract contracts",
+        "start --clean --dry-run",
+    ],
+};
 
 /// Arguments of `start`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +57,7 @@ pub struct Args {
 
 /// Runs `start`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&[Format::Human, Format::Json])?;
+    context.format(HELP.formats)?;
     let main = MainWorktree::find(&context.repo, context.settings()?.naming)?;
     let Some(id) = args.id.as_deref() else {
         let here = std::env::current_dir().unwrap_or_default();

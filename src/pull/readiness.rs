@@ -285,6 +285,16 @@ impl Inputs<'_> {
                 ],
             )
         };
+        let (branch, faulty): (Vec<&Finding>, Vec<&Finding>) = faulty
+            .into_iter()
+            .partition(|f| f.code == &lint::codes::attestation::WRONG_BRANCH);
+        blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &branch, || {
+            // GitHub closes a pull request whose head branch is renamed.
+            NextStep::manual(
+                Who::Author,
+                "push these commits to a branch of that name, and open a new pull request from it",
+            )
+        }));
         blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &faulty, refresh));
         if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value)
             && self.tier_a == TierAProof::Attest

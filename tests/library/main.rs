@@ -13,6 +13,8 @@ mod attest;
 mod documented_fixture;
 #[path = "../suite/driver.rs"]
 mod driver;
+#[path = "../suite/exit_codes.rs"]
+mod exit_codes;
 #[path = "../suite/expectation.rs"]
 mod expectation;
 #[path = "../suite/fake_github.rs"]

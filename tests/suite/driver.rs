@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use tempfile::TempDir;
 
+use crate::exit_codes;
 use crate::expectation::Expectation;
 use crate::statement::{Changes, Files, Output, Place, Status};
 use crate::support::program::folder;
@@ -237,6 +238,7 @@ impl Call {
             feeder.join().unwrap();
         }
         let call = Arc::new(Place::of(&self.command));
+        exit_codes::check_exit_code(self.command.get_args(), output.status.code());
         Outcome {
             status: Status::new(output.status.code(), &call),
             stdout: Output::new("standard output", &output.stdout, &call),

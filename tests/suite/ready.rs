@@ -92,6 +92,10 @@ const WAYS: &[Blocker] = &[
     ("attestation-faulty", "author", "nmoe-gates --repo /", |fixture| {
         body(fixture, "risk: cold", "risk: lukewarm")
     }),
+    // Tier A cannot fix the name of a branch.
+    ("attestation-faulty", "author", "", |fixture| {
+        pull(fixture, |pull| pull["head"]["ref"] = "fix-attention".into())
+    }),
     ("tier-a-missing", "author", "nmoe-gates --repo /", |fixture| {
         body(
             fixture,

@@ -159,3 +159,32 @@ fn claim_in_a_fork_is_named() {
         .prints("started 01")
         .reports("the contracts are in octo-org/trainer and the claim is in me/trainer");
 }
+
+/// The hook of `init --hook` checks the scope of the contract that `start` stored for the worktree.
+#[test]
+fn hook_checks_scope_in_worktree_of_start() {
+    let sandbox = world();
+    let created = sandbox.gates(["init", "--hook"]).run().exits(0).any_files();
+    assert!(
+        created.stdout.contains("create  .git/hooks/pre-commit"),
+        "{}",
+        created.stdout
+    );
+    let started = start(&sandbox, 0);
+    let tree = std::path::PathBuf::from(started["worktree"].as_str().unwrap());
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", crate::support::program::folder().display());
+    let commit = |file: &str| {
+        std::fs::write(tree.join(file), "changed\n").unwrap();
+        git(&tree, ["add", file]);
+        let mut command = std::process::Command::new("git");
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+        command.args(identity).args(["commit", "-qm", "Change"]);
+        let out = command.current_dir(&tree).env("PATH", &path).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        (out.status.success(), said)
+    };
+    assert_eq!(commit("nmoe/train.py"), (true, String::new()));
+    let (committed, said) = commit("README.md");
+    assert!(!committed && said.contains("error[out-of-scope]"), "{said}");
+}

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::cmd::kernels::driver as machine;
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::path_pattern::PathPattern;
@@ -19,6 +20,14 @@ use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Proof, Rules, outputs, prove};
 use crate::terminal::Text;
 use cuda_inspect::inspect::Inspection;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_KERNELS,
+    examples: &["kernels check build/libkernels.so --gpus 8"],
+};
 
 /// Arguments of `kernels check`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +51,7 @@ pub struct Args {
 
 /// Runs `kernels check`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let limits = Limits {
         step: Duration::from_secs(args.timeout),
         memory: args.memory << 20,

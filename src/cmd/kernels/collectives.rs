@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use ignore::WalkBuilder;
 
 use crate::cmd::context::Context;
+use crate::cmd::help::{self, Help};
 use crate::cmd::print_findings;
 use crate::document::Source;
 use crate::domain::exit::Exit;
@@ -22,6 +23,17 @@ use cuda_inspect::inspect::inspect;
 
 /// Maximum size of a source file, in bytes.
 const LARGEST: u64 = 4 << 20;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::CHECKS,
+    variables: help::OF_TERMINAL,
+    examples: &[
+        "kernels collectives",
+        "kernels collectives --diff origin/master..HEAD",
+    ],
+};
 
 /// Arguments of `kernels collectives`.
 #[derive(Debug, clap::Args)]

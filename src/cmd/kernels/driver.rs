@@ -5,12 +5,21 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::registry::Target;
 use crate::kernel::driver::{self, Driver, Need, Probe, UnsuitableMachine, check_machine, probe};
 use crate::kernel::health::HealthMonitor;
 use crate::kernel::host::Limits;
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::ASKS,
+    variables: help::OF_KERNELS,
+    examples: &["kernels driver", "kernels driver --gpus 8"],
+};
 
 /// Arguments of `kernels driver`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +37,7 @@ pub struct Args {
 
 /// Runs `kernels driver`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let limit = Duration::from_secs(args.timeout);
     let limits = Limits {
         step: limit,

@@ -10,10 +10,19 @@ use cuda_inspect::inspect::{EntryReport, Inspection, inspect};
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
 use crate::kernel::pins::{self, Pins};
 use crate::kernel::snapshot::{Snapshot, SnapshotError};
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::CHECKS,
+    variables: help::OF_TERMINAL,
+    examples: &["kernels inspect build/libkernels.so"],
+};
 
 /// Arguments of `kernels inspect`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +52,7 @@ pub struct Args {
 
 /// Runs `kernels inspect`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let pins = args.pin.as_deref().map(read_pins).transpose()?;
     let (mut text, mut rows, mut clean) = (Text::new(), Vec::new(), true);
     let mut used: Vec<Usage> = Vec::new();

@@ -1,10 +1,10 @@
 //! `kernels`: inspects libraries, loads and checks them, and queries the driver. Each subcommand reads its inputs; `kernel`
 //! decides.
 
-mod check;
-mod collectives;
-mod driver;
-mod inspect;
+pub mod check;
+pub mod collectives;
+pub mod driver;
+pub mod inspect;
 
 use clap::Subcommand;
 

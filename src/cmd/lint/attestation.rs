@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cmd::context::Context;
 use crate::cmd::contract_input::ContractInput;
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
@@ -19,6 +20,17 @@ use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence;
 use crate::lint::diagnostics::Diagnostics;
 use crate::pull::scope;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::VERDICTS,
+    variables: help::OF_SCAN_AND_GITHUB,
+    examples: &[
+        "lint attestation pr.md --contract issue.md",
+        "lint attestation pr.md --results results.json",
+    ],
+};
 
 /// Arguments of `lint attestation`.
 #[derive(Debug, clap::Args)]
@@ -50,7 +62,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let mut documents = Documents::read(&args.files, "nmoe_pr");
     if documents.is_unusable() {
         return Ok(Exit::Unusable);

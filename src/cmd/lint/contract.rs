@@ -4,12 +4,25 @@ use std::path::PathBuf;
 
 use crate::cmd::context::Context;
 use crate::cmd::github;
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::print_findings;
 use crate::document::{Document, Source};
 use crate::domain::exit::Exit;
 use crate::lint;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::VERDICTS,
+    variables: help::OF_SCAN_AND_GITHUB,
+    examples: &[
+        "lint contract issue.md",
+        "lint contract --issue 12",
+        "lint contract issue.md --fix",
+    ],
+};
 
 /// Arguments of `lint contract`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +43,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let mut documents = Documents::read(&args.files, "nmoe");
     if !args.issue.is_empty() {
         let github = github::connect(context)?;

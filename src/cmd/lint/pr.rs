@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cmd::context::{self, Context};
 use crate::cmd::github::{self, How};
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::attestation::scope as scope_of;
 use crate::cmd::lint::{gather, safety};
 use crate::cmd::print_findings;
@@ -35,6 +36,14 @@ use crate::pull::standing::Writers;
 use crate::system::files;
 use crate::workspace::stored_contract;
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::VERDICTS,
+    variables: help::OF_EVENT,
+    examples: &["lint pr", "lint pr --pr 12", "lint pr --body pr.md"],
+};
+
 /// Arguments of `lint pr`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +61,7 @@ pub struct Args {
 
 /// Runs `lint pr`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let snapshot = snapshot(context, args)?;
     let pull = &snapshot.pull;
     let facts = gather::facts(context)?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::cmd::context::{self, Context};
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
@@ -18,6 +19,14 @@ use crate::lint::context::RegistryIndex;
 use crate::lint::registry::RegistryContext;
 use crate::policy::Revision;
 use crate::system::files;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::CHECKS,
+    variables: help::OF_SCAN,
+    examples: &["lint registry", "lint registry --base origin/master"],
+};
 
 /// Arguments of `lint registry`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +47,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     if args.file.is_none() && !path.exists() {
         bail!(

@@ -16,6 +16,7 @@ use leakscan::scan_files::scan_files;
 
 use crate::cmd::context::say;
 use crate::cmd::context::{self, Context};
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::scope;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
@@ -34,6 +35,18 @@ use crate::leaks::suppression::Suppressions;
 use crate::policy::Revision;
 use crate::system::clock;
 use crate::system::files;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::CHECKS,
+    variables: help::OF_SCAN,
+    examples: &[
+        "lint safety",
+        "lint safety --cached",
+        "lint safety --diff origin/master..HEAD",
+    ],
+};
 
 /// Arguments of `lint safety`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +77,7 @@ struct Scanned {
 
 /// Runs `lint safety`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let options = private_terms::options(context::variable)?;
     let settings = context.settings()?.safety;
     let suppressions = suppressions(&settings.allow)?;

@@ -2,6 +2,7 @@
 
 use crate::cmd::context::Context;
 use crate::cmd::contract_input::{self, ContractInput};
+use crate::cmd::help::{self, Help};
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Finding;
@@ -9,6 +10,17 @@ use crate::git::diff;
 use crate::git::{Git, revisions, snapshot};
 use crate::pull::scope;
 use crate::workspace::stored_contract;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::VERDICTS,
+    variables: help::OF_SCAN_AND_GITHUB,
+    examples: &[
+        "lint scope --cached",
+        "lint scope --contract issue.md --base origin/master",
+    ],
+};
 
 /// Arguments of `lint scope`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -28,7 +40,7 @@ pub struct Args {
 
 /// Runs `lint scope`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let findings = findings(context, args)?;
     let stored = stored_contract::age(&Git::at(&context.subject)).filter(|_| args.contract.is_empty());
     if let Some((number, day)) = stored.filter(|_| !findings.is_empty()) {

@@ -5,10 +5,19 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::Context;
+use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::lint;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: &print_findings::FORMATS,
+    codes: help::CHECKS,
+    variables: help::OF_TERMINAL,
+    examples: &["lint workflows"],
+};
 
 /// Arguments of `lint workflows`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +29,7 @@ pub struct Args {
 
 /// Runs `lint workflows`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    context.format(&print_findings::FORMATS)?;
+    context.format(HELP.formats)?;
     let files = if args.files.is_empty() {
         all(context)?
     } else {

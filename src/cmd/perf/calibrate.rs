@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::cmd::worker::{self, Role};
@@ -39,6 +40,14 @@ use crate::terminal::Text;
 const HEAD: &str =
     "# How far two runs of identical code lie apart; written by `nmoe-gates perf calibrate`.\n\n";
 
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::RUNS_GATES,
+    variables: help::OF_RUN,
+    examples: &["perf calibrate --gate perf:baseline_delta --pairs 12"],
+};
+
 /// Arguments of `perf calibrate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -58,7 +67,7 @@ pub struct Args {
 
 /// Runs `perf calibrate`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     if !args.from.is_empty() {
         return renew(context, args, format);
     }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json};
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::perf_baseline;
 use crate::domain::contract::Risk;
@@ -25,6 +26,14 @@ use crate::perf::stats::History;
 use crate::report::number;
 use crate::system::clock;
 use crate::terminal::Text;
+
+/// The examples, formats, exit codes and variables of the command.
+pub const HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_TERMINAL,
+    examples: &["perf compare --baseline base.log --head head.log --budget-pct -10"],
+};
 
 /// Arguments of `perf compare`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +90,7 @@ enum HowHot {
 
 /// Runs `perf compare`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(HELP.formats)?;
     let declared = declared(context, args)?;
     let own = declared.iter().find(|m| m.name == metric_name(&args.metric));
     let direction = match (args.direction, own) {

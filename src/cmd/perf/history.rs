@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::ids::{CommitId, short};
@@ -19,6 +20,49 @@ use crate::perf::trend::{self, Series, Step, Trend};
 use crate::report::history::{self as picture, HistoryPoint, HistorySeries, HistoryStep};
 use crate::terminal::Text;
 use crate::terminal::escape::visible;
+
+/// The examples, formats, exit codes and variables of `record`.
+pub const RECORD_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::ASKS,
+    variables: help::OF_TERMINAL,
+    examples: &[
+        "perf history record results.json",
+        "perf history record results.json --push origin",
+    ],
+};
+
+/// The examples, formats, exit codes and variables of `show`.
+pub const SHOW_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["perf history show"],
+};
+
+/// The examples, formats, exit codes and variables of `check`.
+pub const CHECK_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_TERMINAL,
+    examples: &["perf history check"],
+};
+
+/// The examples, formats, exit codes and variables of `steps`.
+pub const STEPS_HELP: Help = Help {
+    formats: help::TEXT_OR_JSON,
+    codes: help::VERDICTS,
+    variables: help::OF_TERMINAL,
+    examples: &["perf history steps --branch master"],
+};
+
+/// The examples, formats, exit codes and variables of `plot`.
+pub const PLOT_HELP: Help = Help {
+    formats: &[],
+    codes: help::PRINTS,
+    variables: help::OF_TERMINAL,
+    examples: &["perf history plot --output history.html"],
+};
 
 /// Arguments of `perf history`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +112,7 @@ enum What {
 
 /// Runs `perf history`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = context.format(&[Format::Human, Format::Json])?;
+    let format = context.format(help::TEXT_OR_JSON)?;
     let git = Git::at(&context.repo);
     if args.branch.starts_with('-') {
         bail!(
