@@ -182,7 +182,7 @@ reasons! {
         "Run `nmoe-gates doctor` there.";
     NoContainer = "no_container", "The gate cannot run in a container: the registry names no image for it, or it needs the kernel host or a comparison.",
         "Add `image` to `[container]` in the registry. For kernel and perf gates, run the complete job in the runner image, without `--container`.";
-    ContainerFailed = "container_failed", "The container of the gate could not be started.",
+    ContainerFailed = "container_failed", "The container of the gate could not be started, or was stopped from outside of the run.",
         "Read what the engine said in the job's log; run `nmoe-gates doctor` there.";
     Tampered = "tampered", "A file that the gate must not change was changed while the gate ran.",
         "Find the code that writes to the runner's files or to the records of the run.";

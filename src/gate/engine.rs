@@ -322,12 +322,13 @@ impl Run<'_, '_> {
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         let environment = self.environment(gate);
         let containers = self.plan.containers;
-        let start = containers
-            .map(|c| c.start(id, gate, self.plan.environment))
-            .transpose();
-        let start = match start.map(Option::flatten) {
-            Ok(start) if start.is_some() == containers.is_some() => start,
-            _ => return GateResult::new(Verdict::Invalid, Some(Reason::ContainerFailed)),
+        let start = containers.map(|c| c.start(id, gate, self.plan.environment));
+        let start = match start.transpose() {
+            Ok(start) => start,
+            Err(error) => {
+                self.supervisor.output.line(format_args!("container: {error}"));
+                return GateResult::new(Verdict::Invalid, Some(Reason::ContainerFailed));
+            }
         };
         // A gate in a container reaches no engine.
         let before = start.is_none().then(|| {

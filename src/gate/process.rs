@@ -248,6 +248,12 @@ impl Supervisor {
         match (cut, container.last()) {
             (Some(early @ Termination::Stopped(_)), _) => outcome.termination = early,
             (Some(early), _) if container.has_started() => outcome.termination = early,
+            // The supervisor did not ask for it: the engine or the machine shuts down, or the gate signalled the first process.
+            (None, Some(Report::Ended { stopped: true, .. })) => {
+                return Err(io::Error::other(
+                    "the container was stopped from outside of this run",
+                ));
+            }
             (
                 None,
                 Some(Report::Ended {

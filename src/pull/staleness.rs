@@ -1,7 +1,6 @@
 //! Decides whether results are still valid for a pull request as it is now.
 
-use crate::domain::container::Container;
-use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::evidence::{Evidence, Identity, Isolation};
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
@@ -55,10 +54,17 @@ pub fn of_run(resolution: &Resolution, now: &Evidence, branch: &str) -> Vec<Iden
 
 /// Whether a gate ran in another image than the registry names for it by digest.
 pub fn ran_in_other_image(results: &Results, registry: &Registry) -> bool {
+    let evidence = &results.evidence;
+    // A published comment names the image of a gate only if it is not that of the run.
+    let of_run = evidence
+        .image
+        .as_deref()
+        .filter(|_| evidence.isolation == Some(Isolation::Container));
     results.results.iter().any(|(id, result)| {
-        let container = registry.gates.get(id).map(|gate| registry.container_of(gate));
-        let wanted = container.as_ref().and_then(Container::digest);
-        result.image.is_some() && wanted.is_some_and(|wanted| result.image.as_deref() != Some(wanted))
+        let gate = registry.gates.get(id);
+        let image = result.image.as_deref().or(of_run);
+        gate.zip(image)
+            .is_some_and(|(gate, image)| registry.names_other_image(gate, image))
     })
 }
 

@@ -29,8 +29,11 @@ impl Embedded {
                 .results
                 .iter()
                 .map(|(id, gate)| {
+                    let image = gate.image.clone();
                     let abridged = GateResult {
                         supplied_by: gate.supplied_by.clone(),
+                        // A run in containers usually has one image, which the evidence names.
+                        image: image.filter(|image| Some(image) != results.evidence.image.as_ref()),
                         ..GateResult::new(gate.status, gate.reason)
                     };
                     (id.clone(), abridged)

@@ -425,11 +425,18 @@ pub fn identity(meta: &std::fs::Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
+/// Returns the first executable file with this name on a search path.
+pub fn find_on_path(path: &OsStr, program: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .map(|dir| dir.join(program))
+        .find(|file| {
+            std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
+}
+
 /// Whether a search path contains an executable file with this name.
 pub fn on_path(path: &OsStr, program: &str) -> bool {
-    std::env::split_paths(path)
-        .filter_map(|dir| std::fs::metadata(dir.join(program)).ok())
-        .any(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    find_on_path(path, program).is_some()
 }
 
 #[cfg(test)]

@@ -13,51 +13,65 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::driver::Sandbox;
 use crate::run_fixture::{Run, RunFixture};
 use crate::support::program::program;
 
-const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A checkout with an image in its registry and the stand-in on PATH.
-struct ContainerFixture(RunFixture);
+pub struct ContainerFixture(pub RunFixture);
+
+/// Copies the stand-in of an engine into a folder `bin` of the sandbox, and lets git use the checkouts of other users. Returns a search
+/// path that begins with the folder.
+pub fn stand_in(sandbox: &Sandbox, name: &str) -> String {
+    let bin = sandbox.path("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/container/docker");
+    std::fs::copy(stand_in, bin.join(name)).unwrap();
+    std::fs::create_dir_all(sandbox.path("home")).unwrap();
+    std::fs::write(sandbox.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
+}
+
+/// Gives a checkout to a user who is not root, as a gate in a container must not be root.
+pub fn disown(checkout: &Path) {
+    if rustix::process::geteuid().is_root() {
+        let status = Command::new("chown")
+            .args(["-R", "4242:4242"])
+            .arg(checkout)
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
 
 impl ContainerFixture {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let fixture = RunFixture::new();
         fixture.raw(&format!(
             "[container]\nimage = \"registry.example/octo/train@{DIGEST}\"\n"
         ));
-        let bin = fixture.sandbox.path("bin");
-        std::fs::create_dir(&bin).unwrap();
-        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/container/docker");
-        std::fs::copy(stand_in, bin.join("docker")).unwrap();
+        stand_in(&fixture.sandbox, "docker");
         ContainerFixture(fixture)
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         let bin = self.0.sandbox.path("bin");
         format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
     }
 
-    /// Gives the checkout to a user who is not root, as a gate in a container must not be root.
     fn disown(&self) {
-        if rustix::process::geteuid().is_root() {
-            let status = Command::new("chown")
-                .args(["-R", "4242:4242"])
-                .arg(self.0.sandbox.repo())
-                .status();
-            assert!(status.unwrap().success());
-        }
+        disown(&self.0.sandbox.repo());
     }
 
-    fn run(&self, args: &[&str]) -> Run {
+    pub fn run(&self, args: &[&str]) -> Run {
         self.disown();
         let args: Vec<&str> = ["--container"].into_iter().chain(args.iter().copied()).collect();
         self.0.run_with(&args, &[("PATH", self.path())])
     }
 
     /// Returns the arguments of each call of the stand-in that begins with this word.
-    fn calls(&self, word: &str) -> Vec<Vec<String>> {
+    pub fn calls(&self, word: &str) -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(self.0.sandbox.path("bin/calls")).unwrap_or_default();
         let calls = text
             .lines()

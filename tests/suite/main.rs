@@ -31,6 +31,8 @@ mod command_help;
 mod command_line;
 mod completions;
 mod container;
+mod container_evidence;
+mod container_faults;
 mod demo;
 mod doctor;
 mod documented_commands;

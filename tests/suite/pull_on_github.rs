@@ -113,8 +113,8 @@ impl Loop {
         serde_json::from_slice(&std::fs::read(self.sandbox.path("resolution.json")).unwrap()).unwrap()
     }
 
-    /// Checks out what `resolve` named, as the gates job does, and runs the gates. Returns the recorded results.
-    pub fn gates(&self, more: &[&str]) -> Value {
+    /// Checks out what `resolve` named, as the gates job does.
+    pub fn checkout(&self) -> std::path::PathBuf {
         let outputs = std::fs::read_to_string(self.sandbox.path("outputs")).unwrap();
         let commit = outputs
             .lines()
@@ -133,6 +133,17 @@ impl Loop {
             ["fetch", "-q", "origin", "+refs/pull/*:refs/remotes/pull/*"],
         );
         git(&subject, ["checkout", "-q", "--detach", commit]);
+        subject
+    }
+
+    /// Runs the gates of the resolution in a new checkout. Returns the recorded results.
+    pub fn gates(&self, more: &[&str]) -> Value {
+        self.checkout();
+        self.gates_with(more, &std::env::var("PATH").unwrap())
+    }
+
+    /// Runs the gates of the resolution with this search path. Returns the recorded results.
+    pub fn gates_with(&self, more: &[&str], path: &str) -> Value {
         let args = [
             &[
                 "run",
@@ -146,7 +157,11 @@ impl Loop {
             more,
         ]
         .concat();
-        self.call(&args).run().any_code().any_output().any_files();
+        let call = self
+            .call(&args)
+            .env("PATH", path)
+            .env("HOME", self.sandbox.path("home"));
+        call.run().any_code().any_output().any_files();
         serde_json::from_slice(&std::fs::read(self.sandbox.path("results.json")).unwrap()).unwrap()
     }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 
+use crate::domain::container::Container;
 use crate::system::files;
 use crate::system::process_tree;
 
@@ -20,6 +21,9 @@ use crate::system::process_tree;
 pub const SHORT: Duration = Duration::from_secs(30);
 /// The longest download or build of an image.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// The part of a client that says whether the client is a script.
+const SCRIPT: u64 = 4096;
 
 /// A container engine. The order of preference is the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub enum EngineError {
         cause: String,
     },
     /// The client reported an error.
-    #[error("`{command}` failed:\n{said}")]
+    #[error("cannot use an image: `{command}` failed: {said}")]
     Failed {
         /// The beginning of the command.
         command: String,
@@ -117,25 +121,21 @@ impl Engine {
     /// # Errors
     /// The client is not installed.
     pub fn find(wanted: Option<Kind>, environment: &[(OsString, OsString)]) -> Result<Engine, EngineError> {
-        let path = environment
+        let installed = installed(environment);
+        let kind = installed
             .iter()
-            .find(|(name, _)| name == "PATH")
-            .map(|(_, value)| value.clone())
-            .unwrap_or_default();
-        let kind = Kind::ALL
-            .into_iter()
-            .filter(|kind| wanted.is_none_or(|wanted| wanted == *kind))
-            .find(|kind| files::on_path(&path, kind.as_str()));
+            .find(|kind| wanted.is_none_or(|wanted| wanted == **kind));
         match (kind, wanted) {
             (Some(kind), _) => Ok(Engine {
-                kind,
+                kind: *kind,
                 environment: environment.to_vec(),
             }),
-            (None, Some(wanted)) => Err(EngineError::Unusable(format!(
-                "cannot find {} on PATH",
-                wanted.as_str()
+            (None, Some(wanted)) if !installed.is_empty() => Err(EngineError::Unusable(format!(
+                "cannot find {} on PATH\nhelp: use `--engine {}`, which is installed",
+                wanted.as_str(),
+                installed[0].as_str()
             ))),
-            (None, None) => Err(EngineError::Absent),
+            (None, _) => Err(EngineError::Absent),
         }
     }
 
@@ -145,7 +145,39 @@ impl Engine {
     /// The engine cannot download or build the image, or `stop` asked to stop.
     pub fn image(
         &self,
-        container: &crate::domain::container::Container,
+        container: &Container,
+        policy: &Path,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Image, EngineError> {
+        let made = self.made(container, policy, stop);
+        if self.kind != Kind::Docker || !matches!(made, Err(EngineError::Failed { .. })) {
+            return made;
+        }
+        // Every command fails without a daemon, and each says so in its own words.
+        match self.call(["version"], SHORT, stop) {
+            Err(EngineError::Failed { said, .. }) => {
+                let others: Vec<&str> = installed(&self.environment)
+                    .into_iter()
+                    .filter(|kind| *kind != self.kind)
+                    .map(Kind::as_str)
+                    .collect();
+                let other = match others.first() {
+                    Some(other) => format!(", or use `--engine {other}`, which is installed"),
+                    None => String::new(),
+                };
+                Err(EngineError::Unusable(format!(
+                    "cannot reach the daemon of docker: {}\n\
+                     help: start the daemon, or give this user access to its socket{other}",
+                    said.lines().last().unwrap_or_default()
+                )))
+            }
+            _ => made,
+        }
+    }
+
+    fn made(
+        &self,
+        container: &Container,
         policy: &Path,
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<Image, EngineError> {
@@ -179,8 +211,25 @@ impl Engine {
         let known = self.inspected(reference, stop);
         let inspected = match known {
             Err(EngineError::Failed { .. }) if reference != digest => {
-                self.call(["pull", "--quiet", reference], LONG, stop)?;
+                match self.call(["pull", "--quiet", reference], LONG, stop) {
+                    Err(EngineError::Failed { said, command }) => {
+                        let engine = self.kind.as_str();
+                        let registry = reference.split('/').next().unwrap_or_default();
+                        let said = format!(
+                            "{said}\nhelp: `{engine} login {registry}` if the registry refuses, or `{engine} load` the image from a file"
+                        );
+                        return Err(EngineError::Failed { command, said });
+                    }
+                    pulled => pulled?,
+                };
                 self.inspected(reference, stop)?
+            }
+            Err(EngineError::Failed { command, said }) => {
+                let engine = self.kind.as_str();
+                let said = format!(
+                    "{said}\nhelp: `{engine} load` the image from a file, or name it as `NAME@{digest}` so that {engine} can download it"
+                );
+                return Err(EngineError::Failed { command, said });
             }
             known => known?,
         };
@@ -203,7 +252,9 @@ impl Engine {
             ));
         }
         if !files::contains(policy, dockerfile) {
-            let message = format!("cannot find the Dockerfile {dockerfile} in the policy checkout");
+            let message = format!(
+                "cannot find the Dockerfile {dockerfile} in the policy checkout\nhelp: see what the registry has: nmoe-gates lint registry"
+            );
             return Err(EngineError::Unusable(message));
         }
         let failed = |cause: std::io::Error| EngineError::Call {
@@ -340,6 +391,29 @@ impl Engine {
             said: end_of(if errors.trim().is_empty() { &said } else { &errors }),
         })
     }
+}
+
+/// Returns the engines whose clients are on PATH, in the order of preference.
+fn installed(environment: &[(OsString, OsString)]) -> Vec<Kind> {
+    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = path.map(|(_, value)| value.as_os_str()).unwrap_or_default();
+    let client = |kind: &Kind| files::find_on_path(path, kind.as_str());
+    Kind::ALL
+        .into_iter()
+        // podman-docker installs a `docker` that is Podman, which has other options.
+        .filter(|kind| client(kind).is_some_and(|file| *kind != Kind::Docker || !is_podman(&file)))
+        .collect()
+}
+
+/// Whether a client is a link to Podman or a script that starts Podman.
+fn is_podman(client: &Path) -> bool {
+    let target = client.canonicalize().unwrap_or_default();
+    if target.file_name().is_some_and(|name| name == "podman") {
+        return true;
+    }
+    let mut start = Vec::new();
+    let read = File::open(target).and_then(|file| file.take(SCRIPT).read_to_end(&mut start));
+    read.is_ok() && start.starts_with(b"#!") && memchr::memmem::find(&start, b"podman").is_some()
 }
 
 fn text(file: &mut File) -> std::io::Result<String> {

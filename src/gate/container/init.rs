@@ -117,6 +117,7 @@ fn supervise(
         signal: status.and_then(|s| s.terminating_signal()),
         leaks: u32::try_from(killed.saturating_sub(command)).unwrap_or(u32::MAX),
         duration_ms: u64::try_from((ended - started).as_millis()).unwrap_or(u64::MAX),
+        stopped,
     }
 }
 

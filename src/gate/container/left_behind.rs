@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::gate::container::LABEL;
+use crate::gate::container::protocol::LABEL;
 use crate::gate::output::Output;
 use crate::system::files;
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The label of every container that this program starts.
+pub const LABEL: &str = "nmoe-gates.gate";
 /// The path of this program in a container.
 pub const PROGRAM: &str = "/nmoe-gates-init";
 /// The unlisted subcommand that runs the first process.
@@ -49,6 +51,8 @@ pub enum Report {
         leaks: u32,
         /// The run time of the command in milliseconds.
         duration_ms: u64,
+        /// Whether somebody asked the container to stop.
+        stopped: bool,
     },
     /// The command could not be started.
     Failed {

@@ -1,0 +1,370 @@
+//! Writes the command line that starts the container of a gate: what it sees of this machine, and what it may use.
+//!
+//! Must not start processes, but for one question to git.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::domain::container::{Container, PROCESSES};
+use crate::domain::registry::Gate;
+use crate::gate::container::client::{self, EngineError, Image, Kind};
+use crate::gate::container::protocol::{LABEL, PROGRAM, SUBCOMMAND, SUBJECT};
+use crate::git::Git;
+use crate::system::files;
+
+/// The largest file that links a worktree to its git folder.
+const LARGEST_LINK: u64 = 64 << 10;
+
+/// What the containers of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The checkout under test.
+    subject: PathBuf,
+    /// Where the checkout is in the container.
+    pub target: String,
+    /// The git folder of a linked worktree, which is outside the checkout.
+    git_folder: Option<PathBuf>,
+    /// This program.
+    pub program: PathBuf,
+    /// The owner of the checkout.
+    user: (u32, u32),
+    /// Whether this process is root.
+    pub is_root: bool,
+    /// Whether the machine describes its GPUs for containers.
+    has_gpu_specification: bool,
+    /// Whether SELinux is in use.
+    has_selinux: bool,
+}
+
+impl Place {
+    /// Looks at the checkout and the machine.
+    ///
+    /// # Errors
+    /// The checkout cannot be read, or belongs to root.
+    pub fn of(subject: &Path, program: PathBuf) -> Result<Self, EngineError> {
+        let unusable = |error: std::io::Error| {
+            EngineError::Unusable(format!("cannot use the checkout {}: {error}", subject.display()))
+        };
+        let subject = subject.canonicalize().map_err(unusable)?;
+        let owner = std::fs::metadata(&subject).map_err(unusable)?;
+        let is_root = rustix::process::geteuid().is_root();
+        let user = if is_root {
+            use std::os::unix::fs::MetadataExt as _;
+            (owner.uid(), owner.gid())
+        } else {
+            (
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            )
+        };
+        if user.0 == 0 {
+            return Err(EngineError::Unusable(format!(
+                "cannot run gates of {0} in a container: the checkout belongs to root, and a gate must not be root\n\
+                 help: give the checkout to another user: chown -R 1001:1001 {0}",
+                subject.display()
+            )));
+        }
+        let git = Link::of(&subject);
+        Ok(Place {
+            target: match &git {
+                // The link, and the settings of a submodule, name paths relative to the checkout.
+                Some(Link {
+                    is_relative: true, ..
+                }) => subject.display().to_string(),
+                _ => SUBJECT.to_owned(),
+            },
+            git_folder: git.map(|link| link.folder),
+            subject,
+            program,
+            user,
+            is_root,
+            has_gpu_specification: client::has_gpu_specification(),
+            has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        })
+    }
+
+    /// Returns the folders of a gate's variables.
+    fn folders<'e>(container: &Container, passed: &'e BTreeMap<OsString, OsString>) -> Vec<(&'e Path, bool)> {
+        let named = |names: &[String], writable: bool| -> Vec<(&'e Path, bool)> {
+            names
+                .iter()
+                .filter_map(|name| passed.get(OsStr::new(name)))
+                .map(|path| (Path::new(path), writable))
+                .filter(|(path, _)| path.is_absolute() && path.is_dir())
+                .collect()
+        };
+        let mut all = named(&container.data, false);
+        all.extend(named(&container.scratch, true));
+        all
+    }
+
+    /// Returns the arguments of docker and podman.
+    pub fn docker(
+        &self,
+        kind: Kind,
+        name: &str,
+        container: &Container,
+        image: &Image,
+        gate: &Gate,
+        passed: &BTreeMap<OsString, OsString>,
+    ) -> Vec<OsString> {
+        let mut arguments = Arguments::default();
+        arguments.words(["run", "--rm", "--interactive", "--name", name, "--label"]);
+        arguments.words([format!("{LABEL}={name}")]);
+        // The image was made available before, so a missing one is an error.
+        arguments.words(["--pull", "never", "--read-only", "--workdir", &self.target]);
+        // A health check of the image would be a process that no gate started.
+        arguments.words(["--no-healthcheck"]);
+        arguments.words(["--tmpfs", "/tmp:rw,exec,nosuid,nodev,mode=1777"]);
+        arguments.words(["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]);
+        if self.has_selinux {
+            // SELinux refuses a checkout without the label of the container, and a new label would change the files outside.
+            arguments.words(["--security-opt", "label=disable"]);
+        }
+        arguments.words(["--user".to_owned(), format!("{}:{}", self.user.0, self.user.1)]);
+        if kind == Kind::Podman && !self.is_root {
+            arguments.words(["--userns", "keep-id"]);
+        }
+        arguments.words([
+            "--network",
+            if container.network == Some(true) {
+                default_network(kind)
+            } else {
+                "none"
+            },
+        ]);
+        let memory = container.memory.clone().or_else(most_memory);
+        if let Some(memory) = memory {
+            // Shared memory counts as memory. The default of 64 MB is too small for data loaders.
+            for option in ["--memory", "--memory-swap", "--shm-size"] {
+                arguments.words([option, &memory]);
+            }
+        }
+        let processes = container.processes.unwrap_or(PROCESSES);
+        arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
+        self.share(&mut arguments, Arguments::mount, container, passed);
+        if gate.gpus > 0 {
+            if kind == Kind::Podman || self.has_gpu_specification {
+                arguments.words(["--device", "nvidia.com/gpu=all"]);
+            } else {
+                arguments.words(["--gpus", "all"]);
+            }
+        }
+        arguments.words(["--entrypoint", PROGRAM, &image.reference, SUBCOMMAND]);
+        arguments.0
+    }
+
+    /// Adds what the container sees of this machine: the subject, its git folder read-only, declared folders, the program.
+    fn share(
+        &self,
+        arguments: &mut Arguments,
+        add: fn(&mut Arguments, &Path, &Path, bool),
+        container: &Container,
+        passed: &BTreeMap<OsString, OsString>,
+    ) {
+        let target = Path::new(&self.target);
+        add(arguments, &self.subject, target, true);
+        let git = self.subject.join(".git");
+        if git.exists() {
+            // A gate must not leave hooks or settings that git outside would run.
+            add(arguments, &git, &target.join(".git"), false);
+        }
+        if let Some(folder) = &self.git_folder {
+            add(arguments, folder, folder, false);
+        }
+        for (folder, writable) in Self::folders(container, passed) {
+            add(arguments, folder, folder, writable);
+        }
+        add(arguments, &self.program, Path::new(PROGRAM), false);
+    }
+
+    /// Returns the arguments of apptainer.
+    pub fn apptainer(
+        &self,
+        container: &Container,
+        image: &Image,
+        gate: &Gate,
+        passed: &BTreeMap<OsString, OsString>,
+    ) -> Vec<OsString> {
+        let mut arguments = Arguments::default();
+        arguments.words([
+            "exec",
+            "--containall",
+            "--cleanenv",
+            "--no-privs",
+            "--pid",
+            "--ipc",
+            "--no-home",
+        ]);
+        if container.network != Some(true) {
+            arguments.words(["--net", "--network", "none"]);
+        }
+        if let Some(memory) = container.memory.clone().or_else(most_memory) {
+            arguments.words(["--memory".to_owned(), memory]);
+        }
+        let processes = container.processes.unwrap_or(PROCESSES);
+        arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
+        self.share(&mut arguments, Arguments::bind, container, passed);
+        if gate.gpus > 0 {
+            arguments.words(["--nv"]);
+        }
+        arguments.words(["--pwd", &self.target, &image.reference, PROGRAM, SUBCOMMAND]);
+        arguments.0
+    }
+}
+
+/// The arguments of a client.
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn words<const N: usize>(&mut self, words: [impl AsRef<str>; N]) {
+        self.0
+            .extend(words.iter().map(|word| OsString::from(word.as_ref())));
+    }
+
+    /// Mounts a file or folder. The fields of `--mount` are CSV, because a path may contain commas.
+    fn mount(&mut self, source: &Path, target: &Path, writable: bool) {
+        let mut value = OsString::from("type=bind,");
+        for (name, path) in [("source", source), ("target", target)] {
+            let quoted = path.to_string_lossy().contains([',', '"', '\n', '\r']);
+            value.push(if quoted { "\"" } else { "" });
+            value.push(name);
+            value.push("=");
+            match (quoted, path.to_str()) {
+                (true, Some(text)) => value.push(text.replace('"', "\"\"")),
+                _ => value.push(path),
+            }
+            value.push(if quoted { "\"," } else { "," });
+        }
+        value.push(if writable {
+            "readonly=false"
+        } else {
+            "readonly=true"
+        });
+        self.0.extend(["--mount".into(), value]);
+    }
+
+    fn bind(&mut self, source: &Path, target: &Path, writable: bool) {
+        let mut value = source.as_os_str().to_owned();
+        value.push(":");
+        value.push(target);
+        value.push(if writable { ":rw" } else { ":ro" });
+        self.0.extend(["--bind".into(), value]);
+    }
+}
+
+/// Returns the network of a gate that may use one.
+fn default_network(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Docker => "bridge",
+        // The network of a user who is not root is slirp4netns or pasta; podman knows which.
+        _ => "private",
+    }
+}
+
+/// Returns seven eighths of the machine's memory, so that a gate cannot end the machine.
+fn most_memory() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?
+        .trim()
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()?;
+    Some(format!("{}k", total / 8 * 7))
+}
+
+/// The link of a linked worktree or a submodule to its git folder, which is outside the checkout.
+struct Link {
+    /// The git folder that the worktrees share.
+    folder: PathBuf,
+    is_relative: bool,
+}
+
+impl Link {
+    /// Returns the link of a checkout. A usual checkout has its git folder inside.
+    fn of(subject: &Path) -> Option<Link> {
+        let file = subject.join(".git");
+        if !file.is_file() {
+            return None;
+        }
+        let text = files::read_regular(&file, LARGEST_LINK).ok()?;
+        let said = Git::at(subject)
+            .text(["rev-parse", "--path-format=absolute", "--git-common-dir"])
+            .ok()?;
+        let folder = PathBuf::from(said.trim());
+        folder.is_dir().then_some(Link {
+            folder,
+            is_relative: !text.starts_with(b"gitdir: /"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::registry::Registry;
+
+    /// Returns the arguments of a gate that needs GPUs, as one text.
+    fn with_gpus(kind: Kind, has_gpu_specification: bool) -> String {
+        arguments(kind, |place| place.has_gpu_specification = has_gpu_specification)
+    }
+
+    fn arguments(kind: Kind, change: impl FnOnce(&mut Place)) -> String {
+        let mut place = Place {
+            subject: PathBuf::from("/no/such/subject"),
+            target: SUBJECT.to_owned(),
+            git_folder: None,
+            program: PathBuf::from("/bin/nmoe-gates"),
+            user: (1001, 1001),
+            is_root: true,
+            has_gpu_specification: false,
+            has_selinux: false,
+        };
+        change(&mut place);
+        let registry: Registry = toml::from_str("[gates.g]\ntier = \"b\"\ngpus = 1\ncmd = \"true\"").unwrap();
+        let gate = &registry.gates["g"];
+        let (container, image, passed) = (Container::default(), Image::default(), BTreeMap::new());
+        let arguments = match kind {
+            Kind::Apptainer => place.apptainer(&container, &image, gate, &passed),
+            kind => place.docker(kind, "name", &container, &image, gate, &passed),
+        };
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn gates_with_gpus_get_the_devices() {
+        let device = "--device nvidia.com/gpu=all";
+        assert!(with_gpus(Kind::Docker, true).contains(device));
+        assert!(with_gpus(Kind::Podman, false).contains(device));
+        assert!(with_gpus(Kind::Docker, false).contains("--gpus all"));
+        assert!(with_gpus(Kind::Apptainer, false).contains("--nv"));
+    }
+
+    #[test]
+    fn selinux_does_not_refuse_the_checkout() {
+        let option = "--security-opt label=disable";
+        for kind in [Kind::Docker, Kind::Podman] {
+            assert!(!arguments(kind, |_| {}).contains(option));
+            assert!(arguments(kind, |place| place.has_selinux = true).contains(option));
+        }
+    }
+
+    /// `--mount` takes CSV.
+    #[test]
+    fn odd_paths_are_quoted() {
+        for (path, expected) in [
+            ("/a b", "source=/a b,"),
+            ("/a,b", "\"source=/a,b\","),
+            ("/a\"b", "\"source=/a\"\"b\","),
+            ("/a\nb", "\"source=/a\nb\","),
+        ] {
+            let all = arguments(Kind::Docker, |place| place.program = PathBuf::from(path));
+            assert!(all.contains(&format!("type=bind,{expected}")), "{all}");
+        }
+    }
+}
