@@ -17,8 +17,8 @@ use crate::system::files;
 
 /// The most answers that are remembered, and the most bytes of one answer and of all.
 const ANSWERS: usize = 256;
-const LARGEST: usize = 1 << 20;
-const ALL: usize = 16 << 20;
+const LARGEST: usize = 4 << 20;
+const ALL: usize = 32 << 20;
 
 /// What is remembered of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

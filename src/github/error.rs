@@ -120,6 +120,15 @@ impl GitHubError {
         matches!(self.status(), Some(404 | 410))
     }
 
+    /// Whether the same request can succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable(_) | ErrorKind::Limited { .. } => true,
+            ErrorKind::Status { status, .. } => status >= 500 || status == 408,
+            _ => false,
+        }
+    }
+
     /// Whether the request may have taken effect although the answer was incomplete or invalid.
     pub fn may_have_happened(&self) -> bool {
         match &self.kind {

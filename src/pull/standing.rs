@@ -72,7 +72,7 @@ impl<'a> Writers<'a> {
     /// Decides about the contract of an issue. `authors` are the logins of the settings whose contracts count.
     ///
     /// # Errors
-    /// GitHub does not answer. If it does not tell who wrote the contract, the contract has no standing.
+    /// GitHub does not answer now. If it refuses to tell who wrote the contract, the contract has no standing.
     pub fn author(&self, issue: &Issue, authors: &[String]) -> Result<Author, GitHubError> {
         let mut found = Author {
             standing: Standing::Written,
@@ -85,6 +85,8 @@ impl<'a> Writers<'a> {
                 found.doubt = self.doubt(issue, &authorship, authors)?;
                 found.authorship = authorship;
             }
+            // An outage says nothing about the author. The result of a run that began so would stay pending.
+            Err(error) if error.is_temporary() => return Err(error),
             Err(error) => found.doubt = Some(format!("GitHub does not tell who wrote it: {error}")),
         }
         if found.doubt.is_none() {

@@ -224,6 +224,11 @@ impl FakeGitHub {
             .push((method.to_owned(), path.to_owned(), fault, times));
     }
 
+    /// Removes all faults.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
     /// Calls this function before each response.
     pub fn before(&self, hook: impl Fn(&RecordedRequest, &mut State) + Send + Sync + 'static) {
         self.state().before = Some(Arc::new(hook));

@@ -543,3 +543,25 @@ fn column_of_numbers_is_a_setting() {
     );
     assert!(row.contains(" 402 ") && !row.contains('–'), "{row}");
 }
+
+/// The page lists each wrong turn of first users with the test that keeps it fixed.
+#[test]
+fn each_wrong_turn_names_a_test() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/development/github-stand-in.md")).unwrap();
+    let turns = |who: &str| {
+        page.lines()
+            .filter(|row| row.starts_with(&format!("| {who} ")))
+            .count()
+    };
+    assert_eq!((turns("contributor"), turns("agent")), (10, 19));
+    let rows = page
+        .lines()
+        .filter(|row| row.starts_with("| contributor ") || row.starts_with("| agent "));
+    for row in rows {
+        let (_, test) = row.trim_end_matches("` |").rsplit_once('`').unwrap();
+        let (file, name) = test.split_once("::").unwrap();
+        let source = std::fs::read_to_string(root.join(format!("tests/suite/{file}.rs"))).unwrap();
+        assert!(source.contains(&format!("fn {name}() {{")), "{row}");
+    }
+}

@@ -84,6 +84,7 @@ mod perf_metrics;
 mod perf_records;
 mod plan;
 mod publish;
+mod pull_faults;
 mod pull_fixture;
 mod pull_on_github;
 mod python_wheel;

@@ -78,7 +78,25 @@ fn start_claims_branch_and_prints_next_step() {
     assert_eq!(git(&tree, ["branch", "--show-current"]), "issue/01-attention\n");
     assert_eq!(git(&tree, ["status", "--porcelain"]), "");
     assert_eq!(refs(&sandbox), ["refs/heads/master", "refs/nmoe-gates/claims/01"]);
-    assert_eq!(json["next"][1]["command"], "nmoe-gates lint scope --cached");
+    let next = json["next"].as_array().unwrap().iter();
+    let steps: Vec<&str> = next
+        .map(|step| step["command"].as_str().or(step["what"].as_str()).unwrap())
+        .collect();
+    // A run before the commit proves nothing about it.
+    let (go, write) = (
+        format!("cd {}", tree.display()),
+        format!("nmoe-gates attest --write {}.md", tree.display()),
+    );
+    assert_eq!(
+        steps,
+        [
+            &go,
+            "nmoe-gates lint scope --cached",
+            "commit the work",
+            "nmoe-gates run --tier a",
+            &write
+        ]
+    );
 
     let again = start(&sandbox, "01").exits(1);
     assert_eq!(codes(&again), ["claimed", "branch-exists", "worktree-exists"]);
