@@ -306,9 +306,9 @@ pub struct Gate {
     /// Patterns of files in the subject that a run leaves for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<PathPattern>,
-    /// Differences from the container of the registry.
+    /// Differences from the container of the registry. Few gates have one, and a box keeps the others small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<Container>,
+    pub container: Option<Box<Container>>,
     /// Whether the kernel library is inspected, loaded and self-checked before the gate; absent means `gpus` ≥ 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<bool>,
@@ -404,7 +404,7 @@ impl Gate {
 impl Registry {
     /// Returns the container of a gate: its own keys, and those of the registry.
     pub fn container_of(&self, gate: &Gate) -> Container {
-        let own = gate.container.clone().unwrap_or_default();
+        let own = gate.container.as_deref().cloned().unwrap_or_default();
         match &self.container {
             Some(shared) => own.inherit(shared),
             None => own,

@@ -145,6 +145,10 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
     let camel = name
         .windows(2)
         .any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
+    // `Callable1` is a type in code.
+    let title = name.first().is_some_and(u8::is_ascii_uppercase)
+        && name.iter().skip(1).any(u8::is_ascii_lowercase)
+        && name.iter().all(u8::is_ascii_alphanumeric);
     let number = name.iter().skip(1).all(|b| b.is_ascii_digit());
     let versions = name
         .windows(3)
@@ -157,6 +161,7 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
             || name.last().is_some_and(u8::is_ascii_digit));
     !underscore
         && !camel
+        && !title
         && !number
         && versions == 0
         && (hyphen_number || hyphens >= 2)
