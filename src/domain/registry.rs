@@ -306,7 +306,8 @@ pub struct Gate {
     /// Patterns of files in the subject that a run leaves for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<PathPattern>,
-    /// Differences from the container of the registry. Few gates have one, and a box keeps the others small.
+    /// Differences from the container of the registry.
+    // Few gates have one, and the box keeps the others small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Box<Container>>,
     /// Whether the kernel library is inspected, loaded and self-checked before the gate; absent means `gpus` ≥ 1.
