@@ -281,16 +281,23 @@ fn reads(metric: &Metric) -> String {
     text
 }
 
+/// Returns the options of `run` that select these gates again.
+pub fn selecting<'s>(bundle: Option<&'s str>, gate_ids: &'s [GateId]) -> Vec<&'s str> {
+    match bundle {
+        Some(TIER_A) => vec!["--tier", "a"],
+        Some(TIER_B) => vec!["--tier", "b"],
+        Some(bundle) if bundle != SINGLE => vec!["--bundle", bundle],
+        _ => gate_ids.iter().flat_map(|id| ["--gate", id.as_str()]).collect(),
+    }
+}
+
 /// Names the command that shows what a run of these gates would do on this machine. `contract` is where the contract was read.
 fn next(selection: &Selection, contract: &ContractInput) -> Vec<NextStep> {
-    let mut command = vec!["nmoe-gates", "run"];
-    match selection.bundle.as_deref() {
-        _ if selection.gate_ids.is_empty() => return Vec::new(),
-        Some(TIER_A) => command.extend(["--tier", "a"]),
-        Some(TIER_B) => command.extend(["--tier", "b"]),
-        Some(bundle) if bundle != SINGLE => command.extend(["--bundle", bundle]),
-        _ => command.extend(selection.gate_ids.iter().flat_map(|id| ["--gate", id.as_str()])),
+    if selection.gate_ids.is_empty() {
+        return Vec::new();
     }
+    let mut command = vec!["nmoe-gates", "run"];
+    command.extend(selecting(selection.bundle.as_deref(), &selection.gate_ids));
     let options = contract.options();
     command.extend(options.iter().map(String::as_str));
     command.push("--dry-run");

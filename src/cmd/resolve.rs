@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::{Context, Format, print, print_json_line};
-use crate::cmd::gates::Which;
+use crate::cmd::gates::{Which, selecting};
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
 use crate::domain::next_step::{NextStep, Who};
-use crate::domain::registry::SINGLE;
+use crate::domain::registry::{SINGLE, TIER_A, TIER_B};
 use crate::domain::resolution::Resolution;
 use crate::git::Git;
 use crate::lint::context::RegistryIndex;
@@ -110,13 +110,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     runner_files::append(runner_files::OUTPUT, &format!("merge={checkout}\n"))?;
+    let next = match in_workflow {
+        true => Vec::new(),
+        false => next(args, &resolution),
+    };
     if format == Format::Json {
-        print_json_line(&resolution)?;
+        print_json_line(&Resolution { next, ..resolution })?;
     } else {
         let mut text = Text::new();
         text.document(&shown);
-        if !in_workflow {
-            text.line("").append(&next_steps(&next(args, &resolution)));
+        if !next.is_empty() {
+            text.line("").append(&next_steps(&next));
         }
         print(&text)?;
     }
@@ -125,23 +129,25 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Names the command that runs these gates: here if the resolution is in a file, otherwise in the workflow.
 fn next(args: &Args, resolution: &Resolution) -> Vec<NextStep> {
-    let (bundle, gate) = match (resolution.bundle.as_deref(), resolution.gate_ids.as_slice()) {
-        (None | Some(SINGLE), [gate]) => (SINGLE, Some(gate.as_str())),
-        (Some(bundle), _) => (bundle, None),
-        // The workflow has no input for several gates.
-        (None, _) => return Vec::new(),
-    };
+    let bundle = resolution.bundle.as_deref();
     if let Some(path) = &args.output {
         let path = path.display().to_string();
-        let command = ["nmoe-gates", "run", "--resolution", &path, "--bundle", bundle];
-        let gate = gate.map(|gate| ["--gate", gate]);
-        let command = command.into_iter().chain(gate.into_iter().flatten());
-        return vec![NextStep::run(
-            Who::Maintainer,
-            "run the gates in a checkout of the merge",
-            command,
-        )];
+        let mut command = vec!["nmoe-gates", "run", "--resolution", &path];
+        command.extend(selecting(bundle, &resolution.gate_ids));
+        let what = "run the gates in a checkout of the merge";
+        return vec![NextStep::run(Who::Maintainer, what, command)];
     }
-    let command = tier_b::dispatch(args.pr, bundle, gate);
+    let (bundle, gate) = match (bundle, resolution.gate_ids.as_slice()) {
+        // The workflow reads the contract of the pull request.
+        _ if args.issue.is_some() => return Vec::new(),
+        (None | Some(SINGLE), [gate]) => (SINGLE, Some(gate.as_str())),
+        // The workflow has no input for a tier or for several gates.
+        (None | Some(TIER_A | TIER_B), _) => return Vec::new(),
+        (Some(bundle), _) => (bundle, None),
+    };
+    let mut command = tier_b::dispatch(args.pr, bundle, gate);
+    if args.registry_from_change {
+        command.extend(["-f", "registry_from_change=true"].map(str::to_owned));
+    }
     vec![NextStep::run(Who::Maintainer, "start the run", command)]
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::evidence::Evidence;
 use crate::domain::finding::FindingJson;
 use crate::domain::ids::{CommitId, GateId, Nonce, Sha256};
+use crate::domain::next_step::NextStep;
 use crate::domain::proposal::Proposal;
 
 /// Version of the format.
@@ -52,6 +53,9 @@ pub struct Resolution {
     pub nonce: Nonce,
     /// Version of this tool.
     pub tool: String,
+    /// The next step of who resolved at a prompt; absent in a workflow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<NextStep>,
 }
 
 /// The effective registry, and the one that the pull request proposes.

@@ -116,6 +116,7 @@ pub fn resolve(
             .context("cannot make a nonce: the system provides no random numbers")?
             .try_into()?,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        next: Vec::new(),
     };
     Ok((resolution, terms.cloned()))
 }

@@ -26,6 +26,49 @@ const CONTRACT: &str = "### Agent Contract (YAML, required)\n\n```yaml\nnmoe:\n 
 
 const BODY: &str = "## PR Attestation (YAML, required)\n```yaml\nnmoe_pr:\n  issue: 03a\n  pr_sha: 1111111\n  risk: hot\ngates_passed:\n  tier_a: [\"cpu:one\"]\n  tier_b: []\n```\n## Links\nFixes: #7\nFixes: #6\n";
 
+/// The printed step needs the inputs of this call, and exists only if tier-b.yml has them.
+#[test]
+fn next_step_keeps_options_of_the_call() {
+    let fixture = ResolveFixture::new();
+    let workflow = include_str!("../../.github/workflows/tier-b.yml");
+    let next = |options: &[&str]| -> Vec<String> {
+        let call = fixture.call(&[options, &["--format", "json"]].concat());
+        let json = call.run().exits(0).any_output().any_files().json();
+        let steps = json["next"].as_array().cloned().unwrap_or_default();
+        let words = |step: &Value| step["command"].as_str().unwrap().to_owned();
+        steps.iter().map(words).collect()
+    };
+    let dispatch = "gh workflow run tier-b.yml -f pr_number=5 -f bundle=";
+    for (options, step) in [
+        (["--bundle", "small"].as_slice(), "small"),
+        (
+            &["--bundle", "small", "--registry-from-change"],
+            "small -f registry_from_change=true",
+        ),
+        (&["--gate", "b200:two"], "single -f single_gate=b200:two"),
+    ] {
+        let steps = next(options);
+        assert_eq!(steps, [format!("{dispatch}{step}")]);
+        for input in steps[0].split(" -f ").skip(1) {
+            let (name, _) = input.split_once('=').unwrap();
+            assert!(workflow.contains(&format!("      {name}:\n")), "{name}");
+        }
+    }
+    for options in [
+        ["--tier", "b"].as_slice(),
+        &["--gate", "b200:two", "cpu:one"],
+        &["--bundle", "small", "--issue", "6"],
+    ] {
+        assert_eq!(next(options), Vec::<String>::new(), "{options:?}");
+    }
+    assert_eq!(
+        next(&["--tier", "b", "--output", "../r.json"]),
+        ["nmoe-gates run --resolution ../r.json --tier b"]
+    );
+    let file = std::fs::read_to_string(fixture.sandbox.path("r.json")).unwrap();
+    assert!(!file.contains("\"next\""), "{file}");
+}
+
 struct ResolveFixture {
     api: FakeGitHub,
     sandbox: Sandbox,
