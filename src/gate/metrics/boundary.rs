@@ -65,6 +65,15 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
             if c.is_whitespace() && digit(line, at + len) {
                 return Err(Why::Grouping);
             }
+            let next_value = match c {
+                '→' => digit(line, skip_blanks(line, at + len)),
+                // These separate thousands or the values of a list.
+                '、' | '，' | '；' => digit(line, at + len),
+                _ => false,
+            };
+            if next_value && ours {
+                return Err(Why::NotAlone);
+            }
         }
         Some(_) => {}
     }
@@ -79,6 +88,8 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
 fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
     let digit_after = |from: usize| digit(line, skip_blanks(line, from));
     let part = match line.get(at) {
+        // `5 -> 6`
+        Some(b'-' | b'=') if line.get(at + 1) == Some(&b'>') => digit_after(at + 2),
         // `5 -6` are two columns.
         Some(b'-') => !digit(line, at + 1) && digit_after(at + 1),
         Some(b'*' | b'^' | b'~') => digit_after(at + 1),
@@ -87,7 +98,7 @@ fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
         Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
         Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),
         Some(0x80..) => {
-            character(line, at).is_some_and(|(c, len)| "–—‒×·".contains(c) && digit_after(at + len))
+            character(line, at).is_some_and(|(c, len)| "–—‒×·→".contains(c) && digit_after(at + len))
         }
         _ => false,
     };

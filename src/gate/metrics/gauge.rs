@@ -352,7 +352,11 @@ impl Gauge {
         }
         // Without a declaration, `7B` are bytes or billions.
         let ambiguous = text == "B" && self.unit.is_none();
-        Unit::known(text).filter(|_| !ambiguous).ok_or(Why::Unit)
+        match Unit::known(text) {
+            Some(unit) if !ambiguous => Ok(unit),
+            None if self.unit.is_none() => Ok(Unit::declared(text)),
+            _ => Err(Why::Unit),
+        }
     }
 }
 

@@ -125,6 +125,13 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
     if !value.is_finite() {
         return Reading::Unreadable(Why::TooLarge);
     }
+    // `5e3K`: one of the two is meant for something else. `1h 30s` is one duration.
+    if tail.suffix != 0 && written.has_exponent {
+        return Reading::Unreadable(Why::HalfRead);
+    }
+    if tail.unit.as_ref().is_some_and(|unit| is_compound(line, unit)) {
+        return Reading::Unreadable(Why::NotAlone);
+    }
     match boundary(line, tail.end, how) {
         Ok(()) => Reading::Number(Number {
             value,
@@ -142,6 +149,7 @@ struct Written<'a> {
     text: std::borrow::Cow<'a, str>,
     /// The power of ten of the last digit.
     last_digit: i32,
+    has_exponent: bool,
     end: usize,
 }
 
@@ -242,6 +250,7 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
         return Ok(Written {
             text: text(&line[start..end]).into(),
             last_digit,
+            has_exponent: !exponent.is_empty(),
             end: i,
         });
     }
@@ -250,10 +259,11 @@ fn digits<'a>(line: &'a [u8], start: usize, how: &Writing<'_>, form: &mut Form) 
         all.push('.');
         all.push_str(text(&line[before + 1..number_end]));
     }
-    all.push_str(text(&line[exponent]));
+    all.push_str(text(&line[exponent.clone()]));
     Ok(Written {
         text: all.into(),
         last_digit,
+        has_exponent: !exponent.is_empty(),
         end: i,
     })
 }
@@ -326,14 +336,14 @@ fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
         tail.end = apart.end;
         let from = skip_blanks(line, tail.end);
         let unit = word(line, from);
-        if is_declared(line, &unit, how) || unit::stands_apart(text(&line[unit.clone()])) {
+        if stands_apart(line, &unit, how) {
             tail.end = unit.end;
             tail.unit = Some(unit);
         }
         return Ok(tail);
     }
     let said = text(&line[apart.clone()]);
-    if is_declared(line, &apart, how) || unit::stands_apart(said) {
+    if stands_apart(line, &apart, how) {
         tail.end = apart.end;
         tail.unit = Some(apart);
     } else if is_numeral(said) {
@@ -356,6 +366,32 @@ fn is_declared(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
     how.unit.is_some_and(|(declared, _)| {
         !word.is_empty() && text(&line[word.clone()]).eq_ignore_ascii_case(declared)
     })
+}
+
+/// Whether a word after a blank is the unit of the number before it.
+fn stands_apart(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
+    let said = text(&line[word.clone()]);
+    let is_time = how.unit.is_some_and(|(_, unit)| unit.is_time());
+    is_declared(line, word, how) || unit::stands_apart(said) || is_time && unit::seconds(said).is_some()
+}
+
+/// Whether a duration goes on after this unit, as in `1h 30s`.
+fn is_compound(line: &[u8], unit: &Range<usize>) -> bool {
+    let Some(larger) = unit::seconds(text(&line[unit.clone()])) else {
+        return false;
+    };
+    let from = skip_blanks(line, unit.end);
+    let count = line[from..]
+        .iter()
+        .take(DIGITS)
+        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+        .count();
+    let smaller = match text(&line[word(line, skip_blanks(line, from + count))]) {
+        // Between hours and seconds, these are minutes.
+        "m" => Some(60.0),
+        next => unit::seconds(next),
+    };
+    digit(line, from) && smaller.is_some_and(|smaller| smaller < larger)
 }
 
 /// Whether what ends here is the name of another value.

@@ -42,6 +42,9 @@ const COUNTS: &[(&str, &str)] = &[
     ("worker", "worker"),
 ];
 
+/// The name of time.
+const SECOND: &str = "second";
+
 /// Spellings of time, in seconds. Not `m`: a minute, a metre or a thousandth.
 const TIMES: &[(&str, f64)] = &[
     ("s", 1.0),
@@ -62,6 +65,17 @@ const TIMES: &[(&str, f64)] = &[
     ("h", 3600.0),
     ("hour", 3600.0),
 ];
+
+/// The seconds of a unit of time.
+pub fn seconds(word: &str) -> Option<f64> {
+    let is = |known: &str| {
+        known == word || known.len() > 1 && word.strip_suffix('s').is_some_and(|one| one == known)
+    };
+    TIMES
+        .iter()
+        .find(|(known, _)| is(known))
+        .map(|(_, seconds)| *seconds)
+}
 
 /// What a suffix such as `k` multiplies by. Not `B`: a billion or a byte.
 pub fn suffix(letter: u8) -> Option<f64> {
@@ -130,6 +144,11 @@ impl Unit {
         }
     }
 
+    /// Returns whether this is a time.
+    pub fn is_time(&self) -> bool {
+        self.under.is_empty() && self.over.as_deref() == Some(SECOND)
+    }
+
     /// Returns whether a suffix of the number could be a second prefix, as in `1.2K` with the unit `ktok/s`.
     pub fn is_prefixed(&self) -> bool {
         self.prefixed
@@ -152,11 +171,8 @@ impl Unit {
 fn part(text: &str) -> Option<(String, f64, bool)> {
     let lower = text.to_lowercase();
     let single = |word: &str| word.strip_suffix('s').filter(|w| w.len() > 1).map(str::to_owned);
-    if let Some((_, seconds)) = TIMES
-        .iter()
-        .find(|(word, _)| *word == text || (word.len() > 1 && single(text).as_deref() == Some(word)))
-    {
-        return Some(("second".to_owned(), *seconds, false));
+    if let Some(seconds) = seconds(text) {
+        return Some((SECOND.to_owned(), seconds, false));
     }
     let count = |word: &str| {
         let singular = single(word);
@@ -171,16 +187,21 @@ fn part(text: &str) -> Option<(String, f64, bool)> {
     if let Some(name) = count(&lower) {
         return Some((name, 1.0, false));
     }
-    let prefix = suffix(*text.as_bytes().first()?)?;
+    let first = *text.as_bytes().first()?;
+    // Not a suffix of numbers, but a prefix of FLOPS and bytes.
+    let peta = (first == b'P').then_some(1e15);
+    let prefix = suffix(first).or(peta)?;
     let rest = &text[1..];
-    if let Some(bytes) = rest.strip_prefix('i') {
+    if rest == "iB" {
         let power = (prefix.log10() / 3.0).round() as i32;
-        return (bytes == "B").then(|| ("byte".to_owned(), 1024f64.powi(power), true));
+        return Some(("byte".to_owned(), 1024f64.powi(power), true));
     }
     if rest == "B" {
         return Some(("byte".to_owned(), prefix, true));
     }
-    count(&rest.to_lowercase()).map(|name| (name, prefix, true))
+    count(&rest.to_lowercase())
+        .filter(|name| peta.is_none() || name == "flop")
+        .map(|name| (name, prefix, true))
 }
 
 /// Whether a word that stands apart from its number is its unit and not the next word of a sentence.
@@ -188,12 +209,12 @@ pub fn stands_apart(word: &str) -> bool {
     word == "%"
         || matches!(
             word,
-            "s" | "sec" | "secs" | "second" | "seconds" | "ms" | "msec" | "us" | "µs" | "μs" | "ns"
+            "s" | "sec" | "secs" | "second" | "seconds" | "ms" | "msec" | "us" | "µs" | "μs" | "ns" | "byte" | "bytes"
         )
+        // A rate, also of something unknown.
+        || word.strip_suffix("/s").or(word.strip_suffix("/sec")).is_some_and(|what| what.len() > 1)
         || word.contains('/') && Unit::known(word).is_some_and(|u| !u.under.is_empty() && u.over.is_some())
-        || word.len() > 1
-            && word.bytes().next().and_then(suffix).is_some()
-            && Unit::known(word).is_some_and(|u| u.prefixed)
+        || word.len() > 1 && Unit::known(word).is_some_and(|u| u.prefixed)
 }
 
 #[cfg(test)]
