@@ -359,10 +359,38 @@ fn containers_of_large_data_and_archives_are_read() {
     assert_eq!(seen["kind"], "archive");
     assert_eq!(seen["entries"].as_array().unwrap().len(), 2, "{seen}");
     assert_eq!(seen["faults"][0]["code"], "other_arch");
-    // An entry of Tile IR.
-    let mut tile = std::fs::read(fixture("sm_100a_plain")).unwrap();
-    tile[16] = 0x80;
-    let path = sandbox.path("tile.fatbin");
-    std::fs::write(&path, tile).unwrap();
-    assert_eq!(look(&sandbox, &path, 1)["faults"][0]["code"], "tile_ir");
+}
+
+/// The driver compiles Tile IR, so a library with it runs on any GPU. The bytes are those of NVIDIA's own `fatbinary`.
+#[test]
+fn tile_ir_entries_are_named() {
+    let sandbox = Sandbox::new();
+    let seen = |path: &Path| {
+        let seen = look(&sandbox, path, 1);
+        assert_eq!(seen["faults"][0]["code"], "tile_ir", "{seen}");
+        let kinds = seen["entries"].as_array().unwrap().iter();
+        kinds
+            .map(|e| (e["kind"].to_string(), e["sm"].as_u64()))
+            .collect::<Vec<_>>()
+    };
+    let tile = ("\"tile\"".to_owned(), Some(100));
+    let cubin = ("\"cubin\"".to_owned(), Some(100));
+    assert_eq!(seen(&fixture("tile_zstd")), [tile.clone()]);
+    // A container with machine code before it, in a library, an object and an archive.
+    let both = sandbox.path("both.fatbin");
+    let bytes = ["sm_100a_zstd", "tile_zstd"].map(|name| std::fs::read(fixture(name)).unwrap());
+    std::fs::write(&both, bytes.concat()).unwrap();
+    let shared = library(&sandbox, "both.so", &both, ".nv_fatbin", "", &["-shared"]);
+    assert_eq!(seen(&shared), [cubin.clone(), tile.clone()]);
+    let object = library(&sandbox, "both.o", &both, ".nv_fatbin", "", &["-c"]);
+    let archive = sandbox.path("both.a");
+    let mut ar = Command::new("ar");
+    ar.arg("rcs").arg(&archive).arg(&object);
+    assert!(ar.status().unwrap().success());
+    assert_eq!(seen(&archive), [cubin, tile]);
+    sandbox
+        .gates(["kernels", "inspect", archive.to_str().unwrap()])
+        .run()
+        .exits(1)
+        .prints("is Tile IR: the driver would compile it for other GPUs too");
 }
