@@ -423,6 +423,11 @@ pub fn weights(pairs: &[Pair]) -> Vec<f64> {
         .collect()
 }
 
+/// The finest usable budget with this noise and at most so many pairs, percent.
+pub fn finest_budget(noise: History, most: u32) -> Option<f64> {
+    stats::smallest_visible(noise, most, ALPHA, VISIBLE_POWER).map(percent)
+}
+
 /// A log ratio as a change in percent.
 pub fn percent(log_ratio: f64) -> f64 {
     log_ratio.exp_m1() * 100.0

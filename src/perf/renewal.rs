@@ -5,19 +5,19 @@
 use crate::domain::noise::{Estimator, Noise, NoiseTable};
 use crate::domain::registry::MAX_PAIRS;
 use crate::perf::comparisons::Comparison;
-use crate::perf::decision::{ALPHA, VISIBLE_POWER, percent};
+use crate::perf::decision::finest_budget;
 use crate::perf::stats::{self, HISTORY_CAP, History};
 
 /// Combines stored noise with the spread of newer comparisons of a perf gate. Returns one entry for each metric and machine
 /// that changed. A comparison that is not newer than the stored noise counts already, and does not count twice.
 ///
-/// `finest` returns the finest budget of a noise, percent.
+/// `most` is the largest number of pairs of the gate.
 pub fn renewed(
     table: &NoiseTable,
     comparisons: &[Comparison],
     gate: &str,
     compare_gate: &str,
-    finest: impl Fn(History) -> Option<f64>,
+    most: u32,
 ) -> Vec<Noise> {
     let mut known: Vec<&Comparison> = comparisons
         .iter()
@@ -52,7 +52,7 @@ pub fn renewed(
                 driver: last.driver.clone(),
                 pairs: noise.pairs,
                 sd_pct: rounded(noise.sd * 100.0),
-                finest_pct: rounded(finest(noise)?),
+                finest_pct: rounded(finest_budget(noise, most)?),
                 commit: last.commit.clone(),
                 measured_at: last.at.clone(),
                 expires: None,
@@ -72,8 +72,7 @@ pub fn renewed_table(mut table: NoiseTable, comparisons: &[Comparison]) -> Noise
         }
     }
     for (gate, compare_gate) in gates {
-        let finest = |noise| stats::smallest_visible(noise, MAX_PAIRS, ALPHA, VISIBLE_POWER).map(percent);
-        for noise in renewed(&table, comparisons, gate, compare_gate, finest) {
+        for noise in renewed(&table, comparisons, gate, compare_gate, MAX_PAIRS) {
             table.put(noise);
         }
     }

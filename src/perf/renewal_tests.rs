@@ -54,9 +54,13 @@ fn comparisons_of(results: &[Results]) -> Vec<Comparison> {
 }
 
 fn renew(table: &NoiseTable, results: &[Results]) -> Vec<Noise> {
-    renewed(table, &comparisons_of(results), "perf:delta", "cpu:train", |h| {
-        Some(-300.0 * h.sd)
-    })
+    renewed(
+        table,
+        &comparisons_of(results),
+        "perf:delta",
+        "cpu:train",
+        MAX_PAIRS,
+    )
 }
 
 #[test]
@@ -114,10 +118,7 @@ fn single_pair_and_other_gates_give_nothing() {
     assert_eq!(renew(&NoiseTable::default(), &[single]), []);
     let one = comparisons_of(&[results("2026-02-01T00:00:00Z", 0.0, &[1.0, -1.0])]);
     let table = NoiseTable::default();
-    assert_eq!(
-        renewed(&table, &one, "perf:delta", "cpu:other", |_| Some(-1.0)),
-        []
-    );
+    assert_eq!(renewed(&table, &one, "perf:delta", "cpu:other", MAX_PAIRS), []);
 }
 
 /// Noise of one driver says nothing about another.

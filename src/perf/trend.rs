@@ -238,15 +238,12 @@ impl Series<'_> {
         if levels.iter().all(|(place, _)| *place != epoch) {
             return Some(trend);
         }
-        let medians = between_ends(&since);
-        let paired = self.paired_since(epoch, branch);
-        let (change, error, by) = match (medians, paired) {
-            (Some((_, rough)), Some((sum, fine))) if rough.is_none_or(|rough| fine < rough) => {
+        let (change, rough) = between_ends(&since)?;
+        let (change, error, by) = match self.paired_since(epoch, branch) {
+            Some((sum, fine)) if rough.is_none_or(|rough| fine < rough) => {
                 (sum, Some(fine), "paired changes")
             }
-            (Some((change, error)), _) => (change, error, "medians"),
-            (None, Some((sum, error))) => (sum, Some(error), "paired changes"),
-            (None, None) => return Some(trend),
+            _ => (change, rough, "medians"),
         };
         let edge = (budget_pct / 100.0).ln_1p();
         let gain = self.sign() * change + SURE * error.unwrap_or(0.0);

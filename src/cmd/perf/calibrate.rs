@@ -27,10 +27,10 @@ use crate::gate::output::Output;
 use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
 use crate::perf::comparisons;
-use crate::perf::decision::{ALPHA, MAX_PAIRS, VISIBLE_POWER, percent};
+use crate::perf::decision::{MAX_PAIRS, finest_budget};
 use crate::perf::judge;
 use crate::perf::renewal;
-use crate::perf::stats::{self, History};
+use crate::perf::stats;
 use crate::system::clock;
 use crate::system::files;
 use crate::system::supervisor::WorkerExit;
@@ -141,7 +141,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let Some(found) = stats::noise(&metric.log_ratios, metric.estimator) else {
             continue;
         };
-        let finest_pct = finest(found, most)
+        let finest_pct = finest_budget(found, most)
             .ok_or_else(|| NoVerdict("the pairs are too few to estimate the noise".to_owned()))?;
         entries.push(Noise {
             gate: compare_id.to_string(),
@@ -185,11 +185,6 @@ fn path(context: &Context, args: &Args) -> PathBuf {
     args.write.clone().unwrap_or_else(default)
 }
 
-/// The finest usable budget, percent, with at most so many pairs.
-fn finest(noise: History, most: u32) -> Option<f64> {
-    stats::smallest_visible(noise, most, ALPHA, VISIBLE_POWER).map(percent)
-}
-
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
     let read = |path: &PathBuf| input_files::recorded(path);
@@ -204,9 +199,7 @@ fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit>
     }
     let most = gate.max_pairs.unwrap_or(MAX_PAIRS).max(1);
     let table = perf_baseline::noise(context)?;
-    let entries = renewal::renewed(&table, &known, &args.gate, compare_id, |noise| {
-        finest(noise, most)
-    });
+    let entries = renewal::renewed(&table, &known, &args.gate, compare_id, most);
     let none = "these results have no newer comparison of the gate with two pairs or more that vary";
     store(table, &entries, &path(context, args), format, most, none)
 }
