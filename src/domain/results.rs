@@ -449,23 +449,28 @@ pub struct KernelCheck {
     pub reason: Option<Reason>,
     /// Wall time in seconds.
     pub duration_s: Option<f64>,
-    /// For the check of the pins: what differs from them.
+    /// For the check of the pins: what differs from them. For the comparison with the base: what differs from its kernels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<PinDelta>,
 }
 
-/// A number of a kernel that is not what the registry pins.
+/// A number of a kernel that is not what the registry pins, or not what the kernel of the base uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PinDelta {
-    /// Name of the kernel in the registry, shortened.
+    /// Name of the kernel in the registry or in the base, shortened.
     pub kernel: String,
     /// What is pinned.
     pub number: PinNumber,
-    /// The pin in the registry of the base.
+    /// The pin in the registry of the base, or what the kernel of the base uses.
     pub pinned: u64,
     /// What the kernel of the change uses.
     pub used: u64,
+}
+
+impl PinDelta {
+    /// The longest name of a kernel.
+    pub const MAX_NAME: usize = 100;
 }
 
 /// What a pin limits.
@@ -497,6 +502,9 @@ impl PinNumber {
 impl KernelCheck {
     /// The name of the check that the libraries were built in this run, after old libraries and objects were deleted.
     pub const BUILT_FROM_SCRATCH: &str = "built_from_scratch";
+
+    /// The name of the comparison of a perf gate between the kernels of the change and those of the base.
+    pub const OF_BASE: &str = "base_kernels";
 
     /// Returns the name of a check of a whole library, such as `rdep_inspect`: the name of the library up to its first dot, in
     /// the characters that the name of a check can have.

@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use cuda_inspect::cubin::Usage;
+
 use crate::domain::ids::Sha256;
 use crate::domain::registry::{GateKind, Target};
 use crate::domain::results::{GateResult, KernelCheck};
@@ -37,6 +39,8 @@ pub struct KernelLibraries {
     pub checks: Vec<KernelCheck>,
     /// The SHA-256 of each library, by its path in the subject.
     pub digests: BTreeMap<String, Sha256>,
+    /// What the kernels of the libraries use.
+    pub used: Vec<Usage>,
     /// Whether self-checks ran; only libraries with the nmoe-gates interface have them.
     self_checked: bool,
 }
@@ -48,6 +52,7 @@ impl KernelLibraries {
             reason: Some(reason),
             checks: Vec::new(),
             digests: BTreeMap::new(),
+            used: Vec::new(),
             self_checked: false,
         }
     }
@@ -218,6 +223,7 @@ impl KernelBuild<'_> {
             reason,
             checks: Vec::new(),
             digests: BTreeMap::new(),
+            used: verify::used(&proofs).into_iter().cloned().collect(),
             self_checked: proofs.iter().any(|p| p.loading.is_some()),
         };
         for proof in &proofs {

@@ -14,9 +14,6 @@ use crate::domain::results::{PinDelta, PinNumber};
 /// The pins of kernels, by name.
 pub type Pins = IndexMap<String, Pin>;
 
-/// The longest name of a kernel in results.
-const MAX_NAME: usize = 100;
-
 /// The four numbers of a kernel.
 fn numbers(usage: &Usage) -> [(PinNumber, u64); 4] {
     [
@@ -27,7 +24,7 @@ fn numbers(usage: &Usage) -> [(PinNumber, u64); 4] {
     ]
 }
 
-/// Returns what differs from the pins, in both directions. The names are those of the pins, at most `MAX_NAME` characters long.
+/// Returns what differs from the pins, in both directions. The names are those of the pins, at most [`PinDelta::MAX_NAME`] characters long.
 pub fn deltas<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage>) -> Vec<PinDelta> {
     let mut found = Vec::new();
     for usage in used {
@@ -37,16 +34,34 @@ pub fn deltas<'a>(pins: &Pins, used: impl Iterator<Item = &'a Usage>) -> Vec<Pin
         let limits = [pin.registers, pin.stack, pin.shared, pin.spills];
         for ((number, used), limit) in numbers(usage).into_iter().zip(limits) {
             if let Some(pinned) = limit.filter(|limit| used != *limit) {
-                found.push(PinDelta {
-                    kernel: usage.kernel.chars().take(MAX_NAME).collect(),
-                    number,
-                    pinned,
-                    used,
-                });
+                found.push(delta(&usage.kernel, number, pinned, used));
             }
         }
     }
     found
+}
+
+/// Returns what the kernels of the base use otherwise in the change, what grew first. A kernel that only the change has is left out.
+pub fn deltas_of_base(changes: &[Change]) -> Vec<PinDelta> {
+    let mut found: Vec<PinDelta> = changes
+        .iter()
+        .filter(|change| change.kind != "added")
+        .flat_map(|change| {
+            let numbers = change.numbers.iter();
+            numbers.map(|(number, [old, new])| delta(&change.kernel, *number, *old, *new))
+        })
+        .collect();
+    found.sort_by_key(|delta| delta.used <= delta.pinned);
+    found
+}
+
+fn delta(kernel: &str, number: PinNumber, pinned: u64, used: u64) -> PinDelta {
+    PinDelta {
+        kernel: kernel.chars().take(PinDelta::MAX_NAME).collect(),
+        number,
+        pinned,
+        used,
+    }
 }
 
 /// Returns what exceeds its pin, and the pinned kernels that no library has; one sentence each.
@@ -98,7 +113,7 @@ pub struct Change {
     /// `changed`, `added` or `removed`.
     pub kind: &'static str,
     /// What changed: before and after, by name.
-    pub numbers: BTreeMap<&'static str, [u64; 2]>,
+    pub numbers: BTreeMap<PinNumber, [u64; 2]>,
 }
 
 /// Lists the kernels whose use differs between two builds.
@@ -106,11 +121,9 @@ pub fn changes<'a>(
     before: impl Iterator<Item = &'a Usage>,
     after: impl Iterator<Item = &'a Usage>,
 ) -> Vec<Change> {
-    let by_name = |used: &mut dyn Iterator<Item = &'a Usage>| -> BTreeMap<&'a str, &'a Usage> {
-        used.map(|usage| (usage.kernel.as_str(), usage)).collect()
-    };
-    let (mut before, mut after) = (before, after);
-    let (before, after) = (by_name(&mut before), by_name(&mut after));
+    let named = |usage: &'a Usage| (usage.kernel.as_str(), usage);
+    let before: BTreeMap<&str, &Usage> = before.map(named).collect();
+    let after: BTreeMap<&str, &Usage> = after.map(named).collect();
     let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     let nothing = Usage::default();
     names
@@ -127,7 +140,7 @@ pub fn changes<'a>(
                 .zip(numbers(new.unwrap_or(&&nothing)));
             let numbers: BTreeMap<_, _> = pairs
                 .filter(|((_, old), (_, new))| old != new)
-                .map(|((name, old), (_, new))| (name.as_str(), [old, new]))
+                .map(|((number, old), (_, new))| (number, [old, new]))
                 .collect();
             (kind != "changed" || !numbers.is_empty()).then(|| Change {
                 kernel: name.to_owned(),
@@ -144,7 +157,7 @@ impl Change {
         let numbers: Vec<String> = self
             .numbers
             .iter()
-            .map(|(name, [old, new])| format!("{name} {old} → {new}"))
+            .map(|(number, [old, new])| format!("{} {old} → {new}", number.as_str()))
             .collect();
         format!("{} {}: {}", self.kind, self.kernel, numbers.join(", "))
     }
@@ -194,10 +207,8 @@ mod tests {
             [usage("a", 24, 0), usage("b", 8, 0)],
             [usage("a", 32, 0), usage("c", 8, 0)],
         );
-        let found: Vec<_> = changes(before.iter(), after.iter())
-            .iter()
-            .map(Change::message)
-            .collect();
+        let changes = changes(before.iter(), after.iter());
+        let found: Vec<_> = changes.iter().map(Change::message).collect();
         assert_eq!(
             found,
             [
@@ -206,5 +217,9 @@ mod tests {
                 "added c: registers 0 → 8"
             ]
         );
+        // The name of a kernel that only the change has is not published.
+        let deltas = deltas_of_base(&changes);
+        let kernels: Vec<_> = deltas.iter().map(|delta| delta.kernel.as_str()).collect();
+        assert_eq!(kernels, ["a", "b"]);
     }
 }

@@ -328,27 +328,21 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
 /// Loads a library on one GPU after the other, until a check does not pass. Returns the last loading.
 fn load_on_each(library: &Snapshot, rules: &Rules<'_>) -> Result<Loading, Unavailable> {
     let gpus = rules.driver.map_or(&[][..], |driver| &driver.gpus);
-    let Some((last, others)) = gpus.split_last() else {
-        return load(library, &rules.limits, None);
-    };
-    for (index, gpu) in others.iter().enumerate() {
+    for (index, gpu) in gpus.iter().enumerate() {
         let mut loading = load(library, &rules.limits, Some(&gpu.name_for_cuda(index)))?;
-        if loading.verdict() != Verdict::Pass {
-            loading
-                .details
-                .iter_mut()
-                .for_each(|text| text.push_str(&format!(", on GPU {index}")));
-            return Ok(loading);
+        let passed = loading.verdict() == Verdict::Pass;
+        if passed && index + 1 < gpus.len() {
+            continue;
         }
+        let place = if passed {
+            format!(", on each of {} GPUs", gpus.len())
+        } else {
+            format!(", on GPU {index}")
+        };
+        loading.details.iter_mut().for_each(|text| text.push_str(&place));
+        return Ok(loading);
     }
-    let mut loading = load(library, &rules.limits, Some(&last.name_for_cuda(others.len())))?;
-    let place = if loading.verdict() == Verdict::Pass {
-        format!(", on each of {} GPUs", gpus.len())
-    } else {
-        format!(", on GPU {}", others.len())
-    };
-    loading.details.iter_mut().for_each(|text| text.push_str(&place));
-    Ok(loading)
+    load(library, &rules.limits, None)
 }
 
 /// Loads a library and adds the results of its self-checks.
@@ -382,17 +376,19 @@ fn run(proof: &mut Proof, library: &Snapshot, rules: &Rules<'_>) {
     }
 }
 
+/// Returns what the kernels of all libraries use.
+pub fn used(proofs: &[Proof]) -> Vec<&Usage> {
+    let inspections = proofs.iter().filter_map(|proof| proof.inspection.as_ref());
+    inspections.flat_map(Inspection::usage).collect()
+}
+
 /// Compares the kernels of all libraries with the pins of the target. Returns `None` without pins, otherwise the check and its
 /// description.
 pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, String)> {
     if target.pins.is_empty() {
         return None;
     }
-    let used: Vec<&Usage> = proofs
-        .iter()
-        .filter_map(|proof| proof.inspection.as_ref())
-        .flat_map(Inspection::usage)
-        .collect();
+    let used = used(proofs);
     let deltas = pins::deltas(&target.pins, used.iter().copied());
     let exceeded = pins::exceeded(&target.pins, used.iter().copied());
     let (status, reason, detail) = if exceeded.is_empty() {

@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use cuda_inspect::cubin::Usage;
 use rustix::io::Errno;
 
 use crate::domain::ids::{CommitId, Revision};
@@ -86,8 +87,8 @@ pub struct Arms {
     root: PathBuf,
     /// Commit of the baseline.
     pub baseline_sha: CommitId,
-    /// The built baseline, and whether its kernels were proven.
-    pub sealed: RefCell<Option<(Sealed, bool)>>,
+    /// The built baseline, and what its kernels use if they were proven.
+    pub sealed: RefCell<Option<(Sealed, Option<Vec<Usage>>)>>,
     _lock: File,
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::perf_summary;
-use crate::domain::results::{PairOrder, PerfResult, Spoiler};
+use crate::domain::results::{KernelCheck, PairOrder, PerfResult, Spoiler};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::metrics::Forms;
 use crate::gate::process::{CommandOutcome, Supervisor, Termination};
+use crate::kernel::pins::{self, Change};
 use crate::perf::arms::Arms;
 use crate::perf::decision::percent;
 use crate::perf::measurement::{Screening, Series, Unfit};
@@ -23,6 +24,9 @@ use crate::perf::samples;
 use crate::perf::site::{Arm, Site, stopped};
 use crate::perf::wall_time::{Pace, WallTimes};
 use crate::perf::watch::Watch;
+
+/// The most numbers of kernels in the results of one comparison.
+const MOST_DELTAS: usize = 50;
 
 /// One comparison under way.
 pub struct Experiment<'a, 'b> {
@@ -75,7 +79,31 @@ impl<'a, 'b> Experiment<'a, 'b> {
     /// # Errors
     /// A side cannot be built.
     pub fn build(&mut self) -> Result<(), Refusal> {
-        self.site.build()
+        self.site.build()?;
+        let changes = self.site.changes().unwrap_or_default();
+        let said: Vec<String> = changes.iter().take(MOST_DELTAS).map(Change::message).collect();
+        let more = changes.len() - said.len();
+        for line in said {
+            self.say(&format!("kernel {line}"));
+        }
+        if more > 0 {
+            self.say(&format!("{more} more kernels differ from the baseline"));
+        }
+        Ok(())
+    }
+
+    /// Returns the comparison of the kernels of the change with those of the baseline; `None` if the gate needs no kernels.
+    pub fn kernel_check(&self) -> Option<KernelCheck> {
+        let mut deltas = pins::deltas_of_base(self.site.changes()?);
+        deltas.truncate(MOST_DELTAS);
+        Some(KernelCheck {
+            name: KernelCheck::OF_BASE.to_owned(),
+            library: None,
+            status: Verdict::Pass,
+            reason: None,
+            duration_s: None,
+            deltas,
+        })
     }
 
     /// Checks that the files of both sides did not change since the build.

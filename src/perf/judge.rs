@@ -8,7 +8,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::noise::{Estimator, NoiseTable, metric_name};
 use crate::domain::perf_summary;
 use crate::domain::registry::{Direction, Gate, GateKind};
-use crate::domain::results::{GateResult, PerfResult};
+use crate::domain::results::{GateResult, KernelCheck, PerfResult};
 use crate::domain::settings;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::{PerfCase, PerfJudge};
@@ -62,7 +62,8 @@ impl PerfJudge for Judge {
             direction: metric_set::reduction(case.compare, metric_name(metric), None, false).direction,
             ..PerfResult::default()
         };
-        let (verdict, reason) = match self.compare(case, supervisor, &mut perf) {
+        let mut kernels = None;
+        let (verdict, reason) = match self.compare(case, supervisor, &mut perf, &mut kernels) {
             Ok(decided) => decided,
             Err(refusal) => {
                 supervisor.output.line(format_args!("perf: {}", refusal.why));
@@ -75,6 +76,7 @@ impl PerfJudge for Judge {
         let mut result = GateResult::new(verdict, reason);
         result.duration_s = Some(seconds(began.elapsed()));
         result.perf = Some(perf);
+        result.kernel_checks.extend(kernels);
         result
     }
 }
@@ -94,6 +96,7 @@ impl Judge {
         case: &PerfCase<'_>,
         supervisor: &mut Supervisor,
         perf: &mut PerfResult,
+        kernels: &mut Option<KernelCheck>,
     ) -> Result<(Verdict, Option<Reason>), Refusal> {
         let budget = case.terms.budget_pct.unwrap_or(self.settings.budget_pct);
         let main_rule = rule(case, budget, perf.direction)?;
@@ -112,9 +115,9 @@ impl Judge {
         };
         let mut metrics = metrics(case, budget, stored)?;
         let mut experiment = Experiment::new(case, arms, supervisor, self.settings.gpu_minutes)?;
-        let outcome = experiment
-            .build()
-            .and_then(|()| experiment.pairs(&mut metrics, main_rule.max_pairs, perf));
+        let built = experiment.build();
+        *kernels = experiment.kernel_check();
+        let outcome = built.and_then(|()| experiment.pairs(&mut metrics, main_rule.max_pairs, perf));
         experiment.account(perf);
         let decided = outcome?;
         experiment.untouched()?;

@@ -7,11 +7,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cuda_inspect::cubin::Usage;
+
 use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::kernel_build::KernelBuild;
 use crate::gate::process::{CommandOutcome, CommandSpec, Supervisor, Termination};
+use crate::kernel::pins::{self, Change};
 use crate::perf::arms::{self, Arms};
 use crate::perf::baseline::{self, Manifest, Sealed};
 use crate::perf::isolate;
@@ -59,6 +62,7 @@ pub struct Site<'a, 'b> {
     sealed_hooks: [Manifest; 2],
     run_root: PathBuf,
     kernels: [BTreeMap<String, String>; 2],
+    changes: Option<Vec<Change>>,
 }
 
 impl<'a, 'b> Site<'a, 'b> {
@@ -107,6 +111,7 @@ impl<'a, 'b> Site<'a, 'b> {
             sealed_hooks,
             run_root,
             kernels: [BTreeMap::new(), BTreeMap::new()],
+            changes: None,
         })
     }
 
@@ -136,7 +141,7 @@ impl<'a, 'b> Site<'a, 'b> {
         let there = has_makefile;
         let is_sealed = |proven: bool| {
             let sealed = self.arms.sealed.borrow();
-            sealed.as_ref().is_some_and(|(_, known)| *known || !proven)
+            sealed.as_ref().is_some_and(|(_, used)| used.is_some() || !proven)
         };
         if !is_sealed(needed) {
             if self.arms.sealed.take().is_some() {
@@ -144,8 +149,9 @@ impl<'a, 'b> Site<'a, 'b> {
                 baseline::remove(&self.arms.scratch(SEALED));
                 self.arms.check_out()?;
             }
+            let mut used = None;
             if needed {
-                self.prove(Arm::Base, &target)?;
+                used = Some(self.prove(Arm::Base, &target)?);
             } else if named || there(&self.baseline) || there(&self.subject) {
                 self.build_one(Arm::Base, &target, named)?;
             }
@@ -154,12 +160,15 @@ impl<'a, 'b> Site<'a, 'b> {
                 return Err(tampered());
             }
             let sealed = Sealed::new(&self.baseline, self.arms.scratch(SEALED))?;
-            *self.arms.sealed.borrow_mut() = Some((sealed, needed));
+            *self.arms.sealed.borrow_mut() = Some((sealed, used));
         }
         if needed || named || there(&self.subject) {
             self.build_one(Arm::Head, &target, needed || named)?;
             if needed {
-                self.prove(Arm::Head, &target)?;
+                let after = self.prove(Arm::Head, &target)?;
+                let sealed = self.arms.sealed.borrow();
+                let before = sealed.iter().flat_map(|(_, used)| used).flatten();
+                self.changes = Some(pins::changes(before, after.iter()));
             }
         }
         self.kernels = self.current_kernels(&target)?;
@@ -181,9 +190,14 @@ impl<'a, 'b> Site<'a, 'b> {
         Ok(())
     }
 
+    /// Returns how the kernels of the change differ from those of the baseline; `None` if the gate needs no kernels.
+    pub fn changes(&self) -> Option<&[Change]> {
+        self.changes.as_deref()
+    }
+
     /// Verifies that the kernel libraries were built from the sources of this side. The baseline's libraries are built from
-    /// scratch for this. The change's libraries were built earlier in this run and are only inspected.
-    fn prove(&mut self, arm: Arm, target: &Target) -> Result<(), Refusal> {
+    /// scratch for this. The change's libraries were built earlier in this run and are only inspected. Returns what the kernels use.
+    fn prove(&mut self, arm: Arm, target: &Target) -> Result<Vec<Usage>, Refusal> {
         let subject = self.dir(arm).to_owned();
         let build = KernelBuild {
             subject: &subject,
@@ -201,7 +215,7 @@ impl<'a, 'b> Site<'a, 'b> {
             Arm::Head => build.examine(self.supervisor),
         };
         if library.verdict == Verdict::Pass {
-            return Ok(());
+            return Ok(library.used);
         }
         if library.verdict != Verdict::Cancelled {
             self.has_room()?;

@@ -11,7 +11,7 @@ use crate::domain::ids::{Login, Sha256};
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
-use crate::domain::results::{GateResult, KernelCheck, PerfResult, Results, Series};
+use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, Results, Series};
 use crate::domain::verdict::Verdict;
 use crate::report::read;
 
@@ -285,8 +285,11 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     }
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     let globs = &registry.target().kernels;
+    let symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.');
     let known = |check: &&KernelCheck| {
+        let mut kernels = check.deltas.iter().map(|delta| &delta.kernel);
         is_of(&check.name, 64, plain)
+            && kernels.all(|kernel| is_of(kernel, PinDelta::MAX_NAME, symbol))
             && check
                 .library
                 .as_deref()

@@ -333,7 +333,7 @@ fn kernel_note(result: &GateResult) -> Option<RichText> {
         )));
     }
     if let Some(more @ 1..) = deltas.len().checked_sub(MAX_DELTAS) {
-        note.push(text(format!("; {more} more differ from their pins")));
+        note.push(text(format!("; {more} more numbers differ")));
     }
     Some(note)
 }

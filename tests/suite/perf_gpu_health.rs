@@ -94,6 +94,27 @@ fn kernels_are_checked_in_both_checkouts() {
     let proofs = outcome.stdout.matches("kernels: pass rdep_inspect").count();
     assert_eq!(proofs, 3, "of the run, and of each arm: {}", outcome.stdout);
 
+    let (outcome, results) = with_kernels("sm_100a_shared_zstd");
+    let outcome = outcome
+        .exits(0)
+        .prints("perf: kernel changed scale: registers 10 → 8, shared 1280 → 0");
+    // The terminal wraps the note.
+    let words = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("`scale` registers 10 → 8; `scale` shared 1280 → 0"),
+        "{words}"
+    );
+    let checks = perf(&results)["kernel_checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert_eq!(checks[0]["name"], "base_kernels");
+    assert_eq!(
+        checks[0]["deltas"],
+        json!([
+            {"kernel": "scale", "number": "registers", "pinned": 10, "used": 8},
+            {"kernel": "scale", "number": "shared", "pinned": 1280, "used": 0},
+        ])
+    );
+
     let (outcome, results) = with_kernels("both_zstd");
     outcome
         .exits(3)
