@@ -89,6 +89,8 @@ pub enum JitCache {
     Nvrtc,
     /// Of the driver, which compiles PTX.
     Driver,
+    /// Of extensions that PyTorch compiles with nvcc.
+    Extension,
 }
 
 impl JitCache {
@@ -99,6 +101,7 @@ impl JitCache {
             JitCache::CuteDsl => "cute_dsl",
             JitCache::Nvrtc => "nvrtc",
             JitCache::Driver => "driver",
+            JitCache::Extension => "extension",
         }
     }
 }

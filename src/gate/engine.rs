@@ -268,7 +268,8 @@ impl Run<'_, '_> {
             None if gate.kind.compares() => self.compare(id, gate, perf),
             None => {
                 let (subject, target) = (self.plan.subject, self.plan.registry.target());
-                self.supervisor.mapped = libraries.as_ref().map(|l| l.record(subject, &target));
+                let caches = self.caches.as_ref().map(JitCaches::folder);
+                self.supervisor.mapped = libraries.as_ref().map(|l| l.record(subject, &target, caches));
                 self.command(id, gate)
             }
         };

@@ -28,7 +28,7 @@ use crate::kernel::snapshot::Snapshot;
 const MAX_FILES: usize = 20_000;
 
 /// The variables that name a cache or a folder for compiled code, with their folder and their cache.
-const VARIABLES: [(&str, &str, JitCache); 7] = [
+const VARIABLES: [(&str, &str, JitCache); 8] = [
     ("TRITON_CACHE_DIR", "triton", JitCache::Triton),
     ("TORCHINDUCTOR_CACHE_DIR", "inductor", JitCache::Triton),
     ("CUTE_DSL_CACHE_DIR", "cute", JitCache::CuteDsl),
@@ -36,6 +36,7 @@ const VARIABLES: [(&str, &str, JitCache); 7] = [
     ("PYTORCH_KERNEL_CACHE_PATH", "torch", JitCache::Nvrtc),
     ("CUPY_CACHE_DIR", "cupy", JitCache::Nvrtc),
     ("CUDA_CACHE_PATH", "cuda", JitCache::Driver),
+    ("TORCH_EXTENSIONS_DIR", "extensions", JitCache::Extension),
 ];
 
 /// Returns the variables that name a cache, each with the name of its folder.
@@ -69,6 +70,11 @@ impl JitCaches {
             std::fs::create_dir(folder.path().join(name))?;
         }
         Ok(JitCaches { folder })
+    }
+
+    /// Returns the folder of all caches.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Returns the variables that make compilers use the caches, and keep their cubins there.

@@ -76,8 +76,8 @@ impl KernelLibraries {
     }
 
     /// Starts the record of the libraries that the processes of a gate map.
-    pub fn record(&self, subject: &Path, target: &Target) -> MappedLibraries {
-        MappedLibraries::new(subject, &target.kernels, self.digests.keys())
+    pub fn record(&self, subject: &Path, target: &Target, caches: Option<&Path>) -> MappedLibraries {
+        MappedLibraries::new(subject, &target.kernels, self.digests.keys(), caches)
     }
 
     /// Compares the libraries that a gate mapped with the proven ones. Prints and returns one check per library.

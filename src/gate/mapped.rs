@@ -1,13 +1,21 @@
 //! Records the kernel libraries that the processes of a gate map, from `/proc/PID/maps`.
 //!
-//! A process that ends between two readings is not seen, and neither is a process in a container. Must not decide which
-//! libraries are proven.
+//! A library is recorded by its name or place, and by its device code if it was made during the gate or is in the checkout: a copy
+//! in `/tmp`, a deleted file, a file in memory. An installed library that the gate did not make, such as that of PyTorch, is not.
+//! A process that ends between two readings is not seen, and neither is a process in a container, nor device code that a
+//! program loads from its own memory. Must not decide which libraries are proven.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cuda_inspect::cubin;
+use cuda_inspect::fatbin;
+use memchr::memmem;
 
 use crate::domain::ids::Sha256;
 use crate::domain::path_pattern::PathPattern;
@@ -18,6 +26,9 @@ use crate::system::process::Process;
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// The most bytes of a mapping without a file that are searched for device code.
+const MOST_MAPPED: usize = 256 << 20;
+
 /// The kernel libraries that processes have mapped so far.
 #[derive(Debug)]
 pub struct MappedLibraries {
@@ -25,25 +36,37 @@ pub struct MappedLibraries {
     patterns: Vec<PathPattern>,
     /// File names of the proven libraries. A file with such a name is a kernel library wherever it is.
     names: HashSet<OsString>,
+    /// Folder of kernels that are compiled at run time, which are inspected later.
+    caches: Option<PathBuf>,
+    /// Seconds since the epoch at which the record started.
+    start: i64,
     /// Path and digest; `None` if the file was deleted or cannot be read.
     seen: BTreeMap<PathBuf, Option<Sha256>>,
+    /// Paths of other mappings that were looked at.
+    other: HashSet<Vec<u8>>,
     next: Instant,
     wait: Duration,
 }
 
 impl MappedLibraries {
-    /// Starts the record. `proven` are the paths of the proven libraries in the subject.
+    /// Starts the record. `proven` are the paths of the proven libraries in the subject, `caches` is the folder of kernels that are
+    /// compiled at run time.
     pub fn new<'a>(
         subject: &Path,
         patterns: &[PathPattern],
         proven: impl Iterator<Item = &'a String>,
+        caches: Option<&Path>,
     ) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let names = proven.filter_map(|path| Path::new(path).file_name().map(OsStr::to_owned));
         MappedLibraries {
             subject: subject.canonicalize().unwrap_or_else(|_| subject.to_owned()),
             patterns: patterns.to_vec(),
             names: names.collect(),
+            caches: caches.and_then(|folder| folder.canonicalize().ok()),
+            start: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             seen: BTreeMap::new(),
+            other: HashSet::new(),
             next: Instant::now() + SHORTEST,
             wait: SHORTEST,
         }
@@ -63,34 +86,63 @@ impl MappedLibraries {
             // The process may have ended, or forbid to be inspected.
             let maps = std::fs::read(folder.join("maps")).unwrap_or_default();
             let mut last: &[u8] = &[];
-            for path in maps.split(|byte| *byte == b'\n').filter_map(path_of) {
-                if path != last {
-                    self.add(&folder, path);
+            for line in maps.split(|byte| *byte == b'\n') {
+                let Some(path) = path_of(line) else { continue };
+                // Of a deleted file, only its mappings remain.
+                if path != last || path.ends_with(DELETED) {
+                    self.add(&folder, path, line);
                 }
                 last = path;
             }
         }
     }
 
-    fn add(&mut self, folder: &Path, path: &[u8]) {
-        let (path, deleted) = match path.strip_suffix(b" (deleted)") {
+    fn add(&mut self, folder: &Path, path: &[u8], line: &[u8]) {
+        let written = path;
+        let (path, deleted) = match path.strip_suffix(DELETED) {
             Some(path) => (path, true),
             None => (path, false),
         };
         let path = Path::new(OsStr::from_bytes(path));
         let named = path.file_name().is_some_and(|name| self.names.contains(name));
+        // The process may have another root directory.
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let outside = folder.join("root").join(relative);
         if !named && !self.is_in_subject(path) {
-            return;
+            // The mappings of a deleted file differ; a file has the same device code in each.
+            if !deleted && !self.other.insert(written.to_owned()) {
+                return;
+            }
+            let has_code = if deleted {
+                mapped_device_code(folder, line)
+            } else {
+                self.is_suspect(path, &outside)
+                    && Snapshot::take(&outside).is_ok_and(|file| has_device_code(file.bytes()))
+            };
+            if !has_code {
+                return;
+            }
         }
         if deleted {
             self.seen.insert(path.to_owned(), None);
         } else if !self.seen.contains_key(path) {
-            // The process may have another root directory.
-            let relative = path.strip_prefix("/").unwrap_or(path);
-            let file = Snapshot::take(&folder.join("root").join(relative)).or_else(|_| Snapshot::take(path));
+            let file = Snapshot::take(&outside).or_else(|_| Snapshot::take(path));
             let digest = file.ok().map(|file| Sha256::of(file.bytes()));
             self.seen.insert(path.to_owned(), digest);
         }
+    }
+
+    /// Whether a file is not an installed one: it is in the checkout, or changed since the gate began. Caches are inspected later.
+    fn is_suspect(&self, path: &Path, outside: &Path) -> bool {
+        if self
+            .caches
+            .as_ref()
+            .is_some_and(|folder| path.starts_with(folder))
+        {
+            return false;
+        }
+        let is_new = || std::fs::metadata(outside).is_ok_and(|meta| meta.ctime() >= self.start);
+        path.starts_with(&self.subject) || is_new()
     }
 
     /// Whether the patterns of the registry select a file of the subject.
@@ -109,6 +161,33 @@ impl MappedLibraries {
             .map(|(path, digest)| (relative(path).unwrap_or_else(|_| path.clone()), digest.clone()))
             .collect()
     }
+}
+
+/// What the kernel appends to the path of a file that no longer exists.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Whether these bytes have a container of device code, or machine code of a GPU.
+fn has_device_code(bytes: &[u8]) -> bool {
+    let heads = cubin::HEADS.iter().map(|head| head.as_slice());
+    let mut patterns = heads.chain([fatbin::MAGIC.as_slice()]);
+    patterns.any(|pattern| memmem::find(bytes, pattern).is_some())
+}
+
+/// Whether the memory of a mapping has device code. `folder` is that of the process in /proc.
+fn mapped_device_code(folder: &Path, line: &[u8]) -> bool {
+    let range = || {
+        let text = std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?;
+        let (start, end) = text.split_once('-')?;
+        let address = |text| u64::from_str_radix(text, 16).ok();
+        Some((address(start)?, address(end)?))
+    };
+    let Some((start, end)) = range() else {
+        return false;
+    };
+    let length = usize::try_from(end.saturating_sub(start)).map_or(MOST_MAPPED, |size| size.min(MOST_MAPPED));
+    let mut bytes = vec![0; length];
+    File::open(folder.join("mem")).is_ok_and(|memory| memory.read_exact_at(&mut bytes, start).is_ok())
+        && has_device_code(&bytes)
 }
 
 /// Returns the path of a line of `/proc/PID/maps`: address, permissions, offset, device, inode, path.

@@ -14,11 +14,8 @@ use crate::gate::jit_caches;
 /// Environment variables with lists of folders from which code is loaded.
 const SEARCHED: [&str; 3] = ["PYTHONPATH", "LD_LIBRARY_PATH", "LIBRARY_PATH"];
 
-/// Further variables with a folder of compiled code. Each measurement gets new ones, so that no side compiles for the other.
-const CACHES: [(&str, &str); 2] = [
-    ("PYTHONPYCACHEPREFIX", "python"),
-    ("TORCH_EXTENSIONS_DIR", "extensions"),
-];
+/// A further variable with a folder of compiled code. Each measurement gets new ones, so that no side compiles for the other.
+const CACHES: [(&str, &str); 1] = [("PYTHONPYCACHEPREFIX", "python")];
 
 /// The hook. `OWN` and `ARM` are inserted as JSON, which is also valid Python.
 const HOOK: &str = r#"import sys

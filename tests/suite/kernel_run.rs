@@ -356,6 +356,91 @@ fn mapped_library_must_be_proven() {
     }
 }
 
+/// A gate can load kernels that this run did not build: from a copy in another folder, from a file that it deletes, from memory.
+#[test]
+fn unproven_device_code_is_recorded_when_mapped() {
+    for (name, prepare, open, status) in [
+        // A library without device code, such as one that Triton compiles for the host.
+        (
+            "host",
+            "cc -shared -fPIC -o $D/host.so host.c",
+            "$D/host.so",
+            "pass",
+        ),
+        ("copy", "cp nmoe/csrc/rdep.so $D/copy.so", "$D/copy.so", "invalid"),
+        (
+            "link",
+            "cp nmoe/csrc/rdep.so $D/real.so; ln -s real.so $D/link.so",
+            "$D/link.so",
+            "invalid",
+        ),
+        (
+            "checkout",
+            "mkdir build; cp nmoe/csrc/rdep.so build/mine.so",
+            "build/mine.so",
+            "invalid",
+        ),
+        (
+            "deleted",
+            "cp nmoe/csrc/rdep.so $D/gone.so",
+            "-$D/gone.so",
+            "invalid",
+        ),
+        ("memory", "true", "@nmoe/csrc/rdep.so", "invalid"),
+    ] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        sandbox.file("host.c", "int entry(void) { return 0; }\n").file(
+            "map.c",
+            r#"#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+int main(int n, char **a) {
+    char *path = a[n - 1], memory[64];
+    int gone = *path == '-', copy = *path == '@';
+    path += gone | copy;
+    if (copy) {
+        int from = open(path, O_RDONLY), to = memfd_create("kernels", 0);
+        while (sendfile(to, from, 0, 1 << 20) > 0) {}
+        snprintf(memory, sizeof memory, "/proc/self/fd/%d", to);
+        path = memory;
+    }
+    if (!dlopen(path, RTLD_NOW)) return 1;
+    if (gone) unlink(path);
+    return sleep(3);
+}
+"#,
+        );
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let open = if open.contains('/') && !open.contains('$') && !open.starts_with('@') {
+            format!("./{open}")
+        } else {
+            open.to_owned()
+        };
+        let command = format!(
+            "cc -o map map.c -ldl && D=$(mktemp -d) && {prepare} && ./map {open}; code=$?; rm -r $D; exit $code"
+        );
+        let text = text.replace("touch ran; echo 'node_tps: 12,345'", &command);
+        std::fs::write(&registry, text).unwrap();
+        let (out, results) = run(&sandbox, &["b200:train"]);
+        let gate = &results["results"]["b200:train"];
+        assert_eq!(gate["status"], status, "{name}: {gate} {}", out.stdout);
+        let rows = gate["kernel_checks"].as_array().unwrap();
+        let mapped = rows
+            .iter()
+            .find(|row| row["name"].as_str().unwrap().ends_with("_mapped"));
+        assert_eq!(mapped.is_some(), status == "invalid", "{name}: {gate}");
+        if let Some(row) = mapped {
+            assert_eq!(row["reason"], "kernel_stale", "{name}");
+            assert_eq!(row["library"], Value::Null, "{name}");
+        }
+    }
+}
+
 #[test]
 fn other_nonce_is_stale_and_mismatch_fails() {
     let sandbox = with_package("0123456789abcdef0123456789abcdef");
