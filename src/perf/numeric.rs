@@ -94,6 +94,24 @@ pub fn first_difference_within(runs: &[Track]) -> Option<u64> {
     })
 }
 
+/// Whether a run printed a step, and finite numbers there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Missing,
+    NotFinite,
+    Finite,
+}
+
+impl Kind {
+    fn of(values: Option<&[f64]>) -> Kind {
+        match values {
+            None => Kind::Missing,
+            Some(values) if values.iter().all(|v| v.is_finite()) => Kind::Finite,
+            Some(_) => Kind::NotFinite,
+        }
+    }
+}
+
 /// The mean of the numbers of a step; `None` if the step is missing or not finite.
 fn level(values: Option<&[f64]>) -> Option<f64> {
     stats::mean(values?).filter(|mean| mean.is_finite())
@@ -187,13 +205,13 @@ pub fn compare(
             stats::mean(&each?)
         };
         let same = !there.is_empty() && there.iter().all(|t| equal(here.as_deref(), t.as_deref()));
+        let every: Vec<Option<Vec<f64>>> = base.iter().map(|run| run.at(step, usize::MAX)).collect();
         let of_base = if noisy {
-            levels(
-                &base
-                    .iter()
-                    .map(|run| run.at(step, usize::MAX))
-                    .collect::<Vec<_>>(),
-            )
+            let finite: Vec<f64> = every
+                .iter()
+                .filter_map(|values| level(values.as_deref()))
+                .collect();
+            stats::mean(&finite)
         } else {
             level(here.as_deref())
         };
@@ -221,8 +239,17 @@ pub fn compare(
             .unwrap_or(0.0)
             .max(unit)
             .max(relative * of_base.unwrap_or(0.0).abs());
+        // Where the runs of the base differ in that a step is missing or not finite, so may the change.
+        let kinds: Vec<Kind> = every.iter().map(|values| Kind::of(values.as_deref())).collect();
+        let like_base = || {
+            kinds.iter().any(|kind| *kind != kinds[0])
+                && there
+                    .iter()
+                    .all(|values| kinds.contains(&Kind::of(values.as_deref())))
+        };
         let agreement = match difference {
             Some(difference) if difference <= tolerance => Agreement::Within,
+            None if noisy && like_base() => Agreement::Within,
             None if of_base.is_some() && there.iter().flatten().flatten().any(|v| !v.is_finite()) => {
                 Agreement::NotFinite
             }

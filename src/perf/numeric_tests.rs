@@ -107,6 +107,42 @@ fn missing_step_and_nan_never_pass() {
     assert_eq!(equal.agreement, Agreement::Equal);
 }
 
+/// The change may do at a step what some runs of the base do there.
+#[test]
+fn unsteady_finiteness_of_base_is_not_blamed() {
+    let noise = |n: u32| move |s: u32| 1e-6 * wiggle(100 * n + s);
+    let nan_at_9 = |n: u32| losses(20, move |s| if s == 9 { f64::NAN } else { noise(n)(s) });
+    let base = [
+        nan_at_9(1),
+        losses(20, noise(2)),
+        losses(20, noise(3)),
+        losses(20, noise(4)),
+    ];
+    for change in [losses(20, noise(5)), nan_at_9(6)] {
+        let seen = compare("loss", &base, &[change], true, &EXACT).unwrap();
+        assert_eq!(seen.agreement, Agreement::Within, "{seen:?}");
+        assert_eq!(seen.base_first_step, Some(1));
+    }
+    let shifted = losses(20, |s| if s == 9 { 1.0 } else { noise(7)(s) });
+    let seen = compare("loss", &base, &[shifted], true, &EXACT).unwrap();
+    assert_eq!((seen.agreement, seen.first_step), (Agreement::Differs, Some(9)));
+    // Some runs of the base lost the last line.
+    let base = [
+        losses(20, noise(1)),
+        losses(19, noise(2)),
+        losses(20, noise(3)),
+        losses(19, noise(4)),
+    ];
+    for (last, agreement) in [
+        (19, Agreement::Within),
+        (20, Agreement::Within),
+        (18, Agreement::Differs),
+    ] {
+        let seen = compare("loss", &base, &[losses(last, noise(5))], true, &EXACT).unwrap();
+        assert_eq!(seen.agreement, agreement, "{last}: {seen:?}");
+    }
+}
+
 /// Runs that diverge as rounding errors do: a small difference that grows with each step.
 #[test]
 fn tolerance_of_noisy_base_is_its_spread() {

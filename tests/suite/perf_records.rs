@@ -72,6 +72,43 @@ fn logs_are_compared() {
     }
 }
 
+/// The pairs of an open comparison belong to one metric of one gate, with one budget. The registry may have changed since.
+#[test]
+fn continued_comparison_keeps_its_terms() {
+    let sandbox = Sandbox::new();
+    let (base, head) = (logs(50_000.0, 0, 2), logs(50_000.0, 10, 2));
+    let out = compare(
+        &sandbox,
+        &base,
+        &head,
+        &["--budget-pct", "-10", "--format", "json"],
+    )
+    .exits(0);
+    let mut open = out.json();
+    open["status"] = "inconclusive".into();
+    sandbox.file("open.json", open.to_string());
+    let more = ["--continue", "open.json", "--budget-pct"];
+    let again = |rest: &[&str]| compare(&sandbox, &base, &head, &[&more, rest].concat());
+    let out = again(&["-10", "--format", "json"]).exits(0);
+    assert_eq!(out.json()["pairs"].as_array().unwrap().len(), 4);
+    let registry = "[gates.train]\ntier = \"a\"\ncmd = \"true\"\nmetrics = [{ name = \"node_tps\", unit = \"tokens/s\", direction = \"lower\" }]\n";
+    sandbox.file("configs/gates/gates.toml", registry);
+    for (rest, what) in [
+        (&["-5"][..], "budget"),
+        (&["-10", "--metric", "loss", "--direction", "higher"], "metric"),
+        (&["-10", "--gate", "train"], "gate"),
+    ] {
+        again(rest).exits(2).reports(&format!(
+            "error: cannot continue open.json: it has another {what}; its measurements belong to one comparison"
+        ));
+    }
+    open["compare_gate"] = "train".into();
+    sandbox.file("open.json", open.to_string());
+    again(&["-10", "--gate", "train"])
+        .exits(2)
+        .reports("it has another direction");
+}
+
 #[test]
 fn lower_is_better_metric_inverts_verdict() {
     let sandbox = Sandbox::new();

@@ -122,7 +122,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let rule = Rule::new(budget, direction, args.pairs, Some(launches))?;
     let stored = stored(context, args)?;
     let earlier = match &args.r#continue {
-        Some(path) => Some(earlier(path, &rule)?),
+        Some(path) => Some(earlier(path, &rule, args)?),
         None => None,
     };
     let terms = Terms {
@@ -170,7 +170,7 @@ fn stored(context: &Context, args: &Args) -> anyhow::Result<Option<History>> {
 }
 
 /// Reads the comparison to continue.
-fn earlier(path: &Path, rule: &Rule) -> anyhow::Result<PerfResult> {
+fn earlier(path: &Path, rule: &Rule, args: &Args) -> anyhow::Result<PerfResult> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut value: serde_json::Value =
         serde_json::from_str(&text).with_context(|| format!("cannot use {}", path.display()))?;
@@ -187,9 +187,18 @@ fn earlier(path: &Path, rule: &Rule) -> anyhow::Result<PerfResult> {
     }
     let perf: PerfResult =
         serde_json::from_value(value).with_context(|| format!("cannot use {}", path.display()))?;
-    if perf.budget_pct != Some(rule.budget_pct) || perf.direction != rule.direction {
+    let differs = [
+        ("metric", perf.metric != args.metric),
+        (
+            "gate",
+            perf.compare_gate != args.gate.as_deref().unwrap_or_default(),
+        ),
+        ("budget", perf.budget_pct != Some(rule.budget_pct)),
+        ("direction", perf.direction != rule.direction),
+    ];
+    if let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) {
         bail!(
-            "cannot continue {}: it has another budget or direction; one budget is decided by one comparison",
+            "cannot continue {}: it has another {what}; its measurements belong to one comparison",
             path.display()
         );
     }

@@ -110,6 +110,8 @@ struct Rank {
     /// The smallest distance between two steps.
     gap: u64,
     restarts: u32,
+    /// Samples since another rank began again and this one did not.
+    late: usize,
     ordinal: u64,
     total: Option<(f64, f64)>,
 }
@@ -143,7 +145,11 @@ impl Series {
         let rank = place
             .rank
             .filter(|r| self.ranks.contains_key(&Some(*r)) || self.ranks.len() < RANKS);
-        let seen = self.ranks.entry(rank).or_default();
+        let known = Rank {
+            restarts: self.told.restarts,
+            ..Rank::default()
+        };
+        let seen = self.ranks.entry(rank).or_insert(known);
         if let Some(step) = place.step
             && seen.begins_again(step, rank.is_some())
         {
@@ -154,6 +160,12 @@ impl Series {
             }
         }
         let seen = self.ranks.entry(rank).or_default();
+        if rank.is_some() && seen.restarts < self.told.restarts && seen.late < OPEN {
+            // This rank still prints what it did before the restart.
+            seen.late += 1;
+            self.told.discarded += 1;
+            return;
+        }
         seen.ordinal += 1;
         let ordinal = seen.ordinal;
         let mut value = value;
@@ -280,6 +292,7 @@ impl Rank {
         let again = step + slack < last;
         if again {
             self.restarts += 1;
+            self.late = 0;
             self.total = None;
             self.ordinal = 0;
         }

@@ -263,6 +263,27 @@ fn restart_counts_from_the_last_start() {
         .collect();
     let both = read(&both);
     assert_eq!((both.told.restarts, both.samples.count()), (1, 80));
+    // One rank restarts before the others have printed their last steps.
+    let line = |rank: u64, step: u64, tps: u64| format!("[rank{rank}]: step: {step} tps: {tps}\n");
+    let mut skewed: String = (1..=28)
+        .flat_map(|s| (0..2).map(move |r| line(r, s, 100)))
+        .collect();
+    skewed += &[
+        line(0, 29, 100),
+        line(0, 30, 100),
+        line(0, 1, 80),
+        line(1, 29, 100),
+        line(0, 2, 80),
+        line(1, 30, 100),
+    ]
+    .concat();
+    skewed += &(1..=40)
+        .map(|s| line(1, s, 80) + &line(0, s + 2, 80))
+        .collect::<String>();
+    let skewed = read(&skewed);
+    assert_eq!((skewed.told.restarts, skewed.told.discarded), (1, 60));
+    assert_eq!(skewed.samples.count(), 82);
+    assert!(skewed.samples.values().iter().all(|v| *v == 80.0));
     // A validation loop that counts its own steps is none where it prints no sample.
     let val = lines(1..=10, 1, "") + "val step: 1\nval step: 2\n" + &lines(11..=20, 1, "");
     assert_eq!(read(&val).told.restarts, 0);
