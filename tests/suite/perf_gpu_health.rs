@@ -99,7 +99,8 @@ fn kernels_are_checked_in_both_checkouts() {
         .exits(0)
         .prints("perf: kernel changed scale: registers 10 → 8, shared 1280 → 0");
     // The terminal wraps the note.
-    let words = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = format!("{} {}", outcome.stdout, outcome.stderr);
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains("`scale` registers 10 → 8; `scale` shared 1280 → 0"),
         "{words}"
