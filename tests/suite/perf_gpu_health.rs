@@ -102,7 +102,7 @@ fn kernels_are_checked_in_both_checkouts() {
     let words = format!("{} {}", outcome.stdout, outcome.stderr);
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        words.contains("`scale` registers 10 → 8; `scale` shared 1280 → 0"),
+        words.contains("scale registers 10 → 8; scale shared 1280 → 0"),
         "{words}"
     );
     let checks = perf(&results)["kernel_checks"].as_array().unwrap();
