@@ -14,7 +14,10 @@ use crate::system::pid_namespace;
 pub fn run(args: &[OsString]) -> Option<anyhow::Result<Exit>> {
     let program = args.get(2..).unwrap_or_default();
     let run: fn(&[OsString], Streams) -> io::Result<()> = match args.get(1)?.to_str()? {
-        protocol::SUBCOMMAND => |_, streams| init::run(streams),
+        protocol::SUBCOMMAND => |_, streams| {
+            let names: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+            init::run(streams, &names)
+        },
         pid_namespace::ENTRY => |program, streams| pid_namespace::enter(program, streams.input),
         pid_namespace::INIT => |program, streams| {
             let streams = pid_namespace::Streams {

@@ -198,7 +198,7 @@ fn container_gets_checkout_and_nothing_else() {
         "--pull never",
         "--memory 2g --memory-swap 2g",
         "--pids-limit 99",
-        "target=/workspace,readonly=false",
+        "target=/workspace --mount",
         "target=/nmoe-gates-init,readonly=true",
     ] {
         assert!(options.contains(option), "{option}: {options}");
@@ -319,7 +319,7 @@ fn lost_supervisor_ends_the_command() {
     let mark = mark(30);
     let task = json!({
         "token": "t", "command": format!("sleep {mark} & sleep {mark}"), "directory": "/",
-        "environment": {"PATH": std::env::var("PATH").unwrap()}, "inherit": false,
+        "environment": {"PATH": std::env::var("PATH").unwrap()}, "defaults": null,
     });
     let mut init = Command::new(program())
         .arg("container-init")

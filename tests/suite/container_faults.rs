@@ -158,7 +158,7 @@ fn relative_git_link_keeps_the_path() {
     )
     .unwrap();
     let relative = options();
-    let quoted = format!("\"source={0}\",\"target={0}\",readonly=false", tree.display());
+    let quoted = format!("\"source={0}\",\"target={0}\" --mount", tree.display());
     assert!(relative.contains(&quoted), "{relative}");
     assert!(
         relative.contains(&format!("--workdir {} ", tree.display())),

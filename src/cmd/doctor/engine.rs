@@ -26,7 +26,15 @@ pub(super) fn look() -> Check {
                 State::Hint,
                 "engine",
                 format!("{name} is installed and does not answer: {last}"),
-                format!("start {name}, or give this user access to it; `run --container` needs it"),
+                match engine.other() {
+                    Some(other) => format!(
+                        "start {name}, or give this user access to it; or use the other engine: `run --container --engine {}`",
+                        other.as_str()
+                    ),
+                    None => {
+                        format!("start {name}, or give this user access to it; `run --container` needs it")
+                    }
+                },
             )
         }
     }

@@ -156,13 +156,8 @@ impl Engine {
         // Every command fails without a daemon, and each says so in its own words.
         match self.call(["version"], SHORT, stop) {
             Err(EngineError::Failed { said, .. }) => {
-                let others: Vec<&str> = installed(&self.environment)
-                    .into_iter()
-                    .filter(|kind| *kind != self.kind)
-                    .map(Kind::as_str)
-                    .collect();
-                let other = match others.first() {
-                    Some(other) => format!(", or use `--engine {other}`, which is installed"),
+                let other = match self.other() {
+                    Some(other) => format!(", or use `--engine {}`, which is installed", other.as_str()),
                     None => String::new(),
                 };
                 Err(EngineError::Unusable(format!(
@@ -173,6 +168,13 @@ impl Engine {
             }
             _ => made,
         }
+    }
+
+    /// Returns another engine that is installed.
+    pub fn other(&self) -> Option<Kind> {
+        installed(&self.environment)
+            .into_iter()
+            .find(|kind| *kind != self.kind)
     }
 
     fn made(
@@ -202,8 +204,21 @@ impl Engine {
                     "apptainer needs an image with a name, as `NAME@sha256:…`".to_owned(),
                 ));
             }
+            // Apptainer accepts no tag in front of a digest.
+            let name = reference.split('@').next().unwrap_or_default();
+            let name = match name.rsplit_once(':') {
+                Some((name, tag)) if !tag.contains('/') => name,
+                _ => name,
+            };
+            let reference = format!("docker://{name}@{digest}");
+            // Downloads and converts the image, which can take longer than the start of a container may.
+            self.call(
+                ["exec", "--containall", "--no-home", &reference, "true"],
+                LONG,
+                stop,
+            )?;
             return Ok(Image {
-                reference: format!("docker://{reference}"),
+                reference,
                 digest: digest.to_owned(),
                 environment: Vec::new(),
             });

@@ -3,6 +3,7 @@
 //! The container has the same rules as a gate without one: the same grace periods, and the same count of leaked processes.
 //! The command cannot change a report: this process is not dumpable, so the command cannot open its descriptors.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -31,11 +32,11 @@ pub struct Streams {
     pub reports: OwnedFd,
 }
 
-/// Reads the task, runs it, and writes the reports.
+/// Reads the task, runs it, and writes the reports. `image` are the names of the variables that the engine brings.
 ///
 /// # Errors
 /// The task is missing, or the reports cannot be written.
-pub fn run(streams: Streams) -> io::Result<()> {
+pub fn run(streams: Streams, image: &[OsString]) -> io::Result<()> {
     process::deny_inspection()?;
     process::close_descriptors_on_exec();
     let signals = Signals::catch()?;
@@ -45,7 +46,7 @@ pub fn run(streams: Streams) -> io::Result<()> {
     let mut report = |report| reports.write_all(protocol::line(&task.token, report).as_bytes());
     let descendants = Descendants::adopt()?;
     let started = Instant::now();
-    let leader = match start(&task, &streams.output) {
+    let leader = match start(&task, image, &streams.output) {
         Ok(leader) => leader,
         Err(error) => {
             let cause = format!(
@@ -67,11 +68,18 @@ pub fn run(streams: Streams) -> io::Result<()> {
     ))
 }
 
-fn start(task: &Task, output: &OwnedFd) -> io::Result<Leader> {
+fn start(task: &Task, image: &[OsString], output: &OwnedFd) -> io::Result<Leader> {
     let mut command = Command::new("bash");
     command.args(["-eo", "pipefail", "-c", "--", &task.command]);
-    if !task.inherit {
-        command.env_clear();
+    match &task.defaults {
+        Some(defaults) => {
+            let is_absent =
+                |(name, _): &(&String, &String)| image.iter().all(|known| *known != name.as_str());
+            command.envs(defaults.iter().filter(is_absent));
+        }
+        None => {
+            command.env_clear();
+        }
     }
     let child = command
         .envs(&task.environment)

@@ -28,6 +28,8 @@ use crate::gate::container::place::Place;
 use crate::gate::container::protocol::Task;
 use crate::system::random;
 
+type Variables = BTreeMap<String, String>;
+
 /// The engine and the images of a run.
 #[derive(Debug)]
 pub struct Containers {
@@ -159,12 +161,27 @@ impl Containers {
             Kind::Apptainer => self.place.apptainer(container, image, gate, &passed),
             kind => self.place.docker(kind, &name, container, image, gate, &passed),
         };
+        let [declared, others] = variables(gate, passed)?;
+        // The user of the container may have no entry in the image, and so no home.
+        let mut environment = Variables::from([("HOME".to_owned(), "/tmp".to_owned())]);
+        let defaults = match self.engine.kind {
+            Kind::Apptainer => Some(others),
+            _ => {
+                let pairs = image.environment.iter().filter_map(|pair| pair.split_once('='));
+                let of_image = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let of_image: Variables = of_image.filter(|(name, _)| name != "HOME").collect();
+                environment.extend(others);
+                environment.extend(of_image);
+                None
+            }
+        };
+        environment.extend(declared);
         let task = Task {
             token: random::token()?,
             command: gate.cmd.clone().unwrap_or_default(),
             directory: self.place.target.clone(),
-            environment: variables(image, gate, &passed)?,
-            inherit: self.engine.kind == Kind::Apptainer,
+            environment,
+            defaults,
         };
         Ok(Start {
             engine: self.engine.clone(),
@@ -176,38 +193,28 @@ impl Containers {
     }
 }
 
-/// Returns the variables of a gate: those of the image, and those that the gate gets outside. A variable that describes the file
-/// system of this machine is left out, and the image has priority over a variable that the gate does not declare.
-fn variables(
-    image: &Image,
-    gate: &Gate,
-    passed: &BTreeMap<OsString, OsString>,
-) -> std::io::Result<BTreeMap<String, String>> {
-    let mut variables: BTreeMap<String, String> = image
-        .environment
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    // The user of the container may have no entry in the image, and so no home.
-    variables.insert("HOME".to_owned(), "/tmp".to_owned());
+/// Returns the variables that a gate gets outside, as text: the declared ones, and the others. A variable that describes the file system
+/// of this machine is among the others never.
+fn variables(gate: &Gate, passed: BTreeMap<OsString, OsString>) -> std::io::Result<[Variables; 2]> {
+    let (mut declared, mut others) = (Variables::new(), Variables::new());
     for (name, value) in passed {
-        let Some(name) = name.to_str() else {
+        let Ok(name) = name.into_string() else {
             continue;
         };
-        let declared = gate.requires.iter().chain(&gate.env).any(|known| known == name);
-        match value.to_str() {
-            None if declared => {
+        let is_declared = gate.requires.iter().chain(&gate.env).any(|known| *known == name);
+        match value.into_string() {
+            Ok(value) if is_declared => {
+                declared.insert(name, value);
+            }
+            Ok(value) if !gate_environment::is_of_machine(&name) => {
+                others.insert(name, value);
+            }
+            Err(_) if is_declared => {
                 let cause = format!("cannot pass {name} to the container: the value is not UTF-8");
                 return Err(std::io::Error::other(cause));
-            }
-            Some(value)
-                if declared || !(gate_environment::is_of_machine(name) || variables.contains_key(name)) =>
-            {
-                variables.insert(name.to_owned(), value.to_owned());
             }
             _ => {}
         }
     }
-    Ok(variables)
+    Ok([declared, others])
 }

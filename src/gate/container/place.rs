@@ -35,6 +35,8 @@ pub struct Place {
     has_gpu_specification: bool,
     /// Whether SELinux is in use.
     has_selinux: bool,
+    /// Whether systemd runs the machine.
+    has_systemd: bool,
 }
 
 impl Place {
@@ -81,6 +83,7 @@ impl Place {
             is_root,
             has_gpu_specification: client::has_gpu_specification(),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            has_systemd: Path::new("/run/systemd/system").is_dir(),
         })
     }
 
@@ -143,7 +146,7 @@ impl Place {
         }
         let processes = container.processes.unwrap_or(PROCESSES);
         arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
-        self.share(&mut arguments, Arguments::mount, container, passed);
+        self.share(&mut arguments, container, passed);
         if gate.gpus > 0 {
             if kind == Kind::Podman || self.has_gpu_specification {
                 arguments.words(["--device", "nvidia.com/gpu=all"]);
@@ -156,14 +159,9 @@ impl Place {
     }
 
     /// Adds what the container sees of this machine: the subject, its git folder read-only, declared folders, the program.
-    fn share(
-        &self,
-        arguments: &mut Arguments,
-        add: fn(&mut Arguments, &Path, &Path, bool),
-        container: &Container,
-        passed: &BTreeMap<OsString, OsString>,
-    ) {
+    fn share(&self, arguments: &mut Arguments, container: &Container, passed: &BTreeMap<OsString, OsString>) {
         let target = Path::new(&self.target);
+        let add = Arguments::mount;
         add(arguments, &self.subject, target, true);
         let git = self.subject.join(".git");
         if git.exists() {
@@ -200,12 +198,17 @@ impl Place {
         if container.network != Some(true) {
             arguments.words(["--net", "--network", "none"]);
         }
-        if let Some(memory) = container.memory.clone().or_else(most_memory) {
-            arguments.words(["--memory".to_owned(), memory]);
+        // Apptainer limits only through systemd. Elsewhere a limit that the registry names makes the gate invalid.
+        let of_machine = |limit: Option<String>| limit.filter(|_| self.has_systemd);
+        let memory = container.memory.clone().or_else(|| of_machine(most_memory()));
+        let processes = container.processes.map(|limit| limit.to_string());
+        let processes = processes.or_else(|| of_machine(Some(PROCESSES.to_string())));
+        for (option, limit) in [("--memory", memory), ("--pids-limit", processes)] {
+            if let Some(limit) = limit {
+                arguments.words([option, &limit]);
+            }
         }
-        let processes = container.processes.unwrap_or(PROCESSES);
-        arguments.words(["--pids-limit".to_owned(), processes.to_string()]);
-        self.share(&mut arguments, Arguments::bind, container, passed);
+        self.share(&mut arguments, container, passed);
         if gate.gpus > 0 {
             arguments.words(["--nv"]);
         }
@@ -226,32 +229,21 @@ impl Arguments {
 
     /// Mounts a file or folder. The fields of `--mount` are CSV, because a path may contain commas.
     fn mount(&mut self, source: &Path, target: &Path, writable: bool) {
-        let mut value = OsString::from("type=bind,");
+        let mut value = OsString::from("type=bind");
         for (name, path) in [("source", source), ("target", target)] {
             let quoted = path.to_string_lossy().contains([',', '"', '\n', '\r']);
-            value.push(if quoted { "\"" } else { "" });
+            value.push(if quoted { ",\"" } else { "," });
             value.push(name);
             value.push("=");
             match (quoted, path.to_str()) {
                 (true, Some(text)) => value.push(text.replace('"', "\"\"")),
                 _ => value.push(path),
             }
-            value.push(if quoted { "\"," } else { "," });
+            value.push(if quoted { "\"" } else { "" });
         }
-        value.push(if writable {
-            "readonly=false"
-        } else {
-            "readonly=true"
-        });
+        // For Apptainer, any value of `readonly` means read-only.
+        value.push(if writable { "" } else { ",readonly=true" });
         self.0.extend(["--mount".into(), value]);
-    }
-
-    fn bind(&mut self, source: &Path, target: &Path, writable: bool) {
-        let mut value = source.as_os_str().to_owned();
-        value.push(":");
-        value.push(target);
-        value.push(if writable { ":rw" } else { ":ro" });
-        self.0.extend(["--bind".into(), value]);
     }
 }
 
@@ -323,6 +315,7 @@ mod tests {
             is_root: true,
             has_gpu_specification: false,
             has_selinux: false,
+            has_systemd: false,
         };
         change(&mut place);
         let registry: Registry = toml::from_str("[gates.g]\ntier = \"b\"\ngpus = 1\ncmd = \"true\"").unwrap();
@@ -352,6 +345,14 @@ mod tests {
             assert!(!arguments(kind, |_| {}).contains(option));
             assert!(arguments(kind, |place| place.has_selinux = true).contains(option));
         }
+    }
+
+    /// Without systemd Apptainer refuses each limit, so only a limit of the registry is passed.
+    #[test]
+    fn apptainer_limits_only_with_systemd() {
+        assert!(!arguments(Kind::Apptainer, |_| {}).contains("--pids-limit"));
+        let limited = arguments(Kind::Apptainer, |place| place.has_systemd = true);
+        assert!(limited.contains("--pids-limit 4096") && limited.contains("--memory"));
     }
 
     /// `--mount` takes CSV.

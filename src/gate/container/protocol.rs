@@ -31,8 +31,8 @@ pub struct Task {
     pub directory: String,
     /// The variables of the command. Values that are not UTF-8 cannot be passed.
     pub environment: BTreeMap<String, String>,
-    /// Whether the command also gets the variables that the engine sets, with lower priority.
-    pub inherit: bool,
+    /// Variables for which the image has priority; present if the engine, and not this task, brings the variables of the image.
+    pub defaults: Option<BTreeMap<String, String>>,
 }
 
 /// What the first process tells.
