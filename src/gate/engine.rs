@@ -241,8 +241,7 @@ impl Run<'_, '_> {
             self.supervisor.output.line(why);
             return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite));
         }
-        // The caches of a container are its own.
-        if gate.needs_kernels() && self.plan.containers.is_none() {
+        if gate.needs_kernels() {
             match JitCaches::new() {
                 Ok(caches) => self.caches = Some(caches),
                 Err(_) => return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
@@ -323,7 +322,7 @@ impl Run<'_, '_> {
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         let environment = self.environment(gate);
         let containers = self.plan.containers;
-        let start = containers.map(|c| c.start(id, gate, self.plan.environment));
+        let start = containers.map(|c| c.start(id, gate, self.plan.environment, self.caches.as_ref()));
         let start = match start.transpose() {
             Ok(start) => start,
             Err(error) => {

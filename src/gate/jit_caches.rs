@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use cuda_inspect::arch::Arch;
@@ -79,10 +79,15 @@ impl JitCaches {
 
     /// Returns the variables that make compilers use the caches, and keep their cubins there.
     pub fn environment(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        Self::environment_in(self.folder()).map(|(name, value)| (name.into(), value.into()))
+    }
+
+    /// Returns the same variables for a process that sees the folder of the caches at another place.
+    pub fn environment_in(folder: &Path) -> impl Iterator<Item = (&'static str, PathBuf)> {
         let folders = VARIABLES
             .into_iter()
-            .map(|(variable, name, _)| (variable.into(), self.folder.path().join(name).into()));
-        folders.chain([("CUTE_DSL_KEEP_CUBIN".into(), "1".into())])
+            .map(|(variable, name, _)| (variable, folder.join(name)));
+        folders.chain([("CUTE_DSL_KEEP_CUBIN", PathBuf::from("1"))])
     }
 
     /// Inspects every cubin in the caches, and adds them to the result of the gate and to the evidence. Returns whether there were

@@ -25,7 +25,8 @@ use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::container::client::{Engine, EngineError, Image, Kind};
 use crate::gate::container::place::Place;
-use crate::gate::container::protocol::Task;
+use crate::gate::container::protocol::{JIT_CACHES, Task};
+use crate::gate::jit_caches::JitCaches;
 use crate::system::random;
 
 type Variables = BTreeMap<String, String>;
@@ -151,13 +152,14 @@ impl Containers {
         id: &str,
         gate: &Gate,
         environment: &[(OsString, OsString)],
+        caches: Option<&JitCaches>,
     ) -> std::io::Result<Start> {
         let no_image = || std::io::Error::other(format!("cannot start a container for {id}: no image"));
         let (container, image) = self.gates.get(id).ok_or_else(no_image)?;
         let token = random::token()?;
         let name = format!("nmoe-gates-{}", &token[..16]);
         let passed = gate_environment::of(gate, environment.iter().cloned());
-        let arguments = match self.engine.kind {
+        let mut arguments = match self.engine.kind {
             Kind::Apptainer => self.place.apptainer(container, image, gate, &passed),
             kind => self.place.docker(kind, &name, container, image, gate, &passed),
         };
@@ -176,6 +178,13 @@ impl Containers {
             }
         };
         environment.extend(declared);
+        if let Some(caches) = caches {
+            let target = Path::new(JIT_CACHES);
+            // Options follow the subcommand of the client.
+            arguments.splice(1..1, self.place.writable(caches.folder(), target)?);
+            let ours = JitCaches::environment_in(target);
+            environment.extend(ours.map(|(name, value)| (name.to_owned(), value.display().to_string())));
+        }
         let task = Task {
             token: random::token()?,
             command: gate.cmd.clone().unwrap_or_default(),

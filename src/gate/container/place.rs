@@ -177,6 +177,23 @@ impl Place {
         add(arguments, &self.program, Path::new(PROGRAM), false);
     }
 
+    /// Gives a folder of this machine to the user of the gate. Returns the arguments that mount it, so that the gate can write to it.
+    ///
+    /// # Errors
+    /// The owner cannot be changed.
+    pub fn writable(&self, folder: &Path, target: &Path) -> std::io::Result<Vec<OsString>> {
+        if self.is_root {
+            let below = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+            let below = below.iter().map(std::fs::DirEntry::path);
+            for path in below.chain([folder.to_owned()]) {
+                std::os::unix::fs::lchown(path, Some(self.user.0), Some(self.user.1))?;
+            }
+        }
+        let mut arguments = Arguments::default();
+        arguments.mount(folder, target, true);
+        Ok(arguments.0)
+    }
+
     /// Returns the arguments of apptainer.
     pub fn apptainer(
         &self,
@@ -297,8 +314,13 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::domain::registry::Registry;
+    use crate::gate::container::Containers;
+    use crate::gate::container::client::Engine;
+    use crate::gate::jit_caches::JitCaches;
 
     /// Returns the arguments of a gate that needs GPUs, as one text.
     fn with_gpus(kind: Kind, has_gpu_specification: bool) -> String {
@@ -353,6 +375,48 @@ mod tests {
         assert!(!arguments(Kind::Apptainer, |_| {}).contains("--pids-limit"));
         let limited = arguments(Kind::Apptainer, |place| place.has_systemd = true);
         assert!(limited.contains("--pids-limit 4096") && limited.contains("--memory"));
+    }
+
+    /// A GPU gate compiles into caches of its own, which are inspected on this machine afterwards.
+    #[test]
+    fn caches_of_kernels_are_mounted_and_named() {
+        let mut taken = None;
+        arguments(Kind::Docker, |place| {
+            place.is_root = false;
+            taken = Some(place.clone());
+        });
+        let registry: Registry = toml::from_str("[gates.g]\ntier = \"b\"\ngpus = 1\ncmd = \"true\"").unwrap();
+        let (id, gate) = registry.gates.first().unwrap();
+        let image = Image {
+            environment: vec!["TRITON_CACHE_DIR=/of/the/image".to_owned()],
+            ..Image::default()
+        };
+        let containers = Containers {
+            engine: Engine {
+                kind: Kind::Docker,
+                environment: Vec::new(),
+            },
+            gates: HashMap::from([(id.clone(), (Container::default(), image))]),
+            place: taken.unwrap(),
+        };
+        let caches = JitCaches::new().unwrap();
+        let start = containers.start(id, gate, &[], Some(&caches)).unwrap();
+        let words: Vec<_> = start
+            .arguments
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let source = format!("source={},target=/nmoe-gates-jit", caches.folder().display());
+        assert_eq!((&*words[0], &*words[1]), ("run", "--mount"));
+        assert!(
+            words[2].contains(&source) && !words[2].contains("readonly=true"),
+            "{words:?}"
+        );
+        let variables = &start.task.environment;
+        assert_eq!(variables["TRITON_CACHE_DIR"], "/nmoe-gates-jit/triton");
+        assert_eq!(variables["CUTE_DSL_KEEP_CUBIN"], "1");
+        let start = containers.start(id, gate, &[], None).unwrap();
+        assert_eq!(start.task.environment["TRITON_CACHE_DIR"], "/of/the/image");
     }
 
     /// `--mount` takes CSV.

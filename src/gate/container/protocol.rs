@@ -17,6 +17,8 @@ pub const PROGRAM: &str = "/nmoe-gates-init";
 pub const SUBCOMMAND: &str = "container-init";
 /// Asks the first process to end the command. Podman passes a line on and does not pass on the end of the input.
 pub const STOP: &[u8] = b"stop\n";
+/// Where the caches of kernels that are compiled at run time are in a container.
+pub const JIT_CACHES: &str = "/nmoe-gates-jit";
 /// Where the checkout under test is in a container.
 pub const SUBJECT: &str = "/workspace";
 
