@@ -31,7 +31,7 @@ fn unreachable_daemon_is_named_with_another_engine() {
         said.contains("cannot reach the daemon of docker: Cannot connect"),
         "{said}"
     );
-    assert!(said.contains("help: start the daemon"), "{said}");
+    assert!(said.contains("\n  help: start the daemon"), "{said}");
     assert!(!said.contains("--engine apptainer"), "{said}");
 
     let fixture = ContainerFixture::new();

@@ -20,7 +20,10 @@ pub(super) fn look() -> Check {
     match described(&engine) {
         Ok(found) => Check::ok("engine", format!("{name} {found}")),
         Err(error) => {
-            let cause = error.to_string();
+            let cause = match error {
+                EngineError::Failed { said, .. } => said,
+                other => other.to_string(),
+            };
             let last = cause.lines().last().unwrap_or_default();
             Check::not(
                 State::Hint,

@@ -41,7 +41,9 @@ pub(super) fn prepare(
         Err(EngineError::Stopped) => return Ok(None),
         Err(error) => {
             // The message of a build may have a private name.
-            let said = visible(&error.to_string()).into_owned();
+            let said = error.to_string();
+            let lines: Vec<_> = said.lines().map(visible).collect();
+            let said = lines.join("\n");
             let said = match input.redacts_output {
                 true => input.redactor.clean(&said),
                 false => said,

@@ -67,7 +67,7 @@ pub enum EngineError {
         cause: String,
     },
     /// The client reported an error.
-    #[error("cannot use an image: `{command}` failed: {said}")]
+    #[error("cannot use the engine: `{command}` failed: {said}")]
     Failed {
         /// The beginning of the command.
         command: String,
@@ -153,7 +153,7 @@ impl Engine {
         if self.kind != Kind::Docker || !matches!(made, Err(EngineError::Failed { .. })) {
             return made;
         }
-        // Every command fails without a daemon, and each says so in its own words.
+        // Every command fails without a daemon, each with another message.
         match self.call(["version"], SHORT, stop) {
             Err(EngineError::Failed { said, .. }) => {
                 let other = match self.other() {

@@ -53,7 +53,7 @@ pub enum Report {
         leaks: u32,
         /// The run time of the command in milliseconds.
         duration_ms: u64,
-        /// Whether somebody asked the container to stop.
+        /// Whether the container was asked to stop.
         stopped: bool,
     },
     /// The command could not be started.
