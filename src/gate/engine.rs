@@ -235,10 +235,7 @@ impl Run<'_, '_> {
             // A gate whose start cannot be recorded must not run.
             return GateResult::new(Verdict::Invalid, Some(fault));
         }
-        if gate.needs_target()
-            && let Err(why) = preload::value(&self.plan.registry.target())
-        {
-            self.supervisor.output.line(why);
+        if !self.preloads_are_unchanged(gate) {
             return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite));
         }
         if gate.needs_kernels() {
@@ -263,6 +260,10 @@ impl Run<'_, '_> {
                 .is_some_and(|libraries| self.is_stale(libraries)) =>
             {
                 GateResult::new(Verdict::Invalid, Some(Reason::KernelStale))
+            }
+            // The kernel build is code of the change.
+            None if libraries.is_some() && !self.preloads_are_unchanged(gate) => {
+                GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite))
             }
             None if gate.kind.compares() => self.compare(id, gate, perf),
             None => {
@@ -297,6 +298,10 @@ impl Run<'_, '_> {
             self.recorder.push(&Event::EvidenceUpdated {
                 evidence: Box::new(self.evidence.clone()),
             });
+        }
+        if result.status == Verdict::Pass && !self.preloads_are_unchanged(gate) {
+            result.status = Verdict::Invalid;
+            result.reason = Some(Reason::Prerequisite);
         }
         self.recorder.keep_log(id, &mut self.supervisor.output);
         self.close_group(stop_token);
@@ -434,11 +439,17 @@ impl Run<'_, '_> {
         changed.is_some()
     }
 
+    /// Checks the preloaded libraries that a gate uses, and prints why one is refused.
+    fn preloads_are_unchanged(&mut self, gate: &Gate) -> bool {
+        let checked = preload::check(self.plan.registry, gate);
+        checked.map_err(|why| self.supervisor.output.line(why)).is_ok()
+    }
+
+    /// Returns the environment of a gate. The caller has checked the preloaded libraries.
     fn environment(&self, gate: &Gate) -> BTreeMap<OsString, OsString> {
         let mut environment = gate_environment::of(gate, self.plan.environment.iter().cloned());
         if gate.needs_target() {
-            // The libraries were checked before this gate; one that changed since then is not loaded.
-            let preload = preload::value(&self.plan.registry.target()).ok().flatten();
+            let preload = preload::value(&self.plan.registry.target());
             environment.extend(preload.map(|value| ("LD_PRELOAD".into(), value)));
         }
         environment.extend(self.caches.iter().flat_map(JitCaches::environment));

@@ -2,19 +2,33 @@
 //!
 //! Only the registry of the base decides: `LD_PRELOAD` of the change or of the environment never reaches a gate.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::domain::ids::Sha256;
-use crate::domain::registry::Target;
+use crate::domain::registry::{Gate, Registry, Target};
 use crate::kernel::snapshot::Snapshot;
 
 /// Returns the value of `LD_PRELOAD` for the GPU gates of a target; `None` if the registry names no library.
+pub fn value(target: &Target) -> Option<OsString> {
+    let paths: Vec<_> = target
+        .preload
+        .iter()
+        .map(|library| library.path.as_os_str())
+        .collect();
+    (!paths.is_empty()).then(|| paths.join(OsStr::new(":")))
+}
+
+/// Checks that every library that a gate, or the gate that it compares, preloads has the digest in the registry, and a path that the
+/// loader reads as one.
 ///
 /// # Errors
 /// States which library is missing or has another digest.
-pub fn value(target: &Target) -> Result<Option<OsString>, String> {
-    let mut value = OsString::new();
-    for library in &target.preload {
+pub fn check(registry: &Registry, gate: &Gate) -> Result<(), String> {
+    let compared = gate.compare_gate.as_deref().and_then(|id| registry.gates.get(id));
+    if !std::iter::once(gate).chain(compared).any(Gate::needs_target) {
+        return Ok(());
+    }
+    for library in &registry.target().preload {
         let path = library.path.display();
         // The loader separates libraries with colons and blanks.
         let plain = |text: &str| text.starts_with('/') && !text.contains([':', ' ', '\t', '\n']);
@@ -32,10 +46,6 @@ pub fn value(target: &Target) -> Result<Option<OsString>, String> {
                 library.sha256
             ));
         }
-        if !value.is_empty() {
-            value.push(":");
-        }
-        value.push(&library.path);
     }
-    Ok((!value.is_empty()).then_some(value))
+    Ok(())
 }

@@ -605,6 +605,52 @@ fn preloaded_library_comes_from_registry_only() {
     assert_eq!(results["results"]["b200:train"]["reason"], "prerequisite");
 }
 
+/// The build or the gate itself replaces the library that the registry preloads, after it was checked.
+#[test]
+fn t17_preloaded_library_swapped_after_check() {
+    for (what, by_build) in [("by the build", true), ("by the gate", false)] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        crate::kernel_check::library(&sandbox, "patched.so", None);
+        let path = sandbox.repo().join("patched.so");
+        let digest = crate::support::digest::sha256(std::fs::read(&path).unwrap());
+        sandbox.file(
+            "evil.c",
+            "#include <fcntl.h>\n__attribute__((constructor)) static void f(void) { creat(\"preloaded\", 0600); }\n",
+        );
+        let swap = "cc -shared -fPIC -o evil.so evil.c; mv evil.so patched.so";
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let text = if by_build {
+            text.replace(BUILD, &format!("{BUILD}; {swap}"))
+        } else {
+            text.replace("touch ran;", &format!("{swap}; env true;"))
+        };
+        std::fs::write(&registry, text).unwrap();
+        let lines = format!(
+            "[[target.b200.preload]]\npath = \"{}\"\nsha256 = \"{digest}\"",
+            path.display()
+        );
+        with_target(&sandbox, &lines);
+        let (out, results) = run(&sandbox, &["b200:train"]);
+        out.exits(3).prints("preload: ").prints("has SHA-256");
+        let gate = &results["results"]["b200:train"];
+        assert_eq!(
+            (&gate["status"], &gate["reason"]),
+            (&"invalid".into(), &"prerequisite".into())
+        );
+        let loaded = sandbox.repo().join("preloaded");
+        let ours = gate["status"] == "pass" || by_build && loaded.exists();
+        let _ = std::fs::remove_file(&loaded);
+        let naive = std::process::Command::new("bash")
+            .args(["-c", "env true"])
+            .env("LD_PRELOAD", &path)
+            .current_dir(sandbox.repo())
+            .status();
+        assert!(naive.unwrap().success());
+        crate::attack::attack(what, loaded.exists(), ours);
+    }
+}
+
 /// A gate leaves a cubin in the cache of Triton, and one inside a file of CuTe DSL.
 #[test]
 fn kernels_compiled_at_run_time_are_inspected() {
