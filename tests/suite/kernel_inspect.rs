@@ -394,3 +394,79 @@ fn tile_ir_entries_are_named() {
         .exits(1)
         .prints("is Tile IR: the driver would compile it for other GPUs too");
 }
+
+/// An entry of a container, for `sm_100a`.
+fn entry(flag: u64, payload: &[u8], size: u64) -> Vec<u8> {
+    let mut header = [0; 64];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &2_u16.to_le_bytes());
+    put(4, &64_u32.to_le_bytes());
+    put(8, &(payload.len() as u64).to_le_bytes());
+    put(16, &u32::try_from(payload.len()).unwrap().to_le_bytes());
+    put(28, &100_u32.to_le_bytes());
+    put(40, &(flag | 0x10_0000).to_le_bytes());
+    put(56, &size.to_le_bytes());
+    [header.as_slice(), payload].concat()
+}
+
+/// A Zstandard frame of 16 bytes for each 512 KiB of zeros.
+fn zstd_zeros(blocks: usize) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+    for n in 0..blocks {
+        let header = u32::from(n + 1 == blocks) | 1 << 1 | (128 << 10) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+/// An LZ4 block of one match, and five bytes.
+fn lz4_zeros(size: usize) -> Vec<u8> {
+    let length = size - 1 - 5 - 19;
+    let mut block = vec![0x1f, 0, 1, 0];
+    block.extend(vec![255; length / 255]);
+    block.push(u8::try_from(length % 255).unwrap());
+    block.extend([0x50, 0, 0, 0, 0, 0]);
+    block
+}
+
+/// Containers of a few KiB or MiB that claim, or really have, gigabytes. The program may use 1 GiB of address space.
+#[test]
+fn slow_hostile_fatbin_fits_in_one_gib() {
+    let size = 500 << 20;
+    let zeros = zstd_zeros(size / (128 << 10));
+    let empty = entry(0, &[], 0);
+    let two = [
+        entry(0x2000, &lz4_zeros(size), size as u64),
+        entry(0x8000, &zeros, size as u64),
+    ]
+    .concat();
+    for (what, body, says) in [
+        ("two that unpack to 500 MiB each", two, "0 kernels"),
+        (
+            "one claims a terabyte",
+            entry(0x8000, &zeros, 1 << 40),
+            "would unpack to more than",
+        ),
+        (
+            "one claims 1 GiB",
+            entry(0x8000, &zeros, 1 << 30),
+            "would unpack to more than",
+        ),
+        ("a smaller claim", entry(0x8000, &zeros, 1 << 20), "another size"),
+        ("a million empty ones", empty.repeat(1 << 20), "more entries"),
+    ] {
+        let sandbox = Sandbox::new();
+        let head = [0x50, 0xed, 0x55, 0xba, 1, 0, 0x10, 0];
+        sandbox.file(
+            "bomb.fatbin",
+            [&head, &(body.len() as u64).to_le_bytes(), body.as_slice()].concat(),
+        );
+        let shell = ["bash", "-c", "ulimit -v 1048576; exec \"$@\"", "bounded"];
+        let call = sandbox.gates(["kernels", "inspect", "bomb.fatbin"]);
+        let output = call.under(&shell).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let is_bounded = output.status.code() == Some(1) && (says == "0 kernels" || text.contains(says));
+        assert!(is_bounded, "{what}: {} {text}", output.status);
+    }
+}

@@ -10,8 +10,8 @@ pub const MAGIC: [u8; 8] = [0x50, 0xED, 0x55, 0xBA, 0x01, 0x00, 0x10, 0x00];
 
 const BLOB_HEADER: usize = 16;
 
-/// The most entries of a section, so that the report of a hostile library stays far below 1 GiB.
-const MOST_ENTRIES: usize = 1 << 17;
+/// The most entries of a section, and of all sections, so that the report of a hostile library stays far below 1 GiB.
+pub const MOST_ENTRIES: usize = 1 << 17;
 const ENTRY_HEADER: usize = 64;
 
 /// The content of an entry.

@@ -105,6 +105,19 @@ fn merge_foreign(inspection: &mut Inspection, relocatable: &[(Fault, String, Vec
     inspection.foreign = Some(foreign);
 }
 
+/// Sorts ranges and joins those that overlap, so that one look finds the range of a place.
+fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, last| {
+        let overlaps = next.0 <= last.1;
+        if overlaps {
+            last.1 = last.1.max(next.1);
+        }
+        overlaps
+    });
+    ranges
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -178,6 +191,7 @@ impl Inspector {
         };
         let mut ranges = Vec::new();
         let mut large = Vec::new();
+        let mut read = 0;
         for section in elf.sections() {
             let Ok(name) = section.name_bytes() else {
                 self.malformed("the file", "because its section names are damaged");
@@ -193,6 +207,10 @@ impl Inspector {
             };
             match (section.data(), section.file_range()) {
                 (Ok(data), Some((start, size))) => {
+                    read += data.len();
+                    if read > bytes.len() {
+                        return self.malformed(known, "because its sections overlap");
+                    }
                     ranges.push((start, start.saturating_add(size)));
                     self.section(Some(known), data);
                 }
@@ -248,6 +266,13 @@ impl Inspector {
                 // The search for strays reports it.
                 return found;
             };
+            if found.len() == fatbin::MOST_ENTRIES {
+                self.malformed(
+                    LARGE_DATA,
+                    "because it has more containers than any known library",
+                );
+                return found;
+            }
             self.section(Some(LARGE_DATA), container);
             at = start + container.len();
             found.push(start as u64..at as u64);
@@ -262,10 +287,11 @@ impl Inspector {
             ("a cubin", &cubin::HEADS[0]),
             ("a cubin", &cubin::HEADS[1]),
         ];
+        let ranges = merged(ranges.to_vec());
         let outside = |at: &usize| {
-            !ranges
-                .iter()
-                .any(|(start, end)| (*start..*end).contains(&(*at as u64)))
+            let at = *at as u64;
+            let next = ranges.partition_point(|(start, _)| *start <= at);
+            next.checked_sub(1).is_none_or(|n| at >= ranges[n].1)
         };
         let binaries = patterns
             .into_iter()
@@ -306,6 +332,12 @@ impl Inspector {
 
     fn section(&mut self, name: Option<&'static str>, data: &[u8]) {
         match fatbin::entries(data) {
+            Ok(entries) if self.inspection.entries.len() + entries.len() > fatbin::MOST_ENTRIES => {
+                self.malformed(
+                    name.unwrap_or("the file"),
+                    "because the file has more entries than any known library",
+                );
+            }
             Ok(entries) => entries.iter().for_each(|entry| self.entry(name, entry)),
             Err(malformed) => self.malformed(name.unwrap_or("the file"), &malformed.to_string()),
         }
@@ -412,5 +444,16 @@ impl Inspector {
 
     fn fault(&mut self, fault: Fault) {
         self.inspection.faults.push(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merged;
+
+    #[test]
+    fn overlapping_ranges_are_joined() {
+        let ranges = vec![(5, 9), (0, 2), (1, 3), (6, 7), (9, 12), (20, 30)];
+        assert_eq!(merged(ranges), [(0, 3), (5, 12), (20, 30)]);
     }
 }

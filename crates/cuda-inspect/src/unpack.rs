@@ -8,6 +8,9 @@ use crate::fatbin::{Compression, Entry};
 /// The maximum unpacked size of all entries of a library, in bytes.
 pub const BUDGET: u64 = 1 << 30;
 
+/// The maximum unpacked size of one entry, in bytes. An entry is freed before the next one is unpacked.
+const LARGEST: u64 = 512 << 20;
+
 /// The maximum window of a Zstandard frame, in bytes.
 const WINDOW: u64 = 128 << 20;
 
@@ -17,6 +20,9 @@ pub enum UnpackError {
     /// The library would unpack to more than [`BUDGET`].
     #[error("it would unpack to more than {} MiB", BUDGET >> 20)]
     TooLarge,
+    /// The entry would unpack to more than any known entry.
+    #[error("it alone would unpack to more than {} MiB", LARGEST >> 20)]
+    LargeEntry,
     /// The compressed bytes are damaged.
     #[error("its compressed bytes are damaged")]
     Damaged,
@@ -31,6 +37,9 @@ pub enum UnpackError {
 /// The payload is too large or damaged.
 pub fn unpack<'a>(entry: &Entry<'a>, budget: &mut u64) -> Result<Cow<'a, [u8]>, UnpackError> {
     *budget = budget.checked_sub(entry.size).ok_or(UnpackError::TooLarge)?;
+    if entry.compression != Compression::None && entry.size > LARGEST {
+        return Err(UnpackError::LargeEntry);
+    }
     let size = usize::try_from(entry.size).map_err(|_| UnpackError::TooLarge)?;
     let bytes = match entry.compression {
         Compression::None => Cow::Borrowed(entry.payload),
@@ -49,6 +58,10 @@ pub fn unpack<'a>(entry: &Entry<'a>, budget: &mut u64) -> Result<Cow<'a, [u8]>, 
             let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(entry.payload, WINDOW)
                 .map_err(|_| UnpackError::Damaged)?;
             let mut bytes = Vec::new();
+            // Doubling the room would need twice the memory. One byte more shows that the size is wrong.
+            bytes
+                .try_reserve_exact(size + 1)
+                .map_err(|_| UnpackError::TooLarge)?;
             decoder
                 .take(entry.size.saturating_add(1))
                 .read_to_end(&mut bytes)
