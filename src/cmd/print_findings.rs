@@ -3,7 +3,7 @@
 use crate::cmd::context::{Context, Format, print, print_data, print_json};
 use crate::document::Source;
 use crate::domain::exit::Exit;
-use crate::domain::finding::{Finding, Severity};
+use crate::domain::finding::{self, Finding, Severity};
 use crate::github::workflow_command::{Annotation, Level};
 use crate::leaks::codes::is_leak;
 use crate::report::{findings, sarif};
@@ -25,14 +25,15 @@ pub fn print_count(
     found: &[Finding],
 ) -> anyhow::Result<Exit> {
     let format = context.format(&FORMATS)?;
+    let listed = finding::listed(found);
     match format {
         Format::Json => print_json(&findings::report(found, count))?,
-        Format::Sarif => print_json(&sarif::of_findings(found))?,
-        Format::Github => print_data(&found.iter().map(annotation).collect::<String>())?,
-        _ if documents.is_empty() => print(&findings::lines(found))?,
+        Format::Sarif => print_json(&sarif::of_findings(&listed))?,
+        Format::Github => print_data(&listed.iter().map(annotation).collect::<String>())?,
+        _ if documents.is_empty() => print(&findings::lines(&listed))?,
         _ => {
             let color = context.color(&std::io::stdout());
-            print(&findings::human(found, documents, &is_leak, color, width()))?;
+            print(&findings::human(&listed, documents, &is_leak, color, width()))?;
         }
     }
     if matches!(format, Format::Human | Format::Github) {

@@ -3,6 +3,8 @@
 //! Each finding has a [`Code`] of a table (`lint/codes.rs`, `leaks/codes.rs`, …) that `explain` prints. Must not depend on
 //! output formats.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +162,21 @@ impl Finding {
         self.severity = severity;
         self
     }
+}
+
+/// The most findings of a run that are listed.
+const MOST: usize = 25_000;
+
+/// Returns the first findings of a run. If there are more, the last one states their number.
+pub fn listed(findings: &[Finding]) -> Cow<'_, [Finding]> {
+    let (first, rest) = findings.split_at(findings.len().min(MOST));
+    let Some(worst) = rest.iter().max_by_key(|finding| finding.severity) else {
+        return Cow::Borrowed(first);
+    };
+    let message = format!("{} more findings are not listed", rest.len());
+    let last = Finding::new(worst.code, message).severity(worst.severity);
+    let last = last.help("fix the listed ones first, or check fewer documents");
+    Cow::Owned(first.iter().cloned().chain([last]).collect())
 }
 
 /// A finding as lints print it with `--format json`.

@@ -5,11 +5,15 @@ use leakscan::kinds::Severity;
 use leakscan::located::LocatedLeak;
 use leakscan::located::Place;
 use leakscan::scan::Leak;
+use leakscan::scan_files::LISTED;
+use leakscan::scan_files::Rest;
 use leakscan::scan_text::TextReport;
 use leakscan::suppression::SuppressionError;
 use leakscan::suppression::SuppressionProblem;
 
 use crate::document::Source;
+use crate::domain::finding as domain;
+use crate::domain::finding::Code;
 use crate::domain::finding::Finding;
 use crate::domain::finding::Region;
 use crate::leaks::codes;
@@ -27,6 +31,59 @@ pub struct LeakFinding {
     pub finding: Finding,
     /// The fingerprint; `None` if the finding is about a suppression.
     pub fingerprint: Option<String>,
+}
+
+/// The findings of a scan in the order of their discovery. Keeps the first ones, and counts the others.
+#[derive(Default)]
+pub struct Found {
+    listed: Vec<LeakFinding>,
+    rest: usize,
+    worst: Option<Finding>,
+}
+
+impl Found {
+    /// Adds findings.
+    pub fn extend(&mut self, found: impl IntoIterator<Item = LeakFinding>) {
+        for leak in found {
+            if self.listed.len() < LISTED {
+                self.listed.push(leak);
+                continue;
+            }
+            self.rest += 1;
+            if self
+                .worst
+                .as_ref()
+                .is_none_or(|worst| worst.severity < leak.finding.severity)
+            {
+                self.worst = Some(leak.finding);
+            }
+        }
+    }
+
+    /// Returns the listed findings, and one for the others.
+    pub fn finish(mut self) -> Vec<LeakFinding> {
+        let rest = self
+            .worst
+            .map(|worst| rest(self.rest, worst.code, worst.severity));
+        self.listed.extend(rest);
+        self.listed
+    }
+}
+
+/// Makes a finding about the leaks that a scan does not list.
+fn rest(count: usize, code: &'static Code, severity: domain::Severity) -> LeakFinding {
+    let message = format!("{count} more leaks of this scan are not listed");
+    let finding = Finding::new(code, message).severity(severity);
+    LeakFinding {
+        finding: finding.help("Fix the listed leaks first, or scan a part of the files."),
+        fingerprint: None,
+    }
+}
+
+/// Makes a finding about the files that a scan does not list; `None` if it lists all.
+pub fn of_rest(leaks: &Rest) -> Option<LeakFinding> {
+    let (severity, kind) = leaks.worst?;
+    Some(rest(leaks.count, codes::of_kind(kind), codes::severity(severity)))
 }
 
 /// The help of every finding in a commit whose text the final files do not have.

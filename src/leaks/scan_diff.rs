@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use leakscan::scan::{self, Options};
-use leakscan::scan_text::scan_text;
+use leakscan::scan_text::{scan_text, wide_text};
 
 use crate::domain::ids::{Sha256, short};
 use crate::git::added_lines::{self, Blobs, Changed};
 use crate::git::codes::unread_file;
 use crate::git::{Git, GitError};
-use crate::leaks::finding::{self, LeakFinding};
+use crate::leaks::finding::{self, Found, LeakFinding};
 use crate::leaks::private_terms::MARKER;
 
 /// A range of commits.
@@ -56,7 +56,8 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
     } = range;
     let mut scan = Scan {
         rules,
-        leaks: RangeLeaks::default(),
+        found: Found::default(),
+        proposed: Found::default(),
         known: HashSet::new(),
         names: HashSet::new(),
         blobs: Blobs::open(git)?,
@@ -74,12 +75,16 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
         scan.name("the branch name", branch.as_bytes(), "Rename the branch.");
     }
     scan.log(git, base, head)?;
-    Ok(scan.leaks)
+    Ok(RangeLeaks {
+        found: scan.found.finish(),
+        proposed: scan.proposed.finish(),
+    })
 }
 
 struct Scan<'a> {
     rules: Rules<'a>,
-    leaks: RangeLeaks,
+    found: Found,
+    proposed: Found,
     /// The leaks so far, with the text of their lines. The same leak in a later commit is not another one.
     known: HashSet<Sha256>,
     /// The file names, unread files and identities so far, each after a word for its kind.
@@ -93,13 +98,15 @@ impl Scan<'_> {
         let path = self.shown(file);
         let Some(text) = self.blobs.content(file)? else {
             if commit.is_none() || self.names.insert([b"unread ".as_slice(), &file.path].concat()) {
-                self.leaks.found.push(LeakFinding {
+                self.found.extend([LeakFinding {
                     finding: unread_file(&path),
                     fingerprint: None,
-                });
+                }]);
             }
             return Ok(());
         };
+        // Suppressions and lines are those of the decoded text.
+        let text = wide_text(&text).map_or(text, String::into_bytes);
         let role = String::from_utf8_lossy(&file.path);
         let scan = |options| finding::of_file(&path, scan_text(&role, &text, options));
         let is_added = |leak: &LeakFinding| {
@@ -136,19 +143,14 @@ impl Scan<'_> {
         match commit {
             None => {
                 self.known.extend(all.iter().map(|leak| identify(leak, &lines)));
-                self.leaks.found.extend(open);
-                self.leaks.proposed.extend(proposed);
+                self.found.extend(open);
+                self.proposed.extend(proposed);
             }
             Some(id) => {
-                for (leaks, into) in [
-                    (open, &mut self.leaks.found),
-                    (proposed, &mut self.leaks.proposed),
-                ] {
-                    for leak in leaks {
-                        if self.known.insert(identify(&leak, &lines)) {
-                            into.push(leak.in_commit(short(id)));
-                        }
-                    }
+                for (leaks, into) in [(open, &mut self.found), (proposed, &mut self.proposed)] {
+                    let leaks = leaks.into_iter();
+                    let new = leaks.filter(|leak| self.known.insert(identify(leak, &lines)));
+                    into.extend(new.map(|leak| leak.in_commit(short(id))));
                 }
             }
         }
@@ -177,7 +179,7 @@ impl Scan<'_> {
     fn name(&mut self, name: &str, text: &[u8], help: &str) {
         let leaks = scan::scan(text, self.rules.strict);
         let found = leaks.iter().map(|leak| finding::of_name(name, leak.kind, help));
-        self.leaks.found.extend(found);
+        self.found.extend(found);
     }
 
     /// Scans the messages of the commits, and who wrote them.
@@ -195,7 +197,7 @@ impl Scan<'_> {
                 {
                     let name = format!("{role} of commit {}", short(&id));
                     let help = "Set user.name and user.email of git, and rewrite the commits.";
-                    self.leaks.found.push(finding::of_name(&name, kind, help));
+                    self.found.extend([finding::of_name(&name, kind, help)]);
                 }
             }
             let message = rows.next().unwrap_or_default();
@@ -207,9 +209,9 @@ impl Scan<'_> {
                 let hidden = scan(self.rules.strict)
                     .into_iter()
                     .filter(|leak| !open.iter().any(|seen| seen.finding == leak.finding));
-                self.leaks.proposed.extend(hidden);
+                self.proposed.extend(hidden);
             }
-            self.leaks.found.extend(open);
+            self.found.extend(open);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::Source;
 use crate::document::source::LineColumn;
-use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity};
+use crate::domain::finding::{Code, Finding, FindingJson, Region, Severity, listed};
 use crate::domain::next_step::{NextStep, Who};
 use crate::terminal::Text;
 use crate::terminal::escape::visible;
@@ -89,7 +89,7 @@ impl Summary {
 pub fn report(findings: &[Finding], documents: usize) -> Report {
     Report {
         schema: SCHEMA,
-        findings: findings.iter().map(FindingJson::from).collect(),
+        findings: listed(findings).iter().map(FindingJson::from).collect(),
         summary: Summary::of(findings, documents),
         next: steps(findings),
     }

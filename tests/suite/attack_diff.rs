@@ -319,6 +319,27 @@ fn t19_wide_text_without_byte_order_mark() {
 }
 
 #[test]
+fn t19_control_character_inside_token() {
+    let token = token();
+    let (left, right) = token.split_at(token.len() / 2);
+    for (what, hidden) in [
+        ("zero", "\0"),
+        ("three zeros", "\0\0\0"),
+        ("start of heading", "\u{1}"),
+        ("delete", "\u{7f}"),
+    ] {
+        for (place, before) in [("text", "key "), ("binary", "\u{1}\0\u{2}\0\0\0\u{3} ")] {
+            let sandbox = begun();
+            sandbox.file("b.bin", format!("{before}{left}{hidden}{right} end\n"));
+            commit(&sandbox, "change");
+            let ours = found(&sandbox, "");
+            let what = format!("{what} in a {place}");
+            attack(&what, !naive(&sandbox, &token), ours != ["github-token b.bin"]);
+        }
+    }
+}
+
+#[test]
 fn t19_changed_file_that_cannot_be_read() {
     let sandbox = begun();
     sandbox.file("b.md", token());

@@ -396,3 +396,58 @@ fn slow_findings_are_capped_and_counted() {
     let rest = format!("{} more leaks in this text are not listed", count - 10_000);
     assert_eq!(found[10_000]["message"], rest);
 }
+
+/// The limit is that of the run: the files after the first ones by name are counted only.
+#[test]
+fn findings_of_all_files_are_capped() {
+    let sandbox = Sandbox::new();
+    for name in ["a", "b", "c", "d"] {
+        sandbox.file(&format!("{name}.log"), format!("{} ", address(1)).repeat(8_000));
+    }
+    let lint = |args: &[&str]| {
+        let out = sandbox
+            .gates([&["lint", "safety", "--format", "json"], args].concat())
+            .run()
+            .exits(1);
+        out.findings()
+    };
+    let report = lint(&[]);
+    let found = report["findings"].as_array().unwrap();
+    assert_eq!(found.len(), 16_001);
+    assert_eq!(found[15_999]["path"], "b.log");
+    assert_eq!(
+        found[16_000]["message"],
+        "16000 more leaks of this scan are not listed"
+    );
+    assert_eq!(found[16_000]["severity"], "error");
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["commit", "-qm", "base", "--allow-empty"]);
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "logs"]);
+    let report = lint(&["--diff", "HEAD~1..HEAD"]);
+    let found = report["findings"].as_array().unwrap();
+    assert_eq!(found.len(), 20_001);
+    assert_eq!(
+        found[20_000]["message"],
+        "12000 more leaks of this scan are not listed"
+    );
+}
+
+#[test]
+fn suppression_in_utf16_counts_in_diff() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["commit", "-qm", "base", "--allow-empty"]);
+    let text = format!(
+        "# nmoe-gates: allow private-address the example of the docs\npeer {}\n",
+        address(7)
+    );
+    sandbox.file("wide.txt", utf16(&text));
+    sandbox.git(["add", "."]);
+    sandbox.git(["commit", "-qm", "change"]);
+    sandbox.gates(["lint", "safety"]).run().exits(0);
+    sandbox
+        .gates(["lint", "safety", "--diff", "HEAD~1..HEAD"])
+        .run()
+        .exits(0);
+}

@@ -11,6 +11,37 @@ use crate::decoded_text::DecodedText;
 use crate::window::after;
 use crate::window::before;
 
+/// Whether a byte is a control character that no viewer shows. Others end a line, separate words, or begin a control sequence.
+fn is_unseen(byte: u8) -> bool {
+    (byte < b' ' || byte == 0x7f) && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b)
+}
+
+/// Returns the places of control characters inside words, such as a zero byte in a token.
+pub fn unseen_in_words(text: &[u8]) -> impl Iterator<Item = usize> {
+    const CHUNK: usize = 64;
+    let has_unseen = |chunk: &[u8]| chunk.iter().fold(false, |any, byte| any | is_unseen(*byte));
+    let chunks = text
+        .chunks(CHUNK)
+        .enumerate()
+        .filter(move |(_, chunk)| has_unseen(chunk));
+    let places = chunks.flat_map(|(n, chunk)| (0..chunk.len()).map(move |at| n * CHUNK + at));
+    places.filter(|at| is_unseen(text[*at]) && unseen_run(text, *at).is_some())
+}
+
+/// The most control characters in a row that can be a part of a word: three zero bytes follow each character in UTF-32.
+const UNSEEN: usize = 3;
+
+/// The length of the control characters that begin here; `None` unless they are few and inside a word.
+fn unseen_run(text: &[u8], at: usize) -> Option<usize> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b':' | b'/');
+    let run = text[at..]
+        .iter()
+        .take(UNSEEN + 1)
+        .take_while(|b| is_unseen(**b))
+        .count();
+    (run <= UNSEEN && word(before(text, at)) && word(after(text, at + run))).then_some(run)
+}
+
 /// Decides from the neighbours of a keyword of obfuscated text whether to decode the line: the keyword must be inside a word.
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
     let (left, right) = (before(text, hit.start), after(text, hit.end));
@@ -126,6 +157,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
             .map(|b| (3, b.into())),
         b'\\' => escape(rest),
         b'&' => entity(rest),
+        byte if is_unseen(byte) => unseen_run(text, at).map(|length| (length, Replacement::NOTHING)),
         b'\x1b' => control_sequence(rest).map(|length| (length, Replacement::NOTHING)),
         // Inside a character, the byte is a part of it.
         0x9b if before(text, at).is_ascii() => {
@@ -398,6 +430,8 @@ mod tests {
             ("gh\u{34f}p\u{3164}_\u{fe01}x\u{e0101}y", "ghp_xy"),
             ("gh\\u{70}_\\u200bx", "ghp_x"),
             ("gh&zwnj;p_", "ghp_"),
+            ("g\0hp\0\0_\u{1}\u{7f}x", "ghp_x"),
+            ("a \0b \0\0\0\0c", "a \0b \0\0\0\0c"),
             ("10 dot 2 dot 3", "10.2.3"),
             ("node (dot) corp, me [at] x", "node.corp, me@x"),
             ("a%252Eb", "a.b"),

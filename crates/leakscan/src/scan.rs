@@ -171,7 +171,13 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
         );
     };
     let mut seen = 0;
-    for at in sweep.obfuscated {
+    let mut obfuscated = sweep.obfuscated;
+    let keywords = obfuscated.len();
+    obfuscated.extend(deobfuscate::unseen_in_words(text));
+    if obfuscated.len() > keywords {
+        obfuscated.sort_unstable();
+    }
+    for at in obfuscated {
         if at >= seen {
             let row = line(text, at..at);
             seen = row.end.max(at + 1);
@@ -301,6 +307,32 @@ mod tests {
             );
             assert_eq!(codes(&format!("{name}: ${{{value}}}")), [""; 0], "{name}");
         }
+    }
+
+    /// A control character inside a token, also in a binary file.
+    #[test]
+    fn control_characters_hide_no_token() {
+        let secret = token("ghp_", 36);
+        for hidden in ["\0", "\0\0", "\u{1}", "\u{8}", "\u{7f}"] {
+            let split = format!("{}{hidden}{}", &secret[..10], &secret[10..]);
+            assert_eq!(codes(&split), ["github-token"], "{hidden:?}");
+            let binary = [
+                b"\x7fELF\0\0\xff\xfe\xfd\0\0\0".as_slice(),
+                split.as_bytes(),
+                b"\0\0\x01\xff",
+            ]
+            .concat();
+            let report = scan_text("a.bin", &binary, &Options::default());
+            assert_eq!(report.leaks.len(), 1, "{hidden:?}");
+        }
+        let wide: Vec<u8> = secret.bytes().flat_map(|byte| [byte, 0]).collect();
+        let binary = [
+            b"\x7fELF\0\0\xff\xfe\xfd\0\0\0\xff\xff".as_slice(),
+            &wide,
+            &[0xff; 4000],
+        ]
+        .concat();
+        assert_eq!(scan_text("a.bin", &binary, &Options::default()).leaks.len(), 1);
     }
 
     #[test]

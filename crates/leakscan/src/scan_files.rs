@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 use ignore::WalkBuilder;
 use ignore::WalkState;
 
+use crate::kinds::Kind;
+use crate::kinds::Severity;
 use crate::scan::Options;
 use crate::scan_text;
 use crate::scan_text::TextReport;
@@ -23,13 +25,61 @@ pub struct Progress {
     pub bytes: AtomicU64,
 }
 
+/// How many leaks of all files the reports list, so that memory does not grow with the number of files.
+pub const LISTED: usize = 20_000;
+
 /// The result of a scan of files.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The reports of the files that have any, by the name of the file, in order.
     pub reports: Vec<(String, TextReport)>,
+    /// The leaks of further files, which no report lists.
+    pub rest: Rest,
+    listed: usize,
     /// The files that could not be read.
     pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// Leaks that are only counted.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// Their number.
+    pub count: usize,
+    /// The most severe of them.
+    pub worst: Option<(Severity, &'static Kind)>,
+}
+
+impl Outcome {
+    fn add(&mut self, report: (String, TextReport)) {
+        self.listed += entries(&report.1);
+        self.reports.push(report);
+        if self.listed > 2 * LISTED {
+            self.limit();
+        }
+    }
+
+    /// Keeps the reports of the first files by name, up to [`LISTED`] leaks, and counts the others. So the order in which the
+    /// threads report does not matter.
+    fn limit(&mut self) {
+        self.reports.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut listed = 0;
+        let mut fits = |(_, report): &(String, TextReport)| {
+            listed += entries(report);
+            listed <= LISTED
+        };
+        let kept = self.reports.iter().take_while(|report| fits(report)).count();
+        for (_, report) in self.reports.drain(kept..) {
+            self.rest.count += report.leaks.len() + report.unlisted;
+            let worst = report.leaks.iter().map(|leak| (leak.severity, leak.kind));
+            let worst = worst.chain(self.rest.worst).max_by_key(|(severity, _)| *severity);
+            self.rest.worst = worst;
+        }
+        self.listed = self.reports.iter().map(|(_, report)| entries(report)).sum();
+    }
+}
+
+fn entries(report: &TextReport) -> usize {
+    report.leaks.len() + report.problems.len()
 }
 
 /// Scans files and folders. Skips the files of a folder that git ignores; `tracked` lists ignored files to scan anyway.
@@ -48,7 +98,7 @@ pub fn scan_files(
         let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match found {
             Ok(None) => {}
-            Ok(Some(report)) => outcome.reports.push(report),
+            Ok(Some(report)) => outcome.add(report),
             Err(e) => outcome.unreadable.push((path.to_owned(), e)),
         }
     };
@@ -87,7 +137,7 @@ pub fn scan_files(
     let mut outcome = outcome
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    outcome.reports.sort_by(|a, b| a.0.cmp(&b.0));
+    outcome.limit();
     outcome.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
     outcome
 }

@@ -183,6 +183,8 @@ impl<'a> Windows<'a> {
         if !self.is_binary {
             self.suppressions
                 .extend(Suppression::read(kept, self.lines, self.options.marker()));
+            // The leaks of a suppression beyond that are reported.
+            self.suppressions.truncate(LISTED);
         }
         let passed = memchr::memchr_iter(b'\n', kept).count();
         let start = memchr::memrchr(b'\n', kept).map_or(0, |n| n + 1);
@@ -327,8 +329,8 @@ impl Wide {
     }
 }
 
-/// Decodes a file in UTF-16 or UTF-32, with or without a byte-order mark.
-fn wide_text(bytes: &[u8]) -> Option<String> {
+/// Decodes a file in UTF-16 or UTF-32, with or without a byte-order mark; `None` for another file.
+pub fn wide_text(bytes: &[u8]) -> Option<String> {
     let sample = &bytes[..bytes.len().min(SAMPLE)];
     if let Some((form, mark)) = Wide::ALL.iter().find(|(_, mark)| bytes.starts_with(mark)) {
         return Some(form.decode(&bytes[mark.len()..]));

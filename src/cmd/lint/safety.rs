@@ -293,6 +293,7 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
     for (path, report) in outcome.reports {
         placed.extend(finding::of_file(&path, report));
     }
+    placed.extend(finding::of_rest(&outcome.rest));
     let files = progress.files.load(Ordering::Relaxed);
     Ok(Scanned {
         placed,
