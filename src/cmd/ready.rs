@@ -168,6 +168,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .enumerate()
         .map(evaluate)
         .collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(finding) = inputs.queue.limit() {
+        counter.show("");
+        context.note(format_args!("{}: {}", finding.code.id, finding.message));
+    }
     counter.show("finding the order of merging");
     let order = match args.all {
         true => trial_order::order(&inputs.clone, &evaluated),

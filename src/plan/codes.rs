@@ -23,6 +23,11 @@ codes! {
         "The block exists, but it is not a valid contract, so the plan ignores it. `lint contract` shows the mistakes.",
         "nmoe:\n  issue: [",
         "nmoe:\n  issue: 07";
+    PLAN_LIMIT = "plan-limit", Error,
+        "The contracts have too many patterns to compare",
+        "Patterns with a wildcard near their start are compared in pairs, so a plan compares only as many as take about a second. It leaves out the contracts with the most and longest patterns: their hotspots are unknown, and the plan is right for all other contracts.",
+        "scope:\n  allow: [\"*/a1/*\", \"*/a2/*\", …]  # hundreds of patterns, in many contracts",
+        "scope:\n  allow: [\"nmoe/a/**\"]";
     DEPENDENCY_OPEN = "dependency-open", Error,
         "A dependency is not merged",
         "Work starts from the base branch, which does not contain the dependency yet. Wait for it, or choose a contract of the first wave: `nmoe-gates plan`. If the dependency is merged, use `--done ID`.",

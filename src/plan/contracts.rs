@@ -2,6 +2,7 @@
 //!
 //! Must not lint them: only what a plan needs is parsed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -85,6 +86,7 @@ pub fn open(github: &GitHub) -> Result<Vec<Document>, GitHubError> {
 /// # Errors
 /// GitHub does not answer.
 pub fn completed(github: &GitHub, wanted: &[&str]) -> Result<Vec<String>, GitHubError> {
+    let mut wanted: HashSet<&str> = wanted.iter().copied().collect();
     let mut found: Vec<String> = Vec::new();
     github.closed_issues(|page| {
         let documents: Vec<Document> = page
@@ -95,8 +97,8 @@ pub fn completed(github: &GitHub, wanted: &[&str]) -> Result<Vec<String>, GitHub
             .collect();
         let (items, _) = read(&documents);
         let ids = items.into_iter().map(|(item, _)| item.issue);
-        found.extend(ids.filter(|id| wanted.contains(&id.as_str())));
-        wanted.iter().all(|id| found.iter().any(|known| known == id))
+        found.extend(ids.filter(|id| wanted.remove(id.as_str())));
+        wanted.is_empty()
     })?;
     Ok(found)
 }
@@ -266,10 +268,11 @@ fn unreadable(document: &Document, source: &Source, span: &Span, message: &str) 
 
 /// Refuses a contract with more patterns than a plan compares.
 fn limited(item: Item, refuse: impl FnOnce(&str) -> Box<Finding>) -> Result<Item, Box<Finding>> {
-    let count = item.allow.len() + item.deny.len();
+    let lists = [&item.allow, &item.deny, &item.merge_hotspots];
+    let count: usize = lists.into_iter().map(Vec::len).sum();
     if count > MOST_PATTERNS {
         return Err(refuse(&format!(
-            "the scope has {count} patterns, and a plan compares at most {MOST_PATTERNS}"
+            "the contract has {count} patterns, and a plan compares at most {MOST_PATTERNS}"
         )));
     }
     Ok(item)

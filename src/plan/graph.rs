@@ -38,10 +38,10 @@ impl Graph {
         let mut needed_by = vec![Vec::new(); items.len()];
         let mut missing = Vec::new();
         for (n, item) in items.iter().enumerate() {
-            for id in &item.depends_on {
+            let mut named = HashSet::new();
+            for id in item.depends_on.iter().filter(|id| named.insert(*id)) {
                 match index.get(id) {
                     _ if done.contains(id.as_str()) => {}
-                    Some(&other) if waits_for[n].contains(&other) => {}
                     Some(&other) => {
                         waits_for[n].push(other);
                         needed_by[other].push(n);
@@ -117,13 +117,13 @@ impl Graph {
                 .help("remove one of these `depends_on` entries"),
             );
         }
+        let known = self.plain_ids();
         for (n, id) in &self.missing {
             let mut way = self.dependents_of(*n);
             way.push(*n);
             let mut shown: Vec<&str> = way.iter().map(|n| items[*n].issue.as_str()).collect();
             shown.push(id);
-            let near = self.near(id);
-            let help = match &near {
+            let help = match known.get(&plain(id)) {
                 Some(other) => format!("{} If `{id}` is merged, use `--done {id}`", did_you_mean(other)),
                 None => format!("if `{id}` is merged, use `--done {id}`; otherwise correct `depends_on`"),
             };
@@ -155,16 +155,14 @@ impl Graph {
         way
     }
 
-    fn near(&self, id: &str) -> Option<String> {
-        if self.index.len() > 1000 {
-            return None;
+    /// Returns for each id without leading zeros and capitals the first contract; empty for many contracts.
+    fn plain_ids(&self) -> HashMap<String, &str> {
+        let mut ids: Vec<&str> = self.index.keys().map(String::as_str).collect();
+        if ids.len() > 1000 {
+            return HashMap::new();
         }
-        let plain = |s: &str| s.trim_start_matches('0').to_ascii_lowercase();
-        let mut ids: Vec<&String> = self.index.keys().collect();
-        ids.sort_by(|a, b| natural(a, b));
-        ids.iter()
-            .find(|other| plain(other) == plain(id))
-            .map(|other| (*other).clone())
+        ids.sort_by(|a, b| natural(b, a));
+        ids.into_iter().map(|id| (plain(id), id)).collect()
     }
 
     /// Returns each contract that cannot be merged, with the code and the path to the cause.
@@ -301,6 +299,10 @@ impl Graph {
         }
         group
     }
+}
+
+fn plain(id: &str) -> String {
+    id.trim_start_matches('0').to_ascii_lowercase()
 }
 
 #[cfg(test)]

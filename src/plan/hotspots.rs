@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
+use crate::domain::finding::Finding;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::settings;
+use crate::plan::codes;
 use crate::plan::item::{Facts, Item, natural};
-use crate::plan::overlap::{self, Entry, Index};
+use crate::plan::overlap::{self, Budget, Entry, Index, Spent};
 
 /// Why several contracts change the same path, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,6 +69,8 @@ pub struct Spots {
     /// The hotspots of several contracts, most serious first.
     pub shared: Vec<Hotspot>,
     texts: Vec<String>,
+    /// The contracts whose patterns were not compared, because all patterns together are too many.
+    uncompared: Vec<usize>,
 }
 
 impl Spots {
@@ -79,41 +83,124 @@ impl Spots {
     }
 }
 
+/// The most contracts that the finding about uncompared ones names.
+const MOST_NAMED: usize = 20;
+
+impl Spots {
+    /// Returns a finding about the contracts whose patterns were not compared; `None` if all were.
+    pub fn finding(&self, items: &[Item]) -> Option<Finding> {
+        let mut ids: Vec<&str> = self.uncompared.iter().map(|n| items[*n].issue.as_str()).collect();
+        ids.sort_by(|a, b| natural(a, b));
+        let count = ids.len();
+        let more = match count.saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        ids.truncate(MOST_NAMED);
+        let message = format!(
+            "the patterns of {count} contracts were not compared: {}{more}",
+            ids.join(", ")
+        );
+        (count > 0).then(|| {
+            Finding::new(&codes::PLAN_LIMIT, message)
+                .help("use fewer patterns with wildcards in these contracts, or close them")
+        })
+    }
+}
+
+/// How many steps the comparison of all patterns may take: some for each contract, so that the time is linear in the contracts, and
+/// enough for a few large contracts.
+const STEPS_OF_CONTRACT: usize = 100_000;
+const STEPS: usize = 30_000_000;
+
 /// The contracts that change each path.
 type Touched = BTreeMap<(HotspotKind, String), BTreeSet<usize>>;
 
-/// Finds the hotspots.
+/// Finds the hotspots. If the patterns of all contracts are too many to compare, leaves out the contracts with the most of them.
 pub fn find(
     items: &[Item],
     facts: &Facts,
     settings: &settings::Hotspots,
     index: &HashMap<String, usize>,
 ) -> Spots {
-    let allowed = overlap::entries(each(items, |i| &i.allow));
-    let declared = overlap::entries(each(items, |i| &i.merge_hotspots));
-    let denied: HashMap<&str, PathPattern> = each(items, |i| &i.deny)
+    let mut weights: Vec<(usize, usize)> = items.iter().map(Item::weight).zip(0..).collect();
+    weights.sort_unstable();
+    let mut kept = weights.len();
+    let mut is_compared = vec![true; items.len()];
+    loop {
+        let budget = Budget::new((STEPS + items.len() * STEPS_OF_CONTRACT) as u64);
+        let compared = |n: usize| is_compared[n];
+        if let Ok(mut spots) = compare(items, &compared, facts, settings, index, &budget) {
+            spots.uncompared = (0..items.len()).filter(|n| !is_compared[*n]).collect();
+            return spots;
+        }
+        // Comparing in pairs is quadratic, so a quarter of the patterns takes a sixteenth of the time.
+        let mut total: usize = weights[..kept].iter().map(|(weight, _)| weight).sum();
+        let most = total / 4;
+        while kept > 0 && total > most {
+            kept -= 1;
+            let (weight, n) = weights[kept];
+            total -= weight;
+            is_compared[n] = false;
+        }
+    }
+}
+
+/// Finds the hotspots of the contracts that `compared` selects.
+fn compare(
+    items: &[Item],
+    compared: &impl Fn(usize) -> bool,
+    facts: &Facts,
+    settings: &settings::Hotspots,
+    index: &HashMap<String, usize>,
+    budget: &Budget,
+) -> Result<Spots, Spent> {
+    let allowed = overlap::entries(each(items, compared, |i| &i.allow));
+    let declared = overlap::entries(each(items, compared, |i| &i.merge_hotspots));
+    let denied: HashMap<&str, PathPattern> = each(items, compared, |i| &i.deny)
         .map(|(_, text)| text)
         .collect::<BTreeSet<_>>()
         .into_iter()
         .filter_map(|text| Some((text, PathPattern::new(text).ok()?)))
         .collect();
     let denies = |n: usize, path: &PathPattern| {
-        let mut denies = items[n].deny.iter().filter_map(|text| denied.get(text.as_str()));
-        denies.any(|deny| covers(deny, path))
+        for deny in items[n].deny.iter().filter_map(|text| denied.get(text.as_str())) {
+            let steps = if deny.is_wild() { path.prefix().len() } else { 1 };
+            budget.spend((deny.as_str().len() + 1) * (steps + 1))?;
+            if covers(deny, path) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     };
 
     let mut touched = Touched::new();
     for core in overlap::entries(settings.core.iter().map(|core| (0, core.written()))) {
         let mut who: BTreeSet<usize> = BTreeSet::new();
-        for entry in declared.iter().filter(|e| overlap::share(e, &core)) {
-            who.extend(&entry.contracts);
+        for entry in &declared {
+            if overlap::share_within(entry, &core, budget)? {
+                who.extend(&entry.contracts);
+            }
         }
-        for entry in allowed.iter().filter(|e| overlap::share(e, &core)) {
-            who.extend(entry.contracts.iter().filter(|n| !denies(**n, &core.spec)));
+        let mut denying: HashMap<usize, bool> = HashMap::new();
+        for entry in &allowed {
+            if !overlap::share_within(entry, &core, budget)? {
+                continue;
+            }
+            for &n in &entry.contracts {
+                let is_denied = match denying.get(&n) {
+                    Some(known) => *known,
+                    None => denies(n, &core.spec)?,
+                };
+                denying.insert(n, is_denied);
+                if !is_denied {
+                    who.insert(n);
+                }
+            }
         }
         touched.insert((HotspotKind::Core, core.spec.as_str().to_owned()), who);
     }
-    by_declaration(&declared, settings, &mut touched);
+    by_declaration(&declared, settings, &mut touched, budget)?;
     for conflict in &facts.conflicts {
         let who: BTreeSet<usize> = conflict
             .between
@@ -143,21 +230,24 @@ pub fn find(
             shared.push(hotspot(items, *kind, text, who.iter().copied(), false));
         }
     }
-    shared.extend(by_scope(items, &allowed, denies, &touched));
-    Spots {
+    shared.extend(by_scope(items, &allowed, denies, &touched, budget)?);
+    Ok(Spots {
         exclusive_of,
         shared,
         texts,
-    }
+        uncompared: Vec::new(),
+    })
 }
 
 fn each<'a>(
     items: &'a [Item],
+    compared: &impl Fn(usize) -> bool,
     list: impl Fn(&'a Item) -> &'a Vec<String>,
 ) -> impl Iterator<Item = (usize, &'a str)> {
     items
         .iter()
         .enumerate()
+        .filter(|(n, _)| compared(*n))
         .flat_map(move |(n, item)| list(item).iter().map(move |text| (n, text.as_str())))
 }
 
@@ -169,8 +259,16 @@ fn covers(deny: &PathPattern, path: &PathPattern) -> bool {
     deny.as_str() == path.as_str() || deny.matches(path.prefix())
 }
 
+/// What one contract in the list of a hotspot costs, in steps: its memory also counts.
+const STEPS_OF_ENTRY: usize = 16;
+
 /// Adds the declared hotspots that are not core files. A declared directory or pattern includes declared paths below it.
-fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &mut Touched) {
+fn by_declaration(
+    declared: &[Entry],
+    settings: &settings::Hotspots,
+    touched: &mut Touched,
+    budget: &Budget,
+) -> Result<(), Spent> {
     let (core, growing) = (&settings.core, &settings.append_only);
     let index = Index::new(declared);
     for (n, entry) in declared.iter().enumerate() {
@@ -178,10 +276,13 @@ fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &m
             continue;
         }
         let mut who: BTreeSet<usize> = entry.contracts.iter().copied().collect();
-        index.sharing(n, |other| {
-            who.extend(&declared[other].contracts);
-            true
-        });
+        let take = |other: usize| {
+            let contracts = &declared[other].contracts;
+            budget.spend(STEPS_OF_ENTRY * contracts.len())?;
+            who.extend(contracts);
+            Ok(true)
+        };
+        index.sharing(n, budget, take)?;
         let grows = growing.iter().any(|g| covers(g, &entry.spec));
         let kind = if grows {
             HotspotKind::AppendOnly
@@ -190,15 +291,17 @@ fn by_declaration(declared: &[Entry], settings: &settings::Hotspots, touched: &m
         };
         touched.insert((kind, entry.spec.as_str().to_owned()), who);
     }
+    Ok(())
 }
 
 /// Returns the overlaps of scopes that no contract declares.
 fn by_scope(
     items: &[Item],
     allowed: &[Entry],
-    denies: impl Fn(usize, &PathPattern) -> bool,
+    denies: impl Fn(usize, &PathPattern) -> Result<bool, Spent>,
     touched: &Touched,
-) -> Vec<Hotspot> {
+    budget: &Budget,
+) -> Result<Vec<Hotspot>, Spent> {
     // A path that only one contract declares has no row yet, although the scope of another may allow it.
     let shown = touched.iter().filter(|(_, who)| who.len() > 1);
     let known: BTreeSet<&str> = shown.map(|((_, text), _)| text.as_str()).collect();
@@ -212,18 +315,19 @@ fn by_scope(
         let mut who = Vec::new();
         let mut take = |contracts: &[usize]| {
             for &c in contracts {
-                if seen[c] != n && !denies(c, &entry.spec) {
+                budget.spend(1)?;
+                if seen[c] != n && !denies(c, &entry.spec)? {
                     who.push(c);
                 }
                 seen[c] = n;
                 if who.len() > overlap::MOST {
-                    return false;
+                    return Ok(false);
                 }
             }
-            true
+            Ok(true)
         };
-        if take(&entry.contracts) {
-            index.sharing(n, |other| take(&allowed[other].contracts));
+        if take(&entry.contracts)? {
+            index.sharing(n, budget, |other| take(&allowed[other].contracts))?;
         }
         if who.len() > 1 {
             let more = who.len() > overlap::MOST;
@@ -237,7 +341,7 @@ fn by_scope(
             ));
         }
     }
-    spots
+    Ok(spots)
 }
 
 fn hotspot(
@@ -298,6 +402,40 @@ mod tests {
                 ["scope nmoe/data/loader.py 1 2"]
             );
         }
+    }
+
+    /// Contracts of strangers with patterns that must be compared in pairs hide no hotspot of the others.
+    #[test]
+    fn too_many_patterns_leave_out_largest_contracts() {
+        let path = "nmoe/data/loader.py";
+        let mut items = vec![
+            item("1", &[], &[path], &[]),
+            item("2", &[], &["nmoe/data/**"], &[]),
+        ];
+        for n in 0..20 {
+            let pattern = |kind: &str| (0..400).map(|m| format!("*/{kind}{n}x{m}/*")).collect::<Vec<_>>();
+            items.push(Item {
+                issue: format!("9{n:02}"),
+                allow: pattern("a"),
+                deny: pattern("d"),
+                merge_hotspots: pattern("h"),
+                ..Item::default()
+            });
+        }
+        let index = items.iter().map(|i| i.issue.clone()).zip(0..).collect();
+        let spots = find(&items, &Facts::default(), &settings::Hotspots::default(), &index);
+        assert!(
+            spots
+                .shared
+                .iter()
+                .any(|spot| spot.path == path && spot.contracts == ["1", "2"])
+        );
+        let message = spots
+            .finding(&items)
+            .map(|finding| finding.message)
+            .unwrap_or_default();
+        assert!(message.contains("contracts were not compared: 9"), "{message}");
+        assert!(!spots.uncompared.contains(&0) && !spots.uncompared.contains(&1));
     }
 
     #[test]

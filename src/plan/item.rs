@@ -39,6 +39,16 @@ impl Item {
             deny: contract.scope.deny.clone(),
         }
     }
+
+    /// Returns how much the patterns of the contract cost to compare: their number and lengths.
+    pub fn weight(&self) -> usize {
+        let lists = [&self.allow, &self.deny, &self.merge_hotspots];
+        lists
+            .into_iter()
+            .flatten()
+            .map(|pattern| pattern.len() + 16)
+            .sum()
+    }
 }
 
 /// What a plan needs in addition to the contracts.

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::domain::finding::{Finding, FindingJson};
+use crate::domain::finding::{Finding, FindingJson, listed};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::settings;
 
@@ -85,6 +85,7 @@ pub fn make(
     let graph = graph::Graph::new(items, &facts.done);
     findings.extend(graph.findings(items));
     let spots = hotspots::find(items, facts, settings, &graph.index);
+    findings.extend(spots.finding(items));
     let waves = waves::waves(&graph, &spots.exclusive_of);
     let mut wave_of = vec![None; items.len()];
     for (number, wave) in waves.iter().enumerate() {
@@ -122,7 +123,7 @@ pub fn make(
                 way,
             })
             .collect(),
-        findings: findings.iter().map(FindingJson::from).collect(),
+        findings: listed(&findings).iter().map(FindingJson::from).collect(),
         next,
     }
 }

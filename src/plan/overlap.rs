@@ -3,6 +3,7 @@
 //! If two patterns match a common path, one literal prefix is a prefix of the other. So each pattern looks up the prefixes of its prefix
 //! instead of comparing itself with every pattern, which is almost linear for usual patterns.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -10,6 +11,30 @@ use crate::domain::path_pattern::PathPattern;
 
 /// The most contracts that one hotspot lists.
 pub const MOST: usize = 64;
+
+/// How many steps a comparison of patterns may still take. Every issue can hold a contract, and some patterns must be compared in pairs.
+#[derive(Debug)]
+pub struct Budget(Cell<u64>);
+
+/// The budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent;
+
+impl Budget {
+    pub fn new(steps: u64) -> Self {
+        Budget(Cell::new(steps))
+    }
+
+    /// Takes steps from the budget.
+    ///
+    /// # Errors
+    /// The budget has fewer steps left.
+    pub fn spend(&self, steps: usize) -> Result<(), Spent> {
+        let left = self.0.get().checked_sub(steps as u64).ok_or(Spent)?;
+        self.0.set(left);
+        Ok(())
+    }
+}
 
 /// How the index treats a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +159,28 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
     entries
 }
 
+/// Returns how many steps [`share`] takes at most.
+fn cost(a: &Entry, b: &Entry) -> usize {
+    let (left, right) = (a.spec.as_str().len() + 1, b.spec.as_str().len() + 1);
+    match (a.shape, b.shape) {
+        (Shape::File, Shape::File) => left,
+        (Shape::File, Shape::Wild) if !has_suffix(b, a.spec.as_str()) => right,
+        (Shape::Wild, Shape::File) if !has_suffix(a, b.spec.as_str()) => left,
+        _ => left * right,
+    }
+}
+
+/// Like [`share`], within a budget.
+///
+/// # Errors
+/// The budget is spent.
+pub fn share_within(a: &Entry, b: &Entry, budget: &Budget) -> Result<bool, Spent> {
+    budget.spend(cost(a, b))?;
+    Ok(share(a, b))
+}
+
 /// Whether a path can match both patterns. A name with an extension counts as a file.
-pub fn share(a: &Entry, b: &Entry) -> bool {
+fn share(a: &Entry, b: &Entry) -> bool {
     match (a.shape, b.shape) {
         (Shape::File, Shape::File) => a.spec.as_str() == b.spec.as_str(),
         (Shape::File, _) => contains(b, a.spec.as_str()),
@@ -146,8 +191,11 @@ pub fn share(a: &Entry, b: &Entry) -> bool {
 
 fn contains(entry: &Entry, path: &str) -> bool {
     // The suffix excludes most patterns quickly.
-    (entry.shape != Shape::Wild || path.ends_with(suffix(&entry.spec, entry.shape)))
-        && entry.spec.matches(path)
+    (entry.shape != Shape::Wild || has_suffix(entry, path)) && entry.spec.matches(path)
+}
+
+fn has_suffix(entry: &Entry, path: &str) -> bool {
+    path.ends_with(suffix(&entry.spec, entry.shape))
 }
 
 impl<'a> Index<'a> {
@@ -168,7 +216,15 @@ impl<'a> Index<'a> {
     }
 
     /// Visits the other patterns that can match a path of entry `n` and whose prefix is not longer, until `visit` returns false.
-    pub fn sharing(&self, n: usize, mut visit: impl FnMut(usize) -> bool) {
+    ///
+    /// # Errors
+    /// The budget is spent, here or by `visit`.
+    pub fn sharing(
+        &self,
+        n: usize,
+        budget: &Budget,
+        mut visit: impl FnMut(usize) -> Result<bool, Spent>,
+    ) -> Result<(), Spent> {
         let entry = &self.entries[n];
         let text = entry.spec.prefix();
         let end = reversed(suffix(&entry.spec, entry.shape));
@@ -182,11 +238,12 @@ impl<'a> Index<'a> {
                 .with_shorter_suffix(&end)
                 .chain(longer.into_iter().flatten())
             {
-                if other != n && share(entry, &self.entries[other]) && !visit(other) {
-                    return;
+                if other != n && share_within(entry, &self.entries[other], budget)? && !visit(other)? {
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -213,10 +270,11 @@ mod tests {
             let index = Index::new(&entries);
             let mut found = BTreeSet::new();
             for n in 0..entries.len() {
-                index.sharing(n, |m| {
+                let visit = |m: usize| {
                     found.insert((n.min(m), n.max(m)));
-                    true
-                });
+                    Ok(true)
+                };
+                prop_assert_eq!(index.sharing(n, &Budget::new(u64::MAX), visit), Ok(()));
             }
             for a in 0..entries.len() {
                 for b in a + 1..entries.len() {

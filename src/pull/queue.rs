@@ -4,6 +4,8 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::contract::Contract;
+use crate::domain::finding::Finding;
+use crate::domain::ids::ContractId;
 use crate::domain::settings::Hotspots;
 use crate::git::{Git, claims};
 use crate::github::api::GitHub;
@@ -28,6 +30,8 @@ pub struct Queue {
     issues: HashMap<u64, Issue>,
     /// The contracts of open issues, by issue number.
     contracts: HashMap<u64, Item>,
+    /// The ids of these contracts.
+    open: HashSet<ContractId>,
     /// The ids of contracts that a ref on the remote marks as merged.
     done: BTreeSet<String>,
     /// Whether the issue of a contract is closed as completed, by id; requested only if needed.
@@ -41,6 +45,8 @@ pub struct Queue {
 struct InReview {
     contracts: Vec<(Item, u64)>,
     hotspots: Vec<Hotspot>,
+    /// About contracts whose patterns were not compared.
+    limit: Option<Finding>,
 }
 
 /// An open pull request that must be merged first, because both change the same hotspot.
@@ -57,11 +63,11 @@ impl Queue {
     /// # Errors
     /// GitHub does not answer, or git fails.
     pub fn load(github: &GitHub, clone: &Git, hotspots: Hotspots) -> anyhow::Result<Self> {
-        let (mut issues, mut contracts, mut ids) = (HashMap::new(), HashMap::new(), HashSet::new());
+        let (mut issues, mut contracts, mut open) = (HashMap::new(), HashMap::new(), HashSet::new());
         for body in github.open_issues()? {
             let issue = Issue::of(body);
             if let Ok(contract) = &issue.document.value
-                && ids.insert(contract.nmoe.issue.clone())
+                && open.insert(contract.nmoe.issue.clone())
             {
                 let path = issue.document.source.name().unwrap_or_default();
                 contracts.insert(issue.number, Item::of(path, contract));
@@ -71,6 +77,7 @@ impl Queue {
         Ok(Queue {
             issues,
             contracts,
+            open,
             pulls: github
                 .open_pulls()?
                 .into_iter()
@@ -124,7 +131,7 @@ impl Queue {
     /// # Errors
     /// GitHub does not answer.
     pub fn unmerged<'a>(&self, github: &GitHub, contract: &'a Contract) -> anyhow::Result<Vec<&'a str>> {
-        let is_open = |id: &str| self.contracts.values().any(|item| item.issue == id);
+        let is_open = |id: &str| id.parse::<ContractId>().is_ok_and(|id| self.open.contains(&id));
         let mut unmerged: Vec<&str> = contract.nmoe.depends_on.iter().map(|id| id.as_str()).collect();
         unmerged.retain(|id| !self.done.contains(*id));
         let mut completed = self.completed.borrow_mut();
@@ -174,6 +181,11 @@ impl Queue {
         ahead
     }
 
+    /// Returns a finding about contracts whose hotspots [`Queue::ahead`] does not know.
+    pub fn limit(&self) -> Option<&Finding> {
+        self.in_review.get()?.limit.as_ref()
+    }
+
     fn find_in_review(&self) -> InReview {
         let is_draft = |number: u64| {
             let open = self.pulls.iter().find(|open| open.pull.number == number);
@@ -188,8 +200,10 @@ impl Queue {
         let items: Vec<Item> = contracts.iter().map(|(item, _)| item.clone()).collect();
         let ids = items.iter().enumerate();
         let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
+        let spots = plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index);
         InReview {
-            hotspots: plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index).shared,
+            limit: spots.finding(&items),
+            hotspots: spots.shared,
             contracts,
         }
     }

@@ -147,7 +147,7 @@ fn shared_hotspots(
             .in_path(&item.path)
             .help("one of the two is merged first, and the other resolves the conflicts")
     };
-    Ok(shared.map(warning).collect())
+    Ok(shared.map(warning).chain(spots.finding(&others)).collect())
 }
 
 /// Releases the claim of a contract, and returns it; `None` if the contract is not claimed. With `dry_run` the claim stays.

@@ -323,3 +323,46 @@ scope:\n  allow: [{}]\n  deny: []\n",
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said.matches("at most 500").count(), 20, "{said}");
 }
+
+/// Contracts of strangers whose patterns must be compared in pairs. The time grows with the number of contracts, and not faster.
+#[test]
+fn slow_hostile_patterns_take_linear_time() {
+    let mut times = Vec::new();
+    for count in [20, 40, 80] {
+        let sandbox = Sandbox::new();
+        let shared = |id: &str| contract(id, "honest").allow("nmoe/data/loader.py").section();
+        sandbox
+            .file("w/01.md", shared("01"))
+            .file("w/02.md", shared("02"));
+        for n in 0..count {
+            let patterns: Vec<String> = (0..450).map(|m| format!("\"*/x{n}y{m}/*\"")).collect();
+            let id = format!("9{n:02}");
+            let text = contract(&id, "hostile").allow(&patterns.join(", ")).section();
+            sandbox.file(&format!("w/{id}.md"), text);
+        }
+        let shell = ["bash", "-c", "TIMEFORMAT=%U; time \"$@\"", "timed"];
+        let call = sandbox.gates(["plan", "w", "--format", "json"]);
+        let output = call.under(&shell).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let planned = plan["waves"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|wave| wave.as_array().unwrap())
+            .count();
+        assert_eq!(planned, count + 2);
+        let path = "nmoe/data/loader.py";
+        let spots = plan["hotspots"].as_array().unwrap();
+        assert!(
+            spots
+                .iter()
+                .any(|spot| spot["path"] == path && spot["contracts"] == serde_json::json!(["01", "02"]))
+        );
+        assert_eq!(plan["findings"][0]["code"], "plan-limit");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        times.push(stderr.lines().last().unwrap().parse::<f64>().unwrap());
+    }
+    // To compare all pairs would take 16 times as long.
+    assert!(times[2] < times[0] * 8.0, "{times:?}");
+}
