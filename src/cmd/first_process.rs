@@ -12,24 +12,15 @@ use crate::system::pid_namespace;
 
 /// Runs the subcommand of these arguments, if it is one of this file.
 pub fn run(args: &[OsString]) -> Option<anyhow::Result<Exit>> {
-    let program = args.get(2..).unwrap_or_default();
-    let run: fn(&[OsString], Streams) -> io::Result<()> = match args.get(1)?.to_str()? {
-        protocol::SUBCOMMAND => |_, streams| {
+    let run: fn(Streams) -> io::Result<()> = match args.get(1)?.to_str()? {
+        protocol::SUBCOMMAND => |streams| {
             let names: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
             init::run(streams, &names)
         },
-        pid_namespace::ENTRY => |program, streams| pid_namespace::enter(program, streams.input),
-        pid_namespace::INIT => |program, streams| {
-            let streams = pid_namespace::Streams {
-                caller: streams.input,
-                entry: streams.output,
-                output: streams.reports,
-            };
-            pid_namespace::init(program, streams)
-        },
+        pid_namespace::SERVER => |streams| pid_namespace::serve(streams.input),
         _ => return None,
     };
-    let ran = streams().and_then(|streams| run(program, streams));
+    let ran = streams().and_then(run);
     Some(ran.map(|()| Exit::Passed).map_err(Into::into))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::ids::GateId;
 use crate::gate::filter::Filter;
+use crate::gate::metrics::Escape;
 use crate::system::files::{self, FileError};
 
 /// The largest part of the output of one gate that is kept, in bytes.
@@ -138,22 +139,13 @@ pub fn tail(results: &Path, gate: &GateId) -> Vec<String> {
     lines
 }
 
-/// Returns a line as a terminal would show it: without colours and tabs, and only what follows the last carriage return.
+/// Returns a line as a terminal would show it: without escape sequences and tabs, and only what follows the last carriage return.
 fn plain(line: &str) -> String {
     let line = line.trim_end();
     let shown = line.rsplit('\r').next().unwrap_or(line);
-    let mut out = String::new();
-    let mut rest = shown.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c == '\u{1b}' && rest.next_if_eq(&'[').is_some() {
-            // A control sequence ends with a letter or one of a few signs.
-            while rest.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
-        } else if c == '\t' {
-            out.push_str("    ");
-        } else {
-            out.push(c);
-        }
-    }
+    let mut clean = Vec::new();
+    let stripped = Escape::None.strip(shown.as_bytes(), &mut clean);
+    let mut out = String::from_utf8_lossy(stripped).trim_end().replace('\t', "    ");
     if out.chars().count() > LINE {
         out = out.chars().take(LINE).chain(['…']).collect();
     }
@@ -198,7 +190,7 @@ mod tests {
         let results = place.path().join("r.json");
         assert_eq!(tail(&results, &gate()), Vec::<String>::new());
         let text = format!(
-            "\u{1b}[1;31mred\u{1b}[0m\r\n10 %\r50 %\n\n{}\n",
+            "\u{1b}[1;31mre\u{1b}]8;;https://x\u{1b}\\d\u{1b}[0m\r\n10 %\r50 %\n\n{}\n",
             "y".repeat(LINE + 5)
         );
         write(&results, &gate(), text.as_bytes()).unwrap();

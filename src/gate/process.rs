@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::gate::printing::Printing;
 use crate::system::cgroup::Cgroup;
-use crate::system::pid_namespace::Namespace;
+use crate::system::pid_namespace::{Namespace, Program, Server};
 use crate::system::process::Process;
 use crate::system::process_tree::{self, Descendants, GRACE_PERIOD, KILL_TIMEOUT, Leader, TERMINATE_TIMEOUT};
 use crate::system::signals::{Signals, Stop};
@@ -114,6 +115,8 @@ pub struct Supervisor {
     pub mapped: Option<MappedLibraries>,
     descendants: Descendants,
     isolation: Isolation,
+    /// Starts commands in PID namespaces; `None` if this machine does not allow that.
+    server: Option<Server>,
     buffer: Vec<u8>,
 }
 
@@ -147,13 +150,19 @@ impl Supervisor {
     /// # Errors
     /// The kernel refuses to make this process a subreaper.
     pub fn new(signals: Signals, output: Output, watch: Box<dyn Watch>) -> io::Result<Self> {
+        let mut descendants = Descendants::adopt()?;
+        let (isolation, server) = isolation::level();
+        if let Some(server) = &server {
+            descendants.exclude(server.pid());
+        }
         Ok(Supervisor {
             signals,
             output,
             watch,
             mapped: None,
-            descendants: Descendants::adopt()?,
-            isolation: isolation::level(),
+            descendants,
+            isolation,
+            server,
             buffer: Vec::new(),
         })
     }
@@ -179,7 +188,7 @@ impl Supervisor {
     /// The command could not be started.
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
-        let mut running = start(spec, meter, self.isolation)?;
+        let mut running = start(spec, meter, self.server.as_ref())?;
         if let Some(keeper) = running.container.as_ref().and_then(Container::keeper) {
             self.descendants.exclude(keeper);
         }
@@ -488,39 +497,49 @@ impl Supervisor {
     }
 }
 
-fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, level: Isolation) -> io::Result<Running<'a>> {
+fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, server: Option<&Server>) -> io::Result<Running<'a>> {
     let (pipe, writer) = io::pipe()?;
     rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
     // Ignore an error: a smaller pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
-    let mut namespace = None;
-    let (mut command, container) = match spec.container {
-        Some(start) => {
-            let mut client = start.engine.command();
-            let container = Container::connect(start, &mut client)?;
-            client.stdout(writer);
-            (client, Some(container))
-        }
-        None => {
-            let (mut command, connection) = isolation::shell(spec.command, level, writer)?;
-            namespace = connection;
-            command.env_clear().envs(spec.environment).current_dir(spec.dir);
-            (command, None)
-        }
-    };
-    let group = if container.is_none() {
+    let group = if spec.container.is_none() {
         isolation::new_group()
     } else {
         None
     };
-    command.process_group(0);
-    let started = Instant::now();
-    let child = command.spawn()?;
-    drop(command);
-    let leader = Leader::of(&child);
-    if let Some(group) = &group {
-        // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
-        let _ = group.add(leader.pid);
+    // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
+    let add = |pid| group.as_ref().map(|group| group.add(pid));
+    let (mut namespace, mut container) = (None, None);
+    let (leader, started);
+    if let (None, Some(server)) = (spec.container, server) {
+        let program = Program {
+            words: &isolation::words(spec.command),
+            dir: spec.dir,
+            environment: spec.environment,
+        };
+        let (entry, connection) = server.run(&program, writer.as_fd(), |pid| {
+            add(pid);
+        })?;
+        (leader, started, namespace) = (entry, Instant::now(), Some(connection));
+        drop(writer);
+    } else {
+        let mut command = match spec.container {
+            Some(start) => {
+                let mut client = start.engine.command();
+                container = Some(Container::connect(start, &mut client)?);
+                client.stdout(writer);
+                client
+            }
+            None => {
+                let mut command = isolation::shell(spec.command, writer)?;
+                command.env_clear().envs(spec.environment).current_dir(spec.dir);
+                command
+            }
+        };
+        started = Instant::now();
+        leader = Leader::of(&command.process_group(0).spawn()?);
+        drop(command);
+        add(leader.pid);
     }
     Ok(Running {
         leader,

@@ -1,37 +1,296 @@
-//! Runs a command in its own PID namespace with a private `/proc`: the command sees no process outside, and no process of the
-//! command survives the first process of the namespace.
+//! Runs commands in their own PID namespaces with a private `/proc`: a command sees no process outside, and no process of a command
+//! survives the first process of its namespace.
 //!
-//! Three processes take part. The caller starts this program as the *entry*, which creates the namespace and starts this
-//! program again as the *init*, process 1 of the namespace. The init starts the command and reaps orphans. The caller holds one
-//! end of a socket, and both others write `Message`s to the other end. The init ends, and with it the whole namespace, when
-//! the caller closes the socket. Must not depend on gates.
+//! Four processes take part. The caller starts this program once more as the [`Server`], which holds nothing but what each request
+//! brings, and runs no command itself. For each command the server forks the *entry*, as a child of the caller. The entry creates the
+//! namespace and forks the *init*, process 1 of the namespace, which starts the command and reaps orphans. Only the server is a new
+//! program: to start one costs more than all the rest. The caller holds one end of a socket, and entry and init write `Message`s to the
+//! other end. The init ends, and with it the whole namespace, when the caller closes the socket. Must not depend on gates.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString, c_int, c_long};
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
-use rustix::process::{Pid, WaitOptions, WaitStatus, getegid, geteuid, wait};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getegid, geteuid, set_dumpable_behavior, setpgid,
+    wait, waitpid,
+};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::system::process;
 use crate::system::process_tree::Leader;
 
-/// The unlisted subcommand that creates the namespace.
-pub const ENTRY: &str = "pid-namespace-entry";
-/// The unlisted subcommand of process 1.
-pub const INIT: &str = "pid-namespace-init";
+/// The unlisted subcommand of the server.
+pub const SERVER: &str = "pid-namespace-server";
 /// The program file of this process, also after the file was replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// How often the init looks for the end of the last process after the command has ended.
 const INTERVAL: Duration = Duration::from_millis(2);
+
+/// A command that runs in a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// The program and its arguments; empty only tests whether the namespace works.
+    pub words: &'a [&'a str],
+    pub dir: &'a Path,
+    /// The complete environment.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+}
+
+impl Program<'_> {
+    /// Returns the request to the entry: its length, and then each field with a zero byte at its end.
+    fn request(&self) -> io::Result<Vec<u8>> {
+        let count = self.words.len().to_string();
+        let variables = self
+            .environment
+            .iter()
+            .flat_map(|(name, value)| [name.as_os_str(), value]);
+        let fields = [self.dir.as_os_str(), OsStr::new(&count)].into_iter();
+        let fields = fields.chain(self.words.iter().map(OsStr::new)).chain(variables);
+        let mut request = vec![0; 8];
+        for field in fields {
+            if memchr::memchr(0, field.as_bytes()).is_some() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "a zero byte in the command",
+                ));
+            }
+            request.extend_from_slice(field.as_bytes());
+            request.push(0);
+        }
+        let length = request.len() as u64 - 8;
+        request[..8].copy_from_slice(&length.to_le_bytes());
+        Ok(request)
+    }
+}
+
+/// Reads a request as a command without streams, and its name; `None` if there is no program.
+fn read_request(caller: &mut UnixStream) -> io::Result<Option<(Command, OsString)>> {
+    let mut length = [0; 8];
+    caller.read_exact(&mut length)?;
+    let mut request = Vec::new();
+    caller
+        .take(u64::from_le_bytes(length))
+        .read_to_end(&mut request)?;
+    let mut fields = request
+        .split(|byte| *byte == 0)
+        .map(|field| OsString::from_vec(field.to_vec()));
+    let mut next = || fields.next().ok_or(io::ErrorKind::UnexpectedEof);
+    let dir = next()?;
+    let count: usize = next()?.to_str().and_then(|count| count.parse().ok()).unwrap_or(0);
+    if count == 0 {
+        return Ok(None);
+    }
+    let name = next()?;
+    let mut command = Command::new(&name);
+    for _ in 1..count {
+        command.arg(next()?);
+    }
+    command.env_clear().current_dir(dir);
+    while let (Ok(name), Ok(value)) = (next(), next()) {
+        command.env(name, value);
+    }
+    Ok(Some((command, name)))
+}
+
+/// The process that forks an entry for each command. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Server {
+    socket: Option<UnixStream>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// The kernel gives no socket, or refuses to start the program.
+    pub fn start() -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let child = Command::new(THIS_PROGRAM)
+            .arg(SERVER)
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Server {
+            socket: Some(socket),
+            child,
+        })
+    }
+
+    /// Returns the process id of the server.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Runs a command in a new namespace, with its output to this descriptor. The leader is the entry, a child of this process that
+    /// leads its own process group. `prepare` gets the entry before the command starts.
+    ///
+    /// # Errors
+    /// The server is gone, or the kernel gives no socket.
+    pub fn run(
+        &self,
+        program: &Program<'_>,
+        output: BorrowedFd<'_>,
+        prepare: impl FnOnce(Pid),
+    ) -> io::Result<(Leader, Namespace)> {
+        let request = program.request()?;
+        let (mut socket, theirs) = UnixStream::pair()?;
+        let mut server = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [theirs.as_fd(), output];
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        sendmsg(server, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::NOSIGNAL)?;
+        drop(theirs);
+        let mut pid = [0; 4];
+        server.read_exact(&mut pid)?;
+        let pid = Pid::from_raw(i32::from_le_bytes(pid)).ok_or_else(|| io::Error::other("cannot fork"))?;
+        let leader = Leader::of_pid(pid);
+        // The entry waits for the request, so it cannot have ended.
+        setpgid(Some(pid), Some(pid))?;
+        prepare(pid);
+        socket.write_all(&request)?;
+        socket.set_nonblocking(true)?;
+        let namespace = Namespace {
+            socket,
+            line: String::new(),
+            init: None,
+            ended: None,
+            failure: None,
+        };
+        Ok((leader, namespace))
+    }
+
+    /// Whether the machine allows such a namespace. Creates one and ends it.
+    pub fn works(&self) -> bool {
+        let created = || -> io::Result<bool> {
+            let nothing = Program {
+                words: &[],
+                dir: Path::new("/"),
+                environment: &BTreeMap::new(),
+            };
+            let null = File::open("/dev/null")?;
+            let (leader, mut namespace) = self.run(&nothing, null.as_fd(), |_| {})?;
+            let ended = waitpid(Some(leader.pid), WaitOptions::empty())?;
+            let is_success = ended.and_then(|(_, status)| status.exit_status()) == Some(0);
+            Ok(is_success && namespace.ended()? == Some(Ok(0)))
+        };
+        created().unwrap_or(false)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.socket = None;
+        // Another part of this process may have reaped the server.
+        let _ = self.child.wait();
+    }
+}
+
+/// Forks an entry for each request, until the caller closes the socket.
+///
+/// # Errors
+/// The socket cannot be used.
+pub fn serve(caller: OwnedFd) -> io::Result<()> {
+    process::deny_inspection()?;
+    process::close_descriptors_on_exec();
+    // Commands inherit the standard streams of this process.
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let mut caller = UnixStream::from(caller);
+    while let Some([socket, output]) = receive(&caller)? {
+        let pid = match fork(CLONE_PARENT) {
+            Ok(None) => {
+                drop(caller);
+                let entered = enter(UnixStream::from(socket), output);
+                std::process::exit(c_int::from(entered.is_err()));
+            }
+            Ok(Some(pid)) => pid.as_raw_nonzero().get(),
+            Err(_) => 0,
+        };
+        caller.write_all(&pid.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+/// Receives the socket and the output of a command; `None` at the end.
+fn receive(caller: &UnixStream) -> io::Result<Option<[OwnedFd; 2]>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let received = loop {
+        match recvmsg(
+            caller,
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let rights = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+        _ => None,
+    });
+    let descriptors: Vec<OwnedFd> = rights.flatten().collect();
+    let pair = descriptors.try_into();
+    pair.map(Some).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// The flag of `clone` that makes the new process a sibling of this one.
+const CLONE_PARENT: c_long = 0x8000;
+/// The number of the system call `clone`.
+#[cfg(target_arch = "x86_64")]
+const CLONE: c_long = 56;
+#[cfg(not(target_arch = "x86_64"))]
+const CLONE: c_long = 220;
+
+/// Forks this process. Returns the new process, or `None` in the new process.
+fn fork(flags: c_long) -> io::Result<Option<Pid>> {
+    #[expect(
+        unsafe_code,
+        reason = "the standard library cannot fork without starting a program"
+    )]
+    // SAFETY: this process has one thread, so the new process may do everything. Without a stack and addresses the call copies the
+    // process as `fork` does.
+    let pid = unsafe {
+        unsafe extern "C" {
+            fn syscall(number: c_long, ...) -> c_long;
+        }
+        let flags = flags | c_long::from(Signal::CHILD.as_raw());
+        let zero: c_long = 0;
+        syscall(CLONE, flags, zero, zero, zero, zero)
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?))
+}
 
 /// What the caller learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,30 +337,6 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Returns a command that runs this program with these arguments in a new namespace. The caller sets directory, environment
-    /// and standard error; standard output of the program is its standard error.
-    ///
-    /// # Errors
-    /// The kernel gives no socket.
-    pub fn command<S: AsRef<OsStr>>(program: &[S]) -> io::Result<(Command, Namespace)> {
-        let (socket, theirs) = UnixStream::pair()?;
-        socket.set_nonblocking(true)?;
-        let mut command = Command::new(THIS_PROGRAM);
-        command
-            .arg(ENTRY)
-            .args(program)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null());
-        let namespace = Namespace {
-            socket,
-            line: String::new(),
-            init: None,
-            ended: None,
-            failure: None,
-        };
-        Ok((command, namespace))
-    }
-
     fn read(&mut self) {
         let mut bytes = [0u8; 1024];
         while let Ok(n @ 1..) = self.socket.read(&mut bytes) {
@@ -137,25 +372,9 @@ impl Namespace {
     }
 }
 
-/// Whether this process can create such a namespace. Creates one and ends it.
-pub fn is_available() -> bool {
-    let created = || -> io::Result<bool> {
-        let (mut command, mut namespace) = Namespace::command::<&str>(&[])?;
-        let mut child = command.env_clear().stderr(Stdio::null()).spawn()?;
-        drop(command);
-        let exit = child.wait()?;
-        Ok(exit.success() && namespace.ended()? == Some(Ok(0)))
-    };
-    created().unwrap_or(false)
-}
-
-/// Creates the namespace and runs the init in it, until the command has ended. Without a command only tests whether that works.
-///
-/// # Errors
-/// The machine does not allow the namespace. The caller is told too.
-pub fn enter(program: &[OsString], caller: OwnedFd) -> io::Result<()> {
-    let mut caller = UnixStream::from(caller);
-    let entered = enter_and_report(program, &mut caller);
+/// Creates the namespace and runs the init in it, until the command has ended. The caller also learns why that is impossible.
+fn enter(mut caller: UnixStream, output: OwnedFd) -> io::Result<()> {
+    let entered = enter_and_report(&mut caller, output);
     if let Err(error) = &entered {
         // Without a reader there is no one to tell.
         let _ = writeln!(caller, "cannot create a PID namespace: {error}");
@@ -163,37 +382,31 @@ pub fn enter(program: &[OsString], caller: OwnedFd) -> io::Result<()> {
     entered
 }
 
-fn enter_and_report(program: &[OsString], caller: &mut UnixStream) -> io::Result<()> {
+fn enter_and_report(caller: &mut UnixStream, output: OwnedFd) -> io::Result<()> {
+    let program = read_request(caller)?;
     let is_root = geteuid().is_root();
+    // The maps are only writable as long as this process can be inspected. It holds only what the command gets.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     unshare(is_root)?;
-    // The maps are only writable as long as this process can be inspected.
     process::deny_inspection()?;
     // Mounts of this process stay in its own mount namespace.
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
-    let mut init = Command::new(THIS_PROGRAM);
-    init.arg(INIT)
-        .args(program)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped());
-    #[expect(
-        unsafe_code,
-        reason = "only the first process of the namespace can mount its /proc, and only before it starts a program"
-    )]
-    // SAFETY: the function makes system calls only, and does not allocate.
-    unsafe {
-        init.pre_exec(move || private_proc(is_root))
+    let (mut pipe, entry) = io::pipe()?;
+    let Some(pid) = fork(0)? else {
+        drop(pipe);
+        private_proc(is_root)?;
+        init(program, caller, entry.into(), output)?;
+        std::process::exit(0);
     };
-    let mut init = init.spawn()?;
-    let pid = i32::try_from(init.id()).map_err(io::Error::other)?;
-    caller.write_all(Message::Init(pid).line().as_bytes())?;
+    drop((entry, output, program));
+    let message = Message::Init(pid.as_raw_nonzero().get());
+    caller.write_all(message.line().as_bytes())?;
     // The init writes one byte when the command has ended: whether other processes are left.
     let mut left = [0u8; 1];
-    if let Some(mut pipe) = init.stdout.take() {
-        let _ = pipe.read_exact(&mut left);
-    }
+    let _ = pipe.read_exact(&mut left);
     if left[0] != b'+' {
         // Nothing is left, so the init ends now. The caller then finds no process when this one has ended.
-        init.wait()?;
+        waitpid(Some(pid), WaitOptions::empty())?;
     }
     Ok(())
 }
@@ -228,7 +441,7 @@ fn unshare(is_root: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the `/proc` of this namespace. Makes system calls only, because the process was forked a moment ago.
+/// Mounts the `/proc` of this namespace.
 fn private_proc(is_root: bool) -> io::Result<()> {
     if is_root {
         // Root could unmount the new one, and must not find the old one below. In a user namespace the kernel prevents that.
@@ -238,35 +451,26 @@ fn private_proc(is_root: bool) -> io::Result<()> {
     Ok(mount(c"proc", c"/proc", c"proc", flags, None)?)
 }
 
-/// The standard streams of process 1.
-pub struct Streams {
-    /// The socket to the caller.
-    pub caller: OwnedFd,
-    /// Tells the entry that the command has ended.
-    pub entry: OwnedFd,
-    /// Takes the output of the command.
-    pub output: OwnedFd,
-}
-
-/// Runs the command as process 1 of its namespace, until no process is left or the caller is gone.
-///
-/// # Errors
-/// The socket cannot be used.
-pub fn init(program: &[OsString], streams: Streams) -> io::Result<()> {
-    process::deny_inspection()?;
-    process::close_descriptors_on_exec();
-    let mut caller = UnixStream::from(streams.caller);
-    let mut entry = File::from(streams.entry);
-    let Some((name, arguments)) = program.split_first() else {
+/// Runs the command as process 1 of its namespace, until no process is left or the caller is gone. Tells the entry when the command
+/// has ended.
+fn init(
+    program: Option<(Command, OsString)>,
+    caller: &mut UnixStream,
+    entry: OwnedFd,
+    output: OwnedFd,
+) -> io::Result<()> {
+    let mut entry = File::from(entry);
+    let Some((mut command, name)) = program else {
         return caller.write_all(Message::Exit(0).line().as_bytes());
     };
-    let started = Command::new(name)
-        .args(arguments)
+    let started = command
         .stdin(Stdio::null())
-        .stdout(streams.output.try_clone()?)
-        .stderr(streams.output)
+        .stdout(output.try_clone()?)
+        .stderr(output)
         .process_group(0)
         .spawn();
+    // Only the command holds its output.
+    drop(command);
     let child = match started {
         Ok(child) => child,
         Err(error) => {
@@ -285,7 +489,7 @@ pub fn init(program: &[OsString], streams: Streams) -> io::Result<()> {
                 let _ = entry.write_all(if are_left { b"+" } else { b"-" });
             }
         }
-        if !are_left || is_gone(&caller, &leader, has_ended) {
+        if !are_left || is_gone(caller, &leader, has_ended) {
             return Ok(());
         }
     }

@@ -52,6 +52,23 @@ pub fn has_children() -> bool {
     .is_ok()
 }
 
+/// Whether every child of this process is among these. Reads only the lists of children; `false` if the kernel keeps none.
+pub fn has_only(known: &HashSet<Process>) -> bool {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    let is_known = |pid: &str| {
+        let pid = pid.parse().ok();
+        pid.and_then(stat)
+            .is_some_and(|stat| known.contains(&stat.process))
+    };
+    !known.is_empty()
+        && threads.flatten().all(|thread| {
+            let listed = std::fs::read_to_string(thread.path().join("children"));
+            listed.is_ok_and(|listed| listed.split_ascii_whitespace().all(is_known))
+        })
+}
+
 /// Reaps every child that has ended, and returns each with its status.
 pub fn reap() -> Vec<(Pid, WaitStatus)> {
     let mut ended = Vec::new();
@@ -99,10 +116,14 @@ fn all() -> Vec<Stat> {
         .flatten()
         .filter_map(|entry| {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read(PathBuf::from("/proc").join(entry.file_name()).join("stat")).ok()?;
-            parse(pid, &stat)
+            stat(pid)
         })
         .collect()
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse(pid, &text)
 }
 
 /// Parses `pid (name) state parent …`. The name may contain any byte; field 20 is the number of threads, field 22 the start time.
@@ -150,10 +171,7 @@ pub fn descendants(except: &HashSet<Process>) -> Vec<Process> {
 
 /// Whether a process is stopped, as by SIGSTOP.
 pub fn is_stopped(pid: Pid) -> bool {
-    let pid = pid.as_raw_nonzero().get();
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok();
-    stat.and_then(|stat| parse(pid, &stat))
-        .is_some_and(|stat| stat.stopped)
+    stat(pid.as_raw_nonzero().get()).is_some_and(|stat| stat.stopped)
 }
 
 /// Sends a signal. A process that has ended is not an error.

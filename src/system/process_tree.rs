@@ -74,7 +74,7 @@ impl Descendants {
 
     /// Lists the living descendants that are not excluded.
     pub fn living(&self) -> Vec<Process> {
-        if process::has_children() {
+        if process::has_children() && !process::has_only(&self.before) {
             process::descendants(&self.before)
         } else {
             Vec::new()
@@ -156,7 +156,11 @@ pub struct Leader {
 impl Leader {
     /// Wraps a child that was just started.
     pub fn of(child: &Child) -> Self {
-        let pid = Pid::from_child(child);
+        Leader::of_pid(Pid::from_child(child))
+    }
+
+    /// Wraps a child that has not been reaped.
+    pub fn of_pid(pid: Pid) -> Self {
         Leader {
             pid,
             // Linux supports pidfds since 5.3. Without one, the callers poll at short intervals.

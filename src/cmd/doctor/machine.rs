@@ -100,7 +100,7 @@ fn tool(name: &'static str) -> Check {
 }
 
 fn isolation() -> Check {
-    let (found, remedy) = match isolation::level() {
+    let (found, remedy) = match isolation::level().0 {
         Isolation::Container | Isolation::PidNamespace => {
             return Check::ok("isolation", "each gate has its own PID namespace and /proc");
         }

@@ -22,8 +22,8 @@ use indexmap::IndexMap;
 use memchr::{memchr2, memrchr2};
 
 use crate::domain::metric::Metric;
-pub use crate::gate::metrics::decode::Encoding;
-use crate::gate::metrics::decode::{Decoder, Escape};
+use crate::gate::metrics::decode::Decoder;
+pub use crate::gate::metrics::decode::{Encoding, Escape};
 pub use crate::gate::metrics::form::{Forms, Why};
 use crate::gate::metrics::gauge::{Event, Gauge, What};
 pub use crate::gate::metrics::gauge::{Note, Unread};
