@@ -9,7 +9,7 @@ use crate::domain::ids::{CommitId, GateId};
 use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::{Settings, TierAProof};
 use crate::gate::select;
-use crate::git::{Git, revisions};
+use crate::git::{Git, GitError, revisions};
 use crate::github::api::{GitHub, status_line};
 use crate::github::batch::Batch;
 use crate::github::error::GitHubError;
@@ -137,6 +137,45 @@ impl Answer {
     }
 }
 
+/// What decides what the jobs of a merge group do: GitHub takes it from the commit of the group.
+const DECIDES: [&str; 6] = [
+    ".github/workflows",
+    ".github/actions",
+    "action.yml",
+    "action.yaml",
+    "scripts/action",
+    "scripts/get",
+];
+
+/// Returns why a run of the group proves nothing; `None` if the group and the base branch have the same workflows and action.
+fn other_workflows(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option<String>, GitError> {
+    if git.commit(head)?.is_none() {
+        return Ok(Some(
+            "the commit of the group is not here; check out with fetch-depth: 0".to_owned(),
+        ));
+    }
+    let options = [
+        "diff-tree",
+        "-r",
+        "--no-renames",
+        "--name-only",
+        "-z",
+        base,
+        head,
+        "--",
+    ];
+    let changed = git.bytes(options.into_iter().chain(DECIDES))?;
+    let mut names = changed.split(|byte| *byte == 0);
+    let is_below = |name: &[u8], path: &str| {
+        let rest = name.strip_prefix(path.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    let decides = names.find_map(|name| DECIDES.iter().find(|path| is_below(name, path)));
+    Ok(decides.map(|path| {
+        format!("the group changes {path}, so its own run proves nothing; merge it without the queue")
+    }))
+}
+
 /// Returns what published results and attestation lack for the commit of the group.
 fn gaps(
     github: &GitHub,
@@ -151,11 +190,11 @@ fn gaps(
     let registry = &request.registry.value;
     let batch = Batch::default();
     let author = Writers::new(github, &batch).author(issue, &settings.contracts.authors)?;
-    let mut gaps: Vec<String> = author
+    let doubt = author
         .doubt
-        .map(|why| format!("the contract does not count: {why}"))
-        .into_iter()
-        .collect();
+        .map(|why| format!("the contract does not count: {why}"));
+    let workflows = other_workflows(request.git, base, &request.group.head)?;
+    let mut gaps: Vec<String> = workflows.into_iter().chain(doubt).collect();
     if settings.tier_a == TierAProof::Attest {
         let missing = tier_a::unattested(snapshot, &snapshot.pull.head.sha, contract, registry);
         if !missing.is_empty() {

@@ -291,3 +291,33 @@ fn slow_t22_planted_run_number_hides_no_failure() {
     );
     assert_eq!(way.status(forgery.number, "one").0, "failure");
 }
+
+/// GitHub takes the workflows of a merge group from its commit, so a queued change could answer for itself.
+#[test]
+fn slow_t22_merge_group_with_other_workflows() {
+    for file in [
+        ".github/workflows/own.yml",
+        ".github/actions/a/action.yml",
+        "action.yml",
+        "scripts/action",
+    ] {
+        let way = Loop::new();
+        way.github.rules().required = vec!["nmoe-gates/one".to_owned()];
+        let number = way.offer("01", file, "on: push\n", "host:one");
+        way.github.settle(number);
+        way.tier_b(number, 1, &["--bundle", "one"]);
+        // The evidence is about the tree of the group, which a reader of the evidence alone believes.
+        let naive = way.codes(number).is_empty();
+        let event = way.sandbox.path("event.json");
+        std::fs::write(&event, way.github.enqueue(number).to_string()).unwrap();
+        way.update();
+        let call = way.call(&["publish", "--merge-group"]);
+        let call = call
+            .env("GITHUB_EVENT_NAME", "merge_group")
+            .env("GITHUB_EVENT_PATH", &event);
+        let out = call.run().exits(0).any_output();
+        attack(file, naive, out.stdout.contains("is success"));
+        out.prints("is pending: #11: the group changes ");
+        assert_eq!(way.github.advance_queue(), None);
+    }
+}

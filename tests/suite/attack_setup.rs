@@ -54,9 +54,40 @@ fn takes_the_change(job: &Value) -> bool {
     steps(job).any(|step| {
         let reference = step["with"]["ref"].as_str().unwrap_or_default();
         // The base branch of a merge group is not the group.
-        let reference = reference.replace("merge_group.base_ref", "");
-        reference.contains("pull") || reference.contains("merge") || reference.contains("head")
+        reference != "${{ github.event.merge_group.base_ref }}"
+            && (reference.contains("pull") || reference.contains("merge") || reference.contains("head"))
     })
+}
+
+/// Whether a job of a workflow runs for a merge group.
+fn runs_for_group(workflow: &Value, name: &str) -> bool {
+    let job = &workflow["jobs"][name];
+    let condition = job["if"].as_str().unwrap_or_default();
+    let events = workflow["on"].as_object();
+    if !events.is_some_and(|events| events.contains_key("merge_group"))
+        || condition.contains("github.event_name == 'workflow_dispatch'") && !condition.contains("||")
+    {
+        return false;
+    }
+    let needs = match &job["needs"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    // A job is skipped with one that it needs, unless its condition says otherwise.
+    let is_independent = ["always()", "failure()", "cancelled()"]
+        .iter()
+        .any(|word| condition.contains(word));
+    is_independent || needs.iter().all(|need| runs_for_group(workflow, need))
+}
+
+/// Whether a job checks out the commit of a merge group, because it names no other.
+fn takes_the_group(workflow: &Value, name: &str) -> bool {
+    let is_default = |step: &Value| {
+        let action = step["uses"].as_str().unwrap_or_default();
+        action.starts_with("actions/checkout") && step["with"]["ref"].is_null()
+    };
+    runs_for_group(workflow, name) && steps(&workflow["jobs"][name]).any(is_default)
 }
 
 #[test]
@@ -66,12 +97,36 @@ fn t01_write_token_with_untrusted_code() {
             .as_object()
             .is_some_and(|p| p.values().any(|v| v == "write"))
     };
-    let exposed = |text: &str| jobs(text).iter().any(|job| takes_the_change(job) && writes(job));
-    attack(
-        "a token that can write",
-        exposed(ONE_JOB),
-        workflows().iter().any(|text| exposed(text)),
-    );
+    let exposed = |text: &str| {
+        let workflow: Value = serde_yaml::from_str(text).unwrap();
+        let mut jobs = workflow["jobs"].as_object().unwrap().iter();
+        jobs.any(|(name, job)| writes(job) && (takes_the_change(job) || takes_the_group(&workflow, name)))
+    };
+    let ours = workflows().iter().any(|text| exposed(text));
+    attack("a token that can write", exposed(ONE_JOB), ours);
+    // Each line of tier-b.yml that keeps the code of a merge group away from the token that answers the queue.
+    let tier_b = std::fs::read_to_string(Path::new(ROOT).join(".github/workflows/tier-b.yml")).unwrap();
+    let base = "ref: ${{ github.event.merge_group.base_ref }}";
+    for (from, to) in [
+        (base, "ref: ${{ github.event.merge_group.head_sha }}"),
+        (
+            base,
+            "ref: ${{ github.event.merge_group.base_ref || github.event.merge_group.head_ref }}",
+        ),
+        (base, "clean: true"),
+        (
+            "if: ${{ always() && github.event_name == 'workflow_dispatch' }}",
+            "if: ${{ always() }}",
+        ),
+        (
+            "if: ${{ always() && github.event_name == 'workflow_dispatch' }}",
+            "if: ${{ always() && github.event_name == 'workflow_dispatch' || true }}",
+        ),
+    ] {
+        let weaker = tier_b.replace(from, to);
+        assert_ne!(weaker, tier_b, "{from}");
+        attack(to, exposed(&weaker), exposed(&tier_b));
+    }
 }
 
 #[test]
@@ -314,14 +369,23 @@ fn t20_concurrent_runs() {
     let tier_b = std::fs::read_to_string(Path::new(ROOT).join(".github/workflows/tier-b.yml")).unwrap();
     let unguarded = |text: &str| {
         let workflow: Value = serde_yaml::from_str(text).unwrap();
-        workflow["concurrency"]["group"]
-            .as_str()
-            // A merge queue runs no gate, so its runs may be parallel.
-            .is_none_or(|group| {
-                group
-                    .replace("${{ github.event.merge_group.head_sha || 'b200-gates' }}", "")
-                    .contains("${{")
-            })
+        // Only a merge queue has this commit. It runs no gate, so its runs may be parallel.
+        let queue = "tier-b-${{ github.event.merge_group.head_sha || 'b200-gates' }}";
+        let group = workflow["concurrency"]["group"].as_str();
+        let is_shared = group.is_none_or(|group| group != queue && group.contains("${{"));
+        let mut jobs = workflow["jobs"].as_object().unwrap().iter();
+        is_shared
+            || jobs.any(|(name, job)| job["runs-on"] != "ubuntu-latest" && runs_for_group(&workflow, name))
     };
     attack("two runs share a machine", unguarded(ONE_JOB), unguarded(&tier_b));
+    for (from, to) in [
+        ("head_sha || 'b200-gates'", "head_sha || inputs.pr_number"),
+        ("|| 'b200-gates' }}", "|| 'b200-gates' }}${{ github.actor }}"),
+        ("needs: resolve\n", "if: always()\n"),
+        ("needs: resolve\n", "needs: resolve\n    if: always()\n"),
+    ] {
+        let weaker = tier_b.replacen(from, to, 1);
+        assert_ne!(weaker, tier_b, "{from}");
+        attack(to, unguarded(&weaker), unguarded(&tier_b));
+    }
 }

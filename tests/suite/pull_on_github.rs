@@ -639,8 +639,8 @@ fn slow_merge_queue_reuses_evidence_of_equal_tree() {
     let event = way.sandbox.path("event.json");
     let answer = |number: u64, expected: &str| {
         way.github.settle(number);
-        way.update();
         std::fs::write(&event, way.github.enqueue(number).to_string()).unwrap();
+        way.update();
         let call = way.call(&["publish", "--merge-group", "--output", "../outcome"]);
         let call = call
             .env("GITHUB_EVENT_NAME", "merge_group")
