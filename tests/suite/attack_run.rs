@@ -423,6 +423,79 @@ fn t08_processes_outlive_gate() {
     }
 }
 
+/// Makes a process of an odd kind, which writes the time into a file every 20 ms for three seconds.
+const ODD: &str = r#"import ctypes, os, signal, sys, time
+libc = ctypes.CDLL(None)
+kind, beat = sys.argv[1:]
+def live():
+    end = time.time() + 3
+    while time.time() < end and os.path.isdir(os.path.dirname(beat)):
+        open(beat, "w").write(str(time.time()))
+        time.sleep(0.02)
+    os._exit(0)
+if kind == "live": live()
+def fork(flags=0):
+    return libc.syscall(220 if os.uname().machine == "aarch64" else 56, flags, 0, 0, 0, 0) == 0
+if kind == "without exit signal" and fork(): live()
+if kind == "sibling of the gate" and fork(0x8000 | 17): live()
+if kind == "traced" and fork(17):
+    traced = os.fork()
+    if traced == 0: live()
+    libc.ptrace(16, traced, 0, 0); os.waitpid(traced, 0); libc.ptrace(7, traced, 0, 0)
+    time.sleep(3); os._exit(0)
+if kind == "namespace inside" and fork(17):
+    libc.unshare(0x10000000 | 0x20000000)
+    if os.fork() == 0: live()
+    os._exit(0)
+if kind == "program in memory" and fork(17):
+    os.setsid()
+    program = libc.memfd_create(b"x", 0)
+    os.write(program, open("/usr/bin/env", "rb").read())
+    os.execve("/proc/self/fd/%d" % program, ["env", "python3", __file__, "live", beat], os.environ)
+if kind == "after attacks on process 1":
+    for sign in (signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM) if os.getpid() < 50 else ():
+        try: os.kill(1, sign)
+        except OSError: pass
+    if fork(17): live()
+until = time.time() + 10
+while not os.path.exists(beat) and time.time() < until: time.sleep(0.02)
+"#;
+
+#[test]
+fn slow_t08_processes_of_odd_kinds() {
+    for kind in [
+        "without exit signal",
+        "sibling of the gate",
+        "traced",
+        "namespace inside",
+        "program in memory",
+        "after attacks on process 1",
+    ] {
+        let fixture = RunFixture::new();
+        fixture.sandbox.file("odd.py", ODD);
+        let beat = fixture.sandbox.path("home/beat");
+        let command = format!("python3 odd.py '{kind}' {}", beat.display());
+        fixture.gate_with("cpu:odd", &command, "leaks = \"fail\"");
+        let is_alive = || {
+            let read = || std::fs::read_to_string(&beat).unwrap_or_default();
+            let before = read();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            read() != before
+        };
+        let run = fixture.run(&["--gate", "cpu:odd"]).exits(1);
+        let ours = is_alive();
+        let result = &run.results["results"]["cpu:odd"];
+        assert_eq!(result["reason"], "leaked_processes", "{kind}: {result}");
+        std::fs::remove_file(&beat).unwrap();
+        let naive = Command::new("bash")
+            .args(["-c", &command])
+            .current_dir(fixture.sandbox.repo())
+            .status();
+        assert!(naive.unwrap().success(), "{kind}");
+        attack(kind, is_alive(), ours);
+    }
+}
+
 #[test]
 fn t13_required_files_outside_checkout() {
     let fixture = RunFixture::new();
