@@ -507,8 +507,6 @@ fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, server: Option<&Server>) -> i
     } else {
         None
     };
-    // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
-    let add = |pid| group.as_ref().map(|group| group.add(pid));
     let (mut namespace, mut container) = (None, None);
     let (leader, started);
     if let (None, Some(server)) = (spec.container, server) {
@@ -517,9 +515,7 @@ fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, server: Option<&Server>) -> i
             dir: spec.dir,
             environment: spec.environment,
         };
-        let (entry, connection) = server.run(&program, writer.as_fd(), |pid| {
-            add(pid);
-        })?;
+        let (entry, connection) = server.run(&program, writer.as_fd(), group.as_ref())?;
         (leader, started, namespace) = (entry, Instant::now(), Some(connection));
         drop(writer);
     } else {
@@ -539,7 +535,10 @@ fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, server: Option<&Server>) -> i
         started = Instant::now();
         leader = Leader::of(&command.process_group(0).spawn()?);
         drop(command);
-        add(leader.pid);
+        if let Some(group) = &group {
+            // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
+            let _ = group.add(leader.pid);
+        }
     }
     Ok(Running {
         leader,

@@ -3,6 +3,7 @@
 //! Control groups are optional: where the machine delegates none, [`Cgroup::create`] returns `None` and the caller kills
 //! process by process. Must not depend on gates.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,6 +33,14 @@ impl Cgroup {
     /// The kernel rejects the move.
     pub fn add(&self, pid: Pid) -> io::Result<()> {
         std::fs::write(self.dir.join("cgroup.procs"), pid.as_raw_nonzero().to_string())
+    }
+
+    /// Opens the folder of the group, to start a process in it.
+    ///
+    /// # Errors
+    /// The folder is gone.
+    pub fn open(&self) -> io::Result<File> {
+        File::open(&self.dir)
     }
 
     /// Lists the processes in the group.

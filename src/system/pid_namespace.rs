@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString, c_int, c_long};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -33,6 +33,7 @@ use rustix::process::{
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use crate::system::cgroup::Cgroup;
 use crate::system::process;
 use crate::system::process_tree::Leader;
 
@@ -142,8 +143,8 @@ impl Server {
         Pid::from_child(&self.child)
     }
 
-    /// Runs a command in a new namespace, with its output to this descriptor. The leader is the entry, a child of this process that
-    /// leads its own process group. `prepare` gets the entry before the command starts.
+    /// Runs a command in a new namespace, with its output to this descriptor, and in a control group if there is one. The leader is the
+    /// entry, a child of this process that leads its own process group.
     ///
     /// # Errors
     /// The server is gone, or the kernel gives no socket.
@@ -151,26 +152,32 @@ impl Server {
         &self,
         program: &Program<'_>,
         output: BorrowedFd<'_>,
-        prepare: impl FnOnce(Pid),
+        group: Option<&Cgroup>,
     ) -> io::Result<(Leader, Namespace)> {
         let request = program.request()?;
         let (mut socket, theirs) = UnixStream::pair()?;
         let mut server = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let folder = group.and_then(|group| group.open().ok());
+        let mut descriptors = vec![theirs.as_fd(), output];
+        descriptors.extend(folder.as_ref().map(File::as_fd));
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [theirs.as_fd(), output];
         if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         sendmsg(server, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::NOSIGNAL)?;
         drop(theirs);
-        let mut pid = [0; 4];
-        server.read_exact(&mut pid)?;
+        let mut reply = [0; 5];
+        server.read_exact(&mut reply)?;
+        let [pid @ .., is_in_group] = reply;
         let pid = Pid::from_raw(i32::from_le_bytes(pid)).ok_or_else(|| io::Error::other("cannot fork"))?;
         let leader = Leader::of_pid(pid);
         // The entry waits for the request, so it cannot have ended.
         setpgid(Some(pid), Some(pid))?;
-        prepare(pid);
+        if let Some(group) = group.filter(|_| is_in_group == 0) {
+            // The caller of this function also finds processes outside the group.
+            let _ = group.add(pid);
+        }
         socket.write_all(&request)?;
         socket.set_nonblocking(true)?;
         let namespace = Namespace {
@@ -192,7 +199,7 @@ impl Server {
                 environment: &BTreeMap::new(),
             };
             let null = File::open("/dev/null")?;
-            let (leader, mut namespace) = self.run(&nothing, null.as_fd(), |_| {})?;
+            let (leader, mut namespace) = self.run(&nothing, null.as_fd(), None)?;
             let ended = waitpid(Some(leader.pid), WaitOptions::empty())?;
             let is_success = ended.and_then(|(_, status)| status.exit_status()) == Some(0);
             Ok(is_success && namespace.ended()? == Some(Ok(0)))
@@ -219,8 +226,11 @@ pub fn serve(caller: OwnedFd) -> io::Result<()> {
     // Commands inherit the standard streams of this process.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let mut caller = UnixStream::from(caller);
-    while let Some([socket, output]) = receive(&caller)? {
-        let pid = match fork(CLONE_PARENT) {
+    while let Some((socket, output, group)) = receive(&caller)? {
+        // To start in a group is much faster than to move to it, because the kernel then waits for all processors.
+        let in_group = group.and_then(|group| fork_into(&group).ok());
+        let is_in_group = u8::from(in_group.is_some());
+        let pid = match in_group.map_or_else(|| fork(CLONE_PARENT), Ok) {
             Ok(None) => {
                 drop(caller);
                 let entered = enter(UnixStream::from(socket), output);
@@ -229,14 +239,15 @@ pub fn serve(caller: OwnedFd) -> io::Result<()> {
             Ok(Some(pid)) => pid.as_raw_nonzero().get(),
             Err(_) => 0,
         };
-        caller.write_all(&pid.to_le_bytes())?;
+        let [a, b, c, d] = pid.to_le_bytes();
+        caller.write_all(&[a, b, c, d, is_in_group])?;
     }
     Ok(())
 }
 
-/// Receives the socket and the output of a command; `None` at the end.
-fn receive(caller: &UnixStream) -> io::Result<Option<[OwnedFd; 2]>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+/// Receives the socket and the output of a command, and the folder of its control group; `None` at the end.
+fn receive(caller: &UnixStream) -> io::Result<Option<(OwnedFd, OwnedFd, Option<OwnedFd>)>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let received = loop {
@@ -257,9 +268,16 @@ fn receive(caller: &UnixStream) -> io::Result<Option<[OwnedFd; 2]>> {
         RecvAncillaryMessage::ScmRights(rights) => Some(rights),
         _ => None,
     });
-    let descriptors: Vec<OwnedFd> = rights.flatten().collect();
-    let pair = descriptors.try_into();
-    pair.map(Some).map_err(|_| io::ErrorKind::InvalidData.into())
+    let mut descriptors = rights.flatten();
+    match (descriptors.next(), descriptors.next()) {
+        (Some(socket), Some(output)) => Ok(Some((socket, output, descriptors.next()))),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+#[expect(unsafe_code, reason = "no library of this program offers these system calls")]
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
 }
 
 /// The flag of `clone` that makes the new process a sibling of this one.
@@ -272,20 +290,41 @@ const CLONE: c_long = 220;
 
 /// Forks this process. Returns the new process, or `None` in the new process.
 fn fork(flags: c_long) -> io::Result<Option<Pid>> {
+    let flags = flags | c_long::from(Signal::CHILD.as_raw());
+    let zero: c_long = 0;
     #[expect(
         unsafe_code,
         reason = "the standard library cannot fork without starting a program"
     )]
     // SAFETY: this process has one thread, so the new process may do everything. Without a stack and addresses the call copies the
     // process as `fork` does.
-    let pid = unsafe {
-        unsafe extern "C" {
-            fn syscall(number: c_long, ...) -> c_long;
-        }
-        let flags = flags | c_long::from(Signal::CHILD.as_raw());
-        let zero: c_long = 0;
-        syscall(CLONE, flags, zero, zero, zero, zero)
-    };
+    let pid = unsafe { syscall(CLONE, flags, zero, zero, zero, zero) };
+    forked(pid)
+}
+
+/// The number of the system call `clone3`, on every processor.
+const CLONE3: c_long = 435;
+/// The flag of `clone3` that makes the new process start in a control group.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// The number of fields of the argument of `clone3`; the first one has the flags, and the last one the control group.
+const FIELDS: usize = 11;
+
+/// Forks a sibling of this process that starts in a control group.
+fn fork_into(group: &OwnedFd) -> io::Result<Option<Pid>> {
+    let mut fields = [0_u64; FIELDS];
+    // A sibling has the exit signal of this process, so the field for it must be zero.
+    fields[0] = CLONE_INTO_CGROUP | CLONE_PARENT.cast_unsigned();
+    fields[FIELDS - 1] = u64::try_from(group.as_raw_fd()).map_err(io::Error::other)?;
+    #[expect(
+        unsafe_code,
+        reason = "the standard library cannot fork without starting a program"
+    )]
+    // SAFETY: as in `fork`. The fields are valid during the call.
+    let pid = unsafe { syscall(CLONE3, fields.as_ptr(), size_of_val(&fields)) };
+    forked(pid)
+}
+
+fn forked(pid: c_long) -> io::Result<Option<Pid>> {
     if pid < 0 {
         return Err(io::Error::last_os_error());
     }
