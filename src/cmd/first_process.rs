@@ -2,6 +2,7 @@
 //! is also process 1.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -17,7 +18,11 @@ pub fn run(args: &[OsString]) -> Option<anyhow::Result<Exit>> {
             let names: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
             init::run(streams, &names)
         },
-        pid_namespace::SERVER => |streams| pid_namespace::serve(streams.input),
+        pid_namespace::SERVER => |streams| {
+            // Commands inherit the standard streams of this process.
+            rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+            pid_namespace::serve(streams.input)
+        },
         _ => return None,
     };
     let ran = streams().and_then(run);

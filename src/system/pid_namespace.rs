@@ -216,15 +216,13 @@ impl Drop for Server {
     }
 }
 
-/// Forks an entry for each request, until the caller closes the socket.
+/// Forks an entry for each request, until the caller closes the socket. No standard stream of this process may be that socket.
 ///
 /// # Errors
 /// The socket cannot be used.
 pub fn serve(caller: OwnedFd) -> io::Result<()> {
     process::deny_inspection()?;
     process::close_descriptors_on_exec();
-    // Commands inherit the standard streams of this process.
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let mut caller = UnixStream::from(caller);
     while let Some((socket, output, group)) = receive(&caller)? {
         // To start in a group is much faster than to move to it, because the kernel then waits for all processors.

@@ -439,7 +439,8 @@ fn suppression_in_utf16_counts_in_diff() {
     sandbox.git(["init", "-q"]);
     sandbox.git(["commit", "-qm", "base", "--allow-empty"]);
     let text = format!(
-        "# nmoe-gates: allow private-address the example of the docs\npeer {}\n",
+        "# nmoe-gates: {} private-address the example of the docs\npeer {}\n",
+        "allow",
         address(7)
     );
     sandbox.file("wide.txt", utf16(&text));
