@@ -167,7 +167,7 @@ fn color_of(args: &[OsString]) -> When {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add the missing files to a repository: registry, settings, issue forms, workflows. Never overwrites a file.
+    /// Add the missing files to a repository: registry, settings, issue forms, workflows. Run again, update what it wrote.
     Init(Deferred<cmd::init::Args>),
     /// Check this machine and this repository, and print a fix for each problem.
     Doctor(Deferred<cmd::doctor::Args>),

@@ -9,6 +9,7 @@ use crate::cmd::context::{self, Context, Format, print_data, print_json, say, sa
 use crate::cmd::contract_input::{self, ContractInput};
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
+use crate::cmd::init;
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::cmd::next_steps;
@@ -193,7 +194,7 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
         Some(path) if args.write.is_some() && !path.exists() && !args.verify => {
             let template = context.repo.join(".github/pull_request_template.md");
             // Without a template, the description is only the block.
-            std::fs::read_to_string(template).unwrap_or_default()
+            init::without_marks(&std::fs::read_to_string(template).unwrap_or_default())
         }
         Some(path) => context::read_input(path)?,
         None if args.verify => {

@@ -1,22 +1,29 @@
 //! `init`: adds the files that a repository needs for contracts and attestations: registry, settings, forms, workflows.
 //!
-//! Prints each step, and never overwrites a file. A second run changes nothing. The forms and workflows are the files that
-//! this project uses itself.
+//! Prints each step. A second run shows what it would update in the marked regions of its own files, as a patch, and changes no
+//! other text. The forms and workflows are the files that this project uses itself.
 
 mod forms;
 mod packages;
+mod patch;
+mod questions;
+mod region;
 mod render;
 mod skill;
+mod step;
 
-use std::path::Path;
+pub use region::without_marks;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use minijinja::context;
-use serde::Serialize;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
 use crate::cmd::help::{self, Help};
+use crate::cmd::init::questions::Answers;
 use crate::cmd::init::render::render;
+use crate::cmd::init::step::{Action, Step};
 use crate::domain::exit::Exit;
 use crate::domain::page;
 use crate::domain::paths;
@@ -31,15 +38,32 @@ pub const HELP: Help = Help {
     formats: help::TEXT_OR_JSON,
     codes: help::PRINTS,
     variables: help::OF_TERMINAL,
-    examples: &["init --dry-run", "init", "init --agents --skill --hook"],
+    examples: &[
+        "init --dry-run",
+        "init",
+        "init --write",
+        "init --from ../trainer --agents --hook",
+    ],
 };
 
 /// Arguments of `init`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Print what would be written, and write nothing. With `-v`, print a patch for `git apply`.
     #[arg(long)]
     dry_run: bool,
+    /// Update the regions that an earlier run wrote (default: show the patch, and ask on a terminal).
+    #[arg(long, conflicts_with = "dry_run")]
+    write: bool,
+    /// Take registry and settings from this repository, or the registry from this file.
+    #[arg(long, value_name = "DIR|FILE")]
+    from: Option<PathBuf>,
+    /// Check this package in the first gates (default: the packages that are found). Can be given more than once.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "from")]
+    package: Vec<String>,
+    /// Ask on the terminal for packages and optional files.
+    #[arg(long)]
+    ask: bool,
     /// Call the action at the running commit (`uses: $/`), if this repository contains it. Needs runner 2.336.0 or newer.
     #[arg(long, conflicts_with = "action")]
     self_reference: bool,
@@ -47,25 +71,14 @@ pub struct Args {
     #[arg(long)]
     agents: bool,
     /// Add a skill file for agents, generated from this program, to this folder of skills (default: .claude/skills).
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".claude/skills")]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = SKILLS)]
     skill: Option<String>,
     /// Add a git hook that checks each commit before it is created.
     #[arg(long)]
     hook: bool,
-    /// Use this action in the workflows. Pin it by commit.
-    #[arg(long, value_name = "OWNER/REPO@REF", default_value_t = page::action(), value_parser = action)]
-    action: String,
-}
-
-impl Args {
-    /// Returns the action that a workflow calls. On `pull_request` the running commit is the change, so PR lint keeps `./`, which is
-    /// its checkout of the base.
-    fn uses<'a>(&'a self, own: &'a str) -> &'a str {
-        match self.self_reference {
-            true => own,
-            false => &self.action,
-        }
-    }
+    /// Use this action in the workflows (default: the one that the workflows use, else the action of this version). Pin it by commit.
+    #[arg(long, value_name = "OWNER/REPO@REF", value_parser = action)]
+    action: Option<String>,
 }
 
 /// The issue form of this repository.
@@ -77,8 +90,8 @@ const REGISTRY: &str = include_str!("../../templates/init/gates.toml");
 const SETTINGS: &str = include_str!("../../templates/init/nmoe-gates.toml");
 const AGENTS: &str = include_str!("../../templates/init/AGENTS.md");
 const HOOK: &str = include_str!("../../templates/init/pre-commit");
-/// The first line of the section in AGENTS.md. If a file contains the line, the section exists.
-const AGENTS_MARK: &str = "<!-- nmoe-gates -->";
+/// The folder of skills that `--skill` uses without a value.
+const SKILLS: &str = ".claude/skills";
 /// The paths that GitHub accepts for a pull-request template.
 const PR_TEMPLATES: [&str; 4] = [
     ".github/pull_request_template.md",
@@ -87,58 +100,103 @@ const PR_TEMPLATES: [&str; 4] = [
     "docs/pull_request_template.md",
 ];
 
-/// The action for one file.
-#[derive(Debug, Serialize)]
-struct Step {
-    path: String,
-    action: Action,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    #[serde(skip)]
-    content: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    Create,
-    Append,
-    Keep,
-}
-
 /// Runs `init`.
 pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::Result<Exit> {
     let format = context.format(HELP.formats)?;
     let repo = &context.repo;
     let git = Git::at(repo);
     check_top(repo, &git)?;
-    let mut steps = plan(repo, &git, args)?;
-    if let Some(folder) = &args.skill {
-        let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
-        steps.push(Step::new(repo, &path, skill::text(command, AGENTS)?));
+    let mut args = args.clone();
+    if args.ask {
+        args.answer(repo)?;
     }
+    let mut steps = plan(repo, &git, &args)?;
+    let earlier = is_marked(&repo.join(SKILLS).join("nmoe-gates/SKILL.md")).then(|| SKILLS.to_owned());
+    if let Some(folder) = args.skill.clone().or(earlier) {
+        let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
+        steps.push(Step::owned(repo, &path, &skill::text(command, AGENTS)?));
+    }
+    let updates: String = steps
+        .iter()
+        .filter(|step| step.action == Action::Update)
+        .map(Step::patch)
+        .collect();
+    let mut write = args.write;
+    if !write && !args.dry_run && !updates.is_empty() && format == Format::Human {
+        print_data(&updates)?;
+        write = is_terminal() && questions::confirm("Apply this patch?", false)?;
+    }
+    let left: Vec<&str> = steps
+        .iter()
+        .filter(|step| step.action == Action::Update && !write)
+        .map(|step| step.path.as_str())
+        .collect();
     if !args.dry_run {
-        for step in &steps {
+        for step in steps.iter().filter(|step| write || step.action != Action::Update) {
             step.take(repo)?;
         }
     }
     match format {
         Format::Json => {
+            let next = if left.is_empty() {
+                "nmoe-gates doctor"
+            } else {
+                "nmoe-gates init --write"
+            };
             let value = serde_json::json!({
-                "schema": 1, "written": !args.dry_run, "files": steps, "next": "nmoe-gates doctor",
+                "schema": 1, "written": !args.dry_run, "files": steps, "patch": updates, "next": next,
             });
             print_json_line(&value)?;
         }
         _ if args.dry_run && context.verbosity > 0 => {
-            let mut patch = String::new();
-            for step in &steps {
-                patch.push_str(&step.patch(repo)?);
-            }
-            print_data(&patch)?;
+            print_data(&steps.iter().map(Step::patch).collect::<String>())?;
         }
-        _ => print(&human(&steps, args.dry_run))?,
+        _ => print(&human(&steps, args.dry_run, left.len()))?,
     }
     Ok(Exit::Passed)
+}
+
+/// Whether an earlier run wrote this file, or a section of it.
+fn is_marked(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| region::is_marked(&text))
+}
+
+fn is_terminal() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Lists the files that an earlier run wrote and that a run would update now.
+///
+/// # Errors
+/// The registry or a form cannot be read.
+pub fn outdated(repo: &Path) -> anyhow::Result<Vec<String>> {
+    let steps = plan(repo, &Git::at(repo), &Args::default())?;
+    let updates = steps.into_iter().filter(|step| step.action == Action::Update);
+    Ok(updates.map(|step| step.path).collect())
+}
+
+impl Args {
+    /// Replaces the options by the answers of the user.
+    fn answer(&mut self, repo: &Path) -> anyhow::Result<()> {
+        let found = packages::find(repo).into_iter().map(|package| package.path);
+        let mut answers = Answers {
+            packages: match self.package.is_empty() {
+                true => found.collect(),
+                false => self.package.clone(),
+            },
+            agents: self.agents,
+            skill: self.skill.is_some(),
+            hook: self.hook,
+        };
+        questions::ask(&mut answers, self.from.is_none())?;
+        let folder = self.skill.take().unwrap_or_else(|| SKILLS.to_owned());
+        self.skill = answers.skill.then_some(folder);
+        self.package = answers.packages;
+        self.agents = answers.agents;
+        self.hook = answers.hook;
+        Ok(())
+    }
 }
 
 /// Refuses a directory that is not the top of a checkout: a subdirectory, a bare repository, git's own folder.
@@ -163,154 +221,106 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
 
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
-    let schemas = schemas(&args.action);
-    let packages = packages::find(repo);
-    let written = render(
-        REGISTRY,
-        context! { packages => packages::for_template(&packages), schemas => &schemas },
-    )?;
+    let own = page::action();
+    let used = [("pr-lint.yml", PR_LINT), ("tier-b.yml", TIER_B)].map(|(name, source)| {
+        let file = std::fs::read_to_string(repo.join(".github/workflows").join(name));
+        let used = args.action.clone().or_else(|| used_action(&file.ok()?, source));
+        used.unwrap_or_else(|| own.clone())
+    });
+    // On `pull_request` the running commit is the change, so PR lint keeps `./`, which is its checkout of the base.
+    let [lint_action, run_action] = match args.self_reference {
+        true => ["./".to_owned(), "$/".to_owned()],
+        false => used,
+    };
+    let schemas = schemas(args.action.as_deref().unwrap_or(&own));
+    let packages = match args.package.as_slice() {
+        [] => packages::find(repo),
+        folders => folders
+            .iter()
+            .map(|folder| packages::named(repo, folder))
+            .collect::<anyhow::Result<_>>()?,
+    };
+    let (registry, settings) = match &args.from {
+        Some(from) => sources(from, &base)?,
+        None => (None, None),
+    };
+    let registry = match registry {
+        Some(text) => text,
+        None => render(
+            REGISTRY,
+            context! { packages => packages::for_template(&packages), schemas => &schemas },
+        )?,
+    };
+    let settings = match settings {
+        Some(text) => text,
+        None => render(SETTINGS, context! { base => base, schemas => &schemas })?,
+    };
     // Forms and workflows name the gates and bundles of the registry that is there, or of the one that is written now.
     let here = Revision::Checkout(repo);
     let file = here.registry_file()?;
-    let file = file.unwrap_or_else(|| here.parse_registry(written.clone().into_bytes()));
-    let registry = file.registry()?.value;
-    let package = packages.first().map(|package| package.path.as_str());
-    let form = |text: &str| forms::adapt(text, &registry, package);
-    let bundles: Vec<&str> = registry.bundles.keys().map(|id| id.as_str()).collect();
+    let file = file.unwrap_or_else(|| here.parse_registry(registry.clone().into_bytes()));
+    // The registry says which package an earlier run took.
+    let text = file.document.source.text().to_owned();
+    let value = file.registry()?.value;
+    let is_checked = |path: &str| text.contains(&format!(" {path}/"));
+    let package = packages
+        .iter()
+        .find(|package| is_checked(&package.path))
+        .or(packages.first());
+    let package = package.map(|package| package.path.as_str());
+    let form = |text: &str| forms::adapt(text, &value, package);
+    let bundles: Vec<&str> = value.bundles.keys().map(|id| id.as_str()).collect();
+    let template = PR_TEMPLATES.iter().find(|path| repo.join(path).is_file());
+    let no_block = "this template has no attestation block; see `nmoe-gates explain no-block`";
+    let no_call = "this workflow does not call nmoe-gates; check it with `nmoe-gates lint workflows`, or rename it and run `init` again";
     let mut steps = vec![
-        Step::new(repo, paths::REGISTRY, written),
-        Step::new(
+        Step::new(repo, paths::REGISTRY, registry),
+        Step::new(repo, paths::SETTINGS, settings),
+        Step::owned(repo, ".github/ISSUE_TEMPLATE/work_item.yml", &form(ISSUE_FORM)),
+        Step::owned(repo, template.unwrap_or(&PR_TEMPLATES[0]), &form(PR_TEMPLATE))
+            .needs("nmoe_pr", no_block),
+        Step::owned(
             repo,
-            paths::SETTINGS,
-            render(SETTINGS, context! { base => base, schemas => &schemas })?,
-        ),
-        Step::new(repo, ".github/ISSUE_TEMPLATE/work_item.yml", form(ISSUE_FORM)),
-        pr_template(repo, form(PR_TEMPLATE)),
-        workflow(repo, "pr-lint.yml", adapt(PR_LINT, args.uses("./"), &[])),
-        workflow(repo, "tier-b.yml", adapt(TIER_B, args.uses("$/"), &bundles)),
+            ".github/workflows/pr-lint.yml",
+            &adapt(PR_LINT, &lint_action, &[]),
+        )
+        .needs("nmoe-gates", no_call),
+        Step::owned(
+            repo,
+            ".github/workflows/tier-b.yml",
+            &adapt(TIER_B, &run_action, &bundles),
+        )
+        .needs("nmoe-gates", no_call),
     ];
-    if args.agents {
-        steps.push(agents(repo)?);
+    if args.agents || is_marked(&repo.join("AGENTS.md")) {
+        steps.push(Step::section(repo, "AGENTS.md", AGENTS)?);
     }
-    if args.hook {
-        // Do not use `--git-path`: `Git` runs git without hooks, so that git would answer with another path.
-        let path = git.text(["rev-parse", "--git-common-dir"])? + "/hooks/pre-commit";
-        let mut step = Step::new(repo, &path, HOOK.to_owned());
-        if step.action == Action::Keep
-            && std::fs::read_to_string(repo.join(&path)).ok().as_deref() != Some(HOOK)
-        {
-            step.note = Some("another hook exists; call `nmoe-gates lint` from it".to_owned());
-        }
-        steps.push(step);
+    // Do not use `--git-path`: `Git` runs git without hooks, so that git would answer with another path.
+    let hook = git.text(["rev-parse", "--git-common-dir"]).unwrap_or_default() + "/hooks/pre-commit";
+    if args.hook || is_marked(&repo.join(&hook)) {
+        let no_lint = "another hook exists; call `nmoe-gates lint` from it";
+        steps.push(Step::owned(repo, &hook, HOOK).needs("nmoe-gates", no_lint));
     }
     Ok(steps)
 }
 
-impl Step {
-    fn new(repo: &Path, path: &str, content: String) -> Self {
-        let there = repo.join(path).symlink_metadata().is_ok();
-        Step {
-            path: path.to_owned(),
-            action: if there { Action::Keep } else { Action::Create },
-            note: None,
-            content,
-        }
-    }
-
-    /// Formats the change of this step like `git diff`.
-    fn patch(&self, repo: &Path) -> anyhow::Result<String> {
-        let path = &self.path;
-        let lines =
-            |text: &str, mark: char| -> String { text.lines().map(|l| format!("{mark}{l}\n")).collect() };
-        let added = self.content.lines().count();
-        Ok(match self.action {
-            Action::Keep => String::new(),
-            Action::Create => format!(
-                "diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{added} @@\n{}",
-                lines(&self.content, '+')
-            ),
-            Action::Append => {
-                let before = std::fs::read_to_string(repo.join(path))
-                    .with_context(|| format!("cannot read {path}"))?;
-                let last = before.lines().count();
-                let shown = last.min(3);
-                let from = last - shown;
-                let mut tail: String = before.lines().skip(from).map(|l| format!(" {l}\n")).collect();
-                let mut content = self.content.as_str();
-                if !before.is_empty() && !before.ends_with('\n') {
-                    // Complete the last line with a line break.
-                    let line = before.lines().last().unwrap_or_default();
-                    tail.truncate(tail.len() - line.len() - 2);
-                    tail.push_str(&format!("-{line}\n\\ No newline at end of file\n+{line}\n"));
-                    content = content.strip_prefix('\n').unwrap_or(content);
-                }
-                let after = shown + content.lines().count();
-                let at = from + usize::from(shown > 0);
-                format!(
-                    "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{at},{shown} +{},{after} @@\n{tail}{}",
-                    from + 1,
-                    lines(content, '+')
-                )
-            }
-        })
-    }
-
-    fn take(&self, repo: &Path) -> anyhow::Result<()> {
-        let path = repo.join(&self.path);
-        let failed = || format!("cannot write {}", path.display());
-        let mut open = std::fs::OpenOptions::new();
-        match self.action {
-            Action::Keep => return Ok(()),
-            Action::Create => open.write(true).create_new(true),
-            Action::Append => open.append(true).create(true),
+/// Reads registry and settings of another repository, or a registry file. The base branch stays that of this repository.
+fn sources(from: &Path, base: &str) -> anyhow::Result<(Option<String>, Option<String>)> {
+    let file = match from.is_dir() {
+        true => from.join(paths::REGISTRY),
+        false => from.to_owned(),
+    };
+    let registry =
+        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let settings = std::fs::read_to_string(from.join(paths::SETTINGS)).ok();
+    let with_base = |text: String| {
+        let line = |line: &str| match line.split('=').next().is_some_and(|key| key.trim() == "base") {
+            true => format!("base = \"{base}\"\n"),
+            false => format!("{line}\n"),
         };
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).with_context(failed)?;
-        }
-        let mut file = open.open(&path).with_context(failed)?;
-        std::io::Write::write_all(&mut file, self.content.as_bytes()).with_context(failed)?;
-        if self.content == HOOK {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.set_permissions(std::fs::Permissions::from_mode(0o755))
-                .with_context(failed)?;
-        }
-        Ok(())
-    }
-}
-
-/// Adds a workflow. If a workflow of this name exists that does not call this program, the note says how to get ours.
-fn workflow(repo: &Path, name: &str, content: String) -> Step {
-    let mut step = Step::new(repo, &format!(".github/workflows/{name}"), content);
-    let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
-    if step.action == Action::Keep && !text.contains("nmoe-gates") {
-        step.note = Some(
-            "this workflow does not call nmoe-gates; check it with `nmoe-gates lint workflows`, or rename it and run `init` again".to_owned(),
-        );
-    }
-    step
-}
-
-fn pr_template(repo: &Path, content: String) -> Step {
-    let there = PR_TEMPLATES.iter().find(|path| repo.join(path).is_file());
-    let mut step = Step::new(repo, there.unwrap_or(&PR_TEMPLATES[0]), content);
-    let text = std::fs::read_to_string(repo.join(&step.path)).unwrap_or_default();
-    if step.action == Action::Keep && !text.contains("nmoe_pr") {
-        step.note =
-            Some("this template has no attestation block; see `nmoe-gates explain no-block`".to_owned());
-    }
-    step
-}
-
-fn agents(repo: &Path) -> anyhow::Result<Step> {
-    let mut step = Step::new(repo, "AGENTS.md", AGENTS.to_owned());
-    if step.action == Action::Keep {
-        let text = std::fs::read_to_string(repo.join("AGENTS.md")).context("cannot read AGENTS.md")?;
-        if !text.contains(AGENTS_MARK) {
-            step.action = Action::Append;
-            step.content = format!("{}{AGENTS}", if text.ends_with('\n') { "\n" } else { "\n\n" });
-        }
-    }
-    Ok(step)
+        text.lines().map(line).collect()
+    };
+    Ok((Some(registry), settings.map(with_base)))
 }
 
 /// Accepts the name of an action in a repository, as `uses` of a workflow has it. The name is written into YAML unquoted.
@@ -335,6 +345,21 @@ fn action(name: &str) -> Result<String, &'static str> {
 fn schemas(action: &str) -> String {
     let (repository, version) = action.rsplit_once('@').unwrap_or((action, "HEAD"));
     format!("https://raw.githubusercontent.com/{repository}/{version}/schemas")
+}
+
+/// Returns the action that a workflow calls and its source does not.
+fn used_action(workflow: &str, source: &str) -> Option<String> {
+    let of = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .map(|line| line.trim_start().trim_start_matches("- "));
+        let values = lines.filter_map(|line| line.strip_prefix("uses: "));
+        values.map(|value| value.trim().to_owned()).collect()
+    };
+    let name = |value: &String| value.split('@').next().unwrap_or_default().to_owned();
+    let others: Vec<String> = of(source).iter().map(name).collect();
+    let is_ours = |value: &String| ["./", "$/"].contains(&value.as_str()) || !others.contains(&name(value));
+    of(workflow).into_iter().find(is_ours)
 }
 
 /// Adapts a workflow of this repository for another one: replaces the path of the action and the list of bundles.
@@ -370,21 +395,22 @@ fn default_branch(git: &Git) -> String {
         .unwrap_or_else(|| settings::Naming::default().base)
 }
 
-fn human(steps: &[Step], dry_run: bool) -> Text {
+fn human(steps: &[Step], dry_run: bool, left: usize) -> Text {
     let mut text = Text::new();
     for step in steps {
-        let action = match step.action {
-            Action::Create => "create",
-            Action::Append => "append",
-            Action::Keep => "keep  ",
-        };
         let note = step.note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default();
-        text.line(format_args!("{action}  {}{note}", step.path));
+        text.line(format_args!("{:<6}  {}{note}", step.action.as_str(), step.path));
     }
-    text.line("").line(if dry_run {
-        "nothing was written; run the command without --dry-run"
-    } else {
-        "next: nmoe-gates doctor"
-    });
+    text.line("");
+    match (dry_run, left) {
+        (true, _) => text.line("nothing was written; run the command without --dry-run"),
+        (false, 0) => text.line("next: nmoe-gates doctor"),
+        (false, n) => text
+            .line(format_args!(
+                "{n} update{} not written",
+                if n == 1 { "" } else { "s" }
+            ))
+            .line("next: nmoe-gates init --write"),
+    };
     text
 }

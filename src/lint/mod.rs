@@ -9,6 +9,7 @@ pub mod context;
 pub mod contract;
 pub mod diagnostics;
 pub mod gate_command;
+pub mod init_files;
 pub mod invariants;
 pub mod path_characters;
 pub mod placeholders;

@@ -1,7 +1,10 @@
-//! Tests `init`: the written files pass the lints, no file is overwritten, and a second call changes nothing.
+//! Tests `init`: the written files pass the lints, no text of a user is overwritten, and a second call updates what the first wrote.
+
+use regex::Regex;
 
 use crate::driver::Sandbox;
 use crate::support::registry::registry;
+use crate::terminal::Terminal;
 
 fn fresh() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -98,7 +101,10 @@ fn existing_files_are_not_overwritten() {
     let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
     assert!(tier_b.contains("options: [mine, single]"), "{tier_b}");
     let agents = std::fs::read_to_string(sandbox.repo().join("AGENTS.md")).unwrap();
-    assert!(agents.starts_with("# Agents\n\n<!-- nmoe-gates -->"), "{agents}");
+    assert!(
+        agents.starts_with("# Agents\n\n<!-- nmoe-gates init: begin "),
+        "{agents}"
+    );
 
     let second = actions(&sandbox, &["--agents", "--hook"]);
     assert!(second.iter().all(|(_, action)| action == "keep"), "{second:?}");
@@ -399,4 +405,241 @@ fn hook_checks_index_and_not_working_tree() {
     sandbox.file("docs/x.md", "x\n").git(["add", "docs/x.md"]);
     let (committed, said) = commit(&[]);
     assert!(!committed && said.contains("out-of-scope"), "{said}");
+}
+
+const TIER_B: &str = ".github/workflows/tier-b.yml";
+const FORM: &str = ".github/ISSUE_TEMPLATE/work_item.yml";
+
+fn read(sandbox: &Sandbox, path: &str) -> String {
+    std::fs::read_to_string(sandbox.repo().join(path)).unwrap()
+}
+
+/// Writes the files for the first registry, then replaces the registry.
+fn outdated() -> Sandbox {
+    let sandbox = fresh();
+    sandbox.registry(&registry().tier_a("cpu:unit", "true"));
+    sandbox
+        .gates(["init"])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("create");
+    let own = format!("# own text before\n{}# own text after\n", read(&sandbox, TIER_B));
+    sandbox.file(TIER_B, own);
+    sandbox.registry(
+        &registry()
+            .tier_a("cpu:fast", "true")
+            .bundle("quick", &["cpu:fast"]),
+    );
+    sandbox
+}
+
+#[test]
+fn second_run_updates_its_regions_after_a_patch() {
+    let sandbox = outdated();
+    let before = [read(&sandbox, TIER_B), read(&sandbox, FORM)];
+    let lint = || sandbox.gates(["lint", "workflows", "--format", "json"]).run();
+    let stale = lint().exits(1).json();
+    let found: Vec<(&str, &str)> = stale["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (
+                f["code"].as_str().unwrap(),
+                f["path"].as_str().unwrap().trim_start_matches("./"),
+            )
+        })
+        .collect();
+    assert!(found.contains(&("workflow-stale-choices", TIER_B)), "{found:?}");
+    assert!(found.contains(&("unknown-gate", FORM)), "{found:?}");
+    let doctor = || sandbox.gates(["doctor"]).run().any_code().stdout.to_string();
+    assert!(doctor().contains("`nmoe-gates init` would update"));
+
+    // Without --write and without a terminal, only the patch is shown.
+    let said = sandbox.gates(["init"]).run().exits(0).stdout;
+    assert!(said.contains("+        options: [quick, single]\n"), "{said}");
+    assert!(
+        said.contains("updates not written\nnext: nmoe-gates init --write\n"),
+        "{said}"
+    );
+    assert_eq!([read(&sandbox, TIER_B), read(&sandbox, FORM)], before);
+    let patch = said.split("\nkeep ").next().unwrap().to_owned() + "\n";
+    std::fs::write(sandbox.path("patch"), patch).unwrap();
+    sandbox.git(["apply", "--check", "../patch"]);
+
+    sandbox
+        .gates(["init", "--write"])
+        .run()
+        .exits(0)
+        .prints("update  .github/workflows/tier-b.yml")
+        .changes(&[
+            "repo/.github/ISSUE_TEMPLATE/work_item.yml",
+            "repo/.github/pull_request_template.md",
+            "repo/.github/workflows/tier-b.yml",
+        ]);
+    let tier_b = read(&sandbox, TIER_B);
+    assert!(tier_b.contains("options: [quick, single]"), "{tier_b}");
+    assert!(
+        tier_b.starts_with("# own text before\n") && tier_b.ends_with("# own text after\n"),
+        "{tier_b}"
+    );
+    assert!(read(&sandbox, FORM).contains("- cpu:fast"));
+    let codes = lint().exits(0).json();
+    assert!(!codes.to_string().contains("stale"), "{codes}");
+    assert!(doctor().contains("the files of `nmoe-gates init` are up to date"));
+    assert!(
+        actions(&sandbox, &["--write"])
+            .iter()
+            .all(|(_, action)| action == "keep")
+    );
+}
+
+#[test]
+fn edited_region_is_reported_and_kept() {
+    let sandbox = outdated();
+    let edited = read(&sandbox, TIER_B).replace("name: Tier B", "name: Ours");
+    assert_ne!(edited, read(&sandbox, TIER_B));
+    sandbox.file(TIER_B, &edited);
+    let said = sandbox
+        .gates(["init", "--write"])
+        .run()
+        .exits(0)
+        .any_files()
+        .stdout;
+    assert!(
+        said.contains("edited  .github/workflows/tier-b.yml  (its region was edited: "),
+        "{said}"
+    );
+    assert!(
+        said.contains("update  .github/ISSUE_TEMPLATE/work_item.yml"),
+        "{said}"
+    );
+    assert_eq!(read(&sandbox, TIER_B), edited);
+}
+
+#[test]
+fn update_keeps_the_action_of_the_workflow() {
+    let sandbox = fresh();
+    let action = "octo-org/gates@0123456789012345678901234567890123456789";
+    sandbox
+        .gates(["init", "--action", action])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("create");
+    sandbox.registry(
+        &registry()
+            .tier_a("cpu:fast", "true")
+            .bundle("quick", &["cpu:fast"]),
+    );
+    sandbox
+        .gates(["init", "--write"])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("update");
+    let tier_b = read(&sandbox, TIER_B);
+    assert!(
+        tier_b.contains(&format!("uses: {action}")) && tier_b.contains("[quick, single]"),
+        "{tier_b}"
+    );
+}
+
+#[test]
+fn registry_and_settings_come_from_named_repository() {
+    let other = registry().tier_a("cpu:theirs", "true");
+    let source = Sandbox::new();
+    source.registry(&other).file(
+        "configs/nmoe-gates.toml",
+        "[naming]\nbase = \"main\"\nremote = \"upstream\"\n",
+    );
+    for (from, has_settings) in [
+        (source.repo(), true),
+        (source.repo().join("configs/gates/gates.toml"), false),
+    ] {
+        let sandbox = fresh();
+        let args = ["init", "--from", from.to_str().unwrap()];
+        sandbox.gates(args).run().exits(0).any_files().prints("create");
+        assert_eq!(read(&sandbox, "configs/gates/gates.toml"), other.text());
+        let settings = read(&sandbox, "configs/nmoe-gates.toml");
+        assert!(settings.contains("base = \"trunk\""), "{settings}");
+        assert_eq!(
+            settings.contains("remote = \"upstream\""),
+            has_settings,
+            "{settings}"
+        );
+        assert!(read(&sandbox, FORM).contains("- cpu:theirs"));
+    }
+    let refused = fresh().gates(["init", "--from", "absent"]).run().exits(2);
+    assert!(
+        refused.stderr.contains("cannot read absent"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn named_package_is_checked() {
+    let sandbox = fresh();
+    sandbox.file("other/__init__.py", "");
+    sandbox
+        .gates(["init", "--package", "trainer"])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("create");
+    let gates = read(&sandbox, "configs/gates/gates.toml");
+    assert!(
+        gates.contains("-q trainer/") && !gates.contains("other"),
+        "{gates}"
+    );
+    assert!(read(&sandbox, FORM).contains("- trainer/<module>/"));
+    assert!(actions(&sandbox, &[]).iter().all(|(_, action)| action == "keep"));
+    let refused = fresh().gates(["init", "--package", "absent"]).run().exits(2);
+    assert!(
+        refused.stderr.contains("cannot use the package absent"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// Questions are for a person at a terminal. Each answer has an option.
+#[test]
+fn questions_need_a_terminal() {
+    let sandbox = fresh();
+    let refused = sandbox.gates(["init", "--ask"]).run().exits(2);
+    assert!(
+        refused.stderr.contains("cannot ask questions"),
+        "{}",
+        refused.stderr
+    );
+    let (mut terminal, slave) = Terminal::open();
+    let mut asking = sandbox
+        .gates(["init", "--ask"])
+        .into_command()
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    for (question, answer) in [
+        (r"check, .* \[trainer\]: ", ""),
+        ("AGENTS.md", "y"),
+        ("skill file", "n"),
+        ("git hook", "y"),
+    ] {
+        terminal.until(&Regex::new(question).unwrap());
+        terminal.write(&format!("{answer}\n"));
+    }
+    terminal.until(&Regex::new("next: nmoe-gates doctor").unwrap());
+    assert!(asking.wait().unwrap().success());
+    for (path, there) in [
+        ("AGENTS.md", true),
+        (".git/hooks/pre-commit", true),
+        (".claude", false),
+        (TIER_B, true),
+    ] {
+        assert_eq!(sandbox.repo().join(path).exists(), there, "{path}");
+    }
 }

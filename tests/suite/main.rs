@@ -38,6 +38,7 @@ mod doctor;
 mod documented_commands;
 mod documented_fixture;
 mod driver;
+mod every_command;
 mod exit_codes;
 mod expectation;
 mod fake_github;

@@ -413,6 +413,14 @@ fn dry_run_prints_without_writing() {
     let out = fixture.api.serves(fixture.sandbox.gates(args)).run().exits(0);
     assert!(out.stdout.contains("### Gates: `full`"));
     assert!(fixture.api.writes().is_empty());
+    // The real run writes the same table.
+    fixture.publish(&fixture.results(), 1).exits(0);
+    let rows: Vec<&str> = out.stdout.lines().filter(|line| line.starts_with('|')).collect();
+    let comment = fixture.comment();
+    assert!(
+        rows.len() > 3 && rows.iter().all(|row| comment.contains(row)),
+        "{comment}"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State, listed, plural};
 use crate::cmd::doctor::required_check;
 use crate::cmd::github;
+use crate::cmd::init;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
@@ -18,6 +19,7 @@ use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::github::error::{ErrorKind, GitHubError};
+use crate::lint::init_files;
 use crate::lint::workflows::{self, Asked};
 
 /// The workflows that `init` writes.
@@ -35,6 +37,7 @@ struct Workflow {
 /// Runs every check of this file.
 pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo, registry)];
+    checks.extend(updates(&context.repo));
     let workflows = read(&context.repo);
     for name in OURS {
         let path = format!(".github/workflows/{name}");
@@ -66,34 +69,12 @@ fn bundles(workflows: &[Workflow], registry: &Registry) -> Option<Check> {
     let workflow = workflows
         .iter()
         .find(|w| w.path.ends_with("/tier-b.yml") && !w.bundles.is_empty())?;
-    let offered = &workflow.bundles;
-    let absent: Vec<&str> = registry
-        .bundles
-        .keys()
-        .map(|id| id.as_str())
-        .filter(|name| !offered.iter().any(|o| o == name))
-        .collect();
-    let unknown: Vec<&str> = offered
-        .iter()
-        .map(|id| id.as_str())
-        .filter(|name| *name != SINGLE && !registry.bundles.contains_key(*name))
-        .collect();
-    if absent.is_empty() && unknown.is_empty() {
+    let Some(found) = init_files::bundles(&workflow.bundles, registry) else {
         return Some(Check::ok(
             "bundles",
             "tier-b.yml offers the bundles of the registry",
         ));
-    }
-    let mut found = Vec::new();
-    if !absent.is_empty() {
-        found.push(format!("does not offer {}", absent.join(", ")));
-    }
-    if !unknown.is_empty() {
-        found.push(format!(
-            "offers {}, which the registry does not have",
-            unknown.join(", ")
-        ));
-    }
+    };
     let names: Vec<&str> = registry
         .bundles
         .keys()
@@ -103,8 +84,11 @@ fn bundles(workflows: &[Workflow], registry: &Registry) -> Option<Check> {
     Some(Check::not(
         State::Missing,
         "bundles",
-        format!("{} {}", workflow.path, found.join(", and ")),
-        format!("write `options: [{}]` under the input `bundle`", names.join(", ")),
+        format!("{} {found}", workflow.path),
+        format!(
+            "run `nmoe-gates init`, or write `options: [{}]` under the input `bundle`",
+            names.join(", ")
+        ),
     ))
 }
 
@@ -151,10 +135,7 @@ fn policies() -> Check {
 }
 
 fn forms(repo: &Path, registry: &Registry) -> Check {
-    let forms = [
-        ".github/ISSUE_TEMPLATE/work_item.yml",
-        ".github/pull_request_template.md",
-    ];
+    let forms = init_files::FORMS;
     let read = |form: &&str| std::fs::read_to_string(repo.join(form)).ok();
     let absent: Vec<&str> = forms.into_iter().filter(|form| read(form).is_none()).collect();
     if !absent.is_empty() {
@@ -169,9 +150,8 @@ fn forms(repo: &Path, registry: &Registry) -> Check {
         .iter()
         .filter_map(|form| {
             let text = read(form)?;
-            let ids: Vec<&str> = example_gates(&text)
-                .filter(|id| !registry.gates.contains_key(*id))
-                .collect();
+            let found = init_files::unknown_gates(&text, registry);
+            let ids: Vec<&str> = found.into_iter().map(|(_, id)| id).collect();
             (!ids.is_empty()).then(|| format!("{form} names {}", ids.join(", ")))
         })
         .collect();
@@ -182,22 +162,21 @@ fn forms(repo: &Path, registry: &Registry) -> Check {
         State::Missing,
         "forms",
         format!("{}; the registry has no such gate", unknown.join("; ")),
-        "write ids of `nmoe-gates gates list` into the form",
+        "run `nmoe-gates init`, or write ids of `nmoe-gates gates list` into the form",
     )
 }
 
-/// Returns the gate ids that a form gives as examples: the entries of its lists of gates.
-fn example_gates(form: &str) -> impl Iterator<Item = &str> {
-    let mut in_list = false;
-    form.lines().filter_map(move |line| {
-        let rest = line.trim();
-        match rest.strip_prefix("- ") {
-            Some(id) => in_list.then(|| id.trim()),
-            None => {
-                in_list = ["required:", "tier_a:", "tier_b:"].contains(&rest);
-                None
-            }
-        }
+/// Reports files of an earlier `init` that it would update now, because the registry or the program changed.
+fn updates(repo: &Path) -> Option<Check> {
+    let paths = init::outdated(repo).ok()?;
+    Some(match paths.as_slice() {
+        [] => Check::ok("init", "the files of `nmoe-gates init` are up to date"),
+        paths => Check::not(
+            State::Hint,
+            "init",
+            format!("`nmoe-gates init` would update {}", paths.join(", ")),
+            "`nmoe-gates init` shows the patch",
+        ),
     })
 }
 

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+
 /// A package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Package {
@@ -55,6 +57,16 @@ pub fn find(repo: &Path) -> Vec<Package> {
         .into_iter()
         .find(|found| !found.is_empty())
         .unwrap_or_default()
+}
+
+/// Returns the package that the user named.
+///
+/// # Errors
+/// The folder has no module.
+pub fn named(repo: &Path, folder: &str) -> anyhow::Result<Package> {
+    package(repo, folder.trim_end_matches('/').to_owned()).with_context(|| {
+        format!("cannot use the package {folder}: the folder has no Python module\nhelp: `nmoe-gates init --dry-run` finds the packages")
+    })
 }
 
 /// Returns name, folder and file of each package.

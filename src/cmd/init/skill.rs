@@ -24,13 +24,11 @@ pub fn text(command: &clap::Command, agents: &str) -> anyhow::Result<String> {
         .iter()
         .map(|(exit, says)| (exit.code(), *says))
         .collect();
-    let marks = |line: &&str| !line.starts_with("<!--");
-    let work: Vec<&str> = agents.lines().filter(marks).collect();
     render(
         TEMPLATE,
         context! {
             version => env!("CARGO_PKG_VERSION"),
-            work => work.join("\n"),
+            work => agents.trim_end(),
             commands => commands,
             exit_codes => exit_codes,
             families => explain::families(),

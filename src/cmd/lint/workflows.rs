@@ -1,4 +1,4 @@
-//! `lint workflows`: checks the workflow files of a checkout. Finds the files, and calls the rules.
+//! `lint workflows`: checks the workflow files of a checkout, and compares them and the forms with the registry.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::lint;
+use crate::lint::init_files;
 
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
@@ -22,7 +23,7 @@ pub const HELP: Help = Help {
 /// Arguments of `lint workflows`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Check these workflow files (default: all of `.github/workflows` in the policy checkout).
+    /// Check these workflow files (default: all of `.github/workflows` in the policy checkout, and the forms).
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -39,8 +40,25 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .iter()
         .map(|file| gather::source(file))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
-    print_findings::print_all(context, &sources, &findings)
+    let mut findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
+    let mut documents = sources;
+    if args.files.is_empty()
+        && let Ok(registry) = context.registry()
+    {
+        let tier_b = documents.iter().filter(|source| {
+            source
+                .name()
+                .is_some_and(|name| name.ends_with(init_files::TIER_B))
+        });
+        findings.extend(tier_b.filter_map(|source| init_files::choices(source, &registry.value)));
+        let forms = init_files::FORMS.map(|form| context.repo.join(form));
+        for form in forms.iter().filter(|form| form.is_file()) {
+            let source = gather::source(form)?;
+            findings.extend(init_files::form(&source, &registry.value));
+            documents.push(source);
+        }
+    }
+    print_findings::print_all(context, &documents, &findings)
 }
 
 fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {

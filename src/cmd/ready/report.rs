@@ -58,7 +58,7 @@ impl Report {
                 step(&mut out, &merge(row));
             }
             for blocker in &row.blockers {
-                out.line(format_args!("  {}: {}", blocker.code, blocker.message));
+                out.wrapped(format_args!("  {}: {}", blocker.code, blocker.message), 4);
                 step(&mut out, &blocker.next);
             }
         }
@@ -106,6 +106,10 @@ fn merge(row: &Readiness) -> NextStep {
 }
 
 fn step(out: &mut Text, step: &NextStep) {
-    let command = step.command().map(|c| format!(": {c}")).unwrap_or_default();
-    out.line(format_args!("    {}: {}{command}", step.who.as_str(), step.what));
+    let (who, what) = (step.who.as_str(), &step.what);
+    // A command stays on one line, so that it can be copied.
+    match step.command() {
+        Some(command) => out.line(format_args!("    {who}: {what}: {command}")),
+        None => out.wrapped(format_args!("    {who}: {what}"), 6),
+    };
 }

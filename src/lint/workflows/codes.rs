@@ -53,6 +53,11 @@ codes! {
         "YAML blocks, quoted here-documents and raw strings keep backslashes unchanged. A doubled backslash in a pattern matches nothing, so a gate with that pattern measures nothing.",
         "re.finditer(r\"\\\\bnode_tps: ([0-9,]+)\", log)",
         "re.finditer(r\"\\bnode_tps: ([0-9,]+)\", log)";
+    STALE_CHOICES = "workflow-stale-choices", Error,
+        "the bundles that a workflow offers are not those of the registry",
+        "GitHub refuses a bundle that is not among the options of tier-b.yml, and a run of a bundle that the registry does not have is refused. `nmoe-gates init` shows the update.",
+        "options: [old_name, single]",
+        "options: [full, single]";
     UNBUILT_BASELINE = "workflow-unbuilt-baseline", Error,
         "a baseline is run without being built",
         "A new worktree has no compiled extension. Its code fails to import, or silently loads the extension of the image. Build in the worktree before the first measurement, and check which library was loaded.",

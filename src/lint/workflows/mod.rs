@@ -16,7 +16,7 @@ use crate::document::source_map::MappedText;
 use crate::document::yaml;
 use crate::domain::finding::{Finding, Severity};
 
-pub use codes::TABLE;
+pub use codes::{STALE_CHOICES, TABLE};
 use job::{Job, Step};
 use sink::Sink;
 
