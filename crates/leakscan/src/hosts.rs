@@ -12,6 +12,7 @@ use crate::window::after;
 use crate::window::around;
 use crate::window::before;
 use crate::window::is_word;
+use crate::window::stands_alone;
 
 include!(concat!(env!("OUT_DIR"), "/hosts.rs"));
 
@@ -234,8 +235,13 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         return;
     }
     // The rule for mail addresses decides.
-    if before(hit.text, span.start) == b'@' && is_company_mail(&host) {
-        return;
+    if before(hit.text, span.start) == b'@' && is_company_mail(&host) && !reaches(hit.text, &span) {
+        let local = around(hit.text, span.start - 1..span.start - 1, 64, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'%')
+        });
+        if stands_alone(hit.text, &(local.start..span.end)) {
+            return;
+        }
     }
     let certain = is_certain(hit.text, &span, &host, count);
     let weak = WEAK_TLDS.contains(&last) && !company;

@@ -44,8 +44,10 @@ const NUMBERED: &str = "ubuntu debian fedora centos rocky almalinux alpine rhel 
 /// Whether a name is a system or a tool with its version, such as `ubuntu-24`.
 fn is_version(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    let stem = &name[..name.len() - digits];
+    let (stem, number) = name.split_at(name.len() - digits);
+    // `triton-04` is a machine.
     digits > 0
+        && number[0] != b'0'
         && listed(
             NUMBERED,
             stem.strip_suffix(b"-").unwrap_or(stem).to_ascii_lowercase(),
@@ -145,10 +147,6 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
     let camel = name
         .windows(2)
         .any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    // `Callable1` is a type in code.
-    let title = name.first().is_some_and(u8::is_ascii_uppercase)
-        && name.iter().skip(1).any(u8::is_ascii_lowercase)
-        && name.iter().all(u8::is_ascii_alphanumeric);
     let number = name.iter().skip(1).all(|b| b.is_ascii_digit());
     let versions = name
         .windows(3)
@@ -161,12 +159,22 @@ pub fn is_numbered_machine(name: &[u8]) -> bool {
             || name.last().is_some_and(u8::is_ascii_digit));
     !underscore
         && !camel
-        && !title
         && !number
         && versions == 0
         && (hyphen_number || hyphens >= 2)
         && !is_version(name)
         && is_machine(name)
+}
+
+/// Whether the value of a field is such a name, and not a type in code, such as `Callable1`.
+fn is_named_machine(name: &[u8]) -> bool {
+    let word = name.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let (letters, rest) = name.split_at(word);
+    let of_code = letters.first().is_some_and(u8::is_ascii_uppercase)
+        && letters.iter().skip(1).any(u8::is_ascii_lowercase)
+        && rest.iter().all(u8::is_ascii_digit)
+        && !rest.starts_with(b"0");
+    !of_code && is_numbered_machine(name)
 }
 
 /// Whether a text is `user@host` of a prompt.

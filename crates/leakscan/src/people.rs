@@ -11,6 +11,7 @@ use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
 use crate::window::has_byte_within;
+use crate::window::stands_alone;
 
 include!(concat!(env!("OUT_DIR"), "/people.rs"));
 
@@ -178,13 +179,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         && (!module || domain.iter().any(u8::is_ascii_digit));
     let tld =
         domain.contains(&b'.') && (2..=6).contains(&last.len()) && last.iter().all(u8::is_ascii_alphabetic);
-    let next = after(text, end);
-    if !tld
-        || start == at
-        || local[0].is_ascii_digit()
-        || matches!(next, b':' | b'/' | b'@' | b'(' | b'_')
-        || matches!(crate::window::before(text, start), b'/' | b':' | b'@' | b'.')
-    {
+    if !tld || start == at || local[0].is_ascii_digit() || !stands_alone(text, &(start..end)) {
         return;
     }
     if internal {
@@ -261,7 +256,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
         || memchr::memmem::find(&local, b"list").is_some()
         || local.ends_with(b"-devel")
         || domain.starts_with(b"lists.");
-    let bracketed = next == b'>';
+    let bracketed = after(text, end) == b'>';
     if person
         && !public_domain
         && !code

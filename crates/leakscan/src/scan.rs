@@ -337,6 +337,12 @@ mod tests {
 
     #[test]
     fn weak_signs_are_warnings() {
+        let severity = |text: &str| {
+            scan(text.as_bytes(), &Options::default())
+                .iter()
+                .map(|leak| leak.severity)
+                .max()
+        };
         let project = "tarn-moe-prod";
         for (sure, weak) in [
             (
@@ -348,14 +354,12 @@ mod tests {
                 format!("python train.py --project {project}"),
             ),
         ] {
-            let severity = |text: &str| {
-                scan(text.as_bytes(), &Options::default())
-                    .iter()
-                    .map(|leak| leak.severity)
-                    .max()
-            };
             assert_eq!(severity(&sure), Some(Severity::Error), "{sure}");
             assert_eq!(severity(&weak), Some(Severity::Warning), "{weak}");
+        }
+        let host = "corp.tarn.net";
+        for remote in [format!("git@{host}:infra/ops.git"), format!("ssh root@{host}")] {
+            assert_eq!(severity(&remote), Some(Severity::Error), "{remote}");
         }
     }
 

@@ -44,6 +44,12 @@ pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
     memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
 }
 
+/// Whether an address is not a part of a URL, of a remote such as `git@host:path`, or of an identifier.
+pub fn stands_alone(text: &[u8], address: &Range<usize>) -> bool {
+    !matches!(after(text, address.end), b':' | b'/' | b'@' | b'(' | b'_')
+        && !matches!(before(text, address.start), b'/' | b':' | b'@' | b'.')
+}
+
 /// Whether a byte is a letter, a digit or an underscore.
 pub fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
