@@ -49,13 +49,15 @@ pub const RUNS_GATES: &[Exit] = &[
 /// Variables of a command that reads no others.
 pub const OF_TERMINAL: &[&Group] = &[&TERMINAL];
 /// Variables of a command that sends requests to GitHub.
-pub const OF_GITHUB: &[&Group] = &[&GITHUB, &TERMINAL];
+pub const OF_GITHUB: &[&Group] = &[&GITHUB, &STATE, &TERMINAL];
 /// Variables of a command that reads the event of a workflow and sends requests to GitHub.
-pub const OF_EVENT: &[&Group] = &[&WORKFLOWS, &GITHUB, &TERMINAL];
+pub const OF_EVENT: &[&Group] = &[&WORKFLOWS, &GITHUB, &STATE, &TERMINAL];
+/// Variables of a command that does both, and scans for private data.
+pub const OF_EVENT_AND_SCAN: &[&Group] = &[&WORKFLOWS, &GITHUB, &STATE, &TERMS, &TERMINAL];
 /// Variables of a command that scans for private data.
 pub const OF_SCAN: &[&Group] = &[&TERMS, &HOOKS, &TERMINAL];
 /// Variables of a command that scans for private data and sends requests to GitHub.
-pub const OF_SCAN_AND_GITHUB: &[&Group] = &[&TERMS, &HOOKS, &GITHUB, &TERMINAL];
+pub const OF_SCAN_AND_GITHUB: &[&Group] = &[&TERMS, &HOOKS, &GITHUB, &STATE, &TERMINAL];
 /// Variables of a command that reads the results of the last run.
 pub const OF_RESULTS: &[&Group] = &[&STATE, &GITHUB, &TERMINAL];
 /// Variables of a command that loads kernels.

@@ -248,12 +248,13 @@ pub const KERNELS: Group = Group {
                 "PYTORCH_KERNEL_CACHE_PATH",
                 "CUPY_CACHE_DIR",
                 "CUDA_CACHE_PATH",
+                "TORCH_EXTENSIONS_DIR",
             ],
-            "set for gates that need kernels: [private caches](../explanation/kernels.md#in-a-run)",
+            "set for gates that need kernels, and new for each measurement of a perf gate: [private caches](../explanation/kernels.md#in-a-run)",
         ),
         (
-            &["PYTHONPYCACHEPREFIX", "TORCH_EXTENSIONS_DIR"],
-            "set for each measurement of a perf gate: [new folders](../explanation/performance.md#the-procedure)",
+            &["PYTHONPYCACHEPREFIX"],
+            "set for each measurement of a perf gate: [a new folder](../explanation/performance.md#the-procedure)",
         ),
         (
             &["CUDA_VISIBLE_DEVICES"],

@@ -53,7 +53,7 @@ pub struct Resolution {
     pub nonce: Nonce,
     /// Version of this tool.
     pub tool: String,
-    /// The next step of who resolved at a prompt; absent in a workflow.
+    /// The next step of the caller at a prompt; absent in a workflow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<NextStep>,
 }

@@ -9,7 +9,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns the HMAC-SHA-256 of the bytes (RFC 2104) as 64 lower-case hex digits. Only who knows the key can compute it.
+/// Returns the HMAC-SHA-256 of the bytes (RFC 2104) as 64 lower-case hex digits. Computing it needs the key.
 pub fn keyed(key: &[u8], bytes: &[u8]) -> String {
     const BLOCK: usize = 64;
     let mut block = [0; BLOCK];

@@ -40,7 +40,7 @@ use crate::workspace::stored_contract;
 pub const HELP: Help = Help {
     formats: &print_findings::FORMATS,
     codes: help::VERDICTS,
-    variables: help::OF_EVENT,
+    variables: help::OF_EVENT_AND_SCAN,
     examples: &["lint pr", "lint pr --pr 12", "lint pr --body pr.md"],
 };
 

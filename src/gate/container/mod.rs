@@ -202,8 +202,8 @@ impl Containers {
     }
 }
 
-/// Returns the variables that a gate gets outside, as text: the declared ones, and the others. A variable that describes the file system
-/// of this machine is among the others never.
+/// Returns the variables that a gate gets outside, as text: the declared ones, and the others. The others never include a variable that
+/// describes the file system of this machine.
 fn variables(gate: &Gate, passed: BTreeMap<OsString, OsString>) -> std::io::Result<[Variables; 2]> {
     let (mut declared, mut others) = (Variables::new(), Variables::new());
     for (name, value) in passed {

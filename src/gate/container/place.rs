@@ -1,6 +1,6 @@
 //! Writes the command line that starts the container of a gate: what it sees of this machine, and what it may use.
 //!
-//! Must not start processes, but for one question to git.
+//! Must not start processes, except git once.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
