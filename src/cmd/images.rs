@@ -23,7 +23,7 @@ use crate::terminal::Text;
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
     formats: help::TEXT_OR_JSON,
-    codes: help::PRINTS,
+    codes: help::CHECKS,
     variables: help::OF_EVENT,
     examples: &["images", "images --base origin/master --head HEAD"],
 };
