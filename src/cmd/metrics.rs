@@ -252,8 +252,7 @@ fn describe(text: &mut Text, measured: &Measured) {
         Direction::Higher => "higher is better",
         Direction::Lower => "lower is better",
     };
-    let unit = metric.unit.as_deref().or(measured.adopted.as_deref());
-    let unit = unit.map(|u| format!(" {u},")).unwrap_or_default();
+    let unit = measured.unit().map(|u| format!(" {u},")).unwrap_or_default();
     let count = samples.count();
     let noun = if count == 1 { "sample" } else { "samples" };
     let mut steps = samples.steps().iter().flatten();
@@ -304,7 +303,7 @@ fn as_json(facts: &Facts, found: &[(Option<Preset>, Vec<Measured>)]) -> Value {
         json!({
             "name": measured.metric.name,
             "preset": preset.map(Preset::as_str),
-            "unit": measured.metric.unit.as_deref().or(measured.adopted.as_deref()),
+            "unit": measured.unit(),
             "direction": measured.metric.direction,
             "single": measured.metric.take.is_some(),
             "count": samples.count(),

@@ -18,7 +18,6 @@ use crate::perf::decision::percent;
 use crate::perf::measurement::{Screening, Series, Unfit};
 use crate::perf::metric_set::{MetricSet, UnfitPair};
 use crate::perf::numbers::{self, Runs};
-use crate::perf::recorded::TWO_FORMS;
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
 use crate::perf::site::{Arm, Site, stopped};
@@ -37,7 +36,7 @@ pub struct Experiment<'a, 'b> {
     gpu_minutes: f64,
     spoiled: BTreeMap<Spoiler, u32>,
     screening: Screening,
-    forms: BTreeMap<String, Forms>,
+    forms: BTreeMap<String, Vec<Forms>>,
     restarted: u32,
     /// The metrics that numeric gates compare, and what the measurements printed of them.
     numbers: (Vec<String>, Runs),
@@ -309,13 +308,11 @@ impl<'a, 'b> Experiment<'a, 'b> {
         let mut restarted = false;
         for metric in metrics.metrics() {
             let printed = samples::of(ended, &metric.name).map_err(refused)?;
-            let forms = self
-                .forms
-                .entry(metric.name.clone())
-                .or_insert_with(|| printed.forms.clone());
-            if forms.clash(&printed.forms) {
-                return Err(refused(TWO_FORMS.to_owned()));
+            let forms = self.forms.entry(metric.name.clone()).or_default();
+            if let Some(why) = forms.iter().find_map(|other| other.clash(&printed.forms)) {
+                return Err(refused(why.to_owned()));
             }
+            forms.push(printed.forms.clone());
             restarted |= printed.restarted;
             for note in &printed.notes {
                 self.say(&format!("a measurement of the {}: {note}", arm.name()));

@@ -146,13 +146,9 @@ pub fn together(base: Vec<Recorded>, change: Vec<Recorded>) -> Records {
         samples
     };
     let (base, change) = (side("baseline", base), side("change", change));
-    if forms
-        .iter()
-        .enumerate()
-        .any(|(i, a)| forms[..i].iter().any(|b| a.clash(b)))
-    {
-        faults.push(TWO_FORMS.to_owned());
-    }
+    let mut pairs = forms.iter().enumerate();
+    let clash = pairs.find_map(|(i, a)| forms[..i].iter().find_map(|b| a.clash(b)));
+    faults.extend(clash.map(str::to_owned));
     if faults.is_empty() {
         let printed: Option<Vec<f64>> = forms.iter().map(Forms::resolution).collect();
         Records::Samples {
@@ -166,10 +162,6 @@ pub fn together(base: Vec<Recorded>, change: Vec<Recorded>) -> Records {
         Records::Unreadable(faults)
     }
 }
-
-/// What is said where logs cannot be compared for the way their numbers are written.
-pub const TWO_FORMS: &str =
-    "the logs write the metric in two forms (suffix, separator, unit), and the values are 100-fold apart";
 
 fn of_results(results: &Results, metric: &str, gate: Option<&str>) -> Result<Vec<Sample>, String> {
     let holds: Vec<&str> = results

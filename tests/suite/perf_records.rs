@@ -127,6 +127,35 @@ fn lower_is_better_metric_inverts_verdict() {
         .prints("budget −10");
 }
 
+/// Without a declared unit, each log has the unit that it prints; numbers in two units are not compared.
+#[test]
+fn logs_with_two_units_are_invalid() {
+    let sandbox = Sandbox::new();
+    let series = |level: u32, unit: &str, from: u32| -> Vec<String> {
+        let line = |run, step| format!("step: {step} rate: {level}.{run}{step} {unit}\n");
+        let log = |run| (1..=24u32).map(|step| line(run, step)).collect();
+        (from..from + 4).map(log).collect()
+    };
+    let more = ["--metric", "rate", "--direction", "higher", "--budget-pct", "-10"];
+    let two = "the logs write the metric in two units";
+    for (unit, code, text) in [
+        ("graphs/s", 3, two),
+        ("tok/s", 3, two),
+        // The same unit in another spelling.
+        ("ktokens/s", 0, "budget −10: pass"),
+    ] {
+        let base = if unit == "graphs/s" { "kgraphs/s" } else { "ktok/s" };
+        let out = compare(&sandbox, &series(6, base, 1), &series(6, unit, 5), &more);
+        let out = out.exits(code).prints(text);
+        assert_eq!(
+            out.stdout.contains("unreadable_number"),
+            code == 3,
+            "{}",
+            out.stdout
+        );
+    }
+}
+
 #[test]
 fn missing_measurement_never_passes() {
     let sandbox = Sandbox::new();

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::metrics::unit::Unit;
+
 /// Values so far apart are not written in two forms by one program.
 const APART: f64 = 100.0;
 
@@ -95,7 +97,15 @@ pub struct Forms {
     seen: Vec<(Form, f64)>,
     proven: bool,
     resolution: Option<f64>,
+    /// The unit of the log, as written and as understood, where the registry declares none.
+    pub adopted: Option<(String, Unit)>,
 }
+
+/// Why two logs cannot be compared: they write the metric in two forms.
+pub const TWO_FORMS: &str =
+    "the logs write the metric in two forms (suffix, separator, unit), and the values are 100-fold apart";
+/// Why two logs cannot be compared: no unit is declared, and they print two.
+pub const TWO_UNITS: &str = "the logs write the metric in two units; declare its `unit` in the registry";
 
 impl Forms {
     /// Returns whether a number in this form fits the other numbers.
@@ -136,10 +146,15 @@ impl Forms {
         self.resolution.filter(|finest| *finest > 0.0)
     }
 
-    /// Whether another log writes the metric in another form, and its values are far from these.
-    pub fn clash(&self, other: &Forms) -> bool {
+    /// Returns why this log cannot be compared with another: another unit, or another form with values that are far from these.
+    pub fn clash(&self, other: &Forms) -> Option<&'static str> {
+        if let (Some((_, here)), Some((_, there))) = (&self.adopted, &other.adopted)
+            && here != there
+        {
+            return Some(TWO_UNITS);
+        }
         let either = self.proven && other.proven;
-        self.seen.iter().any(|(here, value)| {
+        let two_forms = self.seen.iter().any(|(here, value)| {
             other.seen.iter().any(|(there, last)| {
                 let (mut here, mut there) = (*here, *there);
                 if either {
@@ -148,7 +163,8 @@ impl Forms {
                 }
                 here.clashes(there) && far_apart(*value, *last)
             })
-        })
+        });
+        two_forms.then_some(TWO_FORMS)
     }
 }
 

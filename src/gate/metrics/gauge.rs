@@ -72,8 +72,6 @@ pub struct Gauge {
     pub metric: Metric,
     found: Found,
     unit: Option<Unit>,
-    /// The unit of the log, where the registry declares none.
-    pub adopted: Option<(String, Unit)>,
     bare: bool,
     labels: Arc<[Label]>,
     /// How its numbers are written.
@@ -124,7 +122,6 @@ impl Gauge {
         Ok(Gauge {
             found,
             unit: metric.unit.as_deref().map(Unit::declared),
-            adopted: None,
             bare: false,
             labels: Arc::new([]),
             forms: Forms::default(),
@@ -305,20 +302,20 @@ impl Gauge {
             Some(text) => Some(self.unit_of(text)?),
             None => None,
         };
-        let meant = said
-            .as_ref()
-            .or(self.unit.as_ref())
-            .or(self.adopted.as_ref().map(|(_, unit)| unit));
+        let meant =
+            said.as_ref()
+                .or(self.unit.as_ref())
+                .or(self.forms.adopted.as_ref().map(|(_, unit)| unit));
         // `1.2K` with the unit `ktok/s` or a scale: it is unclear whether both factors apply.
         if form.suffix != 0 && (scale != 1.0 || meant.is_some_and(Unit::is_prefixed)) {
             return Err(Why::Unit);
         }
         let mut value = number.value;
-        match (said, &self.unit, &self.adopted) {
+        match (said, &self.unit, &self.forms.adopted) {
             (Some(said), Some(meant), _) => value = said.convert(value, meant).ok_or(Why::Unit)?,
             (Some(said), None, Some((_, meant))) => value = said.convert(value, meant).ok_or(Why::Unit)?,
             (Some(_), None, None) if self.bare => return Err(Why::Unit),
-            (Some(said), None, None) => self.adopted = text.map(|text| (text, said)),
+            (Some(said), None, None) => self.forms.adopted = text.map(|text| (text, said)),
             (None, None, Some(_)) => return Err(Why::Unit),
             (None, None, None) => self.bare = true,
             (None, Some(_), _) => {}

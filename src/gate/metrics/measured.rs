@@ -21,8 +21,6 @@ pub struct Measured {
     pub refused: u64,
     /// What was not read, the first of each kind.
     pub notes: Vec<Note>,
-    /// The unit of the log, where the registry declares none. Text of the gate: not for publishing.
-    pub adopted: Option<String>,
     /// How the numbers are written.
     pub forms: Forms,
     /// Restarts, and what could not become a sample.
@@ -30,6 +28,12 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Returns the unit: the declared one, or that of the log, which is text of the gate and not for publishing.
+    pub fn unit(&self) -> Option<&str> {
+        let adopted = self.forms.adopted.as_ref().map(|(text, _)| text.as_str());
+        self.metric.unit.as_deref().or(adopted)
+    }
+
     /// Returns the first number that could not be read: its shape and the cause.
     pub fn unreadable(&self) -> Option<(&Note, Why)> {
         self.notes.iter().find_map(|note| match note.why {

@@ -389,7 +389,6 @@ impl Meter {
         self.gauges.into_iter().map(|gauge| {
             let (samples, told) = gauge.series.finish();
             let measured = Measured {
-                adopted: gauge.adopted.map(|(text, _)| text),
                 forms: gauge.forms,
                 notes: gauge.notes,
                 refused: gauge.refused,
