@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cuda_inspect::cubin;
 use cuda_inspect::fatbin;
 use memchr::memmem;
+use rustix::io::Errno;
 
 use crate::domain::ids::Sha256;
 use crate::domain::path_pattern::PathPattern;
@@ -26,8 +28,14 @@ use crate::system::process::Process;
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The most bytes of a mapping without a file that are searched for device code.
-const MOST_MAPPED: usize = 256 << 20;
+/// The most bytes of a mapping without a file that are searched for device code. A longer mapping is not proven.
+const MOST_MAPPED: u64 = 256 << 20;
+/// The bytes of one read of a mapping.
+const CHUNK: usize = 1 << 20;
+/// The smallest page: behind the end of its file, a mapping has pages that cannot be read.
+const PAGE: u64 = 4096;
+/// The bytes of a read that are searched again with the next one: all patterns are as long as this one.
+const OVERLAP: usize = fatbin::MAGIC.len() - 1;
 
 /// The kernel libraries that processes have mapped so far.
 #[derive(Debug)]
@@ -114,7 +122,7 @@ impl MappedLibraries {
                 return;
             }
             let has_code = if deleted {
-                mapped_device_code(folder, line)
+                may_have_device_code(folder, line)
             } else {
                 self.is_suspect(path, &outside)
                     && Snapshot::take(&outside).is_ok_and(|file| has_device_code(file.bytes()))
@@ -173,8 +181,8 @@ fn has_device_code(bytes: &[u8]) -> bool {
     patterns.any(|pattern| memmem::find(bytes, pattern).is_some())
 }
 
-/// Whether the memory of a mapping has device code. `folder` is that of the process in /proc.
-fn mapped_device_code(folder: &Path, line: &[u8]) -> bool {
+/// Whether the memory of a mapping has device code, or cannot be searched completely. `folder` is that of the process in /proc.
+fn may_have_device_code(folder: &Path, line: &[u8]) -> bool {
     let range = || {
         let text = std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?;
         let (start, end) = text.split_once('-')?;
@@ -184,10 +192,40 @@ fn mapped_device_code(folder: &Path, line: &[u8]) -> bool {
     let Some((start, end)) = range() else {
         return false;
     };
-    let length = usize::try_from(end.saturating_sub(start)).map_or(MOST_MAPPED, |size| size.min(MOST_MAPPED));
-    let mut bytes = vec![0; length];
-    File::open(folder.join("mem")).is_ok_and(|memory| memory.read_exact_at(&mut bytes, start).is_ok())
-        && has_device_code(&bytes)
+    let memory = match File::open(folder.join("mem")) {
+        Ok(memory) => memory,
+        // A process that has ended maps nothing.
+        Err(error) => {
+            let ended = [Errno::NOENT, Errno::SRCH].map(Errno::raw_os_error);
+            return error.raw_os_error().is_none_or(|code| !ended.contains(&code));
+        }
+    };
+    let mut bytes = vec![0; OVERLAP + CHUNK];
+    let (mut at, mut kept) = (start, 0);
+    while at < end {
+        if at - start >= MOST_MAPPED {
+            return true;
+        }
+        let wanted = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
+        match memory.read_at(&mut bytes[kept..kept + wanted], at) {
+            Ok(0) => return false,
+            Ok(read) => {
+                let filled = kept + read;
+                if has_device_code(&bytes[..filled]) {
+                    return true;
+                }
+                kept = filled.min(OVERLAP);
+                bytes.copy_within(filled - kept..filled, 0);
+                at += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => {
+                kept = 0;
+                at = (at / PAGE + 1) * PAGE;
+            }
+        }
+    }
+    false
 }
 
 /// Returns the path of a line of `/proc/PID/maps`: address, permissions, offset, device, inode, path.
