@@ -5,7 +5,7 @@
 //! A process that ends between two readings is not seen, and neither is a process in a container, nor device code that a
 //! program loads from its own memory. Must not decide which libraries are proven.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -37,6 +37,9 @@ const PAGE: u64 = 4096;
 /// The bytes of a read that are searched again with the next one: all patterns are as long as this one.
 const OVERLAP: usize = fatbin::MAGIC.len() - 1;
 
+/// Device, inode, and time of the last change in seconds and nanoseconds.
+type Version = (u64, u64, i64, i64);
+
 /// The kernel libraries that processes have mapped so far.
 #[derive(Debug)]
 pub struct MappedLibraries {
@@ -49,9 +52,9 @@ pub struct MappedLibraries {
     /// Seconds since the epoch at which the record started.
     start: i64,
     /// Path and digest; `None` if the file was deleted or cannot be read.
-    seen: BTreeMap<PathBuf, Option<Sha256>>,
-    /// Paths of other mappings that were looked at.
-    other: HashSet<Vec<u8>>,
+    seen: BTreeSet<(PathBuf, Option<Sha256>)>,
+    /// The files that were looked at. Another file can get the same path later.
+    looked_at: HashSet<(PathBuf, Option<Version>)>,
     next: Instant,
     wait: Duration,
 }
@@ -73,8 +76,8 @@ impl MappedLibraries {
             names: names.collect(),
             caches: caches.and_then(|folder| folder.canonicalize().ok()),
             start: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            seen: BTreeMap::new(),
-            other: HashSet::new(),
+            seen: BTreeSet::new(),
+            looked_at: HashSet::new(),
             next: Instant::now() + SHORTEST,
             wait: SHORTEST,
         }
@@ -106,7 +109,6 @@ impl MappedLibraries {
     }
 
     fn add(&mut self, folder: &Path, path: &[u8], line: &[u8]) {
-        let written = path;
         let (path, deleted) = match path.strip_suffix(DELETED) {
             Some(path) => (path, true),
             None => (path, false),
@@ -116,11 +118,16 @@ impl MappedLibraries {
         // The process may have another root directory.
         let relative = path.strip_prefix("/").unwrap_or(path);
         let outside = folder.join("root").join(relative);
-        if !named && !self.is_in_subject(path) {
-            // The mappings of a deleted file differ; a file has the same device code in each.
-            if !deleted && !self.other.insert(written.to_owned()) {
+        if !deleted {
+            let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
+            let version = meta.map(|meta| (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()));
+            // The file of a process that has ended, in another root directory.
+            let is_lost = version.is_err() && self.seen.iter().any(|(seen, _)| seen == path);
+            if is_lost || !self.looked_at.insert((path.to_owned(), version.ok())) {
                 return;
             }
+        }
+        if !named && !self.is_in_subject(path) {
             let has_code = if deleted {
                 may_have_device_code(folder, line)
             } else {
@@ -132,11 +139,11 @@ impl MappedLibraries {
             }
         }
         if deleted {
-            self.seen.insert(path.to_owned(), None);
-        } else if !self.seen.contains_key(path) {
+            self.seen.insert((path.to_owned(), None));
+        } else {
             let file = Snapshot::take(&outside).or_else(|_| Snapshot::take(path));
             let digest = file.ok().map(|file| Sha256::of(file.bytes()));
-            self.seen.insert(path.to_owned(), digest);
+            self.seen.insert((path.to_owned(), digest));
         }
     }
 

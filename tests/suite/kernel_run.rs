@@ -390,6 +390,13 @@ fn unproven_device_code_is_recorded_when_mapped() {
         ("memory", "true", "@nmoe/csrc/rdep.so", "invalid"),
         // The second page of the mapping is behind the end of its file.
         ("long", "true", "=nmoe/csrc/device.fatbin", "invalid"),
+        // The library is replaced after the first process mapped it.
+        (
+            "renamed",
+            "cc -shared -fPIC -o $D/host.so host.c; ./map $D/host.so; cp nmoe/csrc/rdep.so $D/new; mv $D/new $D/host.so",
+            "$D/host.so",
+            "invalid",
+        ),
     ] {
         let sandbox = checkout("sm_100a_zstd", BUILD);
         sandbox.file("host.c", "int entry(void) { return 0; }\n").file(
