@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -37,8 +37,8 @@ const PAGE: u64 = 4096;
 /// The bytes of a read that are searched again with the next one: all patterns are as long as this one.
 const OVERLAP: usize = fatbin::MAGIC.len() - 1;
 
-/// Device, inode, and time of the last change in seconds and nanoseconds.
-type Version = (u64, u64, i64, i64);
+/// Device, inode, and for a file with code the time of its last change in seconds and nanoseconds.
+type Version = (u64, u64, Option<(i64, i64)>);
 
 /// The kernel libraries that processes have mapped so far.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct MappedLibraries {
     start: i64,
     /// Path and digest; `None` if the file was deleted or cannot be read.
     seen: BTreeSet<(PathBuf, Option<Sha256>)>,
+    /// The mappings of deleted files that were searched: process, address range, and file.
+    searched: HashSet<(Process, Vec<u8>, Vec<u8>)>,
     /// The files that were looked at. Another file can get the same path later.
     looked_at: HashSet<(PathBuf, Option<Version>)>,
     next: Instant,
@@ -77,6 +79,7 @@ impl MappedLibraries {
             caches: caches.and_then(|folder| folder.canonicalize().ok()),
             start: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             seen: BTreeSet::new(),
+            searched: HashSet::new(),
             looked_at: HashSet::new(),
             next: Instant::now() + SHORTEST,
             wait: SHORTEST,
@@ -96,55 +99,70 @@ impl MappedLibraries {
             let folder = PathBuf::from(format!("/proc/{}", process.pid.as_raw_nonzero()));
             // The process may have ended, or forbid to be inspected.
             let maps = std::fs::read(folder.join("maps")).unwrap_or_default();
-            let mut last: &[u8] = &[];
-            for line in maps.split(|byte| *byte == b'\n') {
-                let Some(path) = path_of(line) else { continue };
-                // Of a deleted file, only its mappings remain.
-                if path != last || path.ends_with(DELETED) {
-                    self.add(&folder, path, line);
+            let mappings: Vec<_> = maps
+                .split(|byte| *byte == b'\n')
+                .filter_map(Mapping::parse)
+                .collect();
+            let code: HashSet<_> = mappings
+                .iter()
+                .filter(|one| one.is_executable)
+                .map(|one| one.file)
+                .collect();
+            let mut last = None;
+            for mapping in &mappings {
+                let is_code = code.contains(mapping.file);
+                if mapping.is_deleted {
+                    self.add_deleted(*process, &folder, mapping, is_code);
+                } else if last != Some((mapping.file, mapping.path)) {
+                    self.add(&folder, mapping.path, is_code);
                 }
-                last = path;
+                last = Some((mapping.file, mapping.path));
             }
         }
     }
 
-    fn add(&mut self, folder: &Path, path: &[u8], line: &[u8]) {
-        let (path, deleted) = match path.strip_suffix(DELETED) {
-            Some(path) => (path, true),
-            None => (path, false),
-        };
-        let path = Path::new(OsStr::from_bytes(path));
-        let named = path.file_name().is_some_and(|name| self.names.contains(name));
+    /// Looks at a file that was deleted or never had a path: only its mappings remain.
+    fn add_deleted(&mut self, process: Process, folder: &Path, mapping: &Mapping<'_>, is_code: bool) {
+        let path = mapping.path;
+        if !self.is_kernel_library(path) {
+            // Other memory can be large and sparse, and reading a page of shared memory allocates the page.
+            if !is_code {
+                return;
+            }
+            let searched = (process, mapping.range.to_owned(), mapping.file.to_owned());
+            if !self.searched.insert(searched) || !may_have_device_code(folder, mapping.range) {
+                return;
+            }
+        }
+        self.seen.insert((path.to_owned(), None));
+    }
+
+    fn add(&mut self, folder: &Path, path: &Path, is_code: bool) {
         // The process may have another root directory.
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        let outside = folder.join("root").join(relative);
-        if !deleted {
-            let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
-            let version = meta.map(|meta| (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()));
-            // The file of a process that has ended, in another root directory.
-            let is_lost = version.is_err() && self.seen.iter().any(|(seen, _)| seen == path);
-            if is_lost || !self.looked_at.insert((path.to_owned(), version.ok())) {
-                return;
-            }
+        let outside = folder.join("root").join(path.strip_prefix("/").unwrap_or(path));
+        let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
+        // Data can change all the time, so do not read them after each change.
+        let changed = |meta: &Metadata| is_code.then(|| (meta.ctime(), meta.ctime_nsec()));
+        let version = meta.map(|meta| (meta.dev(), meta.ino(), changed(&meta)));
+        // The file of a process that has ended, in another root directory.
+        let is_lost = version.is_err() && self.seen.iter().any(|(seen, _)| seen == path);
+        if is_lost || !self.looked_at.insert((path.to_owned(), version.ok())) {
+            return;
         }
-        if !named && !self.is_in_subject(path) {
-            let has_code = if deleted {
-                may_have_device_code(folder, line)
-            } else {
-                self.is_suspect(path, &outside)
-                    && Snapshot::take(&outside).is_ok_and(|file| has_device_code(file.bytes()))
-            };
-            if !has_code {
-                return;
-            }
-        }
-        if deleted {
-            self.seen.insert((path.to_owned(), None));
-        } else {
+        let is_unproven = || {
+            self.is_suspect(path, &outside)
+                && Snapshot::take(&outside).is_ok_and(|file| has_device_code(file.bytes()))
+        };
+        if self.is_kernel_library(path) || is_unproven() {
             let file = Snapshot::take(&outside).or_else(|_| Snapshot::take(path));
             let digest = file.ok().map(|file| Sha256::of(file.bytes()));
             self.seen.insert((path.to_owned(), digest));
         }
+    }
+
+    /// Whether a file has the name or the place of a kernel library.
+    fn is_kernel_library(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| self.names.contains(name)) || self.is_in_subject(path)
     }
 
     /// Whether a file is not an installed one: it is in the checkout, or changed since the gate began. Caches are inspected later.
@@ -189,10 +207,9 @@ fn has_device_code(bytes: &[u8]) -> bool {
 }
 
 /// Whether the memory of a mapping has device code, or cannot be searched completely. `folder` is that of the process in /proc.
-fn may_have_device_code(folder: &Path, line: &[u8]) -> bool {
+fn may_have_device_code(folder: &Path, range: &[u8]) -> bool {
     let range = || {
-        let text = std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?;
-        let (start, end) = text.split_once('-')?;
+        let (start, end) = std::str::from_utf8(range).ok()?.split_once('-')?;
         let address = |text| u64::from_str_radix(text, 16).ok();
         Some((address(start)?, address(end)?))
     };
@@ -235,20 +252,50 @@ fn may_have_device_code(folder: &Path, line: &[u8]) -> bool {
     false
 }
 
-/// Returns the path of a line of `/proc/PID/maps`: address, permissions, offset, device, inode, path.
-fn path_of(line: &[u8]) -> Option<&[u8]> {
-    let at = memchr::memchr(b'/', line)?;
-    Some(&line[at..])
+/// A line of `/proc/PID/maps`: address range, permissions, offset, device, inode, path.
+struct Mapping<'a> {
+    range: &'a [u8],
+    is_executable: bool,
+    /// Device and inode.
+    file: &'a [u8],
+    path: &'a Path,
+    /// Whether the path no longer exists.
+    is_deleted: bool,
+}
+
+impl<'a> Mapping<'a> {
+    /// Parses a line; `None` if the mapping has no path.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let (fields, path) = line.split_at(memchr::memchr(b'/', line)?);
+        let mut parts = fields.trim_ascii_end().splitn(4, |byte| *byte == b' ');
+        let remaining = path.strip_suffix(DELETED);
+        Some(Mapping {
+            range: parts.next()?,
+            is_executable: parts.next()?.contains(&b'x'),
+            file: parts.nth(1)?,
+            path: Path::new(OsStr::from_bytes(remaining.unwrap_or(path))),
+            is_deleted: remaining.is_some(),
+        })
+    }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 mod tests {
     use super::*;
 
     #[test]
-    fn paths_of_maps_are_found() {
-        let line = b"7f0c-7f1c r-xp 00000000 103:02 7 /a b/rdep.so (deleted)";
-        assert_eq!(path_of(line), Some(&b"/a b/rdep.so (deleted)"[..]));
-        assert_eq!(path_of(b"7ffc-7ffd rw-p 00000000 00:00 0 [stack]"), None);
+    fn lines_of_maps_are_parsed() {
+        let line = b"7f0c-7f1c r-xp 00000000 103:02 7      /a b/rdep.so (deleted)";
+        let mapping = Mapping::parse(line).unwrap();
+        assert_eq!(
+            (mapping.range, mapping.file),
+            (&b"7f0c-7f1c"[..], &b"103:02 7"[..])
+        );
+        assert_eq!(mapping.path, Path::new("/a b/rdep.so"));
+        assert!(mapping.is_executable && mapping.is_deleted);
+        let data = Mapping::parse(b"7f0c-7f1c rw-s 00000000 00:01 9 /memfd:x").unwrap();
+        assert!(!data.is_executable && !data.is_deleted);
+        assert!(Mapping::parse(b"7ffc-7ffd rw-p 00000000 00:00 0 [stack]").is_none());
     }
 }

@@ -390,6 +390,8 @@ fn unproven_device_code_is_recorded_when_mapped() {
         ("memory", "true", "@nmoe/csrc/rdep.so", "invalid"),
         // The second page of the mapping is behind the end of its file.
         ("long", "true", "=nmoe/csrc/device.fatbin", "invalid"),
+        // Memory that is not executable is data. Reading it would fill its pages.
+        ("sparse", "true", "%", "pass"),
         // The library is replaced after the first process mapped it.
         (
             "renamed",
@@ -407,6 +409,7 @@ fn unproven_device_code_is_recorded_when_mapped() {
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 int main(int n, char **a) {
     char *path = a[n - 1], memory[64];
@@ -414,6 +417,13 @@ int main(int n, char **a) {
         int from = open(path + 1, O_RDONLY), to = memfd_create("kernels", 0);
         if (sendfile(to, from, 0, 4096) < 8 || ftruncate(to, 4096)) return 1;
         return mmap(0, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE, to, 0) == MAP_FAILED || sleep(3);
+    }
+    if (*path == '%') {
+        struct stat stat;
+        int to = memfd_create("sparse", 0);
+        if (ftruncate(to, 64 << 20)) return 1;
+        if (mmap(0, 64 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, to, 0) == MAP_FAILED) return 1;
+        return sleep(3) || fstat(to, &stat) || stat.st_blocks;
     }
     int gone = *path == '-', copy = *path == '@';
     path += gone | copy;
