@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use indexmap::IndexMap;
 
@@ -134,6 +134,7 @@ pub fn run(
     let began = Instant::now();
     let mut run = Run {
         plan,
+        start: SystemTime::now(),
         supervisor,
         recorder,
         done: plan.proven.clone(),
@@ -158,12 +159,12 @@ pub fn run(
 
 struct Run<'a, 'o> {
     plan: &'a RunPlan<'o>,
+    start: SystemTime,
     supervisor: &'a mut Supervisor,
     recorder: &'a mut Recorder,
     done: IndexMap<GateId, GateResult>,
     /// The kernel libraries; set when the first gate needs them.
     libraries: Option<KernelLibraries>,
-    /// The evidence so far.
     evidence: Evidence,
     /// The private caches of the current gate, if it needs kernels.
     caches: Option<JitCaches>,
@@ -269,7 +270,8 @@ impl Run<'_, '_> {
             None => {
                 let (subject, target) = (self.plan.subject, self.plan.registry.target());
                 let caches = self.caches.as_ref().map(JitCaches::folder);
-                self.supervisor.mapped = libraries.as_ref().map(|l| l.record(subject, &target, caches));
+                let record = |l: &KernelLibraries| l.record(subject, &target, caches, self.start);
+                self.supervisor.mapped = libraries.as_ref().map(record);
                 self.command(id, gate)
             }
         };

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cuda_inspect::cubin::Usage;
 
@@ -75,9 +75,15 @@ impl KernelLibraries {
         all.find(|path| !same(path)).cloned()
     }
 
-    /// Starts the record of the libraries that the processes of a gate map.
-    pub fn record(&self, subject: &Path, target: &Target, caches: Option<&Path>) -> MappedLibraries {
-        MappedLibraries::new(subject, &target.kernels, self.digests.keys(), caches)
+    /// Starts the record of the libraries that the processes of a gate map. `start` is the start of the run.
+    pub fn record(
+        &self,
+        subject: &Path,
+        target: &Target,
+        caches: Option<&Path>,
+        start: SystemTime,
+    ) -> MappedLibraries {
+        MappedLibraries::new(subject, &target.kernels, self.digests.keys(), caches, start)
     }
 
     /// Compares the libraries that a gate mapped with the proven ones. Prints and returns one check per library.

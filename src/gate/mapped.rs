@@ -1,7 +1,7 @@
 //! Records the kernel libraries that the processes of a gate map, from `/proc/PID/maps`.
 //!
-//! A library is recorded by its name or place, and by its device code if it was made during the gate or is in the checkout: a copy
-//! in `/tmp`, a deleted file, a file in memory. An installed library that the gate did not make, such as that of PyTorch, is not.
+//! A library is recorded by its name or place, and by its device code if it was made during the run or is in the checkout: a copy
+//! in `/tmp`, a deleted file, a file in memory. An installed library that the run did not make, such as that of PyTorch, is not.
 //! A process that ends between two readings is not seen, and neither is a process in a container, nor device code that a
 //! program loads from its own memory. Must not decide which libraries are proven.
 
@@ -18,6 +18,7 @@ use cuda_inspect::cubin;
 use cuda_inspect::fatbin;
 use memchr::memmem;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::domain::ids::Sha256;
 use crate::domain::path_pattern::PathPattern;
@@ -37,6 +38,11 @@ const PAGE: u64 = 4096;
 /// The bytes of a read that are searched again with the next one: all patterns are as long as this one.
 const OVERLAP: usize = fatbin::MAGIC.len() - 1;
 
+/// Where temporary files are, in addition to the folder of the run.
+const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// What the folder of a Python environment has.
+const ENVIRONMENT: [&str; 2] = ["pyvenv.cfg", "conda-meta"];
+
 /// Device, inode, and for a file with code the time of its last change in seconds and nanoseconds.
 type Version = (u64, u64, Option<(i64, i64)>);
 
@@ -49,7 +55,9 @@ pub struct MappedLibraries {
     names: HashSet<OsString>,
     /// Folder of kernels that are compiled at run time, which are inspected later.
     caches: Option<PathBuf>,
-    /// Seconds since the epoch at which the record started.
+    /// Folders for temporary files: nothing is installed there, except in a Python environment.
+    temporary: Vec<PathBuf>,
+    /// Seconds since the epoch at which the run started.
     start: i64,
     /// Path and digest; `None` if the file was deleted or cannot be read.
     seen: BTreeSet<(PathBuf, Option<Sha256>)>,
@@ -63,21 +71,29 @@ pub struct MappedLibraries {
 
 impl MappedLibraries {
     /// Starts the record. `proven` are the paths of the proven libraries in the subject, `caches` is the folder of kernels that are
-    /// compiled at run time.
+    /// compiled at run time, and `start` is the start of the run: an earlier gate of the run may have made libraries.
     pub fn new<'a>(
         subject: &Path,
         patterns: &[PathPattern],
         proven: impl Iterator<Item = &'a String>,
         caches: Option<&Path>,
+        start: SystemTime,
     ) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start = start.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let caches = caches.and_then(|folder| folder.canonicalize().ok());
+        // The caches are in the temporary folder of the run.
+        let own = caches.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let others = TEMPORARY
+            .iter()
+            .filter_map(|folder| Path::new(folder).canonicalize().ok());
         let names = proven.filter_map(|path| Path::new(path).file_name().map(OsStr::to_owned));
         MappedLibraries {
             subject: subject.canonicalize().unwrap_or_else(|_| subject.to_owned()),
             patterns: patterns.to_vec(),
             names: names.collect(),
-            caches: caches.and_then(|folder| folder.canonicalize().ok()),
-            start: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            temporary: others.chain(own).collect(),
+            caches,
+            start: i64::try_from(start.as_secs()).unwrap_or(i64::MAX),
             seen: BTreeSet::new(),
             searched: HashSet::new(),
             looked_at: HashSet::new(),
@@ -139,18 +155,20 @@ impl MappedLibraries {
 
     fn add(&mut self, folder: &Path, path: &Path, is_code: bool) {
         // The process may have another root directory.
-        let outside = folder.join("root").join(path.strip_prefix("/").unwrap_or(path));
+        let root = folder.join("root");
+        let outside = below(&root, path);
         let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
+        let meta = meta.ok();
         // Data can change all the time, so do not read them after each change.
         let changed = |meta: &Metadata| is_code.then(|| (meta.ctime(), meta.ctime_nsec()));
-        let version = meta.map(|meta| (meta.dev(), meta.ino(), changed(&meta)));
+        let version = meta.as_ref().map(|meta| (meta.dev(), meta.ino(), changed(meta)));
         // The file of a process that has ended, in another root directory.
-        let is_lost = version.is_err() && self.seen.iter().any(|(seen, _)| seen == path);
-        if is_lost || !self.looked_at.insert((path.to_owned(), version.ok())) {
+        let is_lost = version.is_none() && self.seen.iter().any(|(seen, _)| seen == path);
+        if is_lost || !self.looked_at.insert((path.to_owned(), version)) {
             return;
         }
         let is_unproven = || {
-            self.is_suspect(path, &outside)
+            self.is_suspect(path, &root, meta.as_ref())
                 && Snapshot::take(&outside).is_ok_and(|file| has_device_code(file.bytes()))
         };
         if self.is_kernel_library(path) || is_unproven() {
@@ -165,8 +183,9 @@ impl MappedLibraries {
         path.file_name().is_some_and(|name| self.names.contains(name)) || self.is_in_subject(path)
     }
 
-    /// Whether a file is not an installed one: it is in the checkout, or changed since the gate began. Caches are inspected later.
-    fn is_suspect(&self, path: &Path, outside: &Path) -> bool {
+    /// Whether a file is not an installed one: it is in the checkout, changed since the run began, or is a file of this user in a
+    /// temporary folder. Caches are inspected later.
+    fn is_suspect(&self, path: &Path, root: &Path, meta: Option<&Metadata>) -> bool {
         if self
             .caches
             .as_ref()
@@ -174,8 +193,24 @@ impl MappedLibraries {
         {
             return false;
         }
-        let is_new = || std::fs::metadata(outside).is_ok_and(|meta| meta.ctime() >= self.start);
-        path.starts_with(&self.subject) || is_new()
+        let is_suspect = |meta: &Metadata| {
+            meta.ctime() >= self.start
+                || meta.uid() == geteuid().as_raw() && self.is_in_temporary_folder(path, root)
+        };
+        path.starts_with(&self.subject) || meta.is_some_and(is_suspect)
+    }
+
+    /// Whether a file is in a temporary folder, or in one that every user may write to. A Python environment that existed before the
+    /// run can be there too, for example on the local disk of a node, and its wheels are installed.
+    fn is_in_temporary_folder(&self, path: &Path, root: &Path) -> bool {
+        let metadata = |path: &Path| std::fs::metadata(below(root, path));
+        let is_open = |folder: &Path| metadata(folder).is_ok_and(|meta| meta.mode() & 0o002 != 0);
+        let is_environment = |folder: &Path| {
+            let marks = ENVIRONMENT.iter().map(|mark| metadata(&folder.join(mark)));
+            marks.flatten().any(|meta| meta.ctime() < self.start)
+        };
+        (self.temporary.iter().any(|folder| path.starts_with(folder)) || path.parent().is_some_and(is_open))
+            && !path.ancestors().skip(1).any(is_environment)
     }
 
     /// Whether the patterns of the registry select a file of the subject.
@@ -194,6 +229,11 @@ impl MappedLibraries {
             .map(|(path, digest)| (relative(path).unwrap_or_else(|_| path.clone()), digest.clone()))
             .collect()
     }
+}
+
+/// Returns a path below the root directory of a process.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// What the kernel appends to the path of a file that no longer exists.

@@ -470,6 +470,59 @@ int main(int n, char **a) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A file from before the gate is not an installed library if this run wrote it, or if it is in a temporary folder.
+#[test]
+fn files_of_earlier_gates_are_not_installed() {
+    let target = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for (name, outside, environment, first, status) in [
+        (
+            "same run",
+            true,
+            false,
+            &["cpu:make", "b200:train"][..],
+            "invalid",
+        ),
+        ("earlier run", false, false, &["cpu:make"], "invalid"),
+        // A Python environment that existed before the run, such as one on local scratch.
+        ("environment", false, true, &["cpu:make"], "pass"),
+    ] {
+        let sandbox = checkout("sm_100a_zstd", BUILD);
+        let folder = if outside {
+            target.path().to_owned()
+        } else {
+            sandbox.path("tmp/kept")
+        };
+        let library = folder.join("lib/kept.so");
+        std::fs::create_dir_all(folder.join("lib")).unwrap();
+        if environment {
+            std::fs::write(folder.join("pyvenv.cfg"), "").unwrap();
+        }
+        sandbox.file(
+            "map.c",
+            "#include <dlfcn.h>\n#include <unistd.h>\nint main(int n, char **a) { return !dlopen(a[n - 1], RTLD_NOW) || sleep(3); }\n",
+        );
+        let library = library.display();
+        let registry = sandbox.repo().join("configs/gates/gates.toml");
+        let text = std::fs::read_to_string(&registry).unwrap();
+        let text = text.replace(
+            "touch ran; echo 'node_tps: 12,345'",
+            &format!("cc -o map map.c -ldl; ./map '{library}'"),
+        );
+        // The times of files count in seconds.
+        let make = format!("cc -shared -fPIC -o '{library}' nmoe/csrc/rdep.c; sleep 1.1");
+        let gate = format!("[gates.\"cpu:make\"]\ntier = \"a\"\ncmd = \"{make}\"\n");
+        std::fs::write(&registry, text + &gate).unwrap();
+        let (mut out, mut results) = run(&sandbox, first);
+        if first.len() == 1 {
+            (out, results) = run(&sandbox, &["b200:train"]);
+        }
+        let gate = &results["results"]["b200:train"];
+        assert_eq!(gate["status"], status, "{name}: {gate} {}", out.stdout);
+        let reason = (status == "invalid").then_some("kernel_stale");
+        assert_eq!(gate["reason"].as_str(), reason, "{name}: {gate}");
+    }
+}
+
 #[test]
 fn other_nonce_is_stale_and_mismatch_fails() {
     let sandbox = with_package("0123456789abcdef0123456789abcdef");
