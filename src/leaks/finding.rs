@@ -1,12 +1,15 @@
 //! Turns leaks into findings.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use leakscan::kinds::Kind;
 use leakscan::kinds::Severity;
 use leakscan::located::LocatedLeak;
 use leakscan::located::Place;
+use leakscan::rest::Rest;
 use leakscan::scan::Leak;
 use leakscan::scan_files::LISTED;
-use leakscan::scan_files::Rest;
 use leakscan::scan_text::TextReport;
 use leakscan::suppression::SuppressionError;
 use leakscan::suppression::SuppressionProblem;
@@ -29,16 +32,17 @@ const REPLACE: &str = "Write a placeholder such as <host>, or a variable; `nmoe-
 pub struct LeakFinding {
     /// The finding, with its path and region.
     pub finding: Finding,
-    /// The fingerprint; `None` if the finding is about a suppression.
+    /// The fingerprint; `None` if the finding is not about one leak in a text.
     pub fingerprint: Option<String>,
+    /// How many findings that are not listed this one states; 0 if it is a finding itself.
+    pub stands_for: usize,
 }
 
 /// The findings of a scan in the order of their discovery. Keeps the first ones, and counts the others.
 #[derive(Default)]
 pub struct Found {
     listed: Vec<LeakFinding>,
-    rest: usize,
-    worst: Option<Finding>,
+    rest: Counts,
 }
 
 impl Found {
@@ -47,43 +51,65 @@ impl Found {
         for leak in found {
             if self.listed.len() < LISTED {
                 self.listed.push(leak);
-                continue;
-            }
-            self.rest += 1;
-            if self
-                .worst
-                .as_ref()
-                .is_none_or(|worst| worst.severity < leak.finding.severity)
-            {
-                self.worst = Some(leak.finding);
+            } else {
+                let Finding { code, severity, .. } = leak.finding;
+                self.rest.add(code, severity, leak.stands_for.max(1));
             }
         }
     }
 
-    /// Returns the listed findings, and one for the others.
+    /// Returns the listed findings, and those about the others.
     pub fn finish(mut self) -> Vec<LeakFinding> {
-        let rest = self
-            .worst
-            .map(|worst| rest(self.rest, worst.code, worst.severity));
-        self.listed.extend(rest);
+        self.listed.extend(self.rest.findings("of this scan"));
         self.listed
     }
 }
 
-/// Makes a finding about the leaks that a scan does not list.
-fn rest(count: usize, code: &'static Code, severity: domain::Severity) -> LeakFinding {
-    let message = format!("{count} more leaks of this scan are not listed");
-    let finding = Finding::new(code, message).severity(severity);
-    LeakFinding {
-        finding: finding.help("Fix the listed leaks first, or scan a part of the files."),
-        fingerprint: None,
+/// The number of findings of each severity and code that a scan does not list. So none hides another one, and each can be suppressed.
+#[derive(Default)]
+struct Counts(BTreeMap<(Reverse<domain::Severity>, &'static str), (&'static Code, usize)>);
+
+impl Counts {
+    fn add(&mut self, code: &'static Code, severity: domain::Severity, count: usize) {
+        let (_, number) = self.0.entry((Reverse(severity), code.id)).or_insert((code, 0));
+        *number += count;
+    }
+
+    fn of(rest: &Rest) -> Self {
+        let mut counts = Counts::default();
+        for (severity, kind, count) in &rest.leaks {
+            counts.add(codes::of_kind(kind), codes::severity(*severity), *count);
+        }
+        for (reason, count) in &rest.problems {
+            let code = match reason {
+                SuppressionError::UnknownKind | SuppressionError::NoReason => &codes::BAD_ALLOWANCE,
+                SuppressionError::Unused => &codes::UNUSED_ALLOWANCE,
+            };
+            counts.add(code, code.severity, *count);
+        }
+        counts
+    }
+
+    /// Returns a finding for each code and severity, the most severe first.
+    fn findings(self, place: &str) -> impl Iterator<Item = LeakFinding> {
+        self.0
+            .into_iter()
+            .map(move |((Reverse(severity), _), (code, count))| {
+                let what = if codes::is_leak(code) { "leaks" } else { "findings" };
+                let message = format!("{count} more {what} {place} are not listed");
+                let finding = Finding::new(code, message).severity(severity);
+                let help = "Fix the listed findings first, or scan less at once.";
+                LeakFinding {
+                    stands_for: count,
+                    ..LeakFinding::new(finding.help(help))
+                }
+            })
     }
 }
 
-/// Makes a finding about the files that a scan does not list; `None` if it lists all.
-pub fn of_rest(leaks: &Rest) -> Option<LeakFinding> {
-    let (severity, kind) = leaks.worst?;
-    Some(rest(leaks.count, codes::of_kind(kind), codes::severity(severity)))
+/// Returns the findings about what a scan of files does not list.
+pub fn of_rest(rest: &Rest) -> impl Iterator<Item = LeakFinding> {
+    Counts::of(rest).findings("of this scan")
 }
 
 /// The help of every finding in a commit whose text the final files do not have.
@@ -99,21 +125,16 @@ pub fn of_document(source: &Source, leak: &Leak) -> Finding {
 
 /// Turns the report of a file into findings, in the order of their places.
 pub fn of_file(path: &str, report: TextReport) -> Vec<LeakFinding> {
-    let unlisted = report.leaks.last().filter(|_| report.unlisted > 0).map(|last| {
-        let message = format!("{} more leaks in this text are not listed", report.unlisted);
-        LeakFinding {
-            finding: Finding::new(codes::of_kind(last.kind), message)
-                .in_path(path)
-                .help("Fix the listed leaks first, or scan a part of the text."),
-            fingerprint: None,
-        }
-    });
+    let rest = Counts::of(&report.rest).findings("in this text");
     let mut found: Vec<LeakFinding> = report.leaks.into_iter().map(|leak| located(path, leak)).collect();
-    found.extend(unlisted);
     if !report.problems.is_empty() {
         found.extend(report.problems.iter().map(|problem| of_problem(path, problem)));
         found.sort_by_key(|found| found.finding.region);
     }
+    found.extend(rest.map(|mut rest| {
+        rest.finding.path = Some(path.to_owned());
+        rest
+    }));
     found
 }
 
@@ -124,12 +145,21 @@ fn located(path: &str, leak: LocatedLeak) -> LeakFinding {
         Place::Byte(byte) => finding.message = format!("{} at byte {byte} of a binary file", finding.message),
     }
     LeakFinding {
-        finding,
         fingerprint: Some(leak.fingerprint),
+        ..LeakFinding::new(finding)
     }
 }
 
 impl LeakFinding {
+    /// A finding without a fingerprint.
+    pub fn new(finding: Finding) -> Self {
+        LeakFinding {
+            finding,
+            fingerprint: None,
+            stands_for: 0,
+        }
+    }
+
     /// States that a commit adds the leak, and that no final file has it. The line of a commit is not a line of the final file.
     pub fn in_commit(mut self, commit: &str) -> Self {
         let line = self.finding.region.take().map(|region| region.line);
@@ -142,13 +172,8 @@ impl LeakFinding {
 
 /// Makes a finding about a leak that has no place in a file.
 pub fn of_name(name: &str, kind: &'static Kind, help: &str) -> LeakFinding {
-    let finding = Finding::new(codes::of_kind(kind), kind.title)
-        .in_path(name)
-        .help(help);
-    LeakFinding {
-        finding,
-        fingerprint: None,
-    }
+    let finding = Finding::new(codes::of_kind(kind), kind.title);
+    LeakFinding::new(finding.in_path(name).help(help))
 }
 
 fn of_problem(path: &str, problem: &SuppressionProblem) -> LeakFinding {
@@ -167,10 +192,7 @@ fn of_problem(path: &str, problem: &SuppressionProblem) -> LeakFinding {
                 .help("Remove the suppression.")
         }
     };
-    LeakFinding {
-        finding: finding.at(region(problem.region)).in_path(path),
-        fingerprint: None,
-    }
+    LeakFinding::new(finding.at(region(problem.region)).in_path(path))
 }
 
 fn finding(kind: &Kind, severity: Severity, fingerprint: &str) -> Finding {

@@ -98,10 +98,7 @@ impl Scan<'_> {
         let path = self.shown(file);
         let Some(text) = self.blobs.content(file)? else {
             if commit.is_none() || self.names.insert([b"unread ".as_slice(), &file.path].concat()) {
-                self.found.extend([LeakFinding {
-                    finding: unread_file(&path),
-                    fingerprint: None,
-                }]);
+                self.found.extend([LeakFinding::new(unread_file(&path))]);
             }
             return Ok(());
         };

@@ -433,6 +433,55 @@ fn findings_of_all_files_are_capped() {
     );
 }
 
+/// Only the first files by name are listed. An error in a later one still fails the command, also behind warnings of the same text.
+#[test]
+fn unlisted_errors_fail_scan() {
+    let marker = ["nmoe-gates", ": allow "].concat();
+    let unused = format!("{marker}private-address a reason\n\n").repeat(8_000);
+    let sandbox = Sandbox::new();
+    for name in ["a", "b", "c"] {
+        sandbox.file(&format!("{name}.md"), &unused);
+    }
+    let scan = |path: &str, exit| {
+        let lint = ["lint", "safety", "--format", "json", path];
+        let report = sandbox.gates(lint).run().exits(exit).findings();
+        report["findings"].as_array().unwrap().clone()
+    };
+    let found = scan(".", 0);
+    assert_eq!(found.len(), 16_001);
+    assert_eq!(
+        found[16_000]["message"],
+        "8000 more findings of this scan are not listed"
+    );
+    sandbox.file("z.md", format!("{marker}no-such-code a reason\n"));
+    let found = scan(".", 1);
+    let rest = |n: usize| {
+        (
+            found[n]["code"].clone(),
+            found[n]["severity"].clone(),
+            found[n]["message"].clone(),
+        )
+    };
+    let of = |code: &str, severity: &str, count: usize| {
+        let message = format!("{count} more findings of this scan are not listed");
+        (code.into(), severity.into(), message.into())
+    };
+    assert_eq!(rest(16_000), of("bad-allowance", "error", 1));
+    assert_eq!(rest(16_001), of("unused-allowance", "warning", 8_000));
+    // One text: 10,000 warnings, and then a suppression without a reason.
+    sandbox.file("one.md", format!("{}{marker}private-address\n", unused.repeat(2)));
+    let found = scan("one.md", 1);
+    assert_eq!(found[10_000]["code"], "bad-allowance");
+    assert_eq!(found[10_000]["path"], "one.md");
+    // One text: 10,000 leaks that are warnings in documentation, and then a token.
+    let addresses = format!("{}\n", address(1)).repeat(10_000);
+    sandbox.file("docs/peers.md", format!("{addresses}{}\n", token()));
+    let found = scan("docs/peers.md", 1);
+    assert_eq!(found[0]["severity"], "warning");
+    assert_eq!(found[10_000]["code"], "github-token");
+    assert_eq!(found[10_000]["severity"], "error");
+}
+
 #[test]
 fn suppression_in_utf16_counts_in_diff() {
     let sandbox = Sandbox::new();

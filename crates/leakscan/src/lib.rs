@@ -48,6 +48,7 @@ mod prefilter_tables;
 mod prefilter_windows;
 pub mod private_terms;
 pub mod redact;
+pub mod rest;
 mod rule;
 pub mod scan;
 pub mod scan_files;

@@ -10,8 +10,7 @@ use std::sync::atomic::Ordering;
 use ignore::WalkBuilder;
 use ignore::WalkState;
 
-use crate::kinds::Kind;
-use crate::kinds::Severity;
+use crate::rest::Rest;
 use crate::scan::Options;
 use crate::scan_text;
 use crate::scan_text::TextReport;
@@ -25,7 +24,7 @@ pub struct Progress {
     pub bytes: AtomicU64,
 }
 
-/// How many leaks of all files the reports list, so that memory does not grow with the number of files.
+/// How many leaks and suppressions of all files the reports list, so that memory does not grow with the number of files.
 pub const LISTED: usize = 20_000;
 
 /// The result of a scan of files.
@@ -33,20 +32,11 @@ pub const LISTED: usize = 20_000;
 pub struct Outcome {
     /// The reports of the files that have any, by the name of the file, in order.
     pub reports: Vec<(String, TextReport)>,
-    /// The leaks of further files, which no report lists.
+    /// What further files have, which no report lists.
     pub rest: Rest,
     listed: usize,
     /// The files that could not be read.
     pub unreadable: Vec<(PathBuf, io::Error)>,
-}
-
-/// Leaks that are only counted.
-#[derive(Debug, Default)]
-pub struct Rest {
-    /// Their number.
-    pub count: usize,
-    /// The most severe of them.
-    pub worst: Option<(Severity, &'static Kind)>,
 }
 
 impl Outcome {
@@ -58,7 +48,7 @@ impl Outcome {
         }
     }
 
-    /// Keeps the reports of the first files by name, up to [`LISTED`] leaks, and counts the others. So the order in which the
+    /// Keeps the reports of the first files by name, up to [`LISTED`] entries, and counts the others. So the order in which the
     /// threads report does not matter.
     fn limit(&mut self) {
         self.reports.sort_by(|a, b| a.0.cmp(&b.0));
@@ -69,10 +59,7 @@ impl Outcome {
         };
         let kept = self.reports.iter().take_while(|report| fits(report)).count();
         for (_, report) in self.reports.drain(kept..) {
-            self.rest.count += report.leaks.len() + report.unlisted;
-            let worst = report.leaks.iter().map(|leak| (leak.severity, leak.kind));
-            let worst = worst.chain(self.rest.worst).max_by_key(|(severity, _)| *severity);
-            self.rest.worst = worst;
+            report.count(&mut self.rest);
         }
         self.listed = self.reports.iter().map(|(_, report)| entries(report)).sum();
     }

@@ -9,6 +9,7 @@ use crate::kinds::Severity;
 use crate::located::LocatedLeak;
 use crate::located::Place;
 use crate::located::Region;
+use crate::rest::Rest;
 use crate::rule::RawMatch;
 use crate::scan;
 use crate::scan::Options;
@@ -21,7 +22,7 @@ pub(crate) const WINDOW: usize = 2 << 20;
 /// How many bytes of a window the next window scans again, so that no leak is cut in two.
 const OVERLAP: usize = 128 << 10;
 
-/// How many leaks of one text a report lists, so that memory does not grow with the number of leaks.
+/// How many leaks, and how many suppressions, of one text a report lists, so that memory does not grow with their number.
 const LISTED: usize = 10_000;
 
 /// The result for one text.
@@ -29,10 +30,28 @@ const LISTED: usize = 10_000;
 pub struct TextReport {
     /// The leaks that the text does not suppress, in order.
     pub leaks: Vec<LocatedLeak>,
-    /// How many further leaks the report does not list, because the text has too many.
-    pub unlisted: usize,
     /// The suppressions of the text that have no effect, in order.
     pub problems: Vec<SuppressionProblem>,
+    /// What the report does not list, because the text has too much.
+    pub rest: Rest,
+}
+
+impl TextReport {
+    /// Counts everything that the report has.
+    pub(crate) fn count(&self, rest: &mut Rest) {
+        for leak in &self.leaks {
+            rest.add_leaks(leak.severity, leak.kind, 1);
+        }
+        for problem in &self.problems {
+            rest.add_problems(problem.reason, 1);
+        }
+        for (severity, kind, count) in &self.rest.leaks {
+            rest.add_leaks(*severity, kind, *count);
+        }
+        for (reason, count) in &self.rest.problems {
+            rest.add_problems(*reason, *count);
+        }
+    }
 }
 
 /// Scans a text of any size, which need not be UTF-8. The path is relative to the checkout; it is empty if the text is not a
@@ -108,7 +127,7 @@ struct Windows<'a> {
     role: Role,
     is_rust: bool,
     leaks: Vec<LocatedLeak>,
-    unlisted: usize,
+    rest: Rest,
     suppressions: Vec<Suppression>,
     /// The bytes and lines before the window, and the characters of its first line before it.
     bytes: usize,
@@ -125,7 +144,7 @@ impl<'a> Windows<'a> {
             role: Role::of(path),
             is_rust: path.ends_with(".rs"),
             leaks: Vec::new(),
-            unlisted: 0,
+            rest: Rest::default(),
             suppressions: Vec::new(),
             bytes: 0,
             lines: 0,
@@ -152,14 +171,19 @@ impl<'a> Windows<'a> {
                 // Random bytes can look like any other kind.
                 continue;
             }
-            if self.leaks.len() >= LISTED {
-                self.unlisted += 1;
-                continue;
-            }
             let role = match tests {
                 Some(from) if leak.span.start > from => Role::Tests,
                 _ => self.role,
             };
+            let severity = if role.lowers(leak.lowered_in) {
+                Severity::Warning
+            } else {
+                leak.severity
+            };
+            if self.leaks.len() >= LISTED {
+                self.rest.add_leaks(severity, leak.kind, 1);
+                continue;
+            }
             let place = if !self.is_binary {
                 Place::Lines(self.region(window, &leak, &mut lines))
             } else {
@@ -167,11 +191,7 @@ impl<'a> Windows<'a> {
             };
             self.leaks.push(LocatedLeak {
                 kind: leak.kind,
-                severity: if role.lowers(leak.lowered_in) {
-                    Severity::Warning
-                } else {
-                    leak.severity
-                },
+                severity,
                 place,
                 fingerprint: scan::fingerprint(window, leak.kind, &leak.span),
             });
@@ -184,7 +204,10 @@ impl<'a> Windows<'a> {
             self.suppressions
                 .extend(Suppression::read(kept, self.lines, self.options.marker()));
             // The leaks of a suppression beyond that are reported.
-            self.suppressions.truncate(LISTED);
+            let beyond = self.suppressions.len().min(LISTED)..;
+            for problem in self.suppressions.drain(beyond).filter_map(|s| s.problem()) {
+                self.rest.add_problems(problem.reason, 1);
+            }
         }
         let passed = memchr::memchr_iter(b'\n', kept).count();
         let start = memchr::memrchr(b'\n', kept).map_or(0, |n| n + 1);
@@ -218,7 +241,7 @@ impl<'a> Windows<'a> {
         Suppression::apply(&self.suppressions, &mut self.leaks);
         TextReport {
             leaks: self.leaks,
-            unlisted: self.unlisted,
+            rest: self.rest,
             problems: self
                 .suppressions
                 .iter()
