@@ -483,6 +483,32 @@ fn unlisted_errors_fail_scan() {
 }
 
 #[test]
+fn incomplete_baseline_is_not_written() {
+    let sandbox = Sandbox::new();
+    let peers = format!("{}\n", address(1)).repeat(8_000);
+    for name in ["a", "b", "c"] {
+        sandbox.file(&format!("{name}.log"), &peers);
+    }
+    let write = ["lint", "safety", "--write-baseline", "../known.txt"];
+    sandbox
+        .gates(write)
+        .run()
+        .exits(2)
+        .reports("error: cannot write ../known.txt: a scan does not list all leaks of so large a text or folder, and 8000 would be missing");
+    assert!(!sandbox.path("known.txt").exists());
+    sandbox.file("c.log", "");
+    sandbox
+        .gates(write)
+        .run()
+        .exits(0)
+        .reports("wrote 16000 known leaks to ../known.txt");
+    sandbox
+        .gates(["lint", "safety", "--baseline", "../known.txt"])
+        .run()
+        .exits(0);
+}
+
+#[test]
 fn suppression_in_utf16_counts_in_diff() {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);

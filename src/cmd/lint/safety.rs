@@ -105,11 +105,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .filter(|placed| !suppressions.matches(placed))
         .collect();
     if let Some(path) = &args.write_baseline {
+        let unlisted: usize = kept.iter().map(|placed| placed.stands_for).sum();
+        if unlisted > 0 {
+            bail!(
+                "cannot write {}: a scan does not list all leaks of so large a text or folder, and {unlisted} would be missing\nhelp: scan less at once, and join the baselines",
+                path.display()
+            );
+        }
         files::rewrite(path, Baseline::write(&kept).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
+        let known = kept.iter().filter(|placed| placed.fingerprint.is_some());
         context.note(format_args!(
             "wrote {} known leaks to {}",
-            kept.len(),
+            known.count(),
             path.display()
         ));
         return Ok(Exit::Passed);
