@@ -82,13 +82,15 @@ impl Program<'_> {
 }
 
 /// Reads a request as a command without streams, and its name; `None` if there is no program.
-fn read_request(caller: &mut UnixStream) -> io::Result<Option<(Command, OsString)>> {
+fn read_request(caller: &mut impl io::Read) -> io::Result<Option<(Command, OsString)>> {
     let mut length = [0; 8];
     caller.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
     let mut request = Vec::new();
-    caller
-        .take(u64::from_le_bytes(length))
-        .read_to_end(&mut request)?;
+    if caller.take(length).read_to_end(&mut request)? as u64 != length {
+        // A caller that was killed while it wrote: the rest of the script would be missing.
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut fields = request
         .split(|byte| *byte == 0)
         .map(|field| OsString::from_vec(field.to_vec()));
@@ -580,5 +582,31 @@ mod tests {
             assert_eq!(Message::parse(message.line().trim_end()), Some(message));
         }
         assert_eq!(Message::parse("cannot start bash: no such file"), None);
+    }
+
+    #[test]
+    fn cut_request_starts_nothing() -> io::Result<()> {
+        let environment = [("NAME".into(), "value".into())].into();
+        let program = Program {
+            words: &["bash", "-c", "make clean && make"],
+            dir: Path::new("/"),
+            environment: &environment,
+        };
+        let request = program.request()?;
+        let (command, name) = read_request(&mut request.as_slice())?.ok_or(io::ErrorKind::InvalidData)?;
+        assert_eq!(
+            (name.as_os_str(), command.get_args().count()),
+            (OsStr::new("bash"), 2)
+        );
+        assert_eq!(command.get_envs().count(), 1);
+        for length in 0..request.len() {
+            let cut = read_request(&mut &request[..length]).map(|read| read.is_some());
+            assert_eq!(
+                cut.map_err(|error| error.kind()),
+                Err(io::ErrorKind::UnexpectedEof),
+                "{length}"
+            );
+        }
+        Ok(())
     }
 }
