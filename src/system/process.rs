@@ -52,7 +52,8 @@ pub fn has_children() -> bool {
     .is_ok()
 }
 
-/// Whether every child of this process is among these. Reads only the lists of children; `false` if the kernel keeps none.
+/// Whether every listed child of this process is among these. Reads only the lists of children; `false` if the kernel keeps none.
+/// The kernel may omit children that another thread hands over or reaps at this moment.
 pub fn has_only(known: &HashSet<Process>) -> bool {
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
         return false;
