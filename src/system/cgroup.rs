@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -21,7 +22,7 @@ impl Cgroup {
     ///
     /// Returns `None` if this process may not create the group, or if the kernel has no `cgroup.kill`.
     pub fn create(name: &str) -> Option<Self> {
-        let dir = own()?.join(name);
+        let dir = OWN.as_ref()?.join(name);
         std::fs::create_dir(&dir).ok()?;
         let group = Cgroup { dir };
         group.dir.join("cgroup.kill").exists().then_some(group)
@@ -87,6 +88,10 @@ impl Drop for Cgroup {
         }
     }
 }
+
+/// The directory of the group that contained this process when the first group was created. Every gate needs it, and a machine with
+/// many containers has thousands of mounts.
+static OWN: LazyLock<Option<PathBuf>> = LazyLock::new(own);
 
 /// Returns the directory of the group that contains this process.
 fn own() -> Option<PathBuf> {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::attack::skipped;
 use crate::run_fixture::RunFixture;
 use crate::support::program::program;
 
@@ -311,4 +312,31 @@ fn slow_injected_faults_lose_nothing() {
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success() && said.contains("| all |"), "{said}");
+}
+
+/// A machine with many containers has thousands of mounts, and every gate needs a control group.
+#[test]
+fn mounts_are_read_once_per_run() {
+    if !Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        skipped("strace is not installed, or may not trace");
+        return;
+    }
+    let fixture = RunFixture::new();
+    for n in 0..4 {
+        fixture.gate(&format!("cpu:g{n}"), "true");
+    }
+    let trace = fixture.sandbox.path("trace");
+    let reads = |gates: &[&str]| {
+        let strace = ["strace", "-f", "-qq", "-e", "trace=openat", "-o"];
+        let before = [&strace[..], &[trace.to_str().unwrap()]].concat();
+        let mut run = fixture.call(&[&["run"], gates].concat()).under(&before);
+        assert!(run.stdout(Stdio::null()).status().unwrap().success());
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        calls.matches("/proc/self/mountinfo").count()
+    };
+    assert_eq!(reads(&["--tier", "a"]), reads(&["--gate", "cpu:g0"]));
 }
