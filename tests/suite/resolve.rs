@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Call, Sandbox};
 use crate::fake_github::{FakeGitHub, Fault, REPOSITORY};
+use crate::output_escaping::{acts, only_text, structure, tricks};
 use crate::pull_fixture::{BASE, HEAD, MERGE, TREE};
 use crate::support::registry::registry;
 
@@ -187,6 +188,50 @@ fn lint_findings_are_in_resolution() {
         "{}",
         out.stdout
     );
+}
+
+/// Titles and logins come from GitHub, and stand in the log and in the summary that the approver reads.
+#[test]
+fn titles_and_logins_are_inert() {
+    let show = |value: &str| {
+        let fixture = ResolveFixture::new();
+        fixture.api.issue(6, &format!("[03a] {value}"), CONTRACT);
+        {
+            let mut state = fixture.api.state();
+            state
+                .editors
+                .insert(6, (format!("a{value}"), Some(format!("e{value}"))));
+            let pull = state.pulls.get_mut(&5).unwrap();
+            pull["title"] = json!(value);
+            pull["user"]["login"] = json!(format!("u{value}"));
+        }
+        let summary = fixture.sandbox.path("summary");
+        let call = fixture.call(&["--bundle", "full", "--output", "../resolution.json"]);
+        let out = call
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", &summary)
+            .run()
+            .any_code()
+            .any_output()
+            .any_files();
+        (out, std::fs::read_to_string(summary).unwrap_or_default())
+    };
+    let (plain, page) = show("x");
+    assert!(!page.is_empty(), "{}", plain.stderr);
+    for trick in tricks() {
+        let (out, summary) = show(trick);
+        let what = format!("{trick:?}");
+        assert_eq!(out.code(), plain.code(), "{what}\n{}", out.stderr);
+        only_text(&what, "human", &out, &plain);
+        assert_eq!(
+            structure("summary", &summary),
+            structure("summary", &page),
+            "{what}\n{summary}"
+        );
+        // The summary is a page, not a log, so `##[` means nothing there.
+        let acting = acts(&summary.replace("##[", "[["));
+        assert_eq!(acting, Vec::<String>::new(), "{what}\n{summary}");
+    }
 }
 
 #[test]
