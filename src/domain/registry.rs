@@ -412,12 +412,6 @@ impl Registry {
         }
     }
 
-    /// Whether a gate that ran in this image ran in another one than the registry names by digest.
-    pub fn names_other_image(&self, gate: &Gate, image: &str) -> bool {
-        let container = self.container_of(gate);
-        container.digest().is_some_and(|wanted| wanted != image)
-    }
-
     /// Returns the target of GPU gates. Missing keys have the values of the inline runner.
     pub fn target(&self) -> Target {
         let name = Target::name(&self.meta.target);

@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
 use crate::domain::verdict::Overall;
+use crate::pull::staleness;
 use crate::report::merge_results::{self, Whole};
 use crate::report::read;
 use crate::report::verify::{self, Expected, Refusal, RefusalKind, Selection};
@@ -47,6 +48,12 @@ pub fn verified(files: Files<'_>, mut evidence: Evidence) -> Result<Results, Ref
         registry: files.registry,
     };
     verify::verify(&results, &expected)?;
+    if staleness::ran_in_other_image(&results, files.registry) {
+        return Err(Refusal::new(
+            RefusalKind::Foreign(vec![Identity::Image]),
+            "a gate ran in another image than the registry names",
+        ));
+    }
     if files.has_job_failed && results.overall == Overall::Pass {
         return Err(Refusal::new(
             RefusalKind::JobFailed,

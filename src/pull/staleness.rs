@@ -1,10 +1,12 @@
 //! Decides whether results are still valid for a pull request as it is now.
 
+use crate::domain::container::Container;
 use crate::domain::evidence::{Evidence, Identity, Isolation};
-use crate::domain::registry::Registry;
+use crate::domain::registry::{GateKind, Registry};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
 use crate::domain::settings::Image;
+use crate::domain::verdict::Verdict;
 use crate::git::{Git, diff};
 use crate::plan::images;
 
@@ -52,19 +54,25 @@ pub fn of_run(resolution: &Resolution, now: &Evidence, branch: &str) -> Vec<Iden
     stale
 }
 
-/// Whether a gate ran in another image than the registry names for it by digest.
+/// Whether a gate ran in another image than the registry names for it by digest, or passed in a container and names no image.
 pub fn ran_in_other_image(results: &Results, registry: &Registry) -> bool {
-    let evidence = &results.evidence;
+    let in_container = results.evidence.isolation == Some(Isolation::Container);
     // A published comment names the image of a gate only if it is not that of the run.
-    let of_run = evidence
-        .image
-        .as_deref()
-        .filter(|_| evidence.isolation == Some(Isolation::Container));
+    let of_run = results.evidence.image.as_deref().filter(|_| in_container);
     results.results.iter().any(|(id, result)| {
-        let gate = registry.gates.get(id);
-        let image = result.image.as_deref().or(of_run);
-        gate.zip(image)
-            .is_some_and(|(gate, image)| registry.names_other_image(gate, image))
+        // An external gate runs elsewhere.
+        let gate = registry
+            .gates
+            .get(id)
+            .filter(|gate| gate.kind != GateKind::External);
+        let container = gate.map(|gate| registry.container_of(gate));
+        let Some(wanted) = container.as_ref().and_then(Container::digest) else {
+            return false;
+        };
+        match result.image.as_deref().or(of_run) {
+            Some(image) => image != wanted,
+            None => in_container && result.status == Verdict::Pass,
+        }
     })
 }
 
@@ -90,17 +98,28 @@ mod tests {
             digest("a")
         ))
         .unwrap();
-        let results = |image: Option<String>| -> Results {
+        let results = |isolation: &str, of_run: Option<&str>, image: Option<&str>| -> Results {
             serde_json::from_value(serde_json::json!({
                 "schema": 1, "bundle": null, "gate_ids": ["x"], "overall": "pass", "started_at": null, "duration_s": null,
-                "evidence": {"head": null, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null,
-                    "contract": null, "image": null, "tool": null, "target": null, "run": null},
-                "results": {"x": {"status": "pass", "reason": null, "rc": 0, "duration_s": 1.0, "node_tps_p50": null, "image": image}},
+                "evidence": {"head": null, "base": null, "merge": null, "tree": null, "dirty": false, "registry": null, "isolation": isolation,
+                    "contract": null, "image": of_run.map(digest), "tool": null, "target": null, "run": null},
+                "results": {"x": {"status": "pass", "reason": null, "rc": 0, "duration_s": 1.0, "node_tps_p50": null, "image": image.map(digest)}},
             }))
             .unwrap()
         };
-        assert!(ran_in_other_image(&results(Some(digest("b"))), &registry));
-        assert!(!ran_in_other_image(&results(Some(digest("a"))), &registry));
-        assert!(!ran_in_other_image(&results(None), &registry));
+        for (isolation, of_run, of_gate, is_other) in [
+            ("container", Some("a"), Some("a"), false),
+            ("container", Some("a"), None, false),
+            ("container", None, Some("a"), false),
+            ("container", Some("a"), Some("b"), true),
+            ("container", Some("b"), None, true),
+            ("container", None, None, true),
+            // The image of a job whose gates run on its machine.
+            ("cgroup", Some("b"), None, false),
+            ("cgroup", None, None, false),
+        ] {
+            let found = ran_in_other_image(&results(isolation, of_run, of_gate), &registry);
+            assert_eq!(found, is_other, "{isolation} {of_run:?} {of_gate:?}");
+        }
     }
 }

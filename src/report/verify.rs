@@ -193,12 +193,6 @@ fn impossible(results: &Results, registry: &Registry) -> Option<String> {
             "needs a target, and none was found"
         } else if gate.kind == GateKind::External && result.supplied_by.is_none() {
             "is external, and nobody supplied its results"
-        } else if result
-            .image
-            .as_ref()
-            .is_some_and(|image| registry.names_other_image(gate, image))
-        {
-            "ran in another image than the registry names"
         } else if perf.is_some_and(is_outside_budget) {
             "is outside of its budget"
         } else {

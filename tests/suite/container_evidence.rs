@@ -1,6 +1,6 @@
 //! Tests the digest of the image as evidence: `run --container`, `publish` and `ready` on the GitHub stand-in.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::container::{DIGEST, disown, stand_in};
 use crate::pull_on_github::{Loop, gates};
@@ -84,17 +84,31 @@ fn slow_ready_refuses_results_of_another_image() {
     tier_b(&way, number);
     let file = way.sandbox.path("results.json");
     let results = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, results.replace(DIGEST, OTHER)).unwrap();
-    let found = blockers(&way, number, &["--results", "../results.json"]);
-    let [(code, message)] = found.as_slice() else {
-        panic!("{found:?}")
-    };
-    assert_eq!(code, "stale-evidence");
-    assert!(message.ends_with(": image"), "{message}");
+    let honest: Value = serde_json::from_str(&results).unwrap();
+    // Each as the image of the run, and that of the gate.
+    let forged = [
+        (json!(OTHER), Some(OTHER)),
+        (json!(OTHER), None),
+        (Value::Null, None),
+    ];
+    for (run, (of_run, of_gate)) in (1..).zip(forged) {
+        let mut results = honest.clone();
+        results["evidence"]["image"] = of_run;
+        for gate in results["results"].as_object_mut().unwrap().values_mut() {
+            gate["image"] = json!(of_gate);
+        }
+        std::fs::write(&file, results.to_string()).unwrap();
+        let found = blockers(&way, number, &["--results", "../results.json"]);
+        let [(code, message)] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(code, "stale-evidence");
+        assert!(message.ends_with(": image"), "{message}");
 
-    way.publish(number, 1).any_code().any_output();
-    let (state, line) = way.status(number, "one");
-    assert_eq!(state, "error");
-    assert!(line.contains("refused"), "{line}");
-    assert_eq!(blockers(&way, number, &[])[0].0, "tier-b-missing");
+        way.publish(number, run).any_code().any_output();
+        let (state, line) = way.status(number, "one");
+        assert_eq!(state, "error", "{of_gate:?}");
+        assert!(line.contains("refused"), "{line}");
+        assert_eq!(blockers(&way, number, &[])[0].0, "tier-b-missing");
+    }
 }
