@@ -64,6 +64,33 @@ fn docker_that_is_podman_gets_podman_options() {
     fixture.run(&["--gate", "cpu:x"]).exits(0);
     let removals = fixture.calls("rm");
     assert!(removals[0].contains(&"--time".to_owned()), "{removals:?}");
+    // Who names docker gets docker or an answer.
+    let refused = || fixture.run(&["--engine", "docker", "--gate", "cpu:x"]).exits(3);
+    let said = refused().out.stderr.to_string();
+    assert!(
+        said.contains("cannot use docker: the docker on PATH starts podman"),
+        "{said}"
+    );
+    assert!(said.contains("help: use `--engine podman`"), "{said}");
+}
+
+/// A wrapper of the real docker may mention Podman.
+#[test]
+fn docker_that_mentions_podman_stays_docker() {
+    let fixture = ContainerFixture::new();
+    let bin = fixture.0.sandbox.path("bin");
+    std::fs::rename(bin.join("docker"), bin.join("docker.real")).unwrap();
+    let docker = bin.join("docker");
+    let real = bin.join("docker.real");
+    let script = format!(
+        "#!/bin/sh\n# podman is not used here\nexec '{}' \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&docker, script).unwrap();
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fixture.0.gate("cpu:x", "true");
+    fixture.run(&["--engine", "docker", "--gate", "cpu:x"]).exits(0);
+    assert_eq!(fixture.calls("run").len(), 1);
 }
 
 /// The engine ends containers when its daemon stops. That says nothing about the change.

@@ -8,13 +8,22 @@ use crate::gate::container::client::{Engine, EngineError, Kind, SHORT};
 /// Checks the engine that `run --container` would use.
 pub(super) fn look() -> Check {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    let Ok(engine) = Engine::find(None, &environment) else {
-        return Check::not(
-            State::Hint,
-            "engine",
-            "none of docker, podman and apptainer is on PATH",
-            "install one of them to run gates in containers (`run --container`)",
-        );
+    let engine = match Engine::find(None, &environment) {
+        Ok(engine) => engine,
+        Err(EngineError::Unusable(said)) => {
+            let (found, remedy) = said
+                .split_once("\nhelp: ")
+                .unwrap_or((&said, "use another engine"));
+            return Check::not(State::Hint, "engine", found, remedy);
+        }
+        Err(_) => {
+            return Check::not(
+                State::Hint,
+                "engine",
+                "none of docker, podman and apptainer is on PATH",
+                "install one of them to run gates in containers (`run --container`)",
+            );
+        }
     };
     let name = engine.kind.as_str();
     match described(&engine) {

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 
 use crate::domain::container::Container;
+use crate::gate::container::shim::is_podman;
 use crate::system::files;
 use crate::system::process_tree;
 
@@ -21,9 +22,6 @@ use crate::system::process_tree;
 pub const SHORT: Duration = Duration::from_secs(30);
 /// The longest download or build of an image.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// The part of a client that says whether the client is a script.
-const SCRIPT: u64 = 4096;
 
 /// A container engine. The order of preference is the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +117,7 @@ impl Engine {
     /// Returns the first engine whose client is on PATH, or the wanted one.
     ///
     /// # Errors
-    /// The client is not installed.
+    /// The client is not installed, or the only `docker` is Podman under another name.
     pub fn find(wanted: Option<Kind>, environment: &[(OsString, OsString)]) -> Result<Engine, EngineError> {
         let installed = installed(environment);
         let kind = installed
@@ -130,6 +128,18 @@ impl Engine {
                 kind: *kind,
                 environment: environment.to_vec(),
             }),
+            (None, None | Some(Kind::Docker))
+                if client(environment, Kind::Docker).is_some_and(|file| is_podman(&file)) =>
+            {
+                let help = if installed.contains(&Kind::Podman) {
+                    "use `--engine podman`"
+                } else {
+                    "add the folder of podman to PATH, and use `--engine podman`"
+                };
+                Err(EngineError::Unusable(format!(
+                    "cannot use docker: the docker on PATH starts podman\nhelp: {help}"
+                )))
+            }
             (None, Some(wanted)) if !installed.is_empty() => Err(EngineError::Unusable(format!(
                 "cannot find {} on PATH\nhelp: use `--engine {}`, which is installed",
                 wanted.as_str(),
@@ -408,27 +418,22 @@ impl Engine {
     }
 }
 
-/// Returns the engines whose clients are on PATH, in the order of preference.
-fn installed(environment: &[(OsString, OsString)]) -> Vec<Kind> {
+/// Returns the client of an engine that is on PATH.
+fn client(environment: &[(OsString, OsString)], kind: Kind) -> Option<PathBuf> {
     let path = environment.iter().find(|(name, _)| name == "PATH");
     let path = path.map(|(_, value)| value.as_os_str()).unwrap_or_default();
-    let client = |kind: &Kind| files::find_on_path(path, kind.as_str());
+    files::find_on_path(path, kind.as_str())
+}
+
+/// Returns the engines whose clients are on PATH, in the order of preference.
+fn installed(environment: &[(OsString, OsString)]) -> Vec<Kind> {
     Kind::ALL
         .into_iter()
         // podman-docker installs a `docker` that is Podman, which has other options.
-        .filter(|kind| client(kind).is_some_and(|file| *kind != Kind::Docker || !is_podman(&file)))
+        .filter(|kind| {
+            client(environment, *kind).is_some_and(|file| *kind != Kind::Docker || !is_podman(&file))
+        })
         .collect()
-}
-
-/// Whether a client is a link to Podman or a script that starts Podman.
-fn is_podman(client: &Path) -> bool {
-    let target = client.canonicalize().unwrap_or_default();
-    if target.file_name().is_some_and(|name| name == "podman") {
-        return true;
-    }
-    let mut start = Vec::new();
-    let read = File::open(target).and_then(|file| file.take(SCRIPT).read_to_end(&mut start));
-    read.is_ok() && start.starts_with(b"#!") && memchr::memmem::find(&start, b"podman").is_some()
 }
 
 fn text(file: &mut File) -> std::io::Result<String> {

@@ -10,6 +10,7 @@ pub mod left_behind;
 mod place;
 pub mod protocol;
 pub mod running;
+mod shim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
