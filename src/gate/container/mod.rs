@@ -14,9 +14,12 @@ mod shim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use tempfile::TempDir;
 
 use crate::domain::container::Container;
 use crate::domain::gate_environment;
@@ -39,6 +42,8 @@ pub struct Containers {
     /// Where each gate runs.
     gates: HashMap<GateId, (Container, Image)>,
     place: Place,
+    /// The images that Apptainer downloads. Dropping the value deletes them.
+    _images: Option<TempDir>,
 }
 
 /// A container to start: the command of the client, and the task of its first process.
@@ -98,7 +103,7 @@ impl Containers {
     /// # Errors
     /// The engine or the image is missing, or the checkout belongs to root.
     pub fn prepare(wanted: Wanted<'_>, stop: &mut dyn FnMut() -> bool) -> Result<Self, EngineError> {
-        let engine = Engine::find(wanted.engine, wanted.environment)?;
+        let mut engine = Engine::find(wanted.engine, wanted.environment)?;
         let place = Place::of(wanted.subject, wanted.program)?;
         if engine.kind == Kind::Apptainer && place.is_root {
             return Err(EngineError::Unusable(
@@ -106,6 +111,10 @@ impl Containers {
                     .to_owned(),
             ));
         }
+        let folder = match engine.kind {
+            Kind::Apptainer => Some(private_images(&mut engine)?),
+            _ => None,
+        };
         let mut images: Vec<(Container, Image)> = Vec::new();
         let mut gates = HashMap::new();
         for id in wanted.gate_ids {
@@ -129,7 +138,12 @@ impl Containers {
             images.push((container.clone(), image.clone()));
             gates.insert(id.clone(), (container, image));
         }
-        Ok(Containers { engine, gates, place })
+        Ok(Containers {
+            engine,
+            gates,
+            place,
+            _images: folder,
+        })
     }
 
     /// Returns the digest of the image that a gate runs in.
@@ -203,6 +217,30 @@ impl Containers {
     }
 }
 
+/// Gives Apptainer a private folder for images, so that it checks the digest in this run. In the cache of the user, Apptainer does not
+/// check the content of an image, and a process of an earlier run could have replaced it.
+fn private_images(engine: &mut Engine) -> Result<TempDir, EngineError> {
+    let variable = "APPTAINER_CACHEDIR";
+    let of_user = engine.environment.iter().rev().find(|(name, _)| name == variable);
+    let mut folder = tempfile::Builder::new();
+    folder
+        .prefix("nmoe-gates-images-")
+        .permissions(Permissions::from_mode(0o700));
+    // The user may have chosen a disk with enough space.
+    let created = match of_user {
+        Some((_, place)) => std::fs::create_dir_all(place).and_then(|()| folder.tempdir_in(place)),
+        None => folder.tempdir(),
+    };
+    let created = created.map_err(|error| {
+        EngineError::Unusable(format!(
+            "cannot create a folder for images of apptainer: {error}\nhelp: name a folder that this user can write to: {variable}=DIR"
+        ))
+    })?;
+    engine.environment.retain(|(name, _)| name != variable);
+    engine.environment.push((variable.into(), created.path().into()));
+    Ok(created)
+}
+
 /// Returns the variables that a gate gets outside, as text: the declared ones, and the others. The others never include a variable that
 /// describes the file system of this machine.
 fn variables(gate: &Gate, passed: BTreeMap<OsString, OsString>) -> std::io::Result<[Variables; 2]> {
@@ -227,4 +265,42 @@ fn variables(gate: &Gate, passed: BTreeMap<OsString, OsString>) -> std::io::Resu
         }
     }
     Ok([declared, others])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an earlier process left in the cache of the user must not become the image of a run.
+    #[test]
+    fn apptainer_uses_no_image_of_earlier_runs() {
+        let home = TempDir::new().unwrap();
+        let client = home.path().join("apptainer");
+        std::fs::write(&client, "#!/bin/sh\necho \"$APPTAINER_CACHEDIR\" >\"$SAID\"\n").unwrap();
+        std::fs::set_permissions(&client, Permissions::from_mode(0o755)).unwrap();
+        let (cache, said) = (home.path().join("cache"), home.path().join("said"));
+        let environment = [
+            ("PATH", format!("{}:/usr/bin:/bin", home.path().display())),
+            ("SAID", said.display().to_string()),
+            ("APPTAINER_CACHEDIR", cache.display().to_string()),
+        ]
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let container = Container {
+            image: Some(format!("registry.example/train@sha256:{}", "a".repeat(64))),
+            ..Container::default()
+        };
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let mut engine = Engine::find(Some(Kind::Apptainer), &environment).unwrap();
+            let folder = private_images(&mut engine).unwrap();
+            engine.image(&container, home.path(), &mut || false).unwrap();
+            let used = std::fs::read_to_string(&said).unwrap();
+            assert_eq!(Path::new(used.trim()), folder.path());
+            let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+            seen.push(used);
+        }
+        assert_ne!(seen[0], seen[1]);
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 0);
+    }
 }

@@ -398,6 +398,7 @@ mod tests {
             },
             gates: HashMap::from([(id.clone(), (Container::default(), image))]),
             place: taken.unwrap(),
+            _images: None,
         };
         let caches = JitCaches::new().unwrap();
         let start = containers.start(id, gate, &[], Some(&caches)).unwrap();
