@@ -377,7 +377,7 @@ mod tests {
         assert!(limited.contains("--pids-limit 4096") && limited.contains("--memory"));
     }
 
-    /// A GPU gate compiles into caches of its own, which are inspected on this machine afterwards.
+    /// A GPU gate compiles into private caches, which are inspected on this machine afterwards.
     #[test]
     fn caches_of_kernels_are_mounted_and_named() {
         let mut taken = None;

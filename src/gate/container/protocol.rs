@@ -1,7 +1,7 @@
 //! The messages between the supervisor of a gate and its first process in the container.
 //!
-//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open. Whatever follows the task,
-//! [`STOP`] or the end of the input, asks to end the command. The first process writes [`Report`]s to its standard error, one JSON
+//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open. After the task,
+//! [`STOP`] or the end of the input asks to end the command. The first process writes [`Report`]s to its standard error, one JSON
 //! line each.
 //! Both are the same program. Must not start processes.
 
