@@ -171,6 +171,10 @@ pub const RUNS: Group = Group {
             "where the sockets of container engines are, to find containers that a gate left",
         ),
         (
+            &["APPTAINER_CACHEDIR"],
+            "the folder in which a run with apptainer makes its own folder for images; default: the one for temporary files",
+        ),
+        (
             &[
                 "VIRTUAL_ENV",
                 "CONDA_PREFIX",
