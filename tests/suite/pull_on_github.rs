@@ -23,6 +23,8 @@ pub fn gates() -> Registry {
 pub struct Loop {
     pub github: GitHub,
     pub sandbox: Sandbox,
+    /// The longest time of a request in seconds.
+    pub timeout_s: u32,
 }
 
 impl Loop {
@@ -41,7 +43,11 @@ impl Loop {
         let sandbox = Sandbox::new();
         sandbox.git(["init", "-q"]);
         sandbox.git(["remote", "add", "origin", github.remote().to_str().unwrap()]);
-        let way = Loop { github, sandbox };
+        let way = Loop {
+            github,
+            sandbox,
+            timeout_s: 2,
+        };
         way.update();
         way
     }
@@ -88,6 +94,7 @@ impl Loop {
         self.github
             .serves(self.sandbox.gates(args))
             .env("GITHUB_SERVER_URL", "https://github.example")
+            .env("NMOE_API_TIMEOUT_S", self.timeout_s.to_string())
     }
 
     pub fn resolve(&self, number: u64, more: &[&str]) -> Outcome {
