@@ -14,7 +14,8 @@ pub const OF_PULL: &str = "reviews(first:100){pageInfo{hasNextPage} nodes{state 
 pub const OF_COMMIT: &str = "...on Commit{oid status{contexts{context state description targetUrl createdAt creator{login __typename}}}}";
 
 /// The description of a pull request and its latest edits.
-pub const OF_TEXT: &str = "body userContentEdits(first:100){nodes{id editor{login __typename}}}";
+pub const OF_TEXT: &str =
+    "body includesCreatedEdit userContentEdits(first:100){nodes{id editor{login __typename}}}";
 
 /// The author and the last editor of an issue.
 pub const OF_ISSUE: &str = "author{login __typename} editor{login __typename} lastEditedAt";
@@ -89,6 +90,7 @@ pub fn edited_text(pull: &Value) -> Option<EditedText> {
     let edit = |node: &Value| Some((text(&node["id"])?, login(&node["editor"]).unwrap_or_default()));
     Some(EditedText {
         body: text(&pull["body"])?,
+        records_original: pull["includesCreatedEdit"].as_bool()?,
         edits: edits.map(edit).collect::<Option<_>>()?,
     })
 }

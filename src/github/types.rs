@@ -108,22 +108,24 @@ pub struct Comment {
 #[derive(Clone, Debug)]
 pub struct EditedText {
     pub body: String,
+    /// Whether one of the edits is the record of the original text, which the first edit adds.
+    pub records_original: bool,
     /// The ids of the latest edits, each with its editor.
     pub edits: BTreeMap<String, String>,
 }
 
 impl EditedText {
-    /// Returns who else edited the description since an earlier reading, if one edit since then is expected.
-    pub fn crossed(&self, earlier: &EditedText) -> Option<String> {
+    /// Returns who edited the description since an earlier reading, if not only this program replaced the text. Without a new record
+    /// the answer is older than the write, so it says nothing about other edits.
+    pub fn crossed(&self, earlier: &EditedText, is_written: bool) -> Option<String> {
         let new: Vec<&String> = self
             .edits
             .iter()
             .filter(|(id, _)| !earlier.edits.contains_key(*id))
             .map(|(_, editor)| editor)
             .collect();
-        // The first edit also adds a record of the original text.
-        let expected = if earlier.edits.is_empty() { 2 } else { 1 };
-        if new.len() <= expected {
+        let expected = 1 + usize::from(self.records_original && !earlier.records_original);
+        if new.is_empty() || new.len() <= expected && is_written {
             return None;
         }
         let mut editors: Vec<&str> = new.into_iter().map(String::as_str).collect();

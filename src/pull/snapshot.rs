@@ -130,13 +130,11 @@ impl Snapshot {
         }
         github.update_pull_body(number, text)?;
         let after = github.edited_text(number)?;
-        let crossed = after.crossed(&before);
-        if crossed.is_none() && same_text(&after.body, text) {
+        let Some(editors) = after.crossed(&before, same_text(&after.body, text)) else {
             return Ok(());
-        }
-        let who = crossed.map_or_else(String::new, |logins| format!(" (editors: {logins})"));
+        };
         Err(NoVerdict(format!(
-            "cannot confirm the description of pull request #{number}: another edit crossed this one{who}\nhelp: compare the versions under \"edited\" on its page, restore what was lost, and run the command again"
+            "cannot confirm the description of pull request #{number}: another edit crossed this one (editors: {editors})\nhelp: compare the versions under \"edited\" on its page, restore what was lost, and run the command again"
         ))
         .into())
     }

@@ -267,8 +267,21 @@ fn edit_that_crosses_the_write_is_reported() {
         }
     });
     call(&api).exits(3).reports(crossed);
-    // Without another edit nothing is reported.
+    // Two edits without a record of the original text are as many records as one edit with it.
     let api = FakeGitHub::start();
     api.pull(9, "issue/07-x", &head, &"3".repeat(40), body);
-    call(&api).exits(0).reports("next: ");
+    api.state().forgets_originals = true;
+    api.before(|seen, state| {
+        if seen.method == "PATCH" {
+            state.edit(9, "mallory", "other words");
+        }
+    });
+    call(&api).exits(3).reports(crossed);
+    // Without another edit nothing is reported.
+    for forgets in [false, true] {
+        let api = FakeGitHub::start();
+        api.pull(9, "issue/07-x", &head, &"3".repeat(40), body);
+        api.state().forgets_originals = forgets;
+        call(&api).exits(0).reports("next: ");
+    }
 }

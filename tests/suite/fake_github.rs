@@ -85,6 +85,8 @@ pub struct State {
     pub editors: BTreeMap<u64, (String, Option<String>)>,
     /// Edits of descriptions by pull request, oldest first, as GraphQL tells them. The first is the original text.
     pub edits: BTreeMap<u64, Vec<Value>>,
+    /// Whether the first edit adds no record of the original text.
+    pub forgets_originals: bool,
     /// Role of each known user: `admin`, `write`, `read` or `none`.
     pub roles: BTreeMap<String, &'static str>,
     /// The rules that apply to every branch.
@@ -281,6 +283,7 @@ impl State {
             files: BTreeMap::new(),
             editors: BTreeMap::new(),
             edits: BTreeMap::new(),
+            forgets_originals: false,
             roles: BTreeMap::from([
                 ("captain".to_owned(), "admin"),
                 ("reviewer".to_owned(), "write"),
@@ -324,10 +327,14 @@ impl State {
             issue["body"] = body.into();
         }
         let edits = self.edits.entry(number).or_default();
-        let first = edits.is_empty().then_some(author.as_str());
-        for editor in first.into_iter().chain([login]) {
+        let first = (edits.is_empty() && !self.forgets_originals).then_some(author.as_str());
+        for (editor, original) in first
+            .map(|author| (author, true))
+            .into_iter()
+            .chain([(login, false)])
+        {
             let id = format!("UCE_{number}_{}", edits.len());
-            edits.push(json!({"id": id, "editor": actor(editor)}));
+            edits.push(json!({"id": id, "editor": actor(editor), "original": original}));
         }
     }
 

@@ -67,6 +67,7 @@ fn root(mergeable: &mut Mergeable<'_>, state: &State) -> Value {
                     "authorAssociation": r["author_association"], "submittedAt": r["submitted_at"],
                     "commit": {"oid": r["commit_id"]}})).collect::<Vec<_>>(),
                 "comments": comments(state, number),
+                "includesCreatedEdit": state.edits.get(&number).is_some_and(|edits| edits.iter().any(|edit| edit["original"] == true)),
                 "userContentEdits": state.edits.get(&number).into_iter().flatten().rev().cloned().collect::<Vec<_>>(),
                 "closingIssuesReferences": closing.iter().filter_map(|n| state.issues.get(n)).map(|issue| issue_of(state, issue)).collect::<Vec<_>>(),
             })
