@@ -45,7 +45,7 @@ codes! {
         "uses: actions/checkout@<commit>\nwith:\n  persist-credentials: false";
     POLICY_FROM_CHANGE = "workflow-policy-from-change", Error,
         "the registry or the tool comes from the change under test",
-        "A pull request could then replace its own gates with `true`. Check out the base at the root and the change in a separate folder, and read the policy only from the base. `uses: $/` is the action at the running commit: safe on `workflow_dispatch`, but on `pull_request` the running commit is the change. It needs runner 2.336.0 or newer.",
+        "A pull request could then replace its own gates with `true`. Check out the base at the root and the change in a separate folder, and read the policy only from the base. `uses: $/` is the action at the running commit: safe on `workflow_dispatch`, but on `pull_request` and `merge_group` the running commit is the change. It needs runner 2.336.0 or newer.",
         "with:\n  ref: <the change>",
         "with:\n  ref: <the change>\n  path: subject";
     DOUBLED_BACKSLASH = "workflow-doubled-backslash", Error,

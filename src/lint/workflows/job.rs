@@ -14,6 +14,8 @@ pub(super) struct Job {
     pub(super) environment: Option<String>,
     /// Whether the workflow runs on `pull_request`, so that the running commit is the change merged into its base.
     pub(super) on_change: bool,
+    /// Whether the job certainly runs on `merge_group`, so that the running commit contains the change.
+    in_queue: bool,
     /// Where the job uses a secret.
     pub(super) secret: Option<Span>,
     /// The workflow that the job calls.
@@ -83,6 +85,7 @@ fn job(
         self_hosted: (is_group || !runs_on.is_empty()) && !runs_on.iter().any(|label| is_hosted(label)),
         environment: named(node.get("environment")),
         on_change,
+        in_queue: events.has("merge_group") && runs_in_queue(node),
         secret: secret(node).or_else(|| tree.get("env").and_then(secret)),
         calls: used(node),
         permissions: node
@@ -96,6 +99,14 @@ fn job(
             .iter()
             .map(|n| step(n, on_change, &names))
             .collect(),
+    }
+}
+
+/// Whether nothing but the event decides that a job runs in a merge queue. A job that needs another one may be skipped with it.
+fn runs_in_queue(job: &Node) -> bool {
+    match job.get("if").and_then(Node::text) {
+        Some(condition) => condition.contains("== 'merge_group'"),
+        None => job.get("needs").is_none(),
     }
 }
 
@@ -232,14 +243,14 @@ impl Job {
     }
 
     /// Returns the position where the job reads the registry, or calls the action of the repository, after a change replaced
-    /// the root. `$/` is the running commit, which is the change itself on `pull_request`.
+    /// the root. `$/` is the running commit, which is the change itself on `pull_request` and `merge_group`.
     pub(super) fn policy_from_change(&self, document: &str) -> Option<Span> {
         const REGISTRY: &str = "gates.toml";
         let own = |step: &Step| {
             let uses = step.uses.clone().filter(|(uses, _)| uses.starts_with(SELF))?;
             step.is_ours.then_some(uses)
         };
-        if self.on_change
+        if (self.on_change || self.in_queue)
             && let Some((_, span)) = self.steps.iter().find_map(own)
         {
             return Some(span);

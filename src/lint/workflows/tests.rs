@@ -120,6 +120,26 @@ fn self_reference_is_untrusted_on_pull_requests() {
 }
 
 #[test]
+fn self_reference_is_untrusted_in_merge_queues() {
+    let queue = CLEAN
+        .replace("uses: ./", "uses: $/")
+        .replace("on: workflow_dispatch", "on: [workflow_dispatch, merge_group]");
+    let with =
+        |condition: &str| codes_of(&queue.replace("    runs-on:", &format!("{condition}    runs-on:")));
+    let found = |n| [("workflow-policy-from-change", n)];
+    assert_eq!(with(""), found(19));
+    assert_eq!(
+        with("    if: ${{ github.event_name == 'merge_group' }}\n"),
+        found(20)
+    );
+    assert_eq!(
+        with("    if: ${{ github.event_name == 'workflow_dispatch' }}\n"),
+        []
+    );
+    assert_eq!(with("    needs: resolve\n"), []);
+}
+
+#[test]
 fn dead_runtime_is_found_in_three_places() {
     let pin = "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1";
     assert_eq!(
