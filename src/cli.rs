@@ -3,7 +3,7 @@
 //! The arguments of a subcommand are in its own file under `cmd/`. Must not contain the logic of a command.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::error::ErrorKind;
@@ -15,6 +15,7 @@ use crate::cmd::deferred::{self, Deferred};
 use crate::cmd::help::GLOBAL_OPTIONS;
 use crate::cmd::help_pages;
 use crate::domain::exit::Exit;
+use crate::domain::next_step::{NamedDirectories, repeat_directories};
 use crate::gate::container::keeper;
 use crate::system::panics;
 
@@ -213,6 +214,12 @@ enum Command {
     Images(Deferred<cmd::images::Args>),
 }
 
+/// Returns the absolute path, so that a printed command works in every directory.
+fn absolute(dir: &Path) -> String {
+    let full = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    full.display().to_string()
+}
+
 /// Runs one command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     panics::exit_on_panic(cmd::context::print_panic);
@@ -243,6 +250,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             ));
         }
     }
+    repeat_directories(NamedDirectories {
+        repo: global.repo.as_deref().map(absolute),
+        subject: global.subject.as_deref().map(absolute),
+    });
     let repo = global.repo.unwrap_or_else(cmd::repository_root::find);
     let context = Context {
         subject: global.subject.unwrap_or_else(|| repo.clone()),

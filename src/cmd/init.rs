@@ -25,6 +25,7 @@ use crate::cmd::init::questions::Answers;
 use crate::cmd::init::render::render;
 use crate::cmd::init::step::{Action, Step};
 use crate::domain::exit::Exit;
+use crate::domain::next_step::own_line;
 use crate::domain::page;
 use crate::domain::paths;
 use crate::domain::registry::SINGLE;
@@ -90,6 +91,8 @@ const REGISTRY: &str = include_str!("../../templates/init/gates.toml");
 const SETTINGS: &str = include_str!("../../templates/init/nmoe-gates.toml");
 const AGENTS: &str = include_str!("../../templates/init/AGENTS.md");
 const HOOK: &str = include_str!("../../templates/init/pre-commit");
+/// The action of the workflow's own repository at the running commit.
+const SELF: &str = "$/";
 /// The folder of skills that `--skill` uses without a value.
 const SKILLS: &str = ".claude/skills";
 /// The paths that GitHub accepts for a pull-request template.
@@ -138,11 +141,7 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
     }
     match format {
         Format::Json => {
-            let next = if left.is_empty() {
-                "nmoe-gates doctor"
-            } else {
-                "nmoe-gates init --write"
-            };
+            let next = next(left.len());
             let value = serde_json::json!({
                 "schema": 1, "written": !args.dry_run, "files": steps, "patch": updates, "next": next,
             });
@@ -227,9 +226,10 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         let used = args.action.clone().or_else(|| used_action(&file.ok()?, source));
         used.unwrap_or_else(|| own.clone())
     });
-    // On `pull_request` the running commit is the change, so PR lint keeps `./`, which is its checkout of the base.
+    // On `pull_request` the running commit is the change, so PR lint keeps `./`, which is its checkout of the base. `adapt` does the
+    // same for the job of the merge queue.
     let [lint_action, run_action] = match args.self_reference {
-        true => ["./".to_owned(), "$/".to_owned()],
+        true => ["./".to_owned(), SELF.to_owned()],
         false => used,
     };
     let schemas = schemas(args.action.as_deref().unwrap_or(&own));
@@ -358,12 +358,16 @@ fn used_action(workflow: &str, source: &str) -> Option<String> {
     };
     let name = |value: &String| value.split('@').next().unwrap_or_default().to_owned();
     let others: Vec<String> = of(source).iter().map(name).collect();
-    let is_ours = |value: &String| ["./", "$/"].contains(&value.as_str()) || !others.contains(&name(value));
-    of(workflow).into_iter().find(is_ours)
+    let is_ours = |value: &String| ["./", SELF].contains(&value.as_str()) || !others.contains(&name(value));
+    let ours: Vec<String> = of(workflow).into_iter().filter(is_ours).collect();
+    // A job of a self-referring workflow may call `./`.
+    let own = ours.iter().find(|value| *value == SELF).cloned();
+    own.or_else(|| ours.into_iter().next())
 }
 
 /// Adapts a workflow of this repository for another one: replaces the path of the action and the list of bundles.
 fn adapt(workflow: &str, action: &str, bundles: &[&str]) -> String {
+    let mut in_queue = false;
     workflow
         .lines()
         // This comment of our file describes the local action, which the other repository does not have.
@@ -371,7 +375,12 @@ fn adapt(workflow: &str, action: &str, bundles: &[&str]) -> String {
         .map(|line| {
             let indent = &line[..line.len() - line.trim_start().len()];
             let rest = line.trim_start();
+            if indent.len() == 2 && rest.ends_with(':') {
+                in_queue = rest == "queue:";
+            }
             if rest.starts_with("uses: ./") {
+                // In a merge queue the running commit is the change, and `./` is the job's checkout of the base.
+                let action = if in_queue && action == SELF { "./" } else { action };
                 format!("{indent}uses: {action}\n")
             } else if rest.starts_with("options: [") {
                 format!(
@@ -404,13 +413,21 @@ fn human(steps: &[Step], dry_run: bool, left: usize) -> Text {
     text.line("");
     match (dry_run, left) {
         (true, _) => text.line("nothing was written; run the command without --dry-run"),
-        (false, 0) => text.line("next: nmoe-gates doctor"),
+        (false, 0) => text.line(format_args!("next: {}", next(0))),
         (false, n) => text
             .line(format_args!(
                 "{n} update{} not written",
                 if n == 1 { "" } else { "s" }
             ))
-            .line("next: nmoe-gates init --write"),
+            .line(format_args!("next: {}", next(n))),
     };
     text
+}
+
+/// Returns the command after this one, if this number of updates was not written.
+fn next(left: usize) -> String {
+    match left {
+        0 => own_line(&["doctor"]),
+        _ => own_line(&["init", "--write"]),
+    }
 }

@@ -1,6 +1,9 @@
 //! Defines the next step, which an agent can execute without other knowledge.
 //!
-//! The command line is made from the list of arguments, so a shell never interprets text of an outsider.
+//! The command line is made from the list of arguments, so a shell never interprets text of an outsider. A command of this program
+//! repeats the directories that the current invocation names, because otherwise it would read another checkout.
+
+use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,80 @@ impl Who {
     }
 }
 
+/// The directories that the user named with global options.
+#[derive(Debug, Default)]
+pub struct NamedDirectories {
+    /// The value of `--repo`.
+    pub repo: Option<String>,
+    /// The value of `--subject`.
+    pub subject: Option<String>,
+}
+
+static NAMED: OnceLock<NamedDirectories> = OnceLock::new();
+
+/// Sets the directories that every step of this process repeats. Later calls have no effect.
+pub fn repeat_directories(named: NamedDirectories) {
+    NAMED.get_or_init(|| named);
+}
+
+impl NamedDirectories {
+    /// Adds the options to a command of this program or of git that reads a checkout, unless the command names one.
+    fn complete(&self, argv: &mut Vec<String>) {
+        let program = argv.first().map(String::as_str);
+        let command = argv.get(1).map(String::as_str);
+        let added = match (program, command) {
+            (Some(PROGRAM), Some("explain" | "--repo")) => Vec::new(),
+            (Some(PROGRAM), _) => self.options(),
+            (Some("git"), _) => {
+                let dir = self.directory().map(|dir| ["-C", dir].map(str::to_owned));
+                dir.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        };
+        let at = argv.len().min(1);
+        argv.splice(at..at, added);
+    }
+
+    fn directory(&self) -> Option<&str> {
+        self.subject.as_deref().or(self.repo.as_deref())
+    }
+
+    fn options(&self) -> Vec<String> {
+        let repo = self.repo.iter().map(|dir| ["--repo", dir]);
+        let subject = self.subject.iter().map(|dir| ["--subject", dir]);
+        repo.chain(subject).flatten().map(str::to_owned).collect()
+    }
+
+    /// Makes a shell line run in the checkout under test, where `gh` finds the pull request.
+    fn script(&self, line: &str) -> String {
+        let Some(dir) = self.directory() else {
+            return line.to_owned();
+        };
+        let own = line.strip_prefix(PROGRAM).map(|rest| {
+            let words = [vec![PROGRAM.to_owned()], self.options()].concat();
+            shell_line(&words) + rest
+        });
+        let line = own.unwrap_or_else(|| line.to_owned());
+        format!("{} && {line}", shell_line(&["cd", dir]))
+    }
+}
+
+const PROGRAM: &str = "nmoe-gates";
+
+/// Returns a command with the directories of this invocation.
+fn completed<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Vec<String> {
+    let mut argv = argv.into_iter().map(Into::into).collect();
+    if let Some(named) = NAMED.get() {
+        named.complete(&mut argv);
+    }
+    argv
+}
+
+/// Formats a command of this program, such as `doctor`, with the directories of this invocation.
+pub fn own_line(arguments: &[&str]) -> String {
+    shell_line(&completed([&[PROGRAM], arguments].concat()))
+}
+
 /// The next step of the work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NextStep {
@@ -52,6 +129,15 @@ impl NextStep {
         what: impl Into<String>,
         argv: impl IntoIterator<Item = S>,
     ) -> Self {
+        NextStep::run_after_cd(who, what, completed(argv))
+    }
+
+    /// Makes a step whose command is for the directory of an earlier `cd`, and not for those of this invocation.
+    pub fn run_after_cd<S: Into<String>>(
+        who: Who,
+        what: impl Into<String>,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Self {
         let argv: Vec<String> = argv.into_iter().map(Into::into).collect();
         NextStep {
             who,
@@ -63,13 +149,19 @@ impl NextStep {
 
     /// Makes a step with several commands and a shell operator between them, such as `&&` or `|`.
     pub fn join(who: Who, what: impl Into<String>, operator: &'static str, commands: &[&[&str]]) -> Self {
-        let lines: Vec<String> = commands.iter().map(|argv| shell_line(argv)).collect();
+        let lines: Vec<String> = commands
+            .iter()
+            .map(|argv| shell_line(&completed(argv.iter().copied())))
+            .collect();
         NextStep::line(who, what.into(), lines.join(&format!(" {operator} ")))
     }
 
     /// Makes a step whose command needs a shell. The line is static, so it cannot contain text of an outsider.
     pub fn script(who: Who, what: impl Into<String>, line: &'static str) -> Self {
-        NextStep::line(who, what.into(), line.to_owned())
+        let line = NAMED
+            .get()
+            .map_or_else(|| line.to_owned(), |named| named.script(line));
+        NextStep::line(who, what.into(), line)
     }
 
     fn line(who: Who, what: String, line: String) -> Self {
@@ -156,6 +248,36 @@ mod tests {
             step.argv.as_deref(),
             Some(&["sh", "-c", "echo 'a;b' | cat"].map(str::to_owned)[..])
         );
+    }
+
+    #[test]
+    fn own_commands_repeat_the_named_directories() {
+        let named = NamedDirectories {
+            repo: Some("/a b".to_owned()),
+            subject: Some("/c".to_owned()),
+        };
+        let complete = |line: &str| {
+            let mut argv = line.split(' ').map(str::to_owned).collect();
+            named.complete(&mut argv);
+            shell_line(&argv)
+        };
+        assert_eq!(
+            complete("nmoe-gates ready 7"),
+            "nmoe-gates --repo '/a b' --subject /c ready 7"
+        );
+        assert_eq!(complete("git push origin HEAD"), "git -C /c push origin HEAD");
+        for line in [
+            "nmoe-gates explain leak-ip",
+            "nmoe-gates --repo /d run",
+            "gh pr merge 7",
+        ] {
+            assert_eq!(complete(line), line);
+        }
+        assert_eq!(
+            named.script("nmoe-gates ready \"$(gh pr view)\""),
+            "cd /c && nmoe-gates --repo '/a b' --subject /c ready \"$(gh pr view)\""
+        );
+        assert_eq!(NamedDirectories::default().script("x"), "x");
     }
 
     proptest! {

@@ -300,7 +300,11 @@ fn blockers(
     if worktree.exists() {
         let shown = main.naming.worktree_of(&item.issue, &item.slug);
         findings.push(Finding::new(&codes::WORKTREE_EXISTS, format!("`{shown}` exists")));
-        let step = NextStep::run(Who::Author, "continue there", ["cd", shown.as_str()]);
+        let step = NextStep::run(
+            Who::Author,
+            "continue there",
+            ["cd".to_owned(), worktree.display().to_string()],
+        );
         next.push(step);
     }
     Ok((findings, next))

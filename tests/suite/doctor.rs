@@ -161,6 +161,63 @@ fn init_output_has_no_problems() {
     assert_eq!(states(&report, "workflows"), ["ok", "ok"], "{report}");
 }
 
+/// A workflow that is in the lockfile does not start if an action is missing there.
+#[test]
+fn lockfile_must_name_every_action() {
+    let sandbox = initialised();
+    assert_eq!(states(&doctor(&sandbox, &[]), "lockfile"), [""; 0]);
+    let workflows = sandbox.repo().join(".github/workflows");
+    let mut used: Vec<String> = ["tier-b.yml", "pr-lint.yml"]
+        .iter()
+        .flat_map(|name| {
+            let text = std::fs::read_to_string(workflows.join(name)).unwrap();
+            let uses = text.lines().filter_map(|line| line.trim().strip_prefix("uses: "));
+            let names = uses.map(|uses| uses.split('@').next().unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        })
+        .collect();
+    used.sort();
+    used.dedup();
+    assert!(used.iter().any(|name| name == "actions/checkout"), "{used:?}");
+    let lock = |names: &[String]| {
+        sandbox.file(".github/workflows/actions.lock", names.join("\n"));
+        doctor(&sandbox, &[])
+    };
+    assert_eq!(states(&lock(&used), "lockfile"), ["ok"]);
+    let (first, rest) = used.split_first().unwrap();
+    let report = lock(rest);
+    let found = found(&report, "lockfile");
+    assert_eq!(found.len(), 1, "{report}");
+    assert_eq!(found[0].0, "hint", "{report}");
+    assert!(found[0].1.contains(first.as_str()), "{report}");
+}
+
+/// `doctor --repo DIR` is often the first call, from a folder that is not the repository.
+#[test]
+fn next_step_names_the_same_repository() {
+    let sandbox = initialised();
+    let repo = sandbox.repo().display().to_string();
+    let call = sandbox.gates(["doctor", "--repo", &repo, "--format", "json"]);
+    let report = checked(call.current_dir(sandbox.path("tmp")));
+    let steps: Vec<&str> = report["next"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["command"].as_str())
+        .collect();
+    assert_eq!(steps, [format!("nmoe-gates --repo {repo} plan")], "{report}");
+}
+
+/// No API tells the Actions policies, so `doctor` names what the workflows need and does not claim to know.
+#[test]
+fn actions_policies_are_a_hint() {
+    let report = doctor(&initialised(), &[]);
+    let found = found(&report, "policies");
+    assert_eq!(found.len(), 1, "{report}");
+    assert_eq!(found[0].0, "hint", "{report}");
+    assert!(found[0].1.contains("not asked"), "{report}");
+}
+
 #[test]
 fn unsafe_workflow_settings_are_reported_with_line() {
     let sandbox = initialised();

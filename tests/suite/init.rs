@@ -546,6 +546,35 @@ fn update_keeps_the_action_of_the_workflow() {
     );
 }
 
+/// In a merge queue the running commit is the change, so that `$/` would run the action of the change with a token that writes.
+#[test]
+fn self_reference_never_runs_the_change() {
+    let sandbox = fresh();
+    sandbox.file("action.yml", "name: x\n");
+    let calls = || {
+        let own = |text: String| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.trim().strip_prefix("uses: "));
+            let own = lines.filter(|uses| uses.starts_with("./") || uses.starts_with("$/"));
+            own.map(str::to_owned).collect()
+        };
+        let lint = own(read(&sandbox, ".github/workflows/pr-lint.yml"));
+        (lint, own(read(&sandbox, TIER_B)))
+    };
+    actions(&sandbox, &["--self-reference"]);
+    let (lint, tier_b) = calls();
+    assert_eq!(lint, ["./"]);
+    assert_eq!(tier_b, ["./", "$/", "$/", "$/", "$/"]);
+    let linted = sandbox
+        .gates(["lint", "workflows", "--format", "json"])
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(linted["findings"], serde_json::json!([]));
+    // A second run keeps what the workflows call.
+    actions(&sandbox, &["--write"]);
+    assert_eq!(calls(), (lint, tier_b));
+}
+
 #[test]
 fn registry_and_settings_come_from_named_repository() {
     let other = registry().tier_a("cpu:theirs", "true");

@@ -201,3 +201,80 @@ fn slow_next_steps_lead_from_plan_to_merge() {
         ]
     );
 }
+
+/// A step that forgets `--repo` reads the checkout of the current directory: another one, or none.
+#[test]
+fn steps_repeat_the_named_directories() {
+    let fixture = RepoFixture::begin();
+    let elsewhere = fixture.sandbox.path("tmp");
+    let repo = fixture.sandbox.repo();
+    let next = |dir: &std::path::Path, args: &[&str]| -> Vec<Vec<String>> {
+        let dir = dir.to_str().unwrap();
+        let args = [args, &["--repo", dir, "--format", "json"]].concat();
+        let json = fixture
+            .call(&elsewhere, &args)
+            .any_code()
+            .any_output()
+            .any_files()
+            .json();
+        let steps = json["next"].as_array().unwrap().clone();
+        let argv = steps
+            .iter()
+            .filter_map(|step| serde_json::from_value(step["argv"].clone()).ok());
+        argv.collect()
+    };
+    // Follows the first step of this program, which must find the repository again.
+    let follow = |steps: &[Vec<String>]| {
+        let own = steps.iter().find(|argv| argv[0] == "nmoe-gates").unwrap();
+        assert_eq!(own[1..3], ["--repo", repo.to_str().unwrap()], "{own:?}");
+        let words: Vec<&str> = own[1..].iter().map(String::as_str).collect();
+        let out = fixture
+            .call(&elsewhere, &words)
+            .any_code()
+            .any_output()
+            .any_files();
+        assert!(out.code().is_some_and(|code| code < 2), "{own:?}: {}", out.stderr);
+    };
+    follow(&next(&repo, &["gates", "show", "cpu:import"]));
+    follow(&next(&repo, &["gates", "resolve", "--tier", "a"]));
+    follow(&next(&repo, &["plan"]));
+    // The steps after the `cd` of `start` are for the new worktree.
+    let steps = next(&repo, &["start", "04"]);
+    assert_eq!(steps[0][0], "cd");
+    assert_eq!(steps[1], ["nmoe-gates", "lint", "scope", "--cached"]);
+    let tree = PathBuf::from(&steps[0][1]);
+    follow(&next(&repo, &["start", "04"]));
+    write(&tree, "tools/shared.py", "changed\n");
+    commit(&tree);
+    fixture.offer(&tree, 4);
+    fixture.api.state().pulls.get_mut(&14).unwrap()["merged"] = true.into();
+    // `ready` of a pull request that is merged names `start --clean`.
+    let steps = next(&repo, &["ready", "14"]);
+    assert!(
+        steps
+            .iter()
+            .any(|argv| argv.ends_with(&["start".to_owned(), "--clean".to_owned()])),
+        "{steps:?}"
+    );
+    follow(&steps);
+
+    let shown = tree.display();
+    let path = tree.to_str().unwrap();
+    let subject = ["run", "--tier", "a", "--subject", path, "--repo", path];
+    let file = format!("{shown}.md");
+    let command = format!("nmoe-gates --repo {shown} --subject {shown} attest --write {file}");
+    fixture
+        .call(&elsewhere, &subject)
+        .exits(0)
+        .reports(&format!("next: write the attestation: {command} (author)"));
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let out = fixture.call(&elsewhere, &words).exits(0).any_output().any_files();
+    for step in [
+        format!("push the branch: git -C {shown} push origin HEAD"),
+        format!(
+            "see what blocks the merge: cd {shown} && nmoe-gates --repo {shown} --subject {shown} ready \"$(gh "
+        ),
+    ] {
+        assert!(out.stderr.contains(&step), "{}", out.stderr);
+    }
+}

@@ -71,7 +71,7 @@ impl Report {
         let tree = main.worktree(item);
         let worktree = tree.display().to_string();
         let submodules = tree.join(".gitmodules").exists().then(|| {
-            NextStep::run(
+            NextStep::run_after_cd(
                 Who::Author,
                 "check out the submodules in the worktree",
                 ["git", "submodule", "update", "--init", "--recursive"],
@@ -83,19 +83,19 @@ impl Report {
                 "go to the worktree and do the work",
                 ["cd", &worktree],
             ),
-            NextStep::run(
+            NextStep::run_after_cd(
                 Who::Author,
                 "before each commit: check the staged change",
                 ["nmoe-gates", "lint", "scope", "--cached"],
             ),
             NextStep::manual(Who::Author, "commit the work"),
-            NextStep::run(
+            NextStep::run_after_cd(
                 Who::Author,
                 "run Tier A on the commit",
                 ["nmoe-gates", "run", "--tier", "a"],
             ),
             // The file is next to the worktree. Inside, it would be an uncommitted change.
-            NextStep::run(
+            NextStep::run_after_cd(
                 Who::Author,
                 "write the attestation",
                 ["nmoe-gates", "attest", "--write", &format!("{worktree}.md")],
@@ -175,7 +175,7 @@ impl CleanReport {
                     "leave the worktree",
                     ["cd".to_owned(), top.display().to_string()],
                 ),
-                NextStep::run(
+                NextStep::run_after_cd(
                     Who::Author,
                     "remove what is merged",
                     ["nmoe-gates", "start", "--clean"],
