@@ -126,15 +126,24 @@ fn wrapped(state: &State, line: Value, indent: usize) -> Value {
 
 fn rich_text(state: &State, pieces: Value) -> Result<Value, Error> {
     let sink = sink(state);
-    let out = RichText::deserialize(pieces)?
-        .into_iter()
-        .map(|piece| match piece {
-            TextSpan::Code(name) => escape::code(sink, &name),
-            // Fixed text of this program contains no Markdown.
-            TextSpan::Text(words) if sink == Sink::Markdown => words,
-            TextSpan::Text(words) => escape::text(sink, &words),
-        })
-        .collect();
+    let pieces = RichText::deserialize(pieces)?.into_iter();
+    let out = match sink {
+        // Only the complete sentence shows where a line begins, and a terminal quotes nothing.
+        Sink::Terminal => {
+            let words = pieces.map(|piece| match piece {
+                TextSpan::Code(words) | TextSpan::Text(words) => words,
+            });
+            escape::text(sink, &words.collect::<String>())
+        }
+        Sink::Markdown | Sink::Html => pieces
+            .map(|piece| match piece {
+                TextSpan::Code(name) => escape::code(sink, &name),
+                // Fixed text of this program contains no Markdown.
+                TextSpan::Text(words) if sink == Sink::Markdown => words,
+                TextSpan::Text(words) => escape::text(sink, &words),
+            })
+            .collect(),
+    };
     Ok(Value::from_safe_string(out))
 }
 
@@ -180,4 +189,30 @@ fn paint(state: &State, text: Value, verdict: String) -> Value {
     } else {
         shown
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+    use minijinja::value::Serde;
+
+    use super::*;
+    use crate::report::rich_text::text;
+
+    #[test]
+    fn terminal_disarms_sentence_and_not_its_spans() {
+        let shown = |name: &str, sentence: &RichText| {
+            let environment = environment(None).unwrap();
+            let values = context! { sentence => Value::from(Serde(sentence)) };
+            environment
+                .render_named_str(name, "{{ sentence | prose }}", values)
+                .unwrap()
+        };
+        let sentence = vec![TextSpan::Code("loss".to_owned()), text(": equal")];
+        assert_eq!(shown("a.txt", &sentence), "loss: equal");
+        assert_eq!(shown("a.md", &sentence), "`loss`: equal");
+        assert_eq!(shown("a.html", &sentence), "<code>loss</code>: equal");
+        let command = vec![text(":"), TextSpan::Code(":error::x #".to_owned()), text("#[y]")];
+        assert_eq!(shown("a.txt", &command), "\\::error::x ##\\[y]");
+    }
 }
