@@ -1,6 +1,6 @@
 //! `init`: adds the files that a repository needs for contracts and attestations: registry, settings, forms, workflows.
 //!
-//! Prints each step. A second run shows what it would update in the marked regions of its own files, as a patch, and changes no
+//! Prints each step. A second run shows what it would update in the marked regions of the files that it wrote, as a patch, and changes no
 //! other text. The forms and workflows are the files that this project uses itself.
 
 mod forms;
@@ -129,28 +129,28 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
         print_data(&updates)?;
         write = is_terminal() && questions::confirm("Apply this patch?", false)?;
     }
-    let left: Vec<&str> = steps
-        .iter()
-        .filter(|step| step.action == Action::Update && !write)
-        .map(|step| step.path.as_str())
-        .collect();
     if !args.dry_run {
-        for step in steps.iter().filter(|step| write || step.action != Action::Update) {
-            step.take(repo)?;
-        }
+        let mut due: Vec<&mut Step> = steps.iter_mut().filter(|step| step.is_due(write)).collect();
+        // If one file cannot be written, none is.
+        due.iter().try_for_each(|step| step.check(repo))?;
+        due.iter_mut().try_for_each(|step| step.take(repo))?;
     }
+    let left = steps
+        .iter()
+        .filter(|step| step.is_due(true) && !step.written)
+        .count();
     match format {
         Format::Json => {
-            let next = next(left.len());
+            let next = next(args.dry_run, left);
             let value = serde_json::json!({
-                "schema": 1, "written": !args.dry_run, "files": steps, "patch": updates, "next": next,
+                "schema": 1, "written": !args.dry_run && left == 0, "files": steps, "patch": updates, "next": next,
             });
             print_json_line(&value)?;
         }
         _ if args.dry_run && context.verbosity > 0 => {
             print_data(&steps.iter().map(Step::patch).collect::<String>())?;
         }
-        _ => print(&human(&steps, args.dry_run, left.len()))?,
+        _ => print(&human(&steps, args.dry_run, left))?,
     }
     Ok(Exit::Passed)
 }
@@ -165,14 +165,17 @@ fn is_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Lists the files that an earlier run wrote and that a run would update now.
+/// Lists the files that an earlier run wrote and that a run would update now. `None` if no file is of an earlier run.
 ///
 /// # Errors
 /// The registry or a form cannot be read.
-pub fn outdated(repo: &Path) -> anyhow::Result<Vec<String>> {
+pub fn outdated(repo: &Path) -> anyhow::Result<Option<Vec<String>>> {
     let steps = plan(repo, &Git::at(repo), &Args::default())?;
+    if !steps.iter().any(Step::is_marked) {
+        return Ok(None);
+    }
     let updates = steps.into_iter().filter(|step| step.action == Action::Update);
-    Ok(updates.map(|step| step.path).collect())
+    Ok(Some(updates.map(|step| step.path).collect()))
 }
 
 impl Args {
@@ -313,14 +316,39 @@ fn sources(from: &Path, base: &str) -> anyhow::Result<(Option<String>, Option<St
     let registry =
         std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let settings = std::fs::read_to_string(from.join(paths::SETTINGS)).ok();
-    let with_base = |text: String| {
-        let line = |line: &str| match line.split('=').next().is_some_and(|key| key.trim() == "base") {
-            true => format!("base = \"{base}\"\n"),
-            false => format!("{line}\n"),
-        };
-        text.lines().map(line).collect()
+    let settings = settings.map(|text| with_base(&text, base)).transpose()?;
+    Ok((Some(registry), settings))
+}
+
+/// Sets `base` in the table `naming` of a settings file. The other lines stay.
+fn with_base(settings: &str, base: &str) -> anyhow::Result<String> {
+    let is_table = |line: &&str| line.trim_start().starts_with('[');
+    let is_naming = |line: &str| {
+        line.split('#')
+            .next()
+            .is_some_and(|name| name.trim() == "[naming]")
     };
-    Ok((Some(registry), settings.map(with_base)))
+    let is_base = |line: &&str| line.split('=').next().is_some_and(|key| key.trim() == "base");
+    let new = format!("base = \"{base}\"");
+    let mut lines: Vec<&str> = settings.lines().collect();
+    match lines.iter().position(|line| is_naming(line)) {
+        Some(at) => {
+            let table = lines[at + 1..].iter().take_while(|line| !is_table(line));
+            match table.clone().position(is_base) {
+                Some(old) => lines[at + 1 + old] = &new,
+                None => lines.insert(at + 1, &new),
+            }
+        }
+        None => lines.extend(["", "[naming]", &new]),
+    }
+    let text = lines.join("\n") + "\n";
+    toml::from_str::<toml::Table>(&text).with_context(|| {
+        format!(
+            "cannot set the base branch in {path}: write it as `base` in the table `[naming]`",
+            path = paths::SETTINGS
+        )
+    })?;
+    Ok(text)
 }
 
 /// Accepts the name of an action in a repository, as `uses` of a workflow has it. The name is written into YAML unquoted.
@@ -347,8 +375,9 @@ fn schemas(action: &str) -> String {
     format!("https://raw.githubusercontent.com/{repository}/{version}/schemas")
 }
 
-/// Returns the action that a workflow calls and its source does not.
+/// Returns the action that the region of a workflow calls and its source does not. A person may have added other steps.
 fn used_action(workflow: &str, source: &str) -> Option<String> {
+    let workflow = region::intact(workflow)?;
     let of = |text: &str| -> Vec<String> {
         let lines = text
             .lines()
@@ -413,21 +442,22 @@ fn human(steps: &[Step], dry_run: bool, left: usize) -> Text {
     text.line("");
     match (dry_run, left) {
         (true, _) => text.line("nothing was written; run the command without --dry-run"),
-        (false, 0) => text.line(format_args!("next: {}", next(0))),
+        (false, 0) => text.line(format_args!("next: {}", next(false, 0))),
         (false, n) => text
             .line(format_args!(
                 "{n} update{} not written",
                 if n == 1 { "" } else { "s" }
             ))
-            .line(format_args!("next: {}", next(n))),
+            .line(format_args!("next: {}", next(false, n))),
     };
     text
 }
 
 /// Returns the command after this one, if this number of updates was not written.
-fn next(left: usize) -> String {
-    match left {
-        0 => own_line(&["doctor"]),
-        _ => own_line(&["init", "--write"]),
+fn next(dry_run: bool, left: usize) -> String {
+    match (dry_run, left) {
+        (true, _) => own_line(&["init"]),
+        (false, 0) => own_line(&["doctor"]),
+        (false, _) => own_line(&["init", "--write"]),
     }
 }

@@ -495,6 +495,103 @@ fn second_run_updates_its_regions_after_a_patch() {
     );
 }
 
+/// `init` shows a patch and waits for an answer. An edit that is made meanwhile is not lost.
+#[test]
+fn edit_while_init_asks_is_kept() {
+    let sandbox = outdated();
+    let before = read(&sandbox, FORM);
+    let (mut terminal, slave) = Terminal::open();
+    let mut asking = sandbox
+        .gates(["init"])
+        .into_command()
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    terminal.until(&Regex::new("Apply this patch").unwrap());
+    let edited = read(&sandbox, TIER_B) + "# meanwhile\n";
+    sandbox.file(TIER_B, &edited);
+    terminal.write("y\n");
+    terminal.until(&Regex::new("it has changed since `init` read it").unwrap());
+    assert_eq!(asking.wait().unwrap().code(), Some(2));
+    assert_eq!(read(&sandbox, TIER_B), edited);
+    assert_eq!(read(&sandbox, FORM), before, "one file was written");
+}
+
+#[test]
+fn link_out_of_repository_is_not_followed() {
+    for (link, target) in [("AGENTS.md", "outside/AGENTS.md"), (".github", "outside")] {
+        let sandbox = fresh();
+        let outside = sandbox.path("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("AGENTS.md"), "# Theirs\n").unwrap();
+        std::os::unix::fs::symlink(sandbox.path(target), sandbox.repo().join(link)).unwrap();
+        let refused = sandbox.gates(["init", "--agents"]).run().exits(2).changes(&[]);
+        let said = "a symbolic link leads to ";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    // A link inside the repository stays a link.
+    let sandbox = fresh();
+    sandbox.file("CLAUDE.md", "# Ours\n");
+    std::os::unix::fs::symlink("CLAUDE.md", sandbox.repo().join("AGENTS.md")).unwrap();
+    assert!(actions(&sandbox, &["--agents"]).contains(&("AGENTS.md".to_owned(), "append".to_owned())));
+    assert!(sandbox.repo().join("AGENTS.md").is_symlink());
+    assert!(read(&sandbox, "CLAUDE.md").starts_with("# Ours\n\n<!-- nmoe-gates init: begin "));
+}
+
+#[test]
+fn json_says_what_was_written() {
+    let sandbox = outdated();
+    sandbox.file(".github/pull_request_template.md", "our own: nmoe_pr\n");
+    let call = |args: &[&str]| {
+        let args = ["init", "--format", "json", "--agents"].iter().chain(args);
+        let json = sandbox.gates(args).run().exits(0).any_files().json();
+        let files = json["files"].as_array().unwrap().iter();
+        let written = files.filter(|file| file["written"] == true);
+        let written: Vec<String> = written
+            .map(|file| file["path"].as_str().unwrap().to_owned())
+            .collect();
+        (written, json["written"].clone(), json["next"].clone())
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(
+        call(&["--dry-run"]),
+        (none.clone(), false.into(), "nmoe-gates init".into())
+    );
+    let created = vec!["AGENTS.md".to_owned()];
+    assert_eq!(
+        call(&[]),
+        (created, false.into(), "nmoe-gates init --write".into())
+    );
+    let updated = vec![FORM.to_owned(), TIER_B.to_owned()];
+    assert_eq!(
+        call(&["--write"]),
+        (updated, true.into(), "nmoe-gates doctor".into())
+    );
+    assert_eq!(
+        call(&["--write"]),
+        (none, true.into(), "nmoe-gates doctor".into())
+    );
+}
+
+/// A person has added a step with another action before the region of `init`.
+#[test]
+fn foreign_step_is_not_the_action() {
+    let sandbox = outdated();
+    let own = "# uses: other/action@v1\n    uses: other/action@v1\n";
+    sandbox.file(TIER_B, format!("{own}{}", read(&sandbox, TIER_B)));
+    sandbox
+        .gates(["init", "--write"])
+        .run()
+        .exits(0)
+        .any_files()
+        .prints("update");
+    let tier_b = read(&sandbox, TIER_B);
+    assert_eq!(tier_b.matches("other/action").count(), 2, "{tier_b}");
+    assert!(tier_b.contains("uses: Noumena-Network/nmoe-gates@v"), "{tier_b}");
+}
+
 #[test]
 fn edited_region_is_reported_and_kept() {
     let sandbox = outdated();
@@ -579,27 +676,41 @@ fn self_reference_never_runs_the_change() {
 fn registry_and_settings_come_from_named_repository() {
     let other = registry().tier_a("cpu:theirs", "true");
     let source = Sandbox::new();
-    source.registry(&other).file(
-        "configs/nmoe-gates.toml",
-        "[naming]\nbase = \"main\"\nremote = \"upstream\"\n",
-    );
-    for (from, has_settings) in [
-        (source.repo(), true),
-        (source.repo().join("configs/gates/gates.toml"), false),
+    source.registry(&other);
+    let folder = source.repo();
+    let naming = "[naming]\nbase = \"main\"\nremote = \"upstream\"\n";
+    for (from, settings) in [
+        (folder.clone(), Some(naming)),
+        (
+            folder.clone(),
+            Some("[naming] # names\nremote = \"upstream\"\n\n[perf]\n"),
+        ),
+        (folder.clone(), Some("[perf]\n")),
+        (folder.join("configs/gates/gates.toml"), None),
     ] {
+        source.file("configs/nmoe-gates.toml", settings.unwrap_or_default());
+        let has_remote = settings.is_some_and(|text| text.contains("remote"));
         let sandbox = fresh();
         let args = ["init", "--from", from.to_str().unwrap()];
         sandbox.gates(args).run().exits(0).any_files().prints("create");
         assert_eq!(read(&sandbox, "configs/gates/gates.toml"), other.text());
         let settings = read(&sandbox, "configs/nmoe-gates.toml");
-        assert!(settings.contains("base = \"trunk\""), "{settings}");
-        assert_eq!(
-            settings.contains("remote = \"upstream\""),
-            has_settings,
-            "{settings}"
-        );
+        let naming = toml::from_str::<toml::Value>(&settings).unwrap()["naming"].clone();
+        assert_eq!(naming["base"].as_str(), Some("trunk"), "{settings}");
+        let remote = naming.get("remote").and_then(toml::Value::as_str);
+        assert_eq!(remote, has_remote.then_some("upstream"), "{settings}");
         assert!(read(&sandbox, FORM).contains("- cpu:theirs"));
     }
+    source.file("configs/nmoe-gates.toml", "naming.remote = \"upstream\"\n");
+    let refused = fresh()
+        .gates(["init", "--from", folder.to_str().unwrap()])
+        .run()
+        .exits(2);
+    assert!(
+        refused.stderr.contains("cannot set the base branch"),
+        "{}",
+        refused.stderr
+    );
     let refused = fresh().gates(["init", "--from", "absent"]).run().exits(2);
     assert!(
         refused.stderr.contains("cannot read absent"),

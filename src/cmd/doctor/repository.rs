@@ -166,9 +166,10 @@ fn forms(repo: &Path, registry: &Registry) -> Check {
     )
 }
 
-/// Reports files of an earlier `init` that it would update now, because the registry or the program changed.
+/// Reports files of an earlier `init` that it would update now, because the registry or the program changed. `None` if there are no
+/// files of an earlier `init`.
 fn updates(repo: &Path) -> Option<Check> {
-    let paths = init::outdated(repo).ok()?;
+    let paths = init::outdated(repo).ok()??;
     Some(match paths.as_slice() {
         [] => Check::ok("init", "the files of `nmoe-gates init` are up to date"),
         paths => Check::not(

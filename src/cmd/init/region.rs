@@ -23,35 +23,72 @@ pub enum Update {
 /// Returns the text of a new file: its content in a region. A first line that a program reads stays the first line.
 pub fn wrap(path: &str, content: &str) -> String {
     let (head, body) = content.split_at(head(content));
-    format!("{head}{}", region(path, body))
+    format!("{head}{}", region(path, head, body))
 }
 
 /// Compares a file with the content that `init` writes now.
 pub fn update(path: &str, file: &str, content: &str) -> Update {
-    let lines: Vec<&str> = file.split_inclusive('\n').collect();
-    let begin = lines.iter().position(|line| line.contains(BEGIN));
-    let Some((begin, end)) = begin.and_then(|begin| {
-        let length = lines[begin..].iter().position(|line| line.contains(END))?;
-        Some((begin, begin + length))
-    }) else {
+    let Some(parts) = Parts::of(file) else {
         return Update::Unmarked;
     };
-    let recorded = lines[begin]
-        .split(BEGIN)
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next());
-    if recorded != Some(digest(&lines[begin + 1..end].concat()).as_str()) {
+    let (new_head, new_body) = content.split_at(head(content));
+    // A section in a file of the user has no head; the head of that file is the user's.
+    let own = if new_head.is_empty() {
+        0
+    } else {
+        head(parts.before)
+    };
+    let (old_head, between) = parts.before.split_at(own);
+    if !parts.is_intact(old_head) {
         return Update::Edited;
     }
-    let new = format!(
-        "{}{}{}",
-        lines[..begin].concat(),
-        region(path, &content[head(content)..]),
-        lines[end + 1..].concat()
-    );
+    let region = region(path, new_head, new_body);
+    let new = format!("{new_head}{between}{region}{}", parts.after);
     match new.lines().eq(file.lines()) {
         true => Update::Same,
         false => Update::Changed(new),
+    }
+}
+
+/// Returns the content of the region of a file without a head; `None` if a person has edited it.
+pub fn intact(file: &str) -> Option<&str> {
+    let parts = Parts::of(file)?;
+    parts.is_intact("").then_some(parts.body)
+}
+
+/// A file with a region.
+struct Parts<'a> {
+    before: &'a str,
+    /// The first line of the region.
+    mark: &'a str,
+    body: &'a str,
+    after: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(file: &'a str) -> Option<Self> {
+        let line_of = |text: &str, mark: &str| {
+            let at = text.find(mark)?;
+            let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let end = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
+            Some((start, end))
+        };
+        let (begin, inside) = line_of(file, BEGIN)?;
+        let (before, mark, rest) = (&file[..begin], &file[begin..inside], &file[inside..]);
+        let (body, end) = line_of(rest, END)?;
+        Some(Parts {
+            before,
+            mark,
+            body: &rest[..body],
+            after: &rest[end..],
+        })
+    }
+
+    /// Whether head and body are what `init` wrote.
+    fn is_intact(&self, head: &str) -> bool {
+        let rest = self.mark.split(BEGIN).nth(1);
+        let recorded = rest.and_then(|rest| rest.split(' ').next());
+        recorded == Some(digest(head, self.body).as_str())
     }
 }
 
@@ -68,33 +105,41 @@ pub fn without_marks(text: &str) -> String {
         .collect()
 }
 
-/// Returns a region with its marks.
-fn region(path: &str, body: &str) -> String {
+/// Returns a region with its marks. Its digest includes the head of the file.
+fn region(path: &str, head: &str, body: &str) -> String {
     let mark = |text: &str| match path.ends_with(".md") {
         true => format!("<!-- {text} -->\n"),
         false => format!("# {text}\n"),
     };
     let begin = format!(
         "{BEGIN}{} (write your own text outside of this region)",
-        digest(body)
+        digest(head, body)
     );
     format!("{}{body}{}", mark(&begin), mark(END))
 }
 
 /// Returns the length of the lines that must stay first: the line of the interpreter, and front matter.
 fn head(content: &str) -> usize {
-    if content.starts_with("#!") {
-        return content.find('\n').map_or(content.len(), |end| end + 1);
+    let mut lines = content.split_inclusive('\n');
+    let first = lines.next().unwrap_or_default();
+    if first.starts_with("#!") {
+        return first.len();
     }
-    let front = content
-        .strip_prefix("---\n")
-        .and_then(|rest| rest.find("\n---\n"));
-    front.map_or(0, |end| end + "---\n".len() + "\n---\n".len())
+    let mut length = first.len();
+    if first.trim_end() == "---" {
+        for line in lines {
+            length += line.len();
+            if line.trim_end() == "---" {
+                return length;
+            }
+        }
+    }
+    0
 }
 
 /// Returns the first digits of the digest. Git may change the line breaks of a file.
-fn digest(body: &str) -> String {
-    let lines: Vec<&str> = body.lines().collect();
+fn digest(head: &str, body: &str) -> String {
+    let lines: Vec<&str> = head.lines().chain(body.lines()).collect();
     let digest = Sha256::of(lines.join("\n").as_bytes()).to_string();
     digest.chars().take(12).collect()
 }
@@ -133,6 +178,15 @@ mod tests {
             let edited = own.replace(last, "mine");
             assert_eq!(update(path, &edited, &next), Update::Edited, "{edited}");
             assert_eq!(update(path, content, &next), Update::Unmarked);
+            // A head is updated, and is not if a person has edited it.
+            if stays {
+                let first = content.lines().nth(usize::from(path == "a.md")).unwrap();
+                let headed = content.replacen(first, &format!("{first}y"), 1);
+                let after = wrap(path, &headed) + "own\n";
+                assert_eq!(update(path, &own, &headed), Update::Changed(after.clone()));
+                let edited = after.replacen(first, "mine", 1);
+                assert_eq!(update(path, &edited, content), Update::Edited, "{edited}");
+            }
         }
     }
 }

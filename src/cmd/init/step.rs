@@ -2,20 +2,23 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::patch;
 use super::region::{self, Update};
+use crate::system::files;
 
 /// The change of one file.
 #[derive(Debug, Serialize)]
 pub struct Step {
     pub path: String,
     pub action: Action,
+    /// Whether this run has changed the file.
+    pub written: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The text of the file now; `None` if there is no file.
+    /// The text of the file now; `None` if it does not exist.
     #[serde(skip)]
     before: Option<String>,
     /// The text of the file after the step.
@@ -56,6 +59,7 @@ impl Step {
         Step {
             path: path.to_owned(),
             action: if there { Action::Keep } else { Action::Create },
+            written: false,
             note: None,
             before: None,
             after: content,
@@ -125,26 +129,68 @@ impl Step {
         }
     }
 
+    /// Whether the file has the region of an earlier run.
+    pub fn is_marked(&self) -> bool {
+        self.before.as_deref().is_some_and(region::is_marked)
+    }
+
+    /// Whether this run changes the file, with its updates or without.
+    pub fn is_due(&self, updates: bool) -> bool {
+        match self.action {
+            Action::Keep | Action::Edited => false,
+            Action::Create | Action::Append => true,
+            Action::Update => updates,
+        }
+    }
+
+    /// Checks that the file has not changed since the step was planned, and that no link leads out of the repository.
+    pub fn check(&self, repo: &Path) -> anyhow::Result<()> {
+        let path = repo.join(&self.path);
+        let shown = path.display();
+        let failed = || format!("cannot write {shown}");
+        if !self.is_hook() {
+            // A folder that is absent is created below the first one that exists.
+            let there = path.ancestors().find_map(|path| path.canonicalize().ok());
+            let top = repo.canonicalize().with_context(failed)?;
+            if let Some(place) = there.filter(|place| !place.starts_with(&top)) {
+                bail!(
+                    "cannot write {shown}: a symbolic link leads to {}, which is outside of the repository\nhelp: replace the link by a file or folder of the repository",
+                    place.display()
+                );
+            }
+        }
+        let now = match path.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            _ => Some(std::fs::read_to_string(&path).with_context(failed)?),
+        };
+        if now != self.before {
+            bail!(
+                "cannot write {shown}: it has changed since `init` read it\nhelp: run `nmoe-gates init` again"
+            );
+        }
+        Ok(())
+    }
+
     /// Changes the file.
-    pub fn take(&self, repo: &Path) -> anyhow::Result<()> {
+    pub fn take(&mut self, repo: &Path) -> anyhow::Result<()> {
+        self.check(repo)?;
         let path = repo.join(&self.path);
         let failed = || format!("cannot write {}", path.display());
-        let mut open = std::fs::OpenOptions::new();
-        match self.action {
-            Action::Keep | Action::Edited => return Ok(()),
-            Action::Create => open.write(true).create_new(true),
-            Action::Append | Action::Update => open.write(true).truncate(true),
-        };
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).with_context(failed)?;
         }
-        let mut file = open.open(&path).with_context(failed)?;
-        std::io::Write::write_all(&mut file, self.after.as_bytes()).with_context(failed)?;
-        if self.path.ends_with("hooks/pre-commit") {
+        files::rewrite(&path, self.after.as_bytes()).with_context(failed)?;
+        if self.is_hook() {
             use std::os::unix::fs::PermissionsExt as _;
-            file.set_permissions(std::fs::Permissions::from_mode(0o755))
-                .with_context(failed)?;
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&path, mode).with_context(failed)?;
         }
+        self.written = true;
         Ok(())
+    }
+
+    /// Whether the file is git's hook, which the worktrees of a repository share.
+    fn is_hook(&self) -> bool {
+        self.path.ends_with("hooks/pre-commit")
     }
 }
