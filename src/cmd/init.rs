@@ -1,7 +1,7 @@
 //! `init`: adds the files that a repository needs for contracts and attestations: registry, settings, forms, workflows.
 //!
-//! Prints each step. A second run shows what it would update in the marked regions of the files that it wrote, as a patch, and changes no
-//! other text. The forms and workflows are the files that this project uses itself.
+//! Prints each step. A second run shows what it would update in the marked regions of the files that it wrote, as a
+//! patch, and changes no other text. The forms and workflows are the files that this project uses itself.
 
 mod forms;
 mod packages;
