@@ -230,6 +230,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     if args.get(1).is_some_and(|name| name == keeper::SUBCOMMAND) {
         return cmd::container_keeper::run(&args[2..]).unwrap_or_else(|error| cmd::fail(&error));
     }
+    let args = match args.get(1).is_some_and(|name| name == cmd::run_rank::SUBCOMMAND) {
+        true => match cmd::run_rank::command_line(&args[0], &args[2..]) {
+            Ok(line) => line,
+            Err(error) => return cmd::fail(&error),
+        },
+        false => args,
+    };
     let (cli, unlisted) = match parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {

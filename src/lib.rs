@@ -1,7 +1,7 @@
 //! nmoe-gates checks that pull requests do what their issues agreed: an issue is a contract, a pull request is an attestation.
 //!
 //! The modules, from the highest layer to the lowest. A module uses only modules of lower layers, which a test checks:
-//! `cli` → `cmd` → `perf`, `pull`, `workspace` → `gate`, `lint` → `leaks`, `kernel`, `plan`, `policy`, `report` → `github`, `git` → `domain` → `document`, `system`, `terminal`.
+//! `cli` → `cmd` → `executor`, `perf`, `pull`, `workspace` → `gate`, `lint` → `leaks`, `kernel`, `plan`, `policy`, `report` → `github`, `git` → `domain` → `document`, `system`, `terminal`.
 
 #![allow(
     missing_docs,
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cmd;
 pub mod document;
 pub mod domain;
+pub mod executor;
 pub mod gate;
 pub mod git;
 pub mod github;

@@ -213,6 +213,15 @@ fn show(context: &Context, registry: &Registry, id: &str) -> anyhow::Result<Exit
             gate.gpus.to_string()
         },
     );
+    line(
+        "nodes",
+        if gate.nodes == 1 {
+            String::new()
+        } else {
+            gate.nodes.to_string()
+        },
+    );
+    line("executor", gate.executor.clone().unwrap_or_default());
     line("timeout", seconds(gate.timeout_s));
     line("silence timeout", seconds(gate.silence_timeout_s));
     line("requires", gate.requires.join(", "));

@@ -39,6 +39,7 @@ pub mod report;
 pub mod repository_root;
 pub mod resolve;
 pub mod run;
+pub mod run_rank;
 pub mod runner_files;
 pub mod schema;
 pub mod start;

@@ -8,6 +8,7 @@ mod container;
 mod input;
 mod output;
 mod progress;
+mod rank;
 mod results_path;
 
 pub use args::{Args, Unlisted};
@@ -15,6 +16,7 @@ pub use output::tails;
 pub use results_path::{default_results, results_path};
 
 use input::{Refused, compares, gather, in_actions, proven};
+use rank::Rank;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -37,11 +39,13 @@ use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
+use crate::executor::jobs::{self, Jobs};
+use crate::executor::slurm;
 use crate::gate;
-use crate::gate::engine::{self, PerfCase, PerfJudge, RunPlan};
+use crate::gate::engine::{self, Others, PerfCase, PerfJudge, Ranks, RunPlan};
 use crate::gate::filter::Filter;
 use crate::gate::gpu_probe::GpuProbe;
-use crate::gate::journal::{JournalError, Seal};
+use crate::gate::journal::{self, JournalError, Seal};
 use crate::gate::lock::Lock;
 use crate::gate::log::Log;
 use crate::gate::output::Output;
@@ -52,6 +56,7 @@ use crate::gate::rehearsal;
 use crate::gate::select::{self};
 use crate::gate::verdict::ResultsBuilder;
 use crate::system::clock;
+use crate::system::random;
 use crate::system::signals::Stop;
 use crate::system::supervisor::{Records, WorkerExit};
 
@@ -77,6 +82,13 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         Err(error) if error.is_full() => None,
         claimed => claimed?,
     };
+    let (lock, earlier) = lock.unzip();
+    if let Some(earlier) = earlier {
+        end_jobs(&earlier);
+        if !args.resume {
+            jobs::remove_folders(&path);
+        }
+    }
     // A contract that is typed at a terminal can only be read by a process in the foreground of that terminal.
     let typed = args.contract.contract.as_deref() == Some(Path::new("-")) && std::io::stdin().is_terminal();
     let before = recorder::mark(&path);
@@ -103,7 +115,9 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let left = if recorder::mark(&path) == before {
         refuse(context, &path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
     } else {
-        recover(context, &path, seals.last().map(Seal::of_record), unlisted)
+        let recovered = recover(context, &path, seals.last().map(Seal::of_record), unlisted);
+        end_jobs(&journal::read(&journal::journal_path(&path)).unwrap_or_default());
+        recovered
     };
     let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
     let error = NoVerdict(format!(
@@ -114,6 +128,16 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         return Ok(Exit::Defect);
     }
     Err(error.into())
+}
+
+/// Cancels the jobs of an earlier run that was killed.
+fn end_jobs(events: &[Event]) {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    for name in jobs::cancel_unfinished(events, &environment) {
+        say(format_args!(
+            "warning: the job {name} of an earlier run may still be there\nhelp: scancel --name={name}"
+        ));
+    }
 }
 
 /// Completes the results of an interrupted run from its journal.
@@ -151,8 +175,13 @@ fn work(
         return Err(refused(error));
     }
     let format = context.format(HELP.formats).map_err(refused)?;
-    let mut input = gather(context, args)?;
-    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let rank = unlisted.rank_of.as_deref().map(Rank::open).transpose();
+    let rank = rank.map_err(Refused::because(Reason::Refused))?;
+    let mut input = match &rank {
+        Some(rank) => rank.input(&context.subject)?,
+        None => gather(context, args)?,
+    };
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let containers = container::prepare(context, args, &mut input, &environment, &mut signals)?;
     let proven = if args.rehearse {
         input.evidence.rehearsal = true;
@@ -168,6 +197,7 @@ fn work(
         variable: &|name| std::env::var_os(name),
         subject: &context.subject,
         results: path,
+        submits: Some(&slurm::CLIENTS),
     };
     let runs = |id: &str| !proven.contains_key(id);
     let mut refused = preflight::check(
@@ -194,6 +224,15 @@ fn work(
         } else {
             Box::new(NoJudge)
         };
+    let evidence = Evidence {
+        target: target.found(),
+        driver: target.driver().and_then(|driver| driver.version.clone()),
+        ..input.evidence
+    };
+    if let Some(rank) = rank.as_ref().filter(|_| refused.is_empty()) {
+        let met = rank.meet(&evidence, &mut signals);
+        environment.extend(met.map_err(Refused::because(Reason::CancelledRun))?);
+    }
     let mut plan = RunPlan {
         uncovered: input
             .contract
@@ -202,13 +241,10 @@ fn work(
             .unwrap_or_default(),
         registry: &input.registry,
         selection: &input.selection,
-        evidence: Evidence {
-            target: target.found(),
-            driver: target.driver().and_then(|driver| driver.version.clone()),
-            ..input.evidence
-        },
+        evidence,
         subject: &context.subject,
         driver: target.driver(),
+        ranks: rank.as_ref().map(|rank| rank as &dyn Ranks),
         containers: containers.as_ref(),
         environment: &environment,
         refused,
@@ -262,12 +298,25 @@ fn work(
         begun => begun.map_err(anyhow::Error::from)?,
     };
     record.send_seals(records);
-    let stop = engine::run(&plan, &mut supervisor, &mut record, judge.as_mut());
+    let mut jobs = Jobs {
+        results: path,
+        policy: &context.repo,
+        program: std::env::current_exe().context("cannot find this program")?,
+        nonce: random::token().ok(),
+    };
+    let others = Others {
+        perf: judge.as_mut(),
+        jobs: &mut jobs,
+    };
+    let stop = engine::run(&plan, &mut supervisor, &mut record, others);
     drop(supervisor);
     let results = record
         .results()
         .ok_or_else(|| anyhow!("cannot read the results: the journal of the run has none"))?;
-    output::present(context, format, path, &results, record.fault(), unlisted, &links)?;
+    match &rank {
+        Some(rank) => rank.report(&results)?,
+        None => output::present(context, format, path, &results, record.fault(), unlisted, &links)?,
+    }
     Ok(exit(&results, stop, record.fault()))
 }
 

@@ -163,6 +163,20 @@ pub const RUNS: Group = Group {
             "the output folder of a gate; each measurement of a perf gate gets its own",
         ),
         (
+            &[
+                "NMOE_NODES",
+                "NMOE_NODE_RANK",
+                "NMOE_MASTER_ADDR",
+                "NMOE_MASTER_PORT",
+            ],
+            "set for a gate that runs in a job: number of nodes, number of this node, and where node 0 is",
+        ),
+        (&["SLURM_CONF"], "passed on to the clients of SLURM"),
+        (
+            &["SLURM_PROCID", "JOB_COMPLETION_INDEX", "SLURM_RESTART_COUNT"],
+            "set by a scheduler for each rank of a job: its number, and how often the job was started again",
+        ),
+        (
             &["NMOE_GATES_PARENT"],
             "the process id of the action's script: the run ends as cancelled when that process dies",
         ),

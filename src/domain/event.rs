@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::evidence::Evidence;
+use crate::domain::executor::ExecutorKind;
 use crate::domain::ids::GateId;
 use crate::domain::results::GateResult;
 use crate::domain::verdict::Reason;
@@ -38,6 +39,20 @@ pub enum Event {
         gate: GateId,
         /// RFC 3339, UTC.
         at: String,
+    },
+    /// A job for a gate is about to be submitted.
+    JobStarted {
+        gate: GateId,
+        /// The scheduler.
+        executor: ExecutorKind,
+        /// The name of the job, which no other job has.
+        name: String,
+    },
+    /// The scheduler accepted the job.
+    JobSubmitted {
+        gate: GateId,
+        /// The id of the scheduler.
+        job: String,
     },
     /// A gate has a verdict. It may not have run.
     GateEnded {

@@ -51,6 +51,14 @@ const OF_MACHINE: &[&str] = &[
     "PYTHONPATH",
 ];
 
+/// Variables that a gate of a job gets: its rank, and where rank 0 is.
+pub const OF_JOB: [&str; 4] = [
+    "NMOE_NODES",
+    "NMOE_NODE_RANK",
+    "NMOE_MASTER_ADDR",
+    "NMOE_MASTER_PORT",
+];
+
 /// Variables that bash sets itself, so every command can read them.
 const SET_BY_SHELL: &[&str] = &[
     "PWD",
@@ -135,7 +143,7 @@ pub fn is_secret(name: &str) -> bool {
 
 /// Whether a command can read a variable without a declaration: every gate receives it, or bash sets it.
 pub fn needs_no_declaration(name: &str) -> bool {
-    is_passed(name) || SET_BY_SHELL.contains(&name)
+    is_passed(name) || SET_BY_SHELL.contains(&name) || OF_JOB.contains(&name)
 }
 
 /// Whether a variable describes the file system or the user of a machine, so that a container must not get it.

@@ -160,6 +160,8 @@ validated! {
     GateId, is_gate_id, "letters, digits, `_`, `.`, `-` and `:`, 64 at most";
     /// The name of a branch, tag or commit.
     Revision, is_revision, "the name of a branch, tag or commit";
+    /// The value of an option for a scheduler.
+    JobOption, is_job_option, "letters, digits and `_.,:=+*&|()[]/-`, not with `-` at the beginning";
     /// The name of an environment variable.
     EnvName, is_env_name, "the name of a variable, without `$` or a value";
     /// The name of a configuration key.
@@ -267,6 +269,15 @@ fn is_gate_id(text: &str) -> bool {
         })
 }
 
+/// Whether a text is one value of an option for a scheduler, and neither an option itself nor shell text.
+fn is_job_option(text: &str) -> bool {
+    text.len() <= 128
+        && is_made_of(text, |c| {
+            c.is_ascii_alphanumeric() || "_.,:=+*&|()[]/-".contains(c)
+        })
+        && !text.starts_with('-')
+}
+
 fn is_env_name(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || c == '_')
         && !text.starts_with(|c: char| c.is_ascii_digit())
@@ -315,6 +326,11 @@ mod tests {
         assert!(CommitPrefix::is_valid("1188731") && !CommitPrefix::is_valid("118873"));
         assert!(CommitId::is_valid(&"a".repeat(40)) && !CommitId::is_valid(&"A".repeat(40)));
         assert!(Login::is_valid("github-actions[bot]") && !Login::is_valid("a b"));
+        assert!(
+            JobOption::is_valid("b200|h200")
+                && !JobOption::is_valid("--wrap=x")
+                && !JobOption::is_valid("$(x)")
+        );
         assert!(Revision::is_valid("origin/master") && !Revision::is_valid("--output=x"));
         let error = serde_json::from_str::<Sha256>("\"abc\"").unwrap_err().to_string();
         assert!(error.contains("64 lower-case hex digits"), "{error}");

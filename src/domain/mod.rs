@@ -7,6 +7,7 @@ pub mod container;
 pub mod contract;
 pub mod event;
 pub mod evidence;
+pub mod executor;
 pub mod exit;
 pub mod finding;
 pub mod gate_environment;

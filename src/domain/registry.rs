@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::document::{Format, Syntax};
 use crate::domain::container::Container;
+use crate::domain::executor::{Executor, ExecutorKind};
 use crate::domain::ids::{GateId, MetricName, Sha256};
 use crate::domain::is_default;
 use crate::domain::metric;
@@ -46,6 +47,9 @@ pub struct Registry {
     /// The container that `run --container` starts for each gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// Where gates run, by name. A gate without `executor` runs on the machine of `run`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub executor: IndexMap<String, Executor>,
     /// Gates by id.
     #[serde(default)]
     pub gates: IndexMap<GateId, Gate>,
@@ -282,9 +286,15 @@ pub struct Gate {
     /// Seconds without output until the gate is killed; 0 means no limit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub silence_timeout_s: u64,
-    /// Number of GPUs. A gate with 1 or more needs the target.
+    /// Number of GPUs of each node. A gate with 1 or more needs the target.
     #[serde(default, skip_serializing_if = "is_default")]
     pub gpus: u32,
+    /// Number of nodes. More than 1 needs an executor that submits jobs.
+    #[serde(default = "Gate::default_nodes", skip_serializing_if = "Gate::is_one_node")]
+    pub nodes: u32,
+    /// Name of the executor, `[executor.NAME]`; absent means the machine of `run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
     /// Environment variables that must be set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -380,6 +390,14 @@ fn with_line_feeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 impl Gate {
+    fn default_nodes() -> u32 {
+        1
+    }
+
+    fn is_one_node(nodes: &u32) -> bool {
+        *nodes == 1
+    }
+
     /// Returns the metrics that are read from the output: the declared ones, completed by the preset, and the others of the preset.
     pub fn reads(&self) -> Vec<Metric> {
         let ready = self.preset.map(Preset::metrics).unwrap_or_default();
@@ -402,6 +420,17 @@ impl Gate {
     }
 }
 
+/// Why an executor cannot run a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoExecutor {
+    /// The registry does not define the executor.
+    Unknown,
+    /// The gate needs several nodes, and its executor is one machine.
+    OneNode,
+    /// Only commands are submitted.
+    Kind,
+}
+
 impl Registry {
     /// Returns the container of a gate: its own keys, and those of the registry.
     pub fn container_of(&self, gate: &Gate) -> Container {
@@ -409,6 +438,23 @@ impl Registry {
         match &self.container {
             Some(shared) => own.inherit(shared),
             None => own,
+        }
+    }
+
+    /// Returns the executor that a gate is submitted to; `None` for a gate that runs on the machine of `run`.
+    ///
+    /// # Errors
+    /// The gate has an executor that cannot run it.
+    pub fn submits(&self, gate: &Gate) -> Result<Option<&Executor>, NoExecutor> {
+        let executor = match &gate.executor {
+            Some(name) => Some(self.executor.get(name).ok_or(NoExecutor::Unknown)?),
+            None => None,
+        };
+        match executor.filter(|executor| executor.kind != ExecutorKind::Local) {
+            None if gate.nodes != 1 => Err(NoExecutor::OneNode),
+            Some(_) if gate.kind != GateKind::Command => Err(NoExecutor::Kind),
+            Some(_) if gate.nodes == 0 => Err(NoExecutor::OneNode),
+            submits => Ok(submits),
         }
     }
 

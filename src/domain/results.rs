@@ -105,6 +105,43 @@ pub struct GateResult {
     /// The person who supplied an external result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplied_by: Option<String>,
+    /// Number of GPUs that had a compute process while the gate ran; absent if nothing counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_gpus: Option<u32>,
+    /// The ranks of a gate that ran in a job, one for each node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankResult>,
+}
+
+/// The result of one rank of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankResult {
+    /// The number of the rank.
+    pub rank: u32,
+    /// A salted id of its node, to tell the nodes of one job apart; null if the rank did not start.
+    pub node: Option<String>,
+    /// The verdict of the rank.
+    pub status: Verdict,
+    /// The reason; null for a plain pass.
+    pub reason: Option<Reason>,
+    /// Exit code of the command; null if it has none.
+    pub rc: Option<i32>,
+    /// Wall time in seconds.
+    pub duration_s: Option<f64>,
+    /// Number of GPUs of the node that had a compute process; absent if nothing counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_gpus: Option<u32>,
+}
+
+impl RankResult {
+    /// Whether a text can be the salted id of a node.
+    pub fn is_node(text: &str) -> bool {
+        text.len() == 12
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    }
 }
 
 impl Results {
@@ -137,6 +174,8 @@ impl GateResult {
             numeric: None,
             kernel_checks: Vec::new(),
             supplied_by: None,
+            busy_gpus: None,
+            ranks: Vec::new(),
         }
     }
 

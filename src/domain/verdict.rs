@@ -180,7 +180,21 @@ reasons! {
         "Exchange rows by direct writes instead; see `nmoe-gates kernels collectives`.";
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
         "Run `nmoe-gates doctor` there.";
-    NoContainer = "no_container", "The gate cannot run in a container: the registry names no image for it, or it needs the kernel host or a comparison.",
+    NoExecutor = "no_executor", "The executor of the gate cannot run it: the registry does not define the executor, or the gate cannot be submitted to it.",
+        "Run `nmoe-gates lint registry`. A gate with several nodes needs `[executor.NAME]` with `kind = \"slurm\"`; only commands are submitted.";
+    JobRefused = "job_refused", "The scheduler refused the job of the gate, or the job ended before a node could start.",
+        "Read the job's log and what the scheduler said in the run's log; check `[executor.NAME]` in the registry.";
+    JobLost = "job_lost", "The job of the gate ended early: a node failed, or the job was preempted, restarted or cancelled.",
+        "Run again. If it happens again, ask the operators of the cluster.";
+    QueueTimeout = "queue_timeout", "The job of the gate waited in the queue for too long.",
+        "Run again when the cluster has free nodes, or raise `queue_s` of the executor.";
+    RankMissing = "rank_missing", "Fewer nodes reported a result than the gate needs.",
+        "Check that every node sees the checkouts, this program and the folder of the results at the same paths.";
+    RankMismatch = "rank_mismatch", "The nodes of the gate reported different commits, kernels, images or machines, or share a node.",
+        "Run again, and do not change the checkout while a job runs; check that all nodes of the partition are equal.";
+    GpuIdle = "gpu_idle", "A node of the gate left its GPUs idle, or its GPUs could not be watched.",
+        "Check that the command of the gate starts processes on every node; run `nmoe-gates doctor` there.";
+    NoContainer = "no_container", "The gate cannot run in a container: the registry names no image for it, or it needs the kernel host, a comparison or an executor.",
         "Add `image` to `[container]` in the registry. For kernel and perf gates, run the complete job in the runner image, without `--container`.";
     ContainerFailed = "container_failed", "The container of the gate could not be started, or was stopped from outside of the run.",
         "Read what the engine said in the job's log; run `nmoe-gates doctor` there.";

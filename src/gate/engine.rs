@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
+use crate::domain::executor::Executor;
 use crate::domain::gate_environment;
 use crate::domain::ids::{GateId, Revision};
 use crate::domain::numeric::Numerics;
@@ -21,6 +22,7 @@ use crate::gate::command_file_guard::CommandFileGuard;
 use crate::gate::container::Containers;
 use crate::gate::container::left_behind::Snapshot;
 use crate::gate::external::Recorded;
+use crate::gate::gpu_use::GpuUse;
 use crate::gate::jit_caches::JitCaches;
 use crate::gate::kernel_build::{KernelBuild, KernelLibraries};
 use crate::gate::metrics::Meter;
@@ -48,6 +50,8 @@ pub struct RunPlan<'a> {
     pub subject: &'a Path,
     /// The driver, if a gate needs GPUs.
     pub driver: Option<&'a Driver>,
+    /// The other ranks, if this run is one rank of a job.
+    pub ranks: Option<&'a dyn Ranks>,
     /// Where the gates run; `None` means without a container.
     pub containers: Option<&'a Containers>,
     /// The environment of this process; each gate receives only the allowed variables.
@@ -107,6 +111,55 @@ pub trait PerfJudge {
     fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
 }
 
+/// The inputs of one gate that runs in a job.
+pub struct JobCase<'a> {
+    pub id: &'a GateId,
+    pub gate: &'a Gate,
+    /// Where the gate is submitted.
+    pub executor: &'a Executor,
+    pub registry: &'a Registry,
+    /// The commits and digests that every node must report.
+    pub evidence: &'a Evidence,
+    /// The checkout under test.
+    pub subject: &'a Path,
+    /// The environment of the gate.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+    /// The environment of this process.
+    pub ours: &'a [(OsString, OsString)],
+}
+
+/// The other ranks of a job. They share the checkout with this one, so rank 0 builds for all.
+pub trait Ranks {
+    /// Whether this rank builds the kernel libraries.
+    fn builds(&self) -> bool;
+    /// Returns the nonce of the build, which is the same for all ranks.
+    fn nonce(&self) -> Option<String>;
+    /// Tells the other ranks that the build has ended.
+    fn built(&self);
+    /// Waits for the build. Returns false if `stop` asked to stop.
+    fn wait_for_build(&self, stop: &mut dyn FnMut() -> bool) -> bool;
+}
+
+/// The outcome of a job.
+pub struct JobOutcome {
+    pub result: GateResult,
+    /// What all ranks proved; `None` if a rank is missing.
+    pub evidence: Option<Evidence>,
+}
+
+/// Submits gates. The module that knows schedulers implements this trait, because `gate` must not depend on it.
+pub trait JobRunner {
+    /// Runs the job to its end and returns the verdict.
+    fn run(&mut self, case: &JobCase<'_>, supervisor: &mut Supervisor, recorder: &mut Recorder)
+    -> JobOutcome;
+}
+
+/// What evaluates the gates that are not one command on this machine.
+pub struct Others<'a> {
+    pub perf: &'a mut dyn PerfJudge,
+    pub jobs: &'a mut dyn JobRunner,
+}
+
 /// Returns the first events of a run: its start, and the results that an earlier run already proved.
 pub fn initial_events(plan: &RunPlan<'_>) -> Vec<Event> {
     let started = Event::RunStarted {
@@ -129,7 +182,7 @@ pub fn run(
     plan: &RunPlan<'_>,
     supervisor: &mut Supervisor,
     recorder: &mut Recorder,
-    perf: &mut dyn PerfJudge,
+    mut others: Others<'_>,
 ) -> Option<Stop> {
     let began = Instant::now();
     let mut run = Run {
@@ -144,7 +197,7 @@ pub fn run(
         failed: false,
     };
     if plan.refused.is_empty() {
-        run.gates(perf);
+        run.gates(&mut others);
     } else {
         run.refuse();
     }
@@ -189,7 +242,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn gates(&mut self, perf: &mut dyn PerfJudge) {
+    fn gates(&mut self, others: &mut Others<'_>) {
         let plan = self.plan;
         // A comparison needs the result of the gate that it compares, and a numeric gate the measurements of a perf gate.
         let order = |id: &&GateId| match plan.registry.gates.get(*id).map(|gate| gate.kind) {
@@ -205,14 +258,14 @@ impl Run<'_, '_> {
             }
             let result = match plan.registry.gates.get(id) {
                 None => GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry)),
-                Some(gate) => self.gate(id, gate, perf),
+                Some(gate) => self.gate(id, gate, others),
             };
             self.end(id, result);
         }
     }
 
     /// Returns the verdict of one gate, and runs the gate if nothing prevents it.
-    fn gate(&mut self, id: &GateId, gate: &Gate, perf: &mut dyn PerfJudge) -> GateResult {
+    fn gate(&mut self, id: &GateId, gate: &Gate, others: &mut Others<'_>) -> GateResult {
         if self.supervisor.stop().is_some() {
             return GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
         }
@@ -235,6 +288,10 @@ impl Run<'_, '_> {
         if let Some(fault) = self.recorder.fault() {
             // A gate whose start cannot be recorded must not run.
             return GateResult::new(Verdict::Invalid, Some(fault));
+        }
+        let executor = self.plan.registry.submits(gate).ok().flatten();
+        if let Some(executor) = executor {
+            return self.submit(id, gate, executor, others.jobs);
         }
         if !self.preloads_are_unchanged(gate) {
             return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite));
@@ -266,7 +323,7 @@ impl Run<'_, '_> {
             None if libraries.is_some() && !self.preloads_are_unchanged(gate) => {
                 GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite))
             }
-            None if gate.kind.compares() => self.compare(id, gate, perf),
+            None if gate.kind.compares() => self.compare(id, gate, others.perf),
             None => {
                 let (subject, target) = (self.plan.subject, self.plan.registry.target());
                 let caches = self.caches.as_ref().map(JitCaches::folder);
@@ -322,6 +379,70 @@ impl Run<'_, '_> {
         result
     }
 
+    /// Runs a gate in a job. The ranks of the job supervise the command.
+    fn submit(
+        &mut self,
+        id: &GateId,
+        gate: &Gate,
+        executor: &Executor,
+        jobs: &mut dyn JobRunner,
+    ) -> GateResult {
+        let environment = self.environment(gate);
+        let stop_token = self.open_group(id);
+        let case = JobCase {
+            id,
+            gate,
+            executor,
+            registry: self.plan.registry,
+            evidence: &self.plan.evidence,
+            subject: self.plan.subject,
+            environment: &environment,
+            ours: self.plan.environment,
+        };
+        let JobOutcome { mut result, evidence } = jobs.run(&case, self.supervisor, self.recorder);
+        if let Some(found) = evidence
+            && !self.adopt(found)
+            && result.status == Verdict::Pass
+        {
+            result.status = Verdict::Invalid;
+            result.reason = Some(Reason::KernelStale);
+        }
+        self.recorder.keep_log(id, &mut self.supervisor.output);
+        self.close_group(stop_token);
+        if result.status == Verdict::Pass && self.recorder.intact() != Some(true) {
+            // A pass that could not be recorded does not count.
+            result.status = Verdict::Invalid;
+            result.reason = self.recorder.fault().or(Some(Reason::Tampered));
+        }
+        result
+    }
+
+    /// Adds what the ranks of a job proved to the evidence of the run. Returns false if an earlier gate had other kernels.
+    fn adopt(&mut self, found: Evidence) -> bool {
+        let before = self.evidence.clone();
+        let own = &mut self.evidence;
+        let fits = own.kernels.is_empty() || found.kernels.is_empty() || own.kernels == found.kernels;
+        if own.kernels.is_empty() {
+            own.kernels = found.kernels;
+        }
+        for (cache, digests) in found.jit {
+            let known = own.jit.entry(cache).or_default();
+            known.extend(digests);
+            known.sort();
+            known.dedup();
+        }
+        own.target = own.target.take().or(found.target);
+        own.driver = own.driver.take().or(found.driver);
+        // The weakest one counts.
+        own.isolation = own.isolation.max(found.isolation);
+        if *own != before {
+            self.recorder.push(&Event::EvidenceUpdated {
+                evidence: Box::new(self.evidence.clone()),
+            });
+        }
+        fits
+    }
+
     fn command(&mut self, id: &str, gate: &Gate) -> GateResult {
         let (Some(command), Ok(meter)) = (&gate.cmd, Meter::new(&gate.reads())) else {
             return GateResult::new(Verdict::Invalid, Some(Reason::BadRegistry));
@@ -352,7 +473,10 @@ impl Run<'_, '_> {
             silence: limit(gate.silence_timeout_s),
             container: start.as_ref(),
         };
+        let watched = self.plan.ranks.is_some() && gate.gpus > 0;
+        let gpu_use = watched.then(|| GpuUse::start(self.supervisor)).flatten();
         let mut ended = self.supervisor.run(&spec, meter);
+        let busy_gpus = gpu_use.and_then(GpuUse::finish);
         if let Some(before) = before {
             let left = before.end_new(&mut self.supervisor.output);
             if let Ok(outcome) = &mut ended
@@ -373,6 +497,7 @@ impl Run<'_, '_> {
             Err(_) => GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),
         };
         result.image = containers.and_then(|c| c.digest(id)).map(str::to_owned);
+        result.busy_gpus = busy_gpus;
         result
     }
 
@@ -416,13 +541,29 @@ impl Run<'_, '_> {
             return libraries.clone();
         }
         let plan = self.plan;
+        let nonce = plan.ranks.and_then(Ranks::nonce);
         let build = KernelBuild {
             subject: plan.subject,
             target: &plan.registry.target(),
-            nonce: plan.evidence.run.as_deref(),
+            nonce: nonce.as_deref().or(plan.evidence.run.as_deref()),
             driver: plan.driver,
         };
-        let libraries = build.prepare(&self.environment(gate), self.supervisor);
+        let libraries = match plan.ranks {
+            Some(ranks) if !ranks.builds() => {
+                let signals = &mut self.supervisor.signals;
+                match ranks.wait_for_build(&mut || signals.stop().is_some()) {
+                    true => build.check_built(self.supervisor),
+                    false => KernelLibraries::without(Verdict::Cancelled, Reason::CancelledRun),
+                }
+            }
+            ranks => {
+                let built = build.prepare(&self.environment(gate), self.supervisor);
+                if let Some(ranks) = ranks {
+                    ranks.built();
+                }
+                built
+            }
+        };
         self.evidence.kernels.clone_from(&libraries.digests);
         self.recorder.push(&Event::EvidenceUpdated {
             evidence: Box::new(self.evidence.clone()),

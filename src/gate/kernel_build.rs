@@ -24,7 +24,7 @@ use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
 use crate::system::random;
 
 /// The longest time of a build.
-const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The variable that passes the nonce of the run to the build, for the stamp.
 const NONCE: &str = "NMOE_RUN_NONCE";
@@ -46,7 +46,7 @@ pub struct KernelLibraries {
 }
 
 impl KernelLibraries {
-    fn without(verdict: Verdict, reason: Reason) -> Self {
+    pub(super) fn without(verdict: Verdict, reason: Reason) -> Self {
         KernelLibraries {
             verdict,
             reason: Some(reason),
@@ -201,6 +201,11 @@ impl KernelBuild<'_> {
             deltas: Vec::new(),
         });
         built
+    }
+
+    /// Verifies libraries that another rank of the job built with the same nonce.
+    pub fn check_built(&self, supervisor: &mut Supervisor) -> KernelLibraries {
+        self.verify(self.nonce, supervisor)
     }
 
     /// Verifies libraries that are already built, without a check of the nonce.

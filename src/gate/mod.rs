@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod external;
 pub mod filter;
 pub mod gpu_probe;
+pub mod gpu_use;
 pub mod isolation;
 pub mod jit_caches;
 pub mod journal;

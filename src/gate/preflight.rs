@@ -5,6 +5,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use crate::domain::executor::{Executor, ExecutorKind};
 use crate::domain::gate_environment;
 use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, GateKind, Registry};
@@ -26,6 +27,8 @@ pub struct Machine<'a> {
     pub subject: &'a Path,
     /// The path of the results.
     pub results: &'a Path,
+    /// The programs that submit jobs; `None` if the caller submits none.
+    pub submits: Option<&'a [&'a str]>,
 }
 
 /// Returns the gates that cannot run, each with everything that it lacks, in the order of the selection.
@@ -65,10 +68,38 @@ impl Machine<'_> {
         full.then_some(Reason::DiskFull)
     }
 
+    /// Returns why a gate cannot be submitted: so far only to SLURM.
+    fn cannot_submit(&self, executor: &Executor) -> Option<Reason> {
+        let Some(clients) = self.submits.filter(|_| executor.kind == ExecutorKind::Slurm) else {
+            return Some(Reason::NoExecutor);
+        };
+        let path = (self.variable)("PATH").unwrap_or_default();
+        let lacks = clients.iter().any(|client| !files::on_path(&path, client));
+        lacks.then_some(Reason::Prerequisite)
+    }
+
     fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {
         let mut result = GateResult::new(Verdict::Invalid, None);
+        let is_submitted = match registry.submits(gate) {
+            Ok(None) => false,
+            Ok(Some(executor)) => match self.cannot_submit(executor) {
+                None => true,
+                reason => {
+                    result.reason = reason;
+                    return Some(result);
+                }
+            },
+            Err(_) => {
+                result.reason = Some(Reason::NoExecutor);
+                return Some(result);
+            }
+        };
         if gate.kind.compares() {
+            let compared = gate.compare_gate.as_ref().and_then(|id| registry.gates.get(id));
             result.reason = match &gate.compare_gate {
+                Some(_) if compared.is_some_and(|gate| !matches!(registry.submits(gate), Ok(None))) => {
+                    Some(Reason::NoExecutor)
+                }
                 Some(id) if registry.gates.contains_key(id) => {
                     (!gate_ids.iter().any(|selected| selected == id)).then_some(Reason::CompareMissing)
                 }
@@ -94,6 +125,9 @@ impl Machine<'_> {
             Some(Reason::MissingEnv)
         } else if !result.missing_files.is_empty() {
             Some(Reason::MissingFile)
+        } else if is_submitted {
+            // The nodes of the job have the target.
+            None
         } else {
             self.target.refusal_reason(gate, &registry.target())
         };

@@ -34,27 +34,29 @@ impl Sink for () {
     fn event(&mut self, _event: &Event) {}
 }
 
-/// Locks the results path and removes the results and the journal of an earlier run; with `resume` the journal stays.
+/// Locks the results path and removes the results and the journal of an earlier run; with `resume` the journal stays. Returns the
+/// events of the earlier run.
 ///
 /// # Errors
 /// The path cannot be used. If another run holds the lock, nothing is removed.
-pub fn claim(path: &Path, resume: bool) -> Result<Lock, JournalError> {
+pub fn claim(path: &Path, resume: bool) -> Result<(Lock, Vec<Event>), JournalError> {
     if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
         files::private_dir(dir)?;
     }
     files::vacant_or_regular(path)?;
     let lock = Lock::take(path);
-    if matches!(lock, Err(JournalError::Busy(_))) {
-        return lock;
+    if let Err(busy @ JournalError::Busy(_)) = lock {
+        return Err(busy);
     }
     files::remove(path)?;
     let journal = journal::journal_path(path);
     files::vacant_or_regular(&journal)?;
+    let earlier = journal::read(&journal).unwrap_or_default();
     if !resume {
         files::remove(&journal)?;
         log::remove_all(path);
     }
-    lock
+    Ok((lock?, earlier))
 }
 
 /// Records one run.

@@ -9,7 +9,7 @@ use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 
-/// Replaces the command of each gate that needs the target with its `rehearse` command. Returns the results of the gates that a
+/// Replaces the command of each gate that needs the target or an executor with its `rehearse` command. Returns the results of the gates that a
 /// rehearsal skips: gates without such a command, and comparisons, whose numbers would mean nothing.
 pub fn prepare(registry: &mut Registry, ids: &[GateId]) -> IndexMap<GateId, GateResult> {
     let mut skipped = IndexMap::new();
@@ -18,7 +18,7 @@ pub fn prepare(registry: &mut Registry, ids: &[GateId]) -> IndexMap<GateId, Gate
             continue;
         };
         let compares = gate.kind.compares();
-        if !compares && !gate.needs_target() {
+        if !compares && !gate.needs_target() && gate.executor.is_none() {
             continue;
         }
         match gate.rehearse.take().filter(|_| !compares) {
@@ -28,6 +28,8 @@ pub fn prepare(registry: &mut Registry, ids: &[GateId]) -> IndexMap<GateId, Gate
                     cmd: Some(cmd),
                     gpus: 0,
                     kernel: Some(false),
+                    nodes: 1,
+                    executor: None,
                     // The data of the target is not on this machine.
                     requires: Vec::new(),
                     ..gate.clone()

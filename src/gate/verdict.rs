@@ -96,6 +96,7 @@ impl ResultsBuilder {
             Event::GateStarted { gate, .. } => {
                 self.started.insert(gate.clone());
             }
+            Event::JobStarted { .. } | Event::JobSubmitted { .. } => {}
             Event::GateEnded { gate, result } => {
                 self.started.remove(gate);
                 self.change(|r| {

@@ -3,7 +3,10 @@
 use crate::document::typed::variants;
 use crate::domain::container;
 use crate::domain::contract::{self, Complexity, Risk};
-use crate::domain::ids::{CommitPrefix, ContractId, EnvName, Knob, MetricName, Revision, Sha256, Slug};
+use crate::domain::executor::ExecutorKind;
+use crate::domain::ids::{
+    CommitPrefix, ContractId, EnvName, JobOption, Knob, MetricName, Revision, Sha256, Slug,
+};
 use crate::domain::metric::{Decimal, Reduce, Take};
 use crate::domain::numeric::Numerics;
 use crate::domain::preset::Preset;
@@ -38,6 +41,7 @@ const REF: SchemaType = text!(Revision, INVALID_REF);
 const KNOB: SchemaType = text!(Knob, INVALID_KNOB);
 const ENV_NAME: SchemaType = text!(EnvName, INVALID_ENV_NAME);
 const DIGEST: SchemaType = text!(Sha256, WRONG_TYPE);
+const JOB_OPTION: SchemaType = text!(JobOption, WRONG_TYPE);
 const METRIC_NAME: SchemaType = text!(MetricName, INVALID_PATTERN);
 const TEXT: SchemaType = SchemaType::Text(None);
 const RISK: SchemaType = SchemaType::OneOf(variants::<Risk>);
@@ -222,8 +226,32 @@ pub static REGISTRY: SchemaType = SchemaType::Map(&[
         ])),
     ),
     key("container", Optional, CONTAINER),
+    key("executor", Optional, SchemaType::Table(&EXECUTOR)),
     key("gates", Required, SchemaType::Table(&GATE)),
     key("bundles", Optional, SchemaType::Table(&SchemaType::List(&TEXT))),
+]);
+
+/// One executor of the registry.
+static EXECUTOR: SchemaType = SchemaType::Map(&[
+    key("kind", Required, SchemaType::OneOf(variants::<ExecutorKind>)),
+    key("template", Optional, TEXT),
+    key("queue_s", Optional, SchemaType::Whole),
+    key("poll_s", Optional, SchemaType::Whole),
+    key(
+        "slurm",
+        Optional,
+        SchemaType::Map(&[
+            key("account", Optional, JOB_OPTION),
+            key("partition", Optional, JOB_OPTION),
+            key("qos", Optional, JOB_OPTION),
+            key("constraint", Optional, JOB_OPTION),
+            key("reservation", Optional, JOB_OPTION),
+            key("gres", Optional, JOB_OPTION),
+            key("mem", Optional, JOB_OPTION),
+            key("cpus_per_task", Optional, SchemaType::Whole),
+            key("exclusive", Optional, SchemaType::Flag),
+        ]),
+    ),
 ]);
 
 /// One gate of the registry.
@@ -235,6 +263,8 @@ pub static GATE: SchemaType = SchemaType::Map(&[
     key("timeout_s", Optional, SchemaType::Whole),
     key("silence_timeout_s", Optional, SchemaType::Whole),
     key("gpus", Optional, SchemaType::Whole),
+    key("nodes", Optional, SchemaType::Whole),
+    key("executor", Optional, TEXT),
     key("requires", Optional, SchemaType::List(&ENV_NAME)),
     key("requires_files", Optional, SchemaType::List(&TEXT)),
     key("env", Optional, SchemaType::List(&ENV_NAME)),

@@ -275,6 +275,6 @@ fn gpu_seconds(gate: &Gate) -> Option<u64> {
     match (gate.gpus, gate.timeout_s) {
         (0, _) => Some(0),
         (_, 0) => None,
-        (gpus, limit) => Some(limit.saturating_mul(u64::from(gpus))),
+        (gpus, limit) => Some(limit.saturating_mul(u64::from(gpus) * u64::from(gate.nodes))),
     }
 }

@@ -5,13 +5,15 @@
 //! results with what was resolved before that code ran. A published refusal contains only fixed words; its details go to the
 //! log.
 
+use std::collections::BTreeSet;
+
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::GateId;
 use crate::domain::ids::{Login, Sha256};
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
-use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, Results, Series};
+use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, RankResult, Results, Series};
 use crate::domain::verdict::Verdict;
 use crate::report::read;
 
@@ -193,6 +195,8 @@ fn impossible(results: &Results, registry: &Registry) -> Option<String> {
             "needs a target, and none was found"
         } else if gate.kind == GateKind::External && result.supplied_by.is_none() {
             "is external, and nobody supplied its results"
+        } else if registry.submits(gate).is_ok_and(|e| e.is_some()) && !has_all_ranks(gate, result) {
+            "ran in a job, and not every node passed"
         } else if perf.is_some_and(is_outside_budget) {
             "is outside of its budget"
         } else {
@@ -200,6 +204,21 @@ fn impossible(results: &Results, registry: &Registry) -> Option<String> {
         };
         Some(format!("gate {id:?} passed and {why}"))
     })
+}
+
+/// Whether every rank of a job passed on a node of its own.
+fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
+    let nodes: BTreeSet<_> = result
+        .ranks
+        .iter()
+        .filter_map(|rank| rank.node.as_ref())
+        .collect();
+    let all = gate.nodes as usize;
+    let is_idle = |rank: &RankResult| gate.gpus > 0 && rank.busy_gpus.is_none_or(|busy| busy == 0);
+    if result.ranks.iter().any(is_idle) {
+        return false;
+    }
+    result.ranks.len() == all && nodes.len() == all && result.ranks.iter().all(|r| r.status == Verdict::Pass)
 }
 
 /// Whether a comparison of throughput lost more than its budget allows.
@@ -303,6 +322,10 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
         && (gate.kind != GateKind::External || !Login::is_valid(who))
     {
         return Some(format!("supplied_by {who:?}"));
+    }
+    let is_node = |rank: &&RankResult| rank.node.as_deref().is_none_or(RankResult::is_node);
+    if let Some(rank) = result.ranks.iter().find(|rank| !is_node(rank)) {
+        return Some(format!("node {:?}", rank.node));
     }
     if let Some(numeric) = &result.numeric
         && !is_numeric(gate, numeric, registry)

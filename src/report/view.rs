@@ -269,6 +269,7 @@ fn notes(result: &GateResult, headline: &str) -> Vec<RichText> {
             result.leaks
         ))]);
     }
+    notes.extend(ranks(result));
     notes.extend(kernel_note(result));
     notes.extend(
         result
@@ -284,6 +285,37 @@ fn notes(result: &GateResult, headline: &str) -> Vec<RichText> {
         ]);
     }
     notes
+}
+
+/// The most ranks in the row of a gate.
+const MAX_RANKS: usize = 8;
+
+/// Names the ranks of a job, those that did not pass first.
+fn ranks(result: &GateResult) -> Option<RichText> {
+    let (passed, mut shown): (Vec<_>, Vec<_>) = result.ranks.iter().partition(|r| r.status == Verdict::Pass);
+    let total = result.ranks.len();
+    if total == 0 {
+        return None;
+    }
+    let mut note = vec![text(format!("ranks: {} of {total} passed", passed.len()))];
+    shown.extend(passed);
+    for rank in shown.iter().take(MAX_RANKS) {
+        let reason = rank.reason.map(|reason| format!(" ({})", reason.as_str()));
+        note.push(text(format!(
+            "; rank {} {}{}",
+            rank.rank,
+            rank.status.as_str(),
+            reason.unwrap_or_default()
+        )));
+        if let Some(node) = &rank.node {
+            note.push(text(" on node "));
+            note.push(TextSpan::Code(node.clone()));
+        }
+    }
+    if total > MAX_RANKS {
+        note.push(text(format!("; {} more", total - MAX_RANKS)));
+    }
+    Some(note)
 }
 
 fn metric_note((name, series): (&String, &Series)) -> Option<RichText> {

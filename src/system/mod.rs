@@ -1,5 +1,6 @@
 //! Wraps the operating system: clock, files, processes, signals. Must not depend on gates.
 
+pub mod call;
 pub mod cgroup;
 pub mod clock;
 pub mod digest;

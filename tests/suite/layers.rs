@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["cmd"],
-    &["perf", "pull", "workspace"],
+    &["executor", "perf", "pull", "workspace"],
     &["gate", "lint"],
     &["leaks", "kernel", "plan", "policy", "report"],
     &["github", "git"],

@@ -39,6 +39,7 @@ mod documented_commands;
 mod documented_fixture;
 mod driver;
 mod every_command;
+mod executor;
 mod exit_codes;
 mod expectation;
 mod fake_github;

@@ -150,7 +150,12 @@ fn read_only_data(registry: &Registry) -> Vec<Check> {
 
 fn gpus(registry: &Registry, tier_b: State) -> Check {
     let target = registry.target();
-    let most = registry.gates.values().map(|g| g.gpus).max().unwrap_or_default();
+    // A gate in a job needs the GPUs of other machines.
+    let here = registry
+        .gates
+        .values()
+        .filter(|g| matches!(registry.submits(g), Ok(None)));
+    let most = here.map(|g| g.gpus).max().unwrap_or_default();
     let need = Need::of(&target, most.max(1));
     let limits = Limits {
         step: Duration::from_secs(10),

@@ -100,6 +100,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         variable: &|name| std::env::var_os(name),
         subject: &context.subject,
         results: &path,
+        submits: None,
     };
     let refused = preflight::check(&registry, std::slice::from_ref(compare_id), |_, _| true, &machine);
     if let Some(result) = refused.values().next() {

@@ -97,6 +97,9 @@ pub struct Unlisted {
     /// stays above the program.
     #[arg(long, hide = true, value_name = "FILE")]
     pub(super) step_summary: Option<PathBuf>,
+    /// Run as a rank of the job with this folder.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(super) rank_of: Option<PathBuf>,
     /// Folder with templates for the summary of the workflow step.
     #[arg(long, hide = true, value_name = "DIR")]
     pub(super) templates: Option<PathBuf>,

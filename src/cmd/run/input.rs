@@ -83,7 +83,7 @@ pub(super) fn in_actions() -> bool {
 }
 
 /// Returns the private names to redact, and whether the user defined any of them.
-fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<(Identity, bool)> {
+pub(super) fn identity(registry: &Registry, selection: &Selection) -> anyhow::Result<(Identity, bool)> {
     let terms = private_terms::from_env(context::variable)?;
     let has_terms = !terms.is_empty();
     let mut identity = machine::identity(|name| std::env::var(name).ok());

@@ -4,19 +4,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
-use std::os::unix::process::CommandExt as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 
 use crate::domain::container::Container;
 use crate::gate::container::shim::is_podman;
+use crate::system::call::{CallError, call};
 use crate::system::files;
-use crate::system::process_tree;
 
 /// The longest call that neither downloads nor builds.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -373,47 +371,20 @@ impl Engine {
             command: name(&arguments),
             cause,
         };
-        let io = |error: std::io::Error| failed(error.to_string());
-        // Files instead of pipes: a client that prints much must not block.
-        let (mut out, mut err) = (
-            tempfile::tempfile().map_err(io)?,
-            tempfile::tempfile().map_err(io)?,
-        );
-        let mut child = self
-            .command()
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().map_err(io)?)
-            .stderr(err.try_clone().map_err(io)?)
-            .process_group(0)
-            .spawn()
-            .map_err(io)?;
-        let until = Instant::now() + limit;
-        let status: ExitStatus = loop {
-            if let Some(status) = child.try_wait().map_err(io)? {
-                break status;
-            }
-            let stopped = stop();
-            if stopped || Instant::now() >= until {
-                process_tree::signal_group(Pid::from_child(&child), Signal::KILL);
-                // The client was killed, so this wait is short.
-                let _ = child.wait();
-                return Err(if stopped {
-                    EngineError::Stopped
-                } else {
-                    failed(format!("no answer within {} s", limit.as_secs()))
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let said = text(&mut out).map_err(io)?;
-        if status.success() {
-            return Ok(said);
+        let answer = call(self.command().args(&arguments), limit, stop).map_err(|error| match error {
+            CallError::Stopped => EngineError::Stopped,
+            error => failed(error.to_string()),
+        })?;
+        if answer.status.success() {
+            return Ok(answer.stdout);
         }
-        let errors = text(&mut err).map_err(io)?;
+        let said = match answer.stderr.trim().is_empty() {
+            true => &answer.stdout,
+            false => &answer.stderr,
+        };
         Err(EngineError::Failed {
             command: name(&arguments),
-            said: end_of(if errors.trim().is_empty() { &said } else { &errors }),
+            said: end_of(said),
         })
     }
 }
@@ -436,11 +407,6 @@ fn installed(environment: &[(OsString, OsString)]) -> Vec<Kind> {
         .collect()
 }
 
-fn text(file: &mut File) -> std::io::Result<String> {
-    file.rewind()?;
-    let mut bytes = Vec::new();
-    file.take(16 << 20).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the last lines of a text.

@@ -89,10 +89,12 @@ pub fn refused(registry: &Registry, gate_ids: &[GateId]) -> IndexMap<GateId, Gat
         .collect()
 }
 
-/// Whether a gate can run in a container. The kernel host and the comparison of a perf gate run outside.
+/// Whether a gate can run in a container. The kernel host and the comparison of a perf gate run outside, and a
+/// job has its own machine.
 fn fits(registry: &Registry, gate: &Gate) -> bool {
     let container = registry.container_of(gate);
     gate.kind == GateKind::Command
+        && gate.executor.is_none()
         && !gate.needs_kernels()
         && (container.image.is_some() || container.dockerfile.is_some())
 }

@@ -108,6 +108,16 @@ codes! {
         "A program that reaches the socket of an engine can do anything on the machine: it can mount every folder and become root. What such a gate starts is also not its descendant, so only the list of the engine shows what it leaves. Use `run --container` and name the image in the registry: then nmoe-gates starts the container, and the gate has no socket.",
         "cmd = \"docker run --rm -v $PWD:/w train make test\"",
         "cmd = \"make test\"\n\n[gates.\"cpu:test\".container]\nimage = \"ghcr.io/octo/train@sha256:6b1b…\"";
+    UNKNOWN_EXECUTOR = "unknown-executor", Error,
+        "A gate names an executor that the registry does not define",
+        "Each executor is a table `[executor.NAME]` of the registry of the base. Nothing else decides where a gate runs.",
+        "executor = \"two_nodes\"",
+        "executor = \"two_nodes\"\n\n[executor.two_nodes]\nkind = \"slurm\"";
+    CANNOT_SUBMIT = "cannot-submit", Error,
+        "A gate that its executor cannot run",
+        "More than one node needs an executor of kind `slurm` or `kubernetes`. Only commands are submitted as jobs: a perf, numeric, kernel or external gate is not, and a gate that is submitted cannot be compared.",
+        "nodes = 2",
+        "nodes = 2\nexecutor = \"two_nodes\"";
     VANISHED_ID = "vanished-id", Error,
         "An id of the base branch is missing",
         "Contracts, attestations and workflows refer to gates and bundles by id. Keep the id, or change all references in the same change.",

@@ -1,5 +1,6 @@
 //! Checks the registry: the file itself, the checkout under test, and the ids of an earlier revision.
 
+mod executor;
 mod gate;
 mod metrics;
 pub(crate) mod node;
@@ -48,6 +49,7 @@ pub fn lint(document: &Document<Registry>, around: &RegistryContext<'_>) -> Vec<
         );
         head(&mut diagnostics, root);
         gate::image(&mut diagnostics, root);
+        executor::check(&mut diagnostics, root);
         let missing = gate::check_all(&mut diagnostics, root, around.has_file);
         bundles(&mut diagnostics, root, &missing);
         if let (Some(base), true) = (around.base, readable) {

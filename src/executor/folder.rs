@@ -1,0 +1,341 @@
+//! Reads and writes the folder of a job, which `run` shares with every rank: what to run, the barrier, and the reports.
+//!
+//! `run` removes the key of the job before it opens the barrier. A report is authenticated with this key, so that code which
+//! runs behind the barrier cannot write the report of a rank. Must not decide what a report means.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::evidence::Evidence;
+use crate::domain::ids::GateId;
+use crate::domain::registry::Registry;
+use crate::domain::results::Results;
+use crate::system::digest::hex;
+use crate::system::files::{self, FileError};
+use crate::system::random;
+
+/// How long the other ranks may take to reach the barrier after the first one.
+pub const BARRIER: Duration = Duration::from_secs(120);
+/// The largest file of the folder, in bytes.
+const CAP: u64 = 8 << 20;
+/// The block of SHA-256, in bytes.
+const BLOCK: usize = 64;
+
+/// Why the folder of a job cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file is not what `run` or a rank writes.
+    #[error("{0} is not a file of a job: {1}")]
+    Form(PathBuf, String),
+    /// The key is missing: the barrier was opened before.
+    #[error("the job has started before: its key is gone")]
+    Started,
+    /// The kernel returns no random bytes.
+    #[error("cannot make a key: {0}")]
+    Random(#[from] std::io::Error),
+}
+
+/// What a job runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The gate.
+    pub gate: GateId,
+    /// The number of nodes. Each node runs one rank.
+    pub nodes: u32,
+    /// A registry with this gate only. In this registry, the gate has no executor.
+    pub registry: Registry,
+    /// The commits and digests that every rank must report.
+    pub evidence: Evidence,
+    /// The policy checkout.
+    pub policy: PathBuf,
+    /// The checkout under test.
+    pub subject: PathBuf,
+}
+
+/// What a rank writes before the barrier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    pub rank: u32,
+    /// The name of the node.
+    pub node: String,
+    /// The address of the node for the other ranks.
+    pub host: String,
+    /// A port that was free on the node.
+    pub port: u16,
+    /// What the rank found in its checkout and on its machine.
+    pub evidence: Evidence,
+}
+
+/// What `run` writes to open the barrier: where rank 0 is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub host: String,
+    pub port: u16,
+    /// The nonce of the kernel build.
+    pub nonce: Option<String>,
+}
+
+/// What a rank writes at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub rank: u32,
+    /// The name of the node.
+    pub node: String,
+    /// The results of the gate on this node.
+    pub results: Results,
+}
+
+/// The secret of one job.
+#[derive(Clone)]
+pub struct Key([u8; BLOCK]);
+
+impl Key {
+    /// Makes a random key, as 64 hex digits.
+    fn random() -> std::io::Result<Self> {
+        let text = random::token()? + &random::token()?;
+        Ok(Key::of(text.as_bytes()))
+    }
+
+    /// Takes at most one block of a text, filled with zeros.
+    fn of(text: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        for (to, from) in block.iter_mut().zip(text) {
+            *to = *from;
+        }
+        Key(block)
+    }
+
+    /// Returns the HMAC-SHA-256 of a text as hex digits (RFC 2104).
+    pub fn authenticate(&self, text: &[u8]) -> String {
+        let inner = Sha256::new()
+            .chain_update(self.0.map(|byte| byte ^ 0x36))
+            .chain_update(text)
+            .finalize();
+        let outer = Sha256::new()
+            .chain_update(self.0.map(|byte| byte ^ 0x5c))
+            .chain_update(inner);
+        hex(&outer.finalize())
+    }
+
+    /// Returns a name for a node that does not tell which node it is. It is the same for the same node of a job.
+    pub fn salted(&self, node: &str) -> String {
+        let mut id = self.authenticate(node.as_bytes());
+        id.truncate(12);
+        id
+    }
+}
+
+/// The folder of a job.
+#[derive(Clone, Debug)]
+pub struct JobFolder(PathBuf);
+
+impl JobFolder {
+    /// Returns the folder with all jobs of these results.
+    pub fn of_results(results: &Path) -> PathBuf {
+        let mut name = results.as_os_str().to_owned();
+        name.push(".jobs");
+        PathBuf::from(name)
+    }
+
+    /// Creates a folder with the key and the description of a job.
+    ///
+    /// # Errors
+    /// The folder exists, or cannot be written.
+    pub fn create(path: &Path, spec: &JobSpec) -> Result<(Self, Key), FolderError> {
+        files::private_dir(path)?;
+        let folder = JobFolder(path.to_owned());
+        let key = Key::random()?;
+        files::replace(&folder.file("key"), &key.0, false)?;
+        folder.write("job", spec)?;
+        Ok((folder, key))
+    }
+
+    /// Opens the folder of a job that has not started.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the barrier was opened before.
+    pub fn open(path: &Path) -> Result<(Self, Key, JobSpec), FolderError> {
+        let folder = JobFolder(path.to_owned());
+        let spec = folder.require("job")?;
+        let key = match files::read_regular(&folder.file("key"), BLOCK as u64) {
+            Ok(bytes) => Key::of(&bytes),
+            Err(FileError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(FolderError::Started);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok((folder, key, spec))
+    }
+
+    /// Returns the path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the path of a file of the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Returns the path of the results of a rank.
+    pub fn results(&self, rank: u32) -> PathBuf {
+        self.file(&format!("rank-{rank}.json"))
+    }
+
+    /// Says that a rank can start.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_ready(&self, ready: &Ready) -> Result<(), FolderError> {
+        self.write(&format!("ready-{}", ready.rank), ready)
+    }
+
+    /// Returns what a rank wrote before the barrier.
+    pub fn ready(&self, rank: u32) -> Option<Ready> {
+        let ready: Ready = self.read(&format!("ready-{rank}"))?;
+        (ready.rank == rank).then_some(ready)
+    }
+
+    /// Removes the key, and then opens the barrier.
+    ///
+    /// # Errors
+    /// The key cannot be removed, or the file cannot be written.
+    pub fn open_barrier(&self, start: &Start) -> Result<(), FolderError> {
+        self.remove_key()?;
+        self.write("start", start)
+    }
+
+    /// Removes the key, so that no other rank can join.
+    ///
+    /// # Errors
+    /// The key cannot be removed.
+    pub fn remove_key(&self) -> Result<(), FolderError> {
+        Ok(files::remove(&self.file("key"))?)
+    }
+
+    /// Returns where rank 0 is, if the barrier is open.
+    pub fn start(&self) -> Option<Start> {
+        self.read("start")
+    }
+
+    /// Says that rank 0 has built the kernel libraries.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_built(&self) -> Result<(), FolderError> {
+        self.write("built", &true)
+    }
+
+    /// Whether rank 0 has built the kernel libraries.
+    pub fn is_built(&self) -> bool {
+        self.read("built").unwrap_or_default()
+    }
+
+    /// Writes the report of a rank with its code.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_report(&self, report: &Report, key: &Key) -> Result<(), FolderError> {
+        let text = serde_json::to_vec(report).unwrap_or_default();
+        let code = key.authenticate(&text);
+        let bytes = [code.as_bytes(), b"\n", &text].concat();
+        Ok(files::replace(
+            &self.file(&format!("report-{}", report.rank)),
+            &bytes,
+            true,
+        )?)
+    }
+
+    /// Returns the report of a rank; `None` without a report that the rank itself wrote.
+    pub fn report(&self, rank: u32, key: &Key) -> Option<Report> {
+        let bytes = files::read_regular(&self.file(&format!("report-{rank}")), CAP).ok()?;
+        let (code, text) = bytes.split_at_checked(64)?;
+        let text = text.strip_prefix(b"\n")?;
+        if code != key.authenticate(text).as_bytes() {
+            return None;
+        }
+        let report: Report = serde_json::from_slice(text).ok()?;
+        (report.rank == rank).then_some(report)
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), FolderError> {
+        // The values are plain data, so writing them to memory does not fail.
+        let bytes = serde_json::to_vec(value).unwrap_or_default();
+        Ok(files::replace(&self.file(name), &bytes, false)?)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.require(name).ok()
+    }
+
+    fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, FolderError> {
+        let path = self.file(name);
+        let bytes = files::read_regular(&path, CAP)?;
+        serde_json::from_slice(&bytes).map_err(|error| FolderError::Form(path, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(rank: u32) -> Report {
+        Report {
+            rank,
+            node: "n1".to_owned(),
+            results: crate::executor::join::tests::results(rank),
+        }
+    }
+
+    /// RFC 4231, test case 1.
+    #[test]
+    fn code_is_that_of_standard() {
+        let code = Key::of(&[0x0b; 20]).authenticate(b"Hi There");
+        assert_eq!(
+            code,
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+    }
+
+    #[test]
+    fn report_of_another_key_does_not_count() {
+        let place = tempfile::tempdir().unwrap();
+        let spec = crate::executor::join::tests::spec(2);
+        let (folder, key) = JobFolder::create(&place.path().join("job"), &spec).unwrap();
+        let (same, read, described) = JobFolder::open(folder.path()).unwrap();
+        assert_eq!((described, read.0), (spec, key.0));
+        same.write_report(&report(1), &read).unwrap();
+        assert_eq!(folder.report(1, &key), Some(report(1)));
+        // A copy for another rank, and a report by another key.
+        std::fs::copy(folder.file("report-1"), folder.file("report-0")).unwrap();
+        assert_eq!(folder.report(0, &key), None);
+        same.write_report(&report(0), &Key::random().unwrap()).unwrap();
+        assert_eq!(folder.report(0, &key), None);
+    }
+
+    #[test]
+    fn nobody_joins_behind_the_barrier() {
+        let place = tempfile::tempdir().unwrap();
+        let spec = crate::executor::join::tests::spec(1);
+        let (folder, _) = JobFolder::create(&place.path().join("job"), &spec).unwrap();
+        assert_eq!(folder.start(), None);
+        let start = Start {
+            host: "n1".to_owned(),
+            port: 7,
+            nonce: None,
+        };
+        folder.open_barrier(&start).unwrap();
+        assert_eq!(folder.start(), Some(start));
+        assert!(matches!(
+            JobFolder::open(folder.path()),
+            Err(FolderError::Started)
+        ));
+    }
+}
