@@ -43,7 +43,7 @@ use crate::executor::jobs::{self, Jobs};
 use crate::executor::slurm;
 use crate::gate;
 use crate::gate::engine::{self, Others, PerfCase, PerfJudge, Ranks, RunPlan};
-use crate::gate::filter::Filter;
+use crate::gate::filter::{Filter, Learning};
 use crate::gate::gpu_probe::GpuProbe;
 use crate::gate::journal::{self, JournalError, Seal};
 use crate::gate::lock::Lock;
@@ -230,7 +230,7 @@ fn work(
         ..input.evidence
     };
     if let Some(rank) = rank.as_ref().filter(|_| refused.is_empty()) {
-        let met = rank.meet(&evidence, &mut signals);
+        let met = rank.meet(&evidence, &mut input.identity, &mut signals);
         environment.extend(met.map_err(Refused::because(Reason::CancelledRun))?);
     }
     let mut plan = RunPlan {
@@ -267,7 +267,8 @@ fn work(
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let stream = stream.context("cannot start the output")?;
-    let redactor = Box::new(input.redactor) as Box<dyn Filter>;
+    let learning = Learning::new(input.identity);
+    let redactor = Box::new(learning.clone()) as Box<dyn Filter>;
     let (filter, log_filter) = match input.redacts_output {
         true => (Some(redactor), None),
         false => (None, Some(redactor)),
@@ -301,7 +302,8 @@ fn work(
     let mut jobs = Jobs {
         results: path,
         policy: &context.repo,
-        program: std::env::current_exe().context("cannot find this program")?,
+        templates: jobs::templates(&input.registry, &context.repo),
+        redactor: learning,
         nonce: random::token().ok(),
     };
     let others = Others {

@@ -135,6 +135,11 @@ pub struct RankResult {
 }
 
 impl RankResult {
+    /// Whether the rank passed without a process on a GPU, or nothing counted its GPUs.
+    pub fn is_idle(&self) -> bool {
+        self.status == Verdict::Pass && self.busy_gpus.is_none_or(|busy| busy == 0)
+    }
+
     /// Whether a text can be the salted id of a node.
     pub fn is_node(text: &str) -> bool {
         text.len() == 12

@@ -1,8 +1,10 @@
 //! Reads and writes the folder of a job, which `run` shares with every rank: what to run, the barrier, and the reports.
 //!
-//! `run` removes the key of the job before it opens the barrier. A report is authenticated with this key, so that code which
-//! runs behind the barrier cannot write the report of a rank. Must not decide what a report means.
+//! `run` removes the key of the job before it opens the barrier. What is written later is authenticated with this key, so that
+//! code which runs behind the barrier cannot open it otherwise or write the report of a rank. Must not decide what a report means.
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ use crate::system::random;
 pub const BARRIER: Duration = Duration::from_secs(120);
 /// The largest file of the folder, in bytes.
 const CAP: u64 = 8 << 20;
+/// The file that this process runs, also if another file has its path now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The block of SHA-256, in bytes.
 const BLOCK: usize = 64;
 
@@ -69,17 +73,22 @@ pub struct Ready {
     pub host: String,
     /// A port that was free on the node.
     pub port: u16,
+    /// All names of nodes that the rank knows, to be redacted.
+    pub names: Vec<String>,
     /// What the rank found in its checkout and on its machine.
     pub evidence: Evidence,
 }
 
-/// What `run` writes to open the barrier: where rank 0 is.
+/// What `run` writes to open the barrier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
+    /// The address of rank 0.
     pub host: String,
     pub port: u16,
     /// The nonce of the kernel build.
     pub nonce: Option<String>,
+    /// The names that all ranks know.
+    pub names: Vec<String>,
 }
 
 /// What a rank writes at its end.
@@ -157,6 +166,22 @@ impl JobFolder {
         Ok((folder, key))
     }
 
+    /// Copies this program into the folder and returns the path. The ranks run the copy, because a gate of the same user can
+    /// replace the installed file.
+    ///
+    /// # Errors
+    /// The program cannot be read, or the file cannot be written.
+    pub fn copy_program(&self) -> Result<PathBuf, FolderError> {
+        let path = self.file("program");
+        let source = Path::new(THIS_PROGRAM);
+        let mut from = File::open(source).map_err(FileError::io(source))?;
+        let mut to = files::create_private(&path)?;
+        std::io::copy(&mut from, &mut to).map_err(FileError::io(&path))?;
+        to.set_permissions(Permissions::from_mode(0o700))
+            .map_err(FileError::io(&path))?;
+        Ok(path)
+    }
+
     /// Opens the folder of a job that has not started.
     ///
     /// # Errors
@@ -207,9 +232,9 @@ impl JobFolder {
     ///
     /// # Errors
     /// The key cannot be removed, or the file cannot be written.
-    pub fn open_barrier(&self, start: &Start) -> Result<(), FolderError> {
+    pub fn open_barrier(&self, start: &Start, key: &Key) -> Result<(), FolderError> {
         self.remove_key()?;
-        self.write("start", start)
+        self.write_proven("start", start, key)
     }
 
     /// Removes the key, so that no other rank can join.
@@ -220,9 +245,9 @@ impl JobFolder {
         Ok(files::remove(&self.file("key"))?)
     }
 
-    /// Returns where rank 0 is, if the barrier is open.
-    pub fn start(&self) -> Option<Start> {
-        self.read("start")
+    /// Returns what `run` wrote when it opened the barrier.
+    pub fn start(&self, key: &Key) -> Option<Start> {
+        self.read_proven("start", key)
     }
 
     /// Says that rank 0 has built the kernel libraries.
@@ -243,26 +268,32 @@ impl JobFolder {
     /// # Errors
     /// The file cannot be written.
     pub fn write_report(&self, report: &Report, key: &Key) -> Result<(), FolderError> {
-        let text = serde_json::to_vec(report).unwrap_or_default();
-        let code = key.authenticate(&text);
-        let bytes = [code.as_bytes(), b"\n", &text].concat();
-        Ok(files::replace(
-            &self.file(&format!("report-{}", report.rank)),
-            &bytes,
-            true,
-        )?)
+        self.write_proven(&format!("report-{}", report.rank), report, key)
     }
 
     /// Returns the report of a rank; `None` without a report that the rank itself wrote.
     pub fn report(&self, rank: u32, key: &Key) -> Option<Report> {
-        let bytes = files::read_regular(&self.file(&format!("report-{rank}")), CAP).ok()?;
+        let report: Report = self.read_proven(&format!("report-{rank}"), key)?;
+        (report.rank == rank).then_some(report)
+    }
+
+    /// Writes a value with its code. The code also covers the name of the file.
+    fn write_proven(&self, name: &str, value: &impl Serialize, key: &Key) -> Result<(), FolderError> {
+        let text = serde_json::to_vec(value).unwrap_or_default();
+        let code = key.authenticate(&[name.as_bytes(), b"\n", &text].concat());
+        let bytes = [code.as_bytes(), b"\n", &text].concat();
+        Ok(files::replace(&self.file(name), &bytes, true)?)
+    }
+
+    fn read_proven<T: DeserializeOwned>(&self, name: &str, key: &Key) -> Option<T> {
+        let bytes = files::read_regular(&self.file(name), CAP).ok()?;
         let (code, text) = bytes.split_at_checked(64)?;
         let text = text.strip_prefix(b"\n")?;
-        if code != key.authenticate(text).as_bytes() {
+        let wanted = key.authenticate(&[name.as_bytes(), b"\n", text].concat());
+        if code != wanted.as_bytes() {
             return None;
         }
-        let report: Report = serde_json::from_slice(text).ok()?;
-        (report.rank == rank).then_some(report)
+        serde_json::from_slice(text).ok()
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), FolderError> {
@@ -324,15 +355,24 @@ mod tests {
     fn nobody_joins_behind_the_barrier() {
         let place = tempfile::tempdir().unwrap();
         let spec = crate::executor::join::tests::spec(1);
-        let (folder, _) = JobFolder::create(&place.path().join("job"), &spec).unwrap();
-        assert_eq!(folder.start(), None);
+        let (folder, key) = JobFolder::create(&place.path().join("job"), &spec).unwrap();
+        assert_eq!(folder.start(&key), None);
         let start = Start {
             host: "n1".to_owned(),
             port: 7,
             nonce: None,
+            names: vec!["n1".to_owned()],
         };
-        folder.open_barrier(&start).unwrap();
-        assert_eq!(folder.start(), Some(start));
+        folder.open_barrier(&start, &key).unwrap();
+        assert_eq!(folder.start(&key), Some(start));
+        // Code behind the barrier opens it again, with fewer names.
+        folder
+            .write(
+                "start",
+                &serde_json::json!({ "host": "n1", "port": 7, "nonce": null, "names": [] }),
+            )
+            .unwrap();
+        assert_eq!(folder.start(&key), None);
         assert!(matches!(
             JobFolder::open(folder.path()),
             Err(FolderError::Started)

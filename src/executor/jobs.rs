@@ -2,9 +2,8 @@
 //!
 //! Must not depend on one scheduler. What the reports mean is decided in [`crate::executor::join`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,12 +17,15 @@ use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::executor::folder::{BARRIER, FolderError, JobFolder, JobSpec, Key, Start};
 use crate::executor::join::{Ending, Rank, contradict, join, proven};
+use crate::executor::log::JobLog;
 use crate::executor::scheduler::{End, Job, Scheduler, SchedulerError, State};
 use crate::executor::slurm::Slurm;
 use crate::gate::engine::{JobCase, JobOutcome, JobRunner};
+use crate::gate::filter::Learning;
 use crate::gate::kernel_build::BUILD_TIMEOUT;
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::Recorder;
+use crate::system::files;
 use crate::system::random;
 
 /// The variable that the clients of SLURM get, in addition to those of the gate.
@@ -34,6 +36,10 @@ const MARGIN: Duration = Duration::from_secs(180);
 const LATE: Duration = Duration::from_secs(20);
 /// How long a job may take to end after its ranks, or after it was cancelled.
 const GONE: Duration = Duration::from_secs(120);
+/// How long the output that is left may take after the job ended.
+const DRAIN: Duration = Duration::from_secs(10);
+/// The largest template, in bytes.
+const LARGEST_TEMPLATE: u64 = 1 << 20;
 /// The time between two looks into the folder.
 const LOOK: Duration = Duration::from_millis(100);
 /// The first question about the end of a job is asked this long after the last report.
@@ -43,12 +49,33 @@ const SETTLE: Duration = Duration::from_millis(250);
 pub struct Jobs<'a> {
     /// The results of the run. The folders of the jobs are next to them.
     pub results: &'a Path,
-    /// The policy checkout, with the templates.
+    /// The policy checkout.
     pub policy: &'a Path,
-    /// This program.
-    pub program: PathBuf,
+    /// The templates of the executors.
+    pub templates: Templates,
+    /// The redactor of the output, which learns the names of the nodes.
+    pub redactor: Learning,
     /// The nonce of kernel builds for a run without one, so that all its jobs build the same.
     pub nonce: Option<String>,
+}
+
+/// The texts of templates by their paths in the registry, or why a text cannot be read.
+pub type Templates = BTreeMap<String, Result<String, String>>;
+
+/// Reads the templates of all executors. A gate can change the files, so this comes before the first gate.
+pub fn templates(registry: &Registry, policy: &Path) -> Templates {
+    let named = registry
+        .executor
+        .values()
+        .filter_map(|executor| executor.template.as_ref());
+    named
+        .map(|path| (path.clone(), template(&policy.join(path))))
+        .collect()
+}
+
+fn template(path: &Path) -> Result<String, String> {
+    let bytes = files::read_regular(path, LARGEST_TEMPLATE).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
 impl JobRunner for Jobs<'_> {
@@ -62,7 +89,20 @@ impl JobRunner for Jobs<'_> {
             result: GateResult::new(Verdict::Invalid, Some(reason)),
             evidence: None,
         };
-        let Some(scheduler) = scheduler(case, self.policy) else {
+        let template = case.executor.template.as_ref();
+        let template = match template
+            .and_then(|path| self.templates.get(path))
+            .cloned()
+            .transpose()
+        {
+            Ok(template) => template,
+            Err(cause) => {
+                let line = format_args!("job: cannot read the template of the job: {cause}");
+                supervisor.output.line(line);
+                return refused(Reason::JobRefused);
+            }
+        };
+        let Some(scheduler) = scheduler(case, template) else {
             return refused(Reason::NoExecutor);
         };
         let Ok(token) = random::token() else {
@@ -79,7 +119,9 @@ impl JobRunner for Jobs<'_> {
             subject: absolute(case.subject),
         };
         let path = absolute(&JobFolder::of_results(self.results)).join(&name);
-        let (folder, key) = match JobFolder::create(&path, &spec) {
+        let created = JobFolder::create(&path, &spec)
+            .and_then(|(folder, key)| Ok((folder.copy_program()?, folder, key)));
+        let (program, folder, key) = match created {
             Ok(created) => created,
             Err(error) => {
                 supervisor.output.line(format_args!("job: {error}"));
@@ -89,7 +131,7 @@ impl JobRunner for Jobs<'_> {
         let job = Job {
             name: &name,
             folder: &folder,
-            program: &self.program,
+            program: &program,
             nodes: spec.nodes,
             gpus: case.gate.gpus,
             limit: limit(case.gate),
@@ -110,19 +152,20 @@ impl JobRunner for Jobs<'_> {
             spec: &spec,
             job,
             key: &key,
-            shown: 0,
-            partial: Vec::new(),
+            log: JobLog::new(folder.file("job.log")),
+            redactor: &self.redactor,
+            names: BTreeSet::new(),
             said: false,
             nonce: case.evidence.run.as_deref().or(self.nonce.as_deref()),
         };
         supervisor.watch.begin(case.id, job.limit);
         let ending = waiting.run(supervisor, recorder);
         supervisor.watch.end();
-        supervisor.output.flush(Some(Duration::from_secs(1)));
-        waiting.show(supervisor);
+        waiting.show_rest(supervisor);
         supervisor.output.end_of_gate();
         // The job has ended, so an error does not matter.
         let _ = folder.remove_key();
+        let _ = files::remove(&program);
         if !matches!(ending, Ending::Stopped | Ending::Ended(Some(End::Completed))) {
             let log = folder.file("job.log");
             let line = format_args!("job: the log of the scheduler is {}", log.display());
@@ -142,14 +185,14 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Returns the scheduler of an executor; `None` if this program cannot submit to it.
-fn scheduler(case: &JobCase<'_>, policy: &Path) -> Option<Box<dyn Scheduler>> {
+fn scheduler(case: &JobCase<'_>, template: Option<String>) -> Option<Box<dyn Scheduler>> {
     let executor = case.executor;
     let mut environment = case.environment.clone();
     environment.extend(of_clients(case.ours));
     match executor.kind {
         ExecutorKind::Slurm => Some(Box::new(Slurm {
             options: executor.slurm.clone(),
-            template: executor.template.as_ref().map(|path| policy.join(path)),
+            template,
             environment,
         })),
         ExecutorKind::Local | ExecutorKind::Kubernetes => None,
@@ -265,10 +308,10 @@ struct Waiting<'a> {
     spec: &'a JobSpec,
     job: Job<'a>,
     key: &'a Key,
-    /// How much of the log was read.
-    shown: u64,
-    /// The beginning of a line that is not complete.
-    partial: Vec<u8>,
+    log: JobLog,
+    redactor: &'a Learning,
+    /// The names of the nodes.
+    names: BTreeSet<String>,
     /// Whether an error of the scheduler was printed.
     said: bool,
     /// The nonce of kernel builds.
@@ -317,6 +360,9 @@ impl Waiting<'_> {
         let (mut asked, mut ticked) = (submitted, submitted);
         let (mut first_ready, mut opened): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
+            if opened.is_none() {
+                self.learn();
+            }
             self.show(supervisor);
             if supervisor.stop().is_some() {
                 return Some(Ending::Stopped);
@@ -384,7 +430,7 @@ impl Waiting<'_> {
                 return None;
             }
             // A job without a rank at the barrier has nothing to report.
-            let is_hopeless = self.job.folder.start().is_none();
+            let is_hopeless = self.job.folder.start(self.key).is_none();
             if is_hopeless || Instant::now() >= until || supervisor.stop().is_some() {
                 return Some(ending);
             }
@@ -445,13 +491,16 @@ impl Waiting<'_> {
     }
 
     /// Opens the barrier with the address of rank 0.
-    fn open(&self) -> Result<(), FolderError> {
+    fn open(&mut self) -> Result<(), FolderError> {
+        self.learn();
         let first = self.job.folder.ready(0);
-        self.job.folder.open_barrier(&Start {
+        let start = Start {
             host: first.as_ref().map(|ready| ready.host.clone()).unwrap_or_default(),
             port: first.map(|ready| ready.port).unwrap_or_default(),
             nonce: self.nonce.map(str::to_owned),
-        })
+            names: self.names.iter().cloned().collect(),
+        };
+        self.job.folder.open_barrier(&start, self.key)
     }
 
     /// Returns what is known about each rank.
@@ -472,66 +521,54 @@ impl Waiting<'_> {
             .collect()
     }
 
-    /// Prints the new lines of the ranks. Lines of the scheduler name nodes, so they stay in the file.
-    fn show(&mut self, supervisor: &mut Supervisor) {
+    /// Redacts the names of all nodes that are known now.
+    fn learn(&mut self) {
+        let before = self.names.len();
+        let ready = (0..self.spec.nodes).filter_map(|rank| self.job.folder.ready(rank));
+        self.names.extend(ready.flat_map(|ready| ready.names));
+        if self.names.len() > before {
+            self.redactor.learn(self.names.iter().map(String::as_str));
+        }
+    }
+
+    /// Prints new lines of the ranks. Returns whether there can be more.
+    fn show(&mut self, supervisor: &mut Supervisor) -> bool {
         supervisor.output.collect();
         if !supervisor.output.ready() {
             // The reader of the output is slow. The lines stay in the file.
-            return;
+            return true;
         }
-        let Ok(mut log) = File::open(self.job.folder.file("job.log")) else {
-            return;
+        let Some(lines) = self.log.read() else {
+            return false;
         };
-        let mut new = Vec::new();
-        let read = log
-            .seek(SeekFrom::Start(self.shown))
-            .and_then(|_| log.take(1 << 20).read_to_end(&mut new));
-        let Ok(count) = read else { return };
-        self.shown += count as u64;
-        self.partial.extend(new);
-        let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') else {
-            return;
-        };
-        let rest = self.partial.split_off(end + 1);
-        let lines = std::mem::replace(&mut self.partial, rest);
-        let of_rank: Vec<&[u8]> = lines
-            .split_inclusive(|byte| *byte == b'\n')
-            .filter(|line| is_of_rank(line))
-            .collect();
-        if !of_rank.is_empty() {
-            supervisor.output.push(&of_rank.concat());
+        if !lines.is_empty() {
+            supervisor.output.push(&lines);
+        }
+        true
+    }
+
+    /// Prints what is left in the log of a job that has ended.
+    fn show_rest(&mut self, supervisor: &mut Supervisor) {
+        let until = Instant::now() + DRAIN;
+        while self.show(supervisor) {
+            if Instant::now() >= until {
+                let line = "job: the rest of the output is only in the log of the scheduler";
+                return supervisor.output.line(line);
+            }
+            if !supervisor.output.ready() {
+                std::thread::sleep(LOOK);
+            }
+        }
+        let rest = self.log.rest();
+        if !rest.is_empty() {
+            supervisor.output.push(&rest);
         }
     }
-}
-
-/// Whether a line has the label of a rank, `0: `, and is not of SLURM's step daemon.
-fn is_of_rank(line: &[u8]) -> bool {
-    let start = line.trim_ascii_start();
-    let digits = start.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let text = start[digits..].strip_prefix(b": ");
-    digits > 0 && text.is_some_and(|text| !text.starts_with(b"slurmstepd"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_lines_of_ranks_are_shown() {
-        for line in ["0: step 1", "12: loss: 3.2", " 3: x", "0: "] {
-            assert!(is_of_rank(line.as_bytes()), "{line}");
-        }
-        for line in [
-            "srun: error: n1: task 0: Exited with exit code 3",
-            "0: slurmstepd-n1: error: *** STEP 1.0 ON n1 CANCELLED ***",
-            "slurmstepd: error: x",
-            "0 x",
-            ": x",
-            "",
-        ] {
-            assert!(!is_of_rank(line.as_bytes()), "{line}");
-        }
-    }
 
     #[test]
     fn names_of_other_jobs_are_not_cancelled() {

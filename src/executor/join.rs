@@ -51,7 +51,7 @@ pub struct Rank {
     pub report: Option<Report>,
 }
 
-/// Whether a rank found other code, policy or tool than `run`.
+/// Whether a rank found other code or is another version of this tool than `run`.
 pub fn differs(wanted: &Evidence, found: &Evidence) -> bool {
     let code = |e: &Evidence| {
         (
@@ -62,15 +62,8 @@ pub fn differs(wanted: &Evidence, found: &Evidence) -> bool {
             e.dirty,
         )
     };
-    let policy = |e: &Evidence| {
-        (
-            e.registry.clone(),
-            e.contract.clone(),
-            e.tool.clone(),
-            e.run.clone(),
-        )
-    };
-    code(wanted) != code(found) || policy(wanted) != policy(found)
+    // Registry, contract and nonce of a rank come from the folder of the job, so a comparison would prove nothing.
+    code(wanted) != code(found) || wanted.tool != found.tool
 }
 
 /// Whether two ranks have different machines or kernels.
@@ -120,10 +113,18 @@ pub fn join(spec: &JobSpec, gate: &Gate, key: &Key, ranks: &[Rank], ending: Endi
         .filter_map(|rank| rank.report.as_ref()?.results.results.get(&spec.gate))
         .collect();
     let is_complete = reported.len() == spec.nodes as usize && ranks.len() == reported.len();
+    let of_ranks: Vec<RankResult> = (0..)
+        .zip(ranks)
+        .map(|(number, rank)| of_rank(spec, key, number, rank))
+        .collect();
     let (status, reason) = match ending {
         Ending::Stopped => (Verdict::Cancelled, Some(Reason::CancelledRun)),
         _ if contradict(spec, ranks) => (Verdict::Invalid, Some(Reason::RankMismatch)),
-        _ if is_complete => of_all(&reported, gate.gpus, ending),
+        _ if is_complete => of_all(
+            &reported,
+            gate.gpus > 0 && of_ranks.iter().any(RankResult::is_idle),
+            ending,
+        ),
         _ => (Verdict::Invalid, Some(missing(&reported, ranks, ending))),
     };
     let mut result = GateResult::new(status, reason);
@@ -149,16 +150,13 @@ pub fn join(spec: &JobSpec, gate: &Gate, key: &Key, ranks: &[Rank], ending: Endi
         result.node_tps_p50 = series.p50;
         result.node_tps_samples = series.count;
     }
-    result.ranks = (0..)
-        .zip(ranks)
-        .map(|(n, rank)| of_rank(spec, key, n, rank))
-        .collect();
+    result.ranks = of_ranks;
     result
 }
 
 /// Returns the verdict of ranks that all reported, if their job ended by itself. A rank that could not decide makes the gate invalid,
 /// because the others may have failed for that reason.
-fn of_all(reported: &[&GateResult], gpus: u32, ending: Ending) -> (Verdict, Option<Reason>) {
+fn of_all(reported: &[&GateResult], is_idle: bool, ending: Ending) -> (Verdict, Option<Reason>) {
     let end = match ending {
         Ending::Ended(Some(end @ (End::Completed | End::Failed))) => end,
         // Signals of the scheduler look like a failure of the gate.
@@ -178,18 +176,13 @@ fn of_all(reported: &[&GateResult], gpus: u32, ending: Ending) -> (Verdict, Opti
         (Verdict::Invalid, rank.reason)
     } else if let Some(rank) = failed.min_by(earlier) {
         (Verdict::Fail, rank.reason)
-    } else if gpus > 0 && reported.iter().any(|r| is_idle(r)) {
+    } else if is_idle {
         (Verdict::Invalid, Some(Reason::GpuIdle))
     } else if end == End::Completed && reported.iter().all(|r| r.status == Verdict::Pass) {
         (Verdict::Pass, None)
     } else {
         (Verdict::Invalid, Some(Reason::JobLost))
     }
-}
-
-/// Whether a rank that passed used no GPU, or nothing could count its GPUs.
-fn is_idle(result: &GateResult) -> bool {
-    result.status == Verdict::Pass && result.busy_gpus.is_none_or(|busy| busy == 0)
 }
 
 /// Returns why a gate with missing reports has no verdict.

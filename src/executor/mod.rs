@@ -5,5 +5,6 @@
 pub mod folder;
 pub mod jobs;
 pub mod join;
+pub mod log;
 pub mod scheduler;
 pub mod slurm;

@@ -14,7 +14,7 @@ pub struct Job<'a> {
     /// A name that no other job has, so that a job is found even if the answer to its submission was lost.
     pub name: &'a str,
     pub folder: &'a JobFolder,
-    /// This program, at the same path on every node.
+    /// This program, at a path that is the same on every node.
     pub program: &'a Path,
     pub nodes: u32,
     /// GPUs of each node.

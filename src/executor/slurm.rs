@@ -1,11 +1,10 @@
-//! Submits, watches and cancels jobs with the clients of SLURM: sbatch, scontrol, sacct, scancel.
+//! Submits, watches and cancels jobs with the clients of SLURM: sbatch, scontrol, squeue, scancel, and sacct if there is accounting.
 //!
 //! The state of a job comes from `scontrol show job`, and from `sacct` when the controller has forgotten the job. `squeue` only
 //! finds a job by its name. Must not depend on gates.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,14 +22,14 @@ const TEMPLATE: &str = include_str!("../../templates/slurm.sh");
 /// The longest call of a client. The clients themselves try for about a minute to reach a controller that restarts.
 const LIMIT: Duration = Duration::from_secs(90);
 /// The clients that must be installed.
-pub const CLIENTS: [&str; 3] = ["sbatch", "scontrol", "scancel"];
+pub const CLIENTS: [&str; 4] = ["sbatch", "scontrol", "squeue", "scancel"];
 
 /// The clients of SLURM, with the options of the site.
 #[derive(Clone, Debug)]
 pub struct Slurm {
     pub options: SlurmOptions,
-    /// The template of the script; `None` means the template of nmoe-gates.
-    pub template: Option<PathBuf>,
+    /// The text of the template; `None` means the template of nmoe-gates.
+    pub template: Option<String>,
     /// The environment of the clients, which is also that of the job.
     pub environment: BTreeMap<OsString, OsString>,
 }
@@ -58,13 +57,7 @@ impl Slurm {
     /// Renders the script of a job.
     fn script(&self, job: &Job<'_>) -> Result<String, SchedulerError> {
         let failed = |error: String| SchedulerError::Template(error);
-        let source = match &self.template {
-            None => TEMPLATE.to_owned(),
-            Some(path) => {
-                let bytes = files::read_regular(path, 1 << 20).map_err(|e| failed(e.to_string()))?;
-                String::from_utf8(bytes).map_err(|e| failed(e.to_string()))?
-            }
-        };
+        let source = self.template.as_deref().unwrap_or(TEMPLATE);
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let command = shell_line(&[text(job.program), "run-rank".to_owned(), text(job.folder.path())]);
         let mut environment = Environment::new();
@@ -73,7 +66,7 @@ impl Slurm {
         environment.set_syntax(syntax.map_err(|error| failed(error.to_string()))?);
         environment
             .render_str(
-                &source,
+                source,
                 context! { nodes => job.nodes, gpus => job.gpus, command => command },
             )
             .map_err(|error| failed(error.to_string()))

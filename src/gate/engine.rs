@@ -433,6 +433,10 @@ impl Run<'_, '_> {
         }
         own.target = own.target.take().or(found.target);
         own.driver = own.driver.take().or(found.driver);
+        if own.image != found.image {
+            // No image is that of all gates.
+            own.image = None;
+        }
         // The weakest one counts.
         own.isolation = own.isolation.max(found.isolation);
         if *own != before {

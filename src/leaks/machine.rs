@@ -10,11 +10,7 @@ use leakscan::identity::Identity;
 pub fn identity(variable: impl Fn(&str) -> Option<String>) -> Identity {
     let mut identity = Identity::none();
     let uname = rustix::system::uname();
-    let host = uname.nodename().to_string_lossy().into_owned();
-    identity.name(&host, "[host]");
-    if let Some((short, _)) = host.split_once('.') {
-        identity.name(short, "[host]");
-    }
+    host(&mut identity, &uname.nodename().to_string_lossy());
     for (variables, placeholder) in [
         (
             &[
@@ -82,6 +78,16 @@ pub fn identity(variable: impl Fn(&str) -> Option<String>) -> Identity {
         identity.name(&address, "[address]");
     }
     identity
+}
+
+/// Adds the name of a machine, also without its domain.
+pub fn host(identity: &mut Identity, name: &str) {
+    identity.name(name, "[host]");
+    let short = name.split('.').next().unwrap_or_default();
+    // Of an address, a part alone is only a number.
+    if !short.bytes().all(|byte| byte.is_ascii_digit()) {
+        identity.name(short, "[host]");
+    }
 }
 
 fn first_line(path: impl AsRef<Path>) -> String {

@@ -214,8 +214,7 @@ fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
         .filter_map(|rank| rank.node.as_ref())
         .collect();
     let all = gate.nodes as usize;
-    let is_idle = |rank: &RankResult| gate.gpus > 0 && rank.busy_gpus.is_none_or(|busy| busy == 0);
-    if result.ranks.iter().any(is_idle) {
+    if gate.gpus > 0 && result.ranks.iter().any(RankResult::is_idle) {
         return false;
     }
     result.ranks.len() == all && nodes.len() == all && result.ranks.iter().all(|r| r.status == Verdict::Pass)

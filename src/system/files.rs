@@ -63,7 +63,7 @@ impl FileError {
                 .any(|fault| error.raw_os_error() == Some(fault.raw_os_error()))
     }
 
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> FileError {
         let path = path.to_owned();
         move |error| FileError::Io { path, error }
     }

@@ -66,7 +66,12 @@ impl Sandbox {
     /// Returns a call of the program in the checkout.
     pub fn gates<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Call {
         // Calls the program by its usual name, because help and usage repeat that name.
-        let mut command = scrubbed(folder().join("nmoe-gates"));
+        self.gates_of(&folder().join("nmoe-gates"), args)
+    }
+
+    /// Returns a call of a copy of the program.
+    pub fn gates_of<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, program: &Path, args: I) -> Call {
+        let mut command = scrubbed(program);
         command
             .args(args)
             .current_dir(self.repo())

@@ -83,24 +83,27 @@ fn rehearsal_submits_no_job() {
     assert_eq!(run.gate("cpu:job")["status"], "pass");
 }
 
+/// The names of the nodes. No rule of the redactor knows them.
+const NODES: [&str; 2] = ["heliotrope", "chrysanthemum"];
+
 /// Clients of SLURM that run a job at once on this machine, each rank as another node.
 const CLIENTS: [(&str, &str); 5] = [
     (
         "sbatch",
         "printf '%s\\n' \"$@\" > STATE/args; env > STATE/env\n\
          for word; do case $word in --chdir=*) cd \"${word#*=}\";; esac; done\n\
-         setsid bash -c 'bash job.sh; echo $? > STATE/code' > job.log 2>&1 < /dev/null & echo 7",
+         setsid bash -c 'bash job.sh; echo $? > STATE/code' >> job.log 2>&1 < /dev/null & echo 7",
     ),
     (
         "srun",
         "for word; do shift; case $word in --ntasks=*) ranks=${word#*=};; --label) break;; esac; done\n\
-         status=0\n\
+         status=0; names=(heliotrope chrysanthemum); export SLURM_JOB_NODELIST=heliotrope,chrysanthemum\n\
          for rank in $(seq 0 $((ranks - 1))); do\n\
            test -e STATE/absent-$rank && continue\n\
-           { SLURM_PROCID=$rank SLURMD_NODENAME=secret-node-$rank \"$@\" 2>&1 | sed -u \"s/^/$rank: /\"; exit ${PIPESTATUS[0]}; } &\n\
+           { SLURM_PROCID=$rank SLURMD_NODENAME=${names[rank]} \"$@\" 2>&1 | sed -u \"s/^/$rank: /\"; exit ${PIPESTATUS[0]}; } &\n\
            ids+=\" $!\"\n\
          done\n\
-         echo 'srun: launched on secret-node-0'\n\
+         echo 'srun: launched on heliotrope'\n\
          test -e STATE/absent-1 && sleep 2 && pkill -TERM -f \"run-rank $PWD|rank-of $PWD\"\n\
          for id in $ids; do wait $id || status=1; done; exit $status",
     ),
@@ -160,13 +163,25 @@ impl Cluster {
 
     #[track_caller]
     fn start(&self) -> Run {
+        self.start_with(&["--gate", "cpu:job"], "GITHUB_TOKEN", "ghp_forbidden")
+    }
+
+    #[track_caller]
+    fn start_with(&self, args: &[&str], name: &str, value: &str) -> Run {
+        let path = self.search_path();
+        self.0.run_with(args, &[("PATH", path.as_str()), (name, value)])
+    }
+
+    fn search_path(&self) -> String {
         let bin = self.0.sandbox.path("home/bin");
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let secret = "ghp_forbidden".to_owned();
-        self.0.run_with(
-            &["--gate", "cpu:job"],
-            &[("PATH", path), ("GITHUB_TOKEN", secret)],
-        )
+        format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
+    }
+
+    /// Adds a gate that runs on this machine before the job, and commits everything.
+    fn before(&self, cmd: &str) {
+        self.0.gate("cpu:first", cmd);
+        self.0.sandbox.git(["add", "-A"]);
+        self.0.sandbox.git(["commit", "-qm", "First"]);
     }
 }
 
@@ -193,7 +208,10 @@ fn two_ranks_prove_one_gate() {
         serde_json::json!([12.0, 14.0, 16.0])
     );
     let everything = format!("{}{}{}", run.results, run.out.stdout, run.out.stderr);
-    assert!(!everything.contains("secret-node"), "{everything}");
+    assert!(
+        !NODES.iter().any(|node| everything.contains(node)),
+        "{everything}"
+    );
     for printed in ["0: rank 0 of 2, port 1", "1: rank 1 of 2, port 1"] {
         assert!(run.out.stdout.contains(printed), "{}", run.out.stdout);
     }
@@ -271,6 +289,111 @@ fn refused_job_is_invalid() {
     assert_eq!(run.gate("cpu:job")["reason"], "job_refused");
     // The answer could have been lost, so the name is cancelled.
     assert!(cluster.state("cancelled").starts_with("--name=nmoe-"));
+}
+
+#[test]
+fn earlier_gate_cannot_change_template() {
+    let cluster = Cluster::new("true");
+    let state = cluster.0.sandbox.path("home/state/foreign");
+    cluster
+        .0
+        .raw("[executor.own]\nkind = \"slurm\"\npoll_s = 1\ntemplate = \"job.tpl\"\n")
+        .gate_with("cpu:own", "true", "nodes = 2\nexecutor = \"own\"\ntimeout_s = 60");
+    cluster.0.sandbox.file(".gitignore", "job.tpl\n").file(
+        "job.tpl",
+        "#!/bin/bash\nsrun --nodes={{ nodes }} --ntasks={{ nodes }} --label {{ command }}\n",
+    );
+    cluster.before(&format!("printf 'touch {}' > job.tpl", state.display()));
+    let run = cluster
+        .start_with(&["--gate", "cpu:first", "--gate", "cpu:own"], "LANG", "C")
+        .exits(0)
+        .prints("job: ");
+    assert_eq!(run.gate("cpu:first")["status"], "pass");
+    assert_eq!(run.gate("cpu:own")["status"], "pass", "{:#}", run.results);
+    assert!(!state.exists());
+    let changed = std::fs::read_to_string(cluster.0.sandbox.repo().join("job.tpl")).unwrap();
+    assert!(changed.starts_with("touch"), "{changed}");
+}
+
+#[test]
+fn earlier_gate_cannot_change_program_of_ranks() {
+    let cluster = Cluster::new("true");
+    let sandbox = &cluster.0.sandbox;
+    let (program, state) = (
+        sandbox.path("home/bin/nmoe-gates"),
+        sandbox.path("home/state/foreign"),
+    );
+    std::fs::copy(crate::support::program::folder().join("nmoe-gates"), &program).unwrap();
+    let place = program.display();
+    cluster.before(&format!(
+        "printf '#!/bin/sh\\ntouch {}' > {place}.new && chmod +x {place}.new && mv {place}.new {place}",
+        state.display()
+    ));
+    let results = cluster.0.results();
+    let words = ["run", "--gate", "cpu:first", "--gate", "cpu:job", "--results"].map(std::ffi::OsStr::new);
+    sandbox
+        .gates_of(&program, words.into_iter().chain([results.as_os_str()]))
+        .env("PATH", cluster.search_path())
+        .run()
+        .any_files()
+        .exits(0)
+        .prints("job: ");
+    let results: serde_json::Value = serde_json::from_slice(&std::fs::read(results).unwrap()).unwrap();
+    for gate in ["cpu:first", "cpu:job"] {
+        assert_eq!(results["results"][gate]["status"], "pass", "{results:#}");
+    }
+    assert!(!state.exists());
+    assert!(std::fs::metadata(program).unwrap().len() < 1000);
+}
+
+#[test]
+fn names_of_other_nodes_are_redacted() {
+    // Rank 0 also writes past its redactor.
+    let cluster = Cluster::new(&format!(
+        "names=(heliotrope chrysanthemum)\n{FOLDER}\n\
+         echo \"peer ${{names[1 - NMOE_NODE_RANK]}} in heliotrope,chrysanthemum\"\n\
+         test $NMOE_NODE_RANK = 1 || echo '0: wrote chrysanthemum' >> $folder/job.log"
+    ));
+    let run = cluster
+        .start_with(&["--gate", "cpu:job"], "NMOE_PRIVATE_TERMS", "blue-heron")
+        .exits(0)
+        .prints("0: peer [host] in [host]\n")
+        .prints("1: peer [host] in [host]\n")
+        .prints("0: wrote [host]\n");
+    let journal = std::fs::read_to_string(cluster.0.results().with_extension("json.journal")).unwrap();
+    let everything = format!("{}{}{}{journal}", run.results, run.out.stdout, run.out.stderr);
+    assert!(
+        !NODES.iter().any(|node| everything.contains(node)),
+        "{everything}"
+    );
+}
+
+#[test]
+fn log_replaced_by_pipe_stops_nothing() {
+    let cluster = Cluster::new(&format!(
+        "{FOLDER}\ntest $NMOE_NODE_RANK = 1 || {{ rm $folder/job.log; mkfifo $folder/job.log; }}"
+    ));
+    assert_eq!(cluster.run(0).gate("cpu:job")["status"], "pass");
+}
+
+#[test]
+fn image_of_submitter_is_not_of_job() {
+    let cluster = Cluster::new("true");
+    let image = format!("sha256:{}", "a".repeat(64));
+    let run = cluster
+        .start_with(&["--gate", "cpu:job"], "NMOE_IMAGE_DIGEST", &image)
+        .exits(0)
+        .prints("job: ");
+    assert_eq!(
+        run.results["evidence"]["image"],
+        serde_json::Value::Null,
+        "{:#}",
+        run.results
+    );
+    let local = Cluster::new("true");
+    local.before("true");
+    let run = local.start_with(&["--gate", "cpu:first"], "NMOE_IMAGE_DIGEST", &image);
+    assert_eq!(run.exits(0).results["evidence"]["image"], image.as_str());
 }
 
 /// Returns the results of a job of two nodes with eight GPUs each, which builds a kernel library. The GPUs have a process after

@@ -72,6 +72,11 @@ impl Redactor {
         }
     }
 
+    /// Replaces these names from now on. An incomplete line is kept.
+    pub fn learn(&mut self, identity: Identity) {
+        self.names = Redactor::new(identity).names;
+    }
+
     /// Redacts more of the stream and appends the result to `out`. Keeps an incomplete line for later.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         if self.pending.is_empty() {

@@ -15,6 +15,7 @@ use crate::gate::container::client::EngineError;
 use crate::gate::container::{Containers, Wanted};
 use crate::system::signals::Signals;
 use crate::terminal::escape::visible;
+use leakscan::redact::Redactor;
 
 /// Prepares the containers that the command line asks for, and adds the digest of their image to the evidence.
 pub(super) fn prepare(
@@ -45,7 +46,7 @@ pub(super) fn prepare(
             let lines: Vec<_> = said.lines().map(visible).collect();
             let said = lines.join("\n");
             let said = match input.redacts_output {
-                true => input.redactor.clean(&said),
+                true => Redactor::new(input.identity.clone()).clean(&said),
                 false => said,
             };
             return Err(Refused::because(Reason::ContainerFailed)(NoVerdict(said).into()));

@@ -34,7 +34,6 @@ use crate::policy::{self, Revision};
 use crate::pull::fresh_merge;
 use crate::report::links::Links;
 use leakscan::identity::Identity;
-use leakscan::redact::Redactor;
 
 /// Maximum size of a file of recorded results, in bytes.
 const EXTERNAL: u64 = 256 << 10;
@@ -71,8 +70,8 @@ pub(super) struct RunInput {
     pub(super) perf: PerfTerms,
     /// The pages that the report links to.
     pub(super) links: Links,
-    /// Redacts private names from the logs of gates that are kept.
-    pub(super) redactor: Redactor,
+    /// The private names to redact from the logs of gates that are kept.
+    pub(super) identity: Identity,
     /// Whether the output of gates is redacted as well, because other people read it or the user defined private terms.
     pub(super) redacts_output: bool,
 }
@@ -193,7 +192,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
                 .and_then(|resolution| Some(resolution.contract.as_ref()?.issue)),
             ..github::links(context)
         },
-        redactor: Redactor::new(identity),
+        identity,
         redacts_output: has_terms || in_actions(),
     })
 }

@@ -21,12 +21,24 @@ use crate::executor::folder::{BARRIER, JobFolder, JobSpec, Key, Ready, Report, S
 use crate::gate::engine::{PerfTerms, Ranks};
 use crate::gate::evidence;
 use crate::gate::select::Selection;
+use crate::leaks::machine;
 use crate::report::links::Links;
 use crate::system::signals::Signals;
-use leakscan::redact::Redactor;
+use leakscan::identity::Identity;
 
 /// The time between two looks for the barrier.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Variables of SLURM that name nodes, one or as a list such as `n[1-2]`.
+const NAME_NODES: [&str; 7] = [
+    "SLURM_JOB_NODELIST",
+    "SLURM_NODELIST",
+    "SLURM_STEP_NODELIST",
+    "SLURM_SUBMIT_HOST",
+    "SLURM_SRUN_COMM_HOST",
+    "SLURM_LAUNCH_NODE_IPADDR",
+    "SLURM_TOPOLOGY_ADDR",
+];
 
 /// One rank of a job.
 pub(super) struct Rank {
@@ -81,18 +93,20 @@ impl Rank {
             external: IndexMap::new(),
             perf: PerfTerms::default(),
             links: Links::default(),
-            redactor: Redactor::new(identity),
+            identity,
             redacts_output: true,
         })
     }
 
-    /// Says that this rank is ready, and waits until all are. Returns the variables of the gate.
+    /// Says that this rank is ready, and waits until all are. Returns the variables of the gate, and adds the names of all nodes
+    /// to those that are redacted.
     ///
     /// # Errors
     /// The folder cannot be written, or the run is stopped.
     pub(super) fn meet(
         &self,
         evidence: &Evidence,
+        identity: &mut Identity,
         signals: &mut Signals,
     ) -> anyhow::Result<Vec<(OsString, OsString)>> {
         // The port is free now. Another process could take it before rank 0 listens.
@@ -105,6 +119,7 @@ impl Rank {
             node: self.node.clone(),
             host: host(),
             port,
+            names: self.names(),
             evidence: evidence.clone(),
         };
         self.folder
@@ -113,7 +128,7 @@ impl Rank {
         // The run opens the barrier or cancels the job earlier, unless it was killed.
         let until = Instant::now() + 2 * BARRIER;
         let start = loop {
-            if let Some(start) = self.folder.start() {
+            if let Some(start) = self.folder.start(&self.key) {
                 break start;
             }
             if Instant::now() >= until {
@@ -128,7 +143,14 @@ impl Rank {
             }
             std::thread::sleep(LOOK);
         };
+        start.names.iter().for_each(|name| machine::host(identity, name));
         Ok(self.variables(&start))
+    }
+
+    /// Returns all names of nodes that this rank knows.
+    fn names(&self) -> Vec<String> {
+        let of_slurm = NAME_NODES.into_iter().filter_map(|name| std::env::var(name).ok());
+        [self.node.clone(), host()].into_iter().chain(of_slurm).collect()
     }
 
     fn variables(&self, start: &Start) -> Vec<(OsString, OsString)> {
@@ -164,7 +186,7 @@ impl Ranks for Rank {
     }
 
     fn nonce(&self) -> Option<String> {
-        self.folder.start()?.nonce
+        self.folder.start(&self.key)?.nonce
     }
 
     fn built(&self) {
