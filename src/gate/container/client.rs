@@ -407,8 +407,6 @@ fn installed(environment: &[(OsString, OsString)]) -> Vec<Kind> {
         .collect()
 }
 
-}
-
 /// Returns the last lines of a text.
 fn end_of(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
