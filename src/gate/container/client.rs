@@ -3,8 +3,6 @@
 //! A client is a short-lived child process with a time limit. Must not run while the supervisor runs a command.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
