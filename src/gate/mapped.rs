@@ -59,6 +59,8 @@ pub struct MappedLibraries {
     temporary: Vec<PathBuf>,
     /// Seconds since the epoch at which the run started.
     start: i64,
+    /// Device and inode of this program, which starts a gate and contains the marks of device code.
+    program: Option<(u64, u64)>,
     /// Path and digest; `None` if the file was deleted or cannot be read.
     seen: BTreeSet<(PathBuf, Option<Sha256>)>,
     /// The mappings of deleted files that were searched: process, address range, and file.
@@ -94,6 +96,9 @@ impl MappedLibraries {
             temporary: others.chain(own).collect(),
             caches,
             start: i64::try_from(start.as_secs()).unwrap_or(i64::MAX),
+            program: std::fs::metadata("/proc/self/exe")
+                .ok()
+                .map(|meta| (meta.dev(), meta.ino())),
             seen: BTreeSet::new(),
             searched: HashSet::new(),
             looked_at: HashSet::new(),
@@ -159,6 +164,10 @@ impl MappedLibraries {
         let outside = below(&root, path);
         let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
         let meta = meta.ok();
+        let is_program = |meta: &Metadata| self.program == Some((meta.dev(), meta.ino()));
+        if meta.as_ref().is_some_and(is_program) {
+            return;
+        }
         // Data can change all the time, so do not read them after each change.
         let changed = |meta: &Metadata| is_code.then(|| (meta.ctime(), meta.ctime_nsec()));
         let version = meta.as_ref().map(|meta| (meta.dev(), meta.ino(), changed(meta)));
