@@ -159,7 +159,7 @@ pub fn entries<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Vec<Entry> {
     entries
 }
 
-/// Returns how many steps [`share`] takes at most.
+/// Returns how many steps `share` takes at most.
 fn cost(a: &Entry, b: &Entry) -> usize {
     let (left, right) = (a.spec.as_str().len() + 1, b.spec.as_str().len() + 1);
     match (a.shape, b.shape) {
@@ -170,7 +170,7 @@ fn cost(a: &Entry, b: &Entry) -> usize {
     }
 }
 
-/// Like [`share`], within a budget.
+/// Like `share`, within a budget.
 ///
 /// # Errors
 /// The budget is spent.
