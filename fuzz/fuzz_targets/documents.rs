@@ -2,9 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::document::source::Source;
-use nmoe_gates::lint::{attestation, claims::Evidence, contract, facts::Facts};
+use nmoe_gates::document::{Document, Source};
+use nmoe_gates::domain::attestation::Attestation;
+use nmoe_gates::domain::contract::Contract;
 use nmoe_gates::domain::finding::Finding;
+use nmoe_gates::lint::{LintContext, attestation, attestation_evidence::AttestationEvidence, contract};
 
 fuzz_target!(|text: String| {
     let source = Source::new(None, text);
@@ -15,8 +17,9 @@ fuzz_target!(|text: String| {
             assert!((1..=lines + 1).contains(&(region.line as usize)), "{finding:?}");
         }
     };
-    let facts = Facts::default();
-    within(contract::lint(&source, &facts));
-    let (agreed, _) = contract::agreed(&source);
-    within(attestation::lint(&source, &facts, agreed.as_ref(), &Evidence::default()));
+    let facts = LintContext::default();
+    let agreed = Document::<Contract>::parse(source.clone());
+    within(contract::lint(&agreed, &facts));
+    let attested = Document::<Attestation>::parse(source.clone());
+    within(attestation::lint(&attested, &facts, Some(&agreed), &AttestationEvidence::default()));
 });

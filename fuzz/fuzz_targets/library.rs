@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use cuda_inspect::{cubin, fatbin, inspect};
+use cuda_inspect::{cubin, fatbin, inspect, ptx};
 use nmoe_gates::kernel::stamp::Stamp;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -12,5 +12,5 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Stamp::read(bytes);
     let _ = fatbin::entries(bytes);
     let _ = cubin::parse(bytes);
-    cubin::ptx_kernels(bytes);
+    ptx::kernels(bytes);
 });

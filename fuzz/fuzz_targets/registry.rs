@@ -2,16 +2,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::document::source::Source;
+use nmoe_gates::document::{Document, Source};
 use nmoe_gates::lint::{registry, workflows};
 use nmoe_gates::domain::finding::Severity;
 use nmoe_gates::domain::registry::Registry;
 
 fuzz_target!(|text: String| {
     let source = Source::new(None, text);
-    let found = registry::lint(&source, &registry::Around::default());
+    let document = Document::<Registry>::parse(source.clone());
+    let found = registry::lint(&document, &registry::RegistryContext::default());
     if found.iter().all(|finding| finding.severity != Severity::Error) {
-        toml::from_str::<Registry>(source.text()).expect("a registry without lint errors can be parsed");
+        document.value.expect("a registry without lint errors can be read");
     }
     workflows::lint(&source);
 });

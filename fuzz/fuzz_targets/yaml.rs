@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nmoe_gates::document::{mapped::Mapped, node::Node, yaml};
+use nmoe_gates::document::{MappedText, Node, yaml};
 use serde_yaml::Value;
 
 fn same(ours: &Node, theirs: &Value) -> bool {
@@ -17,7 +17,7 @@ fn same(ours: &Node, theirs: &Value) -> bool {
 }
 
 fuzz_target!(|text: String| {
-    let (root, defects) = yaml::parse(&Mapped::lines_of(&text, 0));
+    let (root, defects) = yaml::parse(&MappedText::lines_of(&text, 0));
     if let (Some(root), true) = (root, defects.is_empty()) {
         match serde_yaml::from_str::<Value>(&text) {
             Ok(theirs) => assert!(same(&root, &theirs), "{text:?}"),
