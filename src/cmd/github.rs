@@ -31,18 +31,6 @@ pub fn connect(context: &Context) -> anyhow::Result<GitHub> {
     connect_with(context, How::default())
 }
 
-/// Like [`connect`], but retries no longer than `patience`.
-pub fn connect_within(context: &Context, patience: Duration) -> anyhow::Result<GitHub> {
-    let patience = Some(patience);
-    connect_with(
-        context,
-        How {
-            patience,
-            ..How::default()
-        },
-    )
-}
-
 /// Like [`connect`].
 pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
     let mut access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
@@ -63,10 +51,10 @@ pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
 
 /// Returns the folder for answers of GitHub. The token of a workflow is valid for one job, so nothing is kept there.
 fn answers() -> Option<PathBuf> {
-    let is_local = std::env::var_os("GITHUB_ACTIONS").is_none();
-    is_local
-        .then(|| Some(state_dir().ok()?.join("answers")))
-        .flatten()
+    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+        return None;
+    }
+    Some(state_dir().ok()?.join("answers"))
 }
 
 /// Returns the pages of this workflow run. Outside of a workflow, the repository is the one of a remote on github.com.

@@ -2,6 +2,8 @@
 //!
 //! `explain environment` prints the list, and docs/reference/environment.md is generated from it. Must not read a variable.
 
+use crate::leaks::machine;
+
 /// Variables that belong together.
 #[derive(Debug)]
 pub struct Group {
@@ -207,21 +209,7 @@ pub const MACHINE: Group = Group {
     heading: "Names that are redacted",
     variables: &[
         (
-            &[
-                "HOSTNAME",
-                "NODE_NAME",
-                "K8S_NODE_NAME",
-                "SPEC_NODENAME",
-                "SLURMD_NODENAME",
-                "SLURM_JOB_NODELIST",
-                "SLURM_NODELIST",
-                "SLURM_STEP_NODELIST",
-                "SLURM_SUBMIT_HOST",
-                "SLURM_SRUN_COMM_HOST",
-                "SLURM_LAUNCH_NODE_IPADDR",
-                "SLURM_TOPOLOGY_ADDR",
-                "MASTER_ADDR",
-            ],
+            machine::HOSTS,
             "names of the machine, which are redacted as `[host]`",
         ),
         (

@@ -51,6 +51,16 @@ pub struct Evidence {
     pub isolation: Option<Isolation>,
 }
 
+impl Evidence {
+    /// Adds the digests of cubins that a gate compiled at run time.
+    pub fn add_jit(&mut self, cache: JitCache, digests: impl IntoIterator<Item = Sha256>) {
+        let all = self.jit.entry(cache).or_default();
+        all.extend(digests);
+        all.sort_unstable();
+        all.dedup();
+    }
+}
+
 /// How the processes of a gate are separated from others and ended, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

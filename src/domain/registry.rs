@@ -420,16 +420,9 @@ impl Gate {
     }
 }
 
-/// Why an executor cannot run a gate.
+/// The executor of a gate cannot run it: it is not defined, the gate needs several nodes on one machine, or is not a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoExecutor {
-    /// The registry does not define the executor.
-    Unknown,
-    /// The gate needs several nodes, and its executor is one machine.
-    OneNode,
-    /// Only commands are submitted.
-    Kind,
-}
+pub struct NoExecutor;
 
 impl Registry {
     /// Returns the container of a gate: its own keys, and those of the registry.
@@ -447,13 +440,12 @@ impl Registry {
     /// The gate has an executor that cannot run it.
     pub fn submits(&self, gate: &Gate) -> Result<Option<&Executor>, NoExecutor> {
         let executor = match &gate.executor {
-            Some(name) => Some(self.executor.get(name).ok_or(NoExecutor::Unknown)?),
+            Some(name) => Some(self.executor.get(name).ok_or(NoExecutor)?),
             None => None,
         };
         match executor.filter(|executor| executor.kind != ExecutorKind::Local) {
-            None if gate.nodes != 1 => Err(NoExecutor::OneNode),
-            Some(_) if gate.kind != GateKind::Command => Err(NoExecutor::Kind),
-            Some(_) if gate.nodes == 0 => Err(NoExecutor::OneNode),
+            None if gate.nodes != 1 => Err(NoExecutor),
+            Some(_) if gate.kind != GateKind::Command || gate.nodes == 0 => Err(NoExecutor),
             submits => Ok(submits),
         }
     }

@@ -1,6 +1,6 @@
 //! Runs a gate as a job: submits it, opens the barrier when every rank is ready, waits for the reports, and cancels what is left.
 //!
-//! Must not depend on one scheduler. What the reports mean is decided in [`crate::executor::join`].
+//! What the reports mean is decided in [`crate::executor::join`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -404,10 +404,9 @@ impl Waiting<'_> {
             if now >= asked + poll {
                 asked = now;
                 match self.ask(id, supervisor) {
-                    Some(State::Restarted) => return Some(Ending::Restarted),
-                    Some(State::Ended(end)) => return self.late(Ending::Ended(Some(end)), supervisor),
-                    Some(State::Unknown) => return self.late(Ending::Ended(None), supervisor),
-                    Some(State::Waiting | State::Running) | None => {}
+                    Some(Ending::Restarted) => return Some(Ending::Restarted),
+                    Some(ending) => return self.late(ending, supervisor),
+                    None => {}
                 }
             }
             if supervisor
@@ -445,11 +444,8 @@ impl Waiting<'_> {
         let mut pause = SETTLE;
         loop {
             std::thread::sleep(pause);
-            match self.ask(id, supervisor) {
-                Some(State::Restarted) => return Ending::Restarted,
-                Some(State::Ended(end)) => return Ending::Ended(Some(end)),
-                Some(State::Unknown) => return Ending::Ended(None),
-                Some(State::Waiting | State::Running) | None => {}
+            if let Some(ending) = self.ask(id, supervisor) {
+                return ending;
             }
             if supervisor.stop().is_some() {
                 return Ending::Stopped;
@@ -461,10 +457,13 @@ impl Waiting<'_> {
         }
     }
 
-    /// Asks for the state of the job. An error does not end the wait, because the controller may restart.
-    fn ask(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<State> {
+    /// Asks whether and how the job ended. An error does not end the wait, because the controller may restart.
+    fn ask(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
         match self.scheduler.watch(id) {
-            Ok(state) => Some(state),
+            Ok(State::Restarted) => Some(Ending::Restarted),
+            Ok(State::Ended(end)) => Some(Ending::Ended(Some(end))),
+            Ok(State::Unknown) => Some(Ending::Ended(None)),
+            Ok(State::Active) => None,
             Err(error) => {
                 self.say(supervisor, &error);
                 None

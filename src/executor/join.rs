@@ -99,7 +99,7 @@ pub fn proven(spec: &JobSpec, ranks: &[Rank]) -> Option<Evidence> {
     for evidence in all {
         let evidence = evidence?;
         for (cache, digests) in evidence.jit {
-            joined.jit.entry(cache).or_default().extend(digests);
+            joined.add_jit(cache, digests);
         }
         joined.isolation = joined.isolation.max(evidence.isolation);
     }

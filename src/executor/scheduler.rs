@@ -26,10 +26,8 @@ pub struct Job<'a> {
 /// What a scheduler says about a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The job is in the queue.
-    Waiting,
-    /// The job runs, or the scheduler cleans up after it.
-    Running,
+    /// The job is in the queue, it runs, or the scheduler cleans up after it.
+    Active,
     /// The job was started again.
     Restarted,
     /// The job ended.

@@ -213,7 +213,6 @@ fn shown(line: &str) -> State {
 fn state_of(text: &str) -> State {
     let word = text.trim().split([' ', '+']).next().unwrap_or_default();
     match word.to_ascii_lowercase().as_str() {
-        "pending" | "configuring" => State::Waiting,
         "completed" => State::Ended(End::Completed),
         "failed" => State::Ended(End::Failed),
         "timeout" | "deadline" => State::Ended(End::TimedOut),
@@ -223,7 +222,7 @@ fn state_of(text: &str) -> State {
         }
         "requeued" | "requeue_hold" | "requeue_fed" | "special_exit" => State::Restarted,
         // Running, completing, suspended and others: the deadlines of this program still apply.
-        _ => State::Running,
+        _ => State::Active,
     }
 }
 
@@ -240,8 +239,8 @@ mod tests {
         };
         assert_eq!(shown(&line("COMPLETED", 0)), State::Ended(End::Completed));
         assert_eq!(shown(&line("RUNNING", 1)), State::Restarted);
-        assert_eq!(shown(&line("COMPLETING", 0)), State::Running);
-        assert_eq!(shown(&line("PENDING", 0)), State::Waiting);
+        assert_eq!(shown(&line("COMPLETING", 0)), State::Active);
+        assert_eq!(shown(&line("PENDING", 0)), State::Active);
         assert_eq!(shown(""), State::Unknown);
         assert_eq!(state_of("CANCELLED by 0"), State::Ended(End::Cancelled));
         assert_eq!(state_of("CANCELLED+"), State::Ended(End::Cancelled));

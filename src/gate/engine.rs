@@ -426,10 +426,7 @@ impl Run<'_, '_> {
             own.kernels = found.kernels;
         }
         for (cache, digests) in found.jit {
-            let known = own.jit.entry(cache).or_default();
-            known.extend(digests);
-            known.sort();
-            known.dedup();
+            own.add_jit(cache, digests);
         }
         own.target = own.target.take().or(found.target);
         own.driver = own.driver.take().or(found.driver);

@@ -116,10 +116,7 @@ impl JitCaches {
                 digests.len(),
                 cache.as_str()
             ));
-            let all = evidence.jit.entry(cache).or_default();
-            all.extend(digests);
-            all.sort_unstable();
-            all.dedup();
+            evidence.add_jit(cache, digests);
         }
         for fault in report.faults.iter().take(10) {
             output.line(format_args!("kernels: invalid jit_inspect: {fault}"));

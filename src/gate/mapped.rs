@@ -23,6 +23,7 @@ use rustix::process::geteuid;
 use crate::domain::ids::Sha256;
 use crate::domain::path_pattern::PathPattern;
 use crate::kernel::snapshot::Snapshot;
+use crate::system::files;
 use crate::system::process::Process;
 
 /// The time until the first reading. Each later reading waits twice as long as the one before, up to [`LONGEST`].
@@ -98,7 +99,7 @@ impl MappedLibraries {
             start: i64::try_from(start.as_secs()).unwrap_or(i64::MAX),
             program: std::fs::metadata("/proc/self/exe")
                 .ok()
-                .map(|meta| (meta.dev(), meta.ino())),
+                .map(|meta| files::identity(&meta)),
             seen: BTreeSet::new(),
             searched: HashSet::new(),
             looked_at: HashSet::new(),
@@ -164,7 +165,7 @@ impl MappedLibraries {
         let outside = below(&root, path);
         let meta = std::fs::metadata(&outside).or_else(|_| std::fs::metadata(path));
         let meta = meta.ok();
-        let is_program = |meta: &Metadata| self.program == Some((meta.dev(), meta.ino()));
+        let is_program = |meta: &Metadata| self.program == Some(files::identity(meta));
         if meta.as_ref().is_some_and(is_program) {
             return;
         }

@@ -6,24 +6,41 @@ use std::path::Path;
 
 use leakscan::identity::Identity;
 
+/// Variables of SLURM that name nodes, one or as a list such as `n[1-2]`.
+pub const OF_SLURM: [&str; 7] = [
+    "SLURM_JOB_NODELIST",
+    "SLURM_NODELIST",
+    "SLURM_STEP_NODELIST",
+    "SLURM_SUBMIT_HOST",
+    "SLURM_SRUN_COMM_HOST",
+    "SLURM_LAUNCH_NODE_IPADDR",
+    "SLURM_TOPOLOGY_ADDR",
+];
+
+/// Variables that name the host.
+pub const HOSTS: &[&str] = &[
+    "HOSTNAME",
+    "NODE_NAME",
+    "K8S_NODE_NAME",
+    "SPEC_NODENAME",
+    "SLURMD_NODENAME",
+    OF_SLURM[0],
+    OF_SLURM[1],
+    OF_SLURM[2],
+    OF_SLURM[3],
+    OF_SLURM[4],
+    OF_SLURM[5],
+    OF_SLURM[6],
+    "MASTER_ADDR",
+];
+
 /// Reads the host names, addresses, user, home, pod, namespace and hardware of this machine.
 pub fn identity(variable: impl Fn(&str) -> Option<String>) -> Identity {
     let mut identity = Identity::none();
     let uname = rustix::system::uname();
     host(&mut identity, &uname.nodename().to_string_lossy());
     for (variables, placeholder) in [
-        (
-            &[
-                "HOSTNAME",
-                "NODE_NAME",
-                "K8S_NODE_NAME",
-                "SPEC_NODENAME",
-                "SLURMD_NODENAME",
-                "SLURM_JOB_NODELIST",
-                "MASTER_ADDR",
-            ][..],
-            "[host]",
-        ),
+        (HOSTS, "[host]"),
         (
             &[
                 "POD_NAME",

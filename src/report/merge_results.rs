@@ -154,10 +154,7 @@ fn same(one: &Evidence, other: &Evidence) -> Result<Evidence, Vec<Identity>> {
         both.kernels.entry(path.clone()).or_insert_with(|| digest.clone());
     }
     for (cache, digests) in &other.jit {
-        let all = both.jit.entry(*cache).or_default();
-        all.extend(digests.iter().cloned());
-        all.sort_unstable();
-        all.dedup();
+        both.add_jit(*cache, digests.iter().cloned());
     }
     let told = |told: &Option<String>, joined: &Option<String>| told.is_some() && told != joined;
     let differ: Vec<Identity> = [

@@ -37,8 +37,8 @@ fn blockers(way: &Loop, number: u64, more: &[&str]) -> Vec<(String, String)> {
     all.map(|b| (text(&b["code"]), text(&b["message"]))).collect()
 }
 
-#[test]
-fn slow_ready_accepts_results_of_the_image() {
+/// A pull request with results of Tier B in the image that the registry names.
+fn tested() -> (Loop, u64) {
     let way = Loop::with(&[
         ("configs/gates/gates.toml", &registry(DIGEST)),
         ("a", "1\n"),
@@ -46,6 +46,12 @@ fn slow_ready_accepts_results_of_the_image() {
     ]);
     let number = way.offer("01", "a", "2\n", "host:one");
     tier_b(&way, number);
+    (way, number)
+}
+
+#[test]
+fn slow_ready_accepts_results_of_the_image() {
+    let (way, number) = tested();
     way.publish(number, 1).exits(0).any_output();
     let results = std::fs::read_to_string(way.sandbox.path("results.json")).unwrap();
     assert_eq!(
@@ -75,13 +81,7 @@ fn slow_ready_accepts_results_of_the_image() {
 /// Everything but the image is as the base has it.
 #[test]
 fn slow_ready_refuses_results_of_another_image() {
-    let way = Loop::with(&[
-        ("configs/gates/gates.toml", &registry(DIGEST)),
-        ("a", "1\n"),
-        ("b", "1\n"),
-    ]);
-    let number = way.offer("01", "a", "2\n", "host:one");
-    tier_b(&way, number);
+    let (way, number) = tested();
     let file = way.sandbox.path("results.json");
     let results = std::fs::read_to_string(&file).unwrap();
     let honest: Value = serde_json::from_str(&results).unwrap();

@@ -16,15 +16,25 @@ fn is_unseen(byte: u8) -> bool {
     (byte < b' ' || byte == 0x7f) && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b)
 }
 
+/// Whether one of eight bytes may be a control character, ends of lines included: most text is passed over eight bytes at a time.
+fn may_have_control(bytes: [u8; 8]) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_ne_bytes(bytes);
+    let below_space = word.wrapping_sub(EACH * 0x20) & !word;
+    let delete = word ^ (EACH * 0x7f);
+    let is_delete = delete.wrapping_sub(EACH) & !delete;
+    (below_space | is_delete) & (EACH * 0x80) != 0
+}
+
 /// Returns the places of control characters inside words, such as a zero byte in a token.
 pub fn unseen_in_words(text: &[u8]) -> impl Iterator<Item = usize> {
-    const CHUNK: usize = 64;
-    let has_unseen = |chunk: &[u8]| chunk.iter().fold(false, |any, byte| any | is_unseen(*byte));
-    let chunks = text
-        .chunks(CHUNK)
+    let (words, rest) = text.as_chunks::<8>();
+    let hits = words
+        .iter()
         .enumerate()
-        .filter(move |(_, chunk)| has_unseen(chunk));
-    let places = chunks.flat_map(|(n, chunk)| (0..chunk.len()).map(move |at| n * CHUNK + at));
+        .filter(|(_, word)| may_have_control(**word));
+    let rest = text.len() - rest.len()..text.len();
+    let places = hits.map(|(n, _)| n * 8..n * 8 + 8).chain([rest]).flatten();
     places.filter(|at| is_unseen(text[*at]) && unseen_run(text, *at).is_some())
 }
 

@@ -12,6 +12,7 @@ use crate::window::after;
 use crate::window::around;
 use crate::window::before;
 use crate::window::is_word;
+use crate::window::local_part;
 use crate::window::stands_alone;
 
 include!(concat!(env!("OUT_DIR"), "/hosts.rs"));
@@ -236,10 +237,8 @@ fn name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     }
     // The rule for mail addresses decides.
     if before(hit.text, span.start) == b'@' && is_company_mail(&host) && !reaches(hit.text, &span) {
-        let local = around(hit.text, span.start - 1..span.start - 1, 64, |b| {
-            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'%')
-        });
-        if stands_alone(hit.text, &(local.start..span.end)) {
+        let start = local_part(hit.text, span.start - 1);
+        if stands_alone(hit.text, &(start..span.end)) {
             return;
         }
     }

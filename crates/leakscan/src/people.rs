@@ -11,6 +11,7 @@ use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
 use crate::window::has_byte_within;
+use crate::window::local_part;
 use crate::window::stands_alone;
 
 include!(concat!(env!("OUT_DIR"), "/people.rs"));
@@ -157,10 +158,7 @@ fn mail(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     if !hit.before().is_ascii_alphanumeric() || !after(text, at + 1).is_ascii_alphanumeric() {
         return;
     }
-    let start = around(text, at..at, 64, |b| {
-        b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'%')
-    })
-    .start;
+    let start = local_part(text, at);
     let mut end = around(text, at + 1..at + 1, 128, |b| {
         b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')
     })

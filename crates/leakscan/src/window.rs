@@ -44,6 +44,12 @@ pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
     memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
 }
 
+/// Returns where the local part of a mail address begins, whose `@` is here.
+pub fn local_part(text: &[u8], at: usize) -> usize {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'%');
+    around(text, at..at, 64, is_part).start
+}
+
 /// Whether an address is not a part of a URL, of a remote such as `git@host:path`, or of an identifier.
 pub fn stands_alone(text: &[u8], address: &Range<usize>) -> bool {
     !matches!(after(text, address.end), b':' | b'/' | b'@' | b'(' | b'_')

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State, listed, plural};
 use crate::cmd::doctor::required_check;
-use crate::cmd::github;
+use crate::cmd::github::{self, How};
 use crate::cmd::init;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
@@ -357,7 +357,16 @@ fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> V
     let github = ["GITHUB_TOKEN", "GH_TOKEN"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
-        .then(|| github::connect_within(context, Duration::ZERO));
+        .then(|| {
+            let patience = Some(Duration::ZERO);
+            github::connect_with(
+                context,
+                How {
+                    patience,
+                    ..How::default()
+                },
+            )
+        });
     let mut checks: Vec<Check> = jobs
         .into_iter()
         .map(|(name, job)| match &github {

@@ -2,6 +2,7 @@
 //!
 //! Must not start gates.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::domain::verdict::Reason;
 use crate::executor::folder::{BARRIER, JobFolder, JobSpec, Key, Ready, Report, Start};
 use crate::gate::engine::{PerfTerms, Ranks};
 use crate::gate::evidence;
+use crate::gate::kernel_build::BUILD_TIMEOUT;
 use crate::gate::select::Selection;
 use crate::leaks::machine;
 use crate::report::links::Links;
@@ -29,17 +31,6 @@ use leakscan::identity::Identity;
 /// The time between two looks for the barrier.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Variables of SLURM that name nodes, one or as a list such as `n[1-2]`.
-const NAME_NODES: [&str; 7] = [
-    "SLURM_JOB_NODELIST",
-    "SLURM_NODELIST",
-    "SLURM_STEP_NODELIST",
-    "SLURM_SUBMIT_HOST",
-    "SLURM_SRUN_COMM_HOST",
-    "SLURM_LAUNCH_NODE_IPADDR",
-    "SLURM_TOPOLOGY_ADDR",
-];
-
 /// One rank of a job.
 pub(super) struct Rank {
     folder: JobFolder,
@@ -47,6 +38,8 @@ pub(super) struct Rank {
     spec: JobSpec,
     number: u32,
     node: String,
+    /// The nonce of the kernel build, read before code of the change runs.
+    nonce: OnceCell<Option<String>>,
 }
 
 impl Rank {
@@ -65,6 +58,7 @@ impl Rank {
             spec,
             number,
             node: named.unwrap_or_else(host),
+            nonce: OnceCell::new(),
         })
     }
 
@@ -144,12 +138,15 @@ impl Rank {
             std::thread::sleep(LOOK);
         };
         start.names.iter().for_each(|name| machine::host(identity, name));
+        self.nonce.get_or_init(|| start.nonce.clone());
         Ok(self.variables(&start))
     }
 
     /// Returns all names of nodes that this rank knows.
     fn names(&self) -> Vec<String> {
-        let of_slurm = NAME_NODES.into_iter().filter_map(|name| std::env::var(name).ok());
+        let of_slurm = machine::OF_SLURM
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok());
         [self.node.clone(), host()].into_iter().chain(of_slurm).collect()
     }
 
@@ -186,18 +183,21 @@ impl Ranks for Rank {
     }
 
     fn nonce(&self) -> Option<String> {
-        self.folder.start(&self.key)?.nonce
+        self.nonce.get()?.clone()
     }
 
     fn built(&self) {
-        // Without the file, the other ranks wait until the job ends, and the gate is invalid.
+        // Without the file, the other ranks wait until this one reports, and the gate is invalid.
         let _ = self.folder.write_built();
     }
 
     fn wait_for_build(&self, stop: &mut dyn FnMut() -> bool) -> bool {
+        let until = Instant::now() + BUILD_TIMEOUT + BARRIER;
         while !self.folder.is_built() {
-            if stop() {
-                return false;
+            // Rank 0 ended without a build, or nobody waits for this job any more.
+            let is_over = self.folder.report(0, &self.key).is_some() || !self.folder.path().exists();
+            if stop() || is_over || Instant::now() >= until {
+                return self.folder.is_built();
             }
             std::thread::sleep(LOOK);
         }
@@ -208,4 +208,27 @@ impl Ranks for Rank {
 /// Returns the name of this machine.
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod tests {
+    use super::*;
+    use crate::executor::join::tests::spec;
+
+    #[test]
+    fn removed_folder_ends_wait_for_build() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, key) = JobFolder::create(&place.path().join("job"), &spec(2)).unwrap();
+        let rank = Rank {
+            folder,
+            key,
+            spec: spec(2),
+            number: 1,
+            node: "n2".to_owned(),
+            nonce: OnceCell::new(),
+        };
+        drop(place);
+        assert!(!rank.wait_for_build(&mut || false));
+    }
 }
