@@ -17,7 +17,7 @@ use crate::cmd::help_pages;
 use crate::domain::exit::Exit;
 use crate::domain::next_step::{NamedDirectories, repeat_directories};
 use crate::gate::container::keeper;
-use crate::system::panics;
+use crate::system::{files, panics};
 
 /// The commands by the person who uses them, in the order of the work.
 const ROLES: &str = "By role:
@@ -216,7 +216,7 @@ enum Command {
 
 /// Returns the absolute path, so that a printed command works in every directory.
 fn absolute(dir: &Path) -> String {
-    let full = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let full = files::absolute(dir);
     full.display().to_string()
 }
 

@@ -10,6 +10,8 @@ use std::ops::Deref;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::system::digest::is_hex;
+
 /// A text that is not valid for its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {must_be}")]
@@ -219,24 +221,16 @@ pub fn same_commit(a: &str, b: &str) -> bool {
     len >= 7 && a.is_char_boundary(len) && b.is_char_boundary(len) && a[..len].eq_ignore_ascii_case(&b[..len])
 }
 
-/// Whether a text consists of lower-case hex digits and has one of these lengths.
-fn is_hex(text: &str, lengths: &[usize]) -> bool {
-    lengths.contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
 fn is_object_id(text: &str) -> bool {
-    is_hex(text, &[40, 64])
+    is_hex(text.as_bytes(), &[40, 64])
 }
 
 fn is_sha256(text: &str) -> bool {
-    is_hex(text, &[64])
+    is_hex(text.as_bytes(), &[64])
 }
 
 fn is_nonce(text: &str) -> bool {
-    is_hex(text, &[32])
+    is_hex(text.as_bytes(), &[32])
 }
 
 fn is_commit_prefix(text: &str) -> bool {

@@ -16,6 +16,7 @@ use crate::domain::noise::Estimator;
 use crate::domain::numeric::NumericResult;
 use crate::domain::registry::Direction;
 use crate::domain::verdict::{Overall, Reason, Verdict};
+use crate::system::digest::is_hex;
 
 /// Version of the results format.
 pub const SCHEMA: u32 = 1;
@@ -142,10 +143,7 @@ impl RankResult {
 
     /// Whether a text can be the salted id of a node.
     pub fn is_node(text: &str) -> bool {
-        text.len() == 12
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        is_hex(text.as_bytes(), &[12])
     }
 }
 

@@ -17,14 +17,13 @@ use crate::domain::registry::Registry;
 use crate::domain::results::Results;
 use crate::system::digest;
 use crate::system::files::{self, FileError};
+use crate::system::process::THIS_PROGRAM;
 use crate::system::random;
 
 /// How long the other ranks may take to reach the barrier after the first one.
 pub const BARRIER: Duration = Duration::from_secs(120);
 /// The largest file of the folder, in bytes.
 const CAP: u64 = 8 << 20;
-/// The file that this process runs, also if another file has its path now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The most bytes of a key.
 const KEY: u64 = 64;
 

@@ -1,30 +1,31 @@
-//! Runs a gate as a job: submits it, opens the barrier when every rank is ready, waits for the reports, and cancels what is left.
+//! Prepares the job of a gate, and ends the jobs of a run that was killed.
 //!
-//! What the reports mean is decided in [`crate::executor::join`].
+//! Submitting and waiting are in [`crate::executor::wait`]; what the reports mean is decided in [`crate::executor::join`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use crate::domain::event::Event;
-use crate::domain::executor::{Executor, ExecutorKind, SlurmOptions};
+use crate::domain::executor::{ExecutorKind, SlurmOptions};
 use crate::domain::gate_environment::OF_JOB;
 use crate::domain::registry::{Gate, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
-use crate::executor::folder::{BARRIER, FolderError, JobFolder, JobSpec, Key, Start};
-use crate::executor::join::{Ending, Rank, contradict, join, proven};
-use crate::executor::log::JobLog;
-use crate::executor::scheduler::{End, Job, Scheduler, SchedulerError, State};
+use crate::executor::folder::{JobFolder, JobSpec};
+use crate::executor::join::{Ending, join, proven};
+use crate::executor::scheduler::{End, Job, Scheduler};
 use crate::executor::slurm::Slurm;
+use crate::executor::wait::{Waiting, cancel};
 use crate::gate::engine::{JobCase, JobOutcome, JobRunner};
 use crate::gate::filter::Learning;
 use crate::gate::kernel_build::BUILD_TIMEOUT;
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::Recorder;
+use crate::system::digest::is_hex;
 use crate::system::files;
 use crate::system::random;
 
@@ -32,18 +33,8 @@ use crate::system::random;
 const OF_CLIENTS: &str = "SLURM_CONF";
 /// How much longer a job may take than its gate: preflight, barrier and report.
 const MARGIN: Duration = Duration::from_secs(180);
-/// How long files may take to appear on a shared file system after the job ended.
-const LATE: Duration = Duration::from_secs(20);
-/// How long a job may take to end after its ranks, or after it was cancelled.
-const GONE: Duration = Duration::from_secs(120);
-/// How long the output that is left may take after the job ended.
-const DRAIN: Duration = Duration::from_secs(10);
 /// The largest template, in bytes.
 const LARGEST_TEMPLATE: u64 = 1 << 20;
-/// The time between two looks into the folder.
-const LOOK: Duration = Duration::from_millis(100);
-/// The first question about the end of a job is asked this long after the last report.
-const SETTLE: Duration = Duration::from_millis(250);
 
 /// Submits gates.
 pub struct Jobs<'a> {
@@ -115,10 +106,10 @@ impl JobRunner for Jobs<'_> {
             registry: alone(case),
             evidence: case.evidence.clone(),
             // The ranks start in another folder.
-            policy: absolute(self.policy),
-            subject: absolute(case.subject),
+            policy: files::absolute(self.policy),
+            subject: files::absolute(case.subject),
         };
-        let path = absolute(&JobFolder::of_results(self.results)).join(&name);
+        let path = files::absolute(&JobFolder::of_results(self.results)).join(&name);
         let created = JobFolder::create(&path, &spec)
             .and_then(|(folder, key)| Ok((folder.copy_program()?, folder, key)));
         let (program, folder, key) = match created {
@@ -146,22 +137,18 @@ impl JobRunner for Jobs<'_> {
             // A job whose start cannot be recorded must not run.
             return refused(fault);
         }
-        let mut waiting = Waiting {
-            scheduler: scheduler.as_ref(),
-            executor: case.executor,
-            spec: &spec,
+        let nonce = case.evidence.run.as_deref().or(self.nonce.as_deref());
+        let waiting = Waiting::new(
+            scheduler.as_ref(),
+            case.executor,
+            &spec,
             job,
-            key: &key,
-            log: JobLog::new(folder.file("job.log")),
-            redactor: &self.redactor,
-            names: BTreeSet::new(),
-            said: false,
-            nonce: case.evidence.run.as_deref().or(self.nonce.as_deref()),
-        };
+            &key,
+            &self.redactor,
+            nonce,
+        );
         supervisor.watch.begin(case.id, job.limit);
-        let ending = waiting.run(supervisor, recorder);
-        supervisor.watch.end();
-        waiting.show_rest(supervisor);
+        let (ranks, ending) = waiting.run(supervisor, recorder);
         supervisor.output.end_of_gate();
         // The job has ended, so an error does not matter.
         let _ = folder.remove_key();
@@ -171,17 +158,11 @@ impl JobRunner for Jobs<'_> {
             let line = format_args!("job: the log of the scheduler is {}", log.display());
             supervisor.output.line(line);
         }
-        let ranks = waiting.ranks();
         JobOutcome {
             result: join(&spec, case.gate, &key, &ranks, ending),
             evidence: proven(&spec, &ranks),
         }
     }
-}
-
-/// Returns the absolute path of a file, which need not exist.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns the scheduler of an executor; `None` if this program cannot submit to it.
@@ -235,28 +216,10 @@ fn limit(gate: &Gate) -> Option<Duration> {
     (gate.timeout_s > 0).then(|| Duration::from_secs(gate.timeout_s) + build + MARGIN)
 }
 
-/// Ends the jobs with this name, and waits until the scheduler has none. Returns whether that is so.
-fn cancel(scheduler: &dyn Scheduler, name: &str, poll: Duration) -> bool {
-    let until = Instant::now() + GONE;
-    let mut pause = SETTLE;
-    loop {
-        // Ask again: a controller that restarts may have lost the request.
-        let asked = scheduler.cancel(name);
-        std::thread::sleep(pause);
-        if let (Ok(()), Ok(None)) = (asked, scheduler.find(name)) {
-            return true;
-        }
-        if Instant::now() >= until {
-            return false;
-        }
-        pause = poll.max(Duration::from_secs(1));
-    }
-}
-
 /// Whether a text is the name of a job of this program. A journal is only a file.
 fn is_name(text: &str) -> bool {
     text.strip_prefix("nmoe-")
-        .is_some_and(|token| token.len() == 16 && token.bytes().all(|b| b.is_ascii_hexdigit()))
+        .is_some_and(|token| is_hex(token.as_bytes(), &[16]))
 }
 
 /// Removes the folders of the jobs of an earlier run.
@@ -299,270 +262,6 @@ pub fn cancel_unfinished(events: &[Event], environment: &[(OsString, OsString)])
     };
     let still = |name: &&&String| !cancel(&slurm, name, Duration::from_secs(1));
     open.values().filter(still).map(|name| (*name).clone()).collect()
-}
-
-/// A job that was submitted or is about to be.
-struct Waiting<'a> {
-    scheduler: &'a dyn Scheduler,
-    executor: &'a Executor,
-    spec: &'a JobSpec,
-    job: Job<'a>,
-    key: &'a Key,
-    log: JobLog,
-    redactor: &'a Learning,
-    /// The names of the nodes.
-    names: BTreeSet<String>,
-    /// Whether an error of the scheduler was printed.
-    said: bool,
-    /// The nonce of kernel builds.
-    nonce: Option<&'a str>,
-}
-
-impl Waiting<'_> {
-    fn run(&mut self, supervisor: &mut Supervisor, recorder: &mut Recorder) -> Ending {
-        let submitted = {
-            let signals = &mut supervisor.signals;
-            self.scheduler.submit(&self.job, &mut || signals.stop().is_some())
-        };
-        let id = match submitted {
-            Ok(id) => id,
-            Err(error) => {
-                self.say(supervisor, &error);
-                // The answer may be lost, and the job in the queue.
-                self.cancel(supervisor);
-                return match supervisor.stop() {
-                    Some(_) => Ending::Stopped,
-                    None => Ending::NotSubmitted,
-                };
-            }
-        };
-        recorder.push(&Event::JobSubmitted {
-            gate: self.spec.gate.clone(),
-            job: id.clone(),
-        });
-        supervisor
-            .output
-            .line(format_args!("job: {id} on {} nodes", self.spec.nodes));
-        let ending = match self.until_reported(&id, supervisor) {
-            None => self.until_ended(&id, supervisor),
-            Some(ending) => ending,
-        };
-        if !matches!(ending, Ending::Ended(Some(_))) {
-            self.cancel(supervisor);
-        }
-        ending
-    }
-
-    /// Waits until every rank has reported. Returns the ending of the job if that does not happen.
-    fn until_reported(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
-        let submitted = Instant::now();
-        let poll = Duration::from_secs(self.executor.poll_s.max(1));
-        let (mut asked, mut ticked) = (submitted, submitted);
-        let (mut first_ready, mut opened): (Option<Instant>, Option<Instant>) = (None, None);
-        loop {
-            if opened.is_none() {
-                self.learn();
-            }
-            self.show(supervisor);
-            if supervisor.stop().is_some() {
-                return Some(Ending::Stopped);
-            }
-            let now = Instant::now();
-            let ranks = self.ranks();
-            let count = |has: fn(&Rank) -> bool| ranks.iter().filter(|rank| has(rank)).count();
-            let reports = count(|rank| rank.report.is_some());
-            if reports == ranks.len() {
-                return None;
-            }
-            match opened {
-                None => {
-                    let ready = count(|rank| rank.ready.is_some());
-                    if ready > 0 && first_ready.is_none() {
-                        first_ready = Some(now);
-                    }
-                    if reports > 0 || contradict(self.spec, &ranks) {
-                        return Some(Ending::Refused);
-                    }
-                    if ready == ranks.len() {
-                        if let Err(error) = self.open() {
-                            supervisor.output.line(format_args!("job: {error}"));
-                            return Some(Ending::Incomplete);
-                        }
-                        opened = Some(now);
-                    } else if first_ready.is_some_and(|first| now > first + BARRIER) {
-                        return Some(Ending::Incomplete);
-                    } else if ready == 0 && now > submitted + Duration::from_secs(self.executor.queue_s) {
-                        return Some(Ending::Queued);
-                    }
-                }
-                Some(opened) => {
-                    if self.job.limit.is_some_and(|limit| now > opened + limit) {
-                        return Some(Ending::TimedOut);
-                    }
-                }
-            }
-            if now >= asked + poll {
-                asked = now;
-                match self.ask(id, supervisor) {
-                    Some(Ending::Restarted) => return Some(Ending::Restarted),
-                    Some(ending) => return self.late(ending, supervisor),
-                    None => {}
-                }
-            }
-            if supervisor
-                .watch
-                .every()
-                .is_some_and(|every| now >= ticked + every)
-            {
-                ticked = now;
-                supervisor.watch.tick(now - submitted, Duration::ZERO);
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Waits for reports that a slow file system shows late. Returns `None` if all are there.
-    fn late(&mut self, ending: Ending, supervisor: &mut Supervisor) -> Option<Ending> {
-        let until = Instant::now() + LATE;
-        loop {
-            if self.ranks().iter().all(|rank| rank.report.is_some()) {
-                return None;
-            }
-            // A job without a rank at the barrier has nothing to report.
-            let is_hopeless = self.job.folder.start(self.key).is_none();
-            if is_hopeless || Instant::now() >= until || supervisor.stop().is_some() {
-                return Some(ending);
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Waits until the job of ranks that all reported has ended.
-    fn until_ended(&mut self, id: &str, supervisor: &mut Supervisor) -> Ending {
-        let poll = Duration::from_secs(self.executor.poll_s.max(1));
-        let until = Instant::now() + GONE.max(3 * poll);
-        let mut pause = SETTLE;
-        loop {
-            std::thread::sleep(pause);
-            if let Some(ending) = self.ask(id, supervisor) {
-                return ending;
-            }
-            if supervisor.stop().is_some() {
-                return Ending::Stopped;
-            }
-            if Instant::now() >= until {
-                return Ending::Ended(None);
-            }
-            pause = poll;
-        }
-    }
-
-    /// Asks whether and how the job ended. An error does not end the wait, because the controller may restart.
-    fn ask(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
-        match self.scheduler.watch(id) {
-            Ok(State::Restarted) => Some(Ending::Restarted),
-            Ok(State::Ended(end)) => Some(Ending::Ended(Some(end))),
-            Ok(State::Unknown) => Some(Ending::Ended(None)),
-            Ok(State::Active) => None,
-            Err(error) => {
-                self.say(supervisor, &error);
-                None
-            }
-        }
-    }
-
-    /// Prints the first error of the scheduler. What a client said can name the site, so it goes through the filter of the output.
-    fn say(&mut self, supervisor: &mut Supervisor, error: &SchedulerError) {
-        if !std::mem::replace(&mut self.said, true) {
-            supervisor.output.push(format!("job: {error}\n").as_bytes());
-        }
-    }
-
-    fn cancel(&self, supervisor: &mut Supervisor) {
-        let poll = Duration::from_secs(self.executor.poll_s);
-        if !cancel(self.scheduler, self.job.name, poll) {
-            let line = format_args!(
-                "job: {} may still be there: the scheduler did not confirm its end",
-                self.job.name
-            );
-            supervisor.output.line(line);
-        }
-    }
-
-    /// Opens the barrier with the address of rank 0.
-    fn open(&mut self) -> Result<(), FolderError> {
-        self.learn();
-        let first = self.job.folder.ready(0);
-        let start = Start {
-            host: first.as_ref().map(|ready| ready.host.clone()).unwrap_or_default(),
-            port: first.map(|ready| ready.port).unwrap_or_default(),
-            nonce: self.nonce.map(str::to_owned),
-            names: self.names.iter().cloned().collect(),
-        };
-        self.job.folder.open_barrier(&start, self.key)
-    }
-
-    /// Returns what is known about each rank.
-    fn ranks(&self) -> Vec<Rank> {
-        (0..self.spec.nodes)
-            .map(|rank| {
-                let ready = self.job.folder.ready(rank);
-                let report = self.job.folder.report(rank, self.key);
-                Rank {
-                    node: report
-                        .as_ref()
-                        .map(|report| report.node.clone())
-                        .or_else(|| ready.as_ref().map(|ready| ready.node.clone())),
-                    ready: ready.map(|ready| ready.evidence),
-                    report,
-                }
-            })
-            .collect()
-    }
-
-    /// Redacts the names of all nodes that are known now.
-    fn learn(&mut self) {
-        let before = self.names.len();
-        let ready = (0..self.spec.nodes).filter_map(|rank| self.job.folder.ready(rank));
-        self.names.extend(ready.flat_map(|ready| ready.names));
-        if self.names.len() > before {
-            self.redactor.learn(self.names.iter().map(String::as_str));
-        }
-    }
-
-    /// Prints new lines of the ranks. Returns whether there can be more.
-    fn show(&mut self, supervisor: &mut Supervisor) -> bool {
-        supervisor.output.collect();
-        if !supervisor.output.ready() {
-            // The reader of the output is slow. The lines stay in the file.
-            return true;
-        }
-        let Some(lines) = self.log.read() else {
-            return false;
-        };
-        if !lines.is_empty() {
-            supervisor.output.push(&lines);
-        }
-        true
-    }
-
-    /// Prints what is left in the log of a job that has ended.
-    fn show_rest(&mut self, supervisor: &mut Supervisor) {
-        let until = Instant::now() + DRAIN;
-        while self.show(supervisor) {
-            if Instant::now() >= until {
-                let line = "job: the rest of the output is only in the log of the scheduler";
-                return supervisor.output.line(line);
-            }
-            if !supervisor.output.ready() {
-                std::thread::sleep(LOOK);
-            }
-        }
-        let rest = self.log.rest();
-        if !rest.is_empty() {
-            supervisor.output.push(&rest);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,20 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexMap;
-
 use crate::domain::evidence::Evidence;
-use crate::domain::metric::Reduce;
 use crate::domain::registry::Gate;
-use crate::domain::results::{GateResult, RankResult, Series};
-use crate::domain::samples::thinned;
+use crate::domain::results::{GateResult, RankResult};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::executor::folder::{JobSpec, Key, Report};
+use crate::executor::folder::{JobSpec, Key, Ready, Report};
 use crate::executor::scheduler::End;
-use crate::gate::metrics::{NODE_TPS, Samples};
-
-/// Most samples of a metric that several ranks printed.
-const MOST_SAMPLES: usize = 1000;
+use crate::executor::series;
+use crate::gate::metrics::NODE_TPS;
 
 /// How a job ended for `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +37,24 @@ pub enum Ending {
 /// What is known about one rank.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rank {
-    /// The name of the node, if the rank started.
-    pub node: Option<String>,
-    /// The evidence of the rank before the barrier.
-    pub ready: Option<Evidence>,
+    /// What the rank found before the barrier.
+    pub ready: Option<Ready>,
     /// What the rank reported at its end.
     pub report: Option<Report>,
+}
+
+impl Rank {
+    /// Returns the name of the node, if the rank started. A report is authenticated, so its name counts.
+    fn node(&self) -> Option<&str> {
+        let reported = self.report.as_ref().map(|report| report.node.as_str());
+        reported.or_else(|| Some(self.ready.as_ref()?.node.as_str()))
+    }
+
+    /// Returns what the rank found on its node.
+    fn evidence(&self) -> Option<&Evidence> {
+        let reported = self.report.as_ref().map(|report| &report.results.evidence);
+        reported.or_else(|| Some(&self.ready.as_ref()?.evidence))
+    }
 }
 
 /// Whether a rank found other code or is another version of this tool than `run`.
@@ -73,14 +79,9 @@ fn disagree(one: &Evidence, other: &Evidence) -> bool {
 
 /// Whether the ranks that are known contradict `run` or each other, or share a node.
 pub fn contradict(spec: &JobSpec, ranks: &[Rank]) -> bool {
-    let found = || {
-        ranks.iter().filter_map(|rank| {
-            let report = rank.report.as_ref().map(|report| &report.results.evidence);
-            report.or(rank.ready.as_ref())
-        })
-    };
-    let nodes: Vec<&String> = ranks.iter().filter_map(|rank| rank.node.as_ref()).collect();
-    let distinct: BTreeSet<&&String> = nodes.iter().collect();
+    let found = || ranks.iter().filter_map(Rank::evidence);
+    let nodes: Vec<&str> = ranks.iter().filter_map(Rank::node).collect();
+    let distinct: BTreeSet<&&str> = nodes.iter().collect();
     distinct.len() != nodes.len()
         || found().any(|evidence| differs(&spec.evidence, evidence))
         || found()
@@ -139,7 +140,7 @@ pub fn join(spec: &JobSpec, gate: &Gate, key: &Key, ranks: &[Rank], ending: Endi
     result.duration_s = reported.iter().filter_map(|r| r.duration_s).reduce(f64::max);
     result.leaks = reported.iter().map(|r| r.leaks).sum();
     if is_complete {
-        result.metrics = metrics(gate, &reported);
+        result.metrics = series::join(gate, &reported);
         if let Some(first) = reported.first() {
             result.kernel_checks.clone_from(&first.kernel_checks);
         }
@@ -206,77 +207,13 @@ fn of_rank(spec: &JobSpec, key: &Key, number: u32, rank: &Rank) -> RankResult {
     let result = reported.and_then(|report| report.results.results.get(&spec.gate));
     RankResult {
         rank: number,
-        node: rank.node.as_deref().map(|node| key.salted(node)),
+        node: rank.node().map(|node| key.salted(node)),
         status: result.map_or(Verdict::NotRun, |r| r.status),
         reason: result.map_or(Some(Reason::RankMissing), |r| r.reason),
         rc: result.and_then(|r| r.rc),
         duration_s: result.and_then(|r| r.duration_s),
         busy_gpus: result.and_then(|r| r.busy_gpus),
     }
-}
-
-/// Joins the metrics: at each step by the reduction of the registry, or all samples without one.
-fn metrics(gate: &Gate, reported: &[&GateResult]) -> IndexMap<String, Series> {
-    let reads = gate.reads();
-    let mut names: Vec<&String> = Vec::new();
-    for name in reported.iter().flat_map(|r| r.metrics.keys()) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let all: Vec<&Series> = reported
-                .iter()
-                .filter_map(|r| r.metrics.get(name))
-                .filter(|s| s.count > 0 || s.unreadable.is_some())
-                .collect();
-            let reduce = reads
-                .iter()
-                .find(|metric| metric.name == *name)
-                .and_then(|metric| metric.reduce);
-            Some((name.clone(), series(&all, reduce)?))
-        })
-        .collect()
-}
-
-/// Joins the series of ranks. With a reduction, every rank must have printed the same number of samples.
-fn series(all: &[&Series], reduce: Option<Reduce>) -> Option<Series> {
-    let first = *all.first()?;
-    if all.len() == 1 {
-        return Some(first.clone());
-    }
-    if let Some(unreadable) = all.iter().find(|s| s.unreadable.is_some()) {
-        return Some((*unreadable).clone());
-    }
-    let values: Vec<f64> = match reduce {
-        Some(reduce) => {
-            let is_whole = |s: &&Series| s.samples.len() as u64 == s.count && s.count == first.count;
-            if !all.iter().all(is_whole) {
-                return None;
-            }
-            (0..first.samples.len())
-                .filter_map(|step| reduce.of(all.iter().map(|s| s.samples[step])))
-                .collect()
-        }
-        None => all.iter().flat_map(|s| s.samples.iter().copied()).collect(),
-    };
-    let mut samples = Samples::default();
-    for value in &values {
-        samples.push(*value, None);
-    }
-    Some(Series {
-        count: match reduce {
-            Some(_) => first.count,
-            None => all.iter().map(|s| s.count).sum(),
-        },
-        p50: samples.median(),
-        samples: thinned(&values, MOST_SAMPLES),
-        not_finite: all.iter().map(|s| s.not_finite).sum(),
-        restarts: all.iter().map(|s| s.restarts).max().unwrap_or_default(),
-        ..first.clone()
-    })
 }
 
 #[cfg(test)]
@@ -323,32 +260,39 @@ pub(crate) mod tests {
         }
     }
 
-    fn rank(number: u32) -> Rank {
+    pub(crate) fn rank(number: u32) -> Rank {
+        let node = format!("n{number}");
         Rank {
-            node: Some(format!("n{number}")),
-            ready: Some(evidence("1")),
+            ready: Some(Ready {
+                rank: number,
+                node: node.clone(),
+                host: node.clone(),
+                port: 1,
+                names: vec![node.clone()],
+                evidence: evidence("1"),
+            }),
             report: Some(Report {
                 rank: number,
-                node: format!("n{number}"),
+                node,
                 results: results(number),
             }),
         }
     }
 
-    fn with(number: u32, change: impl FnOnce(&mut GateResult)) -> Rank {
+    pub(crate) fn with(number: u32, change: impl FnOnce(&mut GateResult)) -> Rank {
         let mut rank = rank(number);
         change(&mut rank.report.as_mut().unwrap().results.results[0]);
         rank
     }
 
-    fn joined(ranks: &[Rank], ending: Ending) -> GateResult {
+    pub(crate) fn joined(ranks: &[Rank], ending: Ending) -> GateResult {
         let spec = spec(2);
         let place = tempfile::tempdir().unwrap();
         let (_, key) = JobFolder::create(&place.path().join("job"), &spec).unwrap();
         join(&spec, &spec.registry.gates[0], &key, ranks, ending)
     }
 
-    const COMPLETED: Ending = Ending::Ended(Some(End::Completed));
+    pub(crate) const COMPLETED: Ending = Ending::Ended(Some(End::Completed));
 
     #[test]
     fn every_rank_must_prove_the_same() {
@@ -366,6 +310,8 @@ pub(crate) mod tests {
             report: None,
             ..rank(1)
         };
+        let mut on_first_node = rank(1);
+        on_first_node.report.as_mut().unwrap().node = "n0".to_owned();
         for (ranks, ending, reason) in [
             // One of two nodes was allocated and never used.
             (vec![rank(0), absent.clone()], COMPLETED, Reason::RankMissing),
@@ -404,18 +350,7 @@ pub(crate) mod tests {
                 Reason::JobLost,
             ),
             (vec![rank(0), rank(1)], Ending::Ended(None), Reason::JobLost),
-            // Two ranks on one node.
-            (
-                vec![
-                    rank(0),
-                    Rank {
-                        node: rank(0).node,
-                        ..rank(1)
-                    },
-                ],
-                COMPLETED,
-                Reason::RankMismatch,
-            ),
+            (vec![rank(0), on_first_node], COMPLETED, Reason::RankMismatch),
         ] {
             assert_eq!(verdict(&ranks, ending), invalid(reason), "{ending:?}");
         }
@@ -511,42 +446,5 @@ pub(crate) mod tests {
             (cancelled.status, cancelled.reason),
             (Verdict::Invalid, Some(Reason::JobLost))
         );
-    }
-
-    #[test]
-    fn metrics_are_reduced_over_ranks() {
-        let prints = |number, name: &'static str, values: &[f64]| {
-            let values = values.to_vec();
-            with(number, move |r| {
-                r.metrics.insert(
-                    name.to_owned(),
-                    Series {
-                        unit: None,
-                        direction: crate::domain::metric::Direction::Higher,
-                        count: values.len() as u64,
-                        p50: None,
-                        samples: values,
-                        unreadable: None,
-                        not_finite: 0,
-                        restarts: 0,
-                    },
-                );
-            })
-        };
-        let of = |ranks: &[Rank], name: &str| {
-            let series = joined(ranks, COMPLETED).metrics.swap_remove(name)?;
-            Some((series.count, series.p50, series.samples))
-        };
-        let summed = [
-            prints(0, "tps", &[1.0, 2.0, 3.0]),
-            prints(1, "tps", &[10.0, 20.0, 30.0]),
-        ];
-        assert_eq!(of(&summed, "tps"), Some((3, Some(22.0), vec![11.0, 22.0, 33.0])));
-        let uneven = [prints(0, "tps", &[1.0, 2.0]), prints(1, "tps", &[10.0])];
-        assert_eq!(of(&uneven, "tps"), None);
-        let kept = [prints(0, "loss", &[4.0, 2.0]), prints(1, "loss", &[3.0])];
-        assert_eq!(of(&kept, "loss"), Some((3, Some(3.0), vec![4.0, 2.0, 3.0])));
-        let first = [prints(0, "loss", &[4.0]), rank(1)];
-        assert_eq!(of(&first, "loss"), Some((1, None, vec![4.0])));
     }
 }

@@ -7,4 +7,6 @@ pub mod jobs;
 pub mod join;
 pub mod log;
 pub mod scheduler;
+pub mod series;
 pub mod slurm;
+pub mod wait;

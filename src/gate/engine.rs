@@ -362,9 +362,15 @@ impl Run<'_, '_> {
             result.status = Verdict::Invalid;
             result.reason = Some(Reason::Prerequisite);
         }
+        self.close(id, stop_token, guard.intact(), &mut result);
+        result
+    }
+
+    /// Keeps the log of a gate and closes its group. A gate that changed a file of the run fails, wherever it ran.
+    fn close(&mut self, id: &GateId, stop_token: Option<String>, is_intact: bool, result: &mut GateResult) {
         self.recorder.keep_log(id, &mut self.supervisor.output);
         self.close_group(stop_token);
-        match (guard.intact(), self.recorder.intact()) {
+        match (is_intact, self.recorder.intact()) {
             (false, _) | (_, Some(false)) if result.status != Verdict::Cancelled => {
                 result.status = Verdict::Fail;
                 result.reason = Some(Reason::Tampered);
@@ -376,7 +382,6 @@ impl Run<'_, '_> {
             }
             _ => {}
         }
-        result
     }
 
     /// Runs a gate in a job. The ranks of the job supervise the command.
@@ -407,13 +412,8 @@ impl Run<'_, '_> {
             result.status = Verdict::Invalid;
             result.reason = Some(Reason::KernelStale);
         }
-        self.recorder.keep_log(id, &mut self.supervisor.output);
-        self.close_group(stop_token);
-        if result.status == Verdict::Pass && self.recorder.intact() != Some(true) {
-            // A pass that could not be recorded does not count.
-            result.status = Verdict::Invalid;
-            result.reason = self.recorder.fault().or(Some(Reason::Tampered));
-        }
+        // The job gets no command files of the runner.
+        self.close(id, stop_token, true, &mut result);
         result
     }
 

@@ -24,7 +24,7 @@ use crate::domain::ids::Sha256;
 use crate::domain::path_pattern::PathPattern;
 use crate::kernel::snapshot::Snapshot;
 use crate::system::files;
-use crate::system::process::Process;
+use crate::system::process::{Process, THIS_PROGRAM};
 
 /// The time until the first reading. Each later reading waits twice as long as the one before, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -97,7 +97,7 @@ impl MappedLibraries {
             temporary: others.chain(own).collect(),
             caches,
             start: i64::try_from(start.as_secs()).unwrap_or(i64::MAX),
-            program: std::fs::metadata("/proc/self/exe")
+            program: std::fs::metadata(THIS_PROGRAM)
                 .ok()
                 .map(|meta| files::identity(&meta)),
             seen: BTreeSet::new(),

@@ -21,7 +21,7 @@ use crate::domain::path_pattern::PathPattern;
 use crate::git::{Git, GitError};
 use crate::kernel::verify::outputs;
 use crate::perf::baseline::{Sealed, remove};
-use crate::system::digest::sha256;
+use crate::system::digest::{is_hex, sha256};
 use crate::system::files::{self, FileError};
 use crate::system::random;
 
@@ -280,7 +280,7 @@ pub fn recover(parent: &Path) {
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        let is_named = name.len() == 16 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+        let is_named = is_hex(name.as_encoded_bytes(), &[16]);
         if !is_named || !is_own_folder(&path) {
             continue;
         }

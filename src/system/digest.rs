@@ -36,6 +36,14 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
+/// Whether a text consists of lower-case hex digits and has one of these lengths.
+pub fn is_hex(text: &[u8], lengths: &[usize]) -> bool {
+    lengths.contains(&text.len())
+        && text
+            .iter()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::system::digest::is_hex;
+
 /// Why a path was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -276,6 +278,11 @@ pub fn temporary_sibling(path: &Path) -> Result<PathBuf, FileError> {
     Ok(folder(path).join(name))
 }
 
+/// Returns the absolute path of a file, which need not exist.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Removes temporary files of [`replace`] whose writer was killed before the rename.
 ///
 /// Call this only if no other process can replace the same file now.
@@ -285,7 +292,7 @@ pub fn remove_stale_temporaries(path: &Path) {
     for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let token = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-        if token.is_some_and(|t| t.len() == TOKEN_DIGITS && t.iter().all(u8::is_ascii_hexdigit)) {
+        if token.is_some_and(|token| is_hex(token, &[TOKEN_DIGITS])) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

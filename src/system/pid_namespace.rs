@@ -34,13 +34,11 @@ use rustix::process::{
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::system::cgroup::Cgroup;
-use crate::system::process;
+use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::Leader;
 
 /// The unlisted subcommand of the server.
 pub const SERVER: &str = "pid-namespace-server";
-/// The program file of this process, also after the file was replaced.
-const THIS_PROGRAM: &str = "/proc/self/exe";
 /// How often the init looks for the end of the last process after the command has ended.
 const INTERVAL: Duration = Duration::from_millis(2);
 

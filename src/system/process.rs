@@ -13,6 +13,9 @@ use rustix::process::{
     set_dumpable_behavior, wait, waitid,
 };
 
+/// The program file of this process, also after another file has its name.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Denies other processes of the same user access to the memory and environment of this process.
 ///
 /// # Errors
@@ -97,7 +100,7 @@ impl Process {
         let folder = PathBuf::from(format!("/proc/{}", self.pid.as_raw_nonzero()));
         let arguments = std::fs::read(folder.join("cmdline")).unwrap_or_default();
         arguments.split(|b| *b == 0).nth(1) == Some(name.as_bytes())
-            && std::fs::read_link(folder.join("exe")).ok() == std::fs::read_link("/proc/self/exe").ok()
+            && std::fs::read_link(folder.join("exe")).ok() == std::fs::read_link(THIS_PROGRAM).ok()
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::system::panics;
-use crate::system::process;
+use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::{self, Descendants, Leader};
 use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
@@ -136,8 +136,7 @@ pub fn run_worker(
     let extra = records
         .as_ref()
         .map(|(records, argument)| argument(records.writer.as_raw_fd()));
-    // The file that this process was started from, even if another file has its name now.
-    let started = Command::new("/proc/self/exe")
+    let started = Command::new(THIS_PROGRAM)
         .arg(pid_argument(getpid().as_raw_nonzero().get()))
         .args(extra)
         .args(args)

@@ -266,6 +266,13 @@ fn code_cannot_write_report_of_rank() {
 }
 
 #[test]
+fn job_that_changes_journal_fails() {
+    let cluster = Cluster::new("test $NMOE_NODE_RANK = 1 || echo x >> ../home/results.json.journal");
+    let run = cluster.run(1);
+    assert_eq!(run.gate("cpu:job")["reason"], "tampered", "{:#}", run.results);
+}
+
+#[test]
 fn ranks_of_other_code_are_refused() {
     let cluster = Cluster::new("true");
     // The checkout changes between the submission and the start of the ranks.
