@@ -18,7 +18,7 @@ use crate::git::Git;
 use crate::terminal::Text;
 
 /// The files of the sample repository, by path.
-const SAMPLE: [(&str, &str); 6] = [
+const SAMPLE: [(&str, &str); 8] = [
     ("README.md", include_str!("../../examples/demo/README.md")),
     (
         paths::REGISTRY,
@@ -33,7 +33,30 @@ const SAMPLE: [(&str, &str); 6] = [
         include_str!("../../examples/demo/nmoe/__init__.py"),
     ),
     ("nmoe/train.py", include_str!("../../examples/demo/nmoe/train.py")),
+    (
+        "letters/train.py",
+        include_str!("../../examples/demo/letters/train.py"),
+    ),
+    (MODEL, "{}\n"),
     (".gitignore", "__pycache__/\n"),
+];
+/// The configuration of the trainer whose numbers are compared.
+const MODEL: &str = "letters/model.json";
+/// The variants of that trainer: the folder, the folder of the baseline, and the configuration.
+const VARIANTS: [(&str, &str, &str); 5] = [
+    ("same", "repo", "{ \"comment\": \"the same model\" }"),
+    (
+        "digit",
+        "repo",
+        "{ \"loss_scale\": 1.000001, \"loss_scale_from\": 3 }",
+    ),
+    ("forgets", "repo", "{ \"checkpoint_forgets\": [\"first\"] }"),
+    ("unordered", "repo", "{ \"unordered\": true }"),
+    (
+        "unordered-same",
+        "unordered",
+        "{ \"unordered\": true, \"comment\": \"the same model\" }",
+    ),
 ];
 /// The new content of `configs/tiny.toml` in the pull request of the sample.
 const CHANGE: &str = include_str!("../../examples/demo/change.toml");
@@ -94,12 +117,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     print(
         Text::new()
-            .line("This is a sample training repository. Its trainer only counts steps.")
+            .line("This is a sample training repository. One trainer only counts steps; the other one, letters/train.py, computes real losses.")
             .line(format_args!(
                 "It is in {}{until}, with a pull request and its trial merge:",
                 place.display()
             ))
-            .line(format_args!("  base {base}, head {head}, merge {merge}")),
+            .line(format_args!("  base {base}, head {head}, merge {merge}"))
+            .line(format_args!("  NMOE_RUN_ROOT is {}/runs", place.display())),
     )?;
     let color = context.color(&std::io::stdout());
     let steps = steps(&commits);
@@ -141,6 +165,8 @@ struct Commits {
     merge: String,
     /// A head with a change that the contract does not allow.
     sneaky: String,
+    /// The baseline of the variants without an order of summation.
+    unordered: String,
 }
 
 /// The results that a hand has edited.
@@ -148,7 +174,11 @@ const FORGED: &str = "../forged.json";
 
 fn steps(commits: &Commits) -> Vec<Step> {
     let Commits {
-        base, head, sneaky, ..
+        base,
+        head,
+        sneaky,
+        unordered,
+        ..
     } = commits;
     let red = |code, says, line: &str| Step {
         says,
@@ -182,11 +212,33 @@ fn steps(commits: &Commits) -> Vec<Step> {
         ),
         step(
             "the bundle, as a maintainer runs it on a B200; the gates of this sample need no GPU",
-            "run --bundle demo --contract ../issue.md --results ../results.json",
+            "run -qq --bundle demo --contract ../issue.md --results ../results.json",
         ),
         step(
             "the report: a job summary and a comment show the same table",
             "report ../results.json",
+        ),
+        step(
+            "a numeric gate compares every digit of a trainer; this change computes the same",
+            &format!("run --bundle letters --subject ../same --baseline-ref {base} --results ../same.json"),
+        ),
+        step(
+            "a base that is not deterministic is reported, and its change is not blamed",
+            &format!(
+                "run --bundle letters --subject ../unordered-same --baseline-ref {unordered} --results ../unordered.json"
+            ),
+        ),
+        red(
+            1,
+            "a change in the sixth digit of the loss, from step 3 on",
+            &format!("run --bundle letters --subject ../digit --baseline-ref {base} --results ../digit.json"),
+        ),
+        red(
+            1,
+            "a checkpoint that forgets a part of the optimizer, so that a resumed run is another run",
+            &format!(
+                "run --bundle resume --subject ../forgets --baseline-ref {base} --results ../forgets.json"
+            ),
         ),
         red(
             1,
@@ -246,6 +298,7 @@ fn call(place: &Path, args: &[String], color: bool) -> anyhow::Result<Option<i32
         .args(["--color", if color { "always" } else { "never" }])
         .current_dir(place.join("repo"))
         .env("XDG_STATE_HOME", place.join("state"))
+        .env("NMOE_RUN_ROOT", place.join("runs"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .status()
         .context("cannot start this program")?;
@@ -303,6 +356,24 @@ fn unpack(place: &Path) -> anyhow::Result<Commits> {
     let sneaky = run(&["rev-parse", "HEAD"])?;
     run(&["reset", "--quiet", "--hard", &head])?;
     run(&["checkout", "--quiet", "--detach", "master"])?;
+    std::fs::create_dir(place.join("runs"))?;
+    for (name, baseline, model) in VARIANTS {
+        let folder = format!("../{name}");
+        let parent = Git::at(place.join(baseline)).text(["rev-parse", "HEAD"])?;
+        run(&["worktree", "add", "--quiet", "--detach", &folder, &parent])?;
+        write(&place.join(name).join(MODEL), &format!("{model}\n"))?;
+        let folder = place.join(name).display().to_string();
+        run(&[
+            "-C",
+            &folder,
+            "commit",
+            "--quiet",
+            "--all",
+            "--message",
+            "Change the model",
+        ])?;
+    }
+    let unordered = Git::at(place.join("unordered")).text(["rev-parse", "HEAD"])?;
     run(&[
         "merge",
         "--quiet",
@@ -321,6 +392,7 @@ fn unpack(place: &Path) -> anyhow::Result<Commits> {
         head,
         merge,
         sneaky,
+        unordered,
     })
 }
 

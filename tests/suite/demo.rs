@@ -18,10 +18,12 @@ fn slow_demo_completes_and_leaves_no_files() {
         at("$ nmoe-gates lint registry"),
         at("$ nmoe-gates gates resolve"),
         at("$ nmoe-gates run --tier a"),
-        at("$ nmoe-gates run --bundle demo"),
+        at("$ nmoe-gates run -qq --bundle demo"),
         at("$ nmoe-gates report"),
         at("Gates: demo — pass"),
         at("demo:tiny_1x40  pass"),
+        at("$ nmoe-gates run --bundle letters --subject ../same"),
+        at("$ nmoe-gates run --bundle resume"),
         at("error[denied-path]: `nmoe/train.py`"),
         at("leak.py:1:"),
         at("budget −10: fail"),
@@ -30,6 +32,10 @@ fn slow_demo_completes_and_leaves_no_files() {
     assert!(way.is_sorted(), "{}", out.stdout);
     for part in [
         "Gates: b200 — rehearsal",
+        "loss: identical at 4 steps",
+        "the base is not deterministic: its runs differ in",
+        "loss: first differs at step 3: ",
+        "loss: first differs at step 4: ",
         "fail     demo:hang",
         "the results contradict themselves",
     ] {

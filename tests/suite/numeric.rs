@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::driver::{Outcome, Sandbox};
 use crate::perf_bench::Bench;
 
-const TRAINER: &str = include_str!("../fixtures/trainer/train.py");
+const TRAINER: &str = include_str!("../../examples/demo/letters/train.py");
 
 const REGISTRY: &str = r#"
 [gates."cpu:train"]

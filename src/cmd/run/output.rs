@@ -195,6 +195,10 @@ pub fn tails(results_path: &Path, results: &Results) -> Vec<Tail> {
         if result.status == Verdict::Pass || result.duration_s.is_none() {
             continue;
         }
+        // The result of a comparison names its numbers; the output of the last measurement explains nothing.
+        if result.reason == Some(Reason::NumericDifference) {
+            continue;
+        }
         let lines = log::tail(results_path, id);
         if !lines.is_empty() && tails.len() < TAILS {
             tails.push(Tail {

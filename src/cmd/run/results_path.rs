@@ -1,7 +1,7 @@
 //! Finds the path of the results and the journal: where the user says, or in a private folder per checkout. Never inside a
 //! checkout.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -9,10 +9,22 @@ use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
 use crate::system::digest::sha256;
 
+/// Resolves `..` in a path to an existing folder, so that printed paths are short.
+fn without_dots(path: PathBuf) -> PathBuf {
+    let has_dots = path.components().any(|part| part == Component::ParentDir);
+    let Some((folder, file)) = path.parent().zip(path.file_name()).filter(|_| has_dots) else {
+        return path;
+    };
+    folder
+        .canonicalize()
+        .map(|folder| folder.join(file))
+        .unwrap_or(path)
+}
+
 /// Returns the path that the user named, or the default path of this checkout.
 pub fn results_path(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = match named.filter(|p| !p.as_os_str().is_empty()) {
-        Some(path) => std::path::absolute(path)?,
+        Some(path) => without_dots(std::path::absolute(path)?),
         None => default_results(&context.subject)?,
     };
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
