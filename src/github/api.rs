@@ -100,10 +100,9 @@ impl GitHub {
     pub fn edited_text(&self, number: u64) -> Result<EditedText, GitHubError> {
         let selection = graphql::OF_TEXT;
         let data = self.query_repository(&format!("pullRequest(number:{number}){{{selection}}}"))?;
-        graphql::edited_text(&data["pullRequest"]).ok_or_else(|| GitHubError {
-            request: "POST /graphql".to_owned(),
-            kind: ErrorKind::Shape("no description".to_owned()),
-            tries: 1,
+        graphql::edited_text(&data["pullRequest"]).ok_or_else(|| {
+            let kind = ErrorKind::Shape("no description".to_owned());
+            GitHubError::of_request("POST", "/graphql", kind)
         })
     }
 
@@ -387,10 +386,9 @@ fn shaped<T: serde::de::DeserializeOwned>(
 ) -> Result<T, GitHubError> {
     answer
         .and_then(|value| serde_json::from_value(value).ok())
-        .ok_or_else(|| GitHubError {
-            request: format!("{method} {path}"),
-            kind: ErrorKind::Shape("no such object".to_owned()),
-            tries: 1,
+        .ok_or_else(|| {
+            let kind = ErrorKind::Shape("no such object".to_owned());
+            GitHubError::of_request(method, path, kind)
         })
 }
 

@@ -13,7 +13,7 @@ use ureq::http::{HeaderMap, Method, Request};
 
 use crate::domain::ids::Sha256;
 use crate::github::conditional::{Answer, Conditional};
-use crate::github::config::{ApiConfig, Repository};
+use crate::github::config::{self, ApiConfig, Repository};
 use crate::github::error::{ErrorKind, GitHubError, Transport, plain};
 use crate::github::retry::{self, Clock, RealClock};
 
@@ -102,7 +102,9 @@ impl Client {
                 .collect();
             if certificates.is_empty() {
                 return Err(GitHubError::setting(
-                    "SSL_CERT_FILE contains no certificate in PEM format".to_owned(),
+                    "SSL_CERT_FILE",
+                    "the file contains no certificate in PEM format",
+                    config::OTHER_CERTIFICATES,
                 ));
             }
             tls = tls.root_certs(ureq::tls::RootCerts::from(certificates));
@@ -380,11 +382,7 @@ fn fault(method: &Method, url: &str, kind: ErrorKind) -> GitHubError {
         rest.find('/').map_or("/", |slash| &rest[slash..])
     });
     let path = path.split('?').next().unwrap_or(path);
-    GitHubError {
-        request: format!("{method} {path}"),
-        kind,
-        tries: 1,
-    }
+    GitHubError::of_request(method.as_str(), path, kind)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -392,11 +390,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn read<T: DeserializeOwned>(reply: &Reply, method: &str, path: &str) -> Result<T, GitHubError> {
-    let failed = |kind| GitHubError {
-        request: format!("{method} {}", path.split('?').next().unwrap_or(path)),
-        kind,
-        tries: 1,
-    };
+    let path = path.split('?').next().unwrap_or(path);
+    let failed = |kind| GitHubError::of_request(method, path, kind);
     if !header(&reply.headers, "content-type").is_some_and(|kind| kind.contains("json")) {
         return Err(failed(ErrorKind::NotJson));
     }
@@ -475,7 +470,7 @@ mod tests {
         )
         .to_string();
         assert!(
-            text.starts_with("GitHub: GET /repos/o/n: ") && !text.contains("internal"),
+            text.starts_with("cannot complete GET /repos/o/n: ") && !text.contains("internal"),
             "{text}"
         );
     }

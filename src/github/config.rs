@@ -7,6 +7,9 @@ use ureq::http::Uri;
 
 use crate::github::error::GitHubError;
 
+/// Fixes a wrong `SSL_CERT_FILE`.
+pub(super) const OTHER_CERTIFICATES: &str = "unset it, or name a readable PEM file";
+
 /// A credential. It can only be sent: no method prints it.
 #[derive(Clone)]
 pub struct Token(String);
@@ -21,9 +24,11 @@ impl Token {
         if text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Some(Token(text.to_owned())))
         } else {
-            Err(GitHubError::setting(format!(
-                "{name} contains characters that are not allowed in a token; set it again"
-            )))
+            Err(GitHubError::setting(
+                name,
+                "it contains characters that are not allowed in a token",
+                "set it again",
+            ))
         }
     }
 
@@ -116,14 +121,16 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Parses a URL such as `https://api.github.com` or `https://ghe.example/api/v3`. Plain http is allowed only for loopback.
     pub fn parse(name: &str, text: &str) -> Result<Self, GitHubError> {
-        let wrong = |why: &str| GitHubError::setting(format!("{name} {why}"));
-        let uri: Uri = text.trim().parse().map_err(|_| wrong("is not a URL"))?;
+        const URL: &str = "give a URL such as https://api.github.com";
+        let wrong = |why: &str, fix| GitHubError::setting(name, why, fix);
+        let uri: Uri = text.trim().parse().map_err(|_| wrong("it is not a URL", URL))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong("is not a URL with a scheme and a host"));
+            return Err(wrong("it is not a URL with a scheme and a host", URL));
         };
         if authority.as_str().contains('@') {
             return Err(wrong(
-                "contains a user name; put the token into GITHUB_TOKEN instead",
+                "it contains a user name",
+                "put the token into GITHUB_TOKEN instead",
             ));
         }
         let host = authority.host().trim_matches(['[', ']']);
@@ -133,7 +140,8 @@ impl BaseUrl {
                 .is_ok_and(|address| address.is_loopback());
         if scheme != "https" && !(scheme == "http" && local) {
             return Err(wrong(
-                "must begin with https://, because plain http would expose the token",
+                "it must begin with https://, because plain http would expose the token",
+                URL,
             ));
         }
         Ok(BaseUrl {
@@ -143,7 +151,7 @@ impl BaseUrl {
     }
 
     /// Returns the host of the web pages. A loopback API is a proxy of github.com, or a test's.
-    pub(super) fn web_host(&self) -> &str {
+    pub fn web_host(&self) -> &str {
         let host = self.origin.split_once("://").map_or("", |(_, rest)| rest);
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         match host.strip_prefix("api.").unwrap_or(host) {
@@ -214,9 +222,11 @@ impl ApiConfig {
             None => Ok(Duration::from_secs(default)),
             Some(text) => match text.trim().parse::<u64>() {
                 Ok(n) if n <= 3600 => Ok(Duration::from_secs(n)),
-                _ => Err(GitHubError::setting(format!(
-                    "{name} must be a whole number of seconds, at most 3600"
-                ))),
+                _ => Err(GitHubError::setting(
+                    name,
+                    "it must be a whole number of seconds, at most 3600",
+                    "correct or unset it",
+                )),
             },
         };
         let mut token = None;
@@ -225,20 +235,24 @@ impl ApiConfig {
                 token = Token::parse(name, &variable(name).unwrap_or_default())?;
             }
         }
-        let repository =
-            match set("GITHUB_REPOSITORY") {
-                None => None,
-                Some(text) => Some(Repository::parse(text.trim()).ok_or_else(|| {
-                    GitHubError::setting("GITHUB_REPOSITORY must be `owner/name`".to_owned())
-                })?),
-            };
+        let repository = match set("GITHUB_REPOSITORY") {
+            None => None,
+            Some(text) => Some(Repository::parse(text.trim()).ok_or_else(|| {
+                GitHubError::setting(
+                    "GITHUB_REPOSITORY",
+                    "it must be `owner/name`",
+                    "correct or unset it",
+                )
+            })?),
+        };
         let authorities = match set("SSL_CERT_FILE") {
             None => None,
             Some(path) => Some(std::fs::read(path).map_err(|e| {
-                GitHubError::setting(format!(
-                    "SSL_CERT_FILE cannot be read ({}); unset it or name a readable PEM file",
-                    e.kind()
-                ))
+                GitHubError::setting(
+                    "SSL_CERT_FILE",
+                    format!("the file cannot be read ({})", e.kind()),
+                    OTHER_CERTIFICATES,
+                )
             })?),
         };
         let api = set("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
@@ -272,7 +286,7 @@ mod tests {
         assert_eq!(access.token.unwrap().authorization(), "Bearer sesame");
         let fault = env(&[("GITHUB_TOKEN", "ses ame")]).unwrap_err().to_string();
         assert!(
-            !fault.contains("ame;") && fault.contains("GITHUB_TOKEN"),
+            !fault.contains("ses ame") && fault.contains("GITHUB_TOKEN"),
             "{fault}"
         );
     }

@@ -29,7 +29,11 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// A setting is invalid; no request was sent.
-    Setting(String),
+    Setting {
+        /// What is wrong with the value.
+        why: String,
+        fix: &'static str,
+    },
     /// The request needs a token; no request was sent.
     NoToken,
     /// No complete answer arrived.
@@ -62,27 +66,37 @@ pub enum ErrorKind {
 /// A failed request and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubError {
-    /// Method and path, such as `GET /repos/o/n/issues/5`; empty if no request was sent.
-    pub request: String,
+    /// What could not be done, such as `complete GET /repos/o/n/issues/5`.
+    pub attempt: String,
     pub kind: ErrorKind,
     /// How often the request was sent.
     pub tries: u32,
 }
 
 impl GitHubError {
-    /// Creates the error of an invalid setting.
-    pub fn setting(message: String) -> Self {
+    /// Creates the error of a setting that is invalid for this reason.
+    pub fn setting(name: &str, why: impl Into<String>, fix: &'static str) -> Self {
+        let why = why.into();
         GitHubError {
-            request: String::new(),
-            kind: ErrorKind::Setting(message),
+            attempt: format!("use {name}"),
+            kind: ErrorKind::Setting { why, fix },
             tries: 0,
+        }
+    }
+
+    /// Creates the error of a request. Its path must not have a query.
+    pub fn of_request(method: &str, path: &str, kind: ErrorKind) -> Self {
+        GitHubError {
+            attempt: format!("complete {method} {path}"),
+            kind,
+            tries: 1,
         }
     }
 
     /// Creates the error of a comment that other publishers keep changing.
     pub fn contended(number: u64) -> Self {
         GitHubError {
-            request: format!("the comment on {number}"),
+            attempt: format!("update the comment on {number}"),
             kind: ErrorKind::Contended,
             tries: 1,
         }
@@ -91,7 +105,7 @@ impl GitHubError {
     /// Creates the error of a status that other publishers keep changing.
     pub fn contended_status(commit: &str) -> Self {
         GitHubError {
-            request: format!("the status of {commit}"),
+            attempt: format!("set the status of {commit}"),
             kind: ErrorKind::Contended,
             tries: 1,
         }
@@ -112,7 +126,7 @@ impl GitHubError {
 
     /// Whether the command line or the environment caused the error.
     pub fn is_setting(&self) -> bool {
-        matches!(self.kind, ErrorKind::Setting(_))
+        matches!(self.kind, ErrorKind::Setting { .. })
     }
 
     /// Whether GitHub says that the object does not exist, or the token may not read it.
@@ -137,7 +151,7 @@ impl GitHubError {
             }
             ErrorKind::Status { status, .. } => *status >= 500,
             ErrorKind::TooLarge | ErrorKind::NotJson | ErrorKind::Shape(_) => true,
-            ErrorKind::Setting(_)
+            ErrorKind::Setting { .. }
             | ErrorKind::NoToken
             | ErrorKind::Limited { .. }
             | ErrorKind::Redirected
@@ -145,10 +159,18 @@ impl GitHubError {
         }
     }
 
-    /// Returns how to fix the error; empty if the message already says it.
-    pub fn fix(&self) -> &'static str {
+    /// Returns the error without its help, as a part of another text.
+    pub fn without_help(&self) -> String {
+        let text = self.to_string();
+        text.split_once("\nhelp: ")
+            .map(|(text, _)| text.to_owned())
+            .unwrap_or(text)
+    }
+
+    /// Returns how to fix the error.
+    fn fix(&self) -> &'static str {
         match &self.kind {
-            ErrorKind::Setting(_) => "",
+            ErrorKind::Setting { fix, .. } => fix,
             ErrorKind::NoToken => "set GITHUB_TOKEN (or GH_TOKEN)",
             ErrorKind::Unreachable(Transport::Name | Transport::Connect) => {
                 "check the network, GITHUB_API_URL and the proxy settings (HTTPS_PROXY, NO_PROXY), then try again"
@@ -195,12 +217,10 @@ impl GitHubError {
 
 impl fmt::Display for GitHubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.request.is_empty() {
-            write!(f, "GitHub: {}: ", self.request)?;
-        }
+        write!(f, "cannot {}: ", self.attempt)?;
         match &self.kind {
-            ErrorKind::Setting(message) => f.write_str(message)?,
-            ErrorKind::NoToken => f.write_str("this request needs a token")?,
+            ErrorKind::Setting { why, .. } => f.write_str(why)?,
+            ErrorKind::NoToken => f.write_str("it needs a token")?,
             ErrorKind::Unreachable(b) => f.write_str(match b {
                 Transport::Name => "the API's host name could not be resolved",
                 Transport::Connect => "cannot connect to the API",
@@ -215,7 +235,7 @@ impl fmt::Display for GitHubError {
                 message,
                 needs,
             } => {
-                write!(f, "answered {status}")?;
+                write!(f, "GitHub answered {status}")?;
                 if !message.is_empty() {
                     write!(f, " ({message})")?;
                 }
@@ -240,10 +260,7 @@ impl fmt::Display for GitHubError {
         if self.tries > 1 {
             write!(f, ", after {} tries", self.tries)?;
         }
-        match self.fix() {
-            "" => Ok(()),
-            fix => write!(f, "; {fix}"),
-        }
+        write!(f, "\nhelp: {}", self.fix())
     }
 }
 
@@ -271,27 +288,56 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_remedy() {
-        let says = |status| {
-            GitHubError {
-                request: "GET /x".to_owned(),
-                kind: ErrorKind::Status {
-                    status,
-                    message: "No".to_owned(),
-                    needs: None,
-                },
-                tries: 1,
-            }
-            .to_string()
+    fn each_kind_says_cause_and_help() {
+        let status = |status| ErrorKind::Status {
+            status,
+            message: "No".to_owned(),
+            needs: None,
         };
-        let all: std::collections::BTreeSet<String> = [401, 403, 404, 410, 422, 502]
-            .map(|s| says(s).split_once("; ").unwrap().1.to_owned())
-            .into();
-        assert_eq!(all.len(), 6);
-        assert!(
-            says(403).starts_with("GitHub: GET /x: answered 403 (No); give the token"),
-            "{}",
-            says(403)
+        let statuses = [401, 403, 404, 410, 422, 502];
+        let kinds = [
+            ErrorKind::NoToken,
+            ErrorKind::Unreachable(Transport::Name),
+            ErrorKind::Unreachable(Transport::Connect),
+            ErrorKind::Unreachable(Transport::Tls),
+            ErrorKind::Unreachable(Transport::Timeout),
+            ErrorKind::Unreachable(Transport::Cut),
+            ErrorKind::Unreachable(Transport::Proxy),
+            ErrorKind::Unreachable(Transport::Protocol),
+            ErrorKind::Limited { retry_in: None },
+            ErrorKind::Redirected,
+            ErrorKind::TooLarge,
+            ErrorKind::NotJson,
+            ErrorKind::Shape("x".to_owned()),
+        ];
+        let kinds = statuses.map(status).into_iter().chain(kinds);
+        let mut errors: Vec<GitHubError> = kinds
+            .map(|kind| GitHubError::of_request("GET", "/x", kind))
+            .collect();
+        errors.extend([
+            GitHubError::setting("NAME", "it is empty", "set it"),
+            GitHubError::contended(1),
+            GitHubError::contended_status("x"),
+        ]);
+        for error in &errors {
+            let text = error.to_string();
+            let (first, help) = text.split_once("\nhelp: ").unwrap_or_default();
+            let (attempt, cause) = first.split_once(": ").unwrap_or_default();
+            assert!(
+                attempt.starts_with("cannot ")
+                    && !cause.is_empty()
+                    && !help.is_empty()
+                    && !help.contains('\n'),
+                "{text}"
+            );
+            assert_eq!(error.without_help(), first);
+        }
+        let helps: std::collections::BTreeSet<_> =
+            errors[..statuses.len()].iter().map(GitHubError::fix).collect();
+        assert_eq!(helps.len(), statuses.len());
+        assert_eq!(
+            errors[0].without_help(),
+            "cannot complete GET /x: GitHub answered 401 (No)"
         );
     }
 }

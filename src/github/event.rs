@@ -14,15 +14,15 @@ use crate::github::types::Pull;
 pub enum NoEvent {
     /// This process does not run in a workflow.
     #[error(
-        "GITHUB_EVENT_PATH is not set: this is not a workflow run; give the pull request with `--pr N`, or its parts as files"
+        "cannot find the pull request: GITHUB_EVENT_PATH is not set, so this is not a workflow run\nhelp: give the pull request with `--pr N`, or its parts as files"
     )]
     Unset,
     /// The file cannot be read or is not an event.
-    #[error("cannot read the workflow event: {0}")]
+    #[error("cannot read the event of the workflow: {0}\nhelp: give the pull request with `--pr N`")]
     Unreadable(String),
     /// The event is not about a pull request.
     #[error(
-        "the event `{0}` is not about a pull request; run on `pull_request` or `merge_group`, or give `--pr N`"
+        "cannot find the pull request: the event `{0}` is not about a pull request\nhelp: run on `pull_request` or `merge_group`, or give `--pr N`"
     )]
     Other(String),
 }

@@ -103,11 +103,7 @@ mod tests {
     use super::*;
 
     fn fault(kind: ErrorKind) -> GitHubError {
-        GitHubError {
-            request: String::new(),
-            kind,
-            tries: 1,
-        }
+        GitHubError::of_request("GET", "/x", kind)
     }
 
     fn status(status: u16) -> ErrorKind {

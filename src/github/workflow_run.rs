@@ -2,6 +2,13 @@
 //!
 //! Must not read the environment itself; the caller passes a lookup.
 
+use std::ffi::OsString;
+
+/// Whether this process runs in GitHub Actions, where other people read the log. The runner sets `GITHUB_ACTIONS` to `true`.
+pub fn in_actions(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
 /// The workflow run of this process; all parts are `None` outside of a workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkflowRun {

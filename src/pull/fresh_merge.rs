@@ -72,7 +72,7 @@ pub fn find(
             return error;
         }
         let message = format!(
-            "GitHub's merge of pull request {number} is not with the current base, and it cannot be made here: {error:#}; update the branch of the pull request, or try again later"
+            "cannot use GitHub's merge of pull request {number}: it is not with the current base, and it cannot be made here: {error:#}\nhelp: update the branch of the pull request, or try again later"
         );
         NoVerdict(message).into()
     })

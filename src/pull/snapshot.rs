@@ -31,7 +31,7 @@ impl Merge {
     fn of(commit: Commit) -> Result<Self, GitHubError> {
         let parents = commit.parents.len();
         let [base, head] = commit.parents.try_into().map_err(|_| GitHubError {
-            request: format!("commit {}", commit.sha),
+            attempt: format!("read the merge {}", commit.sha),
             kind: ErrorKind::Shape(format!("a merge with {parents} parents")),
             tries: 1,
         })?;

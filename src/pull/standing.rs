@@ -87,7 +87,12 @@ impl<'a> Writers<'a> {
             }
             // An outage says nothing about the author. The result of a run that began so would stay pending.
             Err(error) if error.is_temporary() => return Err(error),
-            Err(error) => found.doubt = Some(format!("GitHub does not tell who wrote it: {error}")),
+            Err(error) => {
+                found.doubt = Some(format!(
+                    "GitHub does not tell who wrote it: {}",
+                    error.without_help()
+                ))
+            }
         }
         if found.doubt.is_none() {
             return Ok(found);

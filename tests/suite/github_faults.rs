@@ -174,7 +174,7 @@ const WAYS: &[FaultCase] = &[
         wrong: |_| (),
         env: &[("NMOE_API_TIMEOUT_S", "soon")],
         exit: 2,
-        says: &["NMOE_API_TIMEOUT_S must be a whole number of seconds"],
+        says: &["cannot use NMOE_API_TIMEOUT_S: it must be a whole number of seconds"],
     },
     FaultCase {
         row: "the comment cannot be written",

@@ -49,7 +49,7 @@ fn next_step_keeps_options_of_the_call() {
         (&["--gate", "b200:two"], "single -f single_gate=b200:two"),
     ] {
         let steps = next(options);
-        assert_eq!(steps, [format!("{dispatch}{step}")]);
+        assert_eq!(steps, [format!("{dispatch}{step} -R octo-org/trainer")]);
         for input in steps[0].split(" -f ").skip(1) {
             let (name, _) = input.split_once('=').unwrap();
             assert!(workflow.contains(&format!("      {name}:\n")), "{name}");
@@ -275,7 +275,7 @@ fn merge_of_other_head_is_refused() {
     let out = fixture.call(&["--bundle", "full"]).run().exits(3);
     assert!(
         out.stderr.contains(
-            "GitHub's merge of pull request 5 is not with the current base, and it cannot be made here"
+            "cannot use GitHub's merge of pull request 5: it is not with the current base, and it cannot be made here"
         ),
         "{}",
         out.stderr
@@ -399,7 +399,7 @@ fn missing_contract_or_editor_is_reported() {
         .call(&["--bundle", "full", "--issue", "99"])
         .run()
         .exits(3)
-        .reports("error: GitHub: GET");
+        .reports("error: cannot complete GET");
     fixture.api.issue(8, "x", "no contract");
     fixture
         .call(&["--bundle", "full", "--issue", "8"])

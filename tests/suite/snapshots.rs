@@ -137,7 +137,7 @@ fn tables_fit_80_columns() {
             }
             let is_copied = |line: &&str| {
                 let start = line.trim_start();
-                let begins = ["next: ", "error", "warning", "note", "{", "$ ", "==="];
+                let begins = ["next: ", "error", "help: ", "warning", "note", "{", "$ ", "==="];
                 // A finding is one line, for editors and grep. A command is one line, to be copied.
                 let has = [": error[", ": warning[", ": gh ", ": git ", ": nmoe-gates "];
                 begins.iter().any(|word| start.starts_with(word))

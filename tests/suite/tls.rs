@@ -210,7 +210,12 @@ fn invalid_certificate_gets_no_request() {
     let none = trusting(&fixture, &url(good), "no certificate at all\n")
         .run()
         .exits(2);
-    nothing(&fixture, &none, "SSL_CERT_FILE contains no certificate", "PEM");
+    nothing(
+        &fixture,
+        &none,
+        "cannot use SSL_CERT_FILE: the file contains no certificate",
+        "PEM",
+    );
     let plain = call(&fixture, &format!("http://{HOST}/api/v3")).run().exits(2);
     nothing(&fixture, &plain, "must begin with https://", "GITHUB_API_URL");
 }

@@ -400,7 +400,7 @@ fn protected(name: &str, job: &str, answer: Result<bool, GitHubError>) -> Check 
             format!("environment {name} does not exist; the first run would create it without protection"),
             REMEDY,
         ),
-        Err(fault) => unasked(name, fault.to_string()),
+        Err(fault) => unasked(name, fault.without_help()),
     }
 }
 

@@ -21,7 +21,10 @@ pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>
             return Check::not(
                 State::Hint,
                 NAME,
-                format!("the rules of branch {branch} were not asked: {error}"),
+                format!(
+                    "the rules of branch {branch} were not asked: {}",
+                    error.without_help()
+                ),
                 "see Settings, Rules: a required `nmoe-gates/…` should name an app as its source",
             );
         }
