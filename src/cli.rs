@@ -15,7 +15,7 @@ use crate::cmd::deferred::{self, Deferred};
 use crate::cmd::help::GLOBAL_OPTIONS;
 use crate::cmd::help_pages;
 use crate::domain::exit::Exit;
-use crate::domain::next_step::{NamedDirectories, repeat_directories};
+use crate::domain::next_step::{NamedDirectories, name_repository, repeat_directories};
 use crate::gate::container::keeper;
 use crate::system::{files, panics};
 
@@ -272,6 +272,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         supervisor_pid: unlisted.global.supervisor_pid,
         records: unlisted.global.records,
     };
+    let of_steps = context.clone();
+    name_repository(move || cmd::github::for_gh(&of_steps));
     let outcome = match cli.command {
         Command::Init(args) => cmd::init::run(&context, &args, &described()),
         Command::Doctor(args) => cmd::doctor::run(&context, &args),

@@ -333,11 +333,14 @@ fn next(
             let file = path.display().to_string();
             let work = &open.contract.nmoe;
             let title = format!("[{}] {}", work.issue, work.slug.replace('-', " "));
-            let mut create = vec!["gh", "pr", "create", "--title", &title, "--body-file", &file];
+            let body = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let body = body.display().to_string();
+            let mut create = vec!["gh", "pr", "create", "--title", &title, "--body-file", &body];
             create.extend(["--base", &naming.base]);
-            if let Some(branch) = &branch {
+            let head = branch.as_ref().map(|branch| github::head_for_gh(context, branch));
+            if let Some(head) = &head {
                 // Without a terminal, `gh` asks for a branch that it does not know.
-                create.extend(["--head", branch]);
+                create.extend(["--head", head]);
             }
             next.extend([
                 NextStep::manual(
@@ -348,12 +351,11 @@ fn next(
                 ),
                 push(),
                 NextStep::run(Who::Author, "open the pull request", create),
-                NextStep::script(
-                    Who::Author,
-                    "see what blocks the merge",
-                    "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
-                ),
             ]);
+            next.extend(branch.iter().map(|branch| {
+                let ready = ["nmoe-gates", "ready"];
+                github::with_number(context, branch, "see what blocks the merge", &ready)
+            }));
         }
         (None, Some((_, snapshot))) => {
             let head = &snapshot.pull.head;

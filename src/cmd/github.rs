@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::cmd::context::Context;
+use crate::cmd::context::{self, Context};
 use crate::cmd::state_dir::state_dir;
+use crate::domain::next_step::{NextStep, Who};
 use crate::git::Git;
 use crate::github::api::GitHub;
 use crate::github::client::Client;
 use crate::github::config::ApiConfig;
 use crate::github::config::Repository;
-use crate::github::workflow_run::WorkflowRun;
+use crate::github::workflow_run::{self, WorkflowRun};
 use crate::report::links::Links;
+
+const SERVER: &str = "github.com";
 
 /// How a command connects.
 #[derive(Default)]
@@ -49,9 +52,37 @@ pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
     Ok(GitHub::new(client, repository))
 }
 
+/// Returns the repository as `gh` takes it after `-R`: with its host, unless that is github.com. `None` if it is unknown.
+pub fn for_gh(context: &Context) -> Option<String> {
+    let access = ApiConfig::from_env(|name| std::env::var(name).ok()).ok()?;
+    let host = access.base.web_host().to_owned();
+    let repository = access.repository.or_else(|| of_remote(context, "").ok())?;
+    match host.as_str() {
+        SERVER => Some(repository.to_string()),
+        host => Some(format!("{host}/{repository}")),
+    }
+}
+
+/// Returns a branch of the checkout's remote as `gh` takes it: with its owner, if the remote is a fork of the repository.
+pub fn head_for_gh(context: &Context, branch: &str) -> String {
+    let named = std::env::var("GITHUB_REPOSITORY").ok();
+    let named = named.and_then(|text| Repository::parse(text.trim()));
+    match (of_remote(context, "").ok(), named) {
+        (Some(remote), Some(named)) if remote != named => format!("{}:{branch}", remote.owner),
+        _ => branch.to_owned(),
+    }
+}
+
+/// Makes a step of the author whose last argument is the number of the pull request from a branch.
+pub fn with_number(context: &Context, branch: &str, what: &str, argv: &[&str]) -> NextStep {
+    let head = head_for_gh(context, branch);
+    let number = ["gh", "pr", "view", &head, "--json", "number", "--jq", ".number"];
+    NextStep::substitute(Who::Author, what, argv, &number)
+}
+
 /// Returns the folder for answers of GitHub. The token of a workflow is valid for one job, so nothing is kept there.
 fn answers() -> Option<PathBuf> {
-    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+    if workflow_run::in_actions(context::variable) {
         return None;
     }
     Some(state_dir().ok()?.join("answers"))
@@ -59,7 +90,6 @@ fn answers() -> Option<PathBuf> {
 
 /// Returns the pages of this workflow run. Outside of a workflow, the repository is the one of a remote on github.com.
 pub fn links(context: &Context) -> Links {
-    const SERVER: &str = "github.com";
     let workflow = WorkflowRun::from_env(|name| std::env::var(name).ok());
     let of_remote = || {
         let url = remote_url(context)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use crate::cmd::context::{Context, Format, print, print_json_line};
+use crate::cmd::context::{self, Context, Format, print, print_json_line};
 use crate::cmd::gates::{Which, selecting};
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
@@ -15,6 +15,7 @@ use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{SINGLE, TIER_A, TIER_B};
 use crate::domain::resolution::Resolution;
 use crate::git::Git;
+use crate::github::workflow_run;
 use crate::lint::context::RegistryIndex;
 use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::resolution::{self, Request};
@@ -60,7 +61,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(HELP.formats)?;
     let github = github::connect(context)?;
-    let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some();
+    let in_workflow = workflow_run::in_actions(context::variable);
     if args.update_branch {
         if in_workflow {
             bail!(

@@ -15,7 +15,7 @@ pub use args::{Args, Unlisted};
 pub use output::tails;
 pub use results_path::{default_results, results_path};
 
-use input::{Refused, compares, gather, in_actions, proven};
+use input::{Refused, compares, gather, proven};
 use rank::Rank;
 
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, anyhow};
 use indexmap::IndexMap;
 
-use crate::cmd::context::{Context, Format, say};
+use crate::cmd::context::{self, Context, Format, say};
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
 use crate::cmd::perf_baseline;
@@ -55,6 +55,7 @@ use crate::gate::recorder::{self, Recorder};
 use crate::gate::rehearsal;
 use crate::gate::select::{self};
 use crate::gate::verdict::ResultsBuilder;
+use crate::github::workflow_run;
 use crate::system::clock;
 use crate::system::random;
 use crate::system::signals::Stop;
@@ -169,9 +170,9 @@ fn work(
 ) -> Result<Exit, Refused> {
     let Work { mut signals, records } = worker;
     let refused = Refused::because(Reason::Refused);
-    if unlisted.panic_in_gate && std::env::var_os("GITHUB_ACTIONS").is_some() {
+    if unlisted.panic_in_gate && workflow_run::in_actions(context::variable) {
         let error =
-            anyhow!("cannot use --panic-in-gate: it tests this program itself, and GITHUB_ACTIONS is set");
+            anyhow!("cannot use --panic-in-gate: it tests this program itself, and this is a workflow");
         return Err(refused(error));
     }
     let format = context.format(HELP.formats).map_err(refused)?;
@@ -257,13 +258,15 @@ fn work(
             .filter(|login| Login::is_valid(login)),
         perf: input.perf,
         keep_going: args.keep_going,
-        groups: in_actions(),
+        groups: workflow_run::in_actions(context::variable),
     };
     let links = input.links;
     let stream = match format {
         Format::Json => std::io::stderr().as_fd().try_clone_to_owned(),
         // The runner reads commands from standard output, so a workflow keeps the stream.
-        _ if context.verbosity < -1 && !in_actions() => std::fs::File::create("/dev/null").map(OwnedFd::from),
+        _ if context.verbosity < -1 && !workflow_run::in_actions(context::variable) => {
+            std::fs::File::create("/dev/null").map(OwnedFd::from)
+        }
         _ => std::io::stdout().as_fd().try_clone_to_owned(),
     };
     let stream = stream.context("cannot start the output")?;

@@ -1,9 +1,10 @@
 //! Defines the next step, which an agent can execute without other knowledge.
 //!
 //! The command line is made from the list of arguments, so a shell never interprets text of an outsider. A command of this program
-//! repeats the directories that the current invocation names, because otherwise it would read another checkout.
+//! repeats the directories that the current invocation names, because otherwise it would read another checkout. A command of `gh` names
+//! the repository, so that it works from any directory.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,26 @@ pub struct NamedDirectories {
 
 static NAMED: OnceLock<NamedDirectories> = OnceLock::new();
 
+type Find = Box<dyn FnOnce() -> Option<String> + Send>;
+
+/// The repository for steps of `gh`, found when the first one is made.
+static REPOSITORY: OnceLock<LazyLock<Option<String>, Find>> = OnceLock::new();
+
+/// Sets how to find the repository that every `gh` step of this process names. Later calls have no effect.
+pub fn name_repository(find: impl FnOnce() -> Option<String> + Send + 'static) {
+    REPOSITORY.get_or_init(|| LazyLock::new(Box::new(find)));
+}
+
+/// Names the repository in a command of `gh`, which then needs no checkout.
+fn with_repository(argv: &mut Vec<String>, find: impl FnOnce() -> Option<String>) {
+    let words: Vec<&str> = argv.iter().take(2).map(String::as_str).collect();
+    if matches!(words[..], ["gh", "pr" | "issue" | "workflow"])
+        && let Some(repository) = find()
+    {
+        argv.extend(["-R".to_owned(), repository]);
+    }
+}
+
 /// Sets the directories that every step of this process repeats. Later calls have no effect.
 pub fn repeat_directories(named: NamedDirectories) {
     NAMED.get_or_init(|| named);
@@ -59,7 +80,8 @@ impl NamedDirectories {
             (Some(PROGRAM), Some("explain" | "--repo")) => Vec::new(),
             (Some(PROGRAM), _) => self.options(),
             (Some("git"), _) => {
-                let dir = self.directory().map(|dir| ["-C", dir].map(str::to_owned));
+                let dir = self.subject.as_deref().or(self.repo.as_deref());
+                let dir = dir.map(|dir| ["-C", dir].map(str::to_owned));
                 dir.into_iter().flatten().collect()
             }
             _ => Vec::new(),
@@ -68,27 +90,10 @@ impl NamedDirectories {
         argv.splice(at..at, added);
     }
 
-    fn directory(&self) -> Option<&str> {
-        self.subject.as_deref().or(self.repo.as_deref())
-    }
-
     fn options(&self) -> Vec<String> {
         let repo = self.repo.iter().map(|dir| ["--repo", dir]);
         let subject = self.subject.iter().map(|dir| ["--subject", dir]);
         repo.chain(subject).flatten().map(str::to_owned).collect()
-    }
-
-    /// Makes a shell line run in the checkout under test, where `gh` finds the pull request.
-    fn script(&self, line: &str) -> String {
-        let Some(dir) = self.directory() else {
-            return line.to_owned();
-        };
-        let own = line.strip_prefix(PROGRAM).map(|rest| {
-            let words = [vec![PROGRAM.to_owned()], self.options()].concat();
-            shell_line(&words) + rest
-        });
-        let line = own.unwrap_or_else(|| line.to_owned());
-        format!("{} && {line}", shell_line(&["cd", dir]))
     }
 }
 
@@ -100,6 +105,7 @@ fn completed<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Vec<String> 
     if let Some(named) = NAMED.get() {
         named.complete(&mut argv);
     }
+    with_repository(&mut argv, || REPOSITORY.get()?.as_deref().map(str::to_owned));
     argv
 }
 
@@ -156,12 +162,10 @@ impl NextStep {
         NextStep::line(who, what.into(), lines.join(&format!(" {operator} ")))
     }
 
-    /// Makes a step whose command needs a shell. The line is static, so it cannot contain text of an outsider.
-    pub fn script(who: Who, what: impl Into<String>, line: &'static str) -> Self {
-        let line = NAMED
-            .get()
-            .map_or_else(|| line.to_owned(), |named| named.script(line));
-        NextStep::line(who, what.into(), line)
+    /// Makes a step whose last argument is the output of another command.
+    pub fn substitute(who: Who, what: impl Into<String>, argv: &[&str], last: &[&str]) -> Self {
+        let line = |argv: &[&str]| shell_line(&completed(argv.iter().copied()));
+        NextStep::line(who, what.into(), format!("{} \"$({})\"", line(argv), line(last)))
     }
 
     fn line(who: Who, what: String, line: String) -> Self {
@@ -273,11 +277,34 @@ mod tests {
         ] {
             assert_eq!(complete(line), line);
         }
-        assert_eq!(
-            named.script("nmoe-gates ready \"$(gh pr view)\""),
-            "cd /c && nmoe-gates --repo '/a b' --subject /c ready \"$(gh pr view)\""
+    }
+
+    #[test]
+    fn commands_of_gh_name_the_repository() {
+        let complete = |line: &str, repository: Option<&str>| {
+            let mut argv = line.split(' ').map(str::to_owned).collect();
+            with_repository(&mut argv, || repository.map(str::to_owned));
+            shell_line(&argv)
+        };
+        for command in ["pr merge 7", "issue view 7", "workflow run x.yml"] {
+            let line = format!("gh {command}");
+            assert_eq!(complete(&line, Some("o/n")), format!("{line} -R o/n"));
+            assert_eq!(complete(&line, None), line);
+        }
+        assert_eq!(complete("git push", Some("o/n")), "git push");
+    }
+
+    #[test]
+    fn substituted_command_is_quoted_by_word() {
+        let step = NextStep::substitute(
+            Who::Author,
+            "x",
+            &["printf", "%s-%s", "a b"],
+            &["echo", "$(id)\" c"],
         );
-        assert_eq!(NamedDirectories::default().script("x"), "x");
+        let line = step.command().unwrap_or_default();
+        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "a b-$(id)\" c");
     }
 
     proptest! {

@@ -264,7 +264,7 @@ impl Inputs<'_> {
         blockers.extend(Blocker::of_errors(&blocker::NOT_PUBLIC, &private, || {
             NextStep::run(
                 Who::Author,
-                "list the findings, then remove the private data, or tick the boxes that you confirm, and write the description with `gh pr edit --body-file`",
+                "list the findings, then remove the private data from the description, or tick the boxes that you confirm",
                 ["nmoe-gates", "lint", "pr", "--pr", &number],
             )
         }));

@@ -22,6 +22,8 @@ mod fake_github;
 #[path = "../suite/fake_graphql.rs"]
 #[allow(dead_code, reason = "the suite uses more of it")]
 mod fake_graphql;
+#[path = "../suite/gh_commands.rs"]
+mod gh_commands;
 mod github;
 mod inspect;
 mod lint_properties;

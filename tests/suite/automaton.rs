@@ -75,8 +75,8 @@ impl Automaton {
         ]);
         let bin = way.sandbox.path("bin");
         std::fs::create_dir(&bin).unwrap();
-        // `gh pr view --json number --jq .number` in a checkout of the branch.
-        let gh = "#!/bin/sh\ncat \"$GH_NUMBER\"\n";
+        // `gh pr view BRANCH --json number --jq .number -R REPOSITORY`.
+        let gh = "#!/bin/sh\n[ \"$2 $8\" = 'view -R' ] && cat \"$GH_NUMBER\"\n";
         std::fs::write(bin.join("gh"), gh).unwrap();
         let mut mode = std::fs::metadata(bin.join("gh")).unwrap().permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
@@ -284,6 +284,10 @@ impl Automaton {
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
         let option = |name: &str| words.windows(2).find(|pair| pair[0] == name).map(|pair| pair[1]);
         let number = |word: &str| word.parse::<u64>().unwrap();
+        let [words @ .., "-R", "octo-org/trainer"] = words.as_slice() else {
+            self.wrong.push(format!("{words:?} needs the folder"));
+            return;
+        };
         match &words[1..] {
             ["pr", "create", ..] => {
                 let complete = ["--title", "--body-file", "--base", "--head"];
@@ -292,7 +296,9 @@ impl Automaton {
                     return;
                 }
                 self.pulls += 1;
-                let body = std::fs::read_to_string(option("--body-file").unwrap()).unwrap();
+                let file = Path::new(option("--body-file").unwrap());
+                assert!(file.is_absolute(), "{file:?} is in the folder");
+                let body = std::fs::read_to_string(file).unwrap();
                 self.way
                     .github
                     .open(self.pulls, option("--head").unwrap(), "writer", &body);

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::exit_codes;
 use crate::expectation::Expectation;
+use crate::gh_commands::check_gh_commands;
 use crate::statement::{Changes, Files, Output, Place, Status};
 use crate::support::program::folder;
 use crate::support::registry::Registry;
@@ -244,6 +245,13 @@ impl Call {
         }
         let call = Arc::new(Place::of(&self.command));
         exit_codes::check_exit_code(self.command.get_args(), output.status.code());
+        let mut variables = self.command.get_envs();
+        let repository = variables.find(|(name, _)| *name == "GITHUB_REPOSITORY");
+        let repository = repository.and_then(|(_, value)| value);
+        for bytes in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(bytes);
+            check_gh_commands(self.command.get_args(), repository, &text);
+        }
         Outcome {
             status: Status::new(output.status.code(), &call),
             stdout: Output::new("standard output", &output.stdout, &call),

@@ -47,6 +47,7 @@ mod fake_graphql;
 mod first_hour;
 mod gates;
 mod get_program;
+mod gh_commands;
 mod github;
 mod github_faults;
 mod hostile_environment;

@@ -703,7 +703,7 @@ fn slow_branch_is_updated_only_at_a_prompt() {
         .run()
         .exits(0)
         .any_output()
-        .prints("next: start the run: gh workflow run tier-b.yml -f pr_number=11 -f bundle=one (maintainer)");
+        .prints("next: start the run: gh workflow run tier-b.yml -f pr_number=11 -f bundle=one -R octo-org/trainer (maintainer)");
     let parents = git(&way.github.remote(), ["rev-parse", "issue/01-x^2"]);
     assert_eq!(parents.trim(), tip);
     assert!(way.codes(number).contains(&"not-reviewed".to_owned()));

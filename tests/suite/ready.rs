@@ -115,7 +115,7 @@ const WAYS: &[Blocker] = &[
     (
         "scope-violated",
         "author",
-        "gh issue view 1 --json body --jq .body | nmoe-gates lint scope --contract - --base ",
+        "gh issue view 1 --json body --jq .body -R octo-org/trainer | nmoe-gates lint scope --contract - --base ",
         |fixture| {
             agreed(
                 fixture,

@@ -144,14 +144,12 @@ fn panic_is_recovered_like_kill() {
 
 #[test]
 fn crash_argument_is_refused_in_workflow() {
-    for value in ["true", "false", ""] {
-        let fixture = fixture();
-        let run = fixture.run_with(&["--tier", "a", "--panic-in-gate"], &[("GITHUB_ACTIONS", value)]);
-        let run = run.exits(2);
-        let run = run.reports("error: cannot use --panic-in-gate");
-        assert_eq!(run.results["refused"], "refused");
-        assert!(!fixture.sandbox.path("tmp/ran").exists());
-    }
+    let fixture = fixture();
+    let run = fixture.run_with(&["--tier", "a", "--panic-in-gate"], &[("GITHUB_ACTIONS", "true")]);
+    let run = run.exits(2);
+    let run = run.reports("error: cannot use --panic-in-gate");
+    assert_eq!(run.results["refused"], "refused");
+    assert!(!fixture.sandbox.path("tmp/ran").exists());
 }
 
 #[test]

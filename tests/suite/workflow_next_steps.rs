@@ -77,7 +77,7 @@ impl Agent<'_> {
                 // The test knows the output of `gh`.
                 assert_eq!(
                     argv[2],
-                    "nmoe-gates ready \"$(gh pr view --json number --jq .number)\""
+                    "nmoe-gates ready \"$(gh pr view issue/01-core --json number --jq .number -R octo-org/trainer)\""
                 );
                 argv = step("nmoe-gates ready 11").argv;
             }
@@ -105,7 +105,8 @@ impl Agent<'_> {
                     git(&self.dir, &argv[1..]);
                 }
                 "gh" => {
-                    for step in self.github(&command) {
+                    let command = command.strip_suffix(" -R octo-org/trainer").unwrap();
+                    for step in self.github(command) {
                         left.push_back(step);
                     }
                 }
@@ -192,10 +193,10 @@ fn slow_next_steps_lead_from_plan_to_merge() {
             "nmoe-gates attest --write TREE.md",
             "describe in TREE.md what you changed and why, name the issue with `Fixes: #N` unless it is there, tick the boxes that you confirm",
             "git push origin HEAD",
-            "gh pr create --title '[01] core' --body-file TREE.md --base master --head issue/01-core",
-            "nmoe-gates ready \"$(gh pr view --json number --jq .number)\"",
-            "gh pr review 11 --approve",
-            "gh workflow run tier-b.yml -f pr_number=11 -f bundle=single -f single_gate=b200:moonlight_8x20",
+            "gh pr create --title '[01] core' --body-file TREE.md --base master --head issue/01-core -R octo-org/trainer",
+            "nmoe-gates ready \"$(gh pr view issue/01-core --json number --jq .number -R octo-org/trainer)\"",
+            "gh pr review 11 --approve -R octo-org/trainer",
+            "gh workflow run tier-b.yml -f pr_number=11 -f bundle=single -f single_gate=b200:moonlight_8x20 -R octo-org/trainer",
             "nmoe-gates ready 11",
             "gh pr merge 11 --merge",
         ]

@@ -28,6 +28,7 @@ use crate::gate::journal;
 use crate::gate::select::{self, Selection};
 use crate::gate::verdict::ResultsBuilder;
 use crate::git::{Git, GitError};
+use crate::github::workflow_run;
 use crate::leaks::machine;
 use crate::leaks::private_terms;
 use crate::policy::{self, Revision};
@@ -74,11 +75,6 @@ pub(super) struct RunInput {
     pub(super) identity: Identity,
     /// Whether the output of gates is redacted as well, because other people read it or the user defined private terms.
     pub(super) redacts_output: bool,
-}
-
-/// Whether this process runs in GitHub Actions, where other people read the log.
-pub(super) fn in_actions() -> bool {
-    std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true")
 }
 
 /// Returns the private names to redact, and whether the user defined any of them.
@@ -193,7 +189,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
             ..github::links(context)
         },
         identity,
-        redacts_output: has_terms || in_actions(),
+        redacts_output: has_terms || workflow_run::in_actions(context::variable),
     })
 }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use indexmap::IndexMap;
 
-use crate::cmd::context::{Context, Format, print, print_data, print_json_line, say, say_text};
+use crate::cmd::context::{self, Context, Format, print, print_data, print_json_line, say, say_text};
+use crate::cmd::github;
 use crate::cmd::run::args::Unlisted;
-use crate::cmd::run::input::{RunInput, in_actions};
+use crate::cmd::run::input::RunInput;
 use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
 use crate::domain::ids::GateId;
@@ -18,6 +19,7 @@ use crate::domain::verdict::{Overall, Reason, Verdict};
 use crate::gate::log;
 use crate::gate::recorder::text;
 use crate::git::Git;
+use crate::github::workflow_run;
 use crate::report::links::Links;
 use crate::report::render::{self, Page, Tail};
 use crate::report::view::View;
@@ -142,7 +144,7 @@ pub(super) fn present(
     )?;
     say_text(Text::new().rendered(&page.text, color).line(""));
     context.note(format_args!("results: {}", path.display()));
-    if context.verbosity >= 0 && !in_actions() {
+    if context.verbosity >= 0 && !workflow_run::in_actions(context::variable) {
         say_text(&next_steps(&next(context, path, results)));
     }
     Ok(())
@@ -170,16 +172,24 @@ fn next(context: &Context, path: &Path, results: &Results) -> Vec<NextStep> {
     let pushed = || {
         let branch = git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok()?;
         let remote = context.settings().ok()?.naming.remote;
-        git.commit(&format!("refs/remotes/{remote}/{branch}")).ok()?
+        let tip = git.commit(&format!("refs/remotes/{remote}/{branch}")).ok()?;
+        tip.map(|_| branch)
     };
     let Ok(top) = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"]) else {
         return Vec::new();
     };
     // `start` names the same file.
     let file = format!("{top}.md");
-    if Path::new(&file).exists() && pushed().is_some() {
-        let line = "nmoe-gates attest --pr \"$(gh pr view --json number --jq .number)\"";
-        return vec![NextStep::script(Who::Author, "update the attestation", line)];
+    if Path::new(&file).exists()
+        && let Some(branch) = pushed()
+    {
+        let attest = ["nmoe-gates", "attest", "--pr"];
+        return vec![github::with_number(
+            context,
+            &branch,
+            "update the attestation",
+            &attest,
+        )];
     }
     step(
         "write the attestation",

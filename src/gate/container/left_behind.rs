@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::gate::container::protocol::LABEL;
 use crate::gate::output::Output;
+use crate::github::workflow_run;
 use crate::system::files;
 
 /// The longest answer of an engine, in bytes.
@@ -60,7 +61,7 @@ impl Snapshot {
                 .any(|name| environment.contains_key(OsStr::new(name)))
             || scripts(command, subject).any(|text| mentions_engine(&text));
         // A job of Actions has its runner, and so the engine of the runner, to itself.
-        let is_owner = names_engine || variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        let is_owner = names_engine || workflow_run::in_actions(&variable);
         let sockets = sockets(command, &variable)
             .into_iter()
             .filter_map(|socket| {
