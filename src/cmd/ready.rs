@@ -2,8 +2,6 @@
 
 mod report;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -15,7 +13,7 @@ use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
 use crate::domain::results::Results;
-use crate::git::{Git, revisions};
+use crate::git::Git;
 use crate::github::api::GitHub;
 use crate::github::batch::{Batch, Wanted};
 use crate::github::error::ErrorKind;
@@ -117,7 +115,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         batch.load_evidence(&github, EVENT, &wanted);
         let requests = batch.unknown_evidence(&wanted);
         announce(context, "the published results need", requests);
-        let on_base = RefCell::new(HashMap::new());
         for (n, (snapshot, comments)) in snapshots.iter().zip(&comments).enumerate() {
             counter.show(format_args!(
                 "reading published results: {} of {}",
@@ -129,12 +126,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             let trust = Trust {
                 registry: &registry,
                 publish: &clone.settings(&base)?.publish,
-                is_on_base: &|commit| {
-                    *on_base
-                        .borrow_mut()
-                        .entry((base.clone(), commit.clone()))
-                        .or_insert_with(|| revisions::contains(&clone.git, &base, commit))
-                },
+                is_on_base: &|commit| clone.contains(&base, commit),
                 batch: &batch,
             };
             let published = published::read(&github, pull, comments, &trust)?;

@@ -2,10 +2,14 @@
 
 use std::cell::Cell;
 
+use anyhow::anyhow;
+
 use crate::domain::finding::Finding;
+use crate::domain::paths;
 use crate::domain::settings::Allowance;
 use crate::leaks::codes;
 use crate::leaks::finding::LeakFinding;
+use crate::system::clock;
 
 /// The suppressions of the settings.
 pub struct Suppressions {
@@ -51,6 +55,15 @@ impl Suppressions {
             entries,
             file: file.to_owned(),
         })
+    }
+
+    /// Checks the suppressions of the settings on the current day.
+    ///
+    /// # Errors
+    /// States which entry is invalid, and why.
+    pub fn today(list: &[Allowance]) -> anyhow::Result<Self> {
+        let now = clock::now();
+        Suppressions::new(list, paths::SETTINGS, now.get(..10).unwrap_or(&now)).map_err(|why| anyhow!(why))
     }
 
     /// Whether a suppression that has not expired matches a finding.

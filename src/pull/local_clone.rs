@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::domain::exit::NoVerdict;
 use crate::domain::ids::CommitId;
 use crate::domain::settings::Settings;
-use crate::git::{Git, GitError, claims, merge_status};
+use crate::git::{Git, GitError, claims, merge_status, revisions};
 use crate::github::types::Pull;
 use crate::policy::Revision;
 
@@ -36,6 +36,8 @@ pub struct LocalClone {
     heads: RefCell<HashSet<CommitId>>,
     trees: RefCell<HashMap<CommitId, Option<CommitId>>>,
     settings: RefCell<HashMap<CommitId, Rc<Settings>>>,
+    /// Whether a base contains a commit, by base and commit.
+    contained: RefCell<HashMap<(CommitId, CommitId), bool>>,
 }
 
 impl LocalClone {
@@ -55,6 +57,7 @@ impl LocalClone {
             heads: RefCell::default(),
             trees: RefCell::default(),
             settings: RefCell::default(),
+            contained: RefCell::default(),
         })
     }
 
@@ -151,6 +154,15 @@ impl LocalClone {
             .borrow_mut()
             .insert(base.clone(), Rc::clone(&settings));
         Ok(settings)
+    }
+
+    /// Whether a base contains a commit.
+    pub fn contains(&self, base: &CommitId, commit: &CommitId) -> bool {
+        let key = (base.clone(), commit.clone());
+        let mut contained = self.contained.borrow_mut();
+        *contained
+            .entry(key)
+            .or_insert_with(|| revisions::contains(&self.git, base, commit))
     }
 
     /// Whether the base already contains the work of a pull request.

@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod attestation;
 pub mod attestation_check;
 pub mod blocker;
+pub mod change_lint;
 pub mod contract;
 pub mod current;
 pub mod fresh_merge;

@@ -4,12 +4,31 @@
 
 use std::collections::BTreeSet;
 
+use crate::document::Document;
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
 use crate::git::diff::{self, Change, Kind};
 use crate::git::{Git, revisions};
+use crate::lint::diagnostics::Diagnostics;
 use crate::lint::scope::ScopeMatcher;
 use crate::lint::scope::knobs::{self, Config, Keys};
+
+/// Checks what a branch changed since it left its base, against a contract that may be invalid.
+pub fn of_document(
+    git: &Git,
+    contract: &Document<Contract>,
+    base: &str,
+    head: &str,
+) -> anyhow::Result<Vec<Finding>> {
+    match &contract.value {
+        Ok(agreed) => between(git, agreed, base, head),
+        Err(defect) => {
+            let mut diagnostics = Diagnostics::new(&contract.source);
+            diagnostics.defect(defect);
+            Ok(diagnostics.finish())
+        }
+    }
+}
 
 /// Checks what a branch changed since it left its base.
 pub fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {

@@ -350,5 +350,5 @@ fn missing_issue_is_a_finding() {
         Fault::Status(403, "Resource not accessible by integration", Vec::new()),
         9,
     );
-    lint().exits(3).reports("error: GitHub: GET");
+    lint().exits(3).reports("error: cannot complete GET");
 }

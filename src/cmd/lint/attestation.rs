@@ -11,9 +11,7 @@ use crate::cmd::lint::fix::{Fixing, Offer};
 use crate::cmd::lint::gather::{self, Documents};
 use crate::cmd::print_findings;
 use crate::document::Document;
-use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
-use crate::domain::finding::Finding;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::lint;
@@ -99,7 +97,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     }
     if let (Some(contract), Some(base), Some(head)) = (&contract, &args.base, &evidence.head) {
         let base = revisions::known(&git, base)?;
-        let outside = scope(&git, contract, &base, head)?;
+        let outside = scope::of_document(&git, contract, &base, head)?;
         findings.extend(
             outside
                 .into_iter()
@@ -117,21 +115,4 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         Offer::Written => judge(context, args, Fixing::default())?,
     };
     Ok(documents.exit(exit))
-}
-
-/// Checks the changed files against the scope and the knobs of the contract.
-pub fn scope(
-    git: &Git,
-    contract: &Document<Contract>,
-    base: &str,
-    head: &str,
-) -> anyhow::Result<Vec<Finding>> {
-    match &contract.value {
-        Ok(agreed) => scope::between(git, agreed, base, head),
-        Err(defect) => {
-            let mut diagnostics = Diagnostics::new(&contract.source);
-            diagnostics.defect(defect);
-            Ok(diagnostics.finish())
-        }
-    }
 }

@@ -20,20 +20,15 @@ use crate::cmd::help::{self, Help};
 use crate::cmd::lint::scope;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
-use crate::domain::finding::Finding;
 use crate::domain::ids::CommitId;
-use crate::domain::paths;
-use crate::domain::settings;
 use crate::git::Git;
 use crate::git::snapshot;
 use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
-use crate::leaks::scan_diff::{Range, RangeLeaks, Rules, scan_diff};
+use crate::leaks::scan_diff::{Range, Rules, scan_diff};
 use crate::leaks::suppression::Suppressions;
-use crate::policy::Revision;
-use crate::system::clock;
 use crate::system::files;
 
 /// The examples, formats, exit codes and variables of the command.
@@ -80,7 +75,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(HELP.formats)?;
     let options = private_terms::options(context::variable)?;
     let settings = context.settings()?.safety;
-    let suppressions = suppressions(&settings.allow)?;
+    let suppressions = Suppressions::today(&settings.allow)?;
     let baseline_path = args
         .baseline
         .clone()
@@ -137,63 +132,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         bail!("cannot read {}", count(scanned.unreadable, "file"));
     }
     Ok(exit)
-}
-
-/// Scans what a change adds, for a lint of the whole pull request. Suppressions count if the base has them. Those that the change
-/// adds are proposals, and count if `is_accepted` accepts them.
-pub fn of_change(
-    context: &Context,
-    base: &CommitId,
-    head: &CommitId,
-    branch: &str,
-    is_accepted: impl FnOnce() -> anyhow::Result<bool>,
-) -> anyhow::Result<Vec<Finding>> {
-    let options = private_terms::options(context::variable)?;
-    let strict = private_terms::strict_options(context::variable)?;
-    let git = Git::at(&context.subject);
-    let suppressions = suppressions(&Revision::Commit(&git, base).settings()?.safety.allow)?;
-    let range = Range {
-        git: &git,
-        base,
-        head,
-        branch: Some(branch),
-    };
-    let rules = Rules {
-        open: &options,
-        strict: &strict,
-    };
-    let RangeLeaks { found, proposed } = scan_diff(range, rules)?;
-    let mut found: Vec<Finding> = found
-        .into_iter()
-        .filter(|placed| !suppressions.matches(placed))
-        .map(|placed| placed.finding)
-        .collect();
-    let proposed: Vec<LeakFinding> = proposed
-        .into_iter()
-        .filter(|placed| !suppressions.matches(placed))
-        .collect();
-    if proposed.is_empty() {
-        return Ok(found);
-    }
-    if is_accepted()? {
-        context.note(format_args!(
-            "note: an approval accepts {} that this change adds",
-            count(proposed.len(), "suppression")
-        ));
-        return Ok(found);
-    }
-    found.extend(proposed.into_iter().map(|placed| {
-        placed.finding.help(
-            "this change proposes to suppress it; the suppression counts when a person who may write to the repository approves this head",
-        )
-    }));
-    Ok(found)
-}
-
-/// The suppressions of the settings, on the current day.
-fn suppressions(allowed: &[settings::Allowance]) -> anyhow::Result<Suppressions> {
-    let today = clock::now();
-    Suppressions::new(allowed, paths::SETTINGS, today.get(..10).unwrap_or(&today)).map_err(|e| anyhow!(e))
 }
 
 fn count(n: usize, what: &str) -> String {
