@@ -7,12 +7,16 @@ use crate::cmd::context::{self, Context, Format, print, print_data, print_json};
 use crate::cmd::github::{self, How};
 use crate::cmd::help::{self, Help};
 use crate::domain::exit::Exit;
-use crate::domain::finding::Severity;
+use crate::domain::finding::{Finding, Severity};
 use crate::git::Git;
 use crate::git::claims;
+use crate::github::batch::Batch;
 use crate::github::closing_keywords;
 use crate::plan::contracts::Document;
 use crate::plan::{self, Facts, Item, Taken, conflicts, contracts, render};
+use crate::pull::blocker::CONTRACT_UNTRUSTED;
+use crate::pull::contract::Issue;
+use crate::pull::standing::{self, Writers};
 
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
@@ -38,11 +42,17 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(HELP.formats)?;
     let settings = context.settings()?;
     let documents = contracts_of(context, &args.paths, ", or name files: `nmoe-gates plan FILE`")?;
-    let (items, findings) = contracts::read(&documents);
+    let (items, mut findings) = contracts::read(&documents);
+    let warnings = untrusted(context, &documents, items.iter().map(|(_, n)| *n))?;
+    let of_warning = |n: &usize| warnings.contains_key(n);
+    let untrusted = items.iter().filter(|(_, n)| of_warning(n));
+    let untrusted = untrusted.map(|(item, _)| item.issue.clone()).collect();
+    findings.extend(warnings.into_values());
     let taken = taken(context, args, &documents, &items, &settings.naming.remote)?;
     let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
     let facts = Facts {
         taken,
+        untrusted,
         options: options(&args.paths, &args.done),
         done: done(context, args, &items)?,
         conflicts: conflicts::between_branches(&Git::at(&context.subject), &settings.naming, &items),
@@ -95,6 +105,46 @@ fn taken(
     }
     taken.retain(|id, _| items.iter().any(|(item, _)| item.issue == *id));
     Ok(taken)
+}
+
+/// The most contracts of outsiders about which GitHub is asked. Each needs up to three requests, and everybody can open issues.
+const MOST_OUTSIDERS: usize = 10;
+
+/// Warns of documents whose contracts do not count, because an outsider wrote them and nobody with write access adopted them.
+pub fn untrusted(
+    context: &Context,
+    documents: &[Document],
+    wanted: impl Iterator<Item = usize>,
+) -> anyhow::Result<BTreeMap<usize, Finding>> {
+    let authors = context.settings()?.contracts.authors;
+    let is_outsider = |n: &usize| {
+        let outsider = documents[*n].outsider.as_ref();
+        outsider.is_some_and(|login| !authors.contains(login))
+    };
+    let of_outsiders: Vec<usize> = wanted.filter(is_outsider).collect();
+    let mut warnings = BTreeMap::new();
+    if of_outsiders.is_empty() {
+        return Ok(warnings);
+    }
+    let github = github::connect(context)?;
+    let batch = Batch::default();
+    let writers = Writers::new(&github, &batch);
+    for (asked, n) in of_outsiders.into_iter().enumerate() {
+        let Document { name, number, .. } = &documents[n];
+        let warning = match number.filter(|_| asked < MOST_OUTSIDERS) {
+            Some(number) => {
+                let issue = Issue::read(&github, number)?;
+                standing::warning(&writers, &issue, &authors)?
+            }
+            None => {
+                let message =
+                    format!("the contract in {name} is of an outsider, and too many are for a look at each");
+                Some(Finding::new(&CONTRACT_UNTRUSTED, message).severity(Severity::Warning))
+            }
+        };
+        warnings.extend(warning.map(|warning| (n, warning)));
+    }
+    Ok(warnings)
 }
 
 /// Returns the options with which `start` finds the same contracts as `plan` did.

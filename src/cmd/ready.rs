@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -150,6 +151,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         results,
         worktrees: clean::other_worktrees(&here)?,
         writers: Writers::new(&github, &batch),
+        counting: RefCell::default(),
     };
     let evaluate = |(n, snapshot): (usize, &Snapshot)| {
         counter.show(format_args!("checking pull requests: {n} of {}", snapshots.len()));

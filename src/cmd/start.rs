@@ -10,7 +10,7 @@ use crate::cmd::context::Context;
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
-use crate::cmd::plan::{completed, contracts_of};
+use crate::cmd::plan::{completed, contracts_of, untrusted};
 use crate::domain::exit::Exit;
 use crate::domain::next_step::{NextStep, Who};
 use crate::github::config::Repository;
@@ -106,8 +106,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             item,
             base,
             claim,
-            warnings,
-        } => Report::started(&main, &item, &base, &claim, &warnings),
+            mut warnings,
+        } => {
+            let document = request
+                .documents
+                .iter()
+                .position(|document| document.name == item.path);
+            match untrusted(context, request.documents, document.into_iter()) {
+                Ok(found) => warnings.extend(found.into_values()),
+                // The work has begun, so this must not end as an error.
+                Err(error) => context.note(format_args!("cannot say whether the contract counts: {error:#}")),
+            }
+            Report::started(&main, &item, &base, &claim, &warnings)
+        }
     }
     .print(context)
 }

@@ -18,7 +18,7 @@ use crate::domain::ids::ContractId;
 use crate::domain::next_step::shell_line;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
-use crate::github::types::Issue;
+use crate::github::types::{Issue, is_insider};
 use crate::plan::Item;
 use crate::plan::codes;
 
@@ -38,6 +38,8 @@ pub struct Document {
     pub number: Option<u64>,
     /// Whether the user named the file, so that it must contain a contract.
     pub named: bool,
+    /// The author of an issue, if GitHub calls the author an outsider. Such a contract may not count.
+    pub outsider: Option<String>,
 }
 
 /// The part of a contract that a plan needs. A plan reads thousands of contracts, so it uses the faster of the two YAML readers, and
@@ -125,6 +127,7 @@ pub fn files(
             text: read(path)?,
             number: None,
             named: *named,
+            outsider: None,
         })
     })
     .into_iter()
@@ -243,6 +246,10 @@ impl Document {
             text: issue.body,
             number: Some(issue.number),
             named: false,
+            outsider: match is_insider(issue.author_association.as_deref()) {
+                true => None,
+                false => Some(issue.user.map(|user| user.login).unwrap_or_default()),
+            },
         }
     }
 

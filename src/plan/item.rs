@@ -1,7 +1,7 @@
 //! Defines the inputs of a plan: contracts as plain items, merged contracts, and conflicts of branches.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -58,6 +58,8 @@ pub struct Facts {
     pub done: Vec<String>,
     /// The pairs of contracts whose branches conflict.
     pub conflicts: Vec<Conflict>,
+    /// The ids of contracts that do not count, because nobody with write access wrote or adopted them.
+    pub untrusted: BTreeSet<String>,
     /// The contracts in progress, by id.
     pub taken: BTreeMap<String, Taken>,
     /// The options with which `start` finds the same contracts.

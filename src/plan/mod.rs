@@ -132,12 +132,17 @@ pub fn make(
 fn next(items: &[Item], facts: &Facts, waves: &[Vec<usize>], spots: &hotspots::Spots) -> Vec<NextStep> {
     let is_taken = |n: usize| facts.taken.contains_key(&items[n].issue);
     let busy: HashSet<usize> = (0..items.len())
-        .filter(|n| is_taken(*n))
+        .filter(|n| is_taken(*n) && !facts.untrusted.contains(&items[*n].issue))
         .flat_map(|n| &spots.exclusive_of[n])
         .copied()
         .collect();
     let first = waves.first().into_iter().flatten().copied();
-    let free = first.filter(|n| !is_taken(*n) && !spots.exclusive_of[*n].iter().any(|s| busy.contains(s)));
+    let is_free = |n: &usize| {
+        !is_taken(*n)
+            && !facts.untrusted.contains(&items[*n].issue)
+            && !spots.exclusive_of[*n].iter().any(|s| busy.contains(s))
+    };
+    let free = first.filter(is_free);
     let start = |n: usize| {
         let item = &items[n];
         let command = ["nmoe-gates", "start", &item.issue].map(str::to_owned);

@@ -43,7 +43,8 @@ pub struct Queue {
 
 /// The contracts that open pull requests close, without drafts, and the hotspots that they share.
 struct InReview {
-    contracts: Vec<(Item, u64)>,
+    /// Each with its issue and its pull request.
+    contracts: Vec<(Item, u64, u64)>,
     hotspots: Vec<Hotspot>,
     /// About contracts whose patterns were not compared.
     limit: Option<Finding>,
@@ -53,6 +54,8 @@ struct InReview {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ahead {
     pub pull: u64,
+    /// The issue of its contract.
+    pub issue: u64,
     pub contract: String,
     pub path: String,
 }
@@ -165,13 +168,14 @@ impl Queue {
         let mut ahead: Vec<Ahead> = in_review
             .contracts
             .iter()
-            .filter(|(item, number)| {
+            .filter(|(item, _, number)| {
                 *number != pull && natural(&item.issue, &own).is_lt() && !item.depends_on.contains(&own)
             })
-            .filter_map(|(item, number)| {
+            .filter_map(|(item, issue, number)| {
                 let shared = of_own.iter().find(|s| s.contracts.contains(&item.issue))?;
                 Some(Ahead {
                     pull: *number,
+                    issue: *issue,
                     contract: item.issue.clone(),
                     path: shared.path.clone(),
                 })
@@ -191,13 +195,13 @@ impl Queue {
             let open = self.pulls.iter().find(|open| open.pull.number == number);
             open.is_none_or(|open| open.pull.draft)
         };
-        let contracts: Vec<(Item, u64)> = self
+        let contracts: Vec<(Item, u64, u64)> = self
             .contracts
-            .values()
-            .filter_map(|item| Some((item.clone(), self.pull_of(&item.issue)?)))
-            .filter(|(_, number)| !is_draft(*number))
+            .iter()
+            .filter_map(|(issue, item)| Some((item.clone(), *issue, self.pull_of(&item.issue)?)))
+            .filter(|(_, _, number)| !is_draft(*number))
             .collect();
-        let items: Vec<Item> = contracts.iter().map(|(item, _)| item.clone()).collect();
+        let items: Vec<Item> = contracts.iter().map(|(item, ..)| item.clone()).collect();
         let ids = items.iter().enumerate();
         let index = ids.map(|(n, item)| (item.issue.clone(), n)).collect();
         let spots = plan::hotspots::find(&items, &Facts::default(), &self.hotspots, &index);

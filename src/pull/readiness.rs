@@ -1,5 +1,6 @@
 //! Evaluates what blocks the merge of a pull request: state, contract, reviews, attestation, scope, dependencies, merge, evidence.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Inputs<'a> {
     /// The other worktrees of this clone, by their branch.
     pub worktrees: HashMap<String, String>,
     pub writers: Writers<'a>,
+    /// Whether the contract of an issue counts, by issue.
+    pub counting: RefCell<HashMap<u64, bool>>,
 }
 
 /// A pull request and what blocks its merge.
@@ -122,7 +125,7 @@ impl Inputs<'_> {
         {
             blockers.extend(self.scope(found.issue.number, contract, &fork, &commits)?);
             blockers.extend(self.dependencies(contract)?);
-            blockers.extend(self.hotspots(snapshot.pull.number, contract));
+            blockers.extend(self.hotspots(snapshot.pull.number, contract, &commits.base)?);
         }
         blockers.extend(self.evil_merges(&commits)?);
         let gates: Vec<GateId> = contract
@@ -364,7 +367,7 @@ impl Inputs<'_> {
         Ok(unmerged.into_iter().map(blocker).collect())
     }
 
-    fn hotspots(&self, pull: u64, contract: &Contract) -> Vec<Blocker> {
+    fn hotspots(&self, pull: u64, contract: &Contract, base: &CommitId) -> anyhow::Result<Vec<Blocker>> {
         let blocker = |ahead: crate::pull::queue::Ahead| {
             let next = NextStep::run(
                 Who::MergeCaptain,
@@ -377,11 +380,26 @@ impl Inputs<'_> {
             );
             Blocker::new(&blocker::HOTSPOT_ORDER, message, next)
         };
-        self.queue
-            .ahead(pull, contract)
-            .into_iter()
-            .map(blocker)
-            .collect()
+        let mut blockers = Vec::new();
+        for ahead in self.queue.ahead(pull, contract) {
+            // Everybody can open an issue with a contract, and a pull request that closes it.
+            if self.counts(ahead.issue, base)? {
+                blockers.push(blocker(ahead));
+            }
+        }
+        Ok(blockers)
+    }
+
+    /// Whether the contract of an open issue counts.
+    fn counts(&self, number: u64, base: &CommitId) -> anyhow::Result<bool> {
+        if let Some(known) = self.counting.borrow().get(&number) {
+            return Ok(*known);
+        }
+        let issue = self.queue.issue(self.github, number)?;
+        let authors = &self.clone.settings(base)?.contracts.authors;
+        let counts = self.writers.author(&issue, authors)?.doubt.is_none();
+        self.counting.borrow_mut().insert(number, counts);
+        Ok(counts)
     }
 
     fn evil_merges(&self, commits: &Commits) -> anyhow::Result<Vec<Blocker>> {

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::Sha256;
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::resolution::{Resolution, Standing};
@@ -188,6 +189,26 @@ pub fn blocker(issue: &Issue, why: &str) -> Blocker {
     );
     let message = format!("the contract in #{number} does not count: {why}");
     Blocker::new(&CONTRACT_UNTRUSTED, message, next)
+}
+
+/// Warns of a contract without standing, if an outsider wrote it.
+///
+/// # Errors
+/// GitHub does not answer.
+pub fn warning(
+    writers: &Writers<'_>,
+    issue: &Issue,
+    authors: &[String],
+) -> Result<Option<Finding>, GitHubError> {
+    let why = writers.author(issue, authors)?.doubt;
+    Ok(why.map(|why| {
+        let Blocker { message, next, .. } = blocker(issue, &why);
+        let command = next.command().unwrap_or_default();
+        Finding::new(&CONTRACT_UNTRUSTED, message)
+            .severity(Severity::Warning)
+            .in_path(issue.document.source.name().unwrap_or_default())
+            .help(format!("{}: `{command}`", next.what))
+    }))
 }
 
 /// Returns the comment that adopts a contract with this digest.

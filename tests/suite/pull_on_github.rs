@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::driver::{Call, Outcome, Sandbox, git};
 use crate::github::GitHub;
 use crate::support::contract::contract;
+use crate::support::digest::sha256;
 use crate::support::registry::{Registry, registry};
 
 /// Two gates of Tier A, and two of Tier B that need no GPU.
@@ -536,6 +537,62 @@ fn outsiders_neither_approve_nor_write_contracts() {
     );
     way.github.api.state().issues.get_mut(&1).unwrap()["author_association"] = "NONE".into();
     assert_eq!(way.codes(number), ["contract-untrusted", "not-reviewed"]);
+}
+
+/// Everybody can open an issue with a contract, and a pull request that closes it. Such a contract came first on a hotspot, and `plan`
+/// and `start` offered it like any other.
+#[test]
+fn contract_of_outsider_stops_nobody_until_adopted() {
+    let way = Loop::new();
+    let terms = |id: &str| {
+        let terms = contract(id, "x").hotspots("a").allow("a");
+        terms.requires("host:one").issue_body()
+    };
+    let (first, second) = (
+        way.offer("01", "a", "2\n", "host:one"),
+        way.offer("02", "a", "3\n", "host:one"),
+    );
+    for (number, id) in [(1, "01"), (2, "02")] {
+        way.github.api.state().issues.get_mut(&number).unwrap()["body"] = terms(id).into();
+    }
+    let association = |number: u64, word: &str| {
+        way.github.api.state().issues.get_mut(&number).unwrap()["author_association"] = word.into();
+    };
+    let is_stopped = || way.codes(second).contains(&"hotspot-order".to_owned());
+    assert!(is_stopped());
+    association(1, "NONE");
+    assert!(!is_stopped());
+    assert!(way.codes(first).contains(&"contract-untrusted".to_owned()));
+
+    let body = contract("03", "x").allow("b").requires("host:one").issue_body();
+    way.github.api.issue(3, "[03] Work", &body);
+    association(3, "NONE");
+    let plan = || {
+        let out = way.call(&["plan", "--format", "json"]).run().exits(0);
+        (out.json()["next"].to_string(), out.json()["findings"].to_string())
+    };
+    let (next, findings) = plan();
+    assert!(!next.contains("start 03"), "{next}");
+    let adopt = format!("nmoe-gates adopt {}", sha256(&body));
+    assert!(
+        findings.contains("contract-untrusted") && findings.contains(&adopt),
+        "{findings}"
+    );
+    let start = way.call(&["start", "03"]).run().exits(0).any_files();
+    start
+        .prints("warning[contract-untrusted]: the contract in #3 does not count")
+        .prints(&adopt);
+    way.call(&["start", "--release", "03"])
+        .run()
+        .exits(0)
+        .any_files()
+        .any_output();
+    way.github.api.state().comments.push(json!({
+        "id": 77, "issue": 3, "body": adopt, "user": {"login": "captain"}, "html_url": "",
+    }));
+    let (next, findings) = plan();
+    assert!(next.contains("start 03"), "{next}");
+    assert!(!findings.contains("issue #3"), "{findings}");
 }
 
 /// B16: an unreadable contract was "no contract", and a pass without its gates was green.
