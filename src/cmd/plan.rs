@@ -110,7 +110,7 @@ fn taken(
 /// The most contracts of outsiders about which GitHub is asked. Each needs up to three requests, and everybody can open issues.
 const MOST_OUTSIDERS: usize = 10;
 
-/// Warns of documents whose contracts do not count, because an outsider wrote them and nobody with write access adopted them.
+/// Warns of documents whose contracts do not count, because an outsider wrote them, without an adoption by a person with write access.
 pub fn untrusted(
     context: &Context,
     documents: &[Document],

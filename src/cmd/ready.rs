@@ -3,6 +3,7 @@
 mod report;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -89,8 +90,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             .map(|open| Snapshot::new(open.pull.clone()))
             .collect()
     } else {
-        let fetch = |number: &u64| Snapshot::fetch(&github, *number);
-        args.pulls.iter().map(fetch).collect::<Result<_, _>>()?
+        let mut seen = HashSet::new();
+        let wanted = args.pulls.iter().filter(|number| seen.insert(**number));
+        let fetched = wanted.map(|number| Snapshot::fetch(&github, *number));
+        fetched.collect::<Result<_, _>>()?
     };
     let counter = Counter::new(context);
     counter.show("fetching the heads of the pull requests");

@@ -87,7 +87,7 @@ blockers! {
         "#12 and #13 both touch nmoe/train.py", "#12 is merged, #13 is tested again";
     MERGE_CONFLICT = "merge-conflict", "The change does not merge cleanly",
         "Resolve only the conflicts, without other changes.",
-        "CONFLICT (content): nmoe/train.py", "git merge origin/master  # resolved";
+        "CONFLICT (content): nmoe/train.py", "git fetch origin && git merge origin/master  # resolved";
     RESOLUTION_TOO_WIDE = "resolution-too-wide", "A merge commit changes more than the conflicting lines",
         "This merge commit contains changes outside the conflicting lines. Move them to a separate commit so that they get reviewed. If they are outside the scope, get the contract widened first.",
         "merge commit with a refactoring", "merge commit; then a commit with the work";

@@ -1,6 +1,6 @@
 //! Lints a pull request as a whole: its description, contract, scope, public safety, use of collectives and proposed registry.
 //!
-//! Must not connect to GitHub by itself: the caller passes what depends on the environment.
+//! Must not read the environment: the caller connects to GitHub.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ use crate::system::files;
 #[derive(Default)]
 pub struct Agreed {
     contract: Option<Document<Contract>>,
-    /// Why there is no contract.
+    /// The reason, if the contract is missing.
     findings: Vec<Finding>,
 }
 

@@ -327,15 +327,15 @@ impl Inputs<'_> {
             NextStep::join(
                 Who::Author,
                 "revert these changes, or get the scope of the contract changed first",
-                "|",
+                "&&",
                 &[
-                    &["gh", "issue", "view", &issue, "--json", "body", "--jq", ".body"],
+                    &self.fetch(),
                     &[
                         "nmoe-gates",
                         "lint",
                         "scope",
-                        "--contract",
-                        "-",
+                        "--issue",
+                        &issue,
                         "--base",
                         base,
                         "--head",
@@ -402,6 +402,11 @@ impl Inputs<'_> {
         Ok(counts)
     }
 
+    /// Returns the command that brings the base into the clone of the author, who may work elsewhere.
+    fn fetch(&self) -> [&str; 3] {
+        ["git", "fetch", &self.clone.remote]
+    }
+
     fn evil_merges(&self, commits: &Commits) -> anyhow::Result<Vec<Blocker>> {
         let found = evil_merge::between(&self.clone.git, &commits.base, &commits.head)?;
         let blocker = |evil: &evil_merge::EvilMerge| {
@@ -433,10 +438,11 @@ impl Inputs<'_> {
         if !trial.conflicts.is_empty() {
             let message = format!("it conflicts with `{branch}` in {}", trial.conflicts.join(", "));
             let base = format!("{}/{branch}", self.clone.remote);
-            let next = NextStep::run(
+            let next = NextStep::join(
                 Who::Author,
                 "resolve the conflicts without other changes",
-                ["git", "merge", &base],
+                "&&",
+                &[&self.fetch(), &["git", "merge", &base]],
             );
             let blocker = Blocker::new(&blocker::MERGE_CONFLICT, message, next);
             return Ok((Merged::Conflict, vec![blocker]));

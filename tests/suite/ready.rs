@@ -115,7 +115,7 @@ const WAYS: &[Blocker] = &[
     (
         "scope-violated",
         "author",
-        "gh issue view 1 --json body --jq .body -R octo-org/trainer | nmoe-gates lint scope --contract - --base ",
+        "git fetch origin && nmoe-gates lint scope --issue 1 --base ",
         |fixture| {
             agreed(
                 fixture,
@@ -208,13 +208,26 @@ const WAYS: &[Blocker] = &[
                 .replace("risk: cold", "risk: hot"),
         );
     }),
-    ("merge-conflict", "author", "git merge origin/master", |fixture| {
-        let repo = fixture.sandbox.repo();
-        write(&repo, "nmoe/train.py", "B\nb\nc\nd\ne\nf\n");
-        commit(&repo);
-        git(&repo, ["push", "-q", "origin", "HEAD:master"]);
-    }),
+    (
+        "merge-conflict",
+        "author",
+        "git fetch origin && git merge origin/master",
+        |fixture| {
+            let repo = fixture.sandbox.repo();
+            write(&repo, "nmoe/train.py", "B\nb\nc\nd\ne\nf\n");
+            commit(&repo);
+            git(&repo, ["push", "-q", "origin", "HEAD:master"]);
+        },
+    ),
 ];
+
+#[test]
+fn repeated_number_is_checked_once() {
+    let out = is_ready()
+        .here(&["ready", "11", "11", "--format", "json"])
+        .exits(0);
+    assert_eq!(out.json()["pulls"].as_array().unwrap().len(), 1);
+}
 
 #[test]
 fn slow_each_blocker_names_resolver_and_command() {

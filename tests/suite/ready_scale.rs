@@ -65,7 +65,7 @@ fn open(pulls: u64) -> Loop {
     way
 }
 
-/// Publishes a pass of Tier B on each pull request, each by a run of its own. The program publishes the first one. The others get the
+/// Publishes a pass of Tier B on each pull request, each by a separate run. The program publishes the first one. The others get the
 /// same comment, artifact and status, with their own ids: a run of the program for each would take minutes.
 fn publish(way: &Loop, pulls: u64) {
     let first = Published::of(way, 1);

@@ -272,9 +272,7 @@ fn steps_repeat_the_named_directories() {
     let out = fixture.call(&elsewhere, &words).exits(0).any_output().any_files();
     for step in [
         format!("push the branch: git -C {shown} push origin HEAD"),
-        format!(
-            "see what blocks the merge: cd {shown} && nmoe-gates --repo {shown} --subject {shown} ready \"$(gh "
-        ),
+        format!("see what blocks the merge: nmoe-gates --repo {shown} --subject {shown} ready \"$(gh "),
     ] {
         assert!(out.stderr.contains(&step), "{}", out.stderr);
     }
