@@ -39,7 +39,7 @@ use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::ids::Login;
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
-use crate::executor::jobs::{self, Jobs};
+use crate::executor::jobs::{self, Jobs, Left};
 use crate::executor::slurm;
 use crate::gate;
 use crate::gate::engine::{self, Others, PerfCase, PerfJudge, Ranks, RunPlan};
@@ -49,7 +49,7 @@ use crate::gate::journal::{self, JournalError, Seal};
 use crate::gate::lock::Lock;
 use crate::gate::log::Log;
 use crate::gate::output::Output;
-use crate::gate::preflight::{self, Machine};
+use crate::gate::preflight::{self, Machine, Submits};
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::{self, Recorder};
 use crate::gate::rehearsal;
@@ -134,9 +134,9 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
 /// Cancels the jobs of an earlier run that was killed.
 fn end_jobs(events: &[Event]) {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    for name in jobs::cancel_unfinished(events, &environment) {
+    for Left { name, command } in jobs::cancel_unfinished(events, &environment) {
         say(format_args!(
-            "warning: the job {name} of an earlier run may still be there\nhelp: scancel --name={name}"
+            "warning: the job {name} of an earlier run may still be there\nhelp: {command}"
         ));
     }
 }
@@ -193,12 +193,21 @@ fn work(
         IndexMap::new()
     };
     let target = GpuProbe::default();
+    let cluster = jobs::cluster(&input.registry, &input.selection.gate_ids, &environment);
+    if let Some(Err(error)) = &cluster {
+        say(format_args!(
+            "warning: cannot submit jobs of Kubernetes: {error}\nhelp: set KUBECONFIG to a kubeconfig with a token or a client certificate"
+        ));
+    }
     let machine = Machine {
         target: &target,
         variable: &|name| std::env::var_os(name),
         subject: &context.subject,
         results: path,
-        submits: Some(&slurm::CLIENTS),
+        submits: Some(Submits {
+            clients: &slurm::CLIENTS,
+            has_cluster: matches!(cluster, Some(Ok(_))),
+        }),
     };
     let runs = |id: &str| !proven.contains_key(id);
     let mut refused = preflight::check(
@@ -306,6 +315,7 @@ fn work(
         results: path,
         policy: &context.repo,
         templates: jobs::templates(&input.registry, &context.repo),
+        cluster,
         redactor: learning,
         nonce: random::token().ok(),
     };

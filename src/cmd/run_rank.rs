@@ -43,5 +43,5 @@ pub fn number() -> anyhow::Result<u32> {
     ["SLURM_PROCID", "JOB_COMPLETION_INDEX"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok()?.parse().ok())
-        .ok_or_else(|| anyhow!("cannot run a rank: neither SLURM_PROCID nor JOB_COMPLETION_INDEX is set\nhelp: the script of a job starts run-rank with srun"))
+        .ok_or_else(|| anyhow!("cannot run a rank: neither SLURM_PROCID nor JOB_COMPLETION_INDEX is set\nhelp: a scheduler starts run-rank, with srun or in the pods of an Indexed Job"))
 }

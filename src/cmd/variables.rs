@@ -175,6 +175,14 @@ pub const RUNS: Group = Group {
         ),
         (&["SLURM_CONF"], "passed on to the clients of SLURM"),
         (
+            &["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
+            "where the cluster of Kubernetes is: a kubeconfig (default: `~/.kube/config`), or the service account of the pod",
+        ),
+        (
+            &["POD_IP"],
+            "set in the pods of a job: the address of a rank for the other ranks",
+        ),
+        (
             &["SLURM_PROCID", "JOB_COMPLETION_INDEX", "SLURM_RESTART_COUNT"],
             "set by a scheduler for each rank of a job: its number, and how often the job was started again",
         ),

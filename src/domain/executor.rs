@@ -26,6 +26,9 @@ pub struct Executor {
     /// Options of `sbatch` that the site needs. Other options are errors.
     #[serde(default, skip_serializing_if = "is_default")]
     pub slurm: SlurmOptions,
+    /// The pods of a job of Kubernetes. Required by `kind = "kubernetes"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesOptions>,
 }
 
 impl Executor {
@@ -92,4 +95,31 @@ pub struct SlurmOptions {
     /// Whether no other job may use the nodes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclusive: bool,
+}
+
+/// The pods of a job of Kubernetes. The namespace is not here, because a registry is public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesOptions {
+    /// The image of the pods by digest, `NAME@sha256:…`. It must contain bash and git.
+    pub image: String,
+    /// The persistent volume claim with the checkouts and the results. All pods and `run` must see it.
+    pub claim: JobOption,
+    /// Where the claim is mounted. The path is the same in the pods and for `run`.
+    pub mount: JobOption,
+    /// The queue of Kueue. With a queue, the job is created suspended, and Kueue starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<JobOption>,
+    /// The resource of one GPU; absent means `nvidia.com/gpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<JobOption>,
+    /// CPU cores of each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<JobOption>,
+    /// Memory of each pod, such as `64Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<JobOption>,
+    /// The numeric user of the pods, not 0; absent means the user of `run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
 }

@@ -446,6 +446,9 @@ impl Registry {
         match executor.filter(|executor| executor.kind != ExecutorKind::Local) {
             None if gate.nodes != 1 => Err(NoExecutor),
             Some(_) if gate.kind != GateKind::Command || gate.nodes == 0 => Err(NoExecutor),
+            Some(executor) if executor.kind == ExecutorKind::Kubernetes && executor.kubernetes.is_none() => {
+                Err(NoExecutor)
+            }
             submits => Ok(submits),
         }
     }

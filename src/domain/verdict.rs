@@ -181,7 +181,7 @@ reasons! {
     KernelUnchecked = "kernel_unchecked", "The kernel library could not be checked: the kernel host cannot run here.",
         "Run `nmoe-gates doctor` there.";
     NoExecutor = "no_executor", "The executor of the gate cannot run it: the registry does not define the executor, or the gate cannot be submitted to it.",
-        "Run `nmoe-gates lint registry`. A gate with several nodes needs `[executor.NAME]` with `kind = \"slurm\"`; only commands are submitted.";
+        "Run `nmoe-gates lint registry`. A gate with several nodes needs `[executor.NAME]` with `kind = \"slurm\"` or `\"kubernetes\"`; only commands are submitted.";
     JobRefused = "job_refused", "The scheduler refused the job of the gate, or the job ended before a node could start.",
         "Read the job's log and what the scheduler said in the run's log; check `[executor.NAME]` in the registry.";
     JobLost = "job_lost", "The job of the gate ended early: a node failed, or the job was preempted, restarted or cancelled.",

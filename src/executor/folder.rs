@@ -3,8 +3,9 @@
 //! `run` removes the key of the job before it opens the barrier. What is written later is authenticated with this key, so that
 //! code which runs behind the barrier cannot open it otherwise or write the report of a rank. Must not decide what a report means.
 
+use std::cell::Cell;
 use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,7 +126,11 @@ impl Key {
 
 /// The folder of a job.
 #[derive(Clone, Debug)]
-pub struct JobFolder(PathBuf);
+pub struct JobFolder {
+    path: PathBuf,
+    /// The user of the ranks, if it is another one.
+    owner: Cell<Option<u32>>,
+}
 
 impl JobFolder {
     /// Returns the folder with all jobs of these results.
@@ -135,13 +140,39 @@ impl JobFolder {
         PathBuf::from(name)
     }
 
+    fn at(path: &Path) -> Self {
+        JobFolder {
+            path: path.to_owned(),
+            owner: Cell::new(None),
+        }
+    }
+
+    /// Gives the folder, and what `run` writes into it later, to the user of the ranks. No code of the change runs in the job yet.
+    ///
+    /// # Errors
+    /// `run` is another user and has not the right.
+    pub fn give_to(&self, user: u32) -> Result<(), FolderError> {
+        self.owner.set(Some(user));
+        for name in ["", "key", "job", "program"] {
+            self.own(&self.file(name))?;
+        }
+        Ok(())
+    }
+
+    fn own(&self, file: &Path) -> Result<(), FolderError> {
+        match self.owner.get() {
+            Some(user) => Ok(lchown(file, Some(user), None).map_err(FileError::io(file))?),
+            None => Ok(()),
+        }
+    }
+
     /// Creates a folder with the key and the description of a job.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn create(path: &Path, spec: &JobSpec) -> Result<(Self, Key), FolderError> {
         files::private_dir(path)?;
-        let folder = JobFolder(path.to_owned());
+        let folder = JobFolder::at(path);
         let key = Key::random()?;
         files::replace(&folder.file("key"), &key.0, false)?;
         folder.write("job", spec)?;
@@ -169,7 +200,7 @@ impl JobFolder {
     /// # Errors
     /// The folder cannot be read, or the barrier was opened before.
     pub fn open(path: &Path) -> Result<(Self, Key, JobSpec), FolderError> {
-        let folder = JobFolder(path.to_owned());
+        let folder = JobFolder::at(path);
         let spec = folder.require("job")?;
         let key = match files::read_regular(&folder.file("key"), KEY) {
             Ok(bytes) => Key(bytes),
@@ -183,12 +214,12 @@ impl JobFolder {
 
     /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Returns the path of a file of the folder.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Returns the path of the results of a rank.
@@ -264,7 +295,8 @@ impl JobFolder {
         let text = serde_json::to_vec(value).unwrap_or_default();
         let code = key.authenticate(&[name.as_bytes(), b"\n", &text].concat());
         let bytes = [code.as_bytes(), b"\n", &text].concat();
-        Ok(files::replace(&self.file(name), &bytes, true)?)
+        files::replace(&self.file(name), &bytes, true)?;
+        self.own(&self.file(name))
     }
 
     fn read_proven<T: DeserializeOwned>(&self, name: &str, key: &Key) -> Option<T> {

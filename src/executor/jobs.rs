@@ -3,7 +3,7 @@
 //! Submitting and waiting are in [`crate::executor::wait`]; what the reports mean is decided in [`crate::executor::join`].
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,12 +12,15 @@ use indexmap::IndexMap;
 use crate::domain::event::Event;
 use crate::domain::executor::{ExecutorKind, SlurmOptions};
 use crate::domain::gate_environment::OF_JOB;
+use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, Registry};
 use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::executor::folder::{JobFolder, JobSpec};
 use crate::executor::join::{Ending, join, proven};
-use crate::executor::scheduler::{End, Job, Scheduler};
+use crate::executor::kubernetes::config::{Config, ConfigError};
+use crate::executor::kubernetes::{Cluster, Kubernetes, Submission};
+use crate::executor::scheduler::{End, Job, Queue, Scheduler, SchedulerError};
 use crate::executor::slurm::Slurm;
 use crate::executor::wait::{Waiting, cancel};
 use crate::gate::engine::{JobCase, JobOutcome, JobRunner};
@@ -46,6 +49,8 @@ pub struct Jobs<'a> {
     pub templates: Templates,
     /// The redactor of the output, which learns the names of the nodes.
     pub redactor: Learning,
+    /// How to reach the cluster of the gates.
+    pub cluster: Option<Result<Config, ConfigError>>,
     /// The nonce of kernel builds for a run without one, so that all its jobs build the same.
     pub nonce: Option<String>,
 }
@@ -93,8 +98,13 @@ impl JobRunner for Jobs<'_> {
                 return refused(Reason::JobRefused);
             }
         };
-        let Some(scheduler) = scheduler(case, template) else {
-            return refused(Reason::NoExecutor);
+        let scheduler = match self.scheduler(case, template) {
+            Ok(Some(scheduler)) => scheduler,
+            Ok(None) => return refused(Reason::NoExecutor),
+            Err(error) => {
+                supervisor.output.push(format!("job: {error}\n").as_bytes());
+                return refused(Reason::JobRefused);
+            }
         };
         let Ok(token) = random::token() else {
             return refused(Reason::Prerequisite);
@@ -153,8 +163,8 @@ impl JobRunner for Jobs<'_> {
         // The job has ended, so an error does not matter.
         let _ = folder.remove_key();
         let _ = files::remove(&program);
-        if !matches!(ending, Ending::Stopped | Ending::Ended(Some(End::Completed))) {
-            let log = folder.file("job.log");
+        let log = folder.file("job.log");
+        if log.exists() && !matches!(ending, Ending::Stopped | Ending::Ended(Some(End::Completed))) {
             let line = format_args!("job: the log of the scheduler is {}", log.display());
             supervisor.output.line(line);
         }
@@ -165,19 +175,74 @@ impl JobRunner for Jobs<'_> {
     }
 }
 
-/// Returns the scheduler of an executor; `None` if this program cannot submit to it.
-fn scheduler(case: &JobCase<'_>, template: Option<String>) -> Option<Box<dyn Scheduler>> {
-    let executor = case.executor;
-    let mut environment = case.environment.clone();
-    environment.extend(of_clients(case.ours));
-    match executor.kind {
-        ExecutorKind::Slurm => Some(Box::new(Slurm {
-            options: executor.slurm.clone(),
-            template,
-            environment,
-        })),
-        ExecutorKind::Local | ExecutorKind::Kubernetes => None,
+impl Jobs<'_> {
+    /// Returns the scheduler of an executor; `None` if this program cannot submit to it.
+    fn scheduler(
+        &self,
+        case: &JobCase<'_>,
+        template: Option<String>,
+    ) -> Result<Option<Box<dyn Scheduler>>, SchedulerError> {
+        let executor = case.executor;
+        match (executor.kind, &executor.kubernetes) {
+            (ExecutorKind::Slurm, _) => {
+                let mut environment = case.environment.clone();
+                environment.extend(of_clients(case.ours));
+                Ok(Some(Box::new(Slurm {
+                    options: executor.slurm.clone(),
+                    template,
+                    environment,
+                })))
+            }
+            (ExecutorKind::Kubernetes, Some(options)) => {
+                let unsuitable = |why: &str| SchedulerError::Unsuitable(why.to_owned());
+                let config = match &self.cluster {
+                    Some(Ok(config)) => config.clone(),
+                    Some(Err(error)) => return Err(SchedulerError::Unsuitable(error.to_string())),
+                    None => return Err(unsuitable("no cluster is configured")),
+                };
+                for path in [self.policy, case.subject] {
+                    if !files::absolute(path).starts_with(&*options.mount) {
+                        return Err(SchedulerError::Unsuitable(format!(
+                            "a checkout is not below {}",
+                            options.mount
+                        )));
+                    }
+                }
+                let submission = Submission {
+                    options: options.clone(),
+                    template,
+                    variables: variables(case),
+                    queue_s: executor.queue_s,
+                };
+                Ok(Some(Box::new(Kubernetes::new(config, submission)?)))
+            }
+            (ExecutorKind::Local | ExecutorKind::Kubernetes, _) => Ok(None),
+        }
     }
+}
+
+/// Reads how to reach the cluster of these gates; `None` if no gate needs one. A gate can change the file, so this comes before the
+/// first gate.
+pub fn cluster(
+    registry: &Registry,
+    gate_ids: &[GateId],
+    environment: &[(OsString, OsString)],
+) -> Option<Result<Config, ConfigError>> {
+    let mut gates = gate_ids.iter().filter_map(|id| registry.gates.get(id));
+    let needs_one = |gate: &Gate| {
+        let executor = registry.submits(gate).ok().flatten();
+        executor.is_some_and(|executor| executor.kind == ExecutorKind::Kubernetes)
+    };
+    gates.any(needs_one).then(|| Config::of_environment(environment))
+}
+
+/// Returns the variables that the registry names for a gate. The rest of the environment is that of the image.
+fn variables(case: &JobCase<'_>) -> Vec<(String, String)> {
+    let names = case.gate.env.iter().chain(&case.gate.requires);
+    let value = |name: &str| case.environment.get(OsStr::new(name))?.to_str();
+    let pairs = names.filter_map(|name| Some((name.to_string(), value(name)?.to_owned())));
+    // A gate can name a variable twice.
+    pairs.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// Returns the variables of an environment that the clients of a scheduler get.
@@ -233,17 +298,20 @@ pub fn remove_folders(results: &Path) {
     }
 }
 
-/// Cancels the jobs of a run that did not end, from the events of its journal. Returns the names of those that may still run.
-pub fn cancel_unfinished(events: &[Event], environment: &[(OsString, OsString)]) -> Vec<String> {
-    let mut open: IndexMap<&str, &String> = IndexMap::new();
+/// A job that may still run.
+pub struct Left {
+    pub name: String,
+    /// The command that ends it.
+    pub command: String,
+}
+
+/// Cancels the jobs of a run that did not end, from the events of its journal. Returns those that may still run.
+pub fn cancel_unfinished(events: &[Event], environment: &[(OsString, OsString)]) -> Vec<Left> {
+    let mut open: IndexMap<&str, (ExecutorKind, &String)> = IndexMap::new();
     for event in events {
         match event {
-            Event::JobStarted {
-                gate,
-                executor: ExecutorKind::Slurm,
-                name,
-            } if is_name(name) => {
-                open.insert(gate.as_str(), name);
+            Event::JobStarted { gate, executor, name } if is_name(name) => {
+                open.insert(gate.as_str(), (*executor, name));
             }
             Event::GateEnded { gate, .. } => {
                 open.swap_remove(gate.as_str());
@@ -251,17 +319,39 @@ pub fn cancel_unfinished(events: &[Event], environment: &[(OsString, OsString)])
             _ => {}
         }
     }
-    if open.is_empty() {
-        return Vec::new();
+    let mut left = Vec::new();
+    for (kind, name) in open.into_values() {
+        let (queue, command): (Option<Box<dyn Queue>>, _) = match kind {
+            ExecutorKind::Slurm => (
+                Some(Box::new(clients(environment))),
+                format!("scancel --name={name}"),
+            ),
+            ExecutorKind::Kubernetes => {
+                let config = Config::of_environment(environment).ok();
+                let cluster = config.and_then(|config| Cluster::new(config).ok());
+                let queue = cluster.map(|cluster| Box::new(cluster) as Box<dyn Queue>);
+                (queue, format!("kubectl delete job {name}"))
+            }
+            ExecutorKind::Local => continue,
+        };
+        if !queue.is_some_and(|queue| cancel(queue.as_ref(), name, Duration::from_secs(1))) {
+            left.push(Left {
+                name: name.clone(),
+                command,
+            });
+        }
     }
+    left
+}
+
+/// Returns the clients of SLURM, to end jobs.
+fn clients(environment: &[(OsString, OsString)]) -> Slurm {
     let named = environment.iter().filter(|(name, _)| name == "PATH").cloned();
-    let slurm = Slurm {
+    Slurm {
         options: SlurmOptions::default(),
         template: None,
         environment: named.chain(of_clients(environment)).collect(),
-    };
-    let still = |name: &&&String| !cancel(&slurm, name, Duration::from_secs(1));
-    open.values().filter(still).map(|name| (*name).clone()).collect()
+    }
 }
 
 #[cfg(test)]

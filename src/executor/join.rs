@@ -155,7 +155,7 @@ pub fn join(spec: &JobSpec, gate: &Gate, key: &Key, ranks: &[Rank], ending: Endi
     result
 }
 
-/// Returns the verdict of ranks that all reported, if their job ended by itself. A rank that could not decide makes the gate invalid,
+/// Returns the verdict of ranks that all reported, if their job ended without a cancel. A rank that could not decide makes the gate invalid,
 /// because the others may have failed for that reason.
 fn of_all(reported: &[&GateResult], is_idle: bool, ending: Ending) -> (Verdict, Option<Reason>) {
     let end = match ending {

@@ -5,6 +5,7 @@
 pub mod folder;
 pub mod jobs;
 pub mod join;
+pub mod kubernetes;
 pub mod log;
 pub mod scheduler;
 pub mod series;

@@ -1,4 +1,4 @@
-//! Defines what this program needs from a scheduler: submit, watch and cancel a job. Collecting is the same for all: the ranks
+//! Defines what this program needs from a scheduler: submit, watch and cancel a job. Collecting reports is the same for all: the ranks
 //! write into the folder of the job.
 //!
 //! Must not depend on one scheduler.
@@ -70,22 +70,37 @@ pub enum SchedulerError {
     /// The template of the job cannot be rendered.
     #[error("cannot render the template of the job: {0}")]
     Template(String),
+    /// The site, or the configuration of this machine, cannot run the job.
+    #[error("cannot submit the job: {0}")]
+    Unsuitable(String),
+    /// The API server refused a request.
+    #[error("cannot use the cluster: the API server answered {code} ({reason})")]
+    Refused {
+        code: u16,
+        reason: String,
+        /// What the server said. It can name the site, so it is not printed.
+        message: String,
+    },
+    /// The API server gave no usable answer.
+    #[error("cannot reach the API server: {0}")]
+    Unreachable(&'static str),
 }
 
-/// A scheduler of a site.
-pub trait Scheduler {
-    /// Submits a job and returns its id. `stop` ends the call; the job may be submitted nevertheless.
-    ///
-    /// # Errors
-    /// The scheduler refused the job, or gave no answer.
-    fn submit(&self, job: &Job<'_>, stop: &mut dyn FnMut() -> bool) -> Result<String, SchedulerError>;
+impl SchedulerError {
+    /// Whether the job may be in the queue although its submission failed.
+    pub fn may_have_submitted(&self) -> bool {
+        match self {
+            SchedulerError::Failed { .. } | SchedulerError::Call { .. } | SchedulerError::Unreachable(_) => {
+                true
+            }
+            SchedulerError::Refused { code, .. } => *code >= 500,
+            SchedulerError::Template(_) | SchedulerError::Unsuitable(_) => false,
+        }
+    }
+}
 
-    /// Asks for the state of a job.
-    ///
-    /// # Errors
-    /// The scheduler gave no answer.
-    fn watch(&self, id: &str) -> Result<State, SchedulerError>;
-
+/// Ends jobs and finds what is left of them.
+pub trait Queue {
     /// Asks to end every job with this name. A job that has ended is ignored.
     ///
     /// # Errors
@@ -97,4 +112,29 @@ pub trait Scheduler {
     /// # Errors
     /// The scheduler gave no answer.
     fn find(&self, name: &str) -> Result<Option<String>, SchedulerError>;
+}
+
+/// A scheduler of a site.
+pub trait Scheduler: Queue {
+    /// Submits a job and returns its id. `stop` ends the call; the job may be submitted nevertheless.
+    ///
+    /// # Errors
+    /// The scheduler refused the job, or gave no answer.
+    fn submit(&self, job: &Job<'_>, stop: &mut dyn FnMut() -> bool) -> Result<String, SchedulerError>;
+
+    /// Asks for the state of a job.
+    ///
+    /// # Errors
+    /// The scheduler gave no answer.
+    fn watch(&self, job: &Job<'_>, id: &str) -> Result<State, SchedulerError>;
+
+    /// Returns new lines of the ranks, if the scheduler does not write them to a file of the folder.
+    fn collect(&self, _: &Job<'_>) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Whether a job that has ended stays until it is cancelled.
+    fn keeps(&self) -> bool {
+        false
+    }
 }

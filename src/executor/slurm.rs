@@ -13,7 +13,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::domain::executor::SlurmOptions;
 use crate::domain::next_step::shell_line;
-use crate::executor::scheduler::{End, Job, Scheduler, SchedulerError, State};
+use crate::executor::scheduler::{End, Job, Queue, Scheduler, SchedulerError, State};
 use crate::system::call::{Answer, call};
 use crate::system::files;
 
@@ -160,7 +160,7 @@ impl Scheduler for Slurm {
         Ok(id.to_owned())
     }
 
-    fn watch(&self, id: &str) -> Result<State, SchedulerError> {
+    fn watch(&self, _: &Job<'_>, id: &str) -> Result<State, SchedulerError> {
         let answer = self.ask("scontrol", ["--oneliner", "show", "job", id])?;
         if answer.status.success() {
             return Ok(shown(&answer.stdout));
@@ -170,7 +170,9 @@ impl Scheduler for Slurm {
         }
         Err(failed("scontrol", &answer))
     }
+}
 
+impl Queue for Slurm {
     fn cancel(&self, name: &str) -> Result<(), SchedulerError> {
         let answer = self.ask("scancel", [format!("--name={name}")])?;
         match answer.status.success() {

@@ -10,7 +10,7 @@ use crate::domain::executor::Executor;
 use crate::executor::folder::{BARRIER, FolderError, JobSpec, Key, Start};
 use crate::executor::join::{Ending, Rank, contradict};
 use crate::executor::log::JobLog;
-use crate::executor::scheduler::{Job, Scheduler, SchedulerError, State};
+use crate::executor::scheduler::{Job, Queue, Scheduler, SchedulerError, State};
 use crate::gate::filter::Learning;
 use crate::gate::process::Supervisor;
 use crate::gate::recorder::Recorder;
@@ -45,6 +45,8 @@ pub struct Waiting<'a> {
     ranks: Vec<Rank>,
     /// When the barrier was opened. What the ranks wrote before it is not read again.
     opened: Option<Instant>,
+    /// When the scheduler was last asked about the job.
+    asked: Option<Instant>,
 }
 
 impl<'a> Waiting<'a> {
@@ -71,6 +73,7 @@ impl<'a> Waiting<'a> {
             nonce,
             ranks: vec![Rank::default(); spec.nodes as usize],
             opened: None,
+            asked: None,
         }
     }
 
@@ -95,8 +98,9 @@ impl<'a> Waiting<'a> {
             Ok(id) => id,
             Err(error) => {
                 self.say(supervisor, &error);
-                // The answer may be lost, and the job in the queue.
-                self.cancel(supervisor);
+                if error.may_have_submitted() {
+                    self.cancel(supervisor);
+                }
                 return match supervisor.stop() {
                     Some(_) => Ending::Stopped,
                     None => Ending::NotSubmitted,
@@ -114,7 +118,8 @@ impl<'a> Waiting<'a> {
             None => self.until_ended(&id, supervisor),
             Some(ending) => ending,
         };
-        if !matches!(ending, Ending::Ended(Some(_))) {
+        self.collect(supervisor);
+        if self.scheduler.keeps() || !matches!(ending, Ending::Ended(Some(_))) {
             self.cancel(supervisor);
         }
         ending
@@ -124,7 +129,7 @@ impl<'a> Waiting<'a> {
     fn until_reported(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
         let submitted = Instant::now();
         let poll = Duration::from_secs(self.executor.poll_s.max(1));
-        let (mut asked, mut ticked) = (submitted, submitted);
+        let mut ticked = submitted;
         let mut first_ready: Option<Instant> = None;
         loop {
             self.look();
@@ -164,8 +169,7 @@ impl<'a> Waiting<'a> {
                     }
                 }
             }
-            if now >= asked + poll {
-                asked = now;
+            if now >= self.asked.unwrap_or(submitted) + poll {
                 match self.ask(id, supervisor) {
                     Some(Ending::Restarted) => return Some(Ending::Restarted),
                     Some(ending) => return self.late(ending, supervisor),
@@ -204,7 +208,8 @@ impl<'a> Waiting<'a> {
     fn until_ended(&mut self, id: &str, supervisor: &mut Supervisor) -> Ending {
         let poll = Duration::from_secs(self.executor.poll_s.max(1));
         let until = Instant::now() + GONE.max(3 * poll);
-        let mut pause = SETTLE;
+        let since = self.asked.map(|asked| asked.elapsed());
+        let mut pause = SETTLE.max(since.map_or(Duration::ZERO, |since| poll.saturating_sub(since)));
         loop {
             std::thread::sleep(pause);
             if let Some(ending) = self.ask(id, supervisor) {
@@ -222,7 +227,10 @@ impl<'a> Waiting<'a> {
 
     /// Asks whether and how the job ended. An error does not end the wait, because the controller may restart.
     fn ask(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
-        match self.scheduler.watch(id) {
+        self.asked = Some(Instant::now());
+        let state = self.scheduler.watch(&self.job, id);
+        self.collect(supervisor);
+        match state {
             Ok(State::Restarted) => Some(Ending::Restarted),
             Ok(State::Ended(end)) => Some(Ending::Ended(Some(end))),
             Ok(State::Unknown) => Some(Ending::Ended(None)),
@@ -231,6 +239,18 @@ impl<'a> Waiting<'a> {
                 self.say(supervisor, &error);
                 None
             }
+        }
+    }
+
+    /// Prints new lines of the ranks that only the scheduler has.
+    fn collect(&self, supervisor: &mut Supervisor) {
+        let lines = match supervisor.output.ready() {
+            true => self.scheduler.collect(&self.job),
+            // The reader of the output is slow. The scheduler keeps the lines.
+            false => Vec::new(),
+        };
+        if !lines.is_empty() {
+            supervisor.output.push(&lines);
         }
     }
 
@@ -321,7 +341,7 @@ impl<'a> Waiting<'a> {
 }
 
 /// Ends the jobs with this name, and waits until the scheduler has none. Returns whether that is so.
-pub fn cancel(scheduler: &dyn Scheduler, name: &str, poll: Duration) -> bool {
+pub fn cancel(scheduler: &dyn Queue, name: &str, poll: Duration) -> bool {
     let until = Instant::now() + GONE;
     let mut pause = SETTLE;
     loop {

@@ -27,8 +27,17 @@ pub struct Machine<'a> {
     pub subject: &'a Path,
     /// The path of the results.
     pub results: &'a Path,
-    /// The programs that submit jobs; `None` if the caller submits none.
-    pub submits: Option<&'a [&'a str]>,
+    /// What can submit jobs; `None` if the caller submits none.
+    pub submits: Option<Submits<'a>>,
+}
+
+/// What can submit jobs.
+#[derive(Clone, Copy)]
+pub struct Submits<'a> {
+    /// The programs that SLURM needs.
+    pub clients: &'a [&'a str],
+    /// Whether a cluster of Kubernetes is configured.
+    pub has_cluster: bool,
 }
 
 /// Returns the gates that cannot run, each with everything that it lacks, in the order of the selection.
@@ -68,14 +77,17 @@ impl Machine<'_> {
         full.then_some(Reason::DiskFull)
     }
 
-    /// Returns why a gate cannot be submitted: so far only to SLURM.
+    /// Returns why a gate cannot be submitted.
     fn cannot_submit(&self, executor: &Executor) -> Option<Reason> {
-        let Some(clients) = self.submits.filter(|_| executor.kind == ExecutorKind::Slurm) else {
-            return Some(Reason::NoExecutor);
-        };
         let path = (self.variable)("PATH").unwrap_or_default();
-        let lacks = clients.iter().any(|client| !files::on_path(&path, client));
-        lacks.then_some(Reason::Prerequisite)
+        let can = match (self.submits, executor.kind) {
+            (None, _) | (_, ExecutorKind::Local) => return Some(Reason::NoExecutor),
+            (Some(with), ExecutorKind::Slurm) => {
+                with.clients.iter().all(|client| files::on_path(&path, client))
+            }
+            (Some(with), ExecutorKind::Kubernetes) => with.has_cluster,
+        };
+        (!can).then_some(Reason::Prerequisite)
     }
 
     fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {

@@ -150,16 +150,14 @@ pub static ATTESTATION: SchemaType = SchemaType::Map(&[
 ]);
 
 /// The container of the registry or of a gate.
+const IMAGE: SchemaType = SchemaType::Text(Some(TextRule {
+    good: container::is_image,
+    code: &IMAGE_WITHOUT_DIGEST,
+    must_be: "an image by digest: `NAME@sha256:…`, or `sha256:…`",
+}));
+
 const CONTAINER: SchemaType = SchemaType::Map(&[
-    key(
-        "image",
-        Optional,
-        SchemaType::Text(Some(TextRule {
-            good: container::is_image,
-            code: &IMAGE_WITHOUT_DIGEST,
-            must_be: "an image by digest: `NAME@sha256:…`, or `sha256:…`",
-        })),
-    ),
+    key("image", Optional, IMAGE),
     key("dockerfile", Optional, TEXT),
     key("build_args", Optional, SchemaType::Table(&TEXT)),
     key("network", Optional, SchemaType::Flag),
@@ -250,6 +248,20 @@ static EXECUTOR: SchemaType = SchemaType::Map(&[
             key("mem", Optional, JOB_OPTION),
             key("cpus_per_task", Optional, SchemaType::Whole),
             key("exclusive", Optional, SchemaType::Flag),
+        ]),
+    ),
+    key(
+        "kubernetes",
+        Optional,
+        SchemaType::Map(&[
+            key("image", Required, IMAGE),
+            key("claim", Required, JOB_OPTION),
+            key("mount", Required, JOB_OPTION),
+            key("queue", Optional, JOB_OPTION),
+            key("gpu", Optional, JOB_OPTION),
+            key("cpu", Optional, JOB_OPTION),
+            key("memory", Optional, JOB_OPTION),
+            key("user", Optional, SchemaType::Whole),
         ]),
     ),
 ]);

@@ -10,6 +10,7 @@ fn wrong_executors_are_found() {
     fixture
         .raw("[executor.jobs]\nkind = \"slurm\"\n[executor.jobs.slurm]\npartition = \"--wrap=id\"\n")
         .raw("[executor.here]\nkind = \"local\"\n")
+        .raw("[executor.pods]\nkind = \"kubernetes\"\n")
         .gate_with("cpu:job", "true", "nodes = 2\nexecutor = \"jobs\"")
         .gate_with("cpu:unknown", "true", "executor = \"job\"")
         .gate_with("cpu:wide", "true", "nodes = 2\nexecutor = \"here\"")
@@ -33,6 +34,7 @@ fn wrong_executors_are_found() {
     let wanted = [
         ("cannot-submit", "`cpu:none` cannot run on 0 nodes"),
         ("cannot-submit", "`cpu:wide` cannot run on 2 nodes"),
+        ("cannot-submit", "`pods` does not say what its pods are"),
         (
             "cannot-submit",
             "`perf:job` compares `cpu:job`, which runs in a job",
@@ -50,7 +52,7 @@ fn wrong_executors_are_found() {
         );
     }
     let (code, message) = found.last().unwrap();
-    assert_eq!((found.len(), code.as_str()), (6, "wrong-type"), "{found:#?}");
+    assert_eq!((found.len(), code.as_str()), (7, "wrong-type"), "{found:#?}");
     assert!(message.contains("partition"), "{message}");
 }
 

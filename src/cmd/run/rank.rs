@@ -31,6 +31,9 @@ use leakscan::identity::Identity;
 /// The time between two looks for the barrier.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The variable with the address of a pod, which the manifest sets.
+const ADDRESS: &str = "POD_IP";
+
 /// One rank of a job.
 pub(super) struct Rank {
     folder: JobFolder,
@@ -111,7 +114,8 @@ impl Rank {
         let ready = Ready {
             rank: self.number,
             node: self.node.clone(),
-            host: host(),
+            // The name of a pod is known to itself only.
+            host: std::env::var(ADDRESS).unwrap_or_else(|_| host()),
             port,
             names: self.names(),
             evidence: evidence.clone(),
@@ -146,6 +150,7 @@ impl Rank {
     fn names(&self) -> Vec<String> {
         let of_slurm = machine::OF_SLURM
             .into_iter()
+            .chain([ADDRESS])
             .filter_map(|name| std::env::var(name).ok());
         [self.node.clone(), host()].into_iter().chain(of_slurm).collect()
     }

@@ -24,6 +24,17 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, root: &Node) {
         }
         submitted(diagnostics, gate, gates, executors);
     }
+    for executor in executors {
+        let is_cluster = text(&executor.node, "kind") == Some("kubernetes");
+        let lacks_pods = is_cluster && executor.node.get("kubernetes").is_none();
+        if let Some(kind) = executor.node.get("kind").filter(|_| lacks_pods) {
+            let id = clip(&executor.key);
+            let message = format!("`{id}` does not say what its pods are");
+            diagnostics
+                .report(&codes::CANNOT_SUBMIT, &kind.span, message)
+                .help = Some(format!("add [executor.{id}.kubernetes]"));
+        }
+    }
 }
 
 /// Whether a gate runs in a job.
