@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
+use anyhow::bail;
+
 use crate::cmd::context::{self, Context, Format, print, print_data, print_json};
 use crate::cmd::github::{self, How};
 use crate::cmd::help::{self, Help};
@@ -50,6 +52,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     findings.extend(warnings.into_values());
     let taken = taken(context, args, &documents, &items, &settings.naming.remote)?;
     let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
+    if items.is_empty() && findings.is_empty() && !args.paths.is_empty() {
+        bail!(
+            "cannot plan {}: no contract was found\nhelp: nmoe-gates plan",
+            shown(&args.paths)
+        );
+    }
     let facts = Facts {
         taken,
         untrusted,
@@ -66,6 +74,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let broken = plan.findings.iter().any(|f| f.severity == Severity::Error);
     Ok(if broken { Exit::Failed } else { Exit::Passed })
+}
+
+/// The named paths, for a message.
+fn shown(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
 }
 
 /// Returns the contracts in progress: by their claims on the remote, and by open pull requests on GitHub.

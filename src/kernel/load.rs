@@ -178,11 +178,19 @@ fn read(host_run: &HostRun) -> Loading {
             Reply::CheckEnded { .. } => {
                 began = None;
                 match row(reply) {
+                    Some((check, _)) if loading.checks.iter().any(|known| known.name == check.name) => {
+                        failure = Some((
+                            "check_name",
+                            format!("two self-checks are named `{}`", check.name),
+                        ));
+                    }
                     Some((check, detail)) => {
                         loading.checks.push(check);
                         loading.details.push(detail);
                     }
-                    None => failure = Some(("check_name", "a self-check has an invalid name".to_owned())),
+                    None => {
+                        failure = Some(("check_name", "a self-check has an invalid name".to_owned()));
+                    }
                 }
             }
             Reply::Refused { what, detail, .. } => failure = Some((refusal(what, detail), detail.clone())),

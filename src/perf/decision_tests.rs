@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::noise::Estimator;
+use crate::perf::dice::Dice;
 
 /// At most five pairs, so that the last look is near.
 fn rule(budget: f64) -> Rule {
@@ -104,6 +105,39 @@ fn a_loss_near_the_budget_ends_inconclusive() {
     );
     let more = nearer.more_pairs.unwrap();
     assert!((1..=FORESIGHT).contains(&more), "{more}");
+}
+
+/// The advice is right in four of five cases, as the page says. The pairs so far are kept, and as many as named are added.
+#[test]
+fn named_further_pairs_decide_most_comparisons() {
+    let mut dice = Dice(11);
+    let (mut named, mut decided) = (0u32, 0u32);
+    for loss in [0.0, -0.01, -0.04] {
+        for _ in 0..1500 {
+            let mut ratios: Vec<f64> = (0..5).map(|_| loss + 0.014 * dice.normal()).collect();
+            let open = look(&rule(-2.0), &ratios, None);
+            let Some(more) = open.more_pairs else {
+                continue;
+            };
+            assert!(!matches!(open.step, Step::Done(Verdict::Pass | Verdict::Fail, _)));
+            named += 1;
+            ratios.extend((0..more).map(|_| loss + 0.014 * dice.normal()));
+            let all = pairs(&ratios);
+            let most = Some(u32::try_from(all.len()).unwrap());
+            let rule = Rule::new(-2.0, Direction::Higher, None, most).unwrap();
+            let judged = rule.judge(&Evidence {
+                pairs: &all,
+                continued: true,
+                ..Evidence::default()
+            });
+            decided += u32::from(matches!(
+                judged.step,
+                Step::Done(Verdict::Pass | Verdict::Fail, _)
+            ));
+        }
+    }
+    assert!(named > 500, "{named} named");
+    assert!(decided * 100 >= named * 75, "{decided} of {named} decided");
 }
 
 #[test]

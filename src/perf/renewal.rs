@@ -43,7 +43,10 @@ pub fn renewed(
             let last = *newer.last()?;
             // Another driver is another machine.
             newer.retain(|c| c.driver == last.driver);
-            let stored = stored.filter(|n| n.driver.is_none() || n.driver == last.driver);
+            // Nor does noise count that had expired by then.
+            let stored = stored
+                .filter(|n| n.driver.is_none() || n.driver == last.driver)
+                .filter(|n| n.counts_at(&last.at));
             let noise = combined(stored, &newer, last.estimator)?;
             Some(Noise {
                 gate: compare_gate.to_owned(),

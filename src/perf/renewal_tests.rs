@@ -112,6 +112,16 @@ fn much_noisier_comparisons_replace_stored_noise() {
     assert!(renewed.sd_pct > 4.0, "{renewed:?}");
 }
 
+/// A new comparison does not bring expired noise back.
+#[test]
+fn expired_noise_is_not_renewed() {
+    let mut table = NoiseTable::default();
+    table.put(renew(&table, &[results("2026-02-01T00:00:00Z", 0.0, &[0.9, -0.9])]).remove(0));
+    let later = |at: &str| renew(&table, &[results(at, 0.0, &[1.0, -1.0])]).remove(0);
+    assert_eq!(later("2026-07-01T00:00:00Z").pairs, 4);
+    assert_eq!(later("2026-09-01T00:00:00Z").pairs, 2);
+}
+
 #[test]
 fn single_pair_and_other_gates_give_nothing() {
     let single = results("2026-02-01T00:00:00Z", 0.0, &[1.0]);

@@ -306,6 +306,7 @@ fn cases() -> Vec<Case> {
             &["check_name"],
             "check",
         ),
+        ("one_name", defined("", &["-DCOUNT=3"]), &["check_name"], "check"),
         (
             "crash_in_check",
             defined("", &["-DCHECK=abort();"]),

@@ -74,6 +74,25 @@ fn history(sandbox: &Sandbox, args: &[&str]) -> crate::driver::Outcome {
     sandbox.gates([&["perf", "history"], args].concat()).run()
 }
 
+/// Empty output would look like a history without a loss.
+#[test]
+fn history_without_comparisons_is_no_answer() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q"]);
+    commit(&sandbox, "Commit");
+    for args in [&["steps"][..], &["check"], &["plot", "--output", "history.html"]] {
+        let out = history(&sandbox, args).exits(3);
+        assert!(
+            out.stderr.contains(": no comparison is recorded"),
+            "{}",
+            out.stderr
+        );
+    }
+    history(&sandbox, &["show"])
+        .exits(0)
+        .reports("no comparison is recorded");
+}
+
 #[test]
 fn small_losses_exceed_cumulative_budget() {
     let sandbox = Sandbox::new();
@@ -114,6 +133,19 @@ fn small_losses_exceed_cumulative_budget() {
     history(&sandbox, &["check"])
         .exits(2)
         .reports("error: cannot use the epoch `0000000`: it is not a commit of the branch");
+    // Of 17 commits, two begin with the same digit.
+    let mut digits: Vec<String> = Vec::new();
+    let shared = loop {
+        let digit = commit(&sandbox, &format!("Later {}", digits.len()))[..1].to_owned();
+        if digits.contains(&digit) {
+            break digit;
+        }
+        digits.push(digit);
+    };
+    settings(format!("epoch = \"{shared}\"\n"));
+    history(&sandbox, &["check"]).exits(2).reports(&format!(
+        "error: cannot use the epoch `{shared}`: it is the beginning of"
+    ));
     // Every commit lost 3 %, and is named with its subject.
     let out = history(&sandbox, &["steps"]).exits(1);
     for (id, subject) in ids.iter().zip(["", "Commit 1", "Commit 2", "Commit 3"]).skip(1) {

@@ -210,6 +210,67 @@ fn threshold_method_requires_option() {
     assert!(out.stdout.contains("threshold only"), "{}", out.stdout);
 }
 
+/// What the command line leaves open is refused; nothing is guessed.
+#[test]
+fn unclear_comparison_of_logs_is_refused() {
+    let sandbox = Sandbox::new();
+    let registry = "[gates.train]\ntier = \"a\"\ncmd = \"true\"\n";
+    sandbox.file("configs/gates/gates.toml", registry);
+    let (base, head) = (logs(50_000.0, 0, 2), logs(50_000.0, 10, 2));
+    for (more, text) in [
+        (
+            &["--pairs", "1"][..],
+            "error: cannot compare with --pairs 1: it takes one log of each side",
+        ),
+        (
+            &["--metric", "lat"],
+            "error: cannot compare `lat`: nothing says which way it is better",
+        ),
+        (
+            &["--gate", "trian"],
+            "error: cannot compare gate `trian`: the registry has no such gate",
+        ),
+        (
+            &["--gate", "train", "--machine", "b300x8"],
+            "error: cannot use the noise of `b300x8`",
+        ),
+    ] {
+        compare(&sandbox, &base, &head, more).exits(2).reports(text);
+    }
+    // Files say nothing about which measurement came first.
+    let out = compare(&sandbox, &base, &head, &["--format", "json"]).exits(0);
+    assert_eq!(out.json()["pairs"][0]["order"], "unknown");
+}
+
+/// The steps of a log that counts `iteration`: 24 lines of each of two ranks are 24 samples, as in a run.
+#[test]
+fn own_step_pattern_counts_in_logs() {
+    let sandbox = Sandbox::new();
+    let registry = "[gates.train]\ntier = \"a\"\ncmd = \"true\"\nmetrics = [{ name = \"step\", label = \"iteration\" }]\n";
+    sandbox.file("configs/gates/gates.toml", registry);
+    let twice = |from| -> Vec<String> {
+        logs(50_000.0, from, 3)
+            .iter()
+            .map(|log| log.replace("step:", "iteration:"))
+            .map(|log| {
+                log.lines()
+                    .map(|line| format!("{line}\n{}\n", line.replace("rank0", "rank1")))
+                    .collect()
+            })
+            .collect()
+    };
+    let samples = |more: &[&str]| {
+        let more = [more, &["--budget-pct", "-10", "--format", "json"]].concat();
+        let out = compare(&sandbox, &twice(0), &twice(10), &more).exits(0);
+        out.json()["pairs"][0]["baseline_samples"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    // Six of 24 steps are left out as warm-up; without steps, twelve of 48 lines.
+    assert_eq!((samples(&["--gate", "train"]), samples(&[])), (18, 36));
+}
+
 const REGISTRY: &str = r#"
 [gates."cpu:train"]
 tier = "a"
@@ -259,6 +320,35 @@ fn past_comparison_becomes_stored_noise() {
     );
     bench.sandbox.file("configs/gates/noise.toml", text);
     renew().exits(3).reports("no newer comparison of the gate");
+}
+
+/// Noise counts for 180 days after it was measured, or until its own date.
+#[test]
+fn expired_stored_noise_does_not_count() {
+    let sandbox = Sandbox::new();
+    let (base, head) = (logs(50_000.0, 0, 4), logs(50_000.0, 10, 4));
+    let registry = "[gates.\"cpu:train\"]\ntier = \"a\"\ncmd = \"true\"\n";
+    sandbox.file("configs/gates/gates.toml", registry);
+    let now = jiff::Timestamp::now();
+    let days = |n: i64| (now + jiff::SignedDuration::from_hours(24 * n)).to_string();
+    for (measured, expires, calibrated) in [
+        (days(-179), None, true),
+        (days(-181), None, false),
+        (days(-30), Some(days(-1)), false),
+        (days(-400), Some(days(1)), true),
+    ] {
+        let expires = expires.map_or(String::new(), |at| format!("expires = \"{at}\"\n"));
+        sandbox.file(
+            "configs/gates/noise.toml",
+            format!(
+                "[[noise]]\ngate = \"cpu:train\"\nmetric = \"node_tps\"\nmachine = \"cpu\"\npairs = 12\nsd_pct = 0.5\n\
+                 finest_pct = -1.0\ncommit = \"368a518c4c3d390c8f4ce92c3948aa708c40dada\"\nmeasured_at = \"{measured}\"\n{expires}"
+            ),
+        );
+        let more = ["--gate", "cpu:train", "--budget-pct", "-10", "--format", "json"];
+        let out = compare(&sandbox, &base, &head, &more).exits(0);
+        assert_eq!(out.json()["calibrated"], calibrated, "{measured} {expires}");
+    }
 }
 
 #[test]

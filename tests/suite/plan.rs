@@ -366,3 +366,15 @@ fn slow_hostile_patterns_take_linear_time() {
     // To compare all pairs would take 16 times as long.
     assert!(times[2] < times[0] * 8.0, "{times:?}");
 }
+
+/// An empty plan would look as if nothing were to be done.
+#[test]
+fn folder_without_contracts_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.file("docs/notes.md", "No contract here.\n");
+    sandbox
+        .gates(["plan", "docs"])
+        .run()
+        .exits(2)
+        .reports("error: cannot plan docs: no contract was found");
+}

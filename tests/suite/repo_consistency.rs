@@ -401,3 +401,30 @@ fn the_suite_uses_nothing_of_the_library() {
         assert!(!text.contains(concat!("nmoe_gates", "::")), "{}", path.display());
     });
 }
+
+/// The page lists what reviewers found wrong, each with the test that fails if it comes back.
+#[test]
+fn each_listed_fault_names_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/development/faults-and-tests.md")).unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|row| row.starts_with("| ") && row.contains("::"))
+        .collect();
+    assert!(rows.len() > 60, "{} rows", rows.len());
+    for row in rows {
+        let tests = row.rsplit(" | ").next().unwrap().trim_end_matches(" |");
+        for test in tests.split(", ") {
+            let (file, name) = test.trim_matches('`').split_once("::").unwrap();
+            let found = [
+                format!("tests/suite/{file}.rs"),
+                format!("tests/library/{file}.rs"),
+                format!("src/{file}.rs"),
+            ]
+            .iter()
+            .filter_map(|path| std::fs::read_to_string(root.join(path)).ok())
+            .any(|source| source.contains(&format!("fn {name}() {{")));
+            assert!(found, "no test {test}: {row}");
+        }
+    }
+}

@@ -527,3 +527,14 @@ fn suppression_in_utf16_counts_in_diff() {
         .run()
         .exits(0);
 }
+
+#[test]
+fn empty_folder_is_no_clean_answer() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.repo().join("docs")).unwrap();
+    sandbox
+        .gates(["lint", "safety", "docs"])
+        .run()
+        .exits(2)
+        .reports("error: cannot lint docs: no file below it can be scanned");
+}

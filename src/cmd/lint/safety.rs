@@ -94,6 +94,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(range) => in_range(context, range, &options)?,
         None => in_files(context, &args.paths, &options)?,
     };
+    let nothing = scanned.documents == 0 && scanned.unreadable == 0;
+    if nothing && !args.paths.is_empty() && args.paths.iter().all(|path| path.is_dir()) {
+        let folders: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
+        bail!(
+            "cannot lint {}: no file below it can be scanned",
+            folders.join(", ")
+        );
+    }
     let kept: Vec<LeakFinding> = scanned
         .placed
         .into_iter()

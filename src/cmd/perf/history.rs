@@ -143,11 +143,22 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Passed)
         }
-        What::Show => show(&history::read(&git)?, &branch, format),
-        What::Check => check(context, format, &history::read(&git)?, &branch),
-        What::Steps => steps(&history::read(&git)?, &branch, format),
-        What::Plot { output } => {
+        What::Show => {
             let known = history::read(&git)?;
+            if known.is_empty() {
+                context.note(format_args!("no comparison is recorded"));
+            }
+            show(&known, &branch, format)
+        }
+        What::Check => check(
+            context,
+            format,
+            &measured(&git, "check the history", format)?,
+            &branch,
+        ),
+        What::Steps => steps(&measured(&git, "find steps", format)?, &branch, format),
+        What::Plot { output } => {
+            let known = measured(&git, "draw the history", Format::Human)?;
             let epoch = context.settings()?.perf;
             let series = trend::series(&known, &branch);
             let at = epoch_place(&branch, &epoch.epoch).ok();
@@ -171,6 +182,18 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::Passed)
         }
     }
+}
+
+/// Returns the recorded comparisons. A person gets an error if there are none, because empty output looks like a good answer.
+fn measured(git: &Git, what: &str, format: Format) -> anyhow::Result<Vec<Comparison>> {
+    let known = history::read(git)?;
+    if known.is_empty() && format != Format::Json {
+        return Err(NoVerdict(format!(
+            "cannot {what}: no comparison is recorded\nhelp: nmoe-gates perf history record FILE"
+        ))
+        .into());
+    }
+    Ok(known)
 }
 
 /// Returns the commit that the command line names.

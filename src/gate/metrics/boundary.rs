@@ -4,8 +4,8 @@
 
 use crate::domain::metric::Decimal;
 use crate::gate::metrics::form::Why;
-use crate::gate::metrics::text::{character, digit, skip_blanks};
-use crate::gate::metrics::unit::Unit;
+use crate::gate::metrics::text::{character, digit, skip_blanks, text};
+use crate::gate::metrics::unit::{self, Unit};
 
 /// What the reader must know about the metric.
 #[derive(Clone, Copy)]
@@ -44,6 +44,8 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
         }
         Some(b',') if after(1) => return Err(Why::NotAlone),
         Some(b'/') if ours && !(how.counts && ratio(line, at)) => return Err(Why::NotAlone),
+        // `320|ms`, as StatsD has it.
+        Some(b'|') if ours && is_time_field(&line[at + 1..]) => return Err(Why::Unit),
         Some(b';' | b'|' | b':' | b'-') if after(1) && ours => return Err(Why::NotAlone),
         Some(b'+') if line.get(at + 1) == Some(&b'/') => return Ok(()),
         Some(b'-' | b'+' | b'*' | b'^' | b'=' | b'~' | b'#' | b'@' | b'!' | b'?' | b'&' | b'$' | b'<')
@@ -56,7 +58,7 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
                 return Err(Why::HalfRead);
             };
             if !c.is_whitespace() && !ends_number(c) && ours {
-                return Err(if "–—‒×·".contains(c) {
+                return Err(if "–—‒×·～〜".contains(c) {
                     Why::NotAlone
                 } else {
                     Why::HalfRead
@@ -66,7 +68,7 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
                 return Err(Why::Grouping);
             }
             let next_value = match c {
-                '→' => digit(line, skip_blanks(line, at + len)),
+                '→' | '…' => digit(line, skip_blanks(line, at + len)),
                 // These separate thousands or the values of a list.
                 '、' | '，' | '；' => digit(line, at + len),
                 _ => false,
@@ -89,20 +91,30 @@ fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
     let digit_after = |from: usize| digit(line, skip_blanks(line, from));
     let part = match line.get(at) {
         // `5 -> 6`
-        Some(b'-' | b'=') if line.get(at + 1) == Some(&b'>') => digit_after(at + 2),
+        Some(b'=') if line.get(at + 1) == Some(&b'>') => digit_after(at + 2),
         // `5 -6` are two columns.
-        Some(b'-') => !digit(line, at + 1) && digit_after(at + 1),
+        Some(b'-') => {
+            let dashes = line[at..].iter().take_while(|b| **b == b'-').count();
+            let end = at + dashes + usize::from(line.get(at + dashes) == Some(&b'>'));
+            !digit(line, at + 1) && digit_after(end)
+        }
         Some(b'*' | b'^' | b'~') => digit_after(at + 1),
         Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)),
         Some(b'x' | b'X') => digit_after(at + 1),
         Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
         Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),
         Some(0x80..) => {
-            character(line, at).is_some_and(|(c, len)| "–—‒×·→".contains(c) && digit_after(at + len))
+            character(line, at).is_some_and(|(c, len)| "–—‒×·→…～〜".contains(c) && digit_after(at + len))
         }
         _ => false,
     };
     if part { Err(Why::NotAlone) } else { Ok(()) }
+}
+
+/// Returns whether a field is a unit of time and no name or number.
+fn is_time_field(rest: &[u8]) -> bool {
+    let len = rest.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    matches!(rest.get(len), None | Some(b'|')) && unit::seconds(text(&rest[..len])).is_some()
 }
 
 /// Returns whether `/` and a whole number follow.

@@ -83,7 +83,9 @@ impl Label {
     pub fn at(&self, line: &[u8], start: usize) -> Named {
         let before = start.checked_sub(1).map(|i| line[i]);
         let glued = before
-            .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80 && !after_sign(line, start));
+            .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80 && !after_sign(line, start))
+            // `val-loss`, but not `- loss`.
+            || before == Some(b'-') && start >= 2 && line[start - 2].is_ascii_alphanumeric();
         let Some(end) = self.end(line, start).filter(|_| !glued) else {
             return Named::Other;
         };

@@ -322,7 +322,12 @@ fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
         };
     }
     let from = skip_blanks(line, tail.end);
-    let apart = word(line, from);
+    if let Some((unit, end)) = bracketed(line, from, how)? {
+        tail.end = end;
+        tail.unit = Some(unit);
+        return Ok(tail);
+    }
+    let apart = phrase(line, from);
     if from == tail.end || apart.is_empty() || names_something(line, apart.end) || (how.name)(&line[from..]) {
         return Ok(tail);
     }
@@ -334,8 +339,7 @@ fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
         tail.suffix = letter;
         tail.digits_end = apart.end;
         tail.end = apart.end;
-        let from = skip_blanks(line, tail.end);
-        let unit = word(line, from);
+        let unit = phrase(line, skip_blanks(line, tail.end));
         if stands_apart(line, &unit, how) {
             tail.end = unit.end;
             tail.unit = Some(unit);
@@ -348,8 +352,41 @@ fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
         tail.unit = Some(apart);
     } else if is_numeral(said) {
         return Err(Why::HalfRead);
+    } else if matches!(said, "B" | "b" | "P" | "m") {
+        // A billion or bytes, peta, minutes or metres.
+        return Err(Why::Unit);
     }
     Ok(tail)
+}
+
+/// Reads a unit in brackets after a number, `118.7 (ktok/s)`, and returns where it stands and where the brackets end.
+///
+/// # Errors
+/// The brackets contain a factor: `(x1000)`, `(10^5)`, `(k)`, `(thousand)`.
+fn bracketed(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Option<(Range<usize>, usize)>, Why> {
+    let close = match line.get(at) {
+        Some(b'(') => b')',
+        Some(b'[') => b']',
+        _ => return Ok(None),
+    };
+    let Some(len) = line[at + 1..].iter().take(UNIT).position(|b| *b == close) else {
+        return Ok(None);
+    };
+    let inside = at + 1..at + 1 + len;
+    let said = text(&line[inside.clone()]).trim();
+    let factor = said.strip_prefix(['x', 'X', '×', '*']).map(str::trim_start);
+    if factor.is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit()))
+        || said.starts_with("10^")
+        || said.starts_with("10**")
+    {
+        return Err(Why::NotAlone);
+    }
+    let is_suffix = matches!(said.as_bytes(), [letter] if unit::suffix(*letter).is_some());
+    let is_unit = is_declared(line, &inside, how) || Unit::known(said).is_some();
+    if !is_unit && (is_suffix || said.split_whitespace().any(is_numeral)) {
+        return Err(Why::HalfRead);
+    }
+    Ok(is_unit.then_some((inside.clone(), inside.end + 1)))
 }
 
 /// A word for a number, which would multiply the one before it.
@@ -375,17 +412,26 @@ fn stands_apart(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
     is_declared(line, word, how) || unit::stands_apart(said) || is_time && unit::seconds(said).is_some()
 }
 
-/// Whether a duration goes on after this unit, as in `1h 30s`.
+/// Whether a duration goes on after this unit, as in `1h 30s` and `1 day, 2:03:04`.
 fn is_compound(line: &[u8], unit: &Range<usize>) -> bool {
     let Some(larger) = unit::seconds(text(&line[unit.clone()])) else {
         return false;
     };
-    let from = skip_blanks(line, unit.end);
+    let comma = usize::from(line.get(unit.end) == Some(&b','));
+    let from = skip_blanks(line, unit.end + comma);
+    let from = if line[from..].starts_with(b"and ") {
+        skip_blanks(line, from + 4)
+    } else {
+        from
+    };
     let count = line[from..]
         .iter()
         .take(DIGITS)
         .take_while(|b| b.is_ascii_digit() || **b == b'.')
         .count();
+    if digit(line, from) && line.get(from + count) == Some(&b':') && digit(line, from + count + 1) {
+        return true;
+    }
     let smaller = match text(&line[word(line, skip_blanks(line, from + count))]) {
         // Between hours and seconds, these are minutes.
         "m" => Some(60.0),
@@ -425,8 +471,36 @@ fn word(line: &[u8], at: usize) -> Range<usize> {
     at..i
 }
 
-/// What is not finite and still a number.
+/// Returns the range of a unit in words, `tokens per second`, or of one word.
+fn phrase(line: &[u8], at: usize) -> Range<usize> {
+    let first = word(line, at);
+    let mut end = if text(&line[first.clone()]) == "per" {
+        at
+    } else {
+        first.end
+    };
+    loop {
+        let per = skip_blanks(line, end);
+        let what = skip_blanks(line, per + 3);
+        if !line[per..].starts_with(b"per") || what == per + 3 {
+            break;
+        }
+        let next = word(line, what);
+        if next.is_empty() {
+            break;
+        }
+        end = next.end;
+    }
+    at..end.max(first.end)
+}
+
+/// What is not finite and still a number: also `.nan` of YAML, `NaN32` of Julia and `∞`.
 fn not_finite(line: &[u8]) -> Option<(f64, usize)> {
+    if line.starts_with("∞".as_bytes()) {
+        return Some((f64::INFINITY, "∞".len()));
+    }
+    let dot = usize::from(line.first() == Some(&b'.'));
+    let line = &line[dot..];
     let starts =
         |word: &str| line.len() >= word.len() && line[..word.len()].eq_ignore_ascii_case(word.as_bytes());
     let (value, len) = [
@@ -436,14 +510,20 @@ fn not_finite(line: &[u8]) -> Option<(f64, usize)> {
     ]
     .into_iter()
     .find_map(|(word, value)| starts(word).then_some((value, word.len())))?;
+    let bits = matches!(line.get(len..len + 2), Some(b"16" | b"32" | b"64"));
+    let len = len + if bits { 2 } else { 0 };
     let ends = line
         .get(len)
         .is_none_or(|b| !(b.is_ascii_alphanumeric() || *b == b'_' || *b >= 0x80));
-    ends.then_some((value, len))
+    ends.then_some((value, dot + len))
 }
 
 /// Neither a digit nor a decimal sign stands here: text, or a sign before digits.
 fn text_or_sign(line: &[u8], at: usize) -> Reading {
+    // Fortran prints these where a number does not fit, and GitHub where a number is masked.
+    if line[at..].starts_with(b"***") {
+        return Reading::Unreadable(Why::Digits);
+    }
     let mut i = at;
     for _ in 0..4 {
         match character(line, i) {

@@ -31,6 +31,10 @@ const COUNTS: &[(&str, &str)] = &[
     ("image", "image"),
     ("flop", "flop"),
     ("op", "op"),
+    ("mac", "mac"),
+    ("param", "parameter"),
+    ("parameter", "parameter"),
+    ("bit", "bit"),
     ("doc", "document"),
     ("word", "word"),
     ("byte", "byte"),
@@ -63,7 +67,15 @@ const TIMES: &[(&str, f64)] = &[
     ("min", 60.0),
     ("minute", 60.0),
     ("h", 3600.0),
+    ("hr", 3600.0),
     ("hour", 3600.0),
+    ("day", 86_400.0),
+    ("week", 604_800.0),
+];
+
+/// Abbreviations of something per second. With a prefix, such as `ktps`, they are units and no words of a sentence.
+const PER_SECOND: &[&str] = &[
+    "tps", "fps", "bps", "qps", "rps", "ips", "wps", "sps", "iops", "hz",
 ];
 
 /// The seconds of a unit of time.
@@ -92,14 +104,18 @@ impl Unit {
     /// A unit of the vocabulary; none where a part of it is unknown.
     pub fn known(text: &str) -> Option<Unit> {
         let text = text.trim();
-        if text == "%" {
+        if matches!(text, "%" | "percent" | "pct") {
             return Some(Unit::plain("%"));
         }
-        let text = text.replace(" per ", "/");
+        let words: Vec<&str> = text
+            .split_whitespace()
+            .map(|w| if w == "per" { "/" } else { w })
+            .collect();
+        let text = words.join(" ");
         let mut parts = text.split('/').map(str::trim);
         let first = parts.next()?;
         let (over, mut factor, prefixed) = match (first.as_bytes(), text.contains('/')) {
-            ([], _) => (None, 1.0, false),
+            ([], true) => (None, 1.0, false),
             ([letter], true) if suffix(*letter).is_some() => (None, suffix(*letter)?, true),
             _ => {
                 let (name, factor, prefixed) = part(first)?;
@@ -206,14 +222,16 @@ fn part(text: &str) -> Option<(String, f64, bool)> {
 
 /// Whether a word that stands apart from its number is its unit and not the next word of a sentence.
 pub fn stands_apart(word: &str) -> bool {
-    word == "%"
-        || matches!(
-            word,
-            "s" | "sec" | "secs" | "second" | "seconds" | "ms" | "msec" | "us" | "µs" | "μs" | "ns" | "byte" | "bytes"
-        )
+    let rate = |(what, per): (&str, &str)| what.len() > 1 && part(per).is_some();
+    matches!(word, "%" | "percent" | "pct" | "ms" | "us" | "µs" | "μs" | "ns" | "s" | "byte" | "bytes")
+        // Not `min`, which may be a minimum, nor `h`.
+        || word.len() > 2 && !word.starts_with("min") && seconds(word).is_some()
+        || matches!(word, "mins" | "minute" | "minutes")
+        || word.contains(char::is_whitespace)
         // A rate, also of something unknown.
-        || word.strip_suffix("/s").or(word.strip_suffix("/sec")).is_some_and(|what| what.len() > 1)
+        || word.rsplit_once('/').is_some_and(rate)
         || word.contains('/') && Unit::known(word).is_some_and(|u| !u.under.is_empty() && u.over.is_some())
+        || PER_SECOND.iter().any(|per| word.strip_prefix(['k', 'K', 'M', 'G', 'T']).is_some_and(|w| w.eq_ignore_ascii_case(per)))
         || word.len() > 1 && Unit::known(word).is_some_and(|u| u.prefixed)
 }
 
