@@ -158,7 +158,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         ),
         What::Steps => steps(&measured(&git, "find steps", format)?, &branch, format),
         What::Plot { output } => {
-            let known = measured(&git, "draw the history", Format::Human)?;
+            let known = history::read(&git)?;
+            if known.is_empty() {
+                bail!(
+                    "cannot draw the history: no comparison is recorded\nhelp: nmoe-gates perf history record FILE"
+                );
+            }
             let epoch = context.settings()?.perf;
             let series = trend::series(&known, &branch);
             let at = epoch_place(&branch, &epoch.epoch).ok();
