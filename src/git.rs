@@ -11,6 +11,7 @@ pub mod merge;
 pub mod merge_status;
 pub mod revisions;
 pub mod snapshot;
+pub mod worktrees;
 
 use crate::domain::ids::CommitId;
 use crate::domain::next_step::shell_line;
@@ -117,6 +118,8 @@ pub struct Git {
     /// Settings that disable filters and merge drivers, if the configuration cannot change during the use of this value.
     disabled: Option<Settings>,
     isolated: bool,
+    /// Whether commits name this tool as their author.
+    is_tool: bool,
 }
 
 /// Configuration keys with their values. git gets them in the environment, because `-c` cannot represent every key, and because
@@ -141,6 +144,7 @@ impl Git {
             settings: Settings::default(),
             disabled: None,
             isolated: false,
+            is_tool: false,
         }
     }
 
@@ -161,6 +165,15 @@ impl Git {
         Git {
             isolated: true,
             ..self.with_setting("safe.directory", "*")
+        }
+    }
+
+    /// Returns the same repository, for commits of this tool. No configuration changes their author.
+    #[must_use]
+    pub fn as_tool(&self) -> Self {
+        Git {
+            is_tool: true,
+            ..self.clone()
         }
     }
 
@@ -230,6 +243,13 @@ impl Git {
             .env("LC_ALL", "C.UTF-8")
             .current_dir(&self.dir)
             .stdin(Stdio::null());
+        if self.is_tool {
+            for role in ["AUTHOR", "COMMITTER"] {
+                command
+                    .env(format!("GIT_{role}_NAME"), "nmoe-gates")
+                    .env(format!("GIT_{role}_EMAIL"), "nmoe-gates@localhost");
+            }
+        }
         if let Some((scratch, own)) = &self.objects {
             command
                 .env("GIT_OBJECT_DIRECTORY", scratch)
@@ -257,16 +277,14 @@ impl Git {
     fn disabled_programs(&self) -> Settings {
         let keys = r"^(filter\..*|merge\..*\.driver)$";
         // If git cannot read the configuration, the command itself fails too.
-        let listed = self.bytes(["config", "--null", "--name-only", "--get-regexp", keys]);
-        let off = |key: &[u8]| {
+        let listed = self.names(["config", "--null", "--name-only", "--get-regexp", keys]);
+        let off = |key: &Vec<u8>| {
             // A driver that fails leaves a conflict. An empty driver would keep our side and report a clean merge.
             let fails = key.ends_with(b".required") || key.ends_with(b".driver");
             let value = if fails { "false" } else { "" };
             (OsStr::from_bytes(key).to_owned(), value.into())
         };
-        let listed = listed.unwrap_or_default();
-        let keys = listed.split(|byte| *byte == 0).filter(|key| !key.is_empty());
-        Settings(keys.map(off).collect())
+        Settings(listed.unwrap_or_default().iter().map(off).collect())
     }
 
     /// Runs git and returns its output, for every exit code; that git refuses the repository is an error.
@@ -299,6 +317,27 @@ impl Git {
             return Ok(output.stdout);
         }
         Err(GitError::failed(name, &output))
+    }
+
+    /// Like [`Git::bytes`], but returns the names, or other entries, that git ends with NUL because of `-z`.
+    pub fn names<I, S>(&self, args: I) -> Result<Vec<Vec<u8>>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let listed = self.bytes(args)?;
+        let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(<[u8]>::to_vec).collect())
+    }
+
+    /// Like [`Git::names`], but returns text. What is not UTF-8 is replaced.
+    pub fn name_texts<I, S>(&self, args: I) -> Result<Vec<String>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let text = |name: &Vec<u8>| String::from_utf8_lossy(name).into_owned();
+        Ok(self.names(args)?.iter().map(text).collect())
     }
 
     /// Like [`Git::bytes`], with this text on the standard input of git.
@@ -348,8 +387,7 @@ impl Git {
         if !changes.is_empty() {
             return Ok(true);
         }
-        let staged = self.bytes(["ls-files", "-z", "--stage"])?;
-        for entry in staged.split(|byte| *byte == 0) {
+        for entry in self.names(["ls-files", "-z", "--stage"])? {
             let Some(path) = entry
                 .strip_prefix(b"160000 ")
                 .and_then(|rest| rest.splitn(2, |b| *b == b'\t').nth(1))
@@ -380,10 +418,12 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let args: Vec<S> = args.into_iter().collect();
-        let printed = self.text(&args)?;
-        printed
-            .try_into()
-            .map_err(|_| GitError::NotAnId(subcommand(&args)))
+        parse_id(&self.bytes(&args)?, &args)
+    }
+
+    /// Like [`Git::id`], with this text on the standard input of git.
+    pub fn id_from<const N: usize>(&self, args: [&str; N], text: &str) -> Result<CommitId, GitError> {
+        parse_id(&self.bytes_from(args, text.as_bytes())?, &args)
     }
 
     /// Returns the id of the tree without files, in the object format of the repository. git knows this tree without storing it.
@@ -405,6 +445,11 @@ fn refused_folder(stderr: &[u8]) -> Option<String> {
     let said = String::from_utf8_lossy(stderr);
     let (_, rest) = said.split_once("dubious ownership in repository at '")?;
     rest.split_once('\'').map(|(folder, _)| folder.to_owned())
+}
+
+fn parse_id<S: AsRef<OsStr>>(printed: &[u8], args: &[S]) -> Result<CommitId, GitError> {
+    let id = String::from_utf8_lossy(printed).trim_end().to_owned();
+    id.try_into().map_err(|_| GitError::NotAnId(subcommand(args)))
 }
 
 fn subcommand<S: AsRef<OsStr>>(args: &[S]) -> String {

@@ -120,12 +120,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Checks what the Dockerfiles of the images copy. Returns the Dockerfiles and the findings.
 fn unlisted(git: &Git, head: &CommitId, chain: &[Image]) -> anyhow::Result<(Vec<Source>, Vec<Finding>)> {
-    let listed = git.bytes(["ls-tree", "-r", "-z", "--name-only", "--full-tree", &**head])?;
-    let files: Vec<String> = listed
-        .split(|byte| *byte == 0)
-        .filter(|path| !path.is_empty())
-        .map(|path| String::from_utf8_lossy(path).into_owned())
-        .collect();
+    let files = git.name_texts(["ls-tree", "-r", "-z", "--name-only", "--full-tree", &**head])?;
     let (mut dockerfiles, mut findings) = (Vec::new(), Vec::new());
     for image in chain {
         let is_dockerfile = |path: &&String| {

@@ -166,29 +166,12 @@ impl Quarantine {
     }
 
     fn text<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String, GitError> {
-        let mut command = self.git.command(args);
-        if !has_identity(&self.git)? {
-            // A machine without a git identity can still claim.
-            for role in ["AUTHOR", "COMMITTER"] {
-                command
-                    .env(format!("GIT_{role}_NAME"), "nmoe-gates")
-                    .env(format!("GIT_{role}_EMAIL"), "nmoe-gates@localhost");
-            }
-        }
-        let output = command.output()?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        }
-        Err(GitError::Failed {
-            command: "push".to_owned(),
-            code: output.status.code().unwrap_or(-1),
-            message: String::from_utf8_lossy(&output.stderr)
-                .lines()
-                .find(|l| !l.trim().is_empty())
-                .unwrap_or("no message")
-                .trim()
-                .to_owned(),
-        })
+        // A machine without a git identity can still claim.
+        let git = match has_identity(&self.git)? {
+            true => self.git.clone(),
+            false => self.git.as_tool(),
+        };
+        git.text(args)
     }
 }
 

@@ -40,7 +40,7 @@ pub fn between(git: &Git, from: &str, to: &str) -> Result<Vec<EvilMerge>, GitErr
 
 fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<String>, GitError> {
     let trial = merge::trial(git, ours, theirs)?;
-    let listed = git.bytes([
+    let listed = git.name_texts([
         "diff",
         "--name-only",
         "--no-renames",
@@ -50,8 +50,8 @@ fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<Strin
         "--",
     ])?;
     let mut paths = Vec::new();
-    for path in String::from_utf8_lossy(&listed).split_terminator('\0') {
-        let settled = trial.conflicts.iter().any(|c| c == path) && {
+    for path in listed {
+        let settled = trial.conflicts.iter().any(|c| *c == path) && {
             let at = |tree: &str| git.bytes(["cat-file", "blob", &format!("{tree}:{path}")]);
             match (at(&trial.tree), at(commit)) {
                 (Ok(marked), Ok(done)) => only_hunks_differ(&marked, &done),
@@ -60,7 +60,7 @@ fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<Strin
             }
         };
         if !settled {
-            paths.push(path.to_owned());
+            paths.push(path);
         }
     }
     Ok(paths)

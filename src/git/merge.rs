@@ -46,11 +46,8 @@ pub fn trial(git: &Git, ours: &str, theirs: &str) -> Result<Trial, GitError> {
 /// Returns the paths that differ between the merge base of two commits and the second commit. A rename counts as two paths.
 pub fn changed(git: &Git, base: &str, head: &str) -> Result<BTreeSet<String>, GitError> {
     let range = format!("{base}...{head}");
-    let listed = git.bytes(["diff", "--name-only", "--no-renames", "-z", &range, "--"])?;
-    Ok(String::from_utf8_lossy(&listed)
-        .split_terminator('\0')
-        .map(str::to_owned)
-        .collect())
+    let listed = git.name_texts(["diff", "--name-only", "--no-renames", "-z", &range, "--"])?;
+    Ok(listed.into_iter().collect())
 }
 
 /// Makes the merge commit of two commits, without a ref; `None` if they conflict. Author, dates and message are fixed, so that the
@@ -76,12 +73,9 @@ pub fn commit(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option<(Com
         head,
         &trial.tree,
     ];
-    let mut command = git.command(settings.into_iter().chain(made));
-    for who in ["AUTHOR", "COMMITTER"] {
-        command
-            .env(format!("GIT_{who}_NAME"), "nmoe-gates")
-            .env(format!("GIT_{who}_EMAIL"), "nmoe-gates@localhost")
-            .env(format!("GIT_{who}_DATE"), "946684800 +0000");
+    let mut command = git.as_tool().command(settings.into_iter().chain(made));
+    for date in ["GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"] {
+        command.env(date, "946684800 +0000");
     }
     let output = command.output()?;
     if !output.status.success() {

@@ -4,9 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -57,47 +55,27 @@ pub fn of_work(git: &Git) -> Result<Snapshot, GitError> {
                 .and_then(|copy| copy.set_modified(written));
         }
         let own = scratch.with_index(index);
-        let listed = own.bytes(["ls-files", "--others", "--exclude-standard", "-z"])?;
-        let new = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        let (large, small): (Vec<&[u8]>, Vec<&[u8]>) = new.partition(|path| {
+        let new = own.names(["ls-files", "--others", "--exclude-standard", "-z"])?;
+        let (large, small): (Vec<Vec<u8>>, Vec<Vec<u8>>) = new.into_iter().partition(|path| {
             let file = own.dir().join(OsStr::from_bytes(path)).symlink_metadata();
             file.is_ok_and(|meta| meta.is_file() && meta.len() > LARGE)
         });
         own.bytes(["add", "--update"])?;
-        let names = ["--pathspec-from-file=-", "--pathspec-file-nul"];
-        feed(&own, ["add", names[0], names[1]], small.join(&0))?;
-        let empty = own.id(["hash-object", "-w", "/dev/null"])?;
-        let entry = |path: &&[u8]| [format!("100644 {empty}\t").as_bytes(), path].concat();
-        let entries: Vec<Vec<u8>> = large.iter().map(entry).collect();
+        let feed = |args: &[&str], text: Vec<u8>| match text.is_empty() {
+            true => Ok(()),
+            false => own.bytes_from(args, &text).map(drop),
+        };
+        let literal = |path: &Vec<u8>| [b":(literal)", path.as_slice()].concat();
+        let names: Vec<Vec<u8>> = small.iter().map(literal).collect();
         feed(
-            &own,
-            ["update-index", "-z", "--add", "--index-info"],
-            entries.join(&0),
-        )
+            &["add", "--pathspec-from-file=-", "--pathspec-file-nul"],
+            names.join(&0),
+        )?;
+        let empty = own.id(["hash-object", "-w", "/dev/null"])?;
+        let entry = |path: &Vec<u8>| [format!("100644 {empty}\t").as_bytes(), path].concat();
+        let entries: Vec<Vec<u8>> = large.iter().map(entry).collect();
+        feed(&["update-index", "-z", "--add", "--index-info"], entries.join(&0))
     })
-}
-
-/// Runs git with this text on its standard input.
-fn feed<const N: usize>(git: &Git, args: [&str; N], text: Vec<u8>) -> Result<(), GitError> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    let mut command = git.command(args);
-    command
-        .env("GIT_LITERAL_PATHSPECS", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    let pipe = child.stdin.take();
-    let writer = std::thread::spawn(move || pipe.map(|mut pipe| pipe.write_all(&text)));
-    let output = child.wait_with_output()?;
-    // git reports an early end of its input itself.
-    let _ = writer.join();
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(GitError::failed(args.join(" "), &output)),
-    }
 }
 
 fn make(git: &Git, fill: impl FnOnce(&Git, &OsStr) -> Result<(), GitError>) -> Result<Snapshot, GitError> {
@@ -123,20 +101,14 @@ fn make(git: &Git, fill: impl FnOnce(&Git, &OsStr) -> Result<(), GitError>) -> R
 
 fn commit(git: &Git, tree: &CommitId, parent: Option<&CommitId>) -> Result<CommitId, GitError> {
     let mut args = vec![
-        "-c",
-        "user.name=nmoe-gates",
-        "-c",
-        "user.email=nmoe-gates@localhost",
-    ];
-    args.extend([
         "commit-tree",
         "--no-gpg-sign",
         "-m",
         "Uncommitted work",
         tree.as_str(),
-    ]);
+    ];
     if let Some(parent) = parent {
         args.extend(["-p", parent.as_str()]);
     }
-    git.id(args)
+    git.as_tool().id(args)
 }

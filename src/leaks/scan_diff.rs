@@ -183,8 +183,8 @@ impl Scan<'_> {
     fn log(&mut self, git: &Git, base: &str, head: &str) -> Result<(), GitError> {
         let range = format!("{base}..{head}");
         let format = "--format=%H%n%an <%ae>%n%cn <%ce>%n%B";
-        let log = git.bytes(["log", "-z", "--no-mailmap", format, "--end-of-options", &range])?;
-        for commit in log.split(|b| *b == 0).filter(|commit| !commit.is_empty()) {
+        let log = git.names(["log", "-z", "--no-mailmap", format, "--end-of-options", &range])?;
+        for commit in log {
             let mut rows = commit.splitn(4, |b| *b == b'\n');
             let id = String::from_utf8_lossy(rows.next().unwrap_or_default()).into_owned();
             for role in ["author", "committer"] {

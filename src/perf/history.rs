@@ -3,9 +3,6 @@
 //! The ref holds one file of JSON lines. A writer moves the ref only if it still points to the commit that was read. So
 //! concurrent writers lose no entry: the second writer reads again and appends.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use serde_json::Value;
 
 use crate::domain::ids::CommitId;
@@ -197,43 +194,12 @@ fn update(git: &Git, next: &str, tip: Option<&str>) -> Result<bool, HistoryError
 
 /// Writes a commit with this text.
 fn commit(git: &Git, text: &str, parent: Option<&str>) -> Result<CommitId, HistoryError> {
-    let blob = fed(git, &["hash-object", "-w", "--stdin"], text)?;
-    let tree = fed(git, &["mktree"], &format!("100644 blob {blob}\t{FILE}\n"))?;
-    let mut args = vec!["commit-tree", &tree];
+    let git = git.as_tool();
+    let blob = git.id_from(["hash-object", "-w", "--stdin"], text)?;
+    let tree = git.id_from(["mktree"], &format!("100644 blob {blob}\t{FILE}\n"))?;
+    let mut args = vec!["commit-tree", "-m", "Record what was measured", &tree];
     if let Some(parent) = parent {
         args.extend(["-p", parent]);
     }
-    let id = fed(git, &args, "Record what was measured\n")?;
-    Ok(id
-        .try_into()
-        .map_err(|_| GitError::NotAnId("commit-tree".to_owned()))?)
-}
-
-/// Runs git with this standard input and returns its output.
-fn fed(git: &Git, args: &[&str], input: &str) -> Result<String, HistoryError> {
-    let mut child = git
-        .command(args)
-        .env("GIT_AUTHOR_NAME", "nmoe-gates")
-        .env("GIT_AUTHOR_EMAIL", "nmoe-gates@invalid")
-        .env("GIT_COMMITTER_NAME", "nmoe-gates")
-        .env("GIT_COMMITTER_EMAIL", "nmoe-gates@invalid")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(GitError::Start)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If git has exited, its exit code tells the cause.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(GitError::Start)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(HistoryError::Git(GitError::Failed {
-            command: args.first().copied().unwrap_or_default().to_owned(),
-            code: output.status.code().unwrap_or(-1),
-            message: said.lines().next().unwrap_or("no message").to_owned(),
-        }));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(git.id(args)?)
 }

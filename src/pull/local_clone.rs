@@ -177,10 +177,6 @@ impl LocalClone {
     /// git fails.
     pub fn commit(&self, base: &CommitId, head: &CommitId, tree: &CommitId) -> Result<CommitId, GitError> {
         let commit = [
-            "-c",
-            "user.name=nmoe-gates",
-            "-c",
-            "user.email=nmoe-gates@localhost",
             "commit-tree",
             "--no-gpg-sign",
             "-m",
@@ -191,6 +187,6 @@ impl LocalClone {
             head,
             tree,
         ];
-        self.git.id(commit)
+        self.git.as_tool().id(commit)
     }
 }

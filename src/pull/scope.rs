@@ -142,9 +142,8 @@ fn text(git: &Git, kind: Kind, id: &str) -> anyhow::Result<Option<String>> {
 
 /// Returns the keys of all configuration files of a commit.
 fn all_keys(git: &Git, commit: &str) -> anyhow::Result<BTreeSet<String>> {
-    let listed = git.bytes(["ls-tree", "-r", "-z", commit])?;
     let mut keys = BTreeSet::new();
-    for line in String::from_utf8_lossy(&listed).split_terminator('\0') {
+    for line in git.name_texts(["ls-tree", "-r", "-z", commit])? {
         let Some((head, path)) = line.split_once('\t') else {
             continue;
         };

@@ -1,15 +1,16 @@
 //! Removes branches, worktrees and claims of merged contracts. Unmerged and uncommitted work stays.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex::Regex;
 use serde::Serialize;
 
 use crate::domain::ids::CommitId;
-use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge_status::{self, MergeStatus};
+use crate::git::worktrees::{self, Worktree};
+use crate::git::{Git, GitError};
 use crate::workspace::main_worktree::MainWorktree;
 
 /// A branch of a contract, and whether it was removed.
@@ -28,12 +29,6 @@ pub struct Row {
 /// Why the worktree of the current directory stays.
 const HERE: &str = "you are in its worktree";
 
-/// A worktree as git lists it.
-struct Worktree {
-    path: PathBuf,
-    locked: bool,
-}
-
 /// Checks every branch of a contract, and removes the merged ones unless this is a dry run. `here` is the current directory, whose
 /// worktree stays.
 ///
@@ -43,7 +38,7 @@ pub fn clean(main: &MainWorktree, here: &Path, dry_run: bool) -> anyhow::Result<
     let _locked = main.lock()?;
     claims::fetch(&main.git, &main.naming.remote)?;
     let base = main.base()?;
-    let worktrees = worktrees(&main.git)?;
+    let worktrees = by_branch(&main.git)?;
     let pattern = pattern(&main.naming.branch)?;
     let mut rows = Vec::new();
     let listed = main.git.text([
@@ -111,18 +106,10 @@ fn pattern(branch: &str) -> anyhow::Result<Regex> {
 }
 
 /// Returns the worktrees by their branch.
-fn worktrees(git: &Git) -> anyhow::Result<BTreeMap<String, Worktree>> {
-    let listed = git.bytes(["worktree", "list", "--porcelain", "-z"])?;
-    let text = String::from_utf8_lossy(&listed);
-    Ok(text
-        .split("\0\0")
-        .filter_map(|entry| {
-            let value = |key: &str| entry.split('\0').find_map(|line| line.strip_prefix(key));
-            let branch = value("branch refs/heads/")?.to_owned();
-            let path = PathBuf::from(value("worktree ")?);
-            let locked = value("locked").is_some();
-            Some((branch, Worktree { path, locked }))
-        })
+fn by_branch(git: &Git) -> Result<BTreeMap<String, Worktree>, GitError> {
+    let all = worktrees::list(git)?.into_iter();
+    Ok(all
+        .filter_map(|mut tree| Some((tree.branch.take()?, tree)))
         .collect())
 }
 
@@ -132,7 +119,7 @@ fn worktrees(git: &Git) -> anyhow::Result<BTreeMap<String, Worktree>> {
 /// git fails.
 pub fn other_worktrees(git: &Git) -> anyhow::Result<HashMap<String, String>> {
     let here = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])?;
-    let all = worktrees(git)?.into_iter();
+    let all = by_branch(git)?.into_iter();
     let others = all.filter(|(_, tree)| tree.path != Path::new(&here) && tree.path.exists());
     Ok(others
         .map(|(branch, tree)| (branch, tree.path.display().to_string()))

@@ -10,6 +10,7 @@ use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge_status;
+use crate::git::worktrees;
 use crate::plan::Item;
 use crate::workspace::stored_contract;
 
@@ -40,11 +41,10 @@ impl MainWorktree {
             .into();
         // git cannot list a worktree that another process creates. If the lock file cannot be written, no other process can write either.
         let _locked = lock(&common).ok();
-        let listed = here.bytes(["worktree", "list", "--porcelain", "-z"])?;
-        let first = String::from_utf8_lossy(&listed)
-            .split('\0')
-            .find_map(|line| line.strip_prefix("worktree ").map(PathBuf::from))
-            .context("cannot find the main worktree: git lists none")?;
+        let first = worktrees::list(&here)?.into_iter().next();
+        let first = first
+            .context("cannot find the main worktree: git lists none")?
+            .path;
         Ok(MainWorktree {
             git: Git::at(&first),
             naming,

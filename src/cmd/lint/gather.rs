@@ -143,10 +143,9 @@ fn folders(subject: &Path) -> BTreeSet<String> {
 
 /// Lists the files of a checkout with git. Without git, walks the folder if it has a registry.
 fn files(subject: &Path, is_checkout: bool) -> Option<Vec<String>> {
-    let listed = Git::at(subject).bytes(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    if let Ok(listed) = listed {
-        let names = listed.split(|b| *b == 0).filter(|n| !n.is_empty());
-        return Some(names.map(|n| String::from_utf8_lossy(n).into_owned()).collect());
+    let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    if let Ok(names) = Git::at(subject).name_texts(listed) {
+        return Some(names);
     }
     is_checkout.then(|| {
         ignore::WalkBuilder::new(subject)

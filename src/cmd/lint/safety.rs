@@ -259,12 +259,11 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
 /// Lists the files that git tracks and also ignores. The list is empty without git or outside of a checkout.
 fn tracked_but_ignored(dir: &PathBuf) -> Vec<PathBuf> {
     let listed = Git::at(dir)
-        .bytes(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"])
+        .name_texts(["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"])
         .unwrap_or_default();
     listed
-        .split(|b| *b == 0)
-        .filter(|name| !name.is_empty())
-        .map(|name| dir.join(String::from_utf8_lossy(name).as_ref()))
+        .into_iter()
+        .map(|name| dir.join(name))
         .filter(|path| path.is_file())
         .collect()
 }
