@@ -224,8 +224,8 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
 fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
     let own = page::action();
-    let used = [("pr-lint.yml", PR_LINT), ("tier-b.yml", TIER_B)].map(|(name, source)| {
-        let file = std::fs::read_to_string(repo.join(".github/workflows").join(name));
+    let used = [(paths::PR_LINT, PR_LINT), (paths::TIER_B, TIER_B)].map(|(path, source)| {
+        let file = std::fs::read_to_string(repo.join(path));
         let used = args.action.clone().or_else(|| used_action(&file.ok()?, source));
         used.unwrap_or_else(|| own.clone())
     });
@@ -282,18 +282,8 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         Step::owned(repo, ".github/ISSUE_TEMPLATE/work_item.yml", &form(ISSUE_FORM)),
         Step::owned(repo, template.unwrap_or(&PR_TEMPLATES[0]), &form(PR_TEMPLATE))
             .needs("nmoe_pr", no_block),
-        Step::owned(
-            repo,
-            ".github/workflows/pr-lint.yml",
-            &adapt(PR_LINT, &lint_action, &[]),
-        )
-        .needs("nmoe-gates", no_call),
-        Step::owned(
-            repo,
-            ".github/workflows/tier-b.yml",
-            &adapt(TIER_B, &run_action, &bundles),
-        )
-        .needs("nmoe-gates", no_call),
+        Step::owned(repo, paths::PR_LINT, &adapt(PR_LINT, &lint_action, &[])).needs("nmoe-gates", no_call),
+        Step::owned(repo, paths::TIER_B, &adapt(TIER_B, &run_action, &bundles)).needs("nmoe-gates", no_call),
     ];
     if args.agents || is_marked(&repo.join("AGENTS.md")) {
         steps.push(Step::section(repo, "AGENTS.md", AGENTS)?);

@@ -140,7 +140,7 @@ fn rendered(
         templates: args.templates.as_deref(),
         color,
         tails,
-        reserve: 0,
+        room: None,
     };
     let done = render::page(
         &View::new(

@@ -19,7 +19,7 @@ use crate::github::workflow_run;
 use crate::lint::context::RegistryIndex;
 use crate::pull::fresh_merge::{self, Checkout};
 use crate::pull::resolution::{self, Request};
-use crate::pull::tier_b;
+use crate::pull::tier_b::Dispatch;
 use crate::report::comment_sections::{self, Terms};
 use crate::terminal::Text;
 
@@ -72,12 +72,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let git = Git::at(&context.repo);
     let settings = context.settings()?;
-    let remote = settings.naming.remote;
+    let remote = &settings.naming.remote;
     let request = Request {
-        checkout: Checkout {
-            git: &git,
-            remote: &remote,
-        },
+        checkout: Checkout { git: &git, remote },
         pull: args.pr,
         selection: &args.which.request(),
         issue: args.issue,
@@ -113,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     runner_files::append(runner_files::OUTPUT, &format!("merge={checkout}\n"))?;
     let next = match in_workflow {
         true => Vec::new(),
-        false => next(args, &resolution),
+        false => next(args, settings.publish.workflow(), &resolution),
     };
     if format == Format::Json {
         print_json_line(&Resolution { next, ..resolution })?;
@@ -129,7 +126,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Names the command that runs these gates: here if the resolution is in a file, otherwise in the workflow.
-fn next(args: &Args, resolution: &Resolution) -> Vec<NextStep> {
+fn next(args: &Args, workflow: &str, resolution: &Resolution) -> Vec<NextStep> {
     let bundle = resolution.bundle.as_deref();
     if let Some(path) = &args.output {
         let path = path.display().to_string();
@@ -146,7 +143,11 @@ fn next(args: &Args, resolution: &Resolution) -> Vec<NextStep> {
         (None | Some(TIER_A | TIER_B), _) => return Vec::new(),
         (Some(bundle), _) => (bundle, None),
     };
-    let mut command = tier_b::dispatch(args.pr, bundle, gate);
+    let mut command = Dispatch {
+        workflow,
+        pull: args.pr,
+    }
+    .command(bundle, gate);
     if args.registry_from_change {
         command.extend(["-f", "registry_from_change=true"].map(str::to_owned));
     }

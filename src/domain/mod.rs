@@ -28,6 +28,7 @@ pub mod resolution;
 pub mod results;
 pub mod samples;
 pub mod settings;
+pub mod status_context;
 pub mod suggest;
 pub mod verdict;
 

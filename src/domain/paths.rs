@@ -6,3 +6,9 @@ pub const REGISTRY: &str = "configs/gates/gates.toml";
 pub const SETTINGS: &str = "configs/nmoe-gates.toml";
 /// The measured noise of the perf gates.
 pub const NOISE: &str = "configs/gates/noise.toml";
+/// The folder of the workflows.
+pub const WORKFLOWS: &str = ".github/workflows";
+/// The workflow that `init` writes for Tier B. `publish.workflows` can name another one.
+pub const TIER_B: &str = ".github/workflows/tier-b.yml";
+/// The workflow that `init` writes for the lints of a pull request.
+pub const PR_LINT: &str = ".github/workflows/pr-lint.yml";

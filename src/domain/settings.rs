@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::MetricName;
 use crate::domain::path_pattern::{PathPattern, PathPatterns};
+use crate::domain::paths;
 
 /// The settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -163,7 +164,7 @@ impl Default for Moe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Publish {
-    /// Workflow files whose runs on the base branch may publish results.
+    /// Workflow files whose runs on the base branch may publish results. Printed commands start the first.
     pub workflows: Vec<String>,
     /// Login that writes the comment and the commit status; of a GitHub App, `NAME[bot]`.
     pub login: String,
@@ -172,9 +173,16 @@ pub struct Publish {
 impl Default for Publish {
     fn default() -> Self {
         Publish {
-            workflows: vec![".github/workflows/tier-b.yml".to_owned()],
+            workflows: vec![paths::TIER_B.to_owned()],
             login: "github-actions[bot]".to_owned(),
         }
+    }
+}
+
+impl Publish {
+    /// Returns the path of the workflow that runs Tier B.
+    pub fn workflow(&self) -> &str {
+        self.workflows.first().map_or(paths::TIER_B, String::as_str)
     }
 }
 

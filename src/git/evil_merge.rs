@@ -51,7 +51,7 @@ fn beyond(git: &Git, commit: &str, ours: &str, theirs: &str) -> Result<Vec<Strin
     ])?;
     let mut paths = Vec::new();
     for path in listed {
-        let settled = trial.conflicts.iter().any(|c| *c == path) && {
+        let settled = trial.conflicts.contains(&path) && {
             let at = |tree: &str| git.bytes(["cat-file", "blob", &format!("{tree}:{path}")]);
             match (at(&trial.tree), at(commit)) {
                 (Ok(marked), Ok(done)) => only_hunks_differ(&marked, &done),

@@ -105,7 +105,7 @@ pub struct Sticky<'a> {
     /// The key; there is one comment for each key. Lower-case letters, digits, `_`, `-`; other characters are replaced.
     pub key: &'a str,
     pub shown: Shown,
-    /// Returns the text for these earlier runs, newest first. At most [`Sticky::ROOM`] characters.
+    /// Returns the text for these earlier runs, newest first. At most [`Sticky::ROOM`] bytes.
     pub text: &'a dyn Fn(&[Shown]) -> String,
     /// Whether a workflow run may publish here. Every workflow has the login of this publisher and could write a marker.
     pub is_real: &'a dyn Fn(RunNumber) -> bool,
@@ -142,7 +142,7 @@ enum Step {
 }
 
 impl Sticky<'_> {
-    /// The most characters of the text, without the marker.
+    /// The most bytes of the text. The rest is for the marker.
     pub const ROOM: usize = crate::github::api::LONGEST_BODY - 8 * 1024;
 
     fn key(&self) -> String {

@@ -13,8 +13,6 @@ pub const FORMS: [&str; 2] = [
     ".github/ISSUE_TEMPLATE/work_item.yml",
     ".github/pull_request_template.md",
 ];
-/// The workflow that offers bundles.
-pub const TIER_B: &str = ".github/workflows/tier-b.yml";
 
 /// The step that updates all of these files.
 const UPDATE: &str = "`nmoe-gates init` shows what to update";

@@ -8,6 +8,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::ids::{CommitId, GateId};
 use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::{Settings, TierAProof};
+use crate::domain::status_context::{PREFIX, status_context};
 use crate::gate::select;
 use crate::git::{Git, GitError, revisions};
 use crate::github::api::{GitHub, status_line};
@@ -22,7 +23,8 @@ use crate::pull::published::{self, Published, Trust};
 use crate::pull::snapshot::Snapshot;
 use crate::pull::staleness::{self, ImageHistory};
 use crate::pull::standing::Writers;
-use crate::pull::{tier_a, tier_b};
+use crate::pull::tier_a;
+use crate::pull::tier_b::{self, Dispatch};
 
 /// What an answer is found with.
 pub struct Request<'a> {
@@ -90,7 +92,7 @@ impl Answer {
             .chain(wanted)
             .map(|(bundle, gates)| {
                 let key = published::publication_key(bundle.as_deref(), &gates, other_base, false);
-                published::status_context(&key)
+                status_context(&key)
             })
             .chain(required(github, &naming.base)?)
             .collect();
@@ -164,13 +166,14 @@ fn other_workflows(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option
         head,
         "--",
     ];
-    let changed = git.bytes(options.into_iter().chain(DECIDES))?;
-    let mut names = changed.split(|byte| *byte == 0);
+    let changed = git.names(options.into_iter().chain(DECIDES))?;
     let is_below = |name: &[u8], path: &str| {
         let rest = name.strip_prefix(path.as_bytes());
         rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     };
-    let decides = names.find_map(|name| DECIDES.iter().find(|path| is_below(name, path)));
+    let decides = changed
+        .iter()
+        .find_map(|name| DECIDES.iter().find(|path| is_below(name, path)));
     Ok(decides.map(|path| {
         format!("the group changes {path}, so its own run proves nothing; merge it without the queue")
     }))
@@ -212,7 +215,10 @@ fn gaps(
     };
     let gates = tier_b::to_run(contract, registry, settings.tier_a);
     let blockers = tier_b::blockers(
-        snapshot.pull.number,
+        Dispatch {
+            workflow: settings.publish.workflow(),
+            pull: snapshot.pull.number,
+        },
         contract,
         &gates,
         registry,
@@ -247,7 +253,6 @@ fn required(github: &GitHub, branch: &str) -> Result<Vec<String>, GitHubError> {
         Err(error) if matches!(error.status(), Some(403 | 404)) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let prefix = published::status_context("");
     let names = checks.into_iter().map(|check| check.context);
-    Ok(names.filter(|name| name.starts_with(&prefix)).collect())
+    Ok(names.filter(|name| name.starts_with(PREFIX)).collect())
 }

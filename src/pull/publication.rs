@@ -13,6 +13,7 @@ use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
 use crate::domain::results::Results;
 use crate::domain::settings::{Settings, TierAProof};
+use crate::domain::status_context::status_context;
 use crate::domain::verdict::Overall;
 use crate::github::api::GitHub;
 use crate::github::batch::Batch;
@@ -25,20 +26,20 @@ use crate::lint;
 use crate::pull::current;
 use crate::pull::fresh_merge::Checkout;
 use crate::pull::provenance::{Doubt, Provenance};
-use crate::pull::published::{publication_key, status_context};
+use crate::pull::published::publication_key;
 use crate::pull::results_files::{self, Files};
 use crate::pull::staleness;
 use crate::pull::standing;
 use crate::pull::tier_a::{self, TierA};
 use crate::report::comment_sections::{self, Past};
-use crate::report::embedded_results::{self, Embedded};
+use crate::report::embedded_results::Embedded;
 use crate::report::links::Links;
 use crate::report::render::{self, Page};
 use crate::report::verify::{self, Refusal};
 use crate::report::view::View;
 
-/// The bytes of a comment that are kept free for the sections around the table.
-const RESERVED: usize = (12 << 10) + embedded_results::MOST;
+/// The most bytes of a comment for the registry that a pull request proposes.
+const PROPOSAL: usize = 8 << 10;
 
 /// How often a run looks for an older run that publishes at the same time, and the pause between two looks.
 const RACE_ROUNDS: u32 = 3;
@@ -225,68 +226,74 @@ impl<'a> Publication<'a> {
         }
     }
 
-    /// Renders the comment, with a list of earlier runs.
+    /// Renders the comment, with a list of earlier runs. The table gets the space that the other sections leave.
     ///
     /// # Errors
     /// An embedded template is broken.
     pub fn text(&self, before: &[Shown], messages: &dyn Messages) -> anyhow::Result<String> {
-        let mut text = String::new();
-        if !self.stale.is_empty() {
-            text += &comment_sections::notice(&format!(
+        let notice = match self.stale.as_slice() {
+            [] => String::new(),
+            stale => comment_sections::notice(&format!(
                 "This is about an older state of the pull request, and proves nothing about the present one. What changed since it was approved: {}. Run the gates again.",
-                verify::names(&self.stale)
-            ));
+                verify::names(stale)
+            )),
+        };
+        let mut rest = String::new();
+        if self.results.is_ok() {
+            if let Some(gap) = self.contract_gap {
+                rest += &format!("\n**Pending:** {gap}.\n");
+            }
+            rest += &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing, self.tier_a.proof);
         }
-        match &self.results {
-            Ok(results) => {
-                let options = render::Options {
-                    templates: self.request.templates,
-                    reserve: RESERVED,
-                    ..render::Options::default()
-                };
-                let links = Links {
-                    repository: self.request.workflow.repository.clone(),
-                    pull: Some(self.request.pull),
-                    contract: self
-                        .request
-                        .resolution
-                        .and_then(|resolution| Some(resolution.contract.as_ref()?.issue)),
-                    run: self.request.workflow.id,
-                };
-                let view = View::new(results, &self.request.settings.report.metric, &links);
-                let rendered = render::page(&view, Page::Comment, &options)?;
-                if let Some(complaint) = rendered.complaint {
-                    messages.note(&format!(
-                        "cannot use the templates in --templates, so the embedded ones are used: {complaint}"
-                    ));
-                }
-                text += rendered.text.trim_end();
-                text += "\n";
-                if let Some(gap) = self.contract_gap {
-                    text += &format!("\n**Pending:** {gap}.\n");
-                }
-                text +=
-                    &comment_sections::tier_a(&self.tier_a.attested, &self.tier_a.missing, self.tier_a.proof);
-                if let Some(evidence) = self.evidence() {
-                    text += &format!("\n{}\n", evidence.line());
-                }
-            }
-            Err(refusal) => {
-                text += &comment_sections::refusal(self.selection().0, &refusal.why.says(), &self.head);
-            }
+        if let Some(evidence) = self.evidence() {
+            rest += &format!("\n{}\n", evidence.line());
         }
         if let Some(resolution) = self.request.resolution
             && let Some(proposed) = &resolution.registry.proposed
         {
-            text += &comment_sections::proposal(proposed, resolution.registry.source);
+            rest += &comment_sections::proposal(proposed, resolution.registry.source, PROPOSAL);
         }
         let past: Vec<Past> = before.iter().map(|shown| self.past(shown)).collect();
-        text += &comment_sections::history(&past);
+        rest += &comment_sections::history(&past);
         let workflow = &self.request.workflow;
         if let Some(url) = workflow.id.and_then(|id| workflow.url(id)) {
-            text += &format!("\n[The run, with its log]({url})\n");
+            rest += &format!("\n[The run, with its log]({url})\n");
         }
-        Ok(text)
+        let table = match &self.results {
+            Ok(results) => self.table(
+                results,
+                Sticky::ROOM.saturating_sub(notice.len() + rest.len()),
+                messages,
+            )?,
+            Err(refusal) => comment_sections::refusal(self.selection().0, &refusal.why.says(), &self.head),
+        };
+        Ok(notice + &table + &rest)
+    }
+
+    /// Renders the table of the gates in at most `room` bytes.
+    fn table(&self, results: &Results, room: usize, messages: &dyn Messages) -> anyhow::Result<String> {
+        let links = Links {
+            repository: self.request.workflow.repository.clone(),
+            pull: Some(self.request.pull),
+            contract: self
+                .request
+                .resolution
+                .and_then(|resolution| Some(resolution.contract.as_ref()?.issue)),
+            run: self.request.workflow.id,
+        };
+        let options = render::Options {
+            templates: self.request.templates,
+            room: Some(room),
+            ..render::Options::default()
+        };
+        let view = View::new(results, &self.request.settings.report.metric, &links);
+        let rendered = render::page(&view, Page::Comment, &options)?;
+        if let Some(complaint) = rendered.complaint {
+            messages.note(&format!(
+                "cannot use the templates in --templates, so the embedded ones are used: {complaint}"
+            ));
+        }
+        Ok(format!("{}\n", rendered.text.trim_end()))
     }
 
     fn past(&self, shown: &Shown) -> Past {

@@ -261,8 +261,3 @@ pub fn publication_key(
     }
     key
 }
-
-/// Returns the name of the commit status of a publication.
-pub fn status_context(key: &str) -> String {
-    format!("nmoe-gates/{key}")
-}

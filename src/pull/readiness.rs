@@ -12,7 +12,7 @@ use crate::domain::ids::{CommitId, GateId, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::Registry;
 use crate::domain::results::Results;
-use crate::domain::settings::{Image, TierAProof};
+use crate::domain::settings::{Settings, TierAProof};
 use crate::git::{evil_merge, merge, revisions};
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
@@ -34,7 +34,7 @@ use crate::pull::snapshot::{Merge, Snapshot};
 use crate::pull::staleness::{self, ImageHistory};
 use crate::pull::standing::{self, Writers};
 use crate::pull::tier_a;
-use crate::pull::tier_b;
+use crate::pull::tier_b::{self, Dispatch};
 
 /// What pull requests are evaluated against.
 pub struct Inputs<'a> {
@@ -43,9 +43,7 @@ pub struct Inputs<'a> {
     pub queue: Queue,
     pub registry: Loaded<Registry>,
     pub facts: lint::LintContext,
-    pub images: Vec<Image>,
-    /// What proves a gate of Tier A.
-    pub tier_a: TierAProof,
+    pub settings: Settings,
     pub results: KnownResults,
     /// The other worktrees of this clone, by their branch.
     pub worktrees: HashMap<String, String>,
@@ -129,7 +127,7 @@ impl Inputs<'_> {
         }
         blockers.extend(self.evil_merges(&commits)?);
         let gates: Vec<GateId> = contract
-            .map(|c| tier_b::to_run(c, &self.registry.value, self.tier_a))
+            .map(|c| tier_b::to_run(c, &self.registry.value, self.settings.tier_a))
             .unwrap_or_default();
         let (merged, evidence) = self.merge_result(snapshot, &commits, found.as_ref(), &gates)?;
         blockers.extend(blocker::after_others(&blockers, evidence));
@@ -300,7 +298,7 @@ impl Inputs<'_> {
         }));
         blockers.extend(Blocker::of_errors(&blocker::ATTESTATION_FAULTY, &faulty, refresh));
         if let Some(Ok(contract)) = found.map(|found| &found.issue.document.value)
-            && self.tier_a == TierAProof::Attest
+            && self.settings.tier_a == TierAProof::Attest
         {
             let missing = tier_a::unattested(snapshot, head, contract, &self.registry.value);
             if !missing.is_empty() {
@@ -466,12 +464,15 @@ impl Inputs<'_> {
         );
         let history = ImageHistory {
             git: &self.clone.git,
-            images: &self.images,
+            images: &self.settings.images.0,
         };
         let results = self.results.about(snapshot.pull.number, &merge);
         let stale = |r: &Results| staleness::all(r, &now, history, &self.registry.value);
         let blockers = tier_b::blockers(
-            snapshot.pull.number,
+            Dispatch {
+                workflow: self.settings.publish.workflow(),
+                pull: snapshot.pull.number,
+            },
             contract,
             gates,
             &self.registry.value,

@@ -34,9 +34,10 @@ pub fn to_run(contract: &Contract, registry: &Registry, proof: TierAProof) -> Ve
 }
 
 /// Returns a blocker for each of the gates that did not pass on the current merge result. `results` are oldest first; `stale`
-/// returns what makes results invalid for this merge result. `refused` are the comments that do not count.
+/// returns what makes results invalid for this merge result. `refused` are the comments that do not count; `dispatch` runs
+/// the gates.
 pub fn blockers(
-    pull: u64,
+    dispatch: Dispatch<'_>,
     contract: &Contract,
     required: &[GateId],
     registry: &Registry,
@@ -57,7 +58,7 @@ pub fn blockers(
         .copied()
         .filter(|id| verdict(id) != Some(Verdict::Pass))
         .collect();
-    let command = run_command(pull, registry, &open);
+    let command = run_command(dispatch, registry, &open);
     let missing = |id: &GateId| match registry.gates.get(id.as_str()) {
         Some(gate) if gate.tier == Tier::A => &TIER_A_MISSING,
         _ => &TIER_B_MISSING,
@@ -126,24 +127,34 @@ pub fn blockers(
 
 /// Returns the command for a run of these gates: the smallest bundle that contains them all, or the first gate alone. The others
 /// follow one by one.
-fn run_command(pull: u64, registry: &Registry, open: &[&GateId]) -> Vec<String> {
+fn run_command(dispatch: Dispatch<'_>, registry: &Registry, open: &[&GateId]) -> Vec<String> {
     match (select::smallest(registry, open), open) {
-        (_, [only]) => dispatch(pull, SINGLE, Some(only)),
-        (Some(bundle), _) => dispatch(pull, bundle, None),
-        (None, [first, ..]) => dispatch(pull, SINGLE, Some(first)),
+        (_, [only]) => dispatch.command(SINGLE, Some(only)),
+        (Some(bundle), _) => dispatch.command(bundle, None),
+        (None, [first, ..]) => dispatch.command(SINGLE, Some(first)),
         (None, []) => Vec::new(),
     }
 }
 
-/// Returns the command that starts tier-b.yml for a pull request: for a bundle, or for [`SINGLE`] with its gate.
-pub fn dispatch(pull: u64, bundle: &str, gate: Option<&str>) -> Vec<String> {
-    let inputs = [format!("pr_number={pull}"), format!("bundle={bundle}")];
-    let gate = gate.map(|gate| format!("single_gate={gate}"));
-    let mut command = ["gh", "workflow", "run", "tier-b.yml"]
-        .map(str::to_owned)
-        .to_vec();
-    for input in inputs.into_iter().chain(gate) {
-        command.extend(["-f".to_owned(), input]);
+/// A run of the workflow for a pull request.
+#[derive(Clone, Copy)]
+pub struct Dispatch<'a> {
+    /// The path of the workflow.
+    pub workflow: &'a str,
+    pub pull: u64,
+}
+
+impl Dispatch<'_> {
+    /// Returns the command that starts the workflow for a bundle, or for [`SINGLE`] with its gate.
+    pub fn command(self, bundle: &str, gate: Option<&str>) -> Vec<String> {
+        // `gh` takes the name of the file, without its folder.
+        let (_, file) = self.workflow.rsplit_once('/').unwrap_or(("", self.workflow));
+        let inputs = [format!("pr_number={}", self.pull), format!("bundle={bundle}")];
+        let gate = gate.map(|gate| format!("single_gate={gate}"));
+        let mut command = ["gh", "workflow", "run", file].map(str::to_owned).to_vec();
+        for input in inputs.into_iter().chain(gate) {
+            command.extend(["-f".to_owned(), input]);
+        }
+        command
     }
-    command
 }

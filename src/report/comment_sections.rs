@@ -54,10 +54,7 @@ pub fn refusal(bundle: Option<&str>, why: &str, about: &str) -> String {
 
 /// Formats the gates of Tier A that the contract requires and the run does not contain.
 pub fn tier_a(attested: &[String], missing: &[String], proof: TierAProof) -> String {
-    let list = |ids: &[String]| -> String {
-        let ids: Vec<String> = ids.iter().map(|id| code(Sink::Markdown, id)).collect();
-        ids.join(", ")
-    };
+    let list = |ids: &[String]| listed(ids.iter().map(String::as_str));
     let mut text = String::new();
     if !attested.is_empty() {
         text += &format!(
@@ -75,8 +72,8 @@ pub fn tier_a(attested: &[String], missing: &[String], proof: TierAProof) -> Str
     text
 }
 
-/// Formats the registry that the pull request proposes.
-pub fn proposal(proposal: &Proposal, source: Source) -> String {
+/// Formats the registry that the pull request proposes. Rows beyond `room` bytes are counted.
+pub fn proposal(proposal: &Proposal, source: Source, room: usize) -> String {
     let (title, says) = match source {
         Source::Base => (
             "proposed, not active",
@@ -96,20 +93,25 @@ pub fn proposal(proposal: &Proposal, source: Source) -> String {
         out += "No gate, bundle or target changes, only comments or the order.\n";
     } else {
         out += "| What | Name | Change | Keys |\n|:--|:--|:--|:--|\n";
+        let mut more = proposal.more + proposal.changes.len();
         for change in &proposal.changes {
             let keys: Vec<String> = change.keys.iter().map(|key| code(Sink::Markdown, key)).collect();
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                out,
-                "| {} | {} | {} | {} |",
+            let row = format!(
+                "| {} | {} | {} | {} |\n",
                 change.table.as_str(),
                 cell(&code(Sink::Markdown, &change.name)),
                 change.how.as_str(),
                 cell(&keys.join(", "))
             );
+            if out.len() + row.len() > room {
+                break;
+            }
+            out += &row;
+            more -= 1;
         }
-        if proposal.more > 0 {
-            let _ = writeln!(out, "\nand {} more.", proposal.more);
+        if more > 0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "\nand {more} more.");
         }
     }
     out += "\n</details>\n";
@@ -242,7 +244,7 @@ pub fn resolution(resolution: &Resolution, terms: Option<Terms<'_>>) -> String {
         );
     }
     if let Some(proposed) = &resolution.registry.proposed {
-        out += &proposal(proposed, resolution.registry.source);
+        out += &proposal(proposed, resolution.registry.source, usize::MAX);
     }
     out
 }
@@ -300,6 +302,7 @@ mod tests {
                 more: 3,
             },
             Source::Base,
+            usize::MAX,
         );
         let row = shown.lines().find(|l| l.starts_with("| gate")).unwrap();
         assert_eq!(

@@ -9,6 +9,7 @@ use minijinja::{Environment, Error, context};
 use serde::Serialize;
 
 use crate::domain::ids::GateId;
+use crate::github::api::LONGEST_BODY;
 use crate::report::templates;
 use crate::report::view::View;
 
@@ -35,11 +36,11 @@ impl Page {
         }
     }
 
-    /// Maximum size in bytes: GitHub accepts 1 MiB for a job summary, and 65,536 characters for a comment.
+    /// Maximum size in bytes: GitHub accepts 1 MiB for a job summary, and fewer characters for a comment.
     pub fn limit(self) -> usize {
         match self {
             Page::Summary => 1 << 20,
-            Page::Comment => 65_536,
+            Page::Comment => LONGEST_BODY,
             Page::Terminal | Page::Html => usize::MAX,
         }
     }
@@ -82,8 +83,8 @@ pub struct Options<'a> {
     pub color: bool,
     /// The last output of the gates that did not pass. Pages that are published never show it.
     pub tails: &'a [Tail],
-    /// Bytes below the limit that the caller needs for its own text.
-    pub reserve: usize,
+    /// The most bytes, if the caller adds text of its own. By default, the limit of the page.
+    pub room: Option<usize>,
 }
 
 /// A rendered page.
@@ -116,7 +117,7 @@ pub fn page(view: &View, page: Page, options: &Options<'_>) -> Result<Rendered, 
 
 /// Renders the page with as much detail as fits.
 fn fitting(env: &Environment<'_>, view: &View, page: Page, options: &Options<'_>) -> Result<String, Error> {
-    let limit = page.limit().saturating_sub(options.reserve);
+    let limit = options.room.unwrap_or(page.limit());
     let template = env.get_template(page.template())?;
     let report = Value::from(Serde(view));
     let tails = Value::from(Serde(match page {

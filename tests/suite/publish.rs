@@ -322,6 +322,41 @@ fn proposed_registry_is_shown_but_not_used() {
     );
 }
 
+/// A name in a proposed registry may contain characters that take nine times their size when they are shown.
+#[test]
+fn long_proposal_fits_into_the_comment() {
+    let fixture = PullFixture::new();
+    for run in 1..=8 {
+        fixture.publish(&fixture.results(), run).exits(0);
+    }
+    let mut resolution = fixture.resolution();
+    let keys = [
+        "arch",
+        "build",
+        "checks",
+        "compute_capability",
+        "foreign",
+        "gpus",
+        "kernels",
+        "pins",
+        "preload",
+    ];
+    let change = json!({"table": "target", "name": "\u{e0001}".repeat(100), "how": "changed", "keys": keys});
+    resolution["registry"]["proposed"] =
+        json!({"sha256": "0".repeat(64), "readable": true, "more": 5, "changes": vec![change; 60]});
+    std::fs::write(fixture.sandbox.path("resolution.json"), resolution.to_string()).unwrap();
+    fixture.publish(&fixture.results(), 9).exits(0);
+    let comment = fixture.comment();
+    let rows: Vec<&str> = comment
+        .lines()
+        .filter(|line| line.starts_with("| target | `\\u"))
+        .collect();
+    assert_eq!(rows.len(), 7, "{comment}");
+    assert!(comment.contains("\nand 58 more.\n"), "{comment}");
+    // GitHub takes no comment with all rows.
+    assert!(comment.len() + 53 * rows[0].len() > 65_536, "{}", comment.len());
+}
+
 #[test]
 fn missing_resolution_compares_with_current_pull_request() {
     let fixture = PullFixture::new();

@@ -68,6 +68,12 @@ fn next_step_keeps_options_of_the_call() {
     );
     let file = std::fs::read_to_string(fixture.sandbox.path("r.json")).unwrap();
     assert!(!file.contains("\"next\""), "{file}");
+    let settings = "[publish]\nworkflows = [\".github/workflows/gpu.yml\"]\n";
+    fixture.sandbox.file("configs/nmoe-gates.toml", settings);
+    assert_eq!(
+        next(&["--bundle", "small"]),
+        [format!("{dispatch}small -R octo-org/trainer").replace("tier-b.yml", "gpu.yml")]
+    );
 }
 
 struct ResolveFixture {

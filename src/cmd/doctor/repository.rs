@@ -15,15 +15,13 @@ use crate::cmd::init;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
+use crate::domain::paths;
 use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::init_files;
 use crate::lint::workflows::{self, Asked};
-
-/// The workflows that `init` writes.
-const OURS: [&str; 2] = ["tier-b.yml", "pr-lint.yml"];
 
 /// A workflow file, its findings, and the runners and environments that its jobs need.
 struct Workflow {
@@ -32,23 +30,22 @@ struct Workflow {
     asked: Vec<Asked>,
     /// The options of the input `bundle`.
     bundles: Vec<String>,
+    /// Whether the lints or the gates of this tool run in it.
+    is_ours: bool,
 }
 
 /// Runs every check of this file.
 pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo, registry)];
     checks.extend(updates(&context.repo));
-    let workflows = read(&context.repo);
-    for name in OURS {
-        let path = format!(".github/workflows/{name}");
-        if !workflows.iter().any(|w| w.path == path) {
-            checks.push(Check::not(
-                State::Missing,
-                "workflows",
-                format!("{path} is absent"),
-                "`nmoe-gates init` writes it",
-            ));
-        }
+    let workflows = read(&context.repo, settings);
+    for path in ours(settings).filter(|path| !workflows.iter().any(|w| w.path == *path)) {
+        let what = format!("{path} is absent");
+        let help = match [paths::TIER_B, paths::PR_LINT].contains(&path) {
+            true => "`nmoe-gates init` writes it",
+            false => "add it, or correct `publish.workflows` in the settings",
+        };
+        checks.push(Check::not(State::Missing, "workflows", what, help));
     }
     if workflows.is_empty() {
         return checks;
@@ -57,22 +54,30 @@ pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) 
     checks.extend(permissions(&workflows));
     checks.extend(others(&workflows));
     checks.extend(labels(&workflows, settings));
-    checks.extend(bundles(&workflows, registry));
+    checks.extend(bundles(&workflows, settings.publish.workflow(), registry));
     checks.extend(lock(&context.repo, &workflows));
     checks.push(policies());
     checks.extend(approval(context, &workflows, settings));
     checks
 }
 
-/// Compares the bundles that tier-b.yml offers with the registry. GitHub refuses a value that is not among the options.
-fn bundles(workflows: &[Workflow], registry: &Registry) -> Option<Check> {
+/// Returns the workflows that this tool needs.
+fn ours(settings: &Settings) -> impl Iterator<Item = &str> {
+    let publish = &settings.publish;
+    [publish.workflow(), paths::PR_LINT]
+        .into_iter()
+        .chain(publish.workflows.iter().skip(1).map(String::as_str))
+}
+
+/// Compares the bundles that the workflow of Tier B offers with the registry. GitHub refuses a value that is not among the options.
+fn bundles(workflows: &[Workflow], tier_b: &str, registry: &Registry) -> Option<Check> {
     let workflow = workflows
         .iter()
-        .find(|w| w.path.ends_with("/tier-b.yml") && !w.bundles.is_empty())?;
+        .find(|w| w.path == tier_b && !w.bundles.is_empty())?;
     let Some(found) = init_files::bundles(&workflow.bundles, registry) else {
         return Some(Check::ok(
             "bundles",
-            "tier-b.yml offers the bundles of the registry",
+            format!("{tier_b} offers the bundles of the registry"),
         ));
     };
     let names: Vec<&str> = registry
@@ -99,7 +104,7 @@ fn lock(repo: &Path, workflows: &[Workflow]) -> Option<Check> {
     let text = std::fs::read_to_string(repo.join(LOCK)).ok()?;
     let used = workflows
         .iter()
-        .filter(|w| is_ours(&w.path))
+        .filter(|w| w.is_ours)
         .flat_map(|w| &w.asked)
         .flat_map(|job| &job.uses);
     let mut absent: Vec<&str> = used
@@ -181,8 +186,8 @@ fn updates(repo: &Path) -> Option<Check> {
     })
 }
 
-fn read(repo: &Path) -> Vec<Workflow> {
-    let entries = std::fs::read_dir(repo.join(".github/workflows"))
+fn read(repo: &Path, settings: &Settings) -> Vec<Workflow> {
+    let entries = std::fs::read_dir(repo.join(paths::WORKFLOWS))
         .into_iter()
         .flatten();
     let mut names: Vec<String> = entries
@@ -191,12 +196,13 @@ fn read(repo: &Path) -> Vec<Workflow> {
         .collect();
     names.sort();
     let read = |name: String| {
-        let path = format!(".github/workflows/{name}");
+        let path = format!("{}/{name}", paths::WORKFLOWS);
         let source = Source::new(
             Some(path.clone()),
             std::fs::read_to_string(repo.join(&path)).ok()?,
         );
         Some(Workflow {
+            is_ours: ours(settings).any(|ours| ours == path),
             path,
             findings: workflows::lint(&source),
             asked: workflows::asked(&source),
@@ -283,7 +289,7 @@ fn permissions(workflows: &[Workflow]) -> Vec<Check> {
 
 /// Checks the workflows that `init` writes with the remaining rules.
 fn others(workflows: &[Workflow]) -> Vec<Check> {
-    let ours = workflows.iter().filter(|w| is_ours(&w.path));
+    let ours = workflows.iter().filter(|w| w.is_ours);
     ours.map(|workflow| {
         let found: Vec<&Finding> = workflow
             .findings
@@ -307,10 +313,6 @@ fn others(workflows: &[Workflow]) -> Vec<Check> {
     .collect()
 }
 
-fn is_ours(path: &str) -> bool {
-    OURS.iter().any(|name| path.ends_with(&format!("/{name}")))
-}
-
 /// Reports labels that neither GitHub nor the settings know.
 fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
     let known = &settings.runner.labels;
@@ -324,12 +326,12 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
                     .map(|known| format!("{} else ", did_you_mean(known)))
                     .unwrap_or_default();
                 checks.push(Check::not(
-                    if is_ours(&workflow.path) { State::Missing } else { State::Hint },
+                    if workflow.is_ours { State::Missing } else { State::Hint },
                     "labels",
                     format!("{}: job `{}` asks for `{label}`, which no known runner has", workflow.path, asked.job),
                     format!(
-                        "{meant}add it to `[runner] labels` of configs/nmoe-gates.toml when a runner has it; GitHub drops a job that no runner \
-                         takes is dropped after a day"
+                        "{meant}add it to `[runner] labels` of configs/nmoe-gates.toml when a runner has it; GitHub drops a job that no runner takes \
+                         after a day"
                     ),
                 ));
             }
@@ -344,7 +346,7 @@ fn labels(workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
 /// Checks that the environments that jobs wait for have reviewers. Without reviewers, no person approves the run.
 fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> Vec<Check> {
     let mut jobs: BTreeMap<&str, &str> = BTreeMap::new();
-    for workflow in workflows.iter().filter(|w| is_ours(&w.path)) {
+    for workflow in workflows.iter().filter(|w| w.is_ours) {
         let named = workflow
             .asked
             .iter()

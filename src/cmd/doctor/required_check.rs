@@ -2,11 +2,9 @@
 //! the rule names its source.
 
 use crate::cmd::doctor::check::{Check, State};
+use crate::domain::status_context::PREFIX;
 use crate::github::error::GitHubError;
 use crate::github::types::RequiredCheck;
-
-/// The start of the contexts that `publish` sets.
-const OURS: &str = "nmoe-gates/";
 
 /// The app of GitHub Actions, which sets the statuses of all workflows.
 const ACTIONS: i64 = 15_368;
@@ -31,7 +29,7 @@ pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>
     };
     let ours: Vec<&RequiredCheck> = checks
         .iter()
-        .filter(|check| check.context.starts_with(OURS))
+        .filter(|check| check.context.starts_with(PREFIX))
         .collect();
     let Some(open) = ours
         .iter()

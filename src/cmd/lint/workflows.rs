@@ -9,6 +9,7 @@ use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
+use crate::domain::paths;
 use crate::lint;
 use crate::lint::init_files;
 
@@ -43,12 +44,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
     let mut documents = sources;
     if args.files.is_empty()
-        && let Ok(registry) = context.registry()
+        && let (Ok(registry), Ok(settings)) = (context.registry(), context.settings())
     {
         let tier_b = documents.iter().filter(|source| {
             source
                 .name()
-                .is_some_and(|name| name.ends_with(init_files::TIER_B))
+                .is_some_and(|name| name.ends_with(settings.publish.workflow()))
         });
         findings.extend(tier_b.filter_map(|source| init_files::choices(source, &registry.value)));
         let forms = init_files::FORMS.map(|form| context.repo.join(form));
@@ -62,7 +63,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
-    let dir = context.repo.join(".github/workflows");
+    let dir = context.repo.join(paths::WORKFLOWS);
     let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))

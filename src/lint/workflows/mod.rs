@@ -15,6 +15,8 @@ use crate::document::source::Source;
 use crate::document::source_map::MappedText;
 use crate::document::yaml;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::ids::CommitId;
+use crate::domain::status_context::PREFIX;
 
 pub use codes::{STALE_CHOICES, TABLE};
 use job::{Job, Step};
@@ -192,7 +194,6 @@ fn moving_code(job: &Job, sink: &mut Sink) {
 
 /// Reports a job that can write our commit status without being the publisher.
 fn status_writer(job: &Job, sink: &mut Sink) {
-    const CONTEXT: &str = "nmoe-gates/";
     let can_write = |name: &str| matches!(name, "statuses" | "checks" | "all");
     let permission = job
         .permissions
@@ -208,13 +209,13 @@ fn status_writer(job: &Job, sink: &mut Sink) {
         .steps
         .iter()
         .flat_map(|step| &step.scripts)
-        .find_map(|script| Some(script.start + text[script.clone()].find(CONTEXT)?));
+        .find_map(|script| Some(script.start + text[script.clone()].find(PREFIX)?));
     if let Some(at) = named {
         let message = format!(
             "job `{}` may write `{name}` and names the commit status of the gates",
             job.id
         );
-        sink.push(&codes::STATUS_WRITER, &(at..at + CONTEXT.len()), message);
+        sink.push(&codes::STATUS_WRITER, &(at..at + PREFIX.len()), message);
     } else if name == "statuses" {
         let message = format!(
             "job `{}` may write every commit status, also that of the gates",
@@ -228,7 +229,7 @@ fn pinned(step: &Step, sink: &mut Sink) {
     let Some((uses, span)) = &step.uses else { return };
     let by_commit = uses
         .rsplit_once('@')
-        .is_some_and(|(_, version)| version.len() == 40 && version.bytes().all(|b| b.is_ascii_hexdigit()));
+        .is_some_and(|(_, version)| CommitId::is_valid(version));
     let own = ["./", job::SELF, "docker://"]
         .iter()
         .any(|start| uses.starts_with(start));
