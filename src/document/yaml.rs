@@ -2,6 +2,8 @@
 //!
 //! If the two readers disagree, the text is refused: a document that two readers understand differently proves nothing.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
 use crate::document::defect::Defect;
@@ -16,6 +18,8 @@ use crate::document::yaml_error::{at_text, syntax};
 pub const MAX_BYTES: usize = 64 * 1024;
 /// The deepest accepted nesting. A contract has four levels.
 pub const MAX_DEPTH: usize = 32;
+/// The number of nodes that the aliases of a block may copy.
+const MAX_COPIES: usize = 10_000;
 
 /// Parses a block. Without a tree there is a defect that says why. With a tree there may be defects too (duplicate keys,
 /// anchors, tags). Spans are those of the document.
@@ -145,6 +149,10 @@ struct Reader<'a> {
     defects: Vec<Defect>,
     /// For each scalar that is not a key, in order: whether it has no quotes.
     plain: Vec<bool>,
+    /// The values of anchors, each with its part of `plain`.
+    anchored: HashMap<usize, (Node, Span)>,
+    /// The number of nodes that aliases may still copy, so that nested aliases stay small.
+    copies: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -156,6 +164,8 @@ impl<'a> Reader<'a> {
             parser: Parser::new_from_str(text),
             defects: Vec::new(),
             plain: Vec::new(),
+            anchored: HashMap::new(),
+            copies: MAX_COPIES,
         }
     }
 
@@ -265,19 +275,21 @@ impl<'a> Reader<'a> {
         if tag {
             self.forbid("yaml-tag", mark, "tags");
         }
+        let first = self.plain.len();
         let value = match event {
-            Event::Alias(_) => {
+            Event::Alias(id) => {
                 self.forbid("yaml-anchor", mark, "aliases");
                 if let Some(defect) = self.defects.last_mut() {
                     defect.help = Some(
                         "text that begins with `*` needs quotes; write a value where it applies".to_owned(),
                     );
                 }
+                if let Some(copy) = self.copy(id) {
+                    return Ok(copy);
+                }
                 self.plain.push(false);
-                Value::Scalar(Scalar {
-                    text: String::new(),
-                    kind: Kind::Null,
-                })
+                let (text, kind) = (String::new(), Kind::Null);
+                Value::Scalar(Scalar { text, kind })
             }
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
@@ -317,7 +329,21 @@ impl<'a> Reader<'a> {
                 ));
             }
         };
-        Ok(Node { span, value })
+        let node = Node { span, value };
+        if anchor != 0 {
+            let plain = first..self.plain.len();
+            self.anchored.insert(anchor, (node.clone(), plain));
+        }
+        Ok(node)
+    }
+
+    /// Returns the value of an anchor. `None` if there is no such anchor, or if the aliases copied too much.
+    fn copy(&mut self, anchor: usize) -> Option<Node> {
+        let (node, plain) = self.anchored.get(&anchor)?;
+        let plain = self.plain.get(plain.clone())?.to_vec();
+        self.copies = self.copies.checked_sub(size(node))?;
+        self.plain.extend(plain);
+        Some(node.clone())
     }
 
     fn map(&mut self, depth: usize, span: &mut Span) -> Result<Value, Stop> {
@@ -351,6 +377,12 @@ impl<'a> Reader<'a> {
             });
         }
     }
+}
+
+/// Counts the nodes of a value.
+fn size(node: &Node) -> usize {
+    let entries = node.entries().iter().map(|entry| &entry.node);
+    1 + entries.chain(node.items()).map(size).sum::<usize>()
 }
 
 #[cfg(test)]

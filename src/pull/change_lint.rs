@@ -29,6 +29,7 @@ use crate::lint::{self, LintContext};
 use crate::policy::Revision;
 use crate::pull::approvals::Approvals;
 use crate::pull::contract::{ContractOf, Issue};
+use crate::pull::deciding_files;
 use crate::pull::scope;
 use crate::pull::snapshot::Snapshot;
 use crate::pull::standing::Writers;
@@ -173,6 +174,9 @@ impl ChangeLint<'_> {
                     documents.push(source);
                 }
             }
+            let (workflows, found) = deciding_files::new_findings(&git, base, head)?;
+            documents.extend(workflows);
+            findings.extend(found);
         }
         if let Some((source, found)) = self.proposed_registry() {
             findings.extend(found);

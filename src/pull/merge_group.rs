@@ -23,8 +23,8 @@ use crate::pull::published::{self, Published, Trust};
 use crate::pull::snapshot::Snapshot;
 use crate::pull::staleness::{self, ImageHistory};
 use crate::pull::standing::Writers;
-use crate::pull::tier_a;
 use crate::pull::tier_b::{self, Dispatch};
+use crate::pull::{deciding_files, tier_a};
 
 /// What an answer is found with.
 pub struct Request<'a> {
@@ -139,16 +139,6 @@ impl Answer {
     }
 }
 
-/// What decides what the jobs of a merge group do: GitHub takes it from the commit of the group.
-const DECIDES: [&str; 6] = [
-    ".github/workflows",
-    ".github/actions",
-    "action.yml",
-    "action.yaml",
-    "scripts/action",
-    "scripts/get",
-];
-
 /// Returns why a run of the group proves nothing; `None` if the group and the base branch have the same workflows and action.
 fn other_workflows(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option<String>, GitError> {
     if git.commit(head)?.is_none() {
@@ -156,24 +146,7 @@ fn other_workflows(git: &Git, base: &CommitId, head: &CommitId) -> Result<Option
             "the commit of the group is not here; check out with fetch-depth: 0".to_owned(),
         ));
     }
-    let options = [
-        "diff-tree",
-        "-r",
-        "--no-renames",
-        "--name-only",
-        "-z",
-        base,
-        head,
-        "--",
-    ];
-    let changed = git.names(options.into_iter().chain(DECIDES))?;
-    let is_below = |name: &[u8], path: &str| {
-        let rest = name.strip_prefix(path.as_bytes());
-        rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-    };
-    let decides = changed
-        .iter()
-        .find_map(|name| DECIDES.iter().find(|path| is_below(name, path)));
+    let decides = deciding_files::changed(git, base, head)?.into_iter().next();
     Ok(decides.map(|path| {
         format!("the group changes {path}, so its own run proves nothing; merge it without the queue")
     }))

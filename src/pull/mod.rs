@@ -10,6 +10,7 @@ pub mod blocker;
 pub mod change_lint;
 pub mod contract;
 pub mod current;
+pub mod deciding_files;
 pub mod fresh_merge;
 pub mod known_results;
 pub mod local_clone;

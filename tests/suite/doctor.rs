@@ -338,12 +338,12 @@ fn source_of_required_status_is_checked() {
         (
             json!([{"context": "nmoe-gates/full"}]),
             "hint",
-            "every workflow of the repository can set it",
+            "from any source, so a job of that name in any workflow satisfies it",
         ),
         (
             json!([{"context": "nmoe-gates/full", "integration_id": 15368}]),
             "hint",
-            "every workflow of the repository can set it",
+            "from GitHub Actions, so a job of that name in any workflow satisfies it",
         ),
         (
             json!([{"context": "nmoe-gates/full", "integration_id": 4711}]),
@@ -354,6 +354,16 @@ fn source_of_required_status_is_checked() {
         let (found, text) = asked(checks);
         assert_eq!(found, state, "{text}");
         assert!(text.contains(says), "{text}");
+    }
+    // With an app that publishes, nothing is in the way of the right source.
+    sandbox.file("configs/nmoe-gates.toml", "[publish]\nlogin = \"gates[bot]\"\n");
+    for (source, wanted) in [
+        (json!(null), "missing"),
+        (json!(15368), "missing"),
+        (json!(4711), "ok"),
+    ] {
+        let (found, text) = asked(json!([{"context": "nmoe-gates/full", "integration_id": source}]));
+        assert_eq!(found, wanted, "{text}");
     }
 }
 

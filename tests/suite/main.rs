@@ -14,6 +14,7 @@ mod act_release;
 mod action;
 mod attack;
 mod attack_diff;
+mod attack_flow;
 mod attack_forgery;
 mod attack_isolation;
 mod attack_next_steps;

@@ -12,6 +12,7 @@ use crate::cmd::doctor::check::{Check, State, listed, plural};
 use crate::cmd::doctor::required_check;
 use crate::cmd::github::{self, How};
 use crate::cmd::init;
+use crate::cmd::lint::workflows as lint_workflows;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::next_step::shell_line;
@@ -197,19 +198,25 @@ fn read(repo: &Path, settings: &Settings) -> Vec<Workflow> {
     names.sort();
     let read = |name: String| {
         let path = format!("{}/{name}", paths::WORKFLOWS);
-        let source = Source::new(
-            Some(path.clone()),
-            std::fs::read_to_string(repo.join(&path)).ok()?,
-        );
+        let text = std::fs::read_to_string(repo.join(&path)).ok()?;
+        Some(Source::new(Some(path), text))
+    };
+    let sources: Vec<Source> = names.into_iter().filter_map(read).collect();
+    let findings = workflows::lint_all(&sources, &lint_workflows::actions(repo, &sources));
+    let of = |source: &Source| {
+        let path = source.name()?.to_owned();
+        let own = findings
+            .iter()
+            .filter(|finding| finding.path.as_ref() == Some(&path));
         Some(Workflow {
             is_ours: ours(settings).any(|ours| ours == path),
+            findings: own.cloned().collect(),
+            asked: workflows::asked(source),
+            bundles: workflows::options(source, "bundle"),
             path,
-            findings: workflows::lint(&source),
-            asked: workflows::asked(&source),
-            bundles: workflows::options(&source, "bundle"),
         })
     };
-    names.into_iter().filter_map(read).collect()
+    sources.iter().filter_map(of).collect()
 }
 
 fn is_pin(finding: &&Finding) -> bool {
@@ -220,6 +227,9 @@ fn is_permission(finding: &&Finding) -> bool {
     [
         "workflow-write-beside-change",
         "workflow-self-hosted-write",
+        "workflow-secret-beside-change",
+        "workflow-status-writer",
+        "workflow-taken-name",
         "workflow-persisted-credential",
         "workflow-default-permissions",
     ]
@@ -281,7 +291,7 @@ fn permissions(workflows: &[Workflow]) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(Check::ok(
             "permissions",
-            "no token that may write is near a change's code",
+            "no token that may write is near a change's code, and no other job takes our status",
         ));
     }
     checks
@@ -379,7 +389,12 @@ fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> V
         .collect();
     if let Some(Ok(github)) = &github {
         let branch = &settings.naming.base;
-        checks.push(required_check::look(branch, github.required_checks(branch)));
+        let login = &settings.publish.login;
+        checks.push(required_check::look(
+            branch,
+            login,
+            github.required_checks(branch),
+        ));
     }
     checks
 }

@@ -1,7 +1,8 @@
-//! Checks of `doctor` for the commit status that branch protection requires: every workflow with `statuses: write` can set it, unless
-//! the rule names its source.
+//! Checks of `doctor` for the commit status that branch protection requires: unless the rule names an app as its source, each workflow
+//! with `statuses: write` can set it, and the check run of a job with that name satisfies it.
 
 use crate::cmd::doctor::check::{Check, State};
+use crate::domain::settings::Publish;
 use crate::domain::status_context::PREFIX;
 use crate::github::error::GitHubError;
 use crate::github::types::RequiredCheck;
@@ -12,7 +13,8 @@ const ACTIONS: i64 = 15_368;
 const NAME: &str = "required";
 
 /// Says whether a required status of this tool can come from another workflow.
-pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
+/// `login` is the publisher that the settings name.
+pub(super) fn look(branch: &str, login: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
     let checks = match answer {
         Ok(checks) => checks,
         Err(error) => {
@@ -45,13 +47,19 @@ pub(super) fn look(branch: &str, answer: Result<Vec<RequiredCheck>, GitHubError>
             ),
         };
     };
-    Check::not(
-        State::Hint,
-        NAME,
-        format!(
-            "{} is required, and every workflow of the repository can set it",
-            open.context
-        ),
-        "publish with the token of a GitHub App (`publish.login`) and choose this app as the source of the check; or merge by what `ready` says",
-    )
+    let found = format!(
+        "{} is required from {}, so a job of that name in any workflow satisfies it, also in a workflow that a pull request adds",
+        open.context,
+        if open.integration_id.is_none() {
+            "any source"
+        } else {
+            "GitHub Actions"
+        },
+    );
+    if login == Publish::default().login {
+        let remedy = "publish with the token of a GitHub App (`publish.login`) and choose this app as the source of the check; or merge by what `ready` says";
+        return Check::not(State::Hint, NAME, found, remedy);
+    }
+    let remedy = format!("choose the app of {login} as the source of the check: Settings, Rules");
+    Check::not(State::Missing, NAME, found, remedy)
 }

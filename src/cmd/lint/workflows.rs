@@ -1,6 +1,7 @@
 //! `lint workflows`: checks the workflow files of a checkout, and compares them and the forms with the registry.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -8,6 +9,7 @@ use crate::cmd::context::Context;
 use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
+use crate::document::Source;
 use crate::domain::exit::Exit;
 use crate::domain::paths;
 use crate::lint;
@@ -41,8 +43,22 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .iter()
         .map(|file| gather::source(file))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut findings: Vec<_> = sources.iter().flat_map(lint::workflows::lint).collect();
+    // The other workflows tell what calls these files.
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    let others = folders
+        .into_iter()
+        .filter(|folder| folder.ends_with(paths::WORKFLOWS))
+        .flat_map(|folder| in_folder(folder).unwrap_or_default())
+        .filter(|path| !files.contains(path));
+    let mut known = sources.clone();
+    known.extend(others.filter_map(|path| gather::source(&path).ok()));
+    let mut findings = lint::workflows::lint_all(&known, &actions(&context.repo, &known));
     let mut documents = sources;
+    findings.retain(|finding| {
+        documents
+            .iter()
+            .any(|source| source.name() == finding.path.as_deref())
+    });
     if args.files.is_empty()
         && let (Ok(registry), Ok(settings)) = (context.registry(), context.settings())
     {
@@ -62,14 +78,36 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     print_findings::print_all(context, &documents, &findings)
 }
 
-fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
-    let dir = context.repo.join(paths::WORKFLOWS);
-    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+/// Reads the local actions that workflows of a checkout use. A file that cannot be read is left out.
+pub fn actions(repo: &Path, workflows: &[Source]) -> Vec<Source> {
+    let folders: BTreeSet<String> = workflows
+        .iter()
+        .flat_map(lint::workflows::local_actions)
+        .collect();
+    let paths = folders
+        .iter()
+        .flat_map(|folder| ["action.yml", "action.yaml"].map(|file| Path::new(folder).join(file)));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(repo.join(&path)).ok()?;
+        Some(Source::new(Some(path.to_string_lossy().into_owned()), text))
+    };
+    paths.filter_map(read).collect()
+}
+
+/// Lists the workflow files of a folder.
+fn in_folder(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "yml" || e == "yaml"))
         .collect();
     files.sort();
+    Ok(files)
+}
+
+fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let dir = context.repo.join(paths::WORKFLOWS);
+    let files = in_folder(&dir)?;
     if files.is_empty() {
         bail!("cannot check {}: the folder contains no workflow", dir.display());
     }

@@ -10,12 +10,12 @@ codes! {
         "jobs: {}";
     WRITE_BESIDE_CHANGE = "workflow-write-beside-change", Error,
         "a job runs the code of a change and has a token that may write",
-        "The code of a pull request can read the memory, the environment and the files of its job, including the token. Split the job: one job runs the code with `contents: read`, and another job writes and never checks out the code.",
+        "The code of a pull request can read the memory, the environment and the files of its job, including the token. Code is also what a script installs, an image that a change names, and a file that an untrusted run uploaded. Split the job: one job runs the code with `contents: read`, and another job writes and never checks out the code.",
         "permissions:\n  contents: read\n  pull-requests: write",
         "permissions:\n  contents: read";
     SELF_HOSTED_WRITE = "workflow-self-hosted-write", Error,
         "a job on a self-hosted runner may write to the repository",
-        "A job can leave files on such a machine for the next job. Write to the repository in a job on a hosted runner that reads the results as untrusted data.",
+        "A job can leave files and processes on such a machine for the next job, so this counts on `pull_request` too. Write to the repository in a job on a hosted runner that reads the results as untrusted data.",
         "runs-on: b200\npermissions:\n  pull-requests: write",
         "runs-on: b200\npermissions:\n  contents: read";
     SECRET_BESIDE_CHANGE = "workflow-secret-beside-change", Error,
@@ -25,9 +25,14 @@ codes! {
         "steps:\n  - run: gh pr checkout 7 && make";
     STATUS_WRITER = "workflow-status-writer", Error,
         "another workflow may write the commit status of the gates",
-        "Branch protection reads the status `nmoe-gates/BUNDLE`, and cannot tell which workflow wrote it. Only the job that publishes results needs `statuses: write`.",
+        "Branch protection reads the status `nmoe-gates/BUNDLE`, and cannot tell which workflow wrote it. Only the job that publishes results needs `statuses: write`. A script that sets another status must name it as plain text: a computed name can be that of the gates.",
         "permissions:\n  statuses: write\nsteps:\n  - run: gh api … -f context=nmoe-gates/full",
         "permissions:\n  contents: read";
+    TAKEN_NAME = "workflow-taken-name", Error,
+        "the check run of a job can have the name of a commit status of the gates",
+        "GitHub creates a check run for each job and names it after the job. Branch protection that requires `nmoe-gates/BUNDLE` from any source, or from GitHub Actions, accepts this check run, and no permission is needed for it. Give the job another name, and begin a computed name with fixed text.",
+        "jobs:\n  a:\n    name: nmoe-gates/full",
+        "jobs:\n  a:\n    name: Gates";
     MOVING_CODE = "workflow-moving-code", Warning,
         "a job with rights runs code that its owner can move",
         "A branch of a reusable workflow and a tag of an image can point to other code tomorrow. Use a commit id, or a digest.",

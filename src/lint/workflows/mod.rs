@@ -3,58 +3,147 @@
 //!
 //! A general linter knows more about workflows; these rules know about gates. Must not run or fetch anything.
 
-mod change;
+mod calls;
+mod check_name;
 mod codes;
+mod expression;
+mod flow;
 mod job;
+mod runner;
 mod runtime;
 mod script;
+mod shell;
 mod sink;
+mod status;
 
+use std::collections::BTreeSet;
+
+use crate::document::defect::Defect;
 use crate::document::node::Node;
 use crate::document::source::Source;
 use crate::document::source_map::MappedText;
 use crate::document::yaml;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
-use crate::domain::status_context::PREFIX;
 
 pub use codes::{STALE_CHOICES, TABLE};
-use job::{Job, Step};
+use job::{Job, Setting, Step, Taken};
+use runner::Runner;
 use sink::Sink;
 
 /// Words of a workflow that runs gates.
 const MEASURES: [&str; 3] = ["gates.toml", "nmoe-gates", "node_tps"];
 
-/// Checks one workflow file.
+/// Checks one workflow file without the rest of its repository.
 pub fn lint(source: &Source) -> Vec<Finding> {
-    let content = MappedText::lines_of(source.text(), 0);
-    let (tree, defects) = yaml::parse(&content);
-    let mut sink = Sink {
-        source,
-        findings: Vec::new(),
-    };
-    // Anchors and similar features are allowed here, because GitHub accepts them. Only a syntax error stops the check.
-    let Some(tree) = tree else {
-        for defect in defects {
-            sink.push(&codes::UNREADABLE, &defect.span, defect.message);
-        }
-        return sink.findings;
-    };
-    let jobs = job::all(&tree);
-    runtime::of_action(&tree, &mut sink);
-    permissions(&tree, &jobs, &mut sink);
-    for job in &jobs {
-        judge(job, &mut sink);
-        for step in &job.steps {
-            if MEASURES.iter().any(|word| source.text().contains(word)) {
-                script::judge(step, &mut sink);
+    lint_all(std::slice::from_ref(source), &[])
+}
+
+/// Checks the workflows of a repository. `actions` are its `action.yml` files, named by their path in the repository.
+pub fn lint_all(sources: &[Source], actions: &[Source]) -> Vec<Finding> {
+    let trees: Vec<(Option<Node>, Vec<Defect>)> = sources.iter().map(tree).collect();
+    let path = |source: &Source| source.name().and_then(calls::path_of);
+    let files: Vec<(Option<String>, &Node)> = sources
+        .iter()
+        .zip(&trees)
+        .filter_map(|(source, (tree, _))| Some((path(source), tree.as_ref()?)))
+        .collect();
+    let mut local: job::Actions = actions
+        .iter()
+        .filter_map(|source| Some((folder_of(source.name()?), tree(source).0?)))
+        .collect();
+    local.extend(
+        files
+            .iter()
+            .filter_map(|(path, tree)| Some((path.clone()?, (*tree).clone()))),
+    );
+    // Only a repository that runs gates has something to lose from a status whose name is not known.
+    let runs_gates = sources
+        .iter()
+        .any(|source| MEASURES.iter().any(|word| source.text().contains(word)));
+    let mut settings = calls::settings(&files, &local).into_iter();
+    let mut findings = Vec::new();
+    for (source, (tree, defects)) in sources.iter().zip(&trees) {
+        let mut sink = Sink {
+            source,
+            findings: Vec::new(),
+            runs_gates,
+        };
+        // Anchors and similar features are allowed here, because GitHub accepts them. Only a syntax error stops the check.
+        match tree.as_ref().zip(tree.as_ref().and_then(|_| settings.next())) {
+            Some((tree, setting)) => judge_all(tree, &setting, &local, &mut sink),
+            None => {
+                for defect in defects {
+                    sink.push(&codes::UNREADABLE, &defect.span, defect.message.clone());
+                }
             }
-            pinned(step, &mut sink);
-            runtime::judge(step, &mut sink);
+        }
+        sink.findings.sort_by_key(|f| f.region);
+        findings.append(&mut sink.findings);
+    }
+    findings
+}
+
+/// Returns the local actions that a workflow or an action uses, by folder.
+pub fn local_actions(source: &Source) -> BTreeSet<String> {
+    let text = tree(source).0.map(|tree| uses_of(&tree)).unwrap_or_default();
+    text.into_iter()
+        .filter_map(|uses| Some(job::local(&uses)?.trim_matches('/').to_owned()))
+        .filter(|path| {
+            !path.split('/').any(|part| part == "..") && !path.ends_with(".yml") && !path.ends_with(".yaml")
+        })
+        .collect()
+}
+
+fn uses_of(node: &Node) -> Vec<String> {
+    let own = node.get("uses").and_then(Node::text).map(str::to_owned);
+    let entries = node.entries().iter().map(|entry| &entry.node);
+    own.into_iter()
+        .chain(entries.chain(node.items()).flat_map(uses_of))
+        .collect()
+}
+
+/// Returns the folder of an action file.
+fn folder_of(name: &str) -> String {
+    name.rsplit_once('/')
+        .map(|(folder, _)| folder.to_owned())
+        .unwrap_or_default()
+}
+
+fn tree(source: &Source) -> (Option<Node>, Vec<Defect>) {
+    yaml::parse(&MappedText::lines_of(source.text(), 0))
+}
+
+fn judge_all(tree: &Node, setting: &Setting, actions: &job::Actions, sink: &mut Sink) {
+    let jobs = job::all(tree, setting, actions);
+    runtime::of_action(tree, sink);
+    permissions(tree, &jobs, sink);
+    let is_called_only = setting.events.is_open && tree.get("on").is_some_and(is_call_only);
+    for job in &jobs {
+        judge(job, sink);
+        check_name::judge(job, is_called_only, sink);
+        status::judge(job, sink);
+        for step in &job.steps {
+            if MEASURES.iter().any(|word| sink.source.text().contains(word)) {
+                script::judge(step, sink);
+            }
+            pinned(step, sink);
+            runtime::judge(step, sink);
         }
     }
-    sink.findings.sort_by_key(|f| f.region);
-    sink.findings
+}
+
+/// Whether nothing but a call starts the workflow.
+fn is_call_only(on: &Node) -> bool {
+    const CALL: &str = "workflow_call";
+    let is_call = |text: &str| text == CALL;
+    match on.entries() {
+        [] => {
+            on.text().is_some_and(is_call)
+                || on.texts().all(|(text, _)| is_call(text)) && !on.items().is_empty()
+        }
+        entries => entries.iter().all(|entry| is_call(&entry.key)),
+    }
 }
 
 /// The labels and the environment that a job needs.
@@ -72,7 +161,7 @@ pub struct Asked {
 
 /// Returns the options of an input of `workflow_dispatch`; none if it is not a choice.
 pub fn options(source: &Source, input: &str) -> Vec<String> {
-    let (tree, _) = yaml::parse(&MappedText::lines_of(source.text(), 0));
+    let tree = tree(source).0;
     let path = ["on", "workflow_dispatch", "inputs", input, "options"];
     let options = tree.as_ref().and_then(|tree| tree.at(&path));
     let texts = options.map(|list| list.texts().map(|(text, _)| text.to_owned()).collect());
@@ -81,9 +170,11 @@ pub fn options(source: &Source, input: &str) -> Vec<String> {
 
 /// Returns the needs of each job of a workflow, or nothing if the file cannot be parsed.
 pub fn asked(source: &Source) -> Vec<Asked> {
-    let (tree, _) = yaml::parse(&MappedText::lines_of(source.text(), 0));
-    let jobs = tree.map(|tree| job::all(&tree)).unwrap_or_default();
-    jobs.into_iter()
+    let jobs = tree(source)
+        .0
+        .map(|tree| job::all(&tree, &Setting::default(), &job::Actions::new()));
+    jobs.unwrap_or_default()
+        .into_iter()
         .map(|job| Asked {
             job: job.id,
             labels: job.labels,
@@ -108,46 +199,41 @@ fn permissions(tree: &Node, jobs: &[Job], sink: &mut Sink) {
 }
 
 fn judge(job: &Job, sink: &mut Sink) {
-    let write = job.write_permission();
-    let taken: Vec<_> = job.steps.iter().filter_map(|step| step.change.as_ref()).collect();
-    if let Some(checkout) = taken.iter().find(|checkout| checkout.is_privileged) {
-        if let Some((name, span)) = &write {
-            let id = &job.id;
-            if job.self_hosted {
-                let message = format!("job `{id}` runs on a self-hosted runner and may write `{name}`");
-                sink.push(&codes::SELF_HOSTED_WRITE, span, message);
-            }
-            let message = format!("job `{id}` checks out the code of a change and may write `{name}`");
-            sink.push(&codes::WRITE_BESIDE_CHANGE, span, message);
-        }
+    // On a machine that keeps what a job leaves, the rights of later jobs count on `pull_request` too.
+    let on_own = job.on_change && job.runner != Runner::Hosted;
+    let with_rights = |taken: &&Taken| taken.is_privileged || on_own;
+    // A privileged event decides over the events without rights of the same workflow.
+    let first = job.all_taken().find(|taken| taken.is_privileged);
+    if let Some(taken) = first.or_else(|| job.all_taken().find(with_rights)) {
+        let is_certain = taken.is_privileged || job.runner == Runner::Own;
+        let or_warning = |severity| if is_certain { severity } else { Severity::Warning };
+        beside_write(job, taken, or_warning, sink);
         if job.secret.is_some() {
-            let message = format!(
-                "job `{}` takes the code of a change here, and uses secrets",
-                job.id
-            );
+            let message = format!("job `{}` {} here, and uses secrets", job.id, taken.what);
             let severity = match job.environment {
                 // A person can release the secrets of an environment for one change.
                 Some(_) => Severity::Warning,
-                None => Severity::Error,
+                None => or_warning(Severity::Error),
             };
-            sink.push_as(&codes::SECRET_BESIDE_CHANGE, severity, &checkout.span, message);
+            sink.push_as(&codes::SECRET_BESIDE_CHANGE, severity, &taken.span, message);
         }
     }
-    for checkout in taken.iter().filter(|checkout| checkout.is_privileged) {
-        if checkout.moving && (job.self_hosted || write.is_some()) {
+    let may_write = job.write_permission().is_some();
+    for taken in job.all_taken().filter(|taken| taken.is_privileged) {
+        if taken.moving && (job.runner == Runner::Own || may_write) {
             sink.push(
                 &codes::MOVING_REF,
-                &checkout.span,
+                &taken.span,
                 format!(
                     "job `{}` checks out a name that can move, not the approved commit",
                     job.id
                 ),
             );
         }
-        if !checkout.drops_credential {
+        if !taken.drops_credential {
             sink.push(
                 &codes::PERSISTED_CREDENTIAL,
-                &checkout.span,
+                &taken.span,
                 format!(
                     "job `{}` leaves its token in the git configuration of the change's checkout",
                     job.id
@@ -166,12 +252,42 @@ fn judge(job: &Job, sink: &mut Sink) {
         );
     }
     moving_code(job, sink);
-    status_writer(job, sink);
+}
+
+/// Reports a job that takes a change and may write.
+fn beside_write(job: &Job, taken: &Taken, or_warning: impl Fn(Severity) -> Severity, sink: &mut Sink) {
+    let id = &job.id;
+    let Some((name, span)) = job.write_permission() else {
+        if job.permissions.is_none() {
+            let severity = if taken.is_privileged {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let message = format!(
+                "job `{id}` {} and sets no permissions, so its token may write",
+                taken.what
+            );
+            sink.push_as(&codes::WRITE_BESIDE_CHANGE, severity, &taken.span, message);
+        }
+        return;
+    };
+    if job.runner == Runner::Own {
+        let message = format!("job `{id}` runs on a self-hosted runner and may write `{name}`");
+        sink.push(&codes::SELF_HOSTED_WRITE, &span, message);
+    }
+    let message = format!("job `{id}` {} and may write `{name}`", taken.what);
+    sink.push_as(
+        &codes::WRITE_BESIDE_CHANGE,
+        or_warning(Severity::Error),
+        &span,
+        message,
+    );
 }
 
 /// Reports code of others that moves, in a job that has something to protect.
 fn moving_code(job: &Job, sink: &mut Sink) {
-    if job.secret.is_none() && job.write_permission().is_none() && !job.self_hosted {
+    if job.secret.is_none() && job.write_permission().is_none() && job.runner != Runner::Own {
         return;
     }
     let steps = job.steps.iter().filter_map(|step| step.uses.as_ref());
@@ -189,39 +305,6 @@ fn moving_code(job: &Job, sink: &mut Sink) {
             );
             sink.push(&codes::MOVING_CODE, span, message);
         }
-    }
-}
-
-/// Reports a job that can write our commit status without being the publisher.
-fn status_writer(job: &Job, sink: &mut Sink) {
-    let can_write = |name: &str| matches!(name, "statuses" | "checks" | "all");
-    let permission = job
-        .permissions
-        .iter()
-        .flatten()
-        .find(|(name, value, _)| can_write(name) && value.starts_with("write"));
-    let Some((name, _, span)) = permission else { return };
-    if job.steps.iter().any(|step| step.is_ours) {
-        return;
-    }
-    let text = sink.source.text();
-    let named = job
-        .steps
-        .iter()
-        .flat_map(|step| &step.scripts)
-        .find_map(|script| Some(script.start + text[script.clone()].find(PREFIX)?));
-    if let Some(at) = named {
-        let message = format!(
-            "job `{}` may write `{name}` and names the commit status of the gates",
-            job.id
-        );
-        sink.push(&codes::STATUS_WRITER, &(at..at + PREFIX.len()), message);
-    } else if name == "statuses" {
-        let message = format!(
-            "job `{}` may write every commit status, also that of the gates",
-            job.id
-        );
-        sink.push_as(&codes::STATUS_WRITER, Severity::Warning, span, message);
     }
 }
 

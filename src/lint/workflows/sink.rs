@@ -9,12 +9,23 @@ pub struct Sink<'a> {
     pub source: &'a Source,
     /// The findings so far.
     pub findings: Vec<Finding>,
+    /// Whether the repository has a workflow that runs gates.
+    pub runs_gates: bool,
 }
 
 impl Sink<'_> {
     /// Adds a finding with the severity of its rule.
     pub fn push(&mut self, code: &'static Code, span: &Span, message: impl Into<String>) {
         self.push_as(code, code.severity, span, message);
+    }
+
+    /// Returns the severity of a possible loss: an error where gates run, otherwise a warning.
+    pub fn if_gates_run(&self) -> Severity {
+        if self.runs_gates {
+            Severity::Error
+        } else {
+            Severity::Warning
+        }
     }
 
     /// Adds a finding with this severity.

@@ -1,0 +1,85 @@
+//! Reads `runs-on`: the labels of a job, and whether GitHub hosts its runner.
+
+use crate::document::node::Node;
+use crate::lint::workflows::expression::{Scope, UNKNOWN};
+
+/// Who provides the machine of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runner {
+    /// GitHub, or a provider that starts a new machine for each job.
+    Hosted,
+    /// The owner of the repository. The machine can keep what a job leaves on it.
+    Own,
+    /// The file does not say.
+    Unknown,
+}
+
+/// The starts of the labels of GitHub's runners, and of providers that start a new machine for each job.
+const HOSTED: [&str; 13] = [
+    "ubuntu-",
+    "windows-",
+    "macos-",
+    "github-",
+    "depot-",
+    "blacksmith-",
+    "namespace-profile-",
+    "nscloud-",
+    "buildjet-",
+    "warp-",
+    "ubicloud",
+    "codspeed-",
+    "runs-on",
+];
+
+/// Labels that do not identify a runner.
+const COMMON: [&str; 7] = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
+
+/// Reads `runs-on`: a word, a list, or a map with a group and labels. Returns the labels that only the owner knows, and the kind of
+/// the runner. `names_own` tells whether the workflow names own runners anywhere, which matters if the value is computed.
+pub(super) fn of(
+    node: Option<&Node>,
+    scope: Scope<'_>,
+    names_own: impl Fn() -> bool,
+) -> (Vec<String>, Runner) {
+    let Some(node) = node else {
+        return (Vec::new(), Runner::Hosted);
+    };
+    let is_group = node.get("group").is_some();
+    let node = node.get("labels").unwrap_or(node);
+    let texts = node.text().into_iter().chain(node.texts().map(|(text, _)| text));
+    // A list needs a runner with each of its labels. Each label has one or more possible values.
+    let labels: Vec<Vec<String>> = texts.map(|text| scope.values(text)).collect();
+    let all = || labels.iter().flatten();
+    let is_list = !node.items().is_empty();
+    let own = match is_list {
+        true => {
+            all().any(|label| label == "self-hosted")
+                || !labels
+                    .iter()
+                    .any(|values| values.iter().all(|label| is_hosted(label)))
+        }
+        false => all().any(|label| !is_hosted(label)),
+    };
+    let is_known = |label: &&String| !label.contains(UNKNOWN);
+    let runner = if labels.is_empty() {
+        if is_group { Runner::Own } else { Runner::Hosted }
+    } else if !own {
+        Runner::Hosted
+    } else if all().filter(is_known).any(|label| !is_hosted(label)) || names_own() {
+        Runner::Own
+    } else {
+        Runner::Unknown
+    };
+    let own = all().filter(|label| !label.contains(UNKNOWN) && !is_hosted(label) && !is_common(label));
+    (own.cloned().collect(), runner)
+}
+
+/// Whether a label is a runner of GitHub. An unknown label with such a start is one too.
+fn is_hosted(label: &str) -> bool {
+    HOSTED.iter().any(|hosted| label.starts_with(hosted))
+}
+
+/// Whether a label does not identify a runner.
+fn is_common(label: &str) -> bool {
+    COMMON.iter().any(|word| label.eq_ignore_ascii_case(word))
+}
