@@ -329,6 +329,14 @@ fn next(
         NextStep::run(Who::Author, "push the branch", command)
     };
     match (&args.write, &body.pull) {
+        (Some(_), _) if branch.as_ref() == Some(&naming.base) => next.push(NextStep::run(
+            Who::Author,
+            format!(
+                "move the work to the branch that this makes: `{}` is the base",
+                naming.base
+            ),
+            ["nmoe-gates", "start", &open.contract.nmoe.issue],
+        )),
         (Some(path), _) => {
             let file = path.display().to_string();
             let work = &open.contract.nmoe;

@@ -95,6 +95,21 @@ fn changed_number_fails_verification() {
     }
 }
 
+/// On the base branch, the printed steps pushed the base and opened a pull request of it into itself.
+#[test]
+fn base_branch_is_not_pushed() {
+    let sandbox = sandbox();
+    sandbox.git(["checkout", "-q", "master"]);
+    let args = ["attest", "--write", "../pr.md", "--contract", "../contract.md"];
+    let out = sandbox.gates(args).run().exits(0).any_output();
+    let has = |words: &str| out.stderr.contains(words);
+    assert!(
+        has("nmoe-gates start 07") && !has("git push") && !has("gh pr create"),
+        "{}",
+        out.stderr
+    );
+}
+
 #[test]
 fn template_is_filled_and_unmeasured_fields_removed() {
     let sandbox = sandbox();

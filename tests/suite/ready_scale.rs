@@ -24,6 +24,8 @@ struct Cost {
     /// The requests that GitHub counts: not those that it answers with 304.
     counted: u32,
     seconds: f64,
+    /// The processor time of the program and of all git processes, those of the stand-in included.
+    processor_s: f64,
 }
 
 /// Opens pull requests that change different files.
@@ -153,6 +155,16 @@ fn assert_proven(answer: &Value) {
     }
 }
 
+/// Returns the processor time of the processes that this one has waited for, from the fields `cutime` and `cstime`.
+fn processor_time_of_children() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = |n: usize| fields[n].parse::<f64>().unwrap();
+    (ticks(13) + ticks(14)) / TICKS_PER_SECOND
+}
+
 /// Checks many pull requests, and counts.
 fn cost(way: &Loop, pulls: u64, published: bool) -> Cost {
     // Every git process of the program goes through a script that writes down its arguments.
@@ -168,7 +180,7 @@ fn cost(way: &Loop, pulls: u64, published: bool) -> Cost {
     let _ = std::fs::remove_file(&log);
     way.github.api.state().seen.clear();
     let before = way.github.counted();
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), processor_time_of_children());
     let out = way
         .call(&["ready", "--all", "--format", "json"])
         .env("PATH", format!("{}:{path}", bin.display()))
@@ -176,6 +188,7 @@ fn cost(way: &Loop, pulls: u64, published: bool) -> Cost {
         .run()
         .exits(1);
     let seconds = start.elapsed().as_secs_f64();
+    let processor_s = processor_time_of_children() - used;
     let answer = out.json();
     assert_eq!(answer["order"].as_array().unwrap().len() as u64, pulls);
     if published {
@@ -188,6 +201,7 @@ fn cost(way: &Loop, pulls: u64, published: bool) -> Cost {
         requests: way.github.api.log().len(),
         counted: way.github.counted() - before,
         seconds,
+        processor_s,
     }
 }
 
@@ -206,12 +220,13 @@ fn slow_ready_for_all_pull_requests_is_linear() {
         let first = cost(&way, pulls, published);
         let again = cost(&way, pulls, published);
         println!(
-            "| {pulls} | {} | {} | {} | {} | {:.1} | {} |",
+            "| {pulls} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
             if published { "yes" } else { "no" },
             first.merges,
             first.processes,
             first.requests,
             first.seconds,
+            first.processor_s,
             again.counted
         );
         let pulls = usize::try_from(pulls).unwrap();
