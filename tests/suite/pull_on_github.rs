@@ -466,7 +466,8 @@ fn slow_status_is_set_if_conversation_is_locked() {
         .publish(number, 1)
         .exits(3)
         .prints("### Gates: `one` — ✅ pass");
-    out.reports("unlock the conversation");
+    out.reports("cannot publish the table on the pull request")
+        .reports("help: unlock the conversation");
     assert_eq!(way.status(number, "one").0, "success");
     // The other way round: the comment is written although the status is refused.
     way.github.lock(number, false);
