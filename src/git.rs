@@ -403,6 +403,12 @@ impl Git {
         Ok(false)
     }
 
+    /// Whether the directory is a bare repository or git's own folder, so that it has no files of a checkout.
+    pub fn is_without_work_tree(&self) -> bool {
+        self.text(["rev-parse", "--is-inside-work-tree"])
+            .is_ok_and(|inside| inside == "false")
+    }
+
     fn top(&self) -> Result<PathBuf, GitError> {
         self.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])
             .map(PathBuf::from)

@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::document::{self, Defect, Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, Sha256, short};
+use crate::domain::next_step::shell_line;
 use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
@@ -153,8 +154,12 @@ impl Revision<'_> {
 
     fn registry_bytes(&self) -> anyhow::Result<Vec<u8>> {
         self.file(paths::REGISTRY)?.with_context(|| {
+            let help = match self {
+                Revision::Checkout(dir) => format!("\nhelp: {}", help_without_files(dir)),
+                Revision::Commit(..) | Revision::GitHub(..) => String::new(),
+            };
             format!(
-                "cannot read the registry {}: not found",
+                "cannot read the registry {}: not found{help}",
                 self.describe(paths::REGISTRY)
             )
         })
@@ -180,6 +185,18 @@ impl Revision<'_> {
             }
         }
     }
+}
+
+/// Says what to do about a directory that lacks the files of `init`.
+pub fn help_without_files(dir: &Path) -> String {
+    if Git::at(dir).is_without_work_tree() {
+        return "this is a bare repository or git's own folder; name a checkout with --repo DIR".to_owned();
+    }
+    let mut argv = vec!["nmoe-gates".to_owned(), "init".to_owned()];
+    if dir != Path::new(".") {
+        argv.extend(["--repo".to_owned(), dir.display().to_string()]);
+    }
+    shell_line(&argv)
 }
 
 /// Loads the registry of a resolution: from `base`, or from `proposed` if a maintainer chose the registry of the pull request.

@@ -52,6 +52,8 @@ pub const OF_TERMINAL: &[&Group] = &[&TERMINAL];
 pub const OF_GITHUB: &[&Group] = &[&GITHUB, &STATE, &TERMINAL];
 /// Variables of a command that reads the event of a workflow and sends requests to GitHub.
 pub const OF_EVENT: &[&Group] = &[&WORKFLOWS, &GITHUB, &STATE, &TERMINAL];
+/// Variables of a command that reads only the event of a workflow.
+pub const OF_EVENT_FILE: &[&Group] = &[&WORKFLOWS, &TERMINAL];
 /// Variables of a command that does both, and scans for private data.
 pub const OF_EVENT_AND_SCAN: &[&Group] = &[&WORKFLOWS, &GITHUB, &STATE, &TERMS, &TERMINAL];
 /// Variables of a command that scans for private data.
@@ -62,6 +64,8 @@ pub const OF_SCAN_AND_GITHUB: &[&Group] = &[&TERMS, &HOOKS, &GITHUB, &STATE, &TE
 pub const OF_RESULTS: &[&Group] = &[&STATE, &GITHUB, &TERMINAL];
 /// Variables of a command that loads kernels.
 pub const OF_KERNELS: &[&Group] = &[&KERNELS, &TERMINAL];
+/// Variables of a command that measures a gate and publishes nothing.
+pub const OF_MEASUREMENT: &[&Group] = &[&RUNS, &STATE, &KERNELS, &TERMINAL];
 /// Variables of a command that runs gates.
 pub const OF_RUN: &[&Group] = &[&RUNS, &STATE, &TERMS, &KERNELS, &WORKFLOWS, &GITHUB, &TERMINAL];
 

@@ -24,7 +24,7 @@ use crate::terminal::Text;
 pub const HELP: Help = Help {
     formats: help::TEXT_OR_JSON,
     codes: help::CHECKS,
-    variables: help::OF_EVENT,
+    variables: help::OF_EVENT_FILE,
     examples: &["images", "images --base origin/master --head HEAD"],
 };
 

@@ -127,7 +127,7 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
     let mut write = args.write;
     if !write && !args.dry_run && !updates.is_empty() && format == Format::Human {
         print_data(&updates)?;
-        write = is_terminal() && questions::confirm("Apply this patch?", false)?;
+        write = questions::can_ask() && questions::confirm("Apply this patch?", false)?;
     }
     if !args.dry_run {
         let mut due: Vec<&mut Step> = steps.iter_mut().filter(|step| step.is_due(write)).collect();
@@ -158,11 +158,6 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
 /// Whether an earlier run wrote this file, or a section of it.
 fn is_marked(path: &Path) -> bool {
     std::fs::read_to_string(path).is_ok_and(|text| region::is_marked(&text))
-}
-
-fn is_terminal() -> bool {
-    use std::io::IsTerminal as _;
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Lists the files that an earlier run wrote and that a run would update now. `None` if no file is of an earlier run.
@@ -213,7 +208,7 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
         Err(refused @ GitError::Ownership(..)) => return Err(refused.into()),
         Err(_) => {}
     }
-    if git.text(["rev-parse", "--git-dir"]).is_ok() {
+    if git.is_without_work_tree() {
         bail!(
             "cannot write into {shown}: it is a bare repository or git's own folder\nhelp: run `nmoe-gates init` in a checkout"
         );

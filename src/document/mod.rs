@@ -3,6 +3,7 @@
 //! Must not depend on contracts, gates or findings. An unreadable document has a [`Defect`].
 
 pub mod defect;
+pub mod diff;
 pub mod edit;
 pub mod markdown;
 pub mod node;

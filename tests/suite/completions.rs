@@ -62,8 +62,8 @@ fn bash_completes_after_subcommands() {
         )
         .file("issue.md", "")
         .file("below/a", "");
-    let (mut terminal, slave) = Terminal::open();
-    let mut bash = scrubbed("bash")
+    let mut command = scrubbed("bash");
+    command
         .args(["--norc", "--noprofile", "-i"])
         // The registry of the nearest parent counts, and file names are those of the current directory.
         .current_dir(sandbox.repo())
@@ -74,12 +74,8 @@ fn bash_completes_after_subcommands() {
         .env("HOME", sandbox.path("home"))
         .env("INPUTRC", "/dev/null")
         .env("PS1", "ready> ")
-        .env("TERM", "dumb")
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
+        .env("TERM", "dumb");
+    let (mut terminal, mut bash) = Terminal::spawn(&mut command);
     let (ready, start, end) = (
         Regex::new("ready> ").unwrap(),
         Regex::new("\nOUT:").unwrap(),

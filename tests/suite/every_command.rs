@@ -10,7 +10,7 @@ use crate::start::world;
 use crate::support::contract::contract;
 
 /// A repository with what the examples name, in its root and in a subdirectory.
-fn repository() -> Sandbox {
+pub fn repository() -> Sandbox {
     let sandbox = world();
     let issue = contract("03a", "loader").allow("nmoe/**").issue_body();
     let log: String = (1..=40)
@@ -30,7 +30,7 @@ fn repository() -> Sandbox {
 }
 
 /// Returns the first example of every command, without the name of the program.
-fn examples() -> Vec<(&'static str, Vec<&'static str>)> {
+pub fn examples() -> Vec<(&'static str, Vec<&'static str>)> {
     // `demo` takes long and works in its own folder.
     let commands = PAGES
         .iter()

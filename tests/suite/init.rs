@@ -179,8 +179,8 @@ fn invalid_action_name_is_refused() {
         "a/b@v1#c",
         "./x@v1",
     ] {
-        let said = sandbox.gates(["init", "--action", name]).run().exits(2).stderr;
-        assert!(said.contains("OWNER/REPO@REF"), "{said}");
+        let refused = sandbox.gates(["init", "--action", name]).run();
+        refused.exits(2).reports("OWNER/REPO@REF");
     }
     assert!(!sandbox.repo().join(".github").exists());
     sandbox
@@ -500,15 +500,8 @@ fn second_run_updates_its_regions_after_a_patch() {
 fn edit_while_init_asks_is_kept() {
     let sandbox = outdated();
     let before = read(&sandbox, FORM);
-    let (mut terminal, slave) = Terminal::open();
-    let mut asking = sandbox
-        .gates(["init"])
-        .into_command()
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
+    let mut command = sandbox.gates(["init"]).into_command();
+    let (mut terminal, mut asking) = Terminal::spawn(&mut command);
     terminal.until(&Regex::new("Apply this patch").unwrap());
     let edited = read(&sandbox, TIER_B) + "# meanwhile\n";
     sandbox.file(TIER_B, &edited);
@@ -527,9 +520,8 @@ fn link_out_of_repository_is_not_followed() {
         std::fs::create_dir(&outside).unwrap();
         std::fs::write(outside.join("AGENTS.md"), "# Theirs\n").unwrap();
         std::os::unix::fs::symlink(sandbox.path(target), sandbox.repo().join(link)).unwrap();
-        let refused = sandbox.gates(["init", "--agents"]).run().exits(2).changes(&[]);
-        let said = "a symbolic link leads to ";
-        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        let refused = sandbox.gates(["init", "--agents"]).run().exits(2);
+        refused.changes(&[]).reports("a symbolic link leads to ");
     }
     // A link inside the repository stays a link.
     let sandbox = fresh();
@@ -702,21 +694,12 @@ fn registry_and_settings_come_from_named_repository() {
         assert!(read(&sandbox, FORM).contains("- cpu:theirs"));
     }
     source.file("configs/nmoe-gates.toml", "naming.remote = \"upstream\"\n");
-    let refused = fresh()
-        .gates(["init", "--from", folder.to_str().unwrap()])
-        .run()
-        .exits(2);
-    assert!(
-        refused.stderr.contains("cannot set the base branch"),
-        "{}",
-        refused.stderr
-    );
-    let refused = fresh().gates(["init", "--from", "absent"]).run().exits(2);
-    assert!(
-        refused.stderr.contains("cannot read absent"),
-        "{}",
-        refused.stderr
-    );
+    let refused = |from: &str, says: &str| {
+        let outcome = fresh().gates(["init", "--from", from]).run();
+        outcome.exits(2).reports(says);
+    };
+    refused(folder.to_str().unwrap(), "cannot set the base branch");
+    refused("absent", "cannot read absent");
 }
 
 #[test]
@@ -736,33 +719,18 @@ fn named_package_is_checked() {
     );
     assert!(read(&sandbox, FORM).contains("- trainer/<module>/"));
     assert!(actions(&sandbox, &[]).iter().all(|(_, action)| action == "keep"));
-    let refused = fresh().gates(["init", "--package", "absent"]).run().exits(2);
-    assert!(
-        refused.stderr.contains("cannot use the package absent"),
-        "{}",
-        refused.stderr
-    );
+    let refused = fresh().gates(["init", "--package", "absent"]).run();
+    refused.exits(2).reports("cannot use the package absent");
 }
 
 /// Questions are for a person at a terminal. Each answer has an option.
 #[test]
 fn questions_need_a_terminal() {
     let sandbox = fresh();
-    let refused = sandbox.gates(["init", "--ask"]).run().exits(2);
-    assert!(
-        refused.stderr.contains("cannot ask questions"),
-        "{}",
-        refused.stderr
-    );
-    let (mut terminal, slave) = Terminal::open();
-    let mut asking = sandbox
-        .gates(["init", "--ask"])
-        .into_command()
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
+    let refused = sandbox.gates(["init", "--ask"]).run();
+    refused.exits(2).reports("cannot ask questions");
+    let mut command = sandbox.gates(["init", "--ask"]).into_command();
+    let (mut terminal, mut asking) = Terminal::spawn(&mut command);
     for (question, answer) in [
         (r"check, .* \[trainer\]: ", ""),
         ("AGENTS.md", "y"),

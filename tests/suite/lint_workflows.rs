@@ -66,6 +66,6 @@ fn folder_without_workflows_is_refused() {
         .gates(["lint", "workflows"])
         .expect()
         .status(2)
-        .stderr_matches("error: [^\n]*\\.github/workflows: [^\n]*\n")
+        .stderr_matches("error: [^\n]*\\.github/workflows: [^\n]*\n  help: nmoe-gates init\n")
         .check();
 }

@@ -46,6 +46,7 @@ mod expectation;
 mod fake_github;
 mod fake_graphql;
 mod fake_kubernetes;
+mod first_defects;
 mod first_hour;
 mod gates;
 mod get_program;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::driver::Sandbox;
-use crate::source_graph::{errors_of, module_of, sources_of, strings_of, test_modules, tests_of};
+use crate::source_graph::{errors_of, module_of, sources_of, strings_of, test_modules, tests_of, uses};
 use crate::support::program::program;
 
 fn read(path: &str) -> String {
@@ -363,6 +363,162 @@ fn environment_page_names_every_variable() {
         .collect();
     // The list must be exact, so that an entry without a reason to exist fails too.
     assert_eq!(missing, NO_VARIABLES);
+}
+
+/// A variable that nothing reads any more must leave the page. The help of a command names the groups of this page.
+#[test]
+fn environment_page_names_no_unused_variable() {
+    let page = read("docs/reference/environment.md");
+    let name = regex::Regex::new("`([A-Z][A-Z0-9_]*)`").unwrap();
+    let first_cells = page
+        .lines()
+        .filter_map(|row| row.strip_prefix("| ")?.split(" | ").next());
+    let named: Vec<&str> = first_cells
+        .flat_map(|cell| name.captures_iter(cell).map(|found| found.extract::<1>().1[0]))
+        .collect();
+    assert!(named.len() > 80, "{named:?}");
+    let mut words = BTreeSet::new();
+    let word = regex::Regex::new("[A-Z][A-Z0-9_]*").unwrap();
+    let folders = [
+        "src",
+        "crates",
+        "kernel-host",
+        "nmoe-csrc",
+        "scripts",
+        "templates",
+        "tests/suite",
+    ];
+    each_file(&folders, &mut |path, text| {
+        if !path.ends_with("cmd/variables.rs") {
+            words.extend(word.find_iter(text).map(|found| found.as_str().to_owned()));
+        }
+    });
+    let unused: Vec<&&str> = named.iter().filter(|name| !words.contains(**name)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+/// The help of a command names the variables of GitHub, of the state folder or of private terms only if the code of the command can
+/// reach the one module that reads them. Only code below `cmd` counts, because services get their values from it.
+#[test]
+fn help_names_only_variables_within_reach() {
+    let sources = sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let uses = uses(&sources);
+    let help = read("src/cmd/help.rs");
+    let constant = regex::Regex::new(r"pub const (OF_\w+): &\[&Group\] = &\[([^\]]*)\]").unwrap();
+    let groups: Vec<[&str; 2]> = constant
+        .captures_iter(&help)
+        .map(|found| found.extract().1)
+        .collect();
+    let named = regex::Regex::new(r"variables: help::(OF_\w+),").unwrap();
+    let mut checked = 0;
+    for (file, text) in sources.iter().filter(|(file, _)| file.starts_with("cmd/")) {
+        let mut reached = BTreeSet::from([module_of(file)]);
+        let mut left: Vec<String> = reached.iter().cloned().collect();
+        while let Some(module) = left.pop() {
+            let below = uses.get(&module).into_iter().flatten();
+            let children = uses.keys().filter(|child| {
+                child
+                    .strip_prefix(&format!("{module}::"))
+                    .is_some_and(|rest| !rest.contains("::"))
+            });
+            for next in below.chain(children.filter(|_| module.starts_with("cmd::"))) {
+                if (module.starts_with("cmd::")) && reached.insert(next.clone()) {
+                    left.push(next.clone());
+                }
+            }
+        }
+        for found in named.captures_iter(text) {
+            let [constant] = found.extract().1;
+            let [_, listed] = groups.iter().find(|[name, _]| *name == constant).unwrap();
+            for (group, reader) in [
+                ("&GITHUB", "cmd::github"),
+                ("&STATE", "cmd::state_dir"),
+                ("&TERMS", "leaks::private_terms"),
+            ] {
+                let lists = listed.split(", ").any(|name| name == group);
+                assert!(
+                    !lists || reached.contains(reader),
+                    "{file}: {constant} names {group}"
+                );
+                checked += usize::from(lists);
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
+
+/// A comment named a page that did not exist, and two pages named different environments of GitHub.
+#[test]
+fn named_pages_exist_and_environments_agree() {
+    let page = regex::Regex::new(r"\bdocs/[\w/.-]+\.md\b").unwrap();
+    let environment = regex::Regex::new("environment:? `?\"?(b200[a-z-]*)").unwrap();
+    let (mut pages, mut environments) = (0, 0);
+    let mut check = |path: &Path, text: &str| {
+        for found in page.find_iter(text) {
+            pages += 1;
+            assert!(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join(found.as_str())
+                    .exists(),
+                "{}: {}",
+                path.display(),
+                found.as_str()
+            );
+        }
+        for found in environment.captures_iter(text) {
+            environments += 1;
+            assert_eq!(&found[1], "b200-gates", "{}", path.display());
+        }
+    };
+    for file in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "action.yml",
+        "checksums.txt",
+        "justfile",
+    ] {
+        check(Path::new(file), &read(file));
+    }
+    each_file(
+        &[
+            ".github",
+            "docker",
+            "docs/development",
+            "docs/explanation",
+            "docs/guides",
+            "docs/start",
+            "scripts",
+            "templates",
+        ],
+        &mut check,
+    );
+    assert!(
+        pages > 5 && environments > 3,
+        "{pages} pages, {environments} environments"
+    );
+}
+
+/// The version that the program prints has a section in the changelog. If that section says that it is not published, so do the pages
+/// that install the program.
+#[test]
+fn version_of_program_has_changelog_section() {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let version = manifest["workspace"]["package"]["version"].as_str().unwrap();
+    let changelog = read("CHANGELOG.md");
+    let section = changelog
+        .split("\n## ")
+        .find(|section| section.lines().next() == Some(version));
+    let is_published = !section
+        .unwrap()
+        .contains("It has not been published as a release yet.");
+    for (file, says) in [
+        ("README.md", "No release has been published yet."),
+        ("docs/start/install.md", "none has been published yet."),
+        ("docs/guides/setup.md", "no version is published yet"),
+    ] {
+        assert_eq!(read(file).contains(says), !is_published, "{file}");
+    }
 }
 
 /// Calls a function with the path and text of each file below these folders.

@@ -1,6 +1,7 @@
 //! Tests `report`: the output for people and programs, and refused results.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::driver::{Outcome, Sandbox};
@@ -207,8 +208,8 @@ fn summary_is_a_table() {
     assert_eq!(page.links, 0);
 }
 
-#[test]
-fn comparison_has_charts() {
+/// Returns the mixed results with the samples of each measurement.
+fn mixed_with_samples() -> Value {
     let mut results: Value = serde_json::from_str(MIXED).unwrap();
     let pairs = results["results"]["perf:baseline_delta"]["perf"]["pairs"]
         .as_array_mut()
@@ -217,6 +218,38 @@ fn comparison_has_charts() {
         pair["baseline_samples"] = json!([12_300.0, 12_400.0, 12_350.0]);
         pair["result_samples"] = json!([10_900.0, 10_800.0, 10_950.0]);
     }
+    results
+}
+
+/// The page draws labels of 22 px on phones. The labels on the left were wider than their margin, so `12,062` became `2,062`.
+#[test]
+fn labels_of_charts_fit_on_phones() {
+    // A digit is at most 0.59 of the size wide in the fonts of the page.
+    const DIGIT: f64 = 22.0 * 0.59;
+    let page = report(mixed_with_samples(), "html").exits(0).stdout;
+    assert!(page.contains(".plot text { font-size: 22px; }"));
+    let chart = Regex::new(r#"(?s)<svg class="plot" viewBox="-(\d+) .*?</svg>"#).unwrap();
+    let label = Regex::new(r#"<text x="(-?[\d.]+)"[^>]*>([^<]*)</text>"#).unwrap();
+    let mut labels = 0;
+    for chart in chart.captures_iter(&page) {
+        let margin: f64 = chart[1].parse().unwrap();
+        for label in label.captures_iter(&chart[0]) {
+            let end: f64 = label[1].parse().unwrap();
+            let start = end - DIGIT * label[2].chars().count() as f64;
+            assert!(
+                start >= -margin,
+                "{} starts at {start}, margin {margin}",
+                &label[0]
+            );
+            labels += 1;
+        }
+    }
+    assert!(labels > 4, "only {labels} labels");
+}
+
+#[test]
+fn comparison_has_charts() {
+    let results = mixed_with_samples();
     for format in ["summary", "comment"] {
         let out = report(&results, format).exits(0).stdout;
         assert_eq!(parse(&out).mermaid, 3, "{format}");

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
 
 use regex::Regex;
 use rustix::fs::{Mode, OFlags};
@@ -32,6 +33,18 @@ impl Terminal {
             seen: String::new(),
         };
         (terminal, slave.into())
+    }
+
+    /// Starts a program that reads and writes a new terminal.
+    pub fn spawn(command: &mut Command) -> (Self, Child) {
+        let (terminal, slave) = Terminal::open();
+        let child = command
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave)
+            .spawn()
+            .unwrap();
+        (terminal, child)
     }
 
     /// Types text.

@@ -76,6 +76,15 @@ fn checkout(context: &Context) -> Option<Check> {
             error.to_string(),
             "run this command, or give the checkout to this user",
         ),
+        _ if Git::at(&context.repo).is_without_work_tree() => Check::not(
+            State::Missing,
+            "checkout",
+            format!(
+                "{} is a bare repository or git's own folder",
+                context.repo.display()
+            ),
+            "name a checkout with --repo DIR",
+        ),
         _ => Check::not(
             State::Missing,
             "checkout",

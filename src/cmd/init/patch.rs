@@ -1,5 +1,7 @@
 //! Formats the change of a file like `git diff`, with one hunk. Must not read or write files.
 
+use crate::document::diff::push_lines;
+
 /// The unchanged lines before and after a change.
 const CONTEXT: usize = 3;
 
@@ -32,19 +34,13 @@ pub fn between(path: &str, before: Option<&str>, after: &str) -> String {
         start(removed),
         start(added)
     );
-    let mut lines = |mark: char, lines: &[&str]| {
-        for line in lines {
-            let end = if line.ends_with('\n') {
-                ""
-            } else {
-                "\n\\ No newline at end of file\n"
-            };
-            patch.push_str(&format!("{mark}{line}{end}"));
-        }
-    };
-    lines(' ', &old[from..same]);
-    lines('-', &old[same..old_end]);
-    lines('+', &new[same..new_end]);
-    lines(' ', &old[old_end..old.len() - until]);
+    for (mark, lines) in [
+        (' ', &old[from..same]),
+        ('-', &old[same..old_end]),
+        ('+', &new[same..new_end]),
+        (' ', &old[old_end..old.len() - until]),
+    ] {
+        push_lines(&mut patch, mark, lines.iter().copied());
+    }
     patch
 }

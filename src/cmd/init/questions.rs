@@ -13,12 +13,17 @@ pub struct Answers {
     pub hook: bool,
 }
 
+/// Whether a person can read a question and type the answer.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks for packages and optional files. An empty answer keeps what the options say.
 ///
 /// # Errors
 /// Standard input or standard error is not a terminal, or ends.
 pub fn ask(answers: &mut Answers, ask_packages: bool) -> anyhow::Result<()> {
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    if !can_ask() {
         bail!(
             "cannot ask questions: standard input and standard error are not a terminal\nhelp: `nmoe-gates init --package trainer --agents --skill --hook` answers without questions"
         );

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cmd::context::print_data;
 use crate::document::Source;
+use crate::document::diff::push_lines;
 use crate::document::source::{LineColumn, Span};
 use crate::domain::finding::{Finding, Fix, Region};
 use crate::leaks::codes::is_leak;
@@ -146,12 +147,7 @@ fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "@@ -{line},{was} +{moved},{is} @@");
         for (mark, part) in [('-', old), ('+', new.as_str())] {
-            for line in part.split_inclusive('\n') {
-                let _ = write!(out, "{mark}{line}");
-                if !line.ends_with('\n') {
-                    out.push_str("\n\\ No newline at end of file\n");
-                }
-            }
+            push_lines(&mut out, mark, part.split_inclusive('\n'));
         }
         shift += is as isize - was as isize;
         rest = later;

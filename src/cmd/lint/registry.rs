@@ -18,6 +18,7 @@ use crate::lint;
 use crate::lint::context::RegistryIndex;
 use crate::lint::registry::RegistryContext;
 use crate::policy::Revision;
+use crate::policy::help_without_files;
 use crate::system::files;
 
 /// The examples, formats, exit codes and variables of the command.
@@ -51,8 +52,9 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     if args.file.is_none() && !path.exists() {
         bail!(
-            "cannot read {}: no such file\nhelp: nmoe-gates init",
-            path.display()
+            "cannot read {}: no such file\nhelp: {}",
+            path.display(),
+            help_without_files(&context.repo)
         );
     }
     let source = gather::source(&path)?;

@@ -212,7 +212,15 @@ fn in_index(context: &Context, options: &Options) -> anyhow::Result<Scanned> {
 /// Scans files, folders and standard input.
 fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::Result<Scanned> {
     let mut paths = if paths.is_empty() {
-        vec![context.subject.clone()]
+        let subject = &context.subject;
+        // Only a directory without `.git` can be a bare repository.
+        if !subject.join(".git").exists() && Git::at(subject).is_without_work_tree() {
+            bail!(
+                "cannot scan {}: it is a bare repository or git's own folder\nhelp: name files, or a checkout with --subject DIR",
+                subject.display()
+            );
+        }
+        vec![subject.clone()]
     } else {
         paths.to_vec()
     };

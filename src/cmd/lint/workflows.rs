@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 
 use crate::cmd::context::Context;
 use crate::cmd::help::{self, Help};
@@ -14,6 +14,7 @@ use crate::domain::exit::Exit;
 use crate::domain::paths;
 use crate::lint;
 use crate::lint::init_files;
+use crate::policy::help_without_files;
 
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
@@ -95,9 +96,8 @@ pub fn actions(repo: &Path, workflows: &[Source]) -> Vec<Source> {
 }
 
 /// Lists the workflow files of a folder.
-fn in_folder(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries
+fn in_folder(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "yml" || e == "yaml"))
         .collect();
@@ -107,7 +107,13 @@ fn in_folder(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn all(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let dir = context.repo.join(paths::WORKFLOWS);
-    let files = in_folder(&dir)?;
+    let files = in_folder(&dir).map_err(|error| {
+        anyhow!(
+            "cannot read {}: {error}\nhelp: {}",
+            dir.display(),
+            help_without_files(&context.repo)
+        )
+    })?;
     if files.is_empty() {
         bail!("cannot check {}: the folder contains no workflow", dir.display());
     }

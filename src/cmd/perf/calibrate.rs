@@ -44,7 +44,7 @@ const HEAD: &str =
 pub const HELP: Help = Help {
     formats: help::TEXT_OR_JSON,
     codes: help::RUNS_GATES,
-    variables: help::OF_RUN,
+    variables: help::OF_MEASUREMENT,
     examples: &["perf calibrate --gate perf:baseline_delta --pairs 12"],
 };
 
