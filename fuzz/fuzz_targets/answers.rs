@@ -8,7 +8,13 @@ use nmoe_gates::github::types;
 
 fn closes(description: &str) {
     let repository = Repository::parse("octo/train").expect("a name");
-    closing_keywords::closes(description, Site { repository: &repository, host: "github.com" });
+    closing_keywords::closes(
+        description,
+        Site {
+            repository: &repository,
+            host: "github.com",
+        },
+    );
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -6,7 +6,11 @@ use libfuzzer_sys::fuzz_target;
 use nmoe_gates::terminal::workflow_commands::Neutraliser;
 
 fn live(line: &[u8]) -> bool {
-    let visible: Vec<u8> = line.iter().copied().filter(|b| (0x21..=0x7e).contains(b)).collect();
+    let visible: Vec<u8> = line
+        .iter()
+        .copied()
+        .filter(|b| (0x21..=0x7e).contains(b))
+        .collect();
     let trimmed = line.trim_ascii_start();
     trimmed.starts_with(b"::") || visible.starts_with(b"::") || line.windows(3).any(|w| w == b"##[")
 }

@@ -21,5 +21,10 @@ fuzz_target!(|text: String| {
     let agreed = Document::<Contract>::parse(source.clone());
     within(contract::lint(&agreed, &facts));
     let attested = Document::<Attestation>::parse(source.clone());
-    within(attestation::lint(&attested, &facts, Some(&agreed), &AttestationEvidence::default()));
+    within(attestation::lint(
+        &attested,
+        &facts,
+        Some(&agreed),
+        &AttestationEvidence::default(),
+    ));
 });

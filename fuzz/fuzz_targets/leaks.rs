@@ -1,9 +1,9 @@
 //! Scans for leaks. The spans must be inside the text, in order, and must not overlap.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use leakscan::private_terms::Terms;
 use leakscan::scan::{Options, scan};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
     let options = Options::with_terms(Terms::parse("blue heron\nre:crane-[0-9]+").expect("a list of terms"));

@@ -1,8 +1,8 @@
 //! Inspects kernel libraries, objects and cubins, and reads their stamps: no input may cause a panic.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use cuda_inspect::{cubin, fatbin, inspect, ptx};
+use libfuzzer_sys::fuzz_target;
 use nmoe_gates::kernel::stamp::Stamp;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,9 +1,9 @@
 //! Redacts a stream. The output must not depend on where the input is cut, and a second pass must change nothing.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use leakscan::identity::Identity;
 use leakscan::redact::Redactor;
+use libfuzzer_sys::fuzz_target;
 
 fn clean(parts: &[&[u8]]) -> Vec<u8> {
     let mut redactor = Redactor::new(Identity::none());

@@ -14,8 +14,16 @@ fuzz_target!(|name: &str| {
     let cell = escape::cell(&escape::code(Sink::of("a.md"), name));
     let table = format!("| a | b |\n|---|---|\n| {cell} | end |\n");
     let events: Vec<_> = Parser::new_ext(&table, Options::ENABLE_TABLES).collect();
-    let cells = events.iter().filter(|e| matches!(e, Event::End(TagEnd::TableCell))).count();
+    let cells = events
+        .iter()
+        .filter(|e| matches!(e, Event::End(TagEnd::TableCell)))
+        .count();
     assert_eq!(cells, 4, "{table:?}");
-    let foreign = |e: &Event<'_>| matches!(e, Event::Start(Tag::Link { .. } | Tag::Image { .. }) | Event::InlineHtml(_) | Event::Html(_));
+    let foreign = |e: &Event<'_>| {
+        matches!(
+            e,
+            Event::Start(Tag::Link { .. } | Tag::Image { .. }) | Event::InlineHtml(_) | Event::Html(_)
+        )
+    };
     assert!(!events.iter().any(foreign), "{table:?}");
 });

@@ -7,6 +7,9 @@
     reason = "a test that cannot go on should panic"
 )]
 
+// The fuzz targets import the macro of libfuzzer by this name.
+extern crate self as libfuzzer_sys;
+
 mod attest;
 #[path = "../suite/documented_fixture.rs"]
 #[allow(dead_code, reason = "the suite uses more of it")]
@@ -22,6 +25,7 @@ mod fake_github;
 #[path = "../suite/fake_graphql.rs"]
 #[allow(dead_code, reason = "the suite uses more of it")]
 mod fake_graphql;
+mod fuzz_targets;
 #[path = "../suite/gh_commands.rs"]
 mod gh_commands;
 mod github;
@@ -37,3 +41,11 @@ mod statement;
 mod subject;
 #[path = "../suite/support/mod.rs"]
 mod support;
+
+/// Compiles the body of a fuzz target, and never runs it. Stands last, so that the targets find it only by their import.
+#[macro_export]
+macro_rules! fuzz_target {
+    (|$input:ident: $type:ty| $body:block) => {
+        const _: fn($type) = |$input: $type| $body;
+    };
+}
