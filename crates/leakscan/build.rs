@@ -5,6 +5,7 @@
 //! A rule names its functions; the generated code calls the function of that name in the module of the rule's family.
 //! Cargo reports an unknown key, kind or function when it builds the crate.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,13 +16,11 @@ use toml::Spanned;
 use toml::de::DeString;
 use toml::de::DeTable;
 use toml::de::DeValue;
+use unicode_normalization::UnicodeNormalization as _;
 
 #[allow(dead_code, reason = "the program uses the rest")]
 #[path = "src/base64_text.rs"]
 mod base64_text;
-#[allow(dead_code, reason = "the program uses the rest")]
-#[path = "src/confusables.rs"]
-mod confusables;
 #[path = "src/encoded_keywords.rs"]
 mod encoded_keywords;
 #[path = "src/obfuscation_keywords.rs"]
@@ -32,6 +31,8 @@ mod placeholders;
 mod prefilter_tables;
 #[path = "src/prefilter_windows.rs"]
 mod prefilter_windows;
+#[path = "src/unreserved.rs"]
+mod unreserved;
 
 /// The families of rules. Where two leaks share a place, the earlier rule decides the kind.
 const FAMILIES: [&str; 15] = [
@@ -89,6 +90,7 @@ fn generate() -> Result<()> {
         write(family, read(family, |document| rules(document, &mut keywords))?)?;
     }
     write("engine_tables", engine_tables(keywords))?;
+    write("unicode_tables", unicode_tables()?)?;
     write("placeholder_marks", placeholder_marks())
 }
 
@@ -154,6 +156,60 @@ fn engine_tables(mut keywords: Keywords) -> String {
         triggers.concat(),
         single.join(", "),
     )
+}
+
+/// The characters beyond ASCII that a reader does not see, or reads as ASCII: whole classes of Unicode, in order.
+fn unicode_tables() -> Result<String> {
+    let class = |name: &str| -> Result<Vec<(u32, u32)>> {
+        let parsed = regex_syntax::parse(name).map_err(|e| format!("{name}: {e}"))?;
+        match parsed.kind() {
+            regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => Ok(class
+                .ranges()
+                .iter()
+                .map(|range| (u32::from(range.start()), u32::from(range.end())))
+                .collect()),
+            _ => Err(format!("{name} is not a class")),
+        }
+    };
+    // Controls, formats, separators of lines, and a blank that is no space.
+    let invisible =
+        class(r"[[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\u{2800}]&&[^\x00-\x7f]]")?;
+    let marks = class(r"[\p{Mn}\p{Me}]")?;
+    let is_mark = |c: &char| {
+        marks
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&u32::from(*c)))
+    };
+    let accented: Vec<(u32, char)> = ('\u{80}'..=char::MAX)
+        .filter_map(|c| {
+            let mut parts = std::iter::once(c).nfkd();
+            let letter = parts.next().filter(char::is_ascii_alphanumeric)?;
+            (parts.next().is_some_and(|mark| is_mark(&mark)) && parts.all(|c| is_mark(&c)))
+                .then_some((u32::from(c), letter))
+        })
+        .collect();
+    // The digits of each script are in a row.
+    let mut plain: BTreeMap<u32, String> = BTreeMap::new();
+    for (from, to) in class(r"[\p{Nd}&&[^\x00-\x7f]]")? {
+        plain.extend((from..=to).map(|c| (c, ((c - from) % 10).to_string())));
+    }
+    plain.extend(('\u{80}'..=char::MAX).filter_map(|c| {
+        let text: String = std::iter::once(c).nfkc().collect();
+        let fits = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then_some((u32::from(c), text))
+    }));
+    let plain = plain.into_iter().map(|(c, text)| {
+        let mut bytes = [0; 4];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        (c, bytes)
+    });
+    Ok(format!(
+        "/// First and last character of each range that a reader does not see.\npub static INVISIBLE: &[(u32, u32)] = &{invisible:?};\n\
+         /// First and last character of each range of marks that join the letter before.\npub static MARKS: &[(u32, u32)] = &{marks:?};\n\
+         /// Letters with marks, and the letter.\npub static ACCENTED: &[(u32, char)] = &{accented:?};\n\
+         /// The characters with an ASCII form, which zeros fill up.\npub static PLAIN: &[(u32, [u8; 4])] = &{:?};\n",
+        plain.collect::<Vec<_>>()
+    ))
 }
 
 /// The set of the words that mark an example.

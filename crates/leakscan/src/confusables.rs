@@ -1,16 +1,58 @@
-//! Invisible characters, characters that look like ASCII, and the characters of names.
+//! Invisible characters, and characters that stand for ASCII: by Unicode's own classes, and by their look.
 
-/// Whether a character is invisible.
+use crate::unicode_tables::ACCENTED;
+use crate::unicode_tables::INVISIBLE;
+use crate::unicode_tables::MARKS;
+use crate::unicode_tables::PLAIN;
+
+fn is_in(c: char, ranges: &[(u32, u32)]) -> bool {
+    let number = u32::from(c);
+    let place = ranges.partition_point(|(_, last)| *last < number);
+    ranges.get(place).is_some_and(|(first, _)| *first <= number)
+}
+
+/// Whether a reader does not see a character beyond ASCII.
 pub fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{fe00}'..='\u{fe0f}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
+    is_in(c, INVISIBLE)
+}
+
+/// Whether a character beyond ASCII adds nothing to the letters of a word: it is invisible, or marks the letter before.
+pub fn is_ignorable(c: char) -> bool {
+    is_in(c, INVISIBLE) || is_in(c, MARKS)
+}
+
+/// The ASCII character that a character stands for or looks like.
+pub fn confusable_ascii(c: char) -> Option<u8> {
+    match compatible(c) {
+        Some([sign, 0, ..]) => Some(sign),
+        Some(_) => None,
+        None => look_alike(c),
+    }
+}
+
+/// The ASCII text that a character stands for; zeros fill it up. An accented letter stands for its letter.
+pub fn plain_text(c: char) -> Option<[u8; 4]> {
+    let accented = || {
+        let place = ACCENTED
+            .binary_search_by_key(&u32::from(c), |known| known.0)
+            .ok()?;
+        u8::try_from(ACCENTED[place].1).ok()
+    };
+    compatible(c).or_else(|| look_alike(c).or_else(accented).map(|sign| [sign, 0, 0, 0]))
+}
+
+/// The ASCII text of a character that Unicode calls compatible with it, such as wide, bold or circled letters, and of the digits of all
+/// scripts; zeros fill it up.
+pub fn compatible(c: char) -> Option<[u8; 4]> {
+    let place = PLAIN.binary_search_by_key(&u32::from(c), |known| known.0).ok()?;
+    Some(PLAIN[place].1)
 }
 
 /// The ASCII character that a character looks like.
-pub fn confusable_ascii(c: char) -> Option<u8> {
+fn look_alike(c: char) -> Option<u8> {
     Some(match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{2043}' => b'-',
-        '\u{2024}' | '\u{3002}' | '\u{fe52}' => b'.',
-        '\u{ff01}'..='\u{ff5e}' => u8::try_from(u32::from(c) - 0xfee0).ok()?,
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2043}' => b'-',
+        '\u{3002}' => b'.',
         'а' | 'α' | 'ɑ' => b'a',
         'е' | 'ҽ' => b'e',
         'о' | 'ο' => b'o',
@@ -31,8 +73,6 @@ pub fn confusable_ascii(c: char) -> Option<u8> {
         'к' => b'k',
         'т' => b't',
         'м' => b'm',
-        '\u{660}'..='\u{669}' => u8::try_from(u32::from(c) - 0x660).ok()? + b'0',
-        '\u{6f0}'..='\u{6f9}' => u8::try_from(u32::from(c) - 0x6f0).ok()? + b'0',
         'А' | 'Α' => b'A',
         'В' | 'Β' => b'B',
         'Е' | 'Ε' => b'E',
@@ -47,9 +87,4 @@ pub fn confusable_ascii(c: char) -> Option<u8> {
         'І' | 'Ι' => b'I',
         _ => return None,
     })
-}
-
-/// Whether host names and tokens contain a byte.
-pub fn is_unreserved(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')
 }

@@ -4,53 +4,17 @@
 
 use std::ops::Range;
 
-use crate::confusables::confusable_ascii;
-use crate::confusables::is_invisible;
-use crate::confusables::is_unreserved;
+use crate::confusables::compatible;
+use crate::confusables::is_ignorable;
+use crate::confusables::plain_text;
 use crate::decoded_text::DecodedText;
+use crate::hidden::character;
+use crate::hidden::is_unseen;
+use crate::hidden::is_word;
+use crate::hidden::unseen_run;
+use crate::unreserved::is_unreserved;
 use crate::window::after;
 use crate::window::before;
-
-/// Whether a byte is a control character that no viewer shows. Others end a line, separate words, or begin a control sequence.
-fn is_unseen(byte: u8) -> bool {
-    (byte < b' ' || byte == 0x7f) && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b)
-}
-
-/// Whether one of eight bytes may be a control character, ends of lines included: most text is passed over eight bytes at a time.
-fn may_have_control(bytes: [u8; 8]) -> bool {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(bytes);
-    let below_space = word.wrapping_sub(EACH * 0x20) & !word;
-    let delete = word ^ (EACH * 0x7f);
-    let is_delete = delete.wrapping_sub(EACH) & !delete;
-    (below_space | is_delete) & (EACH * 0x80) != 0
-}
-
-/// Returns the places of control characters inside words, such as a zero byte in a token.
-pub fn unseen_in_words(text: &[u8]) -> impl Iterator<Item = usize> {
-    let (words, rest) = text.as_chunks::<8>();
-    let hits = words
-        .iter()
-        .enumerate()
-        .filter(|(_, word)| may_have_control(**word));
-    let rest = text.len() - rest.len()..text.len();
-    let places = hits.map(|(n, _)| n * 8..n * 8 + 8).chain([rest]).flatten();
-    places.filter(|at| is_unseen(text[*at]) && unseen_run(text, *at).is_some())
-}
-
-/// The most control characters in a row that can be a part of a word: three zero bytes follow each character in UTF-32.
-const UNSEEN: usize = 3;
-
-/// The length of the control characters that begin here; `None` unless they are few and inside a word.
-fn unseen_run(text: &[u8], at: usize) -> Option<usize> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b':' | b'/');
-    let run = text[at..]
-        .iter()
-        .take(UNSEEN + 1)
-        .take_while(|b| is_unseen(**b))
-        .count();
-    (run <= UNSEEN && word(before(text, at)) && word(after(text, at + run))).then_some(run)
-}
 
 /// Decides from the neighbours of a keyword of obfuscated text whether to decode the line: the keyword must be inside a word.
 pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
@@ -66,15 +30,10 @@ pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
             _ => word(left),
         },
         _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
-        b'<' => word(left),
+        b'<' => is_word(left),
         b'"' | b'\'' => word(left) && word(right),
         b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
-        0xe2 if matches!(text[hit.end - 1], 0x90..=0x93) && text[hit.start + 1] == 0x80 => {
-            left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
-        }
         0x9b => left.is_ascii(),
-        0xd9 | 0xdb => [left, right].iter().any(|&b| word(b) || b == b'.'),
-        0xc6..=0xd5 => left.is_ascii_alphanumeric() || right.is_ascii_alphanumeric(),
         _ => true,
     }
 }
@@ -173,8 +132,9 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
         0x9b if before(text, at).is_ascii() => {
             control_sequence(rest).map(|length| (length, Replacement::NOTHING))
         }
-        0xc2 if rest.get(1) == Some(&0x9b) => {
-            control_sequence(rest).map(|length| (length, Replacement::NOTHING))
+        0xc2 if matches!(rest.get(1), Some(0x80..=0x9f)) => {
+            let length = control_sequence(rest).unwrap_or(2);
+            Some((length, Replacement::NOTHING))
         }
         b'[' | b'(' | b'{' => defanged(rest),
         b'h' | b'H' if rest.len() > 5 && rest[..4].eq_ignore_ascii_case(b"hxxp") => {
@@ -192,7 +152,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
         b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
         b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
         b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
-        0x80.. => character(text, at, rest),
+        0x80.. => disguised(text, at),
         _ => None,
     }
 }
@@ -221,6 +181,14 @@ impl Replacement {
     }
 }
 
+impl From<[u8; 4]> for Replacement {
+    /// The text before the first zero.
+    fn from(bytes: [u8; 4]) -> Self {
+        let length = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        Replacement { bytes, length }
+    }
+}
+
 impl From<u8> for Replacement {
     fn from(byte: u8) -> Self {
         Replacement {
@@ -246,8 +214,8 @@ fn number_of(digits: &[u8]) -> Option<u32> {
 fn code_point(number: u32) -> Option<Replacement> {
     match char::from_u32(number)? {
         sign if sign.is_ascii_graphic() => u8::try_from(number).ok().map(Replacement::from),
-        sign if is_invisible(sign) => Some(Replacement::NOTHING),
-        _ => None,
+        sign if is_ignorable(sign) => Some(Replacement::NOTHING),
+        sign => compatible(sign).map(Replacement::from),
     }
 }
 
@@ -298,30 +266,30 @@ fn concatenated(rest: &[u8]) -> Option<usize> {
     (rest.get(quote) == rest.first()).then_some(quote + 1)
 }
 
-/// The length of a control sequence of a terminal: a colour, a move of the cursor, a link, a character set.
+/// The length of a control sequence of a terminal: a colour, a move of the cursor, a link, a character set, a string for the device.
 fn control_sequence(rest: &[u8]) -> Option<usize> {
-    let introducer = match rest {
-        [0x1b, b'[', ..] | [0xc2, 0x9b, ..] => 2,
-        [0x9b, ..] => 1,
-        [0x1b, b'(' | b')', b'A' | b'B' | b'0'..=b'2', ..] => return Some(3),
-        [0x1b, b']', command @ ..] => {
-            let end = command
-                .iter()
-                .take(512)
-                .position(|b| matches!(b, 7 | 0x1b | b'\n'))?;
-            return match command[end..] {
-                [7, ..] => Some(end + 3),
-                [0x1b, b'\\', ..] => Some(end + 4),
-                _ => None,
-            };
-        }
+    // The second byte of the form with seven bits, and where the sequence goes on.
+    let (kind, from) = match rest {
+        [0x1b, kind, ..] => (*kind, 2),
+        [0xc2, kind @ 0x80..=0x9f, ..] => (kind - 0x40, 2),
+        [kind @ 0x9b, ..] => (kind - 0x40, 1),
         _ => return None,
     };
-    let length = rest[introducer..]
-        .iter()
-        .take(24)
-        .position(|b| (0x40..=0x7e).contains(b))?;
-    Some(introducer + length + 1)
+    let end = |most: usize, is_last: fn(&u8) -> bool| rest[from..].iter().take(most).position(is_last);
+    match kind {
+        b'[' => Some(from + end(24, |b| (0x40..=0x7e).contains(b))? + 1),
+        b']' | b'P' | b'X' | b'^' | b'_' => {
+            let end = from + end(512, |b| matches!(b, 7 | 0x1b | 0xc2 | b'\n'))?;
+            match rest[end..] {
+                [7, ..] => Some(end + 1),
+                [0x1b, b'\\', ..] | [0xc2, 0x9c, ..] => Some(end + 2),
+                _ => None,
+            }
+        }
+        b' '..=b'/' => Some(from + end(4, |b| (0x30..=0x7e).contains(b))? + 1),
+        0x30..=0x7e => Some(from),
+        _ => None,
+    }
 }
 
 /// Decodes `[.]`, `(dot)`, `[:]`.
@@ -372,21 +340,15 @@ fn tag(rest: &[u8]) -> Option<usize> {
         .map(|end| end + 1)
 }
 
-/// Decodes a character that is not ASCII: removes an invisible one, and replaces a look-alike in an ASCII word.
-fn character(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
-    let length = match rest[0] {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => return None,
-    };
-    let c = std::str::from_utf8(rest.get(..length)?).ok()?.chars().next()?;
-    if is_invisible(c) {
+/// Decodes a character that is not ASCII: removes an invisible one, and replaces one that stands for ASCII in a word.
+fn disguised(text: &[u8], at: usize) -> Option<(usize, Replacement)> {
+    let (c, length) = character(text, at)?;
+    if is_ignorable(c) {
         return Some((length, Replacement::NOTHING));
     }
-    let sign = confusable_ascii(c)?;
-    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b, b'.' | b'-' | b':');
-    (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, sign.into()))
+    let plain = plain_text(c)?;
+    let beside = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b, b'.' | b'-' | b':' | b'_');
+    (beside(before(text, at)) || beside(after(text, at + length))).then_some((length, plain.into()))
 }
 
 /// Removes line ends, quotes and concatenation signs between two halves of a word.
@@ -440,6 +402,13 @@ mod tests {
             ("gh\u{34f}p\u{3164}_\u{fe01}x\u{e0101}y", "ghp_xy"),
             ("gh\\u{70}_\\u200bx", "ghp_x"),
             ("gh&zwnj;p_", "ghp_"),
+            ("gh\u{202b}p\u{2066}_\u{2800}x\u{fff9}y\u{85}z", "ghp_xyz"),
+            ("gh\u{301}p_\u{e9}\u{1d41a}\u{ff21}\u{2460}\u{967}", "ghp_eaA11"),
+            (
+                "gh\u{1b}_x\u{1b}\\p\u{1b}Pq\u{7}_\u{90}q\u{9c}x\u{1b}=y",
+                "ghp_xy",
+            ),
+            ("gh\rp_\r\nx", "ghp_\r\nx"),
             ("g\0hp\0\0_\u{1}\u{7f}x", "ghp_x"),
             ("a \0b \0\0\0\0c", "a \0b \0\0\0\0c"),
             ("10 dot 2 dot 3", "10.2.3"),

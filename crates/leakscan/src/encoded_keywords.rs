@@ -63,6 +63,12 @@ const PLAIN: &[&str] = &[
 /// How many of [`PLAIN`] are prefixes of tokens; these come first.
 const TOKENS: usize = 18;
 
+/// The starts of private addresses. An encoded address is short, so shorter encodings of them count.
+const ADDRESSES: &[&str] = &[
+    "10.0", "10.1", "10.2", "10.3", "10.4", "10.5", "10.6", "10.7", "10.8", "10.9", "172.1", "172.2",
+    "172.3", "192.168.",
+];
+
 /// The base 64 and hexadecimal literals that trigger decoding.
 pub fn keywords() -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
@@ -80,6 +86,11 @@ pub fn keywords() -> Vec<String> {
         if plain.len() >= 3 && !plain.contains("//") {
             out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
         }
+    }
+    for plain in ADDRESSES {
+        let cores = base64_of_part(plain.as_bytes()).filter(|core| core.len() >= 4);
+        out.extend(cores.map(|core| core.to_ascii_lowercase()));
+        out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
     }
     out.sort();
     out.dedup();

@@ -28,6 +28,7 @@ mod file_role;
 mod generic_secrets;
 mod generic_values;
 mod hardware;
+mod hidden;
 mod hosts;
 pub mod identity;
 mod keys;
@@ -56,6 +57,8 @@ pub mod scan_text;
 pub mod suppression;
 mod tables;
 mod tokens;
+mod unicode_tables;
+mod unreserved;
 mod window;
 #[cfg(test)]
 mod worst_case_inputs;

@@ -13,6 +13,7 @@ use crate::encoded;
 use crate::engine::Depth;
 use crate::engine::ENGINE;
 use crate::engine::Scope;
+use crate::hidden;
 use crate::hosts::is_internal_in_url;
 use crate::kinds;
 use crate::kinds::Kind;
@@ -173,13 +174,17 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
     let mut seen = 0;
     let mut obfuscated = sweep.obfuscated;
     let keywords = obfuscated.len();
-    obfuscated.extend(deobfuscate::unseen_in_words(text));
+    obfuscated.extend(hidden::hidden_in_words(text));
     if obfuscated.len() > keywords {
         obfuscated.sort_unstable();
     }
     for at in obfuscated {
         if at >= seen {
-            let row = line(text, at..at);
+            // A scan by line ends a line at a carriage return too.
+            let row = match scope {
+                Scope::Text => hidden::line_of_hidden(text, at),
+                Scope::Line => line(text, at..at),
+            };
             seen = row.end.max(at + 1);
             if let Some(decoded) = deobfuscate::decode_line(text, row) {
                 scan_decoded(&decoded, &mut raw);

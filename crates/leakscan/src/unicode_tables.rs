@@ -1,0 +1,3 @@
+//! The tables of Unicode that the build script generates.
+
+include!(concat!(env!("OUT_DIR"), "/unicode_tables.rs"));
