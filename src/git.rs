@@ -73,6 +73,9 @@ pub enum GitError {
         /// The first line of its error output.
         message: String,
     },
+    /// The clone lacks commits of a range.
+    #[error("cannot read the history of the range: the clone is shallow\nhelp: git fetch --unshallow")]
+    Shallow,
     /// git refuses the repository, because its folder belongs to another user.
     #[error("cannot use {0}: it belongs to another user\nhelp: {1}")]
     Ownership(String, String),
@@ -120,6 +123,8 @@ pub struct Git {
     isolated: bool,
     /// Whether commits name this tool as their author.
     is_tool: bool,
+    /// Whether git ignores that the clone is shallow.
+    whole: bool,
 }
 
 /// Configuration keys with their values. git gets them in the environment, because `-c` cannot represent every key, and because
@@ -145,6 +150,16 @@ impl Git {
             disabled: None,
             isolated: false,
             is_tool: false,
+            whole: false,
+        }
+    }
+
+    /// Returns the same repository, for git processes that fail at a commit whose parents are missing. A shallow clone hides them.
+    #[must_use]
+    pub fn with_whole_history(&self) -> Self {
+        Git {
+            whole: true,
+            ..self.clone()
         }
     }
 
@@ -239,6 +254,7 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
             .env("GIT_LFS_SKIP_SMUDGE", "1")
             .env("LC_ALL", "C.UTF-8")
             .current_dir(&self.dir)
@@ -257,6 +273,9 @@ impl Git {
         }
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
+        }
+        if self.whole {
+            command.env("GIT_SHALLOW_FILE", "/dev/null");
         }
         for setting in SAFE_CONFIG {
             command.arg("-c").arg(setting);

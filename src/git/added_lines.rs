@@ -286,21 +286,33 @@ impl Blobs {
     }
 
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let object = self.object(id)?;
+        Ok(object.and_then(|(kind, text)| (kind == "blob").then_some(text)))
+    }
+
+    /// Reads an object of any kind as git stores it, by its id or name; `None` if git cannot read it.
+    ///
+    /// # Errors
+    /// The process ended.
+    pub fn object(&mut self, name: &str) -> Result<Option<(String, Vec<u8>)>, GitError> {
+        if name.contains('\n') {
+            return Ok(None);
+        }
         if let Some(asks) = &mut self.asks {
-            writeln!(asks, "{id}")?;
+            writeln!(asks, "{name}")?;
             asks.flush()?;
         }
         let mut header = String::new();
         self.answers.read_line(&mut header)?;
         let mut words = header.split_whitespace().rev();
         let (size, kind) = (words.next().and_then(|n| n.parse::<usize>().ok()), words.next());
-        let (Some(size), Some(kind)) = (size, kind) else {
+        let (Some(size), Some(kind)) = (size, kind.map(str::to_owned)) else {
             return Ok(None);
         };
         let mut text = vec![0; size + 1];
         self.answers.read_exact(&mut text)?;
         text.truncate(size);
-        Ok((kind == "blob").then_some(text))
+        Ok(Some((kind, text)))
     }
 }
 

@@ -115,6 +115,8 @@ pub fn of_rest(rest: &Rest) -> impl Iterator<Item = LeakFinding> {
 /// The help of every finding in a commit whose text the final files do not have.
 pub const HISTORY: &str = "The history of the branch keeps it. Squash or rebase the branch, so that no commit contains it; if it is a credential, revoke it at its issuer first.";
 
+const PROPOSAL: &str = "this change proposes to suppress it; `lint pr` accepts that when a person who may write to the repository approves this head";
+
 /// Turns a leak of a document into a finding.
 pub fn of_document(source: &Source, leak: &Leak) -> Finding {
     let span = leak.shown_span(source.text().as_bytes());
@@ -158,6 +160,14 @@ impl LeakFinding {
             fingerprint: None,
             stands_for: 0,
         }
+    }
+
+    /// Adds that only a suppression of the change itself hides the leak.
+    #[must_use]
+    pub fn as_proposal(mut self) -> Self {
+        self.finding.message += ", which only this change suppresses";
+        self.finding.help = Some(PROPOSAL.to_owned());
+        self
     }
 
     /// States that a commit adds the leak, and that no final file has it. The line of a commit is not a line of the final file.

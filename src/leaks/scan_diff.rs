@@ -1,5 +1,8 @@
-//! Scans what a range of commits adds: the lines of its final files and of each commit, file names, messages, identities, and the
-//! name of the branch.
+//! Scans what a range of commits adds: the lines of its final files and of each commit, file names, messages, identities, other headers
+//! of the commits, and the name of the branch or the tag.
+//!
+//! Reads the commits as they are stored. Replacements, grafts and the cut of a shallow clone exist only in one repository, and could
+//! hide a commit there that a push publishes.
 
 use std::collections::HashSet;
 
@@ -54,6 +57,7 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
         head,
         branch,
     } = range;
+    let git = &git.with_whole_history();
     let mut scan = Scan {
         rules,
         found: Found::default(),
@@ -62,10 +66,17 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
         names: HashSet::new(),
         blobs: Blobs::open(git)?,
     };
+    let commits = added_lines::by_commit(git, base, head).map_err(|error| {
+        let is_shallow = git.text(["rev-parse", "--is-shallow-repository"]);
+        match (&error, is_shallow.as_deref()) {
+            (GitError::Failed { .. }, Ok("true")) => GitError::Shallow,
+            _ => error,
+        }
+    })?;
     for file in added_lines::since_fork(git, base, head)? {
         scan.file(&file, None)?;
     }
-    for commit in added_lines::by_commit(git, base, head)? {
+    for commit in commits {
         for file in &commit.files {
             scan.name_of(file, &commit.id);
             scan.file(file, Some(&commit.id))?;
@@ -73,11 +84,17 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
     }
     if let Some(branch) = branch {
         scan.name("the branch name", branch.as_bytes(), "Rename the branch.");
+        scan.tags(branch)?;
     }
     scan.log(git, base, head)?;
     Ok(RangeLeaks {
         found: scan.found.finish(),
-        proposed: scan.proposed.finish(),
+        proposed: scan
+            .proposed
+            .finish()
+            .into_iter()
+            .map(LeakFinding::as_proposal)
+            .collect(),
     })
 }
 
@@ -118,22 +135,11 @@ impl Scan<'_> {
             all.clone()
         };
         let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').collect();
-        let is_proposal = |line: u32| {
-            let content = usize::try_from(line)
-                .ok()
-                .and_then(|line| lines.get(line.checked_sub(1)?));
-            file.adds(line, line)
-                && content.is_some_and(|line| memchr::memmem::find(line, MARKER.as_bytes()).is_some())
-        };
         let hidden = |leak: &LeakFinding| !open.iter().any(|seen| seen.finding == leak.finding);
-        // A suppression is for its own line or for the next one.
+        // Nobody has accepted a leak on an added line, even if the suppression was there before for another one.
         let proposed: Vec<LeakFinding> = all
             .iter()
             .filter(|leak| has_marker && is_added(leak) && hidden(leak))
-            .filter(|leak| {
-                let line = leak.finding.region.map_or(1, |region| region.line);
-                is_proposal(line) || is_proposal(line.saturating_sub(1))
-            })
             .cloned()
             .collect();
         let open: Vec<LeakFinding> = open.into_iter().filter(is_added).collect();
@@ -209,9 +215,93 @@ impl Scan<'_> {
                 self.proposed.extend(hidden);
             }
             self.found.extend(open);
+            self.stored(&id, message)?;
         }
         Ok(())
     }
+
+    /// Scans what the log does not show of a commit: its other headers, and its message if the stored one differs.
+    fn stored(&mut self, id: &str, shown: &[u8]) -> Result<(), GitError> {
+        let Some((_, commit)) = self.blobs.object(id)? else {
+            return Ok(());
+        };
+        let (headers, message) = split_object(&commit);
+        let id = short(id);
+        self.name(
+            &format!("headers of commit {id}"),
+            &other_headers(headers),
+            finding::HISTORY,
+        );
+        if message.trim_ascii_end() != shown.trim_ascii_end() {
+            self.name(
+                &format!("stored message of commit {id}"),
+                message,
+                finding::HISTORY,
+            );
+        }
+        Ok(())
+    }
+
+    /// Scans the annotated tags that a name stands for.
+    fn tags(&mut self, name: &str) -> Result<(), GitError> {
+        let mut next = format!("refs/tags/{}", name.strip_prefix("refs/tags/").unwrap_or(name));
+        for _ in 0..TAGS {
+            let Some((_, tag)) = self.blobs.object(&next)?.filter(|(kind, _)| kind == "tag") else {
+                break;
+            };
+            let help = "Delete the tag and create it again.";
+            let (headers, message) = split_object(&tag);
+            let line = |name: &[u8]| {
+                headers
+                    .split(|b| *b == b'\n')
+                    .find_map(|line| line.strip_prefix(name))
+            };
+            if let Some(tagger) = line(b"tagger ")
+                && let Some(kind) = scan::scan_identity(without_time(tagger), self.rules.strict)
+            {
+                self.found
+                    .extend([finding::of_name("the tagger of the tag", kind, help)]);
+            }
+            self.name("headers of the tag", &other_headers(headers), help);
+            self.name("message of the tag", message, help);
+            next = String::from_utf8_lossy(line(b"object ").unwrap_or_default()).into_owned();
+        }
+        Ok(())
+    }
+}
+
+/// How many tags of tags are read.
+const TAGS: usize = 16;
+
+/// Splits a commit or a tag into its headers and its message.
+fn split_object(object: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memmem::find(object, b"\n\n") {
+        Some(end) => (&object[..end], &object[end + 2..]),
+        None => (object, b""),
+    }
+}
+
+/// Returns the name and the address of an identity header, without its time.
+fn without_time(identity: &[u8]) -> &[u8] {
+    memchr::memrchr(b'>', identity).map_or(identity, |end| &identity[..=end])
+}
+
+/// Returns the headers without those that have an object id or the first one of each identity, which other checks read.
+fn other_headers(headers: &[u8]) -> Vec<u8> {
+    let mut identities = vec![&b"author "[..], b"committer ", b"tagger "];
+    let rows = headers.split(|b| *b == b'\n').filter(|row| {
+        if let Some(at) = identities.iter().position(|name| row.starts_with(name)) {
+            identities.remove(at);
+            return false;
+        }
+        let mut words = row.splitn(2, |b| *b == b' ');
+        let name = words.next().unwrap_or_default();
+        let is_id = words
+            .next()
+            .is_some_and(|id| id.len() >= 40 && id.iter().all(u8::is_ascii_hexdigit));
+        !(is_id && matches!(name, b"tree" | b"parent" | b"object"))
+    });
+    rows.collect::<Vec<_>>().join(&b'\n')
 }
 
 /// Identifies a leak by its kind and the text of its lines.

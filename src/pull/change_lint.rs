@@ -217,11 +217,7 @@ impl ChangeLint<'_> {
             ));
             return Ok(found);
         }
-        found.extend(proposed.into_iter().map(|finding| {
-            finding.help(
-                "this change proposes to suppress it; the suppression counts when a person who may write to the repository approves this head",
-            )
-        }));
+        found.extend(proposed);
         Ok(found)
     }
 

@@ -352,3 +352,323 @@ fn t19_changed_file_that_cannot_be_read() {
     attack("a missing object", !naive(&sandbox, &token()), ours.is_empty());
     assert!(ours.contains(&"unread-file b.md".to_owned()), "{ours:?}");
 }
+
+/// Whether git's own view of the range, and of the tree, shows a leak.
+fn log_shows(sandbox: &Sandbox, leak: &str) -> bool {
+    let words = ["log", "-p", "--format=%an%n%ae%n%B", "base..HEAD"];
+    let log = Command::new("git")
+        .args(words)
+        .current_dir(sandbox.repo())
+        .output();
+    String::from_utf8_lossy(&log.unwrap().stdout).contains(leak)
+}
+
+#[test]
+fn t19_suppression_in_the_same_change() {
+    let reason = "the token of an example";
+    let allow = format!("nmoe-gates: {} github-token {reason}", "allow");
+    let settings =
+        format!("[[safety.allow]]\npath = \"**\"\ncode = \"github-token\"\nreason = \"{reason}\"\n");
+    for what in [
+        "line",
+        "line before",
+        "older line before",
+        "message",
+        "settings",
+        "baseline",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.git(["init", "-q"]);
+        let before = format!("# {allow}\nold = \"{}\"\n", token().replace('k', "m"));
+        sandbox.file(
+            "a.py",
+            if what == "older line before" {
+                before
+            } else {
+                "a\n".to_owned()
+            },
+        );
+        commit(&sandbox, "base");
+        sandbox.git(["branch", "base"]);
+        let line = format!("key = \"{}\"", token());
+        let mut message = "change".to_owned();
+        match what {
+            "message" => message = format!("change\n\n# {allow}\n{line}\n"),
+            _ => {
+                let text = match what {
+                    "line" => format!("{line}  # {allow}\n"),
+                    "line before" | "older line before" => format!("# {allow}\n{line}\n"),
+                    _ => format!("{line}\n"),
+                };
+                sandbox.file("a.py", text);
+            }
+        }
+        // What a scan of the checkout of the change itself says.
+        let mut own = vec!["lint", "safety", "a.py"];
+        match what {
+            "settings" => {
+                sandbox.file("configs/nmoe-gates.toml", &settings);
+            }
+            "baseline" => {
+                sandbox
+                    .gates(["lint", "safety", "a.py", "--write-baseline", "known.txt"])
+                    .run()
+                    .any_output()
+                    .exits(0)
+                    .changes(&["repo/known.txt"]);
+                own.extend(["--baseline", "known.txt"]);
+            }
+            _ => {}
+        }
+        sandbox.file("b.txt", "b\n");
+        commit(&sandbox, &message);
+        let naive = sandbox.gates(own).run().exits(0).code() == Some(0);
+        let mut words = vec!["lint", "safety", "--diff", "base..HEAD"];
+        if what == "baseline" {
+            words.extend(["--baseline", "known.txt"]);
+        }
+        let ours = sandbox.gates(&words).run().any_output();
+        attack(what, naive, ours.code() == Some(0));
+        assert_eq!(ours.code(), Some(1), "{what}: {}", ours.stdout);
+        assert!(ours.stdout.contains("github-token"), "{what}: {}", ours.stdout);
+        // A part of the base accepts what the base has.
+        sandbox.git(["branch", "-f", "base"]);
+        sandbox.file("b.txt", "c\n");
+        commit(&sandbox, "next");
+        sandbox.gates(&words).run().exits(0);
+    }
+}
+
+/// Writes a commit with these headers and this message on top of `HEAD`, and makes the branch point to it.
+fn commit_object(sandbox: &Sandbox, headers: &str, message: &[u8]) {
+    let tree = sandbox.git(["rev-parse", "HEAD^{tree}"]);
+    let parent = sandbox.git(["rev-parse", "HEAD"]);
+    let who = "a <a@example.com> 1700000000 +0000";
+    let mut object = format!(
+        "tree {}\nparent {}\nauthor {who}\ncommitter {who}\n{headers}\n",
+        tree.trim(),
+        parent.trim()
+    )
+    .into_bytes();
+    object.extend_from_slice(message);
+    sandbox.file("../object", object);
+    let id = sandbox.git(["hash-object", "-t", "commit", "-w", "--literally", "../object"]);
+    sandbox.git(["reset", "-q", "--hard", id.trim()]);
+}
+
+#[test]
+fn t19_leak_in_stored_commit() {
+    let token = token();
+    for (what, headers, message) in [
+        ("other header", format!("x-note {token}\n"), b"change\n".to_vec()),
+        (
+            "signature",
+            format!(
+                "gpgsig -----BEGIN PGP SIGNATURE-----\n Comment: {token}\n \n -----END PGP SIGNATURE-----\n"
+            ),
+            b"change\n".to_vec(),
+        ),
+        (
+            "tag of a merge",
+            format!(
+                "mergetag object {}\n type commit\n tag v1\n tagger a <a@example.com> 1700000000 +0000\n \n {token}\n",
+                "1".repeat(40)
+            ),
+            b"change\n".to_vec(),
+        ),
+        ("encoding", format!("encoding {token}\n"), b"change\n".to_vec()),
+        (
+            "after a zero byte",
+            String::new(),
+            format!("change\0\n{token}\n").into_bytes(),
+        ),
+        (
+            "stored in another encoding",
+            "encoding IBM037\n".to_owned(),
+            format!("change {token}\n").into_bytes(),
+        ),
+    ] {
+        let sandbox = begun();
+        commit_object(&sandbox, &headers, &message);
+        let stored = sandbox.git(["cat-file", "commit", "HEAD"]);
+        let naive = stored.contains(&token) && !log_shows(&sandbox, &token);
+        let ours = found(&sandbox, "");
+        attack(what, naive, ours.is_empty());
+        assert!(ours[0].starts_with("github-token "), "{what}: {ours:?}");
+    }
+}
+
+#[test]
+fn t19_leak_in_annotated_tag() {
+    let sandbox = begun();
+    sandbox.file("a.txt", "b\n");
+    commit(&sandbox, "change");
+    sandbox.git(["tag", "-a", "v1", "-m", &token()]);
+    sandbox.git(["tag", "-a", "v2", "-m", "a tag of a tag", "v1"]);
+    for tag in ["v1", "v2", "refs/tags/v2"] {
+        let naive = !log_shows(&sandbox, &token());
+        let out = sandbox
+            .gates(["lint", "safety", "--diff", &format!("base..{tag}")])
+            .run()
+            .any_output();
+        attack(tag, naive, out.code() == Some(0));
+        assert!(out.stdout.contains("message of the tag"), "{}", out.stdout);
+    }
+}
+
+#[test]
+fn t19_history_that_only_this_clone_rewrites() {
+    for what in ["replacement", "graft", "shallow"] {
+        let sandbox = begun();
+        sandbox.file("a.txt", format!("{}\n", token()));
+        commit(&sandbox, "add");
+        let leaky = sandbox.git(["rev-parse", "HEAD"]);
+        sandbox.file("a.txt", "clean\n");
+        commit(&sandbox, "remove");
+        let (base, head) = (
+            sandbox.git(["rev-parse", "base"]),
+            sandbox.git(["rev-parse", "HEAD"]),
+        );
+        let (base, head, leaky) = (base.trim(), head.trim(), leaky.trim());
+        match what {
+            "replacement" => {
+                let tree = sandbox.git(["rev-parse", "base^{tree}"]);
+                let clean = sandbox.git(["commit-tree", "-p", base, "-m", "add", tree.trim()]);
+                sandbox.git(["update-ref", &format!("refs/replace/{leaky}"), clean.trim()]);
+            }
+            "graft" => {
+                sandbox.file(".git/info/grafts", format!("{head} {base}\n"));
+            }
+            _ => {
+                sandbox.file(".git/shallow", format!("{head}\n"));
+            }
+        }
+        let naive = !log_shows(&sandbox, &token());
+        let ours = found(&sandbox, "");
+        attack(what, naive, ours.is_empty());
+        assert!(ours[0].starts_with("github-token "), "{what}: {ours:?}");
+    }
+    // A clone that really lacks the commits.
+    let sandbox = begun();
+    for text in ["b\n", "c\n"] {
+        sandbox.file("a.txt", text);
+        commit(&sandbox, "change");
+    }
+    let origin = format!("file://{}", sandbox.repo().display());
+    sandbox.git(["clone", "-q", "--depth", "1", &origin, "../clone"]);
+    sandbox.git([
+        "-C",
+        "../clone",
+        "fetch",
+        "-q",
+        "--depth",
+        "1",
+        "origin",
+        "base:base",
+    ]);
+    let clone = sandbox.path("clone");
+    sandbox
+        .gates([
+            "--repo",
+            clone.to_str().unwrap(),
+            "lint",
+            "safety",
+            "--diff",
+            "base..HEAD",
+        ])
+        .run()
+        .exits(2)
+        .reports("cannot read the history of the range: the clone is shallow");
+}
+
+#[test]
+fn t19_token_split_by_what_nobody_sees() {
+    let token = token();
+    let (left, right) = token.split_at(token.len() / 2);
+    let styled = |digit: u32, upper: u32, lower: u32| -> String {
+        let shift =
+            |base: u32, c: char, from: char| char::from_u32(base + u32::from(c) - u32::from(from)).unwrap();
+        let of = |c: char| match c {
+            '0'..='9' => shift(digit, c, '0'),
+            'A'..='Z' => shift(upper, c, 'A'),
+            'a'..='z' => shift(lower, c, 'a'),
+            c => c,
+        };
+        token.chars().map(of).collect()
+    };
+    let mut forms: Vec<(String, String)> = [
+        ("bidi embedding", "\u{202b}"),
+        ("bidi isolate", "\u{2067}"),
+        ("khmer vowel", "\u{17b4}"),
+        ("braille blank", "\u{2800}"),
+        ("annotation", "\u{fff9}"),
+        ("annotation end", "\u{fffb}"),
+        ("next line", "\u{85}"),
+        ("line separator", "\u{2028}"),
+        ("C1 control", "\u{88}"),
+        ("carriage return", "\r"),
+        ("combining mark", "\u{301}"),
+        ("enclosing mark", "\u{20dd}"),
+        ("musical format", "\u{1d173}"),
+        ("shorthand format", "\u{1bca0}"),
+        ("number sign", "\u{600}"),
+        ("tag", "\u{e0041}"),
+        ("two marks", "\u{202c}\u{301}"),
+        ("APC", "\u{1b}_x\u{1b}\\"),
+        ("DCS", "\u{1b}Pq\u{1b}\\"),
+        ("PM with eight bits", "\u{9e}x\u{9c}"),
+        ("other escape", "\u{1b}="),
+        ("comment", "<!-- -->"),
+    ]
+    .map(|(what, hidden)| (what.to_owned(), format!("{left}{hidden}{right}")))
+    .into();
+    forms.extend([
+        ("math bold".to_owned(), styled(0x1d7ce, 0x1d400, 0x1d41a)),
+        ("math monospace".to_owned(), styled(0x1d7f6, 0x1d670, 0x1d68a)),
+        ("wide".to_owned(), styled(0xff10, 0xff21, 0xff41)),
+        ("circled".to_owned(), styled(0x30, 0x24b6, 0x24d0)),
+        ("accented".to_owned(), token.replacen('a', "\u{e1}", 1)),
+        ("digits of another script".to_owned(), styled(0x966, 0x41, 0x61)),
+    ]);
+    for (what, hidden) in forms {
+        let sandbox = begun();
+        sandbox.file("a.md", format!("see {hidden} now\n"));
+        commit(&sandbox, "change");
+        let ours = found(&sandbox, "");
+        attack(&what, !naive(&sandbox, &token), ours.is_empty());
+        assert_eq!(ours, ["github-token a.md"], "{what}");
+    }
+}
+
+#[test]
+fn t19_address_and_host_disguised() {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let host = format!("gpu-node-17.{}.internal", "corp");
+    let address = format!("10.42.{}.9", 17);
+    let other = format!("172.20.{}.9", 17);
+    for (leak, hidden, code) in [
+        (&address, encode(&address), "private-address"),
+        (&address, encode(&format!("to {address}")), "private-address"),
+        (&address, hex(&address), "private-address"),
+        (&other, encode(&other), "private-address"),
+        (&other, hex(&other), "private-address"),
+        (&host, host.replacen('.', ".<!-- -->", 1), "private-host"),
+        (&host, host.replacen("corp", "<!-- x -->corp", 1), "private-host"),
+        (&host, host.replacen('.', "\u{301}.\u{2800}", 1), "private-host"),
+        (
+            &address,
+            address.replace("42", "\u{1d7d2}\u{1d7d0}"),
+            "private-address",
+        ),
+        (&address, address.replacen('.', "\u{ff0e}", 1), "private-address"),
+    ] {
+        let sandbox = begun();
+        sandbox.file("a.md", format!("see {hidden} now\n"));
+        commit(&sandbox, "change");
+        let ours = found(&sandbox, "");
+        attack(&hidden, !naive(&sandbox, leak), ours.is_empty());
+        assert_eq!(ours, [format!("{code} a.md")], "{hidden}");
+    }
+}

@@ -291,13 +291,10 @@ fn t19_suppression_of_the_change_is_proposed() {
             .map(|f| f["code"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let range = format!(
-        "{}..{head}",
-        pull.event["pull_request"]["base"]["sha"].as_str().unwrap()
-    );
+    // A scan that accepts every suppression of the text.
     let hidden = pull
         .sandbox
-        .gates(["lint", "safety", "--diff", &range])
+        .gates(["lint", "safety", "nmoe/model.py"])
         .run()
         .exits(0);
     attack(

@@ -509,7 +509,7 @@ fn incomplete_baseline_is_not_written() {
 }
 
 #[test]
-fn suppression_in_utf16_counts_in_diff() {
+fn suppression_in_utf16_is_read_in_diff() {
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
     sandbox.git(["commit", "-qm", "base", "--allow-empty"]);
@@ -522,6 +522,14 @@ fn suppression_in_utf16_counts_in_diff() {
     sandbox.git(["add", "."]);
     sandbox.git(["commit", "-qm", "change"]);
     sandbox.gates(["lint", "safety"]).run().exits(0);
+    sandbox
+        .gates(["lint", "safety", "--diff", "HEAD~1..HEAD"])
+        .run()
+        .exits(1)
+        .prints("which only this change suppresses");
+    // The line is not one of the change.
+    sandbox.file("wide.txt", utf16(&format!("{text}more\n")));
+    sandbox.git(["commit", "-qam", "next"]);
     sandbox
         .gates(["lint", "safety", "--diff", "HEAD~1..HEAD"])
         .run()

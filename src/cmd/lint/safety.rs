@@ -1,7 +1,7 @@
 //! `lint safety`: scans files, folders, standard input or a range of commits for what must not be public.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -27,8 +27,9 @@ use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
 use crate::leaks::finding::LeakFinding;
 use crate::leaks::private_terms;
-use crate::leaks::scan_diff::{Range, Rules, scan_diff};
+use crate::leaks::scan_diff::{Range, RangeLeaks, Rules, scan_diff};
 use crate::leaks::suppression::Suppressions;
+use crate::policy::Revision;
 use crate::system::files;
 
 /// The examples, formats, exit codes and variables of the command.
@@ -74,24 +75,35 @@ struct Scanned {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(HELP.formats)?;
     let options = private_terms::options(context::variable)?;
-    let settings = context.settings()?.safety;
+    let range = args.diff.as_deref().map(|range| Named::read(context, range));
+    let range = range.transpose()?;
+    // The change itself cannot accept its leaks, so settings and baseline come from the commit before it.
+    let before = range.as_ref().filter(|_| context.repo == context.subject);
+    let settings = match before {
+        Some(range) => Revision::Commit(&range.git, &range.base).settings()?.safety,
+        None => context.settings()?.safety,
+    };
     let suppressions = Suppressions::today(&settings.allow)?;
     let baseline_path = args
         .baseline
         .clone()
         .or_else(|| settings.baseline.map(|path| context.repo.join(path)));
-    let mut baseline = match baseline_path.as_ref().filter(|_| args.write_baseline.is_none()) {
+    let read = baseline_path.as_ref().filter(|_| args.write_baseline.is_none());
+    let mut baseline = match read {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the baseline {}", path.display()))?;
+            let text = match &range {
+                Some(range) => range.baseline(context, path),
+                None => std::fs::read_to_string(path).map_err(Into::into),
+            };
+            let text = text.with_context(|| format!("cannot read the baseline {}", path.display()))?;
             Baseline::parse(&text).map_err(|e| anyhow!("cannot read the baseline {}: {e}", path.display()))?
         }
         None => Baseline::default(),
     };
 
-    let scanned = match &args.diff {
+    let scanned = match &range {
         _ if args.cached => in_index(context, &options)?,
-        Some(range) => in_range(context, range, &options)?,
+        Some(range) => in_range(range, &options)?,
         None => in_files(context, &args.paths, &options)?,
     };
     let nothing = scanned.documents == 0 && scanned.unreadable == 0;
@@ -150,40 +162,77 @@ fn count(n: usize, what: &str) -> String {
     }
 }
 
-/// Scans what a range of commits adds.
-fn in_range(context: &Context, range: &str, options: &Options) -> anyhow::Result<Scanned> {
-    let git = Git::at(&context.subject);
-    let (base, head) = range
-        .split_once("...")
-        .or_else(|| range.split_once(".."))
-        .unwrap_or((range, "HEAD"));
-    let commit = |revision: &str| -> anyhow::Result<CommitId> {
-        let revision = if revision.is_empty() { "HEAD" } else { revision };
-        git.commit(revision)?.ok_or_else(|| {
-            anyhow!(
-                "cannot read --diff: `{revision}` is not a commit of {}",
-                context.subject.display()
-            )
+/// The range of `--diff`.
+struct Named {
+    git: Git,
+    base: CommitId,
+    head: CommitId,
+    branch: String,
+}
+
+impl Named {
+    fn read(context: &Context, range: &str) -> anyhow::Result<Self> {
+        let git = Git::at(&context.subject);
+        let (base, head) = range
+            .split_once("...")
+            .or_else(|| range.split_once(".."))
+            .unwrap_or((range, "HEAD"));
+        let commit = |revision: &str| -> anyhow::Result<CommitId> {
+            let revision = if revision.is_empty() { "HEAD" } else { revision };
+            git.commit(revision)?.ok_or_else(|| {
+                anyhow!(
+                    "cannot read --diff: `{revision}` is not a commit of {}",
+                    context.subject.display()
+                )
+            })
+        };
+        let (base, last) = (commit(base)?, commit(head)?);
+        // A branch is named in the range, or is the current one.
+        let branch = match head {
+            "" | "HEAD" => git.text(["branch", "--show-current"])?,
+            named => named.to_owned(),
+        };
+        Ok(Named {
+            git,
+            base,
+            head: last,
+            branch,
         })
-    };
-    let (base, last) = (commit(base)?, commit(head)?);
-    // A branch is named in the range, or is the current one.
-    let branch = match head {
-        "" | "HEAD" => git.text(["branch", "--show-current"])?,
-        named => named.to_owned(),
-    };
+    }
+
+    /// Returns the text of a baseline. The change can write to a file of its checkout, so such a file is read from the base.
+    fn baseline(&self, context: &Context, path: &Path) -> anyhow::Result<String> {
+        let full = std::fs::canonicalize(path);
+        let within = full.as_ref().ok().and_then(|full| {
+            let top = std::fs::canonicalize(&context.subject).ok()?;
+            full.strip_prefix(top).ok()?.to_str()
+        });
+        let Some(name) = within else {
+            return Ok(std::fs::read_to_string(path)?);
+        };
+        let name = format!("{}:./{name}", self.base);
+        // A baseline that the change adds accepts nothing.
+        let stored = self.git.output(["cat-file", "blob", &name])?;
+        Ok(String::from_utf8_lossy(&stored.stdout).into_owned())
+    }
+}
+
+/// Scans what a range of commits adds. A suppression of the range itself is a proposal.
+fn in_range(named: &Named, options: &Options) -> anyhow::Result<Scanned> {
+    let strict = private_terms::strict_options(context::variable)?;
     let range = Range {
-        git: &git,
-        base: &base,
-        head: &last,
-        branch: Some(&branch),
+        git: &named.git,
+        base: &named.base,
+        head: &named.head,
+        branch: Some(&named.branch),
     };
     let rules = Rules {
         open: options,
-        strict: options,
+        strict: &strict,
     };
+    let RangeLeaks { found, proposed } = scan_diff(range, rules)?;
     Ok(Scanned {
-        placed: scan_diff(range, rules)?.found,
+        placed: found.into_iter().chain(proposed).collect(),
         documents: 1,
         unreadable: 0,
     })
