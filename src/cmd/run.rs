@@ -112,8 +112,12 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         WorkerExit::Exited(code) => return Ok(worker::exit(code)),
         WorkerExit::Panicked => ("stopped at a defect of this program".to_owned(), Reason::Internal),
         WorkerExit::Killed(signal) => (format!("was killed (signal {signal})"), Reason::CancelledRun),
+        WorkerExit::Stopped => (
+            "was stopped by another process".to_owned(),
+            Reason::SupervisorStopped,
+        ),
     };
-    let left = if recorder::mark(&path) == before {
+    let left = if worked == WorkerExit::Stopped || recorder::mark(&path) == before {
         refuse(context, &path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
     } else {
         let recovered = recover(context, &path, seals.last().map(Seal::of_record), unlisted);

@@ -46,9 +46,9 @@ pub fn role(
     process::close_descriptors_on_exec();
     process::deny_inspection().context("cannot protect the memory of this process")?;
     if let Some(supervisor_pid) = context.supervisor_pid {
-        let signals = signals()?;
-        let is_bound =
-            supervisor::bind_to_supervisor(supervisor_pid).context("cannot watch the supervisor process")?;
+        let mut signals = signals()?;
+        let is_bound = supervisor::bind_to_supervisor(&mut signals, supervisor_pid)
+            .context("cannot watch the supervisor process")?;
         return Ok(if is_bound {
             let records = context.records.map(supervisor::open_records).transpose();
             Role::Worker(Work {

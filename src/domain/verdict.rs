@@ -200,6 +200,8 @@ reasons! {
         "Read what the engine said in the job's log; run `nmoe-gates doctor` there.";
     Tampered = "tampered", "A file that the gate must not change was changed while the gate ran.",
         "Find the code that writes to the runner's files or to the records of the run.";
+    SupervisorStopped = "supervisor_stopped", "A process stopped the supervisor of the run (SIGSTOP) while the gate ran.",
+        "Find what sends SIGSTOP: a gate, another job of the same user, or a scheduler that suspends jobs. Run again.";
     WallTime = "wall_time", "What the change prints disagrees with the wall times that the supervisor measured.",
         "Check that both sides print their true throughput, and do the same work in each step.";
     NoSamples = "no_samples", "The output has too few samples of the metric.",

@@ -27,8 +27,9 @@ use crate::gate::jit_caches::JitCaches;
 use crate::gate::kernel_build::{KernelBuild, KernelLibraries};
 use crate::gate::metrics::Meter;
 use crate::gate::preload;
-use crate::gate::process::{CommandSpec, Supervisor, Termination};
+use crate::gate::process::{Supervisor, Termination};
 use crate::gate::recorder::Recorder;
+use crate::gate::running::CommandSpec;
 use crate::gate::select::Selection;
 use crate::gate::verdict;
 use crate::github::workflow_command;
@@ -368,6 +369,11 @@ impl Run<'_, '_> {
 
     /// Keeps the log of a gate and closes its group. A gate that changed a file of the run fails, wherever it ran.
     fn close(&mut self, id: &GateId, stop_token: Option<String>, is_intact: bool, result: &mut GateResult) {
+        if self.supervisor.signals.was_stopped() && result.status != Verdict::Cancelled {
+            // Its deadlines and its times are not those of the command.
+            result.status = Verdict::Invalid;
+            result.reason = Some(Reason::SupervisorStopped);
+        }
         self.recorder.keep_log(id, &mut self.supervisor.output);
         self.close_group(stop_token);
         match (is_intact, self.recorder.intact()) {

@@ -25,5 +25,6 @@ pub mod printing;
 pub mod process;
 pub mod recorder;
 pub mod rehearsal;
+pub mod running;
 pub mod select;
 pub mod verdict;

@@ -4,12 +4,8 @@
 //! Every command of the subject must run through this module: gates, perf measurements and kernel builds.
 //! While a command runs, this process must not have another child that it wants to keep: the supervisor would kill it.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
-use std::io::{self, PipeReader, Read as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::collections::HashSet;
+use std::io::{self, Read as _};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -17,7 +13,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 
 use crate::domain::evidence::Isolation;
-use crate::gate::container::Start;
 use crate::gate::container::protocol::Report;
 use crate::gate::container::running::Running as Container;
 use crate::gate::isolation;
@@ -25,38 +20,16 @@ use crate::gate::mapped::MappedLibraries;
 use crate::gate::metrics::{Measured, Meter};
 use crate::gate::output::Output;
 use crate::gate::printing::Printing;
-use crate::system::cgroup::Cgroup;
-use crate::system::pid_namespace::{Namespace, Program, Server};
+use crate::gate::running::{CHUNK, CommandSpec, Running};
+use crate::system::pid_namespace::{Namespace, Server};
 use crate::system::process::Process;
-use crate::system::process_tree::{self, Descendants, GRACE_PERIOD, KILL_TIMEOUT, Leader, TERMINATE_TIMEOUT};
+use crate::system::process_tree::{self, Descendants, GRACE_PERIOD, KILL_TIMEOUT, TERMINATE_TIMEOUT};
 use crate::system::signals::{Signals, Stop};
 
 /// How long a container may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How much longer than the command a client may take to end; then the engine is asked to end the container.
 const CONTAINER_GRACE_PERIOD: Duration = Duration::from_secs(3);
-/// The size of the pipe and of one read.
-const CHUNK: usize = 256 << 10;
-
-/// A command to run.
-#[derive(Clone, Debug)]
-pub struct CommandSpec<'a> {
-    /// The name in progress messages.
-    pub label: &'a str,
-    /// The script for `bash -eo pipefail`.
-    pub command: &'a str,
-    /// The working directory.
-    pub dir: &'a Path,
-    /// The complete environment of the command.
-    pub environment: &'a BTreeMap<OsString, OsString>,
-    /// The longest run time; `None` means no limit.
-    pub timeout: Option<Duration>,
-    /// The longest time without output; `None` means no limit.
-    pub silence: Option<Duration>,
-    /// The container to run the command in. The container has its own directory and environment.
-    pub container: Option<&'a Start>,
-}
-
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Termination {
@@ -120,30 +93,6 @@ pub struct Supervisor {
     buffer: Vec<u8>,
 }
 
-/// A running command.
-struct Running<'a> {
-    /// The command, or the client that started its container.
-    leader: Leader,
-    container: Option<Container<'a>>,
-    namespace: Option<Namespace>,
-    pipe: Option<PipeReader>,
-    group: Option<Cgroup>,
-    meter: Meter,
-    printing: Option<Printing>,
-    started: Instant,
-    last_output_at: Instant,
-}
-
-impl Running<'_> {
-    /// Reads the reports of a container. The time of its command begins when the command starts.
-    fn read_reports(&mut self) {
-        if self.container.as_mut().is_some_and(Container::read) {
-            self.started = Instant::now();
-            self.last_output_at = self.started;
-        }
-    }
-}
-
 impl Supervisor {
     /// Creates a supervisor and makes this process adopt all orphans below it, until this process ends.
     ///
@@ -188,7 +137,7 @@ impl Supervisor {
     /// The command could not be started.
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
-        let mut running = start(spec, meter, self.server.as_ref())?;
+        let mut running = Running::start(spec, meter, self.server.as_ref())?;
         if let Some(keeper) = running.container.as_ref().and_then(Container::keeper) {
             self.descendants.exclude(keeper);
         }
@@ -293,6 +242,7 @@ impl Supervisor {
         let mut last_tick = running.started;
         loop {
             running.read_reports();
+            self.signals.look();
             if let Some(ran) = running.container.as_ref().and_then(Container::ran) {
                 // The client may take longer than its container, so its end does not count.
                 return spec
@@ -500,60 +450,4 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn start<'a>(spec: &CommandSpec<'a>, meter: Meter, server: Option<&Server>) -> io::Result<Running<'a>> {
-    let (pipe, writer) = io::pipe()?;
-    rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
-    // Ignore an error: a smaller pipe is only slower.
-    let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
-    let group = if spec.container.is_none() {
-        isolation::new_group()
-    } else {
-        None
-    };
-    let (mut namespace, mut container) = (None, None);
-    let (leader, started);
-    if let (None, Some(server)) = (spec.container, server) {
-        let program = Program {
-            words: &isolation::words(spec.command),
-            dir: spec.dir,
-            environment: spec.environment,
-        };
-        let (entry, connection) = server.run(&program, writer.as_fd(), group.as_ref())?;
-        (leader, started, namespace) = (entry, Instant::now(), Some(connection));
-        drop(writer);
-    } else {
-        let mut command = match spec.container {
-            Some(start) => {
-                let mut client = start.engine.command();
-                container = Some(Container::connect(start, &mut client)?);
-                client.stdout(writer);
-                client
-            }
-            None => {
-                let mut command = isolation::shell(spec.command, writer)?;
-                command.env_clear().envs(spec.environment).current_dir(spec.dir);
-                command
-            }
-        };
-        started = Instant::now();
-        leader = Leader::of(&command.process_group(0).spawn()?);
-        drop(command);
-        if let Some(group) = &group {
-            // Processes that start before this call are outside the group; `kill_descendants` finds them one by one.
-            let _ = group.add(leader.pid);
-        }
-    }
-    Ok(Running {
-        leader,
-        container,
-        namespace,
-        pipe: Some(pipe),
-        group,
-        meter,
-        printing: None,
-        started,
-        last_output_at: started,
-    })
 }

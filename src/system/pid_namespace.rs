@@ -34,8 +34,10 @@ use rustix::process::{
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::system::cgroup::Cgroup;
+use crate::system::kernel_timers;
 use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::Leader;
+use crate::system::syscall::syscall;
 
 /// The unlisted subcommand of the server.
 pub const SERVER: &str = "pid-namespace-server";
@@ -223,6 +225,8 @@ impl Drop for Server {
 pub fn serve(caller: OwnedFd) -> io::Result<()> {
     process::deny_inspection()?;
     process::close_descriptors_on_exec();
+    // Its caller waits for each answer.
+    kernel_timers::continue_when_stopped()?;
     let mut caller = UnixStream::from(caller);
     while let Some((socket, output, group)) = receive(&caller)? {
         // To start in a group is much faster than to move to it, because the kernel then waits for all processors.
@@ -271,11 +275,6 @@ fn receive(caller: &UnixStream) -> io::Result<Option<(OwnedFd, OwnedFd, Option<O
         (Some(socket), Some(output)) => Ok(Some((socket, output, descriptors.next()))),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
-}
-
-#[expect(unsafe_code, reason = "no library of this program offers these system calls")]
-unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
 }
 
 /// The flag of `clone` that makes the new process a sibling of this one.
@@ -420,6 +419,8 @@ fn enter(mut caller: UnixStream, output: OwnedFd) -> io::Result<()> {
 }
 
 fn enter_and_report(caller: &mut UnixStream, output: OwnedFd) -> io::Result<()> {
+    // Its caller waits for it, and a fork inherits no timer.
+    kernel_timers::continue_when_stopped()?;
     let program = read_request(caller)?;
     let is_root = geteuid().is_root();
     // The maps are only writable as long as this process can be inspected. It holds only what the command gets.
@@ -431,6 +432,7 @@ fn enter_and_report(caller: &mut UnixStream, output: OwnedFd) -> io::Result<()> 
     let (mut pipe, entry) = io::pipe()?;
     let Some(pid) = fork(0)? else {
         drop(pipe);
+        kernel_timers::continue_when_stopped()?;
         private_proc(is_root)?;
         init(program, caller, entry.into(), output)?;
         std::process::exit(0);

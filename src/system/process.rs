@@ -178,6 +178,12 @@ pub fn is_stopped(pid: Pid) -> bool {
     stat(pid.as_raw_nonzero().get()).is_some_and(|stat| stat.stopped)
 }
 
+/// Whether a child was stopped or continued since the last call. Does not reap it.
+pub fn was_stopped(child: Pid) -> bool {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+    waitid(WaitId::Pid(child), options).is_ok_and(|change| change.is_some())
+}
+
 /// Sends a signal. A process that has ended is not an error.
 pub fn signal(process: Process, signal: Signal) {
     // Callers list the processes again and see there which ones are still alive.

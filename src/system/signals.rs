@@ -6,12 +6,21 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ};
+
+use crate::system::process;
 
 /// The signal that a worker gets when its supervisor dies: stop at once, without a grace period.
 pub const SUPERVISOR_DIED: Signal = Signal::USR1;
+/// The signal that a worker gets when its supervisor has found it stopped.
+pub const WAS_STOPPED: Signal = Signal::USR2;
+
+/// How often a worker looks whether its supervisor is stopped.
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The kind of stop request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +37,15 @@ pub struct Signals {
     interrupt: UnixStream,
     terminate: UnixStream,
     supervisor_died: UnixStream,
+    was_stopped: Arc<AtomicBool>,
+    supervisor: Option<Pid>,
+    looked: Instant,
     first: Option<Stop>,
     count: usize,
 }
 
 impl Signals {
-    /// Catches INT, QUIT, TERM, HUP, XFSZ and [`SUPERVISOR_DIED`] until the process ends.
+    /// Catches INT, QUIT, TERM, HUP, TSTP, XFSZ, [`WAS_STOPPED`] and [`SUPERVISOR_DIED`] until the process ends.
     ///
     /// # Errors
     /// A pipe cannot be created, or a handler cannot be installed.
@@ -49,13 +61,47 @@ impl Signals {
         // A write beyond the file size limit must return an error instead of killing the process. The signal is caught and
         // not ignored, because gates would inherit an ignored signal.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        // A run has deadlines and measures times, so a terminal cannot suspend it.
+        signal_hook::flag::register(SIGTSTP, Arc::default())?;
+        let was_stopped = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGUSR2, Arc::clone(&was_stopped))?;
         Ok(Signals {
             interrupt: caught(&[SIGINT, SIGQUIT])?,
             terminate: caught(&[SIGTERM, SIGHUP])?,
             supervisor_died: caught(&[SIGUSR1])?,
+            was_stopped,
+            supervisor: None,
+            looked: Instant::now(),
             first: None,
             count: 0,
         })
+    }
+
+    /// Watches the supervisor of this process from now on.
+    pub fn watch(&mut self, supervisor: i32) {
+        self.supervisor = Pid::from_raw(supervisor);
+    }
+
+    /// Continues a stopped supervisor, and remembers that it was stopped. Looks at most once per interval.
+    pub fn look(&mut self) {
+        if self.looked.elapsed() >= INTERVAL {
+            self.look_now();
+        }
+    }
+
+    fn look_now(&mut self) {
+        self.looked = Instant::now();
+        if let Some(supervisor) = self.supervisor.filter(|pid| process::is_stopped(*pid)) {
+            self.was_stopped.store(true, Ordering::Relaxed);
+            // The kernel continues the supervisor if this call fails.
+            let _ = kill_process(supervisor, Signal::CONT);
+        }
+    }
+
+    /// Whether another process has stopped this one or its supervisor since the last call.
+    pub fn was_stopped(&mut self) -> bool {
+        self.look_now();
+        self.was_stopped.swap(false, Ordering::Relaxed)
     }
 
     /// Returns the descriptors that become readable when a signal arrives.

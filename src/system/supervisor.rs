@@ -2,7 +2,8 @@
 //!
 //! The program starts itself again in a new process group: the worker. The supervisor forwards signals and waits.
 //! If the worker is killed or panics, the kernel gives its children to the supervisor, which kills them.
-//! A worker that another process stops is continued, and killed if that does not help.
+//! A worker that another process stops is continued, and killed if that does not help; the worker does the same for a stopped
+//! supervisor. If both are stopped, a timer of the kernel continues the supervisor. Either way the run knows it and does not pass.
 //! If the supervisor is killed, the kernel signals the worker, which kills its children and exits.
 //! Processes can survive only if both are killed at the same time. Must not depend on what the worker does.
 
@@ -12,6 +13,7 @@ use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,10 +21,11 @@ use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
+use crate::system::kernel_timers::{self, Deadline};
 use crate::system::panics;
 use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::{self, Descendants, Leader};
-use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
+use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop, WAS_STOPPED};
 
 /// How long the keepers of the worker may take to end by themselves.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +37,10 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How many times in a row the supervisor continues a stopped worker before it kills the worker.
 const PATIENCE: u32 = 6;
+
+/// How long the supervisor may make no progress at all; then the kernel kills it. Only a process that stops it again and again, or a
+/// machine that does not run it, achieves that.
+const STALLED: Duration = Duration::from_secs(300);
 
 /// The size of a record.
 pub const RECORD: usize = 40;
@@ -105,6 +112,8 @@ pub enum WorkerExit {
     Panicked,
     /// This signal killed the worker. The supervisor has killed its descendants.
     Killed(i32),
+    /// Another process stopped the worker, which did not take it into account. Its descendants have ended, and a pass does not count.
+    Stopped,
 }
 
 /// Starts this program again as a worker with these arguments, and waits until the worker ends.
@@ -125,6 +134,10 @@ pub fn run_worker(
     keeper: &str,
 ) -> io::Result<WorkerExit> {
     let descendants = Descendants::adopt()?;
+    kernel_timers::continue_when_stopped()?;
+    // Any change of the worker ends the wait in the loop below, so that the supervisor sees a stop that ends soon.
+    signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default())?;
+    let stalled = Deadline::new(STALLED)?;
     let set_inherited = |records: &Option<(&mut Records, _)>, flags| -> io::Result<()> {
         let writer = records.as_ref().map(|(records, _)| records.writer.as_fd());
         for descriptor in [shared, writer].into_iter().flatten() {
@@ -147,7 +160,9 @@ pub fn run_worker(
     let mut worker = Leader::of(&child);
     let mut looked = Instant::now();
     let mut stopped = 0;
+    let mut was_stopped = false;
     let status = loop {
+        stalled.postpone();
         if let Some(status) = worker.reap() {
             break status;
         }
@@ -170,6 +185,11 @@ pub fn run_worker(
         }
         if let Some((records, _)) = &mut records {
             records.read();
+        }
+        if process::was_stopped(worker.pid) {
+            was_stopped = true;
+            // Before the worker continues, so that the worker gets it first. A worker that has ended needs none.
+            let _ = kill_process(worker.pid, WAS_STOPPED);
         }
         if looked.elapsed() >= INTERVAL {
             looked = Instant::now();
@@ -194,7 +214,13 @@ pub fn run_worker(
             let _ = kill_process(worker.pid, signal);
         }
     };
-    let exit = worker_exit(status, &descendants, keeper);
+    // The rest takes less time than this limit.
+    stalled.postpone();
+    let mut exit = worker_exit(status, &descendants, keeper);
+    let is_ours = stopped > PATIENCE && matches!(exit, WorkerExit::Killed(_));
+    if is_ours || was_stopped && exit == WorkerExit::Exited(0) {
+        exit = WorkerExit::Stopped;
+    }
     if let Some((records, _)) = &mut records {
         records.read();
     }
@@ -233,13 +259,12 @@ pub fn end_with_parent(parent: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks the kernel to send [`SUPERVISOR_DIED`] when the supervisor dies. Returns whether the supervisor is alive now.
-///
-/// Call this only after [`Signals::catch`].
+/// Watches the supervisor, and asks the kernel to send [`SUPERVISOR_DIED`] when it dies. Returns whether the supervisor is alive now.
 ///
 /// # Errors
 /// The kernel rejects the request.
-pub fn bind_to_supervisor(supervisor: i32) -> io::Result<bool> {
+pub fn bind_to_supervisor(signals: &mut Signals, supervisor: i32) -> io::Result<bool> {
+    signals.watch(supervisor);
     set_parent_process_death_signal(Some(SUPERVISOR_DIED))?;
     Ok(getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(supervisor))
 }

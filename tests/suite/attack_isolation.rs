@@ -8,9 +8,9 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 use crate::attack::{attack, runner, skipped};
@@ -429,6 +429,166 @@ fn t10_supervisor_is_stopped_past_deadline() {
         let (code, results, said) = run_on(machine, &fixture, &tool, "cpu:evil");
         attack(&format!("{machine:?}"), shell.code() == Some(0), code == Some(0));
         assert_ne!(results["overall"], "pass", "{said}");
+    }
+}
+
+/// Stops these processes, and ends with success half a second later. A gate in a namespace sees none of them.
+fn stops(who: &str) -> String {
+    format!(
+        "w=$PPID; k=$(awk '{{print $4}}' /proc/$w/stat); [ $k -lt 2 ] || kill -STOP {who}; sleep 0.5; exit 0"
+    )
+}
+
+#[test]
+fn t10_supervisor_stopped_for_good() {
+    let fixture = RunFixture::new();
+    let tool = opened(&fixture);
+    for (number, who) in ["$w", "$k", "$w $k", "$k $w"].into_iter().enumerate() {
+        let id = format!("cpu:evil{number}");
+        let evil = stops(who);
+        // Two processes that wait for each other, as supervisor and worker do, and continue nobody.
+        let pair = "bash -c 'bash -c \"$1\"; exit $?' - \"$1\"; exit $?";
+        let shell = Command::new("timeout")
+            .args(["-s", "KILL", "3", "setsid", "-w", "bash", "-c", pair, "-", &evil])
+            .status()
+            .unwrap();
+        fixture.gate_with(&id, &evil, "timeout_s = 20");
+        for machine in user_machines() {
+            let began = Instant::now();
+            let (code, results, said) = run_on(machine, &fixture, &tool, &id);
+            let hangs = began.elapsed() > Duration::from_secs(10);
+            attack(&format!("{who}, {machine:?}"), shell.code().is_none(), hangs);
+            let sees = results["evidence"]["isolation"] == "process_tree";
+            let gate = &results["results"][&id];
+            let expected = if sees {
+                ("invalid", "supervisor_stopped".into(), Some(3))
+            } else {
+                ("pass", Value::Null, Some(0))
+            };
+            assert_eq!(
+                (&results["overall"], &gate["reason"], code),
+                (&expected.0.into(), &expected.1, expected.2),
+                "{who}, {machine:?}: {gate}\n{said}"
+            );
+        }
+    }
+}
+
+/// The processes of a program file.
+fn running(tool: &Path) -> Vec<Pid> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_ours = |pid: &String| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == tool);
+    all.filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(is_ours)
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}
+
+#[test]
+fn t10_all_processes_of_another_run_stopped() {
+    let fixture = RunFixture::new();
+    let tool = opened(&fixture);
+    fixture.gate_with("cpu:other", "touch $HOME/begun; sleep 1", "timeout_s = 20");
+    for machine in user_machines() {
+        let results = fixture.results();
+        let _ = std::fs::remove_file(&results);
+        let begun = fixture.sandbox.path("home/begun");
+        let mut run = on(
+            machine,
+            &fixture,
+            &[
+                tool.to_str().unwrap(),
+                "run",
+                "--gate",
+                "cpu:other",
+                "--results",
+                results.to_str().unwrap(),
+            ],
+        );
+        let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !begun.exists() {
+            assert_eq!(run.try_wait().unwrap(), None, "{machine:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for pid in running(&tool) {
+            kill_process(pid, Signal::STOP).unwrap();
+        }
+        // What nobody continues stays stopped.
+        let naive = running(&tool).iter().any(|pid| {
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+            stat.contains(") T ")
+        });
+        let until = Instant::now() + Duration::from_secs(15);
+        while run.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let hangs = run.try_wait().unwrap().is_none();
+        for pid in running(&tool) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let code = run.wait().unwrap().code();
+        attack(&format!("{machine:?}"), naive, hangs);
+        let results: Value = serde_json::from_slice(&std::fs::read(&results).unwrap()).unwrap();
+        let gate = &results["results"]["cpu:other"];
+        assert_eq!(
+            (&results["overall"], &gate["reason"], code),
+            (&"invalid".into(), &"supervisor_stopped".into(), Some(3)),
+            "{machine:?}: {gate}"
+        );
+        std::fs::remove_file(&begun).unwrap();
+        let _ = std::fs::remove_dir_all(fixture.sandbox.path("home"));
+        std::fs::create_dir(fixture.sandbox.path("home")).unwrap();
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(fixture.sandbox.path("home"), open).unwrap();
+    }
+}
+
+#[test]
+fn t08_daemon_without_namespace_or_group() {
+    // The ways out of the tree of processes that a user has: a session of its own, two forks, a deaf process.
+    let fixture = RunFixture::new();
+    let tool = opened(&fixture);
+    let file = fixture.sandbox.path("tmp/beats");
+    let stop = fixture.sandbox.path("tmp/beats.stop");
+    let beats_on = format!(
+        "for i in $(seq 500); do [ ! -e {} ] || exit 0; echo x >>{}; sleep 0.02; done",
+        stop.display(),
+        file.display()
+    );
+    fixture.sandbox.file("beat.sh", format!("{beats_on}\n"));
+    fixture
+        .sandbox
+        .file("deaf.sh", format!("trap '' TERM HUP INT\n{beats_on}\n"));
+    fixture.sandbox.file("forks.sh", "setsid bash beat.sh &\n");
+    for (what, id, daemon) in [
+        ("session", "cpu:a", "setsid bash beat.sh"),
+        ("double fork", "cpu:b", "setsid bash forks.sh"),
+        ("deaf", "cpu:c", "setsid bash deaf.sh"),
+    ] {
+        let evil = format!("{daemon} >/dev/null 2>&1 & sleep 0.5");
+        fixture.gate_with(id, &evil, "leaks = \"fail\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &evil]).current_dir(fixture.sandbox.repo());
+        assert!(shell.status().unwrap().success());
+        let naive = beats(&file);
+        std::fs::write(&stop, "").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let _ = std::fs::remove_file(&file);
+        std::fs::remove_file(&stop).unwrap();
+        for machine in user_machines()
+            .into_iter()
+            .filter(|machine| !machine.has_namespaces)
+        {
+            let (code, results, said) = run_on(machine, &fixture, &tool, id);
+            attack(&format!("{what}, {machine:?}"), naive, beats(&file));
+            let gate = &results["results"][id];
+            assert_eq!(
+                (&results["evidence"]["isolation"], &gate["reason"], code),
+                (&"process_tree".into(), &"leaked_processes".into(), Some(1)),
+                "{what}: {gate}\n{said}"
+            );
+        }
     }
 }
 

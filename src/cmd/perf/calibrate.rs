@@ -82,6 +82,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 format!("killed (signal {signal}); what it had started was ended, and nothing was stored");
             return Err(NoVerdict(said).into());
         }
+        Role::Supervisor(WorkerExit::Stopped) => {
+            let said = "stopped by another process, so its measurements do not count";
+            return Err(NoVerdict(said.to_owned()).into());
+        }
     };
     let registry = context.registry()?.value;
     let (gate, compare_id, compare) = perf_gate(&registry, &args.gate)?;
@@ -188,7 +192,7 @@ fn path(context: &Context, args: &Args) -> PathBuf {
 
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
-    let read = |path: &PathBuf| input_files::recorded(path);
+    let read = |path: &PathBuf| input_files::recorded(path, None);
     let recorded: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
     let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;

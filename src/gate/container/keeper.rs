@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::gate::container::client::{Engine, Kind};
+use crate::system::kernel_timers;
 
 /// The unlisted subcommand that runs the keeper.
 pub const SUBCOMMAND: &str = "container-keeper";
@@ -92,6 +93,8 @@ pub fn run(
     let (Some(kind), Some(name)) = (kind, name.to_str()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
+    // The supervisor of the gate waits for the end of this process.
+    kernel_timers::continue_when_stopped()?;
     let mut said = Vec::new();
     input.read_to_end(&mut said)?;
     if said.ends_with(FAREWELL) {
