@@ -257,7 +257,7 @@ fn results(
     }
     let mut all: Vec<Results> = paths
         .iter()
-        .map(|path| input_files::recorded(path))
+        .map(|path| input_files::recorded(path, Some(registry)))
         .collect::<anyhow::Result<_>>()?;
     if let (true, Some((github, snapshot))) = (args.results.is_empty(), &body.pull) {
         let naming = Naming {

@@ -7,25 +7,22 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use crate::domain::registry::Registry;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
+use crate::policy::Loaded;
+use crate::report::escape::{self, Sink};
 use crate::report::read as untrusted;
+use crate::report::verify;
 use crate::system::packed::{self, Packed};
 
-/// Reads recorded results as evidence; `-` is standard input. They must follow the schema, be consistent, and not be of a rehearsal.
+/// Reads recorded results as evidence; `-` is standard input. They must follow the schema, be consistent, be possible with this registry
+/// if they are of it, and not be of a rehearsal.
 ///
 /// # Errors
 /// The path is a link or is not a file, the file is too large, or its results cannot be used.
-pub fn recorded(path: &Path) -> anyhow::Result<Results> {
-    recorded_within(path, untrusted::MAX_BYTES)
-}
-
-/// Like [`recorded`], with another maximum size in bytes.
-///
-/// # Errors
-/// As for [`recorded`].
-pub fn recorded_within(path: &Path, limit: u64) -> anyhow::Result<Results> {
-    let results = for_report(path, limit)?;
+pub fn recorded(path: &Path, registry: Option<&Loaded<Registry>>) -> anyhow::Result<Results> {
+    let results = for_report(path, registry)?;
     if results.evidence.rehearsal {
         bail!(
             "cannot use the results {}: they are of a rehearsal, which proves nothing",
@@ -39,7 +36,28 @@ pub fn recorded_within(path: &Path, limit: u64) -> anyhow::Result<Results> {
 ///
 /// # Errors
 /// As for [`recorded`], but accepts a rehearsal.
-pub fn for_report(path: &Path, limit: u64) -> anyhow::Result<Results> {
+pub fn for_report(path: &Path, registry: Option<&Loaded<Registry>>) -> anyhow::Result<Results> {
+    let results = consistent(path, untrusted::MAX_BYTES)?;
+    // Rehearsals replace commands, and results of another registry are stale.
+    let registry = registry.filter(|registry| {
+        !results.evidence.rehearsal && results.evidence.registry.as_ref() == Some(&registry.sha256)
+    });
+    match registry.map(|registry| verify::fits(&results, &registry.value)) {
+        Some(Err(refusal)) => bail!(
+            "cannot use the results {}: {}: {}",
+            path.display(),
+            refusal.why.says(),
+            escape::text(Sink::Terminal, &refusal.detail)
+        ),
+        _ => Ok(results),
+    }
+}
+
+/// Reads results of at most `limit` bytes that follow the schema and are consistent.
+///
+/// # Errors
+/// As for [`recorded`], but accepts a rehearsal, and does not know the registry.
+pub fn consistent(path: &Path, limit: u64) -> anyhow::Result<Results> {
     let results = match path.to_str() {
         Some("-") => untrusted::stream(io::stdin().lock(), limit),
         _ => untrusted::file_within(path, limit),

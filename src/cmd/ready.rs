@@ -225,9 +225,10 @@ fn announce(context: &Context, what: &str, requests: usize) {
 
 /// Reads the results files; with `--attested`, only those with a valid signature.
 fn recorded(context: &Context, args: &Args, signers: &Signers<'_>) -> anyhow::Result<Vec<Results>> {
+    let registry = context.registry().ok();
     let mut recorded = Vec::new();
     for path in &args.results {
-        let results = input_files::recorded(path)?;
+        let results = input_files::recorded(path, registry.as_ref())?;
         let signed = match args.attested {
             true => signature::verify(path, &results, signers),
             false => Ok(()),

@@ -18,7 +18,7 @@ use crate::report::merge_results::{self, Whole};
 use crate::report::render::{self, Page, Tail};
 use crate::report::verify::Refusal;
 use crate::report::view::View;
-use crate::report::{intoto, junit, read, sarif};
+use crate::report::{intoto, junit, sarif};
 use crate::terminal::Text;
 
 /// The examples, formats, exit codes and variables of the command.
@@ -73,6 +73,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Loads the results, and merges those of several runs. With a selection, gates without results are `not_run`. Also returns the
 /// last output of the gates that did not pass, from the logs next to the files.
 fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)> {
+    // A report needs no registry, but results of this one must fit it.
+    let registry = context.registry().ok();
     let mut parts = Vec::new();
     let mut tails = Vec::new();
     let mut paths = args.results.clone();
@@ -86,7 +88,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            let part = input_files::for_report(&file, read::MAX_BYTES)?;
+            let part = input_files::for_report(&file, registry.as_ref())?;
             tails.extend(run::tails(&file, &part));
             parts.push(part);
         }

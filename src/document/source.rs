@@ -22,7 +22,43 @@ struct Content {
     name: Option<String>,
     text: String,
     lines: Vec<usize>,
+    /// The number of characters before each block of bytes, so that a place on a very long line is found quickly.
+    characters: Vec<usize>,
     had_bom: bool,
+}
+
+/// The bytes of a block.
+const BLOCK: usize = 1024;
+
+/// Counts the characters that begin in these bytes.
+fn starts(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+impl Content {
+    /// Returns the number of characters before an offset.
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        self.characters[block] + starts(&self.text.as_bytes()[block * BLOCK..offset])
+    }
+
+    /// Returns the offset of a character by its number from 0; the end of the text if there are fewer.
+    fn offset_of(&self, number: usize) -> usize {
+        if self.characters.last().is_none_or(|all| number >= *all) {
+            return self.text.len();
+        }
+        let block = self.characters.partition_point(|before| *before <= number).max(1) - 1;
+        let mut left = number - self.characters[block];
+        let bytes = &self.text.as_bytes()[block * BLOCK..];
+        let is_it = |byte: &u8| {
+            let is_start = byte & 0xc0 != 0x80;
+            let is_it = is_start && left == 0;
+            left -= usize::from(is_start && left > 0);
+            is_it
+        };
+        let found = bytes.iter().position(is_it);
+        found.map_or(self.text.len(), |at| block * BLOCK + at)
+    }
 }
 
 impl Source {
@@ -36,10 +72,15 @@ impl Source {
         let lines = std::iter::once(0)
             .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
             .collect();
+        let mut characters = vec![0];
+        for block in text.as_bytes().chunks(BLOCK) {
+            characters.push(characters[characters.len() - 1] + starts(block));
+        }
         Source(Arc::new(Content {
             name,
             text,
             lines,
+            characters,
             had_bom,
         }))
     }
@@ -69,7 +110,7 @@ impl Source {
         let Content { text, lines, .. } = &*self.0;
         let offset = text.floor_char_boundary(offset.min(text.len()));
         let line = lines.partition_point(|&start| start <= offset).max(1) - 1;
-        let column = text[lines[line]..offset].chars().count() + 1;
+        let column = self.0.characters_before(offset) - self.0.characters_before(lines[line]) + 1;
         LineColumn {
             line: clamp(line + 1),
             column: clamp(column),
@@ -85,10 +126,10 @@ impl Source {
             return text.len();
         };
         let end = lines.get(line).map_or(text.len(), |&next| next - 1);
-        text[start..end]
-            .char_indices()
-            .nth(place.column.max(1) as usize - 1)
-            .map_or(end, |(at, _)| start + at)
+        let before = self.0.characters_before(start);
+        self.0
+            .offset_of(before + place.column.max(1) as usize - 1)
+            .min(end)
     }
 
     /// Returns the line and column of the start and of the end of a span.
@@ -123,6 +164,27 @@ mod tests {
         }
         assert_eq!(source.offset(LineColumn { line: 1, column: 99 }), 6);
         assert_eq!(source.offset(LineColumn { line: 99, column: 1 }), 9);
+    }
+
+    #[test]
+    fn places_on_long_lines_are_exact() {
+        let text = "→aß".repeat(BLOCK) + "\n" + &"é".repeat(3 * BLOCK);
+        let source = Source::new(None, text.clone());
+        for (number, (at, _)) in text.char_indices().enumerate().step_by(97) {
+            let line = text[..at].matches('\n').count();
+            let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let column = text[start..at].chars().count() + 1;
+            let place = LineColumn {
+                line: clamp(line + 1),
+                column: clamp(column),
+            };
+            assert_eq!((source.place(at), source.offset(place)), (place, at), "{number}");
+        }
+        let past = LineColumn {
+            line: 2,
+            column: u32::MAX,
+        };
+        assert_eq!(source.offset(past), text.len());
     }
 
     #[test]

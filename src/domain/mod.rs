@@ -21,6 +21,7 @@ pub mod page;
 pub mod path_pattern;
 pub mod paths;
 pub mod perf_summary;
+pub mod plausible;
 pub mod preset;
 pub mod proposal;
 pub mod registry;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,11 @@ fn steps(findings: &[Finding]) -> Vec<NextStep> {
         .collect()
 }
 
+/// The most findings that are shown as snippets, and the longest text of a snippet in bytes. A renderer reads the whole text for each
+/// finding, so a long line with many findings would take quadratic time.
+const SHOWN: usize = 1_000;
+const LONGEST: usize = 4 << 10;
+
 /// Formats findings as snippets. Masks text in every snippet where `is_private` is true for a finding.
 pub fn human(
     findings: &[Finding],
@@ -139,7 +144,8 @@ pub fn human(
         regions.extend(&finding.region);
     }
     let mut shown: Option<Source> = None;
-    for finding in findings {
+    let (first, rest) = findings.split_at(findings.len().min(SHOWN));
+    for finding in first {
         let name = finding.path.as_deref();
         if shown.as_ref().is_none_or(|s| s.name() != name) {
             let secrets = secrets.get(&name).map_or(&[][..], Vec::as_slice);
@@ -150,6 +156,12 @@ pub fn human(
         let place = shown.as_ref().zip(path.as_deref());
         out.rendered(&renderer.render(&groups(finding, &message, place)), color)
             .line("");
+    }
+    if !rest.is_empty() {
+        out.line(format_args!(
+            "and {} more; `--format json` lists them",
+            rest.len()
+        ));
     }
     out
 }
@@ -181,19 +193,21 @@ fn masked(document: &Source, secrets: &[&Region]) -> Source {
     if secrets.is_empty() {
         return document.clone();
     }
-    let mut text = document.text().to_owned();
+    let whole = document.text();
     let mut spans: Vec<_> = secrets.iter().map(|region| span(document, region)).collect();
-    spans.sort_by_key(|s| std::cmp::Reverse(s.start));
+    spans.sort_by_key(|span| span.start);
+    let mut text = String::with_capacity(whole.len());
+    let mut at = 0;
     for span in spans {
-        let Some(secret) = text.get(span.clone()) else {
+        let from = span.start.max(at);
+        let (Some(plain), Some(secret)) = (whole.get(at..from), whole.get(from..span.end)) else {
             continue;
         };
-        let stars: String = secret
-            .chars()
-            .map(|c| if c == '\n' { '\n' } else { '*' })
-            .collect();
-        text.replace_range(span, &stars);
+        text.push_str(plain);
+        text.extend(secret.chars().map(|c| if c == '\n' { '\n' } else { '*' }));
+        at = span.end;
     }
+    text.push_str(whole.get(at..).unwrap_or_default());
     Source::new(document.name().map(str::to_owned), text)
 }
 
@@ -213,7 +227,7 @@ fn groups<'f>(
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(message).id(finding.code.id);
-    let mut group = match (document, finding.region) {
+    let group = match (document, finding.region) {
         (Some((document, path)), Some(region)) => {
             // Keep only the lines around a finding: the renderer searches the whole text once per finding, which would be
             // quadratic.
@@ -228,6 +242,11 @@ fn groups<'f>(
             });
             let span = span(document, &region);
             let text = document.text().get(start..end.max(start)).unwrap_or_default();
+            if text.len() > LONGEST {
+                let origin = Origin::path(path).line(region.line as usize);
+                let group = Group::with_title(title).element(origin.char_column(region.column as usize));
+                return vec![with_help(group, finding)];
+            }
             let inner = span.start.saturating_sub(start)..span.end.saturating_sub(start).min(text.len());
             title.element(
                 Snippet::source(text)
@@ -238,8 +257,12 @@ fn groups<'f>(
         }
         _ => Group::with_title(title),
     };
-    if let Some(help) = &finding.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+    vec![with_help(group, finding)]
+}
+
+fn with_help<'f>(group: Group<'f>, finding: &'f Finding) -> Group<'f> {
+    match &finding.help {
+        Some(help) => group.element(Level::HELP.message(help.as_str())),
+        None => group,
     }
-    vec![group]
 }

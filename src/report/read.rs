@@ -11,8 +11,8 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::ids::GateId;
-use crate::domain::results::{GateResult, Results, SCHEMA, Unreadable};
-use crate::domain::verdict::Verdict;
+use crate::domain::plausible;
+use crate::domain::results::{Results, SCHEMA};
 use crate::report::escape::{self, Sink};
 use crate::system::files::{self, FileError};
 
@@ -121,12 +121,12 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
         return refuse(format!("gate {gate:?} has a result and was not selected"));
     }
     for (gate, result) in &results.results {
-        if let Some(why) = contradiction(result) {
+        if let Some(why) = plausible::contradiction(result) {
             return refuse(format!("gate {gate:?}: {why}"));
         }
     }
-    if results.duration_s.is_some_and(|d| d < 0.0) {
-        return refuse("`duration_s` is negative".to_owned());
+    if let Some(why) = plausible::odd_run(results) {
+        return refuse(why);
     }
     let overall = results.judge();
     if overall != results.overall {
@@ -190,37 +190,6 @@ fn names(results: &Results) -> impl Iterator<Item = &str> {
                 .map(GateId::as_str),
         )
         .chain(gates)
-}
-
-/// Returns the contradiction in the result of one gate, if there is one.
-fn contradiction(result: &GateResult) -> Option<&'static str> {
-    let pass = result.status == Verdict::Pass;
-    if pass && result.rc.is_some_and(|rc| rc != 0) {
-        return Some("a pass with a non-zero exit code");
-    }
-    if pass && result.signal.is_some() {
-        return Some("a pass that a signal ended");
-    }
-    if pass && !(result.missing_env.is_empty() && result.missing_files.is_empty()) {
-        return Some("a pass that lacks prerequisites");
-    }
-    if pass && result.kernel_checks.iter().any(|c| c.status != Verdict::Pass) {
-        return Some("a pass with a failed kernel check");
-    }
-    if pass && result.numeric.as_ref().is_some_and(|n| !n.may_pass()) {
-        return Some("a pass with other numbers than declared");
-    }
-    if result.duration_s.is_some_and(|d| d < 0.0) {
-        return Some("a negative duration");
-    }
-    if result.metrics.values().any(|s| s.samples.len() as u64 > s.count) {
-        return Some("a metric has more samples than it counts");
-    }
-    let unreadable = || result.metrics.values().filter_map(|s| s.unreadable.as_ref());
-    if unreadable().any(|u| !Unreadable::is_shape(&u.shape)) {
-        return Some("an invalid shape of a number");
-    }
-    None
 }
 
 /// Any JSON whose objects contain each key once.

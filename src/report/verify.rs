@@ -5,16 +5,14 @@
 //! results with what was resolved before that code ran. A published refusal contains only fixed words; its details go to the
 //! log.
 
-use std::collections::BTreeSet;
-
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::GateId;
 use crate::domain::ids::{Login, Sha256};
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
+use crate::domain::plausible::{self, is_of};
 use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, RankResult, Results, Series};
-use crate::domain::verdict::Verdict;
 use crate::report::read;
 
 /// Maximum size of results that are published, in bytes.
@@ -147,10 +145,37 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
         let detail = format!("{} differ from the resolution", names(&differ));
         return Err(Refusal::new(RefusalKind::Foreign(differ), detail));
     }
-    if let Some(why) = impossible(results, expected.registry) {
+    fits(results, expected.registry)
+}
+
+/// Checks that a run with this registry can have written the results: no impossible pass, and no foreign word.
+pub fn fits(results: &Results, registry: &Registry) -> Result<(), Refusal> {
+    if let Some(why) = plausible::impossible(results, registry) {
         return Err(Refusal::new(RefusalKind::Inconsistent, why));
     }
-    match foreign_word(results, expected.registry) {
+    match foreign_word(results, registry) {
+        None => Ok(()),
+        Some(word) => Err(Refusal::new(
+            RefusalKind::Vocabulary,
+            format!("not in the registry: {word}"),
+        )),
+    }
+}
+
+/// Checks that the result of one gate is possible with this registry and has only its words. Who supplied it is not known yet.
+pub fn fits_gate(
+    gate: &Gate,
+    result: &GateResult,
+    evidence: &Evidence,
+    registry: &Registry,
+) -> Result<(), Refusal> {
+    if let Some(why) = plausible::impossible_pass(gate, result, evidence, registry) {
+        return Err(Refusal::new(
+            RefusalKind::Inconsistent,
+            format!("the gate passed and {why}"),
+        ));
+    }
+    match foreign_word_of(gate, result, registry) {
         None => Ok(()),
         Some(word) => Err(Refusal::new(
             RefusalKind::Vocabulary,
@@ -175,82 +200,10 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
     differ
 }
 
-/// How much longer than its limit a passed command may seem to have run, in seconds: clocks are rounded.
-const TOLERANCE_S: f64 = 1.0;
-
-/// Returns a pass that no run of this tool records.
-fn impossible(results: &Results, registry: &Registry) -> Option<String> {
-    let passes = results
-        .results
-        .iter()
-        .filter(|(_, result)| result.status == Verdict::Pass);
-    passes.into_iter().find_map(|(id, result)| {
-        let gate = registry.gates.get(id.as_str())?;
-        let limit = gate.timeout_s as f64 + TOLERANCE_S;
-        let has_limit = gate.kind == GateKind::Command && gate.timeout_s > 0;
-        let perf = result.perf.as_ref();
-        let why = if has_limit && result.duration_s.is_some_and(|duration| duration > limit) {
-            "took longer than its limit"
-        } else if gate.needs_target() && results.evidence.target.is_none() {
-            "needs a target, and none was found"
-        } else if gate.kind == GateKind::External && result.supplied_by.is_none() {
-            "is external, and nobody supplied its results"
-        } else if registry.submits(gate).is_ok_and(|e| e.is_some()) && !has_all_ranks(gate, result) {
-            "ran in a job, and not every node passed"
-        } else if perf.is_some_and(is_outside_budget) {
-            "is outside of its budget"
-        } else {
-            return None;
-        };
-        Some(format!("gate {id:?} passed and {why}"))
-    })
-}
-
-/// Whether every rank of a job passed on a node of its own.
-fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
-    let nodes: BTreeSet<_> = result
-        .ranks
-        .iter()
-        .filter_map(|rank| rank.node.as_ref())
-        .collect();
-    let all = gate.nodes as usize;
-    if gate.gpus > 0 && result.ranks.iter().any(RankResult::is_idle) {
-        return false;
-    }
-    result.ranks.len() == all && nodes.len() == all && result.ranks.iter().all(|r| r.status == Verdict::Pass)
-}
-
-/// Whether a comparison of throughput lost more than its budget allows.
-fn is_outside_budget(perf: &PerfResult) -> bool {
-    let is_throughput = perf.metric.starts_with("node_tps");
-    let lost = perf.delta_pct.zip(perf.budget_pct);
-    is_throughput && lost.is_some_and(|(delta, budget)| delta < budget - 1e-9)
-}
-
-/// Whether a text is a time as this tool writes it: `2026-01-02T03:04:05Z`, perhaps with a fraction. Other forms could carry text.
-fn is_time(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_digit() || b"-:.TZ".contains(&b);
-    text.len() <= 40
-        && text.ends_with('Z')
-        && text.bytes().all(plain)
-        && text.parse::<jiff::Timestamp>().is_ok()
-}
-
 /// Returns the first word that neither the registry nor this tool would choose. Such a word could carry text of a stranger
 /// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
-    let facts = [
-        ("image", &e.image, Sha256::is_image_digest as fn(&str) -> bool),
-        ("tool", &e.tool, is_version),
-        ("driver", &e.driver, is_driver),
-        ("started_at", &results.started_at, is_time),
-    ];
-    for (name, value, fits) in facts {
-        if let Some(value) = value.as_deref().filter(|value| !fits(value)) {
-            return Some(format!("{name} {value:?}"));
-        }
-    }
     if let Some(target) = e.target.as_deref().filter(|text| !is_target(text, registry)) {
         return Some(format!("target {target:?}"));
     }
@@ -351,26 +304,6 @@ fn is_numeric(gate: &Gate, numeric: &NumericResult, registry: &Registry) -> bool
             .series
             .iter()
             .all(|series| gate.series.contains(&series.metric))
-}
-
-fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {
-    !text.is_empty() && text.len() <= most && text.bytes().all(fits)
-}
-
-/// The version of a driver, such as `570.124.06`.
-fn is_driver(text: &str) -> bool {
-    is_of(text, 20, |b| b.is_ascii_digit() || b == b'.')
-}
-
-/// `1.2.3`, or `1.2.3-rc.4`.
-fn is_version(text: &str) -> bool {
-    let (release, candidate) = text.split_once("-rc.").unwrap_or((text, "0"));
-    let numbers: Vec<&str> = release.split('.').collect();
-    numbers.len() == 3
-        && numbers
-            .iter()
-            .chain([&candidate])
-            .all(|number| is_of(number, 6, |b| b.is_ascii_digit()))
 }
 
 /// Whether a name is a target of the registry followed by a count, such as `b200x8`.

@@ -21,6 +21,7 @@ mod attack_next_steps;
 mod attack_perf;
 mod attack_policy;
 mod attack_publish;
+mod attack_results;
 mod attack_run;
 mod attack_secrets;
 mod attack_setup;

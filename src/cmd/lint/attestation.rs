@@ -70,6 +70,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     if let Some(contract) = &contract {
         findings.extend(Diagnostics::of(contract).finish());
     }
+    let registry = context.registry().ok();
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
     let evidence = AttestationEvidence {
@@ -83,7 +84,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         results: args
             .results
             .iter()
-            .map(|path| input_files::recorded(path))
+            .map(|path| input_files::recorded(path, registry.as_ref()))
             .collect::<anyhow::Result<_>>()?,
     };
     let facts = gather::facts(context)?;

@@ -31,9 +31,11 @@ use crate::git::{Git, GitError};
 use crate::github::workflow_run;
 use crate::leaks::machine;
 use crate::leaks::private_terms;
-use crate::policy::{self, Revision};
+use crate::policy::{self, Loaded, Revision};
 use crate::pull::fresh_merge;
+use crate::report::escape::{self, Sink};
 use crate::report::links::Links;
+use crate::report::verify;
 use leakscan::identity::Identity;
 
 /// Maximum size of a file of recorded results, in bytes.
@@ -148,7 +150,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         .external
         .iter()
         .filter(|e| !e.is_empty())
-        .map(|given| recorded(&registry.value, &selection, given))
+        .map(|given| recorded(&registry, &selection, given))
         .collect::<anyhow::Result<_>>()
         .map_err(Refused::because(Reason::External))?;
     if !context.subject.is_dir() {
@@ -291,20 +293,37 @@ fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Resu
     })
 }
 
-fn recorded(registry: &Registry, selection: &Selection, given: &str) -> anyhow::Result<(GateId, Recorded)> {
+fn recorded(
+    registry: &Loaded<Registry>,
+    selection: &Selection,
+    given: &str,
+) -> anyhow::Result<(GateId, Recorded)> {
     let (id, path) = given
         .split_once('=')
         .ok_or_else(|| anyhow!("cannot read --external {given}: it has no `=`\nhelp: write ID=RESULTS"))?;
-    if registry.gates.get(id).map(|g| g.kind) != Some(GateKind::External) {
+    let defined = registry.value.gates.get(id);
+    let Some(defined) = defined.filter(|gate| gate.kind == GateKind::External) else {
         bail!("cannot use --external {id}: the registry has no external gate with this id");
-    }
+    };
     let Some(gate) = selection.gate_ids.iter().find(|g| *g == id) else {
         bail!("cannot use --external {id}: the gate is not selected");
     };
-    let results = input_files::recorded_within(Path::new(path), EXTERNAL)
+    let results = input_files::consistent(Path::new(path), EXTERNAL)
         .with_context(|| format!("cannot use --external {id}"))?;
+    if results.evidence.rehearsal {
+        bail!("cannot use --external {id}: {path} is of a rehearsal, which proves nothing");
+    }
     let recorded = external::of_gate(results, id)
         .ok_or_else(|| anyhow!("cannot use --external {id}: {path} has no result of this gate"))?;
+    // Results of another registry are stale.
+    if recorded.evidence.registry.as_ref() == Some(&registry.sha256) {
+        verify::fits_gate(defined, &recorded.result, &recorded.evidence, &registry.value).map_err(
+            |refusal| {
+                let detail = escape::text(Sink::Terminal, &refusal.detail);
+                anyhow!("cannot use --external {id}: {}: {detail}", refusal.why.says())
+            },
+        )?;
+    }
     Ok((gate.clone(), recorded))
 }
 

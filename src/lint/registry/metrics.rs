@@ -1,7 +1,9 @@
 //! Checks the metrics of a gate: names, patterns, and how each is read.
 
+use std::collections::HashSet;
+
 use crate::document::Node;
-use crate::domain::metric::{Metric, MetricPattern};
+use crate::domain::metric::MetricPattern;
 use crate::lint::codes::document::{DUPLICATE_ENTRY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::metrics_of;
@@ -10,15 +12,15 @@ use crate::lint::registry::node::text;
 use crate::lint::schema::clip;
 
 pub(super) fn check(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
-    let mut names: Vec<&str> = Vec::new();
-    let known = metrics_of(gate);
+    let mut names: HashSet<&str> = HashSet::new();
+    let metrics = metrics_of(gate);
+    let known: HashSet<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
     for metric in gate.get("metrics").map(Node::items).unwrap_or_default() {
-        if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n))) {
-            if names.contains(&name) {
-                let message = format!("a second metric `{}`", clip(name));
-                diagnostics.report(&DUPLICATE_ENTRY, &node.span, message);
-            }
-            names.push(name);
+        if let Some((name, node)) = metric.get("name").and_then(|n| n.text().map(|t| (t, n)))
+            && !names.insert(name)
+        {
+            let message = format!("a second metric `{}`", clip(name));
+            diagnostics.report(&DUPLICATE_ENTRY, &node.span, message);
         }
         reading(diagnostics, metric, &known);
         let Some((pattern, node)) = metric.get("pattern").and_then(|n| n.text().map(|t| (t, n))) else {
@@ -32,7 +34,7 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, gate: &Node) {
 }
 
 /// Checks the keys that define how a metric is read.
-fn reading(diagnostics: &mut Diagnostics<'_>, metric: &Node, known: &[Metric]) {
+fn reading(diagnostics: &mut Diagnostics<'_>, metric: &Node, known: &HashSet<&str>) {
     if let Some(node) = metric
         .get("scale")
         .filter(|n| n.number().is_some_and(|scale| scale <= 0.0))
@@ -45,9 +47,7 @@ fn reading(diagnostics: &mut Diagnostics<'_>, metric: &Node, known: &[Metric]) {
     }
     if let Some((per, node)) = metric.get("rate").and_then(|n| n.text().map(|t| (t, n)))
         && per != "step"
-        && !known
-            .iter()
-            .any(|m| m.name == per && Some(per) != text(metric, "name"))
+        && !(known.contains(per) && Some(per) != text(metric, "name"))
     {
         let message = format!("`rate` names `{}`, which the gate does not read", clip(per));
         diagnostics

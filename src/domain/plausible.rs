@@ -1,0 +1,159 @@
+//! Decides whether a run of this tool can have written results: contradictions, odd forms, and passes that the registry makes impossible.
+//!
+//! Every reader of results uses these rules: `run --external`, `report`, `ready`, `attest`, `publish`. Must not depend on where results
+//! come from.
+
+use std::collections::BTreeSet;
+
+use crate::domain::evidence::Evidence;
+use crate::domain::ids::Sha256;
+use crate::domain::registry::{Gate, GateKind, Registry};
+use crate::domain::results::{GateResult, PerfResult, RankResult, Results, Unreadable};
+use crate::domain::verdict::{Reason, Verdict};
+
+/// Returns what is odd about a run apart from its gates: a negative duration, or a time or a version in another form than this tool
+/// writes, which could carry text.
+pub fn odd_run(results: &Results) -> Option<String> {
+    let e = &results.evidence;
+    let facts = [
+        ("image", &e.image, Sha256::is_image_digest as fn(&str) -> bool),
+        ("tool", &e.tool, is_version),
+        ("driver", &e.driver, is_driver),
+        ("started_at", &results.started_at, is_time),
+    ];
+    for (name, value, fits) in facts {
+        if value.as_deref().is_some_and(|value| !fits(value)) {
+            return Some(format!("`{name}` has another form than this tool writes"));
+        }
+    }
+    let is_negative = results.duration_s.is_some_and(|duration| duration < 0.0);
+    is_negative.then(|| "`duration_s` is negative".to_owned())
+}
+
+/// Returns the contradiction in the result of one gate, if there is one.
+pub fn contradiction(result: &GateResult) -> Option<&'static str> {
+    let pass = result.status == Verdict::Pass;
+    // Only a pass that was recorded elsewhere has a reason.
+    if pass && !matches!(result.reason, None | Some(Reason::External)) {
+        return Some("a pass with a reason");
+    }
+    if pass && result.rc.is_some_and(|rc| rc != 0) {
+        return Some("a pass with a non-zero exit code");
+    }
+    if pass && result.perf.as_ref().is_some_and(is_outside_budget) {
+        return Some("a pass outside of its budget");
+    }
+    if pass && result.signal.is_some() {
+        return Some("a pass that a signal ended");
+    }
+    if pass && !(result.missing_env.is_empty() && result.missing_files.is_empty()) {
+        return Some("a pass that lacks prerequisites");
+    }
+    if pass && result.kernel_checks.iter().any(|c| c.status != Verdict::Pass) {
+        return Some("a pass with a failed kernel check");
+    }
+    if pass && result.numeric.as_ref().is_some_and(|n| !n.may_pass()) {
+        return Some("a pass with other numbers than declared");
+    }
+    if result.duration_s.is_some_and(|d| d < 0.0) {
+        return Some("a negative duration");
+    }
+    if result.metrics.values().any(|s| s.samples.len() as u64 > s.count) {
+        return Some("a metric has more samples than it counts");
+    }
+    let unreadable = || result.metrics.values().filter_map(|s| s.unreadable.as_ref());
+    if unreadable().any(|u| !Unreadable::is_shape(&u.shape)) {
+        return Some("an invalid shape of a number");
+    }
+    None
+}
+
+/// How much longer than its limit a passed command may seem to have run, in seconds: clocks are rounded.
+const TOLERANCE_S: f64 = 1.0;
+
+/// Returns a pass that no run with this registry records.
+pub fn impossible(results: &Results, registry: &Registry) -> Option<String> {
+    results.results.iter().find_map(|(id, result)| {
+        let gate = registry.gates.get(id.as_str())?;
+        let is_pass = result.status == Verdict::Pass;
+        let why = if is_pass && gate.kind == GateKind::External && result.supplied_by.is_none() {
+            "is external, and nobody supplied its results"
+        } else {
+            impossible_pass(gate, result, &results.evidence, registry)?
+        };
+        Some(format!("gate {id:?} passed and {why}"))
+    })
+}
+
+/// Returns why a gate cannot have passed with this result.
+pub fn impossible_pass(
+    gate: &Gate,
+    result: &GateResult,
+    evidence: &Evidence,
+    registry: &Registry,
+) -> Option<&'static str> {
+    if result.status != Verdict::Pass {
+        return None;
+    }
+    let limit = gate.timeout_s as f64 + TOLERANCE_S;
+    let has_limit = matches!(gate.kind, GateKind::Command | GateKind::External) && gate.timeout_s > 0;
+    if has_limit && result.duration_s.is_some_and(|duration| duration > limit) {
+        return Some("took longer than its limit");
+    }
+    if gate.needs_target() && evidence.target.is_none() {
+        return Some("needs a target, and none was found");
+    }
+    let is_job = registry.submits(gate).is_ok_and(|executor| executor.is_some());
+    (is_job && !has_all_ranks(gate, result)).then_some("ran in a job, and not every node passed")
+}
+
+/// Whether every rank of a job passed on a node of its own.
+fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
+    let nodes: BTreeSet<_> = result
+        .ranks
+        .iter()
+        .filter_map(|rank| rank.node.as_ref())
+        .collect();
+    let all = gate.nodes as usize;
+    if gate.gpus > 0 && result.ranks.iter().any(RankResult::is_idle) {
+        return false;
+    }
+    result.ranks.len() == all && nodes.len() == all && result.ranks.iter().all(|r| r.status == Verdict::Pass)
+}
+
+/// Whether a comparison of throughput lost more than its budget allows.
+fn is_outside_budget(perf: &PerfResult) -> bool {
+    let is_throughput = perf.metric.starts_with("node_tps");
+    let lost = perf.delta_pct.zip(perf.budget_pct);
+    is_throughput && lost.is_some_and(|(delta, budget)| delta < budget - 1e-9)
+}
+
+/// Whether a text is a time as this tool writes it: `2026-01-02T03:04:05Z`, perhaps with a fraction. Other forms could carry text.
+fn is_time(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_digit() || b"-:.TZ".contains(&b);
+    text.len() <= 40
+        && text.ends_with('Z')
+        && text.bytes().all(plain)
+        && text.parse::<jiff::Timestamp>().is_ok()
+}
+
+/// Whether a text has some, and at most this many, bytes, and all of them fit.
+pub fn is_of(text: &str, most: usize, fits: impl Fn(u8) -> bool) -> bool {
+    !text.is_empty() && text.len() <= most && text.bytes().all(fits)
+}
+
+/// The version of a driver, such as `570.124.06`.
+fn is_driver(text: &str) -> bool {
+    is_of(text, 20, |b| b.is_ascii_digit() || b == b'.')
+}
+
+/// `1.2.3`, or `1.2.3-rc.4`.
+fn is_version(text: &str) -> bool {
+    let (release, candidate) = text.split_once("-rc.").unwrap_or((text, "0"));
+    let numbers: Vec<&str> = release.split('.').collect();
+    numbers.len() == 3
+        && numbers
+            .iter()
+            .chain([&candidate])
+            .all(|number| is_of(number, 6, |b| b.is_ascii_digit()))
+}
