@@ -270,7 +270,7 @@ pub const KERNELS: Group = Group {
                 "CUDA_CACHE_PATH",
                 "TORCH_EXTENSIONS_DIR",
             ],
-            "set for gates that need kernels, and new for each measurement of a perf gate: [private caches](../explanation/kernels.md#in-a-run)",
+            "set for gates that need GPUs or kernels, and new for each measurement of a perf gate: [private caches](../explanation/kernels.md#in-a-run)",
         ),
         (
             &["PYTHONPYCACHEPREFIX"],

@@ -220,7 +220,7 @@ struct Run<'a, 'o> {
     /// The kernel libraries; set when the first gate needs them.
     libraries: Option<KernelLibraries>,
     evidence: Evidence,
-    /// The private caches of the current gate, if it needs kernels.
+    /// The private caches of the current gate, if it needs a GPU or kernels.
     caches: Option<JitCaches>,
     failed: bool,
 }
@@ -297,7 +297,7 @@ impl Run<'_, '_> {
         if !self.preloads_are_unchanged(gate) {
             return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite));
         }
-        if gate.needs_kernels() {
+        if gate.needs_target() {
             match JitCaches::new() {
                 Ok(caches) => self.caches = Some(caches),
                 Err(_) => return GateResult::new(Verdict::Invalid, Some(Reason::Prerequisite)),

@@ -6,7 +6,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -216,6 +216,35 @@ fn container_gets_checkout_and_nothing_else() {
     assert!(calls[1].join(" ").contains("--network bridge"), "{:?}", calls[1]);
 }
 
+/// Without private caches, a gate would use what another run compiled. A gate without the kernel library compiles as well.
+#[test]
+fn gpu_gate_in_a_container_has_private_caches() {
+    let fixture = ContainerFixture::new();
+    let cubin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernel/sm_100a_plain.fatbin");
+    // Behind the headers of the container and of its entry.
+    let cubin = std::fs::read(cubin).unwrap()[16 + 112..].to_vec();
+    fixture.0.sandbox.file("kernel.cubin", &cubin);
+    fixture.0.raw(
+        "[gates.\"b200:jit\"]\ntier = \"b\"\ngpus = 1\nkernel = false\ncmd = \"cp kernel.cubin $TRITON_CACHE_DIR\"\n",
+    );
+    let driver = crate::kernel_driver::b200(&fixture.0.sandbox);
+    fixture.disown();
+    let driver = driver.display().to_string();
+    let digest = crate::support::digest::sha256(&cubin);
+    for (more, path) in [("--container", fixture.path()), ("--keep-going", fixture.path())] {
+        let run = fixture.0.run_with(
+            &["--gate", "b200:jit", more],
+            &[("PATH", path.as_str()), ("LD_LIBRARY_PATH", driver.as_str())],
+        );
+        let run = run.exits(0).prints("jit_inspect: 1 files");
+        assert_eq!(
+            run.results["evidence"]["jit"],
+            json!({"triton": [digest]}),
+            "{more}"
+        );
+    }
+}
+
 #[test]
 fn signals_and_kills_end_the_container() {
     for (n, (victim, signal, code, is_deaf)) in [
@@ -311,27 +340,51 @@ fn slow_stuck_client_changes_no_result() {
     }
 }
 
+/// Starts the first process of a container with a command that sleeps, and returns it with its input.
+fn init(mark: &str, lost_after_s: u64, reports: impl Into<Stdio>) -> (Child, ChildStdin) {
+    let task = json!({
+        "token": "t", "command": format!("sleep {mark} & sleep {mark}"), "directory": "/",
+        "environment": {"PATH": std::env::var("PATH").unwrap()}, "defaults": null, "lost_after_s": lost_after_s,
+    });
+    let mut init = Command::new(program())
+        .arg("container-init")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(reports)
+        .spawn()
+        .unwrap();
+    let mut stdin = init.stdin.take().unwrap();
+    writeln!(stdin, "{task}").unwrap();
+    (init, stdin)
+}
+
 /// The supervisor may be killed after the command has started and before the report of that.
 #[test]
 fn lost_supervisor_ends_the_command() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mark = mark(30);
-    let task = json!({
-        "token": "t", "command": format!("sleep {mark} & sleep {mark}"), "directory": "/",
-        "environment": {"PATH": std::env::var("PATH").unwrap()}, "defaults": null,
-    });
-    let mut init = Command::new(program())
-        .arg("container-init")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(writer)
-        .spawn()
-        .unwrap();
-    let mut stdin = init.stdin.take().unwrap();
-    writeln!(stdin, "{task}").unwrap();
+    let (mut init, _stdin) = init(&mark, 120, writer);
     init.wait().unwrap();
     ends(&mark);
+}
+
+/// A daemon that is killed leaves its containers, and their input stays open.
+#[test]
+fn lost_daemon_ends_the_command() {
+    let mark = mark(31);
+    let (mut init, mut stdin) = init(&mark, 1, Stdio::piped());
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(500));
+        stdin.write_all(b"\n").unwrap();
+    }
+    assert!(init.try_wait().unwrap().is_none(), "signs of life are ignored");
+    let said = init.wait_with_output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["report"]["ended"]["stopped"], true, "{said}");
+    assert!(!is_alive(&mark));
+    drop(stdin);
 }
 
 fn worker_of(parent: u32) -> Pid {

@@ -24,7 +24,7 @@ const LARGEST_TASK: usize = 4 << 20;
 
 /// The standard streams of the container.
 pub struct Streams {
-    /// Brings the task, and then the request to stop. Its end means that the supervisor outside is gone.
+    /// Brings the task, and then signs of life and the request to stop. Its end means that the supervisor outside is gone.
     pub input: OwnedFd,
     /// Takes the output of the command.
     pub output: OwnedFd,
@@ -58,14 +58,13 @@ pub fn run(streams: Streams, image: &[OsString]) -> io::Result<()> {
     };
     // Without a reader the supervisor outside is gone. The command runs already, so it must be ended.
     let is_alone = report(Report::Started).is_err();
-    report(supervise(
-        leader,
-        &descendants,
-        signals,
-        &input,
-        started,
-        is_alone,
-    ))
+    let supervisor = Supervisor {
+        input,
+        seen: Instant::now(),
+        patience: Duration::from_secs(task.lost_after_s),
+        is_gone: is_alone,
+    };
+    report(supervise(leader, &descendants, signals, supervisor, started))
 }
 
 fn start(task: &Task, image: &[OsString], output: &OwnedFd) -> io::Result<Leader> {
@@ -97,12 +96,13 @@ fn supervise(
     mut leader: Leader,
     descendants: &Descendants,
     mut signals: Signals,
-    input: &File,
+    mut supervisor: Supervisor,
     started: Instant,
-    mut stopped: bool,
 ) -> Report {
+    let mut stopped = supervisor.is_gone;
     while leader.reap().is_none() && !stopped {
-        stopped = wait(&leader, &signals, input, Duration::from_secs(1)) || signals.stop().is_some();
+        wait(&leader, &signals, &mut supervisor, Duration::from_secs(1));
+        stopped = supervisor.is_gone || signals.stop().is_some();
     }
     if stopped {
         leader.signal_group(Signal::TERM);
@@ -129,19 +129,44 @@ fn supervise(
     }
 }
 
-/// Waits for an event, at most this long. Returns whether the supervisor outside asks to stop, or is gone.
-fn wait(leader: &Leader, signals: &Signals, input: &File, at_most: Duration) -> bool {
+/// Waits for an event, at most this long, and reads what the supervisor outside says.
+fn wait(leader: &Leader, signals: &Signals, supervisor: &mut Supervisor, at_most: Duration) {
     let mut fds: Vec<_> = signals
         .descriptors()
         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
         .into();
     fds.extend(leader.pidfd().map(|fd| PollFd::new(fd, PollFlags::IN)));
-    fds.push(PollFd::new(input, PollFlags::IN));
+    fds.push(PollFd::new(&supervisor.input, PollFlags::IN));
     let timeout = Timespec::try_from(at_most).ok();
     // An interrupted wait only returns early.
     let _ = poll(&mut fds, timeout.as_ref());
-    // Only a request to stop follows the task, so a readable input has it, or has ended.
-    fds.last().is_some_and(|fd| !fd.revents().is_empty())
+    let is_readable = fds.last().is_some_and(|fd| !fd.revents().is_empty());
+    supervisor.listen(is_readable);
+}
+
+/// The supervisor outside.
+struct Supervisor {
+    input: File,
+    /// When it last gave a sign of life.
+    seen: Instant,
+    patience: Duration,
+    /// Whether it asked to end the command, or is gone.
+    is_gone: bool,
+}
+
+impl Supervisor {
+    /// Reads signs of life and the request to stop.
+    fn listen(&mut self, is_readable: bool) {
+        let mut buffer = [0u8; 64];
+        let read = is_readable.then(|| self.input.read(&mut buffer));
+        match read {
+            Some(Ok(n)) if n > 0 && buffer[..n].iter().all(|byte| *byte == protocol::ALIVE) => {
+                self.seen = Instant::now();
+            }
+            Some(_) => self.is_gone = true,
+            None => self.is_gone = self.seen.elapsed() > self.patience,
+        }
+    }
 }
 
 /// Reads up to the first line break, and nothing after it.

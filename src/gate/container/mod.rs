@@ -29,7 +29,7 @@ use crate::domain::results::GateResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::container::client::{Engine, EngineError, Image, Kind};
 use crate::gate::container::place::Place;
-use crate::gate::container::protocol::{JIT_CACHES, Task};
+use crate::gate::container::protocol::{JIT_CACHES, LOST_AFTER_S, Task};
 use crate::gate::jit_caches::JitCaches;
 use crate::system::random;
 
@@ -173,6 +173,9 @@ impl Containers {
     ) -> std::io::Result<Start> {
         let no_image = || std::io::Error::other(format!("cannot start a container for {id}: no image"));
         let (container, image) = self.gates.get(id).ok_or_else(no_image)?;
+        if let Some(cause) = self.place.ignored_limit(self.engine.kind, container) {
+            return Err(std::io::Error::other(cause));
+        }
         let token = random::token()?;
         let name = format!("nmoe-gates-{}", &token[..16]);
         let passed = gate_environment::of(gate, environment.iter().cloned());
@@ -208,6 +211,7 @@ impl Containers {
             directory: self.place.target.clone(),
             environment,
             defaults,
+            lost_after_s: LOST_AFTER_S,
         };
         Ok(Start {
             engine: self.engine.clone(),

@@ -37,6 +37,8 @@ pub struct Place {
     has_selinux: bool,
     /// Whether systemd runs the machine.
     has_systemd: bool,
+    /// Whether version 2 of cgroups is in use.
+    has_cgroup2: bool,
 }
 
 impl Place {
@@ -84,7 +86,17 @@ impl Place {
             has_gpu_specification: client::has_gpu_specification(),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             has_systemd: Path::new("/run/systemd/system").is_dir(),
+            has_cgroup2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         })
+    }
+
+    /// Returns why a limit that the registry names would have no effect.
+    pub fn ignored_limit(&self, kind: Kind, container: &Container) -> Option<&'static str> {
+        let is_named = container.memory.is_some() || container.processes.is_some();
+        let is_ignored = kind == Kind::Podman && !self.is_root && !self.has_cgroup2;
+        (is_named && is_ignored).then_some(
+            "cannot limit the container: podman without root ignores limits on a machine with version 1 of cgroups",
+        )
     }
 
     /// Returns the folders of a gate's variables.
@@ -338,6 +350,7 @@ mod tests {
             has_gpu_specification: false,
             has_selinux: false,
             has_systemd: false,
+            has_cgroup2: false,
         };
         change(&mut place);
         let registry: Registry = toml::from_str("[gates.g]\ntier = \"b\"\ngpus = 1\ncmd = \"true\"").unwrap();
@@ -418,6 +431,27 @@ mod tests {
         assert_eq!(variables["CUTE_DSL_KEEP_CUBIN"], "1");
         let start = containers.start(id, gate, &[], None).unwrap();
         assert_eq!(start.task.environment["TRITON_CACHE_DIR"], "/of/the/image");
+    }
+
+    /// Podman only warns, and that warning is in no result.
+    #[test]
+    fn podman_without_root_needs_cgroup2_for_limits() {
+        let container: Container = toml::from_str("memory = \"1g\"").unwrap();
+        let ignored = |kind, is_root, has_cgroup2, container: &Container| {
+            let mut taken = None;
+            arguments(kind, |place| taken = Some(place.clone()));
+            let place = Place {
+                is_root,
+                has_cgroup2,
+                ..taken.unwrap()
+            };
+            place.ignored_limit(kind, container).is_some()
+        };
+        assert!(ignored(Kind::Podman, false, false, &container));
+        assert!(!ignored(Kind::Podman, false, false, &Container::default()));
+        assert!(!ignored(Kind::Podman, true, false, &container));
+        assert!(!ignored(Kind::Podman, false, true, &container));
+        assert!(!ignored(Kind::Docker, false, false, &container));
     }
 
     /// `--mount` takes CSV.

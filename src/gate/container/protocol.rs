@@ -1,11 +1,12 @@
 //! The messages between the supervisor of a gate and its first process in the container.
 //!
-//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open. After the task,
-//! [`STOP`] or the end of the input asks to end the command. The first process writes [`Report`]s to its standard error, one JSON
-//! line each.
+//! The supervisor writes one [`Task`] to the standard input of the container and keeps that input open. After the task, each
+//! [`ALIVE`] says that the supervisor lives, and [`STOP`], the end of the input, or a long time without [`ALIVE`] asks to end the
+//! command. The first process writes [`Report`]s to its standard error, one JSON line each.
 //! Both are the same program. Must not start processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,12 @@ pub const PROGRAM: &str = "/nmoe-gates-init";
 pub const SUBCOMMAND: &str = "container-init";
 /// Asks the first process to end the command. Podman passes a line on and does not pass on the end of the input.
 pub const STOP: &[u8] = b"stop\n";
+/// Says that the supervisor lives: an empty line. A daemon that is killed ends neither its containers nor their input.
+pub const ALIVE: u8 = b'\n';
+/// How often the supervisor says that it lives.
+pub const PULSE: Duration = Duration::from_secs(5);
+/// How many seconds without [`ALIVE`] mean that the supervisor is gone. A user may suspend a run for a while.
+pub const LOST_AFTER_S: u64 = 120;
 /// Where the caches of kernels that are compiled at run time are in a container.
 pub const JIT_CACHES: &str = "/nmoe-gates-jit";
 /// Where the checkout under test is in a container.
@@ -35,6 +42,8 @@ pub struct Task {
     pub environment: BTreeMap<String, String>,
     /// Variables for which the image has priority; present if the engine, and not this task, brings the variables of the image.
     pub defaults: Option<BTreeMap<String, String>>,
+    /// How many seconds without [`ALIVE`] mean that the supervisor is gone.
+    pub lost_after_s: u64,
 }
 
 /// What the first process tells.

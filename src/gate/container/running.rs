@@ -4,7 +4,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
@@ -23,6 +23,8 @@ pub struct Running<'a> {
     start: &'a Start,
     /// Open as long as the command may run. The first process ends the command when this is closed.
     stdin: Option<PipeWriter>,
+    /// When the first process was last told that this process lives.
+    pulse: Instant,
     keeper: Option<Keeper>,
     reports: Option<PipeReader>,
     /// The incomplete last line.
@@ -52,6 +54,7 @@ impl<'a> Running<'a> {
         Ok(Running {
             start,
             stdin: Some(stdin),
+            pulse: Instant::now(),
             keeper: Keeper::start(&start.program, &start.engine, &start.name)?,
             reports: Some(reports),
             line: Vec::new(),
@@ -97,8 +100,18 @@ impl<'a> Running<'a> {
         self.last.as_ref()
     }
 
-    /// Reads the available reports. Returns whether the command has started since the last call.
+    /// Reads the available reports, and tells the first process that this process lives. Returns whether the command has started
+    /// since the last call. Call this at least once per second.
     pub fn read(&mut self) -> bool {
+        if let Some(stdin) = self
+            .stdin
+            .as_mut()
+            .filter(|_| self.pulse.elapsed() >= protocol::PULSE)
+        {
+            // A client that reads nothing has its earlier pulses in the pipe.
+            let _ = stdin.write_all(&[protocol::ALIVE]);
+            self.pulse = Instant::now();
+        }
         let before = self.has_started;
         let mut buffer = [0u8; 4096];
         while let Some(pipe) = &mut self.reports {
