@@ -11,7 +11,7 @@ use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::help::{self, Help};
 use crate::cmd::variables;
 use crate::domain::exit::Exit;
-use crate::domain::finding::{Code, Severity};
+use crate::domain::finding::Code;
 use crate::domain::page;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::domain::verdict::Reason;
@@ -161,14 +161,6 @@ fn print_value(value: &Value) -> anyhow::Result<Exit> {
     Ok(Exit::Passed)
 }
 
-fn severity(code: &Code) -> &'static str {
-    match code.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    }
-}
-
 fn exit_codes() -> String {
     Exit::TABLE
         .iter()
@@ -181,7 +173,7 @@ fn page(code: &Code) -> String {
     let mut page = format!(
         "{} ({})\n{}\n\n{}\n",
         code.id,
-        severity(code),
+        code.severity.as_str(),
         code.title,
         code.explain
     );
@@ -202,7 +194,7 @@ fn list(tables: &[(&str, &[&Code])]) -> Text {
         out.line(heading);
         for code in *table {
             out.wrapped(
-                format_args!("  {:<24} {:<8} {}", code.id, severity(code), code.title),
+                format_args!("  {:<24} {:<8} {}", code.id, code.severity.as_str(), code.title),
                 36,
             );
         }
@@ -225,7 +217,7 @@ fn list(tables: &[(&str, &[&Code])]) -> Text {
 fn object(code: &Code) -> Value {
     json!({
         "code": code.id,
-        "severity": severity(code),
+        "severity": code.severity.as_str(),
         "title": code.title,
         "explain": code.explain,
         "bad": code.bad,
@@ -298,7 +290,7 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
                 "\n### `{}`\n\n**{}.** ({})\n\n{}\n",
                 code.id,
                 code.title,
-                severity(code),
+                code.severity.as_str(),
                 code.explain
             );
             for (name, example) in [("Wrong", code.bad), ("Right", code.good)] {

@@ -10,9 +10,9 @@ use crate::cmd::context::{Context, Format, print, print_json};
 use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::domain::exit::Exit;
-use crate::domain::metric::{Direction, Metric};
+use crate::domain::metric::{Direction, Metric, NODE_TPS};
 use crate::domain::preset::Preset;
-use crate::gate::metrics::{Encoding, Measured, Meter, NODE_TPS, Unread};
+use crate::gate::metrics::{Encoding, Measured, Meter, Unread};
 use crate::perf::samples;
 use crate::report::number::quantity;
 use crate::terminal::Text;
@@ -180,7 +180,7 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
         })?;
         asked.extend(gate.reads());
         if asked.iter().all(|m| m.name != NODE_TPS) {
-            asked.push(node_tps());
+            asked.push(Metric::node_tps());
         }
     }
     asked.extend(
@@ -198,18 +198,11 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
             true,
         )?]);
     }
-    let mut readers = vec![reader(None, &[node_tps(), Metric::named("step")], false)?];
+    let mut readers = vec![reader(None, &[Metric::node_tps(), Metric::named("step")], false)?];
     for preset in Preset::ALL {
         readers.push(reader(Some(*preset), &preset.metrics(), false)?);
     }
     Ok(readers)
-}
-
-fn node_tps() -> Metric {
-    Metric {
-        unit: Some("tokens/s".to_owned()),
-        ..Metric::named(NODE_TPS)
-    }
 }
 
 /// Describes for people why a number was not read.

@@ -1,5 +1,5 @@
 //! One file per subcommand: each parses its arguments, calls one service, prints the outcome, and returns the exit code. The
-//! first line of every other file contains "Not a subcommand".
+//! other files help several subcommands, and the folders are parts of the subcommand of the same name.
 
 use crate::domain::exit::{Exit, NoVerdict};
 use crate::domain::next_step::NextStep;

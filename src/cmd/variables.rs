@@ -2,6 +2,7 @@
 //!
 //! `explain environment` prints the list, and docs/reference/environment.md is generated from it. Must not read a variable.
 
+use crate::github::config::TOKENS;
 use crate::leaks::machine;
 
 /// Variables that belong together.
@@ -40,7 +41,7 @@ pub const GITHUB: Group = Group {
     heading: "GitHub",
     variables: &[
         (
-            &["GITHUB_TOKEN", "GH_TOKEN"],
+            &TOKENS,
             "the credential (the first of the two that is set); never printed, never sent to another host",
         ),
         (

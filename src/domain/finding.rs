@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Source, Span};
+use crate::document::{LineColumn, Source, Span};
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +95,12 @@ impl Region {
             end_line: end.line,
             end_column: end.column,
         }
+    }
+
+    /// Converts the region to a span of the same document.
+    pub fn span(&self, source: &Source) -> Span {
+        let at = |line, column| source.offset(LineColumn { line, column });
+        at(self.line, self.column)..at(self.end_line, self.end_column)
     }
 }
 

@@ -41,7 +41,18 @@ pub struct Metric {
     pub take: Option<Take>,
 }
 
+/// The name of the throughput of a node. The output of every gate is searched for it.
+pub const NODE_TPS: &str = "node_tps";
+
 impl Metric {
+    /// Makes the metric that every gate may print, also without an entry in the registry.
+    pub fn node_tps() -> Metric {
+        Metric {
+            unit: Some("tokens/s".to_owned()),
+            ..Metric::named(NODE_TPS)
+        }
+    }
+
     /// Makes a metric that is read by its name alone.
     pub fn named(name: &str) -> Metric {
         Metric {

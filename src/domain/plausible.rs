@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::Sha256;
+use crate::domain::metric::NODE_TPS;
+use crate::domain::noise;
 use crate::domain::registry::{Gate, GateKind, Registry};
 use crate::domain::results::{GateResult, PerfResult, RankResult, Results, Unreadable};
 use crate::domain::verdict::{Reason, Verdict};
@@ -123,7 +125,7 @@ fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
 
 /// Whether a comparison of throughput lost more than its budget allows.
 fn is_outside_budget(perf: &PerfResult) -> bool {
-    let is_throughput = perf.metric.starts_with("node_tps");
+    let is_throughput = noise::metric_name(&perf.metric) == NODE_TPS;
     let lost = perf.delta_pct.zip(perf.budget_pct);
     is_throughput && lost.is_some_and(|(delta, budget)| delta < budget - 1e-9)
 }
@@ -156,4 +158,22 @@ fn is_version(text: &str) -> bool {
             .iter()
             .chain([&candidate])
             .all(|number| is_of(number, 6, |b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_throughput_itself_has_a_lower_limit() {
+        let lost = |metric: &str| PerfResult {
+            metric: metric.to_owned(),
+            delta_pct: Some(-40.0),
+            budget_pct: Some(-10.0),
+            ..PerfResult::default()
+        };
+        assert!(is_outside_budget(&lost("node_tps_p50")));
+        // A smaller spread is no loss.
+        assert!(!is_outside_budget(&lost("node_tps_spread_p50")));
+    }
 }

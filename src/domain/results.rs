@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{CommitId, GateId};
 use crate::domain::is_default;
+use crate::domain::metric::NODE_TPS;
 use crate::domain::noise::Estimator;
 use crate::domain::numeric::NumericResult;
 use crate::domain::registry::Direction;
@@ -158,6 +159,15 @@ impl Results {
 }
 
 impl GateResult {
+    /// Sets what was measured.
+    pub fn set_metrics(&mut self, metrics: IndexMap<String, Series>) {
+        if let Some(series) = metrics.get(NODE_TPS) {
+            self.node_tps_p50 = series.p50;
+            self.node_tps_samples = series.count;
+        }
+        self.metrics = metrics;
+    }
+
     /// Makes a result without measurements.
     pub fn new(status: Verdict, reason: Option<Reason>) -> Self {
         GateResult {

@@ -11,7 +11,6 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::executor::folder::{JobSpec, Key, Ready, Report};
 use crate::executor::scheduler::End;
 use crate::executor::series;
-use crate::gate::metrics::NODE_TPS;
 
 /// How a job ended for `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,16 +139,12 @@ pub fn join(spec: &JobSpec, gate: &Gate, key: &Key, ranks: &[Rank], ending: Endi
     result.duration_s = reported.iter().filter_map(|r| r.duration_s).reduce(f64::max);
     result.leaks = reported.iter().map(|r| r.leaks).sum();
     if is_complete {
-        result.metrics = series::join(gate, &reported);
+        result.set_metrics(series::join(gate, &reported));
         if let Some(first) = reported.first() {
             result.kernel_checks.clone_from(&first.kernel_checks);
         }
         let evidence = ranks.iter().find_map(|rank| rank.report.as_ref());
         result.image = evidence.and_then(|report| report.results.evidence.image.clone());
-    }
-    if let Some(series) = result.metrics.get(NODE_TPS) {
-        result.node_tps_p50 = series.p50;
-        result.node_tps_samples = series.count;
     }
     result.ranks = of_ranks;
     result

@@ -20,6 +20,7 @@ use crate::gate::process::{Supervisor, Termination};
 use crate::gate::running::CommandSpec;
 use crate::kernel::driver::Driver;
 use crate::kernel::host::Limits;
+use crate::kernel::load::CheckRow;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Rules, SubjectError, clear, outputs, prove};
 use crate::system::random;
@@ -229,7 +230,7 @@ impl KernelBuild<'_> {
         };
         let proofs: Vec<_> = libraries.iter().map(|path| prove(path, &rules)).collect();
         let pins = verify::check_pins(&proofs, self.target);
-        let (verdict, reason) = verify::verdict(&proofs, pins.as_ref().map(|(check, _)| check));
+        let (verdict, reason) = verify::verdict(&proofs, pins.as_ref());
         let mut built = KernelLibraries {
             verdict,
             reason,
@@ -238,24 +239,17 @@ impl KernelBuild<'_> {
             used: verify::used(&proofs).into_iter().cloned().collect(),
             self_checked: proofs.iter().any(|p| p.loading.is_some()),
         };
-        for proof in &proofs {
-            for (check, detail) in proof.checks.iter().zip(&proof.details) {
-                let status = check.status.as_str();
-                supervisor
-                    .output
-                    .line(format_args!("kernels: {status} {}: {detail}", check.name));
-            }
-            built.checks.extend(proof.checks.iter().cloned());
-            if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
-                built.digests.insert(proof.path.display().to_string(), digest);
-            }
-        }
-        if let Some((check, detail)) = pins {
+        for CheckRow { check, detail } in proofs.iter().flat_map(|proof| &proof.rows).chain(&pins) {
             let status = check.status.as_str();
             supervisor
                 .output
                 .line(format_args!("kernels: {status} {}: {detail}", check.name));
-            built.checks.push(check);
+            built.checks.push(check.clone());
+        }
+        for proof in &proofs {
+            if let Some(digest) = proof.inspection.as_ref().and_then(|i| i.sha256.parse().ok()) {
+                built.digests.insert(proof.path.display().to_string(), digest);
+            }
         }
         built
     }

@@ -11,7 +11,6 @@ use crate::domain::ids::GateId;
 use crate::domain::registry::{Gate, Leaks};
 use crate::domain::results::{GateResult, Results, SCHEMA};
 use crate::domain::verdict::{Overall, Reason, Verdict};
-use crate::gate::metrics::NODE_TPS;
 use crate::gate::process::{CommandOutcome, Termination};
 
 /// Returns the result of a gate from the outcome of its command.
@@ -35,15 +34,12 @@ pub fn of_command(gate: &Gate, outcome: &CommandOutcome) -> GateResult {
     }
     result.duration_s = Some(seconds(outcome.duration));
     result.leaks = outcome.leaks;
-    result.metrics = outcome
-        .metrics
-        .iter()
-        .map(|(name, measured)| (name.clone(), measured.series()))
-        .collect();
-    if let Some(series) = result.metrics.get(NODE_TPS) {
-        result.node_tps_p50 = series.p50;
-        result.node_tps_samples = series.count;
-    }
+    let measured = outcome.metrics.iter();
+    result.set_metrics(
+        measured
+            .map(|(name, measured)| (name.clone(), measured.series()))
+            .collect(),
+    );
     result
 }
 

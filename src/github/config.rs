@@ -213,6 +213,9 @@ pub struct ApiConfig {
     pub retry_budget: Duration,
 }
 
+/// The variables with a token; the first that is set counts.
+pub const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+
 impl ApiConfig {
     /// Reads the variables that GitHub Actions sets: `GITHUB_API_URL`, `GITHUB_TOKEN` (else `GH_TOKEN`), `GITHUB_REPOSITORY`;
     /// `SSL_CERT_FILE` for private authorities; `NMOE_API_TIMEOUT_S` (30) and `NMOE_API_PATIENCE_S` (120).
@@ -230,7 +233,7 @@ impl ApiConfig {
             },
         };
         let mut token = None;
-        for name in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        for name in TOKENS {
             if token.is_none() {
                 token = Token::parse(name, &variable(name).unwrap_or_default())?;
             }

@@ -36,8 +36,6 @@ pub struct Issue {
     /// Present if this is a pull request.
     #[serde(default)]
     pub pull_request: Option<serde::de::IgnoredAny>,
-    /// The time of the last change, RFC 3339.
-    pub updated_at: Option<String>,
 }
 
 /// A pull request, from the API or from an event.

@@ -20,9 +20,6 @@ pub use outcome::{HostExit, HostLibrary, Limits, Unavailable};
 pub use program::SIZE;
 pub use session::HostSession;
 
-/// How long to wait until killed processes have ended.
-const KILL_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The result of one request.
 #[derive(Clone, Debug)]
 pub struct HostRun {
@@ -54,7 +51,10 @@ pub fn run_host(
         .wait()
         .map_err(|e| Unavailable(format!("cannot wait for it: {e}")))?;
     let leftovers = descendants.map_or(0, |descendants| {
-        descendants.kill_all(Instant::now() + KILL_TIMEOUT, process_tree::reap_only)
+        descendants.kill_all(
+            Instant::now() + process_tree::KILL_TIMEOUT,
+            process_tree::reap_only,
+        )
     });
     let exit = match early {
         Some(HostExit::Silent | HostExit::TooLong) if was_stopped => HostExit::Stopped,

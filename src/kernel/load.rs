@@ -16,36 +16,65 @@ use crate::kernel::cuda_error;
 use crate::kernel::host::{HostExit, HostLibrary, HostRun, Limits, Unavailable, run_host};
 use crate::kernel::snapshot::Snapshot;
 
+/// What went wrong with a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The kernel host did not complete the request.
+    Host(HostExit),
+    /// The library does not follow the ABI; the stable code says where.
+    Abi(&'static str),
+    /// The loader cannot load the library; the stable code says why.
+    Loader(&'static str),
+    /// The kernel host could not use its request.
+    Request,
+}
+
+impl Cause {
+    /// Returns the stable code, such as `undefined_symbol` or `signal`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Cause::Host(exit) => exit.as_str(),
+            Cause::Abi(code) | Cause::Loader(code) => code,
+            Cause::Request => "request",
+        }
+    }
+
+    /// Returns the reason for the failed check.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Cause::Host(exit) => match exit {
+                HostExit::Signal(_) => Reason::KernelCrashed,
+                HostExit::Exited(_) => Reason::KernelExited,
+                HostExit::Silent | HostExit::TooLong => Reason::KernelHung,
+                HostExit::Stopped => Reason::KernelStopped,
+                HostExit::Flooded => Reason::KernelFlooded,
+                HostExit::TooMuchMemory => Reason::KernelMemory,
+                HostExit::Forged => Reason::KernelForged,
+                HostExit::CutOff => Reason::KernelCutOff,
+                HostExit::Done => Reason::KernelUnchecked,
+            },
+            Cause::Abi(_) => Reason::KernelAbi,
+            Cause::Loader(_) => Reason::KernelUnloadable,
+            Cause::Request => Reason::KernelUnchecked,
+        }
+    }
+}
+
 /// Why a library could not be loaded or checked completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Stable code, such as `undefined_symbol` or `signal`.
-    pub code: &'static str,
+    pub cause: Cause,
     /// Stage of the failure: `load`, `abi` or `check`; empty before the first stage.
     pub stage: String,
     /// Description of the failure.
     pub message: String,
 }
 
-impl Failure {
-    /// Returns the reason for the failed check.
-    pub fn reason(&self) -> Reason {
-        match self.code {
-            "signal" => Reason::KernelCrashed,
-            "exited" => Reason::KernelExited,
-            "silent" | "too_long" => Reason::KernelHung,
-            "stopped" => Reason::KernelStopped,
-            "flooded" => Reason::KernelFlooded,
-            "too_much_memory" => Reason::KernelMemory,
-            "forged" => Reason::KernelForged,
-            "cut_off" => Reason::KernelCutOff,
-            "abi_version" | "missing_symbol" | "no_checks" | "too_many_checks" | "check_name" => {
-                Reason::KernelAbi
-            }
-            "request" => Reason::KernelUnchecked,
-            _ => Reason::KernelUnloadable,
-        }
-    }
+/// A check with the description of its result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckRow {
+    pub check: KernelCheck,
+    pub detail: String,
 }
 
 /// The result of loading a library.
@@ -54,9 +83,7 @@ pub struct Loading {
     /// The stamp that the library returned; empty if the host exited before.
     pub stamp: String,
     /// One entry per self-check that was started.
-    pub checks: Vec<KernelCheck>,
-    /// Description of the result of each self-check, in the same order.
-    pub details: Vec<String>,
+    pub rows: Vec<CheckRow>,
     /// Why the host could not complete the request, if it could not.
     pub failure: Option<Failure>,
     /// Number of processes that the library left running.
@@ -77,10 +104,10 @@ impl Loading {
     /// Returns pass if the library loaded, has self-checks, and passed all of them, and invalid if only the machine
     /// prevented that.
     pub fn verdict(&self) -> Verdict {
-        let is = |status| move |check: &KernelCheck| check.status == status;
-        if self.failure.is_some() || self.checks.is_empty() || self.checks.iter().any(is(Verdict::Fail)) {
+        let is = |status| move |row: &CheckRow| row.check.status == status;
+        if self.failure.is_some() || self.rows.is_empty() || self.rows.iter().any(is(Verdict::Fail)) {
             Verdict::Fail
-        } else if self.checks.iter().all(is(Verdict::Pass)) {
+        } else if self.rows.iter().all(is(Verdict::Pass)) {
             Verdict::Pass
         } else {
             Verdict::Invalid
@@ -93,7 +120,7 @@ pub fn load(library: &Snapshot, limits: &Limits, gpu: Option<&str>) -> Result<Lo
     let elf = HostElf::parse(library.bytes()).unwrap_or_default();
     if let Some((code, message)) = unloadable(&elf) {
         return Ok(Loading::without(Failure {
-            code,
+            cause: Cause::Loader(code),
             stage: "load".to_owned(),
             message,
         }));
@@ -178,18 +205,19 @@ fn read(host_run: &HostRun) -> Loading {
             Reply::CheckEnded { .. } => {
                 began = None;
                 match row(reply) {
-                    Some((check, _)) if loading.checks.iter().any(|known| known.name == check.name) => {
-                        failure = Some((
-                            "check_name",
-                            format!("two self-checks are named `{}`", check.name),
-                        ));
+                    Some(row)
+                        if loading
+                            .rows
+                            .iter()
+                            .any(|known| known.check.name == row.check.name) =>
+                    {
+                        let message = format!("two self-checks are named `{}`", row.check.name);
+                        failure = Some((Cause::Abi("check_name"), message));
                     }
-                    Some((check, detail)) => {
-                        loading.checks.push(check);
-                        loading.details.push(detail);
-                    }
+                    Some(row) => loading.rows.push(row),
                     None => {
-                        failure = Some(("check_name", "a self-check has an invalid name".to_owned()));
+                        let message = "a self-check has an invalid name".to_owned();
+                        failure = Some((Cause::Abi("check_name"), message));
                     }
                 }
             }
@@ -199,29 +227,30 @@ fn read(host_run: &HostRun) -> Loading {
     }
     let unfinished = began.filter(|name| is_name(name));
     if host_run.exit != HostExit::Done {
-        failure = Some((host_run.exit.as_str(), host_run.exit.message()));
-    } else if failure.is_none() && loading.checks.is_empty() && unfinished.is_none() {
+        failure = Some((Cause::Host(host_run.exit.clone()), host_run.exit.message()));
+    } else if failure.is_none() && loading.rows.is_empty() && unfinished.is_none() {
         failure = Some((
-            "no_checks",
+            Cause::Abi("no_checks"),
             "it has no self-checks, so it remains unchecked".to_owned(),
         ));
     }
-    loading.failure = failure.map(|(code, message)| Failure {
-        code,
+    loading.failure = failure.map(|(cause, message)| Failure {
+        cause,
         stage: host_run.stage.clone(),
         message,
     });
     if let Some(name) = unfinished {
-        let mut row = check_row(&name, Verdict::Fail);
-        row.reason = loading.failure.as_ref().map(Failure::reason).or(row.reason);
-        loading.checks.push(row);
-        loading.details.push(host_run.exit.message());
+        let mut check = check_of(&name, Verdict::Fail);
+        let failure = loading.failure.as_ref();
+        check.reason = failure.map(|failure| failure.cause.reason()).or(check.reason);
+        let detail = host_run.exit.message();
+        loading.rows.push(CheckRow { check, detail });
     }
     loading
 }
 
 /// Converts the reply of a finished self-check into a check and a description.
-fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
+fn row(reply: &Reply) -> Option<CheckRow> {
     let Reply::CheckEnded {
         name,
         outcome,
@@ -263,13 +292,13 @@ fn row(reply: &Reply) -> Option<(KernelCheck, String)> {
             format!("it returned {other}, which is not a valid outcome"),
         ),
     };
-    let mut check = check_row(name, status);
+    let mut check = check_of(name, status);
     check.reason = reason;
     check.duration_s = Some(Duration::from_micros(*micros).as_secs_f64());
-    Some((check, detail))
+    Some(CheckRow { check, detail })
 }
 
-fn check_row(name: &str, status: Verdict) -> KernelCheck {
+fn check_of(name: &str, status: Verdict) -> KernelCheck {
     KernelCheck {
         name: name.to_owned(),
         library: None,
@@ -288,8 +317,8 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Returns the code for a step that the host could not execute. The message of the loader distinguishes the causes.
-fn refusal(what: &str, detail: &str) -> &'static str {
+/// Returns why the host could not execute a step. The message of the loader distinguishes its causes.
+fn refusal(what: &str, detail: &str) -> Cause {
     let loader = [
         ("undefined symbol", "undefined_symbol"),
         ("static TLS", "static_tls"),
@@ -302,13 +331,13 @@ fn refusal(what: &str, detail: &str) -> &'static str {
         ("object file", "not_loadable"),
     ];
     match what {
-        "abi_version" => "abi_version",
-        "symbol" => "missing_symbol",
-        "checks" => "too_many_checks",
-        "load" => loader
-            .iter()
-            .find(|(text, _)| detail.contains(text))
-            .map_or("not_loadable", |(_, code)| code),
-        _ => "request",
+        "abi_version" => Cause::Abi("abi_version"),
+        "symbol" => Cause::Abi("missing_symbol"),
+        "checks" => Cause::Abi("too_many_checks"),
+        "load" => {
+            let known = loader.iter().find(|(text, _)| detail.contains(text));
+            Cause::Loader(known.map_or("not_loadable", |(_, code)| code))
+        }
+        _ => Cause::Request,
     }
 }

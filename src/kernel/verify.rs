@@ -23,7 +23,7 @@ use crate::git::{Git, GitError};
 use crate::kernel::collectives::used_by;
 use crate::kernel::driver::Driver;
 use crate::kernel::host::{Limits, Unavailable};
-use crate::kernel::load::{Loading, load};
+use crate::kernel::load::{CheckRow, Loading, load};
 use crate::kernel::pins;
 use crate::kernel::snapshot::{Snapshot, SnapshotError};
 use crate::kernel::stamp::{Expected, Stamp};
@@ -150,9 +150,7 @@ pub struct Proof {
     /// Result of loading the library, if it was loaded.
     pub loading: Option<Loading>,
     /// Every check, in the order of execution.
-    pub checks: Vec<KernelCheck>,
-    /// Description of the result of each check, in the same order.
-    pub details: Vec<String>,
+    pub rows: Vec<CheckRow>,
 }
 
 impl Proof {
@@ -160,7 +158,7 @@ impl Proof {
     ///
     /// A gate gets `kernel_failed` for all failures but an all-to-all; the checks contain the exact reasons.
     pub fn verdict(&self) -> (Verdict, Option<Reason>) {
-        match worst(self.checks.iter().map(|check| (check.status, check.reason))) {
+        match worst(self.rows.iter().map(|row| (row.check.status, row.check.reason))) {
             (Verdict::Fail, Some(reason)) if reason != Reason::KernelAllToAll => {
                 (Verdict::Fail, Some(Reason::KernelFailed))
             }
@@ -169,15 +167,15 @@ impl Proof {
     }
 
     fn row(&mut self, what: &str, status: Verdict, reason: Option<Reason>, detail: String) {
-        self.checks.push(KernelCheck {
+        let check = KernelCheck {
             name: KernelCheck::of_library(&self.path, what),
             library: Some(self.path.display().to_string()),
             status,
             reason,
             duration_s: None,
             deltas: Vec::new(),
-        });
-        self.details.push(detail);
+        };
+        self.rows.push(CheckRow { check, detail });
     }
 }
 
@@ -205,8 +203,7 @@ pub fn prove(path: &Path, rules: &Rules<'_>) -> Proof {
         inspection: None,
         stamp: None,
         loading: None,
-        checks: Vec::new(),
-        details: Vec::new(),
+        rows: Vec::new(),
     };
     let library = match Snapshot::take(&rules.subject.join(path)) {
         Ok(library) => library,
@@ -339,7 +336,10 @@ fn load_on_each(library: &Snapshot, rules: &Rules<'_>) -> Result<Loading, Unavai
         } else {
             format!(", on GPU {index}")
         };
-        loading.details.iter_mut().for_each(|text| text.push_str(&place));
+        loading
+            .rows
+            .iter_mut()
+            .for_each(|row| row.detail.push_str(&place));
         return Ok(loading);
     }
     load(library, &rules.limits, None)
@@ -365,12 +365,11 @@ fn run(proof: &mut Proof, library: &Snapshot, rules: &Rules<'_>) {
                     "it loads, and its self-checks ran".to_owned(),
                 ),
                 Some(failure) => {
-                    let message = format!("{}: {}", failure.code, failure.message);
-                    proof.row("load", Verdict::Fail, Some(failure.reason()), message);
+                    let message = format!("{}: {}", failure.cause.code(), failure.message);
+                    proof.row("load", Verdict::Fail, Some(failure.cause.reason()), message);
                 }
             }
-            proof.checks.extend(loading.checks.iter().cloned());
-            proof.details.extend(loading.details.iter().cloned());
+            proof.rows.extend(loading.rows.iter().cloned());
             proof.loading = Some(loading);
         }
     }
@@ -382,9 +381,8 @@ pub fn used(proofs: &[Proof]) -> Vec<&Usage> {
     inspections.flat_map(Inspection::usage).collect()
 }
 
-/// Compares the kernels of all libraries with the pins of the target. Returns `None` without pins, otherwise the check and its
-/// description.
-pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, String)> {
+/// Compares the kernels of all libraries with the pins of the target. Returns `None` without pins.
+pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<CheckRow> {
     if target.pins.is_empty() {
         return None;
     }
@@ -411,16 +409,16 @@ pub fn check_pins(proofs: &[Proof], target: &Target) -> Option<(KernelCheck, Str
         duration_s: None,
         deltas,
     };
-    Some((check, detail))
+    Some(CheckRow { check, detail })
 }
 
 /// Returns the worst verdict of all libraries and of the pins. Without any device code it is at least `kernel_missing`.
-pub fn verdict(proofs: &[Proof], pins: Option<&KernelCheck>) -> (Verdict, Option<Reason>) {
+pub fn verdict(proofs: &[Proof], pins: Option<&CheckRow>) -> (Verdict, Option<Reason>) {
     let device_code = proofs
         .iter()
         .any(|p| p.inspection.as_ref().is_some_and(|i| !i.is_host_only()));
     let missing = (!device_code).then_some((Verdict::Invalid, Some(Reason::KernelMissing)));
-    let pins = pins.map(|check| (check.status, check.reason));
+    let pins = pins.map(|row| (row.check.status, row.check.reason));
     worst(proofs.iter().map(Proof::verdict).chain(missing).chain(pins))
 }
 

@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader, Read};
 
 use serde::de::IgnoredAny;
 
-use crate::domain::metric::Metric;
+use crate::domain::metric::{Metric, NODE_TPS};
 use crate::domain::noise::metric_name;
 use crate::domain::results::{PairOrder, PerfResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
-use crate::gate::metrics::{Forms, Meter, NODE_TPS};
+use crate::gate::metrics::{Forms, Meter};
 use crate::perf::decision::{Rule, Step};
 use crate::perf::measurement::{Measurement, Reduction, Sample, Series, Unfit};
 use crate::perf::record::Pairs;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::finding::Severity;
 use crate::plan::Plan;
 use crate::terminal::Text;
 use crate::terminal::escape::is_hidden;
@@ -84,11 +83,7 @@ pub fn human(plan: &Plan) -> Text {
         }
     }
     for finding in &plan.findings {
-        let word = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
+        let word = finding.severity.as_str();
         let place = finding.path.as_deref().unwrap_or("-");
         let line = finding.line.map(|n| format!(":{n}")).unwrap_or_default();
         out.line("")

@@ -10,9 +10,6 @@ use crate::domain::results::Results;
 use crate::github::config::Repository;
 use crate::report::intoto;
 
-/// The predicate type that the report job signs.
-const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
-
 /// Whose signatures are accepted.
 pub struct Signers<'a> {
     pub repository: &'a Repository,
@@ -44,7 +41,7 @@ fn signed(path: &Path, results: &Results, signers: &Signers<'_>, workflow: &str)
         .args(["--repo", &repository.to_string()])
         .args(["--signer-workflow", &format!("{repository}/{workflow}")])
         .args(["--source-ref", &format!("refs/heads/{}", signers.branch)])
-        .args(["--predicate-type", PREDICATE, "--format", "json"])
+        .args(["--predicate-type", intoto::PREDICATE, "--format", "json"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
@@ -64,7 +61,7 @@ fn signed(path: &Path, results: &Results, signers: &Signers<'_>, workflow: &str)
         serde_json::from_slice(&output.stdout).map_err(|_| "`gh` printed no JSON; update it".to_owned())?;
     let is_same = |one: &Value| {
         let statement = &one["verificationResult"]["statement"];
-        statement["predicateType"] == PREDICATE && statement["predicate"] == expected["predicate"]
+        statement["predicateType"] == intoto::PREDICATE && statement["predicate"] == expected["predicate"]
     };
     if verified.as_array().into_iter().flatten().any(is_same) {
         Ok(())

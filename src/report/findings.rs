@@ -170,11 +170,7 @@ pub fn human(
 pub fn lines(findings: &[Finding]) -> Text {
     let mut out = Text::new();
     for finding in findings {
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
+        let severity = finding.severity.as_str();
         let path = finding.path.as_deref().unwrap_or("standard input");
         let place = finding
             .region
@@ -194,7 +190,7 @@ fn masked(document: &Source, secrets: &[&Region]) -> Source {
         return document.clone();
     }
     let whole = document.text();
-    let mut spans: Vec<_> = secrets.iter().map(|region| span(document, region)).collect();
+    let mut spans: Vec<_> = secrets.iter().map(|region| region.span(document)).collect();
     spans.sort_by_key(|span| span.start);
     let mut text = String::with_capacity(whole.len());
     let mut at = 0;
@@ -209,11 +205,6 @@ fn masked(document: &Source, secrets: &[&Region]) -> Source {
     }
     text.push_str(whole.get(at..).unwrap_or_default());
     Source::new(document.name().map(str::to_owned), text)
-}
-
-fn span(document: &Source, region: &Region) -> std::ops::Range<usize> {
-    let offset = |line, column| document.offset(LineColumn { line, column });
-    offset(region.line, region.column)..offset(region.end_line, region.end_column)
 }
 
 fn groups<'f>(
@@ -240,7 +231,7 @@ fn groups<'f>(
                 line: region.end_line.max(region.line).saturating_add(1),
                 column: 1,
             });
-            let span = span(document, &region);
+            let span = region.span(document);
             let text = document.text().get(start..end.max(start)).unwrap_or_default();
             if text.len() > LONGEST {
                 let origin = Origin::path(path).line(region.line as usize);

@@ -9,6 +9,9 @@ use crate::domain::ids::{CommitId, GateId};
 use crate::domain::results::Results;
 use crate::domain::verdict::{Overall, Verdict};
 
+/// The type of the predicate that the report job signs.
+pub const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
+
 /// Why results cannot be attested.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAttestable {
@@ -55,7 +58,7 @@ pub fn statement(results: &Results) -> Result<Value, NotAttestable> {
     Ok(json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
-        "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
+        "predicateType": PREDICATE,
         "predicate": {
             // The predicate has no value for "not decided". Only a pass may look like a pass.
             "result": if results.overall == Overall::Pass { "PASSED" } else { "FAILED" },

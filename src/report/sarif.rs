@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::finding::{Code, Finding, Region, Severity};
+use crate::domain::finding::{Code, Finding, Region};
 use crate::domain::page;
 use crate::domain::paths;
 use crate::domain::results::Results;
@@ -89,7 +89,7 @@ pub fn of_findings(findings: &[Finding]) -> Value {
                 "shortDescription": { "text": code.title },
                 "fullDescription": { "text": code.explain },
                 "helpUri": page::of_code(code.id),
-                "defaultConfiguration": { "level": level(code.severity) },
+                "defaultConfiguration": { "level": code.severity.as_str() },
             })
         })
         .collect();
@@ -103,7 +103,7 @@ pub fn of_findings(findings: &[Finding]) -> Value {
             let mut result = json!({
                 "ruleId": finding.code.id,
                 "ruleIndex": codes.iter().position(|c| *c == finding.code),
-                "level": level(finding.severity),
+                "level": finding.severity.as_str(),
                 "message": { "text": text },
             });
             let uri = finding.path.as_deref().map_or_else(|| "stdin".to_owned(), uri);
@@ -137,14 +137,6 @@ fn place_of(region: &Region) -> Value {
         "endLine": region.end_line,
         "endColumn": region.end_column,
     })
-}
-
-fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    }
 }
 
 /// Returns a path as a relative URI reference, with percent-encoding.

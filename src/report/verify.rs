@@ -8,6 +8,7 @@
 use crate::domain::evidence::{Evidence, Identity};
 use crate::domain::ids::GateId;
 use crate::domain::ids::{Login, Sha256};
+use crate::domain::metric::Metric;
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::plausible::{self, is_of};
@@ -240,10 +241,10 @@ fn foreign_word_of(gate: &Gate, result: &GateResult, registry: &Registry) -> Opt
     if let Some(file) = result.missing_files.iter().find(|file| !named(file)) {
         return Some(format!("file {file:?}"));
     }
-    let reads = gate.reads();
+    let (reads, implied) = (gate.reads(), Metric::node_tps());
     let measured = |(name, series): &(&String, &Series)| match reads.iter().find(|m| m.name == **name) {
         Some(metric) => series.unit == metric.unit,
-        None => *name == "node_tps" && matches!(series.unit.as_deref(), None | Some("tokens/s")),
+        None => **name == implied.name && (series.unit.is_none() || series.unit == implied.unit),
     };
     if let Some((name, series)) = result.metrics.iter().find(|entry| !measured(entry)) {
         return Some(format!("metric {name:?} {:?}", series.unit));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::domain::evidence::Isolation;
 use crate::domain::ids::CommitId;
 use crate::domain::ids::GateId;
+use crate::domain::metric::NODE_TPS;
 use crate::domain::noise;
 use crate::domain::results::{GateResult, PinDelta, Results, Series};
 use crate::domain::verdict::{Overall, Reason, Verdict};
@@ -193,10 +194,10 @@ impl Row {
     fn new(id: &str, result: &GateResult, span: Option<[f64; 2]>, metric: &str, unit: Option<&str>) -> Row {
         let name = noise::metric_name(metric);
         let headline = match name {
-            "node_tps" => result.node_tps_p50,
+            NODE_TPS => result.node_tps_p50,
             name => result.metrics.get(name).and_then(|series| series.p50),
         };
-        let series = result.metrics.get("node_tps").filter(|s| s.samples.len() >= 2);
+        let series = result.metrics.get(NODE_TPS).filter(|s| s.samples.len() >= 2);
         Row {
             gate: id.to_owned(),
             status: result.status.as_str(),

@@ -15,11 +15,12 @@ use crate::cmd::init;
 use crate::cmd::lint::workflows as lint_workflows;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::own_line;
 use crate::domain::paths;
 use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings::Settings;
 use crate::domain::suggest::{did_you_mean, nearest};
+use crate::github::config::TOKENS;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::init_files;
 use crate::lint::workflows::{self, Asked};
@@ -316,7 +317,7 @@ fn others(workflows: &[Workflow]) -> Vec<Check> {
             format!("{}: {counted}", workflow.path),
             format!(
                 "`{}` shows them",
-                shell_line(&["nmoe-gates", "lint", "workflows", &workflow.path])
+                own_line(&["lint", "workflows", &workflow.path])
             ),
         )
     })
@@ -366,7 +367,7 @@ fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> V
     if jobs.is_empty() {
         return Vec::new();
     }
-    let github = ["GITHUB_TOKEN", "GH_TOKEN"]
+    let github = TOKENS
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
         .then(|| {

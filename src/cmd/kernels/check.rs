@@ -15,7 +15,7 @@ use crate::domain::registry::Target;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::kernel::driver::{LIMITS, Need, check_machine, probe};
 use crate::kernel::host::{Limits, SIZE};
-use crate::kernel::load::{Loading, load};
+use crate::kernel::load::{CheckRow, Loading, load};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::verify::{self, Proof, Rules, outputs, prove};
 use crate::terminal::Text;
@@ -80,14 +80,12 @@ fn run_cpu(args: &Args, limits: &Limits, format: Format) -> anyhow::Result<Exit>
             "path": path.display().to_string(),
             "verdict": verdict,
             "failure": failure_json(&loading),
-            "checks": loading.checks,
+            "checks": checks_json(&loading.rows),
             "leftovers": loading.leftovers,
             "duration_s": loading.seconds,
         }));
         text.line(format_args!("{}", path.display()));
-        for (check, detail) in loading.checks.iter().zip(&loading.details) {
-            row(&mut text, check.status, &check.name, detail);
-        }
+        loading.rows.iter().for_each(|checked| row(&mut text, checked));
         failure_text(&mut text, &loading);
         text.line(format_args!(
             "  {} on the CPU; this proves nothing about device code",
@@ -126,10 +124,7 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
     };
     let proofs: Vec<Proof> = libraries.iter().map(|path| prove(path, &rules)).collect();
     let pins = verify::check_pins(&proofs, &target);
-    let (verdict, reason) = match (
-        &judged,
-        verify::verdict(&proofs, pins.as_ref().map(|(check, _)| check)),
-    ) {
+    let (verdict, reason) = match (&judged, verify::verdict(&proofs, pins.as_ref())) {
         // A failed library fails on every machine, so report it first.
         (_, failed @ (Verdict::Fail, _)) => failed,
         (Err(refusal), _) => (Verdict::Invalid, Some(refusal.reason)),
@@ -142,14 +137,12 @@ fn run_target(context: &Context, args: &Args, limits: Limits, format: Format) ->
             "reason": reason,
             "machine": machine::as_json(&asked, &judged),
             "libraries": proofs.iter().map(proof_json).collect::<Vec<_>>(),
-            "pins": pins.as_ref().map(|(check, detail)| json!({"status": check.status, "message": detail})),
+            "pins": pins.as_ref().map(|row| json!({"status": row.check.status, "message": row.detail})),
         }))?,
         _ => {
             let mut text = machine::describe(&asked, &judged);
             proofs.iter().for_each(|proof| describe(&mut text, proof));
-            if let Some((check, detail)) = &pins {
-                row(&mut text, check.status, &check.name, detail);
-            }
+            pins.iter().for_each(|checked| row(&mut text, checked));
             conclude(&mut text, verdict, reason, &target);
             print(&text)?;
         }
@@ -171,7 +164,7 @@ fn target(context: &Context) -> anyhow::Result<Target> {
 
 fn failure_json(loading: &Loading) -> serde_json::Value {
     let failure = loading.failure.as_ref();
-    json!(failure.map(|f| json!({"code": f.code, "stage": f.stage, "message": f.message})))
+    json!(failure.map(|f| json!({"code": f.cause.code(), "stage": f.stage, "message": f.message})))
 }
 
 fn proof_json(proof: &Proof) -> serde_json::Value {
@@ -186,15 +179,13 @@ fn proof_json(proof: &Proof) -> serde_json::Value {
         "reason": reason,
         "faults": proof.inspection.as_ref().map_or(&[][..], |i| &i.faults).iter().map(|f| f.as_str()).collect::<Vec<_>>(),
         "failure": proof.loading.as_ref().map(failure_json),
-        "checks": proof.checks,
+        "checks": checks_json(&proof.rows),
     })
 }
 
 fn describe(text: &mut Text, proof: &Proof) {
     text.line(format_args!("{}", proof.path.display()));
-    for (check, detail) in proof.checks.iter().zip(&proof.details) {
-        row(text, check.status, &check.name, detail);
-    }
+    proof.rows.iter().for_each(|checked| row(text, checked));
     if let Some(loading) = &proof.loading {
         failure_text(text, loading);
     }
@@ -204,8 +195,16 @@ fn describe(text: &mut Text, proof: &Proof) {
     }
 }
 
-fn row(text: &mut Text, status: Verdict, name: &str, detail: &str) {
-    text.line(format_args!("  {:<8} {name:<32} {}", status.as_str(), detail));
+fn checks_json(rows: &[CheckRow]) -> serde_json::Value {
+    json!(rows.iter().map(|row| &row.check).collect::<Vec<_>>())
+}
+
+fn row(text: &mut Text, CheckRow { check, detail }: &CheckRow) {
+    text.line(format_args!(
+        "  {:<8} {:<32} {detail}",
+        check.status.as_str(),
+        check.name
+    ));
 }
 
 fn failure_text(text: &mut Text, loading: &Loading) {
@@ -217,7 +216,8 @@ fn failure_text(text: &mut Text, loading: &Loading) {
         };
         text.line(format_args!(
             "  {}, at stage {stage}: {}",
-            failure.code, failure.message
+            failure.cause.code(),
+            failure.message
         ));
     }
     if loading.leftovers > 0 {

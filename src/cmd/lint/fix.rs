@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::cmd::context::print_data;
 use crate::document::Source;
 use crate::document::diff::push_lines;
-use crate::document::source::{LineColumn, Span};
+use crate::document::source::Span;
 use crate::domain::finding::{Finding, Fix, Region};
 use crate::leaks::codes::is_leak;
 use crate::system::files;
@@ -77,7 +77,7 @@ fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
     let mut all: Vec<Edit<'a>> = own()
         .filter_map(|f| f.fix.as_ref())
         .filter(|fix| clear(&fix.region))
-        .map(|fix| (span(source, fix), fix.replacement.as_str()))
+        .map(|fix| (fix.region.span(source), fix.replacement.as_str()))
         .collect();
     all.sort_by_key(|(span, _)| (span.start, span.end));
     let mut end = 0;
@@ -89,11 +89,6 @@ fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
         apart
     });
     all
-}
-
-fn span(source: &Source, fix: &Fix) -> Span {
-    let at = |line, column| source.offset(LineColumn { line, column });
-    at(fix.region.line, fix.region.column)..at(fix.region.end_line, fix.region.end_column)
 }
 
 /// Returns a part of the text with its edits applied.

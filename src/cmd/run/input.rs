@@ -38,9 +38,6 @@ use crate::report::links::Links;
 use crate::report::verify;
 use leakscan::identity::Identity;
 
-/// Maximum size of a file of recorded results, in bytes.
-const EXTERNAL: u64 = 256 << 10;
-
 /// The reason why a run ends before its first gate.
 pub(super) struct Refused {
     pub(super) reason: Reason,
@@ -308,7 +305,7 @@ fn recorded(
     let Some(gate) = selection.gate_ids.iter().find(|g| *g == id) else {
         bail!("cannot use --external {id}: the gate is not selected");
     };
-    let results = input_files::consistent(Path::new(path), EXTERNAL)
+    let results = input_files::consistent(Path::new(path), verify::MAX_BYTES)
         .with_context(|| format!("cannot use --external {id}"))?;
     if results.evidence.rehearsal {
         bail!("cannot use --external {id}: {path} is of a rehearsal, which proves nothing");

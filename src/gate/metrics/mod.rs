@@ -21,7 +21,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use memchr::{memchr2, memrchr2};
 
-use crate::domain::metric::Metric;
+use crate::domain::metric::{Metric, NODE_TPS};
 use crate::gate::metrics::decode::Decoder;
 pub use crate::gate::metrics::decode::{Encoding, Escape};
 pub use crate::gate::metrics::form::{Forms, Why};
@@ -32,9 +32,6 @@ pub use crate::gate::metrics::samples::Samples;
 pub use crate::gate::metrics::series::Told;
 use crate::gate::metrics::series::{Place, STEP, rank, whole};
 use crate::gate::metrics::table::{Row, Table};
-
-/// The metric that every gate's output is searched for.
-pub const NODE_TPS: &str = "node_tps";
 
 /// A line longer than this is searched piece by piece.
 const LONG_LINE: usize = 64 << 10;
@@ -77,10 +74,7 @@ impl Meter {
     /// # Errors
     /// A pattern is not a regular expression with one group, or is too large; the error names the metric.
     pub fn new(metrics: &[Metric]) -> Result<Self, String> {
-        let node_tps = Metric {
-            unit: Some("tokens/s".to_owned()),
-            ..Metric::named(NODE_TPS)
-        };
+        let node_tps = Metric::node_tps();
         let implied = metrics.iter().all(|m| m.name != NODE_TPS).then_some(&node_tps);
         Meter::only(implied.into_iter().chain(metrics))
     }

@@ -2,7 +2,7 @@
 
 use crate::document::Node;
 use crate::document::node::Entry;
-use crate::domain::metric::Metric;
+use crate::domain::metric::{Metric, NODE_TPS};
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
@@ -87,5 +87,5 @@ pub(super) fn compares(kind: &str) -> bool {
 
 /// Whether a gate reads a metric. Every gate can read `node_tps`.
 pub(super) fn reads(own: &[Metric], name: &str) -> bool {
-    name == "node_tps" || own.iter().any(|metric| metric.name == name)
+    name == NODE_TPS || own.iter().any(|metric| metric.name == name)
 }

@@ -2,6 +2,7 @@
 
 use crate::document::Node;
 use crate::document::node::Entry;
+use crate::domain::metric::NODE_TPS;
 use crate::domain::noise::metric_name;
 use crate::domain::registry::DEFAULT_PERF_METRIC;
 use crate::lint::codes::document::{MISSING_KEY, WRONG_TYPE};
@@ -43,7 +44,7 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
     let metric = text(gate, "metric").unwrap_or(DEFAULT_PERF_METRIC);
     let name = metric.strip_suffix("_p50");
     if !name.is_some_and(|n| reads(&own, n)) {
-        let known: Vec<String> = std::iter::once("node_tps")
+        let known: Vec<String> = std::iter::once(NODE_TPS)
             .chain(names())
             .map(|n| format!("{n}_p50"))
             .collect();
@@ -55,10 +56,10 @@ pub(super) fn check(diagnostics: &mut Diagnostics<'_>, entry: &Entry, gates: &[E
         return;
     }
     let processes = gate_command::option(command, "nproc_per_node").unwrap_or(1);
-    if name == Some("node_tps")
+    if name == Some(NODE_TPS)
         && gate_command::is_trainer(command)
         && processes <= 1
-        && names().all(|own| own != "node_tps")
+        && names().all(|own| own != NODE_TPS)
     {
         let message = format!(
             "`{}` trains in one process, which prints no node_tps",
