@@ -116,7 +116,7 @@ fn reason(run: &Run, status: &str, reason: &str) {
 }
 
 #[test]
-fn two_pods_prove_one_gate() {
+fn slow_two_pods_prove_one_gate() {
     let cmd = "echo \"rank $NMOE_NODE_RANK of $NMOE_NODES at $NMOE_MASTER_ADDR\"; names=(heliotrope chrysanthemum)\n\
          echo \"peer ${names[1 - NMOE_NODE_RANK]}\"; for n in 1 2 3; do echo \"step: $n tps: $((n + NMOE_NODE_RANK * 10))\"; done; sleep 2";
     let cluster = Cluster::new(
@@ -219,7 +219,7 @@ fn cluster_without_kueue_refuses_queue() {
 }
 
 #[test]
-fn expired_watch_is_followed_by_list() {
+fn slow_expired_watch_is_followed_by_list() {
     let cluster = Cluster::new(
         "sleep 3",
         Faults {
@@ -246,7 +246,7 @@ fn failed_pod_fails_gate() {
 }
 
 #[test]
-fn job_without_one_pod_is_invalid() {
+fn slow_job_without_one_pod_is_invalid() {
     let cluster = Cluster::new(
         "true",
         Faults {
@@ -260,7 +260,7 @@ fn job_without_one_pod_is_invalid() {
 }
 
 #[test]
-fn evicted_or_preempted_job_is_lost() {
+fn slow_evicted_or_preempted_job_is_lost() {
     for faults in [
         Faults {
             evicts: true,
@@ -312,7 +312,7 @@ fn lost_answer_leaves_no_job() {
 }
 
 #[test]
-fn stopped_run_deletes_job_and_waits() {
+fn slow_stopped_run_deletes_job_and_waits() {
     // In the queue, and while the gate runs.
     for (faults, running) in [
         (
@@ -348,7 +348,7 @@ fn stopped_run_deletes_job_and_waits() {
 }
 
 #[test]
-fn next_run_deletes_job_of_killed_run() {
+fn slow_next_run_deletes_job_of_killed_run() {
     let cluster = Cluster::new("test -e ../home/go || sleep 50", Faults::default());
     let mut run = cluster.start(&[]);
     cluster.api.wait_until(|state| state.running() == 2);
@@ -370,7 +370,7 @@ fn next_run_deletes_job_of_killed_run() {
 }
 
 #[test]
-fn template_of_base_adds_listed_fields() {
+fn slow_template_of_base_adds_listed_fields() {
     for (field, code) in [("nodeSelector: {pool: gates}", 0), ("hostNetwork: true", 3)] {
         let container = "{resources: {{ resources | tojson }}}";
         let cluster = Cluster::new("true", Faults::default());

@@ -187,3 +187,118 @@ fn unreachable(error: &ureq::Error) -> SchedulerError {
         _ => "the answer is not HTTP",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+
+    /// A certificate with its key.
+    struct Issued {
+        pem: String,
+        der: CertificateDer<'static>,
+        key: KeyPair,
+    }
+
+    struct Authority {
+        pem: String,
+        der: CertificateDer<'static>,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let certificate = params.self_signed(&key).unwrap();
+            Authority {
+                pem: certificate.pem(),
+                der: certificate.der().clone(),
+                issuer: Issuer::new(params, key),
+            }
+        }
+
+        fn issue(&self, name: &str) -> Issued {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &self.issuer).unwrap();
+            Issued {
+                pem: certificate.pem(),
+                der: certificate.der().clone(),
+                key,
+            }
+        }
+    }
+
+    /// Starts a server that wants a certificate of this authority from its clients.
+    fn serve(authority: &Authority) -> u16 {
+        let own = authority.issue("127.0.0.1");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der.clone()).unwrap();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![own.der], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = StreamOwned::new(connection, stream);
+                // A handshake that fails ends here.
+                if stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                    let _ = stream.write_all(answer);
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                }
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn server_and_client_prove_themselves() {
+        let (ours, other) = (Authority::new(), Authority::new());
+        let port = serve(&ours);
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config");
+        let read = |authority: &Authority, client: Option<Issued>| {
+            let encode = |text: &str| STANDARD.encode(text);
+            let user = client.map_or("token: t".to_owned(), |client| {
+                let (pem, key) = (encode(&client.pem), encode(&client.key.serialize_pem()));
+                format!("client-certificate-data: {pem}, client-key-data: {key}")
+            });
+            let text = format!(
+                "current-context: a\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n\
+                 clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:{port}', certificate-authority-data: {}}}}}]\n\
+                 users: [{{name: u, user: {{{user}}}}}]\n",
+                encode(&authority.pem)
+            );
+            std::fs::write(&path, text).unwrap();
+            let config = Config::of_environment(&[("KUBECONFIG".into(), path.clone().into())]).unwrap();
+            Api::new(config).unwrap().get::<Value>("/apis/")
+        };
+        read(&ours, Some(ours.issue("gates"))).unwrap();
+        assert!(read(&ours, None).is_err());
+        assert!(read(&ours, Some(other.issue("gates"))).is_err());
+        assert!(read(&other, Some(ours.issue("gates"))).is_err());
+    }
+}
