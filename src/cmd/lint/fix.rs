@@ -10,7 +10,7 @@ use crate::cmd::context::print_data;
 use crate::document::Source;
 use crate::document::diff::push_lines;
 use crate::document::source::Span;
-use crate::domain::finding::{Finding, Fix, Region};
+use crate::domain::finding::{Finding, Region};
 use crate::leaks::codes::is_leak;
 use crate::system::files;
 
