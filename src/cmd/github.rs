@@ -68,7 +68,10 @@ pub fn head_for_gh(context: &Context, branch: &str) -> String {
     let named = std::env::var("GITHUB_REPOSITORY").ok();
     let named = named.and_then(|text| Repository::parse(text.trim()));
     match (of_remote(context, "").ok(), named) {
-        (Some(remote), Some(named)) if remote != named => format!("{}:{branch}", remote.owner),
+        // GitHub ignores case in names.
+        (Some(remote), Some(named)) if !remote.owner.eq_ignore_ascii_case(&named.owner) => {
+            format!("{}:{branch}", remote.owner)
+        }
         _ => branch.to_owned(),
     }
 }

@@ -149,13 +149,21 @@ pub static ATTESTATION: SchemaType = SchemaType::Map(&[
     ),
 ]);
 
-/// The container of the registry or of a gate.
+/// The image of a container on this machine.
 const IMAGE: SchemaType = SchemaType::Text(Some(TextRule {
     good: container::is_image,
     code: &IMAGE_WITHOUT_DIGEST,
     must_be: "an image by digest: `NAME@sha256:…`, or `sha256:…`",
 }));
 
+/// The image of pods, which a cluster downloads by name.
+const POD_IMAGE: SchemaType = SchemaType::Text(Some(TextRule {
+    good: |image| container::is_image(image) && image.contains('@'),
+    code: &IMAGE_WITHOUT_DIGEST,
+    must_be: "an image by name and digest: `NAME@sha256:…`",
+}));
+
+/// The container of the registry or of a gate.
 const CONTAINER: SchemaType = SchemaType::Map(&[
     key("image", Optional, IMAGE),
     key("dockerfile", Optional, TEXT),
@@ -254,7 +262,7 @@ static EXECUTOR: SchemaType = SchemaType::Map(&[
         "kubernetes",
         Optional,
         SchemaType::Map(&[
-            key("image", Required, IMAGE),
+            key("image", Required, POD_IMAGE),
             key("claim", Required, JOB_OPTION),
             key("mount", Required, JOB_OPTION),
             key("queue", Optional, JOB_OPTION),

@@ -93,6 +93,11 @@ fn no_command_parses_a_document_twice() {
             None,
             &["nmoe:", "nmoe_pr:", "[gates."],
         ),
+        (
+            "lint attestation pr.md --contract issue.md --results ../../home/parts.json",
+            None,
+            &["nmoe:", "nmoe_pr:", "[gates."],
+        ),
         ("lint registry", None, &["[gates."]),
         ("lint pr", Some("pull_request"), &["nmoe:", "nmoe_pr:", "[gates."]),
         (

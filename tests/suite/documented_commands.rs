@@ -69,7 +69,7 @@ const NOT_RUN: [(&str, &str); 24] = [
 ];
 
 /// Lines that exit with another code than 0 in the reader's repository, with the reason.
-const ENDS: [(&str, &str, i32, &str); 20] = [
+const ENDS: [(&str, &str, i32, &str); 23] = [
     ("README.md", "nmoe-gates run --bundle full", 3, NO_B200),
     (
         "docs/reference/run.md",
@@ -118,6 +118,24 @@ const ENDS: [(&str, &str, i32, &str); 20] = [
         "nmoe-gates perf history check",
         3,
         "no epoch is pinned",
+    ),
+    (
+        "docs/explanation/performance.md",
+        "nmoe-gates perf history plot --output history.html",
+        2,
+        "the recorded run compared nothing",
+    ),
+    (
+        "docs/start/quickstart.md",
+        "nmoe-gates run --bundle full --dry-run",
+        2,
+        "the bundle is added by hand; `scripts/verify/install` adds it",
+    ),
+    (
+        "docs/start/quickstart.md",
+        "nmoe-gates run --bundle full --rehearse",
+        2,
+        "the bundle is added by hand; `scripts/verify/install` adds it",
     ),
     ("docs/guides/setup.md", "nmoe-gates doctor --runner", 1, NO_B200),
     (

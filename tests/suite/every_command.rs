@@ -72,7 +72,7 @@ fn slow_every_command_finds_root_from_subdirectory() {
             assert!(!left.join(folder).exists(), "{name} wrote {folder}");
         }
     }
-    assert!(passed > 15, "only {passed} examples passed");
+    assert!(passed >= 15, "only {passed} examples passed");
 }
 
 /// Reads the files below one of git's own folders, without what git itself adds to and without what has the name of this program: its

@@ -213,7 +213,7 @@ fn refused_results_are_published_as_refused() {
             set(&good, "/evidence/image", json!("registry.internal/x"))
                 .to_string()
                 .into(),
-            "names that the registry does not have",
+            "contradict themselves",
         ),
         (
             set(&good, "/evidence/target", json!("node-17.internal"))

@@ -16,6 +16,7 @@ use crate::git::Git;
 use crate::git::revisions;
 use crate::lint;
 use crate::lint::attestation_evidence::AttestationEvidence;
+use crate::lint::context::RegistryIndex;
 use crate::lint::diagnostics::Diagnostics;
 use crate::pull::scope;
 
@@ -70,7 +71,15 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     if let Some(contract) = &contract {
         findings.extend(Diagnostics::of(contract).finish());
     }
-    let registry = context.registry().ok();
+    // Only results are compared with the whole registry.
+    let mut registry = match args.results.as_slice() {
+        [] => None,
+        _ => context.policy().registry_with_tree().ok(),
+    };
+    let facts = match registry.as_mut().and_then(|loaded| loaded.root.take()) {
+        Some(root) => gather::facts_with(context, Some(RegistryIndex::new(root)))?,
+        None => gather::facts(context)?,
+    };
     let git = Git::at(&context.subject);
     let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
     let evidence = AttestationEvidence {
@@ -87,7 +96,6 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
             .map(|path| input_files::recorded(path, registry.as_ref()))
             .collect::<anyhow::Result<_>>()?,
     };
-    let facts = gather::facts(context)?;
     for source in &documents.sources {
         findings.extend(lint::attestation::lint(
             &Document::parse(source.clone()),

@@ -123,11 +123,14 @@ impl Config {
         let user = named(&file.users, &context.user).and_then(|named| named.user.as_ref());
         let none = User::default();
         let user = user.unwrap_or(&none);
-        let other = user.other.keys().chain(cluster.other.keys()).next();
-        if let Some(key) = other {
+        if let Some(key) = user.other.keys().next() {
             return Err(wrong(format!(
                 "`{key}` is not supported; use a token or a client certificate"
             )));
+        }
+        // `extensions` belong to the tool that wrote the file.
+        if let Some(key) = cluster.other.keys().find(|key| *key != "extensions") {
+            return Err(wrong(format!("`{key}` of the cluster is not supported")));
         }
         let is_local = ["http://127.0.0.1:", "http://localhost:"];
         let server = cluster.server.trim_end_matches('/');
@@ -147,6 +150,12 @@ impl Config {
         };
         let certificate = data(&user.client_certificate_data, &user.client_certificate)?;
         let key = data(&user.client_key_data, &user.client_key)?;
+        let client = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("the client certificate has no key".to_owned())),
+            (None, Some(_)) => return Err(wrong("the client key has no certificate".to_owned())),
+        };
         let token = user.token.clone().map(Token::Text);
         let token_file = user
             .token_file
@@ -159,7 +168,7 @@ impl Config {
                 &cluster.certificate_authority_data,
                 &cluster.certificate_authority,
             )?,
-            client: certificate.zip(key),
+            client,
             token: token_file.or(token),
         })
     }
@@ -262,7 +271,7 @@ mod tests {
         );
         assert_eq!(config.authorities.as_deref(), Some(&b"PEM"[..]));
         let inline = read(
-            "server: 'https://c', certificate-authority-data: UEVN",
+            "server: 'https://c', certificate-authority-data: UEVN, extensions: [{name: cluster_info}]",
             "client-certificate-data: Yw==, client-key-data: aw==",
         );
         let inline = inline.unwrap();
@@ -272,6 +281,8 @@ mod tests {
             ("server: 'https://c', insecure-skip-tls-verify: true", "token: t"),
             ("server: 'https://c', proxy-url: 'http://p'", "token: t"),
             ("server: 'https://c'", "exec: {command: aws}"),
+            ("server: 'https://c'", "client-certificate-data: Yw=="),
+            ("server: 'https://c'", "client-key-data: aw=="),
             ("server: 'https://c'", "username: u, password: p"),
             ("server: 'http://c'", "token: t"),
             ("server: 'https://c', certificate-authority-data: '%'", "token: t"),
