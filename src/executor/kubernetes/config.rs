@@ -300,8 +300,8 @@ mod tests {
             std::fs::write(place.path().join(name), text).unwrap();
         }
         std::os::unix::fs::symlink("real", place.path().join("token")).unwrap();
-        let config = Config::of_account(place.path(), "fd00::1", "6443").unwrap();
-        assert_eq!(config.server, "https://[fd00::1]:6443");
+        let config = Config::of_account(place.path(), "2001:db8::1", "6443").unwrap();
+        assert_eq!(config.server, "https://[2001:db8::1]:6443");
         assert_eq!(config.authorization().unwrap().as_deref(), Some("Bearer one"));
         // The cluster replaces the token.
         std::fs::write(place.path().join("real"), "two").unwrap();
