@@ -231,6 +231,38 @@ fn proposed_registry_is_checked_against_policy() {
     );
 }
 
+/// The settings of a change apply once it is merged, so they cannot hide an all-to-all or a missing invariant of the change.
+#[test]
+fn settings_of_change_do_not_replace_policy() {
+    let settings = "[moe]\npath = []\n[contracts]\ninvariants = []\n";
+    let moe = "dist.all_to_all_single(y, x)\n";
+    let subject = pull(&[("configs/nmoe-gates.toml", settings), ("nmoe/moe.py", moe)]);
+    let contract = CONTRACT.replace("    - No NCCL all-to-all on the MoE path\n", "");
+    assert_ne!(contract, CONTRACT);
+    let policy = pull(&[("nmoe/model.py", "b\n")]).sandbox;
+    let repo = policy.repo();
+    let call = subject
+        .call("json")
+        .arg("--subject")
+        .arg(".")
+        .arg("--repo")
+        .arg(repo);
+    std::fs::write(subject.sandbox.path("contract.md"), contract).unwrap();
+    let out = call.run().exits(1).json();
+    let findings = out["findings"].as_array().unwrap();
+    let errors: Vec<_> = findings
+        .iter()
+        .filter(|f| f["severity"] == "error")
+        .map(|f| (f["code"].as_str().unwrap(), f["path"].as_str().unwrap()))
+        .collect();
+    for expected in [
+        ("moe-all-to-all", "nmoe/moe.py"),
+        ("missing-invariant", "../contract.md"),
+    ] {
+        assert!(errors.contains(&expected), "{expected:?}: {errors:?}");
+    }
+}
+
 #[test]
 fn secret_in_change_is_found_but_not_shown() {
     let secret = format!("gh{}_{}", "p", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6");
