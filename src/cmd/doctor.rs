@@ -89,9 +89,20 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn next(checks: &[Check]) -> Vec<NextStep> {
     let missing = checks.iter().filter(|check| check.state == State::Missing);
     let mut next: Vec<NextStep> = Vec::new();
-    for remedy in missing.filter_map(|check| check.remedy.as_deref()) {
-        let step = NextStep::manual(Who::Maintainer, remedy);
-        if !next.contains(&step) {
+    for check in missing {
+        let remedy = check.remedy.as_deref().unwrap_or_default();
+        let step = match &check.command {
+            Some(arguments) => {
+                let argv = std::iter::once("nmoe-gates").chain(arguments.iter().map(String::as_str));
+                NextStep::run(Who::Maintainer, remedy, argv)
+            }
+            None => NextStep::manual(Who::Maintainer, remedy),
+        };
+        let is_same = |known: &NextStep| match step.command() {
+            Some(command) => known.command() == Some(command),
+            None => *known == step,
+        };
+        if !next.iter().any(is_same) {
             next.push(step);
         }
     }
@@ -110,7 +121,7 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
         Ok(None) => {
             let found = format!("{} is absent", paths::REGISTRY);
             return (
-                missing(found, "`nmoe-gates init` writes one"),
+                missing(found, "`nmoe-gates init` writes one").with_command(&["init"]),
                 Registry::default(),
             );
         }
@@ -143,7 +154,8 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
         errors => missing(
             format!("{found}, {errors} error{}", plural(errors)),
             "`nmoe-gates lint registry` shows what is wrong",
-        ),
+        )
+        .with_command(&["lint", "registry"]),
     };
     (check, registry)
 }

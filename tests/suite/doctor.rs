@@ -34,6 +34,14 @@ fn empty_folder_lists_fix_for_each_problem() {
             "{name}: {report}"
         );
     }
+    // Registry, forms and workflows have the same remedy, which an agent can execute.
+    let steps = report["next"].as_array().unwrap();
+    let init: Vec<_> = steps
+        .iter()
+        .filter(|step| step["what"].as_str().unwrap().contains("nmoe-gates init"))
+        .map(|step| &step["argv"])
+        .collect();
+    assert_eq!(init, [&json!(["nmoe-gates", "init"])]);
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub struct Check {
     pub found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// The arguments of the command of this program that is the remedy.
+    #[serde(skip)]
+    pub command: Option<Vec<String>>,
 }
 
 impl Check {
@@ -28,6 +31,7 @@ impl Check {
             state: State::Ok,
             found: found.into(),
             remedy: None,
+            command: None,
         }
     }
 
@@ -42,6 +46,16 @@ impl Check {
             state,
             found: found.into(),
             remedy: Some(remedy.into()),
+            command: None,
+        }
+    }
+
+    /// Names the command of this program that is the remedy.
+    pub fn with_command(self, arguments: &[&str]) -> Self {
+        let command = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Check {
+            command: Some(command),
+            ..self
         }
     }
 }

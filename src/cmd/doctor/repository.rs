@@ -43,11 +43,11 @@ pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) 
     let workflows = read(&context.repo, settings);
     for path in ours(settings).filter(|path| !workflows.iter().any(|w| w.path == *path)) {
         let what = format!("{path} is absent");
-        let help = match [paths::TIER_B, paths::PR_LINT].contains(&path) {
-            true => "`nmoe-gates init` writes it",
-            false => "add it, or correct `publish.workflows` in the settings",
-        };
-        checks.push(Check::not(State::Missing, "workflows", what, help));
+        let absent = |help| Check::not(State::Missing, "workflows", what, help);
+        checks.push(match [paths::TIER_B, paths::PR_LINT].contains(&path) {
+            true => absent("`nmoe-gates init` writes it").with_command(&["init"]),
+            false => absent("add it, or correct `publish.workflows` in the settings"),
+        });
     }
     if workflows.is_empty() {
         return checks;
@@ -151,7 +151,8 @@ fn forms(repo: &Path, registry: &Registry) -> Check {
             "forms",
             format!("{} absent", absent.join(", ")),
             "`nmoe-gates init` writes them",
-        );
+        )
+        .with_command(&["init"]);
     }
     let unknown: Vec<String> = forms
         .iter()
@@ -184,7 +185,8 @@ fn updates(repo: &Path) -> Option<Check> {
             "init",
             format!("`nmoe-gates init` would update {}", paths.join(", ")),
             "`nmoe-gates init` shows the patch",
-        ),
+        )
+        .with_command(&["init"]),
     })
 }
 
@@ -311,15 +313,14 @@ fn others(workflows: &[Workflow]) -> Vec<Check> {
             return Check::ok("workflows", workflow.path.clone());
         }
         let counted = format!("{} finding{}", found.len(), plural(found.len()));
+        let lint = ["lint", "workflows", &workflow.path];
         Check::not(
             worst(&found),
             "workflows",
             format!("{}: {counted}", workflow.path),
-            format!(
-                "`{}` shows them",
-                own_line(&["lint", "workflows", &workflow.path])
-            ),
+            format!("`{}` shows them", own_line(&lint)),
         )
+        .with_command(&lint)
     })
     .collect()
 }
