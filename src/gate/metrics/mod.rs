@@ -14,6 +14,7 @@ mod series;
 mod table;
 mod text;
 mod unit;
+mod unit_text;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -9,12 +9,10 @@ use crate::gate::metrics::boundary::boundary;
 use crate::gate::metrics::form::{Decimals, Form, Why};
 use crate::gate::metrics::text::{character, digit, skip_blanks, text, wide_blank};
 use crate::gate::metrics::unit::{self, Unit};
+use crate::gate::metrics::unit_text::{bracketed, is_declared, is_numeral, phrase, word};
 
 /// Most digits of a number; more of them are something else.
 const DIGITS: usize = 64;
-/// Longest unit.
-const UNIT: usize = 32;
-
 /// A number that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number {
@@ -359,52 +357,6 @@ fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
     Ok(tail)
 }
 
-/// Reads a unit in brackets after a number, `118.7 (ktok/s)`, and returns where it stands and where the brackets end.
-///
-/// # Errors
-/// The brackets contain a factor: `(x1000)`, `(10^5)`, `(k)`, `(thousand)`.
-fn bracketed(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Option<(Range<usize>, usize)>, Why> {
-    let close = match line.get(at) {
-        Some(b'(') => b')',
-        Some(b'[') => b']',
-        _ => return Ok(None),
-    };
-    let Some(len) = line[at + 1..].iter().take(UNIT).position(|b| *b == close) else {
-        return Ok(None);
-    };
-    let inside = at + 1..at + 1 + len;
-    let said = text(&line[inside.clone()]).trim();
-    let factor = said.strip_prefix(['x', 'X', '×', '*']).map(str::trim_start);
-    if factor.is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit()))
-        || said.starts_with("10^")
-        || said.starts_with("10**")
-    {
-        return Err(Why::NotAlone);
-    }
-    let is_suffix = matches!(said.as_bytes(), [letter] if unit::suffix(*letter).is_some());
-    let is_unit = is_declared(line, &inside, how) || Unit::known(said).is_some();
-    if !is_unit && (is_suffix || said.split_whitespace().any(is_numeral)) {
-        return Err(Why::HalfRead);
-    }
-    Ok(is_unit.then_some((inside.clone(), inside.end + 1)))
-}
-
-/// A word for a number, which would multiply the one before it.
-fn is_numeral(word: &str) -> bool {
-    const NUMERALS: &[&str] = &[
-        "hundred", "thousand", "million", "billion", "trillion", "mn", "bn", "mio", "mrd", "lakh", "crore",
-    ];
-    let word = word.strip_suffix('s').unwrap_or(word);
-    NUMERALS.iter().any(|n| n.eq_ignore_ascii_case(word))
-}
-
-/// Whether a word is the declared unit as the registry writes it.
-fn is_declared(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
-    how.unit.is_some_and(|(declared, _)| {
-        !word.is_empty() && text(&line[word.clone()]).eq_ignore_ascii_case(declared)
-    })
-}
-
 /// Whether a word after a blank is the unit of the number before it.
 fn stands_apart(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
     let said = text(&line[word.clone()]);
@@ -448,50 +400,6 @@ fn names_something(line: &[u8], at: usize) -> bool {
         Some(b) => b.is_ascii_digit() && at > 0 && line[at - 1].is_ascii_alphabetic(),
         None => false,
     }
-}
-
-/// Returns the range of letters and other characters of a unit.
-fn word(line: &[u8], at: usize) -> Range<usize> {
-    let mut i = at;
-    while i - at < UNIT {
-        match line.get(i) {
-            Some(b'%') => {
-                i += 1;
-                break;
-            }
-            Some(b) if b.is_ascii_alphabetic() => i += 1,
-            Some(b'/') if line.get(i + 1).is_some_and(u8::is_ascii_alphabetic) => i += 1,
-            Some(0x80..) => match character(line, i) {
-                Some(('µ' | 'μ', len)) => i += len,
-                _ => break,
-            },
-            _ => break,
-        }
-    }
-    at..i
-}
-
-/// Returns the range of a unit in words, `tokens per second`, or of one word.
-fn phrase(line: &[u8], at: usize) -> Range<usize> {
-    let first = word(line, at);
-    let mut end = if text(&line[first.clone()]) == "per" {
-        at
-    } else {
-        first.end
-    };
-    loop {
-        let per = skip_blanks(line, end);
-        let what = skip_blanks(line, per + 3);
-        if !line[per..].starts_with(b"per") || what == per + 3 {
-            break;
-        }
-        let next = word(line, what);
-        if next.is_empty() {
-            break;
-        }
-        end = next.end;
-    }
-    at..end.max(first.end)
 }
 
 /// What is not finite and still a number: also `.nan` of YAML, `NaN32` of Julia and `∞`.
