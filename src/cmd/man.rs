@@ -62,7 +62,11 @@ fn page(command: clap::Command, help: Option<&Help>) -> anyhow::Result<String> {
     let mut page = Vec::new();
     let Some(help) = help else {
         Man::new(command).render(&mut page)?;
-        return Ok(String::from_utf8_lossy(&page).into_owned());
+        let page = String::from_utf8_lossy(&page);
+        // The text at the end of the help begins with its heading. `clap_mangen` has only one heading for such texts.
+        return Ok(page
+            .replacen(".SH EXTRA\nBy role:\n", ".SH \"COMMANDS BY ROLE\"\n", 1)
+            .replacen(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n", 1));
     };
     let man = Man::new(command);
     man.render_title(&mut page)?;

@@ -102,6 +102,7 @@ fn manual_pages_cover_every_subcommand() {
     let sandbox = Sandbox::new();
     let page = sandbox.gates(["man"]).run().exits(0).stdout;
     assert!(page.contains(".TH nmoe-gates 1"), "{page}");
+    assert!(page.contains(".SH \"COMMANDS BY ROLE\"\n  set up "), "{page}");
     sandbox
         .gates(["man", "--dir", "man"])
         .run()
