@@ -1,4 +1,5 @@
-//! `explain`: prints what a code or a reason means and how to fix it. Reads only the tables of the program.
+//! `explain`: prints what a code or a reason means and how to fix it. Reads the tables of the program, and the
+//! invariants of the settings.
 
 mod words;
 
@@ -13,6 +14,7 @@ use crate::cmd::variables;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Code;
 use crate::domain::page;
+use crate::domain::settings::Contracts;
 use crate::domain::suggest::{did_you_mean, nearest};
 use crate::domain::verdict::Reason;
 use crate::git;
@@ -105,6 +107,13 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                 }
                 (None, None, Some((word, says))) => format!("{word}\n\n{says}\n"),
                 (None, None, None) => {
+                    if let Some(says) = invariant(context, name) {
+                        if as_json {
+                            return print_value(&json!({ "invariant": name, "says": says }));
+                        }
+                        print(Text::new().line(name).line("").wrapped(says, 0))?;
+                        return Ok(Exit::Passed);
+                    }
                     let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
                     let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
                     let meant = nearest(name, known.chain(words::WORDS.iter().map(|(word, _)| *word)));
@@ -132,6 +141,17 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     Ok(Exit::Passed)
 }
 
+/// Returns what an invariant of the settings means. Settings that cannot be read have the default ones.
+fn invariant(context: &Context, id: &str) -> Option<String> {
+    let required = context.settings().unwrap_or_default().contracts.invariants;
+    let found = required.into_iter().find(|invariant| invariant.id == id)?;
+    Some(format!(
+        "An invariant: {}. Every contract lists this id under `contract.invariants`, or states the invariant in a sentence; \
+         a contract without it has the finding `missing-invariant`.",
+        found.text
+    ))
+}
+
 /// Returns every code by family, and the reasons of verdicts as the last family.
 pub fn families() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut families: Vec<_> = tables()
@@ -149,10 +169,12 @@ pub fn families() -> Vec<(&'static str, Vec<&'static str>)> {
 pub fn names() -> Vec<String> {
     let codes = families().into_iter().flat_map(|(_, ids)| ids);
     let words = words::WORDS.iter().map(|(word, _)| *word);
+    let invariants = Contracts::default().invariants;
     codes
         .chain(words)
         .chain(["exit-codes", "environment"])
         .map(str::to_owned)
+        .chain(invariants.into_iter().map(|invariant| invariant.id))
         .collect()
 }
 
@@ -207,6 +229,11 @@ fn list(tables: &[(&str, &[&Code])]) -> Text {
     out.line("").line("Words of reports");
     for (word, says) in words::WORDS {
         out.wrapped(format_args!("  {word:<24} {says}"), 27);
+    }
+    out.line("")
+        .line("Invariants of contracts, unless the settings name others");
+    for invariant in Contracts::default().invariants {
+        out.wrapped(format_args!("  {:<24} {}", invariant.id, invariant.text), 27);
     }
     out.line("")
         .line("Exit codes: `nmoe-gates explain exit-codes`")

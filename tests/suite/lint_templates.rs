@@ -172,6 +172,32 @@ fn tracked_schemas_match_types() {
     }
 }
 
+/// `missing-invariant` prints ids, so `explain` knows them, also those of the settings.
+#[test]
+fn invariants_are_explained() {
+    let sandbox = Sandbox::new();
+    let explain = |id: &str, text: &str| {
+        let call = sandbox.gates(["explain", id]).run().exits(0);
+        call.prints(&format!("{id}\n\nAn invariant: {text}."));
+    };
+    explain("b200-only", "B200-only (sm_100a)");
+    explain("no-nccl-a2a", "no NCCL all-to-all on the MoE path");
+    explain(
+        "toml-container",
+        "TOML-only configuration, container-first execution",
+    );
+    sandbox.file(
+        "configs/nmoe-gates.toml",
+        "[[contracts.invariants]]\nid = \"own\"\ntext = \"own rule\"\nany = [\"own\"]\n",
+    );
+    explain("own", "own rule");
+    sandbox
+        .gates(["explain", "b200-only"])
+        .run()
+        .exits(2)
+        .reports("cannot explain `b200-only`");
+}
+
 #[test]
 fn every_code_is_explained() {
     let sandbox = Sandbox::new();

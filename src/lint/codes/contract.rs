@@ -34,8 +34,8 @@ codes! {
         "allow: [nmoe/csrc/rdep.cu]\ndeny: [nmoe/csrc/**]",
         "allow: [nmoe/csrc/rdep.cu]\ndeny: [nmoe/csrc/swizzle.cuh]";
     ALLOW_MATCHES_NOTHING = "allow-matches-nothing", Warning,
-        "A pattern in `allow` matches no file",
-        "A name without wildcards may be a new file. A pattern with wildcards that matches no file in the checkout is most often misspelled.",
+        "`allow` matches no file, or a folder in it is misspelled",
+        "This is found in two cases: no entry of `allow` matches a file of the checkout, and all have wildcards; or a pattern with wildcards begins with a folder that does not exist, and an existing folder has almost the same name. Any other pattern without a match is accepted, because it may be for new files.",
         "allow: [nmoe/atention/**]",
         "allow: [nmoe/attention/**]";
     HOTSPOT_OUTSIDE_SCOPE = "hotspot-outside-scope", Warning,

@@ -75,7 +75,7 @@ codes! {
         "uses: actions/checkout@<40 hex digits> # v4.2.2";
     DEAD_RUNTIME = "workflow-dead-runtime", Warning,
         "an action needs a Node.js version that runners no longer have",
-        "GitHub's runners start JavaScript actions with Node.js 24; Node.js 20 and older are removed. Use a newer major version of the action. `lint workflows` knows the first such version of the actions that most workflows use, and reads `runs.using` of an `action.yml`.",
+        "GitHub's runners start JavaScript actions with Node.js 24; Node.js 20 and older are removed. Use a newer major version of the action. `lint workflows` knows the first such version of six actions: `actions/attest` v3, `actions/cache` v5, `actions/checkout` v5, `actions/deploy-pages` v5, `actions/download-artifact` v7 and `actions/upload-artifact` v6. It does not check the runtime of other actions. In an `action.yml` it reads `runs.using`.",
         "uses: actions/checkout@<40 hex digits> # v4.2.2",
         "uses: actions/checkout@<40 hex digits> # v7.0.1";
     DEFAULT_PERMISSIONS = "workflow-default-permissions", Warning,

@@ -8,7 +8,7 @@ use crate::lint::workflows::job::Step;
 use crate::lint::workflows::sink::Sink;
 
 /// The first major version of an action that runs on Node.js 24, by the `runs.using` of its tags.
-const FIRST: [(&str, u32); 6] = [
+pub(super) const FIRST: [(&str, u32); 6] = [
     ("actions/attest", 3),
     ("actions/cache", 5),
     ("actions/checkout", 5),

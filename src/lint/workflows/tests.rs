@@ -191,3 +191,11 @@ fn runner_labels_are_read_in_every_form() {
     ];
     assert_eq!(asked, wanted);
 }
+
+#[test]
+fn explanation_names_every_known_action() {
+    for (action, first) in runtime::FIRST {
+        let named = format!("`{action}` v{first}");
+        assert!(codes::DEAD_RUNTIME.explain.contains(&named), "{named}");
+    }
+}
