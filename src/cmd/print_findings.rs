@@ -42,6 +42,20 @@ pub fn print_count(
     Ok(exit(found))
 }
 
+/// Like [`print_count`], where nothing was changed. Says so to a person instead of that there are no findings.
+pub fn print_unchanged(
+    context: &Context,
+    count: usize,
+    found: &[Finding],
+    why: &str,
+) -> anyhow::Result<Exit> {
+    if found.is_empty() && context.format(&FORMATS)? == Format::Human {
+        context.note(format_args!("nothing was changed: {why}"));
+        return Ok(Exit::Passed);
+    }
+    print_count(context, &[], count, found)
+}
+
 /// Returns the exit code for these findings.
 pub fn exit(found: &[Finding]) -> Exit {
     if found.iter().any(|f| f.severity == Severity::Error) {

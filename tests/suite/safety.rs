@@ -188,7 +188,8 @@ fn commit_range_checks_added_lines() {
     sandbox
         .gates(["lint", "safety", "--diff", "HEAD..HEAD"])
         .run()
-        .exits(0);
+        .exits(0)
+        .reports("nothing was changed: the range of --diff has no commits");
     sandbox
         .gates(["lint", "safety", "--diff", "--output=x..HEAD"])
         .run()
@@ -545,4 +546,43 @@ fn empty_folder_is_no_clean_answer() {
         .run()
         .exits(2)
         .reports("error: cannot lint docs: no file below it can be scanned");
+    let whole = || sandbox.gates(["lint", "safety"]).run().exits(2);
+    whole().reports(": no file below it can be scanned");
+    sandbox.git(["init", "-q"]);
+    whole().reports(": no file below it can be scanned");
+}
+
+/// A check of no change says so, and not that there are no findings. The documents for programs do not differ.
+#[test]
+fn check_of_no_change_says_so() {
+    let sandbox = Sandbox::new();
+    let contract = include_str!("../fixtures/lint/contract.md");
+    sandbox.git(["init", "-q"]);
+    sandbox.git(["commit", "-qm", "base", "--allow-empty"]);
+    std::fs::write(sandbox.path("contract.md"), contract).unwrap();
+    let scope = ["lint", "scope", "--contract", "../contract.md"];
+    for (args, why) in [
+        (&["lint", "safety", "--cached"][..], "no change is staged"),
+        (
+            &["lint", "safety", "--diff", "HEAD..HEAD"],
+            "the range of --diff has no commits",
+        ),
+        (&[&scope[..], &["--cached"]].concat(), "no change is staged"),
+        (
+            &[&scope[..], &["--base", "HEAD"]].concat(),
+            "every file is as in the base",
+        ),
+    ] {
+        let out = sandbox.gates(args).run().exits(0);
+        assert_eq!(out.stderr, format!("nothing was changed: {why}\n"), "{args:?}");
+        let json = sandbox
+            .gates([args, &["--format", "json"]].concat())
+            .run()
+            .exits(0);
+        assert_eq!(json.json()["findings"], serde_json::json!([]));
+    }
+    sandbox.file("configs/a.toml", "a = 1\n");
+    sandbox.git(["add", "-A"]);
+    let out = sandbox.gates(["lint", "safety", "--cached"]).run().exits(0);
+    assert_eq!(out.stderr, "no findings in 1 document\n");
 }

@@ -22,6 +22,7 @@ use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::ids::CommitId;
 use crate::git::Git;
+use crate::git::diff;
 use crate::git::snapshot;
 use crate::leaks::baseline::Baseline;
 use crate::leaks::finding;
@@ -69,6 +70,8 @@ struct Scanned {
     placed: Vec<LeakFinding>,
     documents: usize,
     unreadable: usize,
+    /// Why nothing was changed, if so.
+    unchanged: Option<&'static str>,
 }
 
 /// Runs `lint safety`.
@@ -107,8 +110,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         None => in_files(context, &args.paths, &options)?,
     };
     let nothing = scanned.documents == 0 && scanned.unreadable == 0;
-    if nothing && !args.paths.is_empty() && args.paths.iter().all(|path| path.is_dir()) {
-        let folders: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
+    if nothing && args.paths.iter().all(|path| path.is_dir()) {
+        let subject = std::slice::from_ref(&context.subject);
+        let named = if args.paths.is_empty() {
+            subject
+        } else {
+            &args.paths
+        };
+        let folders: Vec<_> = named.iter().map(|path| path.display().to_string()).collect();
         bail!(
             "cannot lint {}: no file below it can be scanned",
             folders.join(", ")
@@ -146,6 +155,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     findings.extend(suppressions.findings(everything));
     if let Some(path) = baseline_path.filter(|_| everything) {
         findings.extend(baseline.findings(&path.to_string_lossy()));
+    }
+    if let Some(why) = scanned.unchanged {
+        return print_findings::print_unchanged(context, scanned.documents, &findings, why);
     }
     let exit = print_findings::print_count(context, &[], scanned.documents, &findings)?;
     if scanned.unreadable > 0 {
@@ -231,10 +243,13 @@ fn in_range(named: &Named, options: &Options) -> anyhow::Result<Scanned> {
         strict: &strict,
     };
     let RangeLeaks { found, proposed } = scan_diff(range, rules)?;
+    let commits = format!("{}..{}", named.base, named.head);
+    let is_empty = named.git.text(["rev-list", "--count", &commits])? == "0";
     Ok(Scanned {
         placed: found.into_iter().chain(proposed).collect(),
         documents: 1,
         unreadable: 0,
+        unchanged: is_empty.then_some("the range of --diff has no commits"),
     })
 }
 
@@ -251,10 +266,12 @@ fn in_index(context: &Context, options: &Options) -> anyhow::Result<Scanned> {
         open: options,
         strict: options,
     };
+    let is_empty = diff::between(&staged.git, &staged.parent, &staged.commit, false)?.is_empty();
     Ok(Scanned {
         placed: scan_diff(range, rules)?.found,
         documents: 1,
         unreadable: 0,
+        unchanged: is_empty.then_some(scope::NOTHING_STAGED),
     })
 }
 
@@ -310,6 +327,7 @@ fn in_files(context: &Context, paths: &[PathBuf], options: &Options) -> anyhow::
         placed,
         documents: usize::try_from(files).unwrap_or(usize::MAX) + stdin,
         unreadable: outcome.unreadable.len(),
+        unchanged: None,
     })
 }
 

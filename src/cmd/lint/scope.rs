@@ -22,6 +22,9 @@ pub const HELP: Help = Help {
     ],
 };
 
+/// Why nothing was changed with `--cached`.
+pub(super) const NOTHING_STAGED: &str = "no change is staged";
+
 /// Arguments of `lint scope`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
@@ -41,17 +44,27 @@ pub struct Args {
 /// Runs `lint scope`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     context.format(HELP.formats)?;
-    let findings = findings(context, args)?;
+    let Checked { findings, unchanged } = checked(context, args)?;
     let stored = stored_contract::age(&Git::at(&context.subject)).filter(|_| args.contract.is_empty());
     if let Some((number, day)) = stored.filter(|_| !findings.is_empty()) {
         context.note(format_args!(
             "the contract is the copy of issue #{number} of {day}; `nmoe-gates lint scope --issue {number}` reads it again"
         ));
     }
-    print_findings::print_all(context, &[], &findings)
+    match unchanged {
+        Some(why) => print_findings::print_unchanged(context, 0, &findings, why),
+        None => print_findings::print_all(context, &[], &findings),
+    }
 }
 
-fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
+/// The result of a check.
+struct Checked {
+    findings: Vec<Finding>,
+    /// Why nothing was changed, if so.
+    unchanged: Option<&'static str>,
+}
+
+fn checked(context: &Context, args: &Args) -> anyhow::Result<Checked> {
     let git = Git::at(&context.subject);
     let contract = contract_input::loaded(args.contract.or_stored(context)?)?.value;
     if args.cached {
@@ -61,17 +74,29 @@ fn findings(context: &Context, args: &Args) -> anyhow::Result<Vec<Finding>> {
             // Before the first commit every staged file is new.
             None => git.empty_tree()?,
         };
-        return scope::check(&git, &contract, &diff::staged(&git, &against)?, &against);
+        let changes = diff::staged(&git, &against)?;
+        return Ok(Checked {
+            findings: scope::check(&git, &contract, &changes, &against)?,
+            unchanged: changes.is_empty().then_some(NOTHING_STAGED),
+        });
     }
     let base = match &args.base {
         Some(base) => revisions::known(&git, base)?,
         None => revisions::base(&git, &context.settings()?.naming)?,
     };
+    let since_base = |git: &Git, head: &str| -> anyhow::Result<Checked> {
+        let fork = revisions::merge_base(git, &base, head)?;
+        let changes = diff::between(git, &fork, head, false)?;
+        Ok(Checked {
+            findings: scope::check(git, &contract, &changes, &fork)?,
+            unchanged: changes.is_empty().then_some("every file is as in the base"),
+        })
+    };
     if let Some(head) = &args.head {
-        return scope::between(&git, &contract, &base, &revisions::known(&git, head)?);
+        return since_base(&git, &revisions::known(&git, head)?);
     }
     let work = snapshot::of_work(&git)?;
-    scope::between(&work.git, &contract, &base, &work.commit)
+    since_base(&work.git, &work.commit)
 }
 
 /// Returns the repository with the index of the commit that is being made. git tells a hook that index in its environment.
