@@ -121,6 +121,15 @@ const ROUGH: Machine = Machine {
     ..PLAIN
 };
 
+impl Machine {
+    /// What the stalls of the change cost in total time, percent; negative.
+    pub fn cost(&self) -> f64 {
+        let (every, chance, times) = self.regression;
+        let share = if every > 0 { 1.0 / every as f64 } else { chance };
+        100.0 * (1.0 / (1.0 + share * (times - 1.0)) - 1.0)
+    }
+}
+
 /// The rows of the first table.
 pub const MACHINES: &[Machine] = &[
     QUIET,
@@ -658,9 +667,7 @@ pub fn rows(simulated: &[(Machine, Row)]) -> String {
 pub fn regression_rows(simulated: &[(Machine, Row)]) -> String {
     let mut text = String::new();
     for (machine, row) in simulated {
-        let (every, chance, times) = machine.regression;
-        let share = if every > 0 { 1.0 / every as f64 } else { chance };
-        let cost = 100.0 * (1.0 / (1.0 + share * (times - 1.0)) - 1.0);
+        let cost = machine.cost();
         for (b, budget) in BUDGETS
             .into_iter()
             .enumerate()
