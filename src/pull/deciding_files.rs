@@ -2,8 +2,6 @@
 //!
 //! The merge queue and `lint pr` ask here. Must not write anything.
 
-use std::collections::BTreeSet;
-
 use crate::document::Source;
 use crate::domain::finding::Finding;
 use crate::domain::ids::CommitId;
@@ -84,21 +82,14 @@ fn of_commit(git: &Git, commit: &CommitId) -> Result<(Vec<Source>, Vec<Finding>)
             sources.push(source(git, id, name)?);
         }
     }
-    let folders: BTreeSet<String> = sources.iter().flat_map(workflows::local_actions).collect();
-    let mut actions = Vec::new();
-    for folder in folders {
-        for file in ["action.yml", "action.yaml"] {
-            let name = if folder.is_empty() {
-                file.to_owned()
-            } else {
-                format!("{folder}/{file}")
-            };
-            let listed = git.bytes(["ls-tree", "--full-tree", "--object-only", commit, "--", &name])?;
-            if let Some(id) = String::from_utf8_lossy(&listed).lines().next() {
-                actions.push(source(git, id, &name)?);
-            }
-        }
-    }
+    let actions = workflows::actions(&sources, |name| {
+        let listed = git.bytes(["ls-tree", "-z", "--full-tree", commit, "--", name])?;
+        let listed = String::from_utf8_lossy(&listed);
+        let file = listed
+            .split_once('\t')
+            .and_then(|(kind, _)| kind.split_once(" blob "));
+        file.map(|(_, id)| diff::blob(git, id)).transpose()
+    })?;
     let findings = workflows::lint_all(&sources, &actions);
     Ok((sources, findings))
 }

@@ -11,6 +11,8 @@ const GATES: &str = "on: workflow_dispatch\npermissions: {}\njobs:\n  g:\n    ru
 const ON_PR: &str = "pull_request_target";
 const WRITE: &str = "    permissions: { contents: write }\n";
 const HEAD: &str = "${{ github.event.pull_request.head.sha }}";
+const FORK: &str = "https://github.com/${{ github.event.pull_request.head.repo.full_name }}";
+const BRANCH: &str = "${{ github.event.pull_request.head.ref }}";
 const CHECKOUT: &str = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1";
 
 fn workflow(events: &str, job: &str, steps: &str) -> String {
@@ -116,9 +118,14 @@ fn other_check_runs_are_no_finding() {
 /// A machine that keeps what a job leaves on it, with the code of a pull request and rights.
 #[test]
 fn t01_own_runner_on_pull_request() {
+    let many = format!("{{ r: [{}b200] }}", "'${{ matrix.r }}', ".repeat(60));
     let runners = [
         ("literal", "[self-hosted, gpu]", ""),
         ("label", "b200", ""),
+        ("label like one of GitHub", "github-b200", ""),
+        ("label like our key", "runs-on-b200", ""),
+        ("labels like those of providers", "['warp-b200', depot-gpu]", ""),
+        ("other case", "${{ Matrix.R }}", "{ r: [b200] }"),
         ("matrix", "${{ matrix.r }}", "{ r: [self-hosted] }"),
         (
             "list with matrix",
@@ -139,6 +146,7 @@ fn t01_own_runner_on_pull_request() {
             "",
         ),
         ("group", "{ group: gpus }", ""),
+        ("too many values", "${{ matrix.r }}", &many),
         ("variable", "${{ env.R }}", ""),
     ];
     let rights = [
@@ -210,9 +218,21 @@ fn t01_change_reaches_step_by_detour() {
         ("image that is run", ON_PR, run("docker run --rm \"ghcr.io/o/r:pr-$N\"")),
         ("image that is built", ON_PR, run("docker build \"https://github.com/o/r.git#refs/pull/$N/head\"")),
         ("script of an action", ON_PR, "      - uses: actions/github-script@ed597411d8f924073f98dfc5c65a23a2325f34cd\n        with:\n          script: |\n            const sha = context.payload.pull_request.head.sha;\n            await exec.exec('git', ['fetch', 'origin', sha]);\n            await exec.exec('git', ['checkout', sha]);\n".to_owned()),
+        ("commit after an own branch", ON_PR, format!("      - run: |\n          git fetch origin refs/heads/main {HEAD}\n          git merge FETCH_HEAD\n")),
+        ("origin that is the fork", ON_PR, format!("      - run: |\n          git remote set-url origin {FORK}\n          git fetch origin refs/heads/{BRANCH}\n          git checkout FETCH_HEAD\n")),
+        ("fork in an earlier step", ON_PR, format!("      - run: git remote set-url origin {FORK}\n      - run: |\n          git fetch origin refs/heads/main\n          git checkout FETCH_HEAD\n")),
+        ("fork by configuration", ON_PR, format!("      - run: |\n          git config remote.origin.url {FORK}\n          git fetch origin refs/heads/{BRANCH}\n          git checkout FETCH_HEAD\n")),
+        ("fork under another name", ON_PR, format!("      - run: |\n          git remote add theirs {FORK}\n          git fetch theirs\n          git checkout theirs/main\n")),
+        ("key of the matrix", ON_PR, checkout("${{ Matrix.at }}")),
+        ("other case", ON_PR, format!("      - id: at\n        run: echo \"v={HEAD}\" >>\"$GITHUB_OUTPUT\"\n{}", checkout("${{ Steps.AT.outputs.v }}"))),
+        ("merge queue", "merge_group", format!("      - uses: {CHECKOUT}\n        with: {{ persist-credentials: false }}\n")),
         ("checkout by another action", ON_PR, format!("      - uses: example/git-clone@{}\n        with: {{ ref: '{}' }}\n", "1".repeat(40), HEAD.replace("event.pull_request.head.sha", "head_ref"))),
     ] {
-        let text = workflow(events, WRITE, &steps);
+        let strategy = match what {
+            "key of the matrix" => format!("    strategy: {{ matrix: {{ include: [{{ at: '{HEAD}' }}] }} }}\n"),
+            _ => String::new(),
+        };
+        let text = workflow(events, &format!("{strategy}{WRITE}"), &steps);
         is_refused(what, !sees_expression(&text), &[(X, &text)], "workflow-write-beside-change");
     }
     for (what, job) in [
@@ -237,6 +257,76 @@ fn t01_change_reaches_step_by_detour() {
             "workflow-write-beside-change",
         );
     }
+}
+
+/// Only people with write access push branches of the own repository, and put changes into the merge queue.
+#[test]
+fn own_branches_and_queue_are_no_error() {
+    let fetch = format!(
+        "      - run: |\n          git fetch origin +refs/heads/{BRANCH}:refs/remotes/origin/x\n          git checkout FETCH_HEAD\n"
+    );
+    let queue = format!("      - uses: {CHECKOUT}\n");
+    let read = "    permissions: { contents: read }\n";
+    for (events, job, steps) in [
+        (ON_PR, WRITE, &fetch),
+        ("[pull_request, merge_group]", read, &queue),
+    ] {
+        let text = workflow(events, job, steps);
+        assert_eq!(errors(&[(X, &text)]), Vec::<String>::new(), "{text}");
+    }
+}
+
+/// Names and values in great number take no more than a moment, and hide nothing.
+#[test]
+fn t01_change_behind_many_names() {
+    let lines: String = (0..1500).map(|n| format!("          v{n}=$X\n")).collect();
+    let steps = format!(
+        "      - env: {{ X: '{HEAD}' }}\n        run: |\n{lines}          git fetch origin ${{v1499#refs/}} && git checkout FETCH_HEAD\n"
+    );
+    let names = workflow(ON_PR, WRITE, &steps);
+    let item = "${{ env.E }}".repeat(60);
+    let values = names.replace("jobs:\n", &format!("env: {{ E: '{item}' }}\njobs:\n"));
+    let values = values.replace("  a:\n", "  a:\n    name: ${{ env.E }}\n");
+    for (what, text) in [("names", names), ("values", values)] {
+        let start = std::time::Instant::now();
+        is_refused(
+            what,
+            !sees_expression(&text),
+            &[(X, &text)],
+            "workflow-write-beside-change",
+        );
+        assert!(start.elapsed().as_secs() < 5, "{what}: {:?}", start.elapsed());
+    }
+}
+
+/// Files of a checkout that never end, or that are no files, stop nothing.
+#[test]
+fn t01_local_action_that_never_ends() {
+    let steps = format!(
+        "      - uses: ./pipe\n      - uses: ./endless\n      - uses: ./folder\n      - uses: ./real\n        with: {{ at: '{HEAD}' }}\n"
+    );
+    let text = workflow(ON_PR, WRITE, &steps);
+    let sandbox = Sandbox::new();
+    sandbox.file(X, &text);
+    sandbox.file("folder/action.yml/file", "");
+    sandbox.file("actions/take.yml", "runs:\n  using: composite\n  steps:\n    - shell: bash\n      run: git fetch origin \"$AT\" && git checkout FETCH_HEAD\n      env: { AT: '${{ inputs.at }}' }\n");
+    for folder in ["pipe", "endless", "real"] {
+        std::fs::create_dir(sandbox.repo().join(folder)).unwrap();
+    }
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        sandbox.repo().join("pipe/action.yml"),
+        rustix::fs::Mode::from(0o600),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("/dev/zero", sandbox.repo().join("endless/action.yml")).unwrap();
+    std::os::unix::fs::symlink("../actions/take.yml", sandbox.repo().join("real/action.yml")).unwrap();
+    let report = sandbox
+        .gates(["lint", "workflows", "--format", "json"])
+        .run()
+        .findings();
+    let found = report.to_string().contains("workflow-write-beside-change");
+    attack("an action behind a pipe", !sees_expression(&text), !found);
 }
 
 #[test]
@@ -556,6 +646,20 @@ fn other_statuses_are_no_error() {
         );
         assert_eq!(errors(&[(X, &text)]), Vec::<String>::new(), "{script}");
     }
+}
+
+/// A change adds a workflow with an action whose file is a folder: git has no text for it.
+#[test]
+fn t22_change_hides_behind_folder() {
+    const OWN: &str = ".github/workflows/own.yml";
+    let text = "on: pull_request\npermissions: {}\njobs:\n  a:\n    name: nmoe-gates/full\n    runs-on: ubuntu-24.04\n    steps: [{ uses: ./x }]\n";
+    let pull = pull(&[(OWN, text), ("x/action.yml/file", "a\n")]);
+    let found = pull.call("json").run().findings().to_string();
+    attack(
+        "an action file that is a folder",
+        !text.contains("write"),
+        !found.contains("workflow-taken-name"),
+    );
 }
 
 /// A change adds a workflow whose job takes our name. What its base has already is no finding of the change.

@@ -1,6 +1,7 @@
 //! `lint workflows`: checks the workflow files of a checkout, and compares them and the forms with the registry.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -15,6 +16,10 @@ use crate::domain::paths;
 use crate::lint;
 use crate::lint::init_files;
 use crate::policy::help_without_files;
+use crate::system::files;
+
+/// The size up to which an action is read, in bytes.
+const LARGEST_ACTION: u64 = 4 << 20;
 
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
@@ -81,18 +86,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Reads the local actions that workflows of a checkout use. A file that cannot be read is left out.
 pub fn actions(repo: &Path, workflows: &[Source]) -> Vec<Source> {
-    let folders: BTreeSet<String> = workflows
-        .iter()
-        .flat_map(lint::workflows::local_actions)
-        .collect();
-    let paths = folders
-        .iter()
-        .flat_map(|folder| ["action.yml", "action.yaml"].map(|file| Path::new(folder).join(file)));
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(repo.join(&path)).ok()?;
-        Some(Source::new(Some(path.to_string_lossy().into_owned()), text))
-    };
-    paths.filter_map(read).collect()
+    let Ok(actions) = lint::workflows::actions(workflows, |name| {
+        let inside = files::contains(repo, name);
+        let text = inside.then(|| files::read_following_links(&repo.join(name), LARGEST_ACTION).ok());
+        Ok::<_, Infallible>(text.flatten())
+    });
+    actions
 }
 
 /// Lists the workflow files of a folder.

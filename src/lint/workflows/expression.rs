@@ -2,6 +2,7 @@
 //!
 //! A value that the file does not determine contains `UNKNOWN`. Must not know what a value is used for.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -17,6 +18,30 @@ const MAX_VALUES: usize = 256;
 
 /// The number of expressions that one value may lead to, one inside the other.
 const MAX_STEPS: u8 = 8;
+
+/// The work for one text: an evaluation is one unit, and so are 64 bytes of results. Afterwards, each value is unknown.
+const BUDGET: usize = 10_000;
+
+/// How deep and how long the evaluation of a text may go on.
+#[derive(Clone, Copy)]
+struct Limit<'b> {
+    steps: u8,
+    left: &'b Cell<usize>,
+}
+
+impl Limit<'_> {
+    /// Goes one step deeper; nothing if a limit is reached.
+    fn deeper(self) -> Option<Self> {
+        let steps = self.steps.checked_sub(1)?;
+        self.spend(1).then_some(Limit { steps, ..self })
+    }
+
+    /// Whether the budget allows this work.
+    fn spend(self, units: usize) -> bool {
+        self.left.set(self.left.get().saturating_sub(units));
+        self.left.get() > 0
+    }
+}
 
 /// Access to a member by index: `github.event['pull_request']`.
 static INDEX: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\[\s*['"]([\w-]+)['"]\s*\]"#).ok());
@@ -43,29 +68,49 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// Returns the possible values of a text with expressions.
     pub(super) fn values(self, text: &str) -> Vec<String> {
-        self.expand(text, MAX_STEPS)
+        self.values_within_budget(text).unwrap_or_else(unknown)
     }
 
-    fn expand(self, text: &str, steps: u8) -> Vec<String> {
-        let Some(steps) = steps.checked_sub(1) else {
+    /// Returns the possible values of a text; nothing if it takes too long to find them.
+    pub(super) fn values_within_budget(self, text: &str) -> Option<Vec<String>> {
+        let left = Cell::new(BUDGET);
+        let limit = Limit {
+            steps: MAX_STEPS,
+            left: &left,
+        };
+        let values = self.expand(text, limit);
+        limit.spend(0).then_some(values)
+    }
+
+    fn expand(self, text: &str, limit: Limit<'_>) -> Vec<String> {
+        let Some(limit) = limit.deeper() else {
             return unknown();
         };
         let mut values = vec![String::new()];
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${{") {
             let (expression, after) = after.split_once("}}").unwrap_or((after, ""));
-            let ends = self.evaluate(&dotted(expression), steps);
+            let ends = self.evaluate(&dotted(expression), limit);
             values = product(&values, before, &ends);
+            let bytes: usize = values.iter().map(String::len).sum();
+            if !limit.spend(bytes / 64) {
+                return unknown();
+            }
             rest = after;
         }
         for value in &mut values {
             value.push_str(rest);
         }
-        values
+        let bytes: usize = values.iter().map(String::len).sum();
+        if limit.spend(bytes / 64) {
+            values
+        } else {
+            unknown()
+        }
     }
 
-    fn evaluate(self, expression: &str, steps: u8) -> Vec<String> {
-        let Some(steps) = steps.checked_sub(1) else {
+    fn evaluate(self, expression: &str, limit: Limit<'_>) -> Vec<String> {
+        let Some(limit) = limit.deeper() else {
             return unknown();
         };
         let expression = unwrapped(expression.trim());
@@ -74,20 +119,20 @@ impl Scope<'_> {
             return bounded(
                 choices
                     .into_iter()
-                    .flat_map(|choice| self.evaluate(choice, steps))
+                    .flat_map(|choice| self.evaluate(choice, limit))
                     .collect(),
             );
         }
         if let Some(last) = split(expression, "&&").split_off(1).pop() {
-            return self.evaluate(last, steps);
+            return self.evaluate(last, limit);
         }
         if let Some(literal) = literal(expression) {
             return vec![literal];
         }
         match call(expression) {
-            Some((name, arguments)) if name.eq_ignore_ascii_case("format") => self.format(&arguments, steps),
+            Some((name, arguments)) if name.eq_ignore_ascii_case("format") => self.format(&arguments, limit),
             Some((name, arguments)) if name.eq_ignore_ascii_case("fromjson") => {
-                let json = arguments.first().map(|json| self.evaluate(json, steps));
+                let json = arguments.first().map(|json| self.evaluate(json, limit));
                 bounded(
                     json.into_iter()
                         .flatten()
@@ -95,20 +140,23 @@ impl Scope<'_> {
                         .collect(),
                 )
             }
-            Some((name, arguments)) if name.eq_ignore_ascii_case("join") => self.join(&arguments, steps),
+            Some((name, arguments)) if name.eq_ignore_ascii_case("join") => self.join(&arguments, limit),
             Some(_) => unknown(),
-            None => self.member(expression, steps),
+            None => self.member(expression, limit),
         }
     }
 
-    fn format(self, arguments: &[&str], steps: u8) -> Vec<String> {
+    fn format(self, arguments: &[&str], limit: Limit<'_>) -> Vec<String> {
         let Some((pattern, arguments)) = arguments.split_first() else {
             return unknown();
         };
-        let mut values = self.evaluate(pattern, steps);
+        let mut values = self.evaluate(pattern, limit);
         for (n, argument) in arguments.iter().enumerate() {
             let place = format!("{{{n}}}");
-            let ends = self.evaluate(argument, steps);
+            let ends = self.evaluate(argument, limit);
+            if values.len() * ends.len() > MAX_VALUES {
+                return unknown();
+            }
             let each = |value: &String| {
                 ends.iter()
                     .map(|end| value.replace(&place, end))
@@ -119,24 +167,25 @@ impl Scope<'_> {
         values
     }
 
-    fn join(self, arguments: &[&str], steps: u8) -> Vec<String> {
+    fn join(self, arguments: &[&str], limit: Limit<'_>) -> Vec<String> {
         let Some((list, separator)) = arguments.split_first() else {
             return unknown();
         };
         let separator = match separator.first() {
-            Some(separator) => self.evaluate(separator, steps).swap_remove(0),
+            Some(separator) => self.evaluate(separator, limit).swap_remove(0),
             None => ",".to_owned(),
         };
-        vec![self.evaluate(list, steps).join(&separator)]
+        vec![self.evaluate(list, limit).join(&separator)]
     }
 
     /// Returns the values of `matrix.x`, `inputs.x` or `env.x`.
-    fn member(self, path: &str, steps: u8) -> Vec<String> {
+    fn member(self, path: &str, limit: Limit<'_>) -> Vec<String> {
         let mut names = path.split('.').map(str::trim);
-        let (context, path): (_, Vec<&str>) = (names.next().unwrap_or_default(), names.collect());
-        match (context, path.as_slice()) {
+        let context = names.next().unwrap_or_default().to_ascii_lowercase();
+        let path: Vec<&str> = names.collect();
+        match (context.as_str(), path.as_slice()) {
             ("matrix", path) if !path.is_empty() => self.matrix.map_or_else(unknown, |matrix| {
-                let found = self.of_matrix(matrix, path, steps);
+                let found = self.of_matrix(matrix, path, limit);
                 if found.is_empty() {
                     unknown()
                 } else {
@@ -144,22 +193,25 @@ impl Scope<'_> {
                 }
             }),
             ("inputs", [name]) => {
-                let input = self.inputs.iter().find(|(input, _)| input == name);
+                let input = self
+                    .inputs
+                    .iter()
+                    .find(|(input, _)| input.eq_ignore_ascii_case(name));
                 input.map_or_else(unknown, |(_, values)| values.clone())
             }
             ("env", [name]) => {
                 let mut nodes = self.env.iter().rev().flatten();
-                let text = nodes.find_map(|env| env.get(name)?.text());
-                text.map_or_else(unknown, |text| self.expand(text, steps))
+                let text = nodes.find_map(|env| member(env, name)?.text());
+                text.map_or_else(unknown, |text| self.expand(text, limit))
             }
             _ => unknown(),
         }
     }
 
-    fn of_matrix(self, matrix: &Node, path: &[&str], steps: u8) -> Vec<String> {
+    fn of_matrix(self, matrix: &Node, path: &[&str], limit: Limit<'_>) -> Vec<String> {
         let Some(text) = matrix.text() else {
-            let included = matrix.get("include").map(|list| self.below(list, path, steps));
-            let own = self.below(matrix, path, steps);
+            let included = matrix.get("include").map(|list| self.below(list, path, limit));
+            let own = self.below(matrix, path, limit);
             return own.into_iter().chain(included.unwrap_or_default()).collect();
         };
         // The complete matrix is an expression.
@@ -176,26 +228,33 @@ impl Scope<'_> {
     }
 
     /// Returns the texts at a path of keys, where each list stands for its items.
-    fn below(self, node: &Node, path: &[&str], steps: u8) -> Vec<String> {
+    fn below(self, node: &Node, path: &[&str], limit: Limit<'_>) -> Vec<String> {
         if !node.items().is_empty() {
             return node
                 .items()
                 .iter()
-                .flat_map(|item| self.below(item, path, steps))
+                .flat_map(|item| self.below(item, path, limit))
                 .collect();
         }
         if let Some(text) = node.text() {
-            let found = self.expand(text, steps);
+            let found = self.expand(text, limit);
             // An expression in place of a list has members that are not known.
             return if path.is_empty() { found } else { unknown() };
         }
         let Some((first, rest)) = path.split_first() else {
             return Vec::new();
         };
-        node.get(first)
-            .map(|node| self.below(node, rest, steps))
+        member(node, first)
+            .map(|node| self.below(node, rest, limit))
             .unwrap_or_default()
     }
+}
+
+/// Returns a member of a context. GitHub ignores the case of its name.
+fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let mut entries = node.entries().iter();
+    let entry = entries.find(|entry| entry.key.eq_ignore_ascii_case(name))?;
+    Some(&entry.node)
 }
 
 fn unknown() -> Vec<String> {
@@ -235,7 +294,8 @@ fn members(json: &Json, path: &[&str]) -> Vec<String> {
     match (json, path) {
         (Json::Array(items), path) => items.iter().flat_map(|item| members(item, path)).collect(),
         (Json::Object(map), [first, rest @ ..]) => {
-            let own = map.get(*first).map(|json| members(json, rest));
+            let own = map.iter().find(|(key, _)| key.eq_ignore_ascii_case(first));
+            let own = own.map(|(_, json)| members(json, rest));
             let included = map.get("include").map(|json| members(json, path));
             [own, included].into_iter().flatten().flatten().collect()
         }
@@ -263,11 +323,8 @@ fn call(expression: &str) -> Option<(&str, Vec<&str>)> {
     ))
 }
 
-/// Removes parentheses around an expression.
-fn unwrapped(expression: &str) -> &str {
-    let inner = expression
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'));
+/// Removes parentheses around an expression. More than a few are left, and make it unknown.
+fn unwrapped(mut expression: &str) -> &str {
     let is_whole = |inner: &&str| {
         let mut depth = 0_i32;
         inner.chars().all(|c| {
@@ -275,9 +332,16 @@ fn unwrapped(expression: &str) -> &str {
             depth >= 0
         })
     };
-    inner
-        .filter(is_whole)
-        .map_or(expression, |inner| unwrapped(inner.trim()))
+    for _ in 0..MAX_STEPS {
+        let inner = expression
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'));
+        let Some(inner) = inner.filter(is_whole) else {
+            break;
+        };
+        expression = inner.trim();
+    }
+    expression
 }
 
 /// Splits an expression at a separator outside quotes and parentheses.
@@ -349,6 +413,34 @@ mod tests {
         assert_eq!(values(json, "${{ matrix.r }}"), ["self-hosted", "b200"]);
         let opaque = "matrix: ${{ fromJSON(needs.a.outputs.m) }}\n";
         assert_eq!(values(opaque, "${{ matrix.r }}"), ["\u{0}"]);
+    }
+
+    #[test]
+    fn names_ignore_case() {
+        let matrix = "matrix: { Runs: [x] }\nenv: { E: y }\n";
+        assert_eq!(values(matrix, "${{ Matrix.rUNS }}${{ ENV.e }}"), ["xy"]);
+    }
+
+    #[test]
+    fn long_evaluations_end_unknown() {
+        let items = vec!["'${{ matrix.a }}'"; 60].join(", ");
+        let lists = [
+            (format!("matrix: {{ a: [{items}] }}\n"), "${{ matrix.a }}"),
+            (
+                format!("env: {{ E: \"{}\" }}\n", "${{ env.E }}".repeat(60)),
+                "${{ env.E }}",
+            ),
+        ];
+        for (matrix, text) in &lists {
+            let tree = yaml::parse(&MappedText::lines_of(matrix, 0)).0.unwrap();
+            let scope = Scope {
+                matrix: tree.get("matrix"),
+                inputs: &[],
+                env: [None, tree.get("env")],
+            };
+            assert_eq!(scope.values_within_budget(text), None, "{text}");
+            assert_eq!(scope.values(text), ["\u{0}"], "{text}");
+        }
     }
 
     #[test]

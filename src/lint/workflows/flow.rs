@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
-
 use crate::document::node::Node;
 use crate::lint::workflows::expression::dotted;
 use crate::lint::workflows::shell::{self, MARK, has, patterns};
@@ -154,6 +152,19 @@ pub(super) struct Flow<'a> {
     variables: BTreeSet<String>,
     /// The folder with files of an untrusted run; an empty text is the workspace.
     files: Option<String>,
+    /// Whether a name such as `origin` stands for the repository of a change.
+    moves_remote: bool,
+    /// Whether the job certainly runs on `merge_group`, so that the running commit contains the change.
+    pub(super) in_queue: bool,
+}
+
+/// The names that stand for a change in a script.
+#[derive(Default)]
+struct Names {
+    /// Environment variables.
+    variables: BTreeSet<String>,
+    /// Variables of a program.
+    words: BTreeSet<String>,
 }
 
 /// What a script does with a change.
@@ -169,20 +180,43 @@ impl<'a> Flow<'a> {
     /// Starts a job with the variables of its workflow, and the outputs of other jobs that stand for a change.
     pub(super) fn of(events: &'a Events, own: bool, outputs: &BTreeSet<String>) -> Self {
         let inputs = events.inputs.iter().map(|name| format!("inputs.{name}"));
-        Flow {
+        let mut flow = Flow {
             events,
             own,
-            expressions: outputs.iter().cloned().chain(inputs).collect(),
+            expressions: BTreeSet::new(),
             variables: BTreeSet::new(),
             files: None,
+            moves_remote: false,
+            in_queue: false,
+        };
+        outputs
+            .iter()
+            .cloned()
+            .chain(inputs)
+            .for_each(|name| flow.add(name));
+        flow
+    }
+
+    /// Takes over the values of the matrix.
+    pub(super) fn define_matrix(&mut self, matrix: &Node) {
+        self.define(Some(matrix), "matrix");
+        let include = matrix.get("include");
+        let included = include.map(Node::items).unwrap_or_default();
+        for entries in included {
+            self.define(Some(entries), "matrix");
+        }
+        // An expression can have any key.
+        let mut whole = [Some(matrix), include].into_iter().flatten().chain(included);
+        if whole.any(|node| node.text().is_some_and(|text| self.is_change(text))) {
+            self.add("matrix.".to_owned());
         }
     }
 
-    /// Takes over the variables of `env`, or the values of the matrix.
+    /// Takes over the variables of `env`, or the values of another context.
     pub(super) fn define(&mut self, entries: Option<&Node>, context: &str) {
         for entry in entries.map(Node::entries).unwrap_or_default() {
             if self.is_change(&all_text(&entry.node)) {
-                self.expressions.insert(format!("{context}.{}", entry.key));
+                self.add(format!("{context}.{}", entry.key));
                 if context == "env" {
                     self.variables.insert(entry.key.clone());
                 }
@@ -190,14 +224,14 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Adds an expression that stands for a change.
+    /// Adds an expression that stands for a change. GitHub ignores the case of names in expressions.
     pub(super) fn add(&mut self, expression: String) {
-        self.expressions.insert(expression);
+        self.expressions.insert(expression.to_ascii_lowercase());
     }
 
     /// Whether a text names a change.
     pub(super) fn is_change(&self, text: &str) -> bool {
-        let text = dotted(text);
+        let text = dotted(text).to_ascii_lowercase();
         let is_input = self.events.is_open && text.contains("inputs.");
         is_input
             || self.events.name_change(&text, self.own)
@@ -210,7 +244,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Replaces what a change controls in a command.
-    fn mark(&self, command: &str, locals: &[Regex]) -> String {
+    fn mark(&self, command: &str, names: &Names) -> String {
         let mark = |found: &regex::Captures<'_>| match self.is_change(&found[0]) {
             true => MARK.to_string(),
             false => found[0].to_owned(),
@@ -218,9 +252,8 @@ impl<'a> Flow<'a> {
         let mut text = EXPRESSION.as_ref().map_or(command.to_owned(), |pattern| {
             pattern.replace_all(command, mark).into_owned()
         });
-        for local in locals {
-            text = local.replace_all(&text, MARK.to_string().as_str()).into_owned();
-        }
+        text = shell::mark_variables(&text, &names.variables);
+        text = shell::mark_words(&text, &names.words);
         if self.applies() {
             text = text.replace("refs/pull/", &format!("{MARK}/"));
         }
@@ -229,7 +262,10 @@ impl<'a> Flow<'a> {
 
     /// Reads a script, and takes over the variables and outputs that it sets.
     pub(super) fn script(&mut self, script: &str, id: Option<&str>, is_javascript: bool) -> Reading {
-        let mut locals: Vec<Regex> = self.variables.iter().filter_map(|name| variable(name)).collect();
+        let mut names = Names {
+            variables: self.variables.clone(),
+            ..Names::default()
+        };
         let exports = has(&shell::EXPORTS, script);
         let (mut fetches, mut places, mut tainted) = (false, false, false);
         let mut reading = Reading::default();
@@ -238,41 +274,51 @@ impl<'a> Flow<'a> {
             let plain = branch.map_or(command.clone(), |branch| {
                 branch.replace_all(&command, " ").into_owned()
             });
-            let marked = self.mark(&plain, &locals);
+            let marked = self.mark(&plain, &names);
             self.download(&command, &mut reading);
             let reads_files = self.files.is_some() && has(&shell::READS, &command);
             let by_code = is_javascript && self.is_change(&command);
-            let known = self.mark(&command, &locals).contains(MARK) || by_code;
+            let known = self.mark(&command, &names).contains(MARK) || by_code;
             if known || reads_files || self.applies() && has(&LOOKS_UP, &command) {
                 tainted = true;
                 for name in shell::assigned(&command) {
-                    locals.extend(if is_javascript {
-                        word(&name)
-                    } else {
-                        variable(&name)
-                    });
                     if exports {
-                        self.export(name);
+                        self.export(name.clone());
                     }
+                    let known = if is_javascript {
+                        &mut names.words
+                    } else {
+                        &mut names.variables
+                    };
+                    known.insert(name);
                 }
             }
-            let changed = marked.contains(MARK) || is_javascript && self.is_change(&plain);
+            let changed = self.names_foreign_code(&marked) || is_javascript && self.is_change(&plain);
             let by_number = self.applies() && has(&shell::BY_NUMBER, &command);
             let looked_up = self.applies() && has(&LOOKS_UP, &plain);
-            let is_own = has(&shell::OWN_BRANCH, &plain);
-            fetches |= by_number || (changed || looked_up) && !is_own && has(&shell::FETCHES, &plain);
+            self.moves_remote |= has(&shell::MOVES_REMOTE, &marked);
+            fetches |= by_number || (changed || looked_up) && has(&shell::FETCHES, &plain);
+            fetches |= self.moves_remote && has(&shell::FROM_REMOTE, &plain);
             places |= has(&shell::PLACES, &command);
             reading.takes |= shell::takes(&marked);
         }
         reading.takes |= fetches && places;
         if let Some(id) = id.filter(|_| tainted && self.applies()) {
-            self.expressions.insert(format!("steps.{id}.outputs."));
+            self.add(format!("steps.{id}.outputs."));
         }
         reading
     }
 
+    /// Whether a marked command names something of a change other than a branch of the own repository.
+    fn names_foreign_code(&self, marked: &str) -> bool {
+        match shell::OWN_BRANCH.as_ref().filter(|_| !self.moves_remote) {
+            Some(own) => own.replace_all(marked, " ").contains(MARK),
+            None => marked.contains(MARK),
+        }
+    }
+
     fn export(&mut self, name: String) {
-        self.expressions.insert(format!("env.{name}"));
+        self.add(format!("env.{name}"));
         self.variables.insert(name);
     }
 
@@ -328,7 +374,7 @@ impl<'a> Flow<'a> {
     pub(super) fn outputs_of(&mut self, id: Option<&str>, text: &str) {
         let looks_up = self.applies() && has(&LOOKS_UP, text);
         if let Some(id) = id.filter(|_| self.is_change(text) || looks_up) {
-            self.expressions.insert(format!("steps.{id}.outputs."));
+            self.add(format!("steps.{id}.outputs."));
         }
     }
 }
@@ -344,20 +390,6 @@ fn contains_name(text: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     text.match_indices(name)
         .any(|(at, _)| name.ends_with('.') || !text[at + name.len()..].starts_with(is_word))
-}
-
-/// Returns the forms in which scripts read an environment variable.
-fn variable(name: &str) -> Option<Regex> {
-    let name = regex::escape(name);
-    let forms = format!(
-        r"\$\{{?[!#]?{name}\b[^\s}}/]*\}}?|\$env:{name}\b|%{name}%|\b(?:environ|getenv)\W+(?:get\W+)?{name}\b|\bprocess\.env\.{name}\b"
-    );
-    Regex::new(&forms).ok()
-}
-
-/// Returns the pattern of a name in a program.
-fn word(name: &str) -> Option<Regex> {
-    Regex::new(&format!(r"\b{}\b", regex::escape(name))).ok()
 }
 
 /// Returns every scalar of a node, one a line.

@@ -75,6 +75,8 @@ pub(super) struct Taken {
     pub(super) moving: bool,
     /// Whether the event gives the job the rights of the repository.
     pub(super) is_privileged: bool,
+    /// Whether the code is in the merge queue: people with write access put it there.
+    pub(super) from_queue: bool,
     /// Whether `persist-credentials` is `false`, or the checkout stores no token.
     pub(super) drops_credential: bool,
     /// Whether the checkout is at the root of the workspace instead of in a separate folder.
@@ -141,10 +143,10 @@ impl Reader<'_> {
         let (labels, runner) = runner::of(node.get("runs-on"), scope, || mentions_own(tree));
         let own = on_change && runner != Runner::Hosted;
         let mut flow = Flow::of(events, own, self.outputs);
+        flow.in_queue = events.has("merge_group") && runs_in_queue(node);
         flow.define(tree.get("env"), "env");
-        flow.define(matrix, "matrix");
-        if matrix.is_some_and(|matrix| matrix.text().is_some_and(|text| flow.is_change(text))) {
-            flow.add("matrix.".to_owned());
+        if let Some(matrix) = matrix {
+            flow.define_matrix(matrix);
         }
         flow.define(node.get("env"), "env");
         let calls = used(node);
@@ -176,7 +178,7 @@ impl Reader<'_> {
             runner,
             environment: named(node.get("environment")),
             on_change,
-            in_queue: events.has("merge_group") && runs_in_queue(node),
+            in_queue: flow.in_queue,
             secret: secret(node).or_else(|| tree.get("env").and_then(secret)),
             calls,
             given,
@@ -237,6 +239,7 @@ impl Reader<'_> {
             span,
             what,
             moving: false,
+            from_queue: false,
             is_privileged: self.setting.events.are_privileged(),
             drops_credential: true,
             at_root: true,
@@ -347,7 +350,8 @@ impl Reader<'_> {
         let nothing = reference.is_none() && repository.is_none();
         // The running commit of a deployment is the commit that is deployed.
         let deployed = nothing && (events.has("deployment") || events.has("deployment_status"));
-        (named.is_some() || deployed || nothing && events.on_change()).then(|| Taken {
+        let in_queue = nothing && flow.in_queue;
+        (named.is_some() || deployed || in_queue || nothing && events.on_change()).then(|| Taken {
             span: named
                 .or(node.get("uses"))
                 .map_or(node.span.clone(), |n| n.span.clone()),
@@ -356,7 +360,8 @@ impl Reader<'_> {
                 // A repository without a ref is its default branch.
                 n.text().is_some_and(flow::moves) || reference.is_none()
             }),
-            is_privileged: named.is_some() || deployed,
+            is_privileged: named.is_some() || deployed || in_queue,
+            from_queue: in_queue,
             drops_credential: node.at(&["with", "persist-credentials"]).and_then(Node::text) == Some("false"),
             at_root: node.at(&["with", "path"]).is_none(),
         })
@@ -381,7 +386,7 @@ fn given(with: Option<&Node>, scope: Scope<'_>, flow: &Flow<'_>) -> Vec<(String,
 /// Whether nothing but the event decides that a job runs in a merge queue. A job that needs another one may be skipped with it.
 fn runs_in_queue(job: &Node) -> bool {
     match job.get("if").and_then(Node::text) {
-        Some(condition) => condition.contains("== 'merge_group'"),
+        Some(condition) => condition.to_ascii_lowercase().contains("== 'merge_group'"),
         None => job.get("needs").is_none(),
     }
 }
@@ -404,7 +409,7 @@ fn used(node: &Node) -> Option<(String, Span)> {
 fn secret(node: &Node) -> Option<Span> {
     if let Some(text) = node.text() {
         let others = dotted(text)
-            .replace("secrets.GITHUB_TOKEN", "")
+            .to_ascii_lowercase()
             .replace("secrets.github_token", "");
         let is_secret = others.contains("${{") && others.contains("secrets") || text == "inherit";
         return is_secret.then(|| node.span.clone());

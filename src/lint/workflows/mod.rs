@@ -85,7 +85,7 @@ pub fn lint_all(sources: &[Source], actions: &[Source]) -> Vec<Finding> {
 }
 
 /// Returns the local actions that a workflow or an action uses, by folder.
-pub fn local_actions(source: &Source) -> BTreeSet<String> {
+fn local_actions(source: &Source) -> BTreeSet<String> {
     let text = tree(source).0.map(|tree| uses_of(&tree)).unwrap_or_default();
     text.into_iter()
         .filter_map(|uses| Some(job::local(&uses)?.trim_matches('/').to_owned()))
@@ -93,6 +93,28 @@ pub fn local_actions(source: &Source) -> BTreeSet<String> {
             !path.split('/').any(|part| part == "..") && !path.ends_with(".yml") && !path.ends_with(".yaml")
         })
         .collect()
+}
+
+/// Reads the local actions that workflows use. `read` returns the text of a file of the repository, or nothing if it has no such file.
+///
+/// # Errors
+/// `read` fails.
+pub fn actions<E>(
+    workflows: &[Source],
+    mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Vec<Source>, E> {
+    let folders: BTreeSet<String> = workflows.iter().flat_map(local_actions).collect();
+    let mut actions = Vec::new();
+    for folder in folders {
+        for file in ["action.yml", "action.yaml"] {
+            let start = if folder.is_empty() { "" } else { "/" };
+            let name = format!("{folder}{start}{file}");
+            if let Some(text) = read(&name)? {
+                actions.push(Source::new(Some(name), String::from_utf8_lossy(&text)));
+            }
+        }
+    }
+    Ok(actions)
 }
 
 fn uses_of(node: &Node) -> Vec<String> {
@@ -230,7 +252,7 @@ fn judge(job: &Job, sink: &mut Sink) {
                 ),
             );
         }
-        if !taken.drops_credential {
+        if !taken.drops_credential && !taken.from_queue {
             sink.push(
                 &codes::PERSISTED_CREDENTIAL,
                 &taken.span,
@@ -259,7 +281,7 @@ fn beside_write(job: &Job, taken: &Taken, or_warning: impl Fn(Severity) -> Sever
     let id = &job.id;
     let Some((name, span)) = job.write_permission() else {
         if job.permissions.is_none() {
-            let severity = if taken.is_privileged {
+            let severity = if taken.is_privileged && !taken.from_queue {
                 Severity::Error
             } else {
                 Severity::Warning

@@ -14,22 +14,23 @@ pub(super) enum Runner {
     Unknown,
 }
 
-/// The starts of the labels of GitHub's runners, and of providers that start a new machine for each job.
-const HOSTED: [&str; 13] = [
-    "ubuntu-",
-    "windows-",
-    "macos-",
-    "github-",
+/// The starts of the labels of GitHub's runners. An owner can give a runner any other label.
+const HOSTED: [&str; 3] = ["ubuntu-", "windows-", "macos-"];
+
+/// The starts of labels of providers that start a new machine for each job. The file does not say whether the repository uses the
+/// provider, so the machine is not known.
+const PROVIDERS: [&str; 7] = [
     "depot-",
     "blacksmith-",
     "namespace-profile-",
     "nscloud-",
     "buildjet-",
     "warp-",
-    "ubicloud",
-    "codspeed-",
-    "runs-on",
+    "codspeed-macro",
 ];
+
+/// What labels of providers contain.
+const PROVIDED: [&str; 4] = ["ubuntu", "windows", "macos", "codspeed-macro"];
 
 /// Labels that do not identify a runner.
 const COMMON: [&str; 7] = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
@@ -48,7 +49,11 @@ pub(super) fn of(
     let node = node.get("labels").unwrap_or(node);
     let texts = node.text().into_iter().chain(node.texts().map(|(text, _)| text));
     // A list needs a runner with each of its labels. Each label has one or more possible values.
-    let labels: Vec<Vec<String>> = texts.map(|text| scope.values(text)).collect();
+    // Values that take too long to find can hide the label of an own runner.
+    let labels: Option<Vec<Vec<String>>> = texts.map(|text| scope.values_within_budget(text)).collect();
+    let Some(labels) = labels else {
+        return (Vec::new(), Runner::Own);
+    };
     let all = || labels.iter().flatten();
     let is_list = !node.items().is_empty();
     let own = match is_list {
@@ -60,23 +65,28 @@ pub(super) fn of(
         }
         false => all().any(|label| !is_hosted(label)),
     };
-    let is_known = |label: &&String| !label.contains(UNKNOWN);
+    let is_own = |label: &&String| !label.contains(UNKNOWN) && !is_hosted(label) && !is_provided(label);
     let runner = if labels.is_empty() {
         if is_group { Runner::Own } else { Runner::Hosted }
     } else if !own {
         Runner::Hosted
-    } else if all().filter(is_known).any(|label| !is_hosted(label)) || names_own() {
+    } else if all().any(|label| is_own(&label)) || all().any(|label| label.contains(UNKNOWN)) && names_own() {
         Runner::Own
     } else {
         Runner::Unknown
     };
-    let own = all().filter(|label| !label.contains(UNKNOWN) && !is_hosted(label) && !is_common(label));
+    let own = all().filter(is_own).filter(|label| !is_common(label));
     (own.cloned().collect(), runner)
 }
 
 /// Whether a label is a runner of GitHub. An unknown label with such a start is one too.
 fn is_hosted(label: &str) -> bool {
     HOSTED.iter().any(|hosted| label.starts_with(hosted))
+}
+
+/// Whether a label is one of a provider.
+fn is_provided(label: &str) -> bool {
+    PROVIDERS.iter().any(|start| label.starts_with(start)) && PROVIDED.iter().any(|os| label.contains(os))
 }
 
 /// Whether a label does not identify a runner.

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing about changes: the caller marks the words that a change controls with `MARK`. Must not run anything.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -40,8 +41,12 @@ patterns! {
     FETCHES = r"\bgit\s.*\b(fetch|pull|clone|checkout|switch|reset|worktree|merge|rebase|cherry-pick|restore|submodule)\b";
     /// Puts code of the repository into a folder.
     PLACES = r"\bgit\s.*\b(checkout|switch|merge|rebase|reset|restore|worktree|pull|clone|cherry-pick)(\s|$)|\b(gh|hub)\s+(pr\s+|repo\s+)?(checkout|clone)\b";
-    /// Fetches a branch of the own repository, which only people with write access can push.
-    OWN_BRANCH = r"\borigin\s+\+?refs/heads/";
+    /// Takes from a remote repository.
+    FROM_REMOTE = r"\bgit\s.*\b(fetch|pull|remote\s+update)\b";
+    /// A branch of the own repository, which only people with write access can push.
+    OWN_BRANCH = "\\borigin\\s+\\+?refs/heads/\u{1}";
+    /// Lets a remote name stand for the repository of a change.
+    MOVES_REMOTE = "\\bgit\\s.*\\bremote\\s.*\\b(set-url|add)\\b.*\u{1}|\\bgit\\s.*\\b(remote\\.|url\\.|insteadOf\\b).*\u{1}|\\bgit\\s.*\\burl\\.\u{1}";
     /// An input of an action that holds commands.
     SCRIPT_INPUT = r"(?i)script|run|command|cmd|args|context|source|entrypoint";
     /// The name of a branch that a command creates, which is not code.
@@ -74,6 +79,10 @@ patterns! {
     READS = r"\b(cat|jq|head|tail|read|source|awk|sed|grep)\b|readFile|\bopen\b|<";
     /// Writes variables of later steps.
     EXPORTS = r"GITHUB_ENV|exportVariable|set-env";
+    /// A name of an environment variable, as scripts read it.
+    VARIABLE = r"\$env:([A-Za-z_]\w*)|\$\{?[!#]?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%|\b(?:environ|getenv)\W+(?:get\W+)?([A-Za-z_]\w*)|\bprocess\.env\.([A-Za-z_]\w*)";
+    /// A name in a program.
+    WORD = r"[A-Za-z_]\w*";
     /// A name that a command assigns.
     ASSIGNS = r"(?:^|[\s{])(?:export\s+|local\s+|readonly\s+|declare\s+(?:-\w+\s+)?|const\s+|let\s+|var\s+)?([A-Za-z_]\w*)(?:\s*=[^=]|<<)|\bfor\s+([A-Za-z_]\w*)\s+in\b|\bread\s+(?:-\w+\s+)*([A-Za-z_]\w*)|\bexportVariable\s+([A-Za-z_]\w*)|::set-env\s+name=([A-Za-z_]\w*)";
 }
@@ -117,6 +126,45 @@ pub(super) fn commands(script: &str) -> Vec<String> {
 fn goes_on(command: &str) -> bool {
     // Opening brackets and commas are blanks now, so a call that goes on ends with a blank.
     command.trim_end().ends_with('|') || command.ends_with(' ') && !command.trim().is_empty()
+}
+
+/// Replaces the environment variables of this set by `MARK`, with what follows the name in `${NAME:-other}`.
+pub(super) fn mark_variables(text: &str, names: &BTreeSet<String>) -> String {
+    let Some(pattern) = VARIABLE.as_ref().filter(|_| !names.is_empty()) else {
+        return text.to_owned();
+    };
+    let (mut marked, mut at) = (String::with_capacity(text.len()), 0);
+    while let Some(found) = pattern.captures_at(text, at) {
+        let Some(name) = found.iter().skip(1).flatten().next() else {
+            break;
+        };
+        let end = name.end();
+        if names.contains(name.as_str()) {
+            marked.push_str(&text[at..found.get(0).map_or(at, |all| all.start())]);
+            marked.push(MARK);
+            let after = &text[end..];
+            let length = after.find(|c: char| c.is_whitespace() || c == '/' || c == '}');
+            let length = length.unwrap_or(after.len());
+            at = end + length + usize::from(after[length..].starts_with('}'));
+        } else {
+            marked.push_str(&text[at..end]);
+            at = end;
+        }
+    }
+    marked.push_str(&text[at..]);
+    marked
+}
+
+/// Replaces the names of this set by `MARK`.
+pub(super) fn mark_words(text: &str, names: &BTreeSet<String>) -> String {
+    let mark = |found: &regex::Captures<'_>| match names.contains(&found[0]) {
+        true => MARK.to_string(),
+        false => found[0].to_owned(),
+    };
+    match WORD.as_ref().filter(|_| !names.is_empty()) {
+        Some(pattern) => pattern.replace_all(text, mark).into_owned(),
+        None => text.to_owned(),
+    }
 }
 
 /// Returns the names that a command assigns.
