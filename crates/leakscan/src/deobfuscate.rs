@@ -279,7 +279,9 @@ fn control_sequence(rest: &[u8]) -> Option<usize> {
     match kind {
         b'[' => Some(from + end(24, |b| (0x40..=0x7e).contains(b))? + 1),
         b']' | b'P' | b'X' | b'^' | b'_' => {
-            let end = from + end(512, |b| matches!(b, 7 | 0x1b | 0xc2 | b'\n'))?;
+            // Other characters also begin with the byte 0xc2.
+            let ends = |at: &usize| matches!(rest[*at..], [7 | 0x1b | b'\n', ..] | [0xc2, 0x9c, ..]);
+            let end = (from..rest.len().min(from + 512)).find(ends)?;
             match rest[end..] {
                 [7, ..] => Some(end + 1),
                 [0x1b, b'\\', ..] | [0xc2, 0x9c, ..] => Some(end + 2),
@@ -408,6 +410,7 @@ mod tests {
                 "gh\u{1b}_x\u{1b}\\p\u{1b}Pq\u{7}_\u{90}q\u{9c}x\u{1b}=y",
                 "ghp_xy",
             ),
+            ("gh\u{1b}]0;\u{b0}\u{7}p\u{1b}Pq\u{a7}\u{9c}_", "ghp_"),
             ("gh\rp_\r\nx", "ghp_\r\nx"),
             ("g\0hp\0\0_\u{1}\u{7f}x", "ghp_x"),
             ("a \0b \0\0\0\0c", "a \0b \0\0\0\0c"),
