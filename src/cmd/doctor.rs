@@ -11,13 +11,14 @@ mod needs;
 mod repository;
 mod required_check;
 
-use check::{Check, State, plural};
+use check::{Check, State};
 
 use crate::cmd::context::{self, Context, Format, print, print_json_line};
 use crate::cmd::help::{self, Help};
 use crate::cmd::next_steps;
 use crate::domain::exit::Exit;
 use crate::domain::finding::Severity;
+use crate::domain::messages::counted;
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::paths;
 use crate::domain::registry::Registry;
@@ -144,15 +145,11 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
         .count();
     let registry = file.registry().map(|loaded| loaded.value).unwrap_or_default();
     let (gates, bundles) = (registry.gates.len(), registry.bundles.len());
-    let found = format!(
-        "{gates} gate{}, {bundles} bundle{}",
-        plural(gates),
-        plural(bundles)
-    );
+    let found = format!("{}, {}", counted(gates, "gate"), counted(bundles, "bundle"));
     let check = match errors {
         0 => Check::ok("registry", found),
         errors => missing(
-            format!("{found}, {errors} error{}", plural(errors)),
+            format!("{found}, {}", counted(errors, "error")),
             "`nmoe-gates lint registry` shows what is wrong",
         )
         .with_command(&["lint", "registry"]),

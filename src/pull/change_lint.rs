@@ -8,7 +8,7 @@ use crate::document::{Document, Source, Span};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
 use crate::domain::ids::CommitId;
-use crate::domain::messages::Messages;
+use crate::domain::messages::{Messages, counted};
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::paths;
 use crate::git::Git;
@@ -208,10 +208,7 @@ impl ChangeLint<'_> {
             return Ok(found);
         }
         if (self.is_approved)()? {
-            let suppressions = match proposed.len() {
-                1 => "1 suppression".to_owned(),
-                n => format!("{n} suppressions"),
-            };
+            let suppressions = counted(proposed.len(), "suppression");
             self.messages.note(&format!(
                 "note: an approval accepts {suppressions} that this change adds"
             ));

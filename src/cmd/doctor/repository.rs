@@ -15,6 +15,7 @@ use crate::cmd::init;
 use crate::cmd::lint::workflows as lint_workflows;
 use crate::document::source::Source;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::messages::counted;
 use crate::domain::next_step::own_line;
 use crate::domain::paths;
 use crate::domain::registry::{Registry, SINGLE};
@@ -312,7 +313,7 @@ fn others(workflows: &[Workflow]) -> Vec<Check> {
         if found.is_empty() {
             return Check::ok("workflows", workflow.path.clone());
         }
-        let counted = format!("{} finding{}", found.len(), plural(found.len()));
+        let counted = counted(found.len(), "finding");
         let lint = ["lint", "workflows", &workflow.path];
         Check::not(
             worst(&found),
