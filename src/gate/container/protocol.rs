@@ -22,7 +22,7 @@ pub const STOP: &[u8] = b"stop\n";
 pub const ALIVE: u8 = b'\n';
 /// How often the supervisor says that it lives.
 pub const PULSE: Duration = Duration::from_secs(5);
-/// How many seconds without [`ALIVE`] mean that the supervisor is gone. A user may suspend a run for a while.
+/// How many seconds without [`ALIVE`] mean that the supervisor is gone.
 pub const LOST_AFTER_S: u64 = 120;
 /// Where the caches of kernels that are compiled at run time are in a container.
 pub const JIT_CACHES: &str = "/nmoe-gates-jit";
