@@ -117,17 +117,20 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
             Reason::SupervisorStopped,
         ),
     };
-    let left = if worked == WorkerExit::Stopped || recorder::mark(&path) == before {
-        refuse(context, &path, reason, unlisted).map(|()| "nothing was recorded".to_owned())
-    } else {
-        let recovered = recover(context, &path, seals.last().map(Seal::of_record), unlisted);
+    let has_begun = recorder::mark(&path) != before;
+    if has_begun {
+        // A refusal replaces the journal, and with it the names of the jobs.
         end_jobs(&journal::read(&journal::journal_path(&path)).unwrap_or_default());
-        recovered
+    }
+    let left = match (has_begun, worked) {
+        (false, _) => refuse(context, &path, reason, unlisted).map(|()| "nothing was recorded".to_owned()),
+        (true, WorkerExit::Stopped) => {
+            refuse(context, &path, reason, unlisted).map(|()| "what was recorded does not count".to_owned())
+        }
+        (true, _) => recover(context, &path, seals.last().map(Seal::of_record), unlisted),
     };
     let left = left.unwrap_or_else(|error| format!("cannot complete the record: {error:#}"));
-    let error = NoVerdict(format!(
-        "the run {how}; the processes that it had started were ended, and {left}"
-    ));
+    let error = NoVerdict(format!("the run {how}; no process of it is left, and {left}"));
     if worked == WorkerExit::Panicked {
         say(format_args!("error: {error}"));
         return Ok(Exit::Defect);
@@ -135,12 +138,12 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     Err(error.into())
 }
 
-/// Cancels the jobs of an earlier run that was killed.
+/// Cancels the jobs of a run that was killed or stopped.
 fn end_jobs(events: &[Event]) {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     for Left { name, command } in jobs::cancel_unfinished(events, &environment) {
         say(format_args!(
-            "warning: the job {name} of an earlier run may still be there\nhelp: {command}"
+            "warning: the job {name} of a run that was interrupted may still be there\nhelp: {command}"
         ));
     }
 }

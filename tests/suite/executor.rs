@@ -1,5 +1,10 @@
 //! Tests gates with an executor: the registry decides where they run, and what cannot run there is refused.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::run_fixture::{Run, RunFixture};
 
 const JOBS: &str = "[executor.two]\nkind = \"slurm\"\n[executor.two.slurm]\npartition = \"b200\"\n";
@@ -242,6 +247,45 @@ fn job_with_missing_rank_is_invalid() {
         (&"invalid".into(), &"rank_missing".into())
     );
     assert_eq!(gate["ranks"][1]["status"], "not_run");
+}
+
+#[test]
+fn job_of_stopped_run_is_cancelled() {
+    let cluster = Cluster::new("for n in $(seq 300); do test -e ../home/go && exit; sleep 0.1; done");
+    let results = cluster.0.results();
+    let mut run = cluster
+        .0
+        .call(&["run", "--gate", "cpu:job", "--results", results.to_str().unwrap()])
+        .env("PATH", cluster.search_path())
+        .into_command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let journal = results.with_extension("json.journal");
+    while !std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("job_submitted")) {
+        assert!(run.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let children = format!("/proc/{0}/task/{0}/children", run.id());
+    let worker = std::fs::read_to_string(children).unwrap();
+    let worker = Pid::from_raw(worker.trim().parse().unwrap()).unwrap();
+    // The supervisor continues the worker again and again, then kills it.
+    while run.try_wait().unwrap().is_none() {
+        let _ = kill_process(worker, Signal::STOP);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::fs::write(cluster.0.sandbox.path("home/go"), "").unwrap();
+    let out = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("the run was stopped by another process; no process of it is left, and what was recorded does not count"),
+        "{said}"
+    );
+    assert!(cluster.state("cancelled").contains("--name=nmoe-"), "{said}");
+    let recorded: serde_json::Value = serde_json::from_slice(&std::fs::read(&results).unwrap()).unwrap();
+    assert_eq!(recorded["refused"], "supervisor_stopped");
 }
 
 #[test]
