@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Settings that prevent the configuration of a checkout from running programs: hooks, file monitors, external protocols.
-const SAFE_CONFIG: [&str; 7] = [
+const SAFE_CONFIG: [&str; 8] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
@@ -30,6 +30,8 @@ const SAFE_CONFIG: [&str; 7] = [
     "core.untrackedCache=false",
     "gc.auto=0",
     "log.showSignature=false",
+    // git would print advice before the cause of an error.
+    "advice.graftFileDeprecated=false",
 ];
 
 /// Subcommands that read and write objects, refs and configuration, but no file of a checkout. Every other subcommand may run
@@ -428,9 +430,11 @@ impl Git {
             .is_ok_and(|inside| inside == "false")
     }
 
-    fn top(&self) -> Result<PathBuf, GitError> {
-        self.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])
-            .map(PathBuf::from)
+    /// Returns the top folder of the checkout.
+    pub fn top(&self) -> Result<PathBuf, GitError> {
+        let printed = self.bytes(["rev-parse", "--path-format=absolute", "--show-toplevel"])?;
+        let path = printed.strip_suffix(b"\n").unwrap_or(&printed);
+        Ok(PathBuf::from(OsStr::from_bytes(path)))
     }
 
     /// The one object id that a command prints.

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod digest;
 pub mod files;
 pub mod kernel_timers;
+pub mod links;
 pub mod packed;
 pub mod panics;
 pub mod pid_namespace;

@@ -427,16 +427,81 @@ fn t19_suppression_in_the_same_change() {
         if what == "baseline" {
             words.extend(["--baseline", "known.txt"]);
         }
-        let ours = sandbox.gates(&words).run().any_output();
-        attack(what, naive, ours.code() == Some(0));
-        assert_eq!(ours.code(), Some(1), "{what}: {}", ours.stdout);
-        assert!(ours.stdout.contains("github-token"), "{what}: {}", ours.stdout);
+        let repo = sandbox.repo();
+        let repo = repo.to_str().unwrap();
+        // Spellings of the same checkout.
+        for options in [&[][..], &["--subject", repo], &["--repo", ".", "--subject", repo]] {
+            let ours = sandbox.gates(options.iter().chain(&words)).run().any_output();
+            attack(&format!("{what}, {options:?}"), naive, ours.code() == Some(0));
+            assert_eq!(ours.code(), Some(1), "{what}, {options:?}: {}", ours.stdout);
+            assert!(ours.stdout.contains("github-token"), "{what}: {}", ours.stdout);
+        }
         // A part of the base accepts what the base has.
         sandbox.git(["branch", "-f", "base"]);
         sandbox.file("b.txt", "c\n");
         commit(&sandbox, "next");
         sandbox.gates(&words).run().exits(0);
     }
+}
+
+#[test]
+fn t19_baseline_becomes_a_link() {
+    for name in [b"evil.txt".as_slice(), b"evil\xff.txt"] {
+        let sandbox = begun();
+        sandbox.file("configs/nmoe-gates.toml", "[safety]\nbaseline = \"known.txt\"\n");
+        sandbox.file("known.txt", "# none\n");
+        commit(&sandbox, "base");
+        sandbox.git(["branch", "-f", "base"]);
+        sandbox.file("a.py", format!("key = \"{}\"\n", token()));
+        sandbox
+            .gates(["lint", "safety", "a.py", "--write-baseline", "known.txt"])
+            .run()
+            .any_output()
+            .exits(0)
+            .changes(&["repo/known.txt"]);
+        let known = sandbox.repo().join("known.txt");
+        std::fs::rename(&known, sandbox.repo().join(OsStr::from_bytes(name))).unwrap();
+        std::os::unix::fs::symlink(OsStr::from_bytes(name), &known).unwrap();
+        commit(&sandbox, "change");
+        // A link of the user leads to the same file.
+        let link = sandbox.path("known-link");
+        std::os::unix::fs::symlink(&known, &link).unwrap();
+        let link = link.to_str().unwrap();
+        let naive = sandbox
+            .gates(["lint", "safety", "a.py"])
+            .run()
+            .any_output()
+            .code()
+            == Some(0);
+        for option in [
+            &[][..],
+            &["--baseline", link],
+            &["--baseline", "configs/../known.txt"],
+        ] {
+            let words = ["lint", "safety", "--diff", "base..HEAD"];
+            let ours = sandbox.gates(words.iter().chain(option)).run().any_output();
+            attack(&format!("{name:?}, {option:?}"), naive, ours.code() == Some(0));
+            assert_eq!(ours.code(), Some(1), "{option:?}: {}", ours.stdout);
+        }
+    }
+}
+
+#[test]
+fn error_of_git_is_its_cause() {
+    let sandbox = begun();
+    sandbox.file("nmoe/moe.py", "b\n");
+    commit(&sandbox, "change");
+    let id = sandbox.git(["rev-parse", "HEAD:nmoe/moe.py"]);
+    let (folder, rest) = id.trim().split_at(2);
+    std::fs::remove_file(sandbox.repo().join(".git/objects").join(folder).join(rest)).unwrap();
+    sandbox
+        .gates(["kernels", "collectives", "--diff", "base..HEAD"])
+        .run()
+        .exits(2)
+        .reports(&format!(
+            "git diff-tree failed with exit code 128: fatal: unable to read {}",
+            id.trim()
+        ));
 }
 
 /// Writes a commit with these headers and this message on top of `HEAD`, and makes the branch point to it.
@@ -616,6 +681,7 @@ fn t19_token_split_by_what_nobody_sees() {
         ("two marks", "\u{202c}\u{301}"),
         ("APC", "\u{1b}_x\u{1b}\\"),
         ("DCS", "\u{1b}Pq\u{1b}\\"),
+        ("title with a sign of two bytes", "\u{1b}]0;\u{b0}\u{7}"),
         ("PM with eight bits", "\u{9e}x\u{9c}"),
         ("other escape", "\u{1b}="),
         ("comment", "<!-- -->"),

@@ -1,5 +1,6 @@
 //! `lint safety`: scans files, folders, standard input or a range of commits for what must not be public.
 
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use crate::cmd::lint::scope;
 use crate::cmd::print_findings;
 use crate::domain::exit::Exit;
 use crate::domain::ids::CommitId;
+use crate::domain::messages::counted;
 use crate::git::Git;
 use crate::git::diff;
 use crate::git::snapshot;
@@ -31,7 +33,7 @@ use crate::leaks::private_terms;
 use crate::leaks::scan_diff::{Range, RangeLeaks, Rules, scan_diff};
 use crate::leaks::suppression::Suppressions;
 use crate::policy::Revision;
-use crate::system::files;
+use crate::system::{files, links};
 
 /// The examples, formats, exit codes and variables of the command.
 pub const HELP: Help = Help {
@@ -81,10 +83,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let range = args.diff.as_deref().map(|range| Named::read(context, range));
     let range = range.transpose()?;
     // The change itself cannot accept its leaks, so settings and baseline come from the commit before it.
-    let before = range.as_ref().filter(|_| context.repo == context.subject);
-    let settings = match before {
-        Some(range) => Revision::Commit(&range.git, &range.base).settings()?.safety,
-        None => context.settings()?.safety,
+    let policy = Git::at(&context.repo);
+    let settings = match &range {
+        Some(range) if top(&policy) == top(&range.git) => {
+            Revision::Commit(&policy, &range.base).settings()?.safety
+        }
+        _ => context.settings()?.safety,
     };
     let suppressions = Suppressions::today(&settings.allow)?;
     let baseline_path = args
@@ -95,7 +99,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut baseline = match read {
         Some(path) => {
             let text = match &range {
-                Some(range) => range.baseline(context, path),
+                Some(range) => range.baseline(path),
                 None => std::fs::read_to_string(path).map_err(Into::into),
             };
             let text = text.with_context(|| format!("cannot read the baseline {}", path.display()))?;
@@ -161,17 +165,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let exit = print_findings::print_count(context, &[], scanned.documents, &findings)?;
     if scanned.unreadable > 0 {
-        bail!("cannot read {}", count(scanned.unreadable, "file"));
+        bail!("cannot read {}", counted(scanned.unreadable, "file"));
     }
     Ok(exit)
-}
-
-fn count(n: usize, what: &str) -> String {
-    if n == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{n} {what}s")
-    }
 }
 
 /// The range of `--diff`.
@@ -213,20 +209,24 @@ impl Named {
     }
 
     /// Returns the text of a baseline. The change can write to a file of its checkout, so such a file is read from the base.
-    fn baseline(&self, context: &Context, path: &Path) -> anyhow::Result<String> {
-        let full = std::fs::canonicalize(path);
-        let within = full.as_ref().ok().and_then(|full| {
-            let top = std::fs::canonicalize(&context.subject).ok()?;
-            full.strip_prefix(top).ok()?.to_str()
-        });
-        let Some(name) = within else {
+    fn baseline(&self, path: &Path) -> anyhow::Result<String> {
+        let top = top(&self.git);
+        let path = links::resolve_outside(&top, path)?;
+        let Ok(name) = path.strip_prefix(&top) else {
             return Ok(std::fs::read_to_string(path)?);
         };
-        let name = format!("{}:./{name}", self.base);
+        let mut blob = OsString::from(format!("{}:./", self.base));
+        blob.push(name);
         // A baseline that the change adds accepts nothing.
-        let stored = self.git.output(["cat-file", "blob", &name])?;
+        let stored = Git::at(&top).output([OsStr::new("cat-file"), OsStr::new("blob"), &blob])?;
         Ok(String::from_utf8_lossy(&stored.stdout).into_owned())
     }
+}
+
+/// Returns the top folder of the checkout, which a change can fill with files; the folder itself without a checkout.
+fn top(git: &Git) -> PathBuf {
+    let named = git.top().unwrap_or_else(|_| git.dir().to_owned());
+    std::fs::canonicalize(&named).unwrap_or(named)
 }
 
 /// Scans what a range of commits adds. A suppression of the range itself is a proposal.
