@@ -186,6 +186,8 @@ pub fn run(
     mut others: Others<'_>,
 ) -> Option<Stop> {
     let began = Instant::now();
+    // A stop before the first gate changes no result.
+    supervisor.signals.was_stopped();
     let mut run = Run {
         plan,
         start: SystemTime::now(),

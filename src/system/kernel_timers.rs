@@ -59,16 +59,38 @@ impl Timer {
     }
 }
 
-/// Asks the kernel to continue this process every [`CONTINUE_INTERVAL`], until it ends.
+/// Lets the kernel continue this process every [`CONTINUE_INTERVAL`], from [`Continuation::start`] until the process ends.
 ///
 /// Each time, the signal interrupts a wait with a time limit. Only for a process that handles that.
+#[derive(Debug)]
+pub struct Continuation(Timer);
+
+impl Continuation {
+    /// Prepares the timer.
+    ///
+    /// # Errors
+    /// The kernel refuses the handler or the timer.
+    pub fn new() -> io::Result<Self> {
+        // Without a handler, newer kernels send an ignored signal only once.
+        signal_hook::flag::register(signal_hook::consts::SIGCONT, Arc::default())?;
+        Ok(Continuation(Timer::new(Signal::CONT)?))
+    }
+
+    /// Starts the timer.
+    ///
+    /// # Errors
+    /// The kernel refuses the time.
+    pub fn start(&self) -> io::Result<()> {
+        self.0.set(CONTINUE_INTERVAL, CONTINUE_INTERVAL)
+    }
+}
+
+/// Asks the kernel to continue this process from now on. See [`Continuation`].
 ///
 /// # Errors
 /// The kernel refuses the handler or the timer.
 pub fn continue_when_stopped() -> io::Result<()> {
-    // Without a handler, newer kernels send an ignored signal only once.
-    signal_hook::flag::register(signal_hook::consts::SIGCONT, Arc::default())?;
-    Timer::new(Signal::CONT)?.set(CONTINUE_INTERVAL, CONTINUE_INTERVAL)
+    Continuation::new()?.start()
 }
 
 /// Kills this process unless [`Deadline::postpone`] is called again and again.

@@ -10,14 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGXFSZ};
 
 use crate::system::process;
 
 /// The signal that a worker gets when its supervisor dies: stop at once, without a grace period.
 pub const SUPERVISOR_DIED: Signal = Signal::USR1;
-/// The signal that a worker gets when its supervisor has found it stopped.
-pub const WAS_STOPPED: Signal = Signal::USR2;
 
 /// How often a worker looks whether its supervisor is stopped.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -45,7 +43,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches INT, QUIT, TERM, HUP, TSTP, XFSZ, [`WAS_STOPPED`] and [`SUPERVISOR_DIED`] until the process ends.
+    /// Catches INT, QUIT, TERM, HUP, TSTP, CONT, XFSZ and [`SUPERVISOR_DIED`] until the process ends.
     ///
     /// # Errors
     /// A pipe cannot be created, or a handler cannot be installed.
@@ -64,7 +62,8 @@ impl Signals {
         // A run has deadlines and measures times, so a terminal cannot suspend it.
         signal_hook::flag::register(SIGTSTP, Arc::default())?;
         let was_stopped = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGUSR2, Arc::clone(&was_stopped))?;
+        // Only this signal continues a stopped process, and its handler runs before anything else of the process.
+        signal_hook::flag::register(SIGCONT, Arc::clone(&was_stopped))?;
         Ok(Signals {
             interrupt: caught(&[SIGINT, SIGQUIT])?,
             terminate: caught(&[SIGTERM, SIGHUP])?,
@@ -141,5 +140,36 @@ impl Signals {
     /// Returns how many stop requests have arrived. The second one means: stop at once.
     pub fn count(&self) -> usize {
         self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn short_stop_is_seen_at_once() {
+        // The stop and the handler concern the whole process.
+        if std::env::var_os("NMOE_TEST_PROCESS").is_none() {
+            let name = "system::signals::tests::short_stop_is_seen_at_once";
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            again
+                .args(["--exact", name, "--nocapture"])
+                .env("NMOE_TEST_PROCESS", "1");
+            let out = again.output().unwrap();
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            return;
+        }
+        let mut signals = Signals::catch().unwrap();
+        assert!(!signals.was_stopped());
+        for _ in 0..100 {
+            let stop = format!("kill -STOP {0}; kill -CONT {0}", std::process::id());
+            // Nothing else watches this process.
+            Command::new("sh").args(["-c", &stop]).status().unwrap();
+            assert!(signals.was_stopped());
+            assert!(!signals.was_stopped());
+        }
     }
 }

@@ -21,11 +21,11 @@ use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, WaitStatus, getpid, getppid, kill_process, set_parent_process_death_signal};
 
-use crate::system::kernel_timers::{self, Deadline};
+use crate::system::kernel_timers::{Continuation, Deadline};
 use crate::system::panics;
 use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::{self, Descendants, Leader};
-use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop, WAS_STOPPED};
+use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
 /// How long the keepers of the worker may take to end by themselves.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,7 +134,7 @@ pub fn run_worker(
     keeper: &str,
 ) -> io::Result<WorkerExit> {
     let descendants = Descendants::adopt()?;
-    kernel_timers::continue_when_stopped()?;
+    let continuation = Continuation::new()?;
     // Any change of the worker ends the wait in the loop below, so that the supervisor sees a stop that ends soon.
     signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default())?;
     let stalled = Deadline::new(STALLED)?;
@@ -157,6 +157,9 @@ pub fn run_worker(
         .spawn();
     set_inherited(&records, FdFlags::CLOEXEC)?;
     let child = started?;
+    // Not earlier: a process that starts no worker does the work itself, and takes this signal for the end of a stop. The kernel
+    // has accepted the timer, so this call cannot fail.
+    let _ = continuation.start();
     let mut worker = Leader::of(&child);
     let mut looked = Instant::now();
     let mut stopped = 0;
@@ -186,11 +189,7 @@ pub fn run_worker(
         if let Some((records, _)) = &mut records {
             records.read();
         }
-        if process::was_stopped(worker.pid) {
-            was_stopped = true;
-            // Before the worker continues, so that the worker gets it first. A worker that has ended needs none.
-            let _ = kill_process(worker.pid, WAS_STOPPED);
-        }
+        was_stopped |= process::was_stopped(worker.pid);
         if looked.elapsed() >= INTERVAL {
             looked = Instant::now();
             stopped = if process::is_stopped(worker.pid) {
