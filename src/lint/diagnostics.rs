@@ -1,5 +1,7 @@
 //! Collects the findings of one document: converts spans to lines and columns, hides private text, sorts by position.
 
+use aho_corasick::{AhoCorasick, MatchKind};
+
 use crate::document::Defect;
 use crate::document::Document;
 use crate::document::Source;
@@ -87,12 +89,23 @@ impl<'a> Diagnostics<'a> {
     /// Returns the findings in the order of their positions.
     pub fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|f| f.region);
-        let hide = |text: &mut String| {
-            for secret in self.private.iter().filter(|s| s.len() >= 4) {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "[private]");
-                }
+        let private = self.private.iter().filter(|secret| secret.len() >= 4);
+        // One search for all: a document can have thousands of both.
+        let secrets = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(private);
+        let hide = |text: &mut String| match &secrets {
+            Ok(secrets) if !secrets.is_match(text.as_str()) => {}
+            Ok(secrets) => {
+                let mut hidden = String::new();
+                secrets.replace_all_with(text, &mut hidden, |_, _, to| {
+                    to.push_str("[private]");
+                    true
+                });
+                *text = hidden;
             }
+            // The secrets exceed the limit of the search, so none of the text is certain.
+            Err(_) => *text = "[private]".to_owned(),
         };
         for finding in &mut self.findings {
             hide(&mut finding.message);

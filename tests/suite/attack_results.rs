@@ -183,7 +183,7 @@ fn timed(sandbox: &Sandbox, words: &[&str]) -> (Option<i32>, String, Duration) {
 
 #[test]
 fn slow_t21_many_findings_on_one_line() {
-    let count = 10_000;
+    let count = 4_000;
     let sandbox = Sandbox::new();
     sandbox.git(["init", "-q"]);
     let all = |one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
