@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::system::files;
+
 /// How many links a path may have, as in the kernel.
 const MOST: usize = 40;
 
@@ -14,10 +16,10 @@ const MOST: usize = 40;
 /// cannot lead out of it.
 ///
 /// # Errors
-/// The links form a circle, or the current directory is unknown.
+/// The links form a circle.
 pub fn resolve_outside(folder: &Path, path: &Path) -> io::Result<PathBuf> {
-    let mut at = std::env::current_dir()?;
-    let mut left: VecDeque<OsString> = parts(path).collect();
+    let mut at = PathBuf::new();
+    let mut left: VecDeque<OsString> = parts(&files::absolute(path)).collect();
     let mut links = 0;
     while let Some(part) = left.pop_front() {
         if part == ".." {

@@ -494,6 +494,8 @@ fn error_of_git_is_its_cause() {
     let id = sandbox.git(["rev-parse", "HEAD:nmoe/moe.py"]);
     let (folder, rest) = id.trim().split_at(2);
     std::fs::remove_file(sandbox.repo().join(".git/objects").join(folder).join(rest)).unwrap();
+    // git would read this file instead.
+    std::fs::remove_file(sandbox.repo().join("nmoe/moe.py")).unwrap();
     sandbox
         .gates(["kernels", "collectives", "--diff", "base..HEAD"])
         .run()
